@@ -1,0 +1,138 @@
+"""The command line: parse, one call, print. Each command's module is read when it is named."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from capot import __version__, i18n
+from capot.cli.words import Command, Option, WordedCommand, heading
+from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError
+
+# In the order a newcomer meets them; each is `capot.cli.<module>.command`.
+COMMANDS = {
+    "tour": "tour",
+    "card": "card",
+    "tokens": "tokens",
+    "next": "next",
+    "generate": "generate",
+}
+
+
+class Capot(WordedCommand, click.Group):
+    """The group of commands, loaded lazily."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"capot.cli.{COMMANDS[cmd_name]}").command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]):
+        if args and args[0] not in COMMANDS:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
+            raise NotFoundError("unknown_command", name=args[0], near=near[0] if near else "--help")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands with their one sentence each, without importing any of them."""
+        with formatter.section(heading("commands")):
+            formatter.write_dl([(name, i18n.tr(f"cli.commands.{name}")) for name in COMMANDS])
+
+
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"capot {__version__}")
+        ctx.exit()
+
+
+group = Capot(
+    "capot",
+    words="cli.help",
+    invoke_without_command=True,
+    no_args_is_help=False,
+    params=[Option(["--version"], words="cli.version", is_flag=True, is_eager=True, callback=_version)],
+)
+
+
+@click.pass_context
+def _start(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(group.get_command(ctx, "tour"))
+
+
+group.callback = _start
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and answer its exit status; no user's mistake shows a traceback."""
+    arguments = list(arguments)
+    as_json = "--json" in arguments
+    with i18n.speaking(_asked_language(arguments)):
+        try:
+            return group.main(arguments, prog_name="capot", standalone_mode=False) or 0
+        except CapotError as error:
+            return _report(error, as_json=as_json)
+        except click.UsageError as error:
+            return _report(usage_error(error), as_json=as_json)
+        except click.exceptions.Exit as stop:
+            return stop.exit_code
+        except (KeyboardInterrupt, click.Abort):
+            return _report(InterruptedByUser("interrupted"), as_json=as_json)
+        except BrokenPipeError:  # `capot ... | head`: what was read was enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+def _asked_language(arguments: list[str]) -> str | None:
+    """The value of --lang, wanted before parsing because help and errors speak it too."""
+    for position, argument in enumerate(arguments):
+        if argument == "--lang":
+            return arguments[position + 1] if position + 1 < len(arguments) else None
+        if argument.startswith("--lang="):
+            return argument.partition("=")[2]
+    return None
+
+
+def _report(error: CapotError, *, as_json: bool) -> int:
+    if as_json:
+        click.echo(json.dumps(error.to_dict(), ensure_ascii=False))
+    else:
+        what, _, hint = error.message().partition("\n")
+        click.echo(click.style(f"{i18n.tr('cli.error')} {what}", fg="red"), err=True)
+        if hint:
+            click.echo(hint, err=True)
+    return error.exit_status
+
+
+def usage_error(error: click.UsageError) -> CapotError:
+    """The parser's own complaints, in our words. The one place that knows click's errors."""
+    name = _parameter_name(error)
+    if isinstance(error, click.NoSuchOption):
+        near = ", ".join(error.possibilities or []) or "--help"
+        return InputError("no_such_option", name=error.option_name, near=near)
+    if isinstance(error, click.MissingParameter):
+        return InputError("missing_argument", name=name)
+    if isinstance(error, click.BadOptionUsage):
+        return InputError("option_needs_value", name=error.option_name)
+    if isinstance(error, click.BadParameter):
+        return InputError("bad_value", name=name, detail=error.message)
+    return InputError("usage", detail=error.format_message())
+
+
+def _parameter_name(error: click.UsageError) -> str:
+    parameter = getattr(error, "param", None)
+    if parameter is None:
+        return getattr(error, "param_hint", None) or ""
+    return parameter.opts[0] if parameter.param_type_name == "option" else parameter.make_metavar(error.ctx)
+
+
+__all__ = ["COMMANDS", "Command", "run"]

@@ -1,0 +1,162 @@
+"""What every chapter's command shares: its options, opening the model, printing the answer.
+
+A chapter's command is written so:
+
+    command = chapter(
+        "tokens",
+        Argument(["text"], words="tokens.cli.text", type=TEXT),
+        Option(["--compare"], words="tokens.cli.compare"),
+        call=lambda model, text, compare: model.tokens(text, compare=split(compare)),
+    )
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from capot.cli.words import Argument, Command, Option
+from capot.config import Loading
+from capot.errors import InputError, NotFoundError
+from capot.i18n import LANGUAGES, tr
+
+if TYPE_CHECKING:
+    from capot.model import Model
+    from capot.results.base import Result
+
+__all__ = ["TEXT", "Argument", "Command", "Option", "chapter", "emit", "notice", "open_model", "read_text", "split"]
+
+
+class _Text(click.ParamType):
+    """A text: itself, ``-`` for standard input, ``@FILE`` for a file, ``@@...`` for a leading @."""
+
+    name = "TEXT"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return read_text(value)
+
+
+TEXT = _Text()
+
+
+def read_text(value: str) -> str:
+    """What a text argument stands for.
+
+    Raises: NotFoundError ``no_such_file``; InputError ``not_utf8`` naming the byte.
+    """
+    if value == "-":
+        return _decode(sys.stdin.buffer.read(), "-").removesuffix("\n")
+    if value.startswith("@@"):
+        return value[1:]
+    if not value.startswith("@"):
+        return _decode(os.fsencode(value), "argv")
+    path = Path(value[1:])
+    if not path.is_file():
+        raise NotFoundError("no_such_file", path=str(path))
+    return _decode(path.read_bytes(), str(path))
+
+
+def _decode(raw: bytes, source: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError("not_utf8", source=source, offset=error.start) from None
+
+
+def split(value: str | None) -> tuple[str, ...]:
+    """The parts of ``A,B``; nothing is an empty tuple."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
+
+
+def _loading_options() -> list[click.Parameter]:
+    return [
+        Option(["--model"], words="cli.options.model", metavar="MODEL", envvar="CAPOT_MODEL", default="boxed"),
+        Option(["--engine"], words="cli.options.engine", metavar="ENGINE"),
+    ]
+
+
+def output_options() -> list[click.Parameter]:
+    """--json, --html and --lang, on every command that prints an answer."""
+    return [
+        Option(["--json", "as_json"], words="cli.options.json", is_flag=True),
+        Option(["--html"], words="cli.options.html", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path)),
+        Option(["--lang"], words="cli.options.lang", metavar="|".join(LANGUAGES), callback=_known_language),
+    ]
+
+
+def _known_language(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and value not in LANGUAGES:
+        raise InputError("unknown_language", value=value, known=", ".join(LANGUAGES))
+    return value
+
+
+def chapter(name: str, *params: click.Parameter, call: Callable[..., Any], model: bool = True) -> Command:
+    """A command that opens the model, makes one ``call`` and prints the answer it returns.
+
+    ``call`` gets the model first, then one keyword for each of ``params``. Where it
+    prints by itself (a stream), it returns None.
+    """
+
+    def callback(as_json: bool, html: Path | None, lang: str | None, **given: Any) -> None:
+        loading = {key: given.pop(key) for key in ("model", "engine") if key in given}
+        with open_model(**loading) as opened:
+            emit(call(opened, **given), as_json=as_json, html=html)
+
+    options = [*(_loading_options() if model else []), *output_options()]
+    return Command(name, words=f"{name}.cli.help", params=[*params, *options], callback=callback)
+
+
+def open_model(**loading: Any) -> Model:
+    """Open what ``--model`` and its companions name."""
+    from capot.model import open_loading
+
+    return open_loading(Loading(**loading), notice=notice)
+
+
+def notice(key: str, **params: Any) -> None:
+    """One dim line on standard error about what is being waited for."""
+    click.echo(click.style(tr(key, **params), dim=True), err=True)
+
+
+def emit(result: Result | None, *, as_json: bool, html: Path | None) -> None:
+    """Print an answer the way it was asked for."""
+    if result is None:
+        return
+    if html is not None:
+        write_file(html, result.to_html())
+        notice("cli.written", path=str(html))
+    if as_json:
+        click.echo(result.to_json())
+    elif html is None:
+        click.echo(result.to_text(width=terminal_width(), color=colored()))
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a whole file or none: a failure leaves no half page behind.
+
+    Raises: InputError ``cannot_write`` with the system's reason.
+    """
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError("cannot_write", path=str(path), reason=error.strerror or str(error)) from None
+
+
+def terminal_width() -> int:
+    return max(40, min(shutil.get_terminal_size((80, 24)).columns, 120))
+
+
+def colored() -> bool:
+    """Colour on a terminal that wants it (see no-color.org and FORCE_COLOR)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()

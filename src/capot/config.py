@@ -1,0 +1,108 @@
+"""What a user may set, each bound written once, next to its field.
+
+    >>> Sampling(temperature=0).temperature
+    0.0
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from capot.errors import InputError
+
+SEEDS = 2**32  # seeds drawn for the user stay short enough to be read aloud
+
+
+def bounded(default: Any, low: float, high: float, **extra: Any) -> Any:
+    """A field with inclusive bounds, checked at construction and shown by every face."""
+    return dataclasses.field(default=default, metadata={"low": low, "high": high, **extra})
+
+
+def check(config: Any) -> None:
+    """Hold each bounded field of a frozen dataclass to its bounds and its type.
+
+    Raises: InputError ``not_a_number`` or ``out_of_range`` with name, value and bounds.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if "low" not in field.metadata or value is None:
+            continue
+        whole = isinstance(field.metadata["low"], int) and not field.metadata.get("real")
+        object.__setattr__(config, field.name, _number(field.name, value, whole=whole))
+        value, low, high = getattr(config, field.name), field.metadata["low"], field.metadata["high"]
+        if not low <= value <= high:
+            raise InputError("out_of_range", name=field.name, value=value, low=low, high=high)
+
+
+def _number(name: str, value: Any, *, whole: bool) -> float:
+    try:
+        real = float(value)
+        if isinstance(value, bool) or math.isnan(real) or (whole and real != int(real)):
+            raise ValueError(value)
+        return int(value) if whole else real
+    except (TypeError, ValueError, OverflowError):
+        raise InputError("not_a_number", name=name, value=str(value)[:80]) from None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a probability becomes a choice. Filters apply in transformers' order.
+
+    ``temperature`` 0 means argmax; ``top_k`` 0, ``top_p`` 1 and ``min_p`` 0 filter
+    nothing; ``seed`` None draws one, and the seed is always reported.
+    """
+
+    temperature: float = bounded(0.7, 0.0, 100.0)
+    max_new_tokens: int = bounded(100, 1, 1_000_000)
+    top_k: int = bounded(0, 0, 1_000_000)
+    top_p: float = bounded(1.0, 0.0, 1.0)
+    min_p: float = bounded(0.0, 0.0, 1.0)
+    seed: int | None = bounded(None, 0, 2**64 - 1)
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.top_p == 0.0:  # nothing would be left
+            raise InputError("out_of_range", name="top_p", value=0, low=1e-9, high=1)
+        stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        if any(not isinstance(stop, str) or not stop for stop in stops):
+            raise InputError("empty_stop")
+        object.__setattr__(self, "stop", stops)
+
+    def seeded(self) -> Sampling:
+        """The same, with a seed drawn where there was none."""
+        return self if self.seed is not None else dataclasses.replace(self, seed=secrets.randbelow(SEEDS))
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Which model to open and how. ``engine`` None lets capot choose."""
+
+    model: str = "boxed"
+    engine: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Where the lab listens and what one learner may ask of it."""
+
+    host: str = "127.0.0.1"
+    port: int = bounded(8420, 0, 65535)
+    open_browser: bool = True
+    access_code: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    max_prompt_chars: int = bounded(200_000, 1, 10_000_000)
+    max_new_tokens: int = bounded(1000, 1, 1_000_000)
+    max_streams: int = bounded(8, 1, 1000)
+    max_cache_bytes: int = bounded(512_000_000, 1_000_000, 10**13)
+
+    def __post_init__(self) -> None:
+        check(self)

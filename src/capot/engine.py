@@ -1,0 +1,187 @@
+"""What every engine gives: ids go in, an array of numbers comes out.
+
+Glossary of shapes, the field's letters, used in the whole project:
+
+    B  sequences advanced together       D  width of the model
+    T  new tokens of one sequence        H  query heads, K  key/value heads
+    S  tokens in the cache after a step  L  layers
+    V  size of the vocabulary (rows of the output head)
+
+An engine owns the weights; a :class:`Sequence` owns one key/value cache. All
+calls that compute come from one thread (see ``scheduler``); only
+``Sequence.cancel`` may be called from any other. Engines never import a chapter.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from capot.errors import CapabilityError
+
+MAX_CHUNK = 256  # tokens of one sequence that one step may take
+
+
+class Capability(enum.Flag):
+    """What an engine can give. Declared by each engine, never guessed by a face."""
+
+    LOGITS = enum.auto()  # the raw logits of the whole vocabulary, last position
+    ALL_LOGITS = enum.auto()  # the same for every position fed
+    HIDDEN = enum.auto()  # the vector of every position after every layer
+    ATTENTION = enum.auto()  # attention weights of every layer
+    LAYER_LOGITS = enum.auto()  # the head applied after every layer (logit lens)
+    PREFIX = enum.auto()  # a cache can be cropped and its prefix reused
+    BATCH = enum.auto()  # several sequences in one pass over the weights
+    EMBEDDINGS = enum.auto()  # rows of the embedding table
+    ALLOCATIONS = enum.auto()  # the engine counts the bytes it allocates
+
+
+@dataclass(frozen=True)
+class Want:
+    """What a step must return besides advancing the cache. Costs nothing when not asked."""
+
+    logits: Literal["last", "all", "none"] = "last"
+    hidden: bool = False
+    attention: bool = False
+    layer_logits: bool = False
+
+    @property
+    def capabilities(self) -> Capability:
+        """The capabilities an engine needs to answer."""
+        needs = {
+            Capability.LOGITS: self.logits != "none",
+            Capability.ALL_LOGITS: self.logits == "all",
+            Capability.HIDDEN: self.hidden,
+            Capability.ATTENTION: self.attention,
+            Capability.LAYER_LOGITS: self.layer_logits,
+        }
+        return Capability(sum(flag.value for flag, needed in needs.items() if needed))
+
+    @property
+    def positions(self) -> bool:
+        """Whether something is asked of every position, so that no prefix may be reused."""
+        return self.logits == "all" or self.hidden or self.attention
+
+
+LAST, NOTHING = Want(), Want(logits="none")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a step found for one sequence; host arrays in float32, owned by the caller.
+
+    Shapes: ``logits`` (V,) for "last", (T, V) for "all"; ``hidden`` (L + 1, T, D), row 0
+    the embeddings, row l what leaves layer l, before the final norm; ``attention``
+    (L, H, T, S), softmaxed; ``layer_logits`` (L + 1, V), the final norm and the head
+    applied to the last position of each row of ``hidden``.
+    """
+
+    logits: np.ndarray | None = None
+    hidden: np.ndarray | None = None
+    attention: np.ndarray | None = None
+    layer_logits: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What is at work, for the line that every face shows."""
+
+    engine: str  # native, transformers, scripted
+    model: str
+    architecture: str
+    device: str  # cpu, cuda:0, mps
+    dtype: str  # of the weights as computed with
+    vocabulary_size: int  # V: rows of the head
+    context_length: int
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+
+
+@dataclass(frozen=True)
+class Allocations:
+    """Bytes an engine holds beyond the weights, by part: ``kv_cache``, ``activations``, ``logits``."""
+
+    current: Mapping[str, int] = field(default_factory=dict)
+    peak: Mapping[str, int] = field(default_factory=dict)  # each part at the moment of the highest total
+
+    @property
+    def peak_bytes(self) -> int:
+        return sum(self.peak.values())
+
+
+@runtime_checkable
+class Sequence(Protocol):
+    """One text under way and its key/value cache.
+
+    ``ids`` are the tokens whose keys and values are cached, in order; ``nbytes`` what
+    the cache holds in memory. After ``close`` the memory is given back.
+    """
+
+    ids: list[int]
+    nbytes: int
+    cancelled: bool
+
+    def crop(self, length: int) -> None:
+        """Forget everything after the first ``length`` tokens (needs ``Capability.PREFIX``)."""
+
+    def cancel(self) -> None:
+        """Ask that no further step advance it; the one call allowed from any thread."""
+
+    def close(self) -> None:
+        """Give the cache's memory back. Closing twice is harmless."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The next ``ids`` (at most MAX_CHUNK) of one sequence, and what is wanted of them."""
+
+    sequence: Sequence
+    ids: list[int]
+    want: Want = LAST
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """The weights at work."""
+
+    info: EngineInfo
+    capabilities: Capability
+
+    def open_sequence(self) -> Sequence:
+        """An empty sequence."""
+
+    def step(self, feeds: list[Feed]) -> list[Output | None]:
+        """Advance several sequences, in one pass over the weights where BATCH is declared.
+
+        A cancelled sequence is left as it is and answers None. Each feed may have its
+        own number of tokens and its own want. An exception leaves every cache as before.
+        """
+
+    def embed(self, ids: list[int]) -> np.ndarray:
+        """Rows of the embedding table. Shapes: (len(ids), D) float32."""
+
+    def cache_bytes(self, tokens: int) -> int:
+        """Bytes a sequence of ``tokens`` tokens will hold, allocation granularity included."""
+
+    def allocations(self, *, reset_peak: bool = False) -> Allocations:
+        """What is allocated now and at the peak since the last reset (ALLOCATIONS)."""
+
+    def close(self) -> None:
+        """Give weights and caches back."""
+
+
+def require(engine: Engine, needed: Capability) -> None:
+    """Refuse politely what an engine cannot give.
+
+    Raises: CapabilityError ``capability`` naming the engine and what is missing.
+    """
+    missing = needed & ~engine.capabilities
+    if missing:
+        names = ", ".join(sorted(flag.name or "" for flag in missing))
+        raise CapabilityError("capability", engine=engine.info.engine, missing=names)

@@ -1,0 +1,108 @@
+"""Every error a user can meet, as a code with parameters.
+
+A code is stable and never translated; its words live in both catalogues under
+``error.<code>`` (what happened, what was expected) and ``error.<code>.hint``
+(a line to paste, where there is one). Anything raised that is not a
+:class:`CapotError` is our bug and shows its traceback.
+
+    CapotError                    exit  http
+    ├── InputError                   2   422   a value the user gave is wrong
+    │   └── ContextError             2   422   more tokens than the model was trained on
+    ├── NotFoundError                2   404   no such model, file, tokenizer
+    ├── ModelError                   2   422   a model's files are damaged or incomplete
+    │   └── UnsupportedError         2   422   sound files, but not for this engine
+    ├── CapabilityError              2   409   this engine cannot give what was asked
+    ├── MissingExtraError            2   501   an optional package is not installed
+    ├── AccessError                  2   403   a licence, a token or a code is missing
+    ├── NetworkError                 2   502   a hub or a server did not answer as expected
+    ├── ResourceError                2   507   memory or disk is too small
+    ├── BusyError                    2   429   too much is asked of this server at once
+    └── InterruptedByUser          130   499   Ctrl-C, a stop button, a closed tab
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capot import i18n
+
+
+class CapotError(Exception):
+    """An error with a stable ``code`` and the ``params`` that fill its words."""
+
+    exit_status = 2
+    http_status = 400
+
+    def __init__(self, code: str, **params: Any) -> None:
+        self.code = code
+        self.params = params
+        super().__init__(code)
+
+    def message(self, lang: str | None = None) -> str:
+        """The error in words, with its hint on a line of its own."""
+        words = i18n.tr(f"error.{self.code}.what", lang, **self.params)
+        hint = i18n.find(f"error.{self.code}.hint", lang)
+        return words if hint is None else f"{words}\n{i18n.fill(hint, lang, self.params)}"
+
+    def to_dict(self, lang: str | None = None) -> dict[str, Any]:
+        """The body shared by ``--json`` and the web: ``{ok, error: {code, message}}``."""
+        return {"ok": False, "error": {"code": self.code, "message": self.message(lang)}}
+
+    def __str__(self) -> str:
+        return self.message()
+
+    def __reduce__(self):
+        return (_rebuild, (type(self), self.code, self.params))
+
+
+def _rebuild(kind: type[CapotError], code: str, params: dict[str, Any]) -> CapotError:
+    return kind(code, **params)
+
+
+class InputError(CapotError):
+    http_status = 422
+
+
+class ContextError(InputError):
+    pass
+
+
+class NotFoundError(CapotError):
+    http_status = 404
+
+
+class ModelError(CapotError):
+    http_status = 422
+
+
+class UnsupportedError(ModelError):
+    pass
+
+
+class CapabilityError(CapotError):
+    http_status = 409
+
+
+class MissingExtraError(CapotError):
+    http_status = 501
+
+
+class AccessError(CapotError):
+    http_status = 403
+
+
+class NetworkError(CapotError):
+    http_status = 502
+
+
+class ResourceError(CapotError):
+    http_status = 507
+
+
+class BusyError(CapotError):
+    http_status = 429
+
+
+class InterruptedByUser(CapotError):
+    exit_status = 130
+    http_status = 499

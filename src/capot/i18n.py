@@ -1,0 +1,136 @@
+"""Words in French and in English, and numbers as each language writes them.
+
+The catalogues are ``words/<lang>/<topic>.toml``; the first part of a key names
+the topic, so a command reads only the files it needs. Both languages hold the
+same keys and the same named placeholders; a test says so.
+
+    >>> tr("number.example", "fr", value=number(1234.5, "fr"))
+    '1\\u202f234,5'
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any
+
+LANGUAGES = ("fr", "en")
+_SPACE = "\u202f"  # narrow no-break space: thousands in French
+_NBSP = "\u00a0"  # no-break space: before a unit or a percent sign
+
+_current: contextvars.ContextVar[str | None] = contextvars.ContextVar("capot_lang", default=None)
+
+
+def language(explicit: str | None = None) -> str:
+    """The language to speak: ``explicit``, else the one in use, ``CAPOT_LANG``, the locale, English."""
+    names = ("CAPOT_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+    for candidate in (explicit, _current.get(), *(os.environ.get(name) for name in names)):
+        if candidate and candidate[:2].lower() in LANGUAGES:
+            return candidate[:2].lower()
+    return "en"
+
+
+@contextlib.contextmanager
+def speaking(lang: str | None) -> Iterator[str]:
+    """Speak ``lang`` inside a ``with`` block, on this thread or task alone."""
+    mark = _current.set(language(lang))
+    try:
+        yield language()
+    finally:
+        _current.reset(mark)
+
+
+@functools.cache
+def catalogue(lang: str, topic: str) -> Mapping[str, Any]:
+    """One topic of one language, as nested tables of sentences."""
+    path = resources.files("capot").joinpath("words", lang, f"{topic}.toml")
+    if not path.is_file():
+        return {}
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def find(key: str, lang: str | None = None) -> str | Mapping[str, str] | None:
+    """The raw entry of ``key``: a sentence, a table of ``one`` and ``other``, or None."""
+    topic, *path = key.split(".")
+    entry: Any = catalogue(language(lang), topic)
+    for part in path:
+        if not isinstance(entry, Mapping) or part not in entry:
+            return None
+        entry = entry[part]
+    return entry
+
+
+def tr(key: str, lang: str | None = None, **params: Any) -> str:
+    """The sentence of ``key`` with its placeholders filled.
+
+    Where the entry is a table of ``one`` and ``other``, ``count`` chooses: French
+    counts 0 and 1 as one, English only 1. Numbers are written in the language.
+
+    Raises: KeyError where no catalogue has the key (our bug, never a user's).
+    """
+    entry = find(key, lang)
+    if isinstance(entry, Mapping) and "other" in entry:
+        count = abs(params["count"])
+        entry = entry["one" if (count < 2 if language(lang) == "fr" else count == 1) else "other"]
+    if not isinstance(entry, str):
+        raise KeyError(f"no sentence {key!r} in {language(lang)!r}")
+    return fill(entry, lang, params)
+
+
+def fill(sentence: str, lang: str | None, params: Mapping[str, Any]) -> str:
+    """Put ``params`` into a sentence; numbers are written in the language first."""
+    written = {
+        name: number(value, lang) if type(value) in (int, float) else value
+        for name, value in params.items()
+    }
+    return sentence.format_map(written)
+
+
+def number(value: float, lang: str | None = None, digits: int | None = None) -> str:
+    """``value`` with thousands parted; ``digits`` after the point, else as many as it needs.
+
+    >>> number(128256, "en"), number(0.5, "fr", 2)
+    ('128,256', '0,50')
+    """
+    if digits is None:
+        digits = 0 if float(value).is_integer() else 4
+        text = f"{value:,.{digits}f}"
+        text = text.rstrip("0").rstrip(".") if digits else text
+    else:
+        text = f"{value:,.{digits}f}"
+    text = "0" + text[2:] if float(value) == 0 and text.startswith("-0") else text
+    if language(lang) == "fr":
+        text = text.translate({ord(","): _SPACE, ord("."): ","})
+    return text.replace("-", "\u2212")
+
+
+def percent(share: float, lang: str | None = None, digits: int = 1) -> str:
+    """A share of one as a percentage: ``50.0%`` or ``50,0 %``."""
+    gap = _NBSP if language(lang) == "fr" else ""
+    return f"{number(100 * share, lang, digits)}{gap}%"
+
+
+def size(count: float, lang: str | None = None) -> str:
+    """A number of bytes with a decimal unit: ``2.47 GB`` or ``2,47 Go`` (GB = 10^9 bytes)."""
+    letter = "o" if language(lang) == "fr" else "B"
+    for power, prefix in ((4, "T"), (3, "G"), (2, "M"), (1, "k")):
+        if abs(count) >= 1000**power:
+            scaled = count / 1000**power
+            digits = 2 if abs(scaled) < 10 else 1 if abs(scaled) < 100 else 0
+            return f"{number(scaled, lang, digits)}{_NBSP}{prefix}{letter}"
+    return f"{number(count, lang, 0)}{_NBSP}{letter}"
+
+
+def duration(seconds: float, lang: str | None = None) -> str:
+    """A time in the unit that suits it: ``340 µs``, ``12.0 ms``, ``1.50 s``, ``2 min 05 s``."""
+    if seconds >= 120:
+        return f"{int(seconds) // 60}{_NBSP}min{_NBSP}{int(seconds) % 60:02d}{_NBSP}s"
+    for scale, unit, digits in ((1, "s", 2), (1e-3, "ms", 1), (1e-6, "µs", 0)):
+        if seconds >= scale or unit == "µs":
+            return f"{number(seconds / scale, lang, digits)}{_NBSP}{unit}"
+    raise AssertionError("the last unit takes everything")

@@ -1,0 +1,132 @@
+"""An opened model: one verb per chapter.
+
+    >>> import capot
+    >>> capot.open("scripted").tokens("œuf").bytes
+    4
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from capot import engines
+from capot.config import Loading
+from capot.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from capot.checkpoint import Checkpoint
+    from capot.results.card import Card
+    from capot.results.generation import Generation
+    from capot.results.prediction import Prediction
+    from capot.results.tokens import Tokens
+    from capot.scheduler import Scheduler
+    from capot.tokenizer import Tokenizer
+
+BOXED = Path(__file__).parent / "boxed"
+
+
+def open(model: str | Path = "boxed", **options: Any) -> Model:
+    """Open a model by name or folder; nothing is read but its config.
+
+    ``model`` is ``boxed``, ``scripted`` or a folder in Hugging Face's layout; ``options``
+    are the fields of :class:`capot.Loading` (``engine``, ``device``, ``dtype``...).
+
+    Raises: NotFoundError ``unknown_model``; ModelError for a damaged config.
+    """
+    return open_loading(Loading(model=str(model), **options))
+
+
+def open_loading(loading: Loading, *, notice: engines.Notice = engines.silent) -> Model:
+    """Open what ``loading`` names; ``notice`` hears, by key, what is being waited for."""
+    if engines.chosen(loading) == "scripted":
+        return Model(loading, checkpoint=None, notice=notice)
+    from capot.checkpoint import Checkpoint
+
+    folder = BOXED if loading.model == "boxed" else Path(loading.model).expanduser()
+    if not folder.is_dir():
+        raise NotFoundError("unknown_model", name=loading.model)
+    name = "boxed" if loading.model == "boxed" else folder.resolve().name
+    return Model(loading, checkpoint=Checkpoint.open(folder, name=name), notice=notice)
+
+
+def _verb(chapter: str, function: str) -> Callable[..., Any]:
+    """A method that calls a chapter's function with the model first; the chapter is imported then."""
+
+    def call(self: Model, *args: Any, **options: Any) -> Any:
+        return getattr(importlib.import_module(f"capot.{chapter}"), function)(self, *args, **options)
+
+    call.__doc__ = f"See :func:`capot.{chapter}.{function}`."
+    call.__name__ = call.__qualname__ = function
+    call.chapter, call.function = chapter, function  # where the web and the docs find its parameters
+    return call
+
+
+class Model:
+    """A model, opened lazily: tokenizer, engine and weights each come at first need.
+
+    It is a context manager; leaving it gives weights and caches back.
+    """
+
+    def __init__(
+        self, loading: Loading, *, checkpoint: Checkpoint | None, notice: engines.Notice = engines.silent
+    ) -> None:
+        self.loading = loading
+        self.owner = "local"
+        self._checkpoint, self._notice = checkpoint, notice
+
+    card: Callable[..., Card] = _verb("card", "describe")
+    tokens: Callable[..., Tokens] = _verb("tokens", "tokenize")
+    next: Callable[..., Prediction] = _verb("prediction", "predict")
+    generate: Callable[..., Generation] = _verb("generation", "generate")
+    stream: Callable[..., Iterator[Any]] = _verb("generation", "stream")
+
+    @property
+    def name(self) -> str:
+        return self._checkpoint.name if self._checkpoint else "scripted"
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The model's folder. Raises: NotFoundError ``no_checkpoint`` (the scripted engine has none)."""
+        if self._checkpoint is None:
+            raise NotFoundError("no_checkpoint", name=self.name)
+        return self._checkpoint
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        from capot.tokenizer import Tokenizer
+
+        return Tokenizer.from_file(self._checkpoint.path) if self._checkpoint else Tokenizer.bytes()
+
+    @functools.cached_property
+    def scheduler(self) -> Scheduler:
+        from capot.scheduler import Scheduler
+
+        return Scheduler(engines.open_engine(self.loading, self._checkpoint, notice=self._notice))
+
+    def on_behalf_of(self, owner: str) -> Model:
+        """The same model for another person: shared weights, caches never shared."""
+        other = Model(self.loading, checkpoint=self._checkpoint, notice=self._notice)
+        other.__dict__.update({**self.__dict__, "owner": owner, "scheduler": self.scheduler})
+        return other
+
+    def close(self) -> None:
+        """Stop the engine and give its memory back. Closing twice is harmless."""
+        scheduler = self.__dict__.pop("scheduler", None)
+        if scheduler is not None:
+            scheduler.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        fields = dataclasses.asdict(self.loading)
+        set_by_user = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value)
+        return f"Model({set_by_user})"

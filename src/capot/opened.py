@@ -1,0 +1,36 @@
+"""What a chapter works on: an opened model, seen through the parts a chapter may use.
+
+Everything behind it is fetched at first need: ``checkpoint`` reads config.json
+alone, ``tokenizer`` the vocabulary, ``scheduler`` opens the engine. A chapter that
+touches only ``tokenizer`` therefore never loads a weight.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from capot.checkpoint import Checkpoint
+from capot.scheduler import Scheduler
+from capot.tokenizer import Tokenizer
+
+
+class Opened(Protocol):
+    """Implemented by ``model.Model``; tests may use anything of this shape."""
+
+    name: str
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The model's folder, its config read and its weights not."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids and back."""
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The one thread that computes; ``scheduler.engine.info`` names what is at work."""
+
+    @property
+    def owner(self) -> str:
+        """On whose behalf: prefix reuse never crosses owners."""

@@ -1,0 +1,1 @@
+"""The answers, one module per chapter: frozen, host values only, units in the names."""

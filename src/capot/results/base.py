@@ -1,0 +1,71 @@
+"""What every answer can do: be JSON, be text, be a page, show itself in a notebook."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from capot import i18n
+from capot.view.blocks import Block
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Base of the answers. A chapter's answer adds its fields and its ``view``."""
+
+    def view(self, lang: str | None = None) -> list[Block]:
+        """The answer as wordless blocks, its words in ``lang``."""
+        raise TypeError(f"{type(self).__name__} has no view")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The bare result of ``--json``: plain host values, no NaN, no infinity."""
+        fields = dataclasses.fields(self)
+        return {f.name: plain(getattr(self, f.name)) for f in fields if f.metadata.get("json", True)}
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=indent)
+
+    def to_text(self, lang: str | None = None, *, width: int = 80, color: bool = False) -> str:
+        """The answer for a terminal of ``width`` columns."""
+        from capot.view.text import to_text
+
+        with i18n.speaking(lang) as chosen:
+            return to_text(self.view(chosen), width=width, color=color)
+
+    def to_html(self, lang: str | None = None) -> str:
+        """The answer as one page that opens with no server."""
+        from capot.view.html import to_html
+
+        with i18n.speaking(lang) as chosen:
+            return to_html(self.view(chosen), lang=chosen)
+
+    def _repr_html_(self) -> str:
+        from capot.view.html import to_fragment
+
+        with i18n.speaking(None) as chosen:
+            return to_fragment(self.view(chosen), lang=chosen)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: records become tables, NaN and infinity null."""
+    if isinstance(value, Result):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):  # a NumPy scalar or array, without importing NumPy here
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

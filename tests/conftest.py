@@ -1,0 +1,30 @@
+"""Fixtures shared by the tests. Nothing here reaches outside this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("CAPOT_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(autouse=True)
+def steady_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """English, no colour, no model from the environment, and no hub, whoever runs the tests."""
+    for name in ("CAPOT_MODEL", "LC_ALL", "LC_MESSAGES", "LANG", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CAPOT_LANG", "en")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def shared_tokenizers() -> Path:
+    """Real vocabularies, never committed; tests that need them are skipped, by name, without them."""
+    folder = SHARED / "tokenizers"
+    if not folder.is_dir():
+        pytest.skip(f"real vocabularies are not at {folder}")
+    return folder

@@ -1,0 +1,104 @@
+"""Both catalogues hold the same keys and placeholders; numbers are written as each language writes them."""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from capot import i18n
+
+WORDS = ROOT / "src" / "capot" / "words"
+TOPICS = sorted({path.stem for path in WORDS.glob("*/*.toml")})
+
+
+def flat(lang: str, topic: str) -> dict[str, str]:
+    path = WORDS / lang / f"{topic}.toml"
+    entries: dict[str, str] = {}
+
+    def walk(prefix: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                walk(f"{prefix}.{key}", item)
+        else:
+            assert isinstance(value, str), f"{prefix} is not a sentence"
+            entries[prefix] = value
+
+    walk(topic, tomllib.loads(path.read_text(encoding="utf-8")))
+    return entries
+
+
+def placeholders(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_both_languages_say_the_same_things(topic: str) -> None:
+    french, english = flat("fr", topic), flat("en", topic)
+    assert set(french) == set(english)
+    for key in french:
+        assert placeholders(french[key]) == placeholders(english[key]), key
+        assert french[key].strip() and english[key].strip(), key
+
+
+@pytest.mark.parametrize("path", sorted(WORDS.glob("fr/*.toml")), ids=lambda path: path.stem)
+def test_french_is_set_as_french(path: Path) -> None:
+    """No plain space before ``: ; ! ?`` or inside guillemets, and no typewriter apostrophe."""
+    for key, sentence in flat("fr", path.stem).items():
+        for wrong in (" :", " ;", " !", " ?", "« ", " »"):
+            assert wrong not in sentence.replace("--", ""), f"{key}: plain space in {wrong!r}: {sentence}"
+        prose = sentence.replace("'-'", "")
+        assert "'" not in prose or "`" in prose or "--" in prose or "python" in prose.lower(), f"{key}: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("value", "english", "french"),
+    [
+        (0, "0", "0"),
+        (1234567, "1,234,567", "1\u202f234\u202f567"),
+        (0.5, "0.5", "0,5"),
+        (-2.25, "\u22122.25", "\u22122,25"),
+        (1e-9, "0", "0"),
+    ],
+)
+def test_numbers(value: float, english: str, french: str) -> None:
+    assert i18n.number(value, "en") == english
+    assert i18n.number(value, "fr") == french
+
+
+def test_units() -> None:
+    assert i18n.percent(0.5, "fr") == "50,0\u00a0%"
+    assert i18n.percent(0.5, "en") == "50.0%"
+    assert i18n.size(2_471_645_608, "fr") == "2,47\u00a0Go"
+    assert i18n.size(2_471_645_608, "en") == "2.47\u00a0GB"
+    assert i18n.size(999, "en") == "999\u00a0B"
+    assert i18n.duration(0.0123, "fr") == "12,3\u00a0ms"
+    assert i18n.duration(125, "en") == "2\u00a0min\u00a005\u00a0s"
+
+
+@pytest.mark.parametrize(("count", "french", "english"), [(0, "one", "other"), (1, "one", "one"), (2, "other", "other")])
+def test_plurals_are_counted_in_each_language(
+    count: int, french: str, english: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(i18n, "catalogue", lambda lang, topic: {"key": {"one": "one", "other": "other"}})
+    assert i18n.tr("topic.key", "fr", count=count) == french
+    assert i18n.tr("topic.key", "en", count=count) == english
+
+
+def test_language_is_chosen_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPOT_LANG", "fr_FR.UTF-8")
+    assert i18n.language() == "fr"
+    assert i18n.language("en") == "en"
+    with i18n.speaking("en"):
+        assert i18n.language() == "en"
+    monkeypatch.delenv("CAPOT_LANG")
+    monkeypatch.setenv("LANG", "de_DE")
+    assert i18n.language() == "en"
+
+
+def test_a_missing_sentence_is_our_bug() -> None:
+    with pytest.raises(KeyError):
+        i18n.tr("cli.no_such_sentence")

@@ -1,0 +1,158 @@
+"""The project's commands, with nothing but Python: lab, test, check, bench, lock, clean.
+
+Each one makes a ``.venv`` beside this folder where there is none, installs the exact
+versions it needs (``requirements/*.txt``) once, and then does its work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+REQUIREMENTS = ROOT / "requirements"
+
+# What each command installs. torch is a file, and a pip call, of its own: its wheels are
+# chosen by the machine, and no other package may pull another build of it in.
+SETS = {
+    "lab": ["core"],
+    "test": ["core", "torch", "transformers", "test"],
+    "check": ["core", "check"],
+    "bench": ["core", "torch", "transformers", "bench"],
+}
+
+# What `lock` resolves into exact versions; the left side is what we ask for by name.
+WANTED = {
+    "core": ["numpy", "numba", "tokenizers", "jinja2", "plotly", "fastapi", "uvicorn", "click", "segno"],
+    "transformers": ["transformers", "accelerate", "safetensors", "sympy", "networkx", "fsspec", "filelock"],
+    "test": [
+        "pytest", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "schemathesis",
+        "safetensors",
+    ],
+    "check": ["ruff", "codespell", "pyspellchecker"],
+    "bench": ["py-cpuinfo"],
+}  # fmt: skip
+
+
+def say(text: str) -> None:
+    print(f"\033[2m· {text}\033[0m" if sys.stdout.isatty() else f"- {text}", flush=True)
+
+
+def run(*command: str | Path, check: bool = True, **options) -> int:
+    """Run a command in the project's folder; its failure is ours."""
+    status = subprocess.run([str(part) for part in command], cwd=ROOT, check=False, **options).returncode
+    if check and status:
+        sys.exit(status)
+    return status
+
+
+def ready(name: str) -> None:
+    """Make the environment that command ``name`` needs, if it is not there yet."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - dev.py may be called by an old Python
+        sys.exit("capot needs Python 3.11 or newer / capot demande Python 3.11 ou plus récent.")
+    if not PYTHON.exists():
+        say(f"making {VENV.name}")
+        venv.create(VENV, with_pip=True)
+    for part in SETS[name]:
+        install(REQUIREMENTS / f"{part}.txt")
+    project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if stale("project", project):
+        say("installing capot itself")
+        pip("install", "--no-deps", "-e", ".")
+        mark("project", project)
+
+
+def install(requirements: Path) -> None:
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    if stale(requirements.stem, digest):
+        say(f"installing requirements/{requirements.name}")
+        pip("install", "-r", str(requirements))
+        mark(requirements.stem, digest)
+
+
+def stale(name: str, digest: str) -> bool:
+    path = VENV / f".capot-{name}"
+    return not path.exists() or path.read_text() != digest
+
+
+def mark(name: str, digest: str) -> None:
+    (VENV / f".capot-{name}").write_text(digest)
+
+
+def pip(*arguments: str) -> None:
+    run(PYTHON, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments)
+
+
+def lab(*arguments: str) -> None:
+    """The lab, on the boxed model."""
+    ready("lab")
+    sys.exit(run(PYTHON, "-m", "capot", *(arguments or ("tour",)), check=False))
+
+
+def test(*arguments: str) -> None:
+    ready("test")
+    sys.exit(run(PYTHON, "-m", "pytest", *arguments, check=False))
+
+
+def check(*_: str) -> None:
+    """Style, formatting, spelling in both languages."""
+    ready("check")
+    run(PYTHON, "-m", "ruff", "check", ".")
+    run(PYTHON, "-m", "ruff", "format", "--check", ".")
+    run(PYTHON, "-m", "codespell_lib")
+    run(PYTHON, "tools/spell.py")
+
+
+def bench(*arguments: str) -> None:
+    ready("bench")
+    sys.exit(run(PYTHON, "bench/run.py", *arguments, check=False))
+
+
+def lock(*_: str) -> None:
+    """Resolve WANTED into requirements/*.txt: exact versions, no address of any index."""
+    if not PYTHON.exists():
+        venv.create(VENV, with_pip=True)
+    core = resolve(WANTED["core"])
+    write("core", core)
+    for name in ("transformers", "test", "check", "bench"):
+        found = resolve([*WANTED[name], *(f"{n}=={v}" for n, v in core.items())], torch=name == "transformers")
+        write(name, {n: v for n, v in found.items() if n not in core and n != "torch"})
+
+
+def resolve(wanted: list[str], *, torch: bool = False) -> dict[str, str]:
+    """Names and exact versions of what pip would install, itself included."""
+    pinned = (REQUIREMENTS / "torch.txt").read_text().split() if torch else []
+    command = [PYTHON, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
+    answer = subprocess.run([*command, *pinned, *wanted], capture_output=True, check=True, text=True, cwd=ROOT)
+    packages = (item["metadata"] for item in json.loads(answer.stdout)["install"])
+    return {package["name"].lower(): package["version"] for package in packages}
+
+
+def write(name: str, packages: dict[str, str]) -> None:
+    lines = [f"{package}=={version}\n" for package, version in sorted(packages.items())]
+    (REQUIREMENTS / f"{name}.txt").write_text("".join(lines))
+
+
+def clean(*_: str) -> None:
+    """Remove what the other commands made."""
+    for folder in (VENV, ROOT / ".pytest_cache", ROOT / ".ruff_cache", ROOT / "build", ROOT / "bench" / "out"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+COMMANDS = {"lab": lab, "test": test, "check": check, "bench": bench, "lock": lock, "clean": clean}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(f"usage: python tools/dev.py {{{','.join(COMMANDS)}}}")
+    try:
+        COMMANDS[sys.argv[1]](*sys.argv[2:])
+    except KeyboardInterrupt:
+        sys.exit(130)
