@@ -1,0 +1,94 @@
+"""What a reader sees as one character, and characters made visible.
+
+A token often ends inside a character, and a character as read (a *grapheme*) is
+often several code points: ``é`` may be two, a family emoji is seven. A view shows
+whole graphemes or the bytes themselves, never the replacement character.
+
+The rules are the ones of Unicode Standard Annex 29, section 3.1.1, that matter to
+text people type: marks, joiners, variation selectors, flags, skin tones, Hangul.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+_JOINER = 0x200D
+_EXTENDING = frozenset({0x200C, _JOINER, 0xFF9E, 0xFF9F})
+_NAMED = {" ": "·", "\n": "⏎", "\t": "⇥", "\r": "␍", "\u00a0": "⍽", "\u202f": "⍽", "\ufffd": "⟨U+FFFD⟩"}
+_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+
+
+def graphemes(text: str) -> Iterator[str]:
+    """Cut ``text`` into what a reader sees as characters.
+
+    >>> list(graphemes("e\\u0301🇫🇷a"))
+    ['é', '🇫🇷', 'a']
+    """
+    start = flags = 0
+    for place in range(1, len(text)):
+        left, right = ord(text[place - 1]), ord(text[place])
+        flags = flags + 1 if _is_regional(left) else 0
+        if not _joined(left, right, flags=flags):
+            yield text[start:place]
+            start = place
+    if text:
+        yield text[start:]
+
+
+def _joined(left: int, right: int, *, flags: int) -> bool:
+    if right < 0x300:
+        return left == 0x0D and right == 0x0A
+    if left < 0x20:
+        return False
+    if _extends(right):
+        return True
+    if left == _JOINER:
+        return unicodedata.category(chr(right))[0] in "LS"
+    if _is_regional(left) and _is_regional(right):
+        return flags % 2 == 1
+    return _hangul(left, right)
+
+
+def _extends(code: int) -> bool:
+    if code in _EXTENDING or 0x1F3FB <= code <= 0x1F3FF or 0xE0020 <= code <= 0xE007F:
+        return True
+    return unicodedata.category(chr(code))[0] == "M"
+
+
+def _is_regional(code: int) -> bool:
+    return 0x1F1E6 <= code <= 0x1F1FF
+
+
+def _hangul(left: int, right: int) -> bool:
+    """Whether two Hangul parts make one syllable: leading, vowel, trailing."""
+    syllable = 0xAC00 <= left <= 0xD7A3
+    if 0x1100 <= left <= 0x115F:
+        return 0x1100 <= right <= 0x11A7 or 0xAC00 <= right <= 0xD7A3
+    if 0x1160 <= left <= 0x11A7 or (syllable and (left - 0xAC00) % 28 == 0):
+        return 0x1160 <= right <= 0x11FF
+    return (syllable or 0x11A8 <= left <= 0x11FF) and 0x11A8 <= right <= 0x11FF
+
+
+def visible(text: str) -> str:
+    """``text`` with spaces, line ends and hidden characters drawn.
+
+    >>> visible(" le\\n\\u0301")
+    '·le⏎◌́'
+    """
+    drawn = "".join(_drawn(char) for char in text) if not text.isalnum() else text
+    return "◌" + drawn if text and unicodedata.category(text[0])[0] == "M" else _after_line_end(drawn)
+
+
+def _drawn(char: str) -> str:
+    if char in _NAMED:
+        return _NAMED[char]
+    if ord(char) not in _EXTENDING and unicodedata.category(char) in _HIDDEN:
+        tag = 0xE0020 <= ord(char) <= 0xE007F  # inside a flag emoji
+        return char if tag else f"⟨U+{ord(char):04X}⟩"
+    return char
+
+
+def hexadecimal(raw: bytes) -> str:
+    """Bytes that are no whole character, as they are written in this project: ``⟨F0 9F⟩``."""
+    return f"⟨{raw.hex(' ').upper()}⟩"

@@ -1,0 +1,161 @@
+"""The scales of a picture: where a value falls, which ticks to write, how stacks add up.
+
+Shared by the character plots, the drawings and the Plotly figures, so that the
+three faces of one picture agree.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from capot import i18n
+from capot.view.blocks import Curves, Series
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One axis: its ends, whether it is logarithmic, and its ticks as (value, text)."""
+
+    low: float
+    high: float
+    log: bool
+    ticks: tuple[tuple[float, str], ...]
+
+    def place(self, value: float | None) -> float | None:
+        """Where ``value`` falls, 0 at the low end and 1 at the high one; None where it cannot be drawn.
+
+        >>> Scale(1, 100, True, ()).place(10)
+        0.5
+        """
+        if not drawable(value, self.log):
+            return None
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+def drawable(value: float | None, log: bool = False) -> bool:
+    """A finite number, and a positive one where the axis is logarithmic."""
+    return value is not None and math.isfinite(value) and (value > 0 or not log)
+
+
+def scale(
+    values: Iterable[float | None],
+    *,
+    log: bool = False,
+    kind: str = "number",
+    count: int = 5,
+    tight: bool = False,
+    lang: str | None = None,
+) -> Scale:
+    """The scale that holds ``values``, with about ``count`` ticks written in the language.
+
+    ``tight`` ends at the last value instead of the next tick. A logarithmic axis without
+    a positive value falls back to 1..10.
+    """
+    kept = [float(value) for value in values if drawable(value, log)]
+    low, high = (min(kept), max(kept)) if kept else ((1.0, 10.0) if log else (0.0, 1.0))
+    if log:
+        return _log_scale(low, high, kind=kind, count=count, lang=lang)
+    if low >= 0 and low < 0.5 * high:
+        low = 0.0  # lengths are compared from zero
+    if low == high:
+        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    step = _nice_step((high - low) / count)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    marks = [index * step for index in range(first, last + 1)]
+    ends = (low, high) if tight else (marks[0], marks[-1])
+    inside = [mark for mark in marks if ends[0] - step * 1e-6 <= mark <= ends[1] + step * 1e-6]
+    return Scale(*ends, False, tuple((mark, written(mark, kind, step=step, lang=lang)) for mark in inside))
+
+
+def _log_scale(low: float, high: float, *, kind: str, count: int, lang: str | None) -> Scale:
+    if low == high:
+        low, high = low / 2, high * 2
+    bottom, top = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    every = max(1, round((top - bottom) / (count + 2)))
+    for leaves in ((1,), (1, 3), (1, 2, 5)):
+        marks = [leaf * 10.0**power for power in range(bottom, top + 1, every) for leaf in leaves]
+        inside = [mark for mark in marks if low * 0.999 <= mark <= high * 1.001]
+        if len(inside) >= 3:
+            break
+    inside = inside or [low, high]
+    return Scale(low, high, True, tuple((mark, written(mark, kind, lang=lang)) for mark in inside))
+
+
+def _nice_step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(leaf * power for leaf in (1, 2, 2.5, 5, 10) if leaf * power >= rough * 0.999)
+
+
+def written(value: float, kind: str, *, step: float | None = None, lang: str | None = None) -> str:
+    """A tick or a point as read: ``500 MB``, ``1.5 s``, ``25%``, ``10⁻⁶``."""
+    if kind == "bytes":
+        return _short(i18n.size(value, lang), lang)
+    if kind == "seconds" and value >= 0:
+        return _short(i18n.duration(value, lang), lang) if value else f"0{chr(160)}s"
+    if kind == "percent":
+        return _short(i18n.percent(value, lang, 2), lang)
+    if value and (abs(value) < 1e-3 or abs(value) >= 1e9):
+        return _scientific(value, lang)
+    digits = None if step is None else max(0, -math.floor(math.log10(step) + 1e-9))
+    return _short(i18n.number(value, lang, digits if digits is None or digits < 4 else 4), lang)
+
+
+def _short(text: str, lang: str | None) -> str:
+    """``text`` without the zeros that end its decimals: ``1.50 GB`` is ``1.5 GB``."""
+    point = "," if i18n.language(lang) == "fr" else r"\."
+    return re.sub(rf"{point}0+(?!\d)|({point}\d*?[1-9])0+(?!\d)", r"\1", text)
+
+
+def _scientific(value: float, lang: str | None) -> str:
+    power = math.floor(math.log10(abs(value)))
+    leaf = i18n.number(round(value / 10.0**power, 2), lang)
+    tens = "10" + str(power).translate(_SUPERSCRIPTS)
+    return tens if leaf == "1" else f"{leaf}×{tens}"
+
+
+def series_scales(block: Curves, *, lang: str | None = None, x_count: int = 6, y_count: int = 5) -> tuple[Scale, Scale]:
+    """The two scales of a block of curves, its stacks included."""
+    tops = [value for _, _, top in stacks(block.series) for value in top]
+    lines = [value for line in block.series if not line.area for value in line.y]
+    floor = [0.0] if tops and not block.log_y else []
+    across = (value for line in block.series for value in line.x)
+    x = scale(across, log=block.log_x, count=x_count, tight=True, lang=lang)
+    y = scale([*tops, *lines, *floor], log=block.log_y, kind=block.y_kind, count=y_count, lang=lang)
+    return x, y
+
+
+def stacks(series: Sequence[Series]) -> list[tuple[Series, list[float], list[float]]]:
+    """Each area with the bottom and the top of its layer at each of its points.
+
+    An area rests on those before it; where an earlier one has no value at a point, it adds nothing there.
+    """
+    heights: dict[float, float] = {}
+    layers = []
+    for area in series:
+        if not area.area:
+            continue
+        bottom = [heights.get(x, 0.0) for x in area.x]
+        top = [low + (y if drawable(y) else 0.0) for low, y in zip(bottom, area.y, strict=True)]
+        heights.update(zip(area.x, top, strict=True))
+        layers.append((area, bottom, top))
+    return layers
+
+
+def flattened(xyz: Sequence[float]) -> tuple[float, float]:
+    """A point of space on the page, seen from a little above and a little to the side.
+
+    A point of the plane stays where it is.
+    """
+    if len(xyz) < 3:
+        return float(xyz[0]), float(xyz[1]) if len(xyz) > 1 else 0.0
+    x, y, z = xyz[:3]
+    turn, tilt = math.radians(35), math.radians(22)
+    across, depth = x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)
+    return across, z * math.cos(tilt) + depth * math.sin(tilt)
