@@ -1,0 +1,399 @@
+"""A model's folder, as the Hugging Face hub lays it out: read lazily, never executed.
+
+Opening reads config.json. The headers of the safetensors files are read when a
+tensor is first looked for, and checked before anything trusts them; a weight is
+read from disk when an engine touches its page of the mapped file, and not before.
+
+    config.json              the shape of the network
+    generation_config.json   which tokens end a text
+    tokenizer.json           text to ids
+    model.safetensors        8 bytes: length N of the header, little-endian
+                             N bytes: JSON, {"name": {"dtype", "shape", "data_offsets"}}
+                             the rest: the numbers, nothing else (hence "safe")
+
+Source of the format: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from capot.errors import ModelError, NotFoundError, UnsupportedError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_HEADER = 100_000_000  # bytes; the format's own limit
+
+# Bytes of one number, and the NumPy type that holds it as it is in the file. NumPy
+# has no bfloat16: its bits are handed out as uint16 and ``widen`` makes floats of them.
+DTYPES = {
+    "F64": (8, "<f8"), "F32": (4, "<f4"), "F16": (2, "<f2"), "BF16": (2, "<u2"),
+    "I64": (8, "<i8"), "I32": (4, "<i4"), "I16": (2, "<i2"), "I8": (1, "i1"), "U64": (8, "<u8"), "U32": (4, "<u4"),
+    "U16": (2, "<u2"), "U8": (1, "u1"), "BOOL": (1, "?"), "F8_E4M3": (1, "u1"), "F8_E5M2": (1, "u1"),
+}  # fmt: skip
+
+# One name per idea, then how the config.json of the hub's model families spell it.
+SPELLINGS = {
+    "vocabulary_size": ("vocab_size",),
+    "width": ("hidden_size", "n_embd", "d_model", "dim"),
+    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    "heads": ("num_attention_heads", "n_head", "n_heads"),
+    "kv_heads": ("num_key_value_heads", "multi_query_group_num", "num_kv_heads", "n_head_kv"),
+    "head_dim": ("head_dim", "d_kv"),
+    "mlp_width": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
+    "context_length": ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"),
+    "norm_eps": ("rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_epsilon"),
+    "hidden_act": ("hidden_act", "activation_function", "hidden_activation"),
+    "dtype": ("dtype", "torch_dtype"),
+}
+UNTIED = {"llama", "mistral", "mixtral", "qwen2", "qwen3", "phi3", "deepseek_v3"}  # where config.json may leave it out
+
+
+@dataclass(frozen=True)
+class Config:
+    """The shape of a causal language model, one spelling for all families.
+
+    ``sliding_window`` holds, for each layer, how many tokens its attention looks back
+    (itself included), or None for all. ``rope_scaling`` is None where the positions are
+    those of the paper, else ``{"rope_type": ..., ...}`` as config.json has it.
+    """
+
+    architecture: str
+    model_type: str
+    vocabulary_size: int
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    mlp_width: int
+    context_length: int | None
+    norm_eps: float
+    hidden_act: str
+    rope_theta: float
+    rope_scaling: dict[str, Any] | None
+    sliding_window: tuple[int | None, ...]
+    tied: bool
+    dtype: str | None
+    bos_id: int | None
+    eos_ids: tuple[int, ...]
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Config:
+        """Read a config.json in either spelling: the hub's older one or transformers 5's.
+
+        Raises: ModelError ``config_field`` where a size is missing or is no positive number.
+        """
+        inner = raw.get("text_config")
+        raw = {**raw, **inner} if isinstance(inner, dict) else raw  # a model that also sees or hears
+        model_type = str(raw.get("model_type") or "")
+        width, heads = _whole(raw, "width"), _whole(raw, "heads")
+        layers = _whole(raw, "layers")
+        rope = _rope(raw)
+        return cls(
+            architecture=str((raw.get("architectures") or ["?"])[0]),
+            model_type=model_type,
+            vocabulary_size=_whole(raw, "vocabulary_size"),
+            width=width,
+            layers=layers,
+            heads=heads,
+            kv_heads=1 if raw.get("multi_query") else _whole(raw, "kv_heads", heads),
+            head_dim=_whole(raw, "head_dim", max(1, width // heads)),
+            mlp_width=_whole(raw, "mlp_width", 4 * width),
+            context_length=_whole(raw, "context_length", 0) or None,
+            norm_eps=_real(raw, "norm_eps", 1e-6),
+            hidden_act=str(_first(raw, "hidden_act") or "silu"),
+            rope_theta=float(rope.pop("rope_theta", None) or raw.get("rope_theta") or 10_000.0),
+            rope_scaling=rope if rope["rope_type"] != "default" else None,
+            sliding_window=_windows(raw, layers, model_type),
+            tied=bool(raw.get("tie_word_embeddings", model_type not in UNTIED)),
+            dtype=_first(raw, "dtype"),
+            bos_id=_ids(raw.get("bos_token_id"))[0] if _ids(raw.get("bos_token_id")) else None,
+            eos_ids=_ids(raw.get("eos_token_id")),
+        )
+
+
+def _first(raw: Mapping[str, Any], name: str) -> Any:
+    return next((raw[key] for key in SPELLINGS[name] if raw.get(key) is not None), None)
+
+
+def _whole(raw: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    value = _first(raw, name)
+    value = default if value is None else value
+    if not isinstance(value, int) or isinstance(value, bool) or (value < 1 and value != default):
+        raise ModelError("config_field", field=SPELLINGS[name][0], value=str(value)[:80])
+    return value
+
+
+def _real(raw: Mapping[str, Any], name: str, default: float) -> float:
+    value = _first(raw, name)
+    value = default if value is None else value
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ModelError("config_field", field=SPELLINGS[name][0], value=str(value)[:80])
+    return float(value)
+
+
+def _ids(value: Any) -> tuple[int, ...]:
+    listed = value if isinstance(value, list | tuple) else [value]
+    return tuple(item for item in listed if isinstance(item, int) and not isinstance(item, bool))
+
+
+def _rope(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Both spellings of the rotary positions as one table that has a ``rope_type``."""
+    new, old = raw.get("rope_parameters"), raw.get("rope_scaling")
+    rope = dict(new if isinstance(new, dict) else old if isinstance(old, dict) else {})
+    kind = rope.pop("rope_type", None) or rope.pop("type", None)  # "type" is the oldest spelling
+    rope.pop("type", None)
+    if kind is None:  # one table for each kind of layer
+        kind = "by_layer_type" if any(isinstance(part, dict) for part in rope.values()) else "default"
+    partial = raw.get("partial_rotary_factor")
+    if partial not in (None, 1, 1.0):
+        rope.setdefault("partial_rotary_factor", partial)
+    if rope.get("partial_rotary_factor") not in (None, 1, 1.0) and kind == "default":
+        kind = "partial"
+    return {"rope_type": str(kind), **rope}
+
+
+def _windows(raw: Mapping[str, Any], layers: int, model_type: str) -> tuple[int | None, ...]:
+    """How far back each layer looks, by the rules of the families that have a window."""
+    window = raw.get("sliding_window", 4096 if model_type == "mistral" else None)
+    used = raw.get("use_sliding_window", not model_type.startswith("qwen"))
+    if model_type == "llama" or not used or not isinstance(window, int) or window < 1:
+        return (None,) * layers
+    kinds = raw.get("layer_types")
+    if isinstance(kinds, list) and len(kinds) == layers and model_type != "mistral":
+        return tuple(window if kind == "sliding_attention" else None for kind in kinds)
+    first = raw.get("max_window_layers", 0) if model_type.startswith("qwen") else 0
+    return tuple(window if layer >= first else None for layer in range(layers))
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where one tensor lies. ``start`` and ``stop`` are byte offsets in ``file``."""
+
+    name: str
+    dtype: str  # F32, F16, BF16...
+    shape: tuple[int, ...]
+    file: Path
+    start: int
+    stop: int
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.stop - self.start
+
+
+def read_header(path: Path) -> dict[str, TensorInfo]:
+    """The tensors of one safetensors file, checked: nothing outside it, nothing twice.
+
+    Raises: NotFoundError ``shard_missing``; ModelError ``safetensors_truncated``,
+    ``safetensors_corrupt``, ``safetensors_outside``, ``safetensors_shape``, ``safetensors_overlap``.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or (length <= MAX_HEADER and 8 + length > size):
+                raise ModelError("safetensors_truncated", file=path.name)
+            header = json.loads(file.read(length)) if length <= MAX_HEADER else None
+    except OSError:
+        raise NotFoundError("shard_missing", file=path.name, folder=str(path.parent)) from None
+    except (ValueError, RecursionError):  # not JSON, or not even text
+        header = None
+    if not isinstance(header, dict):
+        raise ModelError("safetensors_corrupt", file=path.name)
+    header.pop("__metadata__", None)
+    infos = {name: _tensor_info(path, name, entry, 8 + length, size) for name, entry in header.items()}
+    _refuse_overlaps(path, infos.values())
+    return infos
+
+
+def _tensor_info(path: Path, name: str, entry: Any, base: int, size: int) -> TensorInfo:
+    try:
+        dtype, shape = entry["dtype"], tuple(entry["shape"])
+        begin, end = entry["data_offsets"]
+        width = DTYPES[dtype][0]
+        sound = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (*shape, begin, end))
+    except (KeyError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise ModelError("safetensors_corrupt", file=path.name)
+    if begin > end or base + end > size:
+        raise ModelError("safetensors_outside", file=path.name, tensor=name)
+    if math.prod(shape) * width != end - begin:
+        raise ModelError("safetensors_shape", file=path.name, tensor=name, shape=list(shape), bytes=end - begin)
+    return TensorInfo(name, dtype, shape, path, base + begin, base + end)
+
+
+def _refuse_overlaps(path: Path, infos: Any) -> None:
+    # Two names for the same bytes would let a file of one megabyte claim a terabyte. A
+    # hole between two tensors harms nobody and is let through.
+    laid = sorted((info for info in infos if info.nbytes), key=lambda info: info.start)
+    for before, after in zip(laid, laid[1:], strict=False):
+        if after.start < before.stop:
+            raise ModelError("safetensors_overlap", file=path.name, first=before.name, second=after.name)
+
+
+def widen(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Numbers as a file holds them, as float32; ``dtype`` is the file's word for them.
+
+    A bfloat16 is the upper half of a float32: 1.5 is 0x3FC0 there.
+
+    >>> import numpy as np
+    >>> widen(np.array([0x3FC0], np.uint16), "BF16").tolist()
+    [1.5]
+    """
+    import numpy as np
+
+    if dtype == "BF16":
+        wide = array.astype(np.uint32)
+        wide <<= 16
+        return wide.view(np.float32)
+    return array.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's folder; each part is read at first need and kept."""
+
+    path: Path
+    name: str
+    raw_config: dict[str, Any] = dataclasses.field(repr=False)
+
+    @classmethod
+    def open(cls, path: str | Path, *, name: str | None = None) -> Checkpoint:
+        """Read the config.json of a folder.
+
+        Raises: NotFoundError ``model_not_found``, ``config_missing``; ModelError ``json_invalid``.
+        """
+        path = Path(path).expanduser()
+        if not path.is_dir():
+            raise NotFoundError("model_not_found", model=str(path))
+        if not (path / "config.json").is_file():
+            raise NotFoundError("config_missing", folder=str(path))
+        return cls(path, name or path.resolve().name, _read_json(path / "config.json"))
+
+    @functools.cached_property
+    def config(self) -> Config:
+        """The normalised shape. Raises: ModelError ``config_field``."""
+        return Config.from_dict(self.raw_config)
+
+    @functools.cached_property
+    def generation_config(self) -> dict[str, Any]:
+        return self._optional("generation_config.json")
+
+    @functools.cached_property
+    def tokenizer_config(self) -> dict[str, Any]:
+        return self._optional("tokenizer_config.json")
+
+    @property
+    def tokenizer_json(self) -> Path | None:
+        path = self.path / "tokenizer.json"
+        return path if path.is_file() else None
+
+    @functools.cached_property
+    def chat_template(self) -> str | None:
+        """The Jinja text: chat_template.jinja first, else what tokenizer_config.json holds."""
+        if (self.path / "chat_template.jinja").is_file():
+            return (self.path / "chat_template.jinja").read_text(encoding="utf-8")
+        found = self.tokenizer_config.get("chat_template")
+        if isinstance(found, list):  # several, by name
+            named = {item.get("name"): item.get("template") for item in found if isinstance(item, dict)}
+            found = named.get("default") or next(iter(named.values()), None)
+        return found if isinstance(found, str) else None
+
+    @functools.cached_property
+    def eos_ids(self) -> tuple[int, ...]:
+        """The tokens that end a text: generation_config.json knows best, then config.json."""
+        return _ids(self.generation_config.get("eos_token_id")) or self.config.eos_ids
+
+    def _optional(self, filename: str) -> dict[str, Any]:
+        path = self.path / filename
+        return _read_json(path) if path.is_file() else {}
+
+    @functools.cached_property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """Every tensor of every shard, by name; no weight is read.
+
+        Raises: NotFoundError ``weights_missing``, ``shard_missing``; UnsupportedError
+        ``weights_pickled``; ModelError as ``read_header``, ``index_invalid``.
+        """
+        if (self.path / "model.safetensors").is_file():
+            return read_header(self.path / "model.safetensors")
+        if (self.path / "model.safetensors.index.json").is_file():
+            return self._sharded()
+        if any(self.path.glob("*.bin")):
+            raise UnsupportedError("weights_pickled", folder=str(self.path))
+        raise NotFoundError("weights_missing", folder=str(self.path))
+
+    def _sharded(self) -> dict[str, TensorInfo]:
+        shard_of = _read_json(self.path / "model.safetensors.index.json").get("weight_map")
+        # A shard is a file of this very folder: no path leads out of it.
+        if not isinstance(shard_of, dict) or any(
+            not isinstance(shard, str) or Path(shard).name != shard or "\\" in shard for shard in shard_of.values()
+        ):
+            raise ModelError("index_invalid", folder=str(self.path))
+        headers = {shard: read_header(self.path / shard) for shard in sorted(set(shard_of.values()))}
+        for name, shard in shard_of.items():
+            if name not in headers[shard]:
+                raise ModelError("tensor_missing", tensor=name, folder=str(self.path))
+        return {name: headers[shard][name] for name, shard in shard_of.items()}
+
+    def tensor(self, name: str, shape: Sequence[int] | None = None) -> np.ndarray:
+        """One tensor, mapped and read-only; bfloat16 as uint16, see ``widen``.
+
+        Raises: ModelError ``tensor_missing``, ``tensor_shape`` where it is not of ``shape``.
+        """
+        import numpy as np
+
+        if name not in self.tensors:
+            raise ModelError("tensor_missing", tensor=name, folder=str(self.path))
+        info = self.tensors[name]
+        if shape is not None and info.shape != tuple(shape):
+            raise ModelError("tensor_shape", tensor=name, found=list(info.shape), expected=list(shape))
+        bits = self._mapped(info.file)[info.start : info.stop]
+        array = np.ndarray(info.shape, DTYPES[info.dtype][1], buffer=bits)
+        # Files of before 2023 may start a tensor at any byte; kernels want whole numbers.
+        array = array if array.flags.aligned else array.copy()
+        array.flags.writeable = False
+        return array
+
+    def rows(self, name: str, ids: Sequence[int]) -> np.ndarray:
+        """A few rows of a matrix, the only ones read from disk. Shapes: (len(ids), D) float32."""
+        return widen(self.tensor(name)[list(ids)], self.tensors[name].dtype)
+
+    def _mapped(self, file: Path) -> np.ndarray:
+        import numpy as np
+
+        if file not in self._maps:
+            try:
+                self._maps[file] = np.memmap(file, np.uint8, mode="r")
+            except OSError:
+                raise NotFoundError("shard_missing", file=file.name, folder=str(self.path)) from None
+        return self._maps[file]
+
+    @functools.cached_property
+    def _maps(self) -> dict[Path, np.ndarray]:
+        return {}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError, OSError):
+        value = None
+    if not isinstance(value, dict):
+        raise ModelError("json_invalid", file=path.name, folder=str(path.parent))
+    return value
