@@ -74,7 +74,8 @@ def split(value: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
 
 
-def _loading_options() -> list[click.Parameter]:
+def loading_options() -> list[click.Parameter]:
+    """--model and --engine, on every command that opens a model."""
     return [
         Option(["--model"], words="cli.options.model", metavar="MODEL", envvar="CAPOT_MODEL", default="boxed"),
         Option(["--engine"], words="cli.options.engine", metavar="ENGINE"),
@@ -108,7 +109,7 @@ def chapter(name: str, *params: click.Parameter, call: Callable[..., Any], model
         with open_model(**loading) as opened:
             emit(call(opened, **given), as_json=as_json, html=html)
 
-    options = [*(_loading_options() if model else []), *output_options()]
+    options = [*(loading_options() if model else []), *output_options()]
     return Command(name, words=f"{name}.cli.help", params=[*params, *options], callback=callback)
 
 

@@ -1,0 +1,65 @@
+"""Every code that the source raises has its words in both languages, and every word belongs to a code."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pickle
+import tomllib
+
+import pytest
+from conftest import ROOT
+
+from capot import errors
+from capot.errors import CapotError, InputError
+
+KINDS = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, CapotError)}
+
+
+def raised() -> dict[str, set[str]]:
+    """Codes in the source with the parameters given to each, read from the syntax tree."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
+                continue
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            if name in KINDS and isinstance(node.args[0].value, str):
+                found.setdefault(node.args[0].value, set()).update(k.arg for k in node.keywords if k.arg)
+    return found
+
+
+def words(lang: str) -> dict[str, dict[str, str]]:
+    return tomllib.loads((ROOT / f"src/capot/words/{lang}/error.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("lang", ["fr", "en"])
+def test_every_code_has_words_and_every_word_a_code(lang: str) -> None:
+    assert set(words(lang)) == set(raised())
+
+
+@pytest.mark.parametrize("lang", ["fr", "en"])
+def test_words_only_use_what_is_given(lang: str) -> None:
+    import string
+
+    given = raised()
+    for code, entry in words(lang).items():
+        used = {name for text in entry.values() for _, name, _, _ in string.Formatter().parse(text) if name}
+        assert used <= given[code], f"error.{code} uses {used - given[code]}"
+
+
+def test_an_error_is_a_code_with_words() -> None:
+    error = InputError("out_of_range", name="top_p", value=3, low=0, high=1)
+    assert error.message("en").startswith("top_p is 3")
+    assert error.to_dict("fr") == {"ok": False, "error": {"code": "out_of_range", "message": error.message("fr")}}
+    assert str(error) == error.message()
+    assert pickle.loads(pickle.dumps(error)).params == error.params  # noqa: S301 - our own bytes
+
+
+def test_statuses_are_drawn_in_the_docstring() -> None:
+    for name, kind in KINDS.items():
+        if kind is CapotError:
+            continue
+        line = next(line for line in (errors.__doc__ or "").splitlines() if f" {name} " in line)
+        assert line.split()[-len(line.split("  ")[-1].split()) :] and str(kind.http_status) in line
+        assert str(kind.exit_status) in line

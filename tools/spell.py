@@ -1,0 +1,87 @@
+"""Spell-check every French and English word that a user can read: catalogues, pages, lessons.
+
+Words that are right but in no dictionary (names, the field's terms) stand in
+``tools/words-fr.txt`` and ``tools/words-en.txt``, one a line, in alphabetical order.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from spellchecker import SpellChecker
+
+ROOT = Path(__file__).resolve().parent.parent
+WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+ELISION = re.compile(r"^(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu|presqu|quelqu)[’']", re.IGNORECASE)
+
+
+def sentences(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from sentences(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def prose(text: str) -> str:
+    """The text without code, links, placeholders, options and quoted examples."""
+    for pattern in (r"(?s)```.*?```", r"`[^`]*`", r"\{[^}]*\}", r"\]\([^)]*\)", r"<[^>]*>", r"https?://\S+", r"(?<!\w)--?[\w-]+"):
+        text = re.sub(pattern, " ", text)
+    return re.sub(r"\b(?:capot|pip|export)\b[^.\n]*", " ", text) if text.count("\n") == 0 else text
+
+
+def pages(lang: str) -> Iterator[Path]:
+    if lang == "fr":
+        yield from ROOT.glob("*.fr.md")
+        yield from (ROOT / "docs" / "fr").rglob("*.md")
+    else:
+        yield from (p for p in ROOT.glob("*.md") if not p.name.endswith(".fr.md"))
+        yield from (ROOT / "docs").glob("*.md")
+    yield from (ROOT / "src/capot/lessons" / lang).rglob("*.md")
+
+
+def texts(lang: str) -> Iterator[tuple[str, str]]:
+    for path in sorted((ROOT / "src/capot/words" / lang).glob("*.toml")):
+        for sentence in sentences(tomllib.loads(path.read_text(encoding="utf-8"))):
+            yield path.name, sentence
+    for path in sorted(pages(lang)):
+        yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+
+
+def parts(word: str, lang: str) -> Iterator[str]:
+    """The dictionary words inside one written word: elisions and hyphens come apart."""
+    if lang == "fr":
+        word = ELISION.sub("", word)
+    for part in re.split(r"[-’']", word):
+        if len(part) > 2 and not part.isupper():
+            yield part
+
+
+def unknown(lang: str) -> dict[str, set[str]]:
+    known = set((ROOT / f"tools/words-{lang}.txt").read_text(encoding="utf-8").lower().split())
+    checker = SpellChecker(language=lang)
+    where: dict[str, set[str]] = {}
+    for source, text in texts(lang):
+        for word in WORD.findall(prose(text)):
+            for part in parts(word, lang):
+                lowered = part.lower()
+                if lowered not in known and not checker.known([lowered]) and not any(c.isupper() for c in part[1:]):
+                    where.setdefault(lowered, set()).add(source)
+    return where
+
+
+def main() -> None:
+    failed = False
+    for lang in ("fr", "en"):
+        for word, sources in sorted(unknown(lang).items()):
+            failed = True
+            print(f"{lang}: {word!r} in {', '.join(sorted(sources))}")
+    sys.exit("unknown words: correct them, or add them to tools/words-*.txt" if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

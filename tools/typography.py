@@ -1,0 +1,52 @@
+"""Set the French catalogues and pages as French: no-break spaces and ’ where a keyboard left plain ones.
+
+``python tools/typography.py`` rewrites the files in place; what stands between backquotes,
+in a fenced block or in a placeholder is left as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NBSP, NARROW = "\u00a0", "\u202f"
+
+
+def french(text: str) -> str:
+    """One run of prose, set.
+
+    >>> french("L'eau : « bonne » !").replace(NBSP, "~").replace(NARROW, "^")
+    'L’eau~: «~bonne~»^!'
+    """
+    text = re.sub(r"(?<=\w) ([;!?])(?=\s|$|[»)\"])", NARROW + r"\1", text)
+    text = re.sub(r"(?<=[»)\w}]) ([;!?])", NARROW + r"\1", text)
+    text = re.sub(r" (:)(?=\s|$|\")", NBSP + r"\1", text)
+    text = text.replace("« ", "«" + NBSP).replace(" »", NBSP + "»")
+    text = re.sub(r"(?<=[\d}]) %", NBSP + "%", text)
+    return re.sub(r"(?<=[A-Za-zÀ-ÿ])'(?=[A-Za-zÀ-ÿ{«])", "’", text)
+
+
+def outside_code(text: str) -> str:
+    """``french`` on everything but `code`, fenced blocks and link targets."""
+    parts = re.split(r"(```.*?```|`[^`\n]*`|\]\([^)]*\)|<[^>\n]*>)", text, flags=re.DOTALL)
+    return "".join(part if index % 2 else french(part) for index, part in enumerate(parts))
+
+
+def toml_line(line: str) -> str:
+    """Set the value of a catalogue line and leave its key alone."""
+    key, equals, value = line.partition(" = ")
+    return f"{key}{equals}{outside_code(value)}" if equals else outside_code(line)
+
+
+def main() -> None:
+    for path in sorted((ROOT / "src/capot/words/fr").glob("*.toml")):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        path.write_text("\n".join(map(toml_line, lines)), encoding="utf-8")
+    pages = [*ROOT.glob("*.fr.md"), *(ROOT / "docs/fr").rglob("*.md"), *(ROOT / "src/capot/lessons/fr").rglob("*.md")]
+    for path in sorted(pages):
+        path.write_text(outside_code(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
