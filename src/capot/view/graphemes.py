@@ -13,10 +13,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
+from capot.view.visible import visible
+
 _JOINER = 0x200D
 _EXTENDING = frozenset({0x200C, _JOINER, 0xFF9E, 0xFF9F})
-_NAMED = {" ": "·", "\n": "⏎", "\t": "⇥", "\r": "␍", "\u00a0": "⍽", "\u202f": "⍽", "\ufffd": "⟨U+FFFD⟩"}
-_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+_MARKS = str.maketrans({" ": "·", "\u00a0": "⍽", "\u202f": "⍽", "\ufffd": "⟨U+FFFD⟩"})
 
 
 def graphemes(text: str) -> Iterator[str]:
@@ -70,23 +71,14 @@ def _hangul(left: int, right: int) -> bool:
     return (syllable or 0x11A8 <= left <= 0x11FF) and 0x11A8 <= right <= 0x11FF
 
 
-def visible(text: str) -> str:
-    """``text`` with spaces, line ends and hidden characters drawn.
+def spelled(text: str) -> str:
+    """``text`` as a token shows it: spaces, line ends and hidden characters drawn.
 
-    >>> visible(" le\\n\\u0301")
-    '·le⏎◌́'
+    >>> spelled(" le\\n"), spelled("\\u0301")
+    ('·le⏎', '◌́')
     """
-    drawn = "".join(_drawn(char) for char in text) if not text.isalnum() else text
-    return "◌" + drawn if text and unicodedata.category(text[0])[0] == "M" else _after_line_end(drawn)
-
-
-def _drawn(char: str) -> str:
-    if char in _NAMED:
-        return _NAMED[char]
-    if ord(char) not in _EXTENDING and unicodedata.category(char) in _HIDDEN:
-        tag = 0xE0020 <= ord(char) <= 0xE007F  # inside a flag emoji
-        return char if tag else f"⟨U+{ord(char):04X}⟩"
-    return char
+    alone = bool(text) and unicodedata.category(text[0])[0] == "M"
+    return ("◌" if alone else "") + visible(text).translate(_MARKS)
 
 
 def hexadecimal(raw: bytes) -> str:

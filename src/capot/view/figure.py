@@ -1,0 +1,257 @@
+"""Pictures as Plotly figures: a plain JSON description, and the object where Python wants one.
+
+``to_spec`` imports nothing: the pages hand its answer to Plotly's script. Only
+``to_figure`` and ``plotly_script`` touch the plotly package.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from capot import i18n
+from capot.view.blocks import Bars, Curves, Point, Scatter, Series
+from capot.view.scales import Scale, drawable, series_scales, stacks, written
+from capot.view.theme import HUES, LIGHT, Theme, series_color
+from capot.view.visible import cut, visible
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+Picture = Bars | Scatter | Curves
+SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif'
+MONO = 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace'
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "diamond-open")
+SPACE_SYMBOLS = ("circle", "diamond", "square", "diamond-open", "cross", "circle-open")
+NAMED = 80  # more points than this are named on hover only
+
+
+def to_spec(block: Picture, *, theme: Theme = LIGHT, lang: str | None = None) -> dict[str, Any]:
+    """``{data, layout}`` of a picture for Plotly's script: plain values that JSON can hold.
+
+    User text is escaped, since Plotly reads a few HTML tags in labels.
+    """
+    return _SPECS[type(block)](block, theme, lang)
+
+
+def to_figure(block: Picture, *, theme: Theme = LIGHT, lang: str | None = None) -> Figure:
+    """A picture as a ``plotly.graph_objects.Figure`` with its title, checked by Plotly's own rules."""
+    from plotly.graph_objects import Figure
+
+    spec = to_spec(block, theme=theme, lang=lang)
+    if block.title:
+        spec["layout"]["title"] = {"text": plain_label(block.title), "x": 0, "xref": "paper"}
+        spec["layout"]["margin"]["t"] = 64
+    return Figure(spec)
+
+
+@functools.cache
+def plotly_script() -> str:
+    """Plotly's script as the installed package ships it (about 4.8 MB)."""
+    from importlib import resources
+
+    return resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
+
+
+def plain_label(text: str, cells: int | None = None) -> str:
+    """``text`` as Plotly shows it literally."""
+    shown = visible(text)
+    return html.escape(shown if cells is None else cut(shown, cells), quote=False)
+
+
+def _layout(theme: Theme, lang: str | None, **more: Any) -> dict[str, Any]:
+    french = i18n.language(lang) == "fr"
+    return {
+        "font": {"family": SANS, "size": 14, "color": theme["ink"]},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 8, "r": 16, "t": 12, "b": 8},
+        "separators": ",\u202f" if french else ".,",
+        "hoverlabel": {"bgcolor": theme["ink"], "font": {"color": theme["paper"], "family": SANS}, "align": "left"},
+        "showlegend": False,
+        "dragmode": False,  # a finger that scrolls the page must not drag the picture
+        **more,
+    }
+
+
+def _axis(theme: Theme, title: str = "", **more: Any) -> dict[str, Any]:
+    return {
+        "title": {"text": plain_label(title), "font": {"color": theme["quiet"]}},
+        "tickfont": {"color": theme["quiet"]},
+        "gridcolor": theme["line"],
+        "zerolinecolor": theme["quiet"],
+        "linecolor": theme["line"],
+        "automargin": True,
+        **more,
+    }
+
+
+def _bars(block: Bars, theme: Theme, lang: str | None) -> dict[str, Any]:
+    rows, places = block.rows, list(range(len(block.rows)))
+    values = [bar.value if drawable(bar.value) else None for bar in rows]
+    names = [plain_label(bar.label) for bar in rows]
+    texts = [plain_label(bar.text) for bar in rows]
+    trace = {
+        "type": "bar",
+        "orientation": "h",
+        "x": values,
+        "y": places,
+        "text": texts,
+        "textposition": "outside",
+        "cliponaxis": False,
+        "marker": {"color": [theme["mark" if bar.marked else "accent"] for bar in rows], "cornerradius": 3},
+        "hovertext": [f"{name}  {text}" for name, text in zip(names, texts, strict=True)],
+        "hoverinfo": "text",
+    }
+    ticks = [f"▸ {plain_label(bar.label, 24)}" if bar.marked else plain_label(bar.label, 26) for bar in rows]
+    down = _axis(theme, tickvals=places, ticktext=ticks, autorange="reversed", showgrid=False, zeroline=False)
+    down["tickfont"] = {"family": MONO, "color": theme["ink"], "size": 14}
+    down["ticks"], down["ticklen"], down["tickcolor"] = "outside", 6, "rgba(0,0,0,0)"
+    top = max((value for value in values if value is not None), default=0) or 1.0
+    across = _axis(theme, block.x_label, range=[0, top * 1.22], showticklabels=False, showgrid=False, fixedrange=True)
+    height = 44 + 30 * max(len(rows), 1) + (26 if block.x_label else 0)
+    layout = _layout(theme, lang, height=height, bargap=0.28, xaxis=across, yaxis=down | {"fixedrange": True})
+    return {"data": [trace], "layout": layout}
+
+
+def _scatter(block: Scatter, theme: Theme, lang: str | None) -> dict[str, Any]:
+    if any(len(point.xyz) > 2 for point in block.points):
+        return _space(block, theme, lang)
+    traces = [_point_trace(points, theme, lang) for points in _groups(block.points)]
+    axes = [*block.axes, "", ""]
+    one_unit = {"scaleanchor": "x", "scaleratio": 1} if block.arrows else {}
+    layout = _layout(theme, lang, height=460, xaxis=_axis(theme, axes[0]), yaxis=_axis(theme, axes[1]) | one_unit)
+    if block.arrows:
+        layout["annotations"] = [_arrow(point, theme) for point in block.points]
+        traces.append({"type": "scatter", "mode": "markers", "x": [0], "y": [0], "hoverinfo": "skip"})
+        traces[-1]["marker"] = {"color": theme["quiet"], "size": 5}
+    return {"data": traces, "layout": layout}
+
+
+def _groups(points: Sequence[Point]) -> list[list[Point]]:
+    found: dict[int, list[Point]] = {}
+    for point in points:
+        found.setdefault(point.group, []).append(point)
+    return [found[group] for group in sorted(found)]
+
+
+def _point_trace(points: Sequence[Point], theme: Theme, lang: str | None, *, deep: bool = False) -> dict[str, Any]:
+    group = points[0].group
+    symbols = SPACE_SYMBOLS if deep else SYMBOLS
+    names = [plain_label(point.label, 28) for point in points]
+    trace = {
+        "type": "scatter3d" if deep else "scatter",
+        "mode": "markers+text" if len(points) <= NAMED else "markers",
+        "x": [_coordinate(point, 0) for point in points],
+        "y": [_coordinate(point, 1) for point in points],
+        "text": names,
+        "textposition": "top center",
+        "textfont": {"family": MONO, "color": theme["ink"], "size": 13},
+        "marker": {"color": series_color(theme, group), "size": 5 if deep else 10, "symbol": symbols[group % HUES]},
+        "hovertext": [f"{name}<br>{coordinates(point, lang)}" for name, point in zip(names, points, strict=True)],
+        "hoverinfo": "text",
+    }
+    return trace | ({"z": [_coordinate(point, 2) for point in points]} if deep else {"cliponaxis": False})
+
+
+def _coordinate(point: Point, index: int) -> float | None:
+    value = float(point.xyz[index]) if index < len(point.xyz) else 0.0
+    return value if math.isfinite(value) else None
+
+
+def coordinates(point: Point, lang: str | None = None) -> str:
+    """The coordinates as read, parted so that a decimal comma is not taken for a separator."""
+    return "; ".join(i18n.number(value, lang, 2) if drawable(value) else "–" for value in point.xyz)
+
+
+def _arrow(point: Point, theme: Theme) -> dict[str, Any]:
+    return {
+        "x": _coordinate(point, 0),
+        "y": _coordinate(point, 1),
+        "ax": 0,
+        "ay": 0,
+        **{"xref": "x", "yref": "y", "axref": "x", "ayref": "y"},
+        "text": "",
+        "showarrow": True,
+        "arrowhead": 2,
+        "arrowwidth": 2,
+        "arrowcolor": series_color(theme, point.group),
+    }
+
+
+def _space(block: Scatter, theme: Theme, lang: str | None) -> dict[str, Any]:
+    traces = [_point_trace(points, theme, lang, deep=True) for points in _groups(block.points)]
+    if block.arrows:
+        traces += [_ray(point, theme) for point in block.points]
+    axes = [*block.axes, "", "", ""]
+    names = ("xaxis", "yaxis", "zaxis")
+    scene: dict[str, Any] = {name: _space_axis(theme, axes[index]) for index, name in enumerate(names)}
+    scene |= {"bgcolor": "rgba(0,0,0,0)", "aspectmode": "cube", "dragmode": "turntable"}
+    return {"data": traces, "layout": _layout(theme, lang, height=520, scene=scene, dragmode="turntable")}
+
+
+def _space_axis(theme: Theme, title: str) -> dict[str, Any]:
+    axis = _axis(theme, title)
+    del axis["automargin"]
+    return axis | {"showbackground": False, "nticks": 5}
+
+
+def _ray(point: Point, theme: Theme) -> dict[str, Any]:
+    ends = {axis: [0, _coordinate(point, index)] for index, axis in enumerate("xyz")}
+    line = {"color": series_color(theme, point.group), "width": 4}
+    return {"type": "scatter3d", "mode": "lines", **ends, "line": line, "hoverinfo": "skip"}
+
+
+def _curves(block: Curves, theme: Theme, lang: str | None) -> dict[str, Any]:
+    x, y = series_scales(block, lang=lang)
+    tops = {id(area): top for area, _, top in stacks(block.series)}
+    order = sorted(enumerate(block.series), key=lambda item: not item[1].area)  # a fill reaches to the trace before
+    traces = [
+        _curve(line, index, block=block, theme=theme, lang=lang, top=tops.get(id(line))) for index, line in order
+    ]
+    across, up = _scaled(theme, block.x_label, x), _scaled(theme, block.y_label, y)
+    legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"}
+    shown = {"showlegend": True, "legend": legend, "hovermode": "closest"}
+    return {"data": traces, "layout": _layout(theme, lang, height=440, xaxis=across, yaxis=up) | shown}
+
+
+def _scaled(theme: Theme, title: str, ticks: Scale) -> dict[str, Any]:
+    """An axis with the ticks of ``scale``, written in the language."""
+    ends = [ticks.low, ticks.high]
+    if ticks.log:
+        ends = [math.log10(ticks.low) - 0.03, math.log10(ticks.high) + 0.06]
+    marks = {"tickvals": [value for value, _ in ticks.ticks], "ticktext": [text for _, text in ticks.ticks]}
+    return _axis(theme, title, type="log" if ticks.log else "linear", range=ends, **marks)
+
+
+def _curve(
+    line: Series, index: int, *, block: Curves, theme: Theme, lang: str | None, top: list[float] | None
+) -> dict[str, Any]:
+    """One trace. Areas are drawn at their stacked height, since a logarithmic axis cannot add them up."""
+    label, color = plain_label(line.label), series_color(theme, index)
+    heights = [value if drawable(value, block.log_y) else None for value in (top or line.y)]
+    read = [written(value, block.y_kind, lang=lang) if drawable(value) else "–" for value in line.y]
+    across = [written(value, "number", lang=lang) if drawable(value) else "–" for value in line.x]
+    hover = [f"{label}<br>{plain_label(block.x_label)} {a}<br>{r}" for a, r in zip(across, read, strict=True)]
+    trace = {
+        "type": "scatter",
+        "mode": "lines" if line.area or line.dashed or len(line.x) > 40 else "lines+markers",
+        "name": label,
+        "x": [float(value) if drawable(value, block.log_x) else None for value in line.x],
+        "y": heights,
+        "line": {"color": color, "width": 2.5, "dash": "dash" if line.dashed else "solid"},
+        "marker": {"symbol": SYMBOLS[index % HUES], "size": 8},
+        "hovertext": hover,
+        "hoverinfo": "text",
+    }
+    if line.area:
+        first = next(series for series in block.series if series.area) is line
+        red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+        trace |= {"fill": "tozeroy" if first else "tonexty", "fillcolor": f"rgba({red},{green},{blue},0.42)"}
+    return trace
+
+
+_SPECS = {Bars: _bars, Scatter: _scatter, Curves: _curves}

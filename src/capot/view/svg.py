@@ -1,0 +1,206 @@
+"""Points and curves as small inline drawings: no script, the colours of the page around them.
+
+They stand in notebooks, under Plotly's figures until these are drawn, and on paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from capot.view.blocks import Curves, Point, Scatter
+from capot.view.figure import coordinates
+from capot.view.scales import Scale, drawable, flattened, scale, series_scales, stacks
+from capot.view.theme import HUES
+from capot.view.visible import cut, visible, width
+
+ACROSS, DOWN = 620, 380
+_LETTER = 7.6  # width of a monospace cell at the drawings' size
+_MARKS = (  # one shape per group: colour is never the only sign
+    "M-4.6 0a4.6 4.6 0 1 0 9.2 0a4.6 4.6 0 1 0 -9.2 0z",
+    "M0 -5.8L5.8 0L0 5.8L-5.8 0z",
+    "M-4.4 -4.4H4.4V4.4H-4.4z",
+    "M0 -5.4L5.4 4.4H-5.4z",
+    "M-1.8 -5.4H1.8V-1.8H5.4V1.8H1.8V5.4H-1.8V1.8H-5.4V-1.8H-1.8z",
+    "M-5.4 -4.4H5.4L0 5.4z",
+)
+
+
+class Frame:
+    """Where values fall in the drawing, between margins that leave room for the ticks' words."""
+
+    def __init__(self, x: Scale, y: Scale, *, left: float, bottom: float = 46) -> None:
+        self.x, self.y = x, y
+        self.left, self.right, self.top, self.bottom = left, ACROSS - 18, 12, DOWN - bottom
+
+    def across(self, value: float) -> float:
+        return round(self.left + (self.x.place(value) or 0.0) * (self.right - self.left), 1)
+
+    def down(self, value: float) -> float:
+        return round(self.bottom - (self.y.place(value) or 0.0) * (self.bottom - self.top), 1)
+
+
+def drawing(parts: Iterable[str], label: str) -> str:
+    """The parts in one picture that a screen reader names by ``label``."""
+    return (
+        f'<svg class="drawing" viewBox="0 0 {ACROSS} {DOWN}" role="img" aria-label="{escape(visible(label))}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _word(x: float, y: float, text: str, *, anchor: str = "middle", kind: str = "") -> str:
+    named = f' class="{kind}"' if kind else ""
+    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}"{named}>{escape(visible(text))}</text>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<path class="{kind}" d="M{x1:g} {y1:g}L{x2:g} {y2:g}"/>'
+
+
+def _mark(x: float, y: float, index: int) -> str:
+    return f'<path class="mark" d="{_MARKS[index % HUES]}" transform="translate({x:g} {y:g})"/>'
+
+
+def _grid(frame: Frame, x_name: str, y_name: str) -> list[str]:
+    """Grid lines with their ticks, and the names of both axes."""
+    parts = []
+    for value, text in frame.y.ticks:
+        down = frame.down(value)
+        parts += [_line(frame.left, down, frame.right, down, "grid")]
+        parts += [_word(frame.left - 8, down + 4, text, anchor="end")]
+    free = 0.0
+    for value, text in frame.x.ticks:
+        across, half = frame.across(value), width(text) * 3.4
+        parts.append(_line(across, frame.top, across, frame.bottom, "grid"))
+        if across - half > free:
+            parts.append(_word(across, frame.bottom + 18, text))
+            free = across + half + 6
+    parts.append(_word((frame.left + frame.right) / 2, DOWN - 6, x_name))
+    middle = (frame.top + frame.bottom) / 2
+    turned = f'<text transform="translate(14 {middle:g}) rotate(-90)" text-anchor="middle">'
+    return [*parts, f"{turned}{escape(visible(y_name))}</text>"]
+
+
+def curves_svg(block: Curves, *, lang: str | None = None) -> str:
+    """The curves of a block between their axes."""
+    x, y = series_scales(block, lang=lang)
+    left = 34 + 7.0 * max((width(text) for _, text in y.ticks), default=0)
+    frame = Frame(x, y, left=left)
+    parts = _grid(frame, block.x_label, block.y_label)
+    layers = {id(area): (bottom, top) for area, bottom, top in stacks(block.series)}
+    for index, line in enumerate(block.series):
+        body = _area(frame, line, *layers[id(line)]) if line.area else _curve(frame, line, index)
+        parts.append(f'<g class="s{index % HUES}">{body}</g>')
+    return drawing(parts, block.title or block.y_label)
+
+
+def _curve(frame: Frame, line, index: int) -> str:
+    """Unbroken runs of drawable points, and their marks where these do not crowd."""
+    runs: list[list[tuple[float, float]]] = [[]]
+    for x, y in zip(line.x, line.y, strict=True):
+        if drawable(x, frame.x.log) and drawable(y, frame.y.log):
+            runs[-1].append((frame.across(x), frame.down(y)))
+        elif runs[-1]:
+            runs.append([])
+    kind = "curve dashed" if line.dashed else "curve"
+    paths = [f'<path class="{kind}" d="M{_path(run)}"/>' for run in runs if run]
+    few = len(line.x) <= 40 and not line.dashed
+    return "".join([*paths, *(_mark(x, y, index) for run in runs for x, y in run if few)])
+
+
+def _area(frame: Frame, area, bottom: list[float], top: list[float]) -> str:
+    floor = frame.y.low
+    known = [index for index, x in enumerate(area.x) if drawable(x, frame.x.log)]
+    edge = [(frame.across(area.x[i]), frame.down(max(top[i], floor))) for i in known]
+    back = [(frame.across(area.x[i]), frame.down(max(bottom[i], floor))) for i in reversed(known)]
+    return f'<path class="area" d="M{_path([*edge, *back])}z"/>' if edge else ""
+
+
+def _path(run: Iterable[tuple[float, float]]) -> str:
+    return "L".join(f"{x:g} {y:g}" for x, y in run)
+
+
+def scatter_svg(block: Scatter, *, lang: str | None = None) -> str:
+    """The points of a block, space seen from a little above; labels where they do not collide."""
+    points = [point for point in block.points if all(map(drawable, point.xyz))]
+    flat = [flattened(point.xyz) for point in points]
+    deep = any(len(point.xyz) > 2 for point in points)
+    frame = _plane(flat, from_origin=block.arrows or deep, ticks=not deep, lang=lang)
+    names = [*block.axes, "", "", ""]
+    parts = _space_axes(frame, points, names) if deep else _grid(frame, names[0], names[1])
+    taken: list[tuple[float, float, float, float]] = []
+    spots = [(frame.across(x), frame.down(y)) for x, y in flat]
+    taken += [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
+    for point, (x, y) in zip(points, spots, strict=True):
+        body = _line(frame.across(0), frame.down(0), x, y, "curve") if block.arrows else ""
+        body += f"<g>{_mark(x, y, point.group)}<title>{_told(point, lang)}</title></g>"
+        parts.append(f'<g class="s{point.group % HUES}">{body}</g>')
+    parts += [_label(point, spot, taken) for point, spot in zip(points, spots, strict=True)]
+    return drawing(parts, block.title or " · ".join(block.axes))
+
+
+def _told(point: Point, lang: str | None) -> str:
+    return escape(f"{visible(point.label)} ({coordinates(point, lang)})")
+
+
+def _plane(flat, *, from_origin: bool, ticks: bool, lang: str | None) -> Frame:
+    """Scales with a margin; directions and space keep one unit for both axes."""
+    x_values, y_values = [x for x, _ in flat] or [0.0, 1.0], [y for _, y in flat] or [0.0, 1.0]
+    ends = [[min(values), max(values)] for values in (x_values, y_values)]
+    if from_origin:
+        ends = [[min(low, 0.0), max(high, 0.0)] for low, high in ends]
+        unit = max((ends[0][1] - ends[0][0]) / 500, (ends[1][1] - ends[1][0]) / 300) or 0.004
+        ends = [_spread(end, unit * pixels) for end, pixels in zip(ends, (500, 300), strict=True)]
+    ends = [[low - (high - low or 1) * 0.07, high + (high - low or 1) * 0.07] for low, high in ends]
+    x, y = (_exactly(*end, lang=lang, ticks=ticks) for end in ends)
+    left = 34 + 7.0 * max((width(text) for _, text in y.ticks), default=0)
+    return Frame(x, y, left=left if ticks else 18, bottom=46 if ticks else 18)
+
+
+def _spread(end: list[float], span: float) -> list[float]:
+    middle = (end[0] + end[1]) / 2
+    return [middle - span / 2, middle + span / 2]
+
+
+def _exactly(low: float, high: float, *, lang: str | None, ticks: bool) -> Scale:
+    """A scale of exactly these ends; ticks only inside them."""
+    wide = scale([low, high], lang=lang)
+    return Scale(low, high, False, tuple(t for t in wide.ticks if ticks and low <= t[0] <= high))
+
+
+def _space_axes(frame: Frame, points: list[Point], names: list[str]) -> list[str]:
+    longest = max((abs(value) for point in points for value in point.xyz), default=1.0) or 1.0
+    parts = []
+    for index, name in enumerate(names[:3]):
+        tip = flattened([longest if axis == index else 0.0 for axis in range(3)])
+        x = min(max(frame.across(tip[0]), frame.left), frame.right)
+        y = min(max(frame.down(tip[1]), frame.top + 10), frame.bottom)
+        parts += [_line(frame.across(0), frame.down(0), x, y, "axis"), _word(x, y - 6, name, anchor="middle")]
+    return parts
+
+
+def _label(point: Point, spot: tuple[float, float], taken: list[tuple[float, float, float, float]]) -> str:
+    """The label beside its mark, on the first side that is free; none where all are taken."""
+    text = cut(visible(point.label), 24)
+    size, (x, y) = width(text) * _LETTER, spot
+    for left, middle in ((x + 9, y), (x - 9 - size, y), (x - size / 2, y - 15), (x - size / 2, y + 15)):
+        box = (left, middle - 8, left + size, middle + 8)
+        inside = box[0] > 0 and box[2] < ACROSS and box[1] > 0 and box[3] < DOWN
+        if inside and not any(_overlap(box, other) for other in taken):
+            taken.append(box)
+            return _word(left, middle + 4.5, text, anchor="start", kind="name")
+    return ""
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def legend_html(block: Curves) -> str:
+    """One line per curve, beside a swatch drawn as the curve is."""
+    items = []
+    for index, line in enumerate(block.series):
+        kind = " area" if line.area else " dashed" if line.dashed else ""
+        items.append(f'<li><i class="s{index % HUES}{kind}"></i>{escape(visible(line.label))}</li>')
+    return f'<ul class="legend">{"".join(items)}</ul>' if items else ""
+
