@@ -119,7 +119,9 @@ def test_heavy_packages_stay_in_their_room(module: str) -> None:
             )
 
 
-@pytest.mark.parametrize("path", [p for top in ("src", "training", "bench", "tools") for p in (ROOT / top).rglob("*.py")], ids=str)
+@pytest.mark.parametrize(
+    "path", [p for top in ("src", "training", "bench", "tools") for p in (ROOT / top).rglob("*.py")], ids=str
+)
 def test_files_and_functions_stay_readable(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 400

@@ -79,7 +79,9 @@ def test_units() -> None:
     assert i18n.duration(125, "en") == "2\u00a0min\u00a005\u00a0s"
 
 
-@pytest.mark.parametrize(("count", "french", "english"), [(0, "one", "other"), (1, "one", "one"), (2, "other", "other")])
+@pytest.mark.parametrize(
+    ("count", "french", "english"), [(0, "one", "other"), (1, "one", "one"), (2, "other", "other")]
+)
 def test_plurals_are_counted_in_each_language(
     count: int, french: str, english: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,15 @@ def sentences(value: object) -> Iterator[str]:
 
 def prose(text: str) -> str:
     """The text without code, links, placeholders, options and quoted examples."""
-    for pattern in (r"(?s)```.*?```", r"`[^`]*`", r"\{[^}]*\}", r"\]\([^)]*\)", r"<[^>]*>", r"https?://\S+", r"(?<!\w)--?[\w-]+"):
+    for pattern in (
+        r"(?s)```.*?```",
+        r"`[^`]*`",
+        r"\{[^}]*\}",
+        r"\]\([^)]*\)",
+        r"<[^>]*>",
+        r"https?://\S+",
+        r"(?<!\w)--?[\w-]+",
+    ):
         text = re.sub(pattern, " ", text)
     return re.sub(r"\b(?:capot|pip|export)\b[^.\n]*", " ", text) if text.count("\n") == 0 else text
 

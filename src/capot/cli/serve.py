@@ -1,0 +1,64 @@
+"""``capot serve``: the lab in a browser, for oneself or for a class."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from capot.cli.common import Command, Option, loading_options, open_model, output_options
+from capot.config import Serving
+from capot.i18n import speaking, tr
+
+
+def say(key: str, **params: Any) -> None:
+    click.echo(tr(key, **params))
+
+
+def serve(
+    host: str, port: int, no_open: bool, allow_host: tuple[str, ...], access_code: str | None, status: bool,
+    as_json: bool, lang: str | None, **loading: Any,
+) -> None:  # fmt: skip
+    """Serve the lab, or with --status say how a running one is doing."""
+    from capot.web import serve as web
+
+    if status:
+        report(web.status_of("127.0.0.1" if host == "0.0.0.0" else host, port, access_code), as_json=as_json)
+        return
+    serving = Serving(host=host, port=port, open_browser=not no_open, allowed_hosts=allow_host, access_code=access_code)
+    with open_model(**loading) as model, speaking(lang):
+        web.serve(model, serving, say=say)
+
+
+def report(load: dict[str, Any], *, as_json: bool) -> None:
+    """The load as JSON, or as one line a figure."""
+    if as_json:
+        click.echo(json.dumps(load, ensure_ascii=False))
+        return
+    for name, value in {**load, **load["scheduler"]}.items():
+        if not isinstance(value, dict):
+            click.echo(f"{tr(f'serve.status.{name}') if _known(name) else name}: {value}")
+
+
+def _known(name: str) -> bool:
+    from capot.i18n import find
+
+    return find(f"serve.status.{name}") is not None
+
+
+command = Command(
+    "serve",
+    words="serve.cli.help",
+    params=[
+        Option(["--host"], words="serve.cli.host", default="127.0.0.1", show_default=True),
+        Option(["--port"], words="serve.cli.port", type=int, default=8420, show_default=True),
+        Option(["--no-open"], words="serve.cli.no_open", is_flag=True),
+        Option(["--allow-host"], words="serve.cli.allow_host", multiple=True, metavar="NAME"),
+        Option(["--access-code"], words="serve.cli.access_code", metavar="CODE"),
+        Option(["--status"], words="serve.cli.status", is_flag=True),
+        *loading_options(),
+        *(option for option in output_options() if option.name != "html"),
+    ],
+    callback=serve,
+)

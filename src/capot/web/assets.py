@@ -1,0 +1,66 @@
+"""The pages' files, read once, compressed once, and named by what they hold.
+
+Plotly's script comes out of the installed package: nothing is fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import mimetypes
+from dataclasses import dataclass
+from importlib import resources, util
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+STATIC = Path(str(resources.files("capot").joinpath("web", "static")))
+PLOTLY = "plotly.min.js"
+TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True)
+class Asset:
+    raw: bytes
+    packed: bytes | None  # gzip, where it is worth it
+    etag: str
+    kind: str
+
+
+@functools.lru_cache(maxsize=256)
+def _load(path: Path, _stamp: float) -> Asset:
+    raw = path.read_bytes()
+    kind = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    packed = gzip.compress(raw, 9, mtime=0) if len(raw) > 500 and kind.startswith(("text/", "image/svg")) else None
+    return Asset(raw, packed, f'"{hashlib.sha256(raw).hexdigest()[:16]}"', kind)
+
+
+def plotly_script() -> Path:
+    """Where the installed plotly package keeps its script, found without importing plotly."""
+    spec = util.find_spec("plotly")
+    assert spec is not None and spec.origin is not None  # a dependency of capot
+    return Path(spec.origin).parent / "package_data" / PLOTLY
+
+
+def find(name: str) -> Asset | None:
+    """The asset called ``name`` under ``static``; nothing outside that folder has a name."""
+    path = plotly_script() if name == PLOTLY else (STATIC / name).resolve()
+    inside = name == PLOTLY or path.is_relative_to(STATIC.resolve())
+    if not inside or not path.is_file():
+        return None
+    return _load(path, path.stat().st_mtime)
+
+
+def respond(asset: Asset, request: Request) -> Response:
+    """The asset as the browser wants it: nothing if unchanged, compressed if it can."""
+    headers = {"etag": asset.etag, "cache-control": "no-cache", "vary": "accept-encoding"}
+    if request.headers.get("if-none-match") == asset.etag:
+        return Response(status_code=304, headers=headers)
+    packed = asset.packed is not None and "gzip" in request.headers.get("accept-encoding", "")
+    if packed:
+        headers["content-encoding"] = "gzip"
+    body = asset.packed if packed else asset.raw
+    kind = f"{asset.kind}; charset=utf-8" if asset.kind.startswith("text/") else asset.kind
+    return Response(body, headers=headers, media_type=kind)

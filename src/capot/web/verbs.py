@@ -1,0 +1,134 @@
+"""The web's view of ``Model``: one POST route per verb, made from the verb's own signature.
+
+A new chapter appears here by itself: its parameters become the request's schema, its
+answer's fields the response's.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from capot.config import Sampling
+from capot.model import Model
+from capot.results.base import Result
+
+# Parameters that a page may never set: they reach files, callbacks or another person's caches.
+HIDDEN = {"emit", "progress", "notice", "owner", "template_path", "write_template"}
+JSON_KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", bytes: "string"}
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One chapter's verb: its name, the function behind it, and the shapes of its two bodies."""
+
+    name: str
+    function: Callable[..., Any]
+    request: type[BaseModel]
+    schema: dict[str, Any]
+
+    def arguments(self, body: BaseModel) -> dict[str, Any]:
+        """The call's arguments: what the body sets, its sampling fields gathered in one ``Sampling``."""
+        given = {name: getattr(body, name) for name in body.model_fields_set}
+        for name, parameter in _parameters(self.function).items():
+            if _is_sampling(parameter.annotation):
+                fields = {f.name for f in dataclasses.fields(Sampling)}
+                given[name] = Sampling(**{key: given.pop(key) for key in list(given) if key in fields})
+        return given
+
+
+def verbs() -> dict[str, Verb]:
+    """Every verb of ``Model`` that answers a :class:`Result`, by name, in the order of the chapters."""
+    found = {}
+    for name, attribute in vars(Model).items():
+        if hasattr(attribute, "chapter"):
+            function = getattr(importlib.import_module(f"capot.{attribute.chapter}"), attribute.function)
+            answer = typing.get_type_hints(function).get("return")
+            if isinstance(answer, type) and issubclass(answer, Result):
+                found[name] = Verb(name, function, _request(name, function), _schema(answer))
+    return found
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters a page may set, with their annotations resolved; the model itself is left out."""
+    hints = typing.get_type_hints(function)
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    shown = {p.name: p.replace(annotation=hints.get(p.name, Any)) for p in parameters if p.name not in HIDDEN}
+    return {name: p for name, p in shown.items() if p.kind is not inspect.Parameter.VAR_KEYWORD and not _opaque(p)}
+
+
+def _opaque(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter is something JSON cannot hold (a callback, a path, an opened file)."""
+    text = str(parameter.annotation)
+    return any(word in text for word in ("Callable", "Path", "IO[", "capot.scheduler", "capot.templates"))
+
+
+def _is_sampling(annotation: Any) -> bool:
+    return annotation is Sampling or Sampling in typing.get_args(annotation)
+
+
+def _request(name: str, function: Callable[..., Any]) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for parameter in _parameters(function).values():
+        if _is_sampling(parameter.annotation):
+            fields.update(_sampling_fields())
+        else:
+            required = parameter.default is inspect.Parameter.empty
+            default = ... if required else parameter.default
+            fields[parameter.name] = (_plain_type(parameter.annotation), Field(default))
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    return create_model(f"{name.capitalize()}Request", __config__=config, **fields)
+
+
+def _sampling_fields() -> dict[str, Any]:
+    """The fields of ``Sampling`` with the bounds that it holds itself to."""
+    hints = typing.get_type_hints(Sampling)
+    fields = {}
+    for field in dataclasses.fields(Sampling):
+        bounds = {"ge": field.metadata["low"], "le": field.metadata["high"]} if "low" in field.metadata else {}
+        fields[field.name] = (hints[field.name], Field(field.default, json_schema_extra=None, **bounds))
+    return fields
+
+
+def _plain_type(annotation: Any) -> Any:
+    """An annotation that JSON can meet: abstract sequences become tuples."""
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (collections.abc.Sequence, collections.abc.Iterable, list):
+        return tuple[_plain_type(inner[0]), ...]
+    if origin in (typing.Union, types.UnionType):
+        return typing.Union[tuple(_plain_type(part) for part in inner)]  # noqa: UP007 - built from a tuple
+    return annotation
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    """JSON Schema of what ``results.base.plain`` makes of a value of this type."""
+    if kind in JSON_KINDS:
+        return {"type": [JSON_KINDS[kind], "null"] if kind is float else JSON_KINDS[kind]}
+    if kind is type(None):
+        return {"type": "null"}
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        shown = [f for f in dataclasses.fields(kind) if f.metadata.get("json", True)]
+        properties = {f.name: _schema(hints[f.name]) for f in shown}
+        return {"type": "object", "properties": properties, "required": list(properties)}
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return {"anyOf": [_schema(part) for part in inner]}
+    if origin is typing.Literal:
+        return {"enum": list(inner)}
+    if origin in (tuple, list, collections.abc.Sequence):
+        return {"type": "array", "items": _schema(inner[0])} if len(set(inner) - {Ellipsis}) == 1 else {"type": "array"}
+    if origin in (dict, collections.abc.Mapping):
+        return {"type": "object", "additionalProperties": _schema(inner[1])}
+    return {}
