@@ -1,0 +1,113 @@
+"""How does text become ids; how do tokenizers differ; what does a text cost in each?"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from capot.errors import NotFoundError
+from capot.results.tokens import Comparison, Token, Tokens
+from capot.tokenizer import Specials, Tokenizer, recorded, whole
+from capot.tokenizer.encodings import NAMES
+from capot.tokenizer.ranks import ENCODINGS
+
+if TYPE_CHECKING:
+    from capot.opened import Opened
+
+BOXED = Path(__file__).parent / "boxed"
+PACKAGED = {
+    "bilingual": BOXED,
+    "english": BOXED / "tokenizers" / "english",
+    "french": BOXED / "tokenizers" / "french",
+}
+ALIASES = {"boxed": "bilingual", "gpt-2": "gpt2", "gpt-4": "cl100k_base", "gpt-4o": "o200k_base", "llama-3": "llama3"}
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+Spans = Sequence[tuple[int, bytes, int, int]]
+
+
+def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), specials: Specials = "text") -> Tokens:
+    """Cut ``text`` as the model does, and as each tokenizer of ``compare`` does.
+
+    ``compare`` holds names (``english``, ``french``, ``bilingual``, ``gpt2``, ``cl100k_base``,
+    ``o200k_base``, ``llama3`` for the sentences of the lessons, any encoding of tiktoken's)
+    or paths of a tokenizer.json or its folder. Special tokens in the text are text unless
+    ``specials`` is ``allow``.
+
+    Units: ``start`` and ``end`` in bytes of the UTF-8 text; ``relative`` in counts of the first.
+    Raises: NotFoundError ``unknown_tokenizer``, ``tokenizer_hub``, ``tokenizer_recorded``,
+    ``tokenizer_missing``; InputError ``not_unicode``; what ``Tokenizer.from_file`` raises.
+    """
+    tokenizer = model.tokenizer
+    cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
+    names = compare.split(",") if isinstance(compare, str) else compare
+    others = [_counted(name.strip(), text, specials) for name in names if name.strip()]
+    own = Comparison(model.name, tokenizer.vocabulary_size, len(cut), 1.0, cut)
+    raw = text.encode()
+    return Tokens(
+        text=text,
+        tokenizer=model.name,
+        vocabulary_size=tokenizer.vocabulary_size,
+        vocabulary_base=tokenizer.vocabulary_base,
+        count=len(cut),
+        characters=len(text),
+        bytes=len(raw),
+        characters_per_token=len(text) / len(cut) if cut else None,
+        lossless=b"".join(token.bytes for token in cut) == raw,
+        tokens=cut,
+        comparisons=[own, *(_relative_to(own, other) for other in others)] if others else [],
+    )
+
+
+def to_tokens(spans: Spans, *, special_ids: frozenset[int] = frozenset()) -> list[Token]:
+    """Spans as the result holds them."""
+    return [Token(token, raw, whole(raw), start, end, token in special_ids) for token, raw, start, end in spans]
+
+
+def _counted(name: str, text: str, specials: Specials) -> Comparison:
+    known = ALIASES.get(name, name)
+    if known in recorded.RECORDED:
+        cut = to_tokens(recorded.spans(known, text))
+        return Comparison(name, recorded.vocabulary_size(known), len(cut), 1.0, cut)
+    tokenizer = named(name)
+    cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
+    return Comparison(name, tokenizer.vocabulary_size, len(cut), 1.0, cut)
+
+
+def _relative_to(first: Comparison, other: Comparison) -> Comparison:
+    relative = other.count / first.count if first.count else 1.0
+    return Comparison(other.tokenizer, other.vocabulary_size, other.count, relative, other.tokens)
+
+
+def named(name: str) -> Tokenizer:
+    """The tokenizer that a name or a path stands for.
+
+    Raises: as ``tokenize``.
+    """
+    known = ALIASES.get(name, name)
+    if known in PACKAGED or known in ENCODINGS or known in NAMES:
+        return _packaged(known)
+    path = Path(name).expanduser()
+    if path.exists() or path.suffix == ".json":
+        return Tokenizer.from_file(path, name=name)
+    if _HUB_NAME.fullmatch(name):
+        return from_hub(name)
+    raise NotFoundError("unknown_tokenizer", name=name, known=", ".join(packaged_names()))
+
+
+@functools.lru_cache(maxsize=8)
+def _packaged(name: str) -> Tokenizer:
+    return Tokenizer.from_file(PACKAGED[name], name=name) if name in PACKAGED else Tokenizer.from_tiktoken(name)
+
+
+def from_hub(name: str) -> Tokenizer:
+    """The tokenizer of a model on the hub: not fetched yet. Raises: NotFoundError ``tokenizer_hub``."""
+    raise NotFoundError("tokenizer_hub", name=name, known=", ".join(packaged_names()))
+
+
+def packaged_names() -> list[str]:
+    """The names that ``compare`` takes on any machine, offline."""
+    return [*PACKAGED, *ENCODINGS, *recorded.RECORDED]
