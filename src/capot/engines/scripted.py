@@ -31,6 +31,7 @@ ORDER = 16  # longest context looked up in the book
 GAIN = 1.0  # logit per length of context that matches
 NOISE = 0.2  # largest part of a logit that comes from the noise
 GRANULE = 64  # tokens by which a cache grows
+EVERYTHING = ~Capability(0)
 TOKEN_BYTES = 2 * LAYERS * KV_HEADS * (WIDTH // HEADS) * 4  # keys and values of one token in float32
 
 
@@ -56,7 +57,7 @@ def _book() -> str:
 
 @functools.lru_cache(maxsize=8192)
 def _followers(context: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """The ids that follow ``context`` in the book, how often relative to the most common; None where it never occurs."""
+    """The ids that follow ``context`` in the book, each with its count over the highest; None where it never occurs."""
     counts: dict[int, int] = {}
     at = _book().find(context)
     while at >= 0:
@@ -118,7 +119,7 @@ class ScriptedEngine:
     def __init__(
         self,
         *,
-        capabilities: Capability = ~Capability(0),
+        capabilities: Capability = EVERYTHING,
         context_length: int = CONTEXT,
         before_step: Callable[[list[Feed]], None] | None = None,
     ) -> None:

@@ -1,0 +1,391 @@
+"""The engine thread itself."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from capot.engine import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, require
+from capot.errors import BusyError, ContextError, InputError, InterruptedByUser
+from capot.scheduler.caches import Caches
+from capot.scheduler.job import Job, Pass, Progress, Ticket
+from capot.scheduler.rota import Rota
+
+MAX_BATCH = 32  # texts advanced in one pass; more would make a newcomer's first token wait
+MIN_CHUNK = 32  # tokens; below, a prompt costs more passes over the weights than it is worth
+CHUNK_SECONDS = 0.25  # how long one owner's prompt may hold up the others' next token
+CACHE_BUDGET = 2_000_000_000  # bytes of key/value caches, at work and idle together
+
+# Parallel kernels of two models at once would share the cores badly, or abort the process.
+KERNELS = threading.Lock()
+
+Answer = TypeVar("Answer")
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def stopping(cancel: Callable[[], None]) -> Iterator[None]:
+    """Inside the block the first Ctrl-C calls ``cancel``; a second one interrupts as usual.
+
+    Without effect outside the main thread, where Python hears no signal.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
+        yield
+        return
+
+    def first(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        cancel()
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Scheduler:
+    """Owns an engine and the only thread that calls it; the thread starts with the first job."""
+
+    def __init__(
+        self, engine: Engine, *, cache_budget: int = CACHE_BUDGET, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.engine = engine
+        self._clock = clock
+        self._caches = Caches(engine, budget=cache_budget)
+        self._prompts, self._decoding = Rota(), Rota()
+        self._active: dict[Ticket, int] = {}  # jobs that hold a sequence, and the bytes set aside for each
+        self._calls: deque[Callable[[], None]] = deque()
+        self._cancellations: deque[Ticket] = deque()
+        self._wake = threading.Condition()  # its lock guards the two rotas and what is active
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._rate = float("inf")  # prompt tokens per second, a moving average
+        self._counts = {"steps": 0, "prompt_tokens": 0, "decoded_tokens": 0, "reused_tokens": 0}
+
+    # What any thread may call.
+
+    def submit(self, job: Job) -> Ticket:
+        """Queue a job.
+
+        Raises: InputError ``empty_prompt``; ContextError ``prompt_too_long``; CapabilityError
+        where the engine cannot give what the job wants; BusyError ``closed``.
+        """
+        context = self.engine.info.context_length
+        if not job.ids:
+            raise InputError("empty_prompt")
+        if len(job.ids) > context:
+            raise ContextError("prompt_too_long", tokens=len(job.ids), context_length=context)
+        require(self.engine, job.want.capabilities)
+        ticket = Ticket(self, job)
+        with self._wake:
+            self._start()
+            self._prompts.add(ticket)
+            self._wake.notify()
+        return ticket
+
+    def run(
+        self, ids: Sequence[int], *, want: Want = LAST, owner: str = "local", progress: Progress | None = None
+    ) -> Pass:
+        """One pass over ``ids``, waited for. What is wanted of every position comes in one piece.
+
+        Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
+        """
+        job = _OnePass(ids, want=want, owner=owner, progress=progress)
+        ticket = self.submit(job)
+        self._wait(ticket.wait, cancel=ticket.cancel)
+        if ticket.error is not None:
+            raise ticket.error
+        assert job.found is not None
+        return job.found
+
+    def call(self, function: Callable[[], Answer]) -> Answer:
+        """Run ``function`` on the engine thread between two steps, and answer what it returns."""
+        if threading.current_thread() is self._thread:
+            return function()
+        call = _Call(function)
+        with self._wake:
+            self._start()
+            self._calls.append(call)
+            self._wake.notify()
+        self._wait(call.over.wait)
+        return call.answer()
+
+    def forget(self, owner: str) -> None:
+        """Free the caches of an owner who has left. Does nothing once closed."""
+        with self._wake, contextlib.suppress(BusyError):
+            if self._thread is not None:
+                self._start()
+                self._calls.append(lambda: self._forget(owner))
+                self._wake.notify()
+
+    def _forget(self, owner: str) -> None:
+        with self._wake:
+            self._caches.forget(owner)
+
+    def status(self) -> dict[str, Any]:
+        """The load, for a status page. Units: bytes; counts since the start."""
+        with self._wake:
+            waiting = [ticket for ticket in self._prompts if ticket._sequence is None]
+            return {
+                "at_work": len(self._active),
+                "waiting": len(waiting),
+                "owners": len({ticket.job.owner for ticket in (*self._active, *waiting)}),
+                "idle_caches": len(self._caches.idle),
+                "cache_bytes": self._caches.nbytes + self._in_use(),
+                "cache_budget": self._caches.budget,
+                "evicted": self._caches.evicted,
+                **self._counts,
+            }
+
+    def close(self) -> None:
+        """Interrupt what is at work, end the thread, close the engine. Closing twice is harmless."""
+        with self._wake:
+            started, self._closing = self._closing or self._thread is not None, True
+            self._wake.notify_all()
+        if not started:
+            self.engine.close()
+        elif self._thread is not None and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _wait(self, wait: Callable[[float], bool], *, cancel: Callable[[], None] | None = None) -> None:
+        assert threading.current_thread() is not self._thread  # it would wait for itself
+        with stopping(cancel) if cancel is not None else contextlib.nullcontext():
+            while not wait(0.2):
+                pass
+
+    def _start(self) -> None:
+        if self._closing:
+            raise BusyError("closed")
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._main, name="capot-engine", daemon=True)
+            self._thread.start()
+            atexit.register(self.close)
+
+    def _position(self, ticket: Ticket) -> int:
+        with self._wake:
+            queues = {
+                owner: [other for other in queue if other._sequence is None]
+                for owner, queue in self._prompts.queues.items()
+            }
+        mine = queues.get(ticket.job.owner, [])
+        if ticket not in mine:
+            return 0
+        place, owners = mine.index(ticket), list(queues)
+        before = owners[: owners.index(ticket.job.owner)]
+        return 1 + sum(
+            min(len(queues[owner]), place + (owner in before)) for owner in owners if owner != ticket.job.owner
+        ) + place  # fmt: skip
+
+    # The engine thread.
+
+    def _main(self) -> None:
+        try:
+            while self._work_to_do():
+                self._turn()
+        finally:
+            self._abandon()
+
+    def _work_to_do(self) -> bool:
+        with self._wake:
+            while not (self._closing or self._prompts.queues or self._decoding.queues or self._calls):
+                self._wake.wait()
+            return not self._closing
+
+    def _turn(self) -> None:
+        """One decode step for those under way, then one chunk of one prompt."""
+        while self._calls:
+            self._calls.popleft()()
+        self._drop_cancelled()
+        with self._wake:
+            batch = self._decoding.take_many(MAX_BATCH)
+        if batch:
+            self._step(batch, size=1)
+        with self._wake:
+            company = bool(self._decoding.queues) or len(self._prompts.queues) > 1
+            ticket = self._next_prompt()
+        if ticket is not None:
+            self._step([ticket], size=self._chunk() if company else MAX_CHUNK)
+
+    def _drop_cancelled(self) -> None:
+        while self._cancellations:
+            ticket = self._cancellations.popleft()
+            with self._wake:
+                waiting = self._prompts.remove(ticket) or self._decoding.remove(ticket)
+            if waiting:
+                self._finish(ticket, InterruptedByUser("interrupted"))
+
+    def _next_prompt(self) -> Ticket | None:
+        """The next prompt to go on with, or to begin where its cache fits beside those at work."""
+        ticket = self._prompts.take()
+        if ticket is None or ticket._sequence is not None:
+            return ticket
+        need = self.engine.cache_bytes(min(len(ticket.job.ids) + ticket.job.room, self.engine.info.context_length))
+        if self._active and self._in_use() + need > self._caches.budget:
+            # Nobody begins until it fits: a stream of small jobs must not starve a large one.
+            self._prompts.add(ticket, first=True)
+            self._prompts.queues.move_to_end(ticket.job.owner, last=False)
+            return self._prompts.take(lambda other: other._sequence is not None)
+        self._begin(ticket, need)
+        return ticket
+
+    def _begin(self, ticket: Ticket, need: int) -> None:
+        self._active[ticket] = need
+        sequence, shared = self._caches.take(ticket.job)
+        self._caches.shrink(self._in_use())
+        ticket._pending, ticket._reused, ticket._sequence = ticket.job.ids[shared:], shared, sequence
+        self._counts["reused_tokens"] += shared
+
+    def _in_use(self) -> int:
+        """Bytes that the jobs at work hold or may come to hold."""
+        return sum(
+            max(need, ticket._sequence.nbytes if ticket._sequence else 0) for ticket, need in self._active.items()
+        )
+
+    def _chunk(self) -> int:
+        """Tokens of a prompt that the others can wait for: a power of two, by the rate seen so far."""
+        fitting = min(self._rate * CHUNK_SECONDS, MAX_CHUNK)
+        return max(MIN_CHUNK, 1 << (int(fitting).bit_length() - 1)) if fitting >= 1 else MIN_CHUNK
+
+    def _step(self, tickets: list[Ticket], *, size: int) -> None:
+        feeds = [ticket._feed(size) for ticket in tickets]
+        began = self._clock()
+        outputs = self._compute(feeds)
+        seconds = self._clock() - began
+        for ticket, feed, output in zip(tickets, feeds, outputs, strict=True):
+            ticket._seconds += seconds
+            self._settle(ticket, feed, output)
+        self._note(feeds, seconds)
+
+    def _compute(self, feeds: list[Feed]) -> list[Output | Exception | None]:
+        """One pass for all feeds, else one by one: an error then meets only the job that caused it."""
+        if len(feeds) > 1 and Capability.BATCH not in self.engine.capabilities:
+            return [self._compute([feed])[0] for feed in feeds]
+        try:
+            with KERNELS:
+                return list(self.engine.step(feeds))
+        except Exception as error:
+            if len(feeds) == 1:
+                return [error]
+        return [self._compute([feed])[0] for feed in feeds]
+
+    def _note(self, feeds: list[Feed], seconds: float) -> None:
+        tokens = sum(len(feed.ids) for feed in feeds)
+        self._counts["steps"] += 1
+        if len(feeds) == 1 and tokens > 1:
+            self._counts["prompt_tokens"] += tokens
+        else:
+            self._counts["decoded_tokens"] += tokens
+        if tokens >= MIN_CHUNK and len(feeds) == 1 and seconds > 0:
+            rate = tokens / seconds
+            self._rate = rate if self._rate == float("inf") else 0.7 * self._rate + 0.3 * rate
+
+    def _settle(self, ticket: Ticket, feed: Feed, output: Output | Exception | None) -> None:
+        """Give a step's output to its job, and put the ticket where it belongs next."""
+        if isinstance(output, Exception):
+            self._finish(ticket, output, keep=False)
+        elif ticket._cancelled:
+            self._finish(ticket, InterruptedByUser("interrupted"))
+        elif output is None:  # a late cancellation meant for the sequence's last job: step again
+            ticket._sequence.cancelled = False
+            self._requeue(ticket, self._prompts)
+        else:
+            whole = ticket._absorb(feed, output)
+            try:
+                self._report(ticket)
+                again = self._prompts if whole is None else self._advance(ticket, whole)
+            except Exception as error:  # the job's own
+                self._finish(ticket, error)
+                return
+            if again is None:
+                self._finish(ticket)
+            else:
+                self._requeue(ticket, again)
+
+    def _requeue(self, ticket: Ticket, rota: Rota) -> None:
+        with self._wake:
+            rota.add(ticket, first=rota is self._prompts)
+
+    @staticmethod
+    def _report(ticket: Ticket) -> None:
+        if ticket.job.progress is not None and len(ticket._pending) > 1:
+            total = len(ticket._sequence.ids) - ticket._fed + len(ticket._pending)
+            ticket.job.progress(len(ticket._sequence.ids), total)
+
+    def _advance(self, ticket: Ticket, output: Output) -> Rota | None:
+        """Ask the job what follows; where to queue it, None when it is finished."""
+        found = Pass(output, ticket._reused, len(ticket._pending), ticket._seconds)
+        ids = ticket.job.advance(output, found)
+        if ids is None or len(ids) == 0:
+            return None
+        tokens, context = len(ticket._sequence.ids) + len(ids), self.engine.info.context_length
+        if tokens > context:
+            raise ContextError("prompt_too_long", tokens=tokens, context_length=context)
+        ticket._pending, ticket._fed, ticket._seconds = list(ids), 0, 0.0
+        return self._decoding if len(ids) == 1 else self._prompts
+
+    def _finish(self, ticket: Ticket, error: Exception | None = None, *, keep: bool = True) -> None:
+        with self._wake:
+            self._active.pop(ticket, None)
+            sequence, ticket._sequence = ticket._sequence, None
+            if sequence is not None and keep:
+                self._caches.give(sequence, owner=ticket.job.owner, in_use=self._in_use())
+            elif sequence is not None:
+                sequence.close()
+        ticket.error = error
+        if error is not None:
+            try:
+                ticket.job.failed(error)
+            except Exception:
+                _log.exception("failed")
+        ticket._over.set()
+
+    def _abandon(self) -> None:
+        """The thread ends: nobody may wait for an answer that will not come."""
+        with self._wake:
+            self._closing = True
+            left = [*self._prompts, *self._decoding, *self._active]
+        for ticket in dict.fromkeys(left):
+            self._finish(ticket, InterruptedByUser("interrupted"))
+        while self._calls:
+            self._calls.popleft()()
+        self._caches.forget()
+        self.engine.close()
+        atexit.unregister(self.close)
+
+
+class _OnePass(Job):
+    """A job that ends with its first output."""
+
+    found: Pass | None = None
+
+    def advance(self, output: Output, pass_: Pass) -> None:
+        self.found = pass_
+
+
+class _Call:
+    """A function, its answer or its error, and the moment it is known."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function, self.value, self.error, self.over = function, None, None, threading.Event()
+
+    def __call__(self) -> None:
+        try:
+            self.value = self.function()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.over.set()
+
+    def answer(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
