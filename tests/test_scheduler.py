@@ -437,10 +437,10 @@ def test_closing_fails_what_is_at_work_and_what_waits(recorder: Recorder) -> Non
 
 
 def test_closing_before_the_first_job_closes_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = []
-    monkeypatch.setattr(ScriptedEngine, "close", closed.append)
-    Scheduler(ScriptedEngine()).close()
-    assert len(closed) == 1
+    engine, closed = ScriptedEngine(), []
+    monkeypatch.setattr(engine, "close", lambda: closed.append(1))
+    Scheduler(engine).close()
+    assert closed == [1]
 
 
 def test_calls_run_between_steps_on_the_engine_thread(scheduler: Scheduler) -> None:
