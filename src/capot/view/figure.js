@@ -16,6 +16,10 @@
   const draw = async (place) => {
     const spec = structuredClone(figures[place.dataset.figure][dark.matches ? "dark" : "light"]);
     if (spec.layout.scene && !webgl) return;
+    if (spec.layout.scene && place.parentElement.clientWidth < 560) {
+      const { eye } = spec.layout.scene.camera; // step back, so that the axes' names stay in sight
+      for (const axis of "xyz") eye[axis] *= 1.4;
+    }
     const drawing = place.previousElementSibling; // .drawn
     place.hidden = false;
     try {

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from capot import i18n
 from capot.view.blocks import Bars, Curves, Point, Scatter, Series
+from capot.view.labels import label_sides
 from capot.view.scales import Scale, drawable, series_scales, stacks, written
 from capot.view.theme import HUES, LIGHT, Theme, series_color
-from capot.view.visible import cut, visible
+from capot.view.visible import cut, visible, width
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -26,6 +27,7 @@ SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif'
 MONO = 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace'
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "diamond-open")
 SPACE_SYMBOLS = ("circle", "diamond", "square", "diamond-open", "cross", "circle-open")
+_POSITIONS = {"right": "middle right", "left": "middle left", "above": "top center", "below": "bottom center"}
 NAMED = 80  # more points than this are named on hover only
 
 
@@ -71,6 +73,7 @@ def _layout(theme: Theme, lang: str | None, **more: Any) -> dict[str, Any]:
         "margin": {"l": 8, "r": 16, "t": 12, "b": 8},
         "separators": ",\u202f" if french else ".,",
         "hoverlabel": {"bgcolor": theme["ink"], "font": {"color": theme["paper"], "family": SANS}, "align": "left"},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": theme["quiet"], "activecolor": theme["accent"]},
         "showlegend": False,
         "dragmode": False,  # a finger that scrolls the page must not drag the picture
         **more,
@@ -101,6 +104,7 @@ def _bars(block: Bars, theme: Theme, lang: str | None) -> dict[str, Any]:
         "y": places,
         "text": texts,
         "textposition": "outside",
+        "textfont": {"size": 14, "color": theme["ink"]},
         "cliponaxis": False,
         "marker": {"color": [theme["mark" if bar.marked else "accent"] for bar in rows], "cornerradius": 3},
         "hovertext": [f"{name}  {text}" for name, text in zip(names, texts, strict=True)],
@@ -120,15 +124,32 @@ def _bars(block: Bars, theme: Theme, lang: str | None) -> dict[str, Any]:
 def _scatter(block: Scatter, theme: Theme, lang: str | None) -> dict[str, Any]:
     if any(len(point.xyz) > 2 for point in block.points):
         return _space(block, theme, lang)
-    traces = [_point_trace(points, theme, lang) for points in _groups(block.points)]
+    shown = _named(block)
+    traces = [_point_trace(points, shown, theme=theme, lang=lang) for points in _groups(block.points)]
     axes = [*block.axes, "", ""]
     one_unit = {"scaleanchor": "x", "scaleratio": 1} if block.arrows else {}
     layout = _layout(theme, lang, height=460, xaxis=_axis(theme, axes[0]), yaxis=_axis(theme, axes[1]) | one_unit)
     if block.arrows:
         layout["annotations"] = [_arrow(point, theme) for point in block.points]
-        traces.append({"type": "scatter", "mode": "markers", "x": [0], "y": [0], "hoverinfo": "skip"})
-        traces[-1]["marker"] = {"color": theme["quiet"], "size": 5}
+        for trace in traces:
+            trace["marker"]["opacity"] = 0  # the arrow's head is the mark; the point still answers on hover
     return {"data": traces, "layout": layout}
+
+
+def _named(block: Scatter) -> dict[int, str]:
+    """The side of each point's label that covers nothing, by the point's identity, for a plane of usual size."""
+    points = block.points if len(block.points) <= NAMED else ()
+    flat = [(_coordinate(point, 0) or 0.0, _coordinate(point, 1) or 0.0) for point in points]
+    if not flat:
+        return {}
+    ends = [(min(values), max(values)) for values in zip(*flat, (0.0, 0.0) if block.arrows else flat[0], strict=True)]
+    (left, right), (low, high) = ends
+    spots = [
+        (40 + 680 * (x - left) / (right - left or 1), 370 - 340 * (y - low) / (high - low or 1)) for x, y in flat
+    ]
+    sizes = [width(cut(visible(point.label), 28)) * 7.9 for point in points]
+    sides = label_sides(spots, sizes, area=(-20, 0, 780, 400), rays=block.arrows)
+    return {id(point): _POSITIONS[side] for point, side in zip(points, sides, strict=True) if side}
 
 
 def _groups(points: Sequence[Point]) -> list[list[Point]]:
@@ -138,23 +159,39 @@ def _groups(points: Sequence[Point]) -> list[list[Point]]:
     return [found[group] for group in sorted(found)]
 
 
-def _point_trace(points: Sequence[Point], theme: Theme, lang: str | None, *, deep: bool = False) -> dict[str, Any]:
+def _point_trace(
+    points: Sequence[Point], shown: dict[int, str], *, theme: Theme, lang: str | None
+) -> dict[str, Any]:
+    """One group of points; ``shown`` has the side of each label that is written beside its mark."""
     group = points[0].group
-    symbols = SPACE_SYMBOLS if deep else SYMBOLS
     names = [plain_label(point.label, 28) for point in points]
-    trace = {
-        "type": "scatter3d" if deep else "scatter",
-        "mode": "markers+text" if len(points) <= NAMED else "markers",
+    return {
+        "type": "scatter",
+        "mode": "markers+text",
         "x": [_coordinate(point, 0) for point in points],
         "y": [_coordinate(point, 1) for point in points],
-        "text": names,
-        "textposition": "top center",
+        "text": [name if id(point) in shown else "" for name, point in zip(names, points, strict=True)],
+        "textposition": [shown.get(id(point), "top center") for point in points],
         "textfont": {"family": MONO, "color": theme["ink"], "size": 13},
-        "marker": {"color": series_color(theme, group), "size": 5 if deep else 10, "symbol": symbols[group % HUES]},
+        "marker": {"color": series_color(theme, group), "size": 10, "symbol": SYMBOLS[group % HUES]},
         "hovertext": [f"{name}<br>{coordinates(point, lang)}" for name, point in zip(names, points, strict=True)],
         "hoverinfo": "text",
+        "cliponaxis": False,
     }
-    return trace | ({"z": [_coordinate(point, 2) for point in points]} if deep else {"cliponaxis": False})
+
+
+def _space_trace(points: Sequence[Point], *, theme: Theme, lang: str | None) -> dict[str, Any]:
+    group = points[0].group
+    trace = _point_trace(points, {}, theme=theme, lang=lang)
+    del trace["cliponaxis"]
+    few = len(points) <= NAMED
+    return trace | {
+        "type": "scatter3d",
+        "z": [_coordinate(point, 2) for point in points],
+        "text": [plain_label(point.label, 28) if few else "" for point in points],
+        "textposition": "top center",
+        "marker": {"color": series_color(theme, group), "size": 4.5, "symbol": SPACE_SYMBOLS[group % HUES]},
+    }
 
 
 def _coordinate(point: Point, index: int) -> float | None:
@@ -177,19 +214,21 @@ def _arrow(point: Point, theme: Theme) -> dict[str, Any]:
         "text": "",
         "showarrow": True,
         "arrowhead": 2,
+        "arrowsize": 1.1,
         "arrowwidth": 2,
         "arrowcolor": series_color(theme, point.group),
     }
 
 
 def _space(block: Scatter, theme: Theme, lang: str | None) -> dict[str, Any]:
-    traces = [_point_trace(points, theme, lang, deep=True) for points in _groups(block.points)]
+    traces = [_space_trace(points, theme=theme, lang=lang) for points in _groups(block.points)]
     if block.arrows:
         traces += [_ray(point, theme) for point in block.points]
     axes = [*block.axes, "", "", ""]
     names = ("xaxis", "yaxis", "zaxis")
     scene: dict[str, Any] = {name: _space_axis(theme, axes[index]) for index, name in enumerate(names)}
     scene |= {"bgcolor": "rgba(0,0,0,0)", "aspectmode": "cube", "dragmode": "turntable"}
+    scene["camera"] = {"eye": {"x": 1.45, "y": 1.45, "z": 0.75}, "center": {"x": 0, "y": 0, "z": -0.12}}
     return {"data": traces, "layout": _layout(theme, lang, height=520, scene=scene, dragmode="turntable")}
 
 
@@ -213,7 +252,7 @@ def _curves(block: Curves, theme: Theme, lang: str | None) -> dict[str, Any]:
         _curve(line, index, block=block, theme=theme, lang=lang, top=tops.get(id(line))) for index, line in order
     ]
     across, up = _scaled(theme, block.x_label, x), _scaled(theme, block.y_label, y)
-    legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"}
+    legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}
     shown = {"showlegend": True, "legend": legend, "hovermode": "closest"}
     return {"data": traces, "layout": _layout(theme, lang, height=440, xaxis=across, yaxis=up) | shown}
 

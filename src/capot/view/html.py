@@ -22,7 +22,7 @@ from capot.view.figure import coordinates, plotly_script, to_spec
 from capot.view.scales import drawable, written
 from capot.view.svg import curves_svg, legend_html, scatter_svg
 from capot.view.text_table import alignment
-from capot.view.theme import DARK, HUES, LIGHT, css, step_of
+from capot.view.theme import DARK, HUES, LIGHT, STEPS, css, step_of
 from capot.view.visible import visible
 
 FOCUSABLE = 120  # a longer strip would be a trap for the Tab key; its table has the same hints
@@ -86,10 +86,10 @@ def to_fragment(blocks: Sequence[b.Block], *, lang: str) -> str:
 @functools.cache
 def style_sheet() -> str:
     """Every rule of a page of blocks, under ``.capot``: the colours of ``theme``, then ``style.css``."""
-    hues = [f".capot .h{i}{{background:var(--t{i});border-color:var(--b{i})}}" for i in range(HUES)]
+    hues = [f".capot .t{i}{{background:var(--t{i});border-color:var(--b{i})}}" for i in range(HUES)]
     hues += [f".capot .s{i}{{color:var(--s{i})}}" for i in range(HUES)]
-    steps = [f".capot .w{i}.w{i}{{background:var(--w{i});color:var(--v{i});border-color:var(--quiet)}}" for i in range(10)]
-    return css() + _asset("style.css") + "\n".join([*hues, *steps]) + "\n"
+    steps = [f".capot .w{i}{{background:var(--w{i});color:var(--v{i})}}" for i in range(STEPS)]
+    return "\n".join([css(), *hues, *steps, _asset("style.css")])
 
 
 @functools.cache
@@ -159,7 +159,7 @@ def _strip(block: b.Strip, face: _Face) -> str:
 
 
 def _piece(piece: b.Piece, reach: str) -> str:
-    look = f"w{step_of(piece.weight)}" if piece.weight is not None else f"h{piece.tone % HUES}"
+    look = f"w{step_of(piece.weight)}" if piece.weight is not None else f"t{piece.tone % HUES}"
     kind = "" if piece.kind == "token" else f" {piece.kind}"
     hint = f'{reach} data-hint="{_shown(piece.hint)}"' if piece.hint else ""
     return f'<li class="{look}{kind}"{hint}>{_shown(piece.text) or "∅"}</li>'

@@ -5,11 +5,13 @@ They stand in notebooks, under Plotly's figures until these are drawn, and on pa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from html import escape
 
 from capot.view.blocks import Curves, Point, Scatter
 from capot.view.figure import coordinates
+from capot.view.labels import label_box, label_sides
 from capot.view.scales import Scale, drawable, flattened, scale, series_scales, stacks
 from capot.view.theme import HUES
 from capot.view.visible import cut, visible, width
@@ -59,6 +61,16 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 def _mark(x: float, y: float, index: int) -> str:
     return f'<path class="mark" d="{_MARKS[index % HUES]}" transform="translate({x:g} {y:g})"/>'
+
+
+def _arrow(frame: Frame, x: float, y: float) -> str:
+    """A line from the origin with a head at its end."""
+    start = (frame.across(0), frame.down(0))
+    turn = math.degrees(math.atan2(y - start[1], x - start[0]))
+    head = f'<path class="head" d="M0 0L-12 -5V5z" transform="translate({x:g} {y:g}) rotate({turn:.1f})"/>'
+    length = math.hypot(x - start[0], y - start[1]) or 1.0
+    back = max(0.0, 1 - 6 / length)  # the line ends inside the head
+    return _line(*start, start[0] + (x - start[0]) * back, start[1] + (y - start[1]) * back, "curve") + head
 
 
 def _grid(frame: Frame, x_name: str, y_name: str) -> list[str]:
@@ -128,14 +140,12 @@ def scatter_svg(block: Scatter, *, lang: str | None = None) -> str:
     frame = _plane(flat, from_origin=block.arrows or deep, ticks=not deep, lang=lang)
     names = [*block.axes, "", "", ""]
     parts = _space_axes(frame, points, names) if deep else _grid(frame, names[0], names[1])
-    taken: list[tuple[float, float, float, float]] = []
     spots = [(frame.across(x), frame.down(y)) for x, y in flat]
-    taken += [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
     for point, (x, y) in zip(points, spots, strict=True):
-        body = _line(frame.across(0), frame.down(0), x, y, "curve") if block.arrows else ""
-        body += f"<g>{_mark(x, y, point.group)}<title>{_told(point, lang)}</title></g>"
+        drawn = _arrow(frame, x, y) if block.arrows else _mark(x, y, point.group)
+        body = f"<g>{drawn}<title>{_told(point, lang)}</title></g>"
         parts.append(f'<g class="s{point.group % HUES}">{body}</g>')
-    parts += [_label(point, spot, taken) for point, spot in zip(points, spots, strict=True)]
+    parts += _labels(points, spots, rays=block.arrows)
     return drawing(parts, block.title or " · ".join(block.axes))
 
 
@@ -179,21 +189,14 @@ def _space_axes(frame: Frame, points: list[Point], names: list[str]) -> list[str
     return parts
 
 
-def _label(point: Point, spot: tuple[float, float], taken: list[tuple[float, float, float, float]]) -> str:
-    """The label beside its mark, on the first side that is free; none where all are taken."""
-    text = cut(visible(point.label), 24)
-    size, (x, y) = width(text) * _LETTER, spot
-    for left, middle in ((x + 9, y), (x - 9 - size, y), (x - size / 2, y - 15), (x - size / 2, y + 15)):
-        box = (left, middle - 8, left + size, middle + 8)
-        inside = box[0] > 0 and box[2] < ACROSS and box[1] > 0 and box[3] < DOWN
-        if inside and not any(_overlap(box, other) for other in taken):
-            taken.append(box)
-            return _word(left, middle + 4.5, text, anchor="start", kind="name")
-    return ""
-
-
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _labels(points: list[Point], spots: list[tuple[float, float]], *, rays: bool) -> list[str]:
+    """The labels that find a free side; the others are in the table and on hover."""
+    texts = [cut(visible(point.label), 24) for point in points]
+    sizes = [width(text) * _LETTER for text in texts]
+    sides = label_sides(spots, sizes, area=(0, 0, ACROSS, DOWN), rays=rays)
+    placed = zip(texts, spots, sizes, sides, strict=True)
+    boxes = [(text, label_box(spot, size, side)) for text, spot, size, side in placed if side]
+    return [_word(round(box[0], 1), round(box[3] - 3.5, 1), text, anchor="start", kind="name") for text, box in boxes]
 
 
 def legend_html(block: Curves) -> str:

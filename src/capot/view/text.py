@@ -158,7 +158,7 @@ def _border(before: b.Piece | None, piece: b.Piece, pen: Pen) -> str:
 
 def _painted(piece: b.Piece, text: str, pen: Pen) -> str:
     if piece.kind == "after":
-        return pen.style(text, 2, 9)
+        return pen.quiet(text)
     if piece.weight is not None:
         return pen.weight(text, min(max(piece.weight, 0.0), 1.0))
     if piece.kind == "prompt":

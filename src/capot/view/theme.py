@@ -3,8 +3,9 @@
 Both themes are designed; dark is not inverted light. ``css`` writes them as custom
 properties for a page, a notebook or the lab; the Plotly figures take the same names.
 
-The hues of tokens and of series keep their order apart for colour-blind eyes, and
-tokens carry borders as well; a probability is the lightness of one hue.
+The six hues of tokens, and of series, also differ in lightness: they stay apart, and
+neighbours more so, for eyes without red, green or blue cones (a test simulates them).
+Tokens carry borders as well; a probability is the lightness of one hue.
 """
 
 from __future__ import annotations
@@ -66,11 +67,11 @@ LIGHT = _theme(
         "soft": "#e2edf4",
         "mark": "#b3541e",
         "warn": "#fff3d6",
-        "warn-line": "#a86a12",
+        "warn-line": "#96600f",
     },
-    tokens="cfe3fb fddfb0 c6ecd9 f8d0e2 f4f0a6 dfd5f9",
+    tokens="d3eefe eec079 a5d7ad e2b3d5 f0fcd7 d4b4fb",
     borders="4d84cf b97a10 2f8f6b c4547f 8f8710 7f64c9",
-    series="0f6fae b5600a 0b7f5f b03a75 776f00 6b4fc0",
+    series="547bff ae810a 184221 c747ab 849158 530a65",
     ramp="f1f6fa 7db4d8 0b4a73",
 )
 DARK = _theme(
@@ -86,9 +87,9 @@ DARK = _theme(
         "warn": "#352a12",
         "warn-line": "#d9a441",
     },
-    tokens="1e3b63 573b0c 12452f 5a2743 4a470d 3c2e69",
+    tokens="465969 462a03 296c4f 4c0234 5e6213 3a1253",
     borders="5d92d6 c8923a 4aa986 d27ba3 aba63c 9c86dc",
-    series="6bb6e3 f0a35e 5cc6a0 ea8fb8 cfc64f b3a0f0",
+    series="b6e5ff f8a814 699b65 d04eb5 f9ecb6 9364ef",
     ramp="20272e 2d6a93 a5d8f7",
 )
 _LIGHT_HOSTS = '[data-theme="light"] .capot, .capot[data-theme="light"], [data-jp-theme-light="true"] .capot'
