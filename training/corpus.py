@@ -89,7 +89,22 @@ def clean(text: str, name: str) -> str:
         return _without_mbpp(text)
     if name == "en_wikipedia_vital_intros.txt":
         return "\n\n".join(_cut_to_sentence(p) for p in text.split("\n\n"))
+    if name == "bi_country_facts.txt":
+        return _right_genders(text)
     return text
+
+
+_FEMININE = re.compile(r"\b([Ll]e|du) (Corée|Macédoine|Guinée-Bissau)")
+
+
+def _right_genders(text: str) -> str:
+    """Mend the countries that the file takes for masculine.
+
+    >>> _right_genders("la capitale du Corée du Sud")
+    'la capitale de la Corée du Sud'
+    """
+    right = {"le": "la", "Le": "La", "du": "de la"}
+    return _FEMININE.sub(lambda m: f"{right[m[1]]} {m[2]}", text)
 
 
 _LIBRARY_QUESTION = re.compile(r"Question: (What does the Python|In Python, what is|Explain `)")

@@ -1,0 +1,53 @@
+"""The one record of generated text, and the guard that keeps evaluation out of it."""
+
+import re
+from dataclasses import dataclass
+
+from training import corpus
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A question, its short answer, and the sentence that says the same."""
+
+    question: str
+    answer: str
+    sentence: str
+
+
+def normal(text: str) -> str:
+    """Return the words of a text in lower case, to compare questions.
+
+    >>> normal("Quel jour vient avant dimanche ?")
+    'quel jour vient avant dimanche'
+    """
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+class Guard:
+    """Say whether a generated text repeats what evaluation asks."""
+
+    def __init__(self, held: dict | None = None):
+        held = held or corpus.heldout()
+        self.questions = {normal(q) for qs in held["few_shot"].values() for q in qs}
+        self.phrases = [p for ps in held["capital_phrasings"].values() for p in map(fixed, ps)]
+        self.countries = corpus.CountryFilter(held["countries"]).pattern
+
+    def allows(self, fact: Fact) -> bool:
+        """True where nothing of the fact is held out."""
+        if normal(fact.question) in self.questions:
+            return False
+        text = f"{fact.question} {fact.answer} {fact.sentence}"
+        if self.countries.search(text):
+            return False
+        plain = normal(text)
+        return not any(phrase in plain for phrase in self.phrases)
+
+
+def fixed(phrasing: str) -> str:
+    """Return the longest run of fixed words of a phrasing, in lower case.
+
+    >>> fixed("The city that serves as the capital of {c} is called")
+    'the city that serves as the capital of'
+    """
+    return max((normal(part) for part in re.split(r"\{\w+\}", phrasing)), key=len)

@@ -1,0 +1,206 @@
+"""The model: a Llama (Touvron et al. 2023) with tied embeddings, in plain PyTorch.
+
+Names of the weights are those of the Hugging Face files, so export is a copy.
+Shapes: B sequences, T tokens, D width, H heads, K key/value heads, V vocabulary.
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of one model; `feed` is the inner width of the MLP."""
+
+    vocabulary: int = 16_384
+    width: int = 256
+    layers: int = 5
+    heads: int = 4
+    kv_heads: int = 2
+    feed: int = 704
+    context: int = 512
+    theta: float = 10_000.0
+    epsilon: float = 1e-5
+
+    @property
+    def head(self) -> int:
+        """Width of one head."""
+        return self.width // self.heads
+
+    def as_dict(self) -> dict:
+        """Return the sizes as a dictionary."""
+        return asdict(self)
+
+
+SHAPES = {
+    "tiny": Shape(vocabulary=512, width=32, layers=2, heads=2, kv_heads=1, feed=64, context=64),
+    "laptop": Shape(width=192, layers=4, heads=3, kv_heads=1, feed=512),
+    "cpu": Shape(),
+    "gpu": Shape(width=384, layers=10, heads=6, kv_heads=2, feed=896, context=1024),
+}
+
+
+def rotary(shape: Shape, length: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return cos and sin of the rotary angles (Su et al. 2021, eq. 15), each (T, head)."""
+    steps = torch.arange(0, shape.head, 2, device=device).float() / shape.head
+    angles = torch.outer(torch.arange(length, device=device).float(), shape.theta**-steps)
+    angles = torch.cat([angles, angles], dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotate each pair (i, i + head/2) of x (B, H, T, head) by its position's angle."""
+    low, high = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([-high, low], dim=-1) * sin
+
+
+class Norm(nn.Module):
+    """Root-mean-square norm (Zhang and Sennrich 2019), computed in float32."""
+
+    def __init__(self, width: int, epsilon: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.rms_norm(x.float(), x.shape[-1:], self.weight, self.epsilon).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Causal attention with grouped key/value heads (Ainslie et al. 2023)."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.shape = shape
+        self.q_proj = nn.Linear(shape.width, shape.heads * shape.head, bias=False)
+        self.k_proj = nn.Linear(shape.width, shape.kv_heads * shape.head, bias=False)
+        self.v_proj = nn.Linear(shape.width, shape.kv_heads * shape.head, bias=False)
+        self.o_proj = nn.Linear(shape.heads * shape.head, shape.width, bias=False)
+
+    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        B, T, _ = x.shape
+        s = self.shape
+        q = self.q_proj(x).view(B, T, s.heads, s.head).transpose(1, 2)  # (B, H, T, head)
+        k = self.k_proj(x).view(B, T, s.kv_heads, s.head).transpose(1, 2)  # (B, K, T, head)
+        v = self.v_proj(x).view(B, T, s.kv_heads, s.head).transpose(1, 2)
+        q, k = turned(q, cos, sin), turned(k, cos, sin)
+        groups = s.heads // s.kv_heads
+        k, v = (t.repeat_interleave(groups, dim=1) for t in (k, v))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.o_proj(y.transpose(1, 2).reshape(B, T, -1))
+
+
+class Mlp(nn.Module):
+    """Gated MLP, SwiGLU (Shazeer 2020)."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.gate_proj = nn.Linear(shape.width, shape.feed, bias=False)
+        self.up_proj = nn.Linear(shape.width, shape.feed, bias=False)
+        self.down_proj = nn.Linear(shape.feed, shape.width, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Layer(nn.Module):
+    """One block: norm, attention, norm, MLP, each added to the stream."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.input_layernorm = Norm(shape.width, shape.epsilon)
+        self.self_attn = Attention(shape)
+        self.post_attention_layernorm = Norm(shape.width, shape.epsilon)
+        self.mlp = Mlp(shape)
+
+    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Llama(nn.Module):
+    """Token ids (B, T) to the hidden state before the head (B, T, D); `logits` multiplies on."""
+
+    def __init__(self, shape: Shape, seed: int = 0):
+        super().__init__()
+        self.shape = shape
+        self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+        self.norm = Norm(shape.width, shape.epsilon)
+        self._start(torch.Generator().manual_seed(seed))
+
+    def _start(self, generator: torch.Generator) -> None:
+        """Draw the first weights; what writes to the stream starts at zero (as in muP)."""
+        for name, weight in self.named_parameters():
+            if weight.ndim < 2:
+                continue
+            scale = 0.02 if "embed" in name else 0.5 / weight.shape[1] ** 0.5
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                scale = 0.0
+            with torch.no_grad():
+                weight.copy_(torch.randn(weight.shape, generator=generator) * scale)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.embed_tokens(ids)
+        cos, sin = rotary(self.shape, ids.shape[1], ids.device)
+        dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+        x, cos, sin = x.to(dtype), cos.to(dtype), sin.to(dtype)
+        for layer in self.layers:
+            x = layer(x, cos, sin)
+        return self.norm(x)
+
+    def logits(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return logits (B, T, V) of the next token at every position."""
+        return F.linear(self(ids), self.embed_tokens.weight.to(self.embed_tokens.weight.dtype))
+
+    def count(self) -> int:
+        """Return the number of parameters, the tied table once."""
+        return sum(p.numel() for p in self.parameters())
+
+
+class HeadLoss(torch.autograd.Function):
+    """Mean cross-entropy of tied-head logits, in blocks of rows.
+
+    The (N, V) logits never exist at once: a block's loss and gradients are made while it is in
+    cache. Measured on 2 cores: see LOG.md.
+    """
+
+    ROWS = 256  # a block; 256 x 16,384 bfloat16 logits are 8 MB
+    block = None  # block_loss, or its compiled form
+
+    @staticmethod
+    def forward(ctx, hidden, table, targets):
+        """Shapes: hidden (N, D), table (V, D), targets (N). Unit: nats."""
+        n = hidden.shape[0]
+        table_low = table.to(hidden.dtype)
+        d_hidden = torch.empty_like(hidden)
+        d_table = torch.zeros_like(table, dtype=torch.float32)
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        work = HeadLoss.block or block_loss
+        for start in range(0, n, HeadLoss.ROWS):
+            rows = slice(start, start + HeadLoss.ROWS)
+            loss, grad = work(hidden[rows] @ table_low.T, targets[rows])
+            total += loss
+            torch.mm(grad, table_low, out=d_hidden[rows])
+            d_table += grad.T @ hidden[rows]
+        ctx.save_for_backward(d_hidden / n, d_table / n)
+        return total / n
+
+    @staticmethod
+    def backward(ctx, above):
+        """Scale the gradients made in forward."""
+        d_hidden, d_table = ctx.saved_tensors
+        return d_hidden * above, d_table * above, None
+
+
+def block_loss(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the summed loss of a block of logits (n, V) and its gradient, softmax less one-hot."""
+    wide = logits.float()
+    log_sum = torch.logsumexp(wide, dim=-1, keepdim=True)
+    picked = wide.gather(1, targets[:, None])
+    grad = (wide - log_sum).exp_()
+    grad.scatter_add_(1, targets[:, None], -torch.ones_like(picked))
+    return (log_sum - picked).sum(), grad.to(logits.dtype)

@@ -1,0 +1,72 @@
+"""The budget and what follows from it: nothing here imports torch.
+
+The learning rate and the length of sequences are functions of the fraction of the budget
+spent. Only time spent in steps counts: a machine lent to someone else for a while, by a
+signal that stops the process, must not shorten the training.
+"""
+
+from dataclasses import dataclass
+
+PAUSE_S = 20.0  # a step longer than this was a pause or a compilation
+
+
+@dataclass
+class Budget:
+    """Compute time spent, out of `minutes`."""
+
+    minutes: float
+    spent_s: float = 0.0
+    typical_s: float = 0.0
+
+    def add(self, step_s: float) -> None:
+        """Count a step; one longer than PAUSE_S counts as a typical one.
+
+        >>> b = Budget(minutes=1); b.add(2.0); b.add(3600.0); b.spent_s
+        4.0
+        """
+        if step_s > PAUSE_S:
+            step_s = self.typical_s
+        else:
+            self.typical_s = 0.9 * self.typical_s + 0.1 * step_s if self.typical_s else step_s
+        self.spent_s += step_s
+
+    @property
+    def fraction(self) -> float:
+        """Return the share of the budget spent, 0 to 1."""
+        return min(1.0, self.spent_s / (60 * self.minutes))
+
+
+def rate(fraction: float, *, warm: float = 0.01, hold: float = 0.25) -> float:
+    """Return the learning rate as a share of its peak: up, level, then straight down to zero.
+
+    >>> rate(0.0), rate(0.1), rate(1.0)
+    (0.05, 1.0, 0.0)
+    """
+    if fraction < warm:
+        return max(0.05, fraction / warm)
+    if fraction < hold:
+        return 1.0
+    return (1 - fraction) / (1 - hold)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Until `until` of the budget: sequences of `length`, `rows` at once, `times` a step."""
+
+    until: float
+    length: int
+    rows: int
+    times: int
+
+
+PHASES = {
+    "tiny": [Phase(0.5, 32, 4, 1), Phase(1.0, 64, 2, 2)],
+    "laptop": [Phase(1.0, 256, 32, 1)],
+    "cpu": [Phase(0.25, 256, 32, 1), Phase(0.5, 256, 32, 2), Phase(1.0, 512, 16, 2)],
+    "gpu": [Phase(0.3, 512, 128, 1), Phase(0.6, 512, 128, 2), Phase(1.0, 1024, 64, 4)],
+}
+
+
+def phase(name: str, fraction: float) -> Phase:
+    """Return the phase of a recipe at a fraction of the budget."""
+    return next(p for p in PHASES[name] if fraction <= p.until)

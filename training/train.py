@@ -1,0 +1,220 @@
+"""Train the model for a number of minutes of computing, on whatever device there is.
+
+Run: python -m training.train --shards SHARDS --out RUN --recipe cpu --minutes 90
+
+RUN/checkpoint.pt is written every two minutes and when the process is asked to end; the same
+command goes on from it. RUN/loss.csv has a line every ten steps.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from training.batches import Batches
+from training.model import SHAPES, HeadLoss, Llama, block_loss
+from training.muon import Muon
+from training.schedule import PHASES, Budget, Phase, phase, rate
+
+SAVE_S = 120.0
+COLUMNS = "step,spent_s,tokens,length,rate,loss_nats,tokens_per_s"
+
+
+@dataclass
+class Settings:
+    """Everything that a run depends on; written into the checkpoint."""
+
+    recipe: str = "cpu"
+    minutes: float = 90.0
+    seed: int = 0
+    matrix_rate: float = 0.02  # Muon
+    table_rate: float = 4e-3  # AdamW, embedding
+    norm_rate: float = 2e-3  # AdamW, norms
+    decay: float = 0.02
+    compiled: bool = True
+
+
+@dataclass
+class Run:
+    """The state of a run: model, optimisers, data, budget, counts."""
+
+    settings: Settings
+    device: torch.device
+    model: Llama
+    batches: Batches
+    budget: Budget
+    optimisers: list = field(default_factory=list)
+    step: int = 0
+    tokens: int = 0
+    forward: object = None
+
+
+def optimisers(model: Llama, s: Settings) -> list[torch.optim.Optimizer]:
+    """Return Muon for the matrices of the layers, AdamW for the table and the norms."""
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    norms = [p for p in model.parameters() if p.ndim == 1]
+    groups = [
+        {"params": [model.embed_tokens.weight], "lr": s.table_rate, "peak": s.table_rate},
+        {"params": norms, "lr": s.norm_rate, "peak": s.norm_rate},
+    ]
+    muon = Muon(matrices, lr=s.matrix_rate, decay=s.decay)
+    muon.param_groups[0]["peak"] = s.matrix_rate
+    return [muon, torch.optim.AdamW(groups, betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0)]
+
+
+def start(settings: Settings, shards: Path, device: torch.device) -> Run:
+    """Build a fresh run."""
+    model = Llama(SHAPES[settings.recipe], settings.seed).to(device)
+    weight = "weight_gpu" if settings.recipe == "gpu" else "weight_cpu"
+    batches = Batches(shards, weight=weight, seed=settings.seed)
+    run = Run(settings, device, model, batches, Budget(settings.minutes))
+    run.optimisers = optimisers(model, settings)
+    run.forward = torch.compile(model, dynamic=False) if settings.compiled else model
+    HeadLoss.block = torch.compile(block_loss, dynamic=False) if settings.compiled else None
+    HeadLoss.ROWS = 256 if device.type == "cpu" else 8192
+    return run
+
+
+def loss_of(run: Run, ids: torch.Tensor) -> torch.Tensor:
+    """Return the mean loss (nats a token) of ids (B, T + 1), with gradients to come."""
+    mixed = run.settings.compiled or run.device.type != "cpu"
+    low = torch.autocast(run.device.type, dtype=torch.bfloat16) if mixed else contextlib.nullcontext()
+    with low:
+        hidden = run.forward(ids[:, :-1])
+    hidden = hidden.reshape(-1, hidden.shape[-1])
+    hidden = hidden.to(torch.bfloat16) if mixed else hidden
+    return HeadLoss.apply(hidden, run.model.embed_tokens.weight, ids[:, 1:].reshape(-1))
+
+
+def advance(run: Run, now: Phase) -> float:
+    """Do one optimiser step of `now.times` batches; return the mean loss."""
+    share = rate(run.budget.fraction)
+    total = 0.0
+    for _ in range(now.times):
+        ids = torch.from_numpy(run.batches.next(now.rows, now.length)).to(run.device)
+        loss = loss_of(run, ids) / now.times
+        loss.backward()
+        total += loss.item()
+    for optimiser in run.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * share
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+    run.step += 1
+    run.tokens += now.times * now.rows * now.length
+    return total
+
+
+def save(run: Run, path: Path) -> None:
+    """Write the checkpoint beside its place, then move it: an interruption leaves the old one."""
+    state = {
+        "settings": vars(run.settings), "model": run.model.state_dict(),
+        "optimisers": [o.state_dict() for o in run.optimisers], "batches": run.batches.state(),
+        "spent_s": run.budget.spent_s, "typical_s": run.budget.typical_s,
+        "step": run.step, "tokens": run.tokens,
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def restore(run: Run, path: Path) -> None:
+    """Go on from a checkpoint; the number of minutes may have changed."""
+    state = torch.load(path, map_location=run.device, weights_only=True)
+    run.model.load_state_dict(state["model"])
+    for optimiser, held in zip(run.optimisers, state["optimisers"], strict=True):
+        optimiser.load_state_dict(held)
+    run.batches.restore(state["batches"])
+    run.budget.spent_s, run.budget.typical_s = state["spent_s"], state["typical_s"]
+    run.step, run.tokens = state["step"], state["tokens"]
+
+
+def warm_up(run: Run) -> None:
+    """Compile for every length that will come, before the clock starts."""
+    for length, rows in {(p.length, p.rows) for p in PHASES[run.settings.recipe]}:
+        ids = torch.zeros(rows, length + 1, dtype=torch.long, device=run.device)
+        loss_of(run, ids).backward()
+    run.model.zero_grad(set_to_none=True)
+
+
+class Diary:
+    """The loss curve as CSV, and a line on the screen."""
+
+    def __init__(self, path: Path, every: int = 10):
+        self.path, self.every, self.losses, self.seconds, self.tokens = path, every, [], 0.0, 0
+        if not path.exists():
+            path.write_text(COLUMNS + "\n")
+
+    def note(self, run: Run, now: Phase, loss: float, seconds: float) -> None:
+        """Add a step; every so many, write their mean."""
+        self.losses.append(loss)
+        self.seconds += seconds
+        self.tokens += now.times * now.rows * now.length
+        if run.step % self.every:
+            return
+        mean, speed = sum(self.losses) / len(self.losses), self.tokens / self.seconds
+        row = f"{run.step},{run.budget.spent_s:.1f},{run.tokens},{now.length},{rate(run.budget.fraction):.4f},{mean:.4f},{speed:.0f}"
+        with self.path.open("a") as file:
+            file.write(row + "\n")
+        print(row, flush=True)
+        self.losses, self.seconds, self.tokens = [], 0.0, 0
+
+
+def train(run: Run, out: Path, *, steps: int | None = None) -> None:
+    """Step until the budget or `steps` is spent; save as time passes and at the end."""
+    asked = {"end": False}
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: asked.update(end=True))
+    diary, saved = Diary(out / "loss.csv"), time.monotonic()
+    while run.budget.fraction < 1 and not asked["end"] and (steps is None or run.step < steps):
+        now = phase(run.settings.recipe, run.budget.fraction)
+        begun = time.monotonic()
+        loss = advance(run, now)
+        seconds = time.monotonic() - begun
+        run.budget.add(seconds)
+        diary.note(run, now, loss, seconds)
+        if time.monotonic() - saved > SAVE_S:
+            save(run, out / "checkpoint.pt")
+            saved = time.monotonic()
+    save(run, out / "checkpoint.pt")
+
+
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--shards", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--recipe", choices=list(SHAPES), default="cpu")
+    parser.add_argument("--minutes", type=float, default=90)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, help="stop at this step, for a throughput test")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=NUMBER", help="change a rate")
+    parser.add_argument("--device", help="cpu, cuda; by default cuda where there is one")
+    parser.add_argument("--eager", action="store_true", help="do not compile")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, from the start or from the checkpoint in --out."""
+    args = parsed()
+    changes = {k: float(v) for k, v in (item.split("=") for item in args.set)}
+    settings = Settings(args.recipe, args.minutes, args.seed, compiled=not args.eager, **changes)
+    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    args.out.mkdir(parents=True, exist_ok=True)
+    run = start(settings, args.shards, device)
+    if (args.out / "checkpoint.pt").exists():
+        restore(run, args.out / "checkpoint.pt")
+    print(json.dumps(vars(settings)), f"{run.model.count():,} parameters on {device}", flush=True)
+    if settings.compiled:
+        warm_up(run)
+    train(run, args.out, steps=args.steps)
+
+
+if __name__ == "__main__":
+    main()
