@@ -16,13 +16,13 @@ SOURCE = ROOT / "src" / "capot"
 # From the ground up. A module may import its own floor's package and anything below.
 FLOORS = [
     {"errors", "i18n"},
-    {"config", "view"},
+    {"config", "view", "machine"},
     {"results", "sampling"},
     {"engine", "checkpoint", "known"},
     {"scheduler", "engines.native", "engines.hf_engine", "engines.openai_engine", "engines.scripted", "hub"},
     {"tokenizer"},
     {"opened"},
-    {"tokens"},
+    {"tokens", "templates"},
     {"card", "embeddings", "prediction", "generation", "memory", "assistant"},
     {"engines"},
     {"model"},

@@ -1,0 +1,78 @@
+"""How much memory this machine has, and how much of it can still be taken.
+
+Linux says so in /proc/meminfo, a container in its control group; where nobody
+says, the answer is None and a face says nothing rather than a guess.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+MEMINFO = Path("/proc/meminfo")
+CGROUP = Path("/sys/fs/cgroup")
+# Version 2 of control groups, then version 1: the limit, what is used, and what could be dropped.
+_GROUP_FILES = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+
+
+@dataclass(frozen=True)
+class Ram:
+    """Bytes; ``available`` can be taken without swapping, None where the system does not say."""
+
+    total: int | None
+    available: int | None
+
+
+def ram() -> Ram:
+    """This machine's memory, or its container's where that is smaller."""
+    machine = _meminfo() or (_windows() if sys.platform == "win32" else _pages())
+    group = _group()
+    return Ram(_least(machine.total, group.total), _least(machine.available, group.available))
+
+
+def _least(*sizes: int | None) -> int | None:
+    return min((size for size in sizes if size is not None), default=None)
+
+
+def _meminfo() -> Ram | None:
+    try:
+        rows = (line.split() for line in MEMINFO.read_text().splitlines())
+        found = {row[0].rstrip(":"): 1024 * int(row[1]) for row in rows if len(row) > 1}
+    except (OSError, ValueError):
+        return None
+    return Ram(found.get("MemTotal"), found.get("MemAvailable"))
+
+
+def _group() -> Ram:
+    """What a container may take in all, and still: its limit less what it uses and cannot drop."""
+    for limit, used, stat in _GROUP_FILES:
+        try:
+            total = int((CGROUP / limit).read_text())
+            words = (CGROUP / stat).read_text().split()
+            droppable = int(words[words.index("inactive_file") + 1])
+            return Ram(total, total - int((CGROUP / used).read_text()) + droppable)
+        except (OSError, ValueError):  # no such file, or no limit ("max")
+            continue
+    return Ram(None, None)
+
+
+def _pages() -> Ram:
+    """macOS and other Unixes: how much there is, not how much is free."""
+    try:
+        return Ram(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), None)
+    except (OSError, ValueError, AttributeError):
+        return Ram(None, None)
+
+
+def _windows() -> Ram:
+    status = (ctypes.c_uint64 * 8)()  # MEMORYSTATUSEX: its own size, then total and available
+    status[0] = ctypes.sizeof(status)
+    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined]
+        return Ram(None, None)
+    return Ram(int(status[1]), int(status[2]))

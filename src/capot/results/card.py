@@ -1,0 +1,262 @@
+"""What is in a model: its parameters by block, its sizes, its shape, and whether it fits here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from capot.i18n import number, percent, size, tr
+from capot.results.base import Result
+from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Table, Text
+
+PRECISIONS = ("float32", "bfloat16", "int8", "int4")
+
+
+@dataclass(frozen=True)
+class BlockParameters:
+    block: str  # embeddings, attention, mlp, norms, head; other where a name says nothing
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How many numbers were learnt. ``active`` is what one token goes through;
+    ``with_prediction`` counts layers that guess further tokens, where there are any."""
+
+    total: int
+    by_block: Sequence[BlockParameters]
+    active: int | None = None
+    with_prediction: int | None = None
+    source: str = "weights"  # weights: the files' headers; config: the formula
+
+
+@dataclass(frozen=True)
+class Part:
+    """One storey of the network, from the embeddings up; for a drawing."""
+
+    part: str  # embeddings, layer, norms, head
+    layer: int | None
+    parameters: int
+    attention: int = 0
+    mlp: int = 0
+    norms: int = 0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What opening takes here. ``needed_bytes`` is the weights and the KV cache of ``tokens``
+    tokens; ``room_tokens`` how long a context the available memory leaves room for."""
+
+    weights_bytes: int
+    kv_bytes_per_token: int
+    tokens: int
+    needed_bytes: int
+    available_bytes: int | None
+    total_bytes: int | None
+    fits: str  # yes, tight (once other programs are closed), no, unknown
+    fitting_precision: str | None  # where it does not fit: the widest of PRECISIONS that would
+    room_tokens: int | None
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A row of the table of published models."""
+
+    name: str
+    source: str
+    parameters: int
+    active: int
+    with_prediction: int | None
+    file_bytes: dict[str, int]
+    layers: int
+    width: int
+    context_length: int | None
+    kv_bytes_per_token: int
+
+
+@dataclass(frozen=True)
+class Card(Result):
+    """A model at a glance. ``vocabulary_size`` is the rows of its table; ``vocabulary_tokens``
+    and ``vocabulary_base`` are its tokenizer's, with and without added tokens."""
+
+    name: str
+    architecture: str
+    kind: str
+    kind_reason: str
+    licence: str | None
+    parameters: Parameters
+    file_bytes: dict[str, int]
+    dtype: str | None
+    vocabulary_size: int
+    vocabulary_tokens: int | None
+    vocabulary_base: int | None
+    context_length: int | None
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    latent_width: int | None  # where keys and values are kept as fewer numbers (DeepSeek)
+    mlp_width: int
+    tied: bool
+    experts: int
+    active_experts: int
+    structure: Sequence[Part]
+    memory: Fit
+    source: str | None = None  # where the shape is published, for a known model
+    known: Sequence[KnownModel] = ()
+
+    def view(self, lang: str | None = None) -> list[Block]:
+        """What the model is, where its parameters are, what it weighs, whether it fits."""
+        blocks: list[Block] = [
+            Heading(tr("card.title", lang)),
+            self._facts(lang),
+            self._blocks(lang),
+            self._sizes(lang),
+            Text(self._fit(lang), tone="plain" if self.memory.fits in ("yes", "unknown") else "warning"),
+        ]
+        if self.known:
+            blocks += [Heading(tr("card.known.heading", lang), level=2), self._known(lang)]
+        return blocks
+
+    def _facts(self, lang: str | None) -> Facts:
+        names = ("model", "architecture", "kind", "licence", "parameters", "shape", "attention", "mlp")
+        values = [
+            self.name,
+            self.architecture,
+            tr(f"card.kind.{self.kind}.{self.kind_reason}", lang),
+            self.licence or tr("card.facts.unstated", lang),
+            f"{number(self.parameters.total, lang)} ({amount(self.parameters.total, lang)})",
+            tr("card.facts.shape_value", lang, layers=self.layers, width=self.width),
+            self._attention(lang),
+            self._mlp(lang),
+        ]
+        rows = [(tr(f"card.facts.{name}", lang), value) for name, value in zip(names, values)]
+        rows += [(tr("card.facts.vocabulary", lang), self._vocabulary(lang))]
+        if self.context_length:
+            rows += [(tr("card.facts.context", lang), tr("card.facts.tokens", lang, count=self.context_length))]
+        if self.parameters.with_prediction:
+            more = number(self.parameters.with_prediction, lang)
+            extra = f"{more} ({amount(self.parameters.with_prediction, lang)})"
+            rows += [(tr("card.facts.with_prediction", lang), extra)]
+        return Facts(rows)
+
+    def _attention(self, lang: str | None) -> str:
+        key = "card.facts.latent_value" if self.latent_width else "card.facts.attention_value"
+        shape = {"heads": self.heads, "kv_heads": self.kv_heads, "head_dim": self.head_dim}
+        return tr(key, lang, latent=self.latent_width or 0, **shape)
+
+    def _mlp(self, lang: str | None) -> str:
+        if not self.experts:
+            return tr("card.facts.mlp_value", lang, width=self.mlp_width)
+        active = amount_of(self.parameters.active or self.parameters.total, lang)
+        return tr("card.facts.experts", lang, experts=self.experts, chosen=self.active_experts, active=active)
+
+    def _vocabulary(self, lang: str | None) -> str:
+        if self.vocabulary_tokens is None or self.vocabulary_tokens == self.vocabulary_base == self.vocabulary_size:
+            return tr("card.facts.rows", lang, rows=self.vocabulary_size)
+        sizes = {"rows": self.vocabulary_size, "tokens": self.vocabulary_tokens, "base": self.vocabulary_base}
+        same = self.vocabulary_tokens == self.vocabulary_size
+        return tr("card.facts.vocabulary_value" if same else "card.facts.vocabulary_padded", lang, **sizes)
+
+    def _blocks(self, lang: str | None) -> Bars:
+        total = self.parameters.total
+        rows = [
+            Bar(
+                tr(f"card.blocks.{row.block}", lang),
+                row.parameters / total if total else 0.0,
+                f"{number(row.parameters, lang)}  {percent(row.parameters / total if total else 0.0, lang)}",
+            )
+            for row in self.parameters.by_block
+        ]
+        largest = max(self.parameters.by_block, key=lambda row: row.parameters)
+        first = tr(
+            "card.blocks.caption",
+            lang,
+            total=amount_of(total, lang),
+            block=tr(f"card.blocks.{largest.block}", lang),
+            share=percent(largest.parameters / total, lang, 0),
+        )
+        head = next((row.parameters for row in self.parameters.by_block if row.block == "head"), 0)
+        second = tr("card.blocks.tied" if self.tied and not head else "card.blocks.untied", lang)
+        return Bars(rows, title=tr("card.blocks.title", lang), caption=f"{first} {second}")
+
+    def _sizes(self, lang: str | None) -> Table:
+        rows = [(name, bits(name, lang), size(self.file_bytes[name], lang)) for name in PRECISIONS]
+        columns = [tr(f"card.sizes.{name}", lang) for name in ("precision", "bits", "size")]
+        first = tr("card.sizes.caption", lang, size=size(self.memory.weights_bytes, lang), dtype=self.dtype or "?")
+        caption = f"{first} {tr('card.sizes.scales', lang)}"
+        return Table(columns, rows, title=tr("card.sizes.title", lang), caption=caption, align="lrr")
+
+    def _fit(self, lang: str | None) -> str:
+        memory = self.memory
+        needed = tr(
+            "card.fit.needed", lang, needed=size(memory.needed_bytes, lang), count=memory.tokens,
+            each=size(memory.kv_bytes_per_token, lang),
+        )  # fmt: skip
+        sizes = {name: size(value or 0, lang) for name, value in _memory_sizes(memory)}
+        smaller = memory.fitting_precision if memory.fits == "no" else None
+        answer = tr(f"card.fit.{'smaller' if smaller else memory.fits}", lang, precision=smaller or "", **sizes)
+        if memory.fits == "yes" and memory.room_tokens:
+            answer += " " + tr("card.fit.room", lang, count=memory.room_tokens)
+        return f"{needed} {answer}"
+
+    def _known(self, lang: str | None) -> Table:
+        names = ("name", "parameters", "active", "bfloat16", "int8", "int4", "layers", "width", "kv")
+        rows = [
+            (
+                model.name,
+                amount(model.parameters, lang),
+                amount(model.active, lang),
+                *(size(model.file_bytes[name], lang) for name in ("bfloat16", "int8", "int4")),
+                number(model.layers, lang),
+                number(model.width, lang),
+                size(model.kv_bytes_per_token, lang),
+            )
+            for model in self.known
+        ]
+        columns = [tr(f"card.known.{name}", lang) for name in names]
+        return Table(columns, rows, title=tr("card.known.title", lang), caption=self._known_caption(lang))
+
+    def _known_caption(self, lang: str | None) -> str:
+        largest = max(self.known, key=lambda model: model.parameters)
+        times = number(round(largest.parameters / self.parameters.total), lang)
+        facts = {
+            "largest": largest.name,
+            "total": amount_of(largest.parameters, lang),
+            "times": times,
+            "name": self.name,
+        }
+        facts |= {"active": amount(largest.active, lang), "more": amount(largest.with_prediction or 0, lang)}
+        sparse = largest.active < largest.parameters and largest.with_prediction
+        first = tr("card.known.sparse" if sparse else "card.known.dense", lang, **facts)
+        return f"{first} {tr('card.known.scales', lang)}"
+
+
+def _memory_sizes(memory: Fit) -> list[tuple[str, int | None]]:
+    return [("available", memory.available_bytes), ("total", memory.total_bytes)]
+
+
+def amount(count: float, lang: str | None = None) -> str:
+    """A number of parameters as one says it: ``1.24 billion``, ``1,24 milliard``."""
+    unit, scaled, written = _in_units(count, lang)
+    return written if unit == "plain" else tr(f"card.amount.{unit}", lang, count=scaled, amount=written)
+
+
+def amount_of(count: float, lang: str | None = None) -> str:
+    """The same with the noun: ``1.24 billion parameters``, ``1,24 milliard de paramètres``."""
+    unit, scaled, written = _in_units(count, lang)
+    return tr(f"card.amount_of.{unit}", lang, count=scaled, amount=written)
+
+
+def _in_units(count: float, lang: str | None) -> tuple[str, float, str]:
+    for name, scale in (("billion", 1e9), ("million", 1e6)):
+        if count >= scale:
+            scaled = count / scale
+            return name, scaled, number(scaled, lang, 2 if scaled < 10 else 1)
+    return "plain", count, number(count, lang)
+
+
+def bits(precision: str, lang: str | None = None) -> str:
+    """Bits of one number."""
+    return number({"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}[precision], lang)
