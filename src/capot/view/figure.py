@@ -144,9 +144,7 @@ def _named(block: Scatter) -> dict[int, str]:
         return {}
     ends = [(min(values), max(values)) for values in zip(*flat, (0.0, 0.0) if block.arrows else flat[0], strict=True)]
     (left, right), (low, high) = ends
-    spots = [
-        (40 + 680 * (x - left) / (right - left or 1), 370 - 340 * (y - low) / (high - low or 1)) for x, y in flat
-    ]
+    spots = [(40 + 680 * (x - left) / (right - left or 1), 370 - 340 * (y - low) / (high - low or 1)) for x, y in flat]
     sizes = [width(cut(visible(point.label), 28)) * 7.9 for point in points]
     sides = label_sides(spots, sizes, area=(-20, 0, 780, 400), rays=block.arrows)
     return {id(point): _POSITIONS[side] for point, side in zip(points, sides, strict=True) if side}
@@ -159,9 +157,7 @@ def _groups(points: Sequence[Point]) -> list[list[Point]]:
     return [found[group] for group in sorted(found)]
 
 
-def _point_trace(
-    points: Sequence[Point], shown: dict[int, str], *, theme: Theme, lang: str | None
-) -> dict[str, Any]:
+def _point_trace(points: Sequence[Point], shown: dict[int, str], *, theme: Theme, lang: str | None) -> dict[str, Any]:
     """One group of points; ``shown`` has the side of each label that is written beside its mark."""
     group = points[0].group
     names = [plain_label(point.label, 28) for point in points]
@@ -248,9 +244,7 @@ def _curves(block: Curves, theme: Theme, lang: str | None) -> dict[str, Any]:
     x, y = series_scales(block, lang=lang)
     tops = {id(area): top for area, _, top in stacks(block.series)}
     order = sorted(enumerate(block.series), key=lambda item: not item[1].area)  # a fill reaches to the trace before
-    traces = [
-        _curve(line, index, block=block, theme=theme, lang=lang, top=tops.get(id(line))) for index, line in order
-    ]
+    traces = [_curve(line, index, block=block, theme=theme, lang=lang, top=tops.get(id(line))) for index, line in order]
     across, up = _scaled(theme, block.x_label, x), _scaled(theme, block.y_label, y)
     legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}
     shown = {"showlegend": True, "legend": legend, "hovermode": "closest"}

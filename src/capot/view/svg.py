@@ -206,4 +206,3 @@ def legend_html(block: Curves) -> str:
         kind = " area" if line.area else " dashed" if line.dashed else ""
         items.append(f'<li><i class="s{index % HUES}{kind}"></i>{escape(visible(line.label))}</li>')
     return f'<ul class="legend">{"".join(items)}</ul>' if items else ""
-

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
 from capot.view.blocks import Curves, Scatter, Series
 from capot.view.pen import Pen
-from capot.view.scales import Scale, flattened, scale, series_scales, stacks
+from capot.view.scales import Scale, flattened, series_scales, stacks
 from capot.view.visible import clusters, cut, pad, visible, width
 
 MARKS = "●◆■▲✚◇"
@@ -50,7 +51,7 @@ class Canvas:
     def put(self, column: int, row: int, text: str, color: int | None = None, *, force: bool = False) -> bool:
         """Write ``text`` from a cell on, if it fits and covers no other word."""
         taken = [(column + offset, row) for offset in range(width(text))]
-        inside = 0 <= row < self.height and 0 <= column and column + len(taken) <= self.cells
+        inside = 0 <= row < self.height and column >= 0 and column + len(taken) <= self.cells
         if not force and (not inside or any(cell in self._words for cell in taken)):
             return False
         for cluster in clusters(text):
@@ -224,7 +225,7 @@ def _fill(canvas: Canvas, layer, *, x: Scale, y: Scale, index: int, char: str) -
 
 def _between(known, place: float) -> tuple[float, float] | None:
     """Bottom and top of a layer at ``place``, between its two nearest points."""
-    for (p, low, high), (q, next_low, next_high) in zip(known, known[1:], strict=False):
+    for (p, low, high), (q, next_low, next_high) in itertools.pairwise(known):
         if p - 1e-9 <= place <= q + 1e-9:
             share = (place - p) / (q - p) if q > p else 0.0
             return low + (next_low - low) * share, high + (next_high - high) * share
@@ -244,7 +245,7 @@ def _with_axes(canvas: Canvas, x: Scale, y: Scale, *, margin: int, pen: Pen) -> 
         if words.put(start, 0, text):
             rule[column] = "┬"
     lines.append(pen.quiet(f"{' ' * margin} └{''.join(rule)}"))
-    return lines + [pen.quiet(words.rows(Pen())[0])]
+    return [*lines, pen.quiet(words.rows(Pen())[0])]
 
 
 def _legend(block: Curves, cells: int, pen: Pen) -> list[str]:

@@ -93,7 +93,9 @@ DARK = _theme(
     ramp="20272e 2d6a93 a5d8f7",
 )
 _LIGHT_HOSTS = '[data-theme="light"] .capot, .capot[data-theme="light"], [data-jp-theme-light="true"] .capot'
-_DARK_HOSTS = '[data-theme="dark"] .capot, .capot[data-theme="dark"], [data-jp-theme-light="false"] .capot, .vscode-dark .capot'
+_DARK_HOSTS = (
+    '[data-theme="dark"] .capot, .capot[data-theme="dark"], [data-jp-theme-light="false"] .capot, .vscode-dark .capot'
+)
 
 
 def css() -> str:
