@@ -18,10 +18,15 @@ from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundErro
 # In the order a newcomer meets them; each is `capot.cli.<module>.command`.
 COMMANDS = {
     "tour": "tour",
+    "serve": "serve",
     "card": "card",
     "tokens": "tokens",
+    "embed": "embed",
+    "context": "context",
     "next": "next",
+    "lens": "lens",
     "generate": "generate",
+    "memory": "memory",
 }
 
 
@@ -59,7 +64,7 @@ group = Capot(
     words="cli.help",
     invoke_without_command=True,
     no_args_is_help=False,
-    params=[Option(["--version"], words="cli.version", is_flag=True, is_eager=True, callback=_version)],
+    params=[Option(["--version"], words="cli.version", is_flag=True, is_eager=True, expose_value=False, callback=_version)],
 )
 
 

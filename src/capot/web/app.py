@@ -19,6 +19,7 @@ from capot import __version__, i18n
 from capot.config import Serving
 from capot.errors import CapotError, InputError, NotFoundError
 from capot.model import Model
+from capot.view.html import style_sheet
 from capot.web import assets
 from capot.web.guard import Guard, preferred
 from capot.web.learners import Learners
@@ -104,6 +105,10 @@ def _pages(app: FastAPI) -> None:
 
     for name in PAGES:
         app.add_api_route(f"/{name}", page, methods=["GET"], include_in_schema=False)
+
+    @app.get("/static/theme.css", include_in_schema=False)
+    async def theme(request: Request) -> Response:
+        return assets.respond(assets.of_text(style_sheet(), "text/css"), request)
 
     @app.get("/static/{name:path}", include_in_schema=False)
     async def static(name: str, request: Request) -> Response:

@@ -31,8 +31,16 @@ class Asset:
 
 @functools.lru_cache(maxsize=256)
 def _load(path: Path, _stamp: float) -> Asset:
-    raw = path.read_bytes()
-    kind = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return _asset(path.read_bytes(), TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "text/plain")
+
+
+@functools.cache
+def of_text(text: str, kind: str) -> Asset:
+    """An asset made by a program: the style sheet shared with the one-file pages."""
+    return _asset(text.encode(), kind)
+
+
+def _asset(raw: bytes, kind: str) -> Asset:
     packed = gzip.compress(raw, 9, mtime=0) if len(raw) > 500 and kind.startswith(("text/", "image/svg")) else None
     return Asset(raw, packed, f'"{hashlib.sha256(raw).hexdigest()[:16]}"', kind)
 

@@ -1,0 +1,101 @@
+// Speaking to the server: one call, one answer; or several generations on one event stream.
+
+import { lang } from "./words.js";
+import { unique } from "./dom.js";
+
+/** An error with the server's code and its words; `code` is "unreachable" where no server answered. */
+export class LabError extends Error {
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const headers = () => ({ "content-type": "application/json", "x-capot-lang": lang() });
+
+async function send(path, { body, signal, accept } = {}) {
+  let answer;
+  try {
+    const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+    answer = await fetch(path, { ...options, headers: { ...headers(), ...(accept ? { accept } : {}) }, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new LabError("unreachable", "");
+  }
+  if (!answer.ok) throw await refusal(answer);
+  return answer;
+}
+
+async function refusal(answer) {
+  try {
+    const { error } = await answer.json();
+    return new LabError(error.code, error.message);
+  } catch {
+    return new LabError("unreachable", "");
+  }
+}
+
+/** GET a path of the API and return its result. */
+export async function get(path, options = {}) {
+  return (await (await send(path, options)).json()).result;
+}
+
+/** POST a verb and return its result. */
+export async function call(verb, body, options = {}) {
+  return (await (await send(`/api/${verb}`, { ...options, body })).json()).result;
+}
+
+/** POST a path and return the raw answer: float32 logits, a page to keep. */
+export async function raw(path, body, options = {}) {
+  return send(path, { ...options, body });
+}
+
+/**
+ * Start several generations on one response. `parts` is [{ tag, verb, arguments }]; `on(kind, body, tag)` hears
+ * queued, started, step, finished and error. Returns { name, stop(tag?), done } ; `done` settles when all have ended,
+ * and rejects with LabError "cut" where the connection broke before that.
+ */
+export function stream(parts, on) {
+  const name = unique("page");
+  const control = new AbortController();
+  const open = new Set(parts.map((part) => part.tag));
+  const heard = (kind, { tag, body }) => {
+    if (kind === "finished" || kind === "error") open.delete(tag);
+    on(kind, body, tag);
+  };
+  const run = async () => {
+    const answer = await send("/api/stream", {
+      body: { name, streams: parts }, signal: control.signal, accept: "text/event-stream",
+    });
+    try {
+      await read(answer.body.getReader(), heard);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      throw new LabError("cut", "");
+    }
+    if (open.size) throw new LabError("cut", "");
+  };
+  const stop = (tag) => {
+    if (tag === undefined && !open.size) return Promise.resolve();
+    return raw("/api/stop", { name, tag: tag ?? null }).catch(() => control.abort());
+  };
+  return { name, stop, abort: () => control.abort(), done: run() };
+}
+
+/** Read server-sent events through a buffer: an event may be cut anywhere, even inside a character. */
+async function read(reader, heard) {
+  const decoder = new TextDecoder();
+  let buffer = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    buffer += decoder.decode(value, { stream: !done });
+    const events = buffer.split("\n\n");
+    buffer = events.pop();
+    for (const event of events) {
+      const kind = /^event: (.*)$/m.exec(event)?.[1];
+      const data = /^data: (.*)$/m.exec(event)?.[1];
+      if (kind && data) heard(kind, JSON.parse(data));
+    }
+    if (done) return;
+  }
+}

@@ -1,0 +1,74 @@
+// The few helpers every page is built with. Text reaches the page as text, never as markup.
+
+/** An element: `h("p", { class: "quiet", onclick }, "text", child, [more])`. Empty children are left out. */
+export function h(tag, props = {}, ...children) {
+  const node = tag.includes(":svg")
+    ? document.createElementNS("http://www.w3.org/2000/svg", tag.replace(":svg", ""))
+    : document.createElement(tag);
+  set(node, props);
+  node.append(...flat(children));
+  return node;
+}
+
+/** Set attributes, properties, listeners (`onclick`), `dataset` and `style` (custom properties included). */
+export function set(node, props) {
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) {
+      if (value === false) node.removeAttribute(name);
+    } else if (name.startsWith("on") && typeof value === "function") {
+      node.addEventListener(name.slice(2), value);
+    } else if (name === "dataset") {
+      Object.assign(node.dataset, value);
+    } else if (name === "style") {
+      for (const [key, part] of Object.entries(value)) node.style.setProperty(key, part);
+    } else if (name === "value" || name === "checked" || name === "pieces" || name === "rows") {
+      node[name] = value;
+    } else {
+      node.setAttribute(name, value === true ? "" : value);
+    }
+  }
+  return node;
+}
+
+function flat(children) {
+  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+}
+
+/** Replace what an element holds. */
+export function fill(node, ...children) {
+  node.replaceChildren(...flat(children));
+  return node;
+}
+
+/** A function that runs once, `ms` after the last call. */
+export function later(ms, action) {
+  let timer;
+  return (...args) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => action(...args), ms);
+  };
+}
+
+/** At most one call a frame, with the last arguments. */
+export function framed(action) {
+  let waiting = null;
+  return (...args) => {
+    if (waiting === null) requestAnimationFrame(() => {
+      const last = waiting;
+      waiting = null;
+      action(...last);
+    });
+    waiting = args;
+  };
+}
+
+/** A name no other element has: plain-HTTP pages of a local network have no crypto.randomUUID. */
+export function unique(prefix = "x") {
+  const bytes = crypto.getRandomValues(new Uint8Array(9));
+  return `${prefix}-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+/** Spaces and line ends made visible. */
+export function visible(text) {
+  return text.replaceAll(" ", "·").replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll("\u00a0", "⍽").replaceAll("\u202f", "⍽");
+}

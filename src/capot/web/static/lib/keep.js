@@ -1,0 +1,69 @@
+// Taking things away: copying, and files of figures, tables and pages.
+
+/** Copy a text, also on a plain-HTTP page of a local network, where navigator.clipboard does not exist. */
+export async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.setAttribute("readonly", "");
+  field.className = "offstage";
+  document.body.append(field);
+  field.select();
+  const copied = document.execCommand("copy");
+  field.remove();
+  if (!copied) throw new Error("copy refused");
+}
+
+/** Offer a file under a name. */
+export function save(name, content, type = "text/plain") {
+  const blob = content instanceof Blob ? content : new Blob([content], { type: `${type};charset=utf-8` });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** A table as CSV (RFC 4180), with a byte-order mark so that spreadsheets read accents. */
+export function csv(columns, rows) {
+  const cell = (value) => {
+    const text = String(value ?? "");
+    const safe = /^[=+\-@\t]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text; // no formula from a token
+    return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  return "\ufeff" + [columns, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+}
+
+/** An SVG element as a file that stands alone: the computed colours and fonts written into it. */
+export function svgText(svg) {
+  const twin = svg.cloneNode(true);
+  const both = [[svg, twin], ...Array.from(svg.querySelectorAll("*"), (node, index) => [node, twin.querySelectorAll("*")[index]])];
+  for (const [from, to] of both) {
+    const style = getComputedStyle(from);
+    for (const name of ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "text-anchor", "dominant-baseline"]) {
+      const value = style.getPropertyValue(name);
+      if (value) to.setAttribute(name, value);
+    }
+  }
+  const box = svg.getBoundingClientRect();
+  twin.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  twin.setAttribute("width", box.width);
+  twin.setAttribute("height", box.height);
+  return new XMLSerializer().serializeToString(twin);
+}
+
+/** An SVG element as a PNG of twice its size, on the page's own paper. */
+export async function png(svg, scale = 2) {
+  const image = new Image();
+  image.src = URL.createObjectURL(new Blob([svgText(svg)], { type: "image/svg+xml" }));
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  const box = svg.getBoundingClientRect();
+  [canvas.width, canvas.height] = [box.width * scale, box.height * scale];
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = getComputedStyle(document.body).backgroundColor;
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+  URL.revokeObjectURL(image.src);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+}

@@ -1,0 +1,80 @@
+// Words and numbers in the reader's language; the same rules as i18n.py.
+
+const words = { lang: "en", table: {} };
+
+export const LANGUAGES = ["fr", "en"];
+export const lang = () => words.lang;
+
+/** The language to speak: chosen before, else the browser's, else English. */
+export function preferred() {
+  const asked = [localStorage.getItem("capot-lang") ?? "", ...navigator.languages];
+  return asked.map((name) => name.slice(0, 2).toLowerCase()).find((name) => LANGUAGES.includes(name)) ?? "en";
+}
+
+/** Fetch the catalogue of a language and speak it from now on. */
+export async function speak(name) {
+  const answer = await fetch(`/api/words/${name}`);
+  words.table = (await answer.json()).result;
+  words.lang = name;
+  document.documentElement.lang = name;
+}
+
+/** Choose a language for good. */
+export function choose(name) {
+  localStorage.setItem("capot-lang", name);
+}
+
+/** The sentence of a key, its placeholders filled; numbers are written in the language. `count` chooses a plural. */
+export function tr(key, params = {}) {
+  let entry = key.split(".").reduce((table, part) => table?.[part], words.table);
+  if (entry && typeof entry === "object" && "other" in entry) {
+    const count = Math.abs(params.count);
+    entry = (words.lang === "fr" ? count < 2 : count === 1) ? entry.one : entry.other;
+  }
+  if (typeof entry !== "string") return key;
+  return entry.replace(/\{(\w+)\}/g, (_, name) => {
+    const value = params[name];
+    return typeof value === "number" ? number(value) : String(value ?? "");
+  });
+}
+
+/** A number with thousands parted; `digits` after the point, else as many as it needs (4 at most). */
+export function number(value, digits) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  const needed = digits ?? (Number.isInteger(value) ? 0 : 4);
+  let text = Math.abs(value).toFixed(needed);
+  if (digits === undefined && needed) text = text.replace(/0+$/, "").replace(/\.$/, "");
+  let [whole, part] = text.split(".");
+  whole = whole.replace(/\B(?=(\d{3})+(?!\d))/g, words.lang === "fr" ? "\u202f" : ",");
+  const sign = value < 0 && Number(text) !== 0 ? "\u2212" : "";
+  return sign + whole + (part ? (words.lang === "fr" ? "," : ".") + part : "");
+}
+
+/** A share of one as a percentage. Small shares keep their first digits. */
+export function percent(share, digits) {
+  const shown = digits ?? (share > 0 && share < 0.001 ? 3 : 1);
+  return number(100 * share, shown) + (words.lang === "fr" ? "\u00a0" : "") + "%";
+}
+
+/** A number of bytes with a decimal unit (GB = 10^9 bytes). */
+export function size(count) {
+  const letter = words.lang === "fr" ? "o" : "B";
+  for (const [power, prefix] of [[4, "T"], [3, "G"], [2, "M"], [1, "k"]]) {
+    if (Math.abs(count) >= 1000 ** power) {
+      const scaled = count / 1000 ** power;
+      const digits = Math.abs(scaled) < 10 ? 2 : Math.abs(scaled) < 100 ? 1 : 0;
+      return `${number(scaled, digits)}\u00a0${prefix}${letter}`;
+    }
+  }
+  return `${number(count, 0)}\u00a0${letter}`;
+}
+
+/** A time in the unit that suits it. */
+export function duration(seconds) {
+  if (seconds >= 120) {
+    return `${Math.floor(seconds / 60)}\u00a0min\u00a0${String(Math.floor(seconds) % 60).padStart(2, "0")}\u00a0s`;
+  }
+  if (seconds >= 1) return `${number(seconds, 2)}\u00a0s`;
+  if (seconds >= 1e-3) return `${number(seconds * 1e3, 1)}\u00a0ms`;
+  return `${number(seconds * 1e6, 0)}\u00a0µs`;
+}

@@ -1,0 +1,38 @@
+// Horizontal bars of plain HTML: redrawn in place, so that a slider moves them within a frame.
+
+import { h } from "../lib/dom.js";
+
+/** <capot-bars>: set `rows` to [{ label, value (0..1), text, marked, hint }]; "pick" tells which was clicked. */
+class Bars extends HTMLElement {
+  #rows = [];
+
+  set rows(rows) {
+    const list = this.firstElementChild ?? this.appendChild(h("ol", { class: "bars" }));
+    while (list.children.length > rows.length) list.lastElementChild.remove();
+    while (list.children.length < rows.length) list.append(this.#line(list.children.length));
+    rows.forEach((row, index) => this.#update(list.children[index], row));
+    this.#rows = rows;
+  }
+
+  get rows() {
+    return this.#rows;
+  }
+
+  #line(index) {
+    const parts = [h("span", { class: "name" }), h("span", { class: "track" }, h("i")), h("span", { class: "figure" })];
+    const send = () => this.dispatchEvent(new CustomEvent("pick", { detail: index }));
+    return h("li", {}, this.hasAttribute("pick") ? h("button", { type: "button", onclick: send }, parts) : parts);
+  }
+
+  #update(line, row) {
+    const [name, track, figure] = line.querySelectorAll(".name, .track, .figure");
+    if (name.textContent !== row.label) name.textContent = row.label;
+    if (figure.textContent !== row.text) figure.textContent = row.text;
+    track.firstElementChild.style.width = `${(100 * Math.max(0, Math.min(1, row.value))).toFixed(2)}%`;
+    line.classList.toggle("marked", Boolean(row.marked));
+    line.classList.toggle("cut", Boolean(row.cut));
+    if (row.hint) line.title = row.hint;
+  }
+}
+
+customElements.define("capot-bars", Bars);

@@ -1,0 +1,25 @@
+// An error, beside what caused it: what happened, and what to do.
+
+import { h } from "../lib/dom.js";
+import { tr } from "../lib/words.js";
+
+/** A message for an error; `again` offers to try once more. */
+export function fault(error, again) {
+  const known = { unreachable: "faults.unreachable", cut: "faults.cut" }[error.code];
+  const text = known ? tr(known) : error.message || tr("faults.bug");
+  const [what, ...hint] = text.split("\n");
+  return h("div", { class: "fault", role: "alert" },
+    h("p", {}, what), hint.length ? h("p", { class: "hint" }, hint.join("\n")) : null,
+    again ? h("button", { type: "button", onclick: again }, tr("faults.again")) : null);
+}
+
+/** Under 100 ms nothing; then what is being done, by name. Returns { done() }. */
+export function waiting(place, words, stop) {
+  const note = h("p", { class: "waiting", role: "status" }, h("span", { class: "spin", "aria-hidden": "true" }), h("span", {}, words),
+    stop ? h("button", { type: "button", onclick: stop }, tr("actions.stop")) : null);
+  const timer = setTimeout(() => place.append(note), 100);
+  return {
+    say: (text) => { note.children[1].textContent = text; },
+    done: () => { clearTimeout(timer); note.remove(); },
+  };
+}

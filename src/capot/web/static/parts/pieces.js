@@ -1,0 +1,58 @@
+// Tokens as pieces of a strip. A character spread over several tokens gives them one hue, and is named in their hints.
+
+import { tr } from "../lib/words.js";
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+const unhex = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+
+/** The text of several tokens' bytes, or null where they are no whole characters. */
+function joined(tokens) {
+  try {
+    return decoder.decode(unhex(tokens.map((token) => token.bytes).join("")));
+  } catch {
+    return null;
+  }
+}
+
+/** [{ text, hint, tone, kind }] from [{ id, bytes, text }]: never a replacement character. */
+export function pieces(tokens) {
+  const shown = [];
+  let tone = 0;
+  for (let at = 0; at < tokens.length; tone += 1) {
+    const run = whole(tokens, at);
+    const shared = run.length > 1 ? joined(run) : null;
+    for (const token of run) {
+      const bytes = token.bytes.match(/../g)?.join(" ") ?? "";
+      const text = run.length === 1 && token.text ? token.text : bytes;
+      const hint = shared ? tr("strip.part_of", { id: token.id, bytes, character: shared }) : tr("strip.hint", { id: token.id, bytes });
+      shown.push({ text, hint, tone, kind: token.special ? "special" : run.length === 1 && token.text ? "token" : "bytes" });
+    }
+    at += run.length;
+  }
+  return shown;
+}
+
+/** The tokens from `at` on that only together are whole characters. */
+function whole(tokens, at) {
+  if (tokens[at].text || tokens[at].bytes === "") return extended(tokens, at);
+  for (let length = 2; length <= 12 && at + length <= tokens.length; length += 1) {
+    const run = tokens.slice(at, at + length);
+    if (joined(run) !== null) return run;
+  }
+  return [tokens[at]];
+}
+
+/** A token and those after it that only add marks to its last character (accents, skin tones, joiners). */
+function extended(tokens, at) {
+  let text = tokens[at].text;
+  let length = 1;
+  while (at + length < tokens.length && length < 12) {
+    const next = tokens[at + length].text;
+    if (!next || [...segmenter.segment(text.slice(-8) + next)].length !== [...segmenter.segment(text.slice(-8))].length) break;
+    text += next;
+    length += 1;
+  }
+  return tokens.slice(at, at + length);
+}

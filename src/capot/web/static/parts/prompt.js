@@ -1,0 +1,30 @@
+// The one prompt, on every page: typed here, carried to the others, kept in the address.
+
+import { h, later, unique } from "../lib/dom.js";
+import { tr } from "../lib/words.js";
+import * as state from "../lib/state.js";
+
+/**
+ * A text field. `heard(text)` is called `delay` ms after the last key; `fault` lies beside it for an error.
+ * Empty, it shows `examples` to click.
+ */
+export function promptField({ heard, label, examples = [], delay = 150, initial, rows = 2 }) {
+  const id = unique("prompt");
+  const start = initial ?? state.prompt.get() ?? "";
+  const field = h("textarea", { id, rows, spellcheck: "false", value: start, placeholder: tr("prompt.placeholder") });
+  const soon = later(delay, (text) => { state.prompt.set(text); heard(text); });
+  const shelf = h("div", { class: "examples", "aria-label": tr("prompt.examples") }, h("span", {}, tr("prompt.try")),
+    examples.map((text) => h("button", { type: "button", class: "small", onclick: () => set(text) }, text)));
+  const troubles = h("div", { class: "troubles" });
+  const set = (text) => {
+    field.value = text;
+    shelf.hidden = Boolean(text);
+    state.prompt.set(text);
+    heard(text);
+    field.focus();
+  };
+  field.addEventListener("input", () => { shelf.hidden = Boolean(field.value); soon(field.value); });
+  shelf.hidden = Boolean(start);
+  const box = h("div", { class: "prompt" }, h("label", { for: id }, label ?? tr("prompt.label")), field, shelf, troubles);
+  return { box, field, set, troubles, get text() { return field.value; } };
+}
