@@ -27,7 +27,8 @@ class Tokenizer:
     """A vocabulary with a name: made by ``from_file``, ``from_tiktoken`` or ``bytes``.
 
     ``vocabulary_size`` counts added tokens, ``vocabulary_base`` does not; ``opening``
-    are the ids that a prompt to the model begins with, often one BOS or nothing.
+    are the ids that a prompt to the model begins with, often one BOS or nothing;
+    ``named`` finds the id of a token that has a name of its own, ``<|eot_id|>``.
     """
 
     def __init__(self, vocabulary: Vocabulary, *, name: str) -> None:
@@ -37,6 +38,8 @@ class Tokenizer:
         self.vocabulary_base = vocabulary.base
         self.lossless = vocabulary.lossless
         self.special_ids = frozenset(vocabulary.special)
+        # By name, every token that a text could call: special ones, and those merely added (Qwen's <tool_call>).
+        self.named = {name: token for token, name in getattr(vocabulary, "added", vocabulary.special).items()}
         self.opening = vocabulary.opening
         self.bos_id = vocabulary.bos_id
         self.eos_ids = vocabulary.eos_ids

@@ -55,7 +55,7 @@ class FileVocabulary:
         self._parts = {name: _component(self._backend, name) for name in ("normalizer", "pre_tokenizer", "decoder")}
         self._kind = _kind(self._parts, self._backend.model)
         self.lossless = self._kind in ("byte_level", "byte_fallback") and _faithful(self._parts["normalizer"])
-        self._added = {token: added.content for token, added in self._backend.get_added_tokens_decoder().items()}
+        self.added = {token: added.content for token, added in self._backend.get_added_tokens_decoder().items()}
         added = self._backend.get_added_tokens_decoder().items()
         self.special: Mapping[int, str] = {token: entry.content for token, entry in added if entry.special}
         self.size = self._backend.get_vocab_size(with_added_tokens=True)
@@ -120,8 +120,8 @@ class FileVocabulary:
         return raw
 
     def _to_bytes(self, token: int) -> bytes:
-        if token in self._added:  # written as it is, in no alphabet
-            return self._added[token].encode()
+        if token in self.added:  # written as it is, in no alphabet
+            return self.added[token].encode()
         written = self._backend.id_to_token(token) if 0 <= token < 2**32 else None
         if written is None:
             return b""

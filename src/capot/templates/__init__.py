@@ -1,0 +1,41 @@
+"""Templates: how a list of messages becomes the one text that a language model continues.
+
+Three kinds, one promise: nothing that a person types can pass for the template.
+
+    RawTemplate     the messages as they are: the model's own trade, continuing a text
+    PlainTemplate   a few-shot dialogue in ordinary text, USER: and ASSISTANT:, and FIN at the end
+    JinjaTemplate   the one that a model's files carry, with special tokens between the messages
+
+A template's ``prompt(messages, tokenizer)`` answers a :class:`Prompt`; its ``stops`` are
+the strings that end an answer in a conversation, and ``finish`` cleans an answer's end.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from capot.errors import InputError, NotFoundError
+from capot.templates.message import ROLES, Message, Prompt, Template, check
+from capot.templates.plain import PlainTemplate, RawTemplate, default, default_text
+
+__all__ = [
+    "ROLES", "Message", "PlainTemplate", "Prompt", "RawTemplate", "Template",
+    "check", "default", "default_text", "load",
+]  # fmt: skip
+
+
+def load(path: str | Path) -> PlainTemplate | str:
+    """A template from a file: a plain one in TOML, or the text of one in Jinja (``.jinja``, ``.j2``).
+
+    Raises: NotFoundError ``no_such_file``; InputError ``not_utf8``, ``template_toml``, ``template_key``.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise NotFoundError("no_such_file", path=str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError("not_utf8", source=str(path), offset=error.start) from None
+    if path.suffix in (".jinja", ".j2"):
+        return text
+    return PlainTemplate.from_toml(text, source=str(path))
