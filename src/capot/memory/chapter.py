@@ -1,0 +1,194 @@
+"""The two questions of the chapter: what does it cost here, and what would it cost elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from capot.engine import MAX_CHUNK
+from capot.errors import InputError, InterruptedByUser, NotFoundError, ResourceError
+from capot.known import find
+from capot.memory import measured, process
+from capot.memory.computed import MODES, Pass, Ruler, ruler, simulated
+from capot.memory.fits import GPUS, fit, weights_bytes
+from capot.memory.shape import Shape, shape_of
+from capot.memory.sizes import PRECISIONS, lengths, parse_sizes, precision_name, precision_names
+from capot.opened import Opened
+from capot.results.memory import Cache, Memory, Row, Stopped
+
+DEFAULT_TOKENS = tuple(2**power for power in range(14))  # 1 to 8,192
+LONGEST = 131_072  # where a simulated curve ends if nothing says how long the model was trained for
+SPARE = 100_000_000  # bytes left to the system when we stop
+MARGIN = 1.15  # of the computed size, before a row is begun
+
+Progress = Callable[[Row], None]
+
+
+def weigh(
+    model: Opened,
+    tokens: str | Sequence[int] = (),
+    *,
+    mode: Literal["last", "all"] = "last",
+    simulate: bool = False,
+    known: str = "",
+    gpu: str | Sequence[str] = "24GB,80GB",
+    precision: str | Sequence[str] = "bf16,int8,int4",
+    kv_precision: str = "bf16",
+    users_at: str | Sequence[int] = "2048,8192",
+    progress: Progress | None = None,
+) -> Memory:
+    """What prompts of ``tokens`` tokens cost beyond the weights, in memory and in time.
+
+    Measured by running them, unless ``simulate``: then computed from config.json alone (or from
+    the published shape ``known`` instead of ``model``), with what fits on 1, 2 and 8 cards of
+    each size in ``gpu``, in each ``precision`` of the weights, and how many users with
+    texts of ``users_at`` tokens at once. ``mode`` "all" keeps the logits of every position. ``progress`` hears each row as soon as it is measured; what was measured before
+    Ctrl-C, or before memory would run out, is answered.
+
+    Raises: InputError ``bad_length``, ``bad_size``, ``unknown_precision``, ``unknown_mode``; NotFoundError ``unknown_shape``;
+    CapabilityError where the engine cannot; ResourceError ``memory_short`` before the first row.
+    """
+    if mode not in MODES:
+        raise InputError("unknown_mode", value=str(mode)[:80], known=", ".join(MODES))
+    asked = lengths(tokens) if tokens else ()
+    if not simulate and not known:
+        return _measured(model, asked or DEFAULT_TOKENS, mode=mode, progress=progress)
+    name, raw = (find(known).name, find(known).config) if known else (model.name, model.checkpoint.raw_config)
+    shape, weights, kv = shape_of(raw), precision_names(precision), precision_name(kv_precision)
+    how, sizes, texts = Pass(mode=mode, cache_number=PRECISIONS[kv]), parse_sizes(gpu), lengths(users_at)
+    choices = itertools.product(weights, sizes, GPUS)
+    fits = [fit(shape, precision=w, gpu_bytes=size, gpus=gpus, how=how, contexts=texts) for w, size, gpus in choices]
+    return Memory(
+        model=name, device="simulated", engine="none", mode=mode, precision=weights[0],
+        weights_bytes=weights_bytes(shape, weights[0]), parameters=shape.parameters,
+        context_length=shape.context_length, kv_cache=_cache(shape, kv, how.cache_number), chunk=how.chunk,
+        rows=tuple(_simulated(shape, count, how) for count in asked or _doubling(shape.context_length or LONGEST)),
+        simulated=True, exact=shape.exact, fits=tuple(fits),
+    )  # fmt: skip
+
+
+def _simulated(shape: Shape, tokens: int, how: Pass) -> Row:
+    return Row(
+        tokens=tokens,
+        measured_bytes=None,
+        computed=simulated(shape, tokens, how),
+        seconds=None,
+        beyond_context=_beyond(tokens, shape.context_length),
+        other_mode=simulated(shape, tokens, dataclasses.replace(how, mode=MODES[how.mode])),
+    )
+
+
+def _doubling(longest: int) -> tuple[int, ...]:
+    """1, 2, 4... and the trained length itself."""
+    powers = [2**power for power in range(longest.bit_length()) if 2**power < longest]
+    return (*powers, longest)
+
+
+def _cache(shape: Shape, dtype: str, number: float) -> Cache:
+    windows = [window for window in shape.windows if window is not None]
+    return Cache(
+        dtype=dtype,
+        bytes_per_token=round(shape.cache_numbers(1) * number),
+        attention=shape.attention,
+        layers=len(shape.windows),
+        windows=len(windows),
+        window=max(windows, default=None),
+        other_layers=shape.layers - len(shape.windows),
+    )
+
+
+def _beyond(tokens: int, context: int | None) -> bool:
+    return context is not None and tokens > context
+
+
+def _measured(model: Opened, tokens: Sequence[int], *, mode: str, progress: Progress | None) -> Memory:
+    """Each length in turn, the shortest first, until all are done, memory is short or the user has seen enough."""
+    scheduler = model.scheduler
+    measured.check(scheduler.engine, mode)
+    shape = _shape(model)
+    rule = ruler(scheduler.engine, shape)
+    rows, stopped = _rows(model, tokens, rule=rule, mode=mode, progress=progress)
+    info = scheduler.engine.info
+    return Memory(
+        model=model.name, device=info.device, engine=info.engine, mode=mode, precision=info.dtype,
+        weights_bytes=_weights(model, shape, info.dtype), parameters=shape.parameters if shape else None,
+        context_length=info.context_length, kv_cache=_cache_at_work(rule, shape), chunk=MAX_CHUNK,
+        rows=tuple(rows), stopped=stopped,
+    )  # fmt: skip
+
+
+def _rows(
+    model: Opened, tokens: Sequence[int], *, rule: Ruler, mode: str, progress: Progress | None
+) -> tuple[list[Row], Stopped | None]:
+    rows: list[Row] = []
+    count = tokens[0]
+    try:
+        measured.warm_up(model.scheduler)
+        for count in tokens:
+            _check_room(rule, count, mode)
+            rows.append(_row(model, count, rule=rule, mode=mode))
+            if progress is not None:
+                progress(rows[-1])
+    except (KeyboardInterrupt, InterruptedByUser):
+        if not rows:
+            raise
+        return rows, Stopped("interrupted", count)
+    except (ResourceError, MemoryError) as error:
+        if not rows:
+            raise
+        known = error.params if isinstance(error, ResourceError) else {}
+        return rows, Stopped("memory", count, known.get("needed"), known.get("available"))
+    return rows, None
+
+
+def _check_room(rule: Ruler, tokens: int, mode: str) -> None:
+    """Raises: ResourceError ``memory_short`` where a row would not leave the system enough."""
+    left = process.available() if rule.device == "cpu" else None
+    needed = round(MARGIN * rule.parts(tokens, mode).total)
+    if left is not None and needed + SPARE > left:
+        raise ResourceError("memory_short", tokens=tokens, needed=needed, available=left)
+
+
+def _row(model: Opened, tokens: int, *, rule: Ruler, mode: str) -> Row:
+    found = measured.measure(model.scheduler, tokens, mode=mode)
+    return Row(
+        tokens=tokens,
+        measured_bytes=found.process_bytes if found.parts is None else found.parts.total,
+        computed=rule.parts(tokens, mode),
+        seconds=found.seconds,
+        beyond_context=_beyond(tokens, model.scheduler.engine.info.context_length),
+        other_mode=rule.parts(tokens, MODES[mode]),
+        measured=found.parts,
+        process_bytes=found.process_bytes,
+        resident_bytes=found.resident_bytes,
+        next_token_s=found.next_token_s,
+    )
+
+
+def _shape(model: Opened) -> Shape | None:
+    """What config.json says; the scripted engine has none."""
+    try:
+        return shape_of(model.checkpoint.raw_config)
+    except NotFoundError:
+        return None
+
+
+def _weights(model: Opened, shape: Shape | None, dtype: str) -> int:
+    """Bytes of the weights: those of the files where they are computed with as they are."""
+    if shape is None:
+        return 0
+    number = PRECISIONS[precision_name(dtype)]
+    try:
+        tensors = model.checkpoint.tensors.values()
+    except NotFoundError:
+        return round(shape.parameters * number)
+    return sum(round(info.count * number) for info in tensors)
+
+
+def _cache_at_work(rule: Ruler, shape: Shape | None) -> Cache:
+    number = rule.cache_number
+    if shape is not None:
+        return _cache(shape, rule.cache_dtype, number)
+    return Cache(rule.cache_dtype, rule.token_bytes, "multi_query", rule.layers)

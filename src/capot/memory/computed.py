@@ -1,0 +1,105 @@
+"""What a prompt of N tokens costs in memory, by formula, beyond the weights.
+
+The prompt goes through the model in chunks, each leaving its keys and values in the
+cache. For an engine at work the parts are those of the moment when their sum is highest,
+as it counts them. Each engine computes in its own way, so each has its formulas here; a
+test holds them to what the engine allocates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from capot.engine import MAX_CHUNK, Engine, EngineInfo
+from capot.memory.shape import Shape
+from capot.memory.sizes import PRECISIONS, precision_name
+from capot.results.memory import Parts
+
+MODES = {"last": "all", "all": "last"}  # each with the other one
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How a prompt is computed.
+
+    ``number`` and ``cache_number``: bytes of one activation, of one number of the KV cache.
+    ``chunk``: tokens taken at once. ``mode``: whether the logits of every position are kept.
+    """
+
+    mode: str = "last"
+    chunk: int = MAX_CHUNK
+    number: float = 2.0
+    cache_number: float = 2.0
+
+
+def simulated(shape: Shape, tokens: int, how: Pass) -> Parts:
+    """The parts for ``tokens`` tokens, on an engine with a fused attention (no T x S matrix).
+
+    The cache of all tokens, what the last chunk needs inside a layer, and the logits kept:
+    one row of V numbers, or one for each token. Prudent by at most one chunk's logits, which
+    are made when the layers are done. Checked against transformers, tensor by tensor, in
+    tests/test_memory.py.
+    """
+    chunk = min(tokens, how.chunk)
+    rows = tokens if how.mode == "all" else 1
+    return Parts(
+        kv_cache=round(shape.cache_numbers(tokens) * how.cache_number),
+        activations=round(chunk * layer_numbers(shape) * how.number),
+        logits=round(rows * shape.vocabulary * how.number),
+    )
+
+
+def layer_numbers(shape: Shape) -> int:
+    """Numbers alive for each token of a chunk at the fullest moment of a layer.
+
+    Attention: residual, normed vector, queries before and after their rotation, new keys
+    and values, and its output. MLP: residual and norm (4 D), gate, up, product (3 F).
+    """
+    attention = 2 * shape.width + 3 * shape.query_width + 2 * shape.cache_width
+    return max(attention, 4 * shape.width + 3 * shape.mlp_width)
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """The formulas of the engine at work. ``parts(tokens, mode)`` is what it will hold."""
+
+    device: str
+    cache_dtype: str
+    cache_number: float
+    token_bytes: int
+    layers: int
+    parts: Callable[[int, str], Parts]
+
+
+def ruler(engine: Engine, shape: Shape | None) -> Ruler:
+    """The formulas for ``engine``, by its kind; an unknown kind is measured with the general ones."""
+    info = engine.info
+    if shape is None:
+        return _scripted(info)
+    return RULERS.get(info.engine, _general)(info, shape)
+
+
+def _scripted(info: EngineInfo) -> Ruler:
+    """The scripted engine keeps float32 keys and values in blocks of 64 tokens, and makes float32 logits."""
+    token = 2 * info.layers * info.kv_heads * (info.width // info.heads) * 4
+    row = 4 * info.vocabulary_size
+
+    def parts(tokens: int, mode: str) -> Parts:
+        return Parts(-(-tokens // 64) * 64 * token, 0, tokens * row if mode == "all" else row)
+
+    return Ruler(info.device, "float32", 4.0, token, info.layers, parts)
+
+
+def _general(info: EngineInfo, shape: Shape) -> Ruler:
+    """Keys, values and activations in the type of the weights, attention fused, whole-vocabulary logits."""
+    number = PRECISIONS[precision_name(info.dtype)]
+
+    def parts(tokens: int, mode: str) -> Parts:
+        return simulated(shape, tokens, Pass(mode=mode, number=number, cache_number=number))
+
+    token = round(shape.cache_numbers(1) * number)
+    return Ruler(info.device, info.dtype, number, token, len(shape.windows), parts)
+
+
+RULERS: dict[str, Callable[[EngineInfo, Shape], Ruler]] = {}

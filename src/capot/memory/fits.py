@@ -1,0 +1,72 @@
+"""What is left for the text once the weights are on the cards: context, and conversations at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from capot.memory.computed import Pass, simulated
+from capot.memory.shape import Shape
+from capot.memory.sizes import MAX_TOKENS, PRECISIONS
+from capot.results.memory import Fit, Users
+
+USABLE = 0.9  # of a card: the rest goes to the driver, to fragments and to other programs
+GPUS = (1, 2, 8)
+
+
+def weights_bytes(shape: Shape, precision: str) -> int:
+    """Bytes of all the parameters in one precision, the scales of quantised formats left out."""
+    return round(shape.parameters * PRECISIONS[precision])
+
+
+def card_bytes(shape: Shape, tokens: int, *, precision: str, gpus: int, how: Pass) -> float:
+    """What one of ``gpus`` cards holds for one text of ``tokens`` tokens, split by tensor parallelism.
+
+    Weights are split evenly; keys and values by KV heads, so never in more parts than there are
+    heads (a latent cache is whole on each card). Activations and logits are counted in full on
+    each card, which is prudent. Source: Megatron-LM, Shoeybi et al. 2019, section 3.
+    """
+    parts = simulated(shape, tokens, how)
+    weights = weights_bytes(shape, precision) / gpus
+    return weights + parts.kv_cache / min(gpus, shape.shards) + parts.activations + parts.logits
+
+
+def fit(shape: Shape, *, gpu_bytes: int, gpus: int, precision: str, how: Pass, contexts: Sequence[int]) -> Fit:
+    """How long one text may be on these cards, and how many texts of each of ``contexts`` fit at once."""
+    usable = USABLE * gpu_bytes
+
+    def holds(tokens: int) -> bool:
+        return card_bytes(shape, tokens, precision=precision, gpus=gpus, how=how) <= usable
+
+    weights = weights_bytes(shape, precision)
+    return Fit(
+        gpu_bytes=gpu_bytes,
+        gpus=gpus,
+        precision=precision,
+        weights_bytes=weights,
+        fits=weights / gpus <= usable and holds(1),
+        max_context=longest(holds),
+        concurrent=tuple(
+            Users(context, concurrent(shape, context, room=usable - weights / gpus, gpus=gpus, how=how))
+            for context in contexts
+        ),
+    )
+
+
+def longest(holds) -> int:
+    """The largest number of tokens that ``holds``, by halving: more tokens never take less.
+
+    >>> longest(lambda tokens: 3 * tokens <= 100)
+    33
+    """
+    low, high = 0, MAX_TOKENS
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low
+
+
+def concurrent(shape: Shape, context: int, *, room: float, gpus: int, how: Pass) -> int:
+    """Texts of ``context`` tokens that fit at once in ``room`` bytes of each card, one of them being read."""
+    parts = simulated(shape, context, how)
+    room -= parts.activations + parts.logits
+    return max(0, int(room // max(parts.kv_cache / min(gpus, shape.shards), 1)))

@@ -1,0 +1,165 @@
+"""A prompt's cost, measured: the engine counts its bytes, the system counts the process's.
+
+The passes go to the engine directly, chunk by chunk on the engine thread, instead of
+through the queue: the queue refuses texts longer than the model was trained on, and
+here such lengths are wanted, because a position is only a number.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from capot import engine as protocol
+from capot.engine import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Want, require
+from capot.memory import process
+from capot.results.memory import Parts
+from capot.scheduler import KERNELS, Scheduler
+
+QUICK = 0.05  # seconds; shorter passes are repeated, the median is kept
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One length, measured. ``parts`` None where the engine does not count its bytes."""
+
+    parts: Parts | None
+    process_bytes: int | None
+    resident_bytes: int | None
+    seconds: float
+    next_token_s: float | None
+
+
+@dataclass
+class Meter:
+    """Watches one pass. ``kept`` are the logits that a pass in mode "all" holds on to."""
+
+    engine: Engine
+    counts: bool
+    base: Parts = Parts(0, 0, 0)
+    highest: Parts = Parts(0, 0, 0)
+    kept: list[np.ndarray] = field(default_factory=list)
+
+    def start(self) -> None:
+        if self.counts:
+            self.base = _parts(self.engine.allocations(reset_peak=True).current)
+
+    def step_begins(self) -> None:
+        if self.counts:
+            self.engine.allocations(reset_peak=True)
+
+    def step_ended(self, logits: np.ndarray | None) -> None:
+        """Add what the engine held at its peak to what was kept before, then keep this chunk's logits."""
+        if self.counts:
+            peak = _parts(self.engine.allocations().peak)
+            held = sum(array.nbytes for array in self.kept)
+            now = Parts(
+                peak.kv_cache - self.base.kv_cache,
+                peak.activations - self.base.activations,
+                peak.logits - self.base.logits + held,
+            )
+            self.highest = max(self.highest, now, key=lambda parts: parts.total)
+        if logits is not None and logits.ndim == 2:
+            self.kept.append(logits)
+
+
+def _parts(found: dict[str, int]) -> Parts:
+    return Parts(found.get("kv_cache", 0), found.get("activations", 0), found.get("logits", 0))
+
+
+def check(engine: Engine, mode: str) -> None:
+    """Refuse before anything is computed what this engine cannot give.
+
+    Raises: CapabilityError ``capability`` where nothing says what a pass holds, or no logits of all positions.
+    """
+    needed = Want("all").capabilities if mode == "all" else Capability(0)
+    if engine.info.device != "cpu" or process.sizes() is None:
+        needed |= Capability.ALLOCATIONS
+    require(engine, needed)
+
+
+def warm_up(scheduler: Scheduler) -> None:
+    """A first pass that nobody counts: code is compiled, files are mapped, buffers are made."""
+    _once(scheduler, MAX_CHUNK, mode="last")
+
+
+def measure(scheduler: Scheduler, tokens: int, *, mode: str) -> Measured:
+    """One prompt of ``tokens`` tokens, its caches given back at the end.
+
+    Raises: KeyboardInterrupt after Ctrl-C; ResourceError and MemoryError where there is too little memory.
+    """
+    seconds, found = [], None
+    while found is None or (found.seconds < QUICK and len(seconds) < REPEATS):
+        found = _once(scheduler, tokens, mode=mode)
+        seconds.append(found.seconds)
+    return Measured(
+        found.parts, found.process_bytes, found.resident_bytes, statistics.median(seconds), found.next_token_s
+    )
+
+
+def _once(scheduler: Scheduler, tokens: int, *, mode: str) -> Measured:
+    engine = scheduler.engine
+    meter = Meter(engine, counts=Capability.ALLOCATIONS in engine.capabilities)
+    watched = process.reset_peak() if engine.info.device == "cpu" else False
+    before = process.sizes() if watched else None
+    sequence = scheduler.call(engine.open_sequence)
+    try:
+        scheduler.call(meter.start)
+        seconds = sum(_steps(scheduler, sequence, tokens=tokens, mode=mode, meter=meter))
+        after = process.sizes() if before else None
+        meter.kept.clear()
+        next_token = _one_more(scheduler, sequence)
+    finally:
+        scheduler.call(sequence.close)
+    return Measured(
+        parts=meter.highest if meter.counts else None,
+        process_bytes=after.peak_anonymous - before.anonymous if before and after else None,
+        resident_bytes=after.peak if after else None,
+        seconds=seconds,
+        next_token_s=next_token,
+    )
+
+
+def _steps(
+    scheduler: Scheduler, sequence: protocol.Sequence, *, tokens: int, mode: str, meter: Meter
+) -> Iterator[float]:
+    """The seconds of each chunk; between two chunks others may compute and Ctrl-C is heard."""
+    vocabulary = scheduler.engine.info.vocabulary_size
+    for start in range(0, tokens, MAX_CHUNK):
+        stop = min(start + MAX_CHUNK, tokens)
+        want = Want("all") if mode == "all" else LAST if stop == tokens else NOTHING
+        feed = Feed(sequence, prompt(start, stop, vocabulary), want)
+        yield scheduler.call(lambda feed=feed: _step(scheduler.engine, feed, meter))
+
+
+def _step(engine: Engine, feed: Feed, meter: Meter) -> float:
+    """One step on the engine thread, watched and timed."""
+    with KERNELS:
+        meter.step_begins()
+        began = time.perf_counter()
+        output = engine.step([feed])[0]
+        seconds = time.perf_counter() - began
+        meter.step_ended(output.logits if output is not None else None)
+    return seconds
+
+
+def _one_more(scheduler: Scheduler, sequence: protocol.Sequence) -> float:
+    """The time of one token more, all those before it being in the cache: the median of a few."""
+    meter = Meter(scheduler.engine, counts=False)
+    start, vocabulary = len(sequence.ids), scheduler.engine.info.vocabulary_size
+    feeds = [Feed(sequence, prompt(start + index, start + index + 1, vocabulary)) for index in range(REPEATS)]
+    return statistics.median(scheduler.call(lambda feed=feed: _step(scheduler.engine, feed, meter)) for feed in feeds)
+
+
+def prompt(start: int, stop: int, vocabulary: int) -> Sequence[int]:
+    """Ids for the positions from ``start`` to ``stop``: any will do, spread over the vocabulary.
+
+    >>> prompt(0, 3, 100)
+    [11, 30, 49]
+    """
+    return [(position * 7919 + 11) % vocabulary for position in range(start, stop)]

@@ -1,0 +1,114 @@
+"""What the memory of a model depends on, read from its config.json alone.
+
+Parameters and the numbers kept for each token are those of ``known``; here are added the
+layers that keep less than the whole text, or nothing that grows with it.
+
+Sources: grouped-query attention, Ainslie et al. 2023, arXiv:2305.13245; sliding window with
+a rolling cache, Jiang et al. 2023, arXiv:2310.06825, section 2; multi-head latent attention,
+DeepSeek-V2, arXiv:2405.04434, section 2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from capot import known
+from capot.checkpoint import Config
+from capot.errors import UnsupportedError
+
+KEEPS_NO_KEYS = ("linear", "mamba", "conv", "recurrent", "ssm")  # layers whose state has a fixed size
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The numbers that decide; one entry of ``windows`` per layer that keeps keys and values.
+
+    Units: ``cache_width`` is how many numbers one such layer keeps for one token; ``shards``
+    among how many cards a tensor-parallel engine can split them (1: each card keeps them all).
+    ``exact`` is False where the family is not known and is counted as a Llama.
+    """
+
+    parameters: int
+    exact: bool
+    vocabulary: int
+    width: int
+    mlp_width: int  # of all the experts that one token goes through
+    heads: int
+    query_width: int  # numbers of one token's queries, all heads
+    kv_heads: int
+    cache_width: int
+    windows: tuple[int | None, ...]
+    attention: str  # multi_head, grouped_query, multi_query, latent
+    shards: int
+    layers: int
+    context_length: int | None
+
+    def cache_numbers(self, tokens: int) -> int:
+        """Numbers in the KV cache of ``tokens`` tokens: a layer with a window forgets what lies behind it."""
+        kept = sum(tokens if window is None else min(tokens, window) for window in self.windows)
+        return kept * self.cache_width
+
+
+def shape_of(raw: Mapping[str, Any]) -> Shape:
+    """The shape behind a config.json. Raises: ModelError ``config_field``.
+
+    >>> shape_of(known.find("Mistral-7B").config).cache_numbers(100_000) == 2 * 32 * 8 * 128 * 4096
+    True
+    """
+    inner = raw.get("text_config")
+    raw = {**raw, **inner} if isinstance(inner, dict) else raw
+    found, exact = _known_shape(raw)
+    config, latent = found.config, found.latent
+    return Shape(
+        parameters=sum(known.parameters(found).values()),
+        exact=exact,
+        vocabulary=config.vocabulary_size,
+        width=config.width,
+        mlp_width=_active_mlp(found),
+        heads=config.heads,
+        query_width=config.heads * (latent.plain_dim + latent.rotary_dim if latent else config.head_dim),
+        kv_heads=config.kv_heads,
+        cache_width=known.kv_values(found),
+        windows=_caching_windows(config, raw),
+        attention="latent" if latent else _attention_kind(config),
+        shards=1 if latent else config.kv_heads,
+        layers=config.layers,
+        context_length=config.context_length,
+    )
+
+
+def _known_shape(raw: Mapping[str, Any]) -> tuple[known.Shape, bool]:
+    """The family's own shape; another family's is near enough to a Llama's for a first answer."""
+    try:
+        return known.shape(raw), True
+    except UnsupportedError:
+        return known.Shape(Config.from_dict(raw), known.Family()), False
+
+
+def _attention_kind(config: Config) -> str:
+    if config.kv_heads == config.heads:
+        return "multi_head"
+    return "multi_query" if config.kv_heads == 1 else "grouped_query"
+
+
+def _caching_windows(config: Config, raw: Mapping[str, Any]) -> tuple[int | None, ...]:
+    """How far back each layer that has a KV cache of its own looks."""
+    kinds = raw.get("layer_types")
+    kinds = kinds if isinstance(kinds, list) and len(kinds) == config.layers else [""] * config.layers
+    chunk = raw.get("attention_chunk_size")
+    own = config.layers - (raw.get("num_kv_shared_layers") or 0)  # the last layers may read those below
+    windows = []
+    for kind, window in list(zip(kinds, config.sliding_window, strict=True))[:own]:
+        if not any(word in str(kind) for word in KEEPS_NO_KEYS):
+            windows.append(chunk if kind == "chunked_attention" and chunk else window)
+    return tuple(windows)
+
+
+def _active_mlp(found: known.Shape) -> int:
+    """The widest MLP that one token goes through."""
+    if found.experts is None:
+        return found.config.mlp_width
+    chosen = (found.experts.active + found.experts.shared) * found.experts.width
+    return max(chosen, found.config.mlp_width) if found.experts.dense_layers else chosen

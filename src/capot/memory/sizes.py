@@ -1,0 +1,86 @@
+"""Sizes and precisions as people write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from capot.errors import InputError
+
+# Bytes of one number. Quantised files add a few per cent of scales, which depend on the
+# method and are not counted here.
+PRECISIONS = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0, "int4": 0.5}
+_ALIASES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "f32": "fp32", "f16": "fp16", "q8": "int8", "q4": "int4"}
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+MAX_TOKENS = 2**40
+
+
+def parse_size(text: str | int) -> int:
+    """Bytes meant by ``24GB``, ``24 Go``, ``1,5 To`` (powers of 1000) or ``80GiB`` (powers of 1024).
+
+    Raises: InputError ``bad_size``.
+
+    >>> parse_size("24GB"), parse_size("24 Go"), parse_size("80GiB"), parse_size("1,5 To")
+    (24000000000, 24000000000, 85899345920, 1500000000000)
+    """
+    if isinstance(text, int) and not isinstance(text, bool):
+        text = str(text)
+    found = re.fullmatch(r"\s*(\d+(?:[.,]\d+)?)\s*([kmgt]?)(i?)[bo]?\s*", str(text), re.IGNORECASE)
+    if found is None or (found[3] and not found[2]):
+        raise InputError("bad_size", value=str(text)[:80])
+    unit = 1024 if found[3] else 1000
+    size = int(float(found[1].replace(",", ".")) * unit ** _POWERS[found[2].lower()])
+    if not 10**6 <= size <= 10**15:
+        raise InputError("bad_size", value=str(text)[:80])
+    return size
+
+
+def parse_sizes(given: str | int | Sequence[str | int]) -> tuple[int, ...]:
+    """Sizes in the order given, each once; ``24GB,80GB`` is two.
+
+    >>> parse_sizes("24GB, 80GB"), parse_sizes(("1,5 To", "24GB"))
+    ((24000000000, 80000000000), (1500000000000, 24000000000))
+    """
+    return tuple(dict.fromkeys(parse_size(part) for part in _parts(given)))
+
+
+def precision_name(name: str) -> str:
+    """The name in ``PRECISIONS`` that is meant. Raises: InputError ``unknown_precision``."""
+    name = str(name).strip().lower()
+    name = _ALIASES.get(name, name)
+    if name not in PRECISIONS:
+        raise InputError("unknown_precision", value=name[:80], known=", ".join(PRECISIONS))
+    return name
+
+
+def precision_names(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Precisions in the order given, each once."""
+    return tuple(dict.fromkeys(precision_name(part) for part in _parts(given)))
+
+
+def lengths(given: str | int | Sequence[Any]) -> tuple[int, ...]:
+    """Numbers of tokens in ascending order, each once. Raises: InputError ``bad_length``.
+
+    >>> lengths("512, 1,64")
+    (1, 64, 512)
+    """
+    found = set()
+    for part in _parts(given):
+        try:
+            count = int(str(part).strip())
+        except ValueError:
+            raise InputError("bad_length", value=str(part)[:80]) from None
+        if not 1 <= count <= MAX_TOKENS:
+            raise InputError("bad_length", value=str(part)[:80])
+        found.add(count)
+    if not found:
+        raise InputError("bad_length", value=str(given)[:80])
+    return tuple(sorted(found))
+
+
+def _parts(given: Any) -> Iterable[Any]:
+    """The parts of a list, or of ``A,B``; in a list a comma may be a decimal one."""
+    if isinstance(given, str):
+        return [part for part in re.split(r"[;,]\s*", given) if part.strip()]
+    return list(given) if isinstance(given, Iterable) else [given]

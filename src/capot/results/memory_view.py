@@ -1,0 +1,220 @@
+"""The pictures of ``results.memory``: a stacked curve, what fits where, and the cost of one token more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from capot.i18n import duration, number, percent, size, tr
+from capot.view.blocks import Block, Curves, Facts, Heading, Series, Table, Text
+
+if TYPE_CHECKING:
+    from capot.results.memory import Cache, Fit, Memory, Parts, Row
+
+UNLIMITED = 2**40  # tokens; where every layer has a window, nothing grows any more
+PARTS = ("kv_cache", "activations", "logits")
+
+
+def blocks(memory: Memory, lang: str | None) -> list[Block]:
+    """Everything that ``memory`` shows, in the order in which it is read."""
+    found: list[Block] = [Heading(tr("memory.title", lang)), facts(memory, lang)]
+    if memory.rows:
+        found += [rows_table(memory, lang), curve(memory, lang)]
+    if memory.simulated:
+        found += [fits_table(memory, lang)] if memory.fits else []
+    elif timed := [row for row in memory.rows if row.next_token_s]:
+        found += [Heading(tr("memory.growth.title", lang), level=2), growth(timed, lang)]
+    if memory.stopped:
+        found.append(Text(_stopped(memory, lang), tone="warning"))
+    return [*found, *(Text(note, tone="quiet") for note in _notes(memory, lang))]
+
+
+def facts(memory: Memory, lang: str | None) -> Facts:
+    """The model, where it runs, its weights and its cache."""
+    device = tr("memory.simulated", lang) if memory.simulated else memory.device
+    weights = tr("memory.weights_in", lang, size=size(memory.weights_bytes, lang), precision=memory.precision)
+    context = "–" if memory.context_length is None else number(memory.context_length, lang)
+    rows = [("model", memory.model), ("device", device), ("weights", weights), ("context", context)]
+    rows += [("kv_cache", _cache(memory.kv_cache, lang)), ("mode", tr(f"memory.mode.{memory.mode}", lang))]
+    return Facts([(tr(f"memory.fact.{name}", lang), text) for name, text in rows])
+
+
+def _cache(cache: Cache, lang: str | None) -> str:
+    words = [
+        tr("memory.cache", lang, size=size(cache.bytes_per_token, lang), dtype=cache.dtype),
+        tr(f"memory.attention.{cache.attention}", lang),
+    ]
+    if cache.windows:
+        window = {"count": cache.windows, "layers": cache.layers, "window": cache.window}
+        words.append(tr("memory.window", lang, **window))
+    if cache.other_layers:
+        words.append(tr("memory.other_layers", lang, count=cache.other_layers))
+    return ", ".join(words)
+
+
+def rows_table(memory: Memory, lang: str | None) -> Table:
+    """One line per length; a star marks those beyond the trained context."""
+    columns: list[tuple[str, Callable[[Row], Any]]] = [("tokens", lambda row: _tokens(row, lang))]
+    if not memory.simulated:
+        columns.append(("measured", lambda row: row.measured_bytes))
+    columns.append(("computed", lambda row: row.computed.total))
+    columns += [(part, lambda row, part=part: getattr(row.computed, part)) for part in PARTS]
+    if any(row.process_bytes is not None for row in memory.rows):
+        columns.append(("process", lambda row: row.process_bytes))
+    if not memory.simulated:
+        columns.append(("time", lambda row: None if row.seconds is None else duration(row.seconds, lang)))
+    return Table(
+        columns=[tr(f"memory.column.{name}", lang) for name, _ in columns],
+        rows=[[_cell(read(row), lang) for _, read in columns] for row in memory.rows],
+        align="r" * len(columns),
+    )
+
+
+def _tokens(row: Row, lang: str | None) -> str:
+    return number(row.tokens, lang) + (" *" if row.beyond_context else "")
+
+
+def _cell(value: Any, lang: str | None) -> str:
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else size(value, lang)
+
+
+def curve(memory: Memory, lang: str | None) -> Curves:
+    """The parts stacked, the weights on top of them, and the measured points.
+
+    On a logarithmic axis what lies lowest gets the most room: the weights go last.
+    """
+    rows = memory.rows
+    lengths = [row.tokens for row in rows]
+    heights = {part: [getattr(row.computed, part) for row in rows] for part in PARTS}
+    heights["weights"] = [memory.weights_bytes] * len(rows)
+    series = [
+        Series(tr(f"memory.part.{name}", lang), lengths, stacked, area=True)
+        for name, stacked in heights.items()
+        if any(stacked)
+    ]
+    series += _measured_series(rows, lang)
+    other = "all" if memory.mode == "last" else "last"
+    totals = [row.other_mode.total for row in rows]
+    series.append(Series(tr(f"memory.other.{other}", lang), lengths, totals, dashed=True))
+    return Curves(
+        series=series, x_label=tr("memory.column.tokens", lang), y_label=tr("memory.axis.bytes", lang),
+        log_x=True, log_y=True, y_kind="bytes", title=tr("memory.curve.title", lang), caption=_caption(memory, lang),
+    )  # fmt: skip
+
+
+def _measured_series(rows: Sequence[Row], lang: str | None) -> list[Series]:
+    """Measured points, in one line to the trained context and a dashed one from there on."""
+    known = [row for row in rows if row.measured_bytes is not None]
+    within = [row for row in known if not row.beyond_context]
+    beyond = [row for row in known if row.beyond_context]
+    lines = [("measured", within, False), ("beyond", within[-1:] + beyond if beyond else [], True)]
+    return [
+        Series(tr(f"memory.part.{key}", lang), [row.tokens for row in part], [row.measured_bytes for row in part], dashed)
+        for key, part, dashed in lines
+        if part
+    ]
+
+
+def _caption(memory: Memory, lang: str | None) -> str:
+    """Two sentences: the longest row and its largest part, then what the other mode would cost."""
+    row = memory.rows[-1]
+    parts: Parts = row.computed
+    largest = max(PARTS, key=lambda part: getattr(parts, part))
+    first = tr(
+        "memory.caption.simulated" if row.measured_bytes is None else "memory.caption.measured", lang,
+        tokens=row.tokens, weights=size(memory.weights_bytes, lang),
+        bytes=size(parts.total if row.measured_bytes is None else row.measured_bytes, lang),
+        share=percent(getattr(parts, largest) / max(parts.total, 1), lang, 0), part=tr(f"memory.the.{largest}", lang),
+    )  # fmt: skip
+    ratio = row.other_mode.total / max(parts.total, 1)
+    other = {"bytes": size(row.other_mode.total, lang), "ratio": number(max(ratio, 1 / ratio), lang, 1)}
+    return f"{first} {tr(f'memory.caption.other_{memory.mode}', lang, **other)}"
+
+
+def growth(rows: Sequence[Row], lang: str | None) -> Curves:
+    """The time of one token more, with the cache and without it."""
+    lengths = [row.tokens for row in rows]
+    series = [
+        Series(tr("memory.growth.without", lang), lengths, [row.seconds for row in rows]),
+        Series(tr("memory.growth.with", lang), lengths, [row.next_token_s for row in rows]),
+    ]
+    return Curves(
+        series=series, x_label=tr("memory.column.tokens", lang), y_label=tr("memory.axis.seconds", lang),
+        log_x=True, log_y=True, y_kind="seconds", caption=_growth_caption(rows, lang),
+    )  # fmt: skip
+
+
+def _growth_caption(rows: Sequence[Row], lang: str | None) -> str:
+    first, last = rows[0], rows[-1]
+    return tr(
+        "memory.growth.caption", lang,
+        tokens=last.tokens, first=first.tokens, cached=duration(last.next_token_s, lang),
+        recomputed=duration(last.seconds, lang), ratio=number(last.seconds / last.next_token_s, lang, 1),
+        cached_growth=number(last.next_token_s / first.next_token_s, lang, 1),
+        recomputed_growth=number(last.seconds / first.seconds, lang, 1),
+    )  # fmt: skip
+
+
+def fits_table(memory: Memory, lang: str | None) -> Table:
+    """What is left for the text, for each precision and each number of cards."""
+    contexts = [users.context for users in memory.fits[0].concurrent]
+    columns = [tr(f"memory.fit.{name}", lang) for name in ("precision", "weights", "cards", "max_context")]
+    columns += [tr("memory.fit.users", lang, context=context) for context in contexts]
+    return Table(
+        columns=columns,
+        rows=[_fit_row(fit, lang) for fit in memory.fits],
+        align="l" + "r" * (len(columns) - 1),
+        title=tr("memory.fit.title", lang),
+        caption=_fit_caption(memory, lang),
+    )
+
+
+def _fit_row(fit: Fit, lang: str | None) -> list[str]:
+    cards = f"{fit.gpus} × {size(fit.gpu_bytes, lang)}"
+    start = [fit.precision, size(fit.weights_bytes, lang), cards]
+    if not fit.fits:
+        return [*start, tr("memory.fit.no", lang), *("–" for _ in fit.concurrent)]
+    return [*start, _context(fit.max_context, lang), *(number(users.users, lang) for users in fit.concurrent)]
+
+
+def _context(tokens: int, lang: str | None) -> str:
+    return tr("memory.fit.unlimited", lang) if tokens >= UNLIMITED else number(tokens, lang)
+
+
+def _fit_caption(memory: Memory, lang: str | None) -> str:
+    """Two sentences: the first line of the table in words, then the least that would do."""
+    first = memory.fits[0]
+    said = {"model": memory.model, "precision": first.precision, "gpu": size(first.gpu_bytes, lang), "count": first.gpus}
+    said |= {"weights": size(first.weights_bytes, lang), "context": _context(first.max_context, lang)}
+    opening = tr("memory.fit.caption_fits" if first.fits else "memory.fit.caption_too_big", lang, **said)
+    fitting = [fit for fit in memory.fits if fit.fits and fit.max_context]
+    if not fitting:
+        return f"{opening} {tr('memory.fit.caption_none', lang)}"
+    least = min(fitting, key=lambda fit: (fit.gpus * fit.gpu_bytes, -fit.weights_bytes))
+    cheapest = {"precision": least.precision, "gpu": size(least.gpu_bytes, lang), "count": least.gpus}
+    return f"{opening} {tr('memory.fit.caption_least', lang, context=_context(least.max_context, lang), **cheapest)}"
+
+
+def _stopped(memory: Memory, lang: str | None) -> str:
+    stopped = memory.stopped
+    known = {"tokens": stopped.tokens}
+    if stopped.reason == "memory" and stopped.needed_bytes is not None:
+        known |= {"needed": size(stopped.needed_bytes, lang), "available": size(stopped.available_bytes or 0, lang)}
+        return tr("memory.stopped.memory", lang, **known)
+    return tr("memory.stopped.refused" if stopped.reason == "memory" else "memory.stopped.interrupted", lang, **known)
+
+
+def _notes(memory: Memory, lang: str | None) -> list[str]:
+    notes = []
+    if any(row.beyond_context for row in memory.rows):
+        notes.append(tr("memory.note.beyond", lang, context=memory.context_length))
+    if not memory.exact:
+        notes.append(tr("memory.note.family", lang))
+    notes.append(tr("memory.note.chunk", lang, count=memory.chunk))
+    if memory.simulated and memory.fits:
+        notes.append(tr("memory.note.fits", lang))
+    elif any(row.process_bytes is not None for row in memory.rows):
+        notes.append(tr("memory.note.process", lang))
+    return notes
