@@ -78,7 +78,10 @@ class Guard:
         if cookie is not None and _has_code(scope):
             await _redirect(scope, send, cookie)
             return
-        await self.app(scope, _bounded(receive), _dressed(send, None if _cookie(headers) == cookie else cookie))
+        try:
+            await self.app(scope, _bounded(receive), _dressed(send, None if _cookie(headers) == cookie else cookie))
+        except InputError as error:  # a body that grew too long before anybody answered
+            await refuse(error, scope, send)
 
     def check_host(self, scope: Scope, headers: Headers) -> None:
         """Raises: AccessError ``wrong_host``."""
