@@ -10,8 +10,8 @@ export class Distribution {
   }
 
   /**
-   * Probabilities in descending order of logit. Returns { p: Float64Array(V), kept } : the first `kept` tokens of
-   * `order` may be chosen, the others have probability 0. Temperature 0 leaves the first alone.
+   * Probabilities in descending order of logit. Returns { p: Float64Array(V), kept, order }: p[i] belongs to token
+   * order[i]; the first `kept` may be chosen, the others have probability 0. Temperature 0 leaves the first alone.
    */
   probabilities({ temperature = 1, topK = 0, topP = 1, minP = 0 } = {}) {
     const { logits, order } = this;
@@ -21,28 +21,30 @@ export class Distribution {
     if (temperature === 0) {
       p.fill(0);
       p[0] = 1;
-      return { p, kept: 1 };
+      return { p, kept: 1, order };
     }
     let kept = topK > 0 ? tied(logits, order, Math.min(topK, size)) : size;
     const top = logits[order[0]];
     let total = 0;
     for (let i = 0; i < kept; i += 1) total += p[i] = Math.exp((logits[order[i]] - top) / temperature);
-    if (topP < 1) [kept, total] = nucleus(p, kept, total, topP);
+    let ranked = order;
+    if (topP < 1) {
+      [kept, total] = nucleus(p, kept, total, topP);
+      ranked = highestFirst(p, order, kept);
+    }
     if (minP > 0) [kept, total] = likely(p, kept, minP);
     for (let i = 0; i < kept; i += 1) p[i] /= total;
     p.fill(0, kept);
-    return { p, kept };
+    return { p, kept, order: ranked };
   }
 
-  /** Rank, from 1, of a token among all, by raw logit; equal logits share the better rank. */
+  /** Rank, from 1, of a token among all by raw logit; the lowest id is first among equals. */
   rank(id) {
-    let [low, high] = [0, this.order.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.logits[this.order[middle]] > this.logits[id]) low = middle + 1;
-      else high = middle;
+    if (this.places === undefined) {
+      this.places = new Uint32Array(this.order.length);
+      this.order.forEach((token, place) => { this.places[token] = place; });
     }
-    return low + 1;
+    return this.places[id] + 1;
   }
 }
 
@@ -88,6 +90,17 @@ function nucleus(p, kept, total, topP) {
     if (mass >= topP * total) return [i + 1, mass];
   }
   return [kept, mass];
+}
+
+/** The order where top_p cuts through equal weights: of those, the highest ids are the ones that stay. */
+function highestFirst(p, order, kept) {
+  if (kept >= order.length || p[kept - 1] !== p[kept]) return order;
+  let [from, to] = [kept - 1, kept + 1];
+  while (from > 0 && p[from - 1] === p[kept]) from -= 1;
+  while (to < order.length && p[to] === p[kept]) to += 1;
+  const ranked = order.slice();
+  ranked.subarray(from, to).sort((a, b) => b - a);
+  return ranked;
 }
 
 /** The tokens at least `minP` times as likely as the first. */

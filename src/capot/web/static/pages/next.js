@@ -71,9 +71,9 @@ export default async function page(main, { model }) {
 
   function draw() {
     if (!distribution) return;
-    const { p, kept } = distribution.probabilities({ temperature: setting.temperature, topK: setting.top_k, topP: setting.top_p, minP: setting.min_p });
+    const { p, kept, order } = distribution.probabilities({ temperature: setting.temperature, topK: setting.top_k, topP: setting.top_p, minP: setting.min_p });
     const texts = new Map(found.candidates.map((one) => [one.id, one.text]));
-    const rows = Array.from(distribution.order.subarray(0, shown), (id, index) => ({ id, index, p: p[index], logit: distribution.logits[id], name: name(id, texts) }));
+    const rows = Array.from(order.subarray(0, shown), (id, index) => ({ id, index, p: p[index], logit: distribution.logits[id], name: name(id, texts) }));
     const [high, low] = [rows[0].logit, rows.at(-1).logit];
     const scale = asLogits ? (row) => (row.logit - low + 0.05 * (high - low)) / (1.05 * (high - low) || 1) : (row) => row.p / p[0];
     bars.rows = rows.map((row) => ({ label: row.name, value: scale(row), text: asLogits ? number(row.logit, 2) : percent(row.p), marked: row.name === asked, cut: row.index >= kept, hint: `id ${row.id}` }));
@@ -94,7 +94,7 @@ export default async function page(main, { model }) {
       page: { verb: "next", arguments: { prompt: found.prompt, ...options } },
     });
     const one = found.asked?.[0];
-    rankSays.textContent = one ? tr("next.rank_said", { token: visible(one.text), rank: one.rank, share: percent(p[[...distribution.order].indexOf(one.id)], 4) }) : "";
+    rankSays.textContent = one ? tr("next.rank_said", { token: visible(one.text), rank: one.rank, share: percent(p[distribution.rank(one.id) - 1], 4) }) : "";
   }
 
   return { leave: () => running?.abort() };
