@@ -21,7 +21,11 @@ from capot.errors import NotFoundError
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint
     from capot.results.card import Card
+    from capot.results.context import Context
+    from capot.results.embeddings import Embedding
     from capot.results.generation import Generation
+    from capot.results.lens import Lens
+    from capot.results.memory import Memory
     from capot.results.prediction import Prediction
     from capot.results.tokens import Tokens
     from capot.scheduler import Scheduler
@@ -81,9 +85,13 @@ class Model:
 
     card: Callable[..., Card] = _verb("card", "describe")
     tokens: Callable[..., Tokens] = _verb("tokens", "tokenize")
+    embed: Callable[..., Embedding] = _verb("embeddings", "embed")
+    context: Callable[..., Context] = _verb("embeddings", "context")
+    lens: Callable[..., Lens] = _verb("embeddings", "lens")
     next: Callable[..., Prediction] = _verb("prediction", "predict")
     generate: Callable[..., Generation] = _verb("generation", "generate")
     stream: Callable[..., Iterator[Any]] = _verb("generation", "stream")
+    memory: Callable[..., Memory] = _verb("memory", "weigh")
 
     @property
     def name(self) -> str:

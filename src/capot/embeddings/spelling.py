@@ -1,0 +1,65 @@
+"""How a word becomes ids: with the space that stands before it in a sentence, and without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from capot.embeddings.table import Table
+from capot.errors import InputError
+from capot.results.embeddings import Spelling
+
+if TYPE_CHECKING:
+    from capot.opened import Opened
+
+CHOICES = ("auto", "space", "bare")
+
+
+def spelling(model: Opened, text: str) -> Spelling:
+    """The tokens of a text exactly as it is typed. Raises: InputError ``word_without_tokens``."""
+    tokenizer = model.tokenizer
+    ids = tokenizer.encode(text)
+    if not ids:
+        raise InputError("word_without_tokens", word=text, tokenizer=tokenizer.name)
+    return Spelling(text=text, ids=tuple(ids), tokens=tuple(tokenizer.display(token) for token in ids))
+
+
+def spellings(model: Opened, words: Sequence[str], *, space: str = "auto") -> list[tuple[Spelling, Spelling, Spelling]]:
+    """For each word: the spelling to use, the one with a leading space, the one without.
+
+    ``space`` and ``bare`` say which for all words. ``auto`` takes the one of a sentence,
+    with its space, unless the word is shorter without (some tokenizers add the space by
+    themselves; Chinese has none). A space typed before any word means that the user
+    decides: every word is then taken as typed.
+
+    Raises: InputError ``empty_word``, ``bad_choice``, ``word_without_tokens``.
+    """
+    if space not in CHOICES:
+        raise InputError("bad_choice", name="space", value=str(space), known=", ".join(CHOICES))
+    for place, word in enumerate(words, start=1):
+        if not isinstance(word, str) or not word:
+            raise InputError("empty_word", place=place)
+    typed = space == "auto" and any(word[0].isspace() for word in words)
+    return [_spelled(model, word, space="typed" if typed else space) for word in words]
+
+
+def _spelled(model: Opened, word: str, *, space: str) -> tuple[Spelling, Spelling, Spelling]:
+    core = word.strip() or word  # nothing but spaces is a word as well: it has tokens
+    spaced, bare = spelling(model, f" {core}"), spelling(model, core)
+    if space == "typed":
+        return spelling(model, word), spaced, bare
+    shorter = bare if len(bare.ids) < len(spaced.ids) else spaced
+    return {"space": spaced, "bare": bare, "auto": shorter}[space], spaced, bare
+
+
+def vectors(table: Table, many: Sequence[Sequence[int]]) -> np.ndarray:
+    """One vector for each list of ids: the mean of its rows.
+
+    Shapes: (len(many), D) float32
+    """
+    flat = [token for ids in many for token in ids]
+    rows = table.rows(flat)
+    stops = np.cumsum([len(ids) for ids in many])
+    return np.stack([part.mean(axis=0) for part in np.split(rows, stops[:-1])])
