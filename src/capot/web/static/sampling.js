@@ -29,8 +29,9 @@ export class Distribution {
     for (let i = 0; i < kept; i += 1) total += p[i] = Math.exp((logits[order[i]] - top) / temperature);
     let ranked = order;
     if (topP < 1) {
-      [kept, total] = nucleus(p, kept, total, topP);
-      ranked = highestFirst(p, order, kept);
+      const limit = kept;
+      [kept, total] = nucleus(p, limit, total, topP);
+      ranked = highestFirst(p, order, kept, limit);
     }
     if (minP > 0) [kept, total] = likely(p, kept, minP);
     for (let i = 0; i < kept; i += 1) p[i] /= total;
@@ -93,11 +94,11 @@ function nucleus(p, kept, total, topP) {
 }
 
 /** The order where top_p cuts through equal weights: of those, the highest ids are the ones that stay. */
-function highestFirst(p, order, kept) {
-  if (kept >= order.length || p[kept - 1] !== p[kept]) return order;
+function highestFirst(p, order, kept, limit) {
+  if (kept >= limit || p[kept - 1] !== p[kept]) return order;
   let [from, to] = [kept - 1, kept + 1];
   while (from > 0 && p[from - 1] === p[kept]) from -= 1;
-  while (to < order.length && p[to] === p[kept]) to += 1;
+  while (to < limit && p[to] === p[kept]) to += 1;
   const ranked = order.slice();
   ranked.subarray(from, to).sort((a, b) => b - a);
   return ranked;
