@@ -102,6 +102,9 @@ class Tokenizer:
         raw, joined = text.encode(), b"".join(pieces)
         if joined == b" " + raw:
             pieces[0], joined = pieces[0][1:], raw
+        elif self.lossless and "▁" in text:
+            pieces = respelled(pieces, raw)
+            joined = b"".join(pieces)
         if joined != raw:
             return self._placed(text, ids, specials)
         stops = list(accumulate(map(len, pieces)))
@@ -175,6 +178,28 @@ def whole(raw: bytes) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return ""
+
+
+def respelled(pieces: Sequence[bytes], raw: bytes) -> list[bytes]:
+    """``pieces`` as ``raw`` spells them, where it has a ``▁`` of its own.
+
+    SentencePiece writes a space as ``▁``, so that its tokens cannot tell one from the other.
+
+    >>> respelled([b" a", b" b"], "a▁b".encode())
+    [b'a', b'\\xe2\\x96\\x81b']
+    """
+    mark, place, found = "▁".encode(), 0, []
+    joined, spaced = b"".join(pieces), raw.replace(mark, b" ")
+    if joined not in (spaced, b" " + spaced):
+        return list(pieces)
+    skip = len(joined) - len(spaced)  # the space put before the text
+    for piece in pieces:
+        start = place
+        for byte in piece[skip:]:
+            place += len(mark) if byte == 0x20 and raw.startswith(mark, place) else 1
+        found.append(raw[start:place])
+        skip = 0
+    return found
 
 
 def check(text: str, specials: str) -> None:
