@@ -1,0 +1,58 @@
+"""The native engine: the Llama family in a few hundred lines of NumPy and Numba.
+
+    kernels   the five loops in which the time goes
+    rope      how positions turn queries and keys
+    cache     key/value caches, and the count of every byte
+    llama     the network, layer by layer
+
+Nothing here is imported before a model of the family is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from capot.checkpoint import Checkpoint
+from capot.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from capot.engines.native.llama import NativeEngine
+
+ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+
+
+def check(checkpoint: Checkpoint) -> None:
+    """Refuse, by name, what the native engine would compute wrongly. Costs nothing: reads config.json.
+
+    Raises: UnsupportedError ``architecture_unsupported``, ``feature_unsupported``.
+    """
+    config, raw = checkpoint.config, checkpoint.raw_config
+    if config.architecture not in ARCHITECTURES:
+        raise UnsupportedError("architecture_unsupported", architecture=config.architecture, engine="hf")
+    rope = (config.rope_scaling or {}).get("rope_type", "llama3")
+    refused = {
+        f"rope_type {rope}": rope != "llama3",
+        f"hidden_act {config.hidden_act}": config.hidden_act != "silu",
+        "no_rope_layers": not all(raw.get("no_rope_layers") or [1]),
+        "quantization_config": bool(raw.get("quantization_config")),
+        f"head_dim {config.head_dim}": config.head_dim % 2 != 0,
+        f"num_key_value_heads {config.kv_heads}": config.heads % config.kv_heads != 0,
+    }
+    for feature, present in refused.items():
+        if present:
+            raise UnsupportedError("feature_unsupported", feature=feature, model=checkpoint.name, engine="hf")
+
+
+def open_native(checkpoint: Checkpoint, *, notice: Callable[[], None] | None = None) -> NativeEngine:
+    """Map the weights and make the kernels ready.
+
+    ``notice`` is called, once, where the kernels must first be compiled: some seconds,
+    after which they stay on disk.
+
+    Raises: UnsupportedError as ``check``, ``weights_dtype``; ModelError from the files.
+    """
+    check(checkpoint)
+    from capot.engines.native.llama import NativeEngine
+
+    return NativeEngine(checkpoint, notice=notice)

@@ -1,0 +1,92 @@
+"""What the engine holds besides the weights: caches and buffers, each byte counted.
+
+A sequence keeps the key and the value of each of its tokens in every layer, in blocks
+of ``BLOCK`` tokens that never move: a longer text adds a block, a crop gives some back.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Sequence as Ids
+
+import numpy as np
+
+from capot.checkpoint import Config
+from capot.engine import Allocations
+from capot.engines.native.kernels import BLOCK
+
+
+class Ledger:
+    """Hands out arrays and counts their bytes, by part, until nobody holds them any more."""
+
+    def __init__(self) -> None:
+        # Re-entrant: the garbage collector may call ``_returned`` in the middle of ``array``.
+        self._lock = threading.RLock()
+        self._current = dict.fromkeys(("kv_cache", "activations", "logits"), 0)
+        self._peak = dict(self._current)
+
+    def array(self, part: str, shape: Ids[int], dtype: type = np.float32, *, zeroed: bool = False) -> np.ndarray:
+        """A new array, counted under ``part`` as long as it or a view of it lives."""
+        array = (np.zeros if zeroed else np.empty)(shape, dtype)
+        with self._lock:
+            self._current[part] += array.nbytes
+            if sum(self._current.values()) > sum(self._peak.values()):
+                self._peak = dict(self._current)
+        weakref.finalize(array, self._returned, part, array.nbytes).atexit = False
+        return array
+
+    def _returned(self, part: str, nbytes: int) -> None:
+        with self._lock:
+            self._current[part] -= nbytes
+
+    def read(self, *, reset_peak: bool) -> Allocations:
+        with self._lock:
+            answer = Allocations(current=dict(self._current), peak=dict(self._peak))
+            if reset_peak:
+                self._peak = dict(self._current)
+            return answer
+
+
+def block_shape(config: Config) -> tuple[int, ...]:
+    """Keys and values of BLOCK tokens in all layers. Shapes: (L, 2, K, head_dim * BLOCK)."""
+    return (config.layers, 2, config.kv_heads, config.head_dim * BLOCK)
+
+
+class NativeSequence:
+    """One text under way and its key/value cache (see ``engine.Sequence``)."""
+
+    def __init__(self, config: Config, dtype: np.dtype, ledger: Ledger) -> None:
+        self.ids: list[int] = []
+        self.cancelled = False
+        self._shape, self._dtype, self._ledger = block_shape(config), dtype, ledger
+        self._blocks: list[np.ndarray] = []
+        self.addresses = np.empty(0, np.int64)  # of the blocks, for the kernels
+
+    @property
+    def nbytes(self) -> int:
+        return sum(block.nbytes for block in self._blocks)
+
+    def reserve(self, tokens: int) -> None:
+        """Make room for ``tokens`` more."""
+        self._keep(-(-(len(self.ids) + tokens) // BLOCK))
+
+    def crop(self, length: int) -> None:
+        """Forget all but the first ``length`` tokens; also gives back what was reserved in vain."""
+        del self.ids[length:]
+        self._keep(-(-len(self.ids) // BLOCK))
+
+    def _keep(self, blocks: int) -> None:
+        if blocks == len(self._blocks):
+            return
+        del self._blocks[blocks:]
+        while len(self._blocks) < blocks:
+            self._blocks.append(self._ledger.array("kv_cache", self._shape, self._dtype))
+        self.addresses = np.array([block.ctypes.data for block in self._blocks], np.int64)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def close(self) -> None:
+        self.cancelled = True
+        self.crop(0)

@@ -1,0 +1,321 @@
+"""The Llama family, layer by layer, on NumPy arrays.
+
+    x = embedding of the tokens                             (T, D)
+    for each layer:
+        x += attention(norm(x)) @ output.T                  tokens look at one another
+        x += (silu(n @ gate.T) * (n @ up.T)) @ down.T       n = norm(x); each token by itself
+    logits = norm(x) @ head.T                               (T, V)
+
+Mistral looks back a limited way, Qwen2 adds biases to queries, keys and values, Qwen3
+normalises each head's query and key: the differences are three lines of ``_attention``.
+Several sequences go through as the rows of one x, so the weights are read once; only
+attention looks at each sequence's own cache.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from capot.checkpoint import Checkpoint, widen
+from capot.engine import MAX_CHUNK, Allocations, Capability, EngineInfo, Feed, Output
+from capot.engines.native import kernels, rope
+from capot.engines.native.cache import Ledger, NativeSequence, block_shape
+from capot.errors import InputError, UnsupportedError
+
+# How a stored number is handed to the kernels (see there); float16 goes as int16.
+VIEWS = {"F32": np.float32, "BF16": np.uint16, "F16": np.int16}
+NAMES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+EVERYTHING = 2**40  # a window that no text fills
+NOWHERE = np.empty((1, 1, 1, 0), np.float32)  # where attention weights go that nobody asked for
+
+_one_launch = threading.Lock()  # the workqueue layer of Numba dies of two threads at once
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A matrix as the file has it, and a bias where the family has one. Shapes: (N, D), (N,)."""
+
+    weight: np.ndarray
+    bias: np.ndarray | None = None
+
+    def write(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """y = x @ weight.T + bias. Shapes: x (T, D), y (T, N)."""
+        y[...] = 0 if self.bias is None else self.bias
+        kernels.add_product(self.weight, x, y)
+        return y
+
+    def add(self, x: np.ndarray, y: np.ndarray) -> None:
+        """y += x @ weight.T + bias: the residual stream takes what a block found."""
+        if self.bias is not None:
+            y += self.bias
+        kernels.add_product(self.weight, x, y)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The weights of one layer, D width, H heads of size S, K of them with keys, M width of the MLP."""
+
+    attention_norm: np.ndarray  # (D,)
+    query: Linear  # (H S, D)
+    key: Linear  # (K S, D)
+    value: Linear  # (K S, D)
+    query_norm: np.ndarray | None  # (S,), Qwen3
+    key_norm: np.ndarray | None
+    output: Linear  # (D, H S)
+    mlp_norm: np.ndarray  # (D,)
+    gate: Linear  # (M, D)
+    up: Linear  # (M, D)
+    down: Linear  # (D, M)
+    window: int  # tokens back that attention sees
+
+
+class Buffers:
+    """Where the values of one step live, made for T columns and used again by each layer."""
+
+    def __init__(self, columns: int, engine: NativeEngine) -> None:
+        c = engine.checkpoint.config
+        widths = {"x": c.width, "normed": c.width, "mlp": c.mlp_width, "ups": c.mlp_width}
+        widths |= {"queries": c.heads * c.head_dim, "mixed": c.heads * c.head_dim}
+        widths |= {"keys": c.kv_heads * c.head_dim, "values": c.kv_heads * c.head_dim}
+        floats = engine.ledger.array("activations", (columns * sum(widths.values()),))
+        self.columns, end = columns, 0
+        for name, width in widths.items():
+            start, end = end, end + columns * width
+            setattr(self, name, floats[start:end].reshape(columns, width))
+
+
+class NativeEngine:
+    """The weights at work (see ``engine.Engine``)."""
+
+    def __init__(self, checkpoint: Checkpoint, *, notice: Callable[[], None] | None = None) -> None:
+        self.checkpoint, self.ledger = checkpoint, Ledger()
+        config = checkpoint.config
+        self.embedding = self._tensor("model.embed_tokens.weight", config.vocabulary_size, config.width)
+        self.layers = [self._layer(index) for index in range(config.layers)]
+        self.norm = self._tensor("model.norm.weight", config.width)
+        tied = Linear(self.embedding)
+        self.head = tied if config.tied else self._linear("lm_head", config.vocabulary_size, config.width)
+        self.turns = rope.frequencies(config)
+        self._like = np.zeros(1, self.layers[0].key.weight.dtype)  # the cache keeps the type of the weights
+        self._scratch = self.ledger.array(
+            "activations", (kernels.threads(), kernels.scratch_floats(config.heads // config.kv_heads, config.head_dim))
+        )
+        self._buffers: Buffers | None = None
+        kernels.prepare(self.embedding.dtype, notice)
+
+    # ------------------------------------------------------------ opening
+
+    def _tensor(self, name: str, *shape: int) -> np.ndarray:
+        tensor = self.checkpoint.tensor(name, shape)
+        dtype = self.checkpoint.tensors[name].dtype
+        if dtype not in VIEWS:
+            raise UnsupportedError("weights_dtype", dtype=dtype, tensor=name, engine="hf")
+        return tensor.view(VIEWS[dtype])
+
+    def _linear(self, name: str, rows: int, columns: int, *, biased: bool = False) -> Linear:
+        bias = None
+        if biased or f"{name}.bias" in self.checkpoint.tensors:
+            stored = self.checkpoint.tensor(f"{name}.bias", (rows,))
+            bias = widen(stored, self.checkpoint.tensors[f"{name}.bias"].dtype)  # a few numbers: made float32 once
+        return Linear(self._tensor(f"{name}.weight", rows, columns), bias)
+
+    def _layer(self, index: int) -> Layer:
+        c, at = self.checkpoint.config, f"model.layers.{index}."
+        queries, keys = c.heads * c.head_dim, c.kv_heads * c.head_dim
+        biased = c.architecture == "Qwen2ForCausalLM"  # must be there; in a Llama they may be
+        normed = c.architecture == "Qwen3ForCausalLM"
+        return Layer(
+            attention_norm=self._tensor(f"{at}input_layernorm.weight", c.width),
+            query=self._linear(f"{at}self_attn.q_proj", queries, c.width, biased=biased),
+            key=self._linear(f"{at}self_attn.k_proj", keys, c.width, biased=biased),
+            value=self._linear(f"{at}self_attn.v_proj", keys, c.width, biased=biased),
+            query_norm=self._tensor(f"{at}self_attn.q_norm.weight", c.head_dim) if normed else None,
+            key_norm=self._tensor(f"{at}self_attn.k_norm.weight", c.head_dim) if normed else None,
+            output=self._linear(f"{at}self_attn.o_proj", c.width, queries),
+            mlp_norm=self._tensor(f"{at}post_attention_layernorm.weight", c.width),
+            gate=self._linear(f"{at}mlp.gate_proj", c.mlp_width, c.width),
+            up=self._linear(f"{at}mlp.up_proj", c.mlp_width, c.width),
+            down=self._linear(f"{at}mlp.down_proj", c.width, c.mlp_width),
+            window=c.sliding_window[index] or EVERYTHING,
+        )
+
+    capabilities = ~Capability(0)  # all of them
+
+    @functools.cached_property
+    def info(self) -> EngineInfo:
+        c = self.checkpoint.config
+        return EngineInfo(
+            engine="native",
+            model=self.checkpoint.name,
+            architecture=c.architecture,
+            device="cpu",
+            dtype=NAMES[self.checkpoint.tensors["model.embed_tokens.weight"].dtype],
+            vocabulary_size=c.vocabulary_size,
+            context_length=c.context_length or EVERYTHING,
+            layers=c.layers,
+            width=c.width,
+            heads=c.heads,
+            kv_heads=c.kv_heads,
+        )
+
+    def open_sequence(self) -> NativeSequence:
+        return NativeSequence(self.checkpoint.config, self._like.dtype, self.ledger)
+
+    def embed(self, ids: list[int]) -> np.ndarray:
+        return self.checkpoint.rows("model.embed_tokens.weight", ids)
+
+    def cache_bytes(self, tokens: int) -> int:
+        blocks = -(-tokens // kernels.BLOCK)
+        return blocks * int(np.prod(block_shape(self.checkpoint.config))) * self._like.itemsize
+
+    def allocations(self, *, reset_peak: bool = False) -> Allocations:
+        return self.ledger.read(reset_peak=reset_peak)
+
+    def close(self) -> None:
+        self._buffers = self._scratch = None
+        self.layers, self.embedding, self.head = [], None, None
+
+    # ------------------------------------------------------------ a step
+
+    def step(self, feeds: list[Feed]) -> list[Output | None]:
+        """Advance several sequences in one pass over the weights (see ``engine.Engine.step``).
+
+        Raises: InputError ``token_id`` for an id that the vocabulary does not have.
+        """
+        live = [feed for feed in feeds if not feed.sequence.cancelled]
+        for feed in live:
+            self._check(feed)
+        if not live:
+            return [None] * len(feeds)
+        with _one_launch:
+            try:
+                outputs = iter(self._forward(live))
+            except BaseException:  # out of memory, Ctrl-C: every cache as it was
+                for feed in live:
+                    feed.sequence.crop(len(feed.sequence.ids))
+                raise
+        for feed in live:
+            feed.sequence.ids.extend(feed.ids)
+        live_ids = {id(feed) for feed in live}
+        return [next(outputs) if id(feed) in live_ids else None for feed in feeds]
+
+    def _check(self, feed: Feed) -> None:
+        if not 0 < len(feed.ids) <= MAX_CHUNK:
+            raise ValueError(f"a feed of {len(feed.ids)} tokens")
+        wrong = [token for token in feed.ids if not 0 <= token < self.checkpoint.config.vocabulary_size]
+        if wrong:
+            raise InputError("token_id", id=wrong[0], size=self.checkpoint.config.vocabulary_size)
+
+    def _forward(self, feeds: list[Feed]) -> list[Output]:
+        columns = sum(len(feed.ids) for feed in feeds)
+        if self._buffers is None or self._buffers.columns != columns:
+            self._buffers = None  # given back before the next is asked for
+            self._buffers = Buffers(columns, self)
+        buffers = self._buffers
+        passes, first = [], 0
+        for feed in feeds:
+            passes.append(Pass(self, feed, first))
+            first += len(feed.ids)
+        buffers.x[...] = self.embed([token for feed in feeds for token in feed.ids])
+        for one in passes:
+            one.keep(0, buffers.x)
+        for index, layer in enumerate(self.layers):
+            self._attention(index, layer, buffers, passes)
+            self._mlp(layer, buffers)
+            for one in passes:
+                one.keep(index + 1, buffers.x)
+        return self._outputs(buffers.x, passes)
+
+    def _attention(self, index: int, layer: Layer, b: Buffers, passes: list[Pass]) -> None:
+        c = self.checkpoint.config
+        normed = self._normed(b.x, layer.attention_norm, b.normed)
+        queries = layer.query.write(normed, b.queries)  # (T, H S)
+        keys = layer.key.write(normed, b.keys)  # (T, K S)
+        values = layer.value.write(normed, b.values)  # (T, K S)
+        if layer.query_norm is not None:  # each head by itself: rows of S numbers
+            for array, weight in ((queries, layer.query_norm), (keys, layer.key_norm)):
+                by_head = array.reshape(-1, c.head_dim)
+                self._normed(by_head, weight, by_head)
+        grouped = (-1, c.kv_heads, c.heads // c.kv_heads, c.head_dim)  # (T, K, H / K, S)
+        for one in passes:
+            rows, blocks, start = one.rows, one.feed.sequence.addresses, one.start
+            cache = (blocks, self._like, index, start)
+            kernels.place(queries[rows], keys[rows], values[rows], one.cosines, one.sines, *cache)
+            mine, mixed = queries[rows].reshape(grouped), b.mixed[rows].reshape(grouped)
+            kernels.attend(mine, *cache, layer.window, self._scratch, mixed, one.weights(index))
+        layer.output.add(b.mixed, b.x)
+
+    def _mlp(self, layer: Layer, b: Buffers) -> None:
+        normed = self._normed(b.x, layer.mlp_norm, b.normed)
+        kernels.gate(layer.gate.write(normed, b.mlp), layer.up.write(normed, b.ups))
+        layer.down.add(b.mlp, b.x)
+
+    def _normed(self, x: np.ndarray, weight: np.ndarray, out: np.ndarray) -> np.ndarray:
+        kernels.rms_norm(x, weight, self.checkpoint.config.norm_eps, out)
+        return out
+
+    def _outputs(self, x: np.ndarray, passes: list[Pass]) -> list[Output]:
+        """The head on the rows that were asked for, of all sequences in one product."""
+        asked = [one.for_head(x) for one in passes]  # each (R, D)
+        counts = [len(rows) for rows in asked]
+        logits = self.ledger.array("logits", (sum(counts), self.checkpoint.config.vocabulary_size))
+        if len(logits):
+            rows = self.ledger.array("activations", (len(logits), x.shape[1]))
+            np.concatenate(asked, out=rows)
+            self.head.write(self._normed(rows, self.norm, rows), logits)
+        ends = np.cumsum(counts)
+        return [one.output(logits[end - count : end]) for one, count, end in zip(passes, counts, ends, strict=True)]
+
+
+class Pass:
+    """One sequence's part of a step: its rows of x, its positions, and what is kept for its caller."""
+
+    def __init__(self, engine: NativeEngine, feed: Feed, first: int) -> None:
+        c, tokens = engine.checkpoint.config, len(feed.ids)
+        self.feed, self.want = feed, feed.want
+        self.rows = slice(first, first + tokens)
+        self.start = len(feed.sequence.ids)
+        feed.sequence.reserve(tokens)
+        self.cosines, self.sines = rope.angles(engine.turns, self.start, tokens)
+
+        def kept(wanted: bool, *shape: int) -> np.ndarray | None:
+            return engine.ledger.array("activations", shape, zeroed=True) if wanted else None
+
+        self.hidden = kept(feed.want.hidden, c.layers + 1, tokens, c.width)
+        self.lasts = kept(feed.want.layer_logits, c.layers + 1, c.width)
+        group, seen = c.heads // c.kv_heads, self.start + tokens
+        self.attention = kept(feed.want.attention, c.layers, c.kv_heads, group, tokens, seen)
+
+    def keep(self, level: int, x: np.ndarray) -> None:
+        """Take a copy of what leaves a layer, where it was asked for."""
+        if self.hidden is not None:
+            self.hidden[level] = x[self.rows]
+        if self.lasts is not None:
+            self.lasts[level] = x[self.rows.stop - 1]
+
+    def weights(self, layer: int) -> np.ndarray:
+        """Where attention leaves its weights. Shapes: (K, H / K, T, S), or empty."""
+        return NOWHERE if self.attention is None else self.attention[layer]
+
+    def for_head(self, x: np.ndarray) -> np.ndarray:
+        """The rows whose logits are asked for: positions first, then one for each level."""
+        first = {"last": self.rows.stop - 1, "all": self.rows.start, "none": self.rows.stop}[self.want.logits]
+        positions = x[first : self.rows.stop]
+        return positions if self.lasts is None else np.concatenate((positions, self.lasts))
+
+    def output(self, logits: np.ndarray) -> Output:
+        positions = {"last": 1, "all": len(self.feed.ids), "none": 0}[self.want.logits]
+        attention = self.attention
+        if attention is not None:
+            attention = attention.reshape(len(attention), -1, *attention.shape[3:])  # (L, H, T, S)
+        return Output(
+            logits=None if not positions else logits[0] if self.want.logits == "last" else logits[:positions],
+            hidden=self.hidden,
+            attention=attention,
+            layer_logits=None if self.lasts is None else logits[positions:],
+        )
