@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from capot import i18n
 from capot.view.blocks import Bars, Curves, Point, Scatter, Series
 from capot.view.labels import label_sides
-from capot.view.scales import Scale, drawable, series_scales, stacks, written
+from capot.view.scales import Scale, coordinates, drawable, series_scales, stacks, written
 from capot.view.theme import HUES, LIGHT, Theme, series_color
 from capot.view.visible import cut, visible, width
 
@@ -193,11 +193,6 @@ def _space_trace(points: Sequence[Point], *, theme: Theme, lang: str | None) -> 
 def _coordinate(point: Point, index: int) -> float | None:
     value = float(point.xyz[index]) if index < len(point.xyz) else 0.0
     return value if math.isfinite(value) else None
-
-
-def coordinates(point: Point, lang: str | None = None) -> str:
-    """The coordinates as read, parted so that a decimal comma is not taken for a separator."""
-    return "; ".join(i18n.number(value, lang, 2) if drawable(value) else "–" for value in point.xyz)
 
 
 def _arrow(point: Point, theme: Theme) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from importlib import resources
 
 from capot import i18n
 from capot.view import blocks as b
-from capot.view.figure import coordinates, plotly_script, to_spec
-from capot.view.scales import drawable, written
+from capot.view.figure import plotly_script, to_spec
+from capot.view.scales import coordinates, drawable, written
 from capot.view.svg import curves_svg, legend_html, scatter_svg
 from capot.view.text_table import alignment
 from capot.view.theme import DARK, HUES, LIGHT, STEPS, css, step_of

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from capot import i18n
-from capot.view.blocks import Curves, Series
+from capot.view.blocks import Curves, Point, Series
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -159,3 +159,8 @@ def flattened(xyz: Sequence[float]) -> tuple[float, float]:
     turn, tilt = math.radians(35), math.radians(22)
     across, depth = x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)
     return across, z * math.cos(tilt) + depth * math.sin(tilt)
+
+
+def coordinates(point: Point, lang: str | None = None) -> str:
+    """The coordinates as read, parted so that a decimal comma is not taken for a separator."""
+    return "; ".join(i18n.number(value, lang, 2) if drawable(value) else "–" for value in point.xyz)

@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from html import escape
 
 from capot.view.blocks import Curves, Point, Scatter
-from capot.view.figure import coordinates
 from capot.view.labels import label_box, label_sides
-from capot.view.scales import Scale, drawable, flattened, scale, series_scales, stacks
+from capot.view.scales import Scale, coordinates, drawable, flattened, scale, series_scales, stacks
 from capot.view.theme import HUES
 from capot.view.visible import cut, visible, width
 

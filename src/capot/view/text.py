@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from capot.view import blocks as b
 from capot.view.pen import ACCENT, WARNING, Pen
-from capot.view.text_plot import curves_lines, scatter_lines
 from capot.view.text_table import table_lines
 from capot.view.visible import chunks, cut, pad, visible, width, wrap
 
@@ -26,8 +25,8 @@ def to_text(blocks: Sequence[b.Block], *, width: int = 80, color: bool = False) 
     """The blocks for a terminal of ``width`` cells, in colour where ``color`` is true.
 
     >>> print(to_text([b.Bars([b.Bar("a", 0.5, "50.0%"), b.Bar("b", 0.25, "25.0%")])], width=20))
-    a  50.0%  ████▌
-    b  25.0%  ██▎
+    a  50.0%  █████
+    b  25.0%  ██▌
     """
     lines = page_lines(blocks, cells=max(20, width), pen=Pen(color))
     return "\n".join(line.rstrip() for line in lines)
@@ -86,10 +85,10 @@ def _facts(block: b.Facts, cells: int, pen: Pen) -> list[str]:
 
 
 def _bars(block: b.Bars, cells: int, pen: Pen) -> list[str]:
-    rows = [(visible(bar.label), visible(bar.text), bar) for bar in block.rows]
+    rows = [(visible(bar.label), cut(visible(bar.text), cells // 3), bar) for bar in block.rows]
     mark = 2 if any(bar.marked for bar in block.rows) else 0
-    names = min(max((width(name) for name, _, _ in rows), default=0), cells // 3)
     numbers = max((width(number) for _, number, _ in rows), default=0)
+    names = min(max((width(name) for name, _, _ in rows), default=0), cells // 3, cells - mark - numbers - 8)
     room = min(max(cells - mark - names - numbers - (4 if numbers else 2), 4), LONGEST_BAR)
     lines = [pen.quiet(line) for line in paragraph(block.x_label, cells)] if block.x_label else []
     for name, number, bar in rows:
@@ -177,9 +176,10 @@ def _level(piece: b.Piece | None) -> str:
 def _chat(block: b.Chat, cells: int, pen: Pen) -> list[str]:
     lines: list[str] = []
     for turn in block.turns:
-        note = f"  {visible(turn.note)}" if turn.note else ""
+        role = cut(visible(turn.role), cells)
+        note = cut(f"  {visible(turn.note)}", cells - width(role)) if turn.note and width(role) + 4 < cells else ""
         lines.extend([""] if lines else [])
-        lines.append(pen.style(visible(turn.role), 1, 38, 5, ACCENT) + pen.quiet(note))
+        lines.append(pen.style(role, 1, 38, 5, ACCENT) + pen.quiet(note))
         lines.extend(paragraph(turn.text, cells, first="│ ", rest="│ "))
         if turn.after:
             dotted = paragraph(turn.after, cells, first="┊ ", rest="┊ ")
@@ -200,6 +200,13 @@ def _columns(block: b.Columns, cells: int, pen: Pen) -> list[str]:
     return [gap.join(pad(line, room) for line in row) for row in zip(*filled, strict=True)]
 
 
+def _plot(block: b.Scatter | b.Curves, cells: int, pen: Pen) -> list[str]:
+    from capot.view import text_plot  # a tenth of a command's start, and most commands draw none
+
+    draw = text_plot.scatter_lines if isinstance(block, b.Scatter) else text_plot.curves_lines
+    return _framed(block, draw(block, cells, pen), cells, pen)
+
+
 _DRAW: dict[type, Callable[..., list[str]]] = {
     b.Heading: _heading,
     b.Text: _text,
@@ -207,8 +214,8 @@ _DRAW: dict[type, Callable[..., list[str]]] = {
     b.Strip: _strip,
     b.Bars: _bars,
     b.Table: lambda block, cells, pen: _framed(block, table_lines(block, cells, pen), cells, pen),
-    b.Scatter: lambda block, cells, pen: _framed(block, scatter_lines(block, cells, pen), cells, pen),
-    b.Curves: lambda block, cells, pen: _framed(block, curves_lines(block, cells, pen), cells, pen),
+    b.Scatter: _plot,
+    b.Curves: _plot,
     b.Chat: _chat,
     b.Columns: _columns,
 }

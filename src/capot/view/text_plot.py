@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from capot.view.blocks import Curves, Scatter, Series
 from capot.view.pen import Pen
-from capot.view.scales import Scale, flattened, series_scales, stacks
+from capot.view.scales import Scale, coordinates, flattened, series_scales, stacks
 from capot.view.visible import clusters, cut, pad, visible, width
 
 MARKS = "●◆■▲✚◇"
@@ -85,7 +85,7 @@ def scatter_lines(block: Scatter, cells: int, pen: Pen) -> list[str]:
     x, y = _plane(flat, block, canvas, from_origin=block.arrows or deep)
     spots = [canvas.spot(x.place(across), y.place(up)) for across, up in flat]
     origin = canvas.spot(x.place(0.0) or 0.0, y.place(0.0) or 0.0)
-    axes = [visible(name) for name in block.axes]
+    axes = [cut(visible(name), canvas.cells // 2) for name in block.axes]
     if deep:
         _space_axes(canvas, flat_axes=_unit_axes(block), x=x, y=y, names=axes)
     else:
@@ -96,7 +96,7 @@ def scatter_lines(block: Scatter, cells: int, pen: Pen) -> list[str]:
         canvas.put(spot[0] // 2, spot[1] // 4, MARKS[point.group % len(MARKS)], point.group, force=True)
     left = [point for point, spot in zip(block.points, spots, strict=True) if not _label(canvas, point, spot)]
     lines = _boxed(canvas, pen, names=[] if deep else axes)
-    return lines + [_legend_line(point, pen) for point in left]
+    return lines + [_legend_line(point, cells, pen) for point in left]
 
 
 def _plane(flat, block: Scatter, canvas: Canvas, *, from_origin: bool) -> tuple[Scale, Scale]:
@@ -150,15 +150,16 @@ def _label(canvas: Canvas, point, spot: tuple[int, int]) -> bool:
     text = cut(visible(point.label), _LONGEST_LABEL)
     column, row = spot[0] // 2, spot[1] // 4
     size = width(text)
-    places = ((column + 2, row), (column - size - 1, row))
-    places += tuple((column - size // 2, row + side) for side in (-1, 1))
-    return any(canvas.put(*place, text, point.group) for place in places)
+    places = ((column + 1, row, f" {text}"), (column - size - 1, row, f"{text} "))
+    places += tuple((column - size // 2, row + side, text) for side in (-1, 1))
+    return any(canvas.put(left, line, words, point.group) for left, line, words in places)
 
 
-def _legend_line(point, pen: Pen) -> str:
-    numbers = "; ".join(f"{value:.2f}" for value in point.xyz)
-    mark = pen.series(MARKS[point.group % len(MARKS)], point.group)
-    return f"{mark} {visible(point.label)} ({numbers})"
+def _legend_line(point, cells: int, pen: Pen) -> str:
+    mark = MARKS[point.group % len(MARKS)]
+    numbers = f"({coordinates(point)})"
+    label = cut(visible(point.label), max(cells - width(numbers) - 3, 4))
+    return f"{pen.series(mark, point.group)} {cut(f'{label} {numbers}', cells - 2)}"
 
 
 def _boxed(canvas: Canvas, pen: Pen, *, names: Sequence[str]) -> list[str]:
@@ -183,10 +184,10 @@ def curves_lines(block: Curves, cells: int, pen: Pen) -> list[str]:
     for index, line in enumerate(block.series):
         if not line.area:
             _curve(canvas, line, x=x, y=y, index=index)
-    lines = [pen.quiet(f"{visible(block.y_label)}")] if block.y_label else []
+    lines = [pen.quiet(cut(visible(block.y_label), cells))] if block.y_label else []
     lines += _with_axes(canvas, x, y, margin=margin, pen=pen)
     if block.x_label:
-        lines.append(pen.quiet(pad(visible(block.x_label), margin + canvas.cells + 2, "r")))
+        lines.append(pen.quiet(pad(cut(visible(block.x_label), cells), margin + canvas.cells + 2, "r")))
     return lines + _legend(block, cells, pen)
 
 

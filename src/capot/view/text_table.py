@@ -10,7 +10,7 @@ from capot.view.visible import chunks, pad, visible, width, wrap
 
 SHADES = " ░▒▓█"
 GAP = "  "
-SMALLEST = 6
+SMALLEST = 4
 
 
 def table_lines(table: Table, cells: int, pen: Pen) -> list[str]:
