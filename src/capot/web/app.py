@@ -19,7 +19,12 @@ from capot import __version__, i18n
 from capot.config import Serving
 from capot.errors import CapotError, InputError, NotFoundError
 from capot.model import Model
+from capot.results.base import Result
+from capot.view.blocks import Curves, Scatter
+from capot.view.data import to_data
+from capot.view.figure import to_spec
 from capot.view.html import style_sheet
+from capot.view.theme import DARK, LIGHT
 from capot.web import assets
 from capot.web.guard import Guard, preferred
 from capot.web.learners import Learners
@@ -67,6 +72,7 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     _facts(app, model)
     for verb in verbs().values():
         _verb_route(app, verb)
+    _page_route(app)
     _stream_routes(app)
     app.add_middleware(Guard, serving=serving, owner_key=owner_key)
     return app
@@ -145,17 +151,22 @@ def _limiter(app: FastAPI) -> anyio.CapacityLimiter:
 def _verb_route(app: FastAPI, verb: Verb) -> None:
     """``POST /api/<verb>``: the verb's own parameters in, ``{ok, result}`` out."""
 
-    async def answer(request: Request, body: Any) -> JSONResponse:
+    async def answer(request: Request, body: Any) -> Response:
         lang = preferred(request.scope)
         person = app.state.learners.model_of(request.scope["learner"])
         arguments = app.state.learners.bounded(verb.name, verb.arguments(body))
 
-        def call() -> dict[str, Any]:
-            with i18n.speaking(lang):
-                return verb.function(person, **arguments).to_dict()
+        asked = request.query_params
 
-        result = await anyio.to_thread.run_sync(call, limiter=_limiter(app))
-        return JSONResponse({"ok": True, "result": result})
+        def call() -> Response:
+            with i18n.speaking(lang):
+                result = verb.function(person, **arguments)
+                if asked.get("logits") == "1" and getattr(result, "logits", None) is not None:
+                    raw = result.logits.astype("<f4").tobytes()  # V little-endian float32, for the sliders
+                    return Response(raw, media_type="application/octet-stream")
+                return JSONResponse(answer_body(result, lang, shown=asked.get("view") == "1"))
+
+        return await anyio.to_thread.run_sync(call, limiter=_limiter(app))
 
     answer.__annotations__["body"] = Annotated[verb.request, Body()]
     body_schema = {
@@ -170,6 +181,39 @@ def _verb_route(app: FastAPI, verb: Verb) -> None:
         summary=(verb.function.__doc__ or verb.name).splitlines()[0],
         responses={200: {"content": {"application/json": {"schema": body_schema}}}, **ERRORS},
     )
+
+
+def answer_body(result: Result, lang: str, *, shown: bool) -> dict[str, Any]:
+    """``{ok, result}``; with ``shown`` also ``view``, its blocks with a Plotly figure where there is one to draw."""
+    body: dict[str, Any] = {"ok": True, "result": result.to_dict()}
+    if shown:
+        blocks = result.view(lang)
+        body["view"] = to_data(blocks)
+        for block, data in zip(blocks, body["view"], strict=True):
+            if isinstance(block, (Scatter, Curves)):
+                data["figure"] = {
+                    name: to_spec(block, theme=theme, lang=lang) for name, theme in (("light", LIGHT), ("dark", DARK))
+                }
+    return body
+
+
+def _page_route(app: FastAPI) -> None:
+    known = functools.cache(verbs)
+
+    @app.post("/api/page/{name}", summary="The answer as one page that opens with no server", responses=ERRORS)
+    async def page(name: str, request: Request, body: dict[str, Any]) -> Response:
+        verb = known().get(name)
+        if verb is None:
+            raise NotFoundError("no_such_page")
+        lang = preferred(request.scope)
+        arguments = app.state.learners.bounded(name, verb.arguments(_validated(verb, body)))
+        person = app.state.learners.model_of(request.scope["learner"])
+        text = await anyio.to_thread.run_sync(
+            lambda: verb.function(person, **arguments).to_html(lang), limiter=_limiter(app)
+        )
+        return Response(
+            text, media_type="text/html", headers={"content-disposition": f'attachment; filename="{name}.html"'}
+        )
 
 
 ERROR_SCHEMA = {

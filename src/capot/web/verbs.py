@@ -53,16 +53,22 @@ def verbs() -> dict[str, Verb]:
     for name, attribute in vars(Model).items():
         if hasattr(attribute, "chapter"):
             function = getattr(importlib.import_module(f"capot.{attribute.chapter}"), attribute.function)
-            answer = typing.get_type_hints(function).get("return")
+            answer = _hints(function).get("return")
             if isinstance(answer, type) and issubclass(answer, Result):
                 found[name] = Verb(name, function, _request(name, function), _schema(answer))
     return found
 
 
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """A function's annotations, resolved; Any where a name is imported for type checkers alone."""
+    names = {name: Any for name in ("Opened", "Ticket", "Iterator") if name not in function.__globals__}
+    return typing.get_type_hints(function, localns=names)
+
+
 @cache
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The parameters a page may set, with their annotations resolved; the model itself is left out."""
-    hints = typing.get_type_hints(function)
+    hints = _hints(function)
     parameters = list(inspect.signature(function).parameters.values())[1:]
     shown = {p.name: p.replace(annotation=hints.get(p.name, Any)) for p in parameters if p.name not in HIDDEN}
     return {name: p for name, p in shown.items() if p.kind is not inspect.Parameter.VAR_KEYWORD and not _opaque(p)}

@@ -55,7 +55,8 @@ async function copied(button, text) {
 
 function keep(name, picture, told) {
   const action = (label, run) => h("button", { type: "button", class: "small", onclick: run }, tr(`keep.${label}`));
-  const svg = () => picture.querySelector?.("svg.drawing, .main-svg") ?? (picture.matches?.("svg") ? picture : null);
+  const svg = () => picture.querySelector?.("svg.drawing") ?? (picture.matches?.("svg") ? picture : null);
+  const plot = () => (picture.matches?.(".plotted") ? picture : picture.querySelector?.(".plotted"));
   const link = action("link", () => {
     const fits = state.write({});
     if (fits && location.href.length < 8000) copied(link, location.href);
@@ -64,8 +65,8 @@ function keep(name, picture, told) {
   return h("div", { class: "keep" }, link,
     told().table ? action("csv", () => save(`${name}.csv`, csv(told().table.columns, told().table.rows), "text/csv")) : null,
     told().json ? action("json", () => save(`${name}.json`, JSON.stringify(told().json, null, 1), "application/json")) : null,
-    svg() ? action("svg", () => save(`${name}.svg`, svgText(svg()), "image/svg+xml")) : null,
-    svg() ? action("png", async () => save(`${name}.png`, await png(svg()))) : null,
+    plot() ? action("svg", () => plot().keep(name, "svg")) : svg() ? action("svg", () => save(`${name}.svg`, svgText(svg()), "image/svg+xml")) : null,
+    plot() ? action("png", () => plot().keep(name, "png")) : svg() ? action("png", async () => save(`${name}.png`, await png(svg()))) : null,
     told().page ? action("page", async () => {
       const answer = await raw(`/api/page/${told().page.verb}`, told().page.arguments);
       save(`${name}.html`, await answer.blob());

@@ -1,0 +1,42 @@
+// Any answer's blocks as elements: what a chapter shows appears here as it does in a terminal or on a kept page.
+
+import { h } from "../lib/dom.js";
+import { table } from "./frame.js";
+import { figure } from "./figure.js";
+
+const DRAW = {
+  heading: (block) => (block.level === 1 ? null : h("h2", {}, block.text)),
+  text: (block) => h("p", { class: block.tone === "plain" ? undefined : block.tone }, block.text),
+  facts: (block) => h("dl", { class: "facts" }, block.rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+  strip: (block) => pictured(block, h("capot-strip", { "aria-label": block.label, pieces: block.pieces })),
+  bars: (block) => pictured(block, h("capot-bars", { rows: block.rows })),
+  table: (block) => pictured(block, heat(block)),
+  scatter: (block) => pictured(block, figure(block)),
+  curves: (block) => pictured(block, figure(block)),
+  chat: (block) => pictured(block, h("ol", { class: "chat" }, block.turns.map((turn, index) => h("li", { class: index % 2 ? "even" : "" },
+    h("p", { class: "role" }, turn.role, turn.note ? h("span", { class: "note" }, turn.note) : null), h("p", {}, turn.text), turn.after ? h("p", { class: "after" }, turn.after) : null)))),
+  columns: (block) => h("div", { class: "side-by-side" }, block.columns.map((column) => h("div", { class: "column" }, blocks(column)))),
+};
+
+/** Elements for a list of blocks; the chapter's own question is left to the page. */
+export function blocks(list) {
+  return list.map((block) => DRAW[block.block]?.(block)).filter(Boolean);
+}
+
+function pictured(block, picture) {
+  return h("figure", { class: "picture" }, block.title ? h("p", { class: "title" }, block.title) : null, picture, block.caption ? h("figcaption", {}, block.caption) : null);
+}
+
+/** A table whose cells are shaded where the block says how much. */
+function heat(block) {
+  const drawn = table(block);
+  if (!block.heat?.length) return drawn;
+  drawn.querySelector("table").classList.add("heat");
+  drawn.querySelectorAll("tbody tr").forEach((row, y) => {
+    [...row.children].forEach((cell, x) => {
+      const value = block.heat[y]?.[x];
+      if (value !== null && value !== undefined) cell.classList.add(`w${Math.min(9, Math.floor(value * 10))}`);
+    });
+  });
+  return drawn;
+}

@@ -1,0 +1,62 @@
+// Plotly's figures: its script is read when the first one is drawn, and each is drawn again when the theme changes.
+
+import { h } from "../lib/dom.js";
+import { lang, tr } from "../lib/words.js";
+
+let script;
+
+/** Plotly, read once, from this server. */
+export function plotly() {
+  script ??= new Promise((resolve, reject) => {
+    const tag = h("script", { src: "/static/plotly.min.js", onload: () => resolve(globalThis.Plotly), onerror: () => reject(new Error("plotly")) });
+    document.head.append(tag);
+  });
+  return script;
+}
+
+const isDark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+
+/** <capot-figure>: set `spec` to { light, dark }, each { data, layout }. */
+class Figure extends HTMLElement {
+  #spec = null;
+  #draw = () => this.draw();
+
+  connectedCallback() {
+    document.addEventListener("capot-theme", this.#draw);
+    this.classList.add("plotted");
+    this.setAttribute("role", "img");
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("capot-theme", this.#draw);
+    if (this.place) globalThis.Plotly?.purge(this.place);
+  }
+
+  set spec(spec) {
+    this.#spec = spec;
+    this.draw();
+  }
+
+  async draw() {
+    if (!this.#spec) return;
+    const library = await plotly();
+    this.place ??= this.appendChild(h("div", { class: "plot" }));
+    const { data, layout } = structuredClone(this.#spec[isDark() ? "dark" : "light"]);
+    library.register({ moduleType: "locale", name: lang(), dictionary: {}, format: {} });
+    const config = { locale: lang(), responsive: true, displaylogo: false, displayModeBar: false, typesetMath: false, scrollZoom: false };
+    await library.react(this.place, data, { ...layout, uirevision: "kept" }, config);
+  }
+
+  /** The figure as a file: "svg" or "png". */
+  async keep(name, format) {
+    const library = await plotly();
+    return library.downloadImage(this.place, { format, filename: name, width: 1200, height: 720, scale: format === "png" ? 2 : 1 });
+  }
+}
+
+customElements.define("capot-figure", Figure);
+
+/** A figure of a block that came with one. */
+export function figure(block) {
+  return h("capot-figure", { "aria-label": block.title || tr("figure.label"), spec: block.figure });
+}
