@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from capot.view.visible import visible
 
 _JOINER = 0x200D
-_EXTENDING = frozenset({0x200C, _JOINER, 0xFF9E, 0xFF9F})
+_EXTENDING = frozenset({0x200C, _JOINER, 0xFF9E, 0xFF9F, 0x0E33, 0x0EB3})
 _MARKS = str.maketrans({" ": "·", "\u00a0": "⍽", "\u202f": "⍽", "\ufffd": "⟨U+FFFD⟩"})
 
 

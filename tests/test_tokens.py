@@ -1,0 +1,213 @@
+"""The tokens chapter: the JSON of a text, its comparisons, and views that show no broken character."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capot.cli import run
+from capot.errors import InputError, NotFoundError
+from capot.results.tokens import LISTED, SHOWN, Tokens, groups
+from capot.tokenizer import Tokenizer, recorded
+from capot.tokens import PACKAGED, named, packaged_names, tokenize
+from capot.view import blocks as b
+
+RTE = "RTE est le gestionnaire du réseau de transport d'électricité."
+
+
+def model(tokenizer: Tokenizer | None = None) -> SimpleNamespace:
+    return SimpleNamespace(name="boxed", tokenizer=tokenizer or named("bilingual"))
+
+
+def words(blocks: Iterable[b.Block]) -> Iterable[str]:
+    """Every string that a view shows."""
+    for block in blocks:
+        for value in vars(block).values():
+            yield from strings(value)
+
+
+def strings(value: object) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from strings(item)
+    elif hasattr(value, "__dataclass_fields__"):
+        yield from words([value])
+
+
+def test_json_has_the_fields_of_the_contract() -> None:
+    answer = json.loads(tokenize(model(), "le cœur 🤗", compare=("gpt2",)).to_json())
+    wanted = {"text", "tokenizer", "vocabulary_size", "count", "characters", "bytes", "tokens", "comparisons"}
+    assert wanted <= set(answer)
+    assert (answer["text"], answer["tokenizer"]) == ("le cœur 🤗", "boxed")
+    assert (answer["characters"], answer["bytes"], answer["count"]) == (9, 13, len(answer["tokens"]))
+    assert bytes.fromhex("".join(token["bytes"] for token in answer["tokens"])).decode() == "le cœur 🤗"
+    assert answer["lossless"] is True
+    for token in answer["tokens"]:
+        assert {"id", "bytes", "text", "start", "end"} <= set(token)
+        raw = "le cœur 🤗".encode()[token["start"] : token["end"]]
+        assert raw.hex() == token["bytes"]
+        assert token["text"] == raw.decode(errors="ignore") or token["text"] == ""
+    own, other = answer["comparisons"]
+    assert own == {"tokenizer": "boxed", "vocabulary_size": 16384, "count": answer["count"], "relative": 1.0}
+    assert (other["tokenizer"], other["relative"]) == ("gpt2", other["count"] / own["count"])
+
+
+def test_without_a_comparison_there_is_none() -> None:
+    assert tokenize(model(), "bonjour").comparisons == []
+
+
+def test_a_sentence_costs_what_the_lessons_say() -> None:
+    answer = tokenize(model(), RTE, compare="english, french, gpt2, gpt-4, gpt-4o, llama3")
+    counts = {other.tokenizer: other.count for other in answer.comparisons}
+    assert {"gpt2": 20, "gpt-4": 15, "gpt-4o": 13, "llama3": 15}.items() <= counts.items()
+    assert counts["french"] < counts["boxed"] < counts["english"]
+    english = {name: len(named(name).encode("The capital of Australia is")) for name in PACKAGED}
+    assert english["french"] > english["english"]
+
+
+def test_the_recorded_sentences_are_what_the_vocabulary_gives(shared_tokenizers: Path) -> None:
+    llama = Tokenizer.from_file(shared_tokenizers / "llama3")
+    assert recorded.vocabulary_size("llama3") == llama.vocabulary_size
+    for text in recorded.sentences("llama3"):
+        assert recorded.spans("llama3", text) == llama.spans(text)
+
+
+def test_every_packaged_name_opens() -> None:
+    for name in packaged_names():
+        assert tokenize(model(), RTE, compare=(name,)).comparisons[1].count > 0
+
+
+def test_a_path_is_a_tokenizer_too(tmp_path: Path) -> None:
+    folder = PACKAGED["french"]
+    answer = tokenize(model(), RTE, compare=[str(folder), str(folder / "tokenizer.json"), "french"])
+    assert len({other.count for other in answer.comparisons[1:]}) == 1
+
+
+def test_special_tokens_are_text_unless_allowed() -> None:
+    text = "a<|endoftext|>b"
+    assert not any(token.special for token in tokenize(model(), text).tokens)
+    allowed = tokenize(model(), text, specials="allow")
+    assert [token.special for token in allowed.tokens].count(True) == 1
+    assert any(piece.kind == "special" for piece in allowed.view("en")[1].pieces)
+
+
+def test_an_empty_text_has_no_tokens() -> None:
+    answer = tokenize(model(), "", compare=("gpt2",))
+    assert (answer.count, answer.characters_per_token, answer.lossless) == (0, None, True)
+    assert [other.relative for other in answer.comparisons] == [1.0, 1.0]
+    assert json.loads(answer.to_json())["tokens"] == []
+    assert answer.to_text("fr") and answer.to_text("en")
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+@settings(max_examples=40, deadline=None)
+@given(st.text(st.characters(exclude_categories=("Cs",)), max_size=60))
+def test_no_view_shows_a_replacement_character(lang: str, text: str) -> None:
+    for tokenizer in (named("bilingual"), named("gpt2"), Tokenizer.bytes()):
+        answer = tokenize(model(tokenizer), text, compare=("english",))
+        for shown in words(answer.view(lang)):
+            assert "\ufffd" not in shown
+        strip = answer.view(lang)[1]
+        assert len(strip.pieces) == min(answer.count, SHOWN)
+
+
+def test_tokens_of_one_character_share_its_colour() -> None:
+    text = "a🤗 e\u0301"
+    answer = tokenize(model(Tokenizer.bytes()), text)
+    pieces = answer.view("en")[1].pieces
+    assert [piece.text for piece in pieces] == [
+        "a", "🤗 1/4", "🤗 2/4", "🤗 3/4", "🤗 4/4", "·", "e\u0301 1/3", "e\u0301 2/3", "e\u0301 3/3",
+    ]  # fmt: skip
+    assert [piece.tone for piece in pieces] == [0, 1, 1, 1, 1, 2, 3, 3, 3]
+    assert {piece.kind for piece in pieces[1:5]} == {"bytes"}
+    assert [len(group) for group in groups(text, answer.tokens)] == [1, 4, 1, 3]
+
+
+def test_one_endless_character_does_not_flood_the_view() -> None:
+    answer = tokenize(model(Tokenizer.bytes()), "e" + "\u0301" * 5000)
+    assert max(len(shown) for shown in words([answer.view("en")[1]])) < 400
+
+
+def test_long_texts_are_shown_in_part_and_given_whole() -> None:
+    answer = tokenize(model(), "le chat dort. " * 2000)
+    strip, more, _, table = answer.view("en")[1:5]
+    assert len(strip.pieces) == SHOWN and len(table.rows) == LISTED
+    assert "8,000" in more.text or str(answer.count) in more.text.replace(",", "")
+    assert len(json.loads(answer.to_json())["tokens"]) == answer.count
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize(
+    ("text", "other"), [(RTE, "english"), (RTE, "french"), ("The capital of Australia is", "english"), ("🤗", "gpt2")]
+)
+def test_captions_are_two_sentences_of_this_run(lang: str, text: str, other: str) -> None:
+    answer = tokenize(model(), text, compare=(other,))
+    for block in answer.view(lang):
+        if isinstance(block, (b.Strip, b.Bars)) and block.caption:
+            assert block.caption.rstrip().endswith(".") and ". " in block.caption
+            assert str(answer.count) in block.caption or answer.count == 1
+    assert answer.to_text(lang) and answer.to_html(lang)
+
+
+def test_what_a_lossy_tokenizer_drops_is_said() -> None:
+    answer = tokenize(model(), "a")
+    lossy = Tokens(**{**{name: getattr(answer, name) for name in answer.__dataclass_fields__}, "lossless": False})
+    assert any(isinstance(block, b.Text) and block.tone == "warning" for block in lossy.view("en"))
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("nothing", "unknown_tokenizer"),
+        ("meta-llama/Llama-3.2-1B", "tokenizer_hub"),
+        ("/no/such/tokenizer.json", "tokenizer_missing"),
+        ("llama3", "tokenizer_recorded"),
+    ],
+)
+def test_unknown_names_are_explained(name: str, code: str) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        tokenize(model(), "a text that no lesson has", compare=(name,))
+    assert caught.value.code == code
+    for lang in ("en", "fr"):
+        assert name in caught.value.message(lang) and "\n" in caught.value.message(lang)
+
+
+def test_half_a_character_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        tokenize(model(), "\ud83e")
+    assert caught.value.code == "not_unicode"
+
+
+# --- On the command line -------------------------------------------------------------------------------
+
+
+def test_the_command_prints_the_bare_result(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["tokens", RTE, "--compare", "gpt2,o200k_base", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [other["count"] for other in answer["comparisons"]][1:] == [20, 13]
+
+
+def test_the_command_reads_a_file_and_speaks_french(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("été", encoding="utf-8")
+    assert run(["tokens", f"@{tmp_path / 'text.txt'}", "--lang", "fr"]) == 0
+    assert "Comment ce texte devient-il" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("specials", ["text", "strict", "allow"])
+def test_the_command_takes_specials(capsys: pytest.CaptureFixture[str], specials: str) -> None:
+    assert run(["tokens", "<|endoftext|>", "--specials", specials, "--json"]) == 0
+    assert (json.loads(capsys.readouterr().out)["count"] == 1) == (specials == "allow")
+
+
+def test_an_error_is_json_where_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["tokens", "a", "--compare", "nothing", "--json"]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["ok"], answer["error"]["code"]) == (False, "unknown_tokenizer")
