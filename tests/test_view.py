@@ -9,7 +9,7 @@ import unicodedata
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from view_helpers import EYES, HOSTILE, difference, empty_blocks, every_block
 
@@ -41,8 +41,8 @@ any_text = st.text(alphabet=st.characters(exclude_categories=()), max_size=40)
         ("e\u0301", 1),
         ("漢字", 4),
         ("ｆｕｌｌ", 8),
-        ("각", 2),
-        ("각", 2),
+        ("\uac01", 2),
+        ("\u1100\u1161\u11a8", 2),
         ("🤗", 2),
         ("👩\u200d🚀", 2),
         ("👍🏽", 2),
@@ -215,6 +215,9 @@ def test_ticks_speak_the_language() -> None:
     assert written(2.5e-6, "number", lang="fr") == "2,5×10⁻⁶"
 
 
+@example([0.0, 5e-324], False, False)
+@example([5e-324], True, False)
+@example([1e12, 1e12 + 1e-3], False, True)
 @given(
     st.lists(st.floats(-1e12, 1e12) | st.none() | st.just(math.nan), max_size=8),
     st.booleans(),
@@ -303,6 +306,8 @@ def test_a_page_shows_hostile_text_as_text(page: str) -> None:
     read = Reader(page)
     assert sum(tag == "script" for tag, _ in read.tags) == 3  # the data, Plotly, and what joins them
     assert page.count("<script>alert") == 0
+    data = next(text for text in read.scripts if '"figures"' in text)
+    assert "<" not in data and json.loads(data)["figures"]
     shown = "".join(read.text)
     assert "<script>alert('x')</script> & \"q\" ␛[31m⟨U+202E⟩ مرحبا 👩\u200d🚀" in shown
     hints = [attrs["data-hint"] for _, attrs in read.tags if attrs.get("data-hint")]

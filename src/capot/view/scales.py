@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from capot import i18n
 from capot.view.blocks import Curves, Point, Series
 
+_SMALLEST = 1e-290  # anything nearer to zero is drawn as zero: steps and ratios must stay numbers
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -41,7 +42,7 @@ class Scale:
 
 def drawable(value: float | None, log: bool = False) -> bool:
     """A finite number, and a positive one where the axis is logarithmic."""
-    return value is not None and math.isfinite(value) and (value > 0 or not log)
+    return value is not None and math.isfinite(value) and (value > _SMALLEST or not log)
 
 
 def scale(
@@ -64,8 +65,8 @@ def scale(
         return _log_scale(low, high, kind=kind, count=count, lang=lang)
     if low >= 0 and low < 0.5 * high:
         low = 0.0  # lengths are compared from zero
-    if low == high:
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    if high - low < max(_SMALLEST, 1e-12 * abs(high)):
+        low, high = low - _half(low), high + _half(high)
     step = _nice_step((high - low) / count)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     marks = [index * step for index in range(first, last + 1)]
@@ -74,8 +75,12 @@ def scale(
     return Scale(*ends, False, tuple((mark, written(mark, kind, step=step, lang=lang)) for mark in inside))
 
 
+def _half(value: float) -> float:
+    return abs(value) / 2 if abs(value) > _SMALLEST else 0.5
+
+
 def _log_scale(low: float, high: float, *, kind: str, count: int, lang: str | None) -> Scale:
-    if low == high:
+    if high / low < 1 + 1e-9:
         low, high = low / 2, high * 2
     bottom, top = math.floor(math.log10(low)), math.ceil(math.log10(high))
     every = max(1, round((top - bottom) / (count + 2)))

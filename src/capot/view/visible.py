@@ -19,6 +19,7 @@ JOINERS = "\u200c\u200d"  # they shape Persian words and emoji families: kept as
 _ZWJ, _EMOJI_STYLE = "\u200d", "\ufe0f"
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _JAMO_TAILS = range(0x1160, 0x1200)  # vowels and finals drawn inside a Hangul syllable
+_FRAMES = range(0x2500, 0x25A0)  # our own borders and bars never become emoji, whatever follows them
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -79,7 +80,8 @@ def _attaches(cluster: str, char: str) -> bool:
 
 def _cluster_width(cluster: str) -> int:
     base = _cells(cluster[0])
-    return 2 if base == 1 and _EMOJI_STYLE in cluster else base
+    drawn = cluster[0] != " " and ord(cluster[0]) not in _FRAMES
+    return 2 if base == 1 and drawn and _EMOJI_STYLE in cluster else base
 
 
 @functools.lru_cache(maxsize=8192)
