@@ -8,6 +8,7 @@ import numpy as np
 
 from capot.engine import Want
 from capot.results.lens import Depth, Guess, Lens
+from capot.sampling import softmax
 
 if TYPE_CHECKING:
     from capot.opened import Opened
@@ -32,7 +33,7 @@ def lens(model: Opened, prompt: str) -> Lens:
 
 def _depth(model: Opened, layer: int, logits: np.ndarray, *, final: int) -> Depth:
     """What one layer makes likely. Shapes: ``logits`` (V,)"""
-    shares = _softmax(logits)
+    shares = softmax(logits)
     top = int(np.argmax(logits))
     tokenizer = model.tokenizer
     return Depth(
@@ -42,11 +43,6 @@ def _depth(model: Opened, layer: int, logits: np.ndarray, *, final: int) -> Dept
         final_probability=float(shares[final]),
         entropy_bits=float(-np.sum(shares * np.log2(np.where(shares > 0, shares, 1.0)))),
     )
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits.astype(np.float64) - logits.max())
-    return powers / powers.sum()
 
 
 def _settled(layers: tuple[Depth, ...], final: int) -> int:

@@ -198,7 +198,7 @@ def angles(
     rows = [(name, *(cosine(value, lang) for value in row)) for name, row in zip(names, shown, strict=False)]
     heat = [(None, *(None if value is None else max(0.0, value) for value in row)) for row in shown]
     pairs = [
-        (value, names[i], names[j])
+        (value, columns[i], columns[j])
         for i, row in enumerate(matrix)
         for j, value in enumerate(row[:i])
         if value is not None
