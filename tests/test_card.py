@@ -13,7 +13,7 @@ from capot import known, machine
 from capot.card import Source, base_or_instruct, block_of, card, describe, describe_known, file_bytes, front_matter
 from capot.checkpoint import Checkpoint
 from capot.cli import run
-from capot.errors import ModelError, NotFoundError, UnsupportedError
+from capot.errors import InputError, ModelError, NotFoundError, UnsupportedError
 from capot.machine import Ram
 from capot.results.card import Card, amount, amount_of
 from capot.tokenizer import Tokenizer
@@ -328,7 +328,8 @@ def test_what_opening_takes_and_how_long_a_context_there_is_room_for(monkeypatch
     assert on(monkeypatch, 2e9, 1e9, "DeepSeek-R1").memory.fitting_precision is None
 
 
-def test_this_machine_says_how_much_memory_it_has() -> None:
+def test_this_machine_says_how_much_memory_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CAPOT_RAM", raising=False)
     ram = machine.ram()
     assert ram.total is None or ram.total > 10**8
     assert ram.available is None or ram.total is None or 0 < ram.available <= ram.total
@@ -336,6 +337,7 @@ def test_this_machine_says_how_much_memory_it_has() -> None:
 
 def test_a_container_and_a_system_without_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 2000 kB\nMemAvailable: 1500 kB\nHugePages_Total: 0\n")
+    monkeypatch.delenv("CAPOT_RAM", raising=False)
     monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
     assert machine.ram() == Ram(2_048_000, 1_536_000)
@@ -346,6 +348,15 @@ def test_a_container_and_a_system_without_proc(monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "meminfo").unlink()
     assert machine.ram().available is None
+
+
+def test_another_machine_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPOT_RAM", "2.5")
+    assert machine.ram() == Ram(2_500_000_000, 2_500_000_000)
+    monkeypatch.setenv("CAPOT_RAM", "much")
+    with pytest.raises(InputError) as caught:
+        machine.ram()
+    assert caught.value.code == "not_a_number"
 
 
 # --- Views ---------------------------------------------------------------------------------------------

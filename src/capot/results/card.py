@@ -202,15 +202,13 @@ class Card(Result):
         return f"{needed} {answer}"
 
     def _known(self, lang: str | None) -> Table:
-        names = ("name", "parameters", "active", "bfloat16", "int8", "int4", "layers", "width", "kv")
+        names = ("name", "parameters", "active", "bfloat16", "int8", "int4", "kv")
         rows = [
             (
                 model.name,
-                amount(model.parameters, lang),
-                amount(model.active, lang),
+                short(model.parameters, lang),
+                "–" if model.active == model.parameters else short(model.active, lang),
                 *(size(model.file_bytes[name], lang) for name in ("bfloat16", "int8", "int4")),
-                number(model.layers, lang),
-                number(model.width, lang),
                 size(model.kv_bytes_per_token, lang),
             )
             for model in self.known
@@ -247,6 +245,12 @@ def amount_of(count: float, lang: str | None = None) -> str:
     """The same with the noun: ``1.24 billion parameters``, ``1,24 milliard de paramètres``."""
     unit, scaled, written = _in_units(count, lang)
     return tr(f"card.amount_of.{unit}", lang, count=scaled, amount=written)
+
+
+def short(count: float, lang: str | None = None) -> str:
+    """The same as short as a table wants it: ``1.24B``, ``1,24 Md``."""
+    unit, _, written = _in_units(count, lang)
+    return written if unit == "plain" else tr(f"card.short.{unit}", lang, amount=written)
 
 
 def _in_units(count: float, lang: str | None) -> tuple[str, float, str]:
