@@ -40,9 +40,10 @@ export async function get(path, options = {}) {
   return (await (await send(path, options)).json()).result;
 }
 
-/** POST a verb and return its result. */
-export async function call(verb, body, options = {}) {
-  return (await (await send(`/api/${verb}`, { ...options, body })).json()).result;
+/** POST a verb and return its result; `whole` returns the body, which holds `view` where the query asks for it. */
+export async function call(verb, body, { query = "", whole = false, ...options } = {}) {
+  const answer = await (await send(`/api/${verb}${query}`, { ...options, body })).json();
+  return whole ? answer : answer.result;
 }
 
 /** POST a path and return the raw answer: float32 logits, a page to keep. */

@@ -1,0 +1,25 @@
+// A list of words to add to and take from: order and repetitions are the visitor's.
+
+import { fill, h, unique } from "../lib/dom.js";
+import { tr } from "../lib/words.js";
+
+/** `heard(words)` is called after each change; words are parted by commas or line ends when typed. */
+export function chips(words, { label, heard, max = 60 }) {
+  let list = [...words];
+  const id = unique("chip");
+  const shelf = h("ul", { class: "chips" });
+  const field = h("input", { id, type: "text", size: 16, onkeydown: (event) => {
+    if (event.key === "Enter" || event.key === ",") { event.preventDefault(); add(field.value); }
+    if (event.key === "Backspace" && !field.value && list.length) change(list.slice(0, -1));
+  }, onblur: () => add(field.value) });
+  const draw = () => fill(shelf, list.map((word, index) => h("li", { class: "chip" }, h("span", {}, word),
+    h("button", { type: "button", "aria-label": tr("chips.remove", { word }), onclick: () => change(list.filter((_, place) => place !== index)) }, "×"))));
+  const change = (next) => { list = next.slice(0, max); draw(); heard(list); };
+  const add = (text) => {
+    const found = text.split(/[,\n]/).map((word) => word.trim()).filter(Boolean);
+    field.value = "";
+    if (found.length) change([...list, ...found]);
+  };
+  draw();
+  return { box: h("div", { class: "field" }, h("label", { for: id }, label), h("div", { class: "row" }, shelf, field)), set: change, get words() { return list; } };
+}
