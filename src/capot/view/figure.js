@@ -13,10 +13,19 @@
     space: ["toImage", "orbitRotation", "tableRotation", "resetCameraDefault3d"],
   };
   const kind = (spec) => (spec.layout.scene ? "space" : spec.data[0]?.type === "bar" ? "bars" : "plane");
+  const longest = (texts) => Math.max(0, ...texts.map((text) => text.length));
+  const fit = (spec, width) => { // leave the longest number its room after the longest bar
+    const [bars] = spec.data;
+    const room = width - 8.6 * longest(spec.layout.yaxis.ticktext) - 40;
+    const share = Math.min(0.7, (8.2 * longest(bars.text) + 10) / Math.max(room, 1));
+    spec.layout.xaxis.range[1] = (Math.max(0, ...bars.x) || 1) / (1 - share);
+  };
   const draw = async (place) => {
     const spec = structuredClone(figures[place.dataset.figure][dark.matches ? "dark" : "light"]);
     if (spec.layout.scene && !webgl) return;
-    if (spec.layout.scene && place.parentElement.clientWidth < 560) {
+    const width = place.parentElement.clientWidth;
+    if (kind(spec) === "bars") fit(spec, width);
+    if (spec.layout.scene && width < 560) {
       const { eye } = spec.layout.scene.camera; // step back, so that the axes' names stay in sight
       for (const axis of "xyz") eye[axis] *= 1.4;
     }

@@ -115,8 +115,9 @@ def _bars(block: Bars, theme: Theme, lang: str | None) -> dict[str, Any]:
     down["tickfont"] = {"family": MONO, "color": theme["ink"], "size": 14}
     down["ticks"], down["ticklen"], down["tickcolor"] = "outside", 6, "rgba(0,0,0,0)"
     top = max((value for value in values if value is not None), default=0) or 1.0
-    across = _axis(theme, block.x_label, range=[0, top * 1.22], showticklabels=False, showgrid=False, fixedrange=True)
-    height = 44 + 30 * max(len(rows), 1) + (26 if block.x_label else 0)
+    across = _axis(theme, block.x_label, range=[0, top * 1.22], showticklabels=False, showgrid=False)
+    across |= {"fixedrange": True, "showline": False, "zerolinecolor": theme["line"]}
+    height = 26 + 30 * max(len(rows), 1) + (30 if block.x_label else 0)
     layout = _layout(theme, lang, height=height, bargap=0.28, xaxis=across, yaxis=down | {"fixedrange": True})
     return {"data": [trace], "layout": layout}
 
