@@ -20,10 +20,8 @@ import numpy as np
 
 from capot.engine import MAX_CHUNK, Allocations, Capability, EngineInfo, Feed, Output, Want
 
-SPECIALS = (
-    "<|begin_of_text|>", "<|end_of_text|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end_of_turn|>",
-)  # fmt: skip
-BEGIN, END = 256, 257
+SPECIALS = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")  # ids from 256 on
+END = 256  # ends a text, and begins the next one
 VOCABULARY = 256 + len(SPECIALS)  # V
 LAYERS, WIDTH, HEADS, KV_HEADS = 4, 16, 2, 1  # L, D, H, K
 CONTEXT = 4096
@@ -39,7 +37,7 @@ def book_ids(text: str) -> list[int]:
     """The ids of a text that may hold special tokens by name.
 
     >>> book_ids("é<|user|>")
-    [195, 169, 259]
+    [195, 169, 258]
     """
     ids: list[int] = []
     for part in re.split("(" + "|".join(map(re.escape, SPECIALS)) + ")", text):
@@ -52,7 +50,7 @@ def _book() -> str:
     """The book as one string of a character per id: a substring search is then a search of contexts."""
     text = resources.files("capot").joinpath("engines", "scripted.txt").read_text(encoding="utf-8")
     parts = text.strip().split("\n\n")
-    return "".join(chr(i) for part in parts for i in (BEGIN, *book_ids(part), END))
+    return "".join(chr(i) for part in parts for i in (END, *book_ids(part))) + chr(END)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -137,11 +135,13 @@ class ScriptedEngine:
         return ScriptedSequence()
 
     def step(self, feeds: list[Feed]) -> list[Output | None]:
-        """See :class:`capot.engine.Engine`. Raises: ValueError for a feed that no caller may send."""
+        """See :class:`capot.engine.Engine`; positions beyond the context are computed, as every engine does.
+
+        Raises: ValueError for a feed that no caller may send.
+        """
         for feed in feeds:
-            room = self.info.context_length - len(feed.sequence.ids)
-            if not 0 < len(feed.ids) <= min(MAX_CHUNK, room) or not all(0 <= i < VOCABULARY for i in feed.ids):
-                raise ValueError(f"feed of {len(feed.ids)} ids, room for {room}")
+            if not 0 < len(feed.ids) <= MAX_CHUNK or not all(0 <= i < VOCABULARY for i in feed.ids):
+                raise ValueError(f"feed of {len(feed.ids)} ids")
         if self.before_step is not None:
             self.before_step(feeds)
         outputs = [None if feed.sequence.cancelled else self._advance(feed) for feed in feeds]

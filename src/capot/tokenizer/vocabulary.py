@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
@@ -38,21 +39,25 @@ class Vocabulary(Protocol):
 
 
 class ByteVocabulary:
-    """One token per byte, then one that begins and ends a text: needs no file, reads anything."""
+    """One token per byte, then the marks of texts and turns: needs no file, reads anything."""
 
-    size, base = 257, 256
+    size, base = 260, 256
     lossless = True
-    special: Mapping[int, str] = {256: "<|end|>"}
+    special: Mapping[int, str] = {256: "<|end|>", 257: "<|system|>", 258: "<|user|>", 259: "<|assistant|>"}
     opening: tuple[int, ...] = ()
     bos_id: int | None = None
     eos_ids: tuple[int, ...] = (256,)
-    chat_template: str | None = None
+    chat_template: str | None = (
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
 
     def encode(self, text: str, specials: Specials) -> list[int]:
         if specials != "allow":
             return list(text.encode())
-        first, *others = (list(part.encode()) for part in text.split(self.special[256]))
-        return first + [token for part in others for token in (256, *part)]
+        ids = {name: token for token, name in self.special.items()}
+        parts = re.split(f"({'|'.join(map(re.escape, ids))})", text)
+        return [token for part in parts for token in ([ids[part]] if part in ids else part.encode())]
 
     def token_bytes(self, token: int) -> bytes:
         return bytes([token]) if 0 <= token < 256 else self.special.get(token, "").encode()

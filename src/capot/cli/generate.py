@@ -1,0 +1,61 @@
+"""``capot generate``: text as it is made, then one line about how it ended."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from capot.cli.common import TEXT, Argument, Option, chapter
+from capot.config import Sampling
+
+if TYPE_CHECKING:
+    from capot.model import Model
+    from capot.results.generation import Generation
+
+
+def generate(model: Model, prompt: str, **options: Any) -> Generation | None:
+    """Print the text as it comes; where a file or JSON is asked for, answer the whole."""
+    asked = click.get_current_context().params
+    if asked["as_json"] or asked["html"]:
+        return model.generate(prompt, **options)
+    _show(model, prompt, options)
+    return None
+
+
+def _show(model: Model, prompt: str, options: dict[str, Any]) -> None:
+    """The text on standard output, and on standard error why it ended: a pipe gets the text alone."""
+    from capot.scheduler import stopping
+    from capot.view.visible import visible
+
+    with model.stream(prompt, **options) as events, stopping(events.cancel):
+        for event in events:
+            text = getattr(event, "text", "")
+            if text:
+                sys.stdout.write(visible(text, lines=True) if sys.stdout.isatty() else text)
+                sys.stdout.flush()
+    click.echo()
+    click.echo(click.style(events.result.summary(), dim=True), err=True)
+
+
+def _setting(flag: str, kind: type, metavar: str, **extra: Any) -> Option:
+    """An option of ``Sampling``: its default is written there alone."""
+    name = flag.removeprefix("--").replace("-", "_")
+    shown = {"default": getattr(Sampling, name), "show_default": True, "metavar": metavar}
+    return Option([flag, name], words=f"generate.cli.{name}", type=kind, **shown, **extra)
+
+
+command = chapter(
+    "generate",
+    Argument(["prompt"], words="generate.cli.prompt", type=TEXT),
+    _setting("--max-new-tokens", int, "N"),
+    _setting("--temperature", float, "T"),
+    _setting("--top-k", int, "K"),
+    _setting("--top-p", float, "P"),
+    _setting("--min-p", float, "P"),
+    _setting("--seed", int, "S"),
+    _setting("--stop", str, "STRING", multiple=True),
+    Option(["--after-stop"], words="generate.cli.after_stop", type=int, default=0, metavar="N"),
+    call=generate,
+)

@@ -1,0 +1,167 @@
+"""The chapter ``next``: the network as a classifier over its vocabulary.
+
+One pass over the prompt gives a number for each token, its logit; the softmax of the
+logits over a temperature gives the probability that this token comes next.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from capot import sampling
+from capot.config import Sampling, bounded, check
+from capot.errors import InputError
+from capot.opened import Opened
+from capot.results.prediction import Asked, Candidate, Prediction
+from capot.scheduler import Pass
+from capot.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How much of a distribution is shown."""
+
+    k: int = bounded(10, 1, 1_000_000)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def predict(
+    model: Opened,
+    prompt: str,
+    *,
+    k: int = 10,
+    temperature: float = 1.0,
+    rank: str | Iterable[str] = (),
+    ids: Sequence[int] | None = None,
+) -> Prediction:
+    """The probability of each next token after ``prompt``.
+
+    ``rank`` asks for the place of tokens by text (``" Paris"``; ``"·Paris"`` as shown by the
+    views, quoted as Python would, or ``"id:123"``). Where a word is several tokens the
+    first is meant; a word that begins with a letter is looked up with a space before it
+    as well. ``ids`` gives the exact ids to go on from instead of the prompt's.
+
+    Raises: InputError ``empty_prompt``, ``empty_rank``, ``no_such_id``; ContextError
+    ``prompt_too_long``; those of the settings.
+
+    >>> import capot
+    >>> capot.open("scripted").next("The capital of Australia is Canb", k=1).candidates[0].text
+    'e'
+    """
+    shown, temperature = Showing(k).k, Sampling(temperature=temperature).temperature
+    if not prompt and ids is None:
+        raise InputError("empty_prompt")
+    tokenizer = model.tokenizer
+    asked = [rank] if isinstance(rank, str) else list(rank)
+    named = [resolve(tokenizer, each, prompt=prompt) for each in asked]
+    found = model.scheduler.run(tokenizer.encode_prompt(prompt) if ids is None else ids, owner=model.owner)
+    table = _Table(tokenizer, found.output.logits, temperature)
+    return dataclasses.replace(
+        _prediction(table, found, temperature),
+        prompt=prompt,
+        model=model.name,
+        candidates=tuple(table.candidate(int(token)) for token in sampling.top(table.logits, shown)),
+        asked=tuple(token for entries in named for token in sorted(map(table.asked, entries), key=_likely)),
+    )
+
+
+def _likely(asked: Asked) -> tuple[int, int]:
+    """Of two spellings of one word, the one that a writer meant: fewer tokens, then the better rank."""
+    return asked.tokens, asked.rank
+
+
+def _prediction(table: _Table, found: Pass, temperature: float) -> Prediction:
+    """What is known without a word of text."""
+    return Prediction(
+        prompt="",
+        model="",
+        temperature=temperature,
+        vocabulary_size=len(table.logits),
+        entropy_bits=sampling.entropy_bits(table.probabilities),
+        exact=True,
+        candidates=(),
+        asked=(),
+        prompt_tokens=found.reused_tokens + found.computed_tokens,
+        reused_tokens=found.reused_tokens,
+        prefill_s=found.seconds,
+        logits=table.logits,
+    )
+
+
+class _Table:
+    """Logits and probabilities, read by token. Shapes: both (V,)"""
+
+    def __init__(self, tokenizer: Tokenizer, logits: np.ndarray, temperature: float) -> None:
+        self.tokenizer, self.logits = tokenizer, logits
+        self.probabilities = sampling.softmax(logits, temperature=temperature)
+
+    def _figures(self, token: int) -> dict[str, object]:
+        if not 0 <= token < len(self.logits):
+            raise InputError("no_such_id", id=token, size=len(self.logits))
+        return {
+            "id": token,
+            "text": self.tokenizer.token_text(token),
+            "label": self.tokenizer.display(token),
+            "logit": float(self.logits[token]),
+            "probability": float(self.probabilities[token]),
+            "rank": sampling.rank_of(self.logits, token),
+        }
+
+    def candidate(self, token: int) -> Candidate:
+        return Candidate(**self._figures(token))
+
+    def asked(self, entry: Named) -> Asked:
+        return Asked(**self._figures(entry.id), asked=entry.asked, tokens=entry.tokens)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A token someone asked for, and how many tokens what they wrote takes."""
+
+    asked: str
+    id: int
+    tokens: int
+
+
+def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "") -> list[Named]:
+    """The tokens that ``asked`` may mean after ``prompt``: as written, then after a space.
+
+    Raises: InputError ``empty_rank``, ``no_such_id``.
+
+    >>> [entry.id for entry in resolve(Tokenizer.bytes(), "é", prompt="caf")]
+    [195, 32]
+    """
+    if asked.startswith("id:"):
+        digits = asked[3:].strip()
+        if not digits.isascii() or not digits.isdigit():
+            raise InputError("no_such_id", id=digits, size=tokenizer.vocabulary_size)
+        return [Named(asked, int(digits), 1)]
+    text = _unquoted(asked)
+    spellings = [text if text is not None else asked.replace("·", " ").replace("⏎", "\n")]
+    if text is None and spellings[0][:1].isalnum() and prompt and not prompt[-1].isspace():
+        spellings.append(" " + spellings[0])
+    found: dict[int, Named] = {}
+    for spelling in spellings:
+        ids = tokenizer.encode(spelling, specials="allow")
+        if not ids:
+            raise InputError("empty_rank")
+        found.setdefault(ids[0], Named(asked, ids[0], len(ids)))
+    return list(found.values())
+
+
+def _unquoted(asked: str) -> str | None:
+    """The text of a Python string literal, None for anything else."""
+    if len(asked) < 2 or asked[0] not in "'\"" or asked[-1] != asked[0]:
+        return None
+    try:
+        text = ast.literal_eval(asked)
+    except (ValueError, SyntaxError):
+        return None
+    return text if isinstance(text, str) else None
