@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -97,6 +99,9 @@ def test_special_tokens_are_text_unless_allowed() -> None:
     allowed = tokenize(model(), text, specials="allow")
     assert [token.special for token in allowed.tokens].count(True) == 1
     assert any(piece.kind == "special" for piece in allowed.view("en")[1].pieces)
+    for lang in ("en", "fr"):
+        alone = tokenize(model(), "<|endoftext|>", specials="allow").view(lang)[1]
+        assert "special" in alone.caption or "spécial" in alone.caption
 
 
 def test_an_empty_text_has_no_tokens() -> None:
@@ -184,6 +189,15 @@ def test_half_a_character_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         tokenize(model(), "\ud83e")
     assert caught.value.code == "not_unicode"
+
+
+def test_no_heavy_package_is_read_for_a_text() -> None:
+    code = (
+        "import sys\nfrom capot.cli import run\nrun(['tokens', 'été', '--compare', 'gpt-4o', '--json'])\n"
+        "print([name for name in ('numpy', 'numba', 'torch', 'transformers', 'plotly', 'fastapi') if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[-1] == "[]"
 
 
 # --- On the command line -------------------------------------------------------------------------------

@@ -83,7 +83,10 @@ class Tokens(Result):
         partial = sum(not token.text for token in self.tokens)
         if partial:
             return f"{first} {tr('tokens.caption.partial', lang, count=partial)}"
-        longest = max(self.tokens, key=lambda token: len(token.text))
+        ordinary = [token for token in self.tokens if not token.special]
+        if not ordinary:
+            return f"{first} {tr('tokens.caption.special', lang, count=self.count)}"
+        longest = max(ordinary, key=lambda token: len(token.text))
         shown = spelled(longest.text[: 3 * _LONGEST])
         return f"{first} {tr('tokens.caption.longest', lang, token=shown, count=len(longest.text))}"
 
