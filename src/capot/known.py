@@ -77,7 +77,7 @@ class Latent:
     Source: DeepSeek-V2, arXiv:2405.04434, section 2.1.
     """
 
-    q_rank: int
+    q_rank: int  # 0: queries come straight from the width
     kv_rank: int
     plain_dim: int
     rotary_dim: int
@@ -133,7 +133,7 @@ def _latent(raw: Mapping[str, Any]) -> Latent | None:
     if not raw.get("kv_lora_rank"):
         return None
     names = ("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
-    return Latent(*(raw[name] for name in names))
+    return Latent(*(raw.get(name) or 0 for name in names))
 
 
 def _family(shape: Shape) -> Family:
@@ -150,8 +150,9 @@ def attention_parameters(shape: Shape) -> int:
     width, heads, latent = config.width, config.heads, shape.latent
     if latent:
         query_dim = latent.plain_dim + latent.rotary_dim
+        down, rank = (width * latent.q_rank, latent.q_rank) if latent.q_rank else (0, width)
         return (
-            width * latent.q_rank + latent.q_rank * heads * query_dim
+            down + rank * heads * query_dim
             + width * (latent.kv_rank + latent.rotary_dim)
             + latent.kv_rank * heads * (latent.plain_dim + latent.value_dim)
             + heads * latent.value_dim * width

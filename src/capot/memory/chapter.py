@@ -43,30 +43,63 @@ def weigh(
 
     Measured by running them, unless ``simulate``: then computed from config.json alone (or from
     the published shape ``known`` instead of ``model``), with what fits on 1, 2 and 8 cards of
-    each size in ``gpu``, in each ``precision`` of the weights, and how many users with
-    texts of ``users_at`` tokens at once. ``mode`` "all" keeps the logits of every position. ``progress`` hears each row as soon as it is measured; what was measured before
-    Ctrl-C, or before memory would run out, is answered.
+    each size in ``gpu``, in each ``precision`` of the weights, and how many users with texts of
+    ``users_at`` tokens at once. ``mode`` "all" keeps the logits of every position. ``progress``
+    hears each row as soon as it is measured; what was measured before Ctrl-C, or before memory
+    would run out, is answered.
 
-    Raises: InputError ``bad_length``, ``bad_size``, ``unknown_precision``, ``unknown_mode``; NotFoundError ``unknown_shape``;
-    CapabilityError where the engine cannot; ResourceError ``memory_short`` before the first row.
+    Raises: InputError ``bad_length``, ``bad_size``, ``unknown_precision``, ``unknown_mode``;
+    NotFoundError ``unknown_shape``; CapabilityError where the engine cannot; ResourceError
+    ``memory_short`` before the first row.
     """
     if mode not in MODES:
         raise InputError("unknown_mode", value=str(mode)[:80], known=", ".join(MODES))
     asked = lengths(tokens) if tokens else ()
     if not simulate and not known:
         return _measured(model, asked or DEFAULT_TOKENS, mode=mode, progress=progress)
-    name, raw = (find(known).name, find(known).config) if known else (model.name, model.checkpoint.raw_config)
-    shape, weights, kv = shape_of(raw), precision_names(precision), precision_name(kv_precision)
-    how, sizes, texts = Pass(mode=mode, cache_number=PRECISIONS[kv]), parse_sizes(gpu), lengths(users_at)
-    choices = itertools.product(weights, sizes, GPUS)
-    fits = [fit(shape, precision=w, gpu_bytes=size, gpus=gpus, how=how, contexts=texts) for w, size, gpus in choices]
+    name, shape = (find(known).name, shape_of(find(known).config)) if known else (model.name, _counted(model))
+    kv = precision_name(kv_precision)
+    how = Pass(mode=mode, cache_number=PRECISIONS[kv])
+    choices = itertools.product(precision_names(precision), parse_sizes(gpu), GPUS)
+    return _on_paper(name, shape, asked, how=how, kv=kv, choices=tuple(choices), contexts=lengths(users_at))
+
+
+def _counted(model: Opened) -> Shape:
+    """The model's shape, its parameters counted in its files where its family is not known."""
+    shape = shape_of(model.checkpoint.raw_config)
+    if shape.exact:
+        return shape
+    try:
+        tensors = model.checkpoint.tensors.values()
+    except NotFoundError:
+        return shape
+    return dataclasses.replace(shape, parameters=sum(info.count for info in tensors), exact=True)
+
+
+def _on_paper(
+    name: str, shape: Shape, tokens: Sequence[int], *, how: Pass, kv: str, choices: Sequence, contexts: Sequence[int]
+) -> Memory:
+    """The curve and what fits, for each of ``choices``: precision, size of a card, number of cards."""
+    precision = choices[0][0]
     return Memory(
-        model=name, device="simulated", engine="none", mode=mode, precision=weights[0],
-        weights_bytes=weights_bytes(shape, weights[0]), parameters=shape.parameters,
-        context_length=shape.context_length, kv_cache=_cache(shape, kv, how.cache_number), chunk=how.chunk,
-        rows=tuple(_simulated(shape, count, how) for count in asked or _doubling(shape.context_length or LONGEST)),
-        simulated=True, exact=shape.exact, fits=tuple(fits),
-    )  # fmt: skip
+        model=name,
+        device="simulated",
+        engine="none",
+        mode=how.mode,
+        precision=precision,
+        weights_bytes=weights_bytes(shape, precision),
+        parameters=shape.parameters,
+        exact=shape.exact,
+        context_length=shape.context_length,
+        kv_cache=_cache(shape, kv, how.cache_number),
+        chunk=how.chunk,
+        rows=tuple(_simulated(shape, count, how) for count in tokens or _doubling(shape.context_length or LONGEST)),
+        simulated=True,
+        fits=tuple(
+            fit(shape, gpu_bytes=size, gpus=gpus, precision=weights, how=how, contexts=contexts)
+            for weights, size, gpus in choices
+        ),
+    )
 
 
 def _simulated(shape: Shape, tokens: int, how: Pass) -> Row:
@@ -109,7 +142,8 @@ def _measured(model: Opened, tokens: Sequence[int], *, mode: str, progress: Prog
     measured.check(scheduler.engine, mode)
     shape = _shape(model)
     rule = ruler(scheduler.engine, shape)
-    rows, stopped = _rows(model, tokens, rule=rule, mode=mode, progress=progress)
+    with process.handing_back():
+        rows, stopped = _rows(model, tokens, rule=rule, mode=mode, progress=progress)
     info = scheduler.engine.info
     return Memory(
         model=model.name, device=info.device, engine=info.engine, mode=mode, precision=info.dtype,
@@ -188,7 +222,7 @@ def _weights(model: Opened, shape: Shape | None, dtype: str) -> int:
 
 
 def _cache_at_work(rule: Ruler, shape: Shape | None) -> Cache:
-    number = rule.cache_number
     if shape is not None:
-        return _cache(shape, rule.cache_dtype, number)
+        kept = shape if rule.windows else dataclasses.replace(shape, windows=(None,) * shape.layers)
+        return _cache(kept, rule.cache_dtype, rule.cache_number)
     return Cache(rule.cache_dtype, rule.token_bytes, "multi_query", rule.layers)

@@ -8,6 +8,7 @@ test holds them to what the engine allocates.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -70,6 +71,7 @@ class Ruler:
     token_bytes: int
     layers: int
     parts: Callable[[int, str], Parts]
+    windows: bool = True  # whether a layer with a window forgets what lies behind it
 
 
 def ruler(engine: Engine, shape: Shape | None) -> Ruler:
@@ -102,4 +104,41 @@ def _general(info: EngineInfo, shape: Shape) -> Ruler:
     return Ruler(info.device, info.dtype, number, token, len(shape.windows), parts)
 
 
-RULERS: dict[str, Callable[[EngineInfo, Shape], Ruler]] = {}
+def _native(info: EngineInfo, shape: Shape) -> Ruler:
+    """The native engine: a cache in the type of the weights, by blocks of 64 tokens, whole even where a
+    layer has a window; float32 buffers of one chunk, used again by each layer; and float32 logits.
+    """
+    number = PRECISIONS[precision_name(info.dtype)]
+    token = shape.layers * shape.cache_width * number
+
+    def parts(tokens: int, mode: str) -> Parts:
+        ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}  # the last whole chunk may hold more than the rest
+        return max((at(min(end, tokens), tokens, mode) for end in ends), key=lambda found: found.total)
+
+    def at(end: int, tokens: int, mode: str) -> Parts:
+        """When the head is applied to the chunk that ends at ``end``: the layers' buffers stay."""
+        chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
+        rows = chunk if mode == "all" else int(end == tokens)
+        floats = chunk * native_floats(shape) + rows * shape.width + native_scratch(shape)
+        logits = 4 * shape.vocabulary * (end if mode == "all" else rows)
+        return Parts(round(-(-end // 64) * 64 * token), 4 * floats, logits)
+
+    return Ruler(info.device, info.dtype, number, round(token), shape.layers, parts, windows=False)
+
+
+def native_floats(shape: Shape) -> int:
+    """Buffers of the native engine, for each token of a chunk.
+
+    The residual and its norm, queries and what attention makes of them, keys and values, gate and up.
+    """
+    return 2 * shape.width + 2 * shape.query_width + shape.cache_width + 2 * shape.mlp_width
+
+
+def native_scratch(shape: Shape) -> int:
+    """Floats that attention needs for each thread: a block of 64 keys and values, its scores, two sums a query."""
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    head = shape.cache_width // (2 * shape.kv_heads)
+    return threads * (2 * head * 64 + 64 + 2 * 16 * (shape.heads // shape.kv_heads))
+
+
+RULERS: dict[str, Callable[[EngineInfo, Shape], Ruler]] = {"native": _native}

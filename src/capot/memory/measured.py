@@ -22,6 +22,7 @@ from capot.scheduler import KERNELS, Scheduler
 
 QUICK = 0.05  # seconds; shorter passes are repeated, the median is kept
 REPEATS = 3
+NOTHING_HELD = Parts(0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,17 @@ class Measured:
 
 @dataclass
 class Meter:
-    """Watches one pass. ``kept`` are the logits that a pass in mode "all" holds on to."""
+    """Watches one pass. ``kept`` are the logits that a pass in mode "all" holds on to.
+
+    Some engines count an array until nobody holds it, others until they hand it over: what is
+    kept and ``uncounted`` is added. Activations are counted in full, as buffers outlive a pass.
+    """
 
     engine: Engine
     counts: bool
-    base: Parts = Parts(0, 0, 0)
-    highest: Parts = Parts(0, 0, 0)
+    base: Parts = NOTHING_HELD
+    highest: Parts = NOTHING_HELD
+    uncounted: int = 0
     kept: list[np.ndarray] = field(default_factory=list)
 
     def start(self) -> None:
@@ -51,18 +57,16 @@ class Meter:
 
     def step_begins(self) -> None:
         if self.counts:
-            self.engine.allocations(reset_peak=True)
+            current = _parts(self.engine.allocations(reset_peak=True).current)
+            held = sum(array.nbytes for array in self.kept)
+            self.uncounted = max(0, held - (current.logits - self.base.logits))
 
     def step_ended(self, logits: np.ndarray | None) -> None:
-        """Add what the engine held at its peak to what was kept before, then keep this chunk's logits."""
+        """Note the engine's peak less what others hold in it, then keep this chunk's logits."""
         if self.counts:
             peak = _parts(self.engine.allocations().peak)
-            held = sum(array.nbytes for array in self.kept)
-            now = Parts(
-                peak.kv_cache - self.base.kv_cache,
-                peak.activations - self.base.activations,
-                peak.logits - self.base.logits + held,
-            )
+            kv_cache = peak.kv_cache - self.base.kv_cache
+            now = Parts(kv_cache, peak.activations, peak.logits - self.base.logits + self.uncounted)
             self.highest = max(self.highest, now, key=lambda parts: parts.total)
         if logits is not None and logits.ndim == 2:
             self.kept.append(logits)
@@ -118,7 +122,7 @@ def _once(scheduler: Scheduler, tokens: int, *, mode: str) -> Measured:
         scheduler.call(sequence.close)
     return Measured(
         parts=meter.highest if meter.counts else None,
-        process_bytes=after.peak_anonymous - before.anonymous if before and after else None,
+        process_bytes=max(0, after.peak_anonymous - before.anonymous) if before and after else None,
         resident_bytes=after.peak if after else None,
         seconds=seconds,
         next_token_s=next_token,

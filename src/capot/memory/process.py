@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from capot import machine
 
 PROC = Path("/proc/self")
+_MMAP_THRESHOLD = -3  # of mallopt; see man 3 mallopt
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def sizes() -> Sizes | None:
         lines = (PROC / "status").read_text().splitlines()
     except OSError:
         return None
-    found = {name: 1024 * int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines) if "kB" in value}
+    found = {line.partition(":")[0]: 1024 * int(line.split()[1]) for line in lines if line.endswith("kB")}
     if not {"VmRSS", "RssAnon", "VmHWM"} <= set(found):
         return None
     return Sizes(found["VmRSS"], found["RssAnon"], found["VmHWM"])
@@ -44,7 +47,6 @@ def sizes() -> Sizes | None:
 
 def reset_peak() -> bool:
     """Start a new peak at the present size; whether the system lets us (see ``man 5 proc``, clear_refs)."""
-    _give_back()
     try:
         (PROC / "clear_refs").write_text("5")
     except OSError:
@@ -52,12 +54,24 @@ def reset_peak() -> bool:
     return True
 
 
-def _give_back() -> None:
-    """Hand freed memory back to the system, so that a later growth is seen as growth."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # the GNU C library has it
-        if trim is not None:
-            trim(0)
+@contextlib.contextmanager
+def handing_back() -> Iterator[None]:
+    """Inside the block, arrays that are freed go back to the system at once, so that growth is seen as growth.
+
+    The GNU C library keeps what is freed for later, and more of it the longer a process lives;
+    on leaving, it may again keep up to 32 MB at a time, as it would have come to do by itself.
+    """
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    tune = getattr(library, "mallopt", None)
+    if tune is None:
+        yield
+        return
+    tune(_MMAP_THRESHOLD, 128 * 1024)
+    library.malloc_trim(0)
+    try:
+        yield
+    finally:
+        tune(_MMAP_THRESHOLD, 32 * 1024**2)
 
 
 def available() -> int | None:

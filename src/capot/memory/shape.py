@@ -10,13 +10,13 @@ DeepSeek-V2, arXiv:2405.04434, section 2.1.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from capot import known
 from capot.checkpoint import Config
-from capot.errors import UnsupportedError
 
 KEEPS_NO_KEYS = ("linear", "mamba", "conv", "recurrent", "ssm")  # layers whose state has a fixed size
 
@@ -81,10 +81,26 @@ def shape_of(raw: Mapping[str, Any]) -> Shape:
 
 def _known_shape(raw: Mapping[str, Any]) -> tuple[known.Shape, bool]:
     """The family's own shape; another family's is near enough to a Llama's for a first answer."""
-    try:
-        return known.shape(raw), True
-    except UnsupportedError:
-        return known.Shape(Config.from_dict(raw), known.Family()), False
+    found = known.shape(raw)
+    if found.family is not None:
+        return found, True
+    return dataclasses.replace(
+        found, family=known.Family(), experts=found.experts or _experts(raw, found.config)
+    ), False
+
+
+def _experts(raw: Mapping[str, Any], config: Config) -> known.Experts | None:
+    """The mixture of a family that is not known, by the fields that most families use."""
+    count = raw.get("num_local_experts") or raw.get("num_experts") or raw.get("n_routed_experts") or 0
+    if count < 2:
+        return None
+    return known.Experts(
+        count=count,
+        active=raw.get("num_experts_per_tok") or raw.get("num_experts_per_token") or 1,
+        width=raw.get("moe_intermediate_size") or config.mlp_width,
+        shared=raw.get("n_shared_experts") or 0,
+        dense_layers=raw.get("first_k_dense_replace") or 0,
+    )
 
 
 def _attention_kind(config: Config) -> str:

@@ -11,7 +11,7 @@ from capot.errors import InputError
 # Bytes of one number. Quantised files add a few per cent of scales, which depend on the
 # method and are not counted here.
 PRECISIONS = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0, "int4": 0.5}
-_ALIASES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "f32": "fp32", "f16": "fp16", "q8": "int8", "q4": "int4"}
+_ALIASES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8": "fp8"}
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 MAX_TOKENS = 2**40
 
@@ -42,7 +42,7 @@ def parse_sizes(given: str | int | Sequence[str | int]) -> tuple[int, ...]:
     >>> parse_sizes("24GB, 80GB"), parse_sizes(("1,5 To", "24GB"))
     ((24000000000, 80000000000), (1500000000000, 24000000000))
     """
-    return tuple(dict.fromkeys(parse_size(part) for part in _parts(given)))
+    return tuple(dict.fromkeys(parse_size(part) for part in _parts(given) or [given]))
 
 
 def precision_name(name: str) -> str:
@@ -56,7 +56,7 @@ def precision_name(name: str) -> str:
 
 def precision_names(given: str | Sequence[str]) -> tuple[str, ...]:
     """Precisions in the order given, each once."""
-    return tuple(dict.fromkeys(precision_name(part) for part in _parts(given)))
+    return tuple(dict.fromkeys(precision_name(part) for part in _parts(given) or [given]))
 
 
 def lengths(given: str | int | Sequence[Any]) -> tuple[int, ...]:
@@ -66,7 +66,7 @@ def lengths(given: str | int | Sequence[Any]) -> tuple[int, ...]:
     (1, 64, 512)
     """
     found = set()
-    for part in _parts(given):
+    for part in _parts(given) or [given]:
         try:
             count = int(str(part).strip())
         except ValueError:
@@ -74,12 +74,10 @@ def lengths(given: str | int | Sequence[Any]) -> tuple[int, ...]:
         if not 1 <= count <= MAX_TOKENS:
             raise InputError("bad_length", value=str(part)[:80])
         found.add(count)
-    if not found:
-        raise InputError("bad_length", value=str(given)[:80])
     return tuple(sorted(found))
 
 
-def _parts(given: Any) -> Iterable[Any]:
+def _parts(given: Any) -> list[Any]:
     """The parts of a list, or of ``A,B``; in a list a comma may be a decimal one."""
     if isinstance(given, str):
         return [part for part in re.split(r"[;,]\s*", given) if part.strip()]

@@ -128,4 +128,3 @@ class Memory(Result):
         from capot.results import memory_view
 
         return memory_view.blocks(self, lang)
-

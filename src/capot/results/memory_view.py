@@ -111,7 +111,7 @@ def _measured_series(rows: Sequence[Row], lang: str | None) -> list[Series]:
     beyond = [row for row in known if row.beyond_context]
     lines = [("measured", within, False), ("beyond", within[-1:] + beyond if beyond else [], True)]
     return [
-        Series(tr(f"memory.part.{key}", lang), [row.tokens for row in part], [row.measured_bytes for row in part], dashed)
+        Series(tr(f"memory.part.{key}", lang), [r.tokens for r in part], [r.measured_bytes for r in part], dashed)
         for key, part, dashed in lines
         if part
     ]
@@ -186,7 +186,8 @@ def _context(tokens: int, lang: str | None) -> str:
 def _fit_caption(memory: Memory, lang: str | None) -> str:
     """Two sentences: the first line of the table in words, then the least that would do."""
     first = memory.fits[0]
-    said = {"model": memory.model, "precision": first.precision, "gpu": size(first.gpu_bytes, lang), "count": first.gpus}
+    said = {"model": memory.model, "precision": first.precision, "count": first.gpus}
+    said |= {"gpu": size(first.gpu_bytes, lang)}
     said |= {"weights": size(first.weights_bytes, lang), "context": _context(first.max_context, lang)}
     opening = tr("memory.fit.caption_fits" if first.fits else "memory.fit.caption_too_big", lang, **said)
     fitting = [fit for fit in memory.fits if fit.fits and fit.max_context]
