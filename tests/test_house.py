@@ -23,7 +23,7 @@ FLOORS = [
     {"tokenizer"},
     {"opened"},
     {"tokens", "templates"},
-    {"card", "embeddings", "prediction", "generation", "memory", "assistant"},
+    {"card", "embeddings", "prediction", "generation", "memory", "assistant", "conversation"},
     {"engines"},
     {"model"},
     {"cli", "web", ""},
@@ -31,7 +31,7 @@ FLOORS = [
 ]
 # Modules of one floor that may see each other; elsewhere a floor's modules are strangers.
 NEIGHBOURS = {("errors", "i18n"), ("checkpoint", "known"), ("engine", "checkpoint")}
-CHAPTERS_SEE = {("assistant", "generation"), ("assistant", "prediction")}
+CHAPTERS_SEE = {("assistant", "generation"), ("conversation", "generation"), ("conversation", "assistant")}
 
 ONLY_IN = {
     "torch": {"engines.hf_engine", "engines.native.torch_matmul"},

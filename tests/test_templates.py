@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from templates_helpers import LLAMA3, MERELY_ADDED, NAMES, SPECIAL, STYLES, make_tokenizer
 
 from capot.errors import CapotError, InputError, ModelError, NotFoundError
-from capot.templates import Message, PlainTemplate, RawTemplate, default, default_text, load, sandbox
+from capot.templates import Message, PlainTemplate, RawTemplate, default, default_text, load_text, sandbox
 from capot.templates.jinja import JinjaTemplate
 from capot.tokenizer import Tokenizer
 
@@ -180,16 +180,16 @@ def test_the_first_line_of_a_system_text_is_guarded_too() -> None:
 def test_the_marker_stops_only_alone_on_its_line() -> None:
     template = PlainTemplate(end="FIN")
     assert template.marker == ("\nFIN\n",)
-    assert template.finish(" Rome.\nFIN") == " Rome."
-    assert template.finish(" La FIN") == " La FIN"
-    assert template.finish(" a\nFINAL") == " a\nFINAL"
+    assert template.finish(" Rome.\nFIN") == "Rome."
+    assert template.finish(" La FIN") == "La FIN"
+    assert template.finish("  a\nFINAL") == " a\nFINAL"
     assert PlainTemplate().marker == ()
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_the_packaged_template_reads_as_written(lang: str, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(default_text(lang), encoding="utf-8")
-    template = load(tmp_path / "mine.toml")
+    template = PlainTemplate.from_toml(load_text(tmp_path / "mine.toml")[1], source="")
     assert template == default(lang)
     assert template.kind == "stopped" and len(template.shots) >= 3
 
@@ -212,20 +212,20 @@ def test_the_packaged_template_reads_as_written(lang: str, tmp_path: Path) -> No
 def test_a_wrong_template_file(text: str, code: str, tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        load(tmp_path / "t.toml")
+        load_text(tmp_path / "t.toml")
     assert caught.value.code == code
     assert "t.toml" in caught.value.message("fr")
 
 
 def test_files_that_are_no_template(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
-        load(tmp_path / "absent.toml")
+        load_text(tmp_path / "absent.toml")
     (tmp_path / "t.toml").write_bytes(b"\xff")
     with pytest.raises(InputError) as caught:
-        load(tmp_path / "t.toml")
+        load_text(tmp_path / "t.toml")
     assert caught.value.code == "not_utf8"
     (tmp_path / "t.jinja").write_text("{{ messages[0].content }}", encoding="utf-8")
-    assert load(tmp_path / "t.jinja") == "{{ messages[0].content }}"
+    assert load_text(tmp_path / "t.jinja") == ("chat_template", "{{ messages[0].content }}")
 
 
 def test_an_unknown_role(tokenizer: Tokenizer) -> None:

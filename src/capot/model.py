@@ -20,8 +20,10 @@ from capot.errors import NotFoundError
 
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint
+    from capot.results.assistant import Answers
     from capot.results.card import Card
     from capot.results.context import Context
+    from capot.results.conversation import Conversation
     from capot.results.embeddings import Embedding
     from capot.results.generation import Generation
     from capot.results.lens import Lens
@@ -92,6 +94,8 @@ class Model:
     generate: Callable[..., Generation] = _verb("generation", "generate")
     stream: Callable[..., Iterator[Any]] = _verb("generation", "stream")
     memory: Callable[..., Memory] = _verb("memory", "weigh")
+    assistant: Callable[..., Answers] = _verb("assistant", "ask")
+    chat: Callable[..., Conversation] = _verb("conversation", "chat")
 
     @property
     def name(self) -> str:

@@ -27,6 +27,8 @@ COMMANDS = {
     "lens": "lens",
     "generate": "generate",
     "memory": "memory",
+    "assistant": "assistant",
+    "chat": "chat",
 }
 
 

@@ -20,12 +20,14 @@ from capot.templates.plain import PlainTemplate, RawTemplate, default, default_t
 
 __all__ = [
     "ROLES", "Message", "PlainTemplate", "Prompt", "RawTemplate", "Template",
-    "check", "default", "default_text", "load",
+    "check", "default", "default_text", "load_text",
 ]  # fmt: skip
 
 
-def load(path: str | Path) -> PlainTemplate | str:
-    """A template from a file: a plain one in TOML, or the text of one in Jinja (``.jinja``, ``.j2``).
+def load_text(path: str | Path) -> tuple[str, str]:
+    """A template file: ``template`` (TOML) or ``chat_template`` (Jinja: ``.jinja``, ``.j2``), and its text.
+
+    A plain one is read at once, so that an error names the file.
 
     Raises: NotFoundError ``no_such_file``; InputError ``not_utf8``, ``template_toml``, ``template_key``.
     """
@@ -37,5 +39,6 @@ def load(path: str | Path) -> PlainTemplate | str:
     except UnicodeDecodeError as error:
         raise InputError("not_utf8", source=str(path), offset=error.start) from None
     if path.suffix in (".jinja", ".j2"):
-        return text
-    return PlainTemplate.from_toml(text, source=str(path))
+        return "chat_template", text
+    PlainTemplate.from_toml(text, source=str(path))
+    return "template", text

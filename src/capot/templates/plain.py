@@ -169,11 +169,14 @@ class PlainTemplate:
         return begins or (bare in {name.rstrip(": ") for name in names} and not line.startswith(INDENT))
 
     def finish(self, answer: str) -> str:
-        """An answer that ended on the marker before its line end came is cut there too."""
+        """An answer that ended on the marker before its line end came is cut there too.
+
+        The space that follows ``ASSISTANT:`` is the template's; it comes back when this is sent again.
+        """
         kept = answer.rstrip()
         if self.end and kept.endswith("\n" + self.end):
-            return kept.removesuffix(self.end).removesuffix("\n")
-        return answer
+            answer = kept.removesuffix(self.end).removesuffix("\n")
+        return answer.removeprefix(" ")
 
 
 def _table(tables: dict[str, Any], name: str, known: tuple[str, ...], source: str) -> dict[str, str]:

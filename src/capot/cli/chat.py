@@ -1,0 +1,201 @@
+"""``capot chat``: a conversation in the terminal, and the bill of each turn."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from capot.cli.assistant import FILE, from_file, sampling, sampling_options
+from capot.cli.common import TEXT, Option, chapter, colored, notice, read_text, terminal_width, write_file
+from capot.errors import CapotError
+from capot.i18n import tr
+
+if TYPE_CHECKING:
+    from capot.config import Sampling
+    from capot.model import Model
+    from capot.results.conversation import Conversation
+    from capot.templates import Template
+
+COMMANDS = {"prompt": "", "template": "NAME|FILE", "undo": "", "save": "FILE", "bill": "", "help": "", "quit": ""}
+
+
+def chat(model: Model, *, template: str | None, script: Path | None, **given: Any) -> Conversation | None:
+    """Play a script and answer the conversation, or talk until the person leaves."""
+    settings = sampling(given)
+    asked = named(template)
+    if script is not None:
+        lines = read_text(f"@{script}").splitlines()
+        return model.chat([line for line in lines if line.strip()], sampling=settings, **asked, **given)
+    Terminal(model, settings, asked, given).run()
+    return None
+
+
+def named(template: str | None) -> dict[str, str]:
+    """What ``--template`` or ``/template`` stands for: a kind by its name, else a file."""
+    from capot.assistant import KINDS
+
+    if template is None or template in KINDS:
+        return {"kind": template or ""}
+    text = from_file(Path(template))
+    return {"kind": "chat_template" if "chat_template" in text else "stopped", **text}
+
+
+class Terminal:
+    """One person, one model, one conversation kept in ``self.state``."""
+
+    def __init__(self, model: Model, settings: Sampling, asked: dict[str, str], given: dict[str, Any]) -> None:
+        from capot import conversation
+
+        self.model, self.settings, self.chapter = model, settings, conversation
+        self.state = conversation.opened(model, **asked, **given)
+        self.template = self._template(asked)
+
+    def _template(self, asked: dict[str, str]) -> Template:
+        texts = {name: text for name, text in asked.items() if name != "kind"}
+        return self.chapter.chosen(self.model, asked.get("kind") or self.state.kind, **texts)
+
+    def run(self) -> None:
+        """Read, answer, until Ctrl-D or /quit."""
+        self.say("chat.welcome", model=self.state.model, kind=tr(f"chat.kind.{self.state.kind}"))
+        for line in lines():
+            try:
+                if line.startswith("/") and not line.startswith("//"):
+                    if not self.command(*line[1:].split(maxsplit=1)):
+                        break
+                elif line.strip():
+                    self.answer(line.removeprefix("/") if line.startswith("//") else line)
+            except CapotError as error:  # a message too long, a file that is not there: said, and on we go
+                click.echo(click.style(f"{tr('cli.error')} {error.message()}", fg="red"), err=True)
+            except KeyboardInterrupt:  # asked twice: the answer is given up, the program is not
+                self.say("chat.leave")
+        self.say("chat.bye")
+
+    def say(self, key: str, **params: Any) -> None:
+        click.echo(click.style(tr(key, **params), dim=True))
+
+    def show(self, blocks: list[Any]) -> None:
+        from capot.view.text import to_text
+
+        click.echo(to_text(blocks, width=terminal_width(), color=colored()))
+
+    def answer(self, message: str) -> None:
+        """One turn, letter by letter; Ctrl-C stops the answer and keeps what there is of it."""
+        from capot.results.conversation import note, notices
+        from capot.scheduler import stopping
+        from capot.view.visible import visible
+
+        before, shown = self.state.turns[-1] if self.state.turns else None, ""
+        events = self.chapter.Events(self.model, self.state, message, template=self.template, sampling=self.settings)
+        with stopping(events.cancel):
+            for event in events:
+                text = getattr(event, "text", "")
+                if isinstance(event, self.chapter.Finished):
+                    self.state = event.conversation
+                    text = self.state.turns[-1].assistant.lstrip().removeprefix(shown)
+                text = text if shown else text.lstrip()
+                shown += text
+                click.echo(visible(text, lines=True), nl=False)
+        turn = self.state.turns[-1]
+        click.echo("\n" + click.style(note(turn), dim=True))
+        for told in notices(turn, before):
+            click.echo(click.style(f"! {told}", fg="yellow"))
+
+    def command(self, name: str = "help", argument: str = "") -> bool:
+        """Do what a slash asks; whether to go on."""
+        if name not in COMMANDS:
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            self.say("chat.unknown", name=f"/{name}" + (f" (/{near[0]}?)" if near else ""))
+        elif name == "quit":
+            return False
+        else:
+            getattr(self, f"do_{name}")(argument.strip())
+        return True
+
+    def do_help(self, _: str) -> None:
+        for name, word in COMMANDS.items():
+            click.echo(f"  {f'/{name} {word}'.strip():<24}{tr(f'chat.help.{name}')}")
+        self.say("chat.leave")
+
+    def do_prompt(self, _: str) -> None:
+        from capot.assistant import cut
+        from capot.results.tokens import pieces
+        from capot.view.blocks import Strip
+
+        if not self.state.turns or not self.state.turns[-1].prompt_ids:
+            self.say("chat.nothing_sent")
+            return
+        turn = self.state.turns[-1]
+        tokens = cut(turn.prompt_ids, self.model.tokenizer)
+        text = b"".join(token.bytes for token in tokens).decode(errors="replace")
+        caption = tr("chat.prompt.caption", count=turn.sent_tokens, computed=turn.computed_tokens)
+        self.show([Strip(pieces(text, tokens), label=tr("chat.prompt.title"), caption=caption)])
+
+    def do_template(self, name: str) -> None:
+        import dataclasses
+
+        if not name:
+            self.say("chat.takes", name="/template", usage="raw, few_shot, stopped, chat_template, FILE")
+            return
+        asked = named(name)
+        self.template = self._template(asked)
+        self.state = dataclasses.replace(self.state, kind=asked["kind"])
+        self.say("chat.now", kind=tr(f"chat.kind.{self.state.kind}"))
+
+    def do_undo(self, _: str) -> None:
+        self.say("chat.undone" if self.state.turns else "chat.nothing_to_undo")
+        self.state = self.chapter.undo(self.state)
+
+    def do_bill(self, _: str) -> None:
+        self.show(self.state.bill())
+
+    def do_save(self, name: str) -> None:
+        path = Path(name).expanduser()
+        if not name:
+            self.say("chat.takes", name="/save", usage="FILE")
+        elif path.exists():
+            self.say("chat.kept", path=name)
+        else:
+            write_file(path, self._written(path.suffix))
+            self.say("chat.saved", path=name)
+
+    def _written(self, suffix: str) -> str:
+        if suffix in (".html", ".htm"):
+            return self.state.to_html()
+        if suffix == ".json":
+            return json.dumps(self.state.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        return self.state.to_text() + "\n"
+
+
+def lines() -> Iterator[str]:
+    """What a person types, line by line. Ctrl-C forgets the line, Ctrl-D ends."""
+    import contextlib
+    import sys
+
+    if sys.stdin.isatty():
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401 - arrows and history at the prompt
+    while True:
+        try:
+            yield input("› " if sys.stdin.isatty() else "")
+        except EOFError:
+            return
+        except KeyboardInterrupt:
+            click.echo("")
+            notice("chat.leave")
+
+
+command = chapter(
+    "chat",
+    Option(["--template"], words="chat.cli.template", metavar="NAME|FILE"),
+    Option(["--system"], words="chat.cli.system", metavar="TEXT", type=TEXT, default=""),
+    Option(["--script"], words="chat.cli.script", metavar="FILE", type=FILE),
+    Option(["--price-in"], words="chat.cli.price_in", metavar="P", type=float, default=0.0),
+    Option(["--price-out"], words="chat.cli.price_out", metavar="P", type=float, default=0.0),
+    *sampling_options("chat"),
+    call=chat,
+)

@@ -1,0 +1,246 @@
+"""A conversation: a model remembers nothing, so every turn sends everything again.
+
+The state is a :class:`~capot.results.conversation.Conversation`, frozen, that goes in and
+comes out: a terminal keeps one in a variable, a browser keeps its JSON. What a prompt
+shares with the one before is found in the engine's cache and need not be computed; the
+bill of each turn says how much that was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import queue
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from capot import assistant, generation
+from capot.config import Sampling
+from capot.errors import ContextError, InputError
+from capot.opened import Opened
+from capot.results.conversation import Conversation, Exchange, check_price
+from capot.scheduler import Ticket, stopping
+from capot.templates import Message, Prompt, Template
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last event of a turn: the rest of its text, and the conversation with the new turn in it."""
+
+    text: str
+    conversation: Conversation
+
+    @property
+    def turn(self) -> Exchange:
+        return self.conversation.turns[-1]
+
+
+def chat(
+    model: Opened,
+    messages: Sequence[str],
+    *,
+    kind: str = "",
+    template: str = "",
+    chat_template: str = "",
+    system: str = "",
+    conversation: Mapping[str, Any] | None = None,
+    sampling: Sampling | None = None,
+    price_in: float = 0.0,
+    price_out: float = 0.0,
+) -> Conversation:
+    """Say ``messages`` one after the other and answer the conversation with its bill.
+
+    ``kind`` is one of ``assistant.KINDS``; empty, it is the model's own chat template where
+    there is one, else the dialogue with an end marker. ``conversation`` goes on from what
+    ``Conversation.to_dict`` gave. Units: prices per million tokens.
+
+    Raises: InputError ``unknown_kind``, ``empty_prompt``, ``conversation_field``, ``out_of_range``;
+    what ``assistant.ask`` raises; ContextError ``message_too_long``.
+    """
+    state = opened(
+        model, conversation, kind=kind, template=template, chat_template=chat_template, system=system,
+        price_in=price_in, price_out=price_out,
+    )  # fmt: skip
+    using = chosen(model, state.kind, template=template, chat_template=chat_template)
+    for message in [messages] if isinstance(messages, str) else messages:
+        events = Events(model, state, message, template=using, sampling=sampling)
+        with stopping(events.cancel):
+            state = next(event for event in events if isinstance(event, Finished)).conversation
+        if state.turns[-1].stop_reason == "interrupted":
+            break
+    return state
+
+
+def start(
+    model: Opened,
+    message: str,
+    *,
+    emit: Callable[[Any], None],
+    kind: str = "",
+    template: str = "",
+    chat_template: str = "",
+    system: str = "",
+    conversation: Mapping[str, Any] | None = None,
+    sampling: Sampling | None = None,
+    price_in: float = 0.0,
+    price_out: float = 0.0,
+) -> Ticket:
+    """Begin one turn; ``emit`` hears generation's events on the engine thread, then ``Finished``.
+
+    Raises: as ``chat``.
+    """
+    state = opened(
+        model, conversation, kind=kind, template=template, chat_template=chat_template, system=system,
+        price_in=price_in, price_out=price_out,
+    )  # fmt: skip
+    using = chosen(model, state.kind, template=template, chat_template=chat_template)
+    return begin(model, state, message, template=using, sampling=sampling, emit=emit)
+
+
+def opened(
+    model: Opened,
+    conversation: Mapping[str, Any] | None = None,
+    *,
+    kind: str = "",
+    template: str = "",
+    chat_template: str = "",
+    system: str = "",
+    price_in: float = 0.0,
+    price_out: float = 0.0,
+) -> Conversation:
+    """A conversation to begin, or to go on with; what is given here wins over what it holds."""
+    state = Conversation.from_dict(conversation) if conversation else Conversation()
+    if not (kind or state.kind):
+        kind = "chat_template" if chat_template or assistant.own_source(model) else "stopped"
+        kind = "stopped" if template and not chat_template else kind
+    return dataclasses.replace(
+        state,
+        kind=kind or state.kind,
+        system=system or state.system,
+        model=model.name,
+        context_length=model.scheduler.engine.info.context_length,
+        price_in=check_price("price_in", price_in or state.price_in),
+        price_out=check_price("price_out", price_out or state.price_out),
+    )
+
+
+def chosen(model: Opened, kind: str, *, template: str = "", chat_template: str = "") -> Template:
+    """The template of a kind. Raises: InputError ``unknown_kind`` naming those the model has."""
+    found = assistant.templates(model, template=template, chat_template=chat_template)
+    if kind not in found:
+        raise InputError("unknown_kind", kind=kind[:40], known=", ".join(found))
+    return found[kind]
+
+
+class Events(Iterator[Any]):
+    """One turn as it comes: generation's events, then ``Finished`` with the new state."""
+
+    def __init__(
+        self, model: Opened, state: Conversation, message: str, *, template: Template, sampling: Sampling | None = None
+    ) -> None:
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._over = False
+        self._ticket = begin(model, state, message, template=template, sampling=sampling, emit=self._events.put)
+
+    def cancel(self) -> None:
+        """End the answer at its next token; what there is of it still comes."""
+        self._ticket.cancel()
+
+    def __next__(self) -> Any:
+        while not self._over:
+            with contextlib.suppress(queue.Empty):
+                event = self._events.get(timeout=0.2)  # returns often, so that Ctrl-C is heard everywhere
+                self._over = isinstance(event, Finished | BaseException)
+                if isinstance(event, BaseException):
+                    raise event
+                return event
+        raise StopIteration
+
+
+def begin(
+    model: Opened,
+    state: Conversation,
+    message: str,
+    *,
+    template: Template,
+    emit: Callable[[Any], None],
+    sampling: Sampling | None = None,
+) -> Ticket:
+    """Send one message. Raises: InputError ``empty_prompt``; ContextError ``message_too_long``."""
+    clock = time.perf_counter()  # reading the template and the vocabulary is part of the wait
+    if not message.strip():
+        raise InputError("empty_prompt")
+    sampling = sampling or Sampling()
+    prompt, dropped = fitted(model, state, message, template=template, room=sampling.max_new_tokens)
+    sampling = dataclasses.replace(sampling, stop=(*sampling.stop, *template.stops))
+    turn = _Turn(state, message, prompt, dropped, template, clock, emit)
+    ending = assistant.ending(model, template)
+    return generation.start(ending, prompt.text, ids=prompt.ids, sampling=sampling, alternatives=0, emit=turn.hear)
+
+
+def fitted(model: Opened, state: Conversation, message: str, *, template: Template, room: int) -> tuple[Prompt, int]:
+    """The prompt of the next turn, and how many of the oldest turns it leaves out, whole.
+
+    It leaves room for the answer, ``room`` tokens but no more than half the context.
+    """
+    context = state.context_length
+    limit = context - min(room, context // 2)
+    dropped = state.turns[-1].dropped_turns if state.turns else 0
+    while True:
+        prompt = template.prompt(_messages(state, message, dropped), model.tokenizer)
+        if len(prompt.ids) <= limit or dropped >= len(state.turns):
+            break
+        dropped += 1
+    if len(prompt.ids) >= context:
+        raise ContextError("message_too_long", tokens=len(prompt.ids), context_length=context)
+    return prompt, dropped
+
+
+def _messages(state: Conversation, message: str, dropped: int) -> list[Message]:
+    kept = [Message(*pair) for t in state.turns[dropped:] for pair in (("user", t.user), ("assistant", t.assistant))]
+    first = [Message("system", state.system)] if state.system else []
+    return [*first, *kept, Message("user", message)]
+
+
+def undo(state: Conversation) -> Conversation:
+    """The same conversation without its last turn."""
+    return dataclasses.replace(state, turns=state.turns[:-1])
+
+
+class _Turn:
+    """Hears one answer on the engine thread and makes a turn of it."""
+
+    def __init__(
+        self, state: Conversation, message: str, prompt: Prompt, dropped: int, template: Template,
+        clock: float, emit: Callable[[Any], None],
+    ) -> None:  # fmt: skip
+        self.state, self.message, self.prompt, self.dropped = state, message, prompt, dropped
+        self.template, self.clock, self.emit = template, clock, emit
+        self.first: float | None = None
+
+    def hear(self, event: Any) -> None:
+        if isinstance(event, generation.Step) and self.first is None:
+            self.first = time.perf_counter() - self.clock
+        if isinstance(event, generation.Finished):
+            event = Finished(event.text, self._with(event.generation))
+        self.emit(event)
+
+    def _with(self, made: Any) -> Conversation:
+        total = time.perf_counter() - self.clock
+        turn = Exchange(
+            user=self.message,
+            assistant=self.template.finish(made.text),
+            sent_tokens=len(self.prompt.ids),
+            computed_tokens=len(self.prompt.ids) - made.reused_tokens,
+            generated_tokens=len(made.tokens),
+            first_token_s=total if self.first is None else self.first,
+            total_s=total,
+            stop_reason=made.stop_reason,
+            dropped_turns=self.dropped,
+            indented=self.prompt.indented,
+            prompt=self.prompt.text,
+            prompt_ids=self.prompt.ids,
+        )
+        return dataclasses.replace(self.state, turns=(*self.state.turns, turn))
