@@ -148,7 +148,7 @@ class Rows:
     def rows(self, ids):
         return self.array[list(ids)]
 
-    def blocks(self):
+    def blocks(self, numbers):
         for start in range(0, len(self.array), 7):
             yield start, self.array[start : start + 7]
 
@@ -173,6 +173,11 @@ def test_blocks_do_not_change_the_answer(model: Model, monkeypatch: pytest.Monke
     whole = model.embed(["cat", "zebra"], near=12)
     monkeypatch.setattr(tables, "BLOCK", 300)
     assert model.embed(["cat", "zebra"], near=12) == whole
+    monkeypatch.setattr(tables, "MANY", 1)  # as a matrix product
+    product = model.embed(["cat", "zebra"], near=12)
+    assert [near.id for line in product.neighbours for near in line.near] == [
+        near.id for line in whole.neighbours for near in line.near
+    ]
 
 
 @pytest.mark.parametrize("name", ["transformer.wte.weight", "wte.weight", "gpt_neox.embed_in.weight"])

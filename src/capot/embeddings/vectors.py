@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from capot.embeddings.geometry import cosines, principal, rounded
+from capot.embeddings.geometry import cosines, principal, rounded, unit
 from capot.embeddings.spelling import spellings, vectors
 from capot.embeddings.table import Table, nearest, open_table
 from capot.errors import InputError
-from capot.results.embeddings import Embedding, Near, Neighbours, Word
+from capot.results.embeddings import Embedding, Near, Neighbours, Spelling, Word
 
 if TYPE_CHECKING:
     from capot.opened import Opened
@@ -39,10 +39,8 @@ def embed(
     table = open_table(model)
     table_rows = vectors(table, [used.ids for used, _, _ in spelled])
     plane = principal(table_rows, dimensions=dimensions)
-    records = [
-        _word(table, word, forms, place=place)
-        for word, forms, place in zip(words, spelled, plane.points.tolist(), strict=True)
-    ]
+    between = _between_spellings(table, spelled)
+    records = [_word(*each) for each in zip(words, spelled, between, plane.points.tolist(), strict=True)]
     return Embedding(
         shape=table.shape,
         dtype=table.dtype,
@@ -66,13 +64,19 @@ def _check(words: tuple[str, ...], dimensions: int, near: int) -> None:
             raise InputError("out_of_range", name=name, value=value, low=low, high=high)
 
 
-def _word(table: Table, word: str, forms: tuple, *, place: list[float]) -> Word:
+def _between_spellings(table: Table, spelled: Sequence[tuple[Spelling, ...]]) -> Sequence[float | None]:
+    """For each word, the cosine between its vector with a leading space and the one without."""
+    spaced = unit(vectors(table, [spaced.ids for _, spaced, _ in spelled]))
+    bare = unit(vectors(table, [bare.ids for _, _, bare in spelled]))
+    return rounded(np.clip(np.vecdot(spaced, bare), -1.0, 1.0))
+
+
+def _word(word: str, forms: tuple[Spelling, ...], between: float | None, place: Sequence[float]) -> Word:
     used, spaced, bare = forms
-    between = cosines(vectors(table, [spaced.ids, bare.ids]))[0, 1]
     x, y, *z = place
     return Word(
         word=word, ids=used.ids, x=x, y=y, z=z[0] if z else None, tokens=used.tokens, used=used.text,
-        spaced=spaced, bare=bare, spellings_cosine=rounded(between),
+        spaced=spaced, bare=bare, spellings_cosine=between,
     )  # fmt: skip
 
 
