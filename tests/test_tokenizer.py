@@ -179,6 +179,16 @@ def test_packaged_ranks_and_the_extra_against_tiktoken(tiktoken_cache, name: str
     assert extra.token_bytes(10**6) == packaged.token_bytes(10**6) == b""
 
 
+@pytest.mark.parametrize("folder", ["", "tokenizers/english", "tokenizers/french"])
+def test_packaged_tokenizers_against_tokenizers(folder: str) -> None:
+    peer = tokenizers.Tokenizer.from_file(str(BOXED / folder / "tokenizer.json"))
+    peer.encode_special_tokens = True
+    ours = Tokenizer.from_file(BOXED / folder)
+    for text in [*random_texts(250, seed=3), *TRICKY]:
+        assert ours.encode(text) == peer.encode(text, add_special_tokens=False).ids
+        check_faithful(ours, text)
+
+
 def test_counts_of_the_sentence_of_the_lessons(shared_tokenizers: Path) -> None:
     assert len(Tokenizer.from_file(shared_tokenizers / "llama3").encode(RTE)) == 15
     assert len(Tokenizer.from_tiktoken("o200k_base").encode(RTE)) == 13
@@ -332,6 +342,16 @@ def test_a_prompt_begins_as_add_bos_token_says(tmp_path: Path, config: dict, ope
     end = min(tokenizer.special_ids)
     assert tokenizer.encode_prompt("ab") == [*([end] if opens else []), *tokenizer.encode("ab")]
     assert tokenizer.encode("ab", bos=True)[:1] == ([end] if "bos_token" in config else tokenizer.encode("ab"))
+
+
+@pytest.mark.parametrize("config", [{}, {"add_bos_token": True}, {"add_bos_token": False}], ids=str)
+@pytest.mark.parametrize("kind", ["PreTrainedTokenizerFast", "LlamaTokenizerFast"])
+def test_a_prompt_is_what_transformers_would_send(tmp_path: Path, config: dict, kind: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    folder = byte_fallback(tmp_path)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind, "bos_token": "<s>", **config}))
+    peer = transformers.AutoTokenizer.from_pretrained(folder)
+    assert Tokenizer.from_file(folder).encode_prompt("ab é") == peer("ab é").input_ids
 
 
 def test_an_end_put_after_a_text_does_not_go_with_a_prompt(tmp_path: Path) -> None:
