@@ -92,9 +92,14 @@ DARK = _theme(
     series="b6e5ff f8a814 699b65 d04eb5 f9ecb6 9364ef",
     ramp="20272e 2d6a93 a5d8f7",
 )
-_LIGHT_HOSTS = '[data-theme="light"] .capot, .capot[data-theme="light"], [data-jp-theme-light="true"] .capot'
+# Where the page around chooses: the lab, JupyterLab, VS Code, Colab.
+_LIGHT_HOSTS = (
+    '[data-theme="light"] .capot, .capot[data-theme="light"], [data-jp-theme-light="true"] .capot, '
+    '.vscode-light .capot, [theme="light"] .capot'
+)
 _DARK_HOSTS = (
-    '[data-theme="dark"] .capot, .capot[data-theme="dark"], [data-jp-theme-light="false"] .capot, .vscode-dark .capot'
+    '[data-theme="dark"] .capot, .capot[data-theme="dark"], [data-jp-theme-light="false"] .capot, '
+    '.vscode-dark .capot, [theme="dark"] .capot'
 )
 
 
