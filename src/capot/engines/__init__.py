@@ -43,7 +43,7 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
         return ScriptedEngine()
     assert checkpoint is not None  # only the scripted engine has no files
     if name == "native":
-        from capot.engines.native import NativeEngine
+        from capot.engines.native import open_native
 
-        return NativeEngine(checkpoint, notice=notice)
+        return open_native(checkpoint, notice=lambda: notice("native.compiling"))
     raise InputError("unknown_engine", name=name, known=", ".join(ENGINES))
