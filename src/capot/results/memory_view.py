@@ -47,6 +47,8 @@ def _cache(cache: Cache, lang: str | None) -> str:
     if cache.windows:
         window = {"count": cache.windows, "layers": cache.layers, "window": cache.window}
         words.append(tr("memory.window", lang, **window))
+    else:
+        words.append(tr("memory.whole", lang))
     if cache.other_layers:
         words.append(tr("memory.other_layers", lang, count=cache.other_layers))
     return ", ".join(words)
@@ -124,13 +126,18 @@ def _caption(memory: Memory, lang: str | None) -> str:
     largest = max(PARTS, key=lambda part: getattr(parts, part))
     first = tr(
         "memory.caption.simulated" if row.measured_bytes is None else "memory.caption.measured", lang,
-        tokens=row.tokens, weights=size(memory.weights_bytes, lang),
+        tokens=row.tokens, weights=size(memory.weights_bytes, lang), computed=size(parts.total, lang),
         bytes=size(parts.total if row.measured_bytes is None else row.measured_bytes, lang),
         share=percent(getattr(parts, largest) / max(parts.total, 1), lang, 0), part=tr(f"memory.the.{largest}", lang),
     )  # fmt: skip
     ratio = row.other_mode.total / max(parts.total, 1)
-    other = {"bytes": size(row.other_mode.total, lang), "ratio": number(max(ratio, 1 / ratio), lang, 1)}
+    other = {"bytes": size(row.other_mode.total, lang), "ratio": _times(max(ratio, 1 / ratio), lang)}
     return f"{first} {tr(f'memory.caption.other_{memory.mode}', lang, **other)}"
+
+
+def _times(ratio: float, lang: str | None) -> str:
+    """How many times, with no more digits than are worth reading."""
+    return number(ratio, lang, 2 if ratio < 1 else 1 if ratio < 20 else 0)
 
 
 def growth(rows: Sequence[Row], lang: str | None) -> Curves:
@@ -151,9 +158,9 @@ def _growth_caption(rows: Sequence[Row], lang: str | None) -> str:
     return tr(
         "memory.growth.caption", lang,
         tokens=last.tokens, first=first.tokens, cached=duration(last.next_token_s, lang),
-        recomputed=duration(last.seconds, lang), ratio=number(last.seconds / last.next_token_s, lang, 1),
-        cached_growth=number(last.next_token_s / first.next_token_s, lang, 1),
-        recomputed_growth=number(last.seconds / first.seconds, lang, 1),
+        recomputed=duration(last.seconds, lang), ratio=_times(last.seconds / last.next_token_s, lang),
+        cached_growth=_times(last.next_token_s / first.next_token_s, lang),
+        recomputed_growth=_times(last.seconds / first.seconds, lang),
     )  # fmt: skip
 
 
@@ -216,6 +223,6 @@ def _notes(memory: Memory, lang: str | None) -> list[str]:
     notes.append(tr("memory.note.chunk", lang, count=memory.chunk))
     if memory.simulated and memory.fits:
         notes.append(tr("memory.note.fits", lang))
-    elif any(row.process_bytes is not None for row in memory.rows):
-        notes.append(tr("memory.note.process", lang))
+    elif memory.rows and (resident := memory.rows[-1].resident_bytes) is not None:
+        notes.append(tr("memory.note.process", lang, resident=size(resident, lang)))
     return notes
