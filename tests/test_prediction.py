@@ -70,7 +70,7 @@ def test_at_zero_the_best_takes_everything(model) -> None:
 def test_a_token_is_asked_for_by_number_or_by_text(model) -> None:
     found = model.next(PROMPT, k=260, rank=["id:65", "A", "'A'", "E"])
     by_id = {each.id: each for each in found.candidates}
-    assert [each.id for each in found.asked][0] == 65
+    assert found.asked[0].id == 65
     for each in found.asked:
         assert (each.rank, each.logit) == (by_id[each.id].rank, by_id[each.id].logit)
     assert [each.asked for each in found.asked if each.tokens == 1] == ["id:65", "A", "'A'", "E"]
