@@ -235,6 +235,15 @@ def test_a_folder_without_weights_has_a_card_and_a_damaged_one_has_not(folder: P
         describe(opened(folder))
 
 
+def test_a_shard_that_is_missing_is_not_taken_for_a_model_without_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {"model.norm.weight": "model-00001-of-00001.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(NotFoundError) as caught:
+        describe(opened(folder))
+    assert caught.value.code == "shard_missing"
+
+
 def test_a_card_needs_no_tokenizer(folder: Path) -> None:
     class Without:
         name, checkpoint = "m", Checkpoint.open(folder)

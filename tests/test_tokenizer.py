@@ -300,14 +300,26 @@ def test_bytes_and_ranks_take_a_special_token_where_it_is_allowed() -> None:
         assert tokenizer.encode(f"a{name}b", specials="allow").count(tokenizer.eos_ids[0]) == 1
 
 
-def test_threads_do_not_hear_each_other_ask_for_specials(made: dict[str, Tokenizer]) -> None:
+@pytest.fixture
+def hurried_threads():
+    """Threads that take turns a thousand times more often than usual."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+def test_threads_do_not_hear_each_other_ask_for_specials(made: dict[str, Tokenizer], hurried_threads: None) -> None:
     tokenizer, wrong = made["byte_level"], []
     end = min(tokenizer.special_ids)
 
     def work(specials: str) -> None:
         for _ in range(300):
-            if (end in tokenizer.encode("ab<|end|>" * 5, specials=specials)) != (specials == "allow"):
-                wrong.append(specials)
+            try:
+                if (end in tokenizer.encode("ab<|end|>" * 5, specials=specials)) != (specials == "allow"):
+                    wrong.append(specials)
+            except RuntimeError as error:  # the library's "Already borrowed"
+                wrong.append(str(error))
 
     threads = [threading.Thread(target=work, args=(specials,)) for specials in ("text", "allow") * 2]
     for thread in threads:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from capot.cli import run
@@ -114,6 +114,7 @@ def test_an_empty_text_has_no_tokens() -> None:
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
 @settings(max_examples=40, deadline=None)
+@example("a \ufffd\x00\u202e\u0301")
 @given(st.text(st.characters(exclude_categories=("Cs",)), max_size=60))
 def test_no_view_shows_a_replacement_character(lang: str, text: str) -> None:
     for tokenizer in (named("bilingual"), named("gpt2"), Tokenizer.bytes()):
