@@ -103,20 +103,28 @@ def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
     if sampling.temperature == 0:
         highest(logits)
         return _one_hot(logits)
-    weights = kept_weights(logits, sampling)
-    return weights / weights.sum()
+    ids, weights = kept(logits, sampling)
+    found = np.zeros(len(logits))
+    found[slice(None) if ids is None else ids] = weights / weights.sum()
+    return found
 
 
-def kept_weights(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """Steps 2 to 5 for a temperature above 0: weights that need not sum to 1. Shapes: (V,) float64"""
-    weights = _weights(logits, highest(logits), sampling.temperature)
+def kept(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray | None, np.ndarray]:
+    """Steps 2 to 5 for a temperature above 0: the ids that stay, None for all, and their w."""
+    top, ids = highest(logits), None
     if 0 < sampling.top_k < len(logits):
-        weights[logits < nth_highest(logits, sampling.top_k)] = 0.0
+        ids = np.flatnonzero(logits >= nth_highest(logits, sampling.top_k))
+        logits = logits[ids]
+    weights = _weights(logits, top, sampling.temperature)
     if sampling.top_p < 1.0:
-        weights = _nucleus(weights, sampling.top_p)
+        ids, weights = _only(_nucleus(weights, sampling.top_p), ids, weights)
     if sampling.min_p > 0.0:
-        weights[weights < sampling.min_p] = 0.0
-    return weights
+        ids, weights = _only(np.flatnonzero(weights >= sampling.min_p), ids, weights)
+    return ids, weights
+
+
+def _only(places: np.ndarray, ids: np.ndarray | None, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (places if ids is None else ids[places]), weights[places]
 
 
 def nth_highest(values: np.ndarray, n: int) -> float:
@@ -125,21 +133,20 @@ def nth_highest(values: np.ndarray, n: int) -> float:
 
 
 def _nucleus(weights: np.ndarray, top_p: float) -> np.ndarray:
-    """Step 4, without ranking the ids: only weights are sorted, and only those that may stay.
+    """Step 4: the places that stay. Only weights are sorted, and only those that may stay.
 
-    Weights below (1 - p) of the total shared among all V are dropped at once: together
+    Weights below (1 - p) of the total shared among all are dropped at once: together
     they are less than what step 4 drops.
     """
     total = weights.sum()
     ranked = np.sort(weights[weights >= (1.0 - top_p) * total / len(weights)])[::-1]
     before = np.cumsum(ranked) - ranked
     count = max(1, int(np.searchsorted(before, top_p * total)))
-    border = ranked[count - 1]
-    kept = np.where(weights > border, weights, 0.0)
-    equals = np.flatnonzero(weights == border)
-    few = count - np.count_nonzero(kept)
-    kept[equals[len(equals) - few :]] = border
-    return kept
+    places = np.flatnonzero(weights >= ranked[count - 1])
+    extra = len(places) - count  # of those that weigh as much as the last one, the lowest ids go
+    if extra > 0:
+        places = np.delete(places, np.flatnonzero(weights[places] == ranked[count - 1])[:extra])
+    return places
 
 
 def choose(logits: np.ndarray, sampling: Sampling, *, uniform: float) -> tuple[int, float]:
@@ -150,7 +157,9 @@ def choose(logits: np.ndarray, sampling: Sampling, *, uniform: float) -> tuple[i
     if sampling.temperature == 0:
         highest(logits)
         return int(logits.argmax()), 1.0
-    return pick(kept_weights(logits, sampling), uniform)
+    ids, weights = kept(logits, sampling)
+    place, probability = pick(weights, uniform)
+    return (place if ids is None else int(ids[place])), probability
 
 
 def pick(weights: np.ndarray, uniform: float) -> tuple[int, float]:

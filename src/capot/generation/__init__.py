@@ -46,7 +46,9 @@ def generate(
     ' Tokyo.'
     """
     options = {"ids": ids, "first_draw": first_draw, "alternatives": alternatives, "after_stop": after_stop}
-    with stream(model, prompt, sampling=sampling, **options, **settings) as events, stopping(events.cancel):
+    events = stream(model, prompt, sampling=sampling, **options, **settings)
+    events.inbox.steps = False  # they are in the result; waking up for each would slow down the engine
+    with events, stopping(events.cancel):
         for _ in events:
             pass
     assert events.result is not None
@@ -106,6 +108,18 @@ def start(
     return model.scheduler.submit(loop)
 
 
+class _Inbox:
+    """Where the engine thread puts events. It knows no stream, so that a stream can be let go."""
+
+    def __init__(self) -> None:
+        self.events: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
+        self.steps = True  # whether single tokens are told
+
+    def put(self, event: Event | Exception) -> None:
+        if self.steps or not isinstance(event, Step):
+            self.events.put(event)
+
+
 class Stream(Iterator[Event]):
     """Events of one generation. Closing it, or letting it go, ends the generation.
 
@@ -114,9 +128,9 @@ class Stream(Iterator[Event]):
 
     def __init__(self, begin: Callable[[Callable[[Any], None]], Ticket]) -> None:
         self.result: Generation | None = None
-        self._events: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
+        self.inbox = _Inbox()
         self._cancelled = self._over = False
-        self._ticket = begin(self._events.put)
+        self._ticket = begin(self.inbox.put)
 
     def __next__(self) -> Event:
         if self._over:
@@ -132,7 +146,7 @@ class Stream(Iterator[Event]):
     def _wait(self) -> Event | Exception:
         while True:
             try:
-                return self._events.get(timeout=0.2)  # returns often, so that Ctrl-C is heard everywhere
+                return self.inbox.events.get(timeout=0.2)  # returns often, so that Ctrl-C is heard everywhere
             except queue.Empty:
                 continue
             except KeyboardInterrupt:
