@@ -20,7 +20,7 @@ from capot.memory import process
 from capot.results.memory import Parts
 from capot.scheduler import KERNELS, Scheduler
 
-QUICK = 0.05  # seconds; shorter passes are repeated, the median is kept
+QUICK = 0.5  # seconds spent on one length; below, a pass is repeated and the median kept
 REPEATS = 3
 NOTHING_HELD = Parts(0, 0, 0)
 
@@ -98,7 +98,7 @@ def measure(scheduler: Scheduler, tokens: int, *, mode: str) -> Measured:
     Raises: KeyboardInterrupt after Ctrl-C; ResourceError and MemoryError where there is too little memory.
     """
     seconds, found = [], None
-    while found is None or (found.seconds < QUICK and len(seconds) < REPEATS):
+    while found is None or (sum(seconds) < QUICK and len(seconds) < REPEATS):
         found = _once(scheduler, tokens, mode=mode)
         seconds.append(found.seconds)
     return Measured(

@@ -191,18 +191,24 @@ def _context(tokens: int, lang: str | None) -> str:
 
 
 def _fit_caption(memory: Memory, lang: str | None) -> str:
-    """Two sentences: the first line of the table in words, then the least that would do."""
+    """Two sentences: the first line of the table in words, then the least that would do, or the most there is."""
     first = memory.fits[0]
-    said = {"model": memory.model, "precision": first.precision, "count": first.gpus}
-    said |= {"gpu": size(first.gpu_bytes, lang)}
-    said |= {"weights": size(first.weights_bytes, lang), "context": _context(first.max_context, lang)}
-    opening = tr("memory.fit.caption_fits" if first.fits else "memory.fit.caption_too_big", lang, **said)
+    key = "memory.fit.caption_fits" if first.fits else "memory.fit.caption_too_big"
+    opening = tr(key, lang, model=memory.model, weights=size(first.weights_bytes, lang), **_said(first, lang))
     fitting = [fit for fit in memory.fits if fit.fits and fit.max_context]
     if not fitting:
         return f"{opening} {tr('memory.fit.caption_none', lang)}"
     least = min(fitting, key=lambda fit: (fit.gpus * fit.gpu_bytes, -fit.weights_bytes))
-    cheapest = {"precision": least.precision, "gpu": size(least.gpu_bytes, lang), "count": least.gpus}
-    return f"{opening} {tr('memory.fit.caption_least', lang, context=_context(least.max_context, lang), **cheapest)}"
+    if least != first:
+        return f"{opening} {tr('memory.fit.caption_least', lang, **_said(least, lang))}"
+    most = max(fitting, key=lambda fit: (fit.max_context, sum(one.users for one in fit.concurrent)))
+    users = most.concurrent[0]
+    return f"{opening} {tr('memory.fit.caption_most', lang, users=users.users, at=users.context, **_said(most, lang))}"
+
+
+def _said(fit: Fit, lang: str | None) -> dict[str, Any]:
+    context = _context(fit.max_context, lang)
+    return {"precision": fit.precision, "gpu": size(fit.gpu_bytes, lang), "count": fit.gpus, "context": context}
 
 
 def _stopped(memory: Memory, lang: str | None) -> str:
