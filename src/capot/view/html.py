@@ -191,7 +191,7 @@ def _drawn_twice(block, drawn: str, table: b.Table, face: _Face, *, legend: str 
     if face.page:
         themes = {"light": LIGHT, "dark": DARK}
         face.figures.append({name: to_spec(block, theme=theme, lang=face.lang) for name, theme in themes.items()})
-        name = f' role="img" aria-label="{_shown(block.title)}"' if block.title else ""
+        name = f' role="group" aria-label="{_shown(block.title)}"' if block.title else ""
         place = f'\n<div class="plot" data-figure="{len(face.figures) - 1}"{name} hidden></div>'
     body = f'<div class="drawn">{drawn}{legend}</div>{place}'
     folded = f"<details><summary>{face.tr('table')}</summary>{_plain_table(table, face)}</details>\n"
@@ -238,14 +238,18 @@ def _table(block: b.Table, face: _Face) -> str:
 def _plain_table(block: b.Table, face: _Face) -> str:
     """The table alone, in a frame that scrolls sideways where the page is narrow."""
     align = alignment(block)
-    head = "".join(f'<th scope="col"{_side(align, c)}>{_shown(name)}</th>' for c, name in enumerate(block.columns))
+    head = "".join(_header(name, _side(align, column)) for column, name in enumerate(block.columns))
     rows = "".join(_row(row, index, align=align, heat=block.heat) for index, row in enumerate(block.rows))
     kind = ' class="heat"' if block.heat else ""
     label = _shown(block.title) or face.tr("scroll")
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table{kind}>'
+        f'<div class="scroll" role="group" tabindex="0" aria-label="{label}"><table{kind}>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def _header(name: str, side: str) -> str:
+    return f'<th scope="col"{side}>{_shown(name)}</th>' if name else "<td></td>"
 
 
 def _row(row: Sequence[str], index: int, *, align: str, heat: Sequence[Sequence[float | None]]) -> str:
