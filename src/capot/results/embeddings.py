@@ -187,7 +187,9 @@ def spread_caption(topic: str, lang: str | None, *, kept: float, **shown: int) -
     """What the picture keeps of the points' spread; other words where there is no spread at all."""
     if not kept:
         return tr(f"{topic}.still", lang, **shown)
-    return tr(f"{topic}.caption", lang, kept=percent(kept, lang), lost=percent(max(0.0, 1 - kept), lang), **shown)
+    if kept > 0.9995:  # what would be written as 0.0% lost
+        return tr(f"{topic}.whole", lang, **shown)
+    return tr(f"{topic}.caption", lang, kept=percent(kept, lang), lost=percent(1 - kept, lang), **shown)
 
 
 def angles(
