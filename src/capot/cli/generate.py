@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.common import TEXT, Argument, Option, chapter
+from capot.cli.common import TEXT, Argument, Option, chapter, colored
 from capot.config import Sampling
 
 if TYPE_CHECKING:
@@ -25,15 +25,21 @@ def generate(model: Model, prompt: str, **options: Any) -> Generation | None:
 
 
 def _show(model: Model, prompt: str, options: dict[str, Any]) -> None:
-    """The text on standard output, and on standard error why it ended: a pipe gets the text alone."""
+    """The text on standard output, and on standard error why it ended: a pipe gets the text alone.
+
+    On a terminal the prompt comes first, dim, and nothing in a text can move the cursor.
+    """
     from capot.scheduler import stopping
     from capot.view.visible import visible
 
+    watched = sys.stdout.isatty()
     with model.stream(prompt, **options) as events, stopping(events.cancel):
+        if watched:
+            click.echo(click.style(visible(prompt, lines=True), dim=True), nl=False, color=colored())
         for event in events:
             text = getattr(event, "text", "")
             if text:
-                sys.stdout.write(visible(text, lines=True) if sys.stdout.isatty() else text)
+                sys.stdout.write(visible(text, lines=True) if watched else text)
                 sys.stdout.flush()
     click.echo()
     click.echo(click.style(events.result.summary(), dim=True), err=True)
