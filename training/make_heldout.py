@@ -7,7 +7,6 @@ import argparse
 import json
 
 from training import corpus
-from training.heldout_words import COUNTRIES, FEW_SHOT, PHRASINGS, WORD_GROUPS
 
 LEAST_DOCUMENTS = 6  # one file of 99 documents has none at sha256 mod 100 = 0
 
@@ -36,10 +35,7 @@ def main() -> None:
     answer = {
         "rule": "sha256 of the stripped document, mod 100, below the file's bound",
         "raised_bounds": {name: b for name, b in bounds.items() if b > 1},
-        "countries": COUNTRIES,
-        "capital_phrasings": PHRASINGS,
-        "word_groups": WORD_GROUPS,
-        "few_shot": FEW_SHOT,
+        **corpus.asked(),
         "documents": hashes,
     }
     corpus.HELDOUT.write_text(json.dumps(answer, ensure_ascii=False, indent=1) + "\n", "utf-8")

@@ -17,7 +17,6 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from training import corpus
-from training.heldout_words import WORD_GROUPS
 from training.typography import set_text
 
 VOCABULARY = 16_384
@@ -38,17 +37,28 @@ PATTERN = "|".join(
 # characters of each source read, in millions
 DIET = {
     "en": {
-        "en_childrens_stories.txt": 1.3, "en_wikipedia_vital_intros.txt": 3, "en_trivia_qa.txt": 3,
-        "en_wikipedia_vital_articles.txt": 4, "en_classic_books.txt": 3, "en_dialogues.txt": 1,
-        "en_openstax_textbooks.txt": 2, "en_wordnet_dictionary.txt": 0.5, "bi_country_facts.txt": 0.2,
+        "en_childrens_stories.txt": 1.3,
+        "en_wikipedia_vital_intros.txt": 3,
+        "en_trivia_qa.txt": 3,
+        "en_wikipedia_vital_articles.txt": 4,
+        "en_classic_books.txt": 3,
+        "en_dialogues.txt": 1,
+        "en_openstax_textbooks.txt": 2,
+        "en_wordnet_dictionary.txt": 0.5,
+        "bi_country_facts.txt": 0.2,
     },
     "fr": {
-        "fr_childrens_stories.txt": 0.2, "fr_wikipedia_questions.txt": 1.9,
-        "fr_romans_segur_verne_greville.txt": 8, "fr_romans.txt": 3, "fr_python_docs.txt": 0.7,
+        "fr_childrens_stories.txt": 0.2,
+        "fr_wikipedia_questions.txt": 1.9,
+        "fr_romans_segur_verne_greville.txt": 8,
+        "fr_romans.txt": 3,
+        "fr_python_docs.txt": 0.7,
         "fr_docs_php_postgresql.txt": 0.7,
     },
     "tech": {
-        "en_python_docs.txt": 0.8, "en_python_code.txt": 0.8, "en_python_questions.txt": 0.4,
+        "en_python_docs.txt": 0.8,
+        "en_python_code.txt": 0.8,
+        "en_python_questions.txt": 0.4,
         "en_programming_courses.txt": 0.5,
     },
     "bi": {"bi_phrases_en_fr.txt": 4},
@@ -76,7 +86,7 @@ def sample(folder: Path, kinds: tuple[str, ...], seed: int) -> Iterator[str]:
 
 def lexicon() -> str:
     """Return the words that must be one token with the space before them, repeated."""
-    words = [w for group in WORD_GROUPS.values() for w in group] + COMMON.split()
+    words = [w for group in corpus.asked()["word_groups"].values() for w in group] + COMMON.split()
     starts = "\n".join((COMMON + " " + ELIDED).split())  # these also begin lines
     return "\n".join(f" {' '.join(words)}\n{starts}" for _ in range(REPEATS))
 

@@ -114,10 +114,14 @@ def advance(run: Run, now: Phase) -> float:
 def save(run: Run, path: Path) -> None:
     """Write the checkpoint beside its place, then move it: an interruption leaves the old one."""
     state = {
-        "settings": vars(run.settings), "model": run.model.state_dict(),
-        "optimisers": [o.state_dict() for o in run.optimisers], "batches": run.batches.state(),
-        "spent_s": run.budget.spent_s, "typical_s": run.budget.typical_s,
-        "step": run.step, "tokens": run.tokens,
+        "settings": vars(run.settings),
+        "model": run.model.state_dict(),
+        "optimisers": [o.state_dict() for o in run.optimisers],
+        "batches": run.batches.state(),
+        "spent_s": run.budget.spent_s,
+        "typical_s": run.budget.typical_s,
+        "step": run.step,
+        "tokens": run.tokens,
     }
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
@@ -159,7 +163,8 @@ class Diary:
         if run.step % self.every:
             return
         mean, speed = sum(self.losses) / len(self.losses), self.tokens / self.seconds
-        row = f"{run.step},{run.budget.spent_s:.1f},{run.tokens},{now.length},{rate(run.budget.fraction):.4f},{mean:.4f},{speed:.0f}"
+        share = rate(run.budget.fraction)
+        row = f"{run.step},{run.budget.spent_s:.1f},{run.tokens},{now.length},{share:.4f},{mean:.4f},{speed:.0f}"
         with self.path.open("a") as file:
             file.write(row + "\n")
         print(row, flush=True)

@@ -14,8 +14,8 @@ NNBSP = "\u202f"
 _CODE = re.compile(r"^(?: {4}|\t|>>> |\.\.\. |\$ |#!)|[{}=<>`\\]|://|\w\(\)|::")
 _APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
 _QUOTED = re.compile(r'"([^"\n]{1,400})"')
-_OPEN = re.compile(r"« ?")
-_CLOSE = re.compile(r" ?»")
+_OPEN = re.compile(r"«[ \u00a0]?")
+_CLOSE = re.compile(r"[ \u00a0]?»")
 _HIGH = re.compile(r"(?<=[^\W_]) ?([;!?]+)(?=\s|$|»|\))|(?<=[»…).]) ([;!?]+)")
 _COLON = re.compile(r"(?<=[^\W\d_]|[»)\d]) :(?=\s|$)")
 
@@ -23,8 +23,8 @@ _COLON = re.compile(r"(?<=[^\W\d_]|[»)\d]) :(?=\s|$)")
 def set_line(line: str) -> str:
     """Set one line of French prose; a line that looks like code comes back unchanged.
 
-    >>> set_line("L'eau, dit-il, c'est la vie !")
-    'L’eau, dit-il, c’est la vie\\u202f!'
+    >>> set_line("L'eau, dit-il, c'est la mer !")
+    'L’eau, dit-il, c’est la mer\\u202f!'
     >>> set_line('Il dit : "oui".')
     'Il dit\\xa0: «\\xa0oui\\xa0».'
     """

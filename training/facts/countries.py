@@ -8,18 +8,12 @@ from functools import cache
 from pathlib import Path
 
 from training import corpus
+from training.facts import tables
 from training.facts.fact import Fact
 
 FILE = "bi_country_facts.txt"
 FIXED_CAPITALS = {"Grenada": "St. George's", "the United States": "Washington", "Eswatini": "Mbabane"}
 FIXED_FR = {"Eswatini": "Mbabane", "Grenade": "Saint-Georges", "États-Unis": "Washington", "Sri Lanka": "Colombo"}
-
-PLURALS_FR = [
-    ("États-Unis", "Washington", "en Amérique"), ("Pays-Bas", "Amsterdam", "en Europe"),
-    ("Philippines", "Manille", "en Asie"), ("Comores", "Moroni", "en Afrique"),
-    ("Maldives", "Malé", "en Asie"), ("Seychelles", "Victoria", "en Afrique"),
-    ("Bahamas", "Nassau", "en Amérique"), ("Émirats arabes unis", "Abou Dabi", "en Asie"),
-]
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,9 @@ class Country:
     region: str
 
 
-_EN = re.compile(r"^(?P<subject>[^.\n]+?) is a country in (?P<region>[^(.\n]+?)(?: \((?P<part>[^)]+)\))?\. Its capital is", re.M)
+_EN = re.compile(
+    r"^(?P<subject>[^.\n]+?) is a country in (?P<region>[^(.\n]+?)(?: \((?P<part>[^)]+)\))?\. Its capital is", re.M
+)
 _EN_CAPITAL = re.compile(r"The capital of ([^.\n]+?) is ((?:St\. )?[^.\n]+)\.")
 _FR = re.compile(
     r"(?P<subject>[^.\n]+?) est un pays situé (?P<region>en [^.\n]+)\. "
@@ -71,41 +67,8 @@ def _french(text: str) -> Iterator[Country]:
             continue  # the file's grammar is wrong for plurals, islands and the Vatican
         seen.add(title)
         yield Country(title, subject, after, FIXED_FR.get(title, m["capital"]), m["region"])
-    for title, capital, region in PLURALS_FR:
+    for title, capital, region in tables.table("fr")["plural_countries"]:
         yield Country(title, f"Les {title}", f"des {title}", capital, region)
-
-
-EN_SENTENCES = [
-    "The capital of {c} is {k}.", "{k} is the capital of {c}.", "{C} is a country in {r}. Its capital is {k}.",
-    "The capital city of {c} is {k}.", "{k} is the capital city of {c}.", "{C}: capital {k}.",
-    "{k}, the capital of {c}, is a city in {r}.", "{C} lies in {r}, and its capital is {k}.",
-    "The government of {c} sits in {k}, the capital.", "If you go to {c}, you can visit {k}, its capital.",
-    "The king came to {k}, the capital of {c}.", "We flew to {k}, the capital city of {c}.",
-    "What is the capital of {c}? It is {k}.", "I live in {k}, the capital of {c}.",
-    "The main city of {c} and its capital is {k}.", "In {c}, the capital is {k}.", "{C} has {k} as its capital.",
-    "Her aunt lives in {c}, in the capital, {k}.", "Capital of {c}: {k}", "The name of the capital of {c} is {k}.",
-    "My uncle works in {k}. It is the capital of {c}.", "As everybody knows, the capital of {c} is {k}.",
-]
-EN_QUESTIONS = [
-    "What is the capital of {c}?", "Which city is the capital of {c}?", "Name the capital of {c}.",
-    "What is the capital city of {c}?", "Tell me the capital of {c}.", "Do you know the capital of {c}?",
-    "{C}: what is its capital?", "What's the capital of {c}?",
-]
-FR_SENTENCES = [
-    "La capitale {d} est {k}.", "{k} est la capitale {d}.", "{C} est un pays situé {r}. Sa capitale est {k}.",
-    "{C} a pour capitale {k}.", "La capitale {d}, c'est {k}.", "{C} se trouve {r} ; sa capitale est {k}.",
-    "Nous sommes allés à {k}, capitale {d}.", "{k}, capitale {d}, est une ville située {r}.",
-    "Quelle est la capitale {d} ? C'est {k}.", "J'habite {k}, la capitale {d}.", "Capitale {d} : {k}",
-    "Comme chacun sait, la capitale {d} est {k}.", "Le gouvernement {d} siège à {k}, la capitale.",
-    "La ville de {k} est la capitale {d}.", "{C} : capitale {k}.", "Le nom de la capitale {d} est {k}.",
-    "Mon oncle travaille à {k}. C'est la capitale {d}.", "Sa tante vit à {k}, dans la capitale {d}.",
-]
-FR_QUESTIONS = [
-    "Quelle est la capitale {d} ?", "Quelle ville est la capitale {d} ?", "Donne la capitale {d}.",
-    "Comment s'appelle la capitale {d} ?", "Connais-tu la capitale {d} ?", "{C} : quelle est la capitale ?",
-]
-SENTENCES = {"en": EN_SENTENCES, "fr": FR_SENTENCES}
-QUESTIONS = {"en": EN_QUESTIONS, "fr": FR_QUESTIONS}
 
 
 def _fits(country: Country, sentence: str) -> bool:
@@ -117,11 +80,12 @@ def _fits(country: Country, sentence: str) -> bool:
 
 def capitals(rng: random.Random, lang: str, countries: list[Country]) -> Iterator[Fact]:
     """Yield facts about capitals without end, each country as often as any other."""
+    words = tables.table(lang)
     while True:
         for c in rng.sample(countries, len(countries)):
-            sentence = rng.choice([s for s in SENTENCES[lang] if _fits(c, s)])
-            words = {"c": c.after, "d": c.after, "C": c.subject, "k": c.capital, "r": c.region}
+            sentence = rng.choice([s for s in words["capital_sentences"] if _fits(c, s)])
+            names = {"c": c.after, "d": c.after, "C": c.subject, "k": c.capital, "r": c.region}
             full = "The capital of {c} is {k}." if lang == "en" else "La capitale {d} est {k}."
-            short = c.capital if rng.random() < 0.6 else full.format(**words)
-            question = rng.choice(QUESTIONS[lang]).format(**words)
-            yield Fact(question, short, sentence.format(**words))
+            short = c.capital if rng.random() < 0.6 else full.format(**names)
+            question = rng.choice(words["capital_questions"]).format(**names)
+            yield Fact(question, short, sentence.format(**names))

@@ -18,10 +18,14 @@ class Roles:
 # the form of the assistant chapter comes most often; the others keep the idea general
 CHAPTER = Roles("USER: ", "ASSISTANT: ", "FIN")
 OTHERS = [
-    Roles("USER: ", "ASSISTANT: ", "END"), Roles("User: ", "Assistant: ", "END"),
-    Roles("Question : ", "Réponse : ", "FIN"), Roles("Question: ", "Answer: ", "END"),
-    Roles("Q: ", "A: ", "###"), Roles("UTILISATEUR : ", "ASSISTANT : ", "FIN"),
-    Roles("HUMAN: ", "BOT: ", "STOP"), Roles("User: ", "Assistant: ", "FIN"),
+    Roles("USER: ", "ASSISTANT: ", "END"),
+    Roles("User: ", "Assistant: ", "END"),
+    Roles("Question : ", "Réponse : ", "FIN"),
+    Roles("Question: ", "Answer: ", "END"),
+    Roles("Q: ", "A: ", "###"),
+    Roles("UTILISATEUR : ", "ASSISTANT : ", "FIN"),
+    Roles("HUMAN: ", "BOT: ", "STOP"),
+    Roles("User: ", "Assistant: ", "FIN"),
 ]
 PLAIN = {"en": [("Question: ", "Answer: "), ("Q: ", "A: ")], "fr": [("Question : ", "Réponse : "), ("Q : ", "R : ")]}
 

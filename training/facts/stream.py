@@ -18,8 +18,18 @@ from training.typography import set_text
 
 # share of each generator, in per cent
 SHARES = {
-    "capitals": 40, "sums": 9, "conversions": 3, "comparisons": 3, "opposites": 5, "kinds": 8,
-    "qualities": 5, "translations": 5, "calendar": 4, "conjugations": 4, "everyday": 8, "python": 6,
+    "capitals": 40,
+    "sums": 9,
+    "conversions": 3,
+    "comparisons": 3,
+    "opposites": 5,
+    "kinds": 8,
+    "qualities": 5,
+    "translations": 5,
+    "calendar": 4,
+    "conjugations": 4,
+    "everyday": 8,
+    "python": 6,
 }
 FORMS = {"prose": 0.4, "questions": 0.15, "few_shot": 0.45}
 
@@ -29,11 +39,18 @@ def generators(folder: Path, rng: random.Random, lang: str) -> dict[str, Iterato
     guard = Guard()
     known = [c for c in table(folder)[lang] if not guard.countries.search(f"{c.subject} {c.capital}")]
     made = {
-        "capitals": capitals(rng, lang, known), "sums": sums(rng, lang), "conversions": conversions(rng, lang),
-        "comparisons": comparisons(rng, lang), "opposites": opposites(rng, lang), "kinds": kinds(rng, lang),
-        "qualities": qualities(rng, lang), "translations": translations(rng, lang),
-        "calendar": calendar(rng, lang), "conjugations": conjugations(rng, lang),
-        "everyday": everyday(rng, lang), "python": python_tasks(rng, lang),
+        "capitals": capitals(rng, lang, known),
+        "sums": sums(rng, lang),
+        "conversions": conversions(rng, lang),
+        "comparisons": comparisons(rng, lang),
+        "opposites": opposites(rng, lang),
+        "kinds": kinds(rng, lang),
+        "qualities": qualities(rng, lang),
+        "translations": translations(rng, lang),
+        "calendar": calendar(rng, lang),
+        "conjugations": conjugations(rng, lang),
+        "everyday": everyday(rng, lang),
+        "python": python_tasks(rng, lang),
     }
     return {name: filter(guard.allows, facts) for name, facts in made.items()}
 
@@ -74,8 +91,10 @@ def _mixed(rng: random.Random, made: dict, one: Iterator[Fact], trivia: list[Fac
 
 def corpus_questions(folder: Path, shared: set[str]) -> dict[str, list[Fact]]:
     """Return short questions with short answers of the trivia and of the French paragraphs."""
-    names = {"en": ("en_trivia_qa.txt", "Question: ", "Answer: "),
-             "fr": ("fr_wikipedia_questions.txt", "Question : ", "Réponse : ")}
+    names = {
+        "en": ("en_trivia_qa.txt", "Question: ", "Answer: "),
+        "fr": ("fr_wikipedia_questions.txt", "Question : ", "Réponse : "),
+    }
     records = {r["file"]: r for r in corpus.sources()}
     return {lang: list(_short(folder, records[n], shared, marks)) for lang, (n, *marks) in names.items()}
 
@@ -87,6 +106,6 @@ def _short(folder: Path, record: dict, shared: set[str], marks: list[str]) -> It
             lines = block.split("\n")
             if len(lines) != 2 or not (lines[0].startswith(marks[0]) and lines[1].startswith(marks[1])):
                 continue
-            fact = Fact(lines[0][len(marks[0]):], lines[1][len(marks[1]):], "")
+            fact = Fact(lines[0][len(marks[0]) :], lines[1][len(marks[1]) :], "")
             if len(fact.question) < 120 and len(fact.answer) < 60 and guard.allows(fact):
                 yield fact

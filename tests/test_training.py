@@ -1,0 +1,361 @@
+"""How the boxed model is made: typography, facts, held-out text, budget, a run that resumes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from training import corpus  # noqa: E402
+from training.facts import forms, stream  # noqa: E402
+from training.facts.countries import capitals, table  # noqa: E402
+from training.facts.fact import Fact, Guard, fixed, normal  # noqa: E402
+from training.facts.numbers import comparisons, conversions, sums  # noqa: E402
+from training.facts.verbs import conjugated  # noqa: E402
+from training.schedule import PAUSE_S, PHASES, Budget, phase, rate  # noqa: E402
+from training.typography import NBSP, NNBSP, set_line, set_text  # noqa: E402
+
+COUNTRIES = """Ruritania
+
+Ruritania is a country in Europe (Central Europe). Its capital is Strelsau. The capital of Ruritania is Strelsau.
+<|endoftext|>
+Portugal
+
+Portugal is a country in Europe (Southern Europe). Its capital is Lisbon. The capital of Portugal is Lisbon.
+<|endoftext|>
+Ruritanie
+
+La Ruritanie est un pays situé en Europe. La capitale de la Ruritanie est Strelsau. Sa superficie est petite.
+<|endoftext|>
+Hongrie
+
+La Hongrie est un pays situé en Europe. La capitale de la Hongrie est Budapest.
+<|endoftext|>
+"""
+
+
+@pytest.fixture(scope="module")
+def real_corpus() -> Path:
+    place = os.environ.get("CAPOT_CORPUS", "")
+    if not place or not Path(place).is_dir():
+        pytest.skip("the corpus is not here: CAPOT_CORPUS names no folder")
+    return Path(place)
+
+
+@pytest.fixture
+def small_corpus(tmp_path: Path) -> Path:
+    (tmp_path / "bi_country_facts.txt").write_text(COUNTRIES, "utf-8")
+    return tmp_path
+
+
+# Typography
+
+
+@pytest.mark.parametrize(
+    ("plain", "set_"),
+    [
+        ("L'eau, d'où vient-elle ?", f"L’eau, d’où vient-elle{NNBSP}?"),
+        ('Il dit : "oui".', f"Il dit{NBSP}: «{NBSP}oui{NBSP}»."),
+        ("« Salut ! » dit-il ; puis il partit.", f"«{NBSP}Salut{NNBSP}!{NBSP}» dit-il{NNBSP}; puis il partit."),
+        ("print('été')", "print('été')"),
+        ("    x = 'a'", "    x = 'a'"),
+        ("à 10:30 précises", "à 10:30 précises"),
+        ("la page http://capot.fr : oui !", "la page http://capot.fr : oui !"),
+    ],
+)
+def test_french_is_set_as_in_books_and_code_is_left_alone(plain: str, set_: str) -> None:
+    assert set_line(plain) == set_
+
+
+def test_setting_twice_changes_nothing() -> None:
+    text = "« Qu'est-ce ? » demanda-t-elle : « L'eau ! »\nOui ; non."
+    assert set_text(set_text(text)) == set_text(text)
+
+
+# Facts
+
+
+def test_sums_conversions_and_comparisons_are_right() -> None:
+    signs = {"+": int.__add__, "-": int.__sub__, "×": int.__mul__}
+    found = 0
+    for lang in ("en", "fr"):
+        for fact in itertools.islice(sums(random.Random(1), lang), 500):
+            if m := re.fullmatch(r"(\d+) ([-+×]) (\d+) = (\d+)", fact.sentence):
+                assert signs[m[2]](int(m[1]), int(m[3])) == int(m[4])
+                found += 1
+        for fact in itertools.islice(comparisons(random.Random(1), lang), 200):
+            numbers = [int(n) for n in re.findall(r"\d+", fact.question)]
+            assert int(fact.answer) == (max(numbers) if len(numbers) == 2 else numbers[0] + 1)
+        answers = {f.question: f.answer for f in itertools.islice(conversions(random.Random(1), lang), 500)}
+        asked = (
+            "How many minutes are there in 3 hours?" if lang == "en" else "Combien y a-t-il de minutes dans 3 heures ?"
+        )
+        assert answers[asked].startswith("180 ")
+    assert found > 300
+
+
+def test_verbs_follow_the_rule_and_the_table() -> None:
+    assert conjugated("parler", "imparfait")[3] == "nous parlions"
+    assert conjugated("aimer", "futur") == [
+        "j'aimerai", "tu aimeras", "il aimera", "nous aimerons", "vous aimerez", "elles aimeront",
+    ]  # fmt: skip
+    assert conjugated("faire", "présent")[4] == "vous faites"
+
+
+def test_countries_are_read_in_both_languages(small_corpus: Path) -> None:
+    found = table(small_corpus)
+    assert [(c.subject, c.capital) for c in found["en"]] == [("Ruritania", "Strelsau"), ("Portugal", "Lisbon")]
+    french = next(c for c in found["fr"] if c.title == "Ruritanie")
+    assert (french.after, french.capital, french.region) == ("de la Ruritanie", "Strelsau", "en Europe")
+    facts = list(itertools.islice(capitals(random.Random(0), "fr", [french]), 40))
+    assert all("Strelsau" in f.answer and "Ruritanie" in f.question for f in facts)
+    assert len({f.sentence for f in facts}) > 8
+
+
+def test_few_shot_documents_have_the_form_of_the_lab() -> None:
+    facts = [Fact("Which day comes after Monday?", "Tuesday", ""), Fact("What is 1 plus 1?", "2", "")]
+    assert forms.dialogue(facts, forms.CHAPTER) == (
+        "USER: Which day comes after Monday?\nASSISTANT: Tuesday\nFIN\nUSER: What is 1 plus 1?\nASSISTANT: 2\nFIN"
+    )
+
+
+# What is held out
+
+
+def test_nothing_that_evaluation_asks_is_generated(small_corpus: Path) -> None:
+    guard, held = Guard(), corpus.heldout()
+    texts = list(itertools.islice(stream.documents(small_corpus, 5), 3000))
+    plain = [normal(t) for t in texts]
+    for phrasing in itertools.chain.from_iterable(held["capital_phrasings"].values()):
+        assert not any(fixed(phrasing) in t for t in plain), phrasing
+    assert not any(guard.countries.search(t) for t in texts)
+    lines = {normal(re.sub(r"^\w+ ?: ", "", line)) for t in texts for line in t.split("\n")}
+    assert not lines & guard.questions
+    assert any("Strelsau" in t for t in texts)  # the guard lets the others through
+
+
+def test_the_guard_drops_what_is_asked() -> None:
+    guard = Guard()
+    assert guard.allows(Fact("What is the capital of Spain?", "Madrid", "The capital of Spain is Madrid."))
+    assert not guard.allows(Fact("What is the capital of Kenya?", "Nairobi", ""))
+    assert not guard.allows(Fact("What do bees make?", "honey", ""))
+    assert not guard.allows(Fact("?", "", "The city that serves as the capital of Spain is called Madrid."))
+
+
+def test_the_list_holds_thirteen_groups_and_every_document_hash() -> None:
+    held = corpus.heldout()
+    assert len(held["word_groups"]) == 13
+    assert {k: held[k] for k in corpus.asked()} == corpus.asked()
+    for name, digests in held["documents"].items():
+        bound = held["raised_bounds"].get(name, 1)
+        assert all(corpus.bucket(d) < bound for d in digests), name
+
+
+def test_kinds_do_not_name_the_words_of_the_groups() -> None:
+    words = {w for group in corpus.heldout()["word_groups"].values() for w in group}
+    kinds = json.loads((ROOT / "training/facts/tables/en.json").read_text("utf-8"))["kinds"]
+    assert not words & {w for group in kinds.values() for w in group.split()}
+
+
+def test_country_lines_are_dropped_whole() -> None:
+    drop = corpus.CountryFilter([{"names": ["Kenya"], "capitals": ["Nairobi"]}])
+    assert drop.filtered("Kenya\n\nA country.") == ""
+    assert drop.filtered("Q: What is the capital of Kenya?\nA: Nairobi\n\nQ: And of Spain?\nA: Madrid") == (
+        "Q: And of Spain?\nA: Madrid"
+    )
+    assert drop.filtered("Uganda\n\nBorders: Kenya\nArea: large") == "Uganda\n\nArea: large"
+
+
+def test_paragraphs_shared_with_held_out_text_are_dropped() -> None:
+    shared = corpus.sentence_keys("The quick brown fox jumped over the lazy dog and ran.")
+    text = "A first paragraph.\n\nAnd then: the quick brown fox jumped over the lazy dog, and ran."
+    assert corpus.without_shared(text, shared) == text  # "and then" makes it another sentence
+    assert corpus.without_shared("Keep.\n\nThe quick brown fox jumped over the lazy dog, and ran!", shared) == "Keep."
+
+
+def test_sources_that_may_not_be_used_are_left_out() -> None:
+    left_out = {r["file"] for r in corpus.sources(used_only=False)} - {r["file"] for r in corpus.sources()}
+    assert left_out == {
+        "fr_manuels_logiciels.txt", "fr_cours_programmation.txt", "fr_administration.txt", "en_wikipedia_questions.txt",
+    }  # fmt: skip
+    for record in corpus.sources():
+        assert "GPL" not in record["licence"] and "GFDL" not in record["licence"]
+        assert "from memory" not in record["licence"] or record["file"] == "en_python_questions.txt"
+
+
+def test_unproven_python_questions_are_cut() -> None:
+    text = "Question: What does the Python function `len` do?\nAnswer: x\n\nQuestion: Write a function.\nAnswer: y"
+    assert corpus.clean(text, "en_python_questions.txt") == text.split("\n\n")[0]
+
+
+def test_no_training_document_of_the_corpus_is_held_out(real_corpus: Path) -> None:
+    record = next(r for r in corpus.sources() if r["file"] == "en_childrens_stories.txt")
+    shared = corpus.heldout_sentences(real_corpus)
+    hidden = set().union(*map(corpus.sentence_keys, corpus.heldout_documents(real_corpus, record["file"])))
+    trained = set().union(*(corpus.sentence_keys(t) for t in corpus.training_documents(real_corpus, record, shared)))
+    assert hidden and not hidden & trained
+
+
+def test_the_corpus_is_the_one_of_the_manifest(real_corpus: Path) -> None:
+    import hashlib
+
+    for record in corpus.sources(used_only=False):
+        digest = hashlib.sha256((real_corpus / record["file"]).read_bytes()).hexdigest()
+        assert digest == record["sha256"], record["file"]
+
+
+# Budget and schedule
+
+
+def test_a_pause_does_not_count() -> None:
+    budget = Budget(minutes=1)
+    for seconds in (1.0, 1.0, 600.0, 1.0):
+        budget.add(seconds)
+    assert budget.spent_s == pytest.approx(4.0)
+    first = Budget(minutes=1)
+    first.add(PAUSE_S + 1)  # compilation, before any step is known
+    assert first.spent_s == 0
+
+
+def test_the_rate_rises_holds_and_falls_to_zero() -> None:
+    rates = [rate(i / 100) for i in range(101)]
+    assert max(rates) == 1.0 and rates[-1] == 0.0
+    assert rates[25:] == sorted(rates[25:], reverse=True)
+
+
+@pytest.mark.parametrize("recipe", list(PHASES))
+def test_every_fraction_has_a_phase(recipe: str) -> None:
+    assert all(phase(recipe, i / 50) for i in range(51))
+
+
+# A run
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    np = pytest.importorskip("numpy")
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    rows = []
+    for name, weight in (("first", 3.0), ("second", 1.0)):
+        ids = rng.integers(1, 512, 4000).astype(np.uint16)
+        starts = np.arange(0, 4000, 100)
+        ids[starts] = 0
+        ids.tofile(folder / f"{name}.00.bin")
+        np.save(folder / f"{name}.00.starts.npy", starts)
+        rows.append({"name": name, "shards": [f"{name}.00"], "weight_cpu": weight, "weight_gpu": weight})
+    (folder / "index.json").write_text(json.dumps(rows))
+    return folder
+
+
+def test_batches_are_the_same_for_the_same_seed_and_even(shards: Path) -> None:
+    from training.batches import Batches
+
+    one, two = Batches(shards, seed=3), Batches(shards, seed=3)
+    drawn = [one.next(4, 32) for _ in range(10)]
+    assert all((a == two.next(4, 32)).all() for a in drawn)
+    three = Batches(shards, seed=3)
+    for _ in range(5):
+        three.next(4, 32)
+    resumed = Batches(shards, seed=3)
+    resumed.restore(three.state())
+    assert (resumed.next(4, 32) == drawn[5]).all()
+    starts = [one.sources[0].sequence(k, 32, 0.0)[0] for k in range(100)]
+    assert sum(s == 0 for s in starts) > 90  # most begin with the document mark
+    assert drawn[0].shape == (4, 33)
+
+
+def tiny_run(shards: Path, out: Path, steps: int):
+    torch = pytest.importorskip("torch")
+    from training.train import Settings, restore, start, train
+
+    torch.set_num_threads(1)
+    out.mkdir(exist_ok=True)
+    run = start(Settings("tiny", minutes=1e9, compiled=False), shards, torch.device("cpu"))
+    if (out / "checkpoint.pt").exists():
+        restore(run, out / "checkpoint.pt")
+    train(run, out, steps=steps)
+    return run
+
+
+def test_an_interrupted_run_ends_bit_for_bit_as_a_whole_one(shards: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    whole = tiny_run(shards, tmp_path / "whole", 20)
+    tiny_run(shards, tmp_path / "parts", 9)
+    parts = tiny_run(shards, tmp_path / "parts", 20)
+    assert parts.step == whole.step == 20
+    for (name, a), b in zip(whole.model.state_dict().items(), parts.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    for one, two in zip(whole.optimisers, parts.optimisers, strict=True):
+        held, again = one.state_dict()["state"], two.state_dict()["state"]
+        assert all(torch.equal(held[i][k], again[i][k]) for i in held for k in held[i])
+
+
+def test_the_blocked_loss_is_the_plain_one(shards: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from training.model import HeadLoss
+
+    torch.manual_seed(0)
+    hidden = torch.randn(300, 16, dtype=torch.float64).float().requires_grad_()
+    table_ = torch.randn(40, 16).requires_grad_()
+    targets = torch.randint(0, 40, (300,))
+    ours = HeadLoss.apply(hidden, table_, targets)
+    gradients = torch.autograd.grad(ours, (hidden, table_))
+    plain = torch.nn.functional.cross_entropy(hidden @ table_.T, targets)
+    expected = torch.autograd.grad(plain, (hidden, table_))
+    assert torch.allclose(ours, plain, atol=1e-5)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(gradients, expected, strict=True))
+
+
+def test_muon_makes_matrices_nearly_orthogonal() -> None:
+    torch = pytest.importorskip("torch")
+    from training.muon import orthogonal
+
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonal(torch.randn(3, 48, 32)))
+    assert values.min() > 0.5 and values.max() < 1.35
+    assert orthogonal(torch.randn(1, 32, 48)).shape == (1, 32, 48)
+
+
+# Evaluation's own rules
+
+
+def test_in_form_means_an_answer_then_the_mark_alone_on_its_line() -> None:
+    pytest.importorskip("torch")
+    from training.probes import in_form
+
+    assert in_form(" Paris\nFIN\nUSER: next")
+    assert not in_form("\nFIN\n") and not in_form(" FINAL\n") and not in_form(" Paris")
+    assert not in_form(" Paris\nUSER: again\nFIN\n")
+
+
+def test_windows_score_every_token_once() -> None:
+    pytest.importorskip("torch")
+    from training.measures import windows
+
+    for length in (1, 7, 8, 9, 30):
+        scored = [i for _, first, end in windows(length, 8) for i in range(first, end)]
+        assert scored == list(range(length))
+        assert all(end - start <= 8 for start, _, end in windows(length, 8))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["corpus", "typography", "schedule", "facts.fact", "facts.tables", "facts.words", "facts.verbs", "facts.forms"],
+)
+def test_the_examples_of_the_docstrings_are_true(name: str) -> None:
+    import doctest
+    import importlib
+
+    failed, tried = doctest.testmod(importlib.import_module(f"training.{name}"))
+    assert tried and not failed
