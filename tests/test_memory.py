@@ -118,6 +118,10 @@ def test_lengths_are_sorted_and_each_once():
     assert sizes.lengths(7) == (7,)
 
 
+def test_a_list_of_sizes_may_have_decimal_commas():
+    assert sizes.parse_sizes("1,5 To,24GB; 80 Go") == (1_500_000_000_000, 24 * 10**9, 80 * 10**9)
+
+
 # Formulas against counts made by hand from the published configurations.
 
 
@@ -160,6 +164,20 @@ def test_the_figures_of_the_lesson():
 def test_layers_that_keep_less(changes, numbers):
     shape = shape_of(memory_helpers.LLAMA | changes)
     assert shape.cache_numbers(1000) == numbers * 2 * 2 * 16
+
+
+def test_one_layer_in_six_looks_at_all():
+    """Gemma 3's older configurations say so by their family alone, and say no more in config.json."""
+    raw = {
+        "model_type": "gemma3_text",
+        "vocab_size": 99,
+        "hidden_size": 64,
+        "num_attention_heads": 4,
+        "sliding_window": 512,
+    }
+    raw |= {"num_hidden_layers": 12, "num_key_value_heads": 1, "head_dim": 16, "intermediate_size": 8}
+    assert shape_of(raw).cache_numbers(10_000) == (10 * 512 + 2 * 10_000) * 2 * 16
+    assert shape_of(raw | {"sliding_window_pattern": 4}).cache_numbers(10_000) == (9 * 512 + 3 * 10_000) * 2 * 16
 
 
 def test_an_unknown_family_counts_as_a_llama_and_says_so(tmp_path):

@@ -54,6 +54,7 @@ SPELLINGS = {
     "hidden_act": ("hidden_act", "activation_function", "hidden_activation"),
     "dtype": ("dtype", "torch_dtype"),
 }
+LOOKS_AT_ALL = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "gpt_oss": 2}  # one layer in so many
 UNTIED = {"llama", "mistral", "mixtral", "qwen2", "qwen3", "phi3", "deepseek_v3"}  # where config.json may leave it out
 
 
@@ -134,8 +135,7 @@ def _whole(raw: Mapping[str, Any], name: str, default: int | None = None) -> int
 
 
 def _real(raw: Mapping[str, Any], name: str, default: float) -> float:
-    value = _first(raw, name)
-    value = default if value is None else value
+    value = default if (found := _first(raw, name)) is None else found
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise ModelError("config_field", field=SPELLINGS[name][0], value=str(value)[:80])
     return float(value)
@@ -172,7 +172,8 @@ def _windows(raw: Mapping[str, Any], layers: int, model_type: str) -> tuple[int 
     if isinstance(kinds, list) and len(kinds) == layers and model_type != "mistral":
         return tuple(window if kind == "sliding_attention" else None for kind in kinds)
     first = raw.get("max_window_layers", 0) if model_type.startswith("qwen") else 0
-    return tuple(window if layer >= first else None for layer in range(layers))
+    every = raw.get("sliding_window_pattern") or LOOKS_AT_ALL.get(model_type) or layers + 1
+    return tuple(window if layer >= first and (layer + 1) % every else None for layer in range(layers))
 
 
 @dataclass(frozen=True)

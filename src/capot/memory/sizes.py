@@ -37,11 +37,12 @@ def parse_size(text: str | int) -> int:
 
 
 def parse_sizes(given: str | int | Sequence[str | int]) -> tuple[int, ...]:
-    """Sizes in the order given, each once; ``24GB,80GB`` is two.
+    """Sizes in the order given, each once; ``24GB,80GB`` is two, and a comma after a digit is a decimal one.
 
-    >>> parse_sizes("24GB, 80GB"), parse_sizes(("1,5 To", "24GB"))
+    >>> parse_sizes("24GB,80GB"), parse_sizes("1,5 To, 24 Go")
     ((24000000000, 80000000000), (1500000000000, 24000000000))
     """
+    given = re.split(r"(?<=[a-zA-Z])\s*[,;]|[,;]\s+", given) if isinstance(given, str) else given
     return tuple(dict.fromkeys(parse_size(part) for part in _parts(given) or [given]))
 
 
