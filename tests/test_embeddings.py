@@ -311,6 +311,7 @@ def test_a_thousand_words_fit_on_a_page(scripted: Model) -> None:
         (["cat"], {"near": -1}, "out_of_range"),
         (["cat"], {"space": "both"}, "bad_choice"),
         (["\ud800"], {}, "not_unicode"),
+        (["x" * 5000], {}, "too_many_tokens"),
     ],
     ids=str,
 )
@@ -451,6 +452,16 @@ def test_occurrences_of_other_tokens_are_said_so(model: Model) -> None:
     assert found.layers[0].to_static[1] == 1.0 > found.layers[0].to_static[0]
 
 
+def test_the_caption_says_which_way_the_layers_work(model: Model) -> None:
+    """Occurrences of other tokens begin far apart: the layers may only bring them closer."""
+    apart = model.context("bank", sentences=SENTENCES)
+    means = [np.array(layer.cosine)[np.triu_indices(3, 1)].mean() for layer in apart.layers]
+    assert min(means[1:]) < means[0] and "because each has taken" in apart.to_text("en", width=200)
+    backwards = [dataclasses.replace(apart.layers[of], layer=n) for n, of in enumerate((-1, 0))]
+    closer = dataclasses.replace(apart, layers=backwards, layer=1)
+    assert "no layer sets them further apart" in closer.to_text("en", width=200)
+
+
 def test_a_layer_may_be_chosen(either: Model) -> None:
     found = either.context("bank", sentences=SENTENCES, layer=0)
     assert found.layer == 0 and {(point.x, point.y) for point in found.points} == {(0, 0)}
@@ -467,6 +478,7 @@ def test_a_layer_may_be_chosen(either: Model) -> None:
         (" ", ["a"], "empty_word"),
         ("bank", ["The bank", "No river"], "word_not_in_sentence"),
         ("bank", ["bank " * 201], "too_many"),
+        ("bank", ["bank" + " word" * 500], "too_many_tokens"),
     ],
 )
 def test_wrong_sentences_have_clear_errors(scripted: Model, word: str, sentences: list, expected: str) -> None:

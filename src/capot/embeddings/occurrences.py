@@ -20,7 +20,8 @@ from capot.results.context import Angles, Context, Occurrence, Place, Sentence
 if TYPE_CHECKING:
     from capot.opened import Opened
 
-MOST = 200  # sentences, and occurrences in all
+MOST = 200  # occurrences in all
+MOST_TOKENS = 2000  # of one sentence: its vectors of all layers are held at once
 WANT = Want(logits="none", hidden=True)
 _MARKS = "\u0300-\u036f"  # accents that stand alone: not letters for ``re``, but part of one
 
@@ -45,8 +46,8 @@ def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | 
     ``layer`` is the one to draw, 0 the embeddings themselves; None takes the one where the
     occurrences are farthest apart. A word of several tokens is the mean of their vectors.
 
-    Raises: InputError ``no_sentences``, ``empty_word``, ``word_not_in_sentence``, ``too_many``,
-    ``out_of_range``; CapabilityError ``capability``; ContextError ``prompt_too_long``.
+    Raises: InputError ``no_sentences``, ``empty_word``, ``word_not_in_sentence``, ``too_many_tokens``,
+    ``too_many``, ``out_of_range``; CapabilityError ``capability``; ContextError ``prompt_too_long``.
     """
     sentences = (sentences,) if isinstance(sentences, str) else tuple(sentences)
     if not isinstance(word, str) or not word.strip():
@@ -113,9 +114,11 @@ def places(word: str, sentence: str) -> list[tuple[int, int]]:
 def _located(model: Opened, word: str, text: str, *, place: int) -> tuple[Sentence, list[Occurrence]]:
     """The sentence's tokens, and the occurrences as the tokens that share a byte with the word.
 
-    Raises: InputError ``word_not_in_sentence``.
+    Raises: InputError ``word_not_in_sentence``, ``too_many_tokens``.
     """
     spans = model.tokenizer.spans(text)
+    if len(spans) > MOST_TOKENS:
+        raise InputError("too_many_tokens", text=text.strip()[:40], tokens=len(spans), most=MOST_TOKENS)
     tokens = tuple(model.tokenizer.display(token) for token, *_ in spans)
     sentence = Sentence(text, tuple(token for token, *_ in spans), tokens)
     occurrences = []

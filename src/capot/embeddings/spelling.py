@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from capot.opened import Opened
 
 CHOICES = ("auto", "space", "bare")
+MOST_TOKENS = 4000  # of one word: its rows are held at once
 
 
 def spelling(model: Opened, text: str) -> Spelling:
-    """The tokens of a text exactly as it is typed. Raises: InputError ``word_without_tokens``."""
+    """The tokens of a text exactly as it is typed. Raises: InputError ``word_without_tokens``, ``too_many_tokens``."""
     tokenizer = model.tokenizer
     ids = tokenizer.encode(text)
     if not ids:
         raise InputError("word_without_tokens", word=text, tokenizer=tokenizer.name)
+    if len(ids) > MOST_TOKENS:
+        raise InputError("too_many_tokens", text=text.strip()[:40], tokens=len(ids), most=MOST_TOKENS)
     return Spelling(text=text, ids=tuple(ids), tokens=tuple(tokenizer.display(token) for token in ids))
 
 
@@ -59,7 +62,4 @@ def vectors(table: Table, many: Sequence[Sequence[int]]) -> np.ndarray:
 
     Shapes: (len(many), D) float32
     """
-    flat = [token for ids in many for token in ids]
-    rows = table.rows(flat)
-    stops = np.cumsum([len(ids) for ids in many])
-    return np.stack([part.mean(axis=0) for part in np.split(rows, stops[:-1])])
+    return np.stack([table.rows(ids).mean(axis=0) for ids in many])

@@ -116,8 +116,10 @@ def open_table(model: Opened) -> Table:
     """
     try:
         checkpoint = model.checkpoint
-    except NotFoundError:  # an engine without files: scripted, or a server
-        return EngineTable(model)
+    except NotFoundError as error:
+        if error.code != "no_checkpoint":
+            raise
+        return EngineTable(model)  # an engine without files: scripted, or a server
     return FileTable(checkpoint, _find(checkpoint))
 
 

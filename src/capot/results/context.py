@@ -127,10 +127,12 @@ class Context(Result):
             "layer": low.layer,
             "others": cosine(low.others, lang),
         }
-        form = "caption" if low.others is not None else "alone"
+        away = _or_one(self._mean(low)) < _or_one(self._mean(self.layers[0]))
+        parts = "apart" if away else "closer", "alone" if low.others is None else "yardstick"
+        caption = " ".join(tr(f"context.between.{part}", lang, **shown) for part in parts)
         return Curves(
             lines, tr("context.layer", lang), tr("context.cosine.axis", lang),
-            title=tr("context.between.title", lang), caption=tr(f"context.between.{form}", lang, **shown),
+            title=tr("context.between.title", lang), caption=caption,
         )  # fmt: skip
 
     def _to_static(self, lang: str | None) -> Curves:
