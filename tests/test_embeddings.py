@@ -529,6 +529,18 @@ def test_the_last_layer_is_the_answer_and_it_settles(either: Model) -> None:
     assert [depth.layer for depth in found.layers] == list(range(either.scheduler.engine.info.layers + 1))
 
 
+def test_captions_of_the_lens(scripted: Model) -> None:
+    found = scripted.lens("The capital of France is P")
+    echoing = dataclasses.replace(found, ids=(*found.ids, found.layers[0].top.id))
+    late = dataclasses.replace(found, settled=len(found.layers) - 1)
+    always = dataclasses.replace(found, settled=0)
+    text = {name: answer.to_text("en", width=300) for name, answer in vars().items() if hasattr(answer, "to_text")}
+    assert "is the first guess from layer 1 on. Before any layer the guess is “·”" in text["found"]
+    assert "it only repeats the last token, “·”" in text["echoing"]
+    assert "only after the last of the 4 layers" in text["late"]
+    assert "alone is enough" in text["always"]
+
+
 def test_an_empty_prompt_is_an_error(scripted: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scripted.tokenizer, "opening", ())
     assert code(scripted.lens, "") == "empty_prompt"

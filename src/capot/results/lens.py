@@ -75,8 +75,10 @@ class Lens(Result):
         last = len(self.layers) - 1
         count = last - self.settled
         shown = {"final": self.final.shown, "layers": last, "settled": self.settled, "first": self.layers[0].top.shown}
+        echo = self.layers[0].top.id == self.ids[-1]
         form = "late" if not count else "always" if not self.settled else "early"
-        return tr(f"lens.caption.{form}", lang, **shown)
+        before = "same" if form == "always" else "echo" if echo else "other"
+        return f"{tr(f'lens.caption.{form}', lang, **shown)} {tr(f'lens.before.{before}', lang, **shown)}"
 
     def _curve(self, values: Sequence[float], label: str, *, dashed: bool = False) -> Series:
         return Series(label, [depth.layer for depth in self.layers], values, dashed=dashed)
