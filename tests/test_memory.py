@@ -20,7 +20,7 @@ from capot.engines.scripted import ScriptedEngine
 from capot.errors import CapabilityError, CapotError, InputError, NotFoundError, ResourceError
 from capot.known import find
 from capot.memory import process, sizes, weigh
-from capot.memory.computed import Pass, layer_numbers, simulated
+from capot.memory.computed import Pass, layer_numbers, ruler, simulated
 from capot.memory.fits import USABLE, fit
 from capot.memory.shape import shape_of
 from capot.results.memory import Parts
@@ -240,8 +240,8 @@ def test_cache_against_the_tensors_of_transformers(kind):
         assert shape.parameters == sum(weight.numel() for weight in model.parameters())
 
 
-def alive_at_most(torch, model, call):
-    """The highest sum of bytes of the tensors that ``call`` makes, the model's apart, and that live at once."""
+def alive_at_most(torch, model, call, *, cache=None):
+    """The highest sum of bytes of the tensors alive at once in ``call``: the model's apart, those of ``cache`` too."""
     import weakref
 
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -254,18 +254,25 @@ def alive_at_most(torch, model, call):
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             output = function(*args, **(kwargs or {}))
             for tensor in (leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)):
-                storage = tensor.untyped_storage()
-                if storage._cdata not in self.alive:
-                    self.alive[storage._cdata] = storage.nbytes()
-                    self.now += storage.nbytes()
-                    weakref.finalize(storage, self.freed, storage._cdata)
+                self.count(tensor.untyped_storage())
             self.peak = max(self.peak, self.now)
             return output
+
+        def count(self, storage):
+            if storage._cdata not in self.alive:
+                self.alive[storage._cdata] = storage.nbytes()
+                self.now += storage.nbytes()
+                weakref.finalize(storage, self.freed, storage._cdata)
 
         def freed(self, key):
             self.now -= self.alive.pop(key, 0)
 
-    with Watch() as watch:
+    watch = Watch()
+    for layer in cache.layers if cache else ():
+        for storage in (layer.keys.untyped_storage(), layer.values.untyped_storage()):
+            watch.count(storage)
+    storage = layer = None  # what the cache drops must be free to go
+    with watch:
         call()
     return watch.peak
 
@@ -285,6 +292,26 @@ def test_activations_against_every_tensor_of_transformers():
     expected = simulated(shape, 512, Pass(chunk=512))
     assert abs(peak / expected.total - 1) < 0.05
     assert expected.activations == 512 * layer_numbers(shape) * 2 == 512 * (4 * 128 + 3 * 512) * 2
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "inner"), [(8, 2, 512), (4, 4, 1024), (4, 2, 704)])
+@pytest.mark.parametrize("past", [0, 256, 1792])
+def test_chunks_against_every_tensor_of_transformers(heads, kv_heads, inner, past):
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(
+        vocab_size=64, hidden_size=256, intermediate_size=inner, num_hidden_layers=2, head_dim=64,
+        num_attention_heads=heads, num_key_value_heads=kv_heads, max_position_embeddings=4096,
+    )  # fmt: skip
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
+    cache, ids, keep = transformers.DynamicCache(config=config), torch.zeros((1, 256), dtype=torch.long), {}
+    with torch.no_grad():
+        for _ in range(past // 256):
+            model(ids, past_key_values=cache, logits_to_keep=1)
+        step = lambda: keep.update(model(ids, past_key_values=cache, logits_to_keep=1))  # noqa: E731
+        peak = alive_at_most(torch, model, step, cache=cache if past else None)
+    info = SimpleNamespace(engine="transformers", device="cpu", dtype="bfloat16")
+    computed = ruler(SimpleNamespace(info=info), shape_of(config.to_dict())).parts(past + 256, "last")
+    assert abs(computed.total / peak - 1) < 0.05, (computed, peak)
 
 
 # What fits.

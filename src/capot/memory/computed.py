@@ -141,4 +141,45 @@ def native_scratch(shape: Shape) -> int:
     return threads * (2 * head * 64 + 64 + 2 * 16 * (shape.heads // shape.kv_heads))
 
 
-RULERS: dict[str, Callable[[EngineInfo, Shape], Ruler]] = {"native": _native}
+def _transformers(info: EngineInfo, shape: Shape) -> Ruler:
+    """transformers, chunk by chunk: its cache is joined anew for each chunk, its heads are repeated."""
+    number = PRECISIONS[precision_name(info.dtype)]
+
+    def parts(tokens: int, mode: str) -> Parts:
+        ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}
+        return max((at(min(end, tokens), tokens, mode) for end in ends), key=lambda found: found.total)
+
+    def at(end: int, tokens: int, mode: str) -> Parts:
+        chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
+        cache, row = round(shape.cache_numbers(end) * number), round(shape.vocabulary * number)
+        in_layer = Parts(
+            cache, round(transformers_bytes(shape, chunk, end, number)), (end - chunk) * row * (mode == "all")
+        )
+        rows, kept = (chunk, end) if mode == "all" else (1, int(end == tokens))
+        at_head = Parts(cache, round((chunk + rows) * shape.width * number), kept * row)
+        return max(in_layer, at_head, key=lambda found: found.total)
+
+    token = round(shape.cache_numbers(1) * number)
+    return Ruler(info.device, info.dtype, number, token, len(shape.windows), parts)
+
+
+def transformers_bytes(shape: Shape, chunk: int, seen: int, number: float) -> float:
+    """Activations of the fullest of four moments of a layer, for the last ``chunk`` of ``seen`` tokens.
+
+    In the MLP; when queries are rotated; when the values of the chunk are joined to those before
+    them; when attention has its keys and values repeated for each query head, and its mask as
+    numbers. Found by counting every tensor of transformers 5 as it comes and goes.
+    """
+    past = seen if seen > chunk else 0  # without a past there is no mask, and nothing is joined or repeated
+    mask, grouped = chunk * past, shape.heads != shape.kv_heads
+    around = 2 * shape.width + shape.cache_width + 2 * shape.query_width // shape.heads  # with cosines and sines
+    queries = shape.query_width
+    return max(
+        chunk * (around - shape.cache_width + 2 * shape.width + 3 * shape.mlp_width) * number + mask,
+        chunk * (around + 4 * queries) * number + mask,
+        chunk * (around + queries) * number + mask + shape.cache_width / 2 * past * number,
+        chunk * (around + 2 * queries) * number + mask * (1 + number) + 2 * queries * past * number * grouped,
+    )
+
+
+RULERS: dict[str, Callable[[EngineInfo, Shape], Ruler]] = {"native": _native, "transformers": _transformers}
