@@ -144,6 +144,12 @@ def test_it_ends_with_the_end_token(model) -> None:
     assert made.text == " Tokyo."  # the mark itself is no text
 
 
+def test_an_end_token_that_is_an_ordinary_one_is_no_text_either(model) -> None:
+    model.tokenizer.eos_ids = (ord("k"),)
+    made = model.generate("The capital of Japan is", temperature=0)
+    assert (made.text, made.stop_reason, len(made.tokens)) == (" To", "end_token", 4)
+
+
 def test_it_ends_after_as_many_tokens_as_asked(model) -> None:
     made = model.generate(PROMPT, max_new_tokens=3, temperature=0)
     assert made.stop_reason == "max_new_tokens" and len(made.tokens) == 3

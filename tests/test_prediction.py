@@ -31,10 +31,10 @@ class Words(Tokenizer):
     def __init__(self) -> None:
         self.__dict__.update(Tokenizer.bytes().__dict__)
         self.vocabulary_size = 304
+        self.known = {" Paris": [300], "Paris": [301], " Parisian": [300, 105, 97, 110]}
 
     def encode(self, text, *, specials="text", bos=False):
-        known = {" Paris": [300], "Paris": [301], " Parisian": [300, 105, 97, 110], "": []}
-        return known.get(text) or [*text.encode()]
+        return self.known.get(text) or [*text.encode()]
 
 
 def test_json_has_the_fields_that_are_promised(model) -> None:
@@ -104,6 +104,14 @@ def test_of_two_spellings_the_likelier_comes_first(model) -> None:
     assert (first.tokens, second.tokens) == (6, 7)
     spaced = model.next("The capital of", rank="F").asked
     assert [each.text for each in spaced] == ["F", " "]
+
+
+@pytest.mark.parametrize("plain", [200, 201])
+def test_of_two_single_tokens_the_better_rank_comes_first(model, plain: int) -> None:
+    model.__dict__["tokenizer"] = Words()
+    model.tokenizer.known = {"Paris": [plain], " Paris": [401 - plain]}
+    asked = model.next("to", rank="Paris").asked
+    assert {each.id for each in asked} == {200, 201} and asked[0].rank < asked[1].rank
 
 
 @pytest.mark.parametrize(

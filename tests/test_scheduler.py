@@ -125,6 +125,14 @@ def test_owners_take_turns_whoever_asks_most(scheduler: Scheduler, recorder: Rec
     assert [ticket.position for ticket in tickets] == [0] * 5
 
 
+def test_one_owners_prompts_are_read_in_order(scheduler: Scheduler, recorder: Recorder) -> None:
+    hold(scheduler, recorder)
+    tickets = [scheduler.submit(Decoding(ids_of(length, length))) for length in (600, 5)]
+    recorder.gate.set()
+    assert all(ticket.wait(20) for ticket in tickets)
+    assert recorder.steps[1:] == [[(0, 256)], [(256, 256)], [(512, 88)], [(0, 5)]]
+
+
 def test_those_under_way_advance_in_one_step(scheduler: Scheduler, recorder: Recorder) -> None:
     holder = hold(scheduler, recorder)
     jobs = [Decoding(ids_of(3, n), tokens=20, owner=f"o{n}") for n in range(5)]
@@ -297,6 +305,17 @@ def test_a_cancelled_prompt_stops_before_its_next_chunk(scheduler: Scheduler, re
     assert scheduler.run([5]).computed_tokens == 1  # the thread lives on
 
 
+def test_a_job_cancelled_in_its_last_step_hears_no_answer(scheduler: Scheduler, recorder: Recorder) -> None:
+    recorder.gate.clear()
+    job = Decoding([7])
+    ticket = scheduler.submit(job)
+    assert recorder.reached.wait(10)
+    ticket.cancel()
+    recorder.gate.set()
+    assert ticket.wait(20)
+    assert job.passes == [] and isinstance(job.error, InterruptedByUser)
+
+
 def test_a_cancelled_text_keeps_its_cache(scheduler: Scheduler) -> None:
     tickets = []
 
@@ -350,11 +369,12 @@ def test_ctrl_c_interrupts_a_pass(scheduler: Scheduler, recorder: Recorder) -> N
 
 
 def test_an_engine_error_reaches_its_job_and_the_thread_lives(scheduler: Scheduler, recorder: Recorder) -> None:
+    scheduler.run([1, 2])
     recorder.error = MemoryError("no room")
     with pytest.raises(MemoryError, match="no room"):
-        scheduler.run([1, 2])
+        scheduler.run([1, 2, 3])
     recorder.error = None
-    assert scheduler.run([1, 2]).reused_tokens == 0  # a cache that failed is not trusted
+    assert scheduler.run([1, 2, 3]).reused_tokens == 0  # a cache that failed is not trusted
 
 
 def test_in_a_batch_only_the_culprit_fails(scheduler: Scheduler, recorder: Recorder) -> None:
