@@ -513,6 +513,7 @@ def test_an_engine_without_all_logits_refuses_that_mode(scripted):
     ("options", "code"),
     [
         ({"tokens": "x"}, "bad_length"),
+        ({"tokens": "1,1000000"}, "out_of_range"),
         ({"mode": "some"}, "unknown_mode"),
         ({"known": "Llama-3-70B", "gpu": "much"}, "bad_size"),
         ({"known": "Llama-3-70B", "gpu": ""}, "bad_size"),

@@ -20,6 +20,7 @@ from capot.results.memory import Cache, Memory, Row, Stopped
 
 DEFAULT_TOKENS = tuple(2**power for power in range(14))  # 1 to 8,192
 LONGEST = 131_072  # where a simulated curve ends if nothing says how long the model was trained for
+MOST_MEASURED = 2**18  # tokens: twice the longest usual training; a pass takes time as the square of it
 SPARE = 100_000_000  # bytes left to the system when we stop
 MARGIN = 1.15  # of the computed size, before a row is begun
 
@@ -48,7 +49,7 @@ def weigh(
     hears each row as soon as it is measured; what was measured before Ctrl-C, or before memory
     would run out, is answered.
 
-    Raises: InputError ``bad_length``, ``bad_size``, ``unknown_precision``, ``unknown_mode``;
+    Raises: InputError ``bad_length``, ``out_of_range``, ``bad_size``, ``unknown_precision``, ``unknown_mode``;
     NotFoundError ``unknown_shape``; CapabilityError where the engine cannot; ResourceError
     ``memory_short`` before the first row.
     """
@@ -56,6 +57,8 @@ def weigh(
         raise InputError("unknown_mode", value=str(mode)[:80], known=", ".join(MODES))
     asked = lengths(tokens) if tokens else ()
     if not simulate and not known:
+        if asked and asked[-1] > MOST_MEASURED:
+            raise InputError("out_of_range", name="tokens", value=asked[-1], low=1, high=MOST_MEASURED)
         return _measured(model, asked or DEFAULT_TOKENS, mode=mode, progress=progress)
     name, shape = (find(known).name, shape_of(find(known).config)) if known else (model.name, _counted(model))
     kv = precision_name(kv_precision)

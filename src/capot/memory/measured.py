@@ -21,7 +21,7 @@ from capot.results.memory import Parts
 from capot.scheduler import KERNELS, Scheduler
 
 QUICK = 0.5  # seconds spent on one length; below, a pass is repeated and the median kept
-REPEATS = 3
+REPEATS = 5
 NOTHING_HELD = Parts(0, 0, 0)
 
 
