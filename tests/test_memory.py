@@ -428,9 +428,13 @@ def test_the_weights_are_those_of_the_files(native):
     assert answer.kv_cache.bytes_per_token == 3 * 2 * 2 * 16 * 2 and answer.kv_cache.attention == "grouped_query"
 
 
-def test_one_token_more_costs_less_with_the_cache_than_all_again(native):
-    row = weigh(native, [256]).rows[0]
-    assert row.next_token_s < row.seconds
+def test_one_token_more_is_timed_with_all_those_before_it_in_the_cache(scripted):
+    fed = []
+    model = scripted(before_step=lambda feeds: fed.append((len(feeds[0].sequence.ids), len(feeds[0].ids))))
+    weigh(model, [300])
+    passes = [index for index, step in enumerate(fed) if step == (256, 44)]
+    assert passes and all(fed[index - 1] == (0, 256) for index in passes)  # all 300 again, from nothing
+    assert all(fed[index + 1] == (300, 1) for index in passes)  # one more on top of them
 
 
 # When it cannot go on.
