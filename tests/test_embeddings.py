@@ -24,7 +24,7 @@ from capot.embeddings.spelling import spellings
 from capot.embeddings.table import FileTable, nearest, open_table
 from capot.engine import Capability
 from capot.engines.scripted import ScriptedEngine
-from capot.errors import CapabilityError, CapotError, InputError, ModelError, UnsupportedError
+from capot.errors import CapabilityError, CapotError, InputError, ModelError, NotFoundError, UnsupportedError
 from capot.model import Model
 from capot.scheduler import Scheduler
 
@@ -192,6 +192,15 @@ def test_the_table_is_found_under_the_names_of_other_families(folder: Path, name
         assert code(open_table, opened, kind=UnsupportedError) == "table_dtype"
 
 
+def test_a_missing_model_is_not_mistaken_for_one_without_files() -> None:
+    class Missing:
+        @property
+        def checkpoint(self):
+            raise NotFoundError("model_not_found", model="x")
+
+    assert code(open_table, Missing(), kind=NotFoundError) == "model_not_found"
+
+
 def test_a_head_of_its_own_is_no_table(folder: Path) -> None:
     """``lm_head`` stands for the table only where config.json says that the two are tied."""
     with capot.open(folder) as opened:
@@ -254,6 +263,13 @@ def test_auto_prefers_the_shorter_spelling_and_obeys_typed_spaces(scripted: Mode
     assert used("cat", " cat") == ["cat", " cat"]  # typed: to compare the two
     assert used("cat", " cat", space="space") == [" cat", " cat"]
     assert used(" ", "cat") == [" ", "cat"]
+
+
+def test_of_two_spellings_as_long_the_one_of_a_sentence_is_used(
+    scripted: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripted.tokenizer, "encode", lambda text: [len(text)])
+    assert spellings(scripted, ["cat"])[0][0].text == " cat"
 
 
 def test_neighbours_are_the_whole_vocabularys(model: Model, reference) -> None:
@@ -531,14 +547,14 @@ def test_the_last_layer_is_the_answer_and_it_settles(either: Model) -> None:
 
 def test_captions_of_the_lens(scripted: Model) -> None:
     found = scripted.lens("The capital of France is P")
-    echoing = dataclasses.replace(found, ids=(*found.ids, found.layers[0].top.id))
-    late = dataclasses.replace(found, settled=len(found.layers) - 1)
-    always = dataclasses.replace(found, settled=0)
-    text = {name: answer.to_text("en", width=300) for name, answer in vars().items() if hasattr(answer, "to_text")}
-    assert "is the first guess from layer 1 on. Before any layer the guess is “·”" in text["found"]
-    assert "it only repeats the last token, “·”" in text["echoing"]
-    assert "only after the last of the 4 layers" in text["late"]
-    assert "alone is enough" in text["always"]
+    echo = (*found.ids, found.layers[0].top.id)
+    for changes, said in (
+        ({}, "is the first guess from layer 1 on. Before any layer the guess is “·”"),
+        ({"ids": echo}, "it only repeats the last token, “·”"),
+        ({"settled": len(found.layers) - 1}, "only after the last of the 4 layers"),
+        ({"settled": 0}, "alone is enough"),
+    ):
+        assert said in dataclasses.replace(found, **changes).to_text("en", width=300)
 
 
 def test_an_empty_prompt_is_an_error(scripted: Model, monkeypatch: pytest.MonkeyPatch) -> None:
