@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import subprocess
 import sys
@@ -51,10 +52,21 @@ def scripted():
         yield opened
 
 
-@pytest.fixture(params=["scripted", "native"])
+@pytest.fixture(scope="module")
+def through_transformers(folder: Path):
+    with capot.open(folder, engine="transformers") as opened:
+        yield opened
+
+
+ENGINES = {"scripted": "scripted", "native": "model"}
+if importlib.util.find_spec("capot.engines.hf_engine"):
+    ENGINES["transformers"] = "through_transformers"
+
+
+@pytest.fixture(params=ENGINES)
 def either(request: pytest.FixtureRequest):
     """The same promises, whatever the engine."""
-    return request.getfixturevalue({"native": "model"}.get(request.param, request.param))
+    return request.getfixturevalue(ENGINES[request.param])
 
 
 @pytest.fixture(scope="module")
