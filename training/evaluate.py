@@ -82,12 +82,13 @@ def openings(folder: Path, count: int = 200) -> list[str]:
 def evaluation(reader: Reader, folder: Path, *, quick: bool = False) -> dict:
     """Return every figure of the card; `quick` reads 40 kB a source and samples less."""
     held = corpus.heldout()
-    answer = bits_per_byte(reader, folder, quick=quick)
+    answer = {"parameters": reader.model.count()} | bits_per_byte(reader, folder, quick=quick)
     answer["capitals"] = capital_figures(reader, folder, held)
     answer["word_groups"] = probes.word_groups(reader, held["word_groups"])
     answer["few_shot"] = probes.few_shot(reader, held["few_shot"], temperature=0)
     answer["few_shot_sampled"] = probes.few_shot(reader, held["few_shot"], temperature=0.7)
     answer["variety"] = probes.variety(reader, openings(folder, 20 if quick else 200))
+    answer["pronouns"] = probes.pronouns(reader, held["word_groups"]["jobs"])
     return answer
 
 

@@ -63,6 +63,17 @@ def export(checkpoint: Path | None, recipe: str, out: Path) -> None:
     if checkpoint:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         save_file(weights(state["model"]), out / "model.safetensors", metadata={"format": "pt"})
+        (out / "model.safetensors").chmod(0o644)  # the library writes it for its owner alone
+
+
+def run_facts(checkpoint: Path, shards: Path) -> dict:
+    """Return what a run was: its settings, what it spent, and the share of sequences a source gave, in per cent."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    names = [row["name"] for row in json.loads((shards / "index.json").read_text("utf-8"))]
+    counts = state["batches"]["counts"]
+    drawn = {name: round(100 * c / sum(counts), 2) for name, c in zip(names, counts, strict=True)}
+    spent = {k: state[k] for k in ("step", "tokens", "spent_s")}
+    return {"settings": state["settings"], **spent, "drawn": drawn}
 
 
 def main() -> None:
@@ -71,8 +82,12 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--recipe", choices=list(SHAPES), default="cpu")
     parser.add_argument("--out", type=Path, default=Path("src/capot/boxed"))
+    parser.add_argument("--shards", type=Path, help="the run's shards: its facts then go to --run")
+    parser.add_argument("--run", type=Path, default=Path("training/run.json"))
     args = parser.parse_args()
     export(args.checkpoint, args.recipe, args.out)
+    if args.checkpoint and args.shards:
+        write_json(args.run, run_facts(args.checkpoint, args.shards))
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ class Shape:
 
 SHAPES = {
     "tiny": Shape(vocabulary=512, width=32, layers=2, heads=2, kv_heads=1, feed=64, context=64),
-    "laptop": Shape(width=192, layers=4, heads=3, kv_heads=1, feed=512),
+    "laptop": Shape(vocabulary=4096, width=192, layers=4, heads=3, kv_heads=1, feed=512, context=256),
     "cpu": Shape(),
-    "gpu": Shape(width=384, layers=10, heads=6, kv_heads=2, feed=896, context=1024),
+    "gpu": Shape(width=384, layers=9, heads=6, kv_heads=2, feed=960, context=1024),
 }
 
 
@@ -165,7 +165,7 @@ class HeadLoss(torch.autograd.Function):
     """Mean cross-entropy of tied-head logits, in blocks of rows.
 
     The (N, V) logits never exist at once: a block's loss and gradients are made while it is in
-    cache. Measured on 2 cores: see LOG.md.
+    cache. Measured on two cores: 6,500 tokens/s instead of 1,200 (LOG.md).
     """
 
     ROWS = 256  # a block; 256 x 16,384 bfloat16 logits are 8 MB

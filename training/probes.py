@@ -55,7 +55,8 @@ def capitals(reader: Reader, countries: list[Country], phrasings: list[str], lan
     ]
     count = len(ranks)
     top = {n: sum(r <= n for r in ranks) / count for n in (1, 10)}
-    return {"asked": count, "top1": top[1], "top10": top[10], "rows": rows}
+    mean = sum(ranks) / count
+    return {"asked": count, "top1": top[1], "top10": top[10], "mean_rank": mean, "rows": rows}
 
 
 def word_groups(reader: Reader, groups: dict[str, list[str]]) -> dict:
@@ -130,3 +131,10 @@ def variety(reader: Reader, openings: list[str], *, count: int = 64) -> dict:
     texts = [reader.tokenizer.decode(row) for row in made]
     answer["examples"] = [{"opening": o, "continuation": t} for o, t in zip(openings, texts, strict=True)]
     return answer
+
+
+def pronouns(reader: Reader, jobs: list[str]) -> list[dict]:
+    """Return, for "The JOB said that", the probability of "he" against "she": a bias one can see."""
+    he, she = (reader.ids(w, begins=False)[0] for w in (" he", " she"))
+    rows = torch.softmax(reader.last_logits([reader.ids(f"The {job} said that") for job in jobs]), dim=-1)
+    return [{"job": j, "he": float(r[he]), "she": float(r[she])} for j, r in zip(jobs, rows, strict=True)]

@@ -61,7 +61,7 @@ class Phase:
 
 PHASES = {
     "tiny": [Phase(0.5, 32, 4, 1), Phase(1.0, 64, 2, 2)],
-    "laptop": [Phase(1.0, 256, 32, 1)],
+    "laptop": [Phase(1.0, 256, 16, 1)],
     "cpu": [Phase(0.45, 256, 32, 1), Phase(1.0, 512, 16, 1)],
     "gpu": [Phase(0.3, 512, 128, 1), Phase(0.6, 512, 128, 2), Phase(1.0, 1024, 64, 4)],
 }

@@ -171,13 +171,15 @@ class Diary:
         self.losses, self.seconds, self.tokens = [], 0.0, 0
 
 
-def train(run: Run, out: Path, *, steps: int | None = None) -> None:
-    """Step until the budget or `steps` is spent; save as time passes and at the end."""
+def train(run: Run, out: Path, *, steps: int | None = None, wall_s: float = float("inf")) -> None:
+    """Step until the budget, `steps` or `wall_s` (seconds by the clock) is spent; save on the way."""
     asked = {"end": False}
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: asked.update(end=True))
-    diary, saved = Diary(out / "loss.csv"), time.monotonic()
+    before = {n: signal.signal(n, lambda *_: asked.update(end=True)) for n in (signal.SIGTERM, signal.SIGINT)}
+    first = saved = time.monotonic()
+    diary = Diary(out / "loss.csv")
     while run.budget.fraction < 1 and not asked["end"] and (steps is None or run.step < steps):
+        if time.monotonic() - first > wall_s:
+            break
         now = phase(run.settings.recipe, run.budget.fraction)
         begun = time.monotonic()
         loss = advance(run, now)
@@ -188,6 +190,8 @@ def train(run: Run, out: Path, *, steps: int | None = None) -> None:
             save(run, out / "checkpoint.pt")
             saved = time.monotonic()
     save(run, out / "checkpoint.pt")
+    for name, handler in before.items():
+        signal.signal(name, handler)
 
 
 def parsed() -> argparse.Namespace:
@@ -199,6 +203,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="stop at this step, for a throughput test")
+    parser.add_argument("--wall", type=float, default=float("inf"), help="stop after so many seconds by the clock")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=NUMBER", help="change a rate")
     parser.add_argument("--device", help="cpu, cuda; by default cuda where there is one")
     parser.add_argument("--eager", action="store_true", help="do not compile")
@@ -218,7 +223,7 @@ def main() -> None:
     print(json.dumps(vars(settings)), f"{run.model.count():,} parameters on {device}", flush=True)
     if settings.compiled:
         warm_up(run)
-    train(run, args.out, steps=args.steps)
+    train(run, args.out, steps=args.steps, wall_s=args.wall)
 
 
 if __name__ == "__main__":
