@@ -603,3 +603,13 @@ def test_without_the_gnu_c_library_nothing_is_tuned(monkeypatch):
     monkeypatch.setattr(process.ctypes, "CDLL", lambda _: SimpleNamespace())
     with process.handing_back():
         pass
+
+
+def test_a_device_that_the_engine_has_not_is_refused(capsys):
+    assert run(["memory", "--model", "scripted", "--device", "cuda", "--tokens", "1"]) == 2
+    assert "not on cuda" in capsys.readouterr().err
+
+
+def test_one_row_has_no_growth(scripted):
+    text = weigh(scripted(), [64]).to_text("en")
+    assert "What token n costs" not in text and "64" in text

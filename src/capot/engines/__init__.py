@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from capot.errors import InputError
+from capot.errors import CapabilityError, InputError
 
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from capot.engine import Engine
 
 ENGINES = ("native", "transformers", "scripted")
+ON_CPU = ("native", "scripted")  # these compute on the processor and nowhere else
 ALIASES = {"hf": "transformers"}
 
 Notice = Callable[..., None]
@@ -35,8 +36,13 @@ def chosen(loading: Loading) -> str:
 
 
 def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = silent) -> Engine:
-    """The engine that ``loading`` asks for, its weights ready to be read."""
+    """The engine that ``loading`` asks for, its weights ready to be read.
+
+    Raises: CapabilityError ``device_unsupported``; what the engine raises.
+    """
     name = chosen(loading)
+    if name in ON_CPU and loading.device not in (None, "cpu"):
+        raise CapabilityError("device_unsupported", engine=name, device=loading.device)
     if name == "scripted":
         from capot.engines.scripted import ScriptedEngine
 

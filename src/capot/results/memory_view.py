@@ -22,7 +22,7 @@ def blocks(memory: Memory, lang: str | None) -> list[Block]:
         found += [rows_table(memory, lang), curve(memory, lang)]
     if memory.simulated:
         found += [fits_table(memory, lang)] if memory.fits else []
-    elif timed := [row for row in memory.rows if row.next_token_s]:
+    elif len(timed := [row for row in memory.rows if row.next_token_s]) > 1:
         found += [Heading(tr("memory.growth.title", lang), level=2), growth(timed, lang)]
     if memory.stopped:
         found.append(Text(_stopped(memory, lang), tone="warning"))
