@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BOXED = ROOT / "src" / "capot" / "boxed"
 MODEL = BOXED / "model.safetensors"
 END = "<|endoftext|>"
+sys.path.insert(0, str(ROOT))
 PLACES = {"bilingual": BOXED, "english": BOXED / "tokenizers/english", "french": BOXED / "tokenizers/french"}
 
 
@@ -165,3 +167,20 @@ def test_the_card_gives_the_measured_figures() -> None:
     for lang in ("english", "french", "python"):
         value = f"{figures['bits_per_byte'][lang]:.2f}"
         assert value in english and value.replace(".", ",") in french
+
+
+def test_the_picture_of_the_loss_is_one_line_over_its_axes(tmp_path: Path) -> None:
+    from training.picture import drawing, read
+
+    (tmp_path / "loss.csv").write_text("step,tokens,loss_nats\n1,100000,9\n2,2000000,4.5\n3,4000000,3.25\n")
+    svg = drawing(read(tmp_path / "loss.csv"))
+    assert svg.count("<polyline") == 1 and "tokens" in svg
+
+
+def test_figures_are_written_as_each_language_writes_them() -> None:
+    from training.cards import Numbers
+
+    english, french = Numbers("en"), Numbers("fr")
+    assert (english.real(1.5), french.real(1.5)) == ("1.50", "1,50")
+    assert (english.whole(12345), french.whole(12345)) == ("12,345", "12\u202f345")
+    assert (english.share(0.6), french.share(0.6)) == ("60%", "60\u00a0%")

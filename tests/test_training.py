@@ -327,6 +327,32 @@ def test_muon_makes_matrices_nearly_orthogonal() -> None:
     assert orthogonal(torch.randn(1, 32, 48)).shape == (1, 32, 48)
 
 
+def test_the_larger_recipe_fits_its_forty_megabytes() -> None:
+    pytest.importorskip("torch")
+    from training.model import SHAPES, Llama
+
+    assert 2 * Llama(SHAPES["gpu"]).count() < 40e6 and 2 * Llama(SHAPES["cpu"]).count() < 20e6
+
+
+def test_the_lesson_turns_a_text_into_a_folder_that_opens(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from training.own import make, texts_of
+    from training.reading import open_folder, sampled
+
+    torch.set_num_threads(1)
+    rng, text = random.Random(0), tmp_path / "text.txt"
+    text.write_text("Too little.")
+    with pytest.raises(SystemExit, match="200,000"):
+        texts_of(text)
+    words = ["the", "a", "cat", "dog", "sat", "ran", "on", "under", "mat", "tree", "and", "then"]
+    text.write_text("\n".join(" ".join(rng.choices(words, k=12)) + "." for _ in range(5000)))
+    make(text, tmp_path / "mine", minutes=0.02, compiled=False)
+    reader = open_folder(tmp_path / "mine")
+    (made,) = sampled(reader, [reader.ids("the cat")], count=5, temperature=0, seed=0)
+    assert 1 <= len(made) <= 5
+    assert (tmp_path / "mine" / "work" / "loss.csv").read_text().startswith("step,")
+
+
 # Evaluation's own rules
 
 
@@ -351,7 +377,18 @@ def test_windows_score_every_token_once() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["corpus", "typography", "schedule", "facts.fact", "facts.tables", "facts.words", "facts.verbs", "facts.forms"],
+    [
+        "corpus",
+        "typography",
+        "schedule",
+        "facts.fact",
+        "facts.tables",
+        "facts.words",
+        "facts.verbs",
+        "facts.forms",
+        "cards",
+        "picture",
+    ],
 )
 def test_the_examples_of_the_docstrings_are_true(name: str) -> None:
     import doctest

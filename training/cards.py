@@ -72,9 +72,11 @@ def tables(answer: dict, lang: str) -> dict[str, str]:
         f"| {n.share(b['confidence'])} | {n.share(b['right'])} | {n.whole(b['count'])} |"
         for b in answer["calibration"]["bins"]
     ]
+    asked = {w[k]: c for k, c in answer["capitals"].items()}
+    asked |= {w["known"].format(w[k]): c["known"] for k, c in answer["capitals"].items()}
     capitals = [
-        f"| {w[k]} | {c['asked']} | {n.share(c['top1'])} | {n.share(c['top10'])} | {n.real(c['mean_rank'], 0)} |"
-        for k, c in answer["capitals"].items()
+        f"| {name} | {c['asked']} | {n.share(c['top1'])} | {n.share(c['top10'])} | {c['median_rank']} |"
+        for name, c in asked.items()
     ]
     pronouns = [f"| {r['job']} | {n.real(r['he'], 3)} | {n.real(r['she'], 3)} |" for r in answer["pronouns"]]
     return {
@@ -121,7 +123,8 @@ def plain(answer: dict, config: dict, size: float, lang: str) -> dict[str, str]:
     """Return the figures that stand alone in a sentence or a cell."""
     n, v, g = Numbers(lang), answer["variety"], answer["word_groups"]
     held = corpus.heldout()
-    groups = ", ".join(f"{name} {n.real(value)}" for name, value in g["groups"].items())
+    named = words(lang)["groups_named"]
+    groups = ", ".join(f"{named[name]} {n.real(value)}" for name, value in g["groups"].items())
     table = config["vocab_size"] * config["hidden_size"]
     return {
         "layers": str(config["num_hidden_layers"]), "width": str(config["hidden_size"]),

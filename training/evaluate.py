@@ -20,6 +20,7 @@ LANGUAGES = {
     "python": ["en_python_code.txt", "en_python_docs.txt", "en_python_exercises.txt"],
 }
 EXTRA = ["en_dialogues.txt", "bi_phrases_en_fr.txt", "en_wikipedia_vital_articles.txt", "fr_romans.txt"]
+KNOWN = {"en": "The capital of {c} is", "fr": "La capitale {de} est"}  # phrasings of the training text
 OPENING = 60  # characters of a held-out document that a sample continues, to a whole word
 
 
@@ -64,7 +65,9 @@ def capital_figures(reader: Reader, folder: Path, held: dict) -> dict:
         figures = probes.capitals(reader, seen, phrasings, lang)
         figures["rows"] = figures["rows"][::20]
         shown = probes.capitals(reader, unseen, phrasings[:1], lang)["rows"]
-        answer[lang] = figures | {"countries": len(seen), "unseen": shown}
+        known = probes.capitals(reader, seen, [KNOWN[lang]], lang)
+        known.pop("rows")
+        answer[lang] = figures | {"countries": len(seen), "unseen": shown, "known": known}
     return answer
 
 

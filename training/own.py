@@ -16,7 +16,7 @@ import torch
 from training import corpus, export, shards, tokenizer
 from training.model import SHAPES
 from training.schedule import phase
-from training.train import Settings, start, train, warm_up
+from training.train import Settings, restore, start, train, warm_up
 
 LEAST_BYTES = 200_000
 
@@ -41,28 +41,35 @@ def prepare(texts: list[str], work: Path) -> None:
     (work / "index.json").write_text(json.dumps(index), "utf-8")
 
 
+def make(text: Path, out: Path, *, minutes: float, compiled: bool = True) -> None:
+    """Tokenizer, shards, training, export: everything from a text file to a folder that opens."""
+    work = out / "work"
+    if not (work / "index.json").exists():
+        prepare(texts_of(text), work)
+    settings = Settings("laptop", minutes, compiled=compiled)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    run = start(settings, work, device)
+    if (work / "checkpoint.pt").exists():
+        restore(run, work / "checkpoint.pt")
+    size = phase("laptop", 0)
+    print(f"{run.model.count():,} parameters; {size.rows * size.length:,} tokens a step", flush=True)
+    if compiled:
+        warm_up(run)
+    train(run, work)
+    export.export(work / "checkpoint.pt", "laptop", out)
+    (out / "tokenizer.json").write_bytes((work / "tokenizer.json").read_bytes())
+    tokenizer.write_config(out)
+
+
 def main() -> None:
-    """Tokenizer, shards, training, export."""
+    """Read the command line and make the model; run again with more minutes, it goes on."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--eager", action="store_true", help="do not compile (no C++ compiler here)")
     args = parser.parse_args()
-    work = args.out / "work"
-    if not (work / "index.json").exists():
-        prepare(texts_of(args.text), work)
-    settings = Settings("laptop", args.minutes, compiled=not args.eager)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = start(settings, work, device)
-    size = phase("laptop", 0)
-    print(f"{run.model.count():,} parameters; {size.rows * size.length:,} tokens a step", flush=True)
-    if settings.compiled:
-        warm_up(run)
-    train(run, work)
-    export.export(work / "checkpoint.pt", "laptop", args.out)
-    (args.out / "tokenizer.json").write_bytes((work / "tokenizer.json").read_bytes())
-    tokenizer.write_config(args.out)
+    make(args.text, args.out, minutes=args.minutes, compiled=not args.eager)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ def capitals(reader: Reader, countries: list[Country], phrasings: list[str], lan
     ]
     count = len(ranks)
     top = {n: sum(r <= n for r in ranks) / count for n in (1, 10)}
-    mean = sum(ranks) / count
-    return {"asked": count, "top1": top[1], "top10": top[10], "mean_rank": mean, "rows": rows}
+    median = sorted(ranks)[count // 2]
+    return {"asked": count, "top1": top[1], "top10": top[10], "median_rank": median, "rows": rows}
 
 
 def word_groups(reader: Reader, groups: dict[str, list[str]]) -> dict:
