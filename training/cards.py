@@ -93,7 +93,7 @@ def quoted(answer: dict, lang: str) -> dict[str, str]:
     shown = answer["few_shot"]["examples"]
     half = len(shown) // 2
     answers = [f"* {e['question']} → {_line(e['answer'])}" for e in shown[:5] + shown[half : half + 5]]
-    unseen = [w["guess"].format(r["capital"], r["guess"]) for r in answer["capitals"][lang]["unseen"][:10]]
+    unseen = [w["guess"].format(r["country"], r["guess"]) for r in answer["capitals"][lang]["unseen"]]
     return {"examples": "\n".join(samples), "answers": "\n".join(answers), "unseen": ", ".join(unseen) + "."}
 
 

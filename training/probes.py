@@ -59,6 +59,15 @@ def capitals(reader: Reader, countries: list[Country], phrasings: list[str], lan
     return {"asked": count, "top1": top[1], "top10": top[10], "median_rank": median, "rows": rows}
 
 
+def guesses(reader: Reader, countries: list[Country], phrasing: str, lang: str) -> list[dict]:
+    """Return the most probable few words for countries never read of, up to a mark or a line's end."""
+    prompts = [capital_prompt(phrasing, c, lang) for c in countries]
+    made = sampled(reader, [reader.ids(p) for p in prompts], count=6, temperature=0, seed=0)
+    texts = [re.split(r"[.,;:!?\n]", reader.tokenizer.decode(row))[0].strip() for row in made]
+    rows = zip(prompts, countries, texts, strict=True)
+    return [{"prompt": p, "country": c.title, "capital": c.capital, "guess": t} for p, c, t in rows]
+
+
 def word_groups(reader: Reader, groups: dict[str, list[str]]) -> dict:
     """Return the mean cosine within groups less between groups, in the embedding as it is."""
     table = torch.nn.functional.normalize(reader.model.embed_tokens.weight.detach(), dim=-1)
