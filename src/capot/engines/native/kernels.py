@@ -41,10 +41,24 @@ _FEATURES = llvmlite.binding.get_host_cpu_features()
 LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx") else 4
 ROWS = 2 if LANES == 8 else 4
 COLUMNS = 6
-SHARE = 64  # rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, half its L2 cache
-DEPTH = 2048  # and so much of each row, so that the six columns of x stay near
+SHARE = 64  # rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold
+DEPTH = 2048  # and so much of each row, so that six columns of x stay near; a single column is let stay whole
+PAIRS = LANES == 16 and _FEATURES.get("avx512bf16", False)  # one instruction multiplies and adds pairs of bfloat16
 
 F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+
+
+class _BFloat(ir.Type):
+    """LLVM's bfloat16, which llvmlite does not name."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat)
+
+    def __hash__(self) -> int:
+        return hash(_BFloat)
 
 
 def _shaped(scalar: ir.Type, lanes: int) -> ir.Type:
@@ -123,63 +137,75 @@ def exp(x):
 
 
 def _tile(rows: int, columns: int):
-    """A function that multiplies ``rows`` rows of the weights by ``columns`` rows of x.
+    """A function that adds to y the product of ``rows`` rows of the weights and ``columns`` rows of x.
 
     Each weight is loaded and widened once for all columns, each x once for all rows, and
     the sums stay in registers: this is what makes six tokens cost little more than one.
     Written in LLVM's own terms, because Numba's optimiser keeps 16 sums in registers on
-    a good day and 24 on none.
+    a good day and 24 on none. Where x is bfloat16 as well, nothing is widened at all.
     """
 
     @intrinsic
     def tile(typing, weights, row, x, column, y, start, stop):
         def emit(context, build, signature, args):
-            arrays = [context.make_array(signature.args[i])(context, build, args[i]) for i in (0, 2, 4)]
-            (depth,) = cgutils.unpack_tuple(build, arrays[0].shape)[1:]
-            width = cgutils.unpack_tuple(build, arrays[2].shape)[1]
-            start, stop = args[5:]
+            w, xs, ys = (context.make_array(signature.args[i])(context, build, args[i]) for i in (0, 2, 4))
+            depth, width = (cgutils.unpack_tuple(build, array.shape)[1] for array in (w, ys))
 
-            def line(array, index, offset, stride):  # the address where row index + offset begins
+            def line(array, index, offset, stride):  # where row index + offset begins
                 return build.gep(array.data, [build.mul(build.add(index, I64(offset)), stride)])
 
-            w_rows = [line(arrays[0], args[1], r, depth) for r in range(rows)]
-            next_rows = [line(arrays[0], args[1], r + max(2, rows), depth) for r in range(rows)]
-            x_rows = [line(arrays[1], args[3], c, depth) for c in range(columns)]
-            zero = ir.Constant(_shaped(F32, LANES), [0.0] * LANES)
-            sums = [[cgutils.alloca_once_value(build, zero) for _ in x_rows] for _ in w_rows]
+            w_rows = [line(w, args[1], r, depth) for r in range(rows)]
+            next_rows = [line(w, args[1], r + rows, depth) for r in range(rows)]
+            x_rows = [line(xs, args[3], c, depth) for c in range(columns)]
+            pairs = x.dtype == types.uint16
+            step, zero = LANES * (2 if pairs else 1), ir.Constant(_shaped(F32, LANES), [0.0] * LANES)
+            sums = [[cgutils.alloca_once(build, zero.type) for _ in x_rows] for _ in w_rows]
             for cell in sum(sums, []):
                 build.store(zero, cell)
 
-            def load(base, k, scalar, dtype):
-                place = build.bitcast(build.gep(base, [k]), _shaped(scalar, LANES).as_pointer())
-                return _emit_widen(build, build.load(place, align=scalar_bytes(dtype)), dtype, LANES)
+            def load(base, k, dtype):
+                if pairs:
+                    return _emit_load(build, base, k, _BFloat(), step)
+                return _emit_widen(build, _emit_load(build, base, k, _stored(dtype), step), dtype, step)
 
-            dtype = signature.args[0].dtype
-            stored = F32 if dtype == types.float32 else ir.IntType(16)
-            with cgutils.for_range_slice(build, start, stop, I64(LANES), I64) as (k, _):
+            with cgutils.for_range_slice(build, args[5], args[6], I64(step), I64) as (k, _):
                 for base in next_rows:  # ask memory now for what the next tile reads
                     _emit_prefetch(build, build.gep(base, [k]))
-                loaded = [load(base, k, stored, dtype) for base in w_rows]
+                loaded = [load(base, k, weights.dtype) for base in w_rows]
                 for c, base in enumerate(x_rows):
-                    value = load(base, k, F32, types.float32)
+                    value = load(base, k, x.dtype)
                     for r, weight in enumerate(loaded):
-                        product = build.fmul(weight, value, flags=("contract",))
-                        build.store(build.fadd(product, build.load(sums[r][c]), flags=("contract",)), sums[r][c])
+                        build.store(_emit_fma(build, weight, value, build.load(sums[r][c])), sums[r][c])
             for c in range(columns):
-                y_row = line(arrays[2], args[3], c, width)
+                y_row = line(ys, args[3], c, width)
                 for r in range(rows):
                     cell = build.gep(y_row, [build.add(args[1], I64(r))])
                     build.store(_emit_total(build, build.load(cell), build.load(sums[r][c])), cell)
             return context.get_dummy_value()
 
-        intp = types.intp
-        return types.void(weights, intp, x, intp, y, intp, intp), emit
+        whole = types.intp
+        return types.void(weights, whole, x, whole, y, whole, whole), emit
 
     return tile
 
 
-def scalar_bytes(dtype) -> int:
-    return dtype.bitwidth // 8
+def _stored(dtype) -> ir.Type:
+    return F32 if dtype == types.float32 else ir.IntType(16)
+
+
+def _emit_load(build, base, index, scalar, lanes):
+    """``lanes`` numbers from ``base[index]`` on, wherever that lies in memory."""
+    place = build.bitcast(build.gep(base, [index]), _shaped(scalar, lanes).as_pointer())
+    return build.load(place, align=4 if scalar == F32 else 2)
+
+
+def _emit_fma(build, a, b, total):
+    """total + a * b, lane by lane; two products a lane where a and b are bfloat16."""
+    if isinstance(a.type.element, _BFloat):
+        kind = ir.FunctionType(total.type, [total.type, a.type, b.type])
+        name = "llvm.x86.avx512bf16.dpbf16ps.512"
+        return build.call(cgutils.get_or_insert_function(build.module, kind, name), [total, a, b])
+    return build.fadd(build.fmul(a, b, flags=("contract",)), total, flags=("contract",))
 
 
 def _emit_prefetch(build, place):
@@ -203,16 +229,17 @@ _by_six, _by_three, _by_one = _tile(ROWS, COLUMNS), _tile(ROWS, COLUMNS // 2), _
 def add_product(weights, x, y):
     """y += x @ weights.T, each weight read from memory once whatever the number of columns.
 
-    Shapes: weights (N, D) as stored, x (T, D), y (T, N).
+    Shapes: weights (N, D) as stored, x (T, D) float32, or bfloat16 like the weights, y (T, N).
     """
     total, depth = weights.shape
     columns = x.shape[0]
-    whole = depth - depth % LANES
+    whole = depth - depth % (LANES * 4 // x.itemsize)
+    block = DEPTH if columns > 1 else 4 * DEPTH
     for share in prange((total + SHARE - 1) // SHARE):
         first, last = share * SHARE, min(total, share * SHARE + SHARE)
         even = first if columns == 1 else last - (last - first) % ROWS  # rows done by tiles
-        for start in range(0, whole, DEPTH):
-            stop = min(start + DEPTH, whole)
+        for start in range(0, whole, block):
+            stop = min(start + block, whole)
             c = 0
             while columns > 1 and c < columns:
                 left = columns - c
@@ -230,10 +257,18 @@ def add_product(weights, x, y):
         for c in range(columns):  # a width that is no multiple of a register's
             for r in range(first, last):
                 for k in range(whole, depth):
-                    y[c, r] += widen(weights[r, k]) * x[c, k]
+                    y[c, r] += widen(weights[r, k]) * widen(x[c, k])
 
 
 # ---------------------------------------------------------------- one vector at a time
+
+
+@njit(fastmath=FAST, cache=True)
+def rounded(x, out):
+    """x in the type of ``out``. Shapes: both (T, D)."""
+    for t in range(x.shape[0]):
+        for d in range(x.shape[1]):
+            out[t, d] = narrow(x[t, d], out[t, d])
 
 
 @njit(fastmath=FAST, cache=True)
@@ -293,38 +328,79 @@ def place(queries, keys, values, cosines, sines, blocks, like, layer, start):
                 cache[layer, 1, head, slot * size + d] = narrow(values[t, head * size + d], like[0])
 
 
-@njit(fastmath=FAST)
-def _score(query, keys, scores):
-    """scores = query @ keys. Shapes: query (size,), keys (size, BLOCK), scores (BLOCK,)."""
-    scores[:] = np.float32(0)
-    for d in range(0, query.shape[0] - 1, 2):  # two at a time: half the trips to ``scores``
-        a, b = query[d], query[d + 1]
-        for i in range(BLOCK):
-            scores[i] += a * keys[d, i] + b * keys[d + 1, i]
+def _outer_tile(rows: int, vectors: int):
+    """A function that adds a @ b to ``rows`` rows of ``out``, ``vectors`` registers wide: b's rows lie along memory.
+
+    Shapes: a (n, at least depth), b (depth, width), out (n, width).
+    """
+
+    @intrinsic
+    def tile(typing, a, b, out, row, column):
+        def emit(context, build, signature, args):
+            a_, b_, out_ = (context.make_array(signature.args[i])(context, build, args[i]) for i in range(3))
+            a_width, width = (cgutils.unpack_tuple(build, array.shape)[1] for array in (a_, b_))
+            depth = cgutils.unpack_tuple(build, b_.shape)[0]
+            a_rows = [build.gep(a_.data, [build.mul(build.add(args[3], I64(r)), a_width)]) for r in range(rows)]
+            corners = [
+                build.gep(out_.data, [build.add(build.mul(build.add(args[3], I64(r)), width), args[4])]) for r in range(rows)
+            ]
+            sums = [[cgutils.alloca_once(build, _shaped(F32, LANES)) for _ in range(vectors)] for _ in range(rows)]
+            for r, corner in enumerate(corners):
+                for v, cell in enumerate(sums[r]):
+                    build.store(_emit_load(build, corner, I64(v * LANES), F32, LANES), cell)
+            with cgutils.for_range(build, depth, intp=I64) as loop:
+                b_row = build.gep(b_.data, [build.add(build.mul(loop.index, width), args[4])])
+                loaded = [_emit_load(build, b_row, I64(v * LANES), F32, LANES) for v in range(vectors)]
+                for r, base in enumerate(a_rows):
+                    value = _emit_spread(build, build.load(build.gep(base, [loop.index])))
+                    for v, vector in enumerate(loaded):
+                        build.store(_emit_fma(build, value, vector, build.load(sums[r][v])), sums[r][v])
+            for r, corner in enumerate(corners):
+                for v, cell in enumerate(sums[r]):
+                    place = build.bitcast(build.gep(corner, [I64(v * LANES)]), _shaped(F32, LANES).as_pointer())
+                    build.store(build.load(cell), place, align=4)
+            return context.get_dummy_value()
+
+        return types.void(a, b, out, types.intp, types.intp), emit
+
+    return tile
+
+
+def _emit_spread(build, number):
+    """A register with the same number in each lane."""
+    vector = ir.Constant(_shaped(F32, LANES), ir.Undefined)
+    first = build.insert_element(vector, number, I32(0))
+    return build.shuffle_vector(first, vector, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
+
+
+_outer_large, _outer_row, _outer_column, _outer_small = (
+    _outer_tile(rows, vectors) for vectors in (4, 1) for rows in (ROWS, 1)
+)
+
+
+@njit
+def _add_outer(a, b, out, rows):
+    """out[:rows] += a[:rows] @ b; the width of b is a multiple of LANES."""
+    width = b.shape[1]
+    large, even = width - width % (4 * LANES), rows - rows % ROWS
+    for column in range(0, large, 4 * LANES):
+        for row in range(0, even, ROWS):
+            _outer_large(a, b, out, row, column)
+        for row in range(even, rows):
+            _outer_row(a, b, out, row, column)
+    for column in range(large, width, LANES):
+        for row in range(0, even, ROWS):
+            _outer_column(a, b, out, row, column)
+        for row in range(even, rows):
+            _outer_small(a, b, out, row, column)
 
 
 @njit(fastmath=FAST)
-def _absorb(shares, values, low, high, shrink, out):
-    """out = out * shrink + shares @ values, over tokens low to high. Shapes: values (BLOCK, size), out (size,)."""
-    size = out.shape[0]
-    for d in range(size):
-        out[d] *= shrink
-    even = low + (high - low) // 2 * 2
-    for i in range(low, even, 2):
-        a, b = shares[i], shares[i + 1]
-        for d in range(size):
-            out[d] += a * values[i, d] + b * values[i + 1, d]
-    if even < high:
-        for d in range(size):
-            out[d] += shares[even] * values[even, d]
-
-
-@njit(fastmath=FAST)
-def _weigh(scores, low, high, scale, top):
-    """Scores become e ** (score x scale - the largest so far); answers that largest and their sum."""
+def _weigh(scores, low, high, top):
+    """Scores become e ** (score - the largest so far), 0 outside low to high; answers that largest and their sum."""
     for i in range(low, high):
-        scores[i] *= scale
         top = max(top, scores[i])
+    scores[:low], scores[high:] = np.float32(0), np.float32(0)
     total = np.float32(0)
     for i in range(low, high):
         scores[i] = exp(scores[i] - top)
@@ -332,9 +408,22 @@ def _weigh(scores, low, high, scale, top):
     return top, total
 
 
-def scratch_floats(group: int, size: int) -> int:
-    """What one thread of ``attend`` needs: a block of keys and of values, scores, and two numbers a query."""
-    return 2 * size * BLOCK + BLOCK + 2 * TILE * group
+@njit(fastmath=FAST)
+def _widen_block(cache, filled, keys, values):
+    """Keys and values of one head's block, zero where no token is yet. Shapes: cache (2, size x BLOCK)."""
+    size = keys.shape[0]
+    for i in range(size * BLOCK):
+        keys.flat[i] = widen(cache[0, i])
+    for slot in range(BLOCK):
+        for d in range(size):
+            values[slot, d] = widen(cache[1, slot * size + d]) if slot < filled else np.float32(0)
+
+
+def scratch_shape(group: int, size: int) -> tuple[int, int, int, int]:
+    """What ``attend`` needs: for each thread, rows of which it makes its tables."""
+    wide = -(-size // LANES) * LANES  # heads are laid out in whole registers
+    floats = size * BLOCK + BLOCK * wide + TILE * group * (size + BLOCK + wide + 2)
+    return (threads(), floats)
 
 
 @njit(parallel=True, fastmath=FAST, cache=True)
@@ -346,44 +435,54 @@ def attend(queries, blocks, like, layer, start, window, scratch, out, weights):
     ``weights`` asks for it (it is empty otherwise). A query at position p sees the tokens
     p - window + 1 to p. Query head h reads key head h // group, group = heads / K.
 
-    Shapes: queries, out (T, K, group, size); blocks as in ``place``; scratch (threads,
-    ``scratch_floats``); weights (K, group, T, S), zeros, or empty.
+    Shapes: queries, out (T, K, group, size); blocks as in ``place``; scratch as in
+    ``scratch_shape``; weights (K, group, T, S), zeros, or empty.
     """
     tokens, kv_heads, group, size = queries.shape
+    wide, wanted = (size + LANES - 1) // LANES * LANES, weights.shape[3]
     scale = np.float32(1) / np.sqrt(np.float32(size))
-    cells, wanted = size * BLOCK, weights.shape[3]
-    for task in prange(kv_heads * ((tokens + TILE - 1) // TILE)):
-        head, first = task % kv_heads, task // kv_heads * TILE
+    tiles = (tokens + TILE - 1) // TILE
+    for task in prange(kv_heads * tiles):
+        head, first = task // tiles, task % tiles * TILE
         last = min(first + TILE, tokens)
+        rows = (last - first) * group  # the queries of this tile: token by token, its heads together
         mine = scratch[get_thread_id()]
-        keys, values = mine[:cells].reshape(size, BLOCK), mine[cells : 2 * cells].reshape(BLOCK, size)
-        scores = mine[2 * cells : 2 * cells + BLOCK]
-        tops, totals = mine[2 * cells + BLOCK :].reshape(2, TILE, group)
-        tops[:], totals[:], out[first:last, head] = -np.inf, np.float32(0), np.float32(0)
+        keys, mine = mine[: size * BLOCK].reshape(size, BLOCK), mine[size * BLOCK :]
+        values, mine = mine[: BLOCK * wide].reshape(BLOCK, wide), mine[BLOCK * wide :]
+        asked, mine = mine[: rows * size].reshape(rows, size), mine[rows * size :]
+        scores, mine = mine[: rows * BLOCK].reshape(rows, BLOCK), mine[rows * BLOCK :]
+        mixed, mine = mine[: rows * wide].reshape(rows, wide), mine[rows * wide :]
+        tops, totals = mine[:rows], mine[rows : 2 * rows]
+        tops[:], totals[:], values[:], mixed[:] = -np.inf, np.float32(0), np.float32(0), np.float32(0)
+        for row in range(rows):
+            for d in range(size):
+                asked[row, d] = queries[first + row // group, head, row % group, d] * scale
         for block in range(max(0, start + first - window + 1) // BLOCK, (start + last - 1) // BLOCK + 1):
-            cache = carray(pointer(blocks[block]), (layer + 1, 2, kv_heads, cells), like.dtype)
-            for i in range(cells):  # widened once for all queries of the tile
-                mine[i] = widen(cache[layer, 0, head, i])
-                mine[cells + i] = widen(cache[layer, 1, head, i])
-            for t in range(first, last):
-                seen = start + t + 1 - block * BLOCK  # tokens of this block at or before the query
+            cache = carray(pointer(blocks[block]), (layer + 1, 2, kv_heads, size * BLOCK), like.dtype)
+            _widen_block(cache[layer, :, head], min(BLOCK, start + tokens - block * BLOCK), keys, values)
+            scores[:] = np.float32(0)
+            _add_outer(asked, keys, scores, rows)
+            for row in range(rows):
+                seen = start + first + row // group + 1 - block * BLOCK  # tokens of this block up to the query's
                 low, high = max(0, seen - window), min(BLOCK, seen)
                 if low >= high:
+                    scores[row] = np.float32(0)
                     continue
-                for g in range(group):
-                    _score(queries[t, head, g], keys, scores)
-                    for i in range(low, min(high, low + wanted)):
-                        weights[head, g, t, block * BLOCK + i] = scores[i] * scale
-                    before = tops[t - first, g]
-                    top, total = _weigh(scores, low, high, scale, before)
-                    shrink = exp(before - top)
-                    tops[t - first, g], totals[t - first, g] = top, totals[t - first, g] * shrink + total
-                    _absorb(scores, values, low, high, shrink, out[t, head, g])
-        for t in range(first, last):
-            for g in range(group):
-                out[t, head, g] /= totals[t - first, g]
-                for s in range(max(0, start + t + 1 - window), min(start + t + 1, wanted)):
-                    weights[head, g, t, s] = exp(weights[head, g, t, s] - tops[t - first, g]) / totals[t - first, g]
+                for i in range(low, min(high, low + wanted)):
+                    weights[head, row % group, first + row // group, block * BLOCK + i] = scores[row, i]
+                before = tops[row]
+                tops[row], total = _weigh(scores[row], low, high, before)
+                shrink = exp(before - tops[row])
+                totals[row] = totals[row] * shrink + total
+                for d in range(wide):
+                    mixed[row, d] *= shrink
+            _add_outer(scores, values, mixed, rows)
+        for row in range(rows):
+            t, g = first + row // group, row % group
+            for d in range(size):
+                out[t, head, g, d] = mixed[row, d] / totals[row]
+            for s in range(max(0, start + t + 1 - window), min(start + t + 1, wanted)):
+                weights[head, g, t, s] = exp(weights[head, g, t, s] - tops[row]) / totals[row]
 
 
 # ---------------------------------------------------------------- making ready
@@ -409,9 +508,13 @@ def prepare(dtype: np.dtype, notice: Callable[[], None] | None = None) -> None:
         place: (rows, rows, rows, rows, rows, blocks, like, whole, whole),
         gate: (rows, rows),
         add_product: (weights, rows, rows),
+        rounded: (rows, stored[:, ::1]),
         attend: (cells, blocks, like, whole, whole, whole, rows, cells, cells),
     }
-    for kernel, signature in signatures.items():
+    asked = list(signatures.items())
+    if PAIRS and dtype == np.uint16:
+        asked.append((add_product, (weights, stored[:, ::1], rows)))
+    for kernel, signature in asked:
         kernel.compile(signature)
         if notice is not None and kernel.stats.cache_misses:
             notice()
