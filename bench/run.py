@@ -1,0 +1,67 @@
+"""All questions about the engine, one table, a file of JSON and a row of RESULTS.md.
+
+    make bench          (or: python bench/run.py [any option of the scripts])
+
+Each script runs by itself too. Results go to bench/out/results.json; the row is appended.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import subprocess
+import sys
+
+from _common import HERE, OUT, surroundings
+
+SCRIPTS = ("decode", "prefill", "open", "boxed", "cold")
+COLUMNS = {
+    "decode, tokens/s": "decode",
+    "over llama.cpp": "decode, over llama.cpp in BF16",
+    "over transformers": "decode, over transformers in bfloat16",
+    "of bandwidth": "decode, share of the bandwidth",
+    "6 tokens, over llama.cpp": "prompt of 6 tokens, over llama.cpp in BF16",
+    "512 tokens, over llama.cpp": "prompt of 512 tokens, over llama.cpp in BF16",
+    "open, s": "open, to a step ready (asked: at most)",
+    "memory, MB": "peak memory, 512 tokens of context (asked: at most)",
+    "boxed, over transformers": "decode, over transformers",
+    "tokens, s": "capot tokens (asked: at most)",
+    "next, s": "capot next (asked: at most)",
+}
+
+
+def main() -> None:
+    answers, failed = [], []
+    for script in SCRIPTS:
+        command = [sys.executable, HERE / f"{script}.py", *sys.argv[1:]]
+        done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=False)
+        *table, last = done.stdout.strip().splitlines() or [""]
+        print("\n".join(table), end="\n\n", flush=True)
+        if last.startswith("{"):
+            answers.append(json.loads(last))
+        if done.returncode:
+            failed.append(script)
+    OUT.mkdir(exist_ok=True)
+    (OUT / "results.json").write_text(json.dumps({"answers": answers, "failed": failed}, indent=1) + "\n")
+    append(answers)
+    if failed:
+        sys.exit("failed: " + ", ".join(failed))
+
+
+def append(answers: list[dict]) -> None:
+    """One row of RESULTS.md: when, on what, and every figure that is asked for."""
+    values = {row["name"]: row["value"] for answer in answers for row in answer["rows"]}
+    about = surroundings()
+    versions = " ".join(f"{name} {about[name]}" for name in ("python", "numpy", "numba", "torch", "transformers"))
+    cells = [datetime.date.today().isoformat(), about["commit"], f"{about['cpu']}, {about['cores']} cores", versions]
+    cells += ["missing" if values.get(name) is None else f"{values[name]:.3g}" for name in COLUMNS.values()]
+    path = HERE / "RESULTS.md"
+    if not path.is_file():
+        titles = ["date", "commit", "machine", "versions", *COLUMNS]
+        path.write_text(f"# Results of `make bench`\n\n| {' | '.join(titles)} |\n|{'---|' * len(titles)}\n", encoding="utf-8")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"| {' | '.join(cells)} |\n")
+
+
+if __name__ == "__main__":
+    main()
