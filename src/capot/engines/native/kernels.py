@@ -34,6 +34,7 @@ numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 FAST = {"reassoc", "contract", "nsz"}
 BLOCK = 64  # tokens in a block of the cache
 TILE = 16  # queries that share one widening of a block
+UNSEEN = np.float32(-1e30)  # the score of a token that a query does not see: its exponential is nothing
 
 # How many float32 a vector register holds, and how many rows of weights fit in the
 # registers next to six columns of x: 4 x 6 sums, 4 weights and 1 x are 29 of 32.
@@ -395,14 +396,19 @@ def _add_outer(a, b, out, rows):
             _outer_small(a, b, out, row, column)
 
 
+@njit(fastmath=FAST | {"nnan"})  # a largest number that fills vector registers cannot watch for NaN
+def _largest(numbers, top):
+    for i in range(BLOCK):
+        top = max(top, numbers[i])
+    return top
+
+
 @njit(fastmath=FAST)
 def _weigh(scores, low, high, top):
     """Scores become e ** (score - the largest so far), 0 outside low to high; answers that largest and their sum."""
-    for i in range(low, high):
-        top = max(top, scores[i])
-    scores[:low], scores[high:] = np.float32(0), np.float32(0)
-    total = np.float32(0)
-    for i in range(low, high):
+    scores[:low], scores[high:] = UNSEEN, UNSEEN
+    top, total = _largest(scores, top), np.float32(0)
+    for i in range(BLOCK):
         scores[i] = exp(scores[i] - top)
         total += scores[i]
     return top, total
@@ -421,7 +427,7 @@ def _widen_block(cache, filled, keys, values):
 
 def scratch_shape(group: int, size: int) -> tuple[int, int, int, int]:
     """What ``attend`` needs: for each thread, rows of which it makes its tables."""
-    wide = -(-size // LANES) * LANES  # heads are laid out in whole registers
+    wide = -(-size // 16) * 16  # heads are laid out in whole registers
     floats = size * BLOCK + BLOCK * wide + TILE * group * (size + BLOCK + wide + 2)
     return (threads(), floats)
 
@@ -439,7 +445,7 @@ def attend(queries, blocks, like, layer, start, window, scratch, out, weights):
     ``scratch_shape``; weights (K, group, T, S), zeros, or empty.
     """
     tokens, kv_heads, group, size = queries.shape
-    wide, wanted = (size + LANES - 1) // LANES * LANES, weights.shape[3]
+    wide, wanted = (size + 15) // 16 * 16, weights.shape[3]
     scale = np.float32(1) / np.sqrt(np.float32(size))
     tiles = (tokens + TILE - 1) // TILE
     for task in prange(kv_heads * tiles):

@@ -31,9 +31,10 @@ from capot.errors import InputError, UnsupportedError
 VIEWS = {"F32": np.float32, "BF16": np.uint16, "F16": np.int16}
 NAMES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 EVERYTHING = 2**40  # a window that no text fills
-# From so many columns on, products of bfloat16 weights take x rounded to bfloat16 as well, where
-# the machine multiplies such pairs: what transformers always does, and twice as fast as float32.
-ROUNDED = 64
+# From so many tokens of a sequence on, products of bfloat16 weights take x rounded to bfloat16 as
+# well, where the machine multiplies such pairs: twice as fast as float32, and what transformers
+# always does. One token at a time stays in float32, alone or in a batch of many.
+ROUNDED = 6
 NOWHERE = np.empty((1, 1, 1, 0), np.float32)  # where attention weights go that nobody asked for
 
 _one_launch = threading.Lock()  # the workqueue layer of Numba dies of two threads at once
@@ -90,15 +91,13 @@ class Buffers:
         for name, width in widths.items():
             start, end = end, end + columns * width
             setattr(self, name, floats[start:end].reshape(columns, width))
-        self._rounded = None
-        if kernels.PAIRS and columns >= ROUNDED and engine.embedding.dtype == np.uint16:
-            self._rounded = engine.ledger.array("activations", (columns * max(widths.values()),), np.uint16)
+        self.rounds = False  # said anew at each step
 
-    def input(self, x: np.ndarray) -> np.ndarray:
-        """x as a product takes it: as it is, or rounded to bfloat16 (see ROUNDED). Shapes: (T, D)."""
-        if self._rounded is None:
+    def input(self, x: np.ndarray, spare: np.ndarray) -> np.ndarray:
+        """x as a product takes it: as it is, or rounded to bfloat16 in memory to spare (see ROUNDED)."""
+        if not self.rounds or 2 * spare.nbytes < x.nbytes:
             return x
-        rounded = self._rounded[: x.size].reshape(x.shape)
+        rounded = spare.reshape(-1).view(np.uint16)[: x.size].reshape(x.shape)
         kernels.rounded(x, rounded)
         return rounded
 
@@ -230,6 +229,7 @@ class NativeEngine:
             self._buffers = None  # given back before the next is asked for
             self._buffers = Buffers(columns, self)
         buffers = self._buffers
+        buffers.rounds = kernels.PAIRS and self.embedding.dtype == np.uint16 and columns >= ROUNDED * len(feeds)
         passes, first = [], 0
         for feed in feeds:
             passes.append(Pass(self, feed, first))
@@ -246,7 +246,7 @@ class NativeEngine:
 
     def _attention(self, index: int, layer: Layer, b: Buffers, passes: list[Pass]) -> None:
         c = self.checkpoint.config
-        normed = b.input(self._normed(b.x, layer.attention_norm, b.normed))
+        normed = b.input(self._normed(b.x, layer.attention_norm, b.normed), b.mlp)
         queries = layer.query.write(normed, b.queries)  # (T, H S)
         keys = layer.key.write(normed, b.keys)  # (T, K S)
         values = layer.value.write(normed, b.values)  # (T, K S)
@@ -261,12 +261,12 @@ class NativeEngine:
             kernels.place(queries[rows], keys[rows], values[rows], one.cosines, one.sines, *cache)
             mine, mixed = queries[rows].reshape(grouped), b.mixed[rows].reshape(grouped)
             kernels.attend(mine, *cache, layer.window, self._scratch, mixed, one.weights(index))
-        layer.output.add(b.input(b.mixed), b.x)
+        layer.output.add(b.input(b.mixed, b.mlp), b.x)
 
     def _mlp(self, layer: Layer, b: Buffers) -> None:
-        normed = b.input(self._normed(b.x, layer.mlp_norm, b.normed))
+        normed = b.input(self._normed(b.x, layer.mlp_norm, b.normed), b.mixed)
         kernels.gate(layer.gate.write(normed, b.mlp), layer.up.write(normed, b.ups))
-        layer.down.add(b.input(b.mlp), b.x)
+        layer.down.add(b.input(b.mlp, b.ups), b.x)
 
     def _normed(self, x: np.ndarray, weight: np.ndarray, out: np.ndarray) -> np.ndarray:
         kernels.rms_norm(x, weight, self.checkpoint.config.norm_eps, out)
