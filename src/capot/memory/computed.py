@@ -135,10 +135,13 @@ def native_floats(shape: Shape) -> int:
 
 
 def native_scratch(shape: Shape) -> int:
-    """Floats that attention needs for each thread: a block of 64 keys and values, its scores, two sums a query."""
+    """Floats that attention needs for each thread: a block of 64 keys and values, and for each of the
+    queries of 16 tokens itself, its scores, its answer and two sums. Values lie in rows of whole registers.
+    """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     head = shape.cache_width // (2 * shape.kv_heads)
-    return threads * (2 * head * 64 + 64 + 2 * 16 * (shape.heads // shape.kv_heads))
+    wide, queries = -(-head // 16) * 16, 16 * (shape.heads // shape.kv_heads)
+    return threads * (64 * (head + wide) + queries * (head + 64 + wide + 2))
 
 
 def _transformers(info: EngineInfo, shape: Shape) -> Ruler:
