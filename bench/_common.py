@@ -58,9 +58,10 @@ SHAPE = {
 def arguments(question: str, *, repeats: int) -> argparse.Namespace:
     """The options of every script here."""
     parser = argparse.ArgumentParser(description=question)
-    parser.add_argument("--model", default=os.environ.get("CAPOT_BENCH_MODEL"), help="a folder; else a random one is made")
-    parser.add_argument("--gguf", default=os.environ.get("CAPOT_BENCH_GGUF"), help="the same shape for llama.cpp; else made")
-    parser.add_argument("--venv", default=os.environ.get("CAPOT_BENCH_VENV", str(OUT / "venv")), help="where llama.cpp is")
+    asked = os.environ.get
+    parser.add_argument("--model", default=asked("CAPOT_BENCH_MODEL"), help="a folder; else a random one is made")
+    parser.add_argument("--gguf", default=asked("CAPOT_BENCH_GGUF"), help="the same for llama.cpp; else made")
+    parser.add_argument("--venv", default=asked("CAPOT_BENCH_VENV", str(OUT / "venv")), help="where llama.cpp is")
     parser.add_argument("--repeats", type=int, default=repeats)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     given = parser.parse_args()
@@ -79,7 +80,8 @@ def shapes(shape: dict) -> dict[str, tuple[int, ...]]:
     for layer in range(shape["num_hidden_layers"]):
         at = f"model.layers.{layer}."
         found |= {at + "input_layernorm.weight": (width,), at + "post_attention_layernorm.weight": (width,)}
-        found |= {at + f"self_attn.{name}_proj.weight": (rows, width) for name, rows in zip("qkv", (queries, keys, keys))}
+        for name, rows in (("q", queries), ("k", keys), ("v", keys)):
+            found[at + f"self_attn.{name}_proj.weight"] = (rows, width)
         found |= {at + "self_attn.o_proj.weight": (width, queries), at + "mlp.down_proj.weight": (width, inner)}
         found |= {at + f"mlp.{name}_proj.weight": (inner, width) for name in ("gate", "up")}
     return found
@@ -98,7 +100,7 @@ def random_model(folder: Path) -> Path:
     text += b" " * (-len(text) % 8)
     with (folder / "model.safetensors").open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for name, shape in shapes(SHAPE).items():
+        for shape in shapes(SHAPE).values():
             values = np.ones(shape, np.float32) if len(shape) == 1 else random.standard_normal(shape, np.float32) * 0.02
             file.write((values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16).tobytes())
     (folder / "config.json").write_text(json.dumps(SHAPE, indent=1))  # last: its presence says that all is there
@@ -120,8 +122,12 @@ def llama_python(given: argparse.Namespace) -> Path:
     has = subprocess.run([python, "-c", "import llama_cpp, gguf"], capture_output=True, check=False).returncode == 0
     if not has:
         print("building llama.cpp for this machine, once: some minutes", file=sys.stderr, flush=True)
-        command = [python, "-m", "pip", "install", "--quiet", "gguf", "--no-binary", "llama-cpp-python", "llama-cpp-python"]
-        built = subprocess.run(command, env=os.environ | {"CMAKE_ARGS": "-DGGML_NATIVE=ON"}, check=False)
+        install = [python, "-m", "pip", "install", "--quiet"]
+        built = subprocess.run(
+            [*install, "gguf", "--no-binary", "llama-cpp-python", "llama-cpp-python"],
+            env=os.environ | {"CMAKE_ARGS": "-DGGML_NATIVE=ON"},
+            check=False,
+        )
         if built.returncode:
             raise Missing("llama.cpp could not be built")
     return python
@@ -227,7 +233,8 @@ def surroundings() -> dict[str, str]:
     lines = info.read_text().splitlines() if info.is_file() else []
     name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
     versions = {name: known(name) for name in ("numpy", "numba", "torch", "transformers")}
-    return {"cpu": name, "cores": str(len(os.sched_getaffinity(0))), "python": platform.python_version(), "commit": commit} | versions
+    about = {"cpu": name, "cores": str(len(os.sched_getaffinity(0))), "python": platform.python_version()}
+    return about | {"commit": commit} | versions
 
 
 def report(question: str, rows: list[tuple[str, float | None, str, float | None]], *, missing: list[str] = ()) -> None:

@@ -1,6 +1,8 @@
 """A Llama folder in llama.cpp's file format, with a vocabulary of dummies: for speed only, not for text.
 
-    python bench/_gguf.py FOLDER FILE.gguf      (in the environment that has gguf)
+    python bench/_gguf.py FOLDER FILE.gguf
+
+To be run in the environment that has the package gguf.
 """
 
 from __future__ import annotations

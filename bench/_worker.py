@@ -25,12 +25,12 @@ def ids(count: int, vocabulary: int) -> list[int]:
 class Native:
     def __init__(self, path: str, threads: int) -> None:
         from capot.checkpoint import Checkpoint
-        from capot.engine import MAX_CHUNK, NOTHING, Feed
+        from capot.engine import LAST, MAX_CHUNK, NOTHING, Feed
         from capot.engines.native import open_native
 
         self.engine = open_native(Checkpoint.open(path))
         self.vocabulary = self.engine.info.vocabulary_size
-        self.chunk, self.feed, self.nothing = MAX_CHUNK, Feed, NOTHING
+        self.chunk, self.feed, self.last, self.nothing = MAX_CHUNK, Feed, LAST, NOTHING
         self.sequence = self.engine.open_sequence()
 
     def reset(self) -> None:
@@ -40,7 +40,8 @@ class Native:
         for start in range(0, len(tokens), self.chunk):
             chunk = tokens[start : start + self.chunk]
             last = start + self.chunk >= len(tokens)
-            self.engine.step([self.feed(self.sequence, chunk) if last else self.feed(self.sequence, chunk, self.nothing)])
+            want = self.last if last else self.nothing
+            self.engine.step([self.feed(self.sequence, chunk, want)])
 
 
 class LlamaCpp:

@@ -58,7 +58,8 @@ def append(answers: list[dict]) -> None:
     path = HERE / "RESULTS.md"
     if not path.is_file():
         titles = ["date", "commit", "machine", "versions", *COLUMNS]
-        path.write_text(f"# Results of `make bench`\n\n| {' | '.join(titles)} |\n|{'---|' * len(titles)}\n", encoding="utf-8")
+        head = f"# Results of `make bench`\n\n| {' | '.join(titles)} |\n|{'---|' * len(titles)}\n"
+        path.write_text(head, encoding="utf-8")
     with path.open("a", encoding="utf-8") as file:
         file.write(f"| {' | '.join(cells)} |\n")
 

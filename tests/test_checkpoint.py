@@ -37,7 +37,7 @@ def write_safetensors(path, tensors=None, *, header=None, data=None):
         header, data = {"__metadata__": {"format": "pt"}}, b""
         for name, (dtype, array) in tensors.items():
             raw = array.tobytes()
-            header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+            header[name] = entry(len(data), len(data) + len(raw), list(array.shape), dtype)
             data += raw
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
@@ -98,7 +98,8 @@ def test_sliding_window_of_each_layer(changes, expected):
 
 def test_positions_no_engine_may_overlook():
     assert Config.from_dict(OLD | {"rope_scaling": None}).rope_scaling is None
-    assert Config.from_dict(OLD | {"rope_scaling": {"type": "linear", "factor": 2.0}}).rope_scaling["rope_type"] == "linear"
+    oldest = Config.from_dict(OLD | {"rope_scaling": {"type": "linear", "factor": 2.0}})
+    assert oldest.rope_scaling["rope_type"] == "linear"
     part = Config.from_dict(OLD | {"rope_scaling": None, "partial_rotary_factor": 0.5})
     assert part.rope_scaling["rope_type"] == "partial"
     by_layer = NEW | {"rope_parameters": {"full_attention": {"rope_theta": 1e6}}}

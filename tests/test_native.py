@@ -1,10 +1,12 @@
 """The native engine computes what transformers computes, and every feature of it counts."""
 
 import dataclasses
-import json
+import hashlib
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from capot.errors import InputError, ModelError, UnsupportedError  # noqa: E402
 
 LENGTH = 300  # longer than a chunk, than the window, and than Llama 3's original context here
 TOLERANCE = 1e-4  # of the largest logit
+NARROW = {"bfloat16": 0.05, "float16": 0.01}
 ALL = Want(logits="all")
 EVERY = Want(logits="all", hidden=True, attention=True, layer_logits=True)
 
@@ -107,7 +110,7 @@ def test_narrow_weights_stay_narrow(models, tmp_path, dtype):
     assert engine.info.dtype == dtype and engine.embedding.itemsize == 2
     ids = tiny.prompt(LENGTH)
     # transformers widens the weights; ours are read as they are, and the cache is as narrow as they.
-    assert error(all_logits(engine, ids), reference_logits(tiny.load(folder), ids)) <= (0.05 if dtype == "bfloat16" else 0.01)
+    assert error(all_logits(engine, ids), reference_logits(tiny.load(folder), ids)) <= NARROW[dtype]
 
 
 # ---------------------------------------------------------------- one answer, however it is asked for
@@ -148,7 +151,7 @@ def test_a_batch_equals_each_alone(models):
 
 
 def test_shards_equal_one_file(models, tmp_path):
-    folder, engine, _ = models("qwen2")
+    _, engine, _ = models("qwen2")
     tiny.make(tmp_path, "qwen2", shard="100KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
     ids = tiny.prompt(20)
@@ -366,12 +369,36 @@ def test_the_product_of_every_shape_and_type(dtype, shape):
     rows, depth, columns = shape
     random = np.random.default_rng(0)
     wide = random.standard_normal((rows, depth), np.float32)
-    stored = {"F32": wide, "BF16": (wide.view(np.uint32) >> 16).astype(np.uint16), "F16": wide.astype(np.float16)}[dtype]
+    halves = (wide.view(np.uint32) >> 16).astype(np.uint16)
+    stored = {"F32": wide, "BF16": halves, "F16": wide.astype(np.float16)}[dtype]
     stored.flags.writeable = False
     x, y = random.standard_normal((columns, depth), np.float32), random.standard_normal((columns, rows), np.float32)
     expected = y + x @ widen(stored, dtype).T
     kernels.add_product(stored.view(np.int16) if dtype == "F16" else stored, x, y)
     np.testing.assert_allclose(y, expected, atol=1e-3, rtol=1e-4)
+
+
+def test_kernels_know_which_numbers_they_are_made_of():
+    """Numba's disk cache sees changes in a kernel's own file only: its mark must follow ``stored.py``."""
+    folder = Path(kernels.__file__).parent
+    mark = hashlib.sha256((folder / "stored.py").read_bytes()).hexdigest()[:12]
+    for name in ("product", "attention", "kernels"):
+        assert f'STORED = "{mark}"' in (folder / f"{name}.py").read_text(), f"write {mark} into {name}.py"
+
+
+@pytest.mark.skipif(not kernels.PAIRS, reason="this machine does not multiply pairs of bfloat16")
+def test_the_product_of_pairs():
+    from capot.checkpoint import widen
+
+    random = np.random.default_rng(0)
+    weights, x = (
+        (random.standard_normal(shape, np.float32).view(np.uint32) >> 16).astype(np.uint16)
+        for shape in ((70, 4100), (9, 4100))
+    )
+    weights.flags.writeable = False
+    y = np.ones((9, 70), np.float32)
+    kernels.add_product(weights, x, y)
+    np.testing.assert_allclose(y, 1 + widen(x, "BF16") @ widen(weights, "BF16").T, atol=1e-3, rtol=1e-4)
 
 
 def test_exp_in_vectors():
@@ -389,8 +416,6 @@ def test_kernels_are_compiled_once_and_kept(models, tmp_path):
     )
 
     def run():
-        import os
-
         environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": "src"}
         command = [sys.executable, "-c", program, str(folder)]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -242,7 +243,7 @@ def _refuse_overlaps(path: Path, infos: Any) -> None:
     # Two names for the same bytes would let a file of one megabyte claim a terabyte. A
     # hole between two tensors harms nobody and is let through.
     laid = sorted((info for info in infos if info.nbytes), key=lambda info: info.start)
-    for before, after in zip(laid, laid[1:], strict=False):
+    for before, after in itertools.pairwise(laid):
         if after.start < before.stop:
             raise ModelError("safetensors_overlap", file=path.name, first=before.name, second=after.name)
 

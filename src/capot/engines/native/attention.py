@@ -1,0 +1,220 @@
+"""Attention: each token's mean of what came before, and the cache it reads.
+
+Numba writes the loops over tokens and heads; the two small products inside are tiles of
+registers, like those of ``product``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray, get_num_threads, get_thread_id, njit, prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from capot.engines.native.stored import (
+    F32,
+    FAST,
+    I64,
+    LANES,
+    ROWS,
+    emit_fma,
+    emit_load,
+    emit_spread,
+    exp,
+    narrow,
+    pointer,
+    shaped,
+    widen,
+)  # fmt: skip
+
+STORED = "ac89453d530f"
+BLOCK = 64  # tokens in a block of the cache
+TILE = 16  # queries that share one widening of a block
+UNSEEN = np.float32(-1e30)  # the score of a token that a query does not see: its exponential is nothing
+
+
+@njit(fastmath=FAST)
+def _rotate(heads, t, size, cosines, sines):
+    """Rotary positions (Su et al., 2021): the pair (i, i + H/2) of each head turns by its angle."""
+    half = size // 2
+    for first in range(0, heads.shape[1], size):
+        for i in range(half):
+            a, b = heads[t, first + i], heads[t, first + half + i]
+            heads[t, first + i] = a * cosines[t, i] - b * sines[t, i]
+            heads[t, first + half + i] = b * cosines[t, i] + a * sines[t, i]
+
+
+@njit(fastmath=FAST, cache=True)
+def place(queries, keys, values, cosines, sines, blocks, like, layer, start):
+    """Turn queries and keys to their positions and put keys and values into the cache.
+
+    Shapes: queries (T, heads x size), keys and values (T, K x size), cosines and sines
+    (T, size / 2), blocks: addresses of (L, 2, K, size x BLOCK) arrays of the type of
+    ``like``. Keys lie there as (size, BLOCK), values as (BLOCK, size): in both the inner
+    loop of ``attend`` then runs along memory.
+    """
+    size = 2 * cosines.shape[1]
+    heads = keys.shape[1] // size
+    for t in range(queries.shape[0]):
+        _rotate(queries, t, size, cosines, sines)
+        _rotate(keys, t, size, cosines, sines)
+        block, slot = divmod(start + t, BLOCK)
+        cache = carray(pointer(blocks[block]), (layer + 1, 2, heads, size * BLOCK), like.dtype)
+        for head in range(heads):
+            for d in range(size):
+                cache[layer, 0, head, d * BLOCK + slot] = narrow(keys[t, head * size + d], like[0])
+                cache[layer, 1, head, slot * size + d] = narrow(values[t, head * size + d], like[0])
+
+
+def _outer_tile(rows: int, vectors: int):
+    """A function that adds a @ b to ``rows`` rows of ``out``, ``vectors`` registers wide: b's rows lie along memory.
+
+    Shapes: a (n, at least depth), b (depth, width), out (n, width).
+    """
+
+    @intrinsic
+    def tile(typing, a, b, out, row, column):
+        def emit(context, build, signature, args):
+            a_, b_, out_ = (context.make_array(signature.args[i])(context, build, args[i]) for i in range(3))
+            a_width, width = (cgutils.unpack_tuple(build, array.shape)[1] for array in (a_, b_))
+            depth = cgutils.unpack_tuple(build, b_.shape)[0]
+            indices = [build.add(args[3], I64(r)) for r in range(rows)]
+            a_rows = [build.gep(a_.data, [build.mul(index, a_width)]) for index in indices]
+            corners = [build.gep(out_.data, [build.add(build.mul(index, width), args[4])]) for index in indices]
+            sums = [[cgutils.alloca_once(build, shaped(F32, LANES)) for _ in range(vectors)] for _ in range(rows)]
+            for r, corner in enumerate(corners):
+                for v, cell in enumerate(sums[r]):
+                    build.store(emit_load(build, corner, I64(v * LANES), F32, LANES), cell)
+            with cgutils.for_range(build, depth, intp=I64) as loop:
+                b_row = build.gep(b_.data, [build.add(build.mul(loop.index, width), args[4])])
+                loaded = [emit_load(build, b_row, I64(v * LANES), F32, LANES) for v in range(vectors)]
+                for r, base in enumerate(a_rows):
+                    value = emit_spread(build, build.load(build.gep(base, [loop.index])))
+                    for v, vector in enumerate(loaded):
+                        build.store(emit_fma(build, value, vector, build.load(sums[r][v])), sums[r][v])
+            for r, corner in enumerate(corners):
+                for v, cell in enumerate(sums[r]):
+                    place = build.bitcast(build.gep(corner, [I64(v * LANES)]), shaped(F32, LANES).as_pointer())
+                    build.store(build.load(cell), place, align=4)
+            return context.get_dummy_value()
+
+        return types.void(a, b, out, types.intp, types.intp), emit
+
+    return tile
+
+
+_outer_large, _outer_row, _outer_column, _outer_small = (
+    _outer_tile(rows, vectors) for vectors in (4, 1) for rows in (ROWS, 1)
+)
+
+
+@njit
+def _add_outer(a, b, out, rows):
+    """out[:rows] += a[:rows] @ b; the width of b is a multiple of LANES."""
+    width = b.shape[1]
+    large, even = width - width % (4 * LANES), rows - rows % ROWS
+    for column in range(0, large, 4 * LANES):
+        for row in range(0, even, ROWS):
+            _outer_large(a, b, out, row, column)
+        for row in range(even, rows):
+            _outer_row(a, b, out, row, column)
+    for column in range(large, width, LANES):
+        for row in range(0, even, ROWS):
+            _outer_column(a, b, out, row, column)
+        for row in range(even, rows):
+            _outer_small(a, b, out, row, column)
+
+
+@njit(fastmath=FAST | {"nnan"})  # a largest number that fills vector registers cannot watch for NaN
+def _largest(numbers, top):
+    for i in range(BLOCK):
+        top = max(top, numbers[i])
+    return top
+
+
+@njit(fastmath=FAST)
+def _weigh(scores, low, high, top):
+    """Scores become e ** (score - the largest so far), 0 outside low to high; answers that largest and their sum."""
+    scores[:low], scores[high:] = UNSEEN, UNSEEN
+    top, total = _largest(scores, top), np.float32(0)
+    for i in range(BLOCK):
+        scores[i] = exp(scores[i] - top)
+        total += scores[i]
+    return top, total
+
+
+@njit(fastmath=FAST)
+def _widen_block(cache, filled, keys, values):
+    """Keys and values of one head's block, zero where no token is yet. Shapes: cache (2, size x BLOCK)."""
+    size = keys.shape[0]
+    for i in range(size * BLOCK):
+        keys.flat[i] = widen(cache[0, i])
+    for slot in range(BLOCK):
+        for d in range(size):
+            values[slot, d] = widen(cache[1, slot * size + d]) if slot < filled else np.float32(0)
+
+
+def scratch_shape(group: int, size: int) -> tuple[int, int]:
+    """What ``attend`` needs: for each thread, rows of which it makes its tables."""
+    wide = -(-size // 16) * 16  # heads are laid out in whole registers
+    floats = size * BLOCK + BLOCK * wide + TILE * group * (size + BLOCK + wide + 2)
+    return (get_num_threads(), floats)
+
+
+@njit(parallel=True, fastmath=FAST, cache=True)
+def attend(queries, blocks, like, layer, start, window, scratch, out, weights):
+    """Each query's mean of the values, weighted by softmax(query . key / sqrt(size)).
+
+    The softmax is taken block by block, with the largest score so far as its reference
+    (Milakov and Gimelshein, 2018), so nothing of the size of T x S is stored unless
+    ``weights`` asks for it (it is empty otherwise). A query at position p sees the tokens
+    p - window + 1 to p. Query head h reads key head h // group, group = heads / K.
+
+    Shapes: queries, out (T, K, group, size); blocks as in ``place``; scratch as in
+    ``scratch_shape``; weights (K, group, T, S), zeros, or empty.
+    """
+    tokens, kv_heads, group, size = queries.shape
+    wide, wanted = (size + 15) // 16 * 16, weights.shape[3]
+    scale = np.float32(1) / np.sqrt(np.float32(size))
+    tiles = (tokens + TILE - 1) // TILE
+    for task in prange(kv_heads * tiles):
+        head, first = task // tiles, task % tiles * TILE
+        last = min(first + TILE, tokens)
+        rows = (last - first) * group  # the queries of this tile: token by token, its heads together
+        mine = scratch[get_thread_id()]
+        keys, mine = mine[: size * BLOCK].reshape(size, BLOCK), mine[size * BLOCK :]
+        values, mine = mine[: BLOCK * wide].reshape(BLOCK, wide), mine[BLOCK * wide :]
+        asked, mine = mine[: rows * size].reshape(rows, size), mine[rows * size :]
+        scores, mine = mine[: rows * BLOCK].reshape(rows, BLOCK), mine[rows * BLOCK :]
+        mixed, mine = mine[: rows * wide].reshape(rows, wide), mine[rows * wide :]
+        tops, totals = mine[:rows], mine[rows : 2 * rows]
+        tops[:], totals[:], values[:], mixed[:] = -np.inf, np.float32(0), np.float32(0), np.float32(0)
+        for row in range(rows):
+            for d in range(size):
+                asked[row, d] = queries[first + row // group, head, row % group, d] * scale
+        for block in range(max(0, start + first - window + 1) // BLOCK, (start + last - 1) // BLOCK + 1):
+            cache = carray(pointer(blocks[block]), (layer + 1, 2, kv_heads, size * BLOCK), like.dtype)
+            _widen_block(cache[layer, :, head], min(BLOCK, start + tokens - block * BLOCK), keys, values)
+            scores[:] = np.float32(0)
+            _add_outer(asked, keys, scores, rows)
+            for row in range(rows):
+                seen = start + first + row // group + 1 - block * BLOCK  # tokens of this block up to the query's
+                low, high = max(0, seen - window), min(BLOCK, seen)
+                if low >= high:
+                    scores[row] = np.float32(0)
+                    continue
+                for i in range(low, min(high, low + wanted)):
+                    weights[head, row % group, first + row // group, block * BLOCK + i] = scores[row, i]
+                before = tops[row]
+                tops[row], total = _weigh(scores[row], low, high, before)
+                shrink = exp(before - tops[row])
+                totals[row] = totals[row] * shrink + total
+                for d in range(wide):
+                    mixed[row, d] *= shrink
+            _add_outer(scores, values, mixed, rows)
+        for row in range(rows):
+            t, g = first + row // group, row % group
+            for d in range(size):
+                out[t, head, g, d] = mixed[row, d] / totals[row]
+            for s in range(max(0, start + t + 1 - window), min(start + t + 1, wanted)):
+                weights[head, g, t, s] = exp(weights[head, g, t, s] - tops[row]) / totals[row]

@@ -1,0 +1,154 @@
+"""Numbers as files store them, in the terms of LLVM: what all kernels are made of.
+
+What a number is follows from the array's type: float32 is itself, uint16 the bits of a
+bfloat16, int16 the bits of a float16 (NumPy has no bfloat16, Numba no float16). All sums
+are float32.
+
+Numba's disk cache sees changes in the file of a kernel only, so each file of kernels
+carries this one's mark (``STORED``); a test says so.
+"""
+
+from __future__ import annotations
+
+import llvmlite.binding
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+# Sums may be reordered, as vector units need; NaN and infinity keep their meaning.
+FAST = {"reassoc", "contract", "nsz"}
+
+# How many float32 a vector register holds, and how many rows of a product fit in the registers
+# next to six columns: 4 x 6 sums, 4 weights and 1 x are 29 of 32 (of 16: 2 x 6, 2 and 1).
+_FEATURES = llvmlite.binding.get_host_cpu_features()
+LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx") else 4
+ROWS, COLUMNS = 2 if LANES == 8 else 4, 6
+PAIRS = LANES == 16 and _FEATURES.get("avx512bf16", False)  # one instruction multiplies and adds pairs of bfloat16
+
+F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+
+
+class BFloat(ir.Type):
+    """LLVM's bfloat16, which llvmlite does not name."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BFloat)
+
+    def __hash__(self) -> int:
+        return hash(BFloat)
+
+
+def shaped(scalar: ir.Type, lanes: int) -> ir.Type:
+    return ir.VectorType(scalar, lanes) if lanes > 1 else scalar
+
+
+def emit_widen(build, value, dtype, lanes):
+    """LLVM code that makes float32 of stored numbers, one or ``lanes`` at once."""
+    if dtype == types.float32:
+        return value
+    if dtype == types.int16:  # float16: the machine converts
+        return build.fpext(build.bitcast(value, shaped(ir.HalfType(), lanes)), shaped(F32, lanes))
+    wide = build.zext(value, shaped(I32, lanes))  # bfloat16: the upper half of a float32
+    sixteen = ir.Constant(shaped(I32, lanes), [16] * lanes if lanes > 1 else 16)
+    return build.bitcast(build.shl(wide, sixteen), shaped(F32, lanes))
+
+
+@intrinsic
+def widen(typing, number):
+    """The float32 that stored bits stand for."""
+    return types.float32(number), lambda context, build, sig, args: emit_widen(build, args[0], number, 1)
+
+
+@intrinsic
+def narrow(typing, number, like):
+    """The stored bits nearest to a float32, in the type of ``like``."""
+
+    def emit(context, build, signature, args):
+        if like == types.float32:
+            return args[0]
+        if like == types.int16:
+            return build.bitcast(build.fptrunc(args[0], ir.HalfType()), ir.IntType(16))
+        bits = build.bitcast(args[0], I32)  # round to nearest, ties to even: add 0x7FFF, plus one if odd
+        odd = build.and_(build.lshr(bits, I32(16)), I32(1))
+        return build.trunc(build.lshr(build.add(bits, build.add(odd, I32(0x7FFF))), I32(16)), ir.IntType(16))
+
+    return like(types.float32, like), emit
+
+
+@intrinsic
+def power_of_two(typing, exponent):
+    """2 ** exponent, by writing the exponent's bits. ``exponent`` is an int32 above -127."""
+
+    def emit(context, build, signature, args):
+        return build.bitcast(build.shl(build.add(args[0], I32(127)), I32(23)), F32)
+
+    return types.float32(types.int32), emit
+
+
+@intrinsic
+def pointer(typing, address):
+    """An address as what ``carray`` takes."""
+
+    def emit(context, build, signature, args):
+        return build.inttoptr(args[0], ir.IntType(8).as_pointer())
+
+    return types.voidptr(types.int64), emit
+
+
+@njit(fastmath=FAST)
+def exp(x):
+    """e ** x for any float32, in a form that fills vector registers (the C library's does not).
+
+    x = n ln 2 + r, and a polynomial for r (Cephes, ``expf``): off by 2e-7 of the value at most.
+    """
+    x = min(max(x, np.float32(-87.0)), np.float32(88.0))
+    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    r = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
+    p = np.float32(1.9875691500e-4) * r + np.float32(1.3981999507e-3)
+    p = (p * r + np.float32(8.3334519073e-3)) * r + np.float32(4.1665795894e-2)
+    p = (p * r + np.float32(1.6666665459e-1)) * r + np.float32(5.0000001201e-1)
+    return (p * r * r + r + np.float32(1.0)) * power_of_two(np.int32(n))
+
+
+def stored_type(dtype) -> ir.Type:
+    return F32 if dtype == types.float32 else ir.IntType(16)
+
+
+def emit_load(build, base, index, scalar, lanes):
+    """``lanes`` numbers from ``base[index]`` on, wherever that lies in memory."""
+    place = build.bitcast(build.gep(base, [index]), shaped(scalar, lanes).as_pointer())
+    return build.load(place, align=4 if scalar == F32 else 2)
+
+
+def emit_fma(build, a, b, total):
+    """total + a * b, lane by lane; two products a lane where a and b are bfloat16."""
+    if isinstance(a.type.element, BFloat):
+        kind = ir.FunctionType(total.type, [total.type, a.type, b.type])
+        name = "llvm.x86.avx512bf16.dpbf16ps.512"
+        return build.call(cgutils.get_or_insert_function(build.module, kind, name), [total, a, b])
+    return build.fadd(build.fmul(a, b, flags=("contract",)), total, flags=("contract",))
+
+
+def emit_prefetch(build, place):
+    byte = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+    function = cgutils.get_or_insert_function(build.module, kind, "llvm.prefetch.p0")
+    build.call(function, [build.bitcast(place, byte), I32(0), I32(3), I32(1)])  # read, keep near, data
+
+
+def emit_total(build, first, vector):
+    kind = ir.FunctionType(F32, [F32, vector.type])
+    function = cgutils.get_or_insert_function(build.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
+    return build.call(function, [first, vector], fastmath=("reassoc",))
+
+
+def emit_spread(build, number):
+    """A register with the same number in each lane."""
+    vector = ir.Constant(shaped(F32, LANES), ir.Undefined)
+    first = build.insert_element(vector, number, I32(0))
+    return build.shuffle_vector(first, vector, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
