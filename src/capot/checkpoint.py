@@ -16,13 +16,12 @@ Source of the format: https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -272,7 +271,7 @@ class Checkpoint:
 
     path: Path
     name: str
-    raw_config: dict[str, Any] = dataclasses.field(repr=False)
+    raw_config: dict[str, Any] = field(repr=False)
 
     @classmethod
     def open(cls, path: str | Path, *, name: str | None = None) -> Checkpoint:

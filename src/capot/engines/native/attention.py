@@ -178,9 +178,11 @@ def attend(queries, blocks, like, layer, start, window, scratch, out, weights):
     scale = np.float32(1) / np.sqrt(np.float32(size))
     tiles = (tokens + TILE - 1) // TILE
     for task in prange(kv_heads * tiles):
+        # 1. One key head and up to TILE tokens; their queries lie token by token, its heads together.
         head, first = task // tiles, task % tiles * TILE
         last = min(first + TILE, tokens)
-        rows = (last - first) * group  # the queries of this tile: token by token, its heads together
+        rows = (last - first) * group
+        # 2. This thread's tables.
         mine = scratch[get_thread_id()]
         keys, mine = mine[: size * BLOCK].reshape(size, BLOCK), mine[size * BLOCK :]
         values, mine = mine[: BLOCK * wide].reshape(BLOCK, wide), mine[BLOCK * wide :]
@@ -192,6 +194,7 @@ def attend(queries, blocks, like, layer, start, window, scratch, out, weights):
         for row in range(rows):
             for d in range(size):
                 asked[row, d] = queries[first + row // group, head, row % group, d] * scale
+        # 3. Block by block of the cache: scores, their exponentials, and the values they weigh.
         for block in range(max(0, start + first - window + 1) // BLOCK, (start + last - 1) // BLOCK + 1):
             cache = carray(pointer(blocks[block]), (layer + 1, 2, kv_heads, size * BLOCK), like.dtype)
             _widen_block(cache[layer, :, head], min(BLOCK, start + tokens - block * BLOCK), keys, values)
@@ -212,6 +215,7 @@ def attend(queries, blocks, like, layer, start, window, scratch, out, weights):
                 for d in range(wide):
                     mixed[row, d] *= shrink
             _add_outer(scores, values, mixed, rows)
+        # 4. Over their sum: the mean.
         for row in range(rows):
             t, g = first + row // group, row % group
             for d in range(size):

@@ -52,12 +52,14 @@ def _tile(rows: int, columns: int):
             w, xs, ys = (context.make_array(signature.args[i])(context, build, args[i]) for i in (0, 2, 4))
             depth, width = (cgutils.unpack_tuple(build, array.shape)[1] for array in (w, ys))
 
+            # 1. Where each row of the weights, of x, and of the next tile's weights begins.
             def line(array, index, offset, stride):  # where row index + offset begins
                 return build.gep(array.data, [build.mul(build.add(index, I64(offset)), stride)])
 
             w_rows = [line(w, args[1], r, depth) for r in range(rows)]
             next_rows = [line(w, args[1], r + rows, depth) for r in range(rows)]
             x_rows = [line(xs, args[3], c, depth) for c in range(columns)]
+            # 2. One register of sums for each row and column.
             pairs = x.dtype == types.uint16
             step, zero = LANES * (2 if pairs else 1), ir.Constant(shaped(F32, LANES), [0.0] * LANES)
             sums = [[cgutils.alloca_once(build, zero.type) for _ in x_rows] for _ in w_rows]
@@ -69,14 +71,16 @@ def _tile(rows: int, columns: int):
                     return emit_load(build, base, k, BFloat(), step)
                 return emit_widen(build, emit_load(build, base, k, stored_type(dtype), step), dtype, step)
 
+            # 3. Along the rows, a register at a time; memory is asked now for what the next tile reads.
             with cgutils.for_range_slice(build, args[5], args[6], I64(step), I64) as (k, _):
-                for base in next_rows:  # ask memory now for what the next tile reads
+                for base in next_rows:
                     emit_prefetch(build, build.gep(base, [k]))
                 loaded = [load(base, k, weights.dtype) for base in w_rows]
                 for c, base in enumerate(x_rows):
                     value = load(base, k, x.dtype)
                     for r, weight in enumerate(loaded):
                         build.store(emit_fma(build, weight, value, build.load(sums[r][c])), sums[r][c])
+            # 4. The lanes of each register together, into y.
             for c in range(columns):
                 y_row = line(ys, args[3], c, width)
                 for r in range(rows):
