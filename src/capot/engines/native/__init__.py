@@ -1,9 +1,12 @@
 """The native engine: the Llama family in a few hundred lines of NumPy and Numba.
 
-    kernels   the five loops in which the time goes
-    rope      how positions turn queries and keys
-    cache     key/value caches, and the count of every byte
-    llama     the network, layer by layer
+    llama       the network, layer by layer: start here
+    rope        how positions turn queries and keys
+    cache       key/value caches, and the count of every byte
+    kernels     the five operations in which the time goes
+    product     the first of them: x times a matrix of weights
+    attention   the last: each token's mean of those before it
+    stored      numbers as files have them, and registers
 
 Nothing here is imported before a model of the family is opened.
 """
