@@ -75,7 +75,7 @@ def chat(
 
 def start(
     model: Opened,
-    message: str,
+    messages: Sequence[str],
     *,
     emit: Callable[[Any], None],
     kind: str = "",
@@ -87,16 +87,20 @@ def start(
     price_in: float = 0.0,
     price_out: float = 0.0,
 ) -> Ticket:
-    """Begin one turn; ``emit`` hears generation's events on the engine thread, then ``Finished``.
+    """Begin one turn, so with one message; ``emit`` hears generation's events on the engine thread, then ``Finished``.
 
-    Raises: as ``chat``.
+    Raises: as ``chat``; InputError ``one_message``.
     """
+    if isinstance(messages, str):
+        messages = [messages]
+    if len(messages) != 1:
+        raise InputError("one_message", count=len(messages))
     state = opened(
         model, conversation, kind=kind, template=template, chat_template=chat_template, system=system,
         price_in=price_in, price_out=price_out,
     )  # fmt: skip
     using = chosen(model, state.kind, template=template, chat_template=chat_template)
-    return begin(model, state, message, template=using, sampling=sampling, emit=emit)
+    return begin(model, state, messages[0], template=using, sampling=sampling, emit=emit)
 
 
 def opened(

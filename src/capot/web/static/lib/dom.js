@@ -21,8 +21,8 @@ export function set(node, props) {
       Object.assign(node.dataset, value);
     } else if (name === "style") {
       for (const [key, part] of Object.entries(value)) node.style.setProperty(key, part);
-    } else if (name === "value" || name === "checked" || name === "pieces" || name === "rows") {
-      node[name] = value;
+    } else if (name === "value" || name === "checked" || typeof value === "object") {
+      node[name] = value; // a field's content, or what a custom element draws
     } else {
       node.setAttribute(name, value === true ? "" : value);
     }

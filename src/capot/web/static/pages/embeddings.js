@@ -5,6 +5,7 @@ import { lang, tr } from "../lib/words.js";
 import * as state from "../lib/state.js";
 import { inPython, onCommandLine, quoted } from "../lib/code.js";
 import { answers } from "../parts/answer.js";
+import { blocks } from "../parts/blocks.js";
 import { chips } from "../parts/chips.js";
 
 const WORDS = { en: "cat,dog,green,blue,house,room", fr: "chat,chien,vert,bleu,maison,chambre" };
@@ -42,7 +43,7 @@ export default async function page(main, { model }) {
 
   function words() {
     let dimensions = Number(saved.dimensions) === 3 ? 3 : 2;
-    const answer = answers("embed", { name: "embeddings", words: tr("embeddings.waiting") });
+    const answer = answers("embed", { name: "embeddings", words: tr("embeddings.waiting"), drawn: pictureFirst });
     const ask = (list) => {
       state.write({ words: list.join(","), dimensions: dimensions === 3 ? 3 : "" });
       if (!list.length) return answer.update({ caption: tr("embeddings.empty") });
@@ -54,6 +55,12 @@ export default async function page(main, { model }) {
     fill(place, list.box, space, answer.box);
     ask(list.words);
     return answer;
+  }
+
+  /** The picture before the tables that it stands on. */
+  function pictureFirst(_, view) {
+    const rank = (block) => (block.block === "scatter" ? 0 : block.heat?.length ? 1 : 2);
+    return blocks([...view].sort((a, b) => rank(a) - rank(b)));
   }
 
   function context() {

@@ -80,7 +80,9 @@ export default async function page(main, { model }) {
     tell(rows, p, kept);
   }
 
-  const name = (id, texts) => (texts.get(id) ? visible(texts.get(id)) : `id ${id}`);
+  function name(id, texts) {
+    return texts.get(id) ? visible(texts.get(id)) : `id ${id}`;
+  }
 
   function tell(rows, p, kept) {
     const bits = entropyBits(p, kept);
