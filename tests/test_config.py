@@ -33,7 +33,7 @@ def test_out_of_range_is_refused_by_name(field: str, value: float) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, "abc", True, None.__class__, 1.5])
 def test_not_a_whole_number(value: object) -> None:
-    with pytest.raises(InputError, match="whole|number"):
+    with pytest.raises(InputError, match=r"whole|number"):
         Sampling(top_k=value)  # type: ignore[arg-type]
 
 

@@ -74,7 +74,12 @@ def test_the_address_the_connection_came_in_by_is_ours() -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}, {"origin": "http://127.0.0.1:1"}],
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "http://127.0.0.1:1"},
+    ],
 )
 def test_another_site_may_not_post(client: TestClient, headers: dict[str, str]) -> None:
     answer = client.post("/api/next", json={}, headers=headers)

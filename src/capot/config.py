@@ -1,7 +1,7 @@
 """What a user may set, each bound written once, next to its field.
 
-    >>> Sampling(temperature=0).temperature
-    0.0
+>>> Sampling(temperature=0).temperature
+0.0
 """
 
 from __future__ import annotations

@@ -84,10 +84,7 @@ def tr(key: str, lang: str | None = None, **params: Any) -> str:
 
 def fill(sentence: str, lang: str | None, params: Mapping[str, Any]) -> str:
     """Put ``params`` into a sentence; numbers are written in the language first."""
-    written = {
-        name: number(value, lang) if type(value) in (int, float) else value
-        for name, value in params.items()
-    }
+    written = {name: number(value, lang) if type(value) in (int, float) else value for name, value in params.items()}
     return sentence.format_map(written)
 
 

@@ -1,8 +1,8 @@
 """An opened model: one verb per chapter.
 
-    >>> import capot
-    >>> capot.open("scripted").tokens("œuf").bytes
-    4
+>>> import capot
+>>> capot.open("scripted").tokens("œuf").bytes
+4
 """
 
 from __future__ import annotations

@@ -66,7 +66,9 @@ group = Capot(
     words="cli.help",
     invoke_without_command=True,
     no_args_is_help=False,
-    params=[Option(["--version"], words="cli.version", is_flag=True, is_eager=True, expose_value=False, callback=_version)],
+    params=[
+        Option(["--version"], words="cli.version", is_flag=True, is_eager=True, expose_value=False, callback=_version)
+    ],
 )
 
 

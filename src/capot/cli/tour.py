@@ -24,10 +24,10 @@ SEED = 1  # so that two people who follow the tour read the same text
 
 def road(model: Any) -> list[tuple[str, Any]]:
     """The stops: a catalogue key for what is about to be seen, and the call that shows it."""
-    french, capital, python = PROMPTS
+    french, capital, _ = PROMPTS
     sampling = Sampling(max_new_tokens=40, seed=SEED)
     return [
-        ("card", lambda: model.card()),
+        ("card", model.card),
         ("tokens", lambda: model.tokens(french, compare=("english", "french"))),
         ("next", lambda: model.next(capital)),
         *(("generate", lambda prompt=prompt: model.generate(prompt, sampling=sampling)) for prompt in PROMPTS),
