@@ -26,7 +26,8 @@ FLOORS = [
     {"card", "embeddings", "prediction", "generation", "memory", "assistant", "conversation"},
     {"engines"},
     {"model"},
-    {"cli", "web", ""},
+    {"web"},
+    {"cli", ""},
     {"__main__"},
 ]
 # Modules of one floor that may see each other; elsewhere a floor's modules are strangers.
@@ -34,7 +35,7 @@ NEIGHBOURS = {("errors", "i18n"), ("checkpoint", "known"), ("engine", "checkpoin
 CHAPTERS_SEE = {("assistant", "generation"), ("conversation", "generation"), ("conversation", "assistant")}
 
 ONLY_IN = {
-    "torch": {"engines.hf_engine", "engines.native.torch_matmul"},
+    "torch": {"engines.hf_engine"},
     "transformers": {"engines.hf_engine"},
     "accelerate": {"engines.hf_engine"},
     "fastapi": {"web"},
