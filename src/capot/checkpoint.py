@@ -7,38 +7,27 @@ read from disk when an engine touches its page of the mapped file, and not befor
     config.json              the shape of the network
     generation_config.json   which tokens end a text
     tokenizer.json           text to ids
-    model.safetensors        8 bytes: length N of the header, little-endian
-                             N bytes: JSON, {"name": {"dtype", "shape", "data_offsets"}}
-                             the rest: the numbers, nothing else (hence "safe")
-
-Source of the format: https://github.com/huggingface/safetensors#format
+    model.safetensors        the weights, see ``safetensors.py``; or an index of several such files
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from capot.errors import ModelError, NotFoundError, UnsupportedError
+from capot.safetensors import DTYPES, TensorInfo, read_header
 
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_HEADER = 100_000_000  # bytes; the format's own limit
-
-# Bytes of one number, and the NumPy type that holds it as it is in the file. NumPy
-# has no bfloat16: its bits are handed out as uint16 and ``widen`` makes floats of them.
-DTYPES = {
-    "F64": (8, "<f8"), "F32": (4, "<f4"), "F16": (2, "<f2"), "BF16": (2, "<u2"),
-    "I64": (8, "<i8"), "I32": (4, "<i4"), "I16": (2, "<i2"), "I8": (1, "i1"), "U64": (8, "<u8"), "U32": (4, "<u4"),
-    "U16": (2, "<u2"), "U8": (1, "u1"), "BOOL": (1, "?"), "F8_E4M3": (1, "u1"), "F8_E5M2": (1, "u1"),
-}  # fmt: skip
+INDEX = "model.safetensors.index.json"
+Part = Literal["settings", "tokenizer", "weights"]
 
 # One name per idea, then how the config.json of the hub's model families spell it.
 SPELLINGS = {
@@ -176,77 +165,6 @@ def _windows(raw: Mapping[str, Any], layers: int, model_type: str) -> tuple[int 
     return tuple(window if layer >= first and (layer + 1) % every else None for layer in range(layers))
 
 
-@dataclass(frozen=True)
-class TensorInfo:
-    """Where one tensor lies. ``start`` and ``stop`` are byte offsets in ``file``."""
-
-    name: str
-    dtype: str  # F32, F16, BF16...
-    shape: tuple[int, ...]
-    file: Path
-    start: int
-    stop: int
-
-    @property
-    def count(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        return self.stop - self.start
-
-
-def read_header(path: Path) -> dict[str, TensorInfo]:
-    """The tensors of one safetensors file, checked: nothing outside it, nothing twice.
-
-    Raises: NotFoundError ``shard_missing``; ModelError ``safetensors_truncated``,
-    ``safetensors_corrupt``, ``safetensors_outside``, ``safetensors_shape``, ``safetensors_overlap``.
-    """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or (length <= MAX_HEADER and 8 + length > size):
-                raise ModelError("safetensors_truncated", file=path.name)
-            header = json.loads(file.read(length)) if length <= MAX_HEADER else None
-    except OSError:
-        raise NotFoundError("shard_missing", file=path.name, folder=str(path.parent)) from None
-    except (ValueError, RecursionError):  # not JSON, or not even text
-        header = None
-    if not isinstance(header, dict):
-        raise ModelError("safetensors_corrupt", file=path.name)
-    header.pop("__metadata__", None)
-    infos = {name: _tensor_info(path, name, entry, 8 + length, size) for name, entry in header.items()}
-    _refuse_overlaps(path, infos.values())
-    return infos
-
-
-def _tensor_info(path: Path, name: str, entry: Any, base: int, size: int) -> TensorInfo:
-    try:
-        dtype, shape = entry["dtype"], tuple(entry["shape"])
-        begin, end = entry["data_offsets"]
-        width = DTYPES[dtype][0]
-        sound = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (*shape, begin, end))
-    except (KeyError, TypeError, ValueError):
-        sound = False
-    if not sound:
-        raise ModelError("safetensors_corrupt", file=path.name)
-    if begin > end or base + end > size:
-        raise ModelError("safetensors_outside", file=path.name, tensor=name)
-    if math.prod(shape) * width != end - begin:
-        raise ModelError("safetensors_shape", file=path.name, tensor=name, shape=list(shape), bytes=end - begin)
-    return TensorInfo(name, dtype, shape, path, base + begin, base + end)
-
-
-def _refuse_overlaps(path: Path, infos: Any) -> None:
-    # Two names for the same bytes would let a file of one megabyte claim a terabyte. A
-    # hole between two tensors harms nobody and is let through.
-    laid = sorted((info for info in infos if info.nbytes), key=lambda info: info.start)
-    for before, after in itertools.pairwise(laid):
-        if after.start < before.stop:
-            raise ModelError("safetensors_overlap", file=path.name, first=before.name, second=after.name)
-
-
 def widen(array: np.ndarray, dtype: str) -> np.ndarray:
     """Numbers as a file holds them, as float32; ``dtype`` is the file's word for them.
 
@@ -333,24 +251,28 @@ class Checkpoint:
         """
         if (self.path / "model.safetensors").is_file():
             return read_header(self.path / "model.safetensors")
-        if (self.path / "model.safetensors.index.json").is_file():
+        if (self.path / INDEX).is_file():
             return self._sharded()
         if any(self.path.glob("*.bin")):
             raise UnsupportedError("weights_pickled", folder=str(self.path))
         raise NotFoundError("weights_missing", folder=str(self.path))
 
     def _sharded(self) -> dict[str, TensorInfo]:
-        shard_of = _read_json(self.path / "model.safetensors.index.json").get("weight_map")
-        # A shard is a file of this very folder: no path leads out of it.
-        if not isinstance(shard_of, dict) or any(
-            not isinstance(shard, str) or Path(shard).name != shard or "\\" in shard for shard in shard_of.values()
-        ):
-            raise ModelError("index_invalid", folder=str(self.path))
+        shard_of = weight_map(_read_json(self.path / INDEX), folder=self.path)
         headers = {shard: read_header(self.path / shard) for shard in sorted(set(shard_of.values()))}
-        for name, shard in shard_of.items():
-            if name not in headers[shard]:
-                raise ModelError("tensor_missing", tensor=name, folder=str(self.path))
-        return {name: headers[shard][name] for name, shard in shard_of.items()}
+        return gathered(shard_of, headers, folder=self.path)
+
+    @property
+    def headers(self) -> Mapping[str, TensorInfo]:
+        """The same as ``tensors``, without fetching a weight where the model is still on a hub."""
+        return self.tensors
+
+    def has(self, part: Part) -> bool:
+        """Whether a part is on this disk, or will never be."""
+        return True
+
+    def fetch(self, part: Part) -> None:
+        """Bring a part of a model that is still on a hub; a folder has what it has."""
 
     def tensor(self, name: str, shape: Sequence[int] | None = None) -> np.ndarray:
         """One tensor, mapped and read-only; bfloat16 as uint16, see ``widen``.
@@ -388,6 +310,29 @@ class Checkpoint:
     @functools.cached_property
     def _maps(self) -> dict[Path, np.ndarray]:
         return {}
+
+
+def weight_map(index: Mapping[str, Any], *, folder: Path) -> dict[str, str]:
+    """Which file holds which tensor. A shard is a file of the same folder: no path leads out of it.
+
+    Raises: ModelError ``index_invalid``.
+    """
+    shard_of = index.get("weight_map")
+    if not isinstance(shard_of, dict) or any(
+        not isinstance(shard, str) or Path(shard).name != shard or "\\" in shard for shard in shard_of.values()
+    ):
+        raise ModelError("index_invalid", folder=str(folder))
+    return shard_of
+
+
+def gathered(
+    shard_of: Mapping[str, str], headers: Mapping[str, Mapping[str, TensorInfo]], *, folder: Path
+) -> dict[str, TensorInfo]:
+    """The tensors of all shards, by name. Raises: ModelError ``tensor_missing``."""
+    for name, shard in shard_of.items():
+        if name not in headers[shard]:
+            raise ModelError("tensor_missing", tensor=name, folder=str(folder))
+    return {name: headers[shard][name] for name, shard in shard_of.items()}
 
 
 def _read_json(path: Path) -> dict[str, Any]:
