@@ -1,0 +1,231 @@
+"""The command line: every command as a person types it, also wrongly, in both languages."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capot.cli import COMMANDS, group, run
+
+BOXED = ("--model", "boxed")
+FIELDS = {
+    "card": "name architecture parameters file_bytes vocabulary_size context_length layers width heads kv_heads kind",
+    "tokens": "text tokenizer vocabulary_size count characters bytes tokens comparisons",
+    "next": "prompt temperature vocabulary_size entropy_bits exact candidates asked",
+    "generate": "prompt text stop_reason prompt_tokens reused_tokens prefill_s decode_s tokens_per_s tokens",
+    "embed": "shape words explained_variance cosine neighbours",
+    "context": "word layers",
+    "lens": "prompt layers",
+    "memory": "device mode weights_bytes rows",
+    "assistant": "question answers",
+    "chat": "turns",
+}
+CALLS = {
+    "card": ["card"],
+    "tokens": ["tokens", "Le chat dort.", "--compare", "english"],
+    "next": ["next", "The capital of France is", "--rank", "Paris"],
+    "generate": ["generate", "Once upon a time", "--max-new-tokens", "5", "--seed", "1"],
+    "embed": ["embed", "cat", "dog", "cat"],
+    "context": ["context", "chat", "Le chat dort.", "Un chat noir."],
+    "lens": ["lens", "The capital of France is"],
+    "memory": ["memory", "--tokens", "1,16"],
+    "assistant": ["assistant", "What is the capital of France?", "--max-new-tokens", "8", "--seed", "1"],
+}
+
+
+def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of ``capot WORDS``."""
+    try:
+        status = run(list(words))
+    except SystemExit as end:
+        status = end.code
+    told = capsys.readouterr()
+    return int(status or 0), told.out, told.err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """The error of a call that must fail with exit status 2, as JSON; nothing else is printed."""
+    status, out, _ = typed(capsys, *words, "--json")
+    answer = json.loads(out)
+    assert status == 2 and answer["ok"] is False and answer["error"]["message"], answer
+    return answer["error"]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_json_has_the_promised_fields(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    status, out, _ = typed(capsys, *CALLS[name], *BOXED, "--json")
+    answer = json.loads(out)
+    assert status == 0 and set(FIELDS[name].split()) <= set(answer), sorted(answer)
+
+
+@pytest.mark.parametrize("lang", ["fr", "en"])
+@pytest.mark.parametrize("name", CALLS)
+def test_text_and_page_in_both_languages(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, lang: str
+) -> None:
+    status, out, _ = typed(capsys, *CALLS[name], *BOXED, "--lang", lang)
+    assert status == 0 and out.strip() and "�" not in out
+    page = tmp_path / "page.html"
+    status, _, err = typed(capsys, *CALLS[name], *BOXED, "--lang", lang, "--html", str(page))
+    html = page.read_text(encoding="utf-8")
+    assert status == 0 and "page.html" in err and f'lang="{lang}"' in html
+    assert "<script src" not in html and "<link" not in html
+    outside_scripts = re.sub(r"(?s)<script.*?</script>", "", html)
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//[^"]+"', outside_scripts), "the page loads from outside"
+
+
+def test_the_two_languages_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = {lang: typed(capsys, "card", "--lang", lang)[1] for lang in ("fr", "en")}
+    assert "paramètres" in texts["fr"].lower() and "parameters" in texts["en"].lower()
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+@pytest.mark.parametrize("lang", ["fr", "en"])
+def test_help_of_every_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, lang: str
+) -> None:
+    monkeypatch.setenv("CAPOT_LANG", lang)
+    status, out, _ = typed(capsys, name, "--help")
+    assert status == 0 and ("Usage: " if lang == "en" else "Usage : ") in out.replace("\u00a0", " ")
+
+
+def test_chat_plays_a_script(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    script = tmp_path / "talk.txt"
+    script.write_text("Hello\n\nAnd you?\n", encoding="utf-8")
+    status, out, _ = typed(capsys, "chat", "--script", str(script), "--max-new-tokens", "6", "--seed", "1", "--json")
+    turns = json.loads(out)["turns"]
+    assert status == 0 and [turn["user"] for turn in turns] == ["Hello", "And you?"]
+    fields = "user assistant sent_tokens computed_tokens generated_tokens first_token_s total_s"
+    assert all(set(fields.split()) <= set(turn) for turn in turns)
+    assert turns[1]["computed_tokens"] < turns[1]["sent_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("empty_prompt", ["next", ""]),
+        ("empty_prompt", ["generate", ""]),
+        ("unknown_model", ["next", "a", "--model", "no-such-folder"]),
+        ("prompt_too_long", ["next", "word " * 3000]),
+        ("no_such_file", ["tokens", "@nowhere.txt"]),
+        ("unknown_language", ["tokens", "a", "--lang", "zz"]),
+        ("unknown_engine", ["next", "a", "--engine", "steam"]),
+    ],
+)
+def test_what_is_typed_wrong(capsys: pytest.CaptureFixture[str], code: str, words: list[str]) -> None:
+    assert refused(capsys, *words)["code"] == code
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "warm"])
+@pytest.mark.parametrize("verb", ["next", "generate"])
+def test_a_temperature_that_is_none(capsys: pytest.CaptureFixture[str], verb: str, value: str) -> None:
+    assert value.lstrip("-") in refused(capsys, verb, "a", "--temperature", value)["message"].lower()
+
+
+def test_an_error_is_two_lines_a_person_can_use(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = typed(capsys, "next", "a", "--model", "boxd")
+    assert status == 2 and not out
+    assert "boxd" in err and "Traceback" not in err
+
+
+def test_an_unknown_command_says_what_is_near(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = typed(capsys, "tokns", "a")
+    assert status == 2 and "tokens" in err
+
+
+def test_standard_input_and_files(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = "Un œuf, s'il vous plaît 🤗"
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode() + b"\n")))
+    for source in ("-", f"@{tmp_path / 'text.txt'}", text):
+        answer = json.loads(typed(capsys, "tokens", source, "--json")[1])
+        assert answer["text"] == text and answer["bytes"] == len(text.encode())
+        assert b"".join(bytes.fromhex(t["bytes"]) for t in answer["tokens"]) == text.encode()
+
+
+def test_a_file_that_is_no_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("été".encode("latin-1"))
+    assert refused(capsys, "tokens", f"@{tmp_path / 'latin.txt'}")["code"] == "not_utf8"
+
+
+def test_a_long_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("é" * 100_000, encoding="utf-8")
+    answer = json.loads(typed(capsys, "tokens", f"@{tmp_path / 'long.txt'}", "--json")[1])
+    assert answer["characters"] == 100_000 and answer["bytes"] == 200_000
+
+
+def test_the_model_of_the_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPOT_MODEL", "scripted")
+    assert json.loads(typed(capsys, "tokens", "ab", "--json")[1])["vocabulary_size"] < 300
+
+
+@pytest.fixture
+def copy_of_the_model(tmp_path: Path) -> Path:
+    from capot.model import BOXED as folder
+
+    copy = tmp_path / "model"
+    copy.mkdir()
+    for name in ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json"):
+        shutil.copy(folder / name, copy / name)
+    return copy
+
+
+def test_a_truncated_model(capsys: pytest.CaptureFixture[str], copy_of_the_model: Path) -> None:
+    weights = copy_of_the_model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100_000])
+    assert "model.safetensors" in refused(capsys, "next", "a", "--model", str(copy_of_the_model))["message"]
+
+
+def test_a_model_without_a_tokenizer(capsys: pytest.CaptureFixture[str], copy_of_the_model: Path) -> None:
+    (copy_of_the_model / "tokenizer.json").unlink()
+    assert "tokenizer" in refused(capsys, "next", "a", "--model", str(copy_of_the_model))["message"]
+
+
+def test_a_page_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    target = tmp_path / "missing" / "page.html"
+    assert refused(capsys, "card", "--html", str(target))["code"] == "cannot_write"
+    assert not target.parent.exists()
+
+
+def test_the_tour_walks_the_road(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = typed(capsys, "tour", "--lang", "fr")
+    assert status == 0 and "RTE est le gestionnaire" in out and "The capital of Australia is" in out
+    answers = json.loads(typed(capsys, "tour", "--json")[1])
+    assert len(answers) == 6 and answers[-1]["prompt"].startswith("How to remove an item")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process on Windows")
+def test_ctrl_c_keeps_what_was_written() -> None:
+    words = ["generate", "Once upon a time", "--max-new-tokens", "400", "--model", "scripted", "--json"]
+    interrupted = (
+        "import os, signal, sys\n"
+        "from capot.engines.scripted import ScriptedEngine as Engine\n"
+        "step, count = Engine.step, [0]\n"
+        "def stepped(self, feeds):\n"
+        "    count[0] += 1\n"
+        "    if count[0] == 10: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return step(self, feeds)\n"
+        "Engine.step = stepped\n"
+        "from capot.__main__ import main\n"
+        f"sys.argv = ['capot', *{words!r}]\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, check=False)
+    out, err = done.stdout, done.stderr
+    answer = json.loads(out)
+    assert answer["stop_reason"] == "interrupted" and answer["text"], err
+    assert "Traceback" not in err
+
+
+def test_every_command_is_registered() -> None:
+    assert set(CALLS) | {"chat"} <= set(group.list_commands(None))  # type: ignore[arg-type]
