@@ -13,19 +13,21 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
 from capot import generation
 from capot.checkpoint import Checkpoint
 from capot.config import Sampling
-from capot.errors import InputError, NotFoundError
+from capot.errors import ContextError, InputError, NotFoundError
 from capot.opened import Opened
 from capot.results.assistant import Answer, Answers
+from capot.results.generation import Generation
 from capot.results.tokens import Token
 from capot.scheduler import Scheduler
 from capot.templates import Message, PlainTemplate, Prompt, RawTemplate, Template, default
 from capot.tokenizer import Tokenizer, whole
+from capot.tokenizer import check as readable
 
 KINDS = ("raw", "few_shot", "stopped", "chat_template")
 MARKER = "FIN"
@@ -49,21 +51,23 @@ def ask(
     and ``chat_template`` that of one in Jinja; empty, they are the packaged one and the
     model's own. ``system`` is said before everything else, but to the raw model.
 
-    Raises: InputError ``empty_prompt``, ``template_toml``, ``template_key``, ``template_refused``;
+    Raises: InputError ``no_question``, ``out_of_range``, ``template_toml``, ``template_key``, ``template_refused``;
     ModelError ``template_syntax``, ``template_failed``; ContextError ``prompt_too_long``.
     """
     if not question.strip():
-        raise InputError("empty_prompt")
+        raise InputError("no_question")
+    readable(question)
+    plan = generation.Plan(after_stop=after_stop)
     sampling = (sampling or Sampling()).seeded()
     found = templates(model, template=template, chat_template=chat_template)
+    prompts = _prompts(model, found, question, system=system)  # all of them first: what is wrong is said at once
     answers = []
     for kind, chosen in found.items():
         if progress is not None:
             progress(kind)
-        prompt = chosen.prompt(said(question, system=system), model.tokenizer)
         stops = chosen.marker if isinstance(chosen, PlainTemplate) else chosen.stops
         using = dataclasses.replace(sampling, stop=(*sampling.stop, *stops))
-        answers.append(_answer(model, chosen, prompt, sampling=using, after_stop=after_stop))
+        answers.append(_answer(model, chosen, prompts[kind], sampling=using, after_stop=plan.after_stop))
         if answers[-1].stop_reason == "interrupted":
             break
     missing = [kind for kind in KINDS if kind not in found]
@@ -73,6 +77,17 @@ def ask(
 def said(question: str, *, system: str = "") -> list[Message]:
     """A first message, after the system's where there is one."""
     return [*([Message("system", system)] if system else []), Message("user", question)]
+
+
+def _prompts(model: Opened, found: Mapping[str, Template], question: str, *, system: str) -> dict[str, Prompt]:
+    """What each way sends, by kind. Raises: what a template raises; ContextError ``prompt_too_long``."""
+    context, prompts = model.scheduler.engine.info.context_length, {}
+    for kind, chosen in found.items():
+        messages = said(question, system="" if kind == "raw" else system)
+        prompts[kind] = prompt = chosen.prompt(messages, model.tokenizer)
+        if len(prompt.ids) > context:
+            raise ContextError("prompt_too_long", tokens=len(prompt.ids), context_length=context)
+    return prompts
 
 
 def _answer(model: Opened, template: Template, prompt: Prompt, *, sampling: Sampling, after_stop: int) -> Answer:
@@ -85,7 +100,7 @@ def _answer(model: Opened, template: Template, prompt: Prompt, *, sampling: Samp
         prompt=prompt.text,
         prompt_tokens=len(prompt.ids),
         text=template.finish(made.text),
-        stop_reason=made.stop_reason,
+        stop_reason=stop_reason(template, made),
         after_stop=made.after_stop,
         generated_tokens=len(made.tokens),
         seconds=time.perf_counter() - begin,
@@ -93,6 +108,12 @@ def _answer(model: Opened, template: Template, prompt: Prompt, *, sampling: Samp
         indented=prompt.indented,
         tokens=cut(prompt.ids, model.tokenizer),
     )
+
+
+def stop_reason(template: Template, made: Generation) -> str:
+    """Why an answer stopped: on the marker as well where the marker is the last thing that was written."""
+    marked = isinstance(template, PlainTemplate) and template.ends(made.text)
+    return "stop_string" if marked else made.stop_reason
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,19 +22,20 @@ from capot.errors import ContextError, InputError
 from capot.opened import Opened
 from capot.results.conversation import Conversation, Exchange, check_price
 from capot.scheduler import Ticket, stopping
-from capot.templates import Message, Prompt, Template
+from capot.templates import Message, PlainTemplate, Prompt, Template
+from capot.tokenizer import check as readable
 
 
 @dataclass(frozen=True)
 class Finished:
-    """The last event of a turn: the rest of its text, and the conversation with the new turn in it."""
+    """The last event of a turn: the rest of its text, and the conversation with the new turn in it.
+
+    An answer interrupted before its first token is no turn: the conversation is then as it was.
+    """
 
     text: str
     conversation: Conversation
-
-    @property
-    def turn(self) -> Exchange:
-        return self.conversation.turns[-1]
+    stop_reason: str
 
 
 def chat(
@@ -56,7 +57,7 @@ def chat(
     there is one, else the dialogue with an end marker. ``conversation`` goes on from what
     ``Conversation.to_dict`` gave. Units: prices per million tokens.
 
-    Raises: InputError ``unknown_kind``, ``empty_prompt``, ``conversation_field``, ``out_of_range``;
+    Raises: InputError ``unknown_kind``, ``empty_message``, ``conversation_field``, ``out_of_range``;
     what ``assistant.ask`` raises; ContextError ``message_too_long``.
     """
     state = opened(
@@ -67,8 +68,9 @@ def chat(
     for message in [messages] if isinstance(messages, str) else messages:
         events = Events(model, state, message, template=using, sampling=sampling)
         with stopping(events.cancel):
-            state = next(event for event in events if isinstance(event, Finished)).conversation
-        if state.turns[-1].stop_reason == "interrupted":
+            last = next(event for event in events if isinstance(event, Finished))
+        state = last.conversation
+        if last.stop_reason == "interrupted":
             break
     return state
 
@@ -116,18 +118,22 @@ def opened(
 ) -> Conversation:
     """A conversation to begin, or to go on with; what is given here wins over what it holds."""
     state = Conversation.from_dict(conversation) if conversation else Conversation()
-    if not (kind or state.kind):
-        kind = "chat_template" if chat_template or assistant.own_source(model) else "stopped"
-        kind = "stopped" if template and not chat_template else kind
     return dataclasses.replace(
         state,
-        kind=kind or state.kind,
+        kind=kind or state.kind or kind_of(model, template=template, chat_template=chat_template),
         system=system or state.system,
         model=model.name,
         context_length=model.scheduler.engine.info.context_length,
         price_in=check_price("price_in", price_in or state.price_in),
         price_out=check_price("price_out", price_out or state.price_out),
     )
+
+
+def kind_of(model: Opened, *, template: str = "", chat_template: str = "") -> str:
+    """The kind of template that a conversation takes where none is named."""
+    if chat_template or not template:
+        return "chat_template" if chat_template or assistant.own_source(model) else "stopped"
+    return PlainTemplate.from_toml(template, source="template").kind
 
 
 def chosen(model: Opened, kind: str, *, template: str = "", chat_template: str = "") -> Template:
@@ -172,10 +178,11 @@ def begin(
     emit: Callable[[Any], None],
     sampling: Sampling | None = None,
 ) -> Ticket:
-    """Send one message. Raises: InputError ``empty_prompt``; ContextError ``message_too_long``."""
+    """Send one message. Raises: InputError ``empty_message``; ContextError ``message_too_long``."""
     clock = time.perf_counter()  # reading the template and the vocabulary is part of the wait
     if not message.strip():
-        raise InputError("empty_prompt")
+        raise InputError("empty_message")
+    readable(message)
     sampling = sampling or Sampling()
     prompt, dropped = fitted(model, state, message, template=template, room=sampling.max_new_tokens)
     sampling = dataclasses.replace(sampling, stop=(*sampling.stop, *template.stops))
@@ -228,10 +235,20 @@ class _Turn:
         if isinstance(event, generation.Step) and self.first is None:
             self.first = time.perf_counter() - self.clock
         if isinstance(event, generation.Finished):
-            event = Finished(event.text, self._with(event.generation))
+            made = event.generation
+            reason = assistant.stop_reason(self.template, made)
+            event = Finished(self._rest(made.text, held=event.text), self._with(made, reason), reason)
         self.emit(event)
 
-    def _with(self, made: Any) -> Conversation:
+    def _rest(self, text: str, *, held: str) -> str:
+        """What was held back of an answer, less what the template alone needed of it."""
+        kept = self.template.finish(text)
+        end = text.find(kept) + len(kept)
+        return text[len(text) - len(held) : end]
+
+    def _with(self, made: generation.Generation, reason: str) -> Conversation:
+        if reason == "interrupted" and not made.tokens:
+            return self.state
         total = time.perf_counter() - self.clock
         turn = Exchange(
             user=self.message,
@@ -241,7 +258,7 @@ class _Turn:
             generated_tokens=len(made.tokens),
             first_token_s=total if self.first is None else self.first,
             total_s=total,
-            stop_reason=made.stop_reason,
+            stop_reason=reason,
             dropped_turns=self.dropped,
             indented=self.prompt.indented,
             prompt=self.prompt.text,

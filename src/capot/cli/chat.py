@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capot.cli.assistant import FILE, from_file, sampling, sampling_options
-from capot.cli.common import TEXT, Option, chapter, colored, notice, read_text, terminal_width, write_file
-from capot.errors import CapotError
+from capot.cli.common import TEXT, Option, chapter, colored, decoded, notice, read_text, terminal_width, write_file
+from capot.errors import CapotError, InputError
 from capot.i18n import tr
 
 if TYPE_CHECKING:
@@ -29,20 +29,26 @@ def chat(model: Model, *, template: str | None, script: Path | None, **given: An
     settings = sampling(given)
     asked = named(template)
     if script is not None:
-        lines = read_text(f"@{script}").splitlines()
+        lines = read_text("-" if str(script) == "-" else f"@{script}").splitlines()
         return model.chat([line for line in lines if line.strip()], sampling=settings, **asked, **given)
-    Terminal(model, settings, asked, given).run()
-    return None
+    output = click.get_current_context().params
+    if output["as_json"]:  # what is said would stand between the braces
+        raise InputError("missing_argument", name="--script")
+    terminal = Terminal(model, settings, asked, given)
+    terminal.run()
+    return terminal.state if output["html"] else None
 
 
 def named(template: str | None) -> dict[str, str]:
-    """What ``--template`` or ``/template`` stands for: a kind by its name, else a file."""
+    """What ``--template`` or ``/template`` stands for: a kind by its name, else a file.
+
+    Raises: NotFoundError ``no_template``.
+    """
     from capot.assistant import KINDS
 
     if template is None or template in KINDS:
         return {"kind": template or ""}
-    text = from_file(Path(template))
-    return {"kind": "chat_template" if "chat_template" in text else "stopped", **text}
+    return from_file(Path(template))
 
 
 class Terminal:
@@ -53,11 +59,15 @@ class Terminal:
 
         self.model, self.settings, self.chapter = model, settings, conversation
         self.state = conversation.opened(model, **asked, **given)
+        self.texts: dict[str, str] = {}  # of the template files named so far
         self.template = self._template(asked)
 
     def _template(self, asked: dict[str, str]) -> Template:
         texts = {name: text for name, text in asked.items() if name != "kind"}
-        return self.chapter.chosen(self.model, asked.get("kind") or self.state.kind, **texts)
+        kind = asked.get("kind") or self.chapter.kind_of(self.model, **texts)
+        template = self.chapter.chosen(self.model, kind, **(self.texts | texts))
+        self.texts |= texts
+        return template
 
     def run(self) -> None:
         """Read, answer, until Ctrl-D or /quit."""
@@ -68,7 +78,7 @@ class Terminal:
                     if not self.command(*line[1:].split(maxsplit=1)):
                         break
                 elif line.strip():
-                    self.answer(line.removeprefix("/") if line.startswith("//") else line)
+                    self.answer(decoded(line.removeprefix("/") if line.startswith("//") else line))
             except CapotError as error:  # a message too long, a file that is not there: said, and on we go
                 click.echo(click.style(f"{tr('cli.error')} {error.message()}", fg="red"), err=True)
             except KeyboardInterrupt:  # asked twice: the answer is given up, the program is not
@@ -94,14 +104,15 @@ class Terminal:
         with stopping(events.cancel):
             for event in events:
                 text = getattr(event, "text", "")
-                if isinstance(event, self.chapter.Finished):
-                    self.state = event.conversation
-                    text = self.state.turns[-1].assistant.lstrip().removeprefix(shown)
                 text = text if shown else text.lstrip()
                 shown += text
                 click.echo(visible(text, lines=True), nl=False)
-        turn = self.state.turns[-1]
-        click.echo("\n" + click.style(note(turn), dim=True))
+        click.echo("" if shown else "∅")
+        if event.conversation is self.state:  # interrupted before its first token
+            self.say("chat.cut.nothing")
+            return
+        self.state, turn = event.conversation, event.conversation.turns[-1]
+        click.echo(click.style(note(turn), dim=True))
         for told in notices(turn, before):
             click.echo(click.style(f"! {told}", fg="yellow"))
 
@@ -132,8 +143,9 @@ class Terminal:
         turn = self.state.turns[-1]
         tokens = cut(turn.prompt_ids, self.model.tokenizer)
         text = b"".join(token.bytes for token in tokens).decode(errors="replace")
-        caption = tr("chat.prompt.caption", count=turn.sent_tokens, computed=turn.computed_tokens)
-        self.show([Strip(pieces(text, tokens), label=tr("chat.prompt.title"), caption=caption)])
+        numbers = {"computed": turn.computed_tokens, "reused": turn.sent_tokens - turn.computed_tokens}
+        caption = tr("chat.prompt.caption", count=turn.sent_tokens, **numbers)
+        self.show([Strip(pieces(text, tokens, limit=None), label=tr("chat.prompt.title"), caption=caption)])
 
     def do_template(self, name: str) -> None:
         import dataclasses
@@ -141,9 +153,8 @@ class Terminal:
         if not name:
             self.say("chat.takes", name="/template", usage="raw, few_shot, stopped, chat_template, FILE")
             return
-        asked = named(name)
-        self.template = self._template(asked)
-        self.state = dataclasses.replace(self.state, kind=asked["kind"])
+        self.template = self._template(named(name))
+        self.state = dataclasses.replace(self.state, kind=self.template.kind)
         self.say("chat.now", kind=tr(f"chat.kind.{self.state.kind}"))
 
     def do_undo(self, _: str) -> None:
@@ -160,7 +171,7 @@ class Terminal:
         elif path.exists():
             self.say("chat.kept", path=name)
         else:
-            write_file(path, self._written(path.suffix))
+            write_file(path, self._written(path.suffix.lower()))
             self.say("chat.saved", path=name)
 
     def _written(self, suffix: str) -> str:
@@ -176,6 +187,8 @@ def lines() -> Iterator[str]:
     import contextlib
     import sys
 
+    with contextlib.suppress(AttributeError):  # bytes that are no text are told apart later, line by line
+        sys.stdin.reconfigure(errors="surrogateescape")
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401 - arrows and history at the prompt
@@ -183,6 +196,7 @@ def lines() -> Iterator[str]:
         try:
             yield input("› " if sys.stdin.isatty() else "")
         except EOFError:
+            click.echo("", nl=sys.stdin.isatty())
             return
         except KeyboardInterrupt:
             click.echo("")

@@ -55,11 +55,19 @@ def read_text(value: str) -> str:
     if value.startswith("@@"):
         return value[1:]
     if not value.startswith("@"):
-        return _decode(os.fsencode(value), "argv")
+        return decoded(value, source="argv")
     path = Path(value[1:])
     if not path.is_file():
         raise NotFoundError("no_such_file", path=str(path))
     return _decode(path.read_bytes(), str(path))
+
+
+def decoded(text: str, *, source: str = "-") -> str:
+    """``text`` as the system gave it, its bytes that are no text kept as half characters, held to UTF-8.
+
+    Raises: InputError ``not_utf8`` naming the byte.
+    """
+    return _decode(os.fsencode(text), source)
 
 
 def _decode(raw: bytes, source: str) -> str:

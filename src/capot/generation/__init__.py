@@ -17,7 +17,7 @@ from capot.opened import Opened
 from capot.results.generation import Event, Finished, Generation, Progress, Started, Step
 from capot.scheduler import Ticket, stopping
 
-__all__ = ["Event", "Finished", "Progress", "Started", "Step", "Stream", "generate", "start", "stream"]
+__all__ = ["Event", "Finished", "Plan", "Progress", "Started", "Step", "Stream", "generate", "start", "stream"]
 
 
 def generate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from capot.i18n import duration, tr
+from capot.i18n import tr
 from capot.results.base import Result
 from capot.results.tokens import SHOWN, Token, pieces
 from capot.view.blocks import Block, Chat, Columns, Facts, Heading, Strip, Text, Turn
@@ -43,20 +43,24 @@ class Answer(Result):
         ]
         if self.indented:
             blocks.append(Text(indented(self.indented, lang), tone="warning"))
-        turn = Turn(tr("assistant.answer", lang), self.text.strip() or "∅", after=self.after_stop.strip("\n"))
+        turn = Turn(tr("assistant.answer", lang), self.text.strip() or "∅", after=self._after)
         return [*blocks, Chat([turn], caption=self._answer_caption(lang))]
 
     def _sent_caption(self, lang: str | None) -> str:
         special = sum(token.special for token in self.tokens)
-        first = tr("assistant.caption.prompt", lang, count=self.prompt_tokens)
+        size = "prompt" if self.prompt_tokens <= SHOWN else "long_prompt"
+        first = tr(f"assistant.caption.{size}", lang, count=self.prompt_tokens, shown=SHOWN)
         second = tr("assistant.caption.special" if special else "assistant.caption.plain", lang, count=special)
-        more = self.prompt_tokens > SHOWN
-        return " ".join([first, second, *([tr("assistant.caption.more", lang, shown=SHOWN)] if more else [])])
+        return f"{first} {second}"
 
     def _answer_caption(self, lang: str | None) -> str:
-        time = duration(self.seconds, lang)
-        first = tr("assistant.caption.answer", lang, count=self.generated_tokens, time=time)
-        return f"{first} {tr(f'assistant.stopped_by.{self.stop_reason}', lang)}"
+        first = tr("assistant.caption.answer", lang, count=self.generated_tokens)
+        why = "stop_string_more" if self.stop_reason == "stop_string" and self._after else self.stop_reason
+        return f"{first} {tr(f'assistant.stopped_by.{why}', lang)}"
+
+    @property
+    def _after(self) -> str:
+        return self.after_stop.strip("\n")
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ class Answers(Result):
     def _compared(self, lang: str | None) -> str:
         sizes = [answer.prompt_tokens for answer in self.answers]
         first = tr("assistant.compared", lang, count=len(sizes), least=min(sizes), most=max(sizes))
-        settings = tr("assistant.settings", lang, seed=str(self.seed), temperature=self.temperature)
+        kind = "settings" if self.temperature else "likeliest"
+        settings = tr(f"assistant.{kind}", lang, seed=str(self.seed), temperature=self.temperature)
         return f"{first} {settings}"
 
 

@@ -115,7 +115,14 @@ class Conversation(Result):
 
     def cost(self, tokens_in: int) -> float:
         """What ``tokens_in`` read and all that was generated come to, in the prices' currency."""
-        return (tokens_in * self.price_in + self.generated_tokens * self.price_out) / 1e6
+        return self._cost(tokens_in, self.generated_tokens)
+
+    def _cost(self, tokens_in: int, tokens_out: int) -> float:
+        return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
+
+    @property
+    def _priced(self) -> bool:
+        return bool(self.price_in or self.price_out)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields and the ``bill``: totals, and running totals turn by turn."""
@@ -140,8 +147,12 @@ class Conversation(Result):
                 b.Turn(tr("chat.you", lang), turn.user, note=str(place)),
                 b.Turn(name, text, note=note(turn, lang)),
             ]
-        pairs = zip(self.turns, (None, *self.turns))
-        told = [text for turn, before in pairs for text in notices(turn, before, lang)]
+        pairs = enumerate(zip(self.turns, (None, *self.turns)), 1)
+        told = [
+            tr("chat.told", lang, turn=place, text=text)
+            for place, (turn, before) in pairs
+            for text in notices(turn, before, lang)
+        ]
         chat = [b.Chat(said)] if said else []
         warnings = [b.Text(text, tone="warning") for text in told]
         return [b.Heading(tr("chat.title", lang)), *chat, *warnings, *self.bill(lang)]
@@ -153,21 +164,30 @@ class Conversation(Result):
         return [
             b.Heading(tr("chat.bill.title", lang), level=2),
             self._table(lang),
-            self._curves(lang),
+            self._curves(lang) if len(self.turns) > 1 else b.Text(tr("chat.curves.one_turn", lang), tone="quiet"),
             *self._price(lang),
         ]
 
     def _table(self, lang: str | None) -> b.Table:
-        names = ("turn", "sent", "computed", "generated", "first", "total")
+        names = ["turn", "sent", "computed", "generated", "first", "total", *(["cost"] if self._priced else [])]
         rows = []
         for place, turn in enumerate(self.turns, 1):
             counts = (turn.sent_tokens, turn.computed_tokens, turn.generated_tokens)
             times = (turn.first_token_s, turn.total_s)
-            rows.append([str(place), *(number(n, lang) for n in counts), *(duration(s, lang) for s in times)])
+            cost = money(self._cost(turn.sent_tokens, turn.generated_tokens), lang)
+            rows.append([str(place), *(number(n, lang) for n in counts), *(duration(s, lang) for s in times), cost])
         totals = (self.sent_tokens, self.computed_tokens, self.generated_tokens)
         spent = duration(sum(turn.total_s for turn in self.turns), lang)
-        rows.append([tr("chat.bill.all", lang), *(number(n, lang) for n in totals), "", spent])
-        return b.Table([tr(f"chat.bill.{name}", lang) for name in names], rows, align="lrrrrr")
+        cost = money(self.cost(self.sent_tokens), lang)
+        rows.append([tr("chat.bill.all", lang), *(number(n, lang) for n in totals), "", spent, cost])
+        columns, shown = [tr(f"chat.bill.{name}", lang) for name in names], [row[: len(names)] for row in rows]
+        return b.Table(columns, shown, align="lrrrrrr"[: len(names)], caption=self._table_caption(lang))
+
+    def _table_caption(self, lang: str | None) -> str:
+        last = self.turns[-1]
+        numbers = {"turn": len(self.turns), "count": last.sent_tokens, "computed": last.computed_tokens}
+        numbers |= {"reused": last.sent_tokens - last.computed_tokens, "generated": last.generated_tokens}
+        return tr("chat.bill.caption", lang, **numbers)
 
     def _curves(self, lang: str | None) -> b.Curves:
         turns = list(range(1, len(self.turns) + 1))
@@ -184,7 +204,7 @@ class Conversation(Result):
         return b.Curves([without, with_cache], **axes, title=tr("chat.curves.title", lang), caption=caption)
 
     def _price(self, lang: str | None) -> list[b.Block]:
-        if not (self.price_in or self.price_out):
+        if not self._priced:
             return []
         costs = {"cost": money(self.cost(self.sent_tokens), lang), "less": money(self.cost(self.computed_tokens), lang)}
         rates = {"price_in": number(self.price_in, lang), "price_out": number(self.price_out, lang)}

@@ -153,13 +153,13 @@ def face(token: Token) -> str:
     return spelled(token.text) or (hexadecimal(token.bytes) if token.bytes else f"⟨{token.id}⟩")
 
 
-def pieces(text: str, tokens: Sequence[Token], lang: str | None = None) -> list[Piece]:
+def pieces(text: str, tokens: Sequence[Token], lang: str | None = None, *, limit: int | None = SHOWN) -> list[Piece]:
     """The tokens of a strip: those that share one visible character share its colour.
 
     Such a token shows the character and which part of it it holds: ``🤗 1/2``, ``🤗 2/2``.
     """
     drawn = []
-    for tone, group in enumerate(groups(text, tokens[:SHOWN])):
+    for tone, group in enumerate(groups(text, tokens[:limit])):
         whole = text.encode()[group[0].start : group[-1].end].decode("utf-8", errors="ignore") if group[1:] else ""
         whole = whole if len(whole) <= _LONGEST else whole[:_LONGEST] + "…"
         for part, token in enumerate(group, 1):

@@ -29,11 +29,11 @@ def load_text(path: str | Path) -> tuple[str, str]:
 
     A plain one is read at once, so that an error names the file.
 
-    Raises: NotFoundError ``no_such_file``; InputError ``not_utf8``, ``template_toml``, ``template_key``.
+    Raises: NotFoundError ``no_template``; InputError ``not_utf8``, ``template_toml``, ``template_key``.
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise NotFoundError("no_such_file", path=str(path))
+        raise NotFoundError("no_template", path=str(path))
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

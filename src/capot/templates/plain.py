@@ -168,14 +168,17 @@ class PlainTemplate:
         begins = any(line.casefold().startswith(name) for name in names)
         return begins or (bare in {name.rstrip(": ") for name in names} and not line.startswith(INDENT))
 
+    def ends(self, answer: str) -> bool:
+        """Whether an answer ends on the marker, alone on its line though no line end came after it."""
+        return bool(self.end) and answer.rstrip().endswith("\n" + self.end)
+
     def finish(self, answer: str) -> str:
         """An answer that ended on the marker before its line end came is cut there too.
 
         The space that follows ``ASSISTANT:`` is the template's; it comes back when this is sent again.
         """
-        kept = answer.rstrip()
-        if self.end and kept.endswith("\n" + self.end):
-            answer = kept.removesuffix(self.end).removesuffix("\n")
+        if self.ends(answer):
+            answer = answer.rstrip().removesuffix(self.end).removesuffix("\n")
         return answer.removeprefix(" ")
 
 

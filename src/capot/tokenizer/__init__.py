@@ -202,7 +202,7 @@ def respelled(pieces: Sequence[bytes], raw: bytes) -> list[bytes]:
     return found
 
 
-def check(text: str, specials: str) -> None:
+def check(text: str, specials: str = "text") -> None:
     """Refuse what no tokenizer can read. Raises: InputError ``not_unicode``, ``specials_mode``."""
     if specials not in ("text", "strict", "allow"):
         raise InputError("specials_mode", value=str(specials), known="text, strict, allow")

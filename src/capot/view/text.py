@@ -127,7 +127,7 @@ def _strip_rows(pieces: Sequence[b.Piece], cells: int, pen: Pen) -> list[list]:
     used, before = 0, None
     for piece in pieces:
         border = _border(before, piece, pen)
-        shown = visible(piece.text) or "∅"
+        shown = _badge(visible(piece.text) or "∅", piece, pen)
         if used and used + len(border) + width(shown) + 1 > cells:
             rows[-1].extend([("│", None)] if border else [])
             rows.append([])
@@ -153,6 +153,11 @@ def _border(before: b.Piece | None, piece: b.Piece, pen: Pen) -> str:
         return "║"
     coloured = pen.color and before.weight is None and piece.weight is None and piece.kind != "prompt"
     return "" if coloured and before.tone % 6 != piece.tone % 6 else "│"
+
+
+def _badge(text: str, piece: b.Piece, pen: Pen) -> str:
+    """A special token stands out without colours as well."""
+    return f"▐{text}▌" if piece.kind == "special" and not pen.color else text
 
 
 def _painted(piece: b.Piece, text: str, pen: Pen) -> str:
