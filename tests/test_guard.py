@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from capot.config import Serving
-from capot.web import guard
+from capot.web import guard, keys
 from capot.web.guard import Guard
 
 
@@ -129,14 +129,14 @@ def test_the_owner_has_a_key_of_their_own(coded: TestClient) -> None:
 
 
 def test_wrong_codes_must_wait(coded: TestClient) -> None:
-    for _ in range(guard.TRIES):
+    for _ in range(keys.TRIES):
         assert code_of(coded.get("/?code=wrong")) == "access_code"
     answer = coded.get("/?code=right-code")
     assert answer.status_code == 429 and code_of(answer) == "too_many_codes"
 
 
 def test_visits_without_a_code_are_no_tries(coded: TestClient) -> None:
-    for _ in range(guard.TRIES + 5):
+    for _ in range(keys.TRIES + 5):
         coded.get("/")
     assert coded.get("/?code=right-code").status_code == 303
 

@@ -82,10 +82,20 @@ def tr(key: str, lang: str | None = None, **params: Any) -> str:
     return fill(entry, lang, params)
 
 
+class Bytes(int):
+    """A number of bytes: in a sentence it is written as ``size`` writes it."""
+
+
 def fill(sentence: str, lang: str | None, params: Mapping[str, Any]) -> str:
     """Put ``params`` into a sentence; numbers are written in the language first."""
-    written = {name: number(value, lang) if type(value) in (int, float) else value for name, value in params.items()}
+    written = {name: _written(value, lang) for name, value in params.items()}
     return sentence.format_map(written)
+
+
+def _written(value: Any, lang: str | None) -> Any:
+    if isinstance(value, Bytes):
+        return size(value, lang)
+    return number(value, lang) if type(value) in (int, float) else value
 
 
 def number(value: float, lang: str | None = None, digits: int | None = None) -> str:

@@ -2,13 +2,15 @@
 
 Linux says so in /proc/meminfo, a container in its control group; where nobody
 says, the answer is None and a face says nothing rather than a guess. ``CAPOT_RAM``, in
-GB, stands for another machine: what would be said on the class's laptops?
+GB, stands for another machine: what would be said on the class's laptops? ``CAPOT_DISK``
+does the same for the free room on its disk.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,17 +40,32 @@ def ram() -> Ram:
     Raises: InputError ``not_a_number`` where ``CAPOT_RAM`` is none.
     """
     if wanted := os.environ.get("CAPOT_RAM"):
-        return Ram(_bytes(wanted), _bytes(wanted))
+        return Ram(_bytes("CAPOT_RAM", wanted), _bytes("CAPOT_RAM", wanted))
     machine = _meminfo() or (_windows() if sys.platform == "win32" else _pages())
     group = _group()
     return Ram(_least(machine.total, group.total), _least(machine.available, group.available))
 
 
-def _bytes(gigabytes: str) -> int:
+def free_disk(folder: Path) -> int | None:
+    """Bytes free on the disk where ``folder`` is, or would be made; or what ``CAPOT_DISK`` says.
+
+    Raises: InputError ``not_a_number`` where ``CAPOT_DISK`` is none.
+    """
+    if wanted := os.environ.get("CAPOT_DISK"):
+        return _bytes("CAPOT_DISK", wanted)
+    for there in (folder, *folder.parents):
+        try:
+            return shutil.disk_usage(there).free
+        except OSError:
+            continue
+    return None
+
+
+def _bytes(name: str, gigabytes: str) -> int:
     try:
         return int(float(gigabytes) * 10**9)
     except (ValueError, OverflowError):
-        raise InputError("not_a_number", name="CAPOT_RAM", value=gigabytes[:80]) from None
+        raise InputError("not_a_number", name=name, value=gigabytes[:80]) from None
 
 
 def _least(*sizes: int | None) -> int | None:

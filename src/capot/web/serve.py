@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import secrets
 import socket
+import sys
 import threading
 import urllib.request
 import webbrowser
@@ -16,11 +18,14 @@ from typing import Any
 import uvicorn
 
 from capot.config import Serving
-from capot.errors import InputError, NetworkError
+from capot.errors import CapotError, InputError, NetworkError
 from capot.model import Model
-from capot.web.app import access_code, create_app
+from capot.web.app import create_app
+from capot.web.keys import access_code
+from capot.web.opening import warm
 
 Say = Callable[..., None]
+EVERYWHERE = ("0.0.0.0", "::")
 
 
 def loopback(host: str) -> bool:
@@ -36,7 +41,8 @@ def bind(serving: Serving) -> socket.socket:
     reason: OSError | None = None
     for port in (serving.port, *range(serving.port + 1, serving.port + 10)) if serving.port else (0,):
         listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name != "nt":  # there it would let two programs listen on one port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((serving.host, port))
             listener.listen(128)
@@ -57,23 +63,37 @@ def address_of_this_machine() -> str:
             return "127.0.0.1"
 
 
+@dataclasses.dataclass(frozen=True)
+class Links:
+    """Where the lab is: for its owner, and for a class where there is one."""
+
+    own: str
+    owner: str | None
+    learners: str | None
+
+    @classmethod
+    def to(cls, serving: Serving, port: int, *, owner_key: str | None) -> Links:
+        shown = address_of_this_machine() if serving.host in EVERYWHERE else serving.host
+        near = "127.0.0.1" if serving.host == "0.0.0.0" else "::1" if serving.host == "::" else serving.host
+        own = f"http://{_bracket(near)}:{port}/"
+        code = serving.access_code
+        learners = f"http://{_bracket(shown)}:{port}/?code={code}" if code else None
+        return cls(own, f"{own}?code={owner_key}" if owner_key else None, learners)
+
+
 def serve(model: Model, serving: Serving, *, say: Say) -> None:
     """Serve until Ctrl-C. ``say(key, **params)`` prints the link and what else is worth knowing."""
     listener = bind(serving)
     port = listener.getsockname()[1]
-    public = not loopback(serving.host)
-    if public and serving.access_code is None:
+    if serving.access_code is None and not loopback(serving.host):
         serving = dataclasses.replace(serving, access_code=access_code())
-    owner_key = secrets.token_urlsafe(18) if public else None
-    shown = address_of_this_machine() if serving.host in ("0.0.0.0", "::") else serving.host
-    own = (
-        f"http://127.0.0.1:{port}/" if serving.host in ("0.0.0.0", "127.0.0.1") else f"http://{_bracket(shown)}:{port}/"
-    )
-    _announce(say, own=own, shown=shown, port=port, code=serving.access_code)
+    owner_key = secrets.token_urlsafe(18) if serving.access_code else None
+    links = Links.to(serving, port, owner_key=owner_key)
+    announce(say, links, serving.access_code)
     app = create_app(model, serving, owner_key=owner_key)
-    if serving.open_browser:
-        link = f"{own}?code={owner_key}" if owner_key else own
-        threading.Timer(0.3, webbrowser.open, [link]).start()
+    threading.Thread(target=_warmed, args=[model], name="capot-warm", daemon=True).start()
+    if serving.open_browser and has_display():
+        threading.Timer(0.3, webbrowser.open, [links.owner or links.own]).start()
     try:
         asyncio.run(_run(app, listener))
     finally:
@@ -81,16 +101,32 @@ def serve(model: Model, serving: Serving, *, say: Say) -> None:
         say("serve.stopped")
 
 
+def _warmed(model: Model) -> None:
+    """Read the model while the browser opens. What is wrong with it is said when it is first asked."""
+    try:
+        warm(model)
+    except CapotError:
+        return
+
+
+def has_display() -> bool:
+    """Whether a browser can be shown; on a machine without, a text browser would take the terminal over."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 def _bracket(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _announce(say: Say, *, own: str, shown: str, port: int, code: str | None) -> None:
-    say("serve.here", link=own)
-    if code is not None:
-        link = f"http://{_bracket(shown)}:{port}/?code={code}"
-        say("serve.class_link", link=link, code=code)
-        say("serve.qr", qr=qr_code(link))
+def announce(say: Say, links: Links, code: str | None) -> None:
+    """Print where the lab is; for a class, also the link with its code, as text and as a picture."""
+    say("serve.here", link=links.own)
+    if links.learners is not None:
+        say("serve.owner_link", link=links.owner)
+        say("serve.class_link", link=links.learners, code=code)
+        say("serve.qr", qr=qr_code(links.learners))
     say("serve.stop_hint")
 
 
@@ -109,8 +145,9 @@ async def _run(app: Any, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=2,
+        access_log=False,  # addresses hold access codes
+        proxy_headers=False,  # an address is the connection's own, whatever a header says
+        timeout_graceful_shutdown=1,
         timeout_keep_alive=30,
         server_header=False,
     )

@@ -1,49 +1,49 @@
-"""Streams: several generations on one response, each event tagged with whose it is.
+"""Streams: several works on one response, each event tagged with whose it is.
 
 The engine thread calls ``emit``; the event hops to the asyncio loop and into the one
 queue of its response. There is never a thread per stream. A closed tab, a stop button
-and the end of the response all come to the same thing: tickets are cancelled.
+and the end of the response all come to the same thing: what was asked is cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
-import json
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio.to_thread
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
 from capot.config import Serving
-from capot.errors import BusyError, CapotError, InputError, NotFoundError
-from capot.model import Model
-from capot.results.base import plain
+from capot.errors import BusyError, CapotError, InputError
+from capot.web.events import sse
+from capot.web.learners import Learner, Learners
+from capot.web.starts import Part, Work, start
+
+log = logging.getLogger("capot.web")
 
 HEARTBEAT_S = 10.0  # a comment line, so that a dead connection is noticed and a live one is not cut
 LOOK_S = 0.5  # how often a waiting learner's place is looked up
 
 
-@dataclass(frozen=True)
-class Part:
-    """One of the generations of a response."""
-
-    tag: str
-    verb: str
-    arguments: dict[str, Any]
-
-
 @dataclass
 class Stream:
-    """One response under way: its queue and the ticket of each part still at work."""
+    """One response under way: its queue, and each part still at work."""
 
-    learner: str
+    learner: Learner
+    name: str
     lang: str
     loop: asyncio.AbstractEventLoop
-    queue: asyncio.Queue[tuple[str, str, Any]] = field(default_factory=asyncio.Queue)
-    tickets: dict[str, Any] = field(default_factory=dict)
+    queue: asyncio.Queue[tuple[str, Any]] = field(default_factory=asyncio.Queue)
+    parts: dict[str, Part] = field(default_factory=dict)
+    works: dict[str, Work] = field(default_factory=dict)
     open: bool = True
+    places: dict[str, int] = field(default_factory=dict)
 
     def emitter(self, tag: str) -> Callable[[Any], None]:
         """A callback for the engine thread; it only hands the event over."""
@@ -51,118 +51,128 @@ class Stream:
         def emit(event: Any) -> None:
             if self.open:
                 with contextlib.suppress(RuntimeError):  # the loop is closing: nobody is left to read
-                    self.loop.call_soon_threadsafe(self.queue.put_nowait, (tag, _kind(event), _body(event, self.lang)))
+                    self.loop.call_soon_threadsafe(self.queue.put_nowait, (tag, event))
 
         return emit
 
-    def stop(self, tag: str | None = None) -> None:
-        """Stop one part, or all of them; the engine drops them at its next step."""
-        for name, ticket in list(self.tickets.items()):
-            if tag in (None, name):
-                ticket.cancel()
+    def stop(self, tag: str | None = None) -> bool:
+        """Stop one part, or all of them; the engine drops them at its next step. Whether there was one to stop."""
+        found = [work for name, work in self.works.items() if tag in (None, name)]
+        for work in found:
+            work.cancel()
+        return bool(found)
 
-
-def _kind(event: Any) -> str:
-    return "error" if isinstance(event, BaseException) else type(event).__name__.lower()
-
-
-def _body(event: Any, lang: str) -> Any:
-    if isinstance(event, CapotError):
-        return event.to_dict(lang)
-    if isinstance(event, BaseException):
-        return CapotError("internal").to_dict(lang)
-    return plain(event)
+    def moved(self) -> list[bytes]:
+        """An event for each part whose place in the queue has changed."""
+        lines = []
+        for tag, work in self.works.items():
+            place = work.position
+            if self.places.get(tag, 0) != place:
+                self.places[tag] = place
+                lines.append(sse("queued", {"tag": tag, "body": {"position": place}}))
+        return lines
 
 
 class Hub:
     """All open streams of a server, with the bounds that one learner has."""
 
-    def __init__(self, serving: Serving) -> None:
-        self.serving = serving
+    def __init__(self, learners: Learners, serving: Serving) -> None:
+        self.learners, self.serving = learners, serving
         self.streams: dict[tuple[str, str], Stream] = {}
         self.ended = Counter[str]()
 
-    def open(self, learner: str, name: str, *, lang: str, parts: list[Part], model: Model) -> Stream:
+    async def open(self, learner: Learner, name: str, *, lang: str, parts: list[Part]) -> Stream:
         """Start every part of a response.
 
         Raises: BusyError ``too_many_streams``; InputError for a part that makes no sense.
         """
-        mine = sum(len(s.tickets) for (who, _), s in self.streams.items() if who == learner)
+        mine = sum(len(s.parts) for (who, _), s in self.streams.items() if who == learner.name)
         if mine + len(parts) > self.serving.max_streams:
             raise BusyError("too_many_streams", limit=self.serving.max_streams)
-        if (learner, name) in self.streams:
+        if (learner.name, name) in self.streams:
             raise InputError("stream_name_taken", name=name)
-        stream = Stream(learner, lang, asyncio.get_running_loop())
+        if len({part.tag for part in parts}) < len(parts):
+            raise InputError("same_tag")
+        stream = Stream(learner, name, lang, asyncio.get_running_loop())
+        stream.parts = {part.tag: part for part in parts}
+        self.streams[learner.name, name] = stream
         try:
-            for part in parts:
-                stream.tickets[part.tag] = starter(part.verb)(model, emit=stream.emitter(part.tag), **part.arguments)
+            await anyio.to_thread.run_sync(self._start, stream, limiter=self.learners.turn(learner.name))
         except BaseException:
-            stream.stop()
+            self.close(stream)
             raise
-        self.streams[learner, name] = stream
         return stream
+
+    def _start(self, stream: Stream) -> None:
+        """On a thread: a vocabulary may have to be read, a long prompt to be cut."""
+        for tag, part in stream.parts.items():
+            person, share = self.learners.opened(stream.learner)
+            if not stream.open:
+                return
+            stream.works[tag] = start(part, person, share, emit=stream.emitter(tag), lang=stream.lang)
+        if not stream.open:  # the visitor left in the meantime
+            stream.stop()
 
     def stop(self, learner: str, name: str, tag: str | None) -> bool:
         """Stop a learner's own stream; nobody can name another's."""
         stream = self.streams.get((learner, name))
-        if stream is not None:
-            stream.stop(tag)
-        return stream is not None
+        return stream is not None and stream.stop(tag)
 
-    async def events(self, learner: str, name: str) -> AsyncIterator[bytes]:
+    def close(self, stream: Stream) -> None:
+        """End a response, whatever the reason. Closing twice is harmless."""
+        stream.open = False
+        stream.stop()
+        self.streams.pop((stream.learner.name, stream.name), None)
+
+    @property
+    def streaming(self) -> set[str]:
+        """The learners who have a stream open."""
+        return {who for who, _ in self.streams}
+
+    async def events(self, stream: Stream) -> AsyncIterator[bytes]:
         """The response's bytes: server-sent events until every part has ended."""
-        stream = self.streams[learner, name]
-        places: dict[str, int] = {}
         quiet = 0.0
+        while stream.parts:
+            lines = stream.moved()
+            try:
+                found = [await asyncio.wait_for(stream.queue.get(), LOOK_S)]
+            except TimeoutError:
+                quiet += LOOK_S
+                if quiet >= HEARTBEAT_S:
+                    quiet = 0.0
+                    lines.append(b": here\n\n")
+            else:
+                while not stream.queue.empty():
+                    found.append(stream.queue.get_nowait())
+                lines += [await self._line(stream, tag, event) for tag, event in found if tag in stream.parts]
+            if lines:
+                yield b"".join(lines)
+
+    async def _line(self, stream: Stream, tag: str, event: Any) -> bytes:
+        """One event as it is sent; the last of a part takes the part off the list."""
+        part = stream.parts[tag]
+        if isinstance(event, BaseException) and not isinstance(event, CapotError):
+            log.error("%s", part.verb.name, exc_info=event)
+        if type(event).__name__ in ("Finished", "Ended"):  # large, and perhaps to be drawn: not on the loop
+            kind, body = await anyio.to_thread.run_sync(part.told, event, stream.lang)
+        else:
+            kind, body = part.told(event, stream.lang)
+        if kind in ("finished", "error"):
+            del stream.parts[tag]
+            stream.works.pop(tag, None)
+            self.ended[kind] += 1
+        return sse(kind, {"tag": tag, "body": body})
+
+
+class EventResponse(StreamingResponse):
+    """A stream on its way out. Whatever ends the response, a closed tab included, ends the work at once."""
+
+    def __init__(self, hub: Hub, stream: Stream) -> None:
+        super().__init__(hub.events(stream), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        self.hub, self.stream = hub, stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            while stream.tickets or not stream.queue.empty():
-                try:
-                    tag, kind, body = await asyncio.wait_for(stream.queue.get(), LOOK_S)
-                except TimeoutError:
-                    quiet += LOOK_S
-                    for line in _places(stream, places):
-                        yield line
-                    if quiet >= HEARTBEAT_S:
-                        quiet = 0.0
-                        yield b": here\n\n"
-                    continue
-                yield sse(kind, {"tag": tag, "body": body})
-                if kind in ("finished", "error"):
-                    stream.tickets.pop(tag, None)
-                    self.ended[kind] += 1
+            await super().__call__(scope, receive, send)
         finally:
-            stream.open = False
-            stream.stop()
-            self.streams.pop((learner, name), None)
-
-
-def starter(verb: str) -> Callable[..., Any]:
-    """The function that starts ``verb`` as a stream: its chapter's ``start``.
-
-    Raises: NotFoundError ``unknown_stream``.
-    """
-    attribute = vars(Model).get(verb)
-    chapter = getattr(attribute, "chapter", None)
-    start = getattr(importlib.import_module(f"capot.{chapter}"), "start", None) if chapter else None
-    if start is None:
-        raise NotFoundError("unknown_stream", name=verb[:40])
-    return start
-
-
-def _places(stream: Stream, known: dict[str, int]) -> list[bytes]:
-    """An event for each part whose place in the queue has changed."""
-    changed = []
-    for tag, ticket in stream.tickets.items():
-        place = ticket.position
-        if known.get(tag, 0) != place:
-            known[tag] = place
-            changed.append(sse("queued", {"tag": tag, "body": {"position": place}}))
-    return changed
-
-
-def sse(kind: str, data: Any) -> bytes:
-    """One event; JSON holds no raw line end, so one data line is enough."""
-    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
-
-
-__all__ = ["Hub", "Part", "Stream", "sse", "starter"]
+            self.hub.close(self.stream)

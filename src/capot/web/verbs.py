@@ -33,9 +33,11 @@ class Verb:
     """One chapter's verb: its name, the function behind it, and the shapes of its two bodies."""
 
     name: str
+    chapter: str
     function: Callable[..., Any]
     request: type[BaseModel]
     schema: dict[str, Any]
+    logits: bool = False  # whether its answer holds the raw logits, which no JSON carries
 
     def arguments(self, body: BaseModel) -> dict[str, Any]:
         """The call's arguments: what the body sets, its sampling fields gathered in one ``Sampling``."""
@@ -47,6 +49,7 @@ class Verb:
         return given
 
 
+@cache
 def verbs() -> dict[str, Verb]:
     """Every verb of ``Model`` that answers a :class:`Result`, by name, in the order of the chapters."""
     found = {}
@@ -55,7 +58,9 @@ def verbs() -> dict[str, Verb]:
             function = getattr(importlib.import_module(f"capot.{attribute.chapter}"), attribute.function)
             answer = _hints(function).get("return")
             if isinstance(answer, type) and issubclass(answer, Result):
-                found[name] = Verb(name, function, _request(name, function), _schema(answer))
+                logits = any(field.name == "logits" for field in dataclasses.fields(answer))
+                shapes = _request(name, function), schema(answer)
+                found[name] = Verb(name, attribute.chapter, function, *shapes, logits)
     return found
 
 
@@ -117,7 +122,7 @@ def _plain_type(annotation: Any) -> Any:
     return annotation
 
 
-def _schema(kind: Any) -> dict[str, Any]:
+def schema(kind: Any) -> dict[str, Any]:
     """JSON Schema of what ``results.base.plain`` makes of a value of this type."""
     if kind in JSON_KINDS:
         return {"type": [JSON_KINDS[kind], "null"] if kind is float else JSON_KINDS[kind]}
@@ -126,15 +131,15 @@ def _schema(kind: Any) -> dict[str, Any]:
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         shown = [f for f in dataclasses.fields(kind) if f.metadata.get("json", True)]
-        properties = {f.name: _schema(hints[f.name]) for f in shown}
+        properties = {f.name: schema(hints[f.name]) for f in shown}
         return {"type": "object", "properties": properties, "required": list(properties)}
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return {"anyOf": [_schema(part) for part in inner]}
+        return {"anyOf": [schema(part) for part in inner]}
     if origin is typing.Literal:
         return {"enum": list(inner)}
     if origin in (tuple, list, collections.abc.Sequence):
-        return {"type": "array", "items": _schema(inner[0])} if len(set(inner) - {Ellipsis}) == 1 else {"type": "array"}
+        return {"type": "array", "items": schema(inner[0])} if len(set(inner) - {Ellipsis}) == 1 else {"type": "array"}
     if origin in (dict, collections.abc.Mapping):
-        return {"type": "object", "additionalProperties": _schema(inner[1])}
+        return {"type": "object", "additionalProperties": schema(inner[1])}
     return {}

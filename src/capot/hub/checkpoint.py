@@ -1,0 +1,179 @@
+"""A model of the hub as a chapter sees it: a folder whose parts come when they are first needed.
+
+Opening brings config.json and its like, a few kilobytes. The tokenizer comes when a text is
+cut, the weights when an engine opens: ``capot tokens`` and ``capot card`` never wait for
+gigabytes. What is in the cache is used as it is, without asking the hub; a revision that is
+named is asked for again, since a branch moves.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from capot.checkpoint import INDEX, Checkpoint, Part, gathered, weight_map
+from capot.errors import CapotError, InterruptedByUser, ModelError, NetworkError
+from capot.hub import far, settings
+from capot.hub.events import Progress, Watch, quietly
+from capot.hub.fetch import Transfer, writing
+from capot.hub.listing import SETTINGS, SINGLE, VOCABULARIES, Repo, describe, needed, refuse_other_kinds
+from capot.hub.store import COMMIT, Store
+from capot.i18n import Bytes
+from capot.machine import free_disk
+from capot.results.card import Published
+from capot.safetensors import TensorInfo
+
+
+@dataclass(frozen=True)
+class HubCheckpoint(Checkpoint):
+    """See :class:`capot.checkpoint.Checkpoint`; ``path`` is the snapshot of one commit."""
+
+    commit: str = ""
+    remote_code: bool = False
+    watch: Watch = field(default=quietly, repr=False)
+    asked: Repo | None = field(default=None, repr=False)  # what the hub said, if it was asked on opening
+
+    @classmethod
+    def of(
+        cls, name: str, *, revision: str | None = None, remote_code: bool = False, watch: Watch = quietly
+    ) -> HubCheckpoint:
+        """Open a model by its name on the hub: from the cache, else with its small files fetched.
+
+        Raises: as ``asking.ask``; UnsupportedError ``hub_not_causal``; ModelError ``json_invalid``.
+        """
+        opened = located(name, revision=revision, watch=watch, remote_code=remote_code)
+        opened.fetch("settings")
+        complete = Checkpoint.open(opened.path, name=name)
+        refuse_other_kinds(name, complete.raw_config)
+        opened.raw_config.update(complete.raw_config)
+        return opened
+
+    @property
+    def store(self) -> Store:
+        return Store.of(self.name)
+
+    @functools.cached_property
+    def repo(self) -> Repo:
+        """What the hub says of this commit. Raises: as ``asking.ask``."""
+        return self.asked or describe(self.name, self.commit)
+
+    def has(self, part: Part) -> bool:
+        """Whether a part is in the cache, or is known not to exist."""
+        if part == "settings":
+            return (self.path / SETTINGS[0]).is_file()
+        if part == "tokenizer":
+            here = any((self.path / name).is_file() for name in ("tokenizer.json", *VOCABULARIES))
+            return here or self.store.known_absent(self.commit, "tokenizer.json")
+        return (self.path / SINGLE).is_file() or self._all_shards()
+
+    def _all_shards(self) -> bool:
+        index = self.path / INDEX
+        return index.is_file() and all((self.path / shard).is_file() for shard in self._shards(index).values())
+
+    def _shards(self, index: Path) -> dict[str, str]:
+        try:
+            raw = json.loads(index.read_bytes())
+        except (ValueError, RecursionError):
+            raw = {}
+        return weight_map(raw if isinstance(raw, dict) else {}, folder=self.path)
+
+    def fetch(self, part: Part) -> None:
+        """Bring what is missing of a part, and of the small files; ``watch`` follows.
+
+        Raises: InterruptedByUser ``hub_interrupted``; as ``Transfer.events`` and ``needed``.
+        """
+        if not self.has(part):
+            self._follow(self.missing(part))
+
+    def missing(self, part: Part) -> Transfer:
+        """The download that ``part`` waits for, not begun. Raises: as ``needed``."""
+        names = dict.fromkeys(needed(self.repo, "settings"))
+        names |= dict.fromkeys(needed(self.repo, part, remote_code=self.remote_code))
+        if INDEX in names:  # small; what it lists is not
+            self._follow(self._transfer([INDEX]))
+            names |= dict.fromkeys(sorted(set(self._shards(self.path / INDEX).values())))
+        return self._transfer(list(names))
+
+    def _transfer(self, names: list[str]) -> Transfer:
+        missing = [name for name in names if not (self.path / name).is_file()]
+        return Transfer(self.repo, self.store, [self.repo.file(name) for name in missing])
+
+    def _follow(self, transfer: Transfer) -> None:
+        try:
+            self.watch(self._noted(transfer))
+        except KeyboardInterrupt:
+            done, total = Bytes(transfer.done), Bytes(transfer.total)
+            raise InterruptedByUser("hub_interrupted", name=self.name, done=done, total=total) from None
+
+    def _noted(self, transfer: Transfer) -> Iterator[Progress]:
+        """The events of a download, after which the cache knows what the hub does not have."""
+        yield from transfer.events()
+        with writing(self.store.folder):
+            for name in (*SETTINGS, "tokenizer.json"):
+                if not self.repo.has(name):
+                    self.store.absent(self.commit, name)
+
+    @functools.cached_property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """See ``Checkpoint.tensors``; the weights are brought first."""
+        self.fetch("weights")
+        return super().tensors
+
+    @functools.cached_property
+    def headers(self) -> Mapping[str, TensorInfo]:  # type: ignore[override]
+        """Every tensor by name, read from the cache or by range requests. Raises: as ``far.headers``."""
+        if self.has("weights"):
+            return self.tensors
+        name = needed(self.repo, "weights")[0]
+        if name == SINGLE:
+            return far.headers(self.repo, [SINGLE])[SINGLE]
+        self._follow(self._transfer([INDEX]))
+        shard_of = self._shards(self.path / INDEX)
+        return gathered(shard_of, far.headers(self.repo, sorted(set(shard_of.values()))), folder=self.path)
+
+    def published(self) -> Published:
+        """What a card says of a model of the hub beside what it is: gate, download, room."""
+        here = self.has("weights")
+        waiting = None if here else self.missing("weights")
+        coming = waiting.total - waiting.here() if waiting else 0
+        free = free_disk(self.store.folder)
+        return Published(
+            commit=self.commit,
+            gated=None if here else self.repo.gated,
+            downloads=None if here else self.repo.downloads,
+            downloaded=here,
+            download_bytes=coming,
+            download_files=len(waiting.files) if waiting else 0,
+            cache=str(settings.cache()),
+            free_bytes=free,
+            fits_disk=None if free is None else waiting is None or waiting.fits(),
+        )
+
+
+def located(name: str, *, revision: str | None, watch: Watch = quietly, remote_code: bool = False) -> HubCheckpoint:
+    """Where a model is, or will be, in the cache; the hub is asked where the cache cannot say.
+
+    Raises: as ``asking.ask``.
+    """
+    store, wanted, repo = Store.of(name), revision or "main", None
+    commit = store.commit(wanted)
+    known = commit is not None and (store.snapshot(commit) / SETTINGS[0]).is_file()
+    moves = revision is not None and not COMMIT.fullmatch(revision)
+    if commit is None or not known or moves:
+        try:
+            repo = describe(name, wanted)
+        except CapotError as error:
+            if not (known and isinstance(error, NetworkError)):  # a branch as it was is better than nothing
+                raise
+        else:
+            commit = repo.commit
+            with writing(store.folder):
+                store.remember(wanted, commit)
+    if commit is None:
+        raise ModelError("hub_not_a_hub", host=settings.endpoint())
+    return HubCheckpoint(
+        store.snapshot(commit), name, {}, commit=commit, remote_code=remote_code, watch=watch, asked=repo
+    )

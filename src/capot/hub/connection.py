@@ -1,0 +1,152 @@
+"""One request to the hub, over the standard library: proxies, certificates, redirects.
+
+A token is for the hub alone: it is sent to the address it was meant for (scheme, host and
+port) and left out of every redirect that leads elsewhere, such as the servers that hold
+the large files.
+
+``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are obeyed. Certificates
+are those of the system, with those of ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` or
+``SSL_CERT_FILE`` added: a company that looks into its traffic has one of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import importlib.util
+import os
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urljoin, urlsplit
+
+from capot.errors import InputError
+from capot.hub import settings
+
+REDIRECTS = (301, 302, 303, 307, 308)
+HOPS = 8
+_AGENT = "capot"
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+BROKEN = (OSError, http.client.HTTPException)  # what a network may do to a request or to its answer
+
+
+@dataclass
+class Answer:
+    """What came back. ``heard`` holds the headers of every hop, the first to say a thing
+    being believed: the hub tells of a file while it points to where the file lies.
+
+    To be closed, or used in a ``with`` block.
+    """
+
+    status: int
+    heard: Mapping[str, str]
+    stream: Any  # read1(count) -> bytes
+    url: str
+    ours: bool  # whether the hub itself answered, and no server it pointed to
+
+    def header(self, name: str) -> str | None:
+        return self.heard.get(name.lower())
+
+    def read(self, count: int = -1) -> bytes:
+        return self.stream.read(count) if count >= 0 else self.stream.read()
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: where a redirect leads decides what may be sent there."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
+    """Ask for ``url`` and follow where it leads; any status is an answer.
+
+    Raises: OSError and http.client.HTTPException as the network has them (``BROKEN``).
+    """
+    opener, heard, first = _opener(*_surroundings()), {}, url
+    for _ in range(HOPS):
+        asked = urllib.request.Request(url, method=method, headers={"User-Agent": _AGENT, **(headers or {})})
+        asked.add_header("Accept-Encoding", "identity")  # bytes as they are: ranges count them
+        if token and origin(url) == origin(first):
+            asked.add_unredirected_header("Authorization", f"Bearer {token}")
+        try:
+            stream: Any = opener.open(asked, timeout=settings.timeout())
+        except HTTPError as refused:
+            stream = refused
+        heard |= {name.lower(): value for name, value in stream.headers.items() if name.lower() not in heard}
+        onward = stream.headers.get("Location")
+        if stream.status not in REDIRECTS or not onward:
+            heard |= {name.lower(): value for name, value in stream.headers.items() if name.lower() in _LAST}
+            return Answer(stream.status, heard, stream, url, ours=origin(url) == origin(first))
+        stream.close()
+        url = _followed(url, onward)
+    raise http.client.HTTPException("redirects")
+
+
+_LAST = ("content-length", "content-range", "content-type", "retry-after", "etag")  # of the server that answers
+
+
+def _followed(url: str, onward: str) -> str:
+    """Where a redirect leads. Nothing but the web, and never from an encrypted page to an open one."""
+    target = urljoin(url, onward)
+    schemes = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
+    if urlsplit(target).scheme not in schemes:
+        raise http.client.HTTPException("redirect")
+    return target
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port: whom a token was meant for.
+
+    >>> origin("https://Hub.example/x") == origin("https://hub.example:443/y")
+    True
+    """
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+
+
+def _surroundings() -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """What an opener depends on: the proxies in force, and the files of certificates."""
+    proxies = urllib.request.getproxies()
+    for scheme in ("http", "https"):
+        if "all" in proxies:
+            proxies.setdefault(scheme, proxies["all"])
+    return tuple(sorted(proxies.items())), tuple(filter(None, (os.environ.get(name) for name in _BUNDLES)))
+
+
+@functools.lru_cache(maxsize=4)
+def _opener(proxies: tuple[tuple[str, str], ...], bundles: tuple[str, ...]) -> urllib.request.OpenerDirector:
+    tls = urllib.request.HTTPSHandler(context=_certificates(bundles))
+    return urllib.request.build_opener(urllib.request.ProxyHandler(dict(proxies)), tls, _Stay())
+
+
+def _certificates(bundles: tuple[str, ...]) -> ssl.SSLContext:
+    """The system's certificates and those of ``bundles``, files or folders.
+
+    Raises: InputError ``hub_certificates`` where one is no file of certificates.
+    """
+    context = ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    if not (paths.cafile or paths.capath or context.get_ca_certs()) and importlib.util.find_spec("certifi"):
+        import certifi  # a Python that came without the system's
+
+        context.load_verify_locations(certifi.where())
+    for bundle in bundles:
+        try:
+            context.load_verify_locations(**{"capath" if os.path.isdir(bundle) else "cafile": bundle})
+        except (OSError, ssl.SSLError):
+            raise InputError("hub_certificates", path=bundle) from None
+    return context

@@ -1,0 +1,162 @@
+"""What the hub says of a model before anything is downloaded: files, sizes, hashes, licence, gate.
+
+One question, ``/api/models/ORG/NAME/revision/REV?blobs=true``, answers all of it. For each
+file the hub publishes a hash: the SHA-256 of what lies in large storage, the SHA-1 that git
+gives to the rest. They are also the names of the files' bytes in the cache.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from capot.checkpoint import INDEX, Part
+from capot.errors import NetworkError, NotFoundError, UnsupportedError
+from capot.hub import settings
+from capot.hub.asking import ask, ask_json
+from capot.hub.refusals import Subject
+from capot.hub.store import COMMIT
+
+SETTINGS = (
+    "config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "chat_template.jinja", "README.md",
+)  # fmt: skip
+VOCABULARIES = ("tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")  # older than tokenizer.json
+SINGLE = "model.safetensors"
+PICKLES = re.compile(r"\.(bin|pt|pth|pkl|ckpt|h5|msgpack)$")
+_CAUSAL = re.compile(r"ForCausalLM|LMHead")
+_ETAG = re.compile(r"[\w.-]{6,100}")
+_TOP = re.compile(r"[\w][\w.-]*")  # a file at the top of the repository, its name harmless everywhere
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file on the hub. ``etag`` is its published hash: 64 hexadecimal digits for SHA-256, 40 for git's."""
+
+    name: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A model on the hub, at one commit."""
+
+    name: str
+    commit: str
+    gated: str  # "" for everyone, "auto" or "manual" for those whom its authors let in
+    downloads: int | None
+    config: Mapping[str, Any]  # the few fields that the hub repeats
+    _listed: Mapping[str, Mapping[str, Any]] = field(repr=False)
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.name, self.commit)
+
+    def has(self, name: str) -> bool:
+        return name in self._listed
+
+    def names(self) -> list[str]:
+        return list(self._listed)
+
+    def url(self, name: str) -> str:
+        return f"{settings.endpoint()}/{self.name}/resolve/{self.commit}/{quote(name)}"
+
+    def file(self, name: str) -> RemoteFile:
+        """Size and published hash of one file; asked for by itself where a mirror's list has neither.
+
+        Raises: NotFoundError ``hub_file_missing``; as ``ask``.
+        """
+        if name not in self._listed:
+            raise NotFoundError("hub_file_missing", name=self.name, file=name)
+        entry = self._listed[name]
+        large = entry.get("lfs") if isinstance(entry.get("lfs"), dict) else {}
+        size, etag = large.get("size", entry.get("size")), large.get("sha256") or entry.get("blobId")
+        if not (isinstance(size, int) and isinstance(etag, str)):
+            with ask(self.url(name), self.subject, method="HEAD") as answer:
+                size = int(answer.header("x-linked-size") or answer.header("content-length") or -1)
+                etag = (answer.header("x-linked-etag") or answer.header("etag") or "").removeprefix("W/").strip('"')
+        if size < 0 or not _ETAG.fullmatch(etag):
+            raise NetworkError("hub_not_a_hub", host=settings.endpoint())
+        return RemoteFile(name, size, etag)
+
+
+def describe(name: str, revision: str) -> Repo:
+    """Ask the hub about a model.
+
+    Raises: as ``asking.ask_json``; NetworkError ``hub_not_a_hub``.
+    """
+    address = f"{settings.endpoint()}/api/models/{name}/revision/{quote(revision, safe='')}?blobs=true"
+    told = ask_json(address, Subject(name, revision))
+    commit, siblings = (told.get("sha"), told.get("siblings")) if isinstance(told, dict) else (None, None)
+    if not (isinstance(commit, str) and COMMIT.fullmatch(commit) and isinstance(siblings, list)):
+        raise NetworkError("hub_not_a_hub", host=settings.endpoint())
+    listed = {entry["rfilename"]: entry for entry in siblings if isinstance(entry, dict) and _harmless(entry)}
+    return Repo(
+        name=name,
+        commit=commit,
+        gated=gate(told),
+        downloads=told.get("downloads") if isinstance(told.get("downloads"), int) else None,
+        config=told["config"] if isinstance(told.get("config"), dict) else {},
+        _listed=listed,
+    )
+
+
+def gate(told: Mapping[str, Any]) -> str:
+    """``auto`` or ``manual`` where a licence is to be accepted first, else nothing."""
+    return str(told["gated"]) if told.get("gated") in ("auto", "manual") else ""
+
+
+def _harmless(entry: Mapping[str, Any]) -> bool:
+    name = entry.get("rfilename")
+    return isinstance(name, str) and all(_TOP.fullmatch(part) for part in name.split("/"))
+
+
+def needed(repo: Repo, part: Part, *, remote_code: bool = False) -> list[str]:
+    """The files of one part; the index of several weights files stands for them.
+
+    Raises: UnsupportedError as ``weights``.
+    """
+    if part == "settings":
+        return [name for name in SETTINGS if repo.has(name)]
+    if part == "tokenizer":
+        one = ["tokenizer.json"] if repo.has("tokenizer.json") else []
+        return one or [name for name in repo.names() if name in VOCABULARIES or name.endswith(".tiktoken")]
+    code = [name for name in repo.names() if name.endswith(".py") and "/" not in name] if remote_code else []
+    return [weights(repo), *code]
+
+
+def weights(repo: Repo) -> str:
+    """The file of weights, or the index of several.
+
+    Raises: UnsupportedError ``hub_pickled`` where only files that can run code hold them, ``hub_no_weights``.
+    """
+    for name in (SINGLE, INDEX):
+        if repo.has(name):
+            return name
+    pickled = sorted(name for name in repo.names() if PICKLES.search(name))
+    if pickled:
+        raise UnsupportedError("hub_pickled", name=repo.name, files=", ".join(pickled[:3]))
+    others = sorted(name for name in repo.names() if name.endswith((".safetensors", ".gguf", ".onnx")))
+    raise UnsupportedError("hub_no_weights", name=repo.name, files=", ".join(others[:3]) or "–")
+
+
+def refuse_other_kinds(name: str, config: Mapping[str, Any]) -> None:
+    """Let causal language models pass, and what says nothing of itself.
+
+    Raises: UnsupportedError ``hub_not_causal`` naming the architecture.
+    """
+    listed = config.get("architectures")
+    architectures = [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
+    mapped = config.get("auto_map") if isinstance(config.get("auto_map"), dict) else {}
+    if not architectures or "AutoModelForCausalLM" in mapped:
+        return
+    sees_too = "text_config" in config and not config.get("is_encoder_decoder")
+    causal = any(
+        _CAUSAL.search(item) or (sees_too and item.endswith("ForConditionalGeneration")) for item in architectures
+    )
+    if not causal:
+        raise UnsupportedError("hub_not_causal", name=name, architecture=architectures[0])

@@ -1,0 +1,105 @@
+"""What the hub or the network said, as an error that helps. The one place that knows their words.
+
+The hub says more than a status: ``X-Error-Code`` is ``RepoNotFound``, ``RevisionNotFound``,
+``EntryNotFound`` or ``GatedRepo``. To someone without a token, a private model and one that
+does not exist answer alike (401), so that nobody learns which it is.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+from urllib.error import URLError
+from urllib.parse import urlsplit
+
+from capot.errors import AccessError, BusyError, CapotError, NetworkError, NotFoundError
+from capot.hub import settings
+from capot.hub.connection import Answer
+from capot.hub.store import near
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is asked about: a model at a revision, or nothing by name (a search)."""
+
+    name: str = ""
+    revision: str = "main"
+
+
+def refused(answer: Answer, subject: Subject, *, token: str | None) -> CapotError:
+    """The error for an answer that is none."""
+    code, status = answer.header("x-error-code") or "", answer.status
+    page = f"{settings.endpoint()}/{subject.name}"
+    if status == 429:
+        return BusyError("hub_rate_limited", seconds=round(wait_asked(answer) or 60))
+    if code == "GatedRepo" and status in (401, 403):
+        return _gated(answer, subject.name, page, token=token)
+    if status == 401 and token:
+        return AccessError("hub_wrong_token", url=f"{settings.endpoint()}/settings/tokens")
+    if status == 403:
+        return _forbidden(answer, page, token=token)
+    if code == "RevisionNotFound":
+        return NotFoundError("hub_unknown_revision", name=subject.name, revision=subject.revision)
+    if status in (401, 404) and subject.name:
+        return unknown(subject.name)
+    return NetworkError("hub_failing", host=_host(answer.url), status=status)
+
+
+def _gated(answer: Answer, name: str, page: str, *, token: str | None) -> CapotError:
+    if token is None:
+        return AccessError("hub_gated", name=name, page=page, url=f"{settings.endpoint()}/settings/tokens")
+    if "fine-grained" in _said(answer, token):
+        return AccessError("hub_token_scope", url=f"{settings.endpoint()}/settings/tokens")
+    return AccessError("hub_no_access", name=name, page=page)
+
+
+def _forbidden(answer: Answer, page: str, *, token: str | None) -> CapotError:
+    if "fine-grained" in _said(answer, token):
+        return AccessError("hub_token_scope", url=f"{settings.endpoint()}/settings/tokens")
+    return AccessError("hub_forbidden", page=page, reason=_said(answer, token) or "403")
+
+
+def unknown(name: str) -> CapotError:
+    """A name that the hub does not know, with those of this machine that look like it."""
+    alike = near(name)
+    if alike:
+        return NotFoundError("hub_unknown_near", name=name, near=alike[0], others=", ".join(alike))
+    return NotFoundError("hub_unknown", name=name, words=name.rpartition("/")[2])
+
+
+def _said(answer: Answer, token: str | None) -> str:
+    """The hub's own words, short and harmless."""
+    said = re.sub(r"[^\x20-\x7e]+", " ", answer.header("x-error-message") or "")
+    return (said.replace(token, "…") if token else said)[:200]
+
+
+def wait_asked(answer: Answer) -> float | None:
+    """How many seconds the hub asks to wait: ``Retry-After: 30``, or ``RateLimit: "api";r=0;t=30``."""
+    after = answer.header("retry-after") or ""
+    if after.strip().isdecimal():
+        return float(after)
+    limit = re.search(r"\bt=(\d+)", answer.header("ratelimit") or "")
+    return float(limit[1]) if limit else None
+
+
+def unreachable(error: Exception, url: str) -> CapotError:
+    """The error for a request that got no answer."""
+    reason = error.reason if isinstance(error, URLError) else error
+    host = _host(url)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return NetworkError("hub_certificate", host=host, reason=reason.verify_message)
+    if isinstance(reason, socket.gaierror | ConnectionRefusedError):
+        return NetworkError("hub_unreachable", host=host, reason=_short(reason))
+    if "Tunnel connection failed" in str(reason):
+        return NetworkError("hub_proxy", host=host, reason=_short(reason))
+    return NetworkError("hub_broken", host=host, reason=_short(reason))
+
+
+def _short(reason: object) -> str:
+    return (getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)[:120]
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]

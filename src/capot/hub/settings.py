@@ -1,0 +1,90 @@
+"""What the surroundings say of the hub: where it is, where its files are kept, who is asking.
+
+The names are those of Hugging Face's own tools, read each time they are needed, so that
+both find the same models and the same token:
+
+    HF_ENDPOINT                              another hub, or a company's mirror
+    HF_HOME, HF_HUB_CACHE, XDG_CACHE_HOME    where downloads are kept
+    HF_TOKEN, HF_TOKEN_PATH                  the token, or the file that holds it
+    HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE     1: ask no network
+    HF_HUB_DOWNLOAD_TIMEOUT                  seconds of silence before trying again
+    HTTPS_PROXY, HTTP_PROXY, NO_PROXY        the way out (``connection.py``)
+    REQUESTS_CA_BUNDLE, SSL_CERT_FILE        a company's certificates (``connection.py``)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from capot.errors import AccessError, InputError
+
+PUBLIC = "https://huggingface.co"
+_SENDABLE = re.compile(r"[\x21-\x7e]+")  # what a header may hold; anything else would be shown in an error
+
+
+def endpoint() -> str:
+    """The hub's address, without a slash at its end.
+
+    Raises: InputError ``hub_endpoint`` where HF_ENDPOINT is no http address.
+    """
+    address = (os.environ.get("HF_ENDPOINT") or PUBLIC).strip().rstrip("/")
+    try:
+        sound = urlsplit(address).scheme in ("http", "https") and bool(urlsplit(address).hostname)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise InputError("hub_endpoint", value=address[:200])
+    return address
+
+
+def home() -> Path:
+    """The folder of Hugging Face's tools: token, cache."""
+    around = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return _expanded(os.environ.get("HF_HOME") or os.path.join(around, "huggingface"))
+
+
+def cache() -> Path:
+    """Where models are kept, shared with every tool that follows the same layout."""
+    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return _expanded(named) if named else home() / "hub"
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expandvars(os.path.expanduser(path)))
+
+
+def offline() -> bool:
+    """Whether the network may not be asked."""
+    said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return said.upper() in ("1", "ON", "YES", "TRUE")
+
+
+def timeout() -> float:
+    """Seconds of silence after which a connection counts as broken."""
+    try:
+        return max(1.0, float(os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT") or 20))
+    except ValueError:
+        return 20.0
+
+
+def token() -> str | None:
+    """The token of whoever asks; to be put into one header and nowhere else.
+
+    Raises: AccessError ``hub_token_malformed`` where it could not be sent, without showing it.
+    """
+    found = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
+    found = (found or _token_file()).strip()
+    if found and not _SENDABLE.fullmatch(found):
+        raise AccessError("hub_token_malformed")
+    return found or None
+
+
+def _token_file() -> str:
+    path = _expanded(os.environ.get("HF_TOKEN_PATH") or str(home() / "token"))
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""

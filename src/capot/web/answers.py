@@ -1,0 +1,133 @@
+"""One POST route per verb, and the same answer as a page that needs no server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import anyio.to_thread
+from fastapi import Body, FastAPI, Query, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ValidationError
+
+from capot import i18n
+from capot.errors import NotFoundError
+from capot.model import Model
+from capot.web.bounds import bounded
+from capot.web.documents import ERRORS, LOGITS, PAGE, body_of, described
+from capot.web.faults import malformed
+from capot.web.guard import preferred
+from capot.web.share import Share
+from capot.web.shown import answer_body
+from capot.web.verbs import Verb, verbs
+
+Answer = TypeVar("Answer")
+
+
+def install(app: FastAPI) -> None:
+    """A route for each verb, and one for all of them as pages."""
+    for verb in verbs().values():
+        _route(app, verb)
+
+    @app.post("/api/page/{name}", summary="The answer as one page that opens with no server", responses=PAGE)
+    async def page(name: str, request: Request, body: dict[str, Any]) -> Response:
+        verb = verbs().get(name)
+        if verb is None:
+            raise NotFoundError("no_such_page")
+        arguments = allowed(request, verb, validated(verb, body))
+        lang = preferred(request.scope)
+        text = await computed(request, lambda model: verb.function(model, **arguments).to_html(lang))
+        headers = {"content-disposition": f'attachment; filename="{verb.name}.html"'}
+        return Response(text, media_type="text/html", headers=headers)
+
+
+def _route(app: FastAPI, verb: Verb) -> None:
+    """``POST /api/<verb>``: the verb's own parameters in, ``{ok, result}`` out."""
+
+    async def answer(request: Request, body: Any, view: bool = Query(False)) -> Response:
+        return await _answer(request, verb, body, view=view, logits=False)
+
+    async def answer_or_logits(
+        request: Request, body: Any, view: bool = Query(False), logits: bool = Query(False)
+    ) -> Response:
+        return await _answer(request, verb, body, view=view, logits=logits)
+
+    endpoint = answer_or_logits if verb.logits else answer
+    endpoint.__annotations__["body"] = Annotated[verb.request, Body(openapi_examples=described(verb.name))]
+    content = {"application/json": {"schema": body_of(verb.schema)}, **(LOGITS if verb.logits else {})}
+    app.add_api_route(
+        f"/api/{verb.name}",
+        endpoint,
+        methods=["POST"],
+        operation_id=verb.name,
+        summary=(verb.function.__doc__ or verb.name).splitlines()[0],
+        response_class=JSONResponse,
+        responses={200: {"description": "answer", "content": content}, **ERRORS},
+    )
+
+
+async def _answer(request: Request, verb: Verb, body: BaseModel, *, view: bool, logits: bool) -> Response:
+    arguments = allowed(request, verb, body)
+    lang = preferred(request.scope)
+
+    def work(model: Model) -> Response:
+        result = verb.function(model, **arguments)
+        if logits:
+            raw = result.logits.astype("<f4").tobytes()  # V little-endian float32, for the sliders
+            return Response(raw, media_type="application/octet-stream")
+        return JSONResponse(answer_body(result, lang, shown=view))
+
+    return await computed(request, work)
+
+
+def allowed(request: Request, verb: Verb, body: BaseModel) -> dict[str, Any]:
+    """The call's arguments, within this server's bounds. Raises: as ``bounded``."""
+    serving = request.app.state.learners.serving
+    return bounded(verb.name, verb.arguments(body), serving=serving, owner=request.scope["owner"])
+
+
+def validated(verb: Verb, arguments: dict[str, Any]) -> BaseModel:
+    """Arguments held to the verb's own schema. Raises: InputError ``bad_request`` naming the argument."""
+    try:
+        return verb.request.model_validate(arguments)
+    except ValidationError as error:
+        raise malformed(error) from None
+
+
+async def computed(request: Request, work: Callable[[Model], Answer]) -> Answer:
+    """Run ``work`` on a thread, on behalf of the request's learner; their leaving ends it at once."""
+    learners, lang = request.app.state.learners, preferred(request.scope)
+    learner = learners.seen(request.scope["learner"])
+    leaving = Leaving()
+
+    def call() -> Answer:
+        model, share = learners.opened(learner)
+        leaving.take(share)
+        with i18n.speaking(lang):
+            return work(model)
+
+    watch = asyncio.create_task(leaving.watch(request))
+    try:
+        return await anyio.to_thread.run_sync(call, limiter=learners.turn(learner.name))
+    finally:
+        watch.cancel()
+
+
+class Leaving:
+    """Cancels a request's share when its connection closes."""
+
+    def __init__(self) -> None:
+        self.left, self.share = False, None
+
+    def take(self, share: Share) -> None:
+        self.share = share
+        if self.left:
+            share.cancel()
+
+    async def watch(self, request: Request) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        self.left = True
+        if self.share is not None:
+            self.share.cancel()

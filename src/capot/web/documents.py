@@ -1,0 +1,66 @@
+"""What the OpenAPI document says besides the verbs' own shapes: examples, errors, and answers that are no JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capot.web.faults import STATUSES
+
+# One request of each verb that any model can answer; a new verb does without until it has one.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "card": {"known": False},
+    "tokens": {"text": "RTE est le gestionnaire du réseau.", "compare": ["english", "french"]},
+    "embed": {"words": ["cat", "dog", "green", "blue", "house", "room"], "near": 3},
+    "context": {"word": "avocat", "sentences": ["Il mange un avocat bien mûr.", "Son avocat plaide au tribunal."]},
+    "lens": {"prompt": "The capital of Australia is"},
+    "next": {"prompt": "The capital of Australia is", "k": 5, "rank": [" Canberra"]},
+    "generate": {"prompt": "Once upon a time", "max_new_tokens": 12, "seed": 1},
+    "memory": {"simulate": True, "known": "Llama-3.2-1B", "tokens": [1, 512, 8192]},
+    "assistant": {"question": "What is the capital of France?", "max_new_tokens": 12, "seed": 1},
+    "chat": {"messages": ["Hello!"], "max_new_tokens": 12, "seed": 1},
+}
+
+ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["ok", "error"],
+    "properties": {
+        "ok": {"const": False},
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "field": {"type": "string"},
+            },
+        },
+    },
+}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": "error", "content": {"application/json": {"schema": ERROR_SCHEMA}}} for status in STATUSES
+}
+LOGITS = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+PAGE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "page", "content": {"text/html": {"schema": {"type": "string"}}}},
+    **ERRORS,
+}
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    **ERRORS,
+}
+
+
+def body_of(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of ``{ok, result}``, with the blocks of ``view`` where they were asked for."""
+    properties = {"ok": {"const": True}, "result": schema, "view": {"type": "array", "items": {"type": "object"}}}
+    return {"type": "object", "required": ["ok", "result"], "properties": properties}
+
+
+def answered(schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route with this result."""
+    return {200: {"description": "answer", "content": {"application/json": {"schema": body_of(schema)}}}, **ERRORS}
+
+
+def described(verb: str) -> dict[str, Any] | None:
+    """A verb's example, as FastAPI takes it."""
+    return {verb: {"value": EXAMPLES[verb]}} if verb in EXAMPLES else None

@@ -1,0 +1,70 @@
+"""Every failure as the one body ``{ok, error}``; what is our bug says nothing but that."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from capot.errors import CapotError, InputError, NotFoundError
+from capot.web.guard import preferred
+
+STATUSES = (400, 403, 404, 405, 409, 413, 422, 429, 499, 500, 501, 502, 507)
+# Two or more parts of an absolute path, of any system: only the last one is told.
+PATH = re.compile(r"(?<![\w/.:])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\'\"«»“”()]+)+[/\\]([^\s/\\'\"«»“”(),;]+)[/\\]?")
+
+
+def body(error: CapotError, lang: str) -> dict[str, Any]:
+    """The error's body with no path of this machine in it.
+
+    >>> body(NotFoundError("no_such_file", path="/home/ann/models/one.json"), "en")["error"]["message"]
+    'there is no file one.json.'
+    """
+    params = {name: _pathless(value) for name, value in error.params.items()}
+    told = type(error)(error.code, **params).to_dict(lang)
+    field = str(params.get("name", ""))
+    if isinstance(error, InputError) and field.replace(".", "_").isidentifier():
+        told["error"]["field"] = field  # so that a page can say it beside the field
+    return told
+
+
+def _pathless(value: Any) -> Any:
+    return PATH.sub(r"\1", value) if isinstance(value, str) else value
+
+
+def malformed(error: ValidationError | RequestValidationError, *, skip: int = 0) -> InputError:
+    """The first complaint about a request, naming the argument; ``skip`` parts of its place are ours."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return InputError("bad_json")
+    where = ".".join(str(part) for part in first["loc"][skip:]) or "body"
+    return InputError("bad_request", name=where[:80], detail=str(first["msg"])[:200])
+
+
+def install(app: FastAPI) -> None:
+    """Give the application its handlers. What none of them knows, the guard catches."""
+
+    @app.exception_handler(CapotError)
+    async def ours(request: Request, error: CapotError) -> JSONResponse:
+        return JSONResponse(body(error, preferred(request.scope)), status_code=error.http_status)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return await ours(request, malformed(error, skip=1))
+
+    @app.exception_handler(HTTPException)
+    async def missing(request: Request, error: HTTPException) -> JSONResponse:
+        told = body(_of_status(error.status_code), preferred(request.scope))
+        return JSONResponse(told, error.status_code, headers=error.headers)
+
+
+def _of_status(status: int) -> CapotError:
+    """The framework's own refusals: no such address, a wrong method, a body that it could not read."""
+    if status == 404:
+        return NotFoundError("no_such_page")
+    return InputError("wrong_method") if status == 405 else InputError("bad_json")

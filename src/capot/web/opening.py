@@ -1,0 +1,109 @@
+"""What is at work, and putting another model in its place: the server's owner only, with progress."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from capot.config import Loading
+from capot.errors import CapotError
+from capot.i18n import language, tr
+from capot.model import Model, open_loading
+from capot.results.base import Result
+from capot.web.events import Told
+from capot.web.learners import Learners
+from capot.web.verbs import Verb, schema
+
+STAGES = ("config", "vocabulary", "weights", "first_token")
+
+
+@dataclass(frozen=True)
+class AtWork(Result):
+    """The line that every page shows. ``parameters`` None where the model has no files to count them in."""
+
+    model: str
+    engine: str
+    architecture: str
+    device: str
+    dtype: str
+    parameters: int | None
+    vocabulary_size: int
+    context_length: int
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+
+
+def at_work(model: Model) -> AtWork:
+    """What is at work; opens the engine where it is not open yet."""
+    info = model.scheduler.engine.info
+    facts = {name: getattr(info, name) for name in info.__dataclass_fields__}
+    return AtWork(**facts, parameters=_parameters(model))
+
+
+@functools.lru_cache(maxsize=4)
+def _parameters(model: Model) -> int | None:
+    try:
+        return model.card().parameters.total
+    except CapotError:  # the scripted engine has no weights
+        return None
+
+
+class OpenRequest(BaseModel):
+    """Which model: ``boxed``, ``scripted`` or a folder of the server's machine."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"model": "scripted"}]})
+    model: str = Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")
+    engine: str | None = Field(default=None, max_length=40)
+
+
+def verb(learners: Learners) -> Verb:
+    """Opening as a work like the others: progress while it lasts, what is at work at its end."""
+
+    def replace(_: Model, model: str, engine: str | None = None, *, progress: Callable[[Told], None]) -> AtWork:
+        found = opened(Loading(model=model, engine=engine), tell=progress)
+        before = learners.replace(found)
+        threading.Thread(target=before.close, name="capot-closing").start()  # it waits for the engine's last step
+        return at_work(found)
+
+    return Verb("open", "", replace, OpenRequest, schema(AtWork))
+
+
+def opened(loading: Loading, *, tell: Callable[[Told], None]) -> Model:
+    """The model, all of it read and one token computed, so that the first learner does not wait.
+
+    Raises: what opening raises; InterruptedByUser where ``tell`` does.
+    """
+
+    def stage(name: str) -> None:
+        told: dict[str, Any] = {"done": STAGES.index(name), "total": len(STAGES), "stage": name}
+        tell(Told("progress", {**told, "message": tr(f"serve.opening.{name}", lang)}))
+
+    lang = language()
+    stage("config")
+    model = open_loading(
+        loading, notice=lambda key, **params: tell(Told("notice", {"message": tr(key, lang, **params)}))
+    )
+    try:
+        stage("vocabulary")
+        model.tokenizer  # noqa: B018 - read it now
+        stage("weights")
+        warm(model, lambda: stage("first_token"))
+    except BaseException:
+        model.close()
+        raise
+    return model
+
+
+def warm(model: Model, ready: Callable[[], None] = lambda: None) -> None:
+    """Open the engine and compute one token, so that kernels are compiled and files are mapped."""
+    scheduler = model.scheduler
+    ready()
+    scheduler.run([0], owner="warm")
+    scheduler.forget("warm")

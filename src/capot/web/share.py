@@ -1,0 +1,99 @@
+"""One request's share of the scheduler: what it asked for, what it holds, and how to take it back.
+
+A chapter works on an opened model and never hears of the web. Here the model it gets has
+this in the place of the scheduler: every job passes by, so that a closed tab or a stop
+button ends whatever the request had under way, and one learner's memory is counted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from capot.errors import BusyError, InterruptedByUser
+from capot.model import Model
+from capot.scheduler import Job, Scheduler, Ticket
+
+Answer = TypeVar("Answer")
+
+
+class Account:
+    """The cache bytes that one learner's jobs hold or may come to hold."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._held: list[tuple[Ticket, int]] = []
+        self._lock = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        self._held = [(ticket, need) for ticket, need in self._held if not ticket.done]
+        return sum(need for _, need in self._held)
+
+    def submit(self, scheduler: Scheduler, job: Job) -> Ticket:
+        """Queue a job where it fits. Raises: BusyError ``too_much_memory``; what ``Scheduler.submit`` raises."""
+        info = scheduler.engine.info
+        need = scheduler.engine.cache_bytes(min(len(job.ids) + job.room, info.context_length))
+        with self._lock:
+            held = self.nbytes
+            if held and held + need > self.limit:  # alone it may be as large as the model allows
+                raise BusyError("too_much_memory", needed=need, held=held, limit=self.limit)
+            ticket = scheduler.submit(job)
+            self._held.append((ticket, need))
+        return ticket
+
+
+class Share:
+    """Stands in for a :class:`Scheduler`; ``cancel`` ends all that was asked through it."""
+
+    def __init__(self, scheduler: Scheduler, account: Account) -> None:
+        self._scheduler, self._account = scheduler, account
+        self._tickets: list[Ticket] = []
+        self._cancelled = self._told = False
+
+    def submit(self, job: Job) -> Ticket:
+        """Raises: InterruptedByUser once cancelled; what ``Account.submit`` raises."""
+        if self._cancelled:
+            raise InterruptedByUser("interrupted")
+        ticket = self._account.submit(self._scheduler, job)
+        self._tickets.append(ticket)
+        if self._cancelled:  # in the meantime
+            ticket.cancel()
+        return ticket
+
+    def run(self, *args: Any, **options: Any) -> Any:
+        """As ``Scheduler.run``, through this share."""
+        return Scheduler.run(self, *args, **options)  # type: ignore[arg-type]
+
+    def call(self, function: Callable[[], Answer]) -> Answer:
+        """As ``Scheduler.call``; the first one after a cancellation is refused, those that clean up are not."""
+        if self._cancelled and not self._told:
+            self._told = True
+            raise InterruptedByUser("interrupted")
+        return self._scheduler.call(function)
+
+    def cancel(self) -> None:
+        """From any thread."""
+        self._cancelled = True
+        for ticket in self.tickets:
+            ticket.cancel()
+
+    @property
+    def tickets(self) -> Iterable[Ticket]:
+        return [ticket for ticket in self._tickets if not ticket.done]
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scheduler, name)
+
+
+def shared(model: Model, owner: str, account: Account) -> tuple[Model, Share]:
+    """The model on behalf of ``owner``, and the share through which it computes."""
+    person = model.on_behalf_of(owner)
+    share = Share(model.scheduler, account)
+    person.__dict__["scheduler"] = share
+    return person, share

@@ -1,0 +1,135 @@
+"""How a verb is started as a stream: by its chapter's ``start``, or on a thread where it has none.
+
+A chapter that generates has a function ``start`` with a parameter ``emit``: the work is
+then a ticket of the scheduler. A chapter whose function has a parameter ``progress``
+(``memory`` measures row after row) computes on one thread kept for such works, one at a
+time, since two measurements at once would measure each other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from capot import i18n
+from capot.errors import InterruptedByUser, NotFoundError
+from capot.model import Model
+from capot.results.base import plain
+from capot.web.events import Ended, Told, answer_of, told
+from capot.web.share import Share
+from capot.web.shown import cut_prompt, view_of
+from capot.web.verbs import Verb
+
+Emit = Callable[[Any], None]
+_worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="capot-measure")
+
+
+class Work(Protocol):
+    """Something under way that can be stopped: a ticket of the scheduler, or a call on the thread."""
+
+    @property
+    def position(self) -> int:
+        """0 at work or done, else the place in the queue."""
+
+    def cancel(self) -> None:
+        """End it soon; what there is of it still comes."""
+
+
+@dataclass
+class Part:
+    """One of the works of a response. ``prompt`` and ``view`` ask for more in ``started`` and ``finished``."""
+
+    tag: str
+    verb: Verb
+    arguments: dict[str, Any]
+    prompt: bool = False
+    view: bool = False
+    model: Model | None = None  # once it is started
+
+    def told(self, event: Any, lang: str) -> tuple[str, dict[str, Any]]:
+        """An event's name and body, with what was asked for besides."""
+        kind, body = told(event, lang)
+        if self.prompt and kind == "started" and "prompt_ids" in body and self.model is not None:
+            body["prompt"] = cut_prompt(self.model, body["prompt_ids"])
+        if self.view and kind == "finished":
+            body["view"] = view_of(answer_of(event), lang)
+        return kind, body
+
+
+def start(part: Part, model: Model, share: Share, *, emit: Emit, lang: str) -> Work:
+    """Begin ``part``; its events go to ``emit`` from another thread.
+
+    Raises: NotFoundError ``unknown_stream``; what the chapter raises at once.
+    """
+    part.model = model
+    chapter = importlib.import_module(f"capot.{part.verb.chapter}")
+    starter = getattr(chapter, "start", None)
+    if starter is not None:
+        with i18n.speaking(lang):
+            ticket = starter(model, emit=emit, **part.arguments)
+        return Started(ticket, share)
+    if "progress" in inspect.signature(part.verb.function).parameters:
+        return Called(part, model, share, emit=emit, lang=lang)
+    raise NotFoundError("unknown_stream", name=part.verb.name)
+
+
+@dataclass
+class Started:
+    """A ticket, and the share that knows whatever else was begun with it."""
+
+    ticket: Any
+    share: Share
+
+    @property
+    def position(self) -> int:
+        return self.ticket.position
+
+    def cancel(self) -> None:
+        self.share.cancel()
+
+
+class Called:
+    """A verb at work on the one thread, which tells of its progress."""
+
+    waiting: list[Called] = []  # in the order in which they came
+
+    def __init__(self, part: Part, model: Model, share: Share, *, emit: Emit, lang: str) -> None:
+        self.part, self.model, self.share, self.emit, self.lang = part, model, share, emit, lang
+        asked = part.arguments.get("tokens")
+        self.done, self.total = 0, len(set(asked)) if asked and not isinstance(asked, str) else None
+        self.waiting.append(self)
+        self.future: Future[None] = _worker.submit(self._run)
+
+    @property
+    def position(self) -> int:
+        return self.waiting.index(self) + 1 if self in self.waiting else 0
+
+    def cancel(self) -> None:
+        self.share.cancel()
+        if self.future.cancel():  # it had not begun
+            self.waiting.remove(self)
+            self.emit(InterruptedByUser("interrupted"))
+
+    def _run(self) -> None:
+        self.waiting.remove(self)
+        try:
+            with i18n.speaking(self.lang):
+                result = self.part.verb.function(self.model, progress=self._progress, **self.part.arguments)
+        except Exception as error:
+            self.emit(error)
+        else:
+            stopped = getattr(result, "stopped", None)
+            self.emit(Ended("", result, "complete" if stopped is None else stopped.reason))
+
+    def _progress(self, row: Any) -> None:
+        if isinstance(row, Told):
+            self.emit(row)
+        else:
+            self.done += 1
+            self.emit(Told("progress", {"done": self.done, "total": self.total, "row": plain(row)}))
+        if self.share.cancelled:
+            raise InterruptedByUser("interrupted")
