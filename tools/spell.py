@@ -31,6 +31,7 @@ def prose(text: str) -> str:
     """The text without code, links, placeholders, options and quoted examples."""
     for pattern in (
         r"(?s)```.*?```",
+        r"(?m)^ {4}.*$",
         r"`[^`]*`",
         r"\{[^}]*\}",
         r"\]\([^)]*\)",
