@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from view_helpers import every_block
+from web_helpers import until
 
 from capot.view import blocks as b
 from capot.view.html import to_fragment, to_html
 from capot.view.theme import DARK, LIGHT
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium")
-QUIET = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 PAPER = "getComputedStyle(document.querySelector('.capot')).backgroundColor"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, "--enable-unsafe-swiftshader"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +29,6 @@ def one_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     blocks = [b.Strip([b.Piece("a", hint="id 1")]), b.Bars([b.Bar("un", 0.5, "50 %")])]
     path.write_text(to_html(blocks, lang="fr"), encoding="utf-8")
     return path
-
-
-def until(page, condition: str) -> None:
-    """Wait for a condition; the page's policy forbids Playwright's own way, which is ``eval``."""
-    for _ in range(1200):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(50)
-    pytest.fail(f"never true: {condition}")
 
 
 def rgb(color: str) -> str:

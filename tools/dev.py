@@ -34,8 +34,8 @@ WANTED = {
     "core": ["numpy", "numba", "tokenizers", "jinja2", "plotly", "fastapi", "uvicorn", "click", "segno"],
     "transformers": ["transformers", "accelerate", "safetensors", "sympy", "networkx", "fsspec", "filelock"],
     "test": [
-        "pytest", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "schemathesis",
-        "safetensors",
+        "pytest", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "axe-playwright-python",
+        "schemathesis", "safetensors",
     ],
     "check": ["ruff", "codespell", "pyspellchecker"],
     "bench": ["py-cpuinfo"],

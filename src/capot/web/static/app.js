@@ -90,6 +90,7 @@ async function show() {
   const chapter = chapterOf(location.pathname);
   app.visited.add(chapter);
   sessionStorage.setItem("capot-visited", JSON.stringify([...app.visited]));
+  delete document.documentElement.dataset.shown;
   app.page?.leave?.();
   app.page = null;
   document.querySelector("nav.rail")?.replaceWith(rail(chapter));
@@ -103,6 +104,7 @@ async function show() {
     if (!(error instanceof LabError)) console.error(error);
     app.main.append(fault(error));
   }
+  document.documentElement.dataset.shown = chapter; // what it draws first is there
 }
 
 async function redraw() {

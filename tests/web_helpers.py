@@ -1,0 +1,188 @@
+"""The lab in a real browser: one server and one Chromium for all tests, pages that are watched, and axe.
+
+Tests ask for ``visit``, a function that opens a chapter as a visitor would; when the test ends, a console
+error, an exception in a page or a request to anything but the server has failed it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = shutil.which("chromium")
+QUIET = [
+    *("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"),
+    *("--disable-component-update", "--enable-unsafe-swiftshader"),
+]
+
+
+def absent(what: str) -> None:
+    """Skip by name; where everything must be tested, fail instead."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is not installed, and must be here")
+    pytest.skip(f"{what} is not installed")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One Chromium for all browser tests; each page gets a context of its own."""
+    if CHROMIUM is None:
+        absent("chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        absent("playwright")
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
+
+
+class Server:
+    """``capot serve`` in a process of its own, that can be killed and started again on the same port."""
+
+    def __init__(self, *options: str) -> None:
+        self.options = options
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "capot", "serve", "--no-open", "--port", str(self.port), *self.options]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "CAPOT_LANG": "en", "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self.links = self._links()
+        self.port = int(re.search(r":(\d+)/", self.links[0]).group(1))
+        self.root = f"http://127.0.0.1:{self.port}"
+
+    def _links(self) -> list[str]:
+        """What the server prints before it listens: its own link, then the owner's and the class's if any."""
+        links: list[str] = []
+        for line in self.process.stdout:
+            links += re.findall(r"http://\S+", line)
+            if "Ctrl" in line:
+                return links
+        raise AssertionError("the server did not start")
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.root + path, timeout=60) as answer:
+            return json.load(answer)["result"]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The lab on the boxed model, warm."""
+    started = Server()
+    started.get("/api/model")
+    yield started
+    started.kill()
+
+
+class Visits:
+    """Opens pages and keeps what went wrong in them."""
+
+    def __init__(self, browser: Any, root: str) -> None:
+        self.browser, self.root = browser, root
+        self.contexts: list[Any] = []
+        self.wrong: list[str] = []
+        self.forgiven: list[str] = []
+
+    def __call__(
+        self, path: str = "/", *, lang: str = "en", scheme: str = "light", width: int = 1280, ready: bool = True, **more
+    ) -> Any:
+        """A page at ``path`` (its fragment included), in a context of its own, drawn and settled."""
+        locale = {"en": "en-GB", "fr": "fr-FR"}[lang]
+        options = {"locale": locale, "color_scheme": scheme, "viewport": {"width": width, "height": 800}, **more}
+        context = self.browser.new_context(**options)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: self.note(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.note(f"{error}\n{error.stack}"))
+        page.on("request", self.asked)
+        page.goto(self.root + path)
+        if ready:
+            settled(page)
+        return page
+
+    def forgive(self, pattern: str) -> None:
+        """An error that the test causes on purpose: Chromium writes each refused request to the console."""
+        self.forgiven.append(pattern)
+
+    def note(self, text: str) -> None:
+        self.wrong.append(text)
+
+    def asked(self, request: Any) -> None:
+        if not request.url.startswith((self.root + "/", "blob:", "data:")):
+            self.wrong.append(f"asked for {request.url}")
+
+    def close(self) -> list[str]:
+        for context in self.contexts:
+            context.close()
+        return [text for text in self.wrong if not any(re.search(pattern, text) for pattern in self.forgiven)]
+
+
+@pytest.fixture
+def visit(browser: Any, server: Server) -> Iterator[Visits]:
+    """Open pages of the lab; see :class:`Visits`."""
+    visits = Visits(browser, server.root)
+    yield visits
+    wrong = visits.close()
+    assert not wrong, "\n".join(wrong)
+
+
+def until(page: Any, condition: str) -> None:
+    """Wait for a condition; the page's policy forbids Playwright's own way, which is ``eval``."""
+    for _ in range(1200):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"never true: {condition}")
+
+
+def settled(page: Any) -> None:
+    """Wait until the chapter has drawn what it draws first, and nothing is being waited for."""
+    until(page, "document.documentElement.dataset.shown !== undefined && !document.querySelector('.waiting')")
+
+
+def axe(page: Any) -> list[str]:
+    """What axe finds wrong on a page as it stands: WCAG 2.2 A and AA, one line a fault.
+
+    The driver evaluates axe in the page by the debugger's protocol, so that the page's policy stays in force.
+    """
+    try:
+        source = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    except ImportError:
+        absent("axe-playwright-python")
+    session = page.context.new_cdp_session(page)
+    session.send("Runtime.evaluate", {"expression": source})
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    call = f"axe.run(document, {{runOnly: {tags}}}).then((found) => JSON.stringify(found.violations))"
+    answer = session.send("Runtime.evaluate", {"expression": call, "awaitPromise": True, "returnByValue": True})
+    assert "value" in answer["result"], answer
+    session.detach()
+    return [
+        f"{fault['id']}: {node['target']} {node['failureSummary']}"
+        for fault in json.loads(answer["result"]["value"])
+        for node in fault["nodes"]
+    ]
+
+
+def overflow(page: Any) -> int:
+    """How many pixels the page scrolls sideways."""
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
