@@ -120,6 +120,52 @@ def test_a_text_taken_up_again_is_the_same_text(model, cut: int) -> None:
     assert rest.tokens[0].draw == cut and rest.reused_tokens == len(begun) - 1
 
 
+def as_told(events) -> tuple[str, list[int], Generation]:
+    """The text that a stream let go, its ids, its result."""
+    kept = list(events)
+    text = "".join(event.text for event in kept if isinstance(event, (Step, Finished)))
+    return text, [event.id for event in kept if isinstance(event, Step)], kept[-1].generation
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options"),
+    [
+        ("The capital of Japan is", {"temperature": 0, "stop": ["kyo."]}),
+        ("The capital of Japan is", {"temperature": 0, "stop": [". ", "xx"]}),
+        ("Q: Quelle est la capitale de l'Italie ?", {"temperature": 0, "stop": "Rom", "after_stop": 9}),
+        ("RTE est le gestionnaire du r", {"temperature": 0, "max_new_tokens": 12}),
+        (PROMPT, {"temperature": 3, "seed": 4, "max_new_tokens": 25}),
+    ],
+)
+def test_a_stream_cut_anywhere_goes_on_as_if_it_had_not_been(model, prompt, options) -> None:
+    """Half characters, half stop strings, texts that had ended: what was told and what is still told make the text."""
+    kept = list(model.stream(prompt, **options))
+    text, whole, made = as_told(kept)
+    steps = [event for event in kept if isinstance(event, Step)]
+    most = options.get("max_new_tokens", 100)
+    for cut in range(1, min(len(whole), most - 1) + 1):
+        sampling = {**options, "max_new_tokens": most - cut, "seed": made.seed}
+        again = model.stream(prompt, ids=[*made.prompt_ids, *whole[:cut]], first_draw=cut, **sampling)
+        rest, more, end = as_told(again)
+        assert "".join(step.text for step in steps[:cut]) + rest == text, cut
+        assert whole[:cut] + more == whole and end.text == rest
+        assert (end.stop_reason, end.stop_string, end.after_stop) == (
+            made.stop_reason,
+            made.stop_string,
+            made.after_stop,
+        )
+
+
+def test_the_boxed_model_goes_on_as_if_it_had_not_been_cut() -> None:
+    with capot.open("boxed") as model:
+        options = {"temperature": 0.9, "top_p": 0.95, "seed": 3, "alternatives": 0}
+        whole = model.generate("Il était une fois", max_new_tokens=24, **options)
+        for cut in (1, 5, 23):
+            begun = [*whole.prompt_ids, *ids(whole)[:cut]]
+            rest = model.generate("Il était une fois", ids=begun, first_draw=cut, max_new_tokens=24 - cut, **options)
+            assert ids(whole)[:cut] + ids(rest) == ids(whole)
+
+
 def test_a_branch_starts_from_another_token(model) -> None:
     whole = model.generate(PROMPT, temperature=0)
     place = next(n for n, token in enumerate(whole.tokens) if token.alternatives[1].probability > 0.01)
@@ -348,6 +394,7 @@ def test_start_needs_no_thread_of_its_own(model) -> None:
         ({"prompt": "a", "ids": [260]}, "no_such_id"),
         ({"prompt": "a", "ids": [-1]}, "no_such_id"),
         ({"prompt": "a", "first_draw": -1}, "out_of_range"),
+        ({"prompt": "a", "ids": [97], "first_draw": 2}, "out_of_range"),
         ({"prompt": "a", "alternatives": 101}, "out_of_range"),
         ({"prompt": "a", "after_stop": "x"}, "not_a_number"),
         ({"prompt": "a", "temperature": float("nan")}, "not_a_number"),

@@ -6,6 +6,7 @@ reads its events through a queue and ``generate`` is ``stream`` collected.
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -34,8 +35,10 @@ def generate(
     """The text the model makes of ``prompt``; Ctrl-C ends it with what there is.
 
     ``settings`` are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
-    ``ids`` are the exact ids to go on from, and ``first_draw`` the number of the first
-    draw: with both, a text can be taken up again at any token and branch from there.
+    ``ids`` are the exact ids to go on from; the last ``first_draw`` of them are text made
+    before, and the first draw has that number. With both, a text can be taken up again at
+    any token, as if it had never been cut, or branch from there; ``max_new_tokens`` counts
+    the tokens of this call, and ``text`` is what they add.
     ``alternatives`` tokens are kept for each step; after a stop string ``after_stop`` more
     tokens are generated, and kept apart.
 
@@ -104,6 +107,10 @@ def start(
     for token in prompt_ids:
         if not 0 <= token < size:
             raise InputError("no_such_id", id=token, size=size)
+    if ids is not None:
+        plan = dataclasses.replace(plan, made=plan.first_draw)
+    if plan.made > len(prompt_ids):
+        raise InputError("out_of_range", name="first_draw", value=first_draw, low=0, high=len(prompt_ids))
     loop = Loop(model, prompt_ids, prompt=prompt, sampling=(sampling or Sampling()).seeded(), plan=plan, emit=emit)
     return model.scheduler.submit(loop)
 

@@ -39,6 +39,7 @@ class Plan:
     first_draw: int = bounded(0, 0, 2**62)
     alternatives: int = bounded(5, 0, 100)
     after_stop: int = bounded(0, 0, 10_000)
+    made: int = 0  # how many of the last ids are text made before
 
     def __post_init__(self) -> None:
         check(self)
@@ -67,12 +68,22 @@ class Loop(Job):
         self.context = model.scheduler.engine.info.context_length
         self.ends = _end_ids(model)
         self.chooser = _Chooser(model.tokenizer, sampling, alternatives=plan.alternatives)
-        self.text = GrowingText(model.tokenizer, ids, stops=sampling.stop)
+        made = ids[len(ids) - plan.made :]
+        self.text = self._text_so_far(ids[: len(ids) - plan.made], made)
         self.after: GrowingText | None = None  # what follows a stop string
         self.after_left = plan.after_stop
         self.tokens: list[Token] = []
-        self.reason: StopReason | None = None
+        self.reason: StopReason | None = self._end(made[-1]) if made else None
         self.reused, self.prefill_s, self.decode_s, self.last = 0, 0.0, 0.0, 0.0
+
+    def _text_so_far(self, prompt: list[int], made: list[int]) -> GrowingText:
+        """The text of the tokens made before: what may begin a stop string is held back, the rest was told then."""
+        text = GrowingText(self.chooser.tokenizer, prompt, stops=self.sampling.stop)
+        for token in made:
+            if token not in self.ends and text.found is None:
+                text.push(token)
+        text.text = ""
+        return text
 
     def _read(self, done: int, total: int) -> None:
         if total > MAX_CHUNK:  # shorter prompts are read at once
@@ -86,6 +97,8 @@ class Loop(Job):
         if not self.tokens:
             self.reused, self.prefill_s, seconds = pass_.reused_tokens, pass_.seconds, pass_.seconds
             self.emit(Started(self.ids, len(self.ids), self.reused, self.prefill_s, self.sampling.seed))
+            if self.reason is not None:  # the text to take up again had ended
+                return self._ended(output.logits)
         else:
             seconds = now - self.last
             self.decode_s += seconds
@@ -95,19 +108,35 @@ class Loop(Job):
         released = "" if token.id in self.ends else self.text.push(token.id)
         self.emit(_step(token, released))
         self.reason = self._reason(token.id)
-        if self.reason == "stop_string" and self.after_left > 0 and self._room():
-            self.after = GrowingText(self.chooser.tokenizer, [*self.ids, *(each.id for each in self.tokens)])
-            return [token.id]
-        if self.reason is None:
+        if self.reason is None or self._goes_on_after():
             return [token.id]
         self._finish()
         return None
 
-    def _reason(self, token: int) -> StopReason | None:
+    def _ended(self, logits: np.ndarray) -> Sequence[int] | None:
+        """A text that had ended before it was taken up: what follows its stop string, where that is asked for."""
+        if self._goes_on_after():
+            return self._advance_after(logits)
+        self._finish()
+        return None
+
+    def _goes_on_after(self) -> bool:
+        """Whether tokens beyond the stop string are wanted; from here on they are kept apart."""
+        if self.reason != "stop_string" or self.after_left == 0 or not self._room():
+            return False
+        self.after = GrowingText(self.chooser.tokenizer, [*self.ids, *(each.id for each in self.tokens)])
+        return True
+
+    def _end(self, token: int) -> StopReason | None:
+        """Whether the text itself is over with this token."""
         if self.text.found is not None:
             return "stop_string"
-        if token in self.ends:
-            return "end_token"
+        return "end_token" if token in self.ends else None
+
+    def _reason(self, token: int) -> StopReason | None:
+        end = self._end(token)
+        if end is not None:
+            return end
         if len(self.tokens) >= self.sampling.max_new_tokens:
             return "max_new_tokens"
         return None if self._room() else "context_full"
