@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 from capot import generation
 from capot.checkpoint import Checkpoint
@@ -24,7 +26,7 @@ from capot.opened import Opened
 from capot.results.assistant import Answer, Answers
 from capot.results.generation import Generation
 from capot.results.tokens import Token
-from capot.scheduler import Scheduler
+from capot.scheduler import Scheduler, Ticket
 from capot.templates import Message, PlainTemplate, Prompt, RawTemplate, Template, default
 from capot.tokenizer import Tokenizer, whole
 from capot.tokenizer import check as readable
@@ -54,24 +56,175 @@ def ask(
     Raises: InputError ``no_question``, ``out_of_range``, ``template_toml``, ``template_key``, ``template_refused``;
     ModelError ``template_syntax``, ``template_failed``; ContextError ``prompt_too_long``.
     """
+    sampling = (sampling or Sampling()).seeded()
+    ways = _ways(
+        model, question, template=template, chat_template=chat_template, system=system, sampling=sampling,
+        after_stop=after_stop,
+    )  # fmt: skip
+    answers = []
+    for way in ways:
+        if progress is not None:
+            progress(way.kind)
+        begin = time.perf_counter()
+        made = generation.generate(ending(model, way.template), way.prompt.text, **way.options)
+        answers.append(_answer(model, way, made, seconds=time.perf_counter() - begin))
+        if answers[-1].stop_reason == "interrupted":
+            break
+    return _answers(model, question, answers, sampling=sampling, kinds=[way.kind for way in ways])
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """What one way has to tell: one of ``generation``'s events but the last; ``column`` is the way's kind."""
+
+    column: str
+    event: generation.Event
+
+
+@dataclasses.dataclass(frozen=True)
+class Answered:
+    """One way has ended. ``text`` is what had been held back of it."""
+
+    column: str
+    text: str
+    answer: Answer
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """The last event: every way has ended."""
+
+    text: str
+    answers: Answers
+    stop_reason: str
+
+
+def start(
+    model: Opened,
+    question: str,
+    *,
+    emit: Callable[[Told | Answered | Finished | Exception], None],
+    template: str = "",
+    chat_template: str = "",
+    system: str = "",
+    sampling: Sampling | None = None,
+    after_stop: int = AFTER_STOP,
+) -> Together:
+    """Ask in every way at once; ``emit`` hears :class:`Told`, then :class:`Answered` for each way, then ``Finished``.
+
+    Raises: as :func:`ask`.
+    """
+    sampling = (sampling or Sampling()).seeded()
+    ways = _ways(
+        model, question, template=template, chat_template=chat_template, system=system, sampling=sampling,
+        after_stop=after_stop,
+    )  # fmt: skip
+    return Together(model, question, ways, sampling=sampling, emit=emit)
+
+
+class Together:
+    """All the ways of one question under way; it stands where one ticket of the scheduler would."""
+
+    def __init__(
+        self, model: Opened, question: str, ways: Sequence[_Way], *, sampling: Sampling,
+        emit: Callable[[Told | Answered | Finished | Exception], None],
+    ) -> None:  # fmt: skip
+        self.model, self.question, self.ways, self.sampling, self.emit = model, question, ways, sampling, emit
+        self.begin = time.perf_counter()
+        self.answers: dict[str, Answer] = {}
+        self.error: BaseException | None = None
+        self.tickets: list[Ticket] = []
+        try:
+            for way in ways:  # one may end before the next is begun: the engine thread does not wait
+                template, hear = ending(model, way.template), functools.partial(self._hear, way)
+                self.tickets.append(generation.start(template, way.prompt.text, emit=hear, **way.options))
+        except BaseException as error:  # all of them or none
+            self.error = error
+            self.cancel()
+            raise
+
+    @property
+    def position(self) -> int:
+        """0 when one of the ways is at work, else the first one's place in the queue."""
+        return min((ticket.position for ticket in self.tickets if not ticket.done), default=0)
+
+    @property
+    def done(self) -> bool:
+        return len(self.answers) == len(self.ways) or self.error is not None
+
+    def cancel(self) -> None:
+        """End every way at its next token; what there is of each still comes."""
+        for ticket in self.tickets:
+            ticket.cancel()
+
+    def _hear(self, way: _Way, event: generation.Event | Exception) -> None:
+        """On the engine thread, which is one: nothing here runs twice at once."""
+        if self.error is not None:
+            return
+        if isinstance(event, Exception):
+            self.error = event
+            self.cancel()
+            self.emit(event)
+        elif isinstance(event, generation.Finished):
+            answer = _answer(self.model, way, event.generation, seconds=time.perf_counter() - self.begin)
+            self.answers[way.kind] = answer
+            self.emit(Answered(way.kind, event.text, answer))
+            self._end()
+        else:
+            self.emit(Told(way.kind, event))
+
+    def _end(self) -> None:
+        kinds = [way.kind for way in self.ways]
+        if len(self.answers) == len(kinds):
+            answers = [self.answers[kind] for kind in kinds]
+            stopped = any(answer.stop_reason == "interrupted" for answer in answers)
+            result = _answers(self.model, self.question, answers, sampling=self.sampling, kinds=kinds)
+            self.emit(Finished("", result, "interrupted" if stopped else "complete"))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Way:
+    """One way of asking, ready to go: its template, what it sends, and how it is answered."""
+
+    template: Template
+    prompt: Prompt
+    sampling: Sampling
+    after_stop: int
+
+    @property
+    def kind(self) -> str:
+        return self.template.kind
+
+    @property
+    def options(self) -> dict[str, Any]:
+        kept = self.after_stop if self.kind == "stopped" else 0
+        return {"ids": self.prompt.ids, "sampling": self.sampling, "alternatives": 0, "after_stop": kept}
+
+
+def _ways(
+    model: Opened, question: str, *, template: str, chat_template: str, system: str, sampling: Sampling,
+    after_stop: int,
+) -> list[_Way]:  # fmt: skip
+    """Every way of asking ``question``, all of them made first: what is wrong is said at once."""
     if not question.strip():
         raise InputError("no_question")
     readable(question)
     plan = generation.Plan(after_stop=after_stop)
-    sampling = (sampling or Sampling()).seeded()
     found = templates(model, template=template, chat_template=chat_template)
-    prompts = _prompts(model, found, question, system=system)  # all of them first: what is wrong is said at once
-    answers = []
+    prompts = _prompts(model, found, question, system=system)
+    ways = []
     for kind, chosen in found.items():
-        if progress is not None:
-            progress(kind)
         stops = chosen.marker if isinstance(chosen, PlainTemplate) else chosen.stops
         using = dataclasses.replace(sampling, stop=(*sampling.stop, *stops))
-        answers.append(_answer(model, chosen, prompts[kind], sampling=using, after_stop=plan.after_stop))
-        if answers[-1].stop_reason == "interrupted":
-            break
-    missing = [kind for kind in KINDS if kind not in found]
-    return Answers(question, model.name, tuple(answers), sampling.temperature, sampling.seed or 0, tuple(missing))
+        ways.append(_Way(chosen, prompts[kind], using, plan.after_stop))
+    return ways
+
+
+def _answers(
+    model: Opened, question: str, answers: Sequence[Answer], *, sampling: Sampling, kinds: Sequence[str]
+) -> Answers:
+    missing = tuple(kind for kind in KINDS if kind not in kinds)
+    return Answers(question, model.name, tuple(answers), sampling.temperature, sampling.seed or 0, missing)
 
 
 def said(question: str, *, system: str = "") -> list[Message]:
@@ -90,21 +243,19 @@ def _prompts(model: Opened, found: Mapping[str, Template], question: str, *, sys
     return prompts
 
 
-def _answer(model: Opened, template: Template, prompt: Prompt, *, sampling: Sampling, after_stop: int) -> Answer:
-    begin = time.perf_counter()
-    options = {"ids": prompt.ids, "sampling": sampling, "alternatives": 0}
-    options["after_stop"] = after_stop if template.kind == "stopped" else 0
-    made = generation.generate(ending(model, template), prompt.text, **options)
+def _answer(model: Opened, way: _Way, made: Generation, *, seconds: float) -> Answer:
+    """What came back from one way of asking. Units: ``seconds`` from the question to the last token."""
+    template, prompt = way.template, way.prompt
     return Answer(
-        kind=template.kind,
+        kind=way.kind,
         prompt=prompt.text,
         prompt_tokens=len(prompt.ids),
         text=template.finish(made.text),
         stop_reason=stop_reason(template, made),
         after_stop=made.after_stop,
         generated_tokens=len(made.tokens),
-        seconds=time.perf_counter() - begin,
-        stop=sampling.stop,
+        seconds=seconds,
+        stop=way.sampling.stop,
         indented=prompt.indented,
         tokens=cut(prompt.ids, model.tokenizer),
     )

@@ -4,6 +4,7 @@
     progress  done, total; row for ``memory``           how much of a long work is done
     started   prompt_ids, prompt_tokens, reused_tokens, prefill_s, seed
     step      one token: id, text, label, probability, chance, alternatives, draw...
+    answered  column, text, answer                      one way of ``assistant`` has ended
     finished  text, stop_reason, ..., result           always last; ``result`` is what the verb answers
     error     ok, error                                 in its place where it failed
 
@@ -51,6 +52,9 @@ def told(event: Any, lang: str) -> tuple[str, dict[str, Any]]:
     if isinstance(event, BaseException):
         error = event if isinstance(event, CapotError) else CapotError("internal")
         return "error", fault_body(error, lang)
+    if hasattr(event, "column"):  # one way of several of ``assistant``: told as it would be alone, with its name
+        kind, body = told(event.event, lang) if hasattr(event, "event") else ("answered", plain(event))
+        return kind, {**body, "column": event.column}
     kind = type(event).__name__.lower()
     return ("finished", finished(event)) if kind in ("finished", "ended") else (kind, plain(event))
 
