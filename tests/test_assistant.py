@@ -80,6 +80,6 @@ def test_one_stop_ends_them_all() -> None:
 
 def test_what_is_wrong_is_said_before_anything_is_sent() -> None:
     heard: list[Any] = []
-    with capot.open("scripted") as model, pytest.raises(InputError, match="TOML|toml"):
+    with capot.open("scripted") as model, pytest.raises(InputError, match=r"TOML|toml"):
         assistant.start(model, QUESTION, emit=heard.append, template="= nothing")
     assert not heard

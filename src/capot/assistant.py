@@ -46,21 +46,25 @@ def ask(
     sampling: Sampling | None = None,
     after_stop: int = AFTER_STOP,
     progress: Callable[[str], None] | None = None,
+    **settings: Any,
 ) -> Answers:
     """Ask ``question`` in every way that the model has, with the same seed.
 
     ``template`` is the text of a plain template (TOML, see ``capot.templates.default_text``)
     and ``chat_template`` that of one in Jinja; empty, they are the packaged one and the
-    model's own. ``system`` is said before everything else, but to the raw model.
+    model's own. ``system`` is said before everything else, but to the raw model. ``settings``
+    are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
 
     Raises: InputError ``no_question``, ``out_of_range``, ``template_toml``, ``template_key``, ``template_refused``;
     ModelError ``template_syntax``, ``template_failed``; ContextError ``prompt_too_long``.
+
+    >>> import capot
+    >>> capot.open("scripted").assistant("What is a token?", temperature=0).answers[2].text
+    'A run of bytes with a number.'
     """
-    sampling = (sampling or Sampling()).seeded()
-    ways = _ways(
-        model, question, template=template, chat_template=chat_template, system=system, sampling=sampling,
-        after_stop=after_stop,
-    )  # fmt: skip
+    sampling = (sampling or Sampling(**settings)).seeded()
+    texts = {"template": template, "chat_template": chat_template, "system": system}
+    ways = _ways(model, question, sampling=sampling, after_stop=after_stop, **texts)
     answers = []
     for way in ways:
         if progress is not None:
@@ -115,10 +119,8 @@ def start(
     Raises: as :func:`ask`.
     """
     sampling = (sampling or Sampling()).seeded()
-    ways = _ways(
-        model, question, template=template, chat_template=chat_template, system=system, sampling=sampling,
-        after_stop=after_stop,
-    )  # fmt: skip
+    texts = {"template": template, "chat_template": chat_template, "system": system}
+    ways = _ways(model, question, sampling=sampling, after_stop=after_stop, **texts)
     return Together(model, question, ways, sampling=sampling, emit=emit)
 
 
