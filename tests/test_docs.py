@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from conftest import ROOT
+
+import capot
 
 sys.path.insert(0, str(ROOT / "tools"))
 import docs
@@ -22,7 +26,7 @@ def test_commands_print_what_the_page_shows(block: docs.Block) -> None:
     assert list(docs.shown(block))
     for command, told in docs.shown(block):
         real = docs.ran(command, block.page)
-        assert docs.same(told, real), f"{command}\nthe page:\n{told}\nnow:\n{real}\n(python tools/docs.py --write)"
+        assert docs.told_by(command, told, real), f"{command}\n{told}\nnow:\n{real}\n(python tools/docs.py)"
 
 
 @pytest.mark.parametrize("block", [b for b in ALL if b.kind == "python"], ids=lambda b: b.name)
@@ -61,3 +65,44 @@ def test_the_guard_sees_a_difference() -> None:
     assert docs.same("", "")
     assert not docs.same("a\n…\nc", "a\nb\nd")
     assert not docs.same("a", "a\nb")
+
+
+def test_a_network_may_round_otherwise_and_say_nothing_else() -> None:
+    command, told = "capot next a -k 2", "·Paris  97.7%  ████▉  rank 1\n·C       0.1%"
+    assert docs.told_by(command, told, "·Paris  97.6%  ████▊  rank 1\n·C      0.09%")
+    assert not docs.told_by(command, told, "·Paris  91.0%  ████▊  rank 1\n·C       0.1%")
+    assert not docs.told_by(command, told, "·Paris  97.7%  ████▉  rank 2\n·C       0.1%")
+    assert not docs.told_by(command, told, "·Rome   97.7%  ████▉  rank 1\n·C       0.1%")
+    assert not docs.told_by("capot tokens a", told, told.replace("97.7", "97.6"))
+    assert not docs.told_by("capot next a --model scripted", told, told.replace("97.7", "97.6"))
+
+
+def test_a_page_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs, "ran", lambda command, page: f"output of {command}")
+    page = tmp_path / "README.fr.md"
+    page.write_text("a\n```console\n$ capot a\nold\n\n$ capot b\n…\n```\nb\n", encoding="utf-8")
+    assert docs.renew(page) and not docs.renew(page)
+    shown = "$ capot a\noutput of capot a\n\n$ capot b\n…\n"
+    assert page.read_text(encoding="utf-8") == f"a\n```console\n{shown}```\nb\n"
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.fr.md"])
+def test_the_readme_tells_the_size_of_the_model(page: str) -> None:
+    with capot.open() as model:
+        card = model.card()
+    text = (ROOT / page).read_text(encoding="utf-8").replace(",", ".")
+    assert f"{card.parameters.total / 1e6:.1f} million" in text
+    assert f"{card.file_bytes['bfloat16'] / 1e6:.1f} M" in text
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_the_picture_shows_what_the_model_says(lang: str) -> None:
+    picture = ElementTree.fromstring((ROOT / f"docs/road.{lang}.svg").read_bytes())
+    words = tomllib.loads((ROOT / "tools/picture.toml").read_text(encoding="utf-8"))[lang]
+    texts = [(text.text, text.get("text-anchor")) for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    with capot.open() as model:
+        cut, found = model.tokens(words["prompt"]), model.next(words["prompt"], k=5)
+    assert {words["prompt"], *(str(token.id) for token in cut.tokens)} <= {text for text, _ in texts}
+    bars = [text for text, kind in texts if kind == "end"]
+    assert bars[:3] == [candidate.label for candidate in found.candidates[:3]]
+    assert (ROOT / f"docs/road.{lang}.svg").stat().st_size < 30_000
