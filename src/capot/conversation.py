@@ -203,7 +203,7 @@ def fitted(model: Opened, state: Conversation, message: str, *, template: Templa
     """
     context = state.context_length
     limit = context - min(room, context // 2)
-    dropped = state.turns[-1].dropped_turns if state.turns else 0
+    dropped = min(state.turns[-1].dropped_turns, len(state.turns)) if state.turns else 0
     while True:
         prompt = template.prompt(_messages(state, message, dropped), model.tokenizer)
         if len(prompt.ids) <= limit or dropped >= len(state.turns):

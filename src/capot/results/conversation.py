@@ -88,6 +88,8 @@ class Conversation(Result):
 
         Raises: InputError ``conversation_field``.
         """
+        if not isinstance(data, Mapping):
+            raise InputError("conversation_field", name="conversation")
         turns = data.get("turns", ())
         if not isinstance(turns, list | tuple) or len(turns) > MAX_TURNS:
             raise InputError("conversation_field", name="turns")

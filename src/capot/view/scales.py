@@ -57,8 +57,10 @@ def scale(
     """The scale that holds ``values``, with about ``count`` ticks written in the language.
 
     ``tight`` ends at the last value instead of the next tick. A logarithmic axis without
-    a positive value falls back to 1..10.
+    a positive value falls back to 1..10. Things that are counted (turns, layers: Python's
+    ints) have no tick between two of them.
     """
+    values = list(values)
     kept = [float(value) for value in values if drawable(value, log)]
     low, high = (min(kept), max(kept)) if kept else ((1.0, 10.0) if log else (0.0, 1.0))
     if log:
@@ -67,7 +69,7 @@ def scale(
         low = 0.0  # lengths are compared from zero
     if high - low < max(_SMALLEST, 1e-12 * abs(high)):
         low, high = low - _half(low), high + _half(high)
-    step = _nice_step((high - low) / count)
+    step = _nice_step((high - low) / count, whole=all(isinstance(value, int) for value in values))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     marks = [index * step for index in range(first, last + 1)]
     ends = (low, high) if tight else (marks[0], marks[-1])
@@ -93,9 +95,11 @@ def _log_scale(low: float, high: float, *, kind: str, count: int, lang: str | No
     return Scale(low, high, True, tuple((mark, written(mark, kind, lang=lang)) for mark in inside))
 
 
-def _nice_step(rough: float) -> float:
+def _nice_step(rough: float, *, whole: bool = False) -> float:
+    rough = max(rough, 1.0) if whole else rough
     power = 10.0 ** math.floor(math.log10(rough))
-    return next(leaf * power for leaf in (1, 2, 2.5, 5, 10) if leaf * power >= rough * 0.999)
+    steps = [leaf * power for leaf in (1, 2, 2.5, 5, 10)]
+    return next(step for step in steps if step >= rough * 0.999 and (step == int(step) or not whole))
 
 
 def written(value: float, kind: str, *, step: float | None = None, lang: str | None = None) -> str:

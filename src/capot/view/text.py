@@ -181,10 +181,12 @@ def _level(piece: b.Piece | None) -> str:
 def _chat(block: b.Chat, cells: int, pen: Pen) -> list[str]:
     lines: list[str] = []
     for turn in block.turns:
-        role = cut(visible(turn.role), cells)
-        note = cut(f"  {visible(turn.note)}", cells - width(role)) if turn.note and width(role) + 4 < cells else ""
+        role, note = cut(visible(turn.role), cells), visible(turn.note)
+        beside = f"  {note}" if note and width(role) + 2 + width(note) <= cells else ""
+        below = paragraph(note, cells) if note and not beside else []
         lines.extend([""] if lines else [])
-        lines.append(pen.style(role, 1, 38, 5, ACCENT) + pen.quiet(note))
+        lines.append(pen.style(role, 1, 38, 5, ACCENT) + pen.quiet(beside))
+        lines.extend(map(pen.quiet, below))
         lines.extend(paragraph(turn.text, cells, first="│ ", rest="│ "))
         if turn.after:
             dotted = paragraph(turn.after, cells, first="┊ ", rest="┊ ")
