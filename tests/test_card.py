@@ -202,7 +202,8 @@ def folder(transformers, tmp_path: Path) -> Path:
 
 def opened(folder: Path, tokenizer: Tokenizer | None = None) -> SimpleNamespace:
     checkpoint = Checkpoint.open(folder)
-    return SimpleNamespace(name=checkpoint.name, checkpoint=checkpoint, tokenizer=tokenizer or Tokenizer.bytes())
+    tokenizer = tokenizer or Tokenizer.bytes()
+    return SimpleNamespace(name=checkpoint.name, engine_name="native", checkpoint=checkpoint, tokenizer=tokenizer)
 
 
 def test_json_has_the_fields_of_the_contract(folder: Path) -> None:
@@ -246,7 +247,7 @@ def test_a_shard_that_is_missing_is_not_taken_for_a_model_without_weights(folder
 
 def test_a_card_needs_no_tokenizer(folder: Path) -> None:
     class Without:
-        name, checkpoint = "m", Checkpoint.open(folder)
+        name, engine_name, checkpoint = "m", "native", Checkpoint.open(folder)
 
         @property
         def tokenizer(self) -> Tokenizer:

@@ -40,7 +40,7 @@ def prose(text: str) -> str:
         r"(?<!\w)--?[\w-]+",
     ):
         text = re.sub(pattern, " ", text)
-    return re.sub(r"\b(?:capot|pip|export)\b[^.\n]*", " ", text) if text.count("\n") == 0 else text
+    return re.sub(r"\b(?:capot|pip|export|unset)\b[^.\n]*", " ", text) if text.count("\n") < 3 else text
 
 
 def pages(lang: str) -> Iterator[Path]:

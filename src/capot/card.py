@@ -17,7 +17,7 @@ from capot import known as shapes
 from capot.errors import CapotError, NotFoundError
 from capot.known import BLOCKS, Known, Shape
 from capot.machine import ram
-from capot.results.card import BlockParameters, Card, Fit, KnownModel, Parameters, Part
+from capot.results.card import BlockParameters, Card, Fit, KnownModel, Parameters, Part, Published
 
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint, TensorInfo
@@ -63,6 +63,8 @@ class Source:
     licence: str | None = None
     url: str | None = None
     known: tuple[KnownModel, ...] = field(default=(), repr=False)
+    engine: str | None = None
+    published: Published | None = None
 
 
 def describe(model: Opened, *, known: bool = False) -> Card:
@@ -72,17 +74,19 @@ def describe(model: Opened, *, known: bool = False) -> Card:
     UnsupportedError ``shape_unknown`` for an unknown family without weights.
     """
     checkpoint = model.checkpoint
-    vocabulary, ends = _tokenizer_facts(model, checkpoint)
+    vocabulary, ends = _tokenizer_facts(model, checkpoint) if checkpoint.has("tokenizer") else (None, ())
     return card(
         Source(
             name=model.name,
             config=checkpoint.raw_config,
             tensors=_tensors(checkpoint),
             chat_template=checkpoint.chat_template,
-            ends=ends,
+            ends=ends or _ends(checkpoint),
             readme=_readme(checkpoint.path),
             vocabulary=vocabulary,
             known=known_models() if known else (),
+            engine=model.engine_name,
+            published=checkpoint.published(),
         )
     )
 
@@ -153,6 +157,8 @@ def card(source: Source) -> Card:
         memory=fit(shape, weights, parameters=counted.total, bytes_per_value=_WIDTHS.get(dtype or "", 2)),
         source=source.url,
         known=source.known,
+        engine=source.engine,
+        published=source.published,
         **same,
     )
 
@@ -330,13 +336,26 @@ def _readme(folder: Path) -> str:
 
 
 def _tensors(checkpoint: Checkpoint) -> Mapping[str, TensorInfo] | None:
-    """The headers of the weights; none where a folder has no weights, an error where they are damaged."""
+    """The headers of the weights, read over the network where they lie there.
+
+    None where a folder has no weights, an error where they are damaged.
+    """
     try:
-        return checkpoint.tensors
+        return checkpoint.headers
     except NotFoundError as error:
         if error.code != "weights_missing":
             raise
         return None
+
+
+def _ends(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The tokens that end a text as tokenizer_config.json writes them, while the tokenizer is not there."""
+    config = checkpoint.tokenizer_config
+    listed = config.get("added_tokens_decoder")
+    listed = listed if isinstance(listed, dict) else {}
+    named = [listed.get(str(end)) for end in checkpoint.eos_ids]
+    found = [entry.get("content") if isinstance(entry, dict) else entry for entry in (*named, config.get("eos_token"))]
+    return tuple(dict.fromkeys(name for name in found if isinstance(name, str) and name))
 
 
 def _tokenizer_facts(model: Opened, checkpoint: Checkpoint) -> tuple[tuple[int, int] | None, tuple[str, ...]]:

@@ -26,6 +26,8 @@ from capot.safetensors import DTYPES, TensorInfo, read_header
 if TYPE_CHECKING:
     import numpy as np
 
+    from capot.results.card import Published
+
 INDEX = "model.safetensors.index.json"
 Part = Literal["settings", "tokenizer", "weights"]
 
@@ -273,6 +275,10 @@ class Checkpoint:
 
     def fetch(self, part: Part) -> None:
         """Bring a part of a model that is still on a hub; a folder has what it has."""
+
+    def published(self) -> Published | None:
+        """What a hub says of a model that comes from one."""
+        return None
 
     def tensor(self, name: str, shape: Sequence[int] | None = None) -> np.ndarray:
         """One tensor, mapped and read-only; bfloat16 as uint16, see ``widen``.

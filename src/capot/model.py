@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from capot import engines
 from capot.config import Loading
-from capot.errors import NotFoundError
+from capot.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint
+    from capot.hub.events import Watch
     from capot.results.assistant import Answers
     from capot.results.card import Card
     from capot.results.context import Context
@@ -39,25 +40,55 @@ BOXED = Path(__file__).parent / "boxed"
 def open(model: str | Path = "boxed", **options: Any) -> Model:
     """Open a model by name or folder; nothing is read but its config.
 
-    ``model`` is ``boxed``, ``scripted`` or a folder in Hugging Face's layout; ``options``
-    are the fields of :class:`capot.Loading` (``engine``, ``device``, ``dtype``...).
+    ``model`` is ``boxed``, ``scripted``, a folder in Hugging Face's layout, or ``org/name``,
+    a model of the hub, of which only the small files come before more is needed; ``options``
+    are the fields of :class:`capot.Loading` (``engine``, ``device``, ``dtype``, ``revision``...).
 
-    Raises: NotFoundError ``unknown_model``; ModelError for a damaged config.
+    Raises: NotFoundError ``unknown_model``; ModelError for a damaged config; for a model of
+    the hub, as ``HubCheckpoint.of``.
     """
     return open_loading(Loading(model=str(model), **options))
 
 
-def open_loading(loading: Loading, *, notice: engines.Notice = engines.silent) -> Model:
-    """Open what ``loading`` names; ``notice`` hears, by key, what is being waited for."""
+def open_loading(loading: Loading, *, notice: engines.Notice = engines.silent, watch: Watch | None = None) -> Model:
+    """Open what ``loading`` names; ``notice`` hears, by key, what is being waited for.
+
+    ``watch`` follows the downloads, of which ``notice`` hears in a few lines where there is none.
+    """
     if engines.chosen(loading) == "scripted":
         return Model(loading, checkpoint=None, notice=notice)
+    checkpoint = _located(loading, notice=notice, watch=watch)
+    if loading.trust_remote_code:
+        _warn(checkpoint, notice)
+    return Model(loading, checkpoint=checkpoint, notice=notice)
+
+
+def _located(loading: Loading, *, notice: engines.Notice, watch: Watch | None) -> Checkpoint:
+    """The model's files: a folder where there is one by that name, else the hub's."""
     from capot.checkpoint import Checkpoint
 
     folder = BOXED if loading.model == "boxed" else Path(loading.model).expanduser()
-    if not folder.is_dir():
-        raise NotFoundError("unknown_model", name=loading.model)
-    name = "boxed" if loading.model == "boxed" else folder.resolve().name
-    return Model(loading, checkpoint=Checkpoint.open(folder, name=name), notice=notice)
+    if folder.is_dir():
+        if loading.revision is not None:
+            raise InputError("revision_of_folder", name=loading.model, revision=loading.revision)
+        return Checkpoint.open(folder, name="boxed" if loading.model == "boxed" else folder.resolve().name)
+    from capot.hub.listing import is_name
+
+    if not is_name(loading.model):
+        raise NotFoundError("unknown_model", name=loading.model, words=loading.model.rpartition("/")[2])
+    from capot.hub.checkpoint import HubCheckpoint
+    from capot.hub.events import telling
+
+    options = {"revision": loading.revision, "remote_code": loading.trust_remote_code}
+    return HubCheckpoint.of(loading.model, watch=watch or telling(notice), **options)
+
+
+def _warn(checkpoint: Checkpoint, notice: engines.Notice) -> None:
+    """Say what trusting a model's own code means, or that it has none."""
+    from capot.hub.listing import code_files
+
+    files = ", ".join(code_files(checkpoint.raw_config))
+    notice("hub.remote_code" if files else "hub.no_remote_code", name=checkpoint.name, files=files)
 
 
 def _verb(chapter: str, function: str) -> Callable[..., Any]:
@@ -108,11 +139,19 @@ class Model:
             raise NotFoundError("no_checkpoint", name=self.name)
         return self._checkpoint
 
+    @property
+    def engine_name(self) -> str:
+        """The engine that will compute, or that computes; naming it opens nothing."""
+        return engines.chosen(self.loading)
+
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         from capot.tokenizer import Tokenizer
 
-        return Tokenizer.from_file(self._checkpoint.path) if self._checkpoint else Tokenizer.bytes()
+        if self._checkpoint is None:
+            return Tokenizer.bytes()
+        self._checkpoint.fetch("tokenizer")
+        return Tokenizer.from_file(self._checkpoint.path, name=self._checkpoint.name)
 
     @functools.cached_property
     def scheduler(self) -> Scheduler:

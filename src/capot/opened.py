@@ -20,6 +20,10 @@ class Opened(Protocol):
     name: str
 
     @property
+    def engine_name(self) -> str:
+        """The engine that will compute, or that computes; naming it opens nothing."""
+
+    @property
     def checkpoint(self) -> Checkpoint:
         """The model's folder, its config read and its weights not."""
 

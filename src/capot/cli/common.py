@@ -12,6 +12,7 @@ A chapter's command is written so:
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     from capot.model import Model
     from capot.results.base import Result
 
-__all__ = ["TEXT", "Argument", "Command", "Option", "chapter", "emit", "notice", "open_model", "read_text", "split"]
+__all__ = [
+    "TEXT", "Argument", "Command", "Option", "chapter", "emit", "notice", "open_model", "read_text", "split",
+    "take_loading",
+]  # fmt: skip
 
 
 class _Text(click.ParamType):
@@ -83,11 +87,20 @@ def split(value: str | None) -> tuple[str, ...]:
 
 
 def loading_options() -> list[click.Parameter]:
-    """--model and --engine, on every command that opens a model."""
+    """--model and what says how to open it, on every command that opens one: the fields of ``Loading``."""
     return [
         Option(["--model"], words="cli.options.model", metavar="MODEL", envvar="CAPOT_MODEL", default="boxed"),
         Option(["--engine"], words="cli.options.engine", metavar="ENGINE"),
+        Option(["--device"], words="cli.options.device", metavar="DEVICE"),
+        Option(["--dtype"], words="cli.options.dtype", metavar="DTYPE"),
+        Option(["--revision"], words="cli.options.revision", metavar="REVISION"),
+        Option(["--trust-remote-code"], words="cli.options.trust_remote_code", is_flag=True),
     ]
+
+
+def take_loading(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the fields of ``Loading`` out of what was given."""
+    return {field.name: given.pop(field.name) for field in dataclasses.fields(Loading) if field.name in given}
 
 
 def output_options() -> list[click.Parameter]:
@@ -113,8 +126,7 @@ def chapter(name: str, *params: click.Parameter, call: Callable[..., Any], model
     """
 
     def callback(as_json: bool, html: Path | None, lang: str | None, **given: Any) -> None:
-        loading = {key: given.pop(key) for key in ("model", "engine") if key in given}
-        with open_model(**loading) as opened:
+        with open_model(**take_loading(given)) as opened:
             emit(call(opened, **given), as_json=as_json, html=html)
 
     options = [*(loading_options() if model else []), *output_options()]
@@ -123,9 +135,10 @@ def chapter(name: str, *params: click.Parameter, call: Callable[..., Any], model
 
 def open_model(**loading: Any) -> Model:
     """Open what ``--model`` and its companions name."""
+    from capot.cli.progress import watch
     from capot.model import open_loading
 
-    return open_loading(Loading(**loading), notice=notice)
+    return open_loading(Loading(**loading), notice=notice, watch=watch())
 
 
 def notice(key: str, **params: Any) -> None:

@@ -5,21 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capot.cli.common import Command, Option, emit, loading_options, notice, open_model, output_options
+from capot.cli.common import Command, Option, emit, loading_options, notice, open_model, output_options, take_loading
 from capot.i18n import duration, size
 
 if TYPE_CHECKING:
     from capot.results.memory import Row
 
 
-def run(model: str, engine: str | None, device: str | None, as_json: bool, html: Path | None, **given: Any) -> None:
-    """Measure or simulate; a name that is no folder is that of a published shape."""
+def run(as_json: bool, html: Path | None, **given: Any) -> None:
+    """Measure or simulate; a simulation takes the name of a published shape too, and asks no hub for it."""
     given.pop("lang")
+    loading = take_loading(given)
     asked = {name: value for name, value in given.items() if value}
-    if given["simulate"] and model != "boxed" and not Path(model).expanduser().is_dir():
-        model, asked["known"] = "boxed", model
-    with open_model(model=model, engine=engine, device=device) as opened:
+    if given["simulate"] and published(loading["model"]):
+        loading["model"], asked["known"] = "boxed", loading["model"]
+    with open_model(**loading) as opened:
         emit(opened.memory(**asked, progress=tell), as_json=as_json, html=html)
+
+
+def published(name: str) -> bool:
+    """Whether ``name`` is to be looked for among published shapes: it is no folder, and the hub is not meant."""
+    from capot.hub.listing import is_name
+    from capot.known import models
+
+    if name in ("boxed", "scripted") or Path(name).expanduser().is_dir():
+        return False
+    return not is_name(name) or name.rpartition("/")[2].casefold() in {known.name.casefold() for known in models()}
 
 
 def tell(row: Row) -> None:
@@ -39,7 +50,6 @@ command = Command(
         Option(["--precision"], words="memory.cli.precision", metavar="A,B"),
         Option(["--kv-precision"], words="memory.cli.kv_precision", metavar="A"),
         Option(["--users-at"], words="memory.cli.users_at", metavar="N,N"),
-        Option(["--device"], words="memory.cli.device", metavar="DEVICE"),
         *loading_options(),
         *output_options(),
     ],

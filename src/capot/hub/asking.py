@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import time
@@ -14,7 +15,6 @@ from capot.hub import settings
 from capot.hub.connection import BROKEN, Answer, send
 from capot.hub.refusals import Subject, refused, unreachable, wait_asked
 
-PAUSES = (1.0, 2.0, 4.0)  # seconds before asking again
 LONGEST = 30.0  # seconds one waits for a hub that says how long
 _LARGEST = 64_000_000  # bytes of an answer in JSON
 PASSING = (408, 429, 500, 502, 503, 504)  # refusals that may be over in a moment
@@ -29,7 +29,7 @@ def ask(url: str, subject: Subject, *, headers: Mapping[str, str] | None = None,
     """
     refuse_offline(subject.name)
     token = settings.token()
-    for pause in (*PAUSES, None):
+    for pause in (*settings.pauses(), None):
         try:
             answer = send(url, token=token, headers=headers, method=method)
         except BROKEN as error:
@@ -55,6 +55,15 @@ def final(error: Exception) -> bool:
     return isinstance(reason, socket.gaierror | ConnectionRefusedError | ValueError)  # a certificate is a ValueError
 
 
+def whole(answer: Answer, most: int) -> bytes:
+    """All of an answer's body. Raises: http.client.IncompleteRead where it was cut short."""
+    raw = answer.read(most)
+    missing = getattr(answer.stream, "length", None)
+    if missing:
+        raise http.client.IncompleteRead(raw, missing)
+    return raw
+
+
 def refuse_offline(name: str) -> None:
     """Raises: NetworkError ``hub_offline`` where the surroundings forbid the network."""
     if settings.offline():
@@ -69,7 +78,7 @@ def ask_json(url: str, subject: Subject) -> Any:
     """
     with ask(url, subject, headers={"Accept": "application/json"}) as answer:
         try:
-            raw = answer.read(_LARGEST)
+            raw = whole(answer, _LARGEST)
         except BROKEN as error:
             raise unreachable(error, url) from None
     try:

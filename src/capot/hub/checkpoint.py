@@ -15,11 +15,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capot.checkpoint import INDEX, Checkpoint, Part, gathered, weight_map
-from capot.errors import CapotError, InterruptedByUser, ModelError, NetworkError
+from capot.errors import (
+    AccessError,
+    BusyError,
+    CapotError,
+    InterruptedByUser,
+    ModelError,
+    NetworkError,
+    UnsupportedError,
+)
 from capot.hub import far, settings
 from capot.hub.events import Progress, Watch, quietly
 from capot.hub.fetch import Transfer, writing
-from capot.hub.listing import SETTINGS, SINGLE, VOCABULARIES, Repo, describe, needed, refuse_other_kinds
+from capot.hub.listing import (
+    ESSENTIAL,
+    SETTINGS,
+    SINGLE,
+    VOCABULARIES,
+    Repo,
+    code_files,
+    describe,
+    needed,
+    refuse_other_kinds,
+)
 from capot.hub.store import COMMIT, Store
 from capot.i18n import Bytes
 from capot.machine import free_disk
@@ -42,10 +60,17 @@ class HubCheckpoint(Checkpoint):
     ) -> HubCheckpoint:
         """Open a model by its name on the hub: from the cache, else with its small files fetched.
 
-        Raises: as ``asking.ask``; UnsupportedError ``hub_not_causal``; ModelError ``json_invalid``.
+        Raises: as ``asking.ask``; UnsupportedError ``hub_not_causal``, ``hub_no_config``; ModelError ``json_invalid``.
         """
         opened = located(name, revision=revision, watch=watch, remote_code=remote_code)
-        opened.fetch("settings")
+        try:
+            opened.fetch("settings")
+        except (NetworkError, BusyError, AccessError):
+            if not opened.here(SETTINGS[0]):  # a description is wanting; what computes is here
+                raise
+        if not opened.here(SETTINGS[0]):
+            files = ", ".join(sorted(opened.repo.names())[:3]) or "–"
+            raise UnsupportedError("hub_no_config", name=name, files=files, words=name.rpartition("/")[2])
         complete = Checkpoint.open(opened.path, name=name)
         refuse_other_kinds(name, complete.raw_config)
         opened.raw_config.update(complete.raw_config)
@@ -60,14 +85,30 @@ class HubCheckpoint(Checkpoint):
         """What the hub says of this commit. Raises: as ``asking.ask``."""
         return self.asked or describe(self.name, self.commit)
 
+    def here(self, name: str) -> bool:
+        """Whether a file is in the cache."""
+        return (self.path / name).is_file()
+
     def has(self, part: Part) -> bool:
         """Whether a part is in the cache, or is known not to exist."""
         if part == "settings":
-            return (self.path / SETTINGS[0]).is_file()
+            settled = all(self._settled(name) for name in ESSENTIAL)
+            # Other tools leave no note of what does not exist; with the weights they took all there is.
+            return self.here(SETTINGS[0]) and (settled or (self.here("tokenizer.json") and self._weights_here()))
         if part == "tokenizer":
-            here = any((self.path / name).is_file() for name in ("tokenizer.json", *VOCABULARIES))
-            return here or self.store.known_absent(self.commit, "tokenizer.json")
-        return (self.path / SINGLE).is_file() or self._all_shards()
+            old = self._settled("tokenizer.json") and all(self._settled(name) for name in VOCABULARIES)
+            return self.here("tokenizer.json") or old
+        return self._weights_here() and self._code_here()
+
+    def _settled(self, name: str) -> bool:
+        return self.here(name) or self.store.known_absent(self.commit, name)
+
+    def _weights_here(self) -> bool:
+        return self.here(SINGLE) or self._all_shards()
+
+    def _code_here(self) -> bool:
+        """Whether the Python files that config.json names are here, where they may run."""
+        return not self.remote_code or all(self.here(name) for name in code_files(self.raw_config))
 
     def _all_shards(self) -> bool:
         index = self.path / INDEX
@@ -86,14 +127,14 @@ class HubCheckpoint(Checkpoint):
         Raises: InterruptedByUser ``hub_interrupted``; as ``Transfer.events`` and ``needed``.
         """
         if not self.has(part):
-            self._follow(self.missing(part))
+            self._follow(self.missing(part), watch=quietly if part == "settings" else self.watch)
 
     def missing(self, part: Part) -> Transfer:
         """The download that ``part`` waits for, not begun. Raises: as ``needed``."""
         names = dict.fromkeys(needed(self.repo, "settings"))
         names |= dict.fromkeys(needed(self.repo, part, remote_code=self.remote_code))
         if INDEX in names:  # small; what it lists is not
-            self._follow(self._transfer([INDEX]))
+            self._follow(self._transfer([INDEX]), watch=quietly)
             names |= dict.fromkeys(sorted(set(self._shards(self.path / INDEX).values())))
         return self._transfer(list(names))
 
@@ -101,9 +142,9 @@ class HubCheckpoint(Checkpoint):
         missing = [name for name in names if not (self.path / name).is_file()]
         return Transfer(self.repo, self.store, [self.repo.file(name) for name in missing])
 
-    def _follow(self, transfer: Transfer) -> None:
+    def _follow(self, transfer: Transfer, *, watch: Watch) -> None:
         try:
-            self.watch(self._noted(transfer))
+            watch(self._noted(transfer))
         except KeyboardInterrupt:
             done, total = Bytes(transfer.done), Bytes(transfer.total)
             raise InterruptedByUser("hub_interrupted", name=self.name, done=done, total=total) from None
@@ -112,15 +153,23 @@ class HubCheckpoint(Checkpoint):
         """The events of a download, after which the cache knows what the hub does not have."""
         yield from transfer.events()
         with writing(self.store.folder):
-            for name in (*SETTINGS, "tokenizer.json"):
+            for name in (*SETTINGS, "tokenizer.json", *VOCABULARIES):
                 if not self.repo.has(name):
                     self.store.absent(self.commit, name)
 
     @functools.cached_property
     def tensors(self) -> Mapping[str, TensorInfo]:
-        """See ``Checkpoint.tensors``; the weights are brought first."""
+        """See ``Checkpoint.tensors``; the weights are brought first.
+
+        Raises: ModelError ``hub_damaged`` where a file of the cache is no longer what came.
+        """
         self.fetch("weights")
-        return super().tensors
+        try:
+            return super().tensors
+        except ModelError as error:
+            if not error.code.startswith("safetensors_"):
+                raise
+            raise ModelError("hub_damaged", name=self.name, file=error.params["file"]) from None
 
     @functools.cached_property
     def headers(self) -> Mapping[str, TensorInfo]:  # type: ignore[override]
@@ -130,26 +179,28 @@ class HubCheckpoint(Checkpoint):
         name = needed(self.repo, "weights")[0]
         if name == SINGLE:
             return far.headers(self.repo, [SINGLE])[SINGLE]
-        self._follow(self._transfer([INDEX]))
+        self._follow(self._transfer([INDEX]), watch=quietly)
         shard_of = self._shards(self.path / INDEX)
         return gathered(shard_of, far.headers(self.repo, sorted(set(shard_of.values()))), folder=self.path)
 
     def published(self) -> Published:
         """What a card says of a model of the hub beside what it is: gate, download, room."""
-        here = self.has("weights")
-        waiting = None if here else self.missing("weights")
-        coming = waiting.total - waiting.here() if waiting else 0
+        here = self.has("weights") and self.has("tokenizer")
+        transfer = None if here else self.missing("weights")
+        if transfer is not None:
+            transfer.files = [*transfer.files, *self.missing("tokenizer").files]
+            transfer.files = list(dict.fromkeys(transfer.files))
         free = free_disk(self.store.folder)
         return Published(
             commit=self.commit,
             gated=None if here else self.repo.gated,
             downloads=None if here else self.repo.downloads,
             downloaded=here,
-            download_bytes=coming,
-            download_files=len(waiting.files) if waiting else 0,
+            download_bytes=transfer.coming if transfer else 0,
+            download_files=len(transfer.files) if transfer else 0,
             cache=str(settings.cache()),
             free_bytes=free,
-            fits_disk=None if free is None else waiting is None or waiting.fits(),
+            fits_disk=None if free is None else transfer is None or transfer.fits(),
         )
 
 
@@ -166,14 +217,14 @@ def located(name: str, *, revision: str | None, watch: Watch = quietly, remote_c
         try:
             repo = describe(name, wanted)
         except CapotError as error:
-            if not (known and isinstance(error, NetworkError)):  # a branch as it was is better than nothing
+            if not (known and isinstance(error, NetworkError | BusyError)):  # a branch as it was is better than nothing
                 raise
         else:
             commit = repo.commit
             with writing(store.folder):
                 store.remember(wanted, commit)
     if commit is None:
-        raise ModelError("hub_not_a_hub", host=settings.endpoint())
+        raise NetworkError("hub_not_a_hub", host=settings.endpoint())
     return HubCheckpoint(
         store.snapshot(commit), name, {}, commit=commit, remote_code=remote_code, watch=watch, asked=repo
     )

@@ -4,7 +4,8 @@ A token is for the hub alone: it is sent to the address it was meant for (scheme
 port) and left out of every redirect that leads elsewhere, such as the servers that hold
 the large files.
 
-``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are obeyed. Certificates
+``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are obeyed; this machine
+itself is never asked for through a proxy, which would look for it elsewhere. Certificates
 are those of the system, with those of ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` or
 ``SSL_CERT_FILE`` added: a company that looks into its traffic has one of its own.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import functools
 import http.client
 import importlib.util
+import ipaddress
 import os
 import ssl
 import urllib.request
@@ -76,8 +78,9 @@ def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = Non
 
     Raises: OSError and http.client.HTTPException as the network has them (``BROKEN``).
     """
-    opener, heard, first = _opener(*_surroundings()), {}, url
+    heard, first = {}, url
     for _ in range(HOPS):
+        opener = _opener(*_surroundings(url))
         asked = urllib.request.Request(url, method=method, headers={"User-Agent": _AGENT, **(headers or {})})
         asked.add_header("Accept-Encoding", "identity")  # bytes as they are: ranges count them
         if token and origin(url) == origin(first):
@@ -86,6 +89,8 @@ def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = Non
             stream: Any = opener.open(asked, timeout=settings.timeout())
         except HTTPError as refused:
             stream = refused
+        except UnicodeError:  # a name that no host can have
+            raise http.client.InvalidURL(origin(url)[1]) from None
         heard |= {name.lower(): value for name, value in stream.headers.items() if name.lower() not in heard}
         onward = stream.headers.get("Location")
         if stream.status not in REDIRECTS or not onward:
@@ -118,9 +123,22 @@ def origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
 
 
-def _surroundings() -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """What an opener depends on: the proxies in force, and the files of certificates."""
-    proxies = urllib.request.getproxies()
+def loopback(url: str) -> bool:
+    """Whether an address is this machine's own.
+
+    >>> loopback("http://127.0.0.1:8080/x"), loopback("https://huggingface.co")
+    (True, False)
+    """
+    host = (urlsplit(url).hostname or "").lower()
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _surroundings(url: str) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """What an opener depends on: the proxies on the way to ``url``, and the files of certificates."""
+    proxies = {} if loopback(url) else urllib.request.getproxies()
     for scheme in ("http", "https"):
         if "all" in proxies:
             proxies.setdefault(scheme, proxies["all"])

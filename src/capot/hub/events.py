@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from capot.i18n import Bytes, percent
 
 Step = Literal["announced", "downloading", "waiting", "retrying", "checking", "done"]
 
@@ -29,9 +31,42 @@ class Progress:
 
 
 Watch = Callable[[Iterator[Progress]], None]
+STEPS = 10  # lines that a download makes where nobody sees a bar
 
 
 def quietly(events: Iterator[Progress]) -> None:
     """Follow a download and say nothing."""
     for _ in events:
         pass
+
+
+def announced(event: Progress) -> tuple[str, dict[str, Any]]:
+    """The sentence that comes before a download, as a key of the catalogue and what fills it."""
+    key = "hub.resumed" if event.done else "hub.announced"
+    free = Bytes(event.free) if event.free is not None else None
+    sizes = {"total": Bytes(event.total), "done": Bytes(event.done)}
+    return key if free is not None else f"{key}_only", {"name": event.name, "count": event.files, "free": free, **sizes}
+
+
+def telling(notice: Callable[..., None]) -> Watch:
+    """Follow a download in a few lines: what is to come, each tenth of it, what goes wrong, its end."""
+
+    def watch(events: Iterator[Progress]) -> None:
+        told, last = 0, ""
+        for event in events:
+            tenth = STEPS * event.done // event.total if event.total else STEPS
+            if event.step == "announced":
+                key, facts = announced(event)
+                notice(key, **facts)
+                told = tenth
+            elif event.step == "downloading" and tenth > told:
+                sizes = {"done": Bytes(event.done), "total": Bytes(event.total)}
+                notice("hub.share", share=percent(event.done / event.total, digits=0), **sizes)
+                told = tenth
+            elif event.step != last and event.step in ("waiting", "retrying"):
+                notice(f"hub.{event.step}", file=event.file)
+            elif event.step == "done":
+                notice("hub.done", name=event.name, total=Bytes(event.total))
+            last = event.step
+
+    return watch

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
 
-from capot.hub import asking
+from capot.hub import asking, settings
 from capot.hub.connection import BROKEN
 from capot.hub.listing import RemoteFile, Repo
 from capot.hub.refusals import unreachable
@@ -39,7 +39,7 @@ class FarFile:
 
     def _asked(self, start: int, stop: int) -> bytes:
         """Bytes ``start`` to ``stop``, asked for again where they come cut short."""
-        for pause in (*asking.PAUSES, None):
+        for pause in (*settings.pauses(), None):
             try:
                 return self._once(start, stop)
             except (*BROKEN, EOFError) as error:

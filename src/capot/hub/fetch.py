@@ -71,6 +71,16 @@ class Transfer:
     def stand(self, step: Any, file: str = "") -> Progress:
         return Progress(step, self.repo.name, file, self.done, self.total, len(self.files))
 
+    @property
+    def coming(self) -> int:
+        """Bytes that are not on this disk yet."""
+        return self.total - sum(self._here(file) for file in self.files)
+
+    def fits(self) -> bool:
+        """Whether the disk has room for what is to come, as far as it says."""
+        free = free_disk(self.store.folder)
+        return free is None or not self.coming or self.coming + SPARE <= free
+
     def _here(self, file: RemoteFile) -> int:
         """Bytes of a file that this disk has already."""
         for path in (self.store.blob(file.etag), self.store.partial(file.etag)):
@@ -80,10 +90,10 @@ class Transfer:
 
     def _room(self) -> int | None:
         """Free bytes of the disk. Raises: ResourceError ``disk_full`` where they are too few."""
-        free, needed = free_disk(self.store.folder), self.total - self.done
-        if free is not None and needed and needed + SPARE > free:
-            folder = str(settings.cache())
-            raise ResourceError("disk_full", name=self.repo.name, needed=Bytes(needed), free=Bytes(free), folder=folder)
+        free = free_disk(self.store.folder)
+        if free is not None and not self.fits():
+            name, folder, needed = self.repo.name, str(settings.cache()), Bytes(self.coming)
+            raise ResourceError("disk_full", name=name, needed=needed, free=Bytes(free), folder=folder)
         return free
 
     def _one(self, file: RemoteFile) -> Iterator[Progress]:
@@ -117,7 +127,7 @@ class Transfer:
                 return
             partial.unlink()
             if not again:
-                raise ModelError("hub_checksum", name=self.repo.name, file=file.name)
+                raise ModelError("hub_checksum", name=self.repo.name, file=file.name, host=settings.endpoint())
 
 
 @dataclass
@@ -149,11 +159,11 @@ class Stream:
                 if asking.final(broken) and before == first:  # no network at all
                     raise error from None
             misses = 0 if self._size() > before else misses + 1
-            if misses > len(asking.PAUSES):
+            if misses > len(pauses := settings.pauses()):
                 raise error if error and not before else self._cut()
             if self._size() < self.file.size:
                 yield -1
-                time.sleep(asking.PAUSES[max(0, misses - 1)] if wait is None else wait)
+                time.sleep(pauses[max(0, misses - 1)] if wait is None else wait)
 
     def _size(self) -> int:
         size = self.partial.stat().st_size if self.partial.is_file() else 0
@@ -225,4 +235,5 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise ResourceError("disk_full_now", folder=str(folder)) from None
-        raise InputError("cannot_write", path=str(error.filename or folder), reason=error.strerror) from None
+        path, reason = str(error.filename or folder), error.strerror or str(error)
+        raise InputError("cannot_write", path=path, reason=reason) from None

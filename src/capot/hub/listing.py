@@ -24,9 +24,13 @@ SETTINGS = (
     "config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "chat_template.jinja", "README.md",
 )  # fmt: skip
+ESSENTIAL = ("config.json", "generation_config.json", "tokenizer_config.json", "chat_template.jinja")
 VOCABULARIES = ("tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")  # older than tokenizer.json
 SINGLE = "model.safetensors"
 PICKLES = re.compile(r"\.(bin|pt|pth|pkl|ckpt|h5|msgpack)$")
+_BESIDE = re.compile(r"(^|/)(training_args|optimizer|scheduler|rng_state|scaler)[^/]*$")  # of a training, not weights
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
+REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _CAUSAL = re.compile(r"ForCausalLM|LMHead")
 _ETAG = re.compile(r"[\w.-]{6,100}")
 _TOP = re.compile(r"[\w][\w.-]*")  # a file at the top of the repository, its name harmless everywhere
@@ -84,11 +88,22 @@ class Repo:
         return RemoteFile(name, size, etag)
 
 
+def is_name(model: str) -> bool:
+    """Whether a model is written as the hub writes them, an owner and a name.
+
+    >>> is_name("org/model-1B"), is_name("model"), is_name("../model"), is_name("a/b/c")
+    (True, False, False, False)
+    """
+    return bool(NAME.fullmatch(model)) and not any(odd in model for odd in ("..", "--", "/.", ".git"))
+
+
 def describe(name: str, revision: str) -> Repo:
     """Ask the hub about a model.
 
-    Raises: as ``asking.ask_json``; NetworkError ``hub_not_a_hub``.
+    Raises: as ``asking.ask_json``; NetworkError ``hub_not_a_hub``; NotFoundError ``hub_unknown_revision``.
     """
+    if not REVISION.fullmatch(revision):  # nothing that could lead out of a folder
+        raise NotFoundError("hub_unknown_revision", name=name, revision=revision[:100])
     address = f"{settings.endpoint()}/api/models/{name}/revision/{quote(revision, safe='')}?blobs=true"
     told = ask_json(address, Subject(name, revision))
     commit, siblings = (told.get("sha"), told.get("siblings")) if isinstance(told, dict) else (None, None)
@@ -124,9 +139,20 @@ def needed(repo: Repo, part: Part, *, remote_code: bool = False) -> list[str]:
         return [name for name in SETTINGS if repo.has(name)]
     if part == "tokenizer":
         one = ["tokenizer.json"] if repo.has("tokenizer.json") else []
-        return one or [name for name in repo.names() if name in VOCABULARIES or name.endswith(".tiktoken")]
+        return one or [name for name in VOCABULARIES if repo.has(name)]
     code = [name for name in repo.names() if name.endswith(".py") and "/" not in name] if remote_code else []
     return [weights(repo), *code]
+
+
+def code_files(config: Mapping[str, Any]) -> list[str]:
+    """The Python files of its own that a model asks to run, as ``auto_map`` names them.
+
+    >>> code_files({"auto_map": {"AutoModelForCausalLM": "modeling_x.XForCausalLM"}})
+    ['modeling_x.py']
+    """
+    mapped = config.get("auto_map")
+    named = [item for item in mapped.values() if isinstance(item, str)] if isinstance(mapped, dict) else []
+    return sorted({f"{item.partition('.')[0]}.py" for item in named if "--" not in item})  # "--": of another model
 
 
 def weights(repo: Repo) -> str:
@@ -137,15 +163,18 @@ def weights(repo: Repo) -> str:
     for name in (SINGLE, INDEX):
         if repo.has(name):
             return name
-    pickled = sorted(name for name in repo.names() if PICKLES.search(name))
-    if pickled:
-        raise UnsupportedError("hub_pickled", name=repo.name, files=", ".join(pickled[:3]))
+    words = repo.name.rpartition("/")[2]
     others = sorted(name for name in repo.names() if name.endswith((".safetensors", ".gguf", ".onnx")))
-    raise UnsupportedError("hub_no_weights", name=repo.name, files=", ".join(others[:3]) or "–")
+    pickled = sorted(name for name in repo.names() if PICKLES.search(name) and not _BESIDE.search(name))
+    if pickled and not others:
+        raise UnsupportedError("hub_pickled", name=repo.name, files=", ".join(pickled[:3]), words=words)
+    raise UnsupportedError("hub_no_weights", name=repo.name, files=", ".join(others[:3]) or "–", words=words)
 
 
 def refuse_other_kinds(name: str, config: Mapping[str, Any]) -> None:
     """Let causal language models pass, and what says nothing of itself.
+
+    What encodes and decodes (T5) or fills gaps (BERT) does not continue a text.
 
     Raises: UnsupportedError ``hub_not_causal`` naming the architecture.
     """
@@ -154,9 +183,9 @@ def refuse_other_kinds(name: str, config: Mapping[str, Any]) -> None:
     mapped = config.get("auto_map") if isinstance(config.get("auto_map"), dict) else {}
     if not architectures or "AutoModelForCausalLM" in mapped:
         return
-    sees_too = "text_config" in config and not config.get("is_encoder_decoder")
+    sees_too = "text_config" in config
     causal = any(
         _CAUSAL.search(item) or (sees_too and item.endswith("ForConditionalGeneration")) for item in architectures
     )
-    if not causal:
+    if not causal or config.get("is_encoder_decoder"):
         raise UnsupportedError("hub_not_causal", name=name, architecture=architectures[0])

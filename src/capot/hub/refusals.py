@@ -32,6 +32,8 @@ def refused(answer: Answer, subject: Subject, *, token: str | None) -> CapotErro
     """The error for an answer that is none."""
     code, status = answer.header("x-error-code") or "", answer.status
     page = f"{settings.endpoint()}/{subject.name}"
+    if not answer.ours:  # a server of files, which knows nothing of models or of tokens
+        return NetworkError("hub_failing", host=_host(answer.url), status=status)
     if status == 429:
         return BusyError("hub_rate_limited", seconds=round(wait_asked(answer) or 60))
     if code == "GatedRepo" and status in (401, 403):

@@ -8,6 +8,7 @@ both find the same models and the same token:
     HF_TOKEN, HF_TOKEN_PATH                  the token, or the file that holds it
     HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE     1: ask no network
     HF_HUB_DOWNLOAD_TIMEOUT                  seconds of silence before trying again
+    CAPOT_HUB_PAUSE                          seconds before trying again the first time (1)
     HTTPS_PROXY, HTTP_PROXY, NO_PROXY        the way out (``connection.py``)
     REQUESTS_CA_BUNDLE, SSL_CERT_FILE        a company's certificates (``connection.py``)
 """
@@ -32,11 +33,13 @@ def endpoint() -> str:
     """
     address = (os.environ.get("HF_ENDPOINT") or PUBLIC).strip().rstrip("/")
     try:
-        sound = urlsplit(address).scheme in ("http", "https") and bool(urlsplit(address).hostname)
+        parts = urlsplit(address)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+        sound = sound and bool(_SENDABLE.fullmatch(address)) and (parts.port or 1) > 0
     except ValueError:
         sound = False
-    if not sound:
-        raise InputError("hub_endpoint", value=address[:200])
+    if not sound:  # a password before the host is not repeated
+        raise InputError("hub_endpoint", value=re.sub(r"//[^/]*@", "//…@", address)[:200])
     return address
 
 
@@ -68,6 +71,15 @@ def timeout() -> float:
         return max(1.0, float(os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT") or 20))
     except ValueError:
         return 20.0
+
+
+def pauses() -> tuple[float, ...]:
+    """Seconds to wait before each new attempt: three of them, each twice as long as the one before."""
+    try:
+        first = min(60.0, max(0.0, float(os.environ.get("CAPOT_HUB_PAUSE") or 1)))
+    except ValueError:
+        first = 1.0
+    return (first, 2 * first, 4 * first)
 
 
 def token() -> str | None:

@@ -73,7 +73,7 @@ def _counted(model: Opened) -> Shape:
     if shape.exact:
         return shape
     try:
-        tensors = model.checkpoint.tensors.values()
+        tensors = model.checkpoint.headers.values()
     except NotFoundError:
         return shape
     return dataclasses.replace(shape, parameters=sum(info.count for info in tensors), exact=True)

@@ -59,6 +59,26 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What a hub says of one of its models, and what bringing it here takes. Sizes in bytes.
+
+    ``gated`` is "" for a model that anyone may have, ``auto`` or ``manual`` where a licence is to
+    be accepted first; it and ``downloads`` (of the last thirty days) are None where the model is
+    here and the hub was not asked. ``download_bytes`` is what is still to come.
+    """
+
+    commit: str
+    gated: str | None
+    downloads: int | None
+    downloaded: bool
+    download_bytes: int
+    download_files: int
+    cache: str
+    free_bytes: int | None
+    fits_disk: bool | None
+
+
+@dataclass(frozen=True)
 class KnownModel:
     """A row of the table of published models."""
 
@@ -105,6 +125,8 @@ class Card(Result):
     memory: Fit
     source: str | None = None  # where the shape is published, for a known model
     known: Sequence[KnownModel] = ()
+    engine: str | None = None  # that will open it
+    published: Published | None = None  # for a model of the hub
 
     def view(self, lang: str | None = None) -> list[Block]:
         """What the model is, where its parameters are, what it weighs, whether it fits."""
@@ -115,6 +137,8 @@ class Card(Result):
             self._sizes(lang),
             Text(self._fit(lang), tone="plain" if self.memory.fits in ("yes", "unknown") else "warning"),
         ]
+        if self.published:
+            blocks += [self._disk(self.published, lang)]
         if self.known:
             blocks += [Heading(tr("card.known.heading", lang), level=2), self._known(lang)]
         return blocks
@@ -139,7 +163,29 @@ class Card(Result):
             more = number(self.parameters.with_prediction, lang)
             extra = f"{more} ({amount(self.parameters.with_prediction, lang)})"
             rows += [(tr("card.facts.with_prediction", lang), extra)]
-        return Facts(rows)
+        if self.engine:
+            rows += [(tr("card.facts.engine", lang), self.engine)]
+        return Facts([*rows, *(self._hub(self.published, lang) if self.published else ())])
+
+    def _hub(self, told: Published, lang: str | None) -> list[tuple[str, str]]:
+        """Who may have the model, how many do, and of which commit this is said."""
+        rows = [(tr("card.hub.commit", lang), told.commit[:12])]
+        if told.gated is not None:
+            rows += [(tr("card.hub.access", lang), tr(f"card.hub.gated.{told.gated or 'open'}", lang))]
+        if told.downloads is not None:
+            rows += [(tr("card.hub.downloads", lang), number(told.downloads, lang))]
+        return rows
+
+    def _disk(self, told: Published, lang: str | None) -> Text:
+        """What is still to be downloaded, and whether the disk has room for it."""
+        if told.downloaded:
+            return Text(tr("card.hub.here", lang, cache=told.cache))
+        to_come = size(told.download_bytes, lang)
+        coming = tr("card.hub.coming", lang, size=to_come, count=told.download_files, cache=told.cache)
+        if told.free_bytes is None:
+            return Text(coming)
+        free = tr(f"card.hub.{'fits' if told.fits_disk else 'full'}", lang, free=size(told.free_bytes, lang))
+        return Text(f"{coming} {free}", tone="plain" if told.fits_disk else "warning")
 
     def _attention(self, lang: str | None) -> str:
         key = "card.facts.latent_value" if self.latent_width else "card.facts.attention_value"

@@ -1,0 +1,86 @@
+"""A download as a terminal shows it: one line that moves; elsewhere, a few lines that stay."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+
+import click
+
+from capot.cli.common import notice
+from capot.hub.events import Progress, Watch, announced, telling
+from capot.i18n import Bytes, duration, percent, size, tr
+
+EVERY = 0.1  # seconds between two drawings
+WINDOW = 5.0  # seconds over which the speed is taken: a connection has its moods
+BAR = 24  # letters
+
+
+def watch() -> Watch:
+    """What follows a download: a bar where a person watches, else lines."""
+    seen = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return draw if seen else telling(notice)
+
+
+def draw(events: Iterator[Progress]) -> None:
+    """Announce, then draw one line over and over; whatever happens, the cursor ends on a line of its own."""
+    speed, drawn, last = Speed(), 0.0, ""
+    try:
+        for event in events:
+            speed.add(event.done)
+            if event.step == "announced":
+                key, facts = announced(event)
+                notice(key, **facts)
+            elif event.step == "done":
+                _line("")
+                notice("hub.done", name=event.name, total=Bytes(event.total))
+            elif event.step != last or time.monotonic() - drawn >= EVERY:
+                _line(_words(event, speed))
+                drawn = time.monotonic()
+            last = event.step
+    except BaseException:
+        click.echo(err=True)
+        raise
+
+
+def _line(text: str) -> None:
+    width = max(20, shutil.get_terminal_size((80, 24)).columns - 1)
+    click.echo("\r" + text[:width].ljust(width) + ("" if text else "\r"), nl=False, err=True)
+
+
+def _words(event: Progress, speed: Speed) -> str:
+    if event.step in ("waiting", "retrying", "checking"):
+        return tr(f"hub.{event.step}", file=event.file)
+    share = event.done / event.total if event.total else 1.0
+    bar = ("█" * round(BAR * share)).ljust(BAR, "░")
+    pieces = [f"{percent(share, digits=0):>5} {bar}", f"{size(event.done)} / {size(event.total)}"]
+    if rate := speed.bytes_per_s():
+        left = duration(max(1.0, round((event.total - event.done) / rate)))
+        pieces += [f"{size(rate)}/s", tr("hub.left", time=left)]
+    return "  ".join(pieces)
+
+
+class Speed:
+    """Bytes a second over the last moments."""
+
+    def __init__(self) -> None:
+        self._points: list[tuple[float, int]] = []
+
+    def add(self, done: int) -> None:
+        """Note how far one is. What goes back (a file begun again) starts the count afresh."""
+        now = time.monotonic()
+        if self._points and done < self._points[-1][1]:
+            self._points.clear()
+        if not self._points or now - self._points[-1][0] >= EVERY:
+            self._points.append((now, done))
+        self._points = [point for point in self._points if now - point[0] <= WINDOW]
+
+    def bytes_per_s(self) -> float:
+        """Zero while there is nothing to tell."""
+        if len(self._points) < 2:
+            return 0.0
+        (then, before), (now, after) = self._points[0], self._points[-1]
+        return (after - before) / (now - then)
