@@ -112,8 +112,13 @@ def written(value: float, kind: str, *, step: float | None = None, lang: str | N
         return _short(i18n.percent(value, lang, 2), lang)
     if value and (abs(value) < 1e-3 or abs(value) >= 1e9):
         return _scientific(value, lang)
-    digits = None if step is None else max(0, -math.floor(math.log10(step) + 1e-9))
-    return _short(i18n.number(value, lang, digits if digits is None or digits < 4 else 4), lang)
+    return _short(i18n.number(value, lang, None if step is None else _digits(step)), lang)
+
+
+def _digits(step: float) -> int:
+    """Decimals that tell two ticks apart and round neither: two for steps of 0.25."""
+    least = max(0, -math.floor(math.log10(step) + 1e-9))
+    return min(least + (abs(round(step, least) - step) > 1e-6 * step), 4)
 
 
 def _short(text: str, lang: str | None) -> str:
