@@ -404,6 +404,8 @@ def test_longer_than_the_model_was_trained_for(native):
     curve = next(block for block in answer.view("en") if isinstance(block, Curves))
     beyond = next(line for line in curve.series if "beyond" in line.label)
     assert beyond.dashed and list(beyond.x) == [256, 257] and curve.log_x and curve.log_y
+    timed = [block for block in answer.view("en") if isinstance(block, Curves)][1]
+    assert [(line.dashed, list(line.x)) for line in timed.series] == [(False, [64, 256]), (True, [256, 257])] * 2
     assert "257 *" in answer.to_text("en") and "256 tokens the model was trained on" in answer.to_text("en")
 
 
@@ -608,6 +610,22 @@ def test_without_the_gnu_c_library_nothing_is_tuned(monkeypatch):
 def test_a_device_that_the_engine_has_not_is_refused(capsys):
     assert run(["memory", "--model", "scripted", "--device", "cuda", "--tokens", "1"]) == 2
     assert "not on cuda" in capsys.readouterr().err
+
+
+def test_a_simulation_beyond_the_trained_context_is_dashed_too():
+    answer = capot.open("scripted").memory("1024,131072,131073,200000", known="Llama-3.2-1B")
+    assert [row.beyond_context for row in answer.rows] == [False, False, True, True]
+    curve = next(block for block in answer.view("fr") if isinstance(block, Curves))
+    beyond = next(line for line in curve.series if "au-delà" in line.label)
+    assert beyond.dashed and list(beyond.x) == [131072, 131073, 200000]
+    assert list(beyond.y) == [row.computed.total for row in answer.rows[1:]]
+
+
+@pytest.mark.parametrize("option", ["--gpu", "--precision", "--kv-precision", "--users-at"])
+def test_an_option_of_simulations_is_not_silently_ignored(option, capsys):
+    assert run(["memory", "--model", "scripted", "--tokens", "1", option, "1GB", "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "only_simulated" and option in error["message"]
 
 
 def test_one_row_has_no_growth(scripted):

@@ -231,6 +231,21 @@ def test_a_scale_holds_its_values(values: list, log: bool, tight: bool) -> None:
         assert place is None or -1e-6 <= place <= 1 + 1e-6
 
 
+@pytest.mark.parametrize(
+    ("values", "count", "ticks"),
+    [
+        ([1, 2], 6, ["1", "2"]),  # things that are counted: no turn 1.5
+        ([1.0, 2.0], 5, ["1", "1.2", "1.4", "1.6", "1.8", "2"]),
+        ([0, 12], 5, ["0", "5", "10", "15"]),
+        ([0.0, 12.0], 5, ["0", "2.5", "5", "7.5", "10", "12.5"]),
+        ([0.0, 1.0], 4, ["0", "0.25", "0.5", "0.75", "1"]),
+        ([0, 3, None], 6, ["0", "1", "2", "3"]),
+    ],
+)
+def test_ticks_are_where_they_say(values: list, count: int, ticks: list[str]) -> None:
+    assert [text for _, text in scale(values, count=count, lang="en").ticks] == ticks
+
+
 def test_layers_rest_on_each_other() -> None:
     areas = [b.Series("a", (1, 2), (1.0, 2.0), area=True), b.Series("b", (1, 2), (3.0, None), area=True)]
     assert [(low, high) for _, low, high in stacks(areas)] == [([0.0, 0.0], [1.0, 2.0]), ([1.0, 2.0], [4.0, 2.0])]

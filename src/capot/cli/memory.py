@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capot.cli.common import Command, Option, emit, loading_options, notice, open_model, output_options, take_loading
+from capot.errors import InputError
 from capot.i18n import duration, size
 
 if TYPE_CHECKING:
     from capot.results.memory import Row
+
+# Options that nothing measured here has a use for; left unsaid, they would seem to have been obeyed.
+ON_PAPER = {"gpu": "--gpu", "precision": "--precision", "kv_precision": "--kv-precision", "users_at": "--users-at"}
 
 
 def run(as_json: bool, html: Path | None, **given: Any) -> None:
@@ -17,6 +21,9 @@ def run(as_json: bool, html: Path | None, **given: Any) -> None:
     given.pop("lang")
     loading = take_loading(given)
     asked = {name: value for name, value in given.items() if value}
+    for name in set(ON_PAPER) & set(asked):
+        if not given["simulate"]:
+            raise InputError("only_simulated", name=ON_PAPER[name])
     if given["simulate"] and published(loading["model"]):
         loading["model"], asked["known"] = "boxed", loading["model"]
     with open_model(**loading) as opened:

@@ -83,7 +83,7 @@ def _cell(value: Any, lang: str | None) -> str:
 
 
 def curve(memory: Memory, lang: str | None) -> Curves:
-    """The parts stacked, the weights on top of them, and the measured points.
+    """The parts stacked, the weights on top of them, and the measured points, dashed beyond the trained context.
 
     On a logarithmic axis what lies lowest gets the most room: the weights go last.
     """
@@ -96,7 +96,10 @@ def curve(memory: Memory, lang: str | None) -> Curves:
         for name, stacked in heights.items()
         if any(stacked)
     ]
-    series += _measured_series(rows, lang)
+    if memory.simulated:
+        series += _beyond_in_dashes(rows, tr("memory.column.computed", lang), lambda row: row.computed.total, lang)[1:]
+    else:
+        series += _beyond_in_dashes(rows, tr("memory.part.measured", lang), lambda row: row.measured_bytes, lang)
     other = "all" if memory.mode == "last" else "last"
     totals = [row.other_mode.total for row in rows]
     series.append(Series(tr(f"memory.other.{other}", lang), lengths, totals, dashed=True))
@@ -106,16 +109,17 @@ def curve(memory: Memory, lang: str | None) -> Curves:
     )  # fmt: skip
 
 
-def _measured_series(rows: Sequence[Row], lang: str | None) -> list[Series]:
-    """Measured points, in one line to the trained context and a dashed one from there on."""
-    known = [row for row in rows if row.measured_bytes is not None]
+def _beyond_in_dashes(
+    rows: Sequence[Row], label: str, read: Callable[[Row], float | None], lang: str | None
+) -> list[Series]:
+    """One quantity, in one line to the trained context and in a dashed one from there on."""
+    known = [row for row in rows if read(row) is not None]
     within = [row for row in known if not row.beyond_context]
     beyond = [row for row in known if row.beyond_context]
-    lines = [("measured", within, False), ("beyond", within[-1:] + beyond if beyond else [], True)]
+    lines = [(label, within, False), (tr("memory.beyond", lang, what=label), [*within[-1:], *beyond], True)]
+    lines = lines if beyond else lines[:1]
     return [
-        Series(tr(f"memory.part.{key}", lang), [r.tokens for r in part], [r.measured_bytes for r in part], dashed)
-        for key, part, dashed in lines
-        if part
+        Series(name, [r.tokens for r in part], [read(r) for r in part], dashed) for name, part, dashed in lines if part
     ]
 
 
@@ -142,11 +146,9 @@ def _times(ratio: float, lang: str | None) -> str:
 
 def growth(rows: Sequence[Row], lang: str | None) -> Curves:
     """The time of one token more, with the cache and without it."""
-    lengths = [row.tokens for row in rows]
-    series = [
-        Series(tr("memory.growth.without", lang), lengths, [row.seconds for row in rows]),
-        Series(tr("memory.growth.with", lang), lengths, [row.next_token_s for row in rows]),
-    ]
+    without, cached = (tr(f"memory.growth.{name}", lang) for name in ("without", "with"))
+    series = _beyond_in_dashes(rows, without, lambda row: row.seconds, lang)
+    series += _beyond_in_dashes(rows, cached, lambda row: row.next_token_s, lang)
     return Curves(
         series=series, x_label=tr("memory.column.tokens", lang), y_label=tr("memory.axis.seconds", lang),
         log_x=True, log_y=True, y_kind="seconds", caption=_growth_caption(rows, lang),

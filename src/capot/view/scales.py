@@ -69,7 +69,7 @@ def scale(
         low = 0.0  # lengths are compared from zero
     if high - low < max(_SMALLEST, 1e-12 * abs(high)):
         low, high = low - _half(low), high + _half(high)
-    step = _nice_step((high - low) / count, whole=all(isinstance(value, int) for value in values))
+    step = _nice_step((high - low) / count, whole=all(isinstance(value, int | None) for value in values))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     marks = [index * step for index in range(first, last + 1)]
     ends = (low, high) if tight else (marks[0], marks[-1])
