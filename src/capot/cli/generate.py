@@ -9,14 +9,16 @@ import click
 
 from capot.cli.common import TEXT, Argument, Option, chapter, colored
 from capot.config import Sampling
+from capot.errors import InputError
 
 if TYPE_CHECKING:
     from capot.model import Model
     from capot.results.generation import Generation
 
 
-def generate(model: Model, prompt: str, **options: Any) -> Generation | None:
+def generate(model: Model, prompt: str, *, ids: str | None, **options: Any) -> Generation | None:
     """Print the text as it comes; where a file or JSON is asked for, answer the whole."""
+    options["ids"] = None if ids is None else numbers(ids)
     asked = click.get_current_context().params
     if asked["as_json"] or asked["html"]:
         return model.generate(prompt, **options)
@@ -45,6 +47,14 @@ def _show(model: Model, prompt: str, options: dict[str, Any]) -> None:
     click.echo(click.style(events.result.summary(), dim=True), err=True)
 
 
+def numbers(text: str) -> list[int]:
+    """Ids parted by commas. Raises: InputError ``not_a_number``."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError("not_a_number", name="--ids", value=text[:80]) from None
+
+
 def _setting(flag: str, kind: type, metavar: str, **extra: Any) -> Option:
     """An option of ``Sampling``: its default is written there alone."""
     name = flag.removeprefix("--").replace("-", "_")
@@ -63,5 +73,7 @@ command = chapter(
     _setting("--seed", int, "S"),
     _setting("--stop", str, "STRING", multiple=True),
     Option(["--after-stop"], words="generate.cli.after_stop", type=int, default=0, metavar="N"),
+    Option(["--ids"], words="generate.cli.ids", metavar="N,N"),
+    Option(["--first-draw"], words="generate.cli.first_draw", type=int, default=0, metavar="N"),
     call=generate,
 )
