@@ -11,6 +11,8 @@ export class LabError extends Error {
   }
 }
 
+const SILENCE = 30_000; // ms
+
 const headers = () => ({ "content-type": "application/json", "x-capot-lang": lang() });
 
 async function send(path, { body, signal, accept } = {}) {
@@ -83,12 +85,20 @@ export function stream(parts, on) {
   return { name, stop, abort: () => control.abort(), done: run() };
 }
 
+/** The next bytes; the server says something every ten seconds, so a long silence is a dead connection. */
+function bytes(reader) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => { reader.cancel().catch(() => {}); reject(new LabError("cut", "")); }, SILENCE);
+    reader.read().then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
 /** Read server-sent events through a buffer: an event may be cut anywhere, even inside a character. */
 async function read(reader, heard) {
   const decoder = new TextDecoder();
   let buffer = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await bytes(reader);
     buffer += decoder.decode(value, { stream: !done });
     const events = buffer.split("\n\n");
     buffer = events.pop();

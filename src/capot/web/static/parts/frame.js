@@ -8,7 +8,8 @@ import * as state from "../lib/state.js";
 
 /**
  * A frame around `picture`. `update({ caption, table: { columns, rows }, python, command, json, page })` refreshes
- * what is told and kept; `page` is { verb, arguments } of the one-file copy.
+ * what is told and kept; `page` is { verb, arguments } of the one-file copy,
+ * or { make } where it takes several.
  */
 export function frame(picture, { name, title } = {}) {
   const caption = h("figcaption");
@@ -68,7 +69,7 @@ function keep(name, picture, told) {
     plot() ? action("svg", () => plot().keep(name, "svg")) : svg() ? action("svg", () => save(`${name}.svg`, svgText(svg()), "image/svg+xml")) : null,
     plot() ? action("png", () => plot().keep(name, "png")) : svg() ? action("png", async () => save(`${name}.png`, await png(svg()))) : null,
     told().page ? action("page", async () => {
-      const answer = await raw(`/api/page/${told().page.verb}`, told().page.arguments);
-      save(`${name}.html`, await answer.blob());
+      const { verb, arguments: args, make } = told().page;
+      save(`${name}.html`, make ? await make() : await (await raw(`/api/page/${verb}`, args)).blob());
     }) : null);
 }

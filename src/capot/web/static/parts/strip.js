@@ -6,7 +6,7 @@ const HUES = 6;
 const STEPS = 10;
 
 /**
- * <capot-strip>: set `pieces` to [{ text, hint, tone, weight, kind, label }]. A pickable strip (attribute `pick`) is a
+ * <capot-strip>: set `pieces` to [{ text, hint, tone, weight, kind, label, ends }]. A pickable strip (attribute `pick`) is a
  * row of buttons: one Tab stop, arrows move, Enter or a click sends "pick" with the index.
  */
 class Strip extends HTMLElement {
@@ -14,7 +14,7 @@ class Strip extends HTMLElement {
 
   set pieces(pieces) {
     this.#pieces = pieces;
-    this.replaceChildren(h("ol", { class: "strip" }, pieces.map((piece, index) => this.#item(piece, index))));
+    this.replaceChildren(h("ol", { class: "strip" }, pieces.flatMap((piece, index) => this.#items(piece, index))));
   }
 
   get pieces() {
@@ -25,7 +25,14 @@ class Strip extends HTMLElement {
   push(piece) {
     this.#pieces.push(piece);
     if (!this.firstElementChild) this.append(h("ol", { class: "strip" }));
-    this.firstElementChild.append(this.#item(piece, this.#pieces.length - 1));
+    this.firstElementChild.append(...this.#items(piece, this.#pieces.length - 1));
+    this.firstElementChild.querySelector(":scope > .new")?.classList.remove("new");
+    this.firstElementChild.querySelector(":scope > :last-child:not(.line-end)")?.classList.add("new");
+  }
+
+  /** A piece, and a line end where its text has one (`ends`). */
+  #items(piece, index) {
+    return piece.ends ? [this.#item(piece, index), h("li", { class: "line-end", "aria-hidden": "true" })] : [this.#item(piece, index)];
   }
 
   #item(piece, index) {

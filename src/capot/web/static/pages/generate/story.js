@@ -1,0 +1,76 @@
+// A text as a tree of lines. Each line leaves its parent at a token, by another token or by other settings, and is
+// a function of where it leaves, of its settings and of the one seed: so a link can hold the tree, and a reload keep it.
+
+import * as state from "../../lib/state.js";
+import { begun } from "./line.js";
+
+const KEY = "capot-story";
+const NAMES = ["temperature", "top_k", "top_p", "min_p"];
+
+/** The tree of `prompt`, empty. */
+export const blank = (prompt) => ({ prompt, base: null, lines: [], current: null });
+
+/** A line that leaves `parent` before its token `at`; `token` is taken instead, where one is given. */
+export function leave(story, { parent = null, at = 0, token = null, sampling, seed, left }) {
+  const tokens = parent ? [...parent.tokens.slice(0, at), ...(token ? [token] : [])] : [];
+  const line = begun(story.prompt, { sampling, seed: seed ?? parent?.seed, left, base: parent?.base ?? null, tokens });
+  story.lines.push(Object.assign(line, { parent, at, token, number: story.lines.length + 1 }));
+  story.current = line;
+  return line;
+}
+
+/** Another token of a step as a step of its own. */
+export const instead = (step, other) => ({ ...step, id: other.id, label: other.label, token_text: other.text, text: other.text, probability: other.probability, logprob: Math.log(other.probability), chance: other.probability, seconds: 0 });
+
+/** Whether two settings choose alike. */
+export const alike = (a, b) => NAMES.every((name) => a[name] === b[name]) && (a.stop?.[0] ?? "") === (b.stop?.[0] ?? "");
+
+/** Keep the tree for a reload of this tab, its shared beginnings once. */
+export function keep(story, model) {
+  const lines = story.lines.map((line) => ({ ...line, parent: line.parent?.number ?? 0, tokens: line.tokens.slice(line.parent ? line.at : 0), base: null, result: null }));
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify({ model, prompt: story.prompt, base: story.base, current: story.current?.number, lines }));
+  } catch {
+    sessionStorage.removeItem(KEY); // too long a tree for the browser: the link still has it
+  }
+}
+
+/** The tree of this prompt and model that this tab kept, else null. */
+export function kept(prompt, model) {
+  const saved = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+  if (saved?.prompt !== prompt || !saved.lines.length || (model && saved.model && saved.model !== model)) return null;
+  const story = { ...blank(prompt), base: saved.base };
+  for (const line of saved.lines) {
+    const parent = story.lines[line.parent - 1] ?? null;
+    story.lines.push({ ...line, parent, base: saved.base, tokens: [...(parent?.tokens.slice(0, line.at) ?? []), ...line.tokens] });
+  }
+  story.current = story.lines[saved.current - 1] ?? story.lines[0];
+  return story;
+}
+
+/** The tree in the address: for each line parent, place, token taken, tokens drawn, and its settings where they differ. */
+export function inAddress(story) {
+  const first = story.lines[0];
+  if (!first?.tokens.length) return state.write({ tree: "", drawn: "", on: "" });
+  const own = (line) => (alike(line.sampling, first.sampling) ? [] : [NAMES.map((name) => line.sampling[name]).join(",")]);
+  const tree = story.lines.map((line) => [line.parent?.number ?? 0, line.at, line.token?.id ?? "", line.drawn, ...own(line)].join(":"));
+  return state.write({ tree: tree.join(";"), drawn: first.seed, on: story.current === first ? "" : story.current.number });
+}
+
+/** Grow the tree that an address holds, line after line: `grow(line)` settles when a line has what it had. */
+export async function regrow(prompt, { tree, drawn, on }, { sampling, grow }) {
+  const story = blank(prompt);
+  for (const text of tree.split(";").slice(0, 100)) {
+    const [parent, at, id, count, own] = text.split(":");
+    const above = story.lines[Number(parent) - 1] ?? null;
+    const other = id === "" ? null : above?.tokens[Number(at)]?.alternatives.find((one) => one.id === Number(id));
+    if ((Number(parent) && !above) || (id !== "" && !other)) break; // another model's tree
+    const settings = own ? { ...sampling, ...Object.fromEntries(own.split(",").map((value, place) => [NAMES[place], Number(value)])) } : sampling;
+    const token = other && instead(above.tokens[Number(at)], other);
+    const line = leave(story, { parent: above, at: Number(at), token, sampling: settings, seed: Number(drawn), left: Number(count) || 0 });
+    if (!(await grow(story, line))) break;
+    story.base ??= line.base;
+  }
+  story.current = story.lines[Number(on) - 1] ?? story.lines[0];
+  return story;
+}

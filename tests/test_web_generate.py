@@ -1,0 +1,201 @@
+"""The generate page, as a person uses it: written, left at a token, stopped, cut, reloaded, compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from web_helpers import Server, Visits, axe, overflow, settled, until
+
+COUNT = "document.querySelectorAll('capot-strip button').length"
+IDLE = "document.querySelector('.row button:disabled')?.textContent.match(/Stop|Arrêter/) && !document.querySelector('.waiting')"
+NASTY = [
+    "<script>alert(1)</script> & <b>",
+    "שלום עולם, مرحبا بالعالم",
+    "🤗👩‍👩‍👧 déjà vu œuf",
+]
+
+
+def press(page: Any, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def written(page: Any, count: int) -> None:
+    """Generate and wait for the end."""
+    press(page, "Generate")
+    until(page, f"{COUNT} >= {count} && ({IDLE})")
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_a_text_is_left_at_a_token_for_another_branch(visit: Visits, lang: str) -> None:
+    page = visit("/generate#prompt=Once+upon+a+time&seed=3&max_new_tokens=12", lang=lang)
+    press(page, {"en": "Generate", "fr": "Générer"}[lang])
+    until(page, f"{COUNT} === 12 && ({IDLE})")
+    assert {"en": "most probable", "fr": "plus probables"}[lang] in page.inner_text("figcaption")
+    page.locator("capot-strip button").nth(4).click()
+    others = page.locator(".instead .bars button")
+    assert others.count() == 8
+    other = page.locator(".instead .bars li:not(.marked) button").first
+    taken = other.locator(".name").inner_text()
+    other.click()
+    until(page, f"{COUNT} >= 5 && ({IDLE}) && document.querySelectorAll('.branch').length === 2")
+    assert page.locator("capot-strip button").nth(4).inner_text() == taken
+    second = page.inner_text("capot-strip")
+    page.locator(".branch").first.click()
+    assert page.inner_text("capot-strip") != second, "the first branch is kept"
+    assert not axe(page)
+    page.emulate_media(color_scheme="dark")
+    assert not axe(page)
+
+
+def test_a_token_at_a_time_and_by_the_keyboard(visit: Visits) -> None:
+    page = visit("/generate#prompt=Once+upon+a+time&seed=3")
+    page.locator("h1").click()
+    for count in (1, 2, 3):
+        page.keyboard.press("Space")
+        until(page, f"{COUNT} === {count} && ({IDLE})")
+    page.locator("capot-strip button").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert page.locator(".instead").is_visible()
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement === document.querySelectorAll('capot-strip button')[1]")
+
+
+def test_the_lines_to_paste_give_this_very_text(visit: Visits, server: Server) -> None:
+    page = visit("/generate#prompt=Once+upon+a+time&seed=5&max_new_tokens=8")
+    written(page, 8)
+    page.get_by_text("On the command line").click()
+    assert page.inner_text(".code >> nth=1").startswith(
+        "capot generate 'Once upon a time' --temperature 0.7 --max-new-tokens 8 --seed 5"
+    )
+    page.get_by_text("Take it away").click()
+    with page.expect_download() as saved:
+        press(page, "Data (JSON)")
+    made = json.loads(saved.value.path().read_text(encoding="utf-8"))
+    assert made["seed"] == 5 and len(made["tokens"]) == 8
+    assert [token["label"] for token in made["tokens"]] == page.locator("capot-strip button").all_inner_texts()
+    with page.expect_download() as kept:
+        press(page, "Page (HTML)")
+    assert made["tokens"][-1]["label"] in kept.value.path().read_text(encoding="utf-8")
+
+
+def test_stop_stops_the_engine(visit: Visits, server: Server) -> None:
+    page = visit("/generate#prompt=Once+upon+a+time&max_new_tokens=500")
+    press(page, "Generate")
+    until(page, f"{COUNT} > 3")
+    press(page, "Stop")
+    until(page, IDLE)
+    steps = server.get("/api/status")["scheduler"]["steps"]
+    page.wait_for_timeout(400)
+    assert server.get("/api/status")["scheduler"]["steps"] == steps
+    assert "It was stopped." in page.inner_text("figcaption")
+
+
+def test_a_reload_in_the_middle_is_harmless(visit: Visits, server: Server) -> None:
+    visit.forgive("ERR_ABORTED|ERR_FAILED")
+    page = visit("/generate#prompt=Once+upon+a+time&max_new_tokens=500")
+    press(page, "Generate")
+    until(page, f"{COUNT} > 3")
+    page.reload()
+    settled(page)
+    had = page.evaluate(COUNT)
+    assert had > 3 and "reloaded" in page.inner_text(".status")
+    press(page, "Go on")
+    until(page, f"{COUNT} > {had}")
+    press(page, "Stop")
+    until(page, IDLE)
+
+
+def test_a_link_holds_the_tree(visit: Visits) -> None:
+    page = visit("/generate#prompt=Once+upon+a+time&seed=3&max_new_tokens=6")
+    written(page, 6)
+    page.locator("capot-strip button").nth(2).click()
+    page.locator(".instead .bars li:not(.marked) button").first.click()
+    until(page, f"document.querySelectorAll('.branch').length === 2 && ({IDLE})")
+    text, address = page.inner_text("capot-strip"), page.evaluate("location.pathname + location.hash")
+    other = visit(address)
+    until(other, f"document.querySelectorAll('.branch').length === 2 && ({IDLE})")
+    assert other.inner_text("capot-strip") == text
+
+
+@pytest.fixture
+def mortal(browser: Any) -> Iterator[tuple[Server, Visits]]:
+    """A server that the test may kill."""
+    started = Server()
+    visits = Visits(browser, started.root)
+    visits.forgive("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE")
+    yield started, visits
+    wrong = visits.close()
+    started.kill()
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_server_killed_in_the_middle_is_told_and_taken_up_again(mortal: tuple[Server, Visits]) -> None:
+    server, visit = mortal
+    page = visit("/generate#prompt=Once+upon+a+time&max_new_tokens=400")
+    press(page, "Generate")
+    until(page, f"{COUNT} > 3")
+    server.kill()
+    until(page, "document.querySelector('.fault.cut') !== null")
+    had = page.evaluate(COUNT)
+    assert had > 3 and "connection was cut" in page.inner_text(".status")
+    text = page.inner_text("capot-strip")
+    server.start()
+    until(page, f"{COUNT} > {had}")
+    assert page.inner_text("capot-strip").startswith(text.rstrip())
+    press(page, "Stop")
+    until(page, IDLE)
+    page.get_by_role("tab", name="Several temperatures").click()
+    press(page, "Generate all")
+    until(page, "document.querySelectorAll('.side-by-side li.token').length > 12")
+    server.kill()
+    until(page, "document.querySelector('.fault.cut') !== null")
+    had = page.evaluate("document.querySelectorAll('.side-by-side li.token').length")
+    server.start()
+    until(page, f"document.querySelectorAll('.side-by-side li.token').length > {had} + 4")
+    press(page, "Stop")
+    until(page, IDLE)
+
+
+def test_several_temperatures_side_by_side(visit: Visits) -> None:
+    page = visit("/generate#prompt=Once+upon+a+time&view=all&seed=1&max_new_tokens=8&heats=0+1.5", lang="fr")
+    assert page.get_by_role("textbox", name="Températures").input_value().split() == ["0", "1,5"]
+    press(page, "Tout générer")
+    until(page, f"document.querySelector('figcaption').textContent.includes('graine') && ({IDLE})")
+    assert page.locator(".side-by-side section").count() == 2
+    page.get_by_text("En Python").click()
+    assert page.inner_text(".code").count("model.generate") == 2
+    page.get_by_text("Emporter").click()
+    with page.expect_download() as saved:
+        press(page, "Page (HTML)")
+    assert saved.value.path().read_text(encoding="utf-8").count("<ol class=\"strip") == 2
+    assert not axe(page)
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_any_text_is_only_text(visit: Visits, text: str) -> None:
+    page = visit("/generate#seed=2&max_new_tokens=4")
+    page.get_by_label("Your text").fill(text)
+    written(page, 1)
+    assert text.splitlines()[0][:6].replace(" ", "·")[:4] in page.inner_text("capot-strip")
+
+
+def test_a_text_too_long_is_refused_beside_its_field_and_kept(visit: Visits) -> None:
+    visit.forgive("400|413|422")
+    page = visit("/generate")
+    page.get_by_label("Your text").fill("mot " * 25_000)
+    press(page, "Generate")
+    until(page, "document.querySelector('.fault') !== null")
+    assert len(page.get_by_label("Your text").input_value()) == 100_000
+    assert "512" in page.inner_text(".prompt .fault")
+
+
+@pytest.mark.parametrize("view", ["one", "all"])
+def test_a_phone_does_not_scroll_sideways(visit: Visits, view: str) -> None:
+    page = visit(f"/generate#prompt=Once+upon+a+time&seed=1&max_new_tokens=6&view={view}", width=360)
+    press(page, "Generate" if view == "one" else "Generate all")
+    until(page, f"document.querySelector('figcaption').textContent.length > 20 && ({IDLE})")
+    assert overflow(page) <= 0
