@@ -10,7 +10,10 @@ import pytest
 from web_helpers import Server, Visits, axe, overflow, settled, until
 
 COUNT = "document.querySelectorAll('capot-strip button').length"
-IDLE = "document.querySelector('.row button:disabled')?.textContent.match(/Stop|Arrêter/) && !document.querySelector('.waiting')"
+IDLE = (
+    "document.querySelector('.row button:disabled')?.textContent.match(/Stop|Arrêter/)"
+    " && !document.querySelector('.waiting')"
+)
 NASTY = [
     "<script>alert(1)</script> & <b>",
     "שלום עולם, مرحبا بالعالم",
@@ -171,7 +174,7 @@ def test_several_temperatures_side_by_side(visit: Visits) -> None:
     page.get_by_text("Emporter").click()
     with page.expect_download() as saved:
         press(page, "Page (HTML)")
-    assert saved.value.path().read_text(encoding="utf-8").count("<ol class=\"strip") == 2
+    assert saved.value.path().read_text(encoding="utf-8").count('<ol class="strip') == 2
     assert not axe(page)
 
 
