@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from capot.errors import CapabilityError, InputError
+from capot.errors import CapabilityError, CapotError, InputError
 
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint
@@ -23,26 +23,50 @@ def silent(key: str, **params: Any) -> None:
     """A notice that nobody reads."""
 
 
-def chosen(loading: Loading) -> str:
-    """The name of the engine that ``loading`` asks for.
+def chosen(loading: Loading, checkpoint: Checkpoint | None = None) -> str:
+    """The name of the engine that ``loading`` asks for; without ``checkpoint``, a guess that reads nothing.
+
+    Where nothing is asked: native when it knows the architecture, no GPU is here and neither a
+    device nor a precision is named; transformers otherwise. The packaged model stays native.
 
     Raises: InputError ``unknown_engine``.
     """
-    name = loading.engine or ("scripted" if loading.model == "scripted" else "native")
-    name = ALIASES.get(name, name)
-    if name not in ENGINES:
-        raise InputError("unknown_engine", name=name, known=", ".join(ENGINES))
-    return name
+    if loading.engine:
+        name = ALIASES.get(loading.engine, loading.engine)
+        if name not in ENGINES:
+            raise InputError("unknown_engine", name=name, known=", ".join(ENGINES))
+        return name
+    if loading.model == "scripted":
+        return "scripted"
+    return "transformers" if checkpoint is not None and _better_elsewhere(loading, checkpoint) else "native"
+
+
+def _better_elsewhere(loading: Loading, checkpoint: Checkpoint) -> bool:
+    """Whether what nobody chose an engine for goes to transformers."""
+    from capot.engines import hf_engine, native
+
+    if loading.device not in (None, "auto", "cpu") or loading.dtype not in (None, "auto"):
+        return True
+    try:
+        native.check(checkpoint)
+    except CapotError:
+        return True
+    return loading.model != "boxed" and loading.device != "cpu" and hf_engine.accelerator() is not None
 
 
 def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = silent) -> Engine:
     """The engine that ``loading`` asks for, its weights ready to be read.
 
-    Raises: CapabilityError ``device_unsupported``; what the engine raises.
+    ``notice`` hears which one where the choice was ours, and where it computes.
+
+    Raises: CapabilityError ``device_unsupported``, ``precision_unsupported``; what the engine raises.
     """
-    name = chosen(loading)
-    if name in ON_CPU and loading.device not in (None, "cpu"):
-        raise CapabilityError("device_unsupported", engine=name, device=loading.device)
+    name = chosen(loading, checkpoint)
+    if name in ON_CPU:
+        if loading.device not in (None, "auto", "cpu"):
+            raise CapabilityError("device_unsupported", engine=name, device=loading.device)
+        if loading.dtype not in (None, "auto"):
+            raise CapabilityError("precision_unsupported", engine=name, dtype=loading.dtype)
     if name == "scripted":
         from capot.engines.scripted import ScriptedEngine
 
@@ -51,5 +75,9 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
     if name == "native":
         from capot.engines.native import open_native
 
+        if not loading.engine and loading.model != "boxed":
+            notice("engines.native", model=checkpoint.name)
         return open_native(checkpoint, notice=lambda: notice("native.compiling"))
-    raise InputError("unknown_engine", name=name, known=", ".join(ENGINES))
+    from capot.engines.hf_engine import open_transformers
+
+    return open_transformers(checkpoint, loading, notice=notice)

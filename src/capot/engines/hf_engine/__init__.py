@@ -16,7 +16,12 @@ Nothing here is imported, and PyTorch is not, before a model is opened with this
 from __future__ import annotations
 
 import importlib.util
+import os
+import platform
+import sys
 from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capot.errors import MissingExtraError
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from capot.engines.hf_engine.engine import TransformersEngine
 
 PACKAGES = ("torch", "transformers", "accelerate")
+DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA's, Windows' for Linux, AMD's
 
 
 def missing() -> tuple[str, ...]:
@@ -35,13 +41,27 @@ def missing() -> tuple[str, ...]:
 
 
 def accelerator() -> str | None:
-    """The device that PyTorch would rather compute on than the processor, None where there is none."""
-    if missing():
+    """The device that PyTorch would rather compute on than the processor, None where there is none.
+
+    PyTorch, which takes a second to import, is asked only where a first look says that there may be one.
+    """
+    if missing() or not possible():
         return None
     from capot.engines.hf_engine import place
 
     found = place.preferred()
     return None if found.type == "cpu" else str(found)
+
+
+def possible() -> bool:
+    """Whether a GPU may be here, by what the system shows of its driver and by how PyTorch was built."""
+    if version("torch").endswith("+cpu") or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    if sys.platform == "win32":
+        return (Path(os.environ.get("SYSTEMROOT", "C:/Windows")) / "System32" / "nvcuda.dll").is_file()
+    return any(Path(driver).exists() for driver in DRIVERS)
 
 
 def open_transformers(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[..., Any]) -> TransformersEngine:

@@ -127,10 +127,10 @@ def _arm_bfloat16() -> bool:
 def stored_dtype(checkpoint: Checkpoint) -> torch.dtype:
     """The precision that most bytes of the files are in; packed weights count as bfloat16.
 
-    Raises: as ``Checkpoint.tensors``.
+    Raises: as ``Checkpoint.headers``.
     """
     sizes: Counter[str] = Counter()
-    for info in checkpoint.tensors.values():
+    for info in checkpoint.headers.values():
         sizes[info.dtype] += info.nbytes
     common = sizes.most_common(1)[0][0] if sizes else "F32"
     return DTYPES[STORED.get(common, "bfloat16")]
@@ -139,7 +139,7 @@ def stored_dtype(checkpoint: Checkpoint) -> torch.dtype:
 def weights_bytes(checkpoint: Checkpoint, dtype: torch.dtype) -> int:
     """Bytes of the weights in ``dtype``; packed ones stay as they are."""
     return sum(
-        info.count * dtype.itemsize if info.dtype in STORED else info.nbytes for info in checkpoint.tensors.values()
+        info.count * dtype.itemsize if info.dtype in STORED else info.nbytes for info in checkpoint.headers.values()
     )
 
 

@@ -1,0 +1,318 @@
+"""The transformers engine at work: what the scheduler talks to.
+
+One sequence at a time goes through the model's own code with a cache of ours (``cache``);
+several at once as one row (``batch``), where the family allows it and the first such pass
+was seen to give what one sequence alone gives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from capot.checkpoint import Checkpoint
+from capot.config import Loading
+from capot.engine import MAX_CHUNK, Allocations, Capability, EngineInfo, Feed, Output
+from capot.engines.hf_engine import batch, inside, memory, opening, place
+from capot.engines.hf_engine.cache import Layer, TransformersSequence, nbytes, new_cache
+from capot.engines.hf_engine.network import Network, learnt_positions
+from capot.errors import ContextError, InputError, ResourceError
+from capot.i18n import Bytes
+
+EVERYTHING = 2**40  # a context that no text fills
+ALWAYS = Capability.LOGITS | Capability.ALL_LOGITS | Capability.EMBEDDINGS | Capability.ALLOCATIONS
+CLOSE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}  # a row against one alone, of the largest logit
+
+
+class TransformersEngine:
+    """The weights at work (see ``engine.Engine``)."""
+
+    def __init__(self, checkpoint: Checkpoint, loading: Loading, *, notice: Callable[..., Any]) -> None:
+        def heard(where: place.Place) -> None:
+            notice("engines.transformers", model=checkpoint.name, device=str(where.device), dtype=where.dtype_name)
+
+        self.checkpoint = checkpoint
+        model, self.place = opening.read(checkpoint, loading, notice=heard)
+        self.network = Network(model)
+        self.positions = learnt_positions(self.network)
+        self.meter = memory.Meter(self.network)
+        with opening.quietly(), torch.inference_mode():
+            self._probe = Probe(self.network)
+        self.capabilities = ALWAYS | self._probe.capabilities
+        self._rows_seen = False
+
+    @functools.cached_property
+    def info(self) -> EngineInfo:
+        config = self.network.config
+        heads = getattr(config, "num_attention_heads", None) or 1
+        # Falcon's first generation: one key for all heads, whatever its configuration says of them.
+        kv = 1 if getattr(config, "multi_query", False) else getattr(config, "num_key_value_heads", None) or heads
+        new_falcon = getattr(config, "new_decoder_architecture", False)
+        return EngineInfo(
+            engine="transformers",
+            model=self.checkpoint.name,
+            architecture=type(self.network.model).__name__,
+            device=str(self.network.device),
+            dtype=self.place.dtype_name,
+            vocabulary_size=self._probe.vocabulary,
+            context_length=getattr(config, "max_position_embeddings", None) or EVERYTHING,
+            layers=config.num_hidden_layers,
+            width=config.hidden_size,
+            heads=heads,
+            kv_heads=getattr(config, "num_kv_heads", kv) if new_falcon else kv,
+        )
+
+    def open_sequence(self) -> TransformersSequence:
+        sequence = TransformersSequence(lambda: new_cache(self.network.config))
+        self.meter.sequences.add(sequence)
+        return sequence
+
+    def embed(self, ids: list[int]) -> np.ndarray:
+        weight = self.network.embedding.weight
+        return inside.host(weight[torch.tensor(ids, device=weight.device)])
+
+    def cache_bytes(self, tokens: int) -> int:
+        return self._probe.cache_bytes(tokens)
+
+    def allocations(self, *, reset_peak: bool = False) -> Allocations:
+        return self.meter.read(reset_peak=reset_peak)
+
+    def close(self) -> None:
+        """Give weights and caches back, to the system as well where a GPU's allocator would keep them."""
+        for sequence in list(self.meter.sequences):
+            sequence.close()
+        device = self.network.device
+        self.network = self.meter.network = None
+        gc.collect()  # a model holds itself in circles
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif device.type == "mps":
+            torch.mps.empty_cache()
+
+    # ------------------------------------------------------------ a step
+
+    def step(self, feeds: list[Feed]) -> list[Output | None]:
+        """Advance several sequences (see ``engine.Engine.step``).
+
+        Raises: InputError ``token_id``; ContextError ``prompt_too_long``; ResourceError ``out_of_memory``.
+        """
+        live = [feed for feed in feeds if not feed.sequence.cancelled]
+        for feed in live:
+            self._check(feed)
+        if not live:
+            return [None] * len(feeds)
+        marks = [feed.sequence.mark() for feed in live]
+        short = None
+        try:
+            with torch.inference_mode(), self.meter.watching(self._logits_bytes(live)):
+                outputs = iter(self._outputs(live))
+        except BaseException as error:  # every cache as it was
+            for feed, mark in zip(live, marks, strict=True):
+                feed.sequence.back(mark)
+            short = self._short(error, live)
+            if short is None:
+                raise
+        if short is not None:  # raised here, where the failed pass and its tensors are gone
+            gc.collect()
+            raise short
+        for feed in live:
+            feed.sequence.ids.extend(feed.ids)
+        live_ids = {id(feed) for feed in live}
+        return [next(outputs) if id(feed) in live_ids else None for feed in feeds]
+
+    def _check(self, feed: Feed) -> None:
+        if not 0 < len(feed.ids) <= MAX_CHUNK:
+            raise ValueError(f"a feed of {len(feed.ids)} tokens")
+        rows = self.network.embedding.weight.shape[0]
+        if wrong := [token for token in feed.ids if not 0 <= token < rows]:
+            raise InputError("token_id", id=wrong[0], size=rows)
+        tokens = len(feed.sequence.ids) + len(feed.ids)
+        if self.positions is not None and tokens > self.positions:  # on a GPU this would end the process's use of it
+            raise ContextError("prompt_too_long", tokens=tokens, context_length=self.positions)
+
+    def _logits_bytes(self, feeds: list[Feed]) -> int:
+        """What the head makes, and its copy in float32 where the processor makes it in 16 bits."""
+        rows = sum({"last": 1, "all": len(feed.ids), "none": 0}[feed.want.logits] for feed in feeds)
+        number = self.place.dtype.itemsize
+        copied = 4 if number < 4 and self.network.device.type == "cpu" else 0
+        return rows * self._probe.vocabulary * (number + copied)
+
+    def _short(self, error: BaseException, feeds: list[Feed]) -> ResourceError | None:
+        """The error that says how long a text would fit, where memory is too short."""
+        asked = memory.asked_bytes(error)
+        if asked is None:
+            return None
+        error.__traceback__ = None  # it holds the tensors of the failed pass
+        gc.collect()
+        longest = max(feeds, key=lambda feed: len(feed.sequence.ids) + len(feed.ids)).sequence
+        free = place.free_bytes(self.network.device) or 0
+        block = self.cache_bytes(128) - self.cache_bytes(64)
+        fitting = 64 * int((free + longest.nbytes) / block) if block else 0
+        tokens = len(longest.ids) + max(len(feed.ids) for feed in feeds)
+        return ResourceError(
+            "out_of_memory",
+            device=str(self.network.device),
+            tokens=tokens,
+            needed=Bytes(asked),
+            available=Bytes(free),
+            fitting=max(len(longest.ids), min(fitting, tokens - 1)),
+        )
+
+    def _outputs(self, feeds: list[Feed]) -> list[Output]:
+        plain = [feed for feed in feeds if not feed.want.attention]
+        if len(plain) > 1 and Capability.BATCH in self.capabilities and self._rows_agree(plain):
+            found = dict(zip(map(id, plain), self._row(plain), strict=True))
+            return [found.get(id(feed)) or self._alone(feed) for feed in feeds]
+        return [self._alone(feed) for feed in feeds]
+
+    # ------------------------------------------------------------ one sequence
+
+    def _alone(self, feed: Feed) -> Output:
+        want, network, cache = feed.want, self.network, feed.sequence.cache
+        span = slice(0, len(feed.ids))
+        levels = inside.Levels(network, [span])
+        levels.watch(0, hidden=want.hidden, lasts=want.layer_logits)
+        more, attentions = {}, None
+        with contextlib.ExitStack() as stack:
+            if levels.asked:
+                stack.enter_context(levels.listening())
+            if want.attention:
+                stack.enter_context(inside.attending(network, "eager"))
+                more["output_attentions"] = True
+            ids = torch.tensor([feed.ids], device=network.device)
+            answer = network.run(ids, want.logits, cache, **more)
+        if want.attention:
+            attentions = inside.weights(answer.attentions, len(feed.sequence.ids) + len(feed.ids))
+        return self._output(want, answer.logits[0], levels, 0, attentions)
+
+    def _output(
+        self, want: Any, logits: torch.Tensor, levels: inside.Levels, index: int, attentions: np.ndarray | None = None
+    ) -> Output:
+        """Shapes: logits (rows asked for, V)."""
+        lasts = levels.lasts[index]
+        rows = None if want.logits == "none" else inside.host(logits[-1] if want.logits == "last" else logits)
+        return Output(
+            logits=rows,
+            hidden=levels.hidden[index],
+            attention=attentions,
+            layer_logits=None if lasts is None else inside.host(inside.endings(self.network, lasts)),
+        )
+
+    # ------------------------------------------------------------ several
+
+    def _row(self, feeds: list[Feed]) -> list[Output]:
+        """One pass for all: see ``batch``."""
+        network, ends = self.network, np.cumsum([len(feed.ids) for feed in feeds]).tolist()
+        spans = [slice(end - len(feed.ids), end) for feed, end in zip(feeds, ends, strict=True)]
+        row = batch.Row([feed.sequence.cache for feed in feeds], spans)
+        levels, wanted, counts = inside.Levels(network, spans), [], []
+        for place_, (feed, span) in enumerate(zip(feeds, spans, strict=True)):
+            levels.watch(place_, hidden=feed.want.hidden, lasts=feed.want.layer_logits)
+            rows = {"last": [span.stop - 1], "all": range(span.start, span.stop), "none": []}[feed.want.logits]
+            wanted.extend(rows)
+            counts.append(len(rows))
+        ids = torch.tensor([[token for feed in feeds for token in feed.ids]], device=network.device)
+        keep = torch.tensor(wanted, dtype=torch.long, device=network.device)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(inside.attending(network, batch.KIND))
+            stack.enter_context(row.at_work())
+            if levels.asked:
+                stack.enter_context(levels.listening())
+            logits = network.run(ids, keep, row, position_ids=row.positions(network.device)).logits[0]
+        parts = logits.split(counts)
+        return [self._output(feed.want, parts[i], levels, i) for i, feed in enumerate(feeds)]
+
+    def _rows_agree(self, feeds: list[Feed]) -> bool:
+        """Whether a row gives what one sequence gives alone: tried once, on the first that come.
+
+        A family may do with its keys what nobody can foresee; then several are computed in turn.
+        """
+        if self._rows_seen:
+            return True
+        pair = [Feed(feed.sequence, feed.ids) for feed in feeds[:2]]
+        marks = [feed.sequence.mark() for feed in pair]
+
+        def tried(compute: Callable[[], list[Output]]) -> list[np.ndarray]:
+            try:
+                return [output.logits for output in compute()]
+            finally:
+                for feed, mark in zip(pair, marks, strict=True):
+                    feed.sequence.back(mark)
+
+        alone = tried(lambda: [self._alone(feed) for feed in pair])
+        try:
+            together = tried(lambda: self._row(pair))
+        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
+            if memory.asked_bytes(error) is not None:
+                raise
+            together = [np.full_like(one, np.inf) for one in alone]
+        bound = CLOSE[self.place.dtype]
+        self._rows_seen = all(
+            np.abs(a - b).max() <= bound * max(1.0, np.abs(a).max()) for a, b in zip(alone, together, strict=True)
+        )
+        if not self._rows_seen:
+            self.capabilities &= ~Capability.BATCH
+        return self._rows_seen
+
+
+class Probe:
+    """What a model shows of itself in a first pass over three tokens, which also warms it up."""
+
+    TOKENS = 3
+
+    def __init__(self, network: Network) -> None:
+        self.cache, asked = new_cache(network.config), {}
+        attends = all(isinstance(layer, Layer) for layer in self.cache.layers)
+        with contextlib.ExitStack() as stack:
+            kind = network.implementation
+            if attends:
+                stack.enter_context(inside.attending(network, "eager"))
+                asked["output_attentions"] = True
+            if network.layers:
+                handle = network.layers[-1].register_forward_hook(self._leaves)
+                stack.callback(handle.remove)
+            self.in_tuples = False
+            ids = torch.zeros((1, self.TOKENS), dtype=torch.long, device=network.device)
+            answer = network.run(ids, "last", self.cache, **asked)
+        network.in_tuples = self.in_tuples
+        self.vocabulary = answer.logits.shape[-1]
+        self.capabilities = Capability(0)
+        if network.layers:
+            self.capabilities |= Capability.HIDDEN | Capability.LAYER_LOGITS
+        if attends:
+            self.capabilities |= Capability.PREFIX
+            if self._attention(answer, network):
+                self.capabilities |= Capability.ATTENTION
+        if network.takes_positions and batch.fits(network.config, self.cache.layers, kind):
+            self.capabilities |= Capability.BATCH
+        self._layers = [self._size(layer) for layer in self.cache.layers]
+        del self.cache
+
+    def _leaves(self, _: torch.nn.Module, __: Any, given: Any) -> None:
+        self.in_tuples = isinstance(given, tuple)
+
+    def _attention(self, answer: Any, network: Network) -> bool:
+        """Whether every layer gave weights that look back only and sum to one."""
+        found = getattr(answer, "attentions", None) or ()
+        if len(found) != network.config.num_hidden_layers or any(one is None for one in found):
+            return False
+        matrix = inside.weights(found, self.TOKENS)
+        return bool(np.allclose(matrix.sum(-1), 1, atol=0.02) and not np.triu(matrix, 1).any())
+
+    def _size(self, layer: Any) -> Callable[[int], int]:
+        """The bytes a layer will hold for a text of so many tokens."""
+        held = nbytes(layer)
+        if not isinstance(layer, Layer):
+            return lambda _: held
+        slot = held // layer.capacity(self.TOKENS)
+        capacity = Layer(layer.window).capacity
+        return lambda tokens: slot * capacity(tokens)
+
+    def cache_bytes(self, tokens: int) -> int:
+        return sum(size(tokens) for size in self._layers)

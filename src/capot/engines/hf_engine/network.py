@@ -1,0 +1,93 @@
+"""One pass of a model, whatever its family calls its parts.
+
+A family of transformers has its own names: ``transformer.h``, ``gpt_neox.layers``,
+``model.decoder.layers``, ``backbone.layers``. Here they are found by what they are, and the
+model's own code computes, so that a scale or a cap that one family alone has is never missed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from transformers import Cache, PreTrainedModel
+
+from capot.errors import UnsupportedError
+
+CACHES = ("past_key_values", "cache_params")  # what a family calls its cache
+
+
+class Network:
+    """A model and its parts. Shapes: ``embedding`` (V, D), ``layers`` the L modules that hand x on."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model, self.config = model, model.config.get_text_config(decoder=True)
+        accepted = inspect.signature(type(model).forward).parameters
+        name = next((name for name in CACHES if name in accepted), None)
+        if name is None:
+            raise UnsupportedError("no_token_by_token", architecture=type(model).__name__)
+        self.cache_name, self.takes_positions = name, "position_ids" in accepted
+        self._keeps = "logits_to_keep" in accepted
+        self.embedding, self.head = model.get_input_embeddings(), model.get_output_embeddings()
+        self.layers = stack(model, self.config.num_hidden_layers)
+        self.in_tuples = False  # whether a layer answers a tuple, x first
+        each = [module.config for module in model.modules() if isinstance(module, PreTrainedModel)]
+        self.configs = list({id(config): config for config in [*each, self.config]}.values())
+        self.implementation = self.config._attn_implementation
+        self.device = self.embedding.weight.device
+        self._kept = {"last": 1, "all": 0, "none": torch.empty(0, dtype=torch.long, device=self.device)}
+
+    def run(
+        self,
+        ids: torch.Tensor,
+        keep: Literal["last", "all", "none"] | torch.Tensor,
+        cache: Cache | None = None,
+        **more: Any,
+    ) -> Any:
+        """The model's answer to ``ids``, what is new written into ``cache``.
+
+        Shapes: ids (B, T), logits (B, kept, V).
+        """
+        kept = self._kept[keep] if isinstance(keep, str) else keep
+        more |= {"use_cache": cache is not None, self.cache_name: cache}
+        if self._keeps:
+            return self.model(input_ids=ids, logits_to_keep=kept, **more)
+        with self._only(kept):
+            return self.model(input_ids=ids, **more)
+
+    @contextlib.contextmanager
+    def _only(self, kept: int | torch.Tensor) -> Iterator[None]:
+        """Inside the block the head sees the positions to keep alone, in a family that cannot be told."""
+        rows = slice(-kept if kept else None, None) if isinstance(kept, int) else kept
+        handle = self.head.register_forward_pre_hook(lambda _, given: (given[0][:, rows], *given[1:]))
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+def stack(model: PreTrainedModel, count: int) -> list[torch.nn.Module]:
+    """The layers, first to last: the list of so many modules whose name is shortest; none where there is none."""
+    lists = [
+        (name.count("."), list(module))
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == count
+    ]
+    return min(lists, key=lambda found: found[0])[1] if lists else []
+
+
+def learnt_positions(network: Network) -> int | None:
+    """How many positions the model has a vector for, None where a position is only a number."""
+    context = getattr(network.config, "max_position_embeddings", None)
+    if not context:
+        return None
+    tables = [
+        module
+        for module in network.model.modules()
+        if isinstance(module, torch.nn.Embedding) and module is not network.embedding
+    ]
+    # OPT's table has two rows more than positions.
+    return context if any(context <= table.num_embeddings <= context + 2 for table in tables) else None
