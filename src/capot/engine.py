@@ -75,7 +75,8 @@ class Output:
     """What a step found for one sequence; host arrays in float32, owned by the caller.
 
     Shapes: ``logits`` (V,) for "last", (T, V) for "all"; ``hidden`` (L + 1, T, D), row 0
-    the embeddings, row l what leaves layer l, before the final norm; ``attention``
+    what enters the first layer (the embeddings, scaled or with positions added where the family
+    does so), row l what leaves layer l, before the final norm; ``attention``
     (L, H, T, S), softmaxed; ``layer_logits`` (L + 1, V), the final norm and the head
     applied to the last position of each row of ``hidden``.
     """

@@ -8,6 +8,7 @@ was seen to give what one sequence alone gives.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import gc
 from collections.abc import Callable
@@ -169,9 +170,26 @@ class TransformersEngine:
         if len(plain) > 1 and Capability.BATCH in self.capabilities and self._rows_agree(plain):
             found = dict(zip(map(id, plain), self._row(plain), strict=True))
             return [found.get(id(feed)) or self._alone(feed) for feed in feeds]
-        return [self._alone(feed) for feed in feeds]
+        return [self._one_by_one(feed) if self._must_split(feed) else self._alone(feed) for feed in feeds]
 
     # ------------------------------------------------------------ one sequence
+
+    def _must_split(self, feed: Feed) -> bool:
+        return len(feed.ids) > 1 and len(feed.sequence.ids) > 0 and not self._probe.continues
+
+    def _one_by_one(self, feed: Feed) -> Output:
+        """A chunk that follows others, in a family whose code starts anew when given several tokens."""
+        want, outputs = feed.want, []
+        for place_, token in enumerate(feed.ids, start=1):
+            last = place_ == len(feed.ids)
+            kept = want.logits if want.logits == "all" or last else "none"
+            one = dataclasses.replace(want, logits=kept, layer_logits=want.layer_logits and last)
+            outputs.append(self._alone(Feed(feed.sequence, [token], one)))
+        return Output(
+            logits=np.concatenate([one.logits for one in outputs]) if want.logits == "all" else outputs[-1].logits,
+            hidden=np.concatenate([one.hidden for one in outputs], axis=1) if want.hidden else None,
+            layer_logits=outputs[-1].layer_logits,
+        )
 
     def _alone(self, feed: Feed) -> Output:
         want, network, cache = feed.want, self.network, feed.sequence.cache
@@ -292,7 +310,16 @@ class Probe:
         if network.takes_positions and batch.fits(network.config, self.cache.layers, kind):
             self.capabilities |= Capability.BATCH
         self._layers = [self._size(layer) for layer in self.cache.layers]
+        self.continues = attends or self._continues(network, answer.logits)
         del self.cache
+
+    def _continues(self, network: Network, whole: torch.Tensor) -> bool:
+        """Whether several tokens may follow others in one pass: some state spaces forget their state then."""
+        cache, ids = new_cache(network.config), torch.zeros((1, self.TOKENS), dtype=torch.long, device=network.device)
+        network.run(ids[:, :1], "none", cache)
+        parts = network.run(ids[:, 1:], "last", cache).logits
+        bound = CLOSE[whole.dtype] * max(1.0, float(whole.abs().max()))
+        return float((parts - whole).abs().max()) <= bound
 
     def _leaves(self, _: torch.nn.Module, __: Any, given: Any) -> None:
         self.in_tuples = isinstance(given, tuple)

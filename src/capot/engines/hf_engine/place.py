@@ -157,11 +157,16 @@ def free_bytes(device: torch.device, *, spread: bool = False) -> int | None:
 def too_large(checkpoint: Checkpoint, asked: Place) -> ResourceError:
     """The error that says what would fit: another precision, another device, or how many parameters."""
     needed, room = weights_bytes(checkpoint, asked.dtype), free_bytes(asked.device, spread=asked.spread) or 0
-    said = {"device": str(asked.device), "dtype": asked.dtype_name, "needed": Bytes(needed), "available": Bytes(room)}
-    for device in dict.fromkeys([asked.device, preferred(), torch.device("cpu")]):
-        for name in ("bfloat16", "float16") if device.type != "cpu" else ("float32", "bfloat16"):
-            there = free_bytes(device)
+    device, dtype = str(asked.device), asked.dtype_name
+    for other in dict.fromkeys([asked.device, preferred(), torch.device("cpu")]):
+        for name in ("bfloat16", "float16") if other.type != "cpu" else ("float32", "bfloat16"):
+            there = free_bytes(other)
             if there is None or weights_bytes(checkpoint, DTYPES[name]) * (1 + SPARE) <= there:
-                return ResourceError("weights_too_large", **said, option=f"--device {device} --dtype {name}")
-    millions = int(max(0, room) / (1 + SPARE) / 2 / 1e6)
-    return ResourceError("weights_too_large_everywhere", **said, millions=millions)
+                return ResourceError(
+                    "weights_too_large", device=device, dtype=dtype, needed=Bytes(needed), available=Bytes(room),
+                    option=f"--device {other} --dtype {name}",
+                )  # fmt: skip
+    return ResourceError(
+        "weights_too_large_everywhere", device=device, dtype=dtype, needed=Bytes(needed), available=Bytes(room),
+        millions=int(max(0, room) / (1 + SPARE) / 2 / 1e6),
+    )  # fmt: skip
