@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import capot
+from capot import sampling
 from capot.cli import run
+from capot.config import Sampling
 from capot.engines.scripted import ScriptedEngine
 from capot.errors import ContextError, InputError
 from capot.prediction import resolve
@@ -194,3 +196,15 @@ def test_the_command_prints_json_and_words(capsys) -> None:
     assert "Les 2 tokens les plus probables" in capsys.readouterr().out
     assert run(["next", "", "--model", "scripted", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "empty_prompt"
+
+
+def test_filters_leave_what_generate_may_draw(model) -> None:
+    settings = {"temperature": 0.8, "top_k": 5, "top_p": 0.9, "min_p": 0.02}
+    found = model.next(PROMPT, k=260, **settings)
+    expected = sampling.probabilities(found.logits, Sampling(**settings))
+    assert found.kept == np.count_nonzero(expected) < 6
+    for each in found.candidates:
+        assert each.probability == expected[each.id]
+    assert found.entropy_bits == sampling.entropy_bits(expected)
+    assert f"{found.kept} may be drawn" in " ".join(found.to_text("en").split())
+    assert model.next(PROMPT).kept == 260

@@ -38,15 +38,18 @@ def predict(
     *,
     k: int = 10,
     temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
     rank: str | Iterable[str] = (),
     ids: Sequence[int] | None = None,
 ) -> Prediction:
     """The probability of each next token after ``prompt``.
 
-    ``rank`` asks for the place of tokens by text (``" Paris"``; ``"·Paris"`` as shown by the
-    views, quoted as Python would, or ``"id:123"``). Where a word is several tokens the
-    first is meant; a word that begins with a letter is looked up with a space before it
-    as well. ``ids`` gives the exact ids to go on from instead of the prompt's.
+    What ``top_k``, ``top_p`` and ``min_p`` leave out keeps its logit and its rank, without a probability.
+    ``rank`` asks for the place of tokens by text (``" Paris"``; ``"·Paris"`` as shown by the views, quoted
+    as Python would, or ``"id:123"``). Where a word is several tokens the first is meant; a word that begins
+    with a letter is looked up with a space before it as well. ``ids`` are to go on from instead of the prompt's.
 
     Raises: InputError ``empty_prompt``, ``empty_rank``, ``no_such_id``; ContextError
     ``prompt_too_long``; those of the settings.
@@ -55,16 +58,15 @@ def predict(
     >>> capot.open("scripted").next("The capital of Australia is Canb", k=1).candidates[0].text
     'e'
     """
-    shown, temperature = Showing(k).k, Sampling(temperature=temperature).temperature
+    shown, settings = Showing(k).k, Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     if not prompt and ids is None:
         raise InputError("empty_prompt")
     tokenizer = model.tokenizer
-    asked = [rank] if isinstance(rank, str) else list(rank)
-    named = [resolve(tokenizer, each, prompt=prompt) for each in asked]
+    named = [resolve(tokenizer, each, prompt=prompt) for each in ([rank] if isinstance(rank, str) else rank)]
     found = model.scheduler.run(tokenizer.encode_prompt(prompt) if ids is None else ids, owner=model.owner)
-    table = _Table(tokenizer, found.output.logits, temperature)
+    table = _Table(tokenizer, found.output.logits, settings)
     return dataclasses.replace(
-        _prediction(table, found, temperature),
+        _prediction(table, found, settings),
         prompt=prompt,
         model=model.name,
         candidates=tuple(table.candidate(int(token)) for token in sampling.top(table.logits, shown)),
@@ -77,12 +79,16 @@ def _likely(asked: Asked) -> tuple[int, int]:
     return asked.tokens, asked.rank
 
 
-def _prediction(table: _Table, found: Pass, temperature: float) -> Prediction:
+def _prediction(table: _Table, found: Pass, settings: Sampling) -> Prediction:
     """What is known without a word of text."""
     return Prediction(
         prompt="",
         model="",
-        temperature=temperature,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        min_p=settings.min_p,
+        kept=int(np.count_nonzero(table.probabilities)) if _filters(settings) else len(table.logits),
         vocabulary_size=len(table.logits),
         entropy_bits=sampling.entropy_bits(table.probabilities),
         exact=True,
@@ -95,12 +101,17 @@ def _prediction(table: _Table, found: Pass, temperature: float) -> Prediction:
     )
 
 
+def _filters(settings: Sampling) -> bool:
+    """Whether some tokens may not be drawn at all; those of a minute probability may."""
+    return settings.temperature == 0 or settings.top_k > 0 or settings.top_p < 1 or settings.min_p > 0
+
+
 class _Table:
     """Logits and probabilities, read by token. Shapes: both (V,)"""
 
-    def __init__(self, tokenizer: Tokenizer, logits: np.ndarray, temperature: float) -> None:
+    def __init__(self, tokenizer: Tokenizer, logits: np.ndarray, settings: Sampling) -> None:
         self.tokenizer, self.logits = tokenizer, logits
-        self.probabilities = sampling.softmax(logits, temperature=temperature)
+        self.probabilities = sampling.probabilities(logits, settings)
 
     def _figures(self, token: int) -> dict[str, object]:
         if not 0 <= token < len(self.logits):

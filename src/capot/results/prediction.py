@@ -37,15 +37,19 @@ class Asked(Candidate):
 class Prediction(Result):
     """The distribution over the next token.
 
-    Units: ``entropy_bits`` bits, of the distribution at ``temperature``; ``prefill_s``
-    seconds of engine time. ``exact`` is False where an engine gives the most probable
-    tokens only: entropy is then a bound.
+    Units: ``entropy_bits`` bits, of the distribution at ``temperature`` after the filters, which
+    leave ``kept`` tokens to draw from; ``prefill_s`` seconds of engine time. ``exact`` is False
+    where an engine gives the most probable tokens only: entropy is then a bound.
     Shapes: ``logits`` (V,) float32, raw, left out of JSON.
     """
 
     prompt: str
     model: str
     temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    kept: int
     vocabulary_size: int
     entropy_bits: float
     exact: bool
@@ -95,8 +99,14 @@ class Prediction(Result):
             rows.append((*_figures(each, lang), share(total, lang)))
         names = ("rank", "token", "id", "logit", "probability", "total")
         mass = percent(total, lang)
-        caption = tr("next.table.caption", lang, count=len(rows), mass=mass, size=self.vocabulary_size)
+        key = "filtered" if self._filtered else "caption"
+        facts = {"count": len(rows), "mass": mass, "size": self.vocabulary_size, "kept": self.kept}
+        caption = tr(f"next.table.{key}", lang, **facts)
         return Table([tr(f"next.table.{name}", lang) for name in names], rows, caption=caption, align="rlrrrr")
+
+    @property
+    def _filtered(self) -> bool:
+        return self.temperature > 0 and self.kept < self.vocabulary_size
 
     def _facts(self, lang: str | None) -> Facts:
         values = {
@@ -104,6 +114,7 @@ class Prediction(Result):
             "prompt": tr("next.facts.tokens", lang, count=self.prompt_tokens),
             "vocabulary": tr("next.facts.tokens", lang, count=self.vocabulary_size),
             "temperature": number(self.temperature, lang),
+            **({"kept": tr("next.facts.tokens", lang, count=self.kept)} if self._filtered else {}),
             "entropy": tr("next.facts.bits", lang, value=number(self.entropy_bits, lang, 2)),
         }
         return Facts([(tr(f"next.facts.{name}", lang), value) for name, value in values.items()])

@@ -39,6 +39,16 @@ export class Distribution {
     return { p, kept, order: ranked };
   }
 
+  /** The probability of a token with nothing moved: temperature 1, no filter. */
+  plain(id) {
+    const top = this.logits[this.order[0]];
+    if (this.total === undefined) {
+      this.total = 0;
+      for (const logit of this.logits) this.total += Math.exp(logit - top);
+    }
+    return Math.exp(this.logits[id] - top) / this.total;
+  }
+
   /** Rank, from 1, of a token among all by raw logit; the lowest id is first among equals. */
   rank(id) {
     if (this.places === undefined) {

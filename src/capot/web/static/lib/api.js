@@ -5,9 +5,9 @@ import { unique } from "./dom.js";
 
 /** An error with the server's code and its words; `code` is "unreachable" where no server answered. */
 export class LabError extends Error {
-  constructor(code, message) {
+  constructor(code, message, field) {
     super(message);
-    this.code = code;
+    [this.code, this.field] = [code, field];
   }
 }
 
@@ -31,7 +31,7 @@ async function send(path, { body, signal, accept } = {}) {
 async function refusal(answer) {
   try {
     const { error } = await answer.json();
-    return new LabError(error.code, error.message);
+    return new LabError(error.code, error.message, error.field);
   } catch {
     return new LabError("unreachable", "");
   }
@@ -60,16 +60,23 @@ export async function raw(path, body, options = {}) {
  */
 export function stream(parts, on) {
   const name = unique("page");
+  return listen("/api/stream", { name, streams: parts }, { name, tags: parts.map((part) => part.tag), on });
+}
+
+/** Open another model: the owner's own. `on(kind, body)` hears progress, notice, finished and error. */
+export function openModel(body, on) {
+  return listen("/api/open", body, { name: "open", tags: ["open"], on });
+}
+
+function listen(path, body, { name, tags, on }) {
   const control = new AbortController();
-  const open = new Set(parts.map((part) => part.tag));
-  const heard = (kind, { tag, body }) => {
-    if (kind === "finished" || kind === "error") open.delete(tag);
-    on(kind, body, tag);
+  const open = new Set(tags);
+  const heard = (kind, told) => {
+    if (kind === "finished" || kind === "error") open.delete(told.tag);
+    on(kind, told.body, told.tag);
   };
   const run = async () => {
-    const answer = await send("/api/stream", {
-      body: { name, streams: parts }, signal: control.signal, accept: "text/event-stream",
-    });
+    const answer = await send(path, { body, signal: control.signal, accept: "text/event-stream" });
     try {
       await read(answer.body.getReader(), heard);
     } catch (error) {

@@ -3,14 +3,16 @@
 /** Copy a text, also on a plain-HTTP page of a local network, where navigator.clipboard does not exist. */
 export async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const before = document.activeElement;
   const field = document.createElement("textarea");
   field.value = text;
   field.setAttribute("readonly", "");
   field.className = "offstage";
-  document.body.append(field);
+  (before?.closest("dialog") ?? document.body).append(field);
   field.select();
   const copied = document.execCommand("copy");
   field.remove();
+  before?.focus();
   if (!copied) throw new Error("copy refused");
 }
 
@@ -40,7 +42,7 @@ export function svgText(svg) {
   const both = [[svg, twin], ...Array.from(svg.querySelectorAll("*"), (node, index) => [node, twin.querySelectorAll("*")[index]])];
   for (const [from, to] of both) {
     const style = getComputedStyle(from);
-    for (const name of ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "text-anchor", "dominant-baseline"]) {
+    for (const name of ["fill", "stroke", "stroke-width", "stroke-dasharray", "fill-opacity", "opacity", "font-family", "font-size", "font-weight", "text-anchor", "dominant-baseline"]) {
       const value = style.getPropertyValue(name);
       if (value) to.setAttribute(name, value);
     }
@@ -50,20 +52,4 @@ export function svgText(svg) {
   twin.setAttribute("width", box.width);
   twin.setAttribute("height", box.height);
   return new XMLSerializer().serializeToString(twin);
-}
-
-/** An SVG element as a PNG of twice its size, on the page's own paper. */
-export async function png(svg, scale = 2) {
-  const image = new Image();
-  image.src = URL.createObjectURL(new Blob([svgText(svg)], { type: "image/svg+xml" }));
-  await image.decode();
-  const canvas = document.createElement("canvas");
-  const box = svg.getBoundingClientRect();
-  [canvas.width, canvas.height] = [box.width * scale, box.height * scale];
-  const pen = canvas.getContext("2d");
-  pen.fillStyle = getComputedStyle(document.body).backgroundColor;
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  pen.drawImage(image, 0, 0, canvas.width, canvas.height);
-  URL.revokeObjectURL(image.src);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }

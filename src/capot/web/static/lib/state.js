@@ -1,34 +1,81 @@
 // What a page shows, kept in the fragment of its address: never sent, never logged, restored by a link.
+// What is too long for an address is kept in the tab instead, and a file is offered in the link's place.
 
 const LIMIT = 8000; // characters of a fragment that every browser and mail program carries
+const PROMPT = "capot-prompt";
+
+const store = (path) => `capot-long:${path}`;
+
+function longOnes(path = location.pathname) {
+  try {
+    return JSON.parse(sessionStorage.getItem(store(path)) ?? "{}");
+  } catch {
+    return {};
+  }
+}
+
+function keep(name, text) {
+  try {
+    sessionStorage.setItem(name, text);
+  } catch {
+    sessionStorage.removeItem(name); // the tab's own room is full: the page still shows it, a reload will not
+  }
+}
 
 /** The state as an object of strings. */
 export function read() {
-  return Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  return { ...longOnes(), ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))) };
 }
 
-/** Change some of the state; empty values leave it. Writes no history entry unless asked. */
-export function write(changes, { push = false } = {}) {
-  const params = new URLSearchParams(location.hash.slice(1));
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === undefined || value === null || value === "") params.delete(name);
-    else params.set(name, String(value));
+/** Part a state in what an address carries and what it cannot, the longest values first. */
+function parted(state) {
+  const [short, long] = [{ ...state }, {}];
+  while (new URLSearchParams(short).toString().length > LIMIT) {
+    const name = Object.keys(short).reduce((a, b) => (short[a].length >= short[b].length ? a : b));
+    [long[name], short[name]] = [short[name], undefined];
+    delete short[name];
   }
-  const text = params.toString();
-  const address = location.pathname + (text ? `#${text}` : "");
-  if (text.length <= LIMIT) history[push ? "pushState" : "replaceState"](null, "", address);
-  document.dispatchEvent(new CustomEvent("capot-state"));
-  return text.length <= LIMIT;
+  return [new URLSearchParams(short).toString(), long];
 }
+
+/** Change some of the state; empty values leave it. Whether an address holds all of it. */
+export function write(changes, { push = false } = {}) {
+  const state = read();
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === undefined || value === null || value === "") delete state[name];
+    else state[name] = String(value);
+  }
+  const [text, long] = parted(state);
+  keep(store(location.pathname), JSON.stringify(long));
+  const address = location.pathname + (text ? `#${text}` : "");
+  if (address !== location.pathname + location.hash) history[push ? "pushState" : "replaceState"](null, "", address);
+  document.dispatchEvent(new CustomEvent("capot-state"));
+  return fits();
+}
+
+/** Whether the address alone restores what the page shows. */
+export const fits = () => Object.keys(longOnes()).length === 0;
 
 /** The prompt that follows the visitor from page to page, even where it is too long for an address. */
 export const prompt = {
-  get: () => read().prompt ?? sessionStorage.getItem("capot-prompt") ?? "",
+  get: () => read().prompt ?? sessionStorage.getItem(PROMPT) ?? "",
+  /** Whether the visitor has ever typed one, were it to erase it. */
+  known: () => read().prompt !== undefined || sessionStorage.getItem(PROMPT) !== null,
   set(text) {
-    sessionStorage.setItem("capot-prompt", text.length < 1_000_000 ? text : "");
+    keep(PROMPT, text);
     return write({ prompt: text });
   },
 };
+
+/** The address of a chapter, the prompt carried along where it is short enough; the tab carries it anyway. */
+export function door(chapter, changes = {}) {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries({ prompt: prompt.get(), ...changes })) {
+    if (value && value.length < LIMIT / 4) params.set(name, value);
+  }
+  const query = params.toString();
+  return `/${chapter === "home" ? "" : chapter}${query ? `#${query}` : ""}`;
+}
 
 /** A state as a file, for what no address can hold; `restore` reads it back. */
 export function asFile() {
@@ -36,11 +83,13 @@ export function asFile() {
   return new Blob([JSON.stringify({ capot: 1, path: location.pathname, state }, null, 1)], { type: "application/json" });
 }
 
+/** The address that shows what `file` holds. Throws where it is no state of ours. */
 export async function restore(file) {
   const saved = JSON.parse(await file.text());
-  if (saved.capot !== 1 || typeof saved.state !== "object" || !/^\/[a-z]*$/.test(saved.path)) throw new Error("not a state");
-  sessionStorage.setItem("capot-prompt", String(saved.state.prompt ?? ""));
-  const params = new URLSearchParams(saved.state);
-  if (params.toString().length > LIMIT) params.delete("prompt");
-  return `${saved.path}#${params}`;
+  if (saved?.capot !== 1 || typeof saved.state !== "object" || !/^\/[a-z]*$/.test(saved.path)) throw new Error("not a state");
+  const state = Object.fromEntries(Object.entries(saved.state).map(([name, value]) => [name, String(value)]));
+  const [text, long] = parted(state);
+  keep(PROMPT, state.prompt ?? "");
+  keep(store(saved.path), JSON.stringify(long));
+  return saved.path + (text ? `#${text}` : "");
 }

@@ -24,6 +24,12 @@ export function choose(name) {
   localStorage.setItem("capot-lang", name);
 }
 
+/** The terms of the field: { key: { name, forms, said } }. */
+export const glossary = () => words.table.glossary ?? {};
+
+/** Whether the catalogue has a sentence for a key. */
+export const has = (key) => key.split(".").reduce((table, part) => table?.[part], words.table) !== undefined;
+
 /** The sentence of a key, its placeholders filled; numbers are written in the language. `count` chooses a plural. */
 export function tr(key, params = {}) {
   let entry = key.split(".").reduce((table, part) => table?.[part], words.table);
@@ -77,4 +83,15 @@ export function duration(seconds) {
   if (seconds >= 1) return `${number(seconds, 2)}\u00a0s`;
   if (seconds >= 1e-3) return `${number(seconds * 1e3, 1)}\u00a0ms`;
   return `${number(seconds * 1e6, 0)}\u00a0µs`;
+}
+
+/** A number of parameters as short as a table wants it: 7.9M, 1.24B; 7,9 M, 1,24 Md. */
+export function amount(count) {
+  for (const [scale, unit] of [[1e9, "billion"], [1e6, "million"], [1e3, "thousand"]]) {
+    if (count >= scale) {
+      const scaled = count / scale;
+      return tr(`units.${unit}`, { n: number(scaled, scaled < 10 ? 2 : scaled < 100 ? 1 : 0) });
+    }
+  }
+  return number(count);
 }

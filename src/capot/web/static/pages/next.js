@@ -1,6 +1,6 @@
 // What could come next? The network's opinion of every token, and what the sliders make of it.
 
-import { fill, framed, h, later, visible } from "../lib/dom.js";
+import { fill, framed, h, later, unique, visible } from "../lib/dom.js";
 import { number, percent, tr } from "../lib/words.js";
 import { call, raw } from "../lib/api.js";
 import * as state from "../lib/state.js";
@@ -9,11 +9,13 @@ import { Distribution, entropyBits } from "../sampling.js";
 import { frame } from "../parts/frame.js";
 import { fault, waiting } from "../parts/fault.js";
 import { promptField } from "../parts/prompt.js";
+import { help } from "../parts/terms.js";
 
-const KEPT = 60; // candidates whose text the page holds: more than it ever draws
+const KEPT = 100; // candidates whose text the page holds: as many as it ever draws
+const FEW = 12;
 const SLIDERS = {
   temperature: { min: 0, max: 3, step: 0.01, coarse: 0.25, start: 1 },
-  top_k: { min: 0, max: 60, step: 1, coarse: 5, start: 0 },
+  top_k: { min: 0, max: 100, step: 1, coarse: 10, start: 0 },
   top_p: { min: 0.01, max: 1, step: 0.01, coarse: 0.1, start: 1 },
   min_p: { min: 0, max: 1, step: 0.01, coarse: 0.1, start: 0 },
 };
@@ -21,45 +23,89 @@ const SLIDERS = {
 export default async function page(main, { model }) {
   const saved = state.read();
   const setting = Object.fromEntries(Object.entries(SLIDERS).map(([name, bounds]) => [name, Number(saved[name] ?? bounds.start)]));
-  let shown = Math.min(KEPT, Number(saved.k ?? 12)) || 12;
+  let shown = Math.min(KEPT, Math.max(1, Number(saved.k) || FEW));
   let asLogits = saved.as === "logits";
   let asked = saved.rank ?? "";
-  let found = null, distribution = null, running;
+  let found = null, distribution = null, texts = new Map(), running;
 
-  const field = promptField({ heard: look, examples: ["The capital of Australia is", "La capitale de l'Australie est", "Il était une fois", "2 + 2 ="] });
-  const bars = h("capot-bars");
+  const field = promptField({ heard: look, examples: tr("next.examples").split("|") });
+  const bars = h("capot-bars", { pick: true, onpick: (event) => append(bars.rows[event.detail]) });
   const picture = frame(bars, { name: "next" });
-  const keep = later(250, () => state.write({ ...Object.fromEntries(Object.entries(setting).map(([name, value]) => [name, value === SLIDERS[name].start ? "" : value])), k: shown === 12 ? "" : shown, as: asLogits ? "logits" : "", rank: asked }));
-  const redraw = framed(() => draw());
-  const sliders = h("div", { class: "sliders" }, Object.entries(SLIDERS).map(([name, { min, max, step, coarse }]) =>
-    h("capot-slider", { name, min, max, step, coarse, value: setting[name], label: tr(`next.${name}`), hint: tr(`next.hint.${name}`),
-      oninput: (event) => { if (event.detail?.value === undefined) return; setting[name] = event.detail.value; redraw(); keep(); } })));
-  const toggle = h("label", {}, h("input", { type: "checkbox", checked: asLogits, onchange: (event) => { asLogits = event.target.checked; redraw(); keep(); } }), tr("next.as_logits"));
-  const rankField = h("input", { type: "text", value: asked, size: 14, oninput: later(250, (event) => { asked = event.target.value; keep(); look(field.text); }) });
-  const rankSays = h("output", { class: "quiet" });
-  const more = h("button", { type: "button", class: "small", onclick: () => { shown = shown >= KEPT ? 12 : Math.min(KEPT, shown + 16); redraw(); keep(); } }, tr("next.more"));
-  main.append(field.box, sliders, picture.box,
-    h("div", { class: "row" }, more, h("span", { class: "checks" }, toggle), h("label", { class: "field" }, tr("next.rank_of"), " ", rankField), rankSays));
+  const keep = later(250, remember);
+  const redraw = framed(draw);
+  const sliders = Object.entries(SLIDERS).map(([name, bounds]) => slider(name, bounds));
+  const rankSays = h("output", { class: "quiet rank" });
+  const rankTroubles = h("div", { class: "troubles" });
+  main.append(field.box, h("div", { class: "sliders" }, sliders), tools(), rankTroubles, picture.box);
   await look(field.text);
 
+  function slider(name, { min, max, step, coarse }) {
+    return h("capot-slider", { name, min, max, step, coarse, value: setting[name], label: tr(`next.${name}`), hint: tr(`next.hint.${name}`),
+      oninput: (event) => { if (event.detail?.value === undefined) return; setting[name] = event.detail.value; redraw(); keep(); } });
+  }
+
+  function tools() {
+    const scale = h("fieldset", { class: "switch" }, h("legend", { class: "offstage" }, tr("next.scale")), ["probability", "logits"].map((kind) => h("label", {},
+      h("input", { type: "radio", name: "scale", value: kind, checked: (kind === "logits") === asLogits, onchange: () => { asLogits = kind === "logits"; redraw(); keep(); } }), h("span", {}, tr(`next.as.${kind}`)))));
+    const id = unique("rank");
+    const rank = h("input", { id, type: "text", value: asked, size: 12, spellcheck: "false", oninput: later(250, (event) => { asked = event.target.value; keep(); lookUp(); }) });
+    const count = h("button", { type: "button", onclick: () => { shown = shown > FEW ? FEW : 48; count.textContent = tr(shown > FEW ? "next.fewer" : "next.more"); redraw(); keep(); } }, tr(shown > FEW ? "next.fewer" : "next.more"));
+    const reset = h("button", { type: "button", onclick: () => {
+      for (const one of sliders) one.value = setting[one.getAttribute("name")] = SLIDERS[one.getAttribute("name")].start;
+      redraw(); keep();
+    } }, tr("next.reset"));
+    return h("div", { class: "tools" }, scale, reset, count, h("span", { class: "field inline" }, h("label", { for: id }, tr("next.rank_of")), rank, help(tr("next.rank_of"), tr("next.hint.rank"))), rankSays);
+  }
+
+  function remember() {
+    const moved = Object.entries(setting).map(([name, value]) => [name, value === SLIDERS[name].start ? "" : value]);
+    state.write({ ...Object.fromEntries(moved), k: shown === FEW ? "" : shown, as: asLogits ? "logits" : "", rank: asked });
+  }
+
+  /** Ask for the candidates' texts and for every logit; the sliders need nothing more. */
   async function look(text) {
     running?.abort();
     const control = running = new AbortController();
     if (!text) return clear();
-    const note = waiting(field.troubles, tr("home.waiting"));
+    const note = waiting(field.troubles, tr("home.waiting"), () => control.abort());
     try {
-      const body = { prompt: text, k: KEPT, ...(asked ? { rank: [asked] } : {}) };
-      const result = await call("next", body, { signal: control.signal });
       const answer = await raw("/api/next?logits=1", { prompt: text }, { signal: control.signal });
       const logits = new Float32Array(await answer.arrayBuffer());
+      const result = await call("next", { prompt: text, k: KEPT }, { signal: control.signal });
       [found, distribution] = [result, new Distribution(logits)];
+      texts = new Map(result.candidates.map((one) => [one.id, one.text ? visible(one.text) : one.label]));
       fill(field.troubles);
       draw();
+      await lookUp();
     } catch (error) {
       if (error.name !== "AbortError") fill(field.troubles, fault(error, () => look(field.text)));
     } finally {
       note.done();
     }
+  }
+
+  /** The token that the visitor asks the rank of. */
+  async function lookUp() {
+    const prompt = field.text;
+    let one = null;
+    if (asked && prompt && distribution) {
+      try {
+        one = (await call("next", { prompt, k: 1, rank: [asked] }, { signal: running.signal })).asked[0];
+        fill(rankTroubles);
+      } catch (error) {
+        if (error.name !== "AbortError") fill(rankTroubles, fault(error));
+      }
+    }
+    if (!found || prompt !== field.text) return;
+    found = { ...found, asked: one ? [one] : [] };
+    if (one) texts.set(one.id, one.text ? visible(one.text) : one.label);
+    draw();
+  }
+
+  /** A bar that is clicked: its token goes to the end of the text. */
+  function append(row) {
+    const text = found.candidates.find((one) => one.id === row.id)?.text;
+    if (text) field.set(field.text + text, { focus: false });
   }
 
   function clear() {
@@ -72,31 +118,49 @@ export default async function page(main, { model }) {
   function draw() {
     if (!distribution) return;
     const { p, kept, order } = distribution.probabilities({ temperature: setting.temperature, topK: setting.top_k, topP: setting.top_p, minP: setting.min_p });
-    const texts = new Map(found.candidates.map((one) => [one.id, one.text]));
-    const rows = Array.from(order.subarray(0, shown), (id, index) => ({ id, index, p: p[index], logit: distribution.logits[id], name: name(id, texts) }));
-    const [high, low] = [rows[0].logit, rows.at(-1).logit];
-    const scale = asLogits ? (row) => (row.logit - low + 0.05 * (high - low)) / (1.05 * (high - low) || 1) : (row) => row.p / p[0];
-    bars.rows = rows.map((row) => ({ label: row.name, value: scale(row), text: asLogits ? number(row.logit, 2) : percent(row.p), marked: row.name === asked, cut: row.index >= kept, hint: `id ${row.id}` }));
-    tell(rows, p, kept);
+    const rows = Array.from(order.subarray(0, shown), (id, index) => ({ id, rank: distribution.rank(id), p: p[index], logit: distribution.logits[id], cut: index >= kept }));
+    const one = found.asked[0];
+    const place = one ? order.indexOf(one.id) : -1;
+    if (place >= shown) rows.push({ id: one.id, rank: distribution.rank(one.id), p: p[place], logit: distribution.logits[one.id], cut: place >= kept, far: true });
+    bars.rows = rows.map(asBar(rows, one));
+    tell(rows, { p, kept, share: place < 0 ? 0 : p[place] });
   }
 
-  function name(id, texts) {
-    return texts.get(id) ? visible(texts.get(id)) : `id ${id}`;
-  }
-
-  function tell(rows, p, kept) {
-    const bits = entropyBits(p, kept);
-    const options = { k: shown, temperature: setting.temperature };
-    picture.update({
-      caption: tr("next.caption", { first: rows[0].name, share: percent(p[0]), kept, vocabulary: found.vocabulary_size, entropy: number(bits, 2), choices: number(2 ** bits, 1), temperature: number(setting.temperature, 2) }),
-      table: { columns: ["#", tr("tokens.column.text"), "id", "logit", tr("next.probability")], rows: rows.map((row) => [row.index + 1, row.name, row.id, number(row.logit, 3), percent(row.p, 4)]) },
-      python: inPython(model?.model ?? "boxed", "next", [found.prompt], options),
-      command: onCommandLine(model?.model ?? "boxed", "next", [found.prompt], { "-k": shown, "--temperature": setting.temperature }),
-      json: found,
-      page: { verb: "next", arguments: { prompt: found.prompt, ...options } },
+  /** Bars begin at zero for probabilities; logits have no zero of their own, so the lowest one shown is nearly nothing. */
+  function asBar(rows, one) {
+    const logits = rows.map((row) => row.logit);
+    const [high, low] = [Math.max(...logits), Math.min(...logits)];
+    const reach = 1.06 * (high - low) || 1;
+    const top = Math.max(rows[0].p, distribution.plain(rows[0].id));
+    const moved = Object.entries(setting).some(([name, value]) => value !== SLIDERS[name].start);
+    return (row) => ({
+      ...row,
+      label: texts.get(row.id) ?? `id ${row.id}`,
+      value: asLogits ? 1 - (high - row.logit) / reach : row.p / top,
+      ghost: moved && !asLogits ? distribution.plain(row.id) / top : null,
+      text: asLogits ? number(row.logit, 2) : percent(row.p),
+      marked: row.id === one?.id,
+      hint: tr("next.bar_hint", { id: row.id, rank: row.rank, logit: number(row.logit, 2) }),
     });
-    const one = found.asked?.[0];
-    rankSays.textContent = one ? tr("next.rank_said", { token: visible(one.text), rank: one.rank, share: percent(p[distribution.rank(one.id) - 1], 4) }) : "";
+  }
+
+  function tell(rows, { p, kept, share }) {
+    const bits = entropyBits(p, kept);
+    const given = Object.fromEntries(Object.entries(setting).filter(([name, value]) => value !== SLIDERS[name].start));
+    const options = { k: shown, ...given, ...(asked ? { rank: [asked] } : {}) };
+    const flags = { "-k": shown, ...Object.fromEntries(Object.entries(given).map(([name, value]) => [`--${name.replace("_", "-")}`, value])), "--rank": asked || undefined };
+    const name = (id) => texts.get(id) ?? `id ${id}`;
+    const one = found.asked[0];
+    picture.update({
+      caption: tr(kept === 1 ? "next.caption_one" : "next.caption", { first: name(rows[0].id), share: percent(p[0]), kept, vocabulary: found.vocabulary_size, entropy: number(bits, 2), choices: number(2 ** bits, 1), temperature: number(setting.temperature, 2) }),
+      table: () => ({ columns: [tr("next.rank"), tr("tokens.column.text"), "id", "logit", tr("next.probability")], rows: rows.map((row) => [number(row.rank), name(row.id), row.id, number(row.logit, 3), percent(row.p, 4)]) }),
+      python: () => inPython(model?.model ?? "boxed", "next", [found.prompt], options),
+      command: () => onCommandLine(model?.model ?? "boxed", "next", [found.prompt], flags),
+      json: () => ({ ...found, ...setting, kept, entropy_bits: bits, candidates: rows.map((row) => ({ ...found.candidates.find((each) => each.id === row.id), id: row.id, rank: row.rank, logit: row.logit, probability: row.p })) }),
+      page: () => ({ verb: "next", arguments: { prompt: found.prompt, ...options } }),
+    });
+    const key = one && one.tokens > 1 ? "next.rank_first" : "next.rank_said";
+    rankSays.textContent = one ? tr(key, { token: name(one.id), rank: one.rank, share: percent(share, share && share < 1e-4 ? 6 : undefined), asked: one.asked, count: one.tokens }) : "";
   }
 
   return { leave: () => running?.abort() };

@@ -2,6 +2,7 @@
 
 import { h } from "../lib/dom.js";
 import { lang, tr } from "../lib/words.js";
+import { isDark } from "./top.js";
 
 let script;
 
@@ -13,8 +14,6 @@ export function plotly() {
   });
   return script;
 }
-
-const isDark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
 
 /** <capot-figure>: set `spec` to { light, dark }, each { data, layout }. */
 class Figure extends HTMLElement {

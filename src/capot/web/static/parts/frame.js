@@ -1,42 +1,64 @@
 // A picture with its two sentences, and, folded under it: the table, the Python, the command, what to take away.
 
-import { fill, h } from "../lib/dom.js";
+import { fill, h, later } from "../lib/dom.js";
 import { tr } from "../lib/words.js";
-import { copy, csv, png, save, svgText } from "../lib/keep.js";
+import { copy, csv, save } from "../lib/keep.js";
+import { drawing, png } from "../lib/drawing.js";
 import { raw } from "../lib/api.js";
 import * as state from "../lib/state.js";
+import { fault, waiting } from "./fault.js";
+import { withTerms } from "./terms.js";
+
+const ROWS = 500; // of a table that a page draws; the files hold them all
+const KINDS = ["table", "python", "command", "keep"];
 
 /**
  * A frame around `picture`. `update({ caption, table: { columns, rows }, python, command, json, page })` refreshes
- * what is told and kept; `page` is { verb, arguments } of the one-file copy,
- * or { make } where it takes several.
+ * what is told and kept; `page` is { verb, arguments } of the one-file copy, or
+ * { make } where it takes several. Any of them may be a function that is
+ * called when a fold is opened, so that a slider pays for nothing that is not seen.
  */
 export function frame(picture, { name, title } = {}) {
   const caption = h("figcaption");
-  const folds = h("div", { class: "folds" });
   const figure = h("figure", { class: "picture" }, title ? h("h2", {}, title) : null, picture, caption);
-  const box = h("section", { class: "frame" }, figure, folds);
-  let told = {};
-  const opened = new Set();
+  const told = {};
+  const fact = (kind) => (typeof told[kind] === "function" ? told[kind]() : told[kind]);
+  const folds = Object.fromEntries(KINDS.map((kind) => [kind, fold(kind, () => content(kind))]));
+  const content = (kind) => (kind === "keep" ? keep(name, picture, fact) : kind === "table" ? table(fact(kind)) : code(fact(kind)));
+  const refresh = later(120, () => { for (const kind of KINDS) folds[kind].refresh(); });
   const update = (facts) => {
-    told = { ...told, ...facts };
-    caption.textContent = told.caption ?? "";
-    fill(folds, told.table ? fold("table", table(told.table)) : null,
-      told.python ? fold("python", code(told.python)) : null,
-      told.command ? fold("command", code(told.command)) : null,
-      fold("keep", keep(name, picture, () => told)));
+    Object.assign(told, facts);
+    tell(caption, told.caption ?? "");
+    for (const kind of KINDS) folds[kind].box.hidden = kind === "keep" ? !told.json && !told.table : !told[kind];
+    refresh();
   };
-  const fold = (kind, content) =>
-    h("details", { open: opened.has(kind), ontoggle: (event) => opened[event.target.open ? "add" : "delete"](kind) },
-      h("summary", {}, tr(`folds.${kind}`)), content);
-  return { box, update };
+  return { box: h("section", { class: "frame" }, figure, h("div", { class: "folds" }, KINDS.map((kind) => folds[kind].box))), update };
 }
 
-/** A table of strings; numbers are already written. */
+function tell(caption, words) {
+  if (caption.dataset.said === words) return;
+  caption.dataset.said = words;
+  fill(caption, withTerms(words));
+}
+
+/** A fold whose content is made when it is opened, and again when what it shows has changed. */
+function fold(kind, content) {
+  const place = h("div");
+  const show = () => { if (box.open) fill(place, content()); };
+  const box = h("details", { hidden: true, class: `fold-${kind}`, ontoggle: show }, h("summary", {}, tr(`folds.${kind}`)), place);
+  return { box, refresh: () => { if (box.open && !place.contains(document.activeElement)) show(); } };
+}
+
+const NUMBER = /^[\u2212-]?[\d.,\u202f\u00a0]+(?:[\u00a0 ]?(?:%|‰|[kMGTµm]?[a-zA-Z]{1,2}))?$/u;
+
+/** A table of strings; numbers are already written, and stand to the right. */
 export function table({ columns, rows }) {
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": tr("folds.table") },
-    h("table", {}, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, rows.slice(0, 2000).map((row) => h("tr", {}, row.map((cell, index) => h(index ? "td" : "th", index ? {} : { scope: "row" }, String(cell ?? ""))))))));
+  const right = columns.map((_, index) => rows.length > 0 && rows.slice(0, 50).every((row) => ["", "–"].includes(String(row[index] ?? "")) || NUMBER.test(String(row[index]))));
+  const cell = (value, index) => h(index ? "td" : "th", { scope: index ? undefined : "row", class: right[index] ? "r" : undefined }, String(value ?? ""));
+  const drawn = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": tr("folds.table") },
+    h("table", {}, h("thead", {}, h("tr", {}, columns.map((title, index) => h("th", { scope: "col", class: right[index] ? "r" : undefined }, title)))),
+      h("tbody", {}, rows.slice(0, ROWS).map((row) => h("tr", {}, row.map(cell))))));
+  return rows.length > ROWS ? h("div", {}, drawn, h("p", { class: "quiet" }, tr("folds.first_rows", { shown: ROWS, count: rows.length }))) : drawn;
 }
 
 function code(text) {
@@ -45,31 +67,59 @@ function code(text) {
 }
 
 async function copied(button, text) {
+  const before = button.textContent;
   try {
     await copy(text);
     button.textContent = tr("actions.copied");
   } catch {
     button.textContent = tr("actions.copy_failed");
   }
-  setTimeout(() => { button.textContent = tr("actions.copy"); }, 1500);
+  setTimeout(() => { button.textContent = before; }, 1500);
 }
 
-function keep(name, picture, told) {
-  const action = (label, run) => h("button", { type: "button", class: "small", onclick: run }, tr(`keep.${label}`));
-  const svg = () => picture.querySelector?.("svg.drawing") ?? (picture.matches?.("svg") ? picture : null);
-  const plot = () => (picture.matches?.(".plotted") ? picture : picture.querySelector?.(".plotted"));
-  const link = action("link", () => {
-    const fits = state.write({});
-    if (fits && location.href.length < 8000) copied(link, location.href);
-    else save("capot.json", state.asFile());
-  });
-  return h("div", { class: "keep" }, link,
-    told().table ? action("csv", () => save(`${name}.csv`, csv(told().table.columns, told().table.rows), "text/csv")) : null,
-    told().json ? action("json", () => save(`${name}.json`, JSON.stringify(told().json, null, 1), "application/json")) : null,
-    plot() ? action("svg", () => plot().keep(name, "svg")) : svg() ? action("svg", () => save(`${name}.svg`, svgText(svg()), "image/svg+xml")) : null,
-    plot() ? action("png", () => plot().keep(name, "png")) : svg() ? action("png", async () => save(`${name}.png`, await png(svg()))) : null,
-    told().page ? action("page", async () => {
-      const { verb, arguments: args, make } = told().page;
-      save(`${name}.html`, make ? await make() : await (await raw(`/api/page/${verb}`, args)).blob());
-    }) : null);
+const FILES = {
+  csv: (name, fact) => save(`${name}.csv`, csv(fact("table").columns, fact("table").rows), "text/csv"),
+  json: (name, fact) => save(`${name}.json`, JSON.stringify(fact("json"), null, 1), "application/json"),
+  svg: (name, _, picture) => plotted(picture)?.keep(name, "svg") ?? save(`${name}.svg`, drawing(picture).text, "image/svg+xml"),
+  png: async (name, _, picture) => plotted(picture)?.keep(name, "png") ?? save(`${name}.png`, await png(drawing(picture))),
+  async page(name, fact) {
+    const { verb, arguments: given, make } = fact("page");
+    save(`${name}.html`, make ? await make() : await (await raw(`/api/page/${verb}`, given)).blob());
+  },
+};
+
+const plotted = (picture) => (picture.matches(".plotted") ? picture : picture.querySelector(".plotted"));
+
+function keep(name, picture, fact) {
+  const troubles = h("div");
+  const has = { csv: "table", json: "json", page: "page" };
+  const action = (kind) => h("button", { type: "button", class: "small", onclick: async () => {
+    const note = waiting(fill(troubles), tr("keep.making"));
+    try {
+      await FILES[kind](name, fact, picture);
+    } catch (error) {
+      fill(troubles, fault(error));
+    } finally {
+      note.done();
+    }
+  } }, tr(`keep.${kind}`));
+  return h("div", {}, h("div", { class: "keep" }, link(), opening(), Object.keys(FILES).filter((kind) => !has[kind] || fact(has[kind])).map(action)), troubles);
+}
+
+/** The link that restores this view; above what an address holds, a file to drop on any page. */
+function link() {
+  const fits = state.fits();
+  const button = h("button", { type: "button", class: "small", onclick: () => {
+    if (state.fits()) copied(button, location.href);
+    else save("capot-view.json", state.asFile());
+  } }, tr(fits ? "keep.link" : "keep.file"));
+  return button;
+}
+
+/** A view that was kept as a file, shown again. */
+function opening() {
+  const field = h("input", { type: "file", accept: ".json,application/json", hidden: true, "aria-label": tr("keep.open"), onchange: () => {
+    if (field.files[0]) document.dispatchEvent(new CustomEvent("capot-view", { detail: field.files[0] }));
+  } });
+  return [h("button", { type: "button", class: "small", onclick: () => field.click() }, tr("keep.open")), field];
 }

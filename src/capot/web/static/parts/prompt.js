@@ -11,17 +11,17 @@ import * as state from "../lib/state.js";
 export function promptField({ heard, label, examples = [], delay = 150, initial, rows = 2 }) {
   const id = unique("prompt");
   const start = initial ?? state.prompt.get() ?? "";
-  const field = h("textarea", { id, rows, spellcheck: "false", value: start, placeholder: tr("prompt.placeholder") });
+  const field = h("textarea", { id, rows, spellcheck: "false", value: start, placeholder: tr("prompt.placeholder"), "aria-describedby": `${id}-troubles` });
   const soon = later(delay, (text) => { state.prompt.set(text); heard(text); });
   const shelf = h("div", { class: "examples", "aria-label": tr("prompt.examples") }, h("span", {}, tr("prompt.try")),
     examples.map((text) => h("button", { type: "button", class: "small", onclick: () => set(text) }, text)));
-  const troubles = h("div", { class: "troubles" });
-  const set = (text) => {
+  const troubles = h("div", { class: "troubles", id: `${id}-troubles` });
+  const set = (text, { focus = true } = {}) => {
     field.value = text;
     shelf.hidden = Boolean(text);
     state.prompt.set(text);
     heard(text);
-    field.focus();
+    if (focus) field.focus();
   };
   field.addEventListener("input", () => { shelf.hidden = Boolean(field.value); soon(field.value); });
   shelf.hidden = Boolean(start);

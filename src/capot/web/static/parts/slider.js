@@ -1,6 +1,7 @@
 // A slider with a field beside it: arrows move by fine steps, Shift and arrows by coarse ones, or type the value.
 
 import { h, unique } from "../lib/dom.js";
+import { help } from "./terms.js";
 
 /**
  * <capot-slider name min max step coarse value label hint>: sends "input" with { value } while it moves.
@@ -13,7 +14,8 @@ class Slider extends HTMLElement {
     const id = unique("slider");
     this.range = h("input", { type: "range", id, min, max, step, value: this.getAttribute("value"), oninput: () => this.#heard(this.range.value), onkeydown: (event) => this.#coarse(event) });
     this.field = h("input", { type: "number", min, max, step: "any", value: this.getAttribute("value"), "aria-label": this.getAttribute("label"), onchange: () => this.#heard(this.field.value) });
-    this.append(h("label", { for: id, title: this.getAttribute("hint") ?? undefined }, this.getAttribute("label")), this.range, this.field);
+    const hint = this.getAttribute("hint");
+    this.append(h("span", { class: "name" }, h("label", { for: id }, this.getAttribute("label")), hint ? help(this.getAttribute("label"), hint) : null), this.range, this.field);
   }
 
   get value() {

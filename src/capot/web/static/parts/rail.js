@@ -1,0 +1,36 @@
+// The chapters in order, with what has been visited; on a phone, the bar at the bottom.
+
+import { h } from "../lib/dom.js";
+import { tr } from "../lib/words.js";
+import { door } from "../lib/state.js";
+
+export const CHAPTERS = ["home", "tokens", "embeddings", "next", "generate", "memory", "assistant", "card"];
+const KEY = "capot-visited";
+
+/** The chapter that an address names. */
+export const chapterOf = (path) => (CHAPTERS.includes(path.slice(1)) ? path.slice(1) : "home");
+
+/** The rail: `at(chapter)` marks where the visitor is; its links carry the prompt along. */
+export function rail() {
+  const visited = new Set((sessionStorage.getItem(KEY) ?? "").split(",").filter(Boolean));
+  const links = CHAPTERS.map((chapter) => h("a", { title: tr(`chapters.${chapter}.question`), dataset: { chapter } },
+    h("span", { class: "dot", "aria-hidden": "true" }), tr(`chapters.${chapter}.name`), h("span", { class: "offstage" })));
+  // whole addresses: a link to "/#..." that is scrolled out of sight would pass for one that skips to a part of this page
+  const carry = () => { for (const link of links) link.href = location.origin + door(link.dataset.chapter); };
+  const box = h("nav", { class: "rail", "aria-label": tr("rail.label") }, links);
+  function at(chapter) {
+    visited.add(chapter);
+    sessionStorage.setItem(KEY, [...visited].join(","));
+    for (const link of links) {
+      const here = link.dataset.chapter === chapter;
+      const seen = visited.has(link.dataset.chapter);
+      link.classList.toggle("visited", seen);
+      if (here) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+      link.lastElementChild.textContent = seen && !here ? ` ${tr("rail.visited")}` : "";
+      if (here && box.scrollWidth > box.clientWidth) box.scrollLeft = link.offsetLeft - (box.clientWidth - link.offsetWidth) / 2;
+    }
+    carry();
+  }
+  return { box, at, carry };
+}

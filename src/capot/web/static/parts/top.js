@@ -1,0 +1,52 @@
+// The line above every page: what is at work, the glossary, the language, the theme.
+
+import { h } from "../lib/dom.js";
+import { amount, choose, lang, LANGUAGES, tr } from "../lib/words.js";
+import { door } from "../lib/state.js";
+import { glossaryPage } from "./glossary.js";
+import { opener } from "./opener.js";
+
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+const KEY = "capot-theme";
+
+/** Whether the page is dark: as chosen, else as the visitor's system is. */
+export const isDark = () => (document.documentElement.dataset.theme ?? (DARK.matches ? "dark" : "light")) === "dark";
+
+const announce = () => document.dispatchEvent(new CustomEvent("capot-theme"));
+DARK.addEventListener("change", announce);
+
+function turn() {
+  const theme = isDark() ? "light" : "dark";
+  localStorage.setItem(KEY, theme);
+  document.documentElement.dataset.theme = theme;
+  announce();
+}
+
+/** The header for a model, which may not be known yet. `relearn` is called when another language is chosen, `reopened` with another model. */
+export function top({ model, relearn, reopened }) {
+  const theme = h("button", { type: "button", class: "quiet-button", onclick: turn },
+    h("span", { "aria-hidden": "true" }), h("span", { class: "offstage" }, tr("header.theme")));
+  const show = () => {
+    theme.setAttribute("aria-pressed", String(isDark()));
+    theme.firstChild.textContent = isDark() ? "☀" : "☾";
+  };
+  show();
+  document.addEventListener("capot-theme", show);
+  const language = h("select", { "aria-label": tr("header.language"), onchange: (event) => { choose(event.target.value); relearn(); } },
+    LANGUAGES.map((name) => h("option", { value: name, selected: name === lang(), lang: name }, tr(`languages.${name}`))));
+  const box = h("header", { class: "top" }, h("a", { class: "brand", href: door("home") }, "capot"), atWork(model, reopened),
+    h("div", { class: "choices" }, glossaryPage(), language, theme));
+  return { box, leave: () => document.removeEventListener("capot-theme", show) };
+}
+
+/** Model, parameters, engine, device, precision. For the server's owner it is the button that opens another. */
+function atWork(model, reopened) {
+  if (!model) return h("p", { class: "at-work" });
+  const parameters = model.parameters ? [amount(model.parameters), h("span", { class: "unit" }, " ", tr("header.parameters"))] : null;
+  const facts = [["model", model.model], ["size", parameters], ["engine", model.engine], ["device", model.device], ["dtype", model.dtype]];
+  const spans = facts.filter(([, fact]) => fact).map(([name, fact]) => h("span", { class: name }, fact));
+  if (!model.owner) return h("p", { class: "at-work", title: tr("header.at_work") }, spans);
+  const { dialog, open } = opener(model, reopened);
+  return h("div", { class: "at-work" }, h("button", { type: "button", class: "facts", title: tr("opener.title"), "aria-haspopup": "dialog", onclick: open },
+    spans, h("span", { class: "offstage" }, tr("opener.title"))), dialog);
+}
