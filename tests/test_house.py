@@ -25,7 +25,7 @@ FLOORS = [
     {"tokens", "templates"},
     {"card", "embeddings", "prediction", "generation", "memory", "assistant", "conversation"},
     {"engines"},
-    {"model"},
+    {"model", "models"},
     {"web"},
     {"cli", ""},
     {"__main__"},

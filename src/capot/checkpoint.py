@@ -273,8 +273,8 @@ class Checkpoint:
         """Whether a part is on this disk, or will never be."""
         return True
 
-    def fetch(self, part: Part) -> None:
-        """Bring a part of a model that is still on a hub; a folder has what it has."""
+    def fetch(self, *parts: Part) -> None:
+        """Bring parts of a model that is still on a hub; a folder has what it has."""
 
     def published(self) -> Published | None:
         """What a hub says of a model that comes from one."""

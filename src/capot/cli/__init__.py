@@ -20,6 +20,7 @@ COMMANDS = {
     "tour": "tour",
     "serve": "serve",
     "card": "card",
+    "models": "models",
     "tokens": "tokens",
     "embed": "embed",
     "context": "context",

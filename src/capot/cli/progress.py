@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import click
 
 from capot.cli.common import notice
-from capot.hub.events import Progress, Watch, announced, telling
+from capot.hub.events import SMALL, Progress, Watch, announced, telling
 from capot.i18n import Bytes, duration, percent, size, tr
 
 EVERY = 0.1  # seconds between two drawings
@@ -30,13 +30,15 @@ def draw(events: Iterator[Progress]) -> None:
     speed, drawn, last = Speed(), 0.0, ""
     try:
         for event in events:
+            if event.total < SMALL and event.step not in ("waiting", "retrying"):
+                continue
             speed.add(event.done)
             if event.step == "announced":
                 key, facts = announced(event)
                 notice(key, **facts)
             elif event.step == "done":
                 _line("")
-                notice("hub.done", name=event.name, total=Bytes(event.total))
+                notice("hub.done", name=event.name, count=event.files, total=Bytes(event.total))
             elif event.step != last or time.monotonic() - drawn >= EVERY:
                 _line(_words(event, speed))
                 drawn = time.monotonic()

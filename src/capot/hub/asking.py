@@ -65,9 +65,9 @@ def whole(answer: Answer, most: int) -> bytes:
 
 
 def refuse_offline(name: str) -> None:
-    """Raises: NetworkError ``hub_offline`` where the surroundings forbid the network."""
+    """Raises: NetworkError ``hub_offline``, ``hub_offline_search`` where the surroundings forbid the network."""
     if settings.offline():
-        raise NetworkError("hub_offline", name=name or settings.endpoint())
+        raise NetworkError("hub_offline", name=name) if name else NetworkError("hub_offline_search")
 
 
 def ask_json(url: str, subject: Subject) -> Any:

@@ -121,18 +121,20 @@ class HubCheckpoint(Checkpoint):
             raw = {}
         return weight_map(raw if isinstance(raw, dict) else {}, folder=self.path)
 
-    def fetch(self, part: Part) -> None:
-        """Bring what is missing of a part, and of the small files; ``watch`` follows.
+    def fetch(self, *parts: Part) -> None:
+        """Bring what is missing of ``parts``, and of the small files; ``watch`` follows.
 
         Raises: InterruptedByUser ``hub_interrupted``; as ``Transfer.events`` and ``needed``.
         """
-        if not self.has(part):
-            self._follow(self.missing(part), watch=quietly if part == "settings" else self.watch)
+        wanted = [part for part in parts if not self.has(part)]
+        if wanted:
+            self._follow(self.missing(*wanted), watch=self.watch)
 
-    def missing(self, part: Part) -> Transfer:
-        """The download that ``part`` waits for, not begun. Raises: as ``needed``."""
+    def missing(self, *parts: Part) -> Transfer:
+        """The download that ``parts`` wait for, not begun. Raises: as ``needed``."""
         names = dict.fromkeys(needed(self.repo, "settings"))
-        names |= dict.fromkeys(needed(self.repo, part, remote_code=self.remote_code))
+        for part in parts:
+            names |= dict.fromkeys(needed(self.repo, part, remote_code=self.remote_code))
         if INDEX in names:  # small; what it lists is not
             self._follow(self._transfer([INDEX]), watch=quietly)
             names |= dict.fromkeys(sorted(set(self._shards(self.path / INDEX).values())))
@@ -186,10 +188,7 @@ class HubCheckpoint(Checkpoint):
     def published(self) -> Published:
         """What a card says of a model of the hub beside what it is: gate, download, room."""
         here = self.has("weights") and self.has("tokenizer")
-        transfer = None if here else self.missing("weights")
-        if transfer is not None:
-            transfer.files = [*transfer.files, *self.missing("tokenizer").files]
-            transfer.files = list(dict.fromkeys(transfer.files))
+        transfer = None if here else self.missing("tokenizer", "weights")
         free = free_disk(self.store.folder)
         return Published(
             commit=self.commit,

@@ -31,6 +31,7 @@ class Progress:
 
 
 Watch = Callable[[Iterator[Progress]], None]
+SMALL = 1_000_000  # bytes: what weighs less comes without a word
 STEPS = 10  # lines that a download makes where nobody sees a bar
 
 
@@ -54,6 +55,8 @@ def telling(notice: Callable[..., None]) -> Watch:
     def watch(events: Iterator[Progress]) -> None:
         told, last = 0, ""
         for event in events:
+            if event.total < SMALL and event.step not in ("waiting", "retrying"):
+                continue
             tenth = STEPS * event.done // event.total if event.total else STEPS
             if event.step == "announced":
                 key, facts = announced(event)
@@ -66,7 +69,7 @@ def telling(notice: Callable[..., None]) -> Watch:
             elif event.step != last and event.step in ("waiting", "retrying"):
                 notice(f"hub.{event.step}", file=event.file)
             elif event.step == "done":
-                notice("hub.done", name=event.name, total=Bytes(event.total))
+                notice("hub.done", name=event.name, count=event.files, total=Bytes(event.total))
             last = event.step
 
     return watch

@@ -11,11 +11,11 @@ one goes on with.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import RawIOBase
 from pathlib import Path
@@ -63,10 +63,21 @@ class Transfer:
         """
         self._done = {file.name: self._here(file) for file in self.files}
         yield replace(self.stand("announced"), free=self._room())
-        for file in self.files:
-            with writing(self.store.folder):
-                yield from self._one(file)
+        try:
+            for file in self.files:
+                with writing(self.store.folder):
+                    yield from self._one(file)
+        finally:
+            self._sweep()
         yield self.stand("done")
+
+    def _sweep(self) -> None:
+        """Leave no file behind in which nothing came."""
+        for file in self.files:
+            partial = self.store.partial(file.etag)
+            with contextlib.suppress(OSError):
+                if partial.stat().st_size == 0:
+                    partial.unlink()
 
     def stand(self, step: Any, file: str = "") -> Progress:
         return Progress(step, self.repo.name, file, self.done, self.total, len(self.files))
@@ -227,7 +238,7 @@ def published(path: Path, file: RemoteFile) -> bool:
     return kind.hexdigest() == file.etag
 
 
-@contextmanager
+@contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """The disk's refusals, in words. Raises: ResourceError ``disk_full_now``; InputError ``cannot_write``."""
     try:

@@ -131,8 +131,11 @@ def names() -> list[str]:
 
 def near(name: str) -> list[str]:
     """Models of the cache that look like ``name``, the nearest first."""
-    listed = {other.casefold(): other for other in names()}
-    wanted, short = name.casefold(), name.rpartition("/")[2].casefold()
-    alike = difflib.get_close_matches(wanted, listed, n=3, cutoff=0.6)
-    same = [other for other in listed if other.rpartition("/")[2] == short and other not in alike]
-    return [listed[other] for other in (*same, *alike)][:3]
+    wanted = _short(name)
+    scored = [(difflib.SequenceMatcher(None, wanted, _short(other)).ratio(), other) for other in names()]
+    return [other for score, other in sorted(scored, key=lambda pair: -pair[0]) if score >= 0.6][:3]
+
+
+def _short(name: str) -> str:
+    """What tells a model from the others of its owner."""
+    return name.rpartition("/")[2].casefold()

@@ -1,0 +1,84 @@
+"""``capot models``: those of this machine, those of the hub; bring one, remove one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from capot.cli.common import Argument, Command, Option, emit, output_options
+from capot.errors import InputError
+from capot.i18n import Bytes, tr
+
+if TYPE_CHECKING:
+    from capot.results.base import Result
+
+ACTIONS = ("get", "remove")
+
+
+def run(
+    words: tuple[str, ...], search: str | None, limit: int, revision: str | None, yes: bool,
+    as_json: bool, html: Path | None, lang: str | None,
+) -> None:  # fmt: skip
+    """List, search, bring or remove."""
+    from capot import models
+
+    if search is not None:
+        answer: Result | None = models.search(" ".join((search, *words)), limit=limit)
+    elif not words:
+        answer = models.cached()
+    else:
+        answer = _change(words, revision=revision, sure=yes)
+    emit(answer, as_json=as_json, html=html)
+
+
+def _change(words: tuple[str, ...], *, revision: str | None, sure: bool) -> Result | None:
+    """Bring or remove one model.
+
+    Raises: InputError ``models_action``, ``missing_argument``, ``not_confirmed``.
+    """
+    from capot import models
+    from capot.hub.listing import is_name
+    from capot.hub.shelf import find
+
+    action, *named = words
+    if action not in ACTIONS:
+        raise InputError("models_action", value=action[:80], words=" ".join(words)[:80])
+    if len(named) != 1:
+        raise InputError("missing_argument", name="ORG/NAME")
+    if action == "get":
+        from capot.cli.progress import watch
+
+        if not is_name(named[0]):
+            raise InputError("hub_name", name=named[0][:100])
+        return models.get(named[0], revision=revision, watch=watch())
+    found = find(named[0])
+    if not sure and not _confirmed(found.name, found.nbytes):
+        return None
+    return models.remove(found.name)
+
+
+def _confirmed(name: str, nbytes: int) -> bool:
+    """Ask a person. Raises: InputError ``not_confirmed`` where nobody is at a terminal."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InputError("not_confirmed", name=name)
+    click.echo(tr("models.sure", name=name, size=Bytes(nbytes)) + " ", nl=False, err=True)
+    answer = sys.stdin.readline().strip().casefold()
+    return answer in tr("models.yes").split()
+
+
+command = Command(
+    "models",
+    words="models.cli.help",
+    callback=run,
+    params=[
+        Argument(["words"], words="models.cli.words", nargs=-1, metavar="[get|remove ORG/NAME]"),
+        Option(["--search"], words="models.cli.search", metavar="WORDS"),
+        Option(["--limit"], words="models.cli.limit", type=click.IntRange(1, 100), default=20, show_default=True),
+        Option(["--revision"], words="cli.options.revision", metavar="REVISION"),
+        Option(["--yes"], words="models.cli.yes", is_flag=True),
+        *output_options(),
+    ],
+)

@@ -1,0 +1,104 @@
+"""Causal language models of the hub, by words: what the hub tells of each, before anything is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from capot.errors import NetworkError, UnsupportedError
+from capot.hub import settings
+from capot.hub.asking import ask_json
+from capot.hub.listing import gate, is_name, refuse_other_kinds
+from capot.hub.refusals import Subject
+from capot.safetensors import DTYPES
+
+TOLD = ("safetensors", "gated", "downloads", "cardData", "config", "tags")  # what is asked of each model
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model as a search tells it. ``dtypes``: how many numbers its weights hold in each type."""
+
+    name: str
+    gated: str
+    downloads: int
+    licence: str | None
+    tags: tuple[str, ...]
+    dtypes: Mapping[str, int]
+    chat_template: str | None
+    ends: tuple[str, ...]
+
+    @property
+    def parameters(self) -> int:
+        return sum(self.dtypes.values())
+
+    @property
+    def nbytes(self) -> int:
+        return sum(count * DTYPES.get(dtype, (2,))[0] for dtype, count in self.dtypes.items())
+
+
+def search(words: str, *, limit: int) -> list[Found]:
+    """At most ``limit`` causal models in safetensors, those downloaded most first.
+
+    Raises: as ``asking.ask_json``; NetworkError ``hub_not_a_hub``.
+    """
+    asked = {
+        "search": words,
+        "pipeline_tag": "text-generation",
+        "filter": "safetensors",
+        "sort": "downloads",
+        "limit": 2 * limit,  # some will not be for us
+        "expand": TOLD,
+    }
+    told = ask_json(f"{settings.endpoint()}/api/models?{urlencode(asked, doseq=True)}", Subject())
+    if not isinstance(told, list):
+        raise NetworkError("hub_not_a_hub", host=settings.endpoint())
+    return list(_causal(told))[:limit]
+
+
+def _causal(told: list[Any]) -> Iterator[Found]:
+    for entry in told:
+        if not (isinstance(entry, dict) and isinstance(entry.get("id"), str) and is_name(entry["id"])):
+            continue
+        found = _found(entry)
+        try:
+            refuse_other_kinds(found.name, _table(entry, "config"))
+        except UnsupportedError:
+            continue
+        if found.parameters:
+            yield found
+
+
+def _found(entry: Mapping[str, Any]) -> Found:
+    counts = _table(_table(entry, "safetensors"), "parameters")
+    tags = tuple(tag for tag in entry.get("tags") or () if isinstance(tag, str))
+    tokenizer = _table(_table(entry, "config"), "tokenizer_config")
+    template, end = tokenizer.get("chat_template"), tokenizer.get("eos_token")
+    end = end.get("content") if isinstance(end, dict) else end
+    downloads = entry.get("downloads")
+    return Found(
+        name=entry["id"],
+        gated=gate(entry),
+        downloads=downloads if isinstance(downloads, int) else 0,
+        licence=_licence(_table(entry, "cardData"), tags),
+        tags=tags,
+        dtypes={str(name): count for name, count in counts.items() if isinstance(count, int) and count > 0},
+        chat_template=template if isinstance(template, str) else None,
+        ends=(end,) if isinstance(end, str) and end else (),
+    )
+
+
+def _table(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = entry.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _licence(card: Mapping[str, Any], tags: tuple[str, ...]) -> str | None:
+    stated = card.get("license")
+    if stated == "other" and isinstance(card.get("license_name"), str):
+        return card["license_name"]
+    if isinstance(stated, str):
+        return stated
+    return next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), None)
