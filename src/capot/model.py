@@ -142,7 +142,7 @@ class Model:
     @property
     def engine_name(self) -> str:
         """The engine that will compute, or that computes; naming it opens nothing."""
-        return engines.chosen(self.loading)
+        return engines.chosen(self.loading, self._checkpoint)
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:

@@ -53,7 +53,7 @@ def _opened(name: str, commit: str) -> tuple[str | None, str | None, str]:
     architecture = str(listed[0]) if isinstance(listed, list) and listed else None
     try:
         refuse_other_kinds(name, config)
-        return architecture, engines.chosen(Loading(model=name)), state
+        return architecture, engines.chosen(Loading(model=name), checkpoint), state
     except CapotError:
         return architecture, None, state
 
