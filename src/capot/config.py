@@ -103,7 +103,7 @@ class Serving:
     max_new_tokens: int = bounded(1000, 1, 1_000_000)
     max_streams: int = bounded(8, 1, 1000)
     max_cache_bytes: int = bounded(512_000_000, 1_000_000, 10**13)
-    idle_s: float = bounded(600.0, 0.01, 10**7)  # after which a learner's caches are given back
+    idle_s: float = bounded(300.0, 0.01, 10**7)  # after which a learner's caches are given back
 
     def __post_init__(self) -> None:
         check(self)

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ValidationError
 
 from capot import i18n
-from capot.errors import NotFoundError
+from capot.errors import InterruptedByUser, NotFoundError
 from capot.model import Model
 from capot.web.bounds import bounded
 from capot.web.documents import ERRORS, LOGITS, PAGE, body_of, described
@@ -104,12 +104,15 @@ async def computed(request: Request, work: Callable[[Model], Answer]) -> Answer:
     def call() -> Answer:
         model, share = learners.opened(learner)
         leaving.take(share)
+        if leaving.left:
+            raise InterruptedByUser("interrupted")
         with i18n.speaking(lang):
             return work(model)
 
     watch = asyncio.create_task(leaving.watch(request))
     try:
-        return await anyio.to_thread.run_sync(call, limiter=learners.turn(learner.name))
+        async with learners.turn(learner.name):
+            return await anyio.to_thread.run_sync(call, limiter=learners.room)
     finally:
         watch.cancel()
 

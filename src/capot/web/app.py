@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -52,16 +53,18 @@ def _life(hub: Hub, first: Model) -> Any:
 
     async def sweep() -> None:
         while True:
-            await asyncio.sleep(min(30.0, hub.serving.idle_s / 2))
+            await asyncio.sleep(min(5.0, hub.serving.idle_s / 2))
             hub.learners.sweep(streaming=hub.streaming)
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         sweeping = asyncio.create_task(sweep())
+        packing = asyncio.create_task(anyio.to_thread.run_sync(assets.find, assets.PLOTLY))  # half a second of gzip
         try:
             yield
         finally:
             sweeping.cancel()
+            await packing
             for stream in list(hub.streams.values()):
                 hub.close(stream)
             if hub.learners.model is not first:  # opened from a page, so nobody else will close it
@@ -83,7 +86,8 @@ def _pages(app: FastAPI) -> None:
 
     @app.get("/static/{name:path}", include_in_schema=False)
     async def static(name: str, request: Request) -> Response:
-        return assets.respond(_found(name), request)
+        found = await anyio.to_thread.run_sync(_found, name) if name == assets.PLOTLY else _found(name)
+        return assets.respond(found, request)
 
 
 def _found(name: str) -> assets.Asset:
@@ -110,10 +114,11 @@ def _facts(app: FastAPI, hub: Hub) -> None:
         return JSONResponse({"ok": True, "result": {**found.to_dict(), **more}})
 
     @app.get("/api/words/{lang}", summary="The pages' words in one language", responses=answered(OBJECT))
-    async def words(lang: str) -> JSONResponse:
+    async def words(request: Request, lang: str) -> Response:
         if lang not in i18n.LANGUAGES:
             raise InputError("unknown_language", value=lang[:20], known=", ".join(i18n.LANGUAGES))
-        return JSONResponse({"ok": True, "result": dict(i18n.catalogue(lang, "web"))})
+        text = json.dumps({"ok": True, "result": dict(i18n.catalogue(lang, "web"))}, ensure_ascii=False)
+        return assets.respond(assets.of_text(text, "application/json"), request)
 
     @app.get("/api/status", summary="The load of this server", responses=answered(OBJECT))
     async def status() -> JSONResponse:

@@ -23,6 +23,8 @@ PLOTLY = "plotly.min.js"
 MAP_STYLES = re.compile(rb'if\(!document\.getElementById\("[0-9a-f]{64}"\)\)')
 TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 
+PACKED = ("text/", "image/svg", "application/json")
+
 
 @dataclass(frozen=True)
 class Asset:
@@ -47,7 +49,7 @@ def of_text(text: str, kind: str) -> Asset:
 
 
 def _asset(raw: bytes, kind: str) -> Asset:
-    packed = gzip.compress(raw, 9, mtime=0) if len(raw) > 500 and kind.startswith(("text/", "image/svg")) else None
+    packed = gzip.compress(raw, 9, mtime=0) if len(raw) > 500 and kind.startswith(PACKED) else None
     return Asset(raw, packed, f'"{hashlib.sha256(raw).hexdigest()[:16]}"', kind)
 
 
@@ -60,11 +62,12 @@ def plotly_script() -> Path:
 
 def find(name: str) -> Asset | None:
     """The asset called ``name`` under ``static``; nothing outside that folder has a name."""
-    path = plotly_script() if name == PLOTLY else (STATIC / name).resolve()
-    inside = name == PLOTLY or path.is_relative_to(STATIC.resolve())
-    if not inside or not path.is_file():
+    try:
+        path = plotly_script() if name == PLOTLY else (STATIC / name).resolve()
+        inside = name == PLOTLY or path.is_relative_to(STATIC.resolve())
+        return _load(path, path.stat().st_mtime) if inside and path.is_file() else None
+    except (OSError, ValueError):  # a name that no file can have: too long, or with a zero in it
         return None
-    return _load(path, path.stat().st_mtime)
 
 
 def respond(asset: Asset, request: Request) -> Response:

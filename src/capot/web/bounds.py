@@ -62,7 +62,8 @@ def _lists(name: str, value: Any) -> None:
 def _numbers(name: str, value: Any, serving: Serving) -> None:
     asked = value.max_new_tokens if isinstance(value, Sampling) else value if name == "after_stop" else 0
     if isinstance(asked, int) and asked > serving.max_new_tokens:
-        raise InputError("too_many_new_tokens", asked=asked, limit=serving.max_new_tokens)
+        field = name if name == "after_stop" else "max_new_tokens"
+        raise InputError("too_many_new_tokens", name=field, asked=asked, limit=serving.max_new_tokens)
     if name in MOST and isinstance(value, int) and value > MOST[name]:
         raise InputError("out_of_range", name=name, value=value, low=1, high=MOST[name])
 

@@ -96,9 +96,8 @@ class Guard:
     def check_host(self, scope: Scope, headers: Headers) -> None:
         """Raises: AccessError ``wrong_host``."""
         host = _host_name(headers.get("host", ""))
-        arrived = str((scope.get("server") or ("",))[0])
-        own = host == arrived and _is_address(host)
-        if not (host in LOOPBACK or own or host in self.serving.allowed_hosts):
+        own = _address(host) is not None and _address(host) == _address(_end(scope, "server"))
+        if not (host in LOOPBACK or own or host in {name.lower() for name in self.serving.allowed_hosts}):
             raise AccessError("wrong_host", host=host[:100])
 
     def check_origin(self, scope: Scope, headers: Headers) -> None:
@@ -106,7 +105,7 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             return
         origin = headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != headers.get("host")
+        foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
         if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise AccessError("wrong_origin", origin=(origin or "?")[:100])
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -126,12 +125,12 @@ class Guard:
         if who is None and not owner and _needs_no_code(scope):
             scope["learner"], scope["owner"] = "nobody", False
             return None
-        if who is None or (owner and not who.startswith("owner-")):
+        if who is None or (owner and not keys.is_owner(who)):
             if not owner:
                 self._check_code(scope, given)
             cookie = self.cookies.make(owner=owner)
             who = cookie.rpartition(".")[0]
-        scope["learner"], scope["owner"] = who, who.startswith("owner-")
+        scope["learner"], scope["owner"] = who, keys.is_owner(who)
         return cookie
 
     @property
@@ -142,7 +141,7 @@ class Guard:
     def _check_code(self, scope: Scope, given: str | None) -> None:
         if self.serving.access_code is None:
             return
-        address = str((scope.get("client") or ("?",))[0])
+        address = _end(scope, "client")
         seconds = self.tries.wait(address)
         if seconds:
             raise BusyError("too_many_codes", seconds=int(seconds) + 1)
@@ -160,17 +159,23 @@ def _host_name(host: str) -> str:
         return ""
 
 
-def _is_address(name: str) -> bool:
+def _end(scope: Scope, name: str) -> str:
+    """The address at one end of the connection."""
+    return str((scope.get(name) or ("?",))[0])
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address, whether or not the system wrote it as one of the newer kind; None for a name."""
     try:
-        ipaddress.ip_address(name)
-        return True
+        found = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
-        return False
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def _needs_no_code(scope: Scope) -> bool:
     """The style sheet of the page that asks for the code; the load, for whoever sits at the machine."""
-    here = str((scope.get("client") or ("",))[0]) in LOOPBACK
+    here = getattr(_address(_end(scope, "client")), "is_loopback", False)
     return scope["method"] == "GET" and (scope["path"] == door.STYLES or (here and scope["path"] == "/api/status"))
 
 

@@ -72,6 +72,11 @@ class Tries:
         return 0.0 if oldest is None else WINDOW_S - (now - oldest)
 
 
+def is_owner(who: str) -> bool:
+    """Whether a cookie's bearer sits at the machine or holds the owner's key."""
+    return who.startswith("owner-")
+
+
 def network(address: str) -> str:
     """What stands for one visitor: an IPv4 address, the first half of an IPv6 one (the rest is theirs to choose).
 

@@ -13,9 +13,12 @@ import anyio
 from capot.config import Serving
 from capot.errors import BusyError
 from capot.model import Model
+from capot.web.keys import is_owner
 from capot.web.share import Account, Share, shared
 
 MAX_LEARNERS = 1000  # remembered at once; the one seen longest ago gives its caches back
+LEFT_S = 15.0  # after a connection was cut, its learner may come back for as long before their caches go
+ROOM = 64  # one-shot answers under way in the whole server, a thread each
 AT_ONCE = 3  # one-shot answers of one learner under way; streams need no thread
 WAITING = 30  # and so many more may wait for these
 
@@ -25,7 +28,8 @@ class Learner:
 
     def __init__(self, name: str, serving: Serving, now: float) -> None:
         self.name, self.seen = name, now
-        self.account = Account(serving.max_cache_bytes)
+        self.left: float | None = None  # when a connection of theirs was cut, if they have not come back
+        self.account = Account(None if is_owner(name) else serving.max_cache_bytes)
         self.turns = anyio.CapacityLimiter(AT_ONCE)
 
 
@@ -35,6 +39,7 @@ class Learners:
     def __init__(self, model: Model, serving: Serving, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.model, self.serving, self._clock = model, serving, clock
         self.known: OrderedDict[str, Learner] = OrderedDict()
+        self.room = anyio.CapacityLimiter(ROOM)
         self._opening = threading.Lock()
 
     def seen(self, name: str) -> Learner:
@@ -43,11 +48,15 @@ class Learners:
         learner = self.known.get(name)
         if learner is None:
             learner = self.known[name] = Learner(name, self.serving, now)
-        learner.seen = now
+        learner.seen, learner.left = now, None
         self.known.move_to_end(name)
         while len(self.known) > MAX_LEARNERS:
             self._forget(next(iter(self.known)))
         return learner
+
+    def cut(self, learner: Learner) -> None:
+        """A connection of the learner's ended before its work did: a tab was closed, or a network fell."""
+        learner.left = self._clock()
 
     def turn(self, name: str) -> anyio.CapacityLimiter:
         """What the learner's one-shot answers wait their turn for. Raises: BusyError ``too_many_requests``."""
@@ -70,12 +79,16 @@ class Learners:
         return before
 
     def sweep(self, *, streaming: set[str]) -> int:
-        """Give back the caches of those who have not been seen for a while; how many they were."""
-        limit = self._clock() - self.serving.idle_s
-        gone = [name for name, each in self.known.items() if each.seen < limit and name not in streaming]
+        """Give back the caches of those who have left, or have not been seen for a while; how many they were."""
+        now = self._clock()
+        gone = [name for name, each in self.known.items() if self._gone(each, now) and name not in streaming]
         for name in gone:
             self._forget(name)
         return len(gone)
+
+    def _gone(self, learner: Learner, now: float) -> bool:
+        left = learner.left is not None and now - learner.left > min(LEFT_S, self.serving.idle_s)
+        return left or now - learner.seen > self.serving.idle_s
 
     def _forget(self, name: str) -> None:
         self.known.pop(name, None)

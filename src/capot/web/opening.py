@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -47,12 +47,16 @@ def at_work(model: Model) -> AtWork:
     return AtWork(**facts, parameters=_parameters(model))
 
 
-@functools.lru_cache(maxsize=4)
+_counted: weakref.WeakKeyDictionary[Model, int | None] = weakref.WeakKeyDictionary()
+
+
 def _parameters(model: Model) -> int | None:
-    try:
-        return model.card().parameters.total
-    except CapotError:  # the scripted engine has no weights
-        return None
+    if model not in _counted:
+        try:
+            _counted[model] = model.card().parameters.total
+        except CapotError:  # the scripted engine has no weights
+            _counted[model] = None
+    return _counted[model]
 
 
 class OpenRequest(BaseModel):

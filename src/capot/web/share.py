@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from capot.engine import Engine
 from capot.errors import BusyError, InterruptedByUser
 from capot.model import Model
 from capot.scheduler import Job, Scheduler, Ticket
@@ -19,9 +20,9 @@ Answer = TypeVar("Answer")
 
 
 class Account:
-    """The cache bytes that one learner's jobs hold or may come to hold."""
+    """The bytes that one learner's jobs hold or may come to hold; ``limit`` None for the owner, whose machine it is."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self._held: list[tuple[Ticket, int]] = []
         self._lock = threading.Lock()
@@ -33,15 +34,23 @@ class Account:
 
     def submit(self, scheduler: Scheduler, job: Job) -> Ticket:
         """Queue a job where it fits. Raises: BusyError ``too_much_memory``; what ``Scheduler.submit`` raises."""
-        info = scheduler.engine.info
-        need = scheduler.engine.cache_bytes(min(len(job.ids) + job.room, info.context_length))
+        need = bytes_of(job, scheduler.engine)
         with self._lock:
             held = self.nbytes
-            if held and held + need > self.limit:  # alone it may be as large as the model allows
+            if self.limit is not None and held + need > self.limit:
                 raise BusyError("too_much_memory", needed=need, held=held, limit=self.limit)
             ticket = scheduler.submit(job)
             self._held.append((ticket, need))
         return ticket
+
+
+def bytes_of(job: Job, engine: Engine) -> int:
+    """What a job may come to hold: its cache, and what is wanted of every position of its prompt, in float32."""
+    info, tokens = engine.info, min(len(job.ids), engine.info.context_length)
+    floats = info.vocabulary_size if job.want.logits == "all" else 0
+    floats += (info.layers + 1) * info.width if job.want.hidden else 0
+    floats += info.layers * info.heads * tokens if job.want.attention else 0
+    return engine.cache_bytes(min(len(job.ids) + job.room, info.context_length)) + 4 * tokens * floats
 
 
 class Share:

@@ -66,8 +66,8 @@ def start(part: Part, model: Model, share: Share, *, emit: Emit, lang: str) -> W
     Raises: NotFoundError ``unknown_stream``; what the chapter raises at once.
     """
     part.model = model
-    chapter = importlib.import_module(f"capot.{part.verb.chapter}")
-    starter = getattr(chapter, "start", None)
+    chapter = part.verb.chapter  # none where the work is the web's own
+    starter = getattr(importlib.import_module(f"capot.{chapter}"), "start", None) if chapter else None
     if starter is not None:
         with i18n.speaking(lang):
             ticket = starter(model, emit=emit, **part.arguments)
@@ -106,7 +106,8 @@ class Called:
 
     @property
     def position(self) -> int:
-        return self.waiting.index(self) + 1 if self in self.waiting else 0
+        waiting = list(self.waiting)
+        return waiting.index(self) + 1 if self in waiting else 0
 
     def cancel(self) -> None:
         self.share.cancel()

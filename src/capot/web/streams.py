@@ -120,6 +120,8 @@ class Hub:
 
     def close(self, stream: Stream) -> None:
         """End a response, whatever the reason. Closing twice is harmless."""
+        if stream.open and stream.parts:
+            self.learners.cut(stream.learner)
         stream.open = False
         stream.stop()
         self.streams.pop((stream.learner.name, stream.name), None)
