@@ -1,45 +1,69 @@
 // How does text become ids? Coloured as one types; several tokenizers side by side; what each language costs.
 
 import { fill, h } from "../lib/dom.js";
-import { number, percent, tr } from "../lib/words.js";
+import { has, number, tr } from "../lib/words.js";
 import { call } from "../lib/api.js";
 import * as state from "../lib/state.js";
 import { inPython, onCommandLine } from "../lib/code.js";
-import { frame, table } from "../parts/frame.js";
+import { frame } from "../parts/frame.js";
 import { fault, waiting } from "../parts/fault.js";
 import { promptField } from "../parts/prompt.js";
+import { withTerms } from "../parts/terms.js";
 import { pieces } from "../parts/pieces.js";
+import { cost } from "./tokens/cost.js";
 
-const OTHERS = ["english", "french", "o200k_base"];
-const EXAMPLES = ["RTE est le gestionnaire du réseau de transport d'électricité.", "naïve cœur 🤗 déjà vu", "def f(x):\n    return x * 2", "1234567 + 89 = 1234656"];
+const OTHERS = ["bilingual", "english", "french", "gpt2", "cl100k_base", "o200k_base", "llama3"];
+const HARD = ["naïve cœur 🤗 déjà vu", "1234567 + 89 = 1234656", "def f(x):\n    return x * 2"]; // the same in every language
+const DRAWN = 2000; // tokens of the model's own strip
+const USUAL = "english,french";
+
+/** A tokenizer's name as people say it. */
+export const named = (name) => (has(`tokenizers.${name}`) ? tr(`tokenizers.${name}`) : name);
 
 export default async function page(main, { model }) {
-  const chosen = new Set((state.read().compare ?? "english,french").split(",").filter(Boolean));
-  const strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
-  const own = frame(strip, { name: "tokens", title: null });
-  const others = h("div", { class: "others" });
-  const costs = h("section", { class: "frame" });
-  let running;
+  const name = model?.model ?? "boxed";
+  const offered = OTHERS.filter((other) => name !== "boxed" || other !== "bilingual");
+  const saved = state.read();
+  const chosen = new Set((saved.compare ?? USUAL).split(",").filter((other) => offered.includes(other)));
+  let withIds = saved.ids === "1";
+  let running, last = null;
 
-  const field = promptField({ heard: show, examples: EXAMPLES, delay: 60, rows: 3 });
-  const checks = h("fieldset", { class: "checks plain" }, h("legend", { class: "quiet" }, tr("tokens.compare")),
-    OTHERS.map((name) => h("label", {}, h("input", {
-      type: "checkbox", checked: chosen.has(name),
-      onchange: (event) => { chosen[event.target.checked ? "add" : "delete"](name); state.write({ compare: [...chosen].join(",") || "none" }); show(field.text); },
-    }), tr(`tokenizers.${name}`))));
-  main.append(field.box, own.box, checks, others, costs);
-  fill(costs, h("h2", {}, tr("tokens.cost_title")), await pairs());
+  const field = promptField({ heard: show, examples: [...tr("tokens.examples").split("|"), ...HARD], delay: 50, rows: 2 });
+  const strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
+  const own = frame(strip, { name: "tokens" });
+  const others = h("div", { class: "others side-by-side" });
+  const compareTroubles = h("div", { class: "troubles" });
+  const ids = h("label", { class: "tick" }, h("input", { type: "checkbox", checked: withIds, onchange: (event) => { withIds = event.target.checked; state.write({ ids: withIds ? "1" : "" }); if (last) draw(last); } }), tr("tokens.ids"));
+  main.append(field.box, ids, own.box,
+    h("section", { class: "frame" }, h("h2", {}, tr("tokens.beside")), h("fieldset", { class: "checks plain" }, h("legend", { class: "offstage" }, tr("tokens.beside")), offered.map(check)), compareTroubles, others),
+    h("section", { class: "frame" }, h("h2", {}, tr("tokens.cost_title")), cost(name, offered)));
   await show(field.text);
+
+  function check(other) {
+    return h("label", { class: "tick" }, h("input", { type: "checkbox", checked: chosen.has(other), onchange: (event) => {
+      chosen[event.target.checked ? "add" : "delete"](other);
+      const list = offered.filter((one) => chosen.has(one)).join(",");
+      state.write({ compare: list === USUAL ? "" : list || "none" });
+      show(field.text);
+    } }), named(other));
+  }
 
   async function show(text) {
     running?.abort();
-    running = new AbortController();
-    const note = waiting(field.troubles, tr("tokens.waiting"));
+    const control = running = new AbortController();
+    const note = waiting(field.troubles, tr("tokens.waiting"), () => control.abort());
     try {
-      const compare = [...chosen].filter((name) => name !== "none");
-      const result = await call("tokens", { text, compare }, { signal: running.signal });
+      const ask = (compare) => call("tokens", { text, compare }, { signal: control.signal, query: "?view=1", whole: true });
+      const list = offered.filter((one) => chosen.has(one));
+      fill(compareTroubles);
+      const answer = await ask(list).catch((error) => {
+        if (error.name === "AbortError" || !list.length) throw error;
+        fill(compareTroubles, fault(error)); // a tokenizer that cannot be had is no reason to show nothing
+        return ask(list.filter((one) => one !== "llama3"));
+      });
       fill(field.troubles);
-      draw(result, compare);
+      last = answer;
+      draw(answer);
     } catch (error) {
       if (error.name !== "AbortError") fill(field.troubles, fault(error, () => show(field.text)));
     } finally {
@@ -47,41 +71,28 @@ export default async function page(main, { model }) {
     }
   }
 
-  function draw(result, compare) {
-    strip.pieces = pieces(result.tokens).slice(0, 3000);
-    const perToken = result.characters_per_token ?? 0;
-    const args = { text: result.text, compare };
+  function draw({ result, view }) {
+    const strips = view.filter((block) => block.block === "strip");
+    const compared = result.comparisons.slice(1);
+    const long = result.count > DRAWN ? tr("tokens.first", { shown: DRAWN, count: result.count }) : "";
+    strip.pieces = pieces(result.tokens.slice(0, DRAWN)).map((piece, index) => ({ ...piece, sub: withIds ? String(result.tokens[index].id) : null }));
+    const compare = compared.map((one) => one.tokenizer);
+    const place = view.find((block) => block.block === "table");
     own.update({
-      caption: result.count ? tr("tokens.caption", { count: result.count, characters: result.characters, bytes: result.bytes, per_token: number(perToken, 2), vocabulary: result.vocabulary_size }) : tr("tokens.empty"),
-      table: {
-        columns: ["#", tr("tokens.column.text"), "id", tr("tokens.column.bytes"), tr("tokens.column.place")],
-        rows: result.tokens.map((token, index) => [index, JSON.stringify(token.text).slice(1, -1), token.id, token.bytes, `${token.start}–${token.end}`]),
-      },
-      python: inPython(model?.model ?? "boxed", "tokens", [result.text], compare.length ? { compare } : {}),
-      command: onCommandLine(model?.model ?? "boxed", "tokens", [result.text], { "--compare": compare.join(",") || undefined }),
+      caption: result.count ? [strips[0].caption, long].filter(Boolean).join(" ") : tr("tokens.empty"),
+      table: result.count ? () => ({ columns: place.columns, rows: result.tokens.map((token, index) => place.rows[index] ?? [index + 1, token.id, token.text, token.bytes, `${token.start}–${token.end}`]) }) : null,
+      python: () => inPython(name, "tokens", [result.text], compare.length ? { compare } : {}),
+      command: () => onCommandLine(name, "tokens", [result.text], { "--compare": compare.join(",") || undefined }),
       json: result,
-      page: { verb: "tokens", arguments: args },
+      page: { verb: "tokens", arguments: { text: result.text, compare } },
     });
-    compareWith(result.comparisons.slice(1));
-  }
-
-  async function compareWith(list) {
-    fill(others, list.map((one) => h("section", { class: "frame" },
-      h("h2", {}, tr(`tokenizers.${one.tokenizer}`)),
-      h("p", { class: "quiet" }, tr("tokens.other", { count: one.count, relative: percent(one.relative, 0), vocabulary: one.vocabulary_size })),
-      one.tokens ? h("capot-strip", { pieces: pieces(one.tokens).slice(0, 1500) }) : null)));
-  }
-
-  /** The same sentence in French and in English, in each tokenizer. */
-  async function pairs() {
-    const names = OTHERS;
-    const couples = [["fr", tr("tokens.pair.fr")], ["en", tr("tokens.pair.en")]];
-    const rows = await Promise.all(couples.map(async ([code, text]) => {
-      const result = await call("tokens", { text, compare: names });
-      return [tr(`languages.${code}`), ...result.comparisons.map((one) => number(one.count))];
-    }));
-    return [table({ columns: [tr("tokens.column.language"), tr("tokenizers.boxed"), ...names.map((name) => tr(`tokenizers.${name}`))], rows }),
-      h("p", { class: "quiet" }, tr("tokens.cost_caption", { fr: couples[0][1], en: couples[1][1] }))];
+    const most = Math.max(1, ...result.comparisons.map((one) => one.count));
+    fill(others, compared.map((one, index) => h("section", {},
+      h("h3", {}, named(one.tokenizer)),
+      h("capot-bars", { class: "counts", rows: [{ label: tr("tokens.count"), value: one.count / most, text: result.count ? tr("tokens.times", { count: one.count, relative: number(one.relative, 2) }) : "0" }] }),
+      h("capot-strip", { "aria-label": named(one.tokenizer), pieces: strips[index + 1].pieces }),
+      one.count > strips[index + 1].pieces.length ? h("p", { class: "quiet" }, tr("tokens.first", { shown: strips[index + 1].pieces.length, count: one.count })) : null)));
+    if (!compared.length) fill(others, h("p", { class: "quiet" }, withTerms(tr("tokens.none_beside"))));
   }
 
   return { leave: () => running?.abort() };

@@ -77,8 +77,11 @@ async function copied(button, text) {
   setTimeout(() => { button.textContent = before; }, 1500);
 }
 
+/** What a CSV file holds: `rows` where the picture is a table itself. */
+const cells = (fact) => fact("rows") ?? fact("table");
+
 const FILES = {
-  csv: (name, fact) => save(`${name}.csv`, csv(fact("table").columns, fact("table").rows), "text/csv"),
+  csv: (name, fact) => save(`${name}.csv`, csv(cells(fact).columns, cells(fact).rows), "text/csv"),
   json: (name, fact) => save(`${name}.json`, JSON.stringify(fact("json"), null, 1), "application/json"),
   svg: (name, _, picture) => plotted(picture)?.keep(name, "svg") ?? save(`${name}.svg`, drawing(picture).text, "image/svg+xml"),
   png: async (name, _, picture) => plotted(picture)?.keep(name, "png") ?? save(`${name}.png`, await png(drawing(picture))),
@@ -92,7 +95,7 @@ const plotted = (picture) => (picture.matches(".plotted") ? picture : picture.qu
 
 function keep(name, picture, fact) {
   const troubles = h("div");
-  const has = { csv: "table", json: "json", page: "page" };
+  const has = { csv: cells, json: () => fact("json"), page: () => fact("page") };
   const action = (kind) => h("button", { type: "button", class: "small", onclick: async () => {
     const note = waiting(fill(troubles), tr("keep.making"));
     try {
@@ -103,7 +106,7 @@ function keep(name, picture, fact) {
       note.done();
     }
   } }, tr(`keep.${kind}`));
-  return h("div", {}, h("div", { class: "keep" }, link(), opening(), Object.keys(FILES).filter((kind) => !has[kind] || fact(has[kind])).map(action)), troubles);
+  return h("div", {}, h("div", { class: "keep" }, link(), opening(), Object.keys(FILES).filter((kind) => !has[kind] || has[kind](fact)).map(action)), troubles);
 }
 
 /** The link that restores this view; above what an address holds, a file to drop on any page. */

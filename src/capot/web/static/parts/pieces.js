@@ -23,9 +23,9 @@ export function pieces(tokens) {
   for (let at = 0; at < tokens.length; tone += 1) {
     const run = whole(tokens, at);
     const shared = run.length > 1 ? joined(run) : null;
-    for (const token of run) {
-      const bytes = token.bytes.match(/../g)?.join(" ") ?? "";
-      const text = run.length === 1 && token.text ? token.text : bytes;
+    for (const [part, token] of run.entries()) {
+      const bytes = token.bytes.match(/../g)?.join(" ").toUpperCase() ?? "";
+      const text = shared ? `${shared} ${part + 1}/${run.length}` : token.text || `⟨${bytes}⟩`;
       const hint = shared ? tr("strip.part_of", { id: token.id, bytes, character: shared }) : tr("strip.hint", { id: token.id, bytes });
       shown.push({ text, hint, tone, kind: token.special ? "special" : run.length === 1 && token.text ? "token" : "bytes" });
     }

@@ -7,14 +7,23 @@ const STEPS = 10;
 
 /**
  * <capot-strip>: set `pieces` to [{ text, hint, tone, weight, kind, label, ends }]. A pickable strip (attribute `pick`) is a
- * row of buttons: one Tab stop, arrows move, Enter or a click sends "pick" with the index.
+ * row of buttons: Enter or a click sends "pick" with the index. Either way a strip is one Tab stop, and arrows move in it.
  */
 class Strip extends HTMLElement {
   #pieces = [];
 
   set pieces(pieces) {
     this.#pieces = pieces;
-    this.replaceChildren(h("ol", { class: "strip" }, pieces.flatMap((piece, index) => this.#items(piece, index))));
+    const list = h("ol", { class: "strip", "aria-label": this.getAttribute("aria-label") ?? undefined }, pieces.flatMap((piece, index) => this.#items(piece, index)));
+    this.replaceChildren(list);
+    list.querySelector("[tabindex]")?.setAttribute("tabindex", "0");
+  }
+
+  connectedCallback() {
+    this.addEventListener("focusin", ({ target }) => { // the stop that Tab comes back to
+      for (const stop of this.querySelectorAll('[tabindex="0"]')) if (stop !== target) stop.tabIndex = -1;
+      target.tabIndex = 0;
+    });
   }
 
   get pieces() {
@@ -26,6 +35,7 @@ class Strip extends HTMLElement {
     this.#pieces.push(piece);
     if (!this.firstElementChild) this.append(h("ol", { class: "strip" }));
     this.firstElementChild.append(...this.#items(piece, this.#pieces.length - 1));
+    if (!this.querySelector('[tabindex="0"]')) this.querySelector("[tabindex]")?.setAttribute("tabindex", "0");
     this.firstElementChild.querySelector(":scope > .new")?.classList.remove("new");
     this.firstElementChild.querySelector(":scope > :last-child:not(.line-end)")?.classList.add("new");
   }
@@ -42,10 +52,10 @@ class Strip extends HTMLElement {
     const place = step === null ? { class: `${piece.kind ?? "token"} t${(piece.tone ?? index) % HUES}` } : { class: `${piece.kind ?? "token"} w${step}` };
     const face = [visible(piece.text), piece.sub ? h("small", {}, piece.sub) : null];
     const inner = pick
-      ? h("button", { type: "button", "aria-label": piece.label ?? undefined, "aria-pressed": piece.chosen ? "true" : undefined,
+      ? h("button", { type: "button", tabindex: "-1", "aria-label": piece.label ?? undefined, "aria-pressed": piece.chosen ? "true" : undefined,
           onclick: () => this.dispatchEvent(new CustomEvent("pick", { detail: index })), onkeydown: (event) => this.#move(event) }, face)
       : face;
-    return h("li", { ...place, tabindex: !pick && piece.hint ? "0" : undefined, "data-hint": piece.hint || undefined,
+    return h("li", { ...place, tabindex: !pick && piece.hint ? "-1" : undefined, "aria-label": !pick && piece.hint ? `${piece.text}, ${piece.hint}` : undefined, "data-hint": piece.hint || undefined,
       onkeydown: pick ? undefined : (event) => this.#move(event) }, inner);
   }
 
