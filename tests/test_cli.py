@@ -124,6 +124,44 @@ def test_what_is_typed_wrong(capsys: pytest.CaptureFixture[str], code: str, word
     assert refused(capsys, *words)["code"] == code
 
 
+@pytest.mark.parametrize("lang", ["fr", "en"])
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("missing_argument", ["next"]),
+        ("too_many_arguments", ["next", "The", "capital"]),
+        ("no_such_option", ["next", "a", "--bogus"]),
+        ("option_is_a_flag", ["next", "a", "--json=1"]),
+        ("not_whole", ["next", "a", "-k", "2.5"]),
+        ("not_whole", ["generate", "a", "--seed", "x"]),
+        ("not_a_number", ["next", "a", "--temperature", "warm"]),
+        ("bad_choice", ["tokens", "a", "--specials", "maybe"]),
+        ("cannot_write", ["card", "--html", "."]),
+    ],
+)
+def test_what_the_parser_refuses_is_said_in_our_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: str, words: list[str], lang: str
+) -> None:
+    monkeypatch.setenv("CAPOT_LANG", lang)
+    error = refused(capsys, *words)
+    assert error["code"] == code and not re.search(r"not a valid|unexpected|Got ", error["message"])
+
+
+def test_an_option_without_its_value(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = typed(capsys, "next", "a", "--json", "-k")
+    assert status == 2 and json.loads(out)["error"]["code"] == "option_needs_value"
+
+
+def test_a_decimal_comma_is_a_point(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = typed(capsys, "next", "a", "--temperature", "0,5", "--model", "scripted", "--json")
+    assert status == 0 and json.loads(out)["temperature"] == 0.5
+
+
+def test_a_large_seed_is_told_exactly(capsys: pytest.CaptureFixture[str]) -> None:
+    message = refused(capsys, "generate", "a", "--seed", str(2**64))["message"]
+    assert f"{2**64:,}" in message and f"{2**64 - 1:,}" in message
+
+
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "warm"])
 @pytest.mark.parametrize("verb", ["next", "generate"])
 def test_a_temperature_that_is_none(capsys: pytest.CaptureFixture[str], verb: str, value: str) -> None:

@@ -16,7 +16,7 @@ from capot.errors import InputError
         ("temperature", -1),
         ("temperature", 101),
         ("top_k", -1),
-        ("top_p", 0),
+        ("top_p", -0.1),
         ("top_p", 1.1),
         ("min_p", -0.1),
         ("max_new_tokens", 0),

@@ -399,7 +399,7 @@ def test_start_needs_no_thread_of_its_own(model) -> None:
         ({"prompt": "a", "after_stop": "x"}, "not_a_number"),
         ({"prompt": "a", "temperature": float("nan")}, "not_a_number"),
         ({"prompt": "a", "temperature": -0.1}, "out_of_range"),
-        ({"prompt": "a", "top_p": 0}, "out_of_range"),
+        ({"prompt": "a", "top_p": -1}, "out_of_range"),
         ({"prompt": "a", "max_new_tokens": 0}, "out_of_range"),
         ({"prompt": "a", "stop": [""]}, "empty_stop"),
     ],

@@ -25,7 +25,7 @@ def bounded(default: Any, low: float, high: float, **extra: Any) -> Any:
 def check(config: Any) -> None:
     """Hold each bounded field of a frozen dataclass to its bounds and its type.
 
-    Raises: InputError ``not_a_number`` or ``out_of_range`` with name, value and bounds.
+    Raises: InputError ``not_a_number``, ``not_whole`` or ``out_of_range`` with name, value and bounds.
     """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -41,11 +41,18 @@ def check(config: Any) -> None:
 def _number(name: str, value: Any, *, whole: bool) -> float:
     try:
         real = float(value)
-        if isinstance(value, bool) or math.isnan(real) or (whole and real != int(real)):
+        if isinstance(value, bool) or math.isnan(real):
             raise ValueError(value)
-        return int(value) if whole else real
     except (TypeError, ValueError, OverflowError):
         raise InputError("not_a_number", name=name, value=str(value)[:80]) from None
+    if not whole:
+        return real
+    try:
+        if not real.is_integer():
+            raise ValueError(value)
+        return int(value)  # exact, where ``real`` is not
+    except ValueError:
+        raise InputError("not_whole", name=name, value=str(value)[:80]) from None
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Sampling:
     """How a probability becomes a choice. Filters apply in transformers' order.
 
     ``temperature`` 0 means argmax; ``top_k`` 0, ``top_p`` 1 and ``min_p`` 0 filter
-    nothing; ``seed`` None draws one, and the seed is always reported.
+    nothing, ``top_p`` 0 leaves the best token alone; ``seed`` None draws one, and the seed is always reported.
     """
 
     temperature: float = bounded(0.7, 0.0, 100.0)
@@ -66,8 +73,6 @@ class Sampling:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.top_p == 0.0:  # nothing would be left
-            raise InputError("out_of_range", name="top_p", value=0, low=1e-9, high=1)
         stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         if any(not isinstance(stop, str) or not stop for stop in stops):
             raise InputError("empty_stop")

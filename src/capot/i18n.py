@@ -4,8 +4,8 @@ The catalogues are ``words/<lang>/<topic>.toml``; the first part of a key names
 the topic, so a command reads only the files it needs. Both languages hold the
 same keys and the same named placeholders; a test says so.
 
-    >>> tr("number.example", "fr", value=number(1234.5, "fr"))
-    '1\\u202f234,5'
+    >>> tr("cli.written", "en", path="page.html"), number(1234.5, "en")
+    ('Written to page.html', '1,234.5')
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def number(value: float, lang: str | None = None, digits: int | None = None) -> 
     ('128,256', '0,50')
     """
     if digits is None:
-        digits = 0 if float(value).is_integer() else 4
-        text = f"{value:,.{digits}f}"
+        digits = 0 if isinstance(value, int) or float(value).is_integer() else 4
+        text = f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
         text = text.rstrip("0").rstrip(".") if digits else text
     else:
         text = f"{value:,.{digits}f}"

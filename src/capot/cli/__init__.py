@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
-import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from capot import __version__, i18n
+from capot.cli import streams
 from capot.cli.words import Command, Option, WordedCommand, heading
 from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError
 
@@ -50,6 +51,15 @@ class Capot(WordedCommand, click.Group):
             raise NotFoundError("unknown_command", name=args[0], near=near[0] if near else "--help")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that leaves is told apart here, since click would call it a failure."""
+        try:
+            answer = super().invoke(ctx)
+            sys.stdout.flush()
+        except OSError as error:
+            raise streams.unprinted(error) from None
+        return answer
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands with their one sentence each, without importing any of them."""
         with formatter.section(heading("commands")):
@@ -86,19 +96,19 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and answer its exit status; no user's mistake shows a traceback."""
     arguments = list(arguments)
     as_json = "--json" in arguments
+    streams.prepare()
     with i18n.speaking(_asked_language(arguments)):
         try:
-            return group.main(arguments, prog_name="capot", standalone_mode=False) or 0
+            return group.main(arguments, prog_name="capot", standalone_mode=False, color=streams.color()) or 0
         except CapotError as error:
-            return _report(error, as_json=as_json)
+            return _report(error, as_json=as_json and error.params.get("path") != streams.OUTPUT)
         except click.UsageError as error:
             return _report(usage_error(error), as_json=as_json)
         except click.exceptions.Exit as stop:
             return stop.exit_code
         except (KeyboardInterrupt, click.Abort):
             return _report(InterruptedByUser("interrupted"), as_json=as_json)
-        except BrokenPipeError:  # `capot ... | head`: what was read was enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except streams.ReaderLeft:
             return 0
 
 
@@ -117,7 +127,7 @@ def _report(error: CapotError, *, as_json: bool) -> int:
         click.echo(json.dumps(error.to_dict(), ensure_ascii=False))
     else:
         what, _, hint = error.message().partition("\n")
-        click.echo(click.style(f"{i18n.tr('cli.error')} {what}", fg="red"), err=True)
+        click.echo(click.style(f"{i18n.tr('cli.error')} {what}", fg="red"), err=True, color=streams.color())
         if hint:
             click.echo(hint, err=True)
     return error.exit_status
@@ -132,10 +142,17 @@ def usage_error(error: click.UsageError) -> CapotError:
     if isinstance(error, click.MissingParameter):
         return InputError("missing_argument", name=name)
     if isinstance(error, click.BadOptionUsage):
+        if _is_flag(error):
+            return InputError("option_is_a_flag", name=error.option_name)
         return InputError("option_needs_value", name=error.option_name)
     if isinstance(error, click.BadParameter):
         return InputError("bad_value", name=name, detail=error.message)
     return InputError("usage", detail=error.format_message())
+
+
+def _is_flag(error: click.BadOptionUsage) -> bool:
+    options = error.ctx.command.params if error.ctx else []
+    return any(isinstance(o, click.Option) and o.is_flag and error.option_name in o.opts for o in options)
 
 
 def _parameter_name(error: click.UsageError) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.common import TEXT, Argument, Option, chapter, notice, write_file
+from capot.cli.common import FILE, TEXT, Argument, Option, chapter, notice, write_file
 from capot.config import Sampling
 from capot.errors import InputError
 from capot.i18n import tr
@@ -15,8 +15,6 @@ from capot.i18n import tr
 if TYPE_CHECKING:
     from capot.model import Model
     from capot.results.assistant import Answers
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def sampling_options(topic: str) -> list[click.Parameter]:

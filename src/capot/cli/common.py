@@ -13,16 +13,17 @@ A chapter's command is written so:
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.words import Argument, Command, Option
+from capot.cli.streams import colored, piped
+from capot.cli.words import FILE, Argument, Command, Option
 from capot.config import Loading
 from capot.errors import InputError, NotFoundError
 from capot.i18n import LANGUAGES, tr
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from capot.results.base import Result
 
 __all__ = [
-    "TEXT", "Argument", "Command", "Option", "chapter", "emit", "notice", "open_model", "read_text", "split",
-    "take_loading",
+    "FILE", "TEXT", "Argument", "Command", "Option", "chapter", "colored", "emit", "notice", "open_model", "read_text",
+    "split", "take_loading",
 ]  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def read_text(value: str) -> str:
     Raises: NotFoundError ``no_such_file``; InputError ``not_utf8`` naming the byte.
     """
     if value == "-":
-        return _decode(sys.stdin.buffer.read(), "-").removesuffix("\n")
+        return _decode(piped(), "-").removesuffix("\n")
     if value.startswith("@@"):
         return value[1:]
     if not value.startswith("@"):
@@ -107,7 +108,7 @@ def output_options() -> list[click.Parameter]:
     """--json, --html and --lang, on every command that prints an answer."""
     return [
         Option(["--json", "as_json"], words="cli.options.json", is_flag=True),
-        Option(["--html"], words="cli.options.html", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path)),
+        Option(["--html"], words="cli.options.html", metavar="FILE", type=FILE),
         Option(["--lang"], words="cli.options.lang", metavar="|".join(LANGUAGES), callback=_known_language),
     ]
 
@@ -164,6 +165,8 @@ def write_file(path: Path, text: str) -> None:
 
     Raises: InputError ``cannot_write`` with the system's reason.
     """
+    if path.is_dir():
+        raise InputError("cannot_write", path=str(path), reason=os.strerror(errno.EISDIR))
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_text(text, encoding="utf-8")
@@ -175,10 +178,3 @@ def write_file(path: Path, text: str) -> None:
 
 def terminal_width() -> int:
     return max(40, min(shutil.get_terminal_size((80, 24)).columns, 120))
-
-
-def colored() -> bool:
-    """Colour on a terminal that wants it (see no-color.org and FORCE_COLOR)."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()

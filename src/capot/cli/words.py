@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
+from capot.errors import InputError
 from capot.i18n import tr
 
 
@@ -13,11 +15,52 @@ def heading(name: str) -> str:
     return tr(f"cli.heading.{name}")
 
 
+class Number(click.ParamType):
+    """A whole or a real number; ``0,7`` is read as ``0.7``."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind, self.name = kind, kind.__name__
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value  # a default
+        try:
+            return self.kind(value if self.kind is int else value.replace(",", ".", 1))
+        except ValueError:
+            name = param.opts[0] if param else ""
+            if self.kind is int:
+                raise InputError("not_whole", name=name, value=value[:80]) from None
+            raise InputError("not_a_number", name=name, value=value[:80]) from None
+
+
+class Choice(click.Choice):
+    """One of a few words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value not in self.choices:
+            name = param.opts[0] if param else ""
+            raise InputError("bad_choice", name=name, value=str(value)[:80], known=", ".join(self.choices))
+        return value
+
+
+class _File(click.ParamType):
+    """A path; whether it can be read or written is found out when it is."""
+
+    name = "FILE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return Path(value)
+
+
+FILE = _File()
+_NUMBERS = {int: Number(int), float: Number(float)}
+
+
 class Option(click.Option):
     """An option whose help is the sentence ``words``, looked up when it is shown."""
 
-    def __init__(self, *args: Any, words: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, words: str, type: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, type=_NUMBERS.get(type, type), **kwargs)
         self.words = words
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
@@ -43,6 +86,18 @@ class WordedCommand(click.Command):
         super().__init__(*args, **kwargs)
         self.words = words
         self.context_settings.setdefault("max_content_width", 100)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raises: InputError ``too_many_arguments``: most often a text without its quotes."""
+        ctx.allow_extra_args = True
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.BadOptionUsage as error:
+            error.ctx = ctx  # click knows the command and forgets to say
+            raise
+        if ctx.args and not isinstance(self, click.Group):
+            raise InputError("too_many_arguments", extra=ctx.args[0][:80], command=ctx.command_path)
+        return rest
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         option = super().get_help_option(ctx)

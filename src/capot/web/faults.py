@@ -22,7 +22,7 @@ PATH = re.compile(r"(?<![\w/.:])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\'\"«»“”()]+
 def body(error: CapotError, lang: str) -> dict[str, Any]:
     """The error's body with no path of this machine in it.
 
-    >>> body(NotFoundError("no_such_file", path="/home/ann/models/one.json"), "en")["error"]["message"]
+    >>> body(NotFoundError("no_such_file", path="/home/ann/models/one.json"), "en")["error"]["message"].splitlines()[0]
     'there is no file one.json.'
     """
     params = {name: _pathless(value) for name, value in error.params.items()}

@@ -1,0 +1,74 @@
+"""Standard streams as a program finds them: closed, in an old encoding, left by their reader, full."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import os
+import sys
+
+from capot.errors import InputError
+
+_FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+OUTPUT = "stdout"  # its name in an error
+
+
+class ReaderLeft(Exception):
+    """What reads our output has seen enough (``capot ... | head``): no failure."""
+
+
+def prepare() -> None:
+    """Let standard output and error take any text, whatever the system made of them.
+
+    A file or a pipe gets UTF-8 (Windows would give it an old code page); a terminal of
+    another encoding keeps it, and shows what it can.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed before we began, or a Windows program without a console
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for as long as we run
+        elif hasattr(stream, "reconfigure"):
+            told = bool(os.environ.get("PYTHONIOENCODING")) or stream.isatty()
+            old = codecs.lookup(stream.encoding).name != "utf-8"
+            stream.reconfigure(encoding=None if told or not old else "utf-8", errors="backslashreplace")
+
+
+def color() -> bool | None:
+    """Colour as the environment wishes it (no-color.org, FORCE_COLOR); None: on terminals."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return True if os.environ.get("FORCE_COLOR") else None
+
+
+def colored() -> bool:
+    """Whether standard output shows colours."""
+    wished = color()
+    return sys.stdout.isatty() if wished is None else wished
+
+
+def unprinted(error: OSError) -> Exception:
+    """What it means that standard output took no more; any other error is itself."""
+    if error.filename is not None:
+        return error
+    if isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL):
+        _silence()
+        return ReaderLeft()
+    if error.errno in _FULL:
+        _silence()
+        return InputError("cannot_write", path=OUTPUT, reason=error.strerror or str(error))
+    return error
+
+
+def _silence() -> None:
+    """Send what is still held back nowhere, so that leaving does not fail on it again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def piped() -> bytes:
+    """All of standard input. Raises: InputError ``no_stdin`` where it is closed."""
+    if sys.stdin is None:
+        raise InputError("no_stdin")
+    return sys.stdin.buffer.read()

@@ -1,0 +1,134 @@
+"""Standard streams as people use them: pipes that close, full disks, old encodings, colours, narrow windows."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from capot.cli import run, streams
+from capot.errors import InputError
+
+posix = pytest.mark.skipif(os.name == "nt", reason="streams of a POSIX shell")
+
+
+def shell(line: str, *, text: bytes = b"", **settings: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of shell where ``capot`` is this very one."""
+    surroundings = os.environ | {"PYTHONPATH": str(ROOT / "src")} | settings
+    line = f'capot() {{ "{sys.executable}" -m capot "$@"; }}; {line}'
+    return subprocess.run(["bash", "-c", line], capture_output=True, input=text, env=surroundings, check=False)
+
+
+@posix
+@pytest.mark.parametrize("verb", ["generate a --max-new-tokens 50 --model scripted", "card", "tokens @long --json"])
+def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path: Path, verb: str) -> None:
+    (tmp_path / "long").write_text("word " * 20_000)
+    done = shell(f"cd {tmp_path}; capot {verb} | head -c 9; exit ${{PIPESTATUS[0]}}")
+    assert done.returncode == 0 and len(done.stdout) == 9
+    assert b"Traceback" not in done.stderr and b"ignored" not in done.stderr
+
+
+@posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("verb", ["generate a --max-new-tokens 9 --model scripted", "card", "card --json"])
+def test_a_full_disk_is_told(verb: str) -> None:
+    done = shell(f"capot {verb} > /dev/full")
+    assert done.returncode == 2 and b"cannot be written" in done.stderr and b"Traceback" not in done.stderr
+
+
+@posix
+def test_streams_that_are_closed() -> None:
+    done = shell("capot tokens - --json <&-")
+    assert done.returncode == 2 and json.loads(done.stdout)["error"]["code"] == "no_stdin"
+    assert shell("capot card >&-").returncode == 0
+    assert shell("capot card --model nowhere 2>&-").returncode == 2
+
+
+@posix
+def test_bytes_that_are_no_text() -> None:
+    done = shell("capot next - --json", text=b"caf\xe9")
+    assert done.returncode == 2 and json.loads(done.stdout)["error"]["code"] == "not_utf8"
+    done = shell("capot next $'caf\\xe9' --json")
+    assert done.returncode == 2 and json.loads(done.stdout)["error"]["code"] == "not_utf8"
+    done = shell("capot next a --model $'caf\\xe9' --json")
+    assert done.returncode == 2 and json.loads(done.stdout)["error"]["code"] == "unknown_model"
+
+
+class Stream(io.TextIOWrapper):
+    """A stream of an old encoding, a terminal or not."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__(io.BytesIO(), encoding="cp1252")
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_an_old_code_page_takes_any_text(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    monkeypatch.setattr(sys, "stdout", stream := Stream(terminal=terminal))
+    assert run(["next", "é", "-k", "1", "--lang", "fr", "--model", "scripted"]) == 0
+    stream.flush()
+    raw = stream.buffer.getvalue()
+    assert "Modèle".encode("cp1252" if terminal else "utf-8") in raw
+    assert ("█".encode() in raw) is not terminal
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EINVAL])
+def test_windows_says_a_broken_pipe_in_its_own_way(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    monkeypatch.setattr(streams, "_silence", lambda: None)
+    monkeypatch.setattr(streams.os, "name", "nt")
+    assert isinstance(streams.unprinted(OSError(number, "")), streams.ReaderLeft)
+    monkeypatch.setattr(streams.os, "name", "posix")
+    assert isinstance(streams.unprinted(OSError(errno.EPIPE, "")), streams.ReaderLeft)
+    ours = OSError(errno.ENOENT, "no such file", "weights")
+    assert streams.unprinted(ours) is ours
+    assert isinstance(streams.unprinted(OSError(errno.ENOSPC, "full")), InputError)
+
+
+@pytest.mark.parametrize(
+    ("settings", "terminal", "expected"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"FORCE_COLOR": "1"}, False, True),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, False),
+    ],
+)
+def test_colour_only_where_it_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], terminal: bool, expected: bool
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", stream := Stream(terminal=terminal))
+    assert run(["tokens", "a b", "--lang", "en"]) == 0
+    stream.flush()
+    raw = stream.buffer.getvalue()
+    assert (b"\x1b[" in raw) is expected
+    assert expected or "│".encode() in raw or b"\\u2502" in raw  # what no colour parts, a line does
+
+
+@pytest.mark.parametrize("columns", ["1", "0", "-3", "abc", "20", "44", "300"])
+@pytest.mark.parametrize("words", [["card"], ["tokens", "a 🤗 é", "--compare", "gpt2"], ["next", "a", "--rank", "b"]])
+def test_a_window_of_any_width(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str, words: list[str]
+) -> None:
+    from capot.view.visible import width
+
+    monkeypatch.setenv("COLUMNS", columns)
+    model = [] if words[0] == "card" else ["--model", "scripted"]
+    assert run([*words, *model]) == 0
+    widest = max(width(line) for line in capsys.readouterr().out.splitlines())
+    assert widest <= {"20": 40, "1": 40, "44": 44, "300": 120}.get(columns, 80)
