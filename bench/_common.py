@@ -55,8 +55,10 @@ SHAPE = {
 }
 
 
-def arguments(question: str, *, repeats: int) -> argparse.Namespace:
-    """The options of every script here."""
+def arguments(
+    question: str, *, repeats: int, more: Callable[[argparse.ArgumentParser], object] | None = None
+) -> argparse.Namespace:
+    """The options of every script here, those of other scripts ignored; ``more`` adds a script's own."""
     parser = argparse.ArgumentParser(description=question)
     asked = os.environ.get
     parser.add_argument("--model", default=asked("CAPOT_BENCH_MODEL"), help="a folder; else a random one is made")
@@ -64,7 +66,9 @@ def arguments(question: str, *, repeats: int) -> argparse.Namespace:
     parser.add_argument("--venv", default=asked("CAPOT_BENCH_VENV", str(OUT / "venv")), help="where llama.cpp is")
     parser.add_argument("--repeats", type=int, default=repeats)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    given = parser.parse_args()
+    if more is not None:
+        more(parser)
+    given, _ = parser.parse_known_args()
     OUT.mkdir(exist_ok=True)
     return given
 
@@ -111,6 +115,19 @@ def model_folder(given: argparse.Namespace) -> Path:
     return Path(given.model) if given.model else random_model(OUT / "llama-1b")
 
 
+def with_tokenizer(folder: Path) -> Path:
+    """The same model beside a tokenizer: the boxed one where it has none, whose tokens are the first of its table."""
+    if (folder / "tokenizer.json").is_file():
+        return folder
+    other = OUT / f"{folder.resolve().name}-with-tokenizer"
+    other.mkdir(parents=True, exist_ok=True)
+    for file in [*folder.resolve().iterdir(), BOXED / "tokenizer.json"]:
+        link = other / file.name
+        if not link.exists():
+            link.symlink_to(file)
+    return other
+
+
 # ---------------------------------------------------------------- contestants
 
 
@@ -154,7 +171,7 @@ class Contestant:
         self.peer, python = peer, Path(sys.executable)
         if peer == "llama.cpp":
             python, model = llama_python(given), gguf_model(given)
-        if peer == "transformers" and not _installed("torch", "transformers"):
+        if peer == "transformers" and not installed("torch", "transformers"):
             raise Missing("transformers is not installed here")
         command = [python, HERE / "_worker.py", peer, model or model_folder(given), "--threads", str(given.threads)]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "NUMBA_NUM_THREADS": str(given.threads)}
@@ -173,7 +190,7 @@ class Contestant:
         self.process.wait()
 
 
-def _installed(*names: str) -> bool:
+def installed(*names: str) -> bool:
     from importlib.util import find_spec
 
     return all(find_spec(name) for name in names)

@@ -1,10 +1,11 @@
 """How long do the picture and the neighbours of six words take, and in how much memory?
 
-    python bench/embed.py MODEL_FOLDER [--repeats 5]
+    python bench/embed.py [--model FOLDER] [--repeats 5]
 
 Each repetition is a new process, ours and the peer's in turn: the peer is the usual way,
-safetensors' own reader, torch and scikit-learn. Times begin where the tokenizer is ready;
-memory is anonymous memory (RssAnon), the tokenizer's own included and apart.
+safetensors' own reader, torch and scikit-learn. Times begin where the tokenizer is ready,
+and the neighbours' where the picture is there; memory is anonymous memory (RssAnon), the
+tokenizer's own included. A folder without a tokenizer is given the boxed one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,6 +20,8 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from _common import ROOT, arguments, installed, model_folder, report, with_tokenizer
 
 WORDS = ("cat", "dog", "green", "blue", "house", "room")
 NEAR = 5
@@ -110,42 +112,46 @@ def measure(who: str, folder: str) -> dict[str, float]:
     }
 
 
-def once(who: str, folder: str) -> dict[str, float]:
+def once(who: str, folder: Path) -> dict[str, float]:
     """One repetition in a new process."""
-    command = [sys.executable, __file__, folder, "--only", who]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = [sys.executable, __file__, "--only", who, "--model", str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", help="a model folder with a tokenizer.json")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", choices=("capot", "peer"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    hidden = {"choices": ("capot", "peer"), "help": argparse.SUPPRESS}
+    given = arguments(__doc__, repeats=5, more=lambda parser: parser.add_argument("--only", **hidden))
     if given.only:
-        print(json.dumps(measure(given.only, given.folder)))
+        print(json.dumps(measure(given.only, given.model)))
         return
-    runs: dict[str, list[dict[str, float]]] = {"capot": [], "peer": []}
+    folder = with_tokenizer(model_folder(given))
+    have_peer = installed("torch", "sklearn", "safetensors")
+    runs: dict[str, list[dict[str, float]]] = {"capot": [], **({"peer": []} if have_peer else {})}
     for _ in range(given.repeats + 1):  # the first warms the page cache
         for who, found in runs.items():
-            found.append(once(who, given.folder))
+            found.append(once(who, folder))
     medians = {
         who: {key: statistics.median(run[key] for run in found[1:]) for key in found[0]} for who, found in runs.items()
     }
-    report(medians, given.repeats)
+    missing = [] if have_peer else ["the usual way: torch, scikit-learn or safetensors is not installed here"]
+    rows = [row for who, found in medians.items() for row in said(who, found)]
+    report("six words as points, random weights in the shape of Llama 3.2 1B", rows, missing=missing)
 
 
-def report(medians: dict[str, dict[str, float]], repeats: int) -> None:
-    """A table to read, then the same as one line of JSON."""
-    print(f"{'median of ' + str(repeats):<26}{'capot':>10}{'peer':>10}{'peer/capot':>12}")
-    for key in medians["capot"]:
-        ours, theirs = medians["capot"][key], medians["peer"][key]
-        scale, unit = (1e6, "MB") if key.endswith("bytes") else (1, "s")
-        label = f"{key.rsplit('_', 1)[0]} ({unit})"
-        print(f"{label:<26}{ours / scale:>10.3f}{theirs / scale:>10.3f}{theirs / ours:>12.2f}")
-    about = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    print(json.dumps({"bench": "embed", **about, **medians}))
+def said(who: str, found: dict[str, float]) -> list[tuple[str, float, str, float | None]]:
+    """The rows of one contestant; only ours are held to something."""
+    asked = {"picture_s": 0.3, "neighbours_s": 0.5, "peak_bytes": 200}
+    names = {"tokenizer_s": "tokenizer", "picture_s": "picture and cosines", "neighbours_s": "neighbours"}
+    names |= {"tokenizer_bytes": "memory, the tokenizer's", "peak_bytes": "memory, at its peak"}
+    rows = []
+    for key, name in names.items():
+        least = asked.get(key) if who == "capot" else None
+        value, unit = (found[key] / 1e6, "MB") if key.endswith("bytes") else (found[key], "s")
+        told = name if who == "capot" else f"{name}, the usual way"
+        rows.append((f"embed: {told}{'' if least is None else ' (asked: at most)'}", value, unit, least))
+    return rows
 
 
 if __name__ == "__main__":

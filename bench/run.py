@@ -1,4 +1,4 @@
-"""All questions about the engine, one table, a file of JSON and a row of RESULTS.md.
+"""All questions about the engine and the chapters, one table, a file of JSON and a row of RESULTS.md.
 
     make bench          (or: python bench/run.py [any option of the scripts])
 
@@ -14,7 +14,7 @@ import sys
 
 from _common import HERE, OUT, surroundings
 
-SCRIPTS = ("decode", "prefill", "open", "boxed", "cold")
+SCRIPTS = ("decode", "prefill", "open", "boxed", "cold", "embed", "memory_chapter", "conversation")
 COLUMNS = {
     "decode, tokens/s": "decode",
     "over llama.cpp": "decode, over llama.cpp in BF16",
@@ -27,6 +27,12 @@ COLUMNS = {
     "boxed, over transformers": "decode, over transformers",
     "tokens, s": "capot tokens (asked: at most)",
     "next, s": "capot next (asked: at most)",
+    "embed, s": "embed: picture and cosines (asked: at most)",
+    "neighbours, s": "embed: neighbours (asked: at most)",
+    "embed, MB": "embed: memory, at its peak (asked: at most)",
+    "memory, s": "capot memory, every length (asked: at most)",
+    "formula, %": "formula against the engine's bytes (asked: at most)",
+    "turn 10, without over with": "first token of turn 10, without over with",
 }
 
 

@@ -316,6 +316,7 @@ def test_each_way_explains_its_picture_in_both_languages(scripted: Model) -> Non
         for answer in answers.answers:
             assert answer.text[:20] in " ".join(text.replace("│", "").split()) or answer.kind in ("raw", "few_shot")
         assert "<|assistant|>" in text and "&lt;|assistant|&gt;" in page and "<|assistant|>" not in told
+        assert answers.answers[2].to_text(lang).startswith("3. ") and answers.answers[2]._repr_html_()
     assert "set apart, in grey" in " ".join(answers.to_text("en", width=300).split())
 
 

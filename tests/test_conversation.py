@@ -189,6 +189,7 @@ def test_the_pages_and_the_notebook_display(scripted: Model) -> None:
     for lang, title in (("en", "The bill"), ("fr", "L’addition")):
         assert title in talk.to_text(lang)
         assert title in talk.to_html(lang) and "<script>alert" not in talk.to_html(lang)
+    assert "sent" in str(talk.turns[1]) and "Hello!" in talk.turns[1]._repr_html_()  # a turn shows itself too
     assert "The bill" in talk._repr_html_() and "<script>alert" not in talk._repr_html_()
     assert "No turn yet" in Conversation().to_text("en")
     long = " ".join(talk.to_text("en", width=60).split())

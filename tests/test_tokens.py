@@ -62,6 +62,11 @@ def test_json_has_the_fields_of_the_contract() -> None:
     assert (other["tokenizer"], other["relative"]) == ("gpt2", other["count"] / own["count"])
 
 
+def test_one_comparison_shows_itself() -> None:
+    other = tokenize(model(), "Un œuf", compare=("english",)).comparisons[1]
+    assert str(other) == "english\n│Un│·œ 1/2│·œ 2/2│uf│" and "·œ 1/2" in other._repr_html_()
+
+
 def test_without_a_comparison_there_is_none() -> None:
     assert tokenize(model(), "bonjour").comparisons == []
 

@@ -33,7 +33,7 @@ class Answer(Result):
     indented: Sequence[str] = ()
     tokens: Sequence[Token] = field(default=(), repr=False)
 
-    def blocks(self, lang: str | None = None) -> list[Block]:
+    def view(self, lang: str | None = None) -> list[Block]:
         """This way's column: its name, what was sent, what came back, and what it means."""
         sent = b"".join(token.bytes for token in self.tokens).decode("utf-8", errors="replace")
         blocks: list[Block] = [
@@ -79,7 +79,7 @@ class Answers(Result):
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The four ways, two by two, then what to take away."""
-        columns = [answer.blocks(lang) for answer in self.answers]
+        columns = [answer.view(lang) for answer in self.answers]
         pairs = [Columns(columns[place : place + 2]) for place in range(0, len(columns), 2)]
         facts = [(tr("assistant.model", lang), self.model), (tr("assistant.question", lang), self.question)]
         blocks: list[Block] = [Heading(tr("assistant.title", lang)), Facts(facts), *pairs]

@@ -40,6 +40,16 @@ class Exchange(Result):
     prompt: str = field(default="", repr=False, metadata={"json": False})
     prompt_ids: Sequence[int] = field(default=(), repr=False, metadata={"json": False})
 
+    def view(self, lang: str | None = None) -> list[b.Block]:
+        """This turn alone, and what there is to be told of it."""
+        warnings = [b.Text(text, tone="warning") for text in notices(self, None, lang)]
+        return [b.Chat(self.said(tr("chat.model", lang), "", lang)), *warnings]
+
+    def said(self, model: str, place: str, lang: str | None = None) -> list[b.Turn]:
+        """Both sides of the turn, the model's with its bill."""
+        asked = b.Turn(tr("chat.you", lang), self.user, note=place)
+        return [asked, b.Turn(model, self.assistant.strip() or "∅", note=note(self, lang))]
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Exchange:
         """What ``to_dict`` made, held to its types. Raises: InputError ``conversation_field``."""
@@ -142,13 +152,8 @@ class Conversation(Result):
 
     def view(self, lang: str | None = None) -> list[b.Block]:
         """What was said, then the bill."""
-        said = []
-        for place, turn in enumerate(self.turns, 1):
-            name, text = self.model or tr("chat.model", lang), turn.assistant.strip() or "∅"
-            said += [
-                b.Turn(tr("chat.you", lang), turn.user, note=str(place)),
-                b.Turn(name, text, note=note(turn, lang)),
-            ]
+        name = self.model or tr("chat.model", lang)
+        said = [part for place, turn in enumerate(self.turns, 1) for part in turn.said(name, str(place), lang)]
         pairs = enumerate(zip(self.turns, (None, *self.turns)), 1)
         told = [
             tr("chat.told", lang, turn=place, text=text)

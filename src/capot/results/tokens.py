@@ -39,6 +39,11 @@ class Comparison(Result):
     relative: float
     tokens: Sequence[Token] = field(default=(), repr=False, metadata={"json": False})
 
+    def view(self, lang: str | None = None) -> list[Block]:
+        """The text as this tokenizer cuts it."""
+        text = b"".join(token.bytes for token in self.tokens).decode("utf-8", errors="replace")
+        return [Strip(pieces(text, self.tokens, lang), label=self.tokenizer)]
+
 
 @dataclass(frozen=True)
 class Tokens(Result):
