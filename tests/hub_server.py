@@ -394,7 +394,10 @@ class _Stored(_Answering):
 
 def _told(name: str, model: Model) -> dict[str, Any]:
     """What the hub says of a model, in a description as in a search."""
-    config = json.loads(model.files.get("config.json", b"{}"))
+    try:
+        config = json.loads(model.files.get("config.json", b"{}"))
+    except ValueError:
+        config = {}
     siblings = []
     for file, raw in model.files.items():
         entry: dict[str, Any] = {"rfilename": file, "size": len(raw), "blobId": model.etag(file)[:40]}

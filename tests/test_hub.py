@@ -1,0 +1,838 @@
+"""Models of the hub: every refusal in words, downloads that break and go on, a token that stays at home.
+
+The hub is on loopback (``hub_server.py``), behind proxies that lead nowhere: a request that
+left this machine would fail.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hub_server as server
+import numpy as np
+import pytest
+from hub_server import CONFIG, GOOD, OUTSIDER, SCOPED, Fault, Hub, tiny
+
+import capot
+from capot import models
+from capot.cli import run
+from capot.cli.progress import draw
+from capot.errors import CapotError, InterruptedByUser, ModelError, NetworkError, ResourceError
+from capot.hub import connection, fetch, settings
+from capot.hub.checkpoint import HubCheckpoint
+from capot.hub.events import Progress, telling
+from capot.hub.listing import is_name, refuse_other_kinds
+from capot.hub.store import Store
+
+WEIGHTS = "model.safetensors"
+NAMES = (
+    "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE", "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE",
+    "CAPOT_DISK", "CAPOT_RAM", "XDG_CACHE_HOME", "HF_HUB_DISABLE_SYMLINKS",
+)  # fmt: skip
+PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+NOWHERE = "http://127.0.0.1:9"  # the port where nobody listens
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    with Hub() as running:
+        for name in NAMES:
+            monkeypatch.delenv(name, raising=False)
+        for name in PROXIES:
+            monkeypatch.setenv(name, NOWHERE)
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setenv("CAPOT_HUB_PAUSE", "0.01")
+        yield running
+
+
+def large() -> dict[str, bytes]:
+    """A model of four megabytes: worth a line, and long enough to be cut."""
+    return tiny(hidden_size=128, intermediate_size=512, num_hidden_layers=4, head_dim=64)
+
+
+def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of ``capot WORDS``."""
+    status = run(list(words))
+    told = capsys.readouterr()
+    return status, told.out, told.err
+
+
+def subprocess_of(*words: str, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "capot", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, **pipes, **options)
+
+
+def cached(name: str = "org/tiny") -> Path:
+    """The snapshot of a model in the cache."""
+    store = Store.of(name)
+    return store.snapshot(store.commit("main") or "")
+
+
+def as_folder(files: dict[str, bytes], folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for name, raw in files.items():
+        (folder / name).write_bytes(raw)
+    return folder
+
+
+# --- Opening ----------------------------------------------------------------------------------------------
+
+
+def test_opening_brings_the_small_files_and_each_part_comes_when_it_is_needed(hub: Hub) -> None:
+    hub.add("org/tiny")
+    with capot.open("org/tiny") as model:
+        assert model.name == "org/tiny" and model.checkpoint.config.layers == 2
+        assert not hub.paths(containing="tokenizer.json") and not hub.paths(containing=WEIGHTS)
+        assert model.tokens("été").count == 5 and model.tokens("a").tokenizer == "org/tiny"
+        assert hub.paths(containing="tokenizer.json") and not hub.paths(containing=WEIGHTS)
+        assert model.next("a").vocabulary_size == 256
+        assert len(hub.paths(server="store", containing=WEIGHTS)) == 1
+
+
+def test_answers_are_those_of_a_folder_with_the_same_files(hub: Hub, tmp_path: Path) -> None:
+    for shards in (1, 3):
+        files = tiny(shards=shards)
+        hub.add(f"org/in-{shards}", files)
+        with capot.open(f"org/in-{shards}") as far, capot.open(as_folder(files, tmp_path / str(shards))) as near:
+            ours, theirs = far.next("Bonjour", k=10), near.next("Bonjour", k=10)
+        assert [(c.id, c.logit) for c in ours.candidates] == [(c.id, c.logit) for c in theirs.candidates]
+
+
+def test_what_is_here_is_opened_without_asking(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("org/tiny")
+    models.get("org/tiny")
+    hub.seen.clear()
+    with capot.open("org/tiny") as model:
+        model.card()
+        model.generate("a", max_new_tokens=2)
+    assert not hub.seen
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with capot.open("org/tiny") as model:
+        assert model.next("a").vocabulary_size == 256
+
+
+def test_a_folder_of_that_name_comes_first(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("org/tiny")
+    as_folder(tiny(num_hidden_layers=1), tmp_path / "org" / "tiny")
+    monkeypatch.chdir(tmp_path)
+    with capot.open("org/tiny") as model:
+        assert model.checkpoint.config.layers == 1
+    assert not hub.seen
+
+
+@pytest.mark.parametrize("name", ["boxed", "scripted"])
+def test_what_comes_with_the_package_asks_no_hub(hub: Hub, name: str) -> None:
+    with capot.open(name) as model:
+        assert model.tokens("a").count == 1
+    assert not hub.seen
+
+
+def test_a_revision_is_asked_for_again_and_a_commit_never(hub: Hub) -> None:
+    model = hub.add("org/tiny")
+    old = model.commit
+    capot.open("org/tiny").close()
+    model.files["README.md"] = b"---\nlicense: apache-2.0\n---\n"
+    assert capot.open("org/tiny").checkpoint.path.name == old  # what is here is used as it is
+    assert capot.open("org/tiny", revision="main").checkpoint.path.name == model.commit
+    hub.seen.clear()
+    assert capot.open("org/tiny", revision=old).checkpoint.path.name == old
+    assert not hub.seen
+
+
+def test_a_branch_that_is_here_opens_without_a_network(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("org/tiny", branches={"dev/one": ""})
+    path = capot.open("org/tiny", revision="dev/one").checkpoint.path
+    monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
+    assert capot.open("org/tiny", revision="dev/one").checkpoint.path == path
+
+
+def test_code_comes_and_is_named_only_where_it_is_trusted(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    files = tiny(auto_map={"AutoModelForCausalLM": "modeling_own.OwnForCausalLM"}) | {"modeling_own.py": b"print(1)\n"}
+    hub.add("org/own", files)
+    models.get("org/own")
+    assert not (cached("org/own") / "modeling_own.py").exists()
+    status, _, told = typed(capsys, "card", "--model", "org/own", "--trust-remote-code")
+    assert status == 0 and "modeling_own.py" in told and "with all your rights" in told
+    checkpoint = HubCheckpoint.of("org/own", remote_code=True)
+    assert not checkpoint.has("weights")
+    checkpoint.fetch("weights")
+    assert (cached("org/own") / "modeling_own.py").read_bytes() == b"print(1)\n" and checkpoint.has("weights")
+    assert "no code of its own" in typed(capsys, "card", "--model", "boxed", "--trust-remote-code")[2]
+
+
+def test_an_older_vocabulary_is_brought_to_be_converted(hub: Hub) -> None:
+    files = {name: raw for name, raw in tiny().items() if name != "tokenizer.json"}
+    hub.add("org/old", files | {"vocab.json": b"{}", "merges.txt": b""})
+    with capot.open("org/old") as model, pytest.raises(CapotError) as refused:
+        model.tokens("a")
+    assert refused.value.code == "tokenizer_format" and str(cached("org/old")) in str(refused.value)
+
+
+# --- The card, before any download -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_card_reads_headers_alone(hub: Hub, tmp_path: Path, shards: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = large() if shards == 1 else tiny(shards=shards)
+    hub.add("org/m-instruct", files, gated="manual", downloads=1234)
+    monkeypatch.setenv("HF_TOKEN", GOOD)
+    with capot.open("org/m-instruct") as far, capot.open(as_folder(files, tmp_path / "m")) as near:
+        ours, theirs = far.card(), near.card()
+    assert ours.parameters == theirs.parameters and ours.memory.weights_bytes == theirs.memory.weights_bytes
+    assert ours.memory.room_tokens == 256 and ours.memory.fits == "yes"
+    assert (ours.licence, ours.kind, ours.engine) == ("mit", "instruct", theirs.engine)
+    asked = [seen for seen in hub.seen if seen.server == "store"]
+    assert len(asked) == shards and all(seen.headers["Range"].startswith("bytes=0-") for seen in asked)
+    assert not list(cached("org/m-instruct").glob("*.safetensors"))
+    told = ours.published
+    assert told is not None and theirs.published is None
+    assert (told.gated, told.downloads, told.downloaded, told.fits_disk) == ("manual", 1234, False, True)
+    coming = sum(len(raw) for name, raw in files.items() if name.endswith(".safetensors") or name == "tokenizer.json")
+    assert (told.download_bytes, told.download_files) == (coming, shards + 1)
+
+
+def test_a_card_says_what_does_not_fit(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("org/m", large())
+    with capot.open("org/m") as model:
+        monkeypatch.setenv("CAPOT_RAM", "0.001")
+        monkeypatch.setenv("CAPOT_DISK", "0.05")
+        card = model.card()
+    assert card.memory.fits == "no" and card.published is not None and card.published.fits_disk is False
+    assert "it does not fit" in card.to_text("en") and "il n’y tient pas" in card.to_text("fr")
+    assert json.loads(card.to_json())["published"]["fits_disk"] is False
+
+
+def test_a_long_header_is_asked_for_to_its_end_and_a_false_one_refused(hub: Hub) -> None:
+    files = tiny(num_hidden_layers=60, hidden_size=8, head_dim=4, intermediate_size=4)
+    model = hub.add("org/deep", files)
+    with capot.open("org/deep") as opened:
+        assert opened.card().layers == 60
+    asked = [seen.headers["Range"] for seen in hub.seen if seen.server == "store"]
+    assert asked[0] == "bytes=0-32767" and asked[1].startswith("bytes=32768-")
+    model.files["model.safetensors"] = b"\xff" * 100
+    with capot.open("org/deep", revision="main") as opened, pytest.raises(ModelError):
+        opened.card()
+
+
+def test_a_server_without_ranges_and_a_cut_answer_are_lived_with(hub: Hub) -> None:
+    hub.add("org/m", large())
+    hub.fault(WEIGHTS, Fault(cut=100), Fault(whole=True))
+    with capot.open("org/m") as model:
+        assert model.card().parameters.total > 10**6
+
+
+def test_an_unknown_family_is_simulated_from_headers(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.add("org/odd", tiny(model_type="nobody-knows", architectures=["NobodyForCausalLM"]))
+    status, out, _ = typed(capsys, "memory", "--simulate", "--tokens", "8", "--model", "org/odd", "--json")
+    assert status == 0 and json.loads(out)["parameters"] == sum(int(np.prod(s)) for s in server.shapes(CONFIG).values())
+    assert all("Range" in seen.headers for seen in hub.seen if seen.server == "store")
+
+
+# --- Refusals ---------------------------------------------------------------------------------------------
+
+Setting = Callable[[Hub, pytest.MonkeyPatch], None]
+
+
+def without(*names: str, **added: bytes) -> dict[str, bytes]:
+    return {name: raw for name, raw in tiny().items() if name not in names} | added
+
+
+def env(**values: str) -> Setting:
+    return lambda hub, patch: [patch.setenv(name, value) for name, value in values.items()]  # type: ignore[return-value]
+
+
+def repo(files: dict[str, bytes] | None = None, *, token: str = "", **facts: Any) -> Setting:
+    def setting(hub: Hub, patch: pytest.MonkeyPatch) -> None:
+        hub.add("org/wanted", files, **facts)
+        if token:
+            patch.setenv("HF_TOKEN", token)
+
+    return setting
+
+
+def api(*faults: Fault) -> Setting:
+    return lambda hub, patch: hub.fault("api", *faults)
+
+
+def no_host(hub: Hub, patch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    patch.setattr(socket, "getaddrinfo", nobody)
+
+
+def wrong(hub: Hub, patch: pytest.MonkeyPatch) -> None:
+    hub.add("org/wanted", published={WEIGHTS: "0" * 64})
+
+
+def full(hub: Hub, patch: pytest.MonkeyPatch) -> None:
+    hub.add("org/wanted")
+    patch.setenv("CAPOT_DISK", "0.0001")
+
+
+def near(hub: Hub, patch: pytest.MonkeyPatch) -> None:
+    hub.add("other/wanted-1b")
+    capot.open("other/wanted-1b").close()
+
+
+PICKLED = without(WEIGHTS) | {"pytorch_model.bin": b"\x80\x02", "training_args.bin": b"\x80"}
+BERT = tiny(architectures=["BertForMaskedLM"], model_type="bert")
+T5 = tiny(architectures=["T5WithLMHeadModel"], is_encoder_decoder=True)
+ADAPTER = without(WEIGHTS) | {"adapter_model.safetensors": b"x", "training_args.bin": b"\x80"}
+SHARDED = without(WEIGHTS) | {"model.safetensors.index.json": b'{"weight_map": {"a": "b.safetensors"}}'}
+LIMIT = Fault(429, {"RateLimit": '"api";r=0;t=99'}, always=True)
+HOTEL = Fault(body=b"<html>Welcome! Room number?</html>", always=True)
+REFUSALS: dict[str, tuple[Setting, str, str]] = {  # the code, and what the line to paste holds
+    "unknown": (env(), "hub_unknown", 'capot models --search "wanted"'),
+    "unknown with a name like it here": (near, "hub_unknown_near", "capot card --model other/wanted-1b"),
+    "private": (repo(private=True), "hub_unknown", "capot models --search"),
+    "no network": (no_host, "hub_unreachable", "capot models"),
+    "nobody listens": (env(HF_ENDPOINT=NOWHERE), "hub_unreachable", "HTTPS_PROXY"),
+    "offline": (env(HF_HUB_OFFLINE="1"), "hub_offline", "unset HF_HUB_OFFLINE"),
+    "offline, said to transformers": (env(TRANSFORMERS_OFFLINE="true"), "hub_offline", "unset"),
+    "gated, no token": (repo(gated="auto"), "hub_gated", "read -rs HF_TOKEN; export HF_TOKEN"),
+    "gated, no access": (repo(gated="manual", token=OUTSIDER), "hub_no_access", "/org/wanted"),
+    "gated, a token without the right": (repo(gated="auto", token=SCOPED), "hub_token_scope", "/settings/tokens"),
+    "wrong token": (repo(token="hf_mistyped"), "hub_wrong_token", "unset HF_TOKEN"),
+    "token that cannot be sent": (repo(token="hf_bad\ttoken"), "hub_token_malformed", "read -rs HF_TOKEN"),
+    "rate limited": (api(Fault(429, {"Retry-After": "60"}, always=True)), "hub_rate_limited", "HF_TOKEN"),
+    "rate limited, today's header": (
+        api(Fault(429, {"RateLimit": '"api";r=0;t=99'}, always=True)),
+        "hub_rate_limited",
+        "HF_TOKEN",
+    ),
+    "failing": (api(Fault(500, always=True)), "hub_failing", "https://status.huggingface.co"),
+    "forbidden": (api(Fault(403, {"X-Error-Message": "not from here"}, always=True)), "hub_forbidden", "/org/wanted"),
+    "not a hub": (api(HOTEL), "hub_not_a_hub", "unset HF_ENDPOINT"),
+    "no address": (env(HF_ENDPOINT="ftp://x"), "hub_endpoint", "HF_ENDPOINT=https://huggingface.co"),
+    "no certificates": (env(REQUESTS_CA_BUNDLE="/no/such.pem"), "hub_certificates", "unset REQUESTS_CA_BUNDLE"),
+    "disk too full": (full, "disk_full", "export HF_HOME="),
+    "only pickles": (repo(PICKLED), "hub_pickled", 'capot models --search "wanted"'),
+    "an adapter": (repo(ADAPTER), "hub_no_weights", "capot models --search"),
+    "no config": (repo({"README.md": b"x", "model.gguf": b"x"}), "hub_no_config", "capot models --search"),
+    "fills gaps": (repo(BERT), "hub_not_causal", "capot models --search"),
+    "encodes and decodes": (repo(T5), "hub_not_causal", "capot models --search"),
+    "wrong hash": (wrong, "hub_checksum", "capot models get org/wanted"),
+    "damaged config": (repo(tiny() | {"config.json": b"{"}), "json_invalid", ""),
+    "shard not there": (repo(SHARDED), "hub_file_missing", "--revision main"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_each_refusal_says_what_happened_and_what_to_paste(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    setting, code, pasted = REFUSALS[case]
+    setting(hub, monkeypatch)
+    command = ("next", "a", "--model", "org/wanted")
+    status, out, _ = typed(capsys, *command, "--json")
+    error = json.loads(out)["error"]
+    assert (status, error["code"]) == (2, code), error
+    for lang in ("en", "fr"):
+        status, out, told = typed(capsys, *command, "--lang", lang)
+        assert status == 2 and out == "" and "Traceback" not in told
+        assert pasted in told.replace("\xa0", " ")
+        assert os.environ.get("HF_TOKEN", "∅") not in told
+
+
+def test_a_revision_is_refused_where_there_is_none(hub: Hub, tmp_path: Path) -> None:
+    hub.add("org/tiny")
+    for revision in ("nope", "../../etc", "a b", "-x"):
+        with pytest.raises(CapotError) as refused:
+            capot.open("org/tiny", revision=revision)
+        assert refused.value.code == "hub_unknown_revision"
+    with pytest.raises(CapotError) as refused:
+        capot.open(as_folder(tiny(), tmp_path / "m"), revision="main")
+    assert refused.value.code == "revision_of_folder"
+
+
+def test_passing_trouble_is_waited_out(hub: Hub) -> None:
+    hub.add("org/tiny")
+    hub.fault("api", Fault(503), Fault(429, {"Retry-After": "0"}), Fault(500))
+    hub.fault(WEIGHTS, Fault(503), Fault(403, body=b"Request has expired"), Fault(429, {"Retry-After": "0"}))
+    models.get("org/tiny")
+    assert (cached() / WEIGHTS).is_file()
+
+
+def test_names_of_the_hub() -> None:
+    assert is_name("meta-llama/Llama-3.2-1B") and is_name("a/b")
+    for name in ("gpt2", "a/b/c", "./a", "../b", "a/..", "/a/b", "a/", "a b/c", "a/b.git", "~/models", "C:\\a/b", ""):
+        assert not is_name(name), name
+
+
+def test_what_continues_a_text_is_told_from_what_does_not() -> None:
+    refuse_other_kinds("m", {})
+    refuse_other_kinds("m", {"architectures": ["GPT2LMHeadModel"]})
+    refuse_other_kinds("m", {"architectures": ["Own"], "auto_map": {"AutoModelForCausalLM": "a.Own"}})
+    refuse_other_kinds("m", {"architectures": ["Gemma3ForConditionalGeneration"], "text_config": {}})
+    for other in ("T5ForConditionalGeneration", "BertModel", "WhisperForConditionalGeneration"):
+        with pytest.raises(CapotError):
+            refuse_other_kinds("m", {"architectures": [other]})
+
+
+# --- Downloads that break ---------------------------------------------------------------------------------
+
+
+def ranges(hub: Hub) -> list[str | None]:
+    return [seen.headers.get("Range") for seen in hub.seen if seen.server == "store"]
+
+
+def test_a_cut_download_goes_on_from_where_it_stopped(hub: Hub) -> None:
+    files = large()
+    hub.add("org/m", files)
+    hub.fault(WEIGHTS, Fault(cut=200_000), Fault(cut=200_000))
+    models.get("org/m")
+    assert (cached("org/m") / WEIGHTS).read_bytes() == files[WEIGHTS]
+    assert ranges(hub) == [None, "bytes=200000-", "bytes=400000-"]
+
+
+def test_one_cut_again_and_again_is_taken_up_by_the_next_run(hub: Hub) -> None:
+    files = large()
+    hub.add("org/m", files)
+    hub.fault(WEIGHTS, Fault(cut=200_000), *[Fault(cut=0)] * 4)
+    with pytest.raises(NetworkError) as refused:
+        models.get("org/m")
+    assert refused.value.code == "hub_cut" and int(refused.value.params["done"]) == 200_000
+    hub.seen.clear()
+    told: list[str] = []
+    models.get("org/m", watch=telling(lambda key, **params: told.append(key)))
+    assert ranges(hub) == ["bytes=200000-"] and told[0] == "hub.resumed" and told[-1] == "hub.done"
+    assert (cached("org/m") / WEIGHTS).read_bytes() == files[WEIGHTS]
+
+
+def test_a_server_that_knows_no_ranges_starts_again(hub: Hub) -> None:
+    files = large()
+    hub.add("org/m", files)
+    hub.fault(WEIGHTS, Fault(cut=200_000), Fault(whole=True))
+    models.get("org/m")
+    assert (cached("org/m") / WEIGHTS).read_bytes() == files[WEIGHTS]
+
+
+def test_a_stalled_connection_is_given_up_and_tried_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = large()
+    hub.add("org/m", files)
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
+    hub.fault(WEIGHTS, Fault(held=100_000))
+    models.get("org/m")
+    assert (cached("org/m") / WEIGHTS).read_bytes() == files[WEIGHTS]
+    assert ranges(hub) == [None, "bytes=100000-"]
+
+
+def test_bytes_that_are_not_the_published_ones_are_never_kept(hub: Hub) -> None:
+    hub.add("org/m")
+    hub.fault(WEIGHTS, Fault(wrong=True, always=True))
+    with pytest.raises(ModelError) as refused:
+        models.get("org/m")
+    assert refused.value.code == "hub_checksum" and not (cached("org/m") / WEIGHTS).exists()
+    assert not list((Store.of("org/m").folder / "blobs").glob("*.incomplete"))
+    hub.faults.clear()
+    models.get("org/m")
+
+
+def test_a_beginning_that_was_wrong_is_brought_once_more(hub: Hub) -> None:
+    files = large()
+    model = hub.add("org/m", files)
+    partial = Store.of("org/m").partial(model.etag(WEIGHTS))
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"\0" * 300_000)
+    models.get("org/m")
+    assert (cached("org/m") / WEIGHTS).read_bytes() == files[WEIGHTS]
+    assert ranges(hub) == ["bytes=300000-", None]
+
+
+def test_small_files_are_held_against_their_hash_too(hub: Hub) -> None:
+    hub.add("org/m")
+    hub.fault("config.json", Fault(wrong=True, always=True))
+    with pytest.raises(ModelError) as refused:
+        capot.open("org/m")
+    assert refused.value.code == "hub_checksum"
+
+
+def test_one_process_waits_for_another(hub: Hub) -> None:
+    model = hub.add("org/m")
+    checkpoint = HubCheckpoint.of("org/m")
+    events = checkpoint.missing("weights").events()
+    with Store.of("org/m").lock(model.etag(WEIGHTS)) as ours:
+        assert ours
+        assert [next(events).step, next(events).step] == ["announced", "waiting"]
+    assert [event.step for event in events][-1] == "done"
+
+
+def test_a_disk_that_fills_up_keeps_what_came(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("org/m", large())
+    capot.open("org/m").tokenizer  # noqa: B018 - it alone
+    whole = fetch.Stream._write
+
+    def full(self: Any, out: Any, piece: bytes) -> None:
+        if self.partial.stat().st_size > 100_000:
+            raise OSError(errno.ENOSPC, "No space left on device", str(self.partial))
+        whole(self, out, piece)
+
+    monkeypatch.setattr(fetch.Stream, "_write", full)
+    with pytest.raises(ResourceError) as refused:
+        models.get("org/m")
+    assert refused.value.code == "disk_full_now"
+    (partial,) = (Store.of("org/m").folder / "blobs").glob("*.incomplete")
+    assert partial.stat().st_size > 100_000
+
+
+def test_a_disk_too_small_is_seen_before_a_byte_comes(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("org/m", large())
+    opened = capot.open("org/m")
+    monkeypatch.setenv("CAPOT_DISK", "0.051")
+    with opened, pytest.raises(ResourceError) as refused:
+        opened.next("a")
+    assert refused.value.code == "disk_full" and not hub.paths(server="store")
+
+
+def test_a_cache_that_cannot_be_written(hub: Hub, tmp_path: Path) -> None:
+    hub.add("org/m")
+    (tmp_path / "hf").write_text("a file")
+    with pytest.raises(CapotError) as refused:
+        capot.open("org/m")
+    assert refused.value.code == "cannot_write" and "hf" in str(refused.value)
+
+
+def test_a_file_that_was_damaged_here_is_said_to_be(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.add("org/tiny")
+    models.get("org/tiny")
+    weights = (cached() / WEIGHTS).resolve()
+    weights.write_bytes(weights.read_bytes()[:1000])
+    status, _, told = typed(capsys, "next", "a", "--model", "org/tiny")
+    assert status == 2 and "capot models remove org/tiny --yes && capot models get org/tiny" in told
+
+
+def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(hub: Hub) -> None:
+    files = large()
+    hub.add("org/m", files)
+    hub.fault(WEIGHTS, Fault(held=1_000_000))
+    with subprocess_of("models", "get", "org/m", "--lang", "fr") as running:
+        assert hub.holding.wait(60)
+        running.send_signal(signal.SIGINT)
+        out, told = running.communicate(timeout=60)
+    assert running.returncode == 130 and out == "", told
+    assert "À télécharger pour org/m" in told and "capot models get org/m" in told and "Traceback" not in told
+    assert list((Store.of("org/m").folder / "blobs").glob("*.incomplete"))
+    hub.seen.clear()
+    with subprocess_of("next", "a", "--model", "org/m", "--json") as running:
+        out, told = running.communicate(timeout=120)
+    assert running.returncode == 0 and json.loads(out)["vocabulary_size"] == 256, told
+    assert (ranges(hub)[0] or "").startswith("bytes=") and "have come already" in told
+    assert (cached("org/m") / WEIGHTS).read_bytes() == files[WEIGHTS]
+
+
+def test_an_interruption_in_python_is_an_error_of_ours(hub: Hub) -> None:
+    hub.add("org/m")
+
+    def leave(events: Iterator[Progress]) -> None:
+        next(events)
+        raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedByUser) as stopped:
+        models.get("org/m", watch=leave)
+    assert stopped.value.code == "hub_interrupted"
+
+
+def test_the_bar_moves_on_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("capot.cli.progress.EVERY", 0.0)
+    steps = [("announced", 0), ("downloading", 0), ("downloading", 2), ("retrying", 2), ("done", 4)]
+    draw(Progress(step, "org/m", "f", done * 10**6, 4 * 10**6, 1, free=10**9) for step, done in steps)  # type: ignore
+    told = capsys.readouterr().err.replace("\xa0", " ")
+    assert "4.00 MB in 1 file (1.00 GB free" in told and " 50%" in told and "goes on from where it stopped" in told
+    assert told.count("\n") == 2  # the announcement and the end
+
+
+# --- The token, the way out -------------------------------------------------------------------------------
+
+
+def test_the_token_goes_to_the_hub_alone_and_is_written_nowhere(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    hub.add("org/secret", gated="auto")
+    monkeypatch.setenv("HF_TOKEN", GOOD)
+    told = ""
+    for words in (
+        ["card", "--model", "org/secret"],
+        ["models", "get", "org/secret"],
+        ["next", "a", "--model", "org/secret", "--json"],
+        ["models"],
+        ["models", "--search", "secret"],
+        ["card", "--model", "org/nothing"],
+    ):
+        _, out, err = typed(capsys, *words)
+        told += out + err
+    assert {seen.server for seen in hub.seen} == {"hub", "store"}
+    for seen in hub.seen:
+        assert seen.headers.get("Authorization") == (f"Bearer {GOOD}" if seen.server == "hub" else None)
+        assert GOOD not in seen.path
+    assert GOOD not in told and "Bearer" not in told
+    kept = [path for path in (tmp_path / "hf").rglob("*") if path.is_file()]
+    assert kept and not any(GOOD.encode() in path.read_bytes() for path in kept)
+
+
+def test_the_token_of_a_file_and_a_hub_that_repeats_it(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.add("org/secret", gated="auto")
+    (tmp_path / "hf").mkdir()
+    (tmp_path / "hf" / "token").write_text(GOOD + "\n")
+    with capot.open("org/secret") as model:
+        assert model.tokens("a").count == 1
+    hub.fault("api", Fault(403, {"X-Error-Message": f"the token {GOOD} may not"}))
+    status, _, told = typed(capsys, "card", "--model", "org/other")
+    assert status == 2 and GOOD not in told and "the token … may not" in told
+
+
+def test_the_store_refuses_a_token(hub: Hub) -> None:
+    """So that the test above would see one that leaks."""
+    hub.add("org/tiny")
+    with connection.send(f"{hub.store_url}/org/tiny/{WEIGHTS}", token=GOOD) as answer:
+        assert answer.status == 400
+
+
+def test_no_redirect_leads_out_of_the_web_or_out_of_encryption() -> None:
+    assert connection._followed("https://a/b", "/c") == "https://a/c"
+    for url, onward in (("https://a/b", "http://a/c"), ("http://a/b", "file:///etc/passwd"), ("http://a", "ftp://b")):
+        with pytest.raises(connection.BROKEN):
+            connection._followed(url, onward)
+
+
+def test_a_proxy_is_the_way_out_except_to_this_machine(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("org/tiny")
+    capot.open("org/tiny").close()  # NOWHERE is the proxy of every test
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    monkeypatch.setenv("http_proxy", hub.url)
+    capot.open("org/tiny", revision="main").close()
+    assert hub.seen[-1].path.startswith("http://hub.invalid/api/models/org/tiny")
+    hub.seen.clear()
+    no_host(hub, monkeypatch)
+    monkeypatch.setenv("no_proxy", "hub.invalid")
+    with pytest.raises(NetworkError):
+        capot.open("org/other")
+    assert not hub.seen
+
+
+def test_a_proxy_that_refuses_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
+    monkeypatch.setenv("https_proxy", hub.url)  # the small hub knows no CONNECT
+    with pytest.raises(NetworkError) as refused:
+        capot.open("org/m")
+    assert refused.value.code == "hub_proxy" and "hub.invalid" in str(refused.value)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_company_certificate(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ssl
+
+    hub.add("org/tiny")
+    pem = tmp_path / "company.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(pem), "-out", str(tmp_path / "cert")]
+    subprocess.run(made, check=True, capture_output=True)
+    pem.write_bytes(pem.read_bytes() + (tmp_path / "cert").read_bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    asked = hub._servers[0]
+    asked.socket = context.wrap_socket(asked.socket, server_side=True)
+    asked.handle_error = lambda *_: None  # type: ignore[method-assign] - a handshake that was refused
+    monkeypatch.setenv("HF_ENDPOINT", hub.url.replace("http:", "https:"))
+    with pytest.raises(NetworkError) as refused:
+        capot.open("org/tiny")
+    assert refused.value.code == "hub_certificate"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert"))
+    capot.open("org/tiny").close()
+
+
+def test_settings_are_those_of_hugging_face_tools(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert settings.cache() == tmp_path / "hf" / "hub"
+    monkeypatch.setenv("HF_HUB_CACHE", "$HF_HOME/elsewhere")
+    assert settings.cache() == tmp_path / "hf" / "elsewhere"
+    for said, offline in (("1", True), ("true", True), ("YES", True), ("0", False), ("", False)):
+        monkeypatch.setenv("HF_HUB_OFFLINE", said)
+        assert settings.offline() is offline
+    monkeypatch.setenv("HF_ENDPOINT", "https://me:secret@mirror.example")
+    with pytest.raises(CapotError) as refused:
+        settings.endpoint()
+    assert "secret" not in str(refused.value)
+    assert settings.pauses() == (0.01, 0.02, 0.04)
+
+
+# --- The cache, shared with other tools -------------------------------------------------------------------
+
+THEIRS = """
+import sys
+from huggingface_hub import hf_hub_download, snapshot_download
+for name in sys.argv[2:]:
+    print(hf_hub_download(sys.argv[1], name, local_files_only={local}))
+"""
+
+
+def theirs(*arguments: str, local: bool) -> list[str]:
+    command = [sys.executable, "-c", THEIRS.format(local=local), *arguments]
+    around = {**os.environ, "NO_PROXY": "127.0.0.1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=around)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_hugging_face_tools_find_what_came_here(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("huggingface_hub")
+    hub.add("org/tiny")
+    models.get("org/tiny")
+    hub.seen.clear()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    paths = theirs("org/tiny", "config.json", WEIGHTS, local=True)
+    assert [Path(path) for path in paths] == [cached() / "config.json", cached() / WEIGHTS]
+    assert not hub.seen
+
+
+def test_what_hugging_face_tools_brought_opens_here(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It also holds the small hub of these tests to the client of the real one."""
+    pytest.importorskip("huggingface_hub")
+    hub.add("org/tiny")
+    names = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", WEIGHTS)
+    theirs("org/tiny", *names, local=False)
+    hub.seen.clear()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with capot.open("org/tiny") as model:
+        assert model.next("a").vocabulary_size == 256
+    assert [model.state for model in models.cached().models] == ["whole"]
+
+
+def test_without_links_files_are_moved_into_place(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
+    hub.add("org/tiny")
+    models.get("org/tiny")
+    assert (cached() / WEIGHTS).is_file() and not (cached() / WEIGHTS).is_symlink()
+    hub.seen.clear()
+    models.get("org/tiny")
+    assert not hub.seen
+
+
+# --- capot models -----------------------------------------------------------------------------------------
+
+
+def test_the_cache_is_listed_with_sizes_and_engines(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "No model of the hub is on this machine yet" in typed(capsys, "models")[1]
+    hub.add("org/whole")
+    hub.add("org/looked-at")
+    hub.add("org/neox", tiny(architectures=["GPTNeoXForCausalLM"], model_type="gpt_neox"))
+    hub.add("org/begun", large())
+    models.get("org/whole")
+    capot.open("org/looked-at").close()
+    capot.open("org/neox").close()
+    hub.fault(WEIGHTS, Fault(cut=100_000), *[Fault(cut=0)] * 4)
+    with pytest.raises(NetworkError):
+        models.get("org/begun")
+    found = {model.name: model for model in models.cached().models}
+    assert {name: (model.state, model.engine) for name, model in found.items()} == {
+        "org/begun": ("partial", found["org/whole"].engine),
+        "org/looked-at": ("settings", found["org/whole"].engine),
+        "org/neox": ("settings", "transformers"),
+        "org/whole": ("whole", found["org/whole"].engine),
+    }
+    assert found["org/begun"].unfinished_bytes == 100_000
+    files = sum(len(raw) for name, raw in tiny().items() if name != ".gitattributes")
+    assert found["org/whole"].bytes == files + len(found["org/whole"].commit or "")  # what its main branch stands for
+    status, out, _ = typed(capsys, "models", "--json")
+    assert status == 0 and json.loads(out)["total_bytes"] == sum(model.bytes for model in found.values())
+    assert "entier" in typed(capsys, "models", "--lang", "fr")[1]
+
+
+def test_removing_asks_first(hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("org/tiny")
+    models.get("org/tiny")
+    assert "capot models remove org/tiny --yes" in typed(capsys, "models", "remove", "org/tiny")[2]
+    for answer, gone in (("", False), ("n", False), ("o", True)):
+        typing = type("Typing", (), {"isatty": lambda self: True, "readline": lambda self, a=answer: a + "\n"})()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdin", typing)
+            patch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+            status, _, told = typed(capsys, "models", "remove", "ORG/tiny", "--lang", "fr")
+        assert status == 0 and "[o/N]" in told
+        assert Store.of("org/tiny").folder.exists() is not gone
+    status, _, told = typed(capsys, "models", "remove", "org/tiny")
+    assert status == 2 and "not on this machine" in told
+
+
+def test_removing_takes_nothing_but_the_model(hub: Hub, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    hub.add("org/tiny")
+    hub.add("org/other")
+    models.get("org/tiny")
+    models.get("org/other")
+    for name in ("../..", "org", ".", "org/../other", "org/tinny"):
+        assert typed(capsys, "models", "remove", name, "--yes")[0] == 2
+    status, out, _ = typed(capsys, "models", "remove", "org/tiny", "--yes", "--json")
+    assert status == 0 and json.loads(out)["action"] == "remove"
+    assert [model.name for model in models.cached().models] == ["org/other"]
+
+
+def test_a_search_lists_causal_models_by_downloads(
+    hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("org/small-llama", downloads=5)
+    hub.add("org/large-llama-instruct", large(), downloads=500, gated="auto")
+    hub.add("org/llama-vision", downloads=900, pipeline="image-text-to-text")
+    hub.add("org/bert-llama", BERT, downloads=800)
+    hub.add("org/pickled-llama", PICKLED, downloads=700, tags=("text-generation",))
+    hub.add("org/something", downloads=1000)
+    models.get("org/small-llama")
+    monkeypatch.setenv("CAPOT_RAM", "0.001")
+    found = models.search("llama")
+    assert [(model.name, model.fits, model.here) for model in found.models] == [
+        ("org/large-llama-instruct", "no", False),
+        ("org/small-llama", "yes", True),
+    ]
+    first = found.models[0]
+    assert (first.gated, first.kind, first.licence, first.downloads) == ("auto", "instruct", "mit", 500)
+    assert first.weights_bytes == 4 * first.parameters
+    assert [model.name for model in models.search("llama", limit=1).models] == ["org/large-llama-instruct"]
+    for lang, words in (("en", "2 causal models"), ("fr", "2 modèles causaux")):
+        status, out, _ = typed(capsys, "models", "--search", "llama", "--lang", lang)
+        assert status == 0 and words in out
+    status, out, _ = typed(capsys, "models", "--search", "no", "such", "thing", "--json")
+    assert status == 0 and json.loads(out)["models"] == [] and json.loads(out)["words"] == "no such thing"
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "unset HF_HUB_OFFLINE" in typed(capsys, "models", "--search", "llama")[2]
+
+
+@pytest.mark.parametrize("words", [("frob", "x"), ("get",), ("get", "gpt2"), ("remove",), ("get", "a/b", "c/d")])
+def test_models_typed_wrongly(hub: Hub, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+    status, _, told = typed(capsys, "models", *words)
+    assert status == 2 and "Traceback" not in told and "capot" in told
+    assert not hub.seen
+
+
+# --- As a person types ------------------------------------------------------------------------------------
+
+
+ENGLISH = (["card"], "Nothing large is downloaded yet"), (["embed", "a", "b"], "To download for org/tiny-chat")
+FRENCH = (
+    (["tokens", "a b"], "3 caractères deviennent 3 tokens"),
+    (["generate", "a", "--max-new-tokens", "3"], "À télécharger pour org/tiny-chat"),
+    (["models"], "entier"),
+)
+
+
+@pytest.mark.parametrize(("lang", "calls"), [("en", ENGLISH), ("fr", FRENCH)])
+def test_commands_end_to_end(hub: Hub, lang: str, calls: list[tuple[list[str], str]]) -> None:
+    hub.add("org/tiny-chat", large())
+    around = {**os.environ, "CAPOT_MODEL": "org/tiny-chat", "CAPOT_LANG": lang}
+    for words, wanted in calls:
+        with subprocess_of(*words, env=around) as running:
+            out, told = running.communicate(timeout=120)
+        assert running.returncode == 0, told
+        assert wanted in (out + told).replace("\xa0", " ")
