@@ -12,14 +12,15 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from capot import __version__, i18n
+from capot import __version__, assistant, i18n
 from capot.config import Serving
 from capot.errors import InputError, NotFoundError
 from capot.model import Model
+from capot.templates import default_text
 from capot.view.html import style_sheet
 from capot.web import answers, assets, faults, live, opening
 from capot.web.documents import answered
-from capot.web.guard import Guard
+from capot.web.guard import Guard, preferred
 from capot.web.learners import Learners
 from capot.web.streams import Hub
 from capot.web.verbs import schema
@@ -119,6 +120,12 @@ def _facts(app: FastAPI, hub: Hub) -> None:
             raise InputError("unknown_language", value=lang[:20], known=", ".join(i18n.LANGUAGES))
         text = json.dumps({"ok": True, "result": dict(i18n.catalogue(lang, "web"))}, ensure_ascii=False)
         return assets.respond(assets.of_text(text, "application/json"), request)
+
+    @app.get("/api/templates", summary="The templates to edit: the packaged one, the model's own", responses=answered(OBJECT))
+    async def templates(request: Request) -> JSONResponse:
+        lang = preferred(request.scope)
+        own = await anyio.to_thread.run_sync(lambda: assistant.own_source(learners.model))
+        return JSONResponse({"ok": True, "result": {"template": default_text(lang), "chat_template": own}})
 
     @app.get("/api/status", summary="The load of this server", responses=answered(OBJECT))
     async def status() -> JSONResponse:

@@ -10,11 +10,15 @@ const SLIDERS = {
   top_k: { min: 0, max: 100, step: 1, coarse: 10, start: 0 },
   top_p: { min: 0.01, max: 1, step: 0.01, coarse: 0.1, start: 1 },
   min_p: { min: 0, max: 1, step: 0.01, coarse: 0.1, start: 0 },
+  after_stop: { min: 0, max: 200, step: 1, coarse: 10, start: 40 },
 };
 const FOLDED = ["top_k", "top_p", "min_p"];
 
-/** The fields, restored from the address and kept in it. `sampling()`, `seed()` and `count()` read them. */
-export function controls() {
+/**
+ * The fields, restored from the address and kept in it. `sampling()`, `seed()`, `count()` and `after()` read them.
+ * `template`: the stop strings are a template's, and what follows them can be asked for.
+ */
+export function controls({ template = false } = {}) {
   const saved = state.read();
   const values = Object.fromEntries(Object.entries(SLIDERS).map(([name, { start, min, max }]) => [name, Math.min(max, Math.max(min, Number(saved[name] ?? start) || 0))]));
   const slider = (name) => {
@@ -31,16 +35,17 @@ export function controls() {
   const [stop, stopBox] = field("stop", { type: "text", value: saved.stop ?? "", placeholder: tr("generate.no_stop") }, tr("generate.stop_string"));
   const temperature = slider("temperature");
   const folded = h("details", { open: FOLDED.some((name) => values[name] !== SLIDERS[name].start) || Boolean(saved.seed || saved.stop) },
-    h("summary", {}, tr("generate.settings")), h("div", { class: "sliders" }, FOLDED.map(slider), seedBox, stopBox));
+    h("summary", {}, tr("generate.settings")), h("div", { class: "sliders" }, [...FOLDED, ...(template ? ["after_stop"] : [])].map(slider), seedBox, template ? null : stopBox));
   return {
     box: h("div", { class: "controls" }, h("div", { class: "sliders" }, temperature, slider("max_new_tokens")), folded),
     showTemperature: (shown) => { temperature.hidden = !shown; },
     sampling: () => {
-      const { max_new_tokens: _, ...sampling } = values;
+      const { max_new_tokens: _, after_stop: __, ...sampling } = values;
       return { ...sampling, ...(stop.value ? { stop: [unescaped(stop.value)] } : {}) };
     },
     seed: () => (seed.value === "" ? undefined : Math.max(0, Math.floor(Number(seed.value)) || 0)),
     count: () => values.max_new_tokens,
+    after: () => values.after_stop,
   };
 
   function keep() {

@@ -27,7 +27,7 @@ export const alike = (a, b) => NAMES.every((name) => a[name] === b[name]) && (a.
 
 /** Keep the tree for a reload of this tab, its shared beginnings once. */
 export function keep(story, model) {
-  const lines = story.lines.map((line) => ({ ...line, parent: line.parent?.number ?? 0, tokens: line.tokens.slice(line.parent ? line.at : 0), base: null, result: null }));
+  const lines = story.lines.map((line) => ({ ...line, parent: line.parent?.number ?? 0, tokens: line.tokens.slice(line.parent ? line.at : 0), base: null, result: null, view: null }));
   try {
     sessionStorage.setItem(KEY, JSON.stringify({ model, prompt: story.prompt, base: story.base, current: story.current?.number, lines }));
   } catch {

@@ -1,0 +1,159 @@
+// One question, four ways: only the text around it changes. They are written together, on one stream.
+
+import { fill, h } from "../../lib/dom.js";
+import { duration, number, tr } from "../../lib/words.js";
+import * as state from "../../lib/state.js";
+import { inPython, onCommandLine } from "../../lib/code.js";
+import { lasting } from "../../lib/lasting.js";
+import { frame } from "../../parts/frame.js";
+import { fault } from "../../parts/fault.js";
+import { status } from "../../parts/status.js";
+import { pieces } from "../../parts/pieces.js";
+import { promptField } from "../../parts/prompt.js";
+
+const KINDS = ["raw", "few_shot", "stopped", "chat_template"];
+const SHOWN = 400; // tokens of a prompt that are drawn
+const EXAMPLES = ["What is the capital of France?", "Quelle est la capitale de la France ?", "How many legs does a cat have?"];
+
+/** The instrument; see the page for `settings`, `template` and `name`. */
+export function ways({ settings, template, name }) {
+  let running = null, columns = [], result = null, asked = null;
+  const says = status(() => halt());
+  const field = promptField({ heard: () => {}, label: tr("assistant.question"), examples: EXAMPLES });
+  const go = h("button", { type: "button", class: "primary", onclick: () => begin() }, tr("assistant.ask"));
+  const stop = h("button", { type: "button", disabled: true, onclick: () => halt() }, tr("actions.stop"));
+  const place = h("div", { class: "side-by-side pairs" });
+  const notes = h("div");
+  const picture = frame(h("div", {}, place, notes), { name: "assistant" });
+  tell();
+  return { box: h("div", {}, field.box, h("div", { class: "row" }, go, stop), says.box, picture.box), start, stale: () => {}, leave: () => running?.abort() };
+
+  function start() {
+    const saved = state.read();
+    if (saved.asked && field.text) begin(Number(saved.asked));
+  }
+
+  function begin(seed = settings.seed() ?? Math.floor(Math.random() * 2 ** 32)) {
+    running?.abort();
+    asked = { question: field.text, ...template.given(), ...settings.sampling(), max_new_tokens: settings.count(), seed, after_stop: settings.after() };
+    columns = KINDS.map((kind) => column(kind));
+    fill(place, columns.map((one) => one.box));
+    fill(notes);
+    result = null;
+    run();
+  }
+
+  async function run() {
+    let ended = false;
+    const busy = running = lasting(() => (ended ? [] : [{ tag: "ways", verb: "assistant", arguments: asked, prompt: true, view: true }]), (kind, body) => {
+      if (running !== busy) return;
+      says.hear(kind, body);
+      columns.find((one) => one.kind === body.column)?.hear(kind, body);
+      if (kind === "error") ended = true;
+      if (kind === "finished" && (body.stop_reason !== "interrupted" || busy.stopping)) {
+        ended = true;
+        finish(body);
+      }
+    }, (lost) => { if (running === busy) says.cut(lost); });
+    says.wait(tr("home.waiting"));
+    fill(field.troubles);
+    tell();
+    try {
+      await busy.done;
+      if (!picture.box.parentNode?.querySelector(".fault")) says.clear();
+    } catch (error) {
+      if (/template/.test(error.code)) { says.clear(); template.fail(fault(error)); } else if (!says.refused(error, field.troubles)) says.fail(error, () => run());
+      if (!columns.some((one) => one.count())) { columns = []; fill(place); }
+    }
+    if (running !== busy) return;
+    running = null;
+    tell();
+    if (result) state.write({ asked: result.seed });
+  }
+
+  function halt() {
+    return running?.stop();
+  }
+
+  /** The answer has come whole: its own sentences go under its columns. */
+  function finish(body) {
+    result = body.result;
+    const drawn = body.view.filter((block) => block.block === "columns").flatMap((block) => block.columns);
+    result.answers.forEach((answer, index) => columns.find((one) => one.kind === answer.kind)?.finish(answer, drawn[index]));
+    for (const kind of result.missing) columns.find((one) => one.kind === kind)?.box.remove();
+    const said = body.view.filter((block) => block.block === "text").map((block) => block.text);
+    fill(notes, said.slice(0, -1).map((text) => h("p", { class: "quiet" }, text)));
+    result.caption = said.at(-1);
+  }
+
+  function tell() {
+    stop.disabled = !running;
+    if (!result || running) return picture.update({ caption: columns.length ? "" : tr("assistant.empty"), table: null, python: null, command: null, json: null, page: null });
+    const { question, system, template: _, chat_template: __, ...options } = asked;
+    const { caption, ...json } = result;
+    return picture.update({
+      caption,
+      table: { columns: ["way", "prompt", "generated", "stopped", "time", "answer", "after"].map((key) => tr(`assistant.column.${key}`)),
+        rows: result.answers.map((one) => [tr(`assistant.way.${one.kind}`), number(one.prompt_tokens), number(one.generated_tokens), tr(`assistant.reason.${one.stop_reason}`), duration(one.seconds), one.text, one.after_stop]) },
+      python: inPython(name(), "assistant", [question], { ...template.given(), ...options }),
+      command: template.files(onCommandLine(name(), "assistant", [question], { "--system": system, "--temperature": options.temperature, "--max-new-tokens": options.max_new_tokens, "--seed": options.seed, "--after-stop": options.after_stop })),
+      json,
+      page: { verb: "assistant", arguments: asked },
+    });
+  }
+}
+
+/** One way: what was sent, token by token, then what comes back. */
+function column(kind) {
+  let [text, fresh, steps] = ["", "", 0];
+  const means = h("p", { class: "quiet" });
+  const strip = h("capot-strip", { "aria-label": tr("assistant.sent") });
+  const sent = h("div", { class: "sent", tabindex: "0", role: "region", "aria-label": tr("assistant.sent") }, strip);
+  const sentSaid = h("p", { class: "small quiet" });
+  const warning = h("p", { class: "warning", hidden: true });
+  const answer = h("p", { class: "said" });
+  const after = h("p", { class: "after", hidden: true });
+  const answerSaid = h("p", { class: "small quiet" });
+  const title = h("h2", {}, tr(`assistant.way.${kind}`));
+  const box = h("section", { class: "way", dataset: { kind } }, title, means, h("p", { class: "part" }, tr("assistant.sent")), sent, sentSaid, warning,
+    h("p", { class: "part" }, tr("assistant.answer")), h("div", { class: "reply" }, answer, after), answerSaid);
+
+  const write = () => {
+    if (fresh.length >= text.length) text = fresh; // after a cut the same text comes again: what is shown stays until then
+    answer.textContent = text;
+  };
+
+  function hear(event, body) {
+    if (event === "started") {
+      fresh = "";
+      strip.pieces = pieces(body.prompt.slice(0, SHOWN));
+      sent.scrollTop = sent.scrollHeight;
+      sentSaid.textContent = tr("assistant.count", { count: body.prompt_tokens });
+    }
+    if (event === "step") steps += 1;
+    if (event === "step" || event === "answered") { fresh += body.text; write(); }
+    if (event === "answered") reply(body.answer);
+  }
+
+  function reply(found) {
+    text = found.text;
+    answer.textContent = text.trim() || "∅";
+    const more = found.after_stop.replace(/^\n+|\n+$/g, "");
+    after.hidden = !more;
+    fill(after, h("span", { class: "offstage" }, tr("assistant.after")), more);
+  }
+
+  function finish(found, blocks) {
+    reply(found);
+    const [heading, ...rest] = blocks;
+    title.textContent = heading.text;
+    means.textContent = rest.find((block) => block.block === "text" && block.tone === "quiet")?.text ?? "";
+    sentSaid.textContent = rest.find((block) => block.block === "strip")?.caption ?? "";
+    answerSaid.textContent = rest.find((block) => block.block === "chat")?.caption ?? "";
+    const told = rest.find((block) => block.block === "text" && block.tone === "warning");
+    warning.hidden = !told;
+    warning.textContent = told?.text ?? "";
+  }
+
+  return { kind, box, hear, finish, count: () => steps };
+}
