@@ -17,18 +17,22 @@ if TYPE_CHECKING:
     from capot.results.assistant import Answers
 
 
+FILTERS = ("top-k", "top-p", "min-p")
+
+
 def sampling_options(topic: str) -> list[click.Parameter]:
     """The settings that both commands of this chapter show; ``Sampling`` holds their bounds."""
     return [
         Option(["--max-new-tokens"], words=f"{topic}.cli.max_new_tokens", metavar="N"),
         Option(["--temperature"], words=f"{topic}.cli.temperature", metavar="T"),
+        *(Option([f"--{name}"], words=f"generate.cli.{name.replace('-', '_')}", metavar=name[-1].upper()) for name in FILTERS),
         Option(["--seed"], words=f"{topic}.cli.seed", metavar="S"),
     ]
 
 
 def sampling(given: dict[str, Any]) -> Sampling:
     """Take the sampling settings out of what was given."""
-    names = ("max_new_tokens", "temperature", "seed")
+    names = ("max_new_tokens", "temperature", "seed", *(name.replace("-", "_") for name in FILTERS))
     return Sampling(**{name: value for name in names if (value := given.pop(name)) is not None})
 
 

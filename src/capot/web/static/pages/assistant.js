@@ -22,7 +22,7 @@ export default async function page(main, context) {
     current = views[view](parts);
     place.replaceChildren(current.box);
     current.start();
-  } }), settings.box, template.box);
+  } }));
   const hidden = () => current?.leave();
   addEventListener("pagehide", hidden);
   return { leave: () => {

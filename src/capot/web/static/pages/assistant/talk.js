@@ -10,6 +10,7 @@ import { frame } from "../../parts/frame.js";
 import { fault } from "../../parts/fault.js";
 import { status } from "../../parts/status.js";
 import { pieces } from "../../parts/pieces.js";
+import { chosen, flags } from "../generate/controls.js";
 
 const KINDS = ["", "raw", "few_shot", "stopped", "chat_template"];
 const KEY = "capot-talk";
@@ -30,7 +31,7 @@ export function talk({ settings, template, name }) {
   const stop = h("button", { type: "button", onclick: () => halt() }, tr("actions.stop"));
   const undo = h("button", { type: "button", onclick: () => forget() }, tr("assistant.undo"));
   const anew = h("button", { type: "button", onclick: () => restart() }, tr("assistant.new"));
-  const kind = h("select", { id: unique("kind"), onchange: () => state.write({ kind: kind.value }) }, KINDS.map((one) => h("option", { value: one, selected: one === (state.read().kind ?? "") }, tr(one ? `assistant.way.${one}` : "assistant.own_way"))));
+  const kind = h("select", { id: unique("kind"), onchange: () => state.write({ kind: kind.value }) }, KINDS.filter((one) => one !== "chat_template" || template.own).map((one) => h("option", { value: one, selected: one === (state.read().kind ?? "") }, tr(one ? `assistant.way.${one}` : "assistant.own_way"))));
   const price = (key) => h("input", { id: unique(key), type: "number", min: 0, step: "any", value: state.read()[key] ?? "", placeholder: "0", onchange: () => { state.write({ [key]: Number(prices[key].value) || "" }); priced(); } });
   const prices = { price_in: price("price_in"), price_out: price("price_out") };
   const labelled = (input, key) => h("div", { class: "field" }, h("label", { for: input.id }, tr(`assistant.${key}`)), input);
@@ -40,14 +41,14 @@ export function talk({ settings, template, name }) {
   show();
   return {
     box: h("div", {}, h("div", { class: "row" }, labelled(kind, "kind"), labelled(prices.price_in, "price_in"), labelled(prices.price_out, "price_out")),
-      log, says.box, h("div", { class: "prompt" }, h("label", { for: id }, tr("assistant.message")), field, troubles),
+      settings.box, template.box, log, says.box, h("div", { class: "prompt" }, h("label", { for: id }, tr("assistant.message")), field, troubles),
       h("div", { class: "row" }, send, stop, undo, anew), sent, picture.box),
     start: () => { if (talked.turns.length && (!talked.view || talked.lang !== lang())) redo(); }, leave: () => { talked.typed = field.value; keep(); running?.abort(); },
   };
 
   function say(text = field.value) {
     if (running) return;
-    const options = { ...settings.sampling(), max_new_tokens: settings.count(), seed: settings.seed() ?? talked.seed };
+    const options = { ...chosen(settings.sampling()), max_new_tokens: settings.count(), seed: settings.seed() ?? talked.seed };
     if (talked.turns.length === 0) talked.kind = kind.value;
     const price = Object.fromEntries(Object.entries(prices).map(([key, input]) => [key, Number(input.value) || 0]).filter(([, value]) => value));
     run({ messages: [text], conversation: talked.conversation, kind: kind.value, ...template.given(), ...price, ...options }, { message: text, options });
@@ -57,7 +58,7 @@ export function talk({ settings, template, name }) {
     let ended = false, text = "", fresh = "";
     const answer = h("p", { class: "said" });
     const mine = [h("li", {}, h("p", { class: "role" }, tr("assistant.you")), h("p", {}, turn.message)), h("li", { class: "even" }, h("p", { class: "role" }, name()), answer)];
-    const write = (more) => { fresh += more; if (fresh.length >= text.length) text = fresh; answer.textContent = text; };
+    const write = (more) => { fresh += more; if (fresh.length >= text.length) text = fresh; answer.textContent = text.trimStart(); };
     const busy = running = lasting(() => (ended ? [] : [{ tag: "turn", verb: "chat", arguments: args, prompt: true, view: true }]), (event, body) => {
       if (running !== busy) return;
       says.hear(event, body);
@@ -174,7 +175,7 @@ export function talk({ settings, template, name }) {
   }
 
   function script({ messages, options }, { kind: way, system, price_in, price_out }) {
-    const flags = [["--system", system], ["--price-in", price_in], ["--price-out", price_out], ["--temperature", options.temperature], ["--max-new-tokens", options.max_new_tokens], ["--seed", options.seed], ["--model", name() === "boxed" ? undefined : name()]].filter(([, value]) => value !== undefined);
+    const flags = [["--system", system], ["--price-in", price_in], ["--price-out", price_out], ...Object.entries(flags(options)), ["--model", name() === "boxed" ? undefined : name()]].filter(([, value]) => value !== undefined);
     const command = ["capot chat --script -", ...flags.map(([flag, value]) => `${flag} ${quoted(String(value))}`)].join(" ");
     const said = `printf '%s\\n' ${messages.map(quoted).join(" ")} | ${command}`;
     const edited = template.given();

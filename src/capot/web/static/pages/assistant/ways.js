@@ -10,6 +10,7 @@ import { fault } from "../../parts/fault.js";
 import { status } from "../../parts/status.js";
 import { pieces } from "../../parts/pieces.js";
 import { promptField } from "../../parts/prompt.js";
+import { chosen, flags } from "../generate/controls.js";
 
 const KINDS = ["raw", "few_shot", "stopped", "chat_template"];
 const SHOWN = 400; // tokens of a prompt that are drawn
@@ -23,10 +24,9 @@ export function ways({ settings, template, name }) {
   const go = h("button", { type: "button", class: "primary", onclick: () => begin() }, tr("assistant.ask"));
   const stop = h("button", { type: "button", disabled: true, onclick: () => halt() }, tr("actions.stop"));
   const place = h("div", { class: "side-by-side pairs" });
-  const notes = h("div");
-  const picture = frame(h("div", {}, place, notes), { name: "assistant" });
+  const picture = frame(place, { name: "assistant" });
   tell();
-  return { box: h("div", {}, field.box, h("div", { class: "row" }, go, stop), says.box, picture.box), start, stale: () => {}, leave: () => running?.abort() };
+  return { box: h("div", {}, field.box, settings.box, template.box, h("div", { class: "row" }, go, stop), says.box, picture.box), start, leave: () => running?.abort() };
 
   function start() {
     const saved = state.read();
@@ -36,9 +36,8 @@ export function ways({ settings, template, name }) {
   function begin(seed = settings.seed() ?? Math.floor(Math.random() * 2 ** 32)) {
     running?.abort();
     asked = { question: field.text, ...template.given(), ...settings.sampling(), max_new_tokens: settings.count(), seed, after_stop: settings.after() };
-    columns = KINDS.map((kind) => column(kind));
-    fill(place, columns.map((one) => one.box));
-    fill(notes);
+    columns = KINDS.filter((kind) => kind !== "chat_template" || template.own).map((kind) => column(kind));
+    fill(place, columns.map((one) => one.box), template.own ? null : lacking());
     result = null;
     run();
   }
@@ -80,35 +79,36 @@ export function ways({ settings, template, name }) {
     result = body.result;
     const drawn = body.view.filter((block) => block.block === "columns").flatMap((block) => block.columns);
     result.answers.forEach((answer, index) => columns.find((one) => one.kind === answer.kind)?.finish(answer, drawn[index]));
-    for (const kind of result.missing) columns.find((one) => one.kind === kind)?.box.remove();
-    const said = body.view.filter((block) => block.block === "text").map((block) => block.text);
-    fill(notes, said.slice(0, -1).map((text) => h("p", { class: "quiet" }, text)));
-    result.caption = said.at(-1);
+    result.caption = body.view.filter((block) => block.block === "text").at(-1)?.text;
   }
 
   function tell() {
     stop.disabled = !running;
     if (!result || running) return picture.update({ caption: columns.length ? "" : tr("assistant.empty"), table: null, python: null, command: null, json: null, page: null });
-    const { question, system, template: _, chat_template: __, ...options } = asked;
+    const { question, system, template: _, chat_template: __, after_stop, seed, max_new_tokens, ...sampling } = asked;
+    const options = { ...chosen(sampling), max_new_tokens, seed, after_stop };
     const { caption, ...json } = result;
     return picture.update({
       caption,
       table: { columns: ["way", "prompt", "generated", "stopped", "time", "answer", "after"].map((key) => tr(`assistant.column.${key}`)),
         rows: result.answers.map((one) => [tr(`assistant.way.${one.kind}`), number(one.prompt_tokens), number(one.generated_tokens), tr(`assistant.reason.${one.stop_reason}`), duration(one.seconds), one.text, one.after_stop]) },
       python: inPython(name(), "assistant", [question], { ...template.given(), ...options }),
-      command: template.files(onCommandLine(name(), "assistant", [question], { "--system": system, "--temperature": options.temperature, "--max-new-tokens": options.max_new_tokens, "--seed": options.seed, "--after-stop": options.after_stop })),
+      command: template.files(onCommandLine(name(), "assistant", [question], { "--system": system, ...flags(sampling), "--max-new-tokens": max_new_tokens, "--seed": seed, "--after-stop": after_stop })),
       json,
       page: { verb: "assistant", arguments: asked },
     });
   }
 }
 
+/** The way that this model does not have. */
+const lacking = () => h("section", { class: "way", dataset: { kind: "missing" } }, h("h2", {}, tr("assistant.way.chat_template")), h("p", { class: "quiet" }, tr("assistant.missing")));
+
 /** One way: what was sent, token by token, then what comes back. */
 function column(kind) {
   let [text, fresh, steps] = ["", "", 0];
   const means = h("p", { class: "quiet" });
   const strip = h("capot-strip", { "aria-label": tr("assistant.sent") });
-  const sent = h("div", { class: "sent", tabindex: "0", role: "region", "aria-label": tr("assistant.sent") }, strip);
+  const sent = h("div", { class: "sent", tabindex: "0", role: "region", "aria-label": `${tr("assistant.sent")} – ${tr(`assistant.way.${kind}`)}` }, strip);
   const sentSaid = h("p", { class: "small quiet" });
   const warning = h("p", { class: "warning", hidden: true });
   const answer = h("p", { class: "said" });
@@ -120,7 +120,7 @@ function column(kind) {
 
   const write = () => {
     if (fresh.length >= text.length) text = fresh; // after a cut the same text comes again: what is shown stays until then
-    answer.textContent = text;
+    answer.textContent = text.trimStart();
   };
 
   function hear(event, body) {

@@ -1,0 +1,157 @@
+"""The assistant page, as a person uses it: one question every way, a template edited, a conversation and its bill."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from web_helpers import Server, Visits, axe, overflow, settled, until
+
+STOP = "[...document.querySelectorAll('.row button')].find((one) => /^(Stop|Arrêter)$/.test(one.textContent))"
+IDLE = f"{STOP}.disabled && !document.querySelector('.waiting')"
+ASK = {"en": "Ask every way", "fr": "Demander de toutes les façons"}
+QUESTION = "prompt=What+is+the+capital+of+France%3F"
+
+
+def press(page: Any, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def ask(page: Any, lang: str = "en") -> None:
+    press(page, ASK[lang])
+    until(page, f"({IDLE}) && document.querySelector('figcaption').textContent.length > 20")
+
+
+def say(page: Any, text: str, turns: int) -> None:
+    page.get_by_label("Your message").fill(text)
+    page.keyboard.press("Enter")
+    until(page, f"({IDLE}) && document.querySelectorAll('ol.chat > li.even').length === {turns}")
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_one_question_every_way_under_the_text_that_was_sent(visit: Visits, lang: str) -> None:
+    page = visit(f"/assistant#{QUESTION}&seed=3&max_new_tokens=12&temperature=0", lang=lang)
+    ask(page, lang)
+    assert page.locator(".way").count() == 4
+    assert "<|endoftext|>" in page.locator(".way[data-kind=raw] li.special").inner_text()
+    assert "ASSISTANT" in page.locator(".way[data-kind=stopped] .sent").inner_text()
+    assert page.locator(".way[data-kind=stopped] .said").inner_text().strip() not in ("", "∅")
+    page.get_by_text({"en": "In Python", "fr": "En Python"}[lang]).click()
+    code = page.inner_text(".code pre")
+    assert "temperature=0, max_new_tokens=12, seed=3" in code
+    assert not axe(page)
+    page.emulate_media(color_scheme="dark")
+    assert not axe(page)
+
+
+def test_the_python_of_the_page_gives_the_page(visit: Visits) -> None:
+    page = visit(f"/assistant#{QUESTION}&seed=3&max_new_tokens=6&temperature=0")
+    ask(page)
+    page.get_by_text("In Python").click()
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(page.inner_text(".code pre"), {})
+    assert page.locator(".way[data-kind=raw] .said").inner_text().split("\n")[0].strip() in printed.getvalue()
+
+
+def test_an_edited_template_is_sent_and_a_broken_one_is_told(visit: Visits) -> None:
+    visit.forgive("400|422")
+    page = visit(f"/assistant#{QUESTION}&seed=3&max_new_tokens=4")
+    page.get_by_text("The template, to edit").first.click()
+    field = page.locator("textarea.code-field").first
+    field.fill('end = "STOP"\n[roles]\nuser = "Q:"\nassistant = "A:"\n')
+    ask(page)
+    assert "STOP" not in page.locator(".way[data-kind=few_shot] .sent").inner_text()
+    assert page.locator(".way[data-kind=stopped] .sent").inner_text().replace("\n", "").endswith("⏎A:")
+    page.get_by_text("On the command line").click()
+    assert "--template template.toml" in page.locator(".code pre").last.inner_text()
+    field.fill("end = STOP")
+    press(page, ASK["en"])
+    until(page, "document.querySelector('.fault') !== null")
+    assert "STOP" in field.input_value() and "template" in page.inner_text(".fault")
+
+
+def test_a_conversation_and_its_bill(visit: Visits) -> None:
+    page = visit("/assistant#view=talk&seed=3&max_new_tokens=6&price_in=2&price_out=8")
+    say(page, "Hello!", 1)
+    say(page, "What is the capital of France?", 2)
+    until(page, "document.querySelector('.bill .main-svg') !== null")
+    rows = page.locator(".bill table tbody tr")
+    assert rows.count() == 3, "two turns and their sum"
+    assert page.locator(".exact summary").inner_text().endswith("tokens")
+    address = page.evaluate("location.pathname + location.hash")
+    page.get_by_text("In Python").click()
+    assert 'model.chat(["Hello!", "What is the capital of France?"]' in page.inner_text(".code pre")
+    assert not axe(page)
+    other = visit(address)
+    until(other, "document.querySelectorAll('.bill table tbody tr').length === 3")
+    assert other.locator("ol.chat").inner_text() == page.locator("ol.chat").inner_text()
+    press(page, "Forget the last turn")
+    until(page, "document.querySelectorAll('ol.chat > li.even').length === 1")
+    assert page.get_by_label("Your message").input_value() == "What is the capital of France?"
+    page.reload()
+    settled(page)
+    assert page.locator("ol.chat > li").count() == 2
+    press(page, "New conversation")
+    assert "talk=" not in page.url
+
+
+def test_any_text_is_only_text(visit: Visits) -> None:
+    page = visit("/assistant#view=talk&seed=3&max_new_tokens=3")
+    for turn, text in enumerate(["<script>alert(1)</script> &amp; <b>", "שלום 🤗 مرحبا"], 1):
+        say(page, text, turn)
+        assert text in page.locator("ol.chat").inner_text()
+
+
+def test_what_cannot_be_sent_is_told_and_kept(visit: Visits) -> None:
+    visit.forgive("400|413|422")
+    page = visit("/assistant#view=talk")
+    page.get_by_label("Your message").fill("mot " * 25_000)
+    press(page, "Send")
+    until(page, "document.querySelector('.prompt .fault') !== null")
+    assert len(page.get_by_label("Your message").input_value()) == 100_000
+    page.get_by_role("tab", name="One question").click()
+    press(page, ASK["en"])
+    until(page, "document.querySelector('.prompt .fault') !== null")
+
+
+@pytest.mark.parametrize("view", ["ways", "talk"])
+def test_a_phone_does_not_scroll_sideways(visit: Visits, view: str) -> None:
+    page = visit(f"/assistant#{QUESTION}&view={view}&seed=1&max_new_tokens=5", width=360)
+    if view == "ways":
+        ask(page)
+    else:
+        say(page, "What is the longest word that you know, incomprehensibilities perhaps?", 1)
+    assert overflow(page) <= 0
+
+
+@pytest.fixture
+def mortal(browser: Any) -> Iterator[tuple[Server, Visits]]:
+    """A server that the test may kill."""
+    started = Server()
+    visits = Visits(browser, started.root)
+    visits.forgive("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE")
+    yield started, visits
+    wrong = visits.close()
+    started.kill()
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_server_killed_in_the_middle_is_told_and_asked_again(mortal: tuple[Server, Visits]) -> None:
+    server, visit = mortal
+    page = visit(f"/assistant#{QUESTION}&seed=3&max_new_tokens=300&temperature=1.5")
+    press(page, ASK["en"])
+    until(page, "document.querySelector('.way[data-kind=raw] .said').textContent.length > 8")
+    server.kill()
+    until(page, "document.querySelector('.fault.cut') !== null")
+    had = page.locator(".way[data-kind=raw] .said").inner_text()
+    assert had
+    server.start()
+    until(page, f"document.querySelector('.way[data-kind=raw] .said').textContent.length > {len(had)} + 4")
+    press(page, "Stop")
+    until(page, IDLE)
+    assert json.dumps("interrupted")[1:-1] in page.locator(".way[data-kind=raw]").inner_text()
