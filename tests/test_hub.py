@@ -181,6 +181,18 @@ def test_an_older_vocabulary_is_brought_to_be_converted(hub: Hub) -> None:
     assert refused.value.code == "tokenizer_format" and str(cached("org/old")) in str(refused.value)
 
 
+def test_a_tokenizer_of_the_hub_is_compared_without_its_weights(
+    hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("org/tiny")
+    for _ in range(2):
+        status, out, _ = typed(capsys, "tokens", "été", "--compare", "org/tiny", "--json")
+        assert status == 0 and json.loads(out)["comparisons"][1]["count"] == 5
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert not hub.paths(containing=WEIGHTS)
+    assert typed(capsys, "tokens", "a", "--compare", "org/other")[0] == 2
+
+
 # --- The card, before any download -------------------------------------------------------------------------
 
 

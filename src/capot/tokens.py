@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capot.errors import NotFoundError
+from capot.errors import NetworkError, NotFoundError
 from capot.results.tokens import Comparison, Token, Tokens
 from capot.tokenizer import Specials, Tokenizer, recorded, whole
 from capot.tokenizer.encodings import NAMES
@@ -33,9 +33,9 @@ def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), spe
     """Cut ``text`` as the model does, and as each tokenizer of ``compare`` does.
 
     ``compare`` holds names (``english``, ``french``, ``bilingual``, ``gpt2``, ``cl100k_base``,
-    ``o200k_base``, ``llama3`` for the sentences of the lessons, any encoding of tiktoken's)
-    or paths of a tokenizer.json or its folder. Special tokens in the text are text unless
-    ``specials`` is ``allow``.
+    ``o200k_base``, ``llama3`` for the sentences of the lessons, any encoding of tiktoken's),
+    paths of a tokenizer.json or its folder, or models of the hub (``org/name``). Special tokens
+    in the text are text unless ``specials`` is ``allow``.
 
     Units: ``start`` and ``end`` in bytes of the UTF-8 text; ``relative`` in counts of the first.
     Raises: NotFoundError ``unknown_tokenizer``, ``tokenizer_hub``, ``tokenizer_recorded``,
@@ -104,8 +104,20 @@ def _packaged(name: str) -> Tokenizer:
 
 
 def from_hub(name: str) -> Tokenizer:
-    """The tokenizer of a model on the hub: not fetched yet. Raises: NotFoundError ``tokenizer_hub``."""
-    raise NotFoundError("tokenizer_hub", name=name, known=", ".join(packaged_names()))
+    """The tokenizer of a model of the hub: from the cache, else brought there, without its weights.
+
+    Raises: NotFoundError ``tokenizer_hub`` where asking is forbidden; as ``HubCheckpoint.of``.
+    """
+    from capot.hub.checkpoint import HubCheckpoint
+
+    try:
+        checkpoint = HubCheckpoint.of(name)
+        checkpoint.fetch("tokenizer")
+    except NetworkError as error:
+        if error.code != "hub_offline":
+            raise
+        raise NotFoundError("tokenizer_hub", name=name, known=", ".join(packaged_names())) from None
+    return Tokenizer.from_file(checkpoint.path, name=name)
 
 
 def packaged_names() -> list[str]:

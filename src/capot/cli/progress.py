@@ -15,6 +15,8 @@ from capot.hub.events import SMALL, Progress, Watch, announced, telling
 from capot.i18n import Bytes, duration, percent, size, tr
 
 EVERY = 0.1  # seconds between two drawings
+SOON = 1.0  # seconds before which a speed says nothing
+LONG = 100 * 3600  # seconds of which nobody wants to know the minutes
 WINDOW = 5.0  # seconds over which the speed is taken: a connection has its moods
 BAR = 24  # letters
 
@@ -60,8 +62,8 @@ def _words(event: Progress, speed: Speed) -> str:
     bar = ("█" * round(BAR * share)).ljust(BAR, "░")
     pieces = [f"{percent(share, digits=0):>5} {bar}", f"{size(event.done)} / {size(event.total)}"]
     if rate := speed.bytes_per_s():
-        left = duration(max(1.0, round((event.total - event.done) / rate)))
-        pieces += [f"{size(rate)}/s", tr("hub.left", time=left)]
+        left = (event.total - event.done) / rate
+        pieces += [f"{size(rate)}/s", *([tr("hub.left", time=duration(max(1, round(left))))] if left < LONG else [])]
     return "  ".join(pieces)
 
 
@@ -82,7 +84,5 @@ class Speed:
 
     def bytes_per_s(self) -> float:
         """Zero while there is nothing to tell."""
-        if len(self._points) < 2:
-            return 0.0
         (then, before), (now, after) = self._points[0], self._points[-1]
-        return (after - before) / (now - then)
+        return (after - before) / (now - then) if now - then >= SOON else 0.0
