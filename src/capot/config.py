@@ -93,6 +93,7 @@ class Loading:
     dtype: str | None = None
     revision: str | None = None
     trust_remote_code: bool = False
+    compiled: bool = False  # transformers alone: the passes that decode one text, joined into one launch
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ def loading_options() -> list[click.Parameter]:
         Option(["--engine"], words="cli.options.engine", metavar="ENGINE"),
         Option(["--device"], words="cli.options.device", metavar="DEVICE"),
         Option(["--dtype"], words="cli.options.dtype", metavar="DTYPE"),
+        Option(["--compiled"], words="cli.options.compiled", is_flag=True),
         Option(["--revision"], words="cli.options.revision", metavar="REVISION"),
         Option(["--trust-remote-code"], words="cli.options.trust_remote_code", is_flag=True),
     ]

@@ -17,6 +17,7 @@ from transformers import AttentionInterface, Cache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from capot.engines.hf_engine.cache import Layer
+from capot.engines.hf_engine.network import Network
 
 KIND = "capot_rows"  # the name of our attention among those of transformers
 KINDS = {None, "full_attention", "sliding_attention"}  # of layers, whose masks are the two that are made here
@@ -105,8 +106,10 @@ def _attention(
 AttentionInterface.register(KIND, _attention)
 
 
-def fits(config: Any, layers: Sequence[Any], implementation: str | None) -> bool:
-    """Whether a family's layers are of the kinds that a row computes exactly."""
+def fits(network: Network, layers: Sequence[Any]) -> bool:
+    """Whether a family attends by transformers' interface, in layers of kinds that a row computes exactly."""
+    config, through = network.config, getattr(network.model, "_supports_attention_backend", False)
     kinds = set(getattr(config, "layer_types", None) or [None])
     shared = getattr(config, "num_kv_shared_layers", None)
-    return implementation == "sdpa" and kinds <= KINDS and not shared and all(type(one) is Layer for one in layers)
+    exact = network.implementation == "sdpa" and kinds <= KINDS and not shared
+    return through and exact and all(type(one) is Layer for one in layers)

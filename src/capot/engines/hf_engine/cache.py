@@ -166,16 +166,25 @@ class TransformersSequence:
     def __init__(self, make: Callable[[], Cache]) -> None:
         self.ids: list[int] = []
         self.cancelled = False
+        self.leave: Callable[[], None] | None = None  # set while it is in the lane of compiled passes
         self._make, self._cache = make, None
+
+    def settle(self) -> None:
+        """Have all that was computed in this cache, wherever it was computed."""
+        leave, self.leave = self.leave, None
+        if leave is not None:
+            leave()
 
     @property
     def cache(self) -> Cache:
+        self.settle()
         if self._cache is None:
             self._cache = self._make()
         return self._cache
 
     @property
     def nbytes(self) -> int:
+        """What it holds now; any thread may ask."""
         return sum(map(nbytes, self._cache.layers)) if self._cache else 0
 
     def crop(self, length: int) -> None:
@@ -187,6 +196,7 @@ class TransformersSequence:
         length = max(0, min(length, len(self.ids)))
         if length == len(self.ids):
             return
+        self.settle()
         if length == 0:
             self._cache = None
         elif not all(isinstance(layer, Layer) and layer.can_cut(length) for layer in self.cache.layers):
@@ -198,12 +208,13 @@ class TransformersSequence:
 
     def mark(self) -> list[Any]:
         """What ``back`` needs to undo a step that failed."""
-        if self._cache is None:
+        if self._cache is None or self.leave is not None:  # a lane writes nothing here
             return []
         return [None if isinstance(layer, Layer) else twin(layer) for layer in self._cache.layers]
 
     def back(self, mark: list[Any]) -> None:
         """The cache as it was when ``mark`` was made: ``ids`` are those of before the step."""
+        self.settle()
         if not self.ids:
             self._cache = None
             return
@@ -218,5 +229,6 @@ class TransformersSequence:
 
     def close(self) -> None:
         self.cancelled = True
+        self.settle()
         self._cache = None
         self.ids.clear()

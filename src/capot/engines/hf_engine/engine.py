@@ -20,7 +20,7 @@ import torch
 from capot.checkpoint import Checkpoint
 from capot.config import Loading
 from capot.engine import MAX_CHUNK, Allocations, Capability, EngineInfo, Feed, Output
-from capot.engines.hf_engine import batch, inside, memory, opening, place
+from capot.engines.hf_engine import batch, inside, memory, opening, place, static
 from capot.engines.hf_engine.cache import Layer, TransformersSequence, nbytes, new_cache
 from capot.engines.hf_engine.network import Network, learnt_positions
 from capot.errors import ContextError, InputError, ResourceError
@@ -46,7 +46,14 @@ class TransformersEngine:
         with opening.quietly(), torch.inference_mode():
             self._probe = Probe(self.network)
         self.capabilities = ALWAYS | self._probe.capabilities
-        self._rows_seen = False
+        self._rows_seen, self._notice = False, notice
+        self.lane = self._lane() if loading.compiled else None
+
+    def _lane(self) -> static.Lane | None:
+        if static.possible(self.network, new_cache(self.network.config).layers):
+            return static.Lane(self.network)
+        self._notice("engines.not_compiled", reason=type(self.network.model).__name__)
+        return None
 
     @functools.cached_property
     def info(self) -> EngineInfo:
@@ -89,7 +96,9 @@ class TransformersEngine:
         for sequence in list(self.meter.sequences):
             sequence.close()
         device = self.network.device
-        self.network = self.meter.network = None
+        if self.lane is not None:
+            self.lane.close()
+        self.network = self.meter.network = self.lane = None
         gc.collect()  # a model holds itself in circles
         if device.type == "cuda":
             torch.cuda.empty_cache()
@@ -166,11 +175,27 @@ class TransformersEngine:
         )
 
     def _outputs(self, feeds: list[Feed]) -> list[Output]:
+        if len(feeds) == 1 and self.lane is not None and self.lane.takes(feeds[0]):
+            found = self._compiled(feeds[0])
+            if found is not None:
+                return [found]
         plain = [feed for feed in feeds if not feed.want.attention]
         if len(plain) > 1 and Capability.BATCH in self.capabilities and self._rows_agree(plain):
             found = dict(zip(map(id, plain), self._row(plain), strict=True))
             return [found.get(id(feed)) or self._alone(feed) for feed in feeds]
         return [self._one_by_one(feed) if self._must_split(feed) else self._alone(feed) for feed in feeds]
+
+    def _compiled(self, feed: Feed) -> Output | None:
+        """One token in the lane; None, and no lane any more, where it turns out that it cannot be compiled here."""
+        try:
+            return Output(logits=inside.host(self.lane.logits(feed)))
+        except Exception as error:
+            if memory.asked_bytes(error) is not None:
+                raise
+            feed.sequence.settle()
+            self.lane = None
+            self._notice("engines.not_compiled", reason=type(error).__name__)
+            return None
 
     # ------------------------------------------------------------ one sequence
 
@@ -288,7 +313,6 @@ class Probe:
         self.cache, asked = new_cache(network.config), {}
         attends = all(isinstance(layer, Layer) for layer in self.cache.layers)
         with contextlib.ExitStack() as stack:
-            kind = network.implementation
             if attends:
                 stack.enter_context(inside.attending(network, "eager"))
                 asked["output_attentions"] = True
@@ -307,7 +331,7 @@ class Probe:
             self.capabilities |= Capability.PREFIX
             if self._attention(answer, network):
                 self.capabilities |= Capability.ATTENTION
-        if network.takes_positions and batch.fits(network.config, self.cache.layers, kind):
+        if network.takes_positions and batch.fits(network, self.cache.layers):
             self.capabilities |= Capability.BATCH
         self._layers = [self._size(layer) for layer in self.cache.layers]
         self.continues = attends or self._continues(network, answer.logits)

@@ -1,0 +1,544 @@
+"""The transformers engine against transformers itself, on tiny random models of each family."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("accelerate")
+
+import embeddings_helpers  # noqa: E402
+import hf_helpers as tiny  # noqa: E402
+import native_helpers  # noqa: E402
+
+import capot  # noqa: E402
+from capot import engines  # noqa: E402
+from capot.checkpoint import Checkpoint  # noqa: E402
+from capot.config import Loading  # noqa: E402
+from capot.engine import LAST, NOTHING, Capability, Feed, Want  # noqa: E402
+from capot.engines import hf_engine  # noqa: E402
+from capot.engines.hf_engine import batch, memory, place, static  # noqa: E402
+from capot.errors import CapotError, InputError, ResourceError  # noqa: E402
+
+FAMILIES = list(tiny.FAMILIES)
+WINDOWED = ("gemma2", "gemma3", "mistral")
+ATTENTIVE = [family for family in FAMILIES if family != "mamba"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Folders by family, each with a tokenizer; written once."""
+    made = {}
+
+    def get(family: str):
+        if family not in made:
+            made[family] = tiny.make(tmp_path_factory.mktemp(family), family)
+            embeddings_helpers.tokenizer().save(str(made[family] / "tokenizer.json"))
+        return made[family]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def opened(folders):
+    """Models by family as a user opens them, and what transformers makes of the same folder."""
+    made = {}
+
+    def get(family: str):
+        if family not in made:
+            made[family] = (capot.open(folders(family), engine="hf", device="cpu"), tiny.load(folders(family)))
+        return made[family]
+
+    yield get
+    for model, _ in made.values():
+        model.close()
+
+
+@pytest.fixture(params=FAMILIES)
+def pair(request, opened):
+    """Our engine and transformers' model."""
+    model, reference = opened(request.param)
+    return model.scheduler.engine, reference
+
+
+def attentive(engine) -> None:
+    if Capability.ATTENTION not in engine.capabilities:
+        pytest.skip("no attention")
+
+
+def close(found, expected, *, within: float = 1e-4) -> None:
+    np.testing.assert_allclose(found, expected, rtol=0, atol=within * max(1.0, np.abs(expected).max()))
+
+
+def passed(reference, ids, **more):
+    with torch.inference_mode():
+        return reference(torch.tensor([ids]), **more)
+
+
+def read(engine, ids, want=LAST, *, sequence=None, chunk=256):
+    sequence = sequence or engine.open_sequence()
+    return [engine.step([Feed(sequence, ids[at : at + chunk], want)])[0] for at in range(0, len(ids), chunk)]
+
+
+# What it computes.
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_candidates_are_those_of_a_direct_call(opened, family: str) -> None:
+    model, reference = opened(family)
+    prompt = "The river bank is green. The bank lent"
+    found = model.next(prompt, k=20)
+    ids = model.tokenizer.encode(prompt, specials="allow")
+    ids = ids if ids[:1] == [1] else [1, *ids]  # the post-processor begins with <s>
+    assert found.prompt_tokens == len(ids)
+    logits = passed(reference, ids).logits[0, -1].float()
+    expected = torch.topk(logits, 20)
+    assert [candidate.id for candidate in found.candidates] == expected.indices.tolist()
+    close([candidate.probability for candidate in found.candidates], torch.softmax(logits, 0)[expected.indices].numpy())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_text_is_that_of_generate(opened, family: str) -> None:
+    model, reference = opened(family)
+    ids = tiny.prompt(30, 1)
+    found = model.generate("", ids=ids, temperature=0, max_new_tokens=40)
+    with torch.inference_mode():
+        whole = reference.generate(
+            torch.tensor([ids]), attention_mask=torch.ones((1, len(ids)), dtype=torch.long),
+            do_sample=False, max_new_tokens=40, pad_token_id=0,
+        )  # fmt: skip
+    assert [token.id for token in found.tokens] == whole[0, len(ids) :].tolist()
+
+
+def test_a_reused_prefix_gives_what_a_fresh_start_gives(pair) -> None:
+    engine, reference = pair
+    ids = tiny.prompt(90)
+    if Capability.PREFIX not in engine.capabilities:
+        sequence = engine.open_sequence()
+        read(engine, ids, sequence=sequence)
+        with pytest.raises(CapotError) as caught:
+            sequence.crop(80)
+        assert caught.value.code == "crop_refused" and sequence.ids == ids
+        return
+    sequence, edited = engine.open_sequence(), [*ids[:80], *tiny.prompt(12, 3)]
+    read(engine, ids, sequence=sequence)
+    sequence.crop(80)
+    found = read(engine, edited[80:], sequence=sequence)[-1].logits
+    close(found, passed(reference, edited).logits[0, -1].numpy())
+
+
+@pytest.mark.parametrize("family", WINDOWED)
+def test_a_window_that_has_forgotten_is_computed_anew_and_says_so(opened, family: str) -> None:
+    model, reference = opened(family)
+    ids, engine = tiny.prompt(700, 8), model.scheduler.engine
+    scheduler, edited = model.scheduler, [*ids[:150], *tiny.prompt(60, 9)]
+    scheduler.run(ids, owner=family)
+    back = scheduler.run([*ids[:690], 5, 6], owner=family)
+    assert back.reused_tokens == 690  # a short way back is still in the buffers
+    close(back.output.logits, passed(reference, [*ids[:690], 5, 6]).logits[0, -1].numpy())
+    sequence = engine.open_sequence()
+    read(engine, ids, sequence=sequence)
+    with pytest.raises(CapotError) as caught:
+        sequence.crop(150)
+    assert caught.value.code == "crop_refused" and len(sequence.ids) == 700
+    sequence.close()
+    far = scheduler.run(edited, owner=family)
+    assert far.reused_tokens == 0
+    close(far.output.logits, passed(reference, edited).logits[0, -1].numpy())
+
+
+def test_long_texts_in_chunks(pair) -> None:
+    """Past every window, by chunks that fit no block."""
+    engine, reference = pair
+    ids = tiny.prompt(600, 4)
+    close(read(engine, ids, chunk=231)[-1].logits, passed(reference, ids).logits[0, -1].numpy())
+
+
+def test_several_at_once_give_what_each_alone_gives(pair) -> None:
+    engine, reference = pair
+    if Capability.BATCH not in engine.capabilities:
+        pytest.skip("one at a time")
+    texts = [tiny.prompt(count, seed) for seed, count in enumerate((20, 130, 301, 7))]
+    sequences = [engine.open_sequence() for _ in texts]
+    for text, sequence in zip(texts, sequences):
+        read(engine, text[: len(text) // 2], NOTHING, sequence=sequence)
+    rows = [Feed(s, text[len(text) // 2 :]) for s, text in zip(sequences, texts)]
+    for found, text in zip(engine.step(rows), texts):
+        close(found.logits, passed(reference, text).logits[0, -1].numpy())
+    more = engine.step([Feed(sequence, [11]) for sequence in sequences])
+    for found, text in zip(more, texts):
+        close(found.logits, passed(reference, [*text, 11]).logits[0, -1].numpy())
+    assert Capability.BATCH in engine.capabilities  # the first row was seen to agree
+
+
+def test_hidden_states_are_raw(pair) -> None:
+    """transformers' own list, the last one apart, which it gives after the final norm."""
+    engine, reference = pair
+    ids = tiny.prompt(40, 2)
+    output = read(engine, ids, Want("last", hidden=True, layer_logits=True))[0]
+    theirs = passed(reference, ids, output_hidden_states=True)
+    levels = [each[0].numpy() for each in theirs.hidden_states]
+    count = output.hidden.shape[0]
+    if len(levels) == count and not type(reference).__name__.startswith("Mamba"):
+        for level in range(count - 1):
+            close(output.hidden[level], levels[level])
+    else:  # Mamba's list begins after the first layer
+        close(output.hidden[1], levels[0])
+    close(output.layer_logits[-1], theirs.logits[0, -1].numpy())
+    assert not np.allclose(output.layer_logits[0], output.layer_logits[-1], atol=1e-2)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "opt", "gemma2"])
+def test_the_head_after_each_layer(opened, family: str) -> None:
+    """By hand, from the family's own parts."""
+    model, reference = opened(family)
+    output = read(model.scheduler.engine, tiny.prompt(25), Want("none", hidden=True, layer_logits=True))[0]
+    rows = torch.tensor(output.hidden[:, -1])
+    with torch.inference_mode():
+        if family == "gpt2":
+            expected = reference.lm_head(reference.transformer.ln_f(rows))
+        elif family == "opt":
+            decoder = reference.model.decoder
+            expected = reference.lm_head(decoder.project_out(decoder.final_layer_norm(rows)))
+        else:
+            expected = reference.lm_head(reference.model.norm(rows))
+        if family == "gemma2":
+            cap = reference.config.final_logit_softcapping
+            expected = torch.tanh(expected / cap) * cap
+    close(output.layer_logits, expected.numpy())
+
+
+@pytest.mark.parametrize("family", ATTENTIVE)
+def test_attention_is_that_of_the_eager_implementation(folders, opened, family: str) -> None:
+    engine, ids = opened(family)[0].scheduler.engine, tiny.prompt(140, 6)
+    reference = transformers.AutoModelForCausalLM.from_pretrained(folders(family), attn_implementation="eager").eval()
+    sequence = engine.open_sequence()
+    read(engine, ids[:90], NOTHING, sequence=sequence)
+    found = engine.step([Feed(sequence, ids[90:], Want(attention=True))])[0]
+    theirs = passed(reference, ids, output_attentions=True)
+    close(found.logits, theirs.logits[0, -1].numpy())
+    for layer, weights in zip(found.attention, theirs.attentions, strict=True):
+        close(layer, weights[0, :, 90:].numpy())
+    close(read(engine, ids)[0].logits, theirs.logits[0, -1].numpy())  # and back to the fast one
+
+
+# What it refuses, and how it fails.
+
+
+def code(call, *args, kind=CapotError, **options) -> str:
+    with pytest.raises(kind) as caught:
+        call(*args, **options)
+    assert caught.value.message("fr") != caught.value.message("en")
+    return caught.value.code
+
+
+def changed(folder, tmp_path, **changes):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    native_helpers.edit_config(tmp_path, **changes)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"architectures": ["GPT2ForSequenceClassification"]}, "not_causal"),
+        ({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "not_causal"),
+        ({"model_type": "not-born-yet"}, "family_unknown"),
+        ({"model_type": "own", "auto_map": {"AutoModelForCausalLM": "own.Own"}}, "remote_code"),
+        ({"n_layer": 4}, "tensor_missing"),
+        ({"n_inner": 300}, "tensor_shape"),
+        ({"n_head": 5}, "model_refused"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_folders_it_cannot_open(folders, tmp_path, changes, expected: str) -> None:
+    assert code(tiny.engine, changed(folders("gpt2"), tmp_path, **changes)) == expected
+
+
+def test_pickles_are_never_read(folders, tmp_path) -> None:
+    folder = changed(folders("gpt2"), tmp_path)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    assert code(tiny.engine, folder) == "weights_pickled"
+
+
+@pytest.mark.parametrize(
+    ("loading", "expected"),
+    [
+        ({"device": "gpu"}, "unknown_device"),
+        ({"device": "cuda:7"}, "no_such_device"),
+        ({"dtype": "float12"}, "unknown_precision"),
+    ],
+)
+def test_devices_and_precisions_that_do_not_exist(folders, loading, expected: str) -> None:
+    assert code(tiny.engine, folders("gpt2"), **loading) == expected
+
+
+def test_weights_that_do_not_fit(folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = Checkpoint.open(folders("gpt2"))
+    whole = place.weights_bytes(checkpoint, torch.float32)
+    monkeypatch.setattr(place, "free_bytes", lambda device, spread=False: int(whole * 0.6))
+    assert place.choose(checkpoint, device="cpu", dtype=None).dtype == torch.bfloat16  # what has room is taken
+    with pytest.raises(ResourceError) as caught:
+        place.choose(checkpoint, device="cpu", dtype="float32")
+    assert caught.value.code == "weights_too_large"
+    assert "--device cpu --dtype bfloat16" in caught.value.message("fr")
+    monkeypatch.setattr(place, "free_bytes", lambda device, spread=False: 1000)
+    assert code(place.choose, checkpoint, device=None, dtype=None) == "weights_too_large_everywhere"
+
+
+@pytest.mark.parametrize("family", ["llama", "mamba", "gemma3"])
+def test_memory_that_runs_out_in_the_middle(opened, family: str) -> None:
+    """Half of the layers have written when it does: the cache is as before, and the error says what fits."""
+    model, reference = opened(family)
+    engine, ids = model.scheduler.engine, tiny.prompt(130, 5)
+    sequence = engine.open_sequence()
+    read(engine, ids, sequence=sequence)
+    held = sequence.nbytes
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity...")
+
+    hook = engine.network.layers[1].register_forward_pre_hook(full)
+    try:
+        with pytest.raises(ResourceError) as caught:
+            engine.step([Feed(sequence, [7, 8, 9])])
+    finally:
+        hook.remove()
+    assert caught.value.code == "out_of_memory" and int(caught.value.params["needed"]) == 2.5 * 2**30
+    assert 130 <= caught.value.params["fitting"] < 133 == caught.value.params["tokens"]
+    assert sequence.ids == ids and sequence.nbytes == held
+    found = engine.step([Feed(sequence, [7])])[0].logits
+    close(found, passed(reference, [*ids, 7]).logits[0, -1].numpy())
+
+
+def test_more_positions_than_were_learnt(opened) -> None:
+    engine = opened("gpt2")[0].scheduler.engine
+    sequence = engine.open_sequence()
+    read(engine, tiny.prompt(tiny.CONTEXT - 1), NOTHING, sequence=sequence)
+    assert code(engine.step, [Feed(sequence, [5, 6])]) == "prompt_too_long"
+    assert code(engine.step, [Feed(engine.open_sequence(), [tiny.VOCABULARY])], kind=InputError) == "token_id"
+
+
+def test_a_family_whose_rows_disagree_is_computed_one_by_one(folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = tiny.engine(folders("llama"))
+    assert Capability.BATCH in engine.capabilities
+    monkeypatch.setattr(batch.Row, "_mask", lambda *_: None)  # as if its masks were not those we make
+    texts = [tiny.prompt(40, seed) for seed in (1, 2)]
+    sequences = [engine.open_sequence() for _ in texts]
+    for sequence, text in zip(sequences, texts):
+        read(engine, text[:20], NOTHING, sequence=sequence)
+    found = engine.step([Feed(sequence, text[20:]) for sequence, text in zip(sequences, texts)])
+    assert Capability.BATCH not in engine.capabilities
+    for output, text in zip(found, texts):
+        close(output.logits, read(engine, text)[0].logits)
+    engine.close()
+
+
+def test_opening_is_quiet(folders, capfd: pytest.CaptureFixture) -> None:
+    tiny.engine(folders("opt"), dtype="bfloat16").close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_a_lack_of_memory() -> None:
+    message = "[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: not enough memory: you tried to allocate"
+    assert memory.asked_bytes(RuntimeError(f"{message} 4096 bytes.")) == 4096
+    assert memory.asked_bytes(MemoryError()) == 0
+    assert memory.asked_bytes(RuntimeError("shapes do not match")) is None
+
+
+# The lane of compiled passes. Whether compiling pays is for bench/hf.py to say; here, that it computes the same.
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "phi", "gemma"])
+def test_the_lane_gives_what_the_plain_pass_gives(folders, family: str) -> None:
+    engine = tiny.engine(folders(family))
+    ids, expected = tiny.prompt(90, 3), []
+    sequence = engine.open_sequence()
+    read(engine, ids[:60], sequence=sequence)
+    for token in ids[60:]:
+        expected.append(engine.step([Feed(sequence, [token])])[0].logits)
+    engine.lane = static.Lane(engine.network, compile=lambda function, **_: function)
+    first, second = engine.open_sequence(), engine.open_sequence()
+    read(engine, ids[:60], sequence=first)
+    read(engine, ids[:33], sequence=second)
+    for place_, token in enumerate(ids[60:]):
+        close(engine.step([Feed(first, [token])])[0].logits, expected[place_])
+        if place_ % 7 == 3:  # another one enters, and both are then computed in one pass
+            engine.step([Feed(second, [5])])
+        if place_ == 20:
+            first.crop(70)
+            close(read(engine, ids[70 : 60 + place_ + 1], sequence=first)[0].logits, expected[place_])
+    assert engine.lane.inside is not None and first.ids == ids
+    engine.close()
+
+
+def test_what_cannot_be_compiled_is_computed_without(folders) -> None:
+    heard = []
+    loading = Loading(model="x", device="cpu", compiled=True)
+    notice = lambda key, **params: heard.append(key)  # noqa: E731
+    engine = hf_engine.open_transformers(Checkpoint.open(folders("gemma2")), loading, notice=notice)
+    assert engine.lane is None and heard == ["engines.transformers", "engines.not_compiled"]
+    engine.close()
+    engine = tiny.engine(folders("llama"))
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no compiler")
+
+    engine.lane = static.Lane(engine.network, compile=lambda function, **_: broken)
+    sequence, ids = engine.open_sequence(), tiny.prompt(20)
+    read(engine, ids, sequence=sequence)
+    close(engine.step([Feed(sequence, [5])])[0].logits, read(engine, [*ids, 5])[0].logits)
+    assert engine.lane is None
+    engine.close()
+
+
+# Which engine opens what.
+
+
+@pytest.mark.parametrize(
+    ("family", "loading", "gpu", "expected"),
+    [
+        ("llama", {}, None, "native"),
+        ("llama", {}, "cuda", "transformers"),
+        ("llama", {"device": "cpu"}, "cuda", "native"),
+        ("llama", {"engine": "native"}, "cuda", "native"),
+        ("llama", {"dtype": "float16"}, None, "transformers"),
+        ("llama", {"engine": "hf"}, None, "transformers"),
+        ("gpt2", {}, None, "transformers"),
+        ("boxed", {}, "cuda", "native"),
+        ("boxed", {"device": "cuda"}, "cuda", "transformers"),
+    ],
+)
+def test_the_choice_of_an_engine(folders, monkeypatch, family: str, loading: dict, gpu, expected: str) -> None:
+    from capot.model import BOXED
+
+    monkeypatch.setattr(hf_engine, "accelerator", lambda: gpu)
+    folder = BOXED if family == "boxed" else folders(family)
+    checkpoint = Checkpoint.open(folder)
+    assert (
+        engines.chosen(Loading(model=family if family == "boxed" else str(folder), **loading), checkpoint) == expected
+    )
+
+
+def test_the_choice_is_said_in_one_line(folders) -> None:
+    heard = []
+    notice = lambda key, **params: heard.append((key, params))  # noqa: E731
+    loading = Loading(model=str(folders("gpt2")), device="cpu")
+    engines.open_engine(loading, Checkpoint.open(folders("gpt2")), notice=notice).close()
+    assert [key for key, _ in heard] == ["engines.transformers"]
+    assert heard[0][1]["device"] == "cpu" and heard[0][1]["dtype"] == "float32"
+
+
+def test_without_the_extra_a_line_to_paste(folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hf_engine, "missing", lambda: ("torch", "transformers"))
+    loading, checkpoint = Loading(model=str(folders("gpt2"))), Checkpoint.open(folders("gpt2"))
+    with pytest.raises(CapotError) as caught:
+        engines.open_engine(loading, checkpoint)
+    assert caught.value.code == "missing_extra" and 'pip install "capot[transformers]"' in caught.value.message("fr")
+    assert engines.chosen(Loading(model=str(folders("llama"))), Checkpoint.open(folders("llama"))) == "native"
+
+
+def test_choosing_imports_no_torch(folders) -> None:
+    program = (
+        "import sys, json, capot.engines as e\n"
+        "from capot.config import Loading\nfrom capot.checkpoint import Checkpoint\n"
+        f"paths = {[str(folders('llama')), str(folders('gpt2'))]!r}\n"
+        "names = [e.chosen(Loading(model=path), Checkpoint.open(path)) for path in paths]\n"
+        "print(json.dumps([names, sorted({'torch', 'transformers', 'numba'} & set(sys.modules))]))"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    names, loaded = json.loads(answer.stdout)
+    if torch.version.cuda is None:  # a build for the processor alone says so without being imported
+        assert loaded == []
+    assert names == ["native", "transformers"] or torch.cuda.is_available()
+
+
+@pytest.mark.parametrize(
+    ("stored", "native", "kind", "expected"),
+    [
+        (torch.bfloat16, True, "cpu", torch.bfloat16),
+        (torch.bfloat16, False, "cpu", torch.float32),
+        (torch.float16, True, "cpu", torch.float32),
+        (torch.float32, True, "cpu", torch.float32),
+        (torch.float32, True, "cuda", torch.bfloat16),
+        (torch.bfloat16, False, "cuda", torch.float16),
+    ],
+)
+def test_the_precision_a_device_computes_in(monkeypatch, stored, native: bool, kind: str, expected) -> None:
+    monkeypatch.setattr(place, "native_bfloat16", lambda device: native)
+    assert place.precisions(torch.device(kind), stored)[0] == expected
+
+
+# On a GPU.
+
+
+def on_gpu(test):
+    needs = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+    return pytest.mark.gpu(needs(test))
+
+
+@on_gpu
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_gpu_computes_what_the_processor_computes(folders, opened, family: str) -> None:
+    engine, ids = tiny.engine(folders(family), device="cuda", dtype="float32"), tiny.prompt(300, 7)
+    assert engine.info.device.startswith("cuda")
+    here = opened(family)[0].scheduler.engine
+    close(read(engine, ids)[-1].logits, read(here, ids)[-1].logits, within=1e-3)
+    want = Want("all", hidden=True, layer_logits=True)
+    found, expected = read(engine, ids[:40], want)[0], read(here, ids[:40], want)[0]
+    close(found.hidden, expected.hidden, within=1e-3)
+    close(found.layer_logits, expected.layer_logits, within=1e-3)
+    engine.close()
+
+
+@on_gpu
+def test_a_closed_model_gives_its_memory_back(folders) -> None:
+    before = torch.cuda.memory_allocated()
+    engine = tiny.engine(folders("llama"), device="cuda")
+    engine.allocations(reset_peak=True)
+    read(engine, tiny.prompt(300))
+    assert engine.allocations().peak["kv_cache"] > 0
+    engine.close()
+    assert torch.cuda.memory_allocated() == before
+
+
+@on_gpu
+def test_a_full_gpu_is_an_error_that_says_what_fits(folders) -> None:
+    engine = tiny.engine(folders("llama"), device="cuda")
+    sequence, ids = engine.open_sequence(), tiny.prompt(200)
+    read(engine, ids, sequence=sequence)
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info()
+    ballast = torch.empty(max(0, free - 8 * 2**20), dtype=torch.uint8, device="cuda")  # noqa: F841
+    kept = []
+    with pytest.raises(ResourceError) as caught:
+        for seed in range(2000):
+            kept.append(engine.open_sequence())
+            read(engine, tiny.prompt(1000, seed), Want("all"), sequence=kept[-1])
+    assert caught.value.code == "out_of_memory" and caught.value.params["fitting"] >= 0
+    kept.clear()
+    assert sequence.ids == ids
+    engine.close()
+
+
+@on_gpu
+def test_compiled_passes_on_a_gpu(folders) -> None:
+    plain, compiled = (
+        tiny.engine(folders("llama"), device="cuda", dtype="float32", compiled=on) for on in (False, True)
+    )
+    ids, first, second = tiny.prompt(60), plain.open_sequence(), compiled.open_sequence()
+    read(plain, ids[:20], sequence=first)
+    read(compiled, ids[:20], sequence=second)
+    for token in ids[20:]:
+        a, b = (e.step([Feed(s, [token])])[0].logits for e, s in ((plain, first), (compiled, second)))
+        close(b, a, within=1e-3)
+    assert compiled.lane is not None
+    plain.close()
+    compiled.close()
