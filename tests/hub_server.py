@@ -152,6 +152,7 @@ class Model:
     private: bool = False
     downloads: int = 7
     tags: tuple[str, ...] = ("safetensors", "text-generation", "license:mit")
+    bare: bool = False  # a mirror whose list says neither sizes nor hashes
     pipeline: str = "text-generation"
     branches: dict[str, str] = field(default_factory=dict)
     published: dict[str, str] = field(default_factory=dict)  # hashes that the hub claims, where they are not the files'
@@ -403,7 +404,7 @@ def _told(name: str, model: Model) -> dict[str, Any]:
         entry: dict[str, Any] = {"rfilename": file, "size": len(raw), "blobId": model.etag(file)[:40]}
         if file.endswith(LARGE):
             entry["lfs"] = {"sha256": model.etag(file), "size": len(raw), "pointerSize": 130}
-        siblings.append(entry)
+        siblings.append({"rfilename": file} if model.bare else entry)
     counts = sum(len(raw) for file, raw in model.files.items() if file.endswith(".safetensors")) // 4
     return {
         "id": name,

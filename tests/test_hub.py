@@ -160,7 +160,8 @@ def test_a_branch_that_is_here_opens_without_a_network(hub: Hub, monkeypatch: py
 
 
 def test_code_comes_and_is_named_only_where_it_is_trusted(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
-    files = tiny(auto_map={"AutoModelForCausalLM": "modeling_own.OwnForCausalLM"}) | {"modeling_own.py": b"print(1)\n"}
+    own = {"architectures": ["OwnForCausalLM"], "auto_map": {"AutoModelForCausalLM": "modeling_own.OwnForCausalLM"}}
+    files = tiny(**own) | {"modeling_own.py": b"print(1)\n"}
     hub.add("org/own", files)
     models.get("org/own")
     assert not (cached("org/own") / "modeling_own.py").exists()
@@ -171,6 +172,21 @@ def test_code_comes_and_is_named_only_where_it_is_trusted(hub: Hub, capsys: pyte
     checkpoint.fetch("weights")
     assert (cached("org/own") / "modeling_own.py").read_bytes() == b"print(1)\n" and checkpoint.has("weights")
     assert "no code of its own" in typed(capsys, "card", "--model", "boxed", "--trust-remote-code")[2]
+
+
+def test_a_mirror_that_lists_names_alone(hub: Hub) -> None:
+    hub.add("org/tiny", bare=True)
+    models.get("org/tiny")
+    assert (cached() / WEIGHTS).read_bytes() == tiny()[WEIGHTS]
+    assert Store.of("org/tiny").blob(hub.models["org/tiny"].etag(WEIGHTS)).is_file()
+
+
+def test_python_hears_of_a_download(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.add("org/m", large())
+    with capot.open("org/m") as model:
+        assert capsys.readouterr().err == ""
+        model.next("a")
+    assert capsys.readouterr().err.startswith("To download for org/m")
 
 
 def test_an_older_vocabulary_is_brought_to_be_converted(hub: Hub) -> None:
@@ -290,6 +306,11 @@ def wrong(hub: Hub, patch: pytest.MonkeyPatch) -> None:
     hub.add("org/wanted", published={WEIGHTS: "0" * 64})
 
 
+def file_token(hub: Hub, patch: pytest.MonkeyPatch) -> None:
+    settings.token_path().parent.mkdir(parents=True, exist_ok=True)
+    settings.token_path().write_text("hf_takenBack")
+
+
 def full(hub: Hub, patch: pytest.MonkeyPatch) -> None:
     hub.add("org/wanted")
     patch.setenv("CAPOT_DISK", "0.0001")
@@ -319,6 +340,7 @@ REFUSALS: dict[str, tuple[Setting, str, str]] = {  # the code, and what the line
     "gated, no access": (repo(gated="manual", token=OUTSIDER), "hub_no_access", "/org/wanted"),
     "gated, a token without the right": (repo(gated="auto", token=SCOPED), "hub_token_scope", "/settings/tokens"),
     "wrong token": (repo(token="hf_mistyped"), "hub_wrong_token", "unset HF_TOKEN"),
+    "wrong token of a file": (file_token, "hub_wrong_token_file", "rm "),
     "token that cannot be sent": (repo(token="hf_bad\ttoken"), "hub_token_malformed", "read -rs HF_TOKEN"),
     "rate limited": (api(Fault(429, {"Retry-After": "60"}, always=True)), "hub_rate_limited", "HF_TOKEN"),
     "rate limited, today's header": (

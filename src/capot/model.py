@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from capot import engines
 from capot.config import Loading
 from capot.errors import InputError, NotFoundError
+from capot.i18n import tr
 
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint
@@ -47,7 +49,13 @@ def open(model: str | Path = "boxed", **options: Any) -> Model:
     Raises: NotFoundError ``unknown_model``; ModelError for a damaged config; for a model of
     the hub, as ``HubCheckpoint.of``.
     """
-    return open_loading(Loading(model=str(model), **options))
+    return open_loading(Loading(model=str(model), **options), notice=_say)
+
+
+def _say(key: str, **params: Any) -> None:
+    """What a program's user is told on standard error: downloads, and what trusting code means."""
+    if key.startswith("hub."):
+        print(tr(key, **params), file=sys.stderr)
 
 
 def open_loading(loading: Loading, *, notice: engines.Notice = engines.silent, watch: Watch | None = None) -> Model:
@@ -59,7 +67,7 @@ def open_loading(loading: Loading, *, notice: engines.Notice = engines.silent, w
         return Model(loading, checkpoint=None, notice=notice)
     checkpoint = _located(loading, notice=notice, watch=watch)
     if loading.trust_remote_code:
-        _warn(checkpoint, notice)
+        _warn(loading, checkpoint, notice)
     return Model(loading, checkpoint=checkpoint, notice=notice)
 
 
@@ -83,11 +91,12 @@ def _located(loading: Loading, *, notice: engines.Notice, watch: Watch | None) -
     return HubCheckpoint.of(loading.model, watch=watch or telling(notice), **options)
 
 
-def _warn(checkpoint: Checkpoint, notice: engines.Notice) -> None:
+def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> None:
     """Say what trusting a model's own code means, or that it has none."""
     from capot.hub.listing import code_files
 
-    files = ", ".join(code_files(checkpoint.raw_config))
+    runs = engines.chosen(loading, checkpoint) == "transformers"
+    files = ", ".join(code_files(checkpoint.raw_config)) if runs else ""
     notice("hub.remote_code" if files else "hub.no_remote_code", name=checkpoint.name, files=files)
 
 

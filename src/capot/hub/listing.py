@@ -81,7 +81,8 @@ class Repo:
         size, etag = large.get("size", entry.get("size")), large.get("sha256") or entry.get("blobId")
         if not (isinstance(size, int) and isinstance(etag, str)):
             with ask(self.url(name), self.subject, method="HEAD") as answer:
-                size = int(answer.header("x-linked-size") or answer.header("content-length") or -1)
+                told = answer.header("x-linked-size") or answer.header("content-length") or ""
+                size = int(told) if told.isdecimal() else -1
                 etag = (answer.header("x-linked-etag") or answer.header("etag") or "").removeprefix("W/").strip('"')
         if size < 0 or not _ETAG.fullmatch(etag):
             raise NetworkError("hub_not_a_hub", host=settings.endpoint())

@@ -39,7 +39,7 @@ def refused(answer: Answer, subject: Subject, *, token: str | None) -> CapotErro
     if code == "GatedRepo" and status in (401, 403):
         return _gated(answer, subject.name, page, token=token)
     if status == 401 and token:
-        return AccessError("hub_wrong_token", url=f"{settings.endpoint()}/settings/tokens")
+        return _wrong_token()
     if status == 403:
         return _forbidden(answer, page, token=token)
     if code == "RevisionNotFound":
@@ -47,6 +47,13 @@ def refused(answer: Answer, subject: Subject, *, token: str | None) -> CapotErro
     if status in (401, 404) and subject.name:
         return unknown(subject.name)
     return NetworkError("hub_failing", host=_host(answer.url), status=status)
+
+
+def _wrong_token() -> CapotError:
+    place, url = settings.token_place(), f"{settings.endpoint()}/settings/tokens"
+    if place == str(settings.token_path()):
+        return AccessError("hub_wrong_token_file", path=place, url=url)
+    return AccessError("hub_wrong_token", variable=place, url=url)
 
 
 def _gated(answer: Answer, name: str, page: str, *, token: str | None) -> CapotError:

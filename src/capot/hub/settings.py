@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from capot.errors import AccessError, InputError
 
 PUBLIC = "https://huggingface.co"
+_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _SENDABLE = re.compile(r"[\x21-\x7e]+")  # what a header may hold; anything else would be shown in an error
 
 
@@ -87,15 +88,24 @@ def token() -> str | None:
 
     Raises: AccessError ``hub_token_malformed`` where it could not be sent, without showing it.
     """
-    found = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
-    found = (found or _token_file()).strip()
+    found = next((os.environ[name] for name in _TOKENS if os.environ.get(name)), None)
+    found = (found or _read(token_path())).strip()
     if found and not _SENDABLE.fullmatch(found):
         raise AccessError("hub_token_malformed")
     return found or None
 
 
-def _token_file() -> str:
-    path = _expanded(os.environ.get("HF_TOKEN_PATH") or str(home() / "token"))
+def token_place() -> str:
+    """Where the token comes from: a variable's name, or a file."""
+    return next((name for name in _TOKENS if os.environ.get(name)), str(token_path()))
+
+
+def token_path() -> Path:
+    """The file where Hugging Face's own tools keep the token."""
+    return _expanded(os.environ.get("HF_TOKEN_PATH") or str(home() / "token"))
+
+
+def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
