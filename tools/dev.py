@@ -92,9 +92,9 @@ def pip(*arguments: str) -> None:
 
 
 def lab(*arguments: str) -> None:
-    """The lab, on the boxed model."""
+    """The lab in the browser, on the boxed model; with arguments, any other command."""
     ready("lab")
-    sys.exit(run(PYTHON, "-m", "capot", *(arguments or ("tour",)), check=False))
+    sys.exit(run(PYTHON, "-m", "capot", *(arguments or ("serve",)), check=False))
 
 
 def test(*arguments: str) -> None:

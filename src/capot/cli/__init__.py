@@ -85,8 +85,9 @@ group = Capot(
 
 @click.pass_context
 def _start(ctx: click.Context) -> None:
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(group.get_command(ctx, "tour"))
+    if ctx.invoked_subcommand is None:  # the lab for a person at a terminal; a program would wait for ever
+        at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        ctx.invoke(group.get_command(ctx, "serve" if at_terminal else "tour"))
 
 
 group.callback = _start

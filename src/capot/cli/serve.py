@@ -7,12 +7,16 @@ from typing import Any
 
 import click
 
-from capot.cli.common import Command, Option, loading_options, open_model, output_options
+from capot.cli.common import Command, Option, colored, loading_options, open_model, output_options, terminal_width
 from capot.config import Serving
-from capot.i18n import speaking, tr
+from capot.i18n import number, size, speaking, tr
 
 
 def say(key: str, **params: Any) -> None:
+    """Print one thing about the server; a QR code dark on light, whatever the terminal's colours."""
+    if "qr" in params and colored():
+        lines = params["qr"].splitlines()
+        params["qr"] = "\n".join(click.style(line, fg="bright_white", bg="black") for line in lines)
     click.echo(tr(key, **params))
 
 
@@ -32,19 +36,22 @@ def serve(
 
 
 def report(load: dict[str, Any], *, as_json: bool) -> None:
-    """The load as JSON, or as one line a figure."""
+    """The load as JSON, or as figures with their names."""
     if as_json:
         click.echo(json.dumps(load, ensure_ascii=False))
         return
-    for name, value in {**load, **load["scheduler"]}.items():
-        if not isinstance(value, dict):
-            click.echo(f"{tr(f'serve.status.{name}') if _known(name) else name}: {value}")
+    from capot.view.blocks import Facts
+    from capot.view.text import to_text
+
+    flat = {**load, "ended": sum(load["ended"].values()), **load["scheduler"]}
+    figures = {name: value for name, value in flat.items() if isinstance(value, int)}
+    facts = [(tr(f"serve.status.{name}"), figure(name, value)) for name, value in figures.items()]
+    click.echo(to_text([Facts(facts)], width=terminal_width(), color=colored()))
 
 
-def _known(name: str) -> bool:
-    from capot.i18n import find
-
-    return find(f"serve.status.{name}") is not None
+def figure(name: str, value: int) -> str:
+    """A figure of the load: bytes where its name says so, else a count."""
+    return size(value) if name.startswith("cache_b") else number(value)
 
 
 command = Command(

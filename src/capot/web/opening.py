@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from capot.config import Loading
 from capot.errors import CapotError
-from capot.i18n import language, tr
+from capot.hub.events import Progress
+from capot.i18n import Bytes, language, tr
 from capot.model import Model, open_loading
 from capot.results.base import Result
 from capot.web.events import Told
 from capot.web.learners import Learners
 from capot.web.verbs import Verb, schema
 
+EVERY_S = 0.2  # between two words about a download
 STAGES = ("config", "vocabulary", "weights", "first_token")
 
 
@@ -60,7 +63,7 @@ def _parameters(model: Model) -> int | None:
 
 
 class OpenRequest(BaseModel):
-    """Which model: ``boxed``, ``scripted`` or a folder of the server's machine."""
+    """Which model: ``boxed``, ``scripted``, a folder of the server's machine or a name on the hub."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"model": "scripted"}]})
     model: str = Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")
@@ -91,9 +94,8 @@ def opened(loading: Loading, *, tell: Callable[[Told], None]) -> Model:
 
     lang = language()
     stage("config")
-    model = open_loading(
-        loading, notice=lambda key, **params: tell(Told("notice", {"message": tr(key, lang, **params)}))
-    )
+    notice = lambda key, **params: tell(Told("notice", {"message": tr(key, lang, **params)}))  # noqa: E731
+    model = open_loading(loading, notice=notice, watch=lambda events: _followed(events, tell, lang))
     try:
         stage("vocabulary")
         model.tokenizer  # noqa: B018 - read it now
@@ -103,6 +105,18 @@ def opened(loading: Loading, *, tell: Callable[[Told], None]) -> Model:
         model.close()
         raise
     return model
+
+
+def _followed(events: Iterator[Progress], tell: Callable[[Told], None], lang: str) -> None:
+    """A download told a few times a second, in bytes; ``tell`` raises where its page stopped it."""
+    told = 0.0
+    for event in events:
+        now = time.monotonic()
+        if event.total and (now - told > EVERY_S or event.step == "done"):
+            told = now
+            message = tr("serve.opening.download", lang, done=Bytes(event.done), total=Bytes(event.total))
+            body = {"done": event.done, "total": event.total, "stage": "download", "message": message}
+            tell(Told("progress", body))
 
 
 def warm(model: Model, ready: Callable[[], None] = lambda: None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import dataclasses
 import json
 import os
@@ -89,16 +91,27 @@ def serve(model: Model, serving: Serving, *, say: Say) -> None:
         serving = dataclasses.replace(serving, access_code=access_code())
     owner_key = secrets.token_urlsafe(18) if serving.access_code else None
     links = Links.to(serving, port, owner_key=owner_key)
+    if serving.port not in (0, port):
+        say("serve.taken", asked=str(serving.port), port=str(port))
     announce(say, links, serving.access_code)
     app = create_app(model, serving, owner_key=owner_key)
     threading.Thread(target=_warmed, args=[model], name="capot-warm", daemon=True).start()
-    if serving.open_browser and has_display():
-        threading.Timer(0.3, webbrowser.open, [links.owner or links.own]).start()
+    if serving.open_browser:
+        speaking = contextvars.copy_context()  # the thread speaks the language asked for
+        arguments = [show, links.owner or links.own, say]
+        threading.Thread(target=speaking.run, args=arguments, name="capot-show", daemon=True).start()
     try:
-        asyncio.run(_run(app, listener))
+        with contextlib.suppress(KeyboardInterrupt):  # which is how a lab is closed
+            asyncio.run(_run(app, listener))
     finally:
         listener.close()
         say("serve.stopped")
+
+
+def show(link: str, say: Say) -> None:
+    """Open the browser on the lab, or say that nothing here can."""
+    if not (has_display() and webbrowser.open(link)):
+        say("serve.no_browser")
 
 
 def _warmed(model: Model) -> None:
@@ -113,7 +126,7 @@ def has_display() -> bool:
     """Whether a browser can be shown; on a machine without, a text browser would take the terminal over."""
     if sys.platform in ("win32", "darwin"):
         return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
 
 
 def _bracket(host: str) -> str:

@@ -3,7 +3,8 @@
 A chapter that generates has a function ``start`` with a parameter ``emit``: the work is
 then a ticket of the scheduler. A chapter whose function has a parameter ``progress``
 (``memory`` measures row after row) computes on one thread kept for such works, one at a
-time, since two measurements at once would measure each other.
+time, since two measurements at once would measure each other. Opening another model has a
+thread of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +26,22 @@ from capot.web.shown import cut_prompt, view_of
 from capot.web.verbs import Verb
 
 Emit = Callable[[Any], None]
-_worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="capot-measure")
+
+
+class Line:
+    """One thread, and those who wait for it in the order in which they came."""
+
+    def __init__(self, name: str) -> None:
+        self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self.waiting: list[Called] = []
+
+    def place(self, work: Called) -> int:
+        """0 at work or done."""
+        waiting = list(self.waiting)
+        return waiting.index(work) + 1 if work in waiting else 0
+
+
+MEASURING, OPENING = Line("capot-measure"), Line("capot-open")
 
 
 class Work(Protocol):
@@ -73,7 +89,7 @@ def start(part: Part, model: Model, share: Share, *, emit: Emit, lang: str) -> W
             ticket = starter(model, emit=emit, **part.arguments)
         return Started(ticket, share)
     if "progress" in inspect.signature(part.verb.function).parameters:
-        return Called(part, model, share, emit=emit, lang=lang)
+        return Called(part, model, share, emit=emit, lang=lang, line=MEASURING if chapter else OPENING)
     raise NotFoundError("unknown_stream", name=part.verb.name)
 
 
@@ -93,30 +109,27 @@ class Started:
 
 
 class Called:
-    """A verb at work on the one thread, which tells of its progress."""
+    """A verb at work on a line's one thread, which tells of its progress."""
 
-    waiting: list[Called] = []  # in the order in which they came
-
-    def __init__(self, part: Part, model: Model, share: Share, *, emit: Emit, lang: str) -> None:
-        self.part, self.model, self.share, self.emit, self.lang = part, model, share, emit, lang
+    def __init__(self, part: Part, model: Model, share: Share, *, emit: Emit, lang: str, line: Line) -> None:
+        self.part, self.model, self.share, self.emit, self.lang, self.line = part, model, share, emit, lang, line
         asked = part.arguments.get("tokens")
         self.done, self.total = 0, len(set(asked)) if asked and not isinstance(asked, str) else None
-        self.waiting.append(self)
-        self.future: Future[None] = _worker.submit(self._run)
+        line.waiting.append(self)
+        self.future: Future[None] = line.worker.submit(self._run)
 
     @property
     def position(self) -> int:
-        waiting = list(self.waiting)
-        return waiting.index(self) + 1 if self in waiting else 0
+        return self.line.place(self)
 
     def cancel(self) -> None:
         self.share.cancel()
         if self.future.cancel():  # it had not begun
-            self.waiting.remove(self)
+            self.line.waiting.remove(self)
             self.emit(InterruptedByUser("interrupted"))
 
     def _run(self) -> None:
-        self.waiting.remove(self)
+        self.line.waiting.remove(self)
         try:
             with i18n.speaking(self.lang):
                 result = self.part.verb.function(self.model, progress=self._progress, **self.part.arguments)
