@@ -14,7 +14,7 @@ import sys
 
 from _common import HERE, OUT, surroundings
 
-SCRIPTS = ("decode", "prefill", "open", "boxed", "cold", "embed", "memory_chapter", "conversation")
+SCRIPTS = ("decode", "prefill", "open", "boxed", "cold", "embed", "memory_chapter", "conversation", "hf")
 COLUMNS = {
     "decode, tokens/s": "decode",
     "over llama.cpp": "decode, over llama.cpp in BF16",
@@ -33,6 +33,8 @@ COLUMNS = {
     "memory, s": "capot memory, every length (asked: at most)",
     "formula, %": "formula against the engine's bytes (asked: at most)",
     "turn 10, without over with": "first token of turn 10, without over with",
+    "hf, over generate": "decode, over model.generate",
+    "hf, edit over scratch": "first token after an edit, over from scratch",
 }
 
 
