@@ -552,7 +552,7 @@ def test_a_script_as_text_page_and_json(
         (["--script", "talk.txt", "--template", "absent.toml"], "no_template"),
         (["--script", "talk.txt", "--template", "broken.toml"], "template_toml"),
         (["--script", "talk.txt", "--price-in", "-1"], "out_of_range"),
-        (["--script", "talk.txt", "--price-in", "much"], "bad_value"),
+        (["--script", "talk.txt", "--price-in", "much"], "not_a_number"),
         (["--script", "talk.txt", "--temperature", "-1"], "out_of_range"),
         (["--script", "talk.txt", "--max-new-tokens", "0"], "out_of_range"),
     ],

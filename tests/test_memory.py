@@ -67,6 +67,19 @@ def native(tmp_path_factory):
     model.scheduler.close()
 
 
+HEADS = {"grouped": {}, "full": {"num_key_value_heads": 4}, "sliding": {"sliding_window": 100}}
+
+
+@pytest.fixture(scope="module", params=HEADS)
+def transformers(request, tmp_path_factory):
+    """The same small model in transformers, with attention of each kind."""
+    pytest.importorskip("transformers")
+    folder, changes = tmp_path_factory.mktemp("transformers") / "small", HEADS[request.param]
+    kind = {"architectures": ["MistralForCausalLM"], "model_type": "mistral"} if request.param == "sliding" else {}
+    with capot.open(memory_helpers.write_model(folder, **changes, **kind), engine="transformers") as model:
+        yield model
+
+
 # Sizes as people write them.
 
 
@@ -384,6 +397,15 @@ def test_computed_agrees_with_what_the_engine_allocates(engine, mode, scripted, 
         assert row.seconds > 0 and row.next_token_s > 0
         assert row.beyond_context == (row.tokens > answer.context_length)
     assert model.scheduler.engine.allocations().current["kv_cache"] == 0  # all given back
+
+
+@pytest.mark.parametrize("mode", ["last", "all"])
+def test_computed_agrees_with_what_transformers_allocates(transformers, mode):
+    answer = weigh(transformers, "1,64,300,512,1500", mode=mode)
+    assert answer.engine == "transformers" and answer.precision == "bfloat16"
+    for row in answer.rows:
+        assert abs(row.computed.total / row.measured_bytes - 1) < 0.05, (row.measured, row.computed)
+        assert row.computed.kv_cache == row.measured.kv_cache
 
 
 def test_keeping_every_position_costs_a_row_of_logits_for_each(native):

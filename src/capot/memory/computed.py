@@ -145,8 +145,11 @@ def native_scratch(shape: Shape) -> int:
 
 
 def _transformers(info: EngineInfo, shape: Shape) -> Ruler:
-    """transformers, chunk by chunk: its cache is joined anew for each chunk, its heads are repeated."""
+    """transformers in our engine: its cache by blocks of 64 tokens, its heads repeated for attention, and logits
+    of one chunk in the type of the weights, which the processor copies into float32 before they are let go.
+    """
     number = PRECISIONS[precision_name(info.dtype)]
+    copied = 4 if info.device == "cpu" and number < 4 else 0
 
     def parts(tokens: int, mode: str) -> Parts:
         ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}
@@ -154,16 +157,31 @@ def _transformers(info: EngineInfo, shape: Shape) -> Ruler:
 
     def at(end: int, tokens: int, mode: str) -> Parts:
         chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
-        cache, row = round(shape.cache_numbers(end) * number), round(shape.vocabulary * number)
-        in_layer = Parts(
-            cache, round(transformers_bytes(shape, chunk, end, number)), (end - chunk) * row * (mode == "all")
-        )
-        rows, kept = (chunk, end) if mode == "all" else (1, int(end == tokens))
-        at_head = Parts(cache, round((chunk + rows) * shape.width * number), kept * row)
-        return max(in_layer, at_head, key=lambda found: found.total)
+        rows = chunk if mode == "all" else int(end == tokens)
+        cache, row = round(transformers_cache(shape, end) * number), shape.vocabulary
+        kept, made = 4 * row * (end - chunk) * (mode == "all"), round(row * rows * number)  # of chunks before, of this
+        ids = 8 * chunk  # and as much for their positions, while there are layers to go through
+        moments = [
+            Parts(cache, round(transformers_bytes(shape, chunk, end, number)) + 2 * ids, kept),
+            Parts(cache, round((chunk + rows) * shape.width * number), kept + made),
+            Parts(cache, ids, kept + made + copied * row * rows),
+        ]
+        return max(moments, key=lambda found: found.total)
 
     token = round(shape.cache_numbers(1) * number)
     return Ruler(info.device, info.dtype, number, token, len(shape.windows), parts)
+
+
+def transformers_cache(shape: Shape, tokens: int) -> int:
+    """Numbers that our buffers have room for: whole blocks, and behind a window one more chunk."""
+
+    def room(count: int) -> int:
+        return -(-count // 64) * 64
+
+    slots = (
+        room(tokens) if window is None else min(room(tokens), room(window - 1 + MAX_CHUNK)) for window in shape.windows
+    )
+    return sum(slots) * shape.cache_width
 
 
 def transformers_bytes(shape: Shape, chunk: int, seen: int, number: float) -> float:
@@ -173,7 +191,7 @@ def transformers_bytes(shape: Shape, chunk: int, seen: int, number: float) -> fl
     them; when attention has its keys and values repeated for each query head, and its mask as
     numbers. Found by counting every tensor of transformers 5 as it comes and goes.
     """
-    past = seen if seen > chunk else 0  # without a past there is no mask, and nothing is joined or repeated
+    past = masked_keys(shape, chunk, seen)
     mask, grouped = chunk * past, shape.heads != shape.kv_heads
     around = 2 * shape.width + shape.cache_width + 2 * shape.query_width // shape.heads  # with cosines and sines
     queries = shape.query_width
@@ -183,6 +201,20 @@ def transformers_bytes(shape: Shape, chunk: int, seen: int, number: float) -> fl
         chunk * (around + queries) * number + mask + shape.cache_width / 2 * past * number,
         chunk * (around + 2 * queries) * number + mask * (1 + number) + 2 * queries * past * number * grouped,
     )
+
+
+def masked_keys(shape: Shape, chunk: int, seen: int) -> int:
+    """Keys before which a mask is put, in the layer that looks farthest back; 0 where none is needed.
+
+    Without a past, all that a layer without a window needs to know is that it is causal: there is no
+    mask, and nothing is joined or repeated.
+    """
+    found = [
+        seen if window is None else min(seen, window - 1 + chunk)
+        for window in set(shape.windows)
+        if seen > chunk or (window is not None and window < seen)
+    ]
+    return max(found, default=0)
 
 
 RULERS: dict[str, Callable[[EngineInfo, Shape], Ruler]] = {"native": _native, "transformers": _transformers}

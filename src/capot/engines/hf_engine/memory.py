@@ -52,6 +52,10 @@ class Tensors(TorchDispatchMode):
             self._count(one.untyped_storage())
 
     def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        with self:  # in inference mode an operation made of others hides what they hold, such as attention its mask
+            answer = function.decompose(*args, **(kwargs or {}))
+        if answer is not NotImplemented:
+            return answer
         answer = function(*args, **(kwargs or {}))
         for leaf in tree_leaves(answer):
             if isinstance(leaf, torch.Tensor):
