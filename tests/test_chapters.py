@@ -1,0 +1,54 @@
+"""The chapters on every engine: each verb answers with its fields, or says in words what the engine lacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+import capot
+from capot.engine import Capability
+from capot.engines.scripted import ScriptedEngine
+from capot.errors import CapabilityError
+from capot.model import Model
+from capot.scheduler import Scheduler
+
+VERBS: dict[str, tuple[Callable[[Model], Any], str]] = {
+    "embed": (lambda model: model.embed(["cat", "dog"], near=2), "shape words explained_variance cosine neighbours"),
+    "context": (lambda model: model.context("bank", sentences=["A river bank.", "My bank."]), "word layers"),
+    "lens": (lambda model: model.lens("The capital of France is"), "prompt layers"),
+    "memory": (lambda model: model.memory([1, 300]), "device mode weights_bytes rows"),
+    "assistant": (lambda model: model.assistant("Hello?", temperature=0, max_new_tokens=3), "question answers"),
+    "chat": (lambda model: model.chat(["Hello", "And?"], temperature=0, max_new_tokens=3), "turns"),
+}  # fmt: skip
+LACKING = {"context": "HIDDEN", "lens": "LAYER_LOGITS", "assistant": "LOGITS", "chat": "LOGITS"}
+
+
+@pytest.fixture(scope="module", params=["scripted", "native", "transformers"])
+def model(request: pytest.FixtureRequest) -> Iterator[Model]:
+    if request.param == "transformers" and not (find_spec("torch") and find_spec("transformers")):
+        pytest.skip("the extra for transformers is not installed")
+    with capot.open("scripted" if request.param == "scripted" else "boxed", engine=request.param) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_engine_answers(model: Model, verb: str) -> None:
+    ask, fields = VERBS[verb]
+    answer = ask(model)
+    assert set(fields.split()) <= set(json.loads(answer.to_json()))
+    assert answer.to_text("fr") != answer.to_text("en")
+    assert 'lang="fr"' in answer.to_html("fr") and answer._repr_html_().startswith("<div")
+
+
+@pytest.mark.parametrize("verb", LACKING)
+def test_what_an_engine_lacks_is_said_in_words(verb: str) -> None:
+    with capot.open("scripted") as model:
+        model.__dict__["scheduler"] = Scheduler(ScriptedEngine(capabilities=Capability.PREFIX))
+        with pytest.raises(CapabilityError) as caught:
+            VERBS[verb][0](model)
+    for lang in ("en", "fr"):
+        assert LACKING[verb] in caught.value.message(lang) and "scripted" in caught.value.message(lang)
