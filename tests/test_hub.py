@@ -111,6 +111,20 @@ def test_answers_are_those_of_a_folder_with_the_same_files(hub: Hub, tmp_path: P
         assert [(c.id, c.logit) for c in ours.candidates] == [(c.id, c.logit) for c in theirs.candidates]
 
 
+def test_the_transformers_engine_reads_what_came(hub: Hub) -> None:
+    pytest.importorskip("transformers")
+    hub.add("org/tiny")
+    with capot.open("org/tiny", engine="transformers") as theirs, capot.open("org/tiny", engine="native") as ours:
+        assert theirs.next("Bonjour", k=5).candidates[0].id == ours.next("Bonjour", k=5).candidates[0].id
+
+
+def test_an_engine_refuses_before_the_weights_come(hub: Hub) -> None:
+    hub.add("org/neox", tiny(architectures=["GPTNeoXForCausalLM"], model_type="gpt_neox"))
+    with capot.open("org/neox", engine="native") as model, pytest.raises(CapotError) as refused:
+        model.next("a")
+    assert refused.value.code == "architecture_unsupported" and not hub.paths(server="store")
+
+
 def test_what_is_here_is_opened_without_asking(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("org/tiny")
     models.get("org/tiny")
