@@ -135,7 +135,10 @@ def llama_python(given: argparse.Namespace) -> Path:
     """A Python that has llama.cpp, built for this very machine at the first call (some minutes)."""
     python = Path(given.venv) / "bin" / "python"
     if not python.exists():
-        venv.create(given.venv, with_pip=True)
+        try:
+            venv.create(given.venv, with_pip=True)
+        except subprocess.CalledProcessError:
+            raise Missing("no environment could be made for llama.cpp") from None
     has = subprocess.run([python, "-c", "import llama_cpp, gguf"], capture_output=True, check=False).returncode == 0
     if not has:
         print("building llama.cpp for this machine, once: some minutes", file=sys.stderr, flush=True)
@@ -156,7 +159,10 @@ def gguf_model(given: argparse.Namespace) -> Path:
         return Path(given.gguf)
     path = OUT / "llama-1b-bf16.gguf"
     if not path.is_file():
-        subprocess.run([llama_python(given), HERE / "_gguf.py", model_folder(given), path], check=True)
+        command = [llama_python(given), HERE / "_gguf.py", model_folder(given), path]
+        if subprocess.run(command, check=False).returncode:
+            path.unlink(missing_ok=True)  # half a file would be taken for a whole one
+            raise Missing("the model could not be written in llama.cpp's format")
     return path
 
 

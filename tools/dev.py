@@ -59,8 +59,7 @@ def ready(name: str) -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - dev.py may be called by an old Python
         sys.exit("capot needs Python 3.11 or newer / capot demande Python 3.11 ou plus récent.")
     if not PYTHON.exists():
-        say(f"making {VENV.name}")
-        venv.create(VENV, with_pip=True)
+        make_environment()
     for part in SETS[name]:
         install(REQUIREMENTS / f"{part}.txt")
     project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
@@ -68,6 +67,21 @@ def ready(name: str) -> None:
         say("installing capot itself")
         pip("install", "--no-deps", "-e", ".")
         mark("project", project)
+
+
+def make_environment() -> None:
+    """The whole of .venv or nothing: half of one would be taken for a whole one the next time."""
+    say(f"making {VENV.name}")
+    try:
+        venv.create(VENV, with_pip=True)
+    except BaseException as error:
+        shutil.rmtree(VENV, ignore_errors=True)
+        if isinstance(error, subprocess.CalledProcessError):  # Debian and Ubuntu part venv from Python
+            sys.exit(
+                "This Python cannot make environments. On Debian or Ubuntu: sudo apt install python3-venv\n"
+                "Ce Python ne sait pas créer d'environnement. Sous Debian ou Ubuntu : sudo apt install python3-venv"
+            )
+        raise
 
 
 def install(requirements: Path) -> None:

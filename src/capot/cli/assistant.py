@@ -25,7 +25,10 @@ def sampling_options(topic: str) -> list[click.Parameter]:
     return [
         Option(["--max-new-tokens"], words=f"{topic}.cli.max_new_tokens", metavar="N"),
         Option(["--temperature"], words=f"{topic}.cli.temperature", metavar="T"),
-        *(Option([f"--{name}"], words=f"generate.cli.{name.replace('-', '_')}", metavar=name[-1].upper()) for name in FILTERS),
+        *(
+            Option([f"--{name}"], words=f"generate.cli.{name.replace('-', '_')}", metavar=name[-1].upper())
+            for name in FILTERS
+        ),
         Option(["--seed"], words=f"{topic}.cli.seed", metavar="S"),
     ]
 

@@ -121,7 +121,9 @@ def _facts(app: FastAPI, hub: Hub) -> None:
         text = json.dumps({"ok": True, "result": dict(i18n.catalogue(lang, "web"))}, ensure_ascii=False)
         return assets.respond(assets.of_text(text, "application/json"), request)
 
-    @app.get("/api/templates", summary="The templates to edit: the packaged one, the model's own", responses=answered(OBJECT))
+    @app.get(
+        "/api/templates", summary="The templates to edit: the packaged one, the model's own", responses=answered(OBJECT)
+    )
     async def templates(request: Request) -> JSONResponse:
         lang = preferred(request.scope)
         own = await anyio.to_thread.run_sync(lambda: assistant.own_source(learners.model))

@@ -1,0 +1,75 @@
+"""The benches name what is missing and never guess; the house's commands leave nothing half made."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import venv
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch):
+    """The module of the benches called ``name``."""
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    return importlib.import_module
+
+
+def test_a_peer_that_cannot_be_had_is_named(bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    common = bench("_common")
+    monkeypatch.setattr(common, "installed", lambda *names: False)
+    monkeypatch.setattr(common, "OUT", tmp_path)
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    given = Namespace(venv=str(tmp_path), gguf=None, model=str(tmp_path), threads=1)
+    present, missing = common.contestants(("llama.cpp", "transformers"), given)
+    assert present == [] and [line.partition(":")[0] for line in missing] == ["llama.cpp", "transformers"]
+
+
+def test_a_row_says_missing_where_nothing_was_measured(bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = bench("run")
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    run.append([{"rows": [{"name": "decode", "value": 24.81}, {"name": "decode, over transformers", "value": None}]}])
+    run.append([])
+    title, _, head, _, first, second = (tmp_path / "RESULTS.md").read_text(encoding="utf-8").splitlines()
+    assert title.startswith("# ") and first.count("|") == second.count("|") == head.count("|")
+    assert "| 24.8 |" in first and first.count("missing") == len(run.COLUMNS) - 1
+    assert second.count("missing") == len(run.COLUMNS)
+
+
+def test_the_published_rows_have_every_column(bench) -> None:
+    run = bench("run")
+    rows = [line for line in (ROOT / "bench/RESULTS.md").read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    assert len(rows) >= 3 and {row.count("|") for row in rows} == {len(run.COLUMNS) + 5}
+
+
+def test_an_environment_is_made_whole_or_not_at_all(
+    bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dev = bench("dev")
+    monkeypatch.setattr(dev, "VENV", tmp_path / ".venv")
+
+    def half(folder: Path, **_: object) -> None:
+        (folder / "bin").mkdir(parents=True)
+        raise subprocess.CalledProcessError(1, "ensurepip")
+
+    monkeypatch.setattr(venv, "create", half)
+    with pytest.raises(SystemExit, match="python3-venv"):
+        dev.make_environment()
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_what_a_command_needs_is_pinned_without_an_address() -> None:
+    for path in (ROOT / "requirements").glob("*.txt"):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        assert all("==" in line and "://" not in line and " " not in line for line in lines if line), path.name
+    assert (ROOT / "requirements/torch.txt").read_text(encoding="utf-8").startswith("torch==")
+    core = (ROOT / "requirements/core.txt").read_text(encoding="utf-8")
+    assert "torch" not in core and "transformers" not in core
