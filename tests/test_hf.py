@@ -326,6 +326,13 @@ def test_more_positions_than_were_learnt(opened) -> None:
     assert code(engine.step, [Feed(engine.open_sequence(), [tiny.VOCABULARY])], kind=InputError) == "token_id"
 
 
+def test_memory_is_measured_up_to_the_last_position(opened) -> None:
+    answer = opened("gpt2")[0].memory([300, tiny.CONTEXT, tiny.CONTEXT + 1])
+    assert [row.tokens for row in answer.rows] == [300, tiny.CONTEXT]
+    assert answer.rows[-1].next_token_s is None and answer.rows[-1].measured.kv_cache > 0
+    assert answer.stopped.reason == "positions" and "position" in answer.to_text("fr")
+
+
 def test_a_family_whose_rows_disagree_is_computed_one_by_one(folders, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = tiny.engine(folders("llama"))
     assert Capability.BATCH in engine.capabilities

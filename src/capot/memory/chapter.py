@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from capot.engine import MAX_CHUNK
-from capot.errors import InputError, InterruptedByUser, NotFoundError, ResourceError
+from capot.errors import ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError
 from capot.known import find
 from capot.memory import measured, process
 from capot.memory.computed import MODES, Pass, Ruler, ruler, simulated
@@ -172,6 +172,10 @@ def _rows(
         if not rows:
             raise
         return rows, Stopped("interrupted", count)
+    except ContextError:  # positions were learnt one by one, and there is none beyond
+        if not rows:
+            raise
+        return rows, Stopped("positions", count)
     except (ResourceError, MemoryError) as error:
         if not rows:
             raise

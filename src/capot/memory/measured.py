@@ -16,6 +16,7 @@ import numpy as np
 
 from capot import engine as protocol
 from capot.engine import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Want, require
+from capot.errors import ContextError
 from capot.memory import process
 from capot.results.memory import Parts
 from capot.scheduler import KERNELS, Scheduler
@@ -152,12 +153,19 @@ def _step(engine: Engine, feed: Feed, meter: Meter) -> float:
     return seconds
 
 
-def _one_more(scheduler: Scheduler, sequence: protocol.Sequence) -> float:
-    """The time of one token more, all those before it being in the cache: the median of a few."""
+def _one_more(scheduler: Scheduler, sequence: protocol.Sequence) -> float | None:
+    """The time of one token more, all those before it being in the cache: the median of a few.
+
+    None where the model has no position for one more.
+    """
     meter = Meter(scheduler.engine, counts=False)
     start, vocabulary = len(sequence.ids), scheduler.engine.info.vocabulary_size
     feeds = [Feed(sequence, prompt(start + index, start + index + 1, vocabulary)) for index in range(REPEATS)]
-    return statistics.median(scheduler.call(lambda feed=feed: _step(scheduler.engine, feed, meter)) for feed in feeds)
+    try:
+        times = [scheduler.call(lambda feed=feed: _step(scheduler.engine, feed, meter)) for feed in feeds]
+    except ContextError:
+        return None
+    return statistics.median(times)
 
 
 def prompt(start: int, stop: int, vocabulary: int) -> Sequence[int]:

@@ -89,9 +89,9 @@ class Fit:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Why there are fewer rows than asked for: ``memory`` or ``interrupted``, before ``tokens``."""
+    """Why there are fewer rows than asked for: ``memory``, ``positions`` or ``interrupted``, before ``tokens``."""
 
-    reason: Literal["memory", "interrupted"]
+    reason: Literal["memory", "positions", "interrupted"]
     tokens: int
     needed_bytes: int | None = None
     available_bytes: int | None = None

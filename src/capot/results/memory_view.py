@@ -219,7 +219,8 @@ def _stopped(memory: Memory, lang: str | None) -> str:
     if stopped.reason == "memory" and stopped.needed_bytes is not None:
         known |= {"needed": size(stopped.needed_bytes, lang), "available": size(stopped.available_bytes or 0, lang)}
         return tr("memory.stopped.memory", lang, **known)
-    return tr("memory.stopped.refused" if stopped.reason == "memory" else "memory.stopped.interrupted", lang, **known)
+    reason = "refused" if stopped.reason == "memory" else stopped.reason
+    return tr(f"memory.stopped.{reason}", lang, **known)
 
 
 def _notes(memory: Memory, lang: str | None) -> list[str]:
