@@ -185,6 +185,8 @@ def test_what_is_at_work(boxed: TestClient) -> None:
         ("tokens", {"text": "x" * 200_001}, 422, "text_too_long"),
         ("tokens", {"text": "x", "compare": ["no-such"]}, 404, "unknown_tokenizer"),
         ("embed", {"words": ["x"] * 201}, 422, "too_many_items"),
+        ("next", {"prompt": "a", "ids": [260]}, 422, "no_such_id"),
+        ("next", {"prompt": "a", "ids": [97, -1]}, 422, "no_such_id"),
         ("nothing", {}, 404, "no_such_page"),
         ("stop", {"name": "x" * 65}, 422, "bad_request"),
         ("stream", {"name": "page-0001", "streams": []}, 422, "bad_request"),

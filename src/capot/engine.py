@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from capot.errors import CapabilityError
+from capot.errors import CapabilityError, InputError
 
 MAX_CHUNK = 256  # tokens of one sequence that one step may take
 
@@ -175,6 +176,13 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give weights and caches back."""
+
+
+def check_ids(engine: Engine, ids: SequenceOf[int]) -> None:
+    """Hold ids to the vocabulary. Raises: InputError ``no_such_id`` naming the first that is none."""
+    size = engine.info.vocabulary_size
+    if ids and not 0 <= min(ids) <= max(ids) < size:
+        raise InputError("no_such_id", id=next(token for token in ids if not 0 <= token < size), size=size)
 
 
 def require(engine: Engine, needed: Capability) -> None:

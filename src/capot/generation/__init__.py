@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from capot.config import Sampling
+from capot.engine import check_ids
 from capot.errors import InputError
 from capot.generation.loop import Loop, Plan
 from capot.opened import Opened
@@ -103,10 +104,7 @@ def start(
     if not prompt and ids is None:
         raise InputError("empty_prompt")
     prompt_ids = model.tokenizer.encode_prompt(prompt) if ids is None else list(ids)
-    size = model.scheduler.engine.info.vocabulary_size
-    for token in prompt_ids:
-        if not 0 <= token < size:
-            raise InputError("no_such_id", id=token, size=size)
+    check_ids(model.scheduler.engine, prompt_ids)
     if ids is not None:
         plan = dataclasses.replace(plan, made=plan.first_draw)
     if plan.made > len(prompt_ids):

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from capot.engine import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, require
+from capot.engine import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, check_ids, require
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser
 from capot.scheduler.caches import Caches
 from capot.scheduler.job import Job, Pass, Progress, Ticket
@@ -76,7 +76,7 @@ class Scheduler:
     def submit(self, job: Job) -> Ticket:
         """Queue a job.
 
-        Raises: InputError ``empty_prompt``; ContextError ``prompt_too_long``; CapabilityError
+        Raises: InputError ``empty_prompt``, ``no_such_id``; ContextError ``prompt_too_long``; CapabilityError
         where the engine cannot give what the job wants; BusyError ``closed``.
         """
         context = self.engine.info.context_length
@@ -85,6 +85,7 @@ class Scheduler:
         if len(job.ids) > context:
             raise ContextError("prompt_too_long", tokens=len(job.ids), context_length=context)
         require(self.engine, job.want.capabilities)
+        check_ids(self.engine, job.ids)
         ticket = Ticket(self, job)
         with self._wake:
             self._start()

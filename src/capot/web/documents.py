@@ -44,8 +44,23 @@ PAGE: dict[int | str, dict[str, Any]] = {
     200: {"description": "page", "content": {"text/html": {"schema": {"type": "string"}}}},
     **ERRORS,
 }
+# One event of a stream: what kind it is, and JSON that says whose it is; see ``web.events`` for the bodies.
+KINDS = ("queued", "progress", "notice", "started", "step", "answered", "finished", "error")
+TAGGED = {
+    "type": "object",
+    "required": ["tag", "body"],
+    "properties": {"tag": {"type": "string"}, "body": {"type": "object"}},
+}
+EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": list(KINDS)},
+        "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": TAGGED},
+    },
+}
 EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    200: {"description": "server-sent events", "content": {"text/event-stream": {"schema": EVENT}}},
     **ERRORS,
 }
 

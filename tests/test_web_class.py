@@ -1,0 +1,268 @@
+"""A class on one machine: thirty learners at once, fair turns, bounds for each, and memory that comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import statistics
+import time
+from collections.abc import Iterator
+
+import pytest
+from lab_helpers import Gate, Live, Reader, asgi, asked, part, scripted, until
+from starlette.datastructures import Headers
+from starlette.testclient import TestClient
+
+from capot.config import Serving
+from capot.engine import Want
+from capot.errors import AccessError, BusyError, InterruptedByUser
+from capot.scheduler import MAX_BATCH, Job
+from capot.web import learners as learning
+from capot.web.app import create_app
+from capot.web.guard import Guard
+from capot.web.learners import Learners
+from capot.web.share import Account, bytes_of, shared
+
+CODE = "code-code"
+CLASS = Serving(host="0.0.0.0", access_code=CODE)
+TEXT = {"prompt": "hello world", "temperature": 0, "alternatives": 0}
+
+
+def test_thirty_learners_are_all_served_and_none_is_starved() -> None:
+    steps: list[int] = []
+
+    def slowly(feeds) -> None:
+        steps.append(len(feeds))
+        time.sleep(0.004)
+
+    with Live(scripted(before_step=slowly), CLASS) as live:
+        visitors = [live.client(CODE) for _ in range(30)]
+        readers = [
+            Reader(visitor.client, asked(part(**TEXT, max_new_tokens=60, seed=number)))
+            for number, visitor in enumerate(visitors)
+        ]
+        for reader in readers:
+            reader.start()
+        assert until(lambda: live.load["at_work"] + live.load["waiting"] > 20 or live.load["decoded_tokens"] > 1000)
+        for reader in readers:
+            reader.join()
+            assert reader.kinds()[-1] == "finished" and reader.kinds().count("step") == 60
+            assert reader.events[-1][2]["stop_reason"] == "max_new_tokens"
+        with visitors[0] as client:
+            told = client.get("/api/status").json()["result"]
+        assert told["learners"] == 30 and told["ended"] == {"finished": 30}
+        assert 8 < max(steps) <= MAX_BATCH  # together in one pass, not one after the other
+        lasted = [
+            reader.times[-1] - next(t for t, (kind, _, _) in zip(reader.times, reader.events) if kind == "step")
+            for reader in readers
+        ]
+        assert max(lasted) <= 2 * statistics.median(lasted)
+        for visitor in visitors[1:]:
+            visitor.client.close()
+
+
+def test_a_long_prompt_freezes_nobody() -> None:
+    turns: list[str] = []
+
+    def note(feeds) -> None:
+        turns.append("read" if len(feeds[0].ids) > 1 else "say")
+        time.sleep(0.002)
+
+    with Live(scripted(before_step=note), CLASS) as live, live.client(CODE) as quick, live.client(CODE) as long:
+        first = Reader(quick, asked(part(**TEXT, max_new_tokens=400))).start()
+        until(lambda: "step" in first.kinds())
+        prompt = "word " * 800  # 4,000 tokens of the scripted engine, in chunks
+        second = Reader(long, asked(part(**{**TEXT, "prompt": prompt}, max_new_tokens=1))).start()
+        second.join()
+        live.client(CODE).client.close()
+        quick.post("/api/stop", json={"name": "page-0001"})
+        first.join()
+    reads = [place for place, turn in enumerate(turns) if turn == "read"][1:]
+    assert len(reads) > 10
+    assert all("say" in turns[before:after] for before, after in itertools.pairwise(reads))
+
+
+def test_a_learner_with_many_texts_takes_one_turn_like_the_others() -> None:
+    gate = Gate()
+    with Live(scripted(before_step=gate), CLASS) as live, live.client(CODE) as greedy, live.client(CODE) as modest:
+        many = [part(str(n), **TEXT, max_new_tokens=2) for n in range(8)]
+        first = Reader(greedy, asked(*many)).start()
+        until(lambda: live.load["at_work"] + live.load["waiting"] == 8)
+        second = Reader(modest, asked(part(**TEXT, max_new_tokens=2))).start()
+        place = until(lambda: second.events)[0][2]["position"]
+        assert place <= 2  # behind one text of the other's, not behind seven
+        gate.open.set()
+        first.join()
+        second.join()
+
+
+def test_bounds_have_each_a_clear_message() -> None:
+    small = Serving(host="0.0.0.0", access_code=CODE, max_prompt_chars=100, max_new_tokens=10, max_streams=2)
+    with asgi(scripted(), small, owner_key="key") as client:
+        client.get(f"/?code={CODE}")
+        cases = [
+            ("generate", {"prompt": "x" * 101}, "text_too_long", "101"),
+            ("generate", {"prompt": "x", "max_new_tokens": 11}, "too_many_new_tokens", "11"),
+            ("stream", asked(*(part(str(n), prompt="x", max_new_tokens=2) for n in range(3))), "too_many_streams", "2"),
+            ("chat", {"messages": ["a", "b" * 101]}, "text_too_long", "101"),
+            ("memory", {"tokens": list(range(1, 60))}, "too_many_items", "59"),
+        ]
+        for verb, body, code, shown in cases:
+            error = client.post(f"/api/{verb}", json=body).json()["error"]
+            assert error["code"] == code and shown in error["message"], error
+            french = client.post(f"/api/{verb}", json=body, headers={"x-capot-lang": "fr"}).json()["error"]
+            assert shown in french["message"] != error["message"]
+        assert client.get("/api/model").json()["result"]["limits"]["max_new_tokens"] == 10
+
+
+def test_a_learners_memory_is_bounded_and_the_owners_is_not() -> None:
+    small = Serving(host="0.0.0.0", access_code=CODE, max_cache_bytes=1_000_000)
+    with asgi(scripted(), small, owner_key="key") as client:
+        client.get(f"/?code={CODE}")
+        body = {"prompt": "x" * 3990, "max_new_tokens": 200, "seed": 1}  # 256 bytes a token: more than a megabyte
+        answer = client.post("/api/generate", json=body)
+        assert answer.status_code == 429 and answer.json()["error"]["code"] == "too_much_memory"
+        assert "1,000,000" in answer.json()["error"]["message"]
+        assert client.post("/api/generate", json={**body, "prompt": "x"}).status_code == 200
+        client.get("/?code=key")
+        assert client.post("/api/generate", json={**body, "max_new_tokens": 5}).status_code == 200
+
+
+def test_what_is_wanted_of_every_position_counts_as_memory() -> None:
+    engine = scripted().scheduler.engine
+    info, cache = engine.info, engine.cache_bytes(100)
+    ids = list(range(100))
+    assert bytes_of(Job(ids), engine) == cache
+    assert bytes_of(Job(ids, want=Want("all")), engine) == cache + 4 * 100 * info.vocabulary_size
+    assert bytes_of(Job(ids, want=Want(hidden=True)), engine) == cache + 4 * 100 * (info.layers + 1) * info.width
+    attention = 4 * 100 * 100 * info.layers * info.heads
+    assert bytes_of(Job(ids, want=Want(attention=True)), engine) == cache + attention
+
+
+def test_texts_of_one_learner_share_one_account() -> None:
+    gate = Gate()
+    with scripted(before_step=gate) as model:
+        need = bytes_of(Job([1] * 100, room=0), model.scheduler.engine)
+        account = Account(2 * need)
+        (_, first), (_, second) = shared(model, "ann", account), shared(model, "ann", account)
+        tickets = [first.submit(Job([1] * 100, owner="ann")), second.submit(Job([1] * 100, owner="ann"))]
+        with pytest.raises(BusyError) as refused:
+            second.submit(Job([1] * 100, owner="ann"))
+        assert refused.value.code == "too_much_memory" and refused.value.params["held"] == 2 * need
+        gate.open.set()
+        assert all(ticket.wait(30) for ticket in tickets)
+        assert second.submit(Job([1] * 100, owner="ann")).wait(30) and account.nbytes == 0
+
+
+def test_a_share_that_was_cancelled_begins_nothing_more() -> None:
+    with scripted() as model:
+        person, share = shared(model, "ann", Account(None))
+        assert person.scheduler is share and person.owner == "ann"
+        share.cancel()
+        assert share.cancelled
+        with pytest.raises(InterruptedByUser):
+            share.submit(Job([1]))
+        with pytest.raises(InterruptedByUser):
+            share.call(lambda: 1)
+        assert share.call(lambda: 2) == 2  # what cleans up afterwards still may
+
+
+def test_more_requests_than_can_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "WAITING", 2)
+    gate = Gate()
+    with Live(scripted(before_step=gate)) as live, live.client() as client:
+        bodies = [{"prompt": f"{n}", "max_new_tokens": 1} for n in range(8)]
+        readers = [Reader(client, body, path="/api/generate").start() for body in bodies]
+        until(lambda: sum(not reader.thread.is_alive() for reader in readers) == 8 - learning.AT_ONCE - 2)
+        refused = [reader.refusal for reader in readers if not reader.thread.is_alive()]
+        assert {error["code"] for error in refused} == {"too_many_requests"} and "2" in refused[0]["message"]
+        gate.open.set()
+        for reader in readers:
+            reader.thread.join(30)
+
+
+# Memory comes back.
+
+
+def test_abandoned_conversations_give_their_memory_back() -> None:
+    serving = Serving(host="0.0.0.0", access_code=CODE, idle_s=0.5)
+    with Live(scripted(before_step=lambda feeds: time.sleep(0.001)), serving) as live:
+        for number in range(25):
+            with live.client(CODE) as client:
+                talk = part(verb="chat", messages=[f"Hello {number}"], max_new_tokens=20, temperature=0)
+                for kind, _, _ in Reader(client, asked(talk)).read():
+                    if kind == "step" and number % 2:
+                        break  # every other tab is closed in the midst
+        until(lambda: live.load["at_work"] == 0)
+        until(lambda: live.load["idle_caches"] == 0 and live.load["cache_bytes"] == 0)
+        assert until(lambda: len(live.app.state.learners.known) == 0) is True
+        assert not live.app.state.hub.streams
+
+
+@pytest.fixture
+def known() -> Iterator[tuple[Learners, list[float]]]:
+    clock = [0.0]
+    with scripted() as model:
+        yield Learners(model, Serving(idle_s=100), clock=lambda: clock[0]), clock
+
+
+def test_whoever_was_cut_off_goes_sooner_than_whoever_is_idle(known) -> None:
+    learners, clock = known
+    idle, cut, back, streaming = (learners.seen(name) for name in ("idle", "cut", "back", "streaming"))
+    for each in (cut, back, streaming):
+        learners.cut(each)
+    clock[0] = 5.0
+    learners.seen("back")
+    assert learners.sweep(streaming=set()) == 0
+    clock[0] = learning.LEFT_S + 1
+    assert learners.sweep(streaming={"streaming"}) == 1 and set(learners.known) == {"idle", "back", "streaming"}
+    clock[0] = 104.0
+    assert learners.sweep(streaming=set()) == 2 and set(learners.known) == {"back"}
+    assert idle.name == "idle"
+
+
+def test_no_list_grows_with_the_visitors(known, monkeypatch: pytest.MonkeyPatch) -> None:
+    learners, _ = known
+    monkeypatch.setattr(learning, "MAX_LEARNERS", 10)
+    for number in range(50):
+        learners.seen(f"learner-{number}")
+    assert list(learners.known) == [f"learner-{number}" for number in range(40, 50)]
+
+
+# Who is at the door.
+
+
+def test_the_load_is_for_those_at_the_machine_and_those_with_the_code() -> None:
+    app = create_app(scripted(), CLASS, owner_key="key")
+    for address, code, status in (
+        ("127.0.0.1", "", 200), ("::1", "", 200), ("::ffff:127.0.0.1", "", 200), ("10.0.0.9", "", 403),
+        ("10.0.0.9", "?code=wrong", 403), ("10.0.0.9", f"?code={CODE}", 200), ("10.0.0.9", "?code=key", 200),
+    ):  # fmt: skip
+        client = TestClient(app, base_url="http://127.0.0.1:8420", client=(address, 50_000))
+        assert client.get(f"/api/status{code}").status_code == status, (address, code)
+    app.state.learners.model.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "arrived", "welcome"),
+    [
+        ("10.0.0.7:80", "::ffff:10.0.0.7", True),
+        ("[fe80::1]:80", "fe80::1%eth0", True),
+        ("10.0.0.8", "10.0.0.7", False),
+        ("CLASS.local", "10.0.0.7", True),
+        ("rebound.example", "10.0.0.7", False),
+        ("[::1", "::1", False),
+    ],
+)
+def test_an_address_is_ours_however_the_system_writes_it(host: str, arrived: str, welcome: bool) -> None:
+    guard = Guard(None, serving=Serving(host="::", access_code=CODE, allowed_hosts=("Class.Local",)))
+    scope = {"type": "http", "server": (arrived, 80), "headers": [(b"host", host.encode())]}
+    with contextlib.nullcontext() if welcome else pytest.raises(AccessError, match="does not answer"):
+        guard.check_host(scope, Headers(scope=scope))
+
+
+def test_a_strange_origin_is_a_refusal_not_a_fault() -> None:
+    with asgi(scripted()) as client:
+        for origin in ("http://[", "http://127.0.0.1:8420@evil.example", "chrome-extension://x", ""):
+            answer = client.post("/api/next", json={"prompt": "a"}, headers={"origin": origin})
+            assert answer.status_code == 403 and answer.json()["error"]["code"] == "wrong_origin", origin
