@@ -1,18 +1,233 @@
-"""The lab's frame in a real browser: every chapter opens clean, in both languages and both themes."""
+"""The lab's frame in a real browser: every chapter clean in both languages and themes, keyboard, links, files."""
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
-from web_helpers import axe, overflow
+from web_helpers import Server, Visits, axe, copied, overflow, settled, until
 
 pytestmark = pytest.mark.browser
 MINE = ("", "tokens", "next", "card")
+HOSTILE = "<script>alert(1)</script> & <b>\u202e مرحبا 👩\u200d🚀 e\u0301"
+BARS = "document.querySelectorAll('[data-chapter=next] .bars li').length"
+DRAWN = "document.querySelector('capot-strip').textContent.includes('script')"
+RING = """(() => {
+  const here = document.activeElement;
+  return getComputedStyle(here.matches("input[type=radio]") ? here.nextElementSibling : here).outlineStyle;
+})()"""
+SHOWN = "document.documentElement.dataset.shown"
 
 
-@pytest.mark.parametrize(("lang", "scheme", "width"), [("fr", "light", 360), ("en", "dark", 1280)])
 @pytest.mark.parametrize("chapter", MINE, ids=lambda name: name or "home")
-def test_a_chapter_opens_clean(visit, chapter: str, lang: str, scheme: str, width: int) -> None:
-    page = visit(f"/{chapter}#prompt=Il+%C3%A9tait+une+fois", lang=lang, scheme=scheme, width=width)
-    assert page.evaluate("document.documentElement.lang") == lang
+def test_a_chapter_is_clean_in_both_languages_and_themes(visit: Visits, chapter: str) -> None:
+    page = visit(f"/{chapter}#prompt=Il+%C3%A9tait+une+fois+un+roi", lang="fr", scheme="light", width=360)
+    for details in page.locator("details:not([hidden]) > summary").all():
+        details.click()
+    assert page.evaluate("document.documentElement.lang") == "fr"
     assert overflow(page) == 0
     assert axe(page) == []
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.emulate_media(color_scheme="dark")
+    french = page.inner_text("h1")
+    page.get_by_label("Langue").select_option("en")
+    until(page, "document.documentElement.lang === 'en'")
+    settled(page)
+    assert page.inner_text("h1") != french
+    assert overflow(page) == 0
+    assert axe(page) == []
+
+
+@pytest.mark.parametrize("chapter", ("", "tokens", "next"), ids=lambda name: name or "home")
+def test_hostile_and_long_texts_are_text(visit: Visits, chapter: str) -> None:
+    page = visit(f"/{chapter}", lang="fr", width=360)
+    field = page.locator(".prompt textarea")
+    field.fill(HOSTILE)
+    until(page, BARS if chapter == "next" else DRAWN)
+    settled(page)
+    made = "main script, main [onerror], main b:not(.track b)"
+    assert page.locator(made).count() == 0
+    assert field.input_value() == HOSTILE
+    assert overflow(page) == 0
+    if chapter != "next":
+        assert "script" in page.inner_text("capot-strip")
+    visit.forgive("status of 4")  # next and home refuse a prompt longer than the context
+    field.fill("é à " * 25_000)
+    answer = (
+        "document.querySelectorAll('.strip li').length > 1000"
+        if chapter == "tokens"
+        else "document.querySelector('.prompt .fault')"
+    )
+    until(page, answer)
+    assert len(field.input_value()) == 100_000, "what was typed is never lost"
+    assert overflow(page) == 0
+
+
+def test_the_prompt_goes_along_and_visits_are_marked(visit: Visits) -> None:
+    page = visit("/tokens", width=1280)
+    page.locator(".prompt textarea").fill("Hello there")
+    until(page, "location.hash.includes('Hello')")
+    for chapter in ("next", "generate", ""):
+        page.locator(f"nav a[data-chapter='{chapter or 'home'}']").click()
+        until(page, f"{SHOWN} === '{chapter or 'home'}'")
+        assert page.locator(".prompt textarea").input_value() == "Hello there"
+        assert "prompt=Hello+there" in page.url
+    assert page.locator("nav a.visited").count() == 4
+    assert page.locator("nav a[aria-current=page]").inner_text() == "The road"
+    page.go_back()
+    until(page, f"{SHOWN} === 'generate'")
+
+
+def test_the_keyboard_alone(visit: Visits) -> None:
+    page = visit("/next#prompt=Once+upon+a+time")
+    focused = "document.activeElement"
+    page.keyboard.press("Tab")
+    assert page.evaluate(f"{focused}.className") == "skip"
+    box = page.evaluate(f"{focused}.getBoundingClientRect().left")
+    assert box >= 0, "the skip link is seen when it has the focus"
+    page.keyboard.press("Enter")
+    assert page.evaluate(f"{focused}.id") == "main"
+    page.keyboard.press("Tab")
+    assert page.evaluate(f"{focused}.tagName") == "TEXTAREA"
+    seen = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        ring = page.evaluate(RING)
+        name = page.evaluate(f"{focused}.tagName + ({focused}.type ?? '')")
+        if name.startswith("BODY"):
+            break
+        assert ring not in ("none", ""), f"the focus is not seen on {name}"
+        seen.add(name)
+    assert {"INPUTrange", "INPUTnumber", "BUTTONbutton", "SUMMARY", "INPUTradio"} <= seen
+
+
+def test_a_term_is_explained_and_the_tip_leaves(visit: Visits) -> None:
+    page = visit("/next#prompt=Il+%C3%A9tait+une+fois", lang="fr")
+    term = page.locator("figcaption .term", has_text="température")
+    term.focus()
+    assert "logits" in page.inner_text("#tip")
+    assert axe(page) == []
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#tip")
+    term.hover()
+    assert page.is_visible("#tip")
+    page.get_by_role("button", name="Glossaire").click()
+    assert page.locator("dialog.sheet dt").count() > 20
+    assert axe(page) == []
+    page.keyboard.press("Escape")
+    assert not page.is_visible("dialog.sheet")
+
+
+def test_the_theme_is_chosen_and_kept(visit: Visits) -> None:
+    page = visit("/", scheme="light")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.get_by_role("button", name="Dark theme").click()
+    assert page.evaluate(paper) != light
+    page.reload()
+    settled(page)
+    assert page.evaluate(paper) != light
+
+
+def test_a_link_restores_the_view_and_copies_on_a_plain_page(visit: Visits) -> None:
+    """Pages of a local network served without TLS have no clipboard of their own."""
+    page = visit("/next#prompt=Once+upon+a+time", before="delete Navigator.prototype.clipboard")
+    page.locator("capot-slider[name=temperature] input[type=number]").fill("0.5")
+    page.keyboard.press("Enter")
+    page.get_by_label("Raw logits").check()
+    page.get_by_text("Take it away").click()
+    page.wait_for_timeout(400)
+    page.get_by_role("button", name="Copy the link").click()
+    link = copied(page)
+    other = visit(link.removeprefix(visit.root))
+    assert other.locator("capot-slider[name=temperature] input[type=number]").input_value() == "0.5"
+    assert other.locator("input[value=logits]").is_checked()
+    assert other.inner_text("capot-bars") == page.inner_text("capot-bars")
+
+
+def test_a_view_too_long_for_a_link_is_a_file(visit: Visits, tmp_path) -> None:
+    page = visit("/tokens")
+    page.locator(".prompt textarea").fill("long é " * 3000)
+    until(page, "document.querySelectorAll('.strip li').length > 1000")
+    assert len(page.url) < 9000
+    page.locator(".frame").first.get_by_text("Take it away").click()
+    with page.expect_download() as download:
+        page.locator(".frame").first.get_by_role("button", name="The view as a file").click()
+    path = tmp_path / "view.json"
+    download.value.save_as(path)
+    other = visit("/card")
+    other.get_by_text("Take it away").first.click()
+    with other.expect_file_chooser() as chooser:
+        other.get_by_role("button", name="Open a kept view…").first.click()
+    chooser.value.set_files(path)
+    until(other, f"{SHOWN} === 'tokens'")
+    assert other.locator(".prompt textarea").input_value() == "long é " * 3000
+    other.reload()
+    settled(other)
+    assert other.locator(".prompt textarea").input_value() == "long é " * 3000, "a reload keeps what no address holds"
+
+
+def test_every_file_of_a_view(visit: Visits, tmp_path) -> None:
+    page = visit("/next#prompt=Il+%C3%A9tait+une+fois&top_k=3", lang="fr")
+    page.get_by_text("Emporter").click()
+    kept = {}
+    for name in ("CSV", "JSON", "SVG", "PNG", "HTML"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=re.compile(name)).click()
+        kept[name] = (tmp_path / download.value.suggested_filename).with_suffix(f".{name.lower()}")
+        download.value.save_as(kept[name])
+    first = page.locator("capot-bars .name").first.inner_text()
+    assert first in kept["CSV"].read_text("utf-8-sig")
+    assert json.loads(kept["JSON"].read_text())["kept"] == 3
+    assert first in kept["SVG"].read_text() and "<svg" in kept["SVG"].read_text()
+    assert kept["PNG"].read_bytes().startswith(b"\x89PNG") and kept["PNG"].stat().st_size > 5000
+    alone = visit.alone(kept["HTML"])
+    assert "3 peuvent être tirés" in " ".join(alone.inner_text("body").replace("\u202f", " ").split())
+
+
+def test_only_the_owner_opens_another_model(visit: Visits) -> None:
+    lab = Server("--access-code", "class-code", "--host", "127.0.0.1")
+    try:
+        owner = next(link for link in lab.links if "code=" in link and "class-code" not in link)
+        visit.forgive("status of 4")
+        learner = visit("/?code=class-code", root=lab.root)
+        until(learner, "document.querySelector('.at-work').textContent.includes('native')")
+        assert learner.locator(".at-work > button").count() == 0
+        page = visit("/next#prompt=a", root=lab.root, first=owner)
+        until(page, "document.querySelector('.at-work > button') !== null")
+        page.locator(".at-work > button").click()
+        assert axe(page) == []
+        page.get_by_label("Model", exact=True).fill("no-such-folder")
+        page.keyboard.press("Enter")
+        until(page, "document.querySelector('dialog[open] .fault') !== null")
+        assert "no-such-folder" in page.inner_text("dialog[open] .fault")
+        assert page.get_by_label("Model", exact=True).input_value() == "no-such-folder"
+        page.get_by_label("Model", exact=True).fill("scripted")
+        page.keyboard.press("Enter")
+        until(page, "document.querySelector('dialog[open]') === null")
+        until(page, "document.querySelector('.at-work').textContent.startsWith('scripted')")
+        settled(page)
+        page.get_by_text("In Python").click()
+        assert 'capot.open("scripted")' in page.inner_text(".code")
+    finally:
+        lab.kill()
+
+
+def test_a_server_that_is_gone_is_said_and_the_text_stays(visit: Visits) -> None:
+    lab = Server()
+    try:
+        page = visit("/next#prompt=Once+upon+a+time", root=lab.root, lang="fr")
+        lab.kill()
+        visit.forgive("ERR_CONNECTION|Failed to load")
+        page.locator(".prompt textarea").fill("Il était une fois")
+        until(page, "document.querySelector('.prompt .fault') !== null")
+        assert "ne répond plus" in page.inner_text(".fault")
+        lab.start()
+        page.get_by_role("button", name="Réessayer").click()
+        until(page, "document.querySelector('.fault') === null")
+        settled(page)
+        assert page.locator(".prompt textarea").input_value() == "Il était une fois"
+        assert "deux" in page.inner_text("capot-bars")
+    finally:
+        lab.kill()

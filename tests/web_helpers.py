@@ -98,26 +98,52 @@ class Visits:
     """Opens pages and keeps what went wrong in them."""
 
     def __init__(self, browser: Any, root: str) -> None:
-        self.browser, self.root = browser, root
+        self.browser, self.root, self.roots = browser, root, [root]
         self.contexts: list[Any] = []
         self.wrong: list[str] = []
         self.forgiven: list[str] = []
 
     def __call__(
-        self, path: str = "/", *, lang: str = "en", scheme: str = "light", width: int = 1280, ready: bool = True, **more
-    ) -> Any:
-        """A page at ``path`` (its fragment included), in a context of its own, drawn and settled."""
+        self, path: str = "/", *, lang: str = "en", scheme: str = "light", width: int = 1280, ready: bool = True,
+        root: str = "", first: str = "", before: str = "", **more,
+    ) -> Any:  # fmt: skip
+        """A page at ``path`` (its fragment included), in a context of its own, drawn and settled.
+
+        ``root`` names another server, ``first`` a link to follow before, ``before`` what the page runs before its own.
+        """
         locale = {"en": "en-GB", "fr": "fr-FR"}[lang]
         options = {"locale": locale, "color_scheme": scheme, "viewport": {"width": width, "height": 800}, **more}
         context = self.browser.new_context(**options)
         self.contexts.append(context)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         page.on("console", lambda message: self.note(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.note(f"{error}\n{error.stack}"))
         page.on("request", self.asked)
-        page.goto(self.root + path)
+        if before:
+            page.add_init_script(before)
+        if root:
+            self.roots.append(root)
+        if first:
+            page.goto(first)
+        page.goto((root or self.root) + path)
         if ready:
             settled(page)
+        return page
+
+    def alone(self, path: Path) -> Any:
+        """A kept page opened by double click: it may ask for nothing but itself."""
+        context = self.browser.new_context()
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.note(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((path.as_uri(), "data:", "blob:")) else self.note(request.url)
+            ),
+        )
+        page.goto(path.as_uri())
         return page
 
     def forgive(self, pattern: str) -> None:
@@ -128,7 +154,7 @@ class Visits:
         self.wrong.append(text)
 
     def asked(self, request: Any) -> None:
-        if not request.url.startswith((self.root + "/", "blob:", "data:")):
+        if not request.url.startswith((*(f"{root}/" for root in self.roots), "blob:", "data:")):
             self.wrong.append(f"asked for {request.url}")
 
     def close(self) -> list[str]:
@@ -157,7 +183,7 @@ def until(page: Any, condition: str) -> None:
 
 def settled(page: Any) -> None:
     """Wait until the chapter has drawn what it draws first, and nothing is being waited for."""
-    until(page, "document.documentElement.dataset.shown !== undefined && !document.querySelector('.waiting')")
+    until(page, "document.documentElement.dataset.shown && !document.querySelector('.waiting, [aria-busy=true]')")
 
 
 def axe(page: Any) -> list[str]:
@@ -169,6 +195,9 @@ def axe(page: Any) -> list[str]:
         source = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     except ImportError:
         absent("axe-playwright-python")
+    usual = page.viewport_size
+    whole = max(usual["height"], page.evaluate("document.documentElement.scrollHeight"))
+    page.set_viewport_size({**usual, "height": whole})  # so that the bars at the edges cover nothing
     session = page.context.new_cdp_session(page)
     session.send("Runtime.evaluate", {"expression": source})
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -176,11 +205,22 @@ def axe(page: Any) -> list[str]:
     answer = session.send("Runtime.evaluate", {"expression": call, "awaitPromise": True, "returnByValue": True})
     assert "value" in answer["result"], answer
     session.detach()
+    page.set_viewport_size(usual)
     return [
         f"{fault['id']}: {node['target']} {node['failureSummary']}"
         for fault in json.loads(answer["result"]["value"])
         for node in fault["nodes"]
     ]
+
+
+def copied(page: Any) -> str:
+    """What the page has copied, read by pasting it."""
+    page.evaluate("document.body.append(Object.assign(document.createElement('textarea'), { id: 'paste' }))")
+    page.locator("#paste").focus()
+    page.keyboard.press("Control+V")
+    text = page.locator("#paste").input_value()
+    page.evaluate("document.querySelector('#paste').remove()")
+    return text
 
 
 def overflow(page: Any) -> int:

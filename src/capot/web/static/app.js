@@ -12,7 +12,7 @@ import "./parts/strip.js";
 import "./parts/bars.js";
 import "./parts/slider.js";
 
-const app = { model: null, page: null, main: null, rail: null, top: null, tip: tip() };
+const app = { model: null, turn: 0, page: null, main: null, rail: null, top: null, tip: tip() };
 
 /** Go to a chapter without leaving the page. */
 async function go(address) {
@@ -23,17 +23,18 @@ async function go(address) {
 }
 
 async function show() {
-  const chapter = chapterOf(location.pathname);
+  const [turn, chapter] = [app.turn += 1, chapterOf(location.pathname)];
   delete document.documentElement.dataset.shown;
   app.page?.leave?.();
   app.page = null;
   app.rail.at(chapter);
   document.title = `${tr(`chapters.${chapter}.name`)} · capot`;
+  document.body.append(app.tip);
   fill(app.main, h("h1", {}, tr(`chapters.${chapter}.question`)));
   app.main.dataset.chapter = chapter;
   try {
     const { default: page } = await import(`./pages/${chapter}.js`);
-    if (chapterOf(location.pathname) !== chapter) return; // the visitor has moved on
+    if (turn !== app.turn) return; // the visitor has moved on
     app.page = await page(app.main, { model: app.model, go, door });
   } catch (error) {
     if (!(error instanceof LabError)) console.error(error);
@@ -50,9 +51,8 @@ function head() {
 }
 
 function reopened(model) {
-  app.model = null;
+  app.model = { model: null }; // every page is drawn anew, whatever it is called
   atWork(model);
-  show();
 }
 
 function atWork(model) {

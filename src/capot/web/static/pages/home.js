@@ -11,7 +11,7 @@ import { pieces } from "../parts/pieces.js";
 import { plane } from "../parts/plane.js";
 import { withTerms } from "../parts/terms.js";
 
-const SHOWN = 7; // candidates
+const SHOWN = 6; // candidates
 const STRIP = 120; // tokens drawn: the chapter shows them all
 const WORDS = 12; // points drawn
 const CHAPTERS = ["tokens", "embeddings", "next", "generate"];
@@ -24,16 +24,17 @@ export default async function page(main, { door }) {
   const bars = h("capot-bars", { pick: true, onpick: (event) => grow(event.detail) });
   const grown = h("p", { class: "grown", "aria-live": "polite", tabindex: "0", "aria-label": tr("home.grown") });
   const say = Object.fromEntries(CHAPTERS.map((name) => [name, h("p", { class: "quiet" })]));
-  let running = null, prediction = null, base = start, added = [];
+  let running = null, prediction = null, wished = false, base = start, added = [];
 
   const field = promptField({ heard: (text) => { [base, added] = [text, []]; look(); }, initial: start, delay: 200, rows: 1, examples: tr("home.examples").split("|") });
   const stop = (chapter, ...content) => h("section", { class: `stop ${chapter}` },
     h("h2", {}, h("a", { href: door(chapter), dataset: { chapter } }, tr(`home.${chapter}`))), h("div", { class: "content" }, content), say[chapter]);
   const next = h("button", { type: "button", class: "primary", onclick: () => grow(0) }, tr("home.press"));
   const again = h("button", { type: "button", onclick: () => { added = []; look(); } }, tr("home.restart"));
-  main.append(h("p", { class: "lead" }, withTerms(tr("home.lead"))), field.box, h("div", { class: "road" },
+  const road = h("div", { class: "road" },
     stop("tokens", strip), stop("embeddings", points), stop("next", bars),
-    stop("generate", grown, h("p", { class: "row" }, next, again, h("span", { class: "quiet" }, tr("home.keys_before"), " ", h("kbd", {}, tr("home.space")), " ", tr("home.keys_after"))))));
+    stop("generate", grown, h("p", { class: "row" }, next, again, h("span", { class: "quiet" }, tr("home.keys_before"), " ", h("kbd", {}, tr("home.space")), " ", tr("home.keys_after")))));
+  main.append(h("p", { class: "lead" }, withTerms(tr("home.lead"))), field.box, road);
   const keys = (event) => {
     const busy = event.target.closest?.("textarea, input, select, button, a, summary, dialog, [role='button']");
     if (event.code === "Space" && !busy && !event.repeat) { event.preventDefault(); grow(0); }
@@ -44,23 +45,27 @@ export default async function page(main, { door }) {
   /** Choose a candidate: it flies to the end of the text, and the road is walked again. */
   function grow(rank) {
     const chosen = prediction?.candidates[rank];
-    if (!chosen || running) return;
+    if (!chosen) {
+      wished = rank === 0 && running !== null; // pressed while the model reads: done when it has read
+      return;
+    }
     const from = bars.querySelectorAll(".name")[rank];
     added.push(chosen.text);
-    const done = look();
+    look();
     fly(from, grown.lastElementChild);
-    return done;
   }
 
   async function look() {
     running?.abort();
     const control = running = new AbortController();
+    prediction = null;
     const text = base + added.join("");
     for (const link of main.querySelectorAll("a[data-chapter]")) link.href = door(link.dataset.chapter, { prompt: text });
     fill(grown, base.length > 400 ? `…${base.slice(-400)}` : base, added.map((piece) => h("mark", {}, piece)));
     again.disabled = !added.length;
     if (!text) return clear();
     const note = waiting(field.troubles, tr("home.waiting"), () => control.abort());
+    road.ariaBusy = "true";
     try {
       const [tokens, found] = await Promise.all([
         call("tokens", { text }, { signal: control.signal }),
@@ -69,17 +74,21 @@ export default async function page(main, { door }) {
       fill(field.troubles);
       prediction = found;
       draw(tokens);
+      if (wished) {
+        wished = false;
+        return grow(0);
+      }
       await drawPlane(tokens, control.signal);
     } catch (error) {
       if (error.name !== "AbortError") fill(field.troubles, fault(error, look));
     } finally {
       note.done();
-      if (running === control) running = null;
+      if (running === control) [running, road.ariaBusy] = [null, "false"];
     }
   }
 
   function clear() {
-    [strip.pieces, bars.rows, prediction, running] = [[], [], null, null];
+    [strip.pieces, bars.rows, prediction, running, road.ariaBusy] = [[], [], null, null, "false"];
     fill(field.troubles);
     fill(points);
     for (const line of Object.values(say)) fill(line);
@@ -107,7 +116,7 @@ export default async function page(main, { door }) {
       const found = await call("embed", { words: words.map(([word]) => word) }, { signal });
       const tones = new Map(words);
       fill(points);
-      fill(points, plane(found.words.map((word) => ({ label: word.word, x: word.x, y: word.y, tone: tones.get(word.word) })), { label: tr("home.embeddings"), width: Math.min(480, Math.max(260, points.clientWidth)), height: Math.min(340, Math.max(200, points.clientHeight)) }));
+      fill(points, plane(found.words.map((word) => ({ label: word.word, x: word.x, y: word.y, tone: tones.get(word.word) })), { label: tr("home.embeddings"), width: Math.min(480, Math.max(260, points.clientWidth)), height: Math.min(260, Math.max(190, points.clientHeight)) }));
       fill(say.embeddings, withTerms(tr("home.embeddings_said", { width: found.shape[1], share: percent(found.explained_variance.slice(0, 2).reduce((a, b) => a + b, 0), 0) })));
     } catch (error) {
       if (error.name !== "AbortError") fill(points, fault(error));

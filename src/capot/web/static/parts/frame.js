@@ -55,7 +55,7 @@ const NUMBER = /^[\u2212-]?[\d.,\u202f\u00a0]+(?:[\u00a0 ]?(?:%|‰|[kMGTµm]?[a
 export function table({ columns, rows }) {
   const right = columns.map((_, index) => rows.length > 0 && rows.slice(0, 50).every((row) => ["", "–"].includes(String(row[index] ?? "")) || NUMBER.test(String(row[index]))));
   const cell = (value, index) => h(index ? "td" : "th", { scope: index ? undefined : "row", class: right[index] ? "r" : undefined }, String(value ?? ""));
-  const drawn = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": tr("folds.table") },
+  const drawn = h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": tr("folds.table") },
     h("table", {}, h("thead", {}, h("tr", {}, columns.map((title, index) => h("th", { scope: "col", class: right[index] ? "r" : undefined }, title)))),
       h("tbody", {}, rows.slice(0, ROWS).map((row) => h("tr", {}, row.map(cell))))));
   return rows.length > ROWS ? h("div", {}, drawn, h("p", { class: "quiet" }, tr("folds.first_rows", { shown: ROWS, count: rows.length }))) : drawn;

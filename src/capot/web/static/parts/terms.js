@@ -51,7 +51,7 @@ export function tip() {
     fill(box, word.dataset.said);
     box.hidden = false;
     const [at, wide] = [word.getBoundingClientRect(), document.documentElement.clientWidth];
-    const host = word.closest("dialog") ?? document.body;
+    const host = word.closest("dialog, main, header") ?? document.body;
     if (box.parentNode !== host) host.append(box);
     box.style.left = `${Math.max(8, Math.min(at.left, wide - box.offsetWidth - 8))}px`;
     const below = at.bottom + 4;

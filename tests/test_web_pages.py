@@ -1,0 +1,203 @@
+"""The home, tokens, next and card pages, used as a person would, in both languages."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from web_helpers import Visits, settled, until
+
+from capot import sampling
+from capot.config import Sampling
+
+pytestmark = pytest.mark.browser
+BOTTOM = """(() => {
+  const parts = [...document.querySelectorAll(".stop .content > *")];
+  return Math.max(...parts.map((part) => part.getBoundingClientRect().bottom));
+})()"""
+AREAS = """(() => {
+  const area = (cell) => cell.width.baseVal.value * cell.height.baseVal.value;
+  const cells = [...document.querySelectorAll(".architecture .cell")];
+  return cells.map((cell) => [area(cell), Number(cell.dataset.parameters)]);
+})()"""
+PARITY = """async (cases) => {
+  const { Distribution } = await import("/static/sampling.js");
+  return cases.map(({ logits, ...setting }) => {
+    const found = new Distribution(new Float32Array(logits)).probabilities(setting);
+    const p = new Array(logits.length);
+    found.order.forEach((id, place) => { p[id] = found.p[place]; });
+    return { p, kept: found.kept };
+  });
+}"""
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_the_road_grows_by_a_key_and_by_a_click(visit: Visits, lang: str) -> None:
+    page = visit("/", lang=lang)
+    start = {"en": "Once upon a time", "fr": "Il était une fois"}[lang]
+    assert page.locator(".prompt textarea").input_value() == start
+    assert page.locator(".stop.tokens li").count() >= 4
+    assert page.locator(".stop.embeddings circle").count() >= 3
+    best = page.locator(".stop.next .name").first.inner_text()
+    page.keyboard.press("Space")
+    until(page, "document.querySelectorAll('.grown mark').length === 1")
+    settled(page)
+    assert page.locator(".grown mark").inner_text() == best.replace("·", " ").replace("⏎", "\n")
+    page.locator(".stop.next button").nth(2).click()
+    until(page, "document.querySelectorAll('.grown mark').length === 2")
+    settled(page)
+    text = page.inner_text(".grown")
+    assert page.evaluate("document.querySelectorAll('.bird').length") == 0
+    page.locator(".stop.next h2 a").click()
+    until(page, "document.documentElement.dataset.shown === 'next'")
+    assert page.locator(".prompt textarea").input_value() == text
+
+
+def test_the_road_fits_a_screen(visit: Visits) -> None:
+    page = visit("/", width=1440)
+    bottom = page.evaluate(BOTTOM)
+    assert bottom < 800, "the whole road is seen at one glance"
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_tokens_are_cut_as_one_types(visit: Visits, lang: str) -> None:
+    page = visit("/tokens", lang=lang)
+    page.locator(".examples button", has_text="🤗").click()
+    settled(page)
+    strip = page.locator(".frame capot-strip").first
+    parts = [text for text in strip.locator("li").all_inner_texts() if "🤗" in text]
+    assert len(parts) > 1 and parts[0].endswith(f"1/{len(parts)}"), "a character of several tokens says so"
+    assert "\ufffd" not in page.inner_text("main")
+    page.locator(".prompt textarea").press("End")
+    page.keyboard.type("!!")
+    until(page, "document.querySelector('capot-strip').textContent.endsWith('!')")
+    first = strip.locator("li").first
+    first.focus()
+    hint = page.evaluate("getComputedStyle(document.activeElement, '::after').content")
+    assert "id " in hint and first.get_attribute("data-hint") in first.get_attribute("aria-label")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.previousElementSibling !== null")
+    page.get_by_text({"en": "Show the ids", "fr": "Montrer les numéros"}[lang]).click()
+    assert strip.locator("small").count() == strip.locator("li").count()
+    sections = page.locator(".others section")
+    before = sections.count()
+    page.get_by_label("GPT-4o").check()
+    until(page, f"document.querySelectorAll('.others section').length === {before + 1}")
+    assert "compare=" in page.url and "GPT-4o" in page.inner_text(".others")
+
+
+def test_a_tokenizer_that_cannot_be_had_is_said_beside_the_choice(visit: Visits) -> None:
+    visit.forgive("status of 404")
+    page = visit("/tokens#prompt=never+recorded")
+    page.get_by_label("Llama 3").check()
+    until(page, "document.querySelector('.troubles .fault') !== null")
+    assert page.locator(".prompt .fault").count() == 0
+    assert page.locator(".frame capot-strip li").count() > 0
+
+
+def test_what_a_language_costs(visit: Visits) -> None:
+    page = visit("/tokens", lang="fr")
+    until(page, "document.querySelectorAll('.costs section').length === 7")
+    assert "Llama 3\nFrançais\n15\nEnglish\n11" in page.inner_text(".costs").replace("\n\n", "\n")
+    page.get_by_label("English", exact=True).fill("Yes")
+    until(page, "document.querySelectorAll('.costs section').length === 6")  # not a sentence of the lessons any more
+    assert "en=Yes" in page.url
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_sliders_redraw_without_the_server(visit: Visits, lang: str) -> None:
+    page = visit("/next", lang=lang)
+    page.locator(".examples button").nth(1).click()
+    until(page, "document.querySelectorAll('capot-bars li').length === 12")
+    settled(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if not request.url.startswith("data:") else None)
+    before = page.inner_text("capot-bars")
+    page.locator("capot-slider[name=temperature] input[type=range]").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(100)
+    assert page.locator("capot-slider[name=temperature] input[type=number]").input_value() == "1.26"
+    assert page.inner_text("capot-bars") != before
+    assert page.locator("capot-bars b:not([hidden])").count() == 12, "where the bars stood before"
+    page.locator("capot-slider[name=top_k] input[type=number]").fill("3")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(100)
+    assert page.locator("capot-bars li.cut").count() == 9
+    page.get_by_role("button", name={"en": "Reset", "fr": "Remettre à zéro"}[lang]).click()
+    page.wait_for_timeout(100)
+    assert page.inner_text("capot-bars") == before
+    assert asked == [], "the logits are in the page"
+
+
+def test_the_rank_of_any_token(visit: Visits) -> None:
+    page = visit("/next#prompt=Once+upon+a+time")
+    page.get_by_label("Rank of", exact=True).fill("id:321")
+    until(page, "document.querySelector('.rank').textContent !== ''")
+    assert page.locator("capot-bars li.far.marked").count() == 1
+    page.get_by_label("Raw logits").check()
+    page.wait_for_timeout(50)
+    assert "%" not in page.inner_text("capot-bars")
+    visit.forgive("status of 4")
+    page.get_by_label("Rank of", exact=True).fill("id:99999999")
+    until(page, "document.querySelector('main > .troubles .fault') !== null")
+
+
+def test_the_command_gives_exactly_this_view(visit: Visits) -> None:
+    link = "/next#prompt=L%27homme+%22dit%22+%24HOME&temperature=0.7&top_k=40&top_p=0.8&min_p=0.01"
+    page = visit(link, lang="fr")
+    page.get_by_text("En ligne de commande").click()
+    line = page.inner_text(".code pre")
+    command = [sys.executable, "-m", *shlex.split(line), "--json"]
+    done = subprocess.run(
+        command, capture_output=True, check=True, text=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT / "src"), "PATH": ""}
+    )
+    found = json.loads(done.stdout)
+    rows = page.locator("capot-bars li")
+    assert rows.count() == len(found["candidates"])
+    for row, each in zip(rows.all_inner_texts(), found["candidates"], strict=True):
+        assert f"{100 * each['probability']:.1f}".replace(".", ",") in row
+    assert page.locator("capot-bars li:not(.cut)").count() == min(found["kept"], 12)
+    page.get_by_text("En Python").click()
+    source = page.locator(".fold-python pre").inner_text()
+    namespace: dict = {}
+    exec(source.replace("print(", "answer = ("), namespace)  # what the page shows, run as it stands
+    assert namespace["answer"].kept == found["kept"] and namespace["answer"].prompt == 'L\'homme "dit" $HOME'
+    namespace["model"].close()
+
+
+def test_the_sliders_arithmetic_is_ours(visit: Visits) -> None:
+    """``sampling.js`` against ``sampling.py`` on 1,000 random cases, equal logits among them."""
+    page = visit("/card")
+    random = np.random.default_rng(5)
+    cases = []
+    for _ in range(1000):
+        logits = (random.standard_normal(random.integers(1, 300)) * random.choice([0.3, 3, 30])).astype(np.float32)
+        if random.random() < 0.4:
+            logits = np.round(logits * 2) / np.float32(2)
+        setting = {
+            "temperature": float(random.choice([0, 0.01, 0.5, 1, 1.7, 100])),
+            "topK": int(random.choice([0, 1, 5, 40, 1000])),
+            "topP": float(random.choice([1, 1, 0.001, 0.3, 0.9, 0.999])),
+            "minP": float(random.choice([0, 0, 0.01, 0.5, 1])),
+        }
+        cases.append({"logits": logits.tolist(), **setting})
+    for found, case in zip(page.evaluate(PARITY, cases), cases, strict=True):
+        settings = Sampling(temperature=case["temperature"], top_k=case["topK"], top_p=case["topP"], min_p=case["minP"])
+        expected = sampling.probabilities(np.array(case["logits"], np.float32), settings)
+        assert np.abs(np.array(found["p"]) - expected).max() <= 1e-6, case
+        assert found["kept"] >= np.count_nonzero(expected)
+
+
+def test_areas_are_parameters(visit: Visits) -> None:
+    page = visit("/card", lang="fr")
+    cells = page.evaluate(AREAS)
+    shares = [area / count for area, count in cells]
+    assert len(cells) >= 11
+    assert max(shares) / min(shares) < 1.01
+    assert "GPT-2" in page.inner_text("main") and "bfloat16" in page.inner_text("main")
