@@ -8,9 +8,9 @@ import { frame } from "./frame.js";
 
 /**
  * A place for the answers of `verb`. `ask(arguments, { python, command })` shows the next one; `drawn(result, view)`
- * may draw it otherwise and returns elements. `troubles` is where errors go, beside the field that caused them.
+ * may draw it otherwise and returns elements, `rows(result, view)` makes the table under it. `troubles` is where errors go, beside the field that caused them.
  */
-export function answers(verb, { name = verb, words, troubles, drawn } = {}) {
+export function answers(verb, { name = verb, words, troubles, drawn, rows } = {}) {
   const picture = h("div", { class: "answer" });
   const { box, update } = frame(picture, { name });
   const faults = troubles ?? h("div");
@@ -27,7 +27,7 @@ export function answers(verb, { name = verb, words, troubles, drawn } = {}) {
       fill(picture, drawn ? drawn(result, view) : blocks(view));
       box.hidden = false;
       const table = view.find((block) => block.block === "table");
-      update({ table: drawn && table ? { columns: table.columns, rows: table.rows } : null, json: result, page: { verb, arguments: args }, ...told });
+      update({ table: rows ? rows(result, view) : drawn && table ? { columns: table.columns, rows: table.rows } : null, json: result, page: { verb, arguments: args }, ...told });
       return result;
     } catch (error) {
       if (error.name !== "AbortError") fill(faults, fault(error, () => ask(args, told)));
@@ -37,5 +37,5 @@ export function answers(verb, { name = verb, words, troubles, drawn } = {}) {
     }
   }
 
-  return { box: h("div", {}, troubles ? null : faults, box), ask, stop: () => running?.abort(), update };
+  return { box: h("div", {}, troubles ? null : faults, box), ask, stop: () => running?.abort(), hide: (hidden) => { box.hidden = hidden; }, update };
 }

@@ -23,7 +23,18 @@ export function blocks(list) {
   return list.map((block) => DRAW[block.block]?.(block)).filter(Boolean);
 }
 
-function pictured(block, picture) {
+/** A function that draws block after block in one figure, so that a slider changes a picture instead of replacing it. */
+export function redrawn() {
+  let kept = null;
+  return (block) => {
+    if (kept) [kept.spec, kept.ariaLabel] = [block.figure, block.title];
+    else kept = figure(block);
+    return kept;
+  };
+}
+
+/** A block's picture with its title and its own two sentences. */
+export function pictured(block, picture) {
   return h("figure", { class: "picture" }, block.title ? h("p", { class: "title" }, block.title) : null, picture, block.caption ? h("figcaption", {}, block.caption) : null);
 }
 

@@ -28,7 +28,7 @@ class Figure extends HTMLElement {
 
   disconnectedCallback() {
     document.removeEventListener("capot-theme", this.#draw);
-    if (this.place) globalThis.Plotly?.purge(this.place);
+    queueMicrotask(() => { if (this.place && !this.isConnected) globalThis.Plotly?.purge(this.place); }); // not where it only moves
   }
 
   set spec(spec) {

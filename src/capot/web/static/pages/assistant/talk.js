@@ -175,8 +175,8 @@ export function talk({ settings, template, name }) {
   }
 
   function script({ messages, options }, { kind: way, system, price_in, price_out }) {
-    const flags = [["--system", system], ["--price-in", price_in], ["--price-out", price_out], ...Object.entries(flags(options)), ["--model", name() === "boxed" ? undefined : name()]].filter(([, value]) => value !== undefined);
-    const command = ["capot chat --script -", ...flags.map(([flag, value]) => `${flag} ${quoted(String(value))}`)].join(" ");
+    const given = [["--system", system], ["--price-in", price_in], ["--price-out", price_out], ...Object.entries(flags(options)), ["--model", name() === "boxed" ? undefined : name()]].filter(([, value]) => value !== undefined);
+    const command = ["capot chat --script -", ...given.map(([flag, value]) => `${flag} ${quoted(String(value))}`)].join(" ");
     const said = `printf '%s\\n' ${messages.map(quoted).join(" ")} | ${command}`;
     const edited = template.given();
     return edited.template || edited.chat_template ? template.files(said) : `${said} --template ${way}`;

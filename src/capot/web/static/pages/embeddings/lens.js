@@ -1,0 +1,34 @@
+// The logit lens: what the model would say if it stopped after each layer.
+
+import { h } from "../../lib/dom.js";
+import { number, tr } from "../../lib/words.js";
+import * as state from "../../lib/state.js";
+import { inPython, onCommandLine } from "../../lib/code.js";
+import { answers } from "../../parts/answer.js";
+import { blocks, pictured, redrawn } from "../../parts/blocks.js";
+import { promptField } from "../../parts/prompt.js";
+
+export function lens(name) {
+  if (!state.prompt.get()) state.prompt.set(tr("embeddings.sample.prompt"));
+  const pictures = [redrawn(), redrawn()];
+  const field = promptField({ heard: ask, delay: 300, examples: [tr("embeddings.sample.prompt")] });
+  const answer = answers("lens", { words: tr("home.waiting"), troubles: field.troubles, drawn, rows });
+  const box = h("div", {}, h("p", { class: "lead" }, tr("embeddings.lens_lead")), field.box, answer.box);
+  return { box, start: () => ask(field.text), stop: answer.stop };
+
+  function ask(text) {
+    answer.hide(!text);
+    if (!text) return answer.stop();
+    return answer.ask({ prompt: text }, { python: inPython(name, "lens", [text]), command: onCommandLine(name, "lens", [text]) });
+  }
+
+  function drawn(_, view) {
+    const curves = view.filter((block) => block.block === "curves");
+    return [blocks(view.filter((block) => block.block === "table")), h("div", { class: "side-by-side pairs" }, curves.map((one, index) => pictured(one, pictures[index](one))))];
+  }
+
+  function rows({ layers }, view) {
+    const table = view.find((block) => block.block === "table");
+    return { columns: [...table.columns, tr("embeddings.column.entropy")], rows: table.rows.map((row, index) => [...row, number(layers[index].entropy_bits, 2)]) };
+  }
+}
