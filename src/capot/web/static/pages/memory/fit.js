@@ -1,0 +1,24 @@
+// Will it fit? Precisions down, cards across: a yes with the longest text, or a no with what the weights want.
+
+import { h } from "../../lib/dom.js";
+import { number, size, tr } from "../../lib/words.js";
+
+const UNLIMITED = 2 ** 40; // tokens; where every layer has a window, nothing grows any more
+
+/** The table of `fits`, each cell a verdict in words, a sign and a shade. */
+export function verdicts(fits) {
+  const cards = [...new Set(fits.map((one) => `${one.gpus}:${one.gpu_bytes}`))].map((key) => key.split(":").map(Number)).sort((a, b) => a[1] - b[1] || a[0] - b[0]);
+  const precisions = [...new Set(fits.map((one) => one.precision))];
+  const found = (precision, [gpus, bytes]) => fits.find((one) => one.precision === precision && one.gpus === gpus && one.gpu_bytes === bytes);
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": tr("memory.fit_title") },
+    h("table", { class: "verdicts" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, tr("memory.precision")), cards.map(([gpus, bytes]) => h("th", { scope: "col" }, `${gpus} × ${size(bytes).replace(/[.,]0+(?=\u00a0)/, "")}`)))),
+      h("tbody", {}, precisions.map((precision) => h("tr", {}, h("th", { scope: "row" }, h("b", {}, precision), h("span", { class: "quiet" }, ` ${size(found(precision, cards[0]).weights_bytes)}`)),
+        cards.map((card) => verdict(found(precision, card))))))));
+}
+
+function verdict({ fits, max_context: context, concurrent }) {
+  const fit = fits && context > 0;
+  const users = concurrent.map((one) => tr("memory.users", { users: one.users, context: one.context })).join("\n");
+  return h("td", { class: fit ? "fit" : "no-fit", title: fit ? users : undefined }, h("span", { "aria-hidden": "true" }, fit ? "✓ " : "✗ "),
+    fit ? (context >= UNLIMITED ? tr("memory.fits_any") : tr("memory.fits", { context: number(context) })) : tr(fits ? "memory.fits_barely" : "memory.no_fit"));
+}
