@@ -73,7 +73,8 @@ export function computed(name, scale) {
     last = { view, place: h("div") };
     draw();
     const facts = view.filter((block) => block.block === "facts");
-    return [last.place, blocks(view.filter((block) => block.block === "text")), h("details", {}, h("summary", {}, tr("memory.facts")), blocks(facts))];
+    const texts = view.filter((block) => block.block === "text");
+    return [last.place, blocks(texts.filter((block) => block.tone === "warning")), h("details", {}, h("summary", {}, tr("memory.facts")), blocks(facts), blocks(texts.filter((block) => block.tone !== "warning")))];
   }
 
   function draw() {

@@ -1,0 +1,111 @@
+"""The embeddings page, as a person uses it: chips, the plane, one word in several sentences, the lens."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from web_helpers import Visits, axe, overflow, settled, until
+
+DRAWN = "document.querySelectorAll('capot-figure .main-svg').length > 0 && !document.querySelector('.waiting')"
+
+
+def words(page: Any) -> list[str]:
+    return page.locator(".chip > span").all_inner_texts()
+
+
+def shows(page: Any, count: int) -> None:
+    """Wait until the matrix has as many words."""
+    until(page, f"document.querySelectorAll('table.heat tbody tr').length === {count} && ({DRAWN})")
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_words_come_and_go_as_chips_and_the_plane_follows(visit: Visits, lang: str) -> None:
+    page = visit("/embeddings", lang=lang)
+    shows(page, 6)
+    assert words(page)[0] == {"en": "cat", "fr": "chat"}[lang]
+    page.get_by_role("textbox").last.fill("soleil, lune")
+    page.keyboard.press("Enter")
+    shows(page, 8)
+    page.locator(".chip button").first.click()
+    shows(page, 7)
+    assert words(page)[-2:] == ["soleil", "lune"] and "soleil" in page.url
+    page.get_by_label({"en": "Space", "fr": "Espace"}[lang]).check()
+    until(page, "location.hash.includes('dimensions=3') && !document.querySelector('.waiting')")
+    page.get_by_text({"en": "In Python", "fr": "En Python"}[lang]).click()
+    assert "dimensions=3" in page.inner_text(".code pre")
+    page.get_by_label({"en": "Plane", "fr": "Plan"}[lang], exact=True).check()
+    until(page, f"!location.hash.includes('dimensions') && ({DRAWN})")
+    assert not axe(page)
+    page.emulate_media(color_scheme="dark")
+    assert not axe(page)
+
+
+def test_the_table_and_the_files_hold_what_is_drawn(visit: Visits) -> None:
+    page = visit("/embeddings#words=cat,dog,house")
+    shows(page, 3)
+    page.get_by_text("Take it away").click()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Data (JSON)").click()
+    found = json.loads(saved.value.path().read_text(encoding="utf-8"))
+    assert [word["word"] for word in found["words"]] == ["cat", "dog", "house"]
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Table (CSV)").click()
+    lines = saved.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert len(lines) == 4 and lines[1].startswith("cat,")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Picture (SVG)").click()
+    assert "cat" in saved.value.path().read_text(encoding="utf-8")
+
+
+def test_a_word_in_several_sentences_layer_by_layer(visit: Visits) -> None:
+    page = visit("/embeddings#view=context", lang="fr")
+    until(page, f"document.querySelectorAll('.sentences ol.strip').length === 4 && ({DRAWN})")
+    slider = page.locator(".layer-slider input[type=range]")
+    slider.focus()
+    before = page.locator("table.heat").inner_text()
+    page.keyboard.press("Home")
+    until(page, "location.hash.includes('layer=0') && document.querySelector('table.heat td').textContent === '1,00'")
+    until(page, f"document.querySelector('table.heat').innerText !== {json.dumps(before)}")
+    assert page.evaluate("document.activeElement.type") == "range", "the slider keeps the hand"
+    address = page.evaluate("location.pathname + location.hash")
+    other = visit(address, lang="fr")
+    until(other, DRAWN)
+    assert other.locator("table.heat").inner_text() == page.locator("table.heat").inner_text()
+    assert not axe(page)
+
+
+def test_the_lens_follows_the_prompt_that_is_carried(visit: Visits) -> None:
+    page = visit("/embeddings#view=lens&prompt=The+capital+of+Australia+is")
+    until(page, f"document.querySelectorAll('capot-figure .main-svg').length >= 2 && ({DRAWN})")
+    assert page.locator("table.heat tbody tr").count() == 6, "the table and five layers"
+    page.get_by_label("Your text").fill("Bonjour")
+    until(page, "location.hash.includes('prompt=Bonjour') && !document.querySelector('.waiting')")
+    assert not axe(page)
+
+
+def test_any_text_is_only_text_and_what_is_refused_is_told(visit: Visits) -> None:
+    visit.forgive("400|413|422")
+    page = visit("/embeddings#words=cat")
+    field = page.get_by_role("textbox").last
+    field.fill("<script>alert(1)</script>, שלום, 🤗, &amp;")
+    page.keyboard.press("Enter")
+    shows(page, 5)
+    assert "<script>alert(1)</script>" in words(page)
+    page.get_by_role("tab", name="One word").click()
+    page.get_by_label("The word").fill("zebra")
+    until(page, "document.querySelector('.fault') !== null")
+    assert "zebra" in page.inner_text(".fault")
+    page.get_by_role("tab", name="Layer by layer").click()
+    page.get_by_label("Your text").fill("mot " * 25_000)
+    until(page, "document.querySelector('.fault') !== null")
+    assert len(page.get_by_label("Your text").input_value()) == 100_000
+
+
+@pytest.mark.parametrize("view", ["words", "context", "lens"])
+def test_a_phone_does_not_scroll_sideways(visit: Visits, view: str) -> None:
+    page = visit(f"/embeddings#view={view}&prompt=The+capital+is", width=360)
+    until(page, DRAWN)
+    settled(page)
+    assert overflow(page) <= 0

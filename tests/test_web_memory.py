@@ -1,0 +1,103 @@
+"""The memory page, as a person uses it: computed at once, log or linear, will it fit, measured and stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from web_helpers import Server, Visits, axe, overflow, until
+
+DRAWN = "document.querySelectorAll('capot-figure .main-svg').length > 0 && !document.querySelector('.waiting')"
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_computed_at_once_for_a_published_shape(visit: Visits, lang: str) -> None:
+    page = visit("/memory", lang=lang)
+    until(page, f"document.querySelectorAll('select option').length > 10 && ({DRAWN})")
+    model = page.get_by_label({"en": "Model", "fr": "Modèle"}[lang], exact=True)
+    model.select_option("Llama-3.1-8B")
+    until(page, "document.querySelector('.fits-part figcaption').textContent.includes('Llama-3.1-8B')")
+    assert {"en": "16.1 GB", "fr": "16,1 Go"}[lang] in page.inner_text(".verdicts")
+    page.get_by_role("radio", name={"en": "linear", "fr": "linéaires"}[lang]).check()
+    until(page, "document.querySelector('capot-figure .plot').layout.yaxis.type === 'linear'")
+    page.get_by_role("radio", name={"en": "every", "fr": "toutes les"}[lang]).check()
+    until(page, f"location.hash.includes('mode=all') && ({DRAWN})")
+    page.get_by_text({"en": "On the command line", "fr": "En ligne de commande"}[lang]).first.click()
+    code = page.inner_text(".code pre")
+    assert code.startswith("capot memory --simulate --mode all") and "--model Llama-3.1-8B" in code
+    assert not axe(page)
+    page.emulate_media(color_scheme="dark")
+    assert not axe(page)
+
+
+def test_will_it_fit_by_card_and_precision(visit: Visits) -> None:
+    visit.forgive("400|422")
+    page = visit("/memory#known=Llama-3-70B&gpu=24GB&precision=bf16")
+    until(page, "document.querySelectorAll('.verdicts tbody td').length === 3")
+    signs = [text[0] for text in page.locator(".verdicts tbody td").all_inner_texts()]
+    assert signs == ["✗", "✗", "✓"], "one, two and eight cards of 24 GB"
+    page.get_by_label("int4").check()
+    until(page, "document.querySelectorAll('.verdicts tbody td').length === 6")
+    page.get_by_label("Other sizes").fill("nonsense")
+    until(page, "document.querySelector('.fault') !== null")
+    assert "nonsense" in page.inner_text(".fault") and page.get_by_label("Other sizes").input_value() == "nonsense"
+
+
+def test_measured_row_by_row_and_kept(visit: Visits) -> None:
+    page = visit("/memory#lengths=1,8,16")
+    page.get_by_role("button", name="Measure on this machine").click()
+    until(
+        page,
+        "!document.querySelector('.row .primary').disabled && document.querySelectorAll('capot-figure').length > 1",
+    )
+    page.locator("section section").get_by_text("The table").click()
+    assert page.locator("section section table tbody tr").count() == 3
+    assert not axe(page)
+
+
+def test_a_stop_keeps_what_is_measured(visit: Visits, server: Server) -> None:
+    lengths = ",".join(map(str, range(1, 41)))
+    page = visit(f"/memory#lengths={lengths}")
+    page.get_by_role("button", name="Measure on this machine").click()
+    until(page, "document.querySelectorAll('.measuring tbody tr').length > 1")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    until(page, "!document.querySelector('.row .primary').disabled")
+    page.locator("section section").get_by_text("The table").click()
+    assert 1 < page.locator("section section table tbody tr").count() < 40
+    assert page.locator("section section .warning").count() == 1
+    assert server.get("/api/status")["streams"] == 0
+
+
+@pytest.fixture
+def mortal(browser: Any) -> Iterator[tuple[Server, Visits]]:
+    """A server that the test may kill."""
+    started = Server()
+    visits = Visits(browser, started.root)
+    visits.forgive("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE")
+    yield started, visits
+    wrong = visits.close()
+    started.kill()
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_server_killed_while_it_measures_is_told_and_rows_stay(mortal: tuple[Server, Visits]) -> None:
+    server, visit = mortal
+    lengths = ",".join(map(str, range(1, 31)))
+    page = visit(f"/memory#lengths={lengths}")
+    page.get_by_role("button", name="Measure on this machine").click()
+    until(page, "document.querySelectorAll('.measuring tbody tr').length > 1")
+    server.kill()
+    until(page, "document.querySelector('.fault.cut') !== null")
+    had = page.locator(".measuring tbody tr").count()
+    server.start()
+    until(
+        page,
+        f"document.querySelectorAll('.measuring tbody tr').length > {had} || document.querySelectorAll('capot-figure').length > 1",
+    )
+
+
+def test_a_phone_does_not_scroll_sideways(visit: Visits) -> None:
+    page = visit("/memory#axes=linear", width=360)
+    until(page, DRAWN)
+    assert overflow(page) <= 0
