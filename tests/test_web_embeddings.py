@@ -22,6 +22,7 @@ def shows(page: Any, count: int) -> None:
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_words_come_and_go_as_chips_and_the_plane_follows(visit: Visits, lang: str) -> None:
+    visit.forgive("ReadPixels|willReadFrequently")  # Plotly's own space, drawn without a graphics card
     page = visit("/embeddings", lang=lang)
     shows(page, 6)
     assert words(page)[0] == {"en": "cat", "fr": "chat"}[lang]
@@ -66,7 +67,7 @@ def test_a_word_in_several_sentences_layer_by_layer(visit: Visits) -> None:
     slider.focus()
     before = page.locator("table.heat").inner_text()
     page.keyboard.press("Home")
-    until(page, "location.hash.includes('layer=0') && document.querySelector('table.heat td').textContent === '1,00'")
+    until(page, "location.hash.includes('layer=0') && document.querySelector('table.heat tbody td').textContent === '1,00'")
     until(page, f"document.querySelector('table.heat').innerText !== {json.dumps(before)}")
     assert page.evaluate("document.activeElement.type") == "range", "the slider keeps the hand"
     address = page.evaluate("location.pathname + location.hash")

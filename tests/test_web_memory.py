@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from web_helpers import Server, Visits, axe, overflow, until
 
+MEASURED = "#main > section"
+MORE = "document.querySelectorAll('.measuring tbody tr').length > {had} || document.querySelectorAll('capot-figure')[1]"
 DRAWN = "document.querySelectorAll('capot-figure .main-svg').length > 0 && !document.querySelector('.waiting')"
 
 
@@ -15,17 +17,16 @@ DRAWN = "document.querySelectorAll('capot-figure .main-svg').length > 0 && !docu
 def test_computed_at_once_for_a_published_shape(visit: Visits, lang: str) -> None:
     page = visit("/memory", lang=lang)
     until(page, f"document.querySelectorAll('select option').length > 10 && ({DRAWN})")
-    model = page.get_by_label({"en": "Model", "fr": "Modèle"}[lang], exact=True)
+    model = page.locator("#main").get_by_label({"en": "Model", "fr": "Modèle"}[lang], exact=True)
     model.select_option("Llama-3.1-8B")
     until(page, "document.querySelector('.fits-part figcaption').textContent.includes('Llama-3.1-8B')")
-    assert {"en": "16.1 GB", "fr": "16,1 Go"}[lang] in page.inner_text(".verdicts")
+    assert {"en": "16.1\u00a0GB", "fr": "16,1\u00a0Go"}[lang] in page.inner_text(".verdicts")
     page.get_by_role("radio", name={"en": "linear", "fr": "linéaires"}[lang]).check()
     until(page, "document.querySelector('capot-figure .plot').layout.yaxis.type === 'linear'")
     page.get_by_role("radio", name={"en": "every", "fr": "toutes les"}[lang]).check()
-    until(page, f"location.hash.includes('mode=all') && ({DRAWN})")
     page.get_by_text({"en": "On the command line", "fr": "En ligne de commande"}[lang]).first.click()
-    code = page.inner_text(".code pre")
-    assert code.startswith("capot memory --simulate --mode all") and "--model Llama-3.1-8B" in code
+    until(page, "document.querySelector('.code pre')?.textContent.startsWith('capot memory --simulate --mode all')")
+    assert "--model Llama-3.1-8B" in page.inner_text(".code pre")
     assert not axe(page)
     page.emulate_media(color_scheme="dark")
     assert not axe(page)
@@ -51,8 +52,8 @@ def test_measured_row_by_row_and_kept(visit: Visits) -> None:
         page,
         "!document.querySelector('.row .primary').disabled && document.querySelectorAll('capot-figure').length > 1",
     )
-    page.locator("section section").get_by_text("The table").click()
-    assert page.locator("section section table tbody tr").count() == 3
+    page.locator(MEASURED).get_by_text("The table").click()
+    assert page.locator(f"{MEASURED} .fold-table tbody tr").count() == 3
     assert not axe(page)
 
 
@@ -63,9 +64,9 @@ def test_a_stop_keeps_what_is_measured(visit: Visits, server: Server) -> None:
     until(page, "document.querySelectorAll('.measuring tbody tr').length > 1")
     page.get_by_role("button", name="Stop", exact=True).click()
     until(page, "!document.querySelector('.row .primary').disabled")
-    page.locator("section section").get_by_text("The table").click()
-    assert 1 < page.locator("section section table tbody tr").count() < 40
-    assert page.locator("section section .warning").count() == 1
+    page.locator(MEASURED).get_by_text("The table").click()
+    assert 1 < page.locator(f"{MEASURED} .fold-table tbody tr").count() < 40
+    assert page.locator(f"{MEASURED} .warning").count() == 1
     assert server.get("/api/status")["streams"] == 0
 
 
@@ -91,10 +92,7 @@ def test_a_server_killed_while_it_measures_is_told_and_rows_stay(mortal: tuple[S
     until(page, "document.querySelector('.fault.cut') !== null")
     had = page.locator(".measuring tbody tr").count()
     server.start()
-    until(
-        page,
-        f"document.querySelectorAll('.measuring tbody tr').length > {had} || document.querySelectorAll('capot-figure').length > 1",
-    )
+    until(page, MORE.format(had=had))
 
 
 def test_a_phone_does_not_scroll_sideways(visit: Visits) -> None:

@@ -51,12 +51,12 @@ function fold(kind, content) {
 
 const NUMBER = /^[\u2212-]?[\d.,\u202f\u00a0]+(?:[\u00a0 ]?(?:%|‰|[kMGTµm]?[a-zA-Z]{1,2}))?$/u;
 
-/** A table of strings; numbers are already written, and stand to the right. */
-export function table({ columns, rows }) {
+/** A table of strings; numbers are already written, and stand to the right. `title` names it where there are several. */
+export function table({ columns, rows, title: name }) {
   const right = columns.map((_, index) => rows.length > 0 && rows.slice(0, 50).every((row) => ["", "–"].includes(String(row[index] ?? "")) || NUMBER.test(String(row[index]))));
   const cell = (value, index) => h(index ? "td" : "th", { scope: index ? undefined : "row", class: right[index] ? "r" : undefined }, String(value ?? ""));
-  const drawn = h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": tr("folds.table") },
-    h("table", {}, h("thead", {}, h("tr", {}, columns.map((title, index) => h("th", { scope: "col", class: right[index] ? "r" : undefined }, title)))),
+  const drawn = h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": name || tr("folds.table") },
+    h("table", {}, h("thead", {}, h("tr", {}, columns.map((title, index) => h(title ? "th" : "td", !title ? {} : { scope: "col", class: right[index] ? "r" : undefined }, title)))),
       h("tbody", {}, rows.slice(0, ROWS).map((row) => h("tr", {}, row.map(cell))))));
   return rows.length > ROWS ? h("div", {}, drawn, h("p", { class: "quiet" }, tr("folds.first_rows", { shown: ROWS, count: rows.length }))) : drawn;
 }
