@@ -32,11 +32,11 @@ def test_words_come_and_go_as_chips_and_the_plane_follows(visit: Visits, lang: s
     page.locator(".chip button").first.click()
     shows(page, 7)
     assert words(page)[-2:] == ["soleil", "lune"] and "soleil" in page.url
-    page.get_by_label({"en": "Space", "fr": "Espace"}[lang]).check()
+    page.get_by_role("radio", name={"en": "Space", "fr": "Espace"}[lang]).check()
     until(page, "location.hash.includes('dimensions=3') && !document.querySelector('.waiting')")
     page.get_by_text({"en": "In Python", "fr": "En Python"}[lang]).click()
     assert "dimensions=3" in page.inner_text(".code pre")
-    page.get_by_label({"en": "Plane", "fr": "Plan"}[lang], exact=True).check()
+    page.get_by_role("radio", name={"en": "Plane", "fr": "Plan"}[lang]).check()
     until(page, f"!location.hash.includes('dimensions') && ({DRAWN})")
     assert not axe(page)
     page.emulate_media(color_scheme="dark")
