@@ -35,7 +35,7 @@ def test_words_come_and_go_as_chips_and_the_plane_follows(visit: Visits, lang: s
     page.get_by_role("radio", name={"en": "Space", "fr": "Espace"}[lang]).check()
     until(page, "location.hash.includes('dimensions=3') && !document.querySelector('.waiting')")
     page.get_by_text({"en": "In Python", "fr": "En Python"}[lang]).click()
-    assert "dimensions=3" in page.inner_text(".code pre")
+    until(page, "document.querySelector('.code pre').textContent.includes('dimensions=3')")
     page.get_by_role("radio", name={"en": "Plane", "fr": "Plan"}[lang]).check()
     until(page, f"!location.hash.includes('dimensions') && ({DRAWN})")
     assert not axe(page)
@@ -67,7 +67,10 @@ def test_a_word_in_several_sentences_layer_by_layer(visit: Visits) -> None:
     slider.focus()
     before = page.locator("table.heat").inner_text()
     page.keyboard.press("Home")
-    until(page, "location.hash.includes('layer=0') && document.querySelector('table.heat tbody td').textContent === '1,00'")
+    until(
+        page,
+        "location.hash.includes('layer=0') && document.querySelector('table.heat tbody td').textContent === '1,00'",
+    )
     until(page, f"document.querySelector('table.heat').innerText !== {json.dumps(before)}")
     assert page.evaluate("document.activeElement.type") == "range", "the slider keeps the hand"
     address = page.evaluate("location.pathname + location.hash")

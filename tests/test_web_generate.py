@@ -71,7 +71,7 @@ def test_the_lines_to_paste_give_this_very_text(visit: Visits, server: Server) -
     page = visit("/generate#prompt=Once+upon+a+time&seed=5&max_new_tokens=8")
     written(page, 8)
     page.get_by_text("On the command line").click()
-    assert page.inner_text(".code >> nth=1").startswith(
+    assert page.inner_text(".code").startswith(
         "capot generate 'Once upon a time' --temperature 0.7 --max-new-tokens 8 --seed 5"
     )
     page.get_by_text("Take it away").click()
