@@ -14,7 +14,7 @@ import sys
 
 from _common import HERE, OUT, surroundings
 
-SCRIPTS = ("decode", "prefill", "open", "boxed", "cold", "embed", "memory_chapter", "conversation", "hf")
+SCRIPTS = ("decode", "prefill", "open", "boxed", "cold", "embed", "memory_chapter", "conversation", "hf", "web_page")
 COLUMNS = {
     "decode, tokens/s": "decode",
     "over llama.cpp": "decode, over llama.cpp in BF16",
@@ -35,6 +35,10 @@ COLUMNS = {
     "turn 10, without over with": "first token of turn 10, without over with",
     "hf, over generate": "decode, over model.generate",
     "hf, edit over scratch": "first token after an edit, over from scratch",
+    "first paint, s": "first paint of the lab, server warm (asked: at most)",
+    "first page, kB": "first page, without Plotly (asked: at most)",
+    "with Plotly, kB": "first page that draws with Plotly (asked: at most)",
+    "slider, ms": "slider to bars, 128,256 logits, median (asked: at most)",
 }
 
 

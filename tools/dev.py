@@ -38,7 +38,7 @@ WANTED = {
         "schemathesis", "safetensors",
     ],
     "check": ["ruff", "codespell", "pyspellchecker"],
-    "bench": ["py-cpuinfo"],
+    "bench": ["py-cpuinfo", "playwright"],
 }  # fmt: skip
 
 

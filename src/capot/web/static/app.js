@@ -41,6 +41,7 @@ async function show() {
     app.main.append(fault(error, show));
   }
   document.documentElement.dataset.shown = chapter; // what it draws first is there
+  performance.mark("capot-shown");
 }
 
 function head() {
