@@ -87,7 +87,7 @@ export default async function page(main, { model }) {
       page: { verb: "tokens", arguments: { text: result.text, compare } },
     });
     const most = Math.max(1, ...result.comparisons.map((one) => one.count));
-    fill(others, compared.map((one, index) => h("section", {},
+    fill(others, result.count === 0 ? [] : compared.map((one, index) => h("section", {},
       h("h3", {}, named(one.tokenizer)),
       h("capot-bars", { class: "counts", rows: [{ label: tr("tokens.count"), value: one.count / most, text: result.count ? tr("tokens.times", { count: one.count, relative: number(one.relative, 2) }) : "0" }] }),
       h("capot-strip", { "aria-label": named(one.tokenizer), pieces: strips[index + 1].pieces }),
