@@ -401,6 +401,15 @@ def test_the_product_of_pairs():
     np.testing.assert_allclose(y, 1 + widen(x, "BF16") @ widen(weights, "BF16").T, atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("load", "given", "expected"),
+    [(1.9, {}, None), (12.0, {}, "passive"), (12.0, {"OMP_WAIT_POLICY": "active"}, "active")],
+)
+def test_threads_sleep_where_others_keep_the_machine_busy(load, given, expected):
+    kernels.wait_politely(given, load=load, cores=2)
+    assert given.get("OMP_WAIT_POLICY") == expected
+
+
 def test_exp_in_vectors():
     x = np.linspace(-86, 87, 4001, dtype=np.float32)
     found = np.array([kernels.exp(value) for value in x])

@@ -11,7 +11,8 @@ The small ones are here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, MutableMapping
 
 import numba
 import numpy as np
@@ -27,6 +28,20 @@ __all__ += ["scratch_shape"]
 STORED = "ac89453d530f"
 # The first that is there; each but the last lets other threads of the process compute as well.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+
+def wait_politely(environment: MutableMapping[str, str], *, load: float, cores: int) -> None:
+    """On a machine that others keep busy, let a thread that waits for another sleep.
+
+    It spins by default, which is quickest on a quiet machine; on a busy one it spins away
+    the very time that the other waits for. OpenMP reads this once, at the first kernel.
+    """
+    if load > 1.5 * cores and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(environment):
+        environment["OMP_WAIT_POLICY"] = "passive"
+
+
+if hasattr(os, "getloadavg"):
+    wait_politely(os.environ, load=os.getloadavg()[0], cores=os.cpu_count() or 1)
 
 
 @njit(fastmath=FAST, cache=True)
