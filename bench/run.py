@@ -11,10 +11,23 @@ import datetime
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 from _common import HERE, OUT, surroundings
 
-SCRIPTS = ("decode", "prefill", "open", "boxed", "cold", "embed", "memory_chapter", "conversation", "hf", "web_page")
+SCRIPTS = (
+    "decode",
+    "prefill",
+    "open",
+    "boxed",
+    "cold",
+    "embed",
+    "memory_chapter",
+    "conversation",
+    "hf",
+    "web_page",
+    "web",
+)
 COLUMNS = {
     "decode, tokens/s": "decode",
     "over llama.cpp": "decode, over llama.cpp in BF16",
@@ -39,6 +52,10 @@ COLUMNS = {
     "first page, kB": "first page, without Plotly (asked: at most)",
     "with Plotly, kB": "first page that draws with Plotly (asked: at most)",
     "slider, ms": "slider to bars, 128,256 logits, median (asked: at most)",
+    "30 learners, slowest, tokens/s": "class, slowest learner",
+    "slowest over median": "class, slowest over median",
+    "left by 1,000 conversations, MB": "memory after, less before (asked: at most)",
+    "8 streams over 1": "8 streams over one, total",
 }
 
 
@@ -68,12 +85,20 @@ def append(answers: list[dict]) -> None:
     cells = [datetime.date.today().isoformat(), about["commit"], f"{about['cpu']}, {about['cores']} cores", versions]
     cells += ["missing" if values.get(name) is None else f"{values[name]:.3g}" for name in COLUMNS.values()]
     path = HERE / "RESULTS.md"
+    titles = ["date", "commit", "machine", "versions", *COLUMNS]
+    rows = [*earlier(path, titles), cells]
+    lines = [f"| {' | '.join(row)} |" for row in (titles, *rows)]
+    lines.insert(1, f"|{'---|' * len(titles)}")
+    path.write_text("# Results of `make bench`\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def earlier(path: Path, titles: list[str]) -> list[list[str]]:
+    """The rows that are there, under the titles of today: what was not asked then is a dash."""
     if not path.is_file():
-        titles = ["date", "commit", "machine", "versions", *COLUMNS]
-        head = f"# Results of `make bench`\n\n| {' | '.join(titles)} |\n|{'---|' * len(titles)}\n"
-        path.write_text(head, encoding="utf-8")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(f"| {' | '.join(cells)} |\n")
+        return []
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    head, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [[dict(zip(head, row, strict=False)).get(title, "–") for title in titles] for row in rows]
 
 
 if __name__ == "__main__":
