@@ -18,6 +18,7 @@ from capot.engine import Want
 from capot.errors import AccessError, BusyError, InterruptedByUser
 from capot.scheduler import MAX_BATCH, Job
 from capot.web import learners as learning
+from capot.web import streams
 from capot.web.app import create_app
 from capot.web.guard import Guard
 from capot.web.learners import Learners
@@ -179,6 +180,22 @@ def test_more_requests_than_can_wait_are_refused(monkeypatch: pytest.MonkeyPatch
         gate.open.set()
         for reader in readers:
             reader.thread.join(30)
+
+
+def test_many_learners_of_one_persons_making_do_not_fill_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MAX_TEXTS", 3)
+    gate = Gate()
+    with Live(scripted(before_step=gate), CLASS) as live:
+        clients = [live.client(CODE).client for _ in range(4)]
+        readers = [Reader(client, asked(part(**TEXT, max_new_tokens=1))).start() for client in clients[:3]]
+        until(lambda: len(live.app.state.hub.streams) == 3)
+        answer = clients[3].post("/api/stream", json=asked(part(**TEXT)))
+        assert answer.status_code == 429 and answer.json()["error"]["code"] == "lab_full"
+        gate.open.set()
+        for reader in readers:
+            assert reader.join().kinds()[-1] == "finished"
+        for client in clients:
+            client.close()
 
 
 # Memory comes back.

@@ -160,7 +160,7 @@ def test_plain_capot_elsewhere_is_the_tour(capsys: pytest.CaptureFixture[str], m
     ("words", "code"),
     [
         (["--port", "70000"], "out_of_range"),
-        (["--port", "x"], "bad_value"),
+        (["--port", "x"], "not_whole"),
         (["--host", "no.such.host.invalid"], "cannot_listen"),
         (["--host", "203.0.113.9"], "cannot_listen"),
         (["--model", "nothing-here"], "unknown_model"),
@@ -191,6 +191,8 @@ def test_links_for_every_kind_of_address() -> None:
     assert (one.own, one.owner, one.learners) == ("http://127.0.0.1:8420/", None, None)
     many = web.Links.to(Serving(host="::", access_code="a-b"), 81, owner_key="key")
     assert many.own == "http://[::1]:81/" and many.owner == "http://[::1]:81/?code=key"
+    written = web.Links.to(Serving(host="::", access_code="salle é&1"), 81, owner_key="key")
+    assert written.learners.endswith("/?code=salle%20%C3%A9%261")
     named = web.Links.to(Serving(host="10.0.0.7", access_code="a-b"), 81, owner_key="key")
     assert named.learners == "http://10.0.0.7:81/?code=a-b" and named.own == "http://10.0.0.7:81/"
 

@@ -30,7 +30,9 @@ def serve(
     if status:
         report(web.status_of("127.0.0.1" if host == "0.0.0.0" else host, port, access_code), as_json=as_json)
         return
-    serving = Serving(host=host, port=port, open_browser=not no_open, allowed_hosts=allow_host, access_code=access_code)
+    serving = Serving(
+        host=host, port=port, open_browser=not no_open, allowed_hosts=allow_host, access_code=access_code or None
+    )
     with open_model(**loading) as model, speaking(lang):
         web.serve(model, serving, say=say)
 

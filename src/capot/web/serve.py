@@ -16,6 +16,7 @@ import urllib.request
 import webbrowser
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 
@@ -79,7 +80,7 @@ class Links:
         near = "127.0.0.1" if serving.host == "0.0.0.0" else "::1" if serving.host == "::" else serving.host
         own = f"http://{_bracket(near)}:{port}/"
         code = serving.access_code
-        learners = f"http://{_bracket(shown)}:{port}/?code={code}" if code else None
+        learners = f"http://{_bracket(shown)}:{port}/?code={quote(code)}" if code else None
         return cls(own, f"{own}?code={owner_key}" if owner_key else None, learners)
 
 
@@ -172,7 +173,7 @@ def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
 
     Raises: NetworkError ``no_server``.
     """
-    query = f"?code={code}" if code else ""
+    query = f"?code={quote(code)}" if code else ""
     request = urllib.request.Request(f"http://{_bracket(host)}:{port}/api/status{query}")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
     try:

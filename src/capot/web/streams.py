@@ -28,6 +28,7 @@ from capot.web.starts import Part, Work, start
 log = logging.getLogger("capot.web")
 
 HEARTBEAT_S = 10.0  # a comment line, so that a dead connection is noticed and a live one is not cut
+MAX_TEXTS = 512  # under way in the whole server: who makes themself many learners meets this one
 LOOK_S = 0.5  # how often a waiting learner's place is looked up
 
 
@@ -84,11 +85,13 @@ class Hub:
     async def open(self, learner: Learner, name: str, *, lang: str, parts: list[Part]) -> Stream:
         """Start every part of a response.
 
-        Raises: BusyError ``too_many_streams``; InputError for a part that makes no sense.
+        Raises: BusyError ``too_many_streams``, ``lab_full``; InputError for a part that makes no sense.
         """
         mine = sum(len(s.parts) for (who, _), s in self.streams.items() if who == learner.name)
         if mine + len(parts) > self.serving.max_streams:
             raise BusyError("too_many_streams", limit=self.serving.max_streams)
+        if sum(len(each.parts) for each in self.streams.values()) + len(parts) > MAX_TEXTS:
+            raise BusyError("lab_full", limit=MAX_TEXTS)
         if (learner.name, name) in self.streams:
             raise InputError("stream_name_taken", name=name)
         if len({part.tag for part in parts}) < len(parts):
