@@ -333,6 +333,16 @@ def test_memory_is_measured_up_to_the_last_position(opened) -> None:
     assert answer.stopped.reason == "positions" and "position" in answer.to_text("fr")
 
 
+def test_a_state_space_has_a_card_and_a_cache_that_does_not_grow(opened) -> None:
+    model = opened("mamba")[0]
+    assert model.card().parameters.total == sum(weight.numel() for weight in opened("mamba")[1].parameters())
+    assert model.card().memory.kv_bytes_per_token == 0
+    rows = model.memory([64, 300]).rows
+    assert rows[0].measured.kv_cache == rows[1].measured.kv_cache > 0
+    engine = model.scheduler.engine
+    assert engine.cache_bytes(1) == engine.cache_bytes(100_000) > 0
+
+
 def test_a_family_whose_rows_disagree_is_computed_one_by_one(folders, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = tiny.engine(folders("llama"))
     assert Capability.BATCH in engine.capabilities

@@ -46,6 +46,7 @@ SPELLINGS = {
     "dtype": ("dtype", "torch_dtype"),
 }
 LOOKS_AT_ALL = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "gpt_oss": 2}  # one layer in so many
+HEADLESS = {"mamba", "mamba2", "falcon_mamba", "rwkv"}  # no attention, so no heads: a state of a fixed size
 UNTIED = {"llama", "mistral", "mixtral", "qwen2", "qwen3", "phi3", "deepseek_v3"}  # where config.json may leave it out
 
 
@@ -87,7 +88,7 @@ class Config:
         inner = raw.get("text_config")
         raw = {**raw, **inner} if isinstance(inner, dict) else raw  # a model that also sees or hears
         model_type = str(raw.get("model_type") or "")
-        width, heads = _whole(raw, "width"), _whole(raw, "heads")
+        width, heads = _whole(raw, "width"), _whole(raw, "heads", 1 if model_type in HEADLESS else None)
         layers = _whole(raw, "layers")
         rope = _rope(raw)
         return cls(

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from capot.checkpoint import Config
+from capot.checkpoint import HEADLESS, Config
 from capot.errors import NotFoundError, UnsupportedError
 
 BLOCKS = ("embeddings", "attention", "mlp", "norms", "head")
@@ -250,7 +250,9 @@ def kv_values(shape: Shape) -> int:
 
 
 def kv_bytes(shape: Shape, tokens: int, *, bytes_per_value: int = 2) -> int:
-    """Bytes of the cache after ``tokens`` tokens; a layer with a window keeps no more than it."""
+    """Bytes of the cache after ``tokens`` tokens; a layer with a window keeps no more than it, a state space nothing."""
+    if shape.config.model_type in HEADLESS:
+        return 0
     kept = (tokens if window is None else min(tokens, window) for window in shape.config.sliding_window)
     return sum(kept) * kv_values(shape) * bytes_per_value
 

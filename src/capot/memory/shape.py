@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capot import known
-from capot.checkpoint import Config
+from capot.checkpoint import HEADLESS, Config
 
 KEEPS_NO_KEYS = ("linear", "mamba", "conv", "recurrent", "ssm")  # layers whose state has a fixed size
 
@@ -111,6 +111,8 @@ def _attention_kind(config: Config) -> str:
 
 def _caching_windows(config: Config, raw: Mapping[str, Any]) -> tuple[int | None, ...]:
     """How far back each layer that has a KV cache of its own looks."""
+    if config.model_type in HEADLESS:
+        return ()
     kinds = raw.get("layer_types")
     kinds = kinds if isinstance(kinds, list) and len(kinds) == config.layers else [""] * config.layers
     chunk = raw.get("attention_chunk_size")
