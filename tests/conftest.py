@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from web_helpers import browser, server, visit  # noqa: F401 - fixtures of the browser tests
+from web_helpers import browser, doomed, mortal, server, visit  # noqa: F401 - fixtures of the browser tests
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("CAPOT_SHARED", ROOT.parent / "shared"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -34,7 +33,7 @@ def say(page: Any, text: str, turns: int) -> None:
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_one_question_every_way_under_the_text_that_was_sent(visit: Visits, lang: str) -> None:
-    page = visit(f"/assistant#{QUESTION}&seed=3&max_new_tokens=12&temperature=0", lang=lang)
+    page = visit(f"/assistant#{QUESTION}&seed=3&max_new_tokens=6&temperature=0&after_stop=4", lang=lang)
     ask(page, lang)
     assert page.locator(".way").count() == 4
     assert "<|endoftext|>" in page.locator(".way[data-kind=raw] li.special").inner_text()
@@ -42,14 +41,14 @@ def test_one_question_every_way_under_the_text_that_was_sent(visit: Visits, lang
     assert page.locator(".way[data-kind=stopped] .said").inner_text().strip() not in ("", "∅")
     page.get_by_text({"en": "In Python", "fr": "En Python"}[lang]).click()
     code = page.inner_text(".code pre")
-    assert "temperature=0, max_new_tokens=12, seed=3" in code
+    assert "temperature=0, max_new_tokens=6, seed=3" in code
     assert not axe(page)
     page.emulate_media(color_scheme="dark")
     assert not axe(page)
 
 
 def test_the_python_of_the_page_gives_the_page(visit: Visits) -> None:
-    page = visit(f"/assistant#{QUESTION}&seed=3&max_new_tokens=6&temperature=0")
+    page = visit(f"/assistant#{QUESTION}&seed=3&max_new_tokens=3&temperature=0&after_stop=0")
     ask(page)
     page.get_by_text("In Python").click()
     printed = io.StringIO()
@@ -60,7 +59,7 @@ def test_the_python_of_the_page_gives_the_page(visit: Visits) -> None:
 
 def test_an_edited_template_is_sent_and_a_broken_one_is_told(visit: Visits) -> None:
     visit.forgive("400|422")
-    page = visit(f"/assistant#{QUESTION}&seed=3&max_new_tokens=4")
+    page = visit(f"/assistant#{QUESTION}&seed=3&max_new_tokens=3&after_stop=0")
     page.get_by_text("The template, to edit").first.click()
     field = page.locator("textarea.code-field").first
     field.fill('end = "STOP"\n[roles]\nuser = "Q:"\nassistant = "A:"\n')
@@ -127,18 +126,6 @@ def test_a_phone_does_not_scroll_sideways(visit: Visits, view: str) -> None:
     else:
         say(page, "What is the longest word that you know, incomprehensibilities perhaps?", 1)
     assert overflow(page) <= 0
-
-
-@pytest.fixture
-def mortal(browser: Any) -> Iterator[tuple[Server, Visits]]:
-    """A server that the test may kill."""
-    started = Server()
-    visits = Visits(browser, started.root)
-    visits.forgive("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE")
-    yield started, visits
-    wrong = visits.close()
-    started.kill()
-    assert not wrong, "\n".join(wrong)
 
 
 def test_a_server_killed_in_the_middle_is_told_and_asked_again(mortal: tuple[Server, Visits]) -> None:

@@ -35,7 +35,7 @@ def test_words_come_and_go_as_chips_and_the_plane_follows(visit: Visits, lang: s
     page.get_by_role("radio", name={"en": "Space", "fr": "Espace"}[lang]).check()
     until(page, "location.hash.includes('dimensions=3') && !document.querySelector('.waiting')")
     page.get_by_text({"en": "In Python", "fr": "En Python"}[lang]).click()
-    until(page, "document.querySelector('.code pre').textContent.includes('dimensions=3')")
+    until(page, "document.querySelector('.code pre')?.textContent.includes('dimensions=3')")
     page.get_by_role("radio", name={"en": "Plane", "fr": "Plan"}[lang]).check()
     until(page, f"!location.hash.includes('dimensions') && ({DRAWN})")
     assert not axe(page)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -122,18 +121,6 @@ def test_a_link_holds_the_tree(visit: Visits) -> None:
     other = visit(address)
     until(other, f"document.querySelectorAll('.branch').length === 2 && ({IDLE})")
     assert other.inner_text("capot-strip") == text
-
-
-@pytest.fixture
-def mortal(browser: Any) -> Iterator[tuple[Server, Visits]]:
-    """A server that the test may kill."""
-    started = Server()
-    visits = Visits(browser, started.root)
-    visits.forgive("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE")
-    yield started, visits
-    wrong = visits.close()
-    started.kill()
-    assert not wrong, "\n".join(wrong)
 
 
 def test_a_server_killed_in_the_middle_is_told_and_taken_up_again(mortal: tuple[Server, Visits]) -> None:

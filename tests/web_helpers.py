@@ -172,6 +172,26 @@ def visit(browser: Any, server: Server) -> Iterator[Visits]:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.fixture(scope="session")
+def doomed() -> Iterator[Server]:
+    """A second server, that tests may kill and start again: one for them all."""
+    started = Server()
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def mortal(browser: Any, doomed: Server) -> Iterator[tuple[Server, Visits]]:
+    """The server that may be killed, alive, and pages of it that may see it die."""
+    if doomed.process.poll() is not None:
+        doomed.start()
+    visits = Visits(browser, doomed.root)
+    visits.forgive("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE")
+    yield doomed, visits
+    wrong = visits.close()
+    assert not wrong, "\n".join(wrong)
+
+
 def until(page: Any, condition: str) -> None:
     """Wait for a condition; the page's policy forbids Playwright's own way, which is ``eval``."""
     for _ in range(1200):
