@@ -250,7 +250,7 @@ def kv_values(shape: Shape) -> int:
 
 
 def kv_bytes(shape: Shape, tokens: int, *, bytes_per_value: int = 2) -> int:
-    """Bytes of the cache after ``tokens`` tokens; a layer with a window keeps no more than it, a state space nothing."""
+    """Bytes of the cache after ``tokens`` tokens; a layer keeps no more than its window, a state space nothing."""
     if shape.config.model_type in HEADLESS:
         return 0
     kept = (tokens if window is None else min(tokens, window) for window in shape.config.sliding_window)
