@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from web_helpers import browser, doomed, mortal, server, visit  # noqa: F401 - f
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("CAPOT_SHARED", ROOT.parent / "shared"))
+
+# A suite started in the background of a script inherits a Ctrl-C that is ignored, and so would what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -301,8 +302,10 @@ def test_ctrl_c_keeps_the_ways_that_were_answered(scripted: Model) -> None:
     def interrupt(_: Any) -> None:
         if next(count) == 30:
             os.kill(os.getpid(), signal.SIGINT)
+            while not scheduler._cancellations:  # until it was heard
+                time.sleep(0.001)
 
-    scripted.__dict__["scheduler"] = Scheduler(ScriptedEngine(before_step=interrupt))
+    scripted.__dict__["scheduler"] = scheduler = Scheduler(ScriptedEngine(before_step=interrupt))
     answers = scripted.assistant(QUESTION, temperature=0, max_new_tokens=400)
     assert answers.answers[-1].stop_reason == "interrupted" and len(answers.answers) < 4
     assert "interrupted" in answers.to_text("en") and "interrompue" in answers.to_text("fr")

@@ -402,12 +402,15 @@ def test_the_product_of_pairs():
 
 
 @pytest.mark.parametrize(
-    ("load", "given", "expected"),
-    [(1.9, {}, None), (12.0, {}, "passive"), (12.0, {"OMP_WAIT_POLICY": "active"}, "active")],
+    ("given", "expected"),
+    [({}, "2000"), ({"OMP_WAIT_POLICY": "active"}, "None"), ({"GOMP_SPINCOUNT": "7"}, "7")],
 )
-def test_threads_sleep_where_others_keep_the_machine_busy(load, given, expected):
-    kernels.wait_politely(given, load=load, cores=2)
-    assert given.get("OMP_WAIT_POLICY") == expected
+def test_threads_that_wait_spin_little_unless_told_otherwise(given, expected):
+    around = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    program = "import os, capot.engines.native.kernels; print(os.environ.get('GOMP_SPINCOUNT'))"
+    environment = around | given | {"PYTHONPATH": "src"}
+    found = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == expected
 
 
 def test_exp_in_vectors():

@@ -52,7 +52,7 @@ def test_the_road_grows_by_a_key_and_by_a_click(visit: Visits, lang: str) -> Non
     until(page, "document.querySelectorAll('.grown mark').length === 2")
     settled(page)
     text = page.inner_text(".grown")
-    assert page.evaluate("document.querySelectorAll('.bird').length") == 0
+    until(page, "document.querySelectorAll('.bird').length === 0")  # it has landed
     page.locator(".stop.next h2 a").click()
     until(page, "document.documentElement.dataset.shown === 'next'")
     assert page.locator(".prompt textarea").input_value() == text
