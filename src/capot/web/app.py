@@ -12,7 +12,7 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from capot import __version__, assistant, i18n
+from capot import __version__, assistant, i18n, machine
 from capot.config import Serving
 from capot.errors import InputError, NotFoundError
 from capot.model import Model
@@ -53,9 +53,12 @@ def _life(hub: Hub, first: Model) -> Any:
     """While the lab is open: caches of those who have left go back; at its end nothing is left at work."""
 
     async def sweep() -> None:
+        swept = 0
         while True:
             await asyncio.sleep(min(5.0, hub.serving.idle_s / 2))
-            hub.learners.sweep(streaming=hub.streaming)
+            before, swept = swept, hub.learners.sweep(streaming=hub.streaming)
+            if before or swept:  # once more a turn later, when the engine's thread has let go of what it held
+                await anyio.to_thread.run_sync(machine.give_back)
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
