@@ -20,7 +20,7 @@ import torch
 from capot.checkpoint import Checkpoint
 from capot.config import Loading
 from capot.engine import MAX_CHUNK, Allocations, Capability, EngineInfo, Feed, Output
-from capot.engines.hf_engine import batch, inside, memory, opening, place, static
+from capot.engines.hf_engine import batch, inside, memory, opening, packed, place, static
 from capot.engines.hf_engine.cache import Layer, TransformersSequence, nbytes, new_cache
 from capot.engines.hf_engine.network import Network, learnt_positions
 from capot.errors import ContextError, InputError, ResourceError
@@ -44,10 +44,22 @@ class TransformersEngine:
         self.positions = learnt_positions(self.network)
         self.meter = memory.Meter(self.network)
         with opening.quietly(), torch.inference_mode():
-            self._probe = Probe(self.network)
+            self._probe = self._packed_probe() if packed.possible(self.place) and not loading.compiled else None
+            self._probe = self._probe or Probe(self.network)
         self.capabilities = ALWAYS | self._probe.capabilities
         self._rows_seen, self._notice = False, notice
         self.lane = self._lane() if loading.compiled else None
+
+    def _packed_probe(self) -> Probe | None:
+        """A first pass on packed weights; None, and the weights as they were, where the family's code refuses them."""
+        packed.pack(self.network.model)
+        try:
+            return Probe(self.network)
+        except Exception as error:
+            if memory.asked_bytes(error) is not None:
+                raise
+            packed.unpack(self.network.model)
+            return None
 
     def _lane(self) -> static.Lane | None:
         if static.possible(self.network, new_cache(self.network.config).layers):

@@ -149,7 +149,7 @@ class Meter:
             return Cuda(self._base)
         model, caches = self.network.model, [s._cache for s in self.sequences if s._cache]
         return Tensors(
-            weights=[*model.parameters(), *model.buffers()],
+            weights=[one for one in (*model.parameters(), *model.buffers()) if not one.is_mkldnn],
             caches=[one for cache in caches for layer in cache.layers for one in tensors(layer)],
         )
 

@@ -1,0 +1,84 @@
+"""Weights of the processor, kept in the order in which its multiplication reads them.
+
+A product with few rows, a token or the twenty after an edit, takes about as long as its weights
+are read. The library that PyTorch multiplies float32 with on an x86 processor rearranges them at
+every call, which for few rows is most of the work. oneDNN, which PyTorch carries as well, can be
+given them rearranged: they are, once, when a model is opened, one weight after the other, and
+the new order takes the place of the old. A weight that others look up as well, such as an
+embedding that is also the head, stays as it is.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+
+import torch
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from capot.engines.hf_engine import place
+
+ROWS = 16  # the number of rows that the order is best for
+X86 = {"x86_64", "amd64"}
+
+
+class Packed:
+    """A linear layer whose product is oneDNN's. Shapes: x (..., in), answer (..., out); weight (out, in)."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+
+
+class PackedLinear(Packed, torch.nn.Linear):
+    """PyTorch's own."""
+
+
+class PackedConv1D(Packed, Conv1D):
+    """The one of GPT-2's time, whose weight is stored (in, out)."""
+
+
+KINDS: dict[type, type] = {torch.nn.Linear: PackedLinear, Conv1D: PackedConv1D}
+
+
+def possible(where: place.Place) -> bool:
+    """Whether the processor computes, in numbers that oneDNN multiplies by its instructions."""
+    exact = where.dtype == torch.float32 or (where.dtype == torch.bfloat16 and place.native_bfloat16(where.device))
+    x86 = platform.machine().lower() in X86 and torch.backends.mkldnn.is_available()
+    return where.device.type == "cpu" and exact and x86
+
+
+def pack(model: PreTrainedModel) -> None:
+    """Have oneDNN compute every linear layer, on weights in its own order where nothing else reads them."""
+    holders = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    for module in model.modules():
+        if type(module) not in KINDS:
+            continue
+        shared = holders[id(module.weight)] > 1
+        if type(module) is Conv1D:
+            if shared:
+                continue
+            module.weight = _parameter(module.weight.t().contiguous())
+        if not shared:
+            module.weight = _parameter(torch.ops.mkldnn._reorder_linear_weight(module.weight, ROWS))
+        module.__class__ = KINDS[type(module)]
+
+
+def unpack(model: PreTrainedModel) -> None:
+    """Every weight as it was stored, for a family that does more with it than multiply."""
+    kinds = {packed: plain for plain, packed in KINDS.items()}
+    for module in model.modules():
+        if type(module) not in kinds:
+            continue
+        if module.weight.is_mkldnn:
+            module.weight = _parameter(module.weight.to_dense())
+        if type(module) is PackedConv1D:
+            module.weight = _parameter(module.weight.t().contiguous())
+        module.__class__ = kinds[type(module)]
+
+
+def _parameter(weight: torch.Tensor) -> torch.nn.Parameter:
+    return torch.nn.Parameter(weight, requires_grad=False)
