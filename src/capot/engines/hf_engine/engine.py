@@ -20,7 +20,7 @@ import torch
 from capot.checkpoint import Checkpoint
 from capot.config import Loading
 from capot.engine import MAX_CHUNK, Allocations, Capability, EngineInfo, Feed, Output
-from capot.engines.hf_engine import batch, inside, memory, opening, packed, place, static
+from capot.engines.hf_engine import batch, inside, memory, opening, packed, place, static, threads
 from capot.engines.hf_engine.cache import Layer, TransformersSequence, nbytes, new_cache
 from capot.engines.hf_engine.network import Network, learnt_positions
 from capot.errors import ContextError, InputError, ResourceError
@@ -46,6 +46,7 @@ class TransformersEngine:
         with opening.quietly(), torch.inference_mode():
             self._probe = self._packed_probe() if packed.possible(self.place) and not loading.compiled else None
             self._probe = self._probe or Probe(self.network)
+        threads.release()
         self.capabilities = ALWAYS | self._probe.capabilities
         self._rows_seen, self._notice = False, notice
         self.lane = self._lane() if loading.compiled else None
