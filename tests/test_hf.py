@@ -523,7 +523,7 @@ def test_a_closed_model_gives_its_memory_back(folders) -> None:
     read(engine, tiny.prompt(300))
     assert engine.allocations().peak["kv_cache"] > 0
     engine.close()
-    assert torch.cuda.memory_allocated() == before
+    assert torch.cuda.memory_allocated() <= before  # less, where another test's product had left its workspace
 
 
 @on_gpu

@@ -114,6 +114,7 @@ class TransformersEngine:
         self.network = self.meter.network = self.lane = None
         gc.collect()  # a model holds itself in circles
         if device.type == "cuda":
+            torch._C._cuda_clearCublasWorkspaces()  # of the multiplying library; another model's come again
             torch.cuda.empty_cache()
         elif device.type == "mps":
             torch.mps.empty_cache()
