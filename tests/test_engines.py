@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from capot.engine import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Output, Sequence, Want, require
-from capot.errors import CapabilityError
+from capot.errors import CapabilityError, InputError
 from capot.scheduler import Scheduler
 
 FAMILIES = ["gpt2", "falcon", "gemma3", "mamba"]  # beside a Llama, what differs most from one
@@ -100,6 +100,19 @@ def test_the_last_position_by_default(engine: Engine) -> None:
 def test_what_is_not_asked_is_not_given(engine: Engine) -> None:
     output = read(engine, ids_of(engine, 5), NOTHING)[0]
     assert output.logits is output.hidden is output.attention is output.layer_logits is None
+
+
+@pytest.mark.parametrize("wrong", [-1, None], ids=["below", "above"])
+def test_an_id_outside_the_vocabulary_is_refused_under_one_code(engine: Engine, wrong: int | None) -> None:
+    token = engine.info.vocabulary_size if wrong is None else wrong
+    sequence = engine.open_sequence()
+    with pytest.raises(InputError) as refused:
+        engine.step([Feed(sequence, [5, token])])
+    assert (refused.value.code, refused.value.params["id"]) == ("no_such_id", token)
+    assert sequence.ids == []
+    for ids in ([], [5] * (MAX_CHUNK + 1)):
+        with pytest.raises(ValueError, match="a feed of"):
+            engine.step([Feed(sequence, ids)])
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64])

@@ -323,7 +323,7 @@ def test_more_positions_than_were_learnt(opened) -> None:
     sequence = engine.open_sequence()
     read(engine, tiny.prompt(tiny.CONTEXT - 1), NOTHING, sequence=sequence)
     assert code(engine.step, [Feed(sequence, [5, 6])]) == "prompt_too_long"
-    assert code(engine.step, [Feed(engine.open_sequence(), [tiny.VOCABULARY])], kind=InputError) == "token_id"
+    assert code(engine.step, [Feed(engine.open_sequence(), [tiny.VOCABULARY])], kind=InputError) == "no_such_id"
 
 
 def test_memory_is_measured_up_to_the_last_position(opened) -> None:

@@ -20,7 +20,7 @@ from capot.checkpoint import Checkpoint  # noqa: E402
 from capot.engine import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Sequence, Want  # noqa: E402
 from capot.engines.native import check, kernels, open_native, rope  # noqa: E402
 from capot.engines.native.llama import EVERYTHING, Linear  # noqa: E402
-from capot.errors import InputError, ModelError, UnsupportedError  # noqa: E402
+from capot.errors import ModelError, UnsupportedError  # noqa: E402
 
 LENGTH = 300  # longer than a chunk, than the window, and than Llama 3's original context here
 TOLERANCE = 1e-4  # of the largest logit
@@ -258,18 +258,6 @@ def test_an_exception_leaves_every_cache_as_before(models, monkeypatch):
             feed(engine, tiny.prompt(100, seed=5), sequence=sequence)
     assert (sequence.ids, sequence.nbytes) == before
     assert error(feed(engine, tiny.prompt(61)[60:], sequence=sequence)[0].logits, expected) <= TOLERANCE / 10
-
-
-@pytest.mark.parametrize("token", [-1, tiny.VOCABULARY])
-def test_an_id_that_the_vocabulary_does_not_have(models, token):
-    _, engine, _ = models("llama")
-    sequence = engine.open_sequence()
-    with pytest.raises(InputError) as failure:
-        engine.step([Feed(sequence, [1, token])])
-    assert failure.value.code == "token_id" and str(failure.value)
-    for ids in ([], [1] * (MAX_CHUNK + 1)):
-        with pytest.raises(ValueError):
-            engine.step([Feed(sequence, ids)])
 
 
 def test_every_byte_is_counted(models):

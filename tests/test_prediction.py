@@ -125,9 +125,11 @@ def test_of_two_single_tokens_the_better_rank_comes_first(model, plain: int) -> 
         ({"prompt": "a", "temperature": -1}, "out_of_range"),
         ({"prompt": "a", "temperature": float("nan")}, "not_a_number"),
         ({"prompt": "a", "rank": ""}, "empty_rank"),
-        ({"prompt": "a", "rank": "id:x"}, "no_such_id"),
+        ({"prompt": "a", "rank": "id:x"}, "not_an_id"),
         ({"prompt": "a", "rank": "id:260"}, "no_such_id"),
-        ({"prompt": "a", "rank": "id:²"}, "no_such_id"),
+        ({"prompt": "a", "ids": [97, 260]}, "no_such_id"),
+        ({"prompt": "a", "ids": [-1]}, "no_such_id"),
+        ({"prompt": "a", "rank": "id:²"}, "not_an_id"),
         ({"prompt": "", "ids": []}, "empty_prompt"),
     ],
 )

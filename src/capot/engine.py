@@ -178,11 +178,20 @@ class Engine(Protocol):
         """Give weights and caches back."""
 
 
-def check_ids(engine: Engine, ids: SequenceOf[int]) -> None:
-    """Hold ids to the vocabulary. Raises: InputError ``no_such_id`` naming the first that is none."""
-    size = engine.info.vocabulary_size
+def check_ids(ids: SequenceOf[int], *, size: int) -> None:
+    """Hold ids to a vocabulary of ``size``. Raises: InputError ``no_such_id`` naming the first that is none."""
     if ids and not 0 <= min(ids) <= max(ids) < size:
         raise InputError("no_such_id", id=next(token for token in ids if not 0 <= token < size), size=size)
+
+
+def check_feed(feed: Feed, *, size: int) -> None:
+    """What every engine holds a feed to, so that no caller's slip reads rows that are not there.
+
+    Raises: InputError ``no_such_id``; ValueError for a number of tokens that no step takes.
+    """
+    if not 0 < len(feed.ids) <= MAX_CHUNK:
+        raise ValueError(f"a feed of {len(feed.ids)} tokens")
+    check_ids(feed.ids, size=size)
 
 
 def require(engine: Engine, needed: Capability) -> None:

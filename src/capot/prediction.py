@@ -15,6 +15,7 @@ import numpy as np
 
 from capot import sampling
 from capot.config import Sampling, bounded, check
+from capot.engine import check_ids
 from capot.errors import InputError
 from capot.opened import Opened
 from capot.results.prediction import Asked, Candidate, Prediction
@@ -51,7 +52,7 @@ def predict(
     as Python would, or ``"id:123"``). Where a word is several tokens the first is meant; a word that begins
     with a letter is looked up with a space before it as well. ``ids`` are to go on from instead of the prompt's.
 
-    Raises: InputError ``empty_prompt``, ``empty_rank``, ``no_such_id``; ContextError
+    Raises: InputError ``empty_prompt``, ``empty_rank``, ``not_an_id``, ``no_such_id``; ContextError
     ``prompt_too_long``; those of the settings.
 
     >>> import capot
@@ -114,8 +115,7 @@ class _Table:
         self.probabilities = sampling.probabilities(logits, settings)
 
     def _figures(self, token: int) -> dict[str, object]:
-        if not 0 <= token < len(self.logits):
-            raise InputError("no_such_id", id=token, size=len(self.logits))
+        check_ids([token], size=len(self.logits))
         return {
             "id": token,
             "text": self.tokenizer.token_text(token),
@@ -144,7 +144,7 @@ class Named:
 def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "") -> list[Named]:
     """The tokens that ``asked`` may mean after ``prompt``: as written, then after a space.
 
-    Raises: InputError ``empty_rank``, ``no_such_id``.
+    Raises: InputError ``empty_rank``, ``not_an_id``.
 
     >>> [entry.id for entry in resolve(Tokenizer.bytes(), "é", prompt="caf")]
     [195, 32]
@@ -152,7 +152,7 @@ def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "") -> list[Named
     if asked.startswith("id:"):
         digits = asked[3:].strip()
         if not digits.isascii() or not digits.isdigit():
-            raise InputError("no_such_id", id=digits, size=tokenizer.vocabulary_size)
+            raise InputError("not_an_id", id=digits)
         return [Named(asked, int(digits), 1)]
     text = _unquoted(asked)
     spellings = [text if text is not None else asked.replace("·", " ").replace("⏎", "\n")]

@@ -18,7 +18,7 @@ from importlib import resources
 
 import numpy as np
 
-from capot.engine import MAX_CHUNK, Allocations, Capability, EngineInfo, Feed, Output, Want
+from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, Want, check_feed
 
 SPECIALS = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")  # ids from 256 on
 END = 256  # ends a text, and begins the next one
@@ -137,11 +137,10 @@ class ScriptedEngine:
     def step(self, feeds: list[Feed]) -> list[Output | None]:
         """See :class:`capot.engine.Engine`; positions beyond the context are computed, as every engine does.
 
-        Raises: ValueError for a feed that no caller may send.
+        Raises: InputError ``no_such_id``; ValueError for a number of tokens that no step takes.
         """
         for feed in feeds:
-            if not 0 < len(feed.ids) <= MAX_CHUNK or not all(0 <= i < VOCABULARY for i in feed.ids):
-                raise ValueError(f"feed of {len(feed.ids)} ids")
+            check_feed(feed, size=VOCABULARY)
         if self.before_step is not None:
             self.before_step(feeds)
         outputs = [None if feed.sequence.cancelled else self._advance(feed) for feed in feeds]

@@ -104,7 +104,7 @@ def start(
     if not prompt and ids is None:
         raise InputError("empty_prompt")
     prompt_ids = model.tokenizer.encode_prompt(prompt) if ids is None else list(ids)
-    check_ids(model.scheduler.engine, prompt_ids)
+    check_ids(prompt_ids, size=model.scheduler.engine.info.vocabulary_size)
     if ids is not None:
         plan = dataclasses.replace(plan, made=plan.first_draw)
     if plan.made > len(prompt_ids):

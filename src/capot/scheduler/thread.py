@@ -85,7 +85,7 @@ class Scheduler:
         if len(job.ids) > context:
             raise ContextError("prompt_too_long", tokens=len(job.ids), context_length=context)
         require(self.engine, job.want.capabilities)
-        check_ids(self.engine, job.ids)
+        check_ids(job.ids, size=self.engine.info.vocabulary_size)
         ticket = Ticket(self, job)
         with self._wake:
             self._start()

@@ -19,11 +19,11 @@ import torch
 
 from capot.checkpoint import Checkpoint
 from capot.config import Loading
-from capot.engine import MAX_CHUNK, Allocations, Capability, EngineInfo, Feed, Output
+from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, check_feed
 from capot.engines.hf_engine import batch, inside, memory, opening, packed, place, static, threads
 from capot.engines.hf_engine.cache import Layer, TransformersSequence, nbytes, new_cache
 from capot.engines.hf_engine.network import Network, learnt_positions
-from capot.errors import ContextError, InputError, ResourceError
+from capot.errors import ContextError, ResourceError
 from capot.i18n import Bytes
 
 EVERYTHING = 2**40  # a context that no text fills
@@ -124,7 +124,7 @@ class TransformersEngine:
     def step(self, feeds: list[Feed]) -> list[Output | None]:
         """Advance several sequences (see ``engine.Engine.step``).
 
-        Raises: InputError ``token_id``; ContextError ``prompt_too_long``; ResourceError ``out_of_memory``.
+        Raises: InputError ``no_such_id``; ContextError ``prompt_too_long``; ResourceError ``out_of_memory``.
         """
         live = [feed for feed in feeds if not feed.sequence.cancelled]
         for feed in live:
@@ -151,11 +151,7 @@ class TransformersEngine:
         return [next(outputs) if id(feed) in live_ids else None for feed in feeds]
 
     def _check(self, feed: Feed) -> None:
-        if not 0 < len(feed.ids) <= MAX_CHUNK:
-            raise ValueError(f"a feed of {len(feed.ids)} tokens")
-        rows = self.network.embedding.weight.shape[0]
-        if wrong := [token for token in feed.ids if not 0 <= token < rows]:
-            raise InputError("token_id", id=wrong[0], size=rows)
+        check_feed(feed, size=self.network.embedding.weight.shape[0])
         tokens = len(feed.sequence.ids) + len(feed.ids)
         if self.positions is not None and tokens > self.positions:  # on a GPU this would end the process's use of it
             raise ContextError("prompt_too_long", tokens=tokens, context_length=self.positions)

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from capot.checkpoint import Checkpoint, widen
-from capot.engine import MAX_CHUNK, Allocations, Capability, EngineInfo, Feed, Output
+from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, check_feed
 from capot.engines.native import kernels, rope
 from capot.engines.native.cache import Ledger, NativeSequence, block_shape
-from capot.errors import InputError, UnsupportedError
+from capot.errors import UnsupportedError
 
 # How a stored number is handed to the kernels (see there); float16 goes as int16.
 VIEWS = {"F32": np.float32, "BF16": np.uint16, "F16": np.int16}
@@ -197,11 +197,11 @@ class NativeEngine:
     def step(self, feeds: list[Feed]) -> list[Output | None]:
         """Advance several sequences in one pass over the weights (see ``engine.Engine.step``).
 
-        Raises: InputError ``token_id`` for an id that the vocabulary does not have.
+        Raises: InputError ``no_such_id`` for an id that the vocabulary does not have.
         """
         live = [feed for feed in feeds if not feed.sequence.cancelled]
         for feed in live:
-            self._check(feed)
+            check_feed(feed, size=self.checkpoint.config.vocabulary_size)
         if not live:
             return [None] * len(feeds)
         with _one_launch:
@@ -215,13 +215,6 @@ class NativeEngine:
             feed.sequence.ids.extend(feed.ids)
         live_ids = {id(feed) for feed in live}
         return [next(outputs) if id(feed) in live_ids else None for feed in feeds]
-
-    def _check(self, feed: Feed) -> None:
-        if not 0 < len(feed.ids) <= MAX_CHUNK:
-            raise ValueError(f"a feed of {len(feed.ids)} tokens")
-        wrong = [token for token in feed.ids if not 0 <= token < self.checkpoint.config.vocabulary_size]
-        if wrong:
-            raise InputError("token_id", id=wrong[0], size=self.checkpoint.config.vocabulary_size)
 
     def _forward(self, feeds: list[Feed]) -> list[Output]:
         columns = sum(len(feed.ids) for feed in feeds)
