@@ -113,6 +113,10 @@ def test_chat_plays_a_script(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     [
         ("empty_prompt", ["next", ""]),
         ("empty_prompt", ["generate", ""]),
+        ("empty_prompt", ["lens", ""]),
+        ("empty_word", ["embed", "cat", ""]),
+        ("empty_word", ["context", "", "The bank."]),
+        ("empty_sentence", ["context", "bank", ""]),
         ("unknown_model", ["next", "a", "--model", "no-such-folder"]),
         ("prompt_too_long", ["next", "word " * 3000]),
         ("no_such_file", ["tokens", "@nowhere.txt"]),

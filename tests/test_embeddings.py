@@ -504,6 +504,8 @@ def test_a_layer_may_be_chosen(either: Model) -> None:
     [
         ("bank", [], "no_sentences"),
         (" ", ["a"], "empty_word"),
+        ("bank", ["The bank", ""], "empty_sentence"),
+        ("bank", [" \n"], "empty_sentence"),
         ("bank", ["The bank", "No river"], "word_not_in_sentence"),
         ("bank", ["bank " * 201], "too_many"),
         ("bank", ["bank" + " word" * 500], "too_many_tokens"),
@@ -569,9 +571,13 @@ def test_captions_of_the_lens(scripted: Model) -> None:
         assert said in dataclasses.replace(found, **changes).to_text("en", width=300)
 
 
-def test_an_empty_prompt_is_an_error(scripted: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scripted.tokenizer, "opening", ())
-    assert code(scripted.lens, "") == "empty_prompt"
+@pytest.mark.parametrize("opening", [(), (256,)], ids=["no BOS", "BOS"])
+def test_an_empty_prompt_is_refused_alike_by_every_verb(
+    scripted: Model, monkeypatch: pytest.MonkeyPatch, opening: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(scripted.tokenizer, "opening", opening)
+    for verb in (scripted.next, scripted.generate, scripted.lens):
+        assert code(verb, "") == "empty_prompt", verb
 
 
 # Faces.

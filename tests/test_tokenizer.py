@@ -335,6 +335,9 @@ def test_a_prompt_begins_as_the_post_processor_says(made: dict[str, Tokenizer]) 
     assert tokenizer.encode_prompt("ab") == [1, *tokenizer.encode("ab")]
     assert tokenizer.decode(tokenizer.encode_prompt("ab")) == "<s> ab"
     assert tokenizer.encode("ab", bos=True) == tokenizer.encode_prompt("ab")
+    with pytest.raises(InputError) as refused:
+        tokenizer.encode_prompt("")  # the BOS alone is no prompt
+    assert refused.value.code == "empty_prompt"
 
 
 @pytest.mark.parametrize(

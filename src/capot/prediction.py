@@ -60,11 +60,10 @@ def predict(
     'e'
     """
     shown, settings = Showing(k).k, Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    if not prompt and ids is None:
-        raise InputError("empty_prompt")
     tokenizer = model.tokenizer
+    prompt_ids = tokenizer.encode_prompt(prompt) if ids is None else ids
     named = [resolve(tokenizer, each, prompt=prompt) for each in ([rank] if isinstance(rank, str) else rank)]
-    found = model.scheduler.run(tokenizer.encode_prompt(prompt) if ids is None else ids, owner=model.owner)
+    found = model.scheduler.run(prompt_ids, owner=model.owner)
     table = _Table(tokenizer, found.output.logits, settings)
     return dataclasses.replace(
         _prediction(table, found, settings),

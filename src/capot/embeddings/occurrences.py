@@ -46,8 +46,9 @@ def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | 
     ``layer`` is the one to draw, 0 the embeddings themselves; None takes the one where the
     occurrences are farthest apart. A word of several tokens is the mean of their vectors.
 
-    Raises: InputError ``no_sentences``, ``empty_word``, ``word_not_in_sentence``, ``too_many_tokens``,
-    ``too_many``, ``out_of_range``; CapabilityError ``capability``; ContextError ``prompt_too_long``.
+    Raises: InputError ``no_sentences``, ``empty_word``, ``empty_sentence``, ``word_not_in_sentence``,
+    ``too_many_tokens``, ``too_many``, ``out_of_range``; CapabilityError ``capability``; ContextError
+    ``prompt_too_long``.
     """
     sentences = (sentences,) if isinstance(sentences, str) else tuple(sentences)
     if not isinstance(word, str) or not word.strip():
@@ -114,8 +115,10 @@ def places(word: str, sentence: str) -> list[tuple[int, int]]:
 def _located(model: Opened, word: str, text: str, *, place: int) -> tuple[Sentence, list[Occurrence]]:
     """The sentence's tokens, and the occurrences as the tokens that share a byte with the word.
 
-    Raises: InputError ``word_not_in_sentence``, ``too_many_tokens``.
+    Raises: InputError ``empty_sentence``, ``word_not_in_sentence``, ``too_many_tokens``.
     """
+    if not text.strip():
+        raise InputError("empty_sentence", place=place + 1)
     spans = model.tokenizer.spans(text)
     if len(spans) > MOST_TOKENS:
         raise InputError("too_many_tokens", text=text.strip()[:40], tokens=len(spans), most=MOST_TOKENS)

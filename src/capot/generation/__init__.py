@@ -101,8 +101,6 @@ def start(
     CapabilityError; those of the settings.
     """
     plan = Plan(first_draw, alternatives, after_stop)
-    if not prompt and ids is None:
-        raise InputError("empty_prompt")
     prompt_ids = model.tokenizer.encode_prompt(prompt) if ids is None else list(ids)
     check_ids(prompt_ids, size=model.scheduler.engine.info.vocabulary_size)
     if ids is not None:

@@ -88,7 +88,13 @@ class Tokenizer:
         return [self.bos_id, *ids] if bos and self.bos_id is not None else ids
 
     def encode_prompt(self, text: str) -> list[int]:
-        """What is sent to the model for ``text``: its ids after the BOS that the files ask for."""
+        """What is sent to the model for ``text``: its ids after the BOS that the files ask for.
+
+        No text is no prompt, whether the files ask for a BOS or not: what a model makes of its BOS alone
+        would pass for an answer to something. Raises: InputError ``empty_prompt``.
+        """
+        if not text:
+            raise InputError("empty_prompt")
         return [*self.opening, *self.encode(text)]
 
     def spans(self, text: str, *, specials: Specials = "text") -> list[tuple[int, bytes, int, int]]:
