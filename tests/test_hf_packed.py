@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import numpy as np
 import pytest
 
@@ -15,7 +12,7 @@ pytest.importorskip("accelerate")
 import hf_helpers as tiny  # noqa: E402
 
 from capot.engine import Feed, Want  # noqa: E402
-from capot.engines.hf_engine import packed, place, threads  # noqa: E402
+from capot.engines.hf_engine import packed, place  # noqa: E402
 
 CPU = torch.device("cpu")
 x86 = pytest.mark.skipif(
@@ -86,18 +83,3 @@ def test_what_is_packed(monkeypatch, dtype: str, device: str, expected: bool) ->
     assert packed.possible(place.Place(torch.device(device), getattr(torch, dtype))) is expected
     monkeypatch.setattr(packed.platform, "machine", lambda: "arm64")
     assert not packed.possible(place.Place(torch.device(device), getattr(torch, dtype)))
-
-
-@pytest.mark.skipif(sys.platform != "linux" or torch.get_num_threads() < 2, reason="threads are counted in /proc")
-def test_threads_that_wait_for_who_opened_a_model_are_ended() -> None:
-    def count() -> int:
-        return len(os.listdir("/proc/self/task"))
-
-    big = torch.randn(512, 512)
-    threads.release()
-    before = count()
-    product = big @ big
-    assert count() > before
-    threads.release()
-    assert count() == before
-    assert torch.equal(big @ big, product)  # they come again

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from capot import openmp
 from capot.engine import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, check_ids, require
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser
 from capot.scheduler.caches import Caches
@@ -21,6 +22,7 @@ from capot.scheduler.rota import Rota
 MAX_BATCH = 32  # texts advanced in one pass; more would make a newcomer's first token wait
 MIN_CHUNK = 32  # tokens; below, a prompt costs more passes over the weights than it is worth
 CHUNK_SECONDS = 0.25  # how long one owner's prompt may hold up the others' next token
+IDLE_S = 0.5  # without work, after which the thread lets go of its cores
 CACHE_BUDGET = 2_000_000_000  # bytes of key/value caches, at work and idle together
 
 # Parallel kernels of two models at once would share the cores badly, or abort the process.
@@ -197,9 +199,13 @@ class Scheduler:
 
     def _work_to_do(self) -> bool:
         with self._wake:
-            while not (self._closing or self._prompts.queues or self._decoding.queues or self._calls):
-                self._wake.wait()
+            if not self._wake.wait_for(self._something, timeout=IDLE_S):
+                openmp.release()  # its cores' threads would slow another model's
+                self._wake.wait_for(self._something)
             return not self._closing
+
+    def _something(self) -> bool:
+        return bool(self._closing or self._prompts.queues or self._decoding.queues or self._calls)
 
     def _turn(self) -> None:
         """One decode step for those under way, then one chunk of one prompt."""

@@ -4,7 +4,6 @@
     opening     weights read, checked, refused in words
     engine      what the scheduler talks to: start here
     packed      weights of the processor, in the order that its multiplication reads
-    threads     the processor's threads, given back by who opens to who computes
     network     one pass of a model, whatever its family calls its parts
     inside      what leaves each layer, the head after each layer, attention
     cache       one sequence's keys and values, cropped and rebuilt

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from capot import openmp
 from capot.checkpoint import Checkpoint
 from capot.config import Loading
 from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, check_feed
-from capot.engines.hf_engine import batch, inside, memory, opening, packed, place, static, threads
+from capot.engines.hf_engine import batch, inside, memory, opening, packed, place, static
 from capot.engines.hf_engine.cache import Layer, TransformersSequence, nbytes, new_cache
 from capot.engines.hf_engine.network import Network, learnt_positions
 from capot.errors import ContextError, ResourceError
@@ -46,7 +47,7 @@ class TransformersEngine:
         with opening.quietly(), torch.inference_mode():
             self._probe = self._packed_probe() if packed.possible(self.place) and not loading.compiled else None
             self._probe = self._probe or Probe(self.network)
-        threads.release()
+        openmp.release()  # what was computed here, the thread that steps will not compute
         self.capabilities = ALWAYS | self._probe.capabilities
         self._rows_seen, self._notice = False, notice
         self.lane = self._lane() if loading.compiled else None

@@ -1,0 +1,27 @@
+"""The threads that GNU's OpenMP keeps for each thread that ever computed.
+
+It counts them all, at work or not, and where they are more than cores it puts each to sleep as
+soon as it waits: an operation of 5 microseconds then takes 50. So who has computed, and will
+not for a while, ends those that wait for it: who opens a model, which another thread then
+computes with, and a thread that nobody gives work. OpenMP starts new ones, in some tens of
+microseconds, for whoever computes again. Other systems' OpenMP needs none of this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from pathlib import Path
+
+MAPS = Path("/proc/self/maps")  # what this process has loaded: there may be a library of PyTorch's and the system's
+HARD = 2  # omp_pause_hard: the threads and all that belongs to them
+
+
+def release() -> None:
+    """End the threads that wait for the calling one."""
+    with contextlib.suppress(OSError):
+        lines = MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        for path in {line.split(maxsplit=5)[5] for line in lines if "/libgomp" in line}:
+            pause = getattr(ctypes.CDLL(path), "omp_pause_resource_all", None)  # since GCC 9
+            if pause is not None:
+                pause(HARD)
