@@ -187,6 +187,19 @@ def test_the_marker_stops_only_alone_on_its_line(said: str, text: str, reason: s
     assert ways["chat_template"].text == said
 
 
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_an_answer_cut_right_after_the_marker_was_cut(lang: str) -> None:
+    said = " Rome.\nFIN"
+    with puppet(f"{said}AL words\n") as model:
+        tokens = len(model.tokenizer.encode(said))
+        way = by_kind(model.assistant(QUESTION, temperature=0, max_new_tokens=tokens))["stopped"]
+        sooner = by_kind(model.assistant(QUESTION, temperature=0, max_new_tokens=tokens - 1))["stopped"]
+    assert (way.text, way.stop_reason, way.at_marker) == ("Rome.", "max_new_tokens", True)
+    assert (sooner.text, sooner.stop_reason, sooner.at_marker) == ("Rome.\nFI", "max_new_tokens", False)
+    told = {"en": "whether the answer was over cannot be known", "fr": "savoir si la réponse était finie"}[lang]
+    assert told in way.to_text(lang, width=400) and told not in sooner.to_text(lang, width=400)
+
+
 def test_after_the_stop_only_as_much_as_asked() -> None:
     with puppet(" Rome.\nFIN\n" + "x" * 300) as model:
         for count in (0, 1, 7):

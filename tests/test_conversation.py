@@ -89,6 +89,20 @@ def test_what_is_streamed_is_what_is_kept() -> None:
         assert streamed.removeprefix(" ") == last.conversation.turns[0].assistant, said
 
 
+def test_a_turn_cut_right_after_the_marker_was_cut() -> None:
+    said = " Rome.\nFIN"
+    with puppet(f"{said}AL words\n") as model:
+        tokens = len(model.tokenizer.encode(said))
+        talk = model.chat(["Italy?"], kind="stopped", temperature=0, max_new_tokens=tokens)
+    turn = talk.turns[0]
+    assert (turn.assistant, turn.stop_reason, turn.at_marker) == ("Rome.", "max_new_tokens", True)
+    assert "whether the answer was over cannot be known" in talk.to_text("en", width=400)
+    again = Conversation.from_dict(json.loads(talk.to_json()))
+    assert again.turns[0].at_marker is True
+    with pytest.raises(InputError):
+        Conversation.from_dict({"turns": [{**talk.to_dict()["turns"][0], "at_marker": 1}]})
+
+
 def events_of(model: Model, message: str, *, kind: str = "chat_template", **options: Any) -> Iterator[Any]:
     state = conversation.opened(model, kind=kind)
     template = conversation.chosen(model, kind)

@@ -24,7 +24,7 @@ from capot.config import Sampling
 from capot.errors import ContextError, InputError, NotFoundError
 from capot.opened import Opened
 from capot.results.assistant import Answer, Answers
-from capot.results.generation import Generation
+from capot.results.generation import CUT, Generation
 from capot.results.tokens import Token
 from capot.scheduler import Scheduler, Ticket
 from capot.templates import Message, PlainTemplate, Prompt, RawTemplate, Template, default
@@ -259,14 +259,23 @@ def _answer(model: Opened, way: _Way, made: Generation, *, seconds: float) -> An
         seconds=seconds,
         stop=way.sampling.stop,
         indented=prompt.indented,
+        at_marker=cut_at_marker(template, made),
         tokens=cut(prompt.ids, model.tokenizer),
     )
 
 
 def stop_reason(template: Template, made: Generation) -> str:
-    """Why an answer stopped: on the marker as well where the marker is the last thing that was written."""
-    marked = isinstance(template, PlainTemplate) and template.ends(made.text)
-    return "stop_string" if marked else made.stop_reason
+    """Why an answer stopped: on the marker as well where the model ended its text there, without a line end."""
+    return "stop_string" if made.stop_reason == "end_token" and _marked(template, made) else made.stop_reason
+
+
+def cut_at_marker(template: Template, made: Generation) -> bool:
+    """Whether an answer was cut right after the marker, before a line end could say that it was one (FIN, or FINAL)."""
+    return made.stop_reason in CUT and _marked(template, made)
+
+
+def _marked(template: Template, made: Generation) -> bool:
+    return isinstance(template, PlainTemplate) and template.ends(made.text)
 
 
 @dataclasses.dataclass(frozen=True)

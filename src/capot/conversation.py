@@ -266,6 +266,7 @@ class _Turn:
             stop_reason=reason,
             dropped_turns=self.dropped,
             indented=self.prompt.indented,
+            at_marker=assistant.cut_at_marker(self.template, made),
             prompt=self.prompt.text,
             prompt_ids=self.prompt.ids,
         )

@@ -17,7 +17,8 @@ class Answer(Result):
 
     ``prompt_tokens`` counts BOS and ``tokens`` shows it; ``after_stop`` is what the model
     would have gone on to write; ``indented`` are the question's lines that were moved to
-    the right because they would have passed for the template's own.
+    the right because they would have passed for the template's own; ``at_marker`` says that
+    it was cut right after the end marker, before the end of that line.
     Units: ``seconds`` from the question to the last token.
     """
 
@@ -31,6 +32,7 @@ class Answer(Result):
     seconds: float
     stop: Sequence[str] = ()
     indented: Sequence[str] = ()
+    at_marker: bool = False
     tokens: Sequence[Token] = field(default=(), repr=False)
 
     def view(self, lang: str | None = None) -> list[Block]:
@@ -56,7 +58,8 @@ class Answer(Result):
     def _answer_caption(self, lang: str | None) -> str:
         first = tr("assistant.caption.answer", lang, count=self.generated_tokens)
         why = "stop_string_more" if self.stop_reason == "stop_string" and self._after else self.stop_reason
-        return f"{first} {tr(f'assistant.stopped_by.{why}', lang)}"
+        more = f" {tr('assistant.at_marker', lang)}" if self.at_marker else ""
+        return f"{first} {tr(f'assistant.stopped_by.{why}', lang)}{more}"
 
     @property
     def _after(self) -> str:

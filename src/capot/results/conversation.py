@@ -13,6 +13,7 @@ from capot.errors import InputError
 from capot.i18n import duration, number, percent, tr
 from capot.results.assistant import indented
 from capot.results.base import Result
+from capot.results.generation import CUT
 from capot.view import blocks as b
 
 MAX_TURNS = 10_000
@@ -24,6 +25,7 @@ class Exchange(Result):
 
     ``sent_tokens`` were in the prompt, ``computed_tokens`` of them were not found in the
     cache. ``dropped_turns`` is how many of the oldest turns this prompt no longer holds.
+    ``at_marker``: the answer was cut right after the end marker, before the end of that line.
     Units: ``first_token_s`` and ``total_s`` from the moment the message is handed over.
     """
 
@@ -37,6 +39,7 @@ class Exchange(Result):
     stop_reason: str = ""
     dropped_turns: int = 0
     indented: Sequence[str] = ()
+    at_marker: bool = False
     prompt: str = field(default="", repr=False, metadata={"json": False})
     prompt_ids: Sequence[int] = field(default=(), repr=False, metadata={"json": False})
 
@@ -63,11 +66,11 @@ class Exchange(Result):
 
 
 def _typed(name: str, value: Any) -> Any:
-    kinds = {"user": str, "assistant": str, "stop_reason": str, "indented": list | tuple}
+    kinds = {"user": str, "assistant": str, "stop_reason": str, "indented": list | tuple, "at_marker": bool}
     if name.endswith("_s"):
         kinds[name] = float | int
     kind = kinds.get(name, int)
-    sound = isinstance(value, kind) and not isinstance(value, bool)
+    sound = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     if sound and isinstance(value, int | float):
         sound = math.isfinite(value) and value >= 0
     if sound and name == "indented":
@@ -240,8 +243,10 @@ def notices(turn: Exchange, before: Exchange | None, lang: str | None = None) ->
         told.append(tr("chat.dropped", lang, count=dropped))
     if turn.indented:
         told.append(indented(turn.indented, lang))
-    if turn.stop_reason in ("max_new_tokens", "context_full", "interrupted"):
+    if turn.stop_reason in CUT:
         told.append(tr(f"chat.cut.{turn.stop_reason}", lang))
+    if turn.at_marker:
+        told.append(tr("assistant.at_marker", lang))
     return told
 
 

@@ -11,6 +11,7 @@ from capot.results.base import Result
 from capot.view.blocks import Block, Facts, Heading, Piece, Strip, Table, Text
 
 StopReason = Literal["stop_string", "end_token", "max_new_tokens", "context_full", "interrupted"]
+CUT = ("max_new_tokens", "context_full", "interrupted")  # reasons that are not the text's own
 
 SHOWN = 400  # tokens of the strip; the rest is in --json
 HESITATIONS = 5  # rows of the table
