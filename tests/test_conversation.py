@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import json
@@ -25,8 +26,10 @@ from capot.config import Sampling
 from capot.engine import Capability
 from capot.engines.scripted import END, ScriptedEngine
 from capot.errors import CapabilityError, CapotError, ContextError, InputError
+from capot.i18n import tr
 from capot.model import Model
 from capot.results.conversation import Conversation, money
+from capot.results.generation import CUT
 from capot.scheduler import Scheduler
 from capot.templates.jinja import JinjaTemplate
 from capot.tokenizer import Tokenizer
@@ -101,6 +104,15 @@ def test_a_turn_cut_right_after_the_marker_was_cut() -> None:
     assert again.turns[0].at_marker is True
     with pytest.raises(InputError):
         Conversation.from_dict({"turns": [{**talk.to_dict()["turns"][0], "at_marker": 1}]})
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_what_is_told_of_a_turn_names_no_option_of_the_command_line(scripted: Model, lang: str) -> None:
+    """The same words stand in a browser and in a notebook; the terminal adds what can be typed there."""
+    turn = scripted.chat(["What is a token?"], sampling=GREEDY).turns[0]
+    for reason in CUT:
+        told = dataclasses.replace(turn, stop_reason=reason).to_text(lang, width=300)
+        assert tr(f"chat.cut.{reason}", lang) in told and "--" not in told and "/undo" not in told
 
 
 def events_of(model: Model, message: str, *, kind: str = "chat_template", **options: Any) -> Iterator[Any]:
@@ -383,6 +395,8 @@ def with_interrupt(model: Model, *, at: int) -> None:
 
     def interrupt(_: Any) -> None:
         if next(count) == at:
+            while signal.getsignal(signal.SIGINT) is usual:  # the engine may be there before its caller listens
+                time.sleep(0.001)
             os.kill(os.getpid(), signal.SIGINT)
             while signal.getsignal(signal.SIGINT) is not usual:  # until it was heard
                 time.sleep(0.001)
@@ -483,6 +497,7 @@ def test_help_unknown_commands_and_slashes(talk: Talk) -> None:
 def test_a_person_is_told_at_the_prompt(talk: Talk) -> None:
     out, err = talk("y" * 5000, "hello world", "What is a token?", options=("--max-new-tokens", "3"))
     assert "5,003 tokens" in err and "The answer was cut by the limit on new tokens" in out
+    assert "--max-new-tokens N allows longer answers." in out
     bad, err = talk("caf\udce9", "Hello!")
     assert "UTF-8" in err and "Hello! What would" in bad
 

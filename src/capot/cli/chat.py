@@ -13,7 +13,7 @@ import click
 from capot.cli.assistant import FILE, from_file, sampling, sampling_options
 from capot.cli.common import TEXT, Option, chapter, colored, decoded, notice, read_text, terminal_width, write_file
 from capot.errors import CapotError, InputError
-from capot.i18n import tr
+from capot.i18n import find, tr
 
 if TYPE_CHECKING:
     from capot.config import Sampling
@@ -115,6 +115,8 @@ class Terminal:
         click.echo(click.style(note(turn), dim=True))
         for told in notices(turn, before):
             click.echo(click.style(f"! {told}", fg="yellow"))
+        if find(f"chat.at_the_prompt.{turn.stop_reason}"):  # what to do about it here, where a page has a slider
+            self.say(f"chat.at_the_prompt.{turn.stop_reason}")
 
     def command(self, name: str = "help", argument: str = "") -> bool:
         """Do what a slash asks; whether to go on."""
