@@ -151,6 +151,26 @@ def test_what_the_parser_refuses_is_said_in_our_words(
     assert error["code"] == code and not re.search(r"not a valid|unexpected|Got ", error["message"])
 
 
+@pytest.mark.parametrize("value", ["xx", "de_DE.UTF-8", "\x1b[31mxx\n"])
+def test_a_language_of_the_environment_that_nobody_speaks_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("CAPOT_LANG", value)
+    status, out, err = typed(capsys, "tokens", "a", "--model", "scripted", "--json")
+    assert status == 0 and json.loads(out)["count"] == 1
+    assert len(err.splitlines()) == 1 and "\x1b" not in err
+    assert "is not spoken here; use one of: fr, en" in err and "n’est pas parlée ici" in err
+    assert "spoken" not in typed(capsys, "tokens", "a", "--model", "scripted", "--lang", "fr")[2]
+
+
+@pytest.mark.parametrize("value", ["", "fr", "FR_fr.UTF-8", "en"])
+def test_a_language_of_the_environment_that_is_spoken_is_not_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("CAPOT_LANG", value)
+    assert typed(capsys, "tokens", "a", "--model", "scripted")[2] == ""
+
+
 def test_an_option_without_its_value(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = typed(capsys, "next", "a", "--json", "-k")
     assert status == 2 and json.loads(out)["error"]["code"] == "option_needs_value"

@@ -20,6 +20,7 @@ from importlib import resources
 from typing import Any
 
 LANGUAGES = ("fr", "en")
+VARIABLE = "CAPOT_LANG"
 _SPACE = "\u202f"  # narrow no-break space: thousands in French
 _NBSP = "\u00a0"  # no-break space: before a unit or a percent sign
 
@@ -28,11 +29,17 @@ _current: contextvars.ContextVar[str | None] = contextvars.ContextVar("capot_lan
 
 def language(explicit: str | None = None) -> str:
     """The language to speak: ``explicit``, else the one in use, ``CAPOT_LANG``, the locale, English."""
-    names = ("CAPOT_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+    names = (VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")
     for candidate in (explicit, _current.get(), *(os.environ.get(name) for name in names)):
         if candidate and candidate[:2].lower() in LANGUAGES:
             return candidate[:2].lower()
     return "en"
+
+
+def unheard() -> str | None:
+    """What ``CAPOT_LANG`` asks for where no catalogue speaks it: whoever set it should know why nothing changes."""
+    asked = os.environ.get(VARIABLE, "")
+    return asked if asked and asked[:2].lower() not in LANGUAGES else None
 
 
 @contextlib.contextmanager

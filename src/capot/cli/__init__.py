@@ -98,7 +98,10 @@ def run(arguments: Sequence[str]) -> int:
     arguments = list(arguments)
     as_json = "--json" in arguments
     streams.prepare()
-    with i18n.speaking(_asked_language(arguments)):
+    lang = _asked_language(arguments)
+    with i18n.speaking(lang):
+        if lang is None:
+            _tell_unheard()
         try:
             return group.main(arguments, prog_name="capot", standalone_mode=False, color=streams.color()) or 0
         except CapotError as error:
@@ -111,6 +114,15 @@ def run(arguments: Sequence[str]) -> int:
             return _report(InterruptedByUser("interrupted"), as_json=as_json)
         except streams.ReaderLeft:
             return 0
+
+
+def _tell_unheard() -> None:
+    """Say on one line, in every language that we have, that ``CAPOT_LANG`` names none of them."""
+    if asked := i18n.unheard():
+        from capot.view.visible import visible
+
+        params = {"value": visible(asked[:40]), "known": ", ".join(i18n.LANGUAGES)}
+        click.echo(" / ".join(i18n.tr("cli.unheard", lang, **params) for lang in i18n.LANGUAGES), err=True)
 
 
 def _asked_language(arguments: list[str]) -> str | None:
