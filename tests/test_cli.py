@@ -15,6 +15,8 @@ import pytest
 
 from capot.cli import COMMANDS, group, run
 
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="a file that nobody can read, root neither")
+
 BOXED = ("--model", "boxed")
 FIELDS = {
     "card": "name architecture parameters file_bytes vocabulary_size context_length layers width heads kv_heads kind",
@@ -120,6 +122,7 @@ def test_chat_plays_a_script(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         ("unknown_model", ["next", "a", "--model", "no-such-folder"]),
         ("prompt_too_long", ["next", "word " * 3000]),
         ("no_such_file", ["tokens", "@nowhere.txt"]),
+        pytest.param("cannot_read", ["tokens", "@/proc/self/mem"], marks=linux_only),
         ("unknown_language", ["tokens", "a", "--lang", "zz"]),
         ("unknown_engine", ["next", "a", "--engine", "steam"]),
     ],

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import errno
 import inspect
 import pickle
+import socket
 import tomllib
+from urllib.error import URLError
 
 import pytest
 from conftest import ROOT
@@ -54,6 +57,39 @@ def test_an_error_is_a_code_with_words() -> None:
     assert error.to_dict("fr") == {"ok": False, "error": {"code": "out_of_range", "message": error.message("fr")}}
     assert str(error) == error.message()
     assert pickle.loads(pickle.dumps(error)).params == error.params  # noqa: S301 - our own bytes
+
+
+@pytest.mark.parametrize(
+    ("cause", "english", "french"),
+    [
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory"),
+            "no such file",
+            "fichier ou dossier introuvable",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied"), "permission denied", "permission refusée"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no space left", "plus de place sur le disque"),
+        (URLError(ConnectionRefusedError(errno.ECONNREFUSED, "x")), "connection refused", "refusée"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "no such name", "nom inconnu"),
+        (TimeoutError("timed out"), "no answer in time", "pas de réponse à temps"),
+        (OSError(54321, "A strange one"), "A strange one", "A strange one"),  # what no catalogue has stays as it is
+        (ValueError("port out of range"), "port out of range", "port out of range"),
+        (OSError(), "OSError", "OSError"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_the_systems_reason_is_said_in_the_readers_language(cause: Exception, english: str, french: str) -> None:
+    error = InputError("cannot_write", path="a.html", reason=errors.reason(cause))
+    for told in (error, pickle.loads(pickle.dumps(error))):  # noqa: S301 - our own bytes
+        assert english in told.message("en") and french in told.message("fr")
+
+
+def test_every_reason_of_the_catalogue_is_one_of_the_system() -> None:
+    table = tomllib.loads((ROOT / "src/capot/words/fr/system.toml").read_text(encoding="utf-8"))
+    for name in table:
+        assert hasattr(socket if name.startswith("EAI_") else errno, name), name
+        if name.startswith("E") and not name.startswith("EAI_"):
+            assert errors.reason(OSError(getattr(errno, name), "x")).code == name
 
 
 def test_statuses_are_drawn_in_the_docstring() -> None:

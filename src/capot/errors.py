@@ -22,6 +22,7 @@ A code is stable and never translated; its words live in both catalogues under
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from capot import i18n
@@ -57,6 +58,34 @@ class CapotError(Exception):
 
 def _rebuild(kind: type[CapotError], code: str, params: dict[str, Any]) -> CapotError:
     return kind(code, **params)
+
+
+def reason(error: BaseException) -> i18n.Reason:
+    """Why the system refused, to be told in the reader's language.
+
+    >>> fill = i18n.fill
+    >>> fill("({why})", "fr", {"why": reason(FileNotFoundError(2, "No such file or directory"))})
+    '(fichier ou dossier introuvable)'
+    """
+    inner = getattr(error, "reason", None)  # urllib wraps what the socket said
+    if isinstance(inner, BaseException):
+        return reason(inner)
+    found = i18n.Reason((getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200])
+    found.code = _name_of(error)
+    return found
+
+
+def _name_of(error: BaseException) -> str:
+    """The name of an error of the system; empty where it is none."""
+    import socket  # what it costs is for the one who fails
+
+    number = getattr(error, "errno", None)
+    if isinstance(error, socket.gaierror):
+        names = ("EAI_NONAME", "EAI_NODATA", "EAI_AGAIN")
+        return next((name for name in names if getattr(socket, name, None) == number), "")
+    if number is None and isinstance(error, TimeoutError):
+        return "ETIMEDOUT"
+    return errno.errorcode.get(number or 0, "").removeprefix("WSA")  # as Windows calls those of sockets
 
 
 class InputError(CapotError):

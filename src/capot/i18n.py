@@ -93,6 +93,15 @@ class Bytes(int):
     """A number of bytes: in a sentence it is written as ``size`` writes it."""
 
 
+class Reason(str):
+    """Why the system refused, as it says so; ``code`` is the name of its errno.
+
+    In a sentence it is written as the catalogue ``system`` has it, where it has it.
+    """
+
+    code = ""
+
+
 def fill(sentence: str, lang: str | None, params: Mapping[str, Any]) -> str:
     """Put ``params`` into a sentence; numbers are written in the language first."""
     written = {name: _written(value, lang) for name, value in params.items()}
@@ -102,6 +111,8 @@ def fill(sentence: str, lang: str | None, params: Mapping[str, Any]) -> str:
 def _written(value: Any, lang: str | None) -> Any:
     if isinstance(value, Bytes):
         return size(value, lang)
+    if isinstance(value, Reason) and value.code:
+        return find(f"system.{value.code}", lang) or str(value)
     return number(value, lang) if type(value) in (int, float) else value
 
 

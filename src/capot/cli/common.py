@@ -25,7 +25,7 @@ import click
 from capot.cli.streams import colored, piped
 from capot.cli.words import FILE, Argument, Command, Option
 from capot.config import Loading
-from capot.errors import InputError, NotFoundError
+from capot.errors import InputError, NotFoundError, reason
 from capot.i18n import LANGUAGES, tr
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ TEXT = _Text()
 def read_text(value: str) -> str:
     """What a text argument stands for.
 
-    Raises: NotFoundError ``no_such_file``; InputError ``not_utf8`` naming the byte.
+    Raises: NotFoundError ``no_such_file``; InputError ``cannot_read``, ``not_utf8`` naming the byte.
     """
     if value == "-":
         return _decode(piped(), "-").removesuffix("\n")
@@ -64,7 +64,11 @@ def read_text(value: str) -> str:
     path = Path(value[1:])
     if not path.is_file():
         raise NotFoundError("no_such_file", path=str(path))
-    return _decode(path.read_bytes(), str(path))
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError("cannot_read", path=str(path), reason=reason(error)) from None
+    return _decode(raw, str(path))
 
 
 def decoded(text: str, *, source: str = "-") -> str:
@@ -167,14 +171,15 @@ def write_file(path: Path, text: str) -> None:
     Raises: InputError ``cannot_write`` with the system's reason.
     """
     if path.is_dir():
-        raise InputError("cannot_write", path=str(path), reason=os.strerror(errno.EISDIR))
+        folder = IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        raise InputError("cannot_write", path=str(path), reason=reason(folder))
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise InputError("cannot_write", path=str(path), reason=error.strerror or str(error)) from None
+        raise InputError("cannot_write", path=str(path), reason=reason(error)) from None
 
 
 def terminal_width() -> int:

@@ -8,7 +8,7 @@ import errno
 import os
 import sys
 
-from capot.errors import InputError
+from capot.errors import InputError, reason
 
 _FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -57,7 +57,7 @@ def unprinted(error: OSError) -> Exception:
         return ReaderLeft()
     if error.errno in _FULL:
         _silence()
-        return InputError("cannot_write", path=OUTPUT, reason=error.strerror or str(error))
+        return InputError("cannot_write", path=OUTPUT, reason=reason(error))
     return error
 
 

@@ -21,7 +21,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
-from capot.errors import CapotError, InputError, ModelError, NetworkError, ResourceError
+from capot.errors import CapotError, InputError, ModelError, NetworkError, ResourceError, reason
 from capot.hub import asking, settings
 from capot.hub.asking import PASSING, refuse_offline
 from capot.hub.connection import BROKEN, Answer, send
@@ -246,5 +246,4 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise ResourceError("disk_full_now", folder=str(folder)) from None
-        path, reason = str(error.filename or folder), error.strerror or str(error)
-        raise InputError("cannot_write", path=path, reason=reason) from None
+        raise InputError("cannot_write", path=str(error.filename or folder), reason=reason(error)) from None

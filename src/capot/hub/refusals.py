@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
-from capot.errors import AccessError, BusyError, CapotError, NetworkError, NotFoundError
+from capot.errors import AccessError, BusyError, CapotError, NetworkError, NotFoundError, reason
 from capot.hub import settings
 from capot.hub.connection import Answer
 from capot.hub.store import near
@@ -95,19 +95,15 @@ def wait_asked(answer: Answer) -> float | None:
 
 def unreachable(error: Exception, url: str) -> CapotError:
     """The error for a request that got no answer."""
-    reason = error.reason if isinstance(error, URLError) else error
+    cause = error.reason if isinstance(error, URLError) else error
     host = _host(url)
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return NetworkError("hub_certificate", host=host, reason=reason.verify_message)
-    if isinstance(reason, socket.gaierror | ConnectionRefusedError):
-        return NetworkError("hub_unreachable", host=host, reason=_short(reason))
-    if "Tunnel connection failed" in str(reason):
-        return NetworkError("hub_proxy", host=host, reason=_short(reason))
-    return NetworkError("hub_broken", host=host, reason=_short(reason))
-
-
-def _short(reason: object) -> str:
-    return (getattr(reason, "strerror", None) or str(reason) or type(reason).__name__)[:120]
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return NetworkError("hub_certificate", host=host, reason=cause.verify_message)
+    if isinstance(cause, socket.gaierror | ConnectionRefusedError):
+        return NetworkError("hub_unreachable", host=host, reason=reason(error))
+    if "Tunnel connection failed" in str(cause):
+        return NetworkError("hub_proxy", host=host, reason=reason(error))
+    return NetworkError("hub_broken", host=host, reason=reason(error))
 
 
 def _host(url: str) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from capot.errors import InputError, NotFoundError
+from capot.errors import InputError, NotFoundError, reason
 from capot.templates.message import ROLES, Message, Prompt, Template, check
 from capot.templates.plain import PlainTemplate, RawTemplate, default, default_text
 
@@ -29,7 +29,8 @@ def load_text(path: str | Path) -> tuple[str, str]:
 
     A plain one is read at once, so that an error names the file.
 
-    Raises: NotFoundError ``no_template``; InputError ``not_utf8``, ``template_toml``, ``template_key``.
+    Raises: NotFoundError ``no_template``; InputError ``cannot_read``, ``not_utf8``, ``template_toml``,
+    ``template_key``.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -38,6 +39,8 @@ def load_text(path: str | Path) -> tuple[str, str]:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError("not_utf8", source=str(path), offset=error.start) from None
+    except OSError as error:
+        raise InputError("cannot_read", path=str(path), reason=reason(error)) from None
     if path.suffix in (".jinja", ".j2"):
         return "chat_template", text
     PlainTemplate.from_toml(text, source=str(path))

@@ -34,7 +34,10 @@ def body(error: CapotError, lang: str) -> dict[str, Any]:
 
 
 def _pathless(value: Any) -> Any:
-    return PATH.sub(r"\1", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    found = PATH.sub(r"\1", value)
+    return value if found == value else found  # a reason of the system stays one
 
 
 def malformed(error: ValidationError | RequestValidationError, *, skip: int = 0) -> InputError:

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import uvicorn
 
 from capot.config import Serving
-from capot.errors import CapotError, InputError, NetworkError
+from capot.errors import CapotError, InputError, NetworkError, reason
 from capot.model import Model
 from capot.web.app import create_app
 from capot.web.keys import access_code
@@ -41,7 +41,7 @@ def bind(serving: Serving) -> socket.socket:
     Raises: InputError ``cannot_listen`` with the system's reason.
     """
     family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
-    reason: OSError | None = None
+    refused: Exception = OSError()
     for port in (serving.port, *range(serving.port + 1, serving.port + 10)) if serving.port else (0,):
         listener = socket.socket(family, socket.SOCK_STREAM)
         if os.name != "nt":  # there it would let two programs listen on one port
@@ -52,8 +52,8 @@ def bind(serving: Serving) -> socket.socket:
             return listener
         except (OSError, OverflowError) as error:
             listener.close()
-            reason = error if isinstance(error, OSError) else OSError(str(error))
-    raise InputError("cannot_listen", host=serving.host, port=str(serving.port), reason=str(reason))
+            refused = error
+    raise InputError("cannot_listen", host=serving.host, port=str(serving.port), reason=reason(refused))
 
 
 def address_of_this_machine() -> str:
@@ -180,4 +180,4 @@ def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
         with opener.open(request, timeout=5) as answer:
             return json.load(answer)["result"]
     except (OSError, ValueError, KeyError) as error:
-        raise NetworkError("no_server", host=host, port=str(port), reason=str(error)) from None
+        raise NetworkError("no_server", host=host, port=str(port), reason=reason(error)) from None
