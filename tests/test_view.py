@@ -476,6 +476,23 @@ def test_arrows_keep_their_angles() -> None:
     assert (arrow["ax"], arrow["ay"], arrow["x"], arrow["y"]) == (0, 0, 1.0, 2.0)
 
 
+@pytest.mark.parametrize("arrows", [False, True])
+def test_no_name_is_cut_at_the_edge_of_a_narrow_plane(arrows: bool) -> None:
+    """Half a page or a phone leaves some 30 pixels beyond the outermost marks."""
+    corners = [(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)]
+    points = [b.Point(f"{place} a sentence of some length", xy) for place, xy in enumerate(corners)]
+    spec = to_spec(b.Scatter(points, ("x", "y"), arrows=arrows))
+    sides = [text for trace in spec["data"] for text in trace["textposition"]]
+    assert all(text for trace in spec["data"] for text in trace["text"]), "each has its name"
+    assert [side.split()[1] for side in sides] == ["right", "left", "left", "right"]
+
+
+def test_marks_at_the_ends_of_a_curve_are_whole() -> None:
+    marked, area = b.Series("a", [0, 1], [0.5, 1.0]), b.Series("b", [0, 1], [0.5, 1.0], area=True)
+    traces = to_spec(b.Curves([marked, area], "x", "y"))["data"]
+    assert {trace["mode"]: trace.get("cliponaxis") for trace in traces} == {"lines+markers": False, "lines": None}
+
+
 # --- the rest -----------------------------------------------------------------------------------------------------
 
 

@@ -99,7 +99,7 @@ def test_the_keyboard_alone(visit: Visits) -> None:
             break
         assert ring not in ("none", ""), f"the focus is not seen on {name}"
         seen.add(name)
-    assert {"INPUTrange", "INPUTnumber", "BUTTONbutton", "SUMMARY", "INPUTradio"} <= seen
+    assert {"INPUTrange", "INPUTtext", "BUTTONbutton", "SUMMARY", "INPUTradio"} <= seen
 
 
 def test_a_term_is_explained_and_the_tip_leaves(visit: Visits) -> None:
@@ -133,7 +133,7 @@ def test_the_theme_is_chosen_and_kept(visit: Visits) -> None:
 def test_a_link_restores_the_view_and_copies_on_a_plain_page(visit: Visits) -> None:
     """Pages of a local network served without TLS have no clipboard of their own."""
     page = visit("/next#prompt=Once+upon+a+time", before="delete Navigator.prototype.clipboard")
-    page.locator("capot-slider[name=temperature] input[type=number]").fill("0.5")
+    page.locator("capot-slider[name=temperature] input[type=text]").fill("0.5")
     page.keyboard.press("Enter")
     page.get_by_label("Raw logits").check()
     page.get_by_text("Take it away").click()
@@ -141,7 +141,7 @@ def test_a_link_restores_the_view_and_copies_on_a_plain_page(visit: Visits) -> N
     page.get_by_role("button", name="Copy the link").click()
     link = copied(page)
     other = visit(link.removeprefix(visit.root))
-    assert other.locator("capot-slider[name=temperature] input[type=number]").input_value() == "0.5"
+    assert other.locator("capot-slider[name=temperature] input[type=text]").input_value() == "0.5"
     assert other.locator("input[value=logits]").is_checked()
     assert other.inner_text("capot-bars") == page.inner_text("capot-bars")
 

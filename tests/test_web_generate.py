@@ -35,7 +35,7 @@ def test_a_text_is_left_at_a_token_for_another_branch(visit: Visits, lang: str) 
     page = visit("/generate#prompt=Once+upon+a+time&seed=3&max_new_tokens=12", lang=lang)
     press(page, {"en": "Generate", "fr": "Générer"}[lang])
     until(page, f"{COUNT} === 12 && ({IDLE})")
-    assert {"en": "most probable", "fr": "plus probables"}[lang] in page.inner_text("figcaption")
+    assert {"en": "most probable", "fr": "plus probable"}[lang] in page.inner_text("figcaption")
     page.locator("capot-strip button").nth(4).click()
     others = page.locator(".instead .bars button")
     assert others.count() == 8
@@ -109,6 +109,21 @@ def test_a_reload_in_the_middle_is_harmless(visit: Visits, server: Server) -> No
     until(page, f"{COUNT} > {had}")
     press(page, "Stop")
     until(page, IDLE)
+
+
+def test_a_reload_in_the_middle_of_a_second_text_brings_the_second_back(visit: Visits) -> None:
+    visit.forgive("ERR_ABORTED|ERR_FAILED")
+    page = visit("/generate#prompt=Once+upon+a+time&max_new_tokens=3")
+    written(page, 3)
+    page.locator("capot-slider[name=max_new_tokens] input[type=text]").fill("500")
+    page.keyboard.press("Enter")
+    press(page, "Generate")
+    until(page, f"{COUNT} > 8")
+    begins = page.inner_text("capot-strip")[:40]
+    page.reload()
+    settled(page)
+    assert page.evaluate(COUNT) > 8 and "reloaded" in page.inner_text(".status")
+    assert page.inner_text("capot-strip").startswith(begins)
 
 
 def test_a_link_holds_the_tree(visit: Visits) -> None:

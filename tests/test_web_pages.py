@@ -58,6 +58,37 @@ def test_the_road_grows_by_a_key_and_by_a_click(visit: Visits, lang: str) -> Non
     assert page.locator(".prompt textarea").input_value() == text
 
 
+def test_a_text_that_has_grown_is_carried_by_every_door(visit: Visits) -> None:
+    page = visit("/#prompt=Once+upon+a+time")
+    page.keyboard.press("Space")
+    until(page, "document.querySelectorAll('.grown mark').length === 1")
+    settled(page)
+    grown = page.inner_text(".grown")
+    page.locator(".rail a[data-chapter=next]").click()
+    until(page, "document.documentElement.dataset.shown === 'next'")
+    assert page.locator(".prompt textarea").input_value() == grown != "Once upon a time"
+    page.go_back()
+    until(page, "document.documentElement.dataset.shown === 'home'")
+    assert page.locator(".prompt textarea").input_value() == "Once upon a time", "the road begins where it began"
+
+
+@pytest.mark.parametrize("chapter", ["", "next"])
+def test_nothing_of_another_text_stays_beside_an_error(visit: Visits, chapter: str) -> None:
+    visit.forgive("status of 422")
+    page = visit(f"/{chapter}#prompt=a", lang="fr")
+    assert page.locator("capot-bars li").count() >= 6
+    if not chapter:
+        assert page.inner_text(".stop.tokens > p").startswith("1 caractère, 1 token.")
+    page.locator(".prompt textarea").fill("mot " * 5_000)
+    until(page, "document.querySelector('.prompt .fault') !== null")
+    told = page.inner_text(".prompt .fault")
+    assert told.startswith("Le prompt compte") and "capot tokens" not in told, "no command for who has a page"
+    assert page.locator("capot-bars li").count() == 0
+    if not chapter:
+        assert "20\u202f000 caractères" in page.inner_text(".stop.tokens > p"), "it is cut all the same"
+        assert page.locator(".stop.generate button.primary").is_disabled()
+
+
 def test_the_road_fits_a_screen(visit: Visits) -> None:
     page = visit("/", width=1440)
     bottom = page.evaluate(BOTTOM)
@@ -122,10 +153,11 @@ def test_sliders_redraw_without_the_server(visit: Visits, lang: str) -> None:
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("ArrowRight")
     page.wait_for_timeout(100)
-    assert page.locator("capot-slider[name=temperature] input[type=number]").input_value() == "1.26"
+    field = page.locator("capot-slider[name=temperature] input[type=text]")
+    assert field.input_value() == {"en": "1.26", "fr": "1,26"}[lang]
     assert page.inner_text("capot-bars") != before
     assert page.locator("capot-bars b:not([hidden])").count() == 12, "where the bars stood before"
-    page.locator("capot-slider[name=top_k] input[type=number]").fill("3")
+    page.locator("capot-slider[name=top_k] input[type=text]").fill("3")
     page.keyboard.press("Enter")
     page.wait_for_timeout(100)
     assert page.locator("capot-bars li.cut").count() == 9
@@ -133,6 +165,12 @@ def test_sliders_redraw_without_the_server(visit: Visits, lang: str) -> None:
     page.wait_for_timeout(100)
     assert page.inner_text("capot-bars") == before
     assert asked == [], "the logits are in the page"
+    for typed, kept in [("0,7", "0.7"), ("0.45", "0.45"), ("much", "0.45"), ("", "0.45"), ("-3", "0"), ("99", "3")]:
+        field.fill(typed)
+        field.press("Enter")
+        assert field.input_value().replace(",", ".") == kept, typed
+    field.press("ArrowDown")
+    assert field.input_value().replace(",", ".") == "2.99"
 
 
 def test_the_rank_of_any_token(visit: Visits) -> None:

@@ -221,6 +221,23 @@ def test_make_lab_is_capot_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [("-m", "capot", "serve"), ("-m", "capot", "tour", "--json")]
 
 
+@UNIX
+def test_ctrl_c_leaves_a_command_the_time_to_close(tmp_path) -> None:
+    """``subprocess.run`` kills what has not ended a quarter of a second after Ctrl-C."""
+    (tmp_path / "slow.py").write_text(
+        "import time\ntry:\n    print('up', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    time.sleep(1)\n    print('closed', flush=True)\n"
+    )
+    code = f"import dev; raise SystemExit(dev.run({sys.executable!r}, {str(tmp_path / 'slow.py')!r}))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT / "tools", stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout.readline() == "up\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60)[0] == "closed\n"
+    assert process.returncode == 0
+
+
 def test_a_damaged_model_is_said_before_anything_is_served(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.json").write_text("{")
     assert run(["serve", "--no-open", "--port", "0", "--model", str(tmp_path), "--json"]) == 2

@@ -48,10 +48,15 @@ def say(text: str) -> None:
 
 def run(*command: str | Path, check: bool = True, **options) -> int:
     """Run a command in the project's folder; its failure is ours."""
-    status = subprocess.run([str(part) for part in command], cwd=ROOT, check=False, **options).returncode
-    if check and status:
-        sys.exit(status)
-    return status
+    with subprocess.Popen([str(part) for part in command], cwd=ROOT, **options) as process:
+        while process.returncode is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:  # the command hears Ctrl-C too: a lab tells its learners before it closes
+                continue
+    if check and process.returncode:
+        sys.exit(process.returncode)
+    return process.returncode
 
 
 def ready(name: str) -> None:

@@ -27,8 +27,13 @@ SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif'
 MONO = 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace'
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "diamond-open")
 SPACE_SYMBOLS = ("circle", "diamond", "square", "diamond-open", "cross", "circle-open")
-_POSITIONS = {"right": "middle right", "left": "middle left", "above": "top center", "below": "bottom center"}
+_POSITIONS = {"right": "middle right", "left": "middle left", "above": "top center", "below": "bottom center"} | {
+    f"{ours} {side}": f"{theirs} {side}"
+    for ours, theirs in (("above", "top"), ("below", "bottom"))
+    for side in ("right", "left")
+}
 NAMED = 80  # more points than this are named on hover only
+FEW = 24  # points that are named as for a narrow plane, half a page or a phone: no name is cut at its edge
 
 
 def to_spec(block: Picture, *, theme: Theme = LIGHT, lang: str | None = None) -> dict[str, Any]:
@@ -138,16 +143,20 @@ def _scatter(block: Scatter, theme: Theme, lang: str | None) -> dict[str, Any]:
 
 
 def _named(block: Scatter) -> dict[int, str]:
-    """The side of each point's label that covers nothing, by the point's identity, for a plane of usual size."""
+    """The side of each point's label that covers nothing, by the point's identity, for a plane of usual size.
+
+    Many points are named as for a wide one: in a narrow plane most of them would lose their names.
+    """
     points = block.points if len(block.points) <= NAMED else ()
     flat = [(_coordinate(point, 0) or 0.0, _coordinate(point, 1) or 0.0) for point in points]
     if not flat:
         return {}
     ends = [(min(values), max(values)) for values in zip(*flat, (0.0, 0.0) if block.arrows else flat[0], strict=True)]
     (left, right), (low, high) = ends
-    spots = [(40 + 680 * (x - left) / (right - left or 1), 370 - 340 * (y - low) / (high - low or 1)) for x, y in flat]
+    span = 320 if len(points) <= FEW else 680
+    spots = [(40 + span * (x - left) / (right - left or 1), 370 - 340 * (y - low) / (high - low or 1)) for x, y in flat]
     sizes = [width(cut(visible(point.label), 28)) * 7.9 for point in points]
-    sides = label_sides(spots, sizes, area=(-20, 0, 780, 400), rays=block.arrows)
+    sides = label_sides(spots, sizes, area=(0, 0, span + 76, 400), rays=block.arrows)
     return {id(point): _POSITIONS[side] for point, side in zip(points, sides, strict=True) if side}
 
 
@@ -276,6 +285,8 @@ def _curve(
         "hovertext": hover,
         "hoverinfo": "text",
     }
+    if "markers" in trace["mode"]:
+        trace["cliponaxis"] = False  # else the first and the last mark are cut in half
     if line.area:
         first = next(series for series in block.series if series.area) is line
         red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))

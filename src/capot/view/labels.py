@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 Spot = tuple[float, float]
 Box = tuple[float, float, float, float]
-SIDES = ("right", "left", "above", "below")
+SIDES = ("right", "left", "above", "below", "above right", "above left", "below right", "below left")
 
 
 def label_sides(
@@ -40,8 +40,9 @@ def _outward(spot: Spot, middle: Spot) -> tuple[str, ...]:
 def label_box(spot: Spot, size: float, side: str, *, height: float = 16) -> Box:
     """The rectangle that a label takes on one side of its point."""
     x, y = spot
-    left = {"right": x + 9, "left": x - 9 - size}.get(side, x - size / 2)
-    center = {"above": y - 15, "below": y + 15}.get(side, y)
+    beyond = 9 if side in ("right", "left") else 2  # at the height of its mark a label keeps clear of it
+    left = x + beyond if side.endswith("right") else x - beyond - size if side.endswith("left") else x - size / 2
+    center = y - 16 if side.startswith("above") else y + 16 if side.startswith("below") else y
     return (left, center - height / 2, left + size, center + height / 2)
 
 

@@ -67,12 +67,20 @@ export const prompt = {
   },
 };
 
+let grown = null;
+
+/** What the road's text has become: every door but its own carries it, where the field keeps what was typed. */
+export function grow(text, { left = false } = {}) {
+  if (left && grown !== null) keep(PROMPT, grown); // too long for an address, it is still where the next page begins
+  grown = text;
+  document.dispatchEvent(new CustomEvent("capot-state"));
+}
+
 /** The address of a chapter, the prompt carried along where it is short enough; the tab carries it anyway. */
-export function door(chapter, changes = {}) {
+export function door(chapter) {
   const params = new URLSearchParams();
-  for (const [name, value] of Object.entries({ prompt: prompt.get(), ...changes })) {
-    if (value && value.length < LIMIT / 4) params.set(name, value);
-  }
+  const text = (chapter === "home" ? null : grown) ?? prompt.get();
+  if (text && text.length < LIMIT / 4) params.set("prompt", text);
   const query = params.toString();
   return `/${chapter === "home" ? "" : chapter}${query ? `#${query}` : ""}`;
 }

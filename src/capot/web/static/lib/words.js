@@ -56,6 +56,12 @@ export function number(value, digits) {
   return sign + whole + (part ? (words.lang === "fr" ? "," : ".") + part : "");
 }
 
+/** The number that a reader of either language has written, NaN where it is none. */
+export function unwritten(text) {
+  const plain = text.replace(/[\s\u00a0\u202f]/g, "").replace("\u2212", "-").replace(",", ".");
+  return plain === "" ? NaN : Number(plain);
+}
+
 /** A share of one as a percentage. Small shares keep their first digits. */
 export function percent(share, digits) {
   const shown = digits ?? (share > 0 && share < 0.001 ? 3 : 1);

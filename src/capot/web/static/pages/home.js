@@ -60,45 +60,56 @@ export default async function page(main, { door }) {
     const control = running = new AbortController();
     prediction = null;
     const text = base + added.join("");
-    for (const link of main.querySelectorAll("a[data-chapter]")) link.href = door(link.dataset.chapter, { prompt: text });
+    state.grow(added.length ? text : null);
+    for (const link of main.querySelectorAll("a[data-chapter]")) link.href = door(link.dataset.chapter);
     fill(grown, base.length > 400 ? `…${base.slice(-400)}` : base, added.map((piece) => h("mark", {}, piece)));
     again.disabled = !added.length;
-    if (!text) return clear();
+    if (!text) {
+      clear();
+      [running, road.ariaBusy] = [null, "false"];
+      return fill(say.tokens, tr("tokens.empty"));
+    }
     const note = waiting(field.troubles, tr("home.waiting"), () => control.abort());
     road.ariaBusy = "true";
+    let tokens = null;
     try {
-      const [tokens, found] = await Promise.all([
-        call("tokens", { text }, { signal: control.signal }),
-        call("next", { prompt: text, k: SHOWN }, { signal: control.signal }),
-      ]);
+      const opinion = call("next", { prompt: text, k: SHOWN }, { signal: control.signal });
+      opinion.catch(() => {}); // heard below, once the tokens are drawn: a text too long to be read is still cut
+      tokens = await call("tokens", { text }, { signal: control.signal });
+      drawTokens(tokens);
+      prediction = await opinion;
       fill(field.troubles);
-      prediction = found;
-      draw(tokens);
+      drawNext();
       if (wished) {
         wished = false;
         return grow(0);
       }
       await drawPlane(tokens, control.signal);
     } catch (error) {
-      if (error.name !== "AbortError") fill(field.troubles, fault(error, look));
+      if (error.name === "AbortError") return;
+      clear({ strips: !tokens }); // nothing may stay that another text has drawn
+      fill(field.troubles, fault(error, look));
     } finally {
       note.done();
       if (running === control) [running, road.ariaBusy] = [null, "false"];
     }
   }
 
-  function clear() {
-    [strip.pieces, bars.rows, prediction, running, road.ariaBusy] = [[], [], null, null, "false"];
+  function clear({ strips = true } = {}) {
+    [bars.rows, prediction, next.disabled] = [[], null, true];
     fill(field.troubles);
     fill(points);
-    for (const line of Object.values(say)) fill(line);
-    fill(say.tokens, tr("tokens.empty"));
+    for (const chapter of CHAPTERS) if (strips || chapter !== "tokens") fill(say[chapter]);
+    if (strips) strip.pieces = [];
   }
 
-  function draw(tokens) {
+  function drawTokens(tokens) {
     const cut = pieces(tokens.tokens.slice(-STRIP));
     strip.pieces = tokens.count > STRIP ? [{ text: "…", kind: "after" }, ...cut] : cut;
-    fill(say.tokens, withTerms(tr("home.tokens_said", { count: tokens.count, characters: tokens.characters })));
+    fill(say.tokens, withTerms(tr("home.tokens_said", { count: tokens.count, characters: tr("home.characters", { count: tokens.characters }) })));
+  }
+
+  function drawNext() {
     bars.rows = prediction.candidates.map((one, index) => ({ label: one.text ? visible(one.text) : one.label, value: one.probability / prediction.candidates[0].probability, text: percent(one.probability), marked: index === 0 }));
     fill(say.next, withTerms(tr("home.next_said", { vocabulary: prediction.vocabulary_size, entropy: number(prediction.entropy_bits, 1), choices: number(2 ** prediction.entropy_bits, 0) })));
     fill(say.generate, withTerms(added.length ? tr("home.generate_said", { count: added.length }) : tr("home.generate_none")));
@@ -123,7 +134,7 @@ export default async function page(main, { door }) {
     }
   }
 
-  return { leave: () => { running?.abort(); document.removeEventListener("keydown", keys); } };
+  return { leave: () => { running?.abort(); state.grow(null, { left: true }); document.removeEventListener("keydown", keys); } };
 }
 
 /** [word, tone of its first token], each word once, at its last place. */

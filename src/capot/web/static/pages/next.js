@@ -78,7 +78,9 @@ export default async function page(main, { model }) {
       draw();
       await lookUp();
     } catch (error) {
-      if (error.name !== "AbortError") fill(field.troubles, fault(error, () => look(field.text)));
+      if (error.name === "AbortError") return;
+      clear(""); // bars of another text would pass for this one's
+      fill(field.troubles, fault(error, () => look(field.text)));
     } finally {
       note.done();
     }
@@ -108,10 +110,10 @@ export default async function page(main, { model }) {
     if (text) field.set(field.text + text, { focus: false });
   }
 
-  function clear() {
+  function clear(caption = tr("next.empty")) {
     [found, distribution, bars.rows] = [null, null, []];
     fill(field.troubles);
-    picture.update({ caption: tr("next.empty"), table: null, python: null, command: null, json: null, page: null });
+    picture.update({ caption, table: null, python: null, command: null, json: null, page: null });
     rankSays.textContent = "";
   }
 

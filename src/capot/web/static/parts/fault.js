@@ -1,15 +1,20 @@
 // An error, beside what caused it: what happened, and what to do.
 
 import { h } from "../lib/dom.js";
-import { tr } from "../lib/words.js";
+import { has, lang, tr } from "../lib/words.js";
 
-/** A message for an error; `again` offers to try once more. */
+/** A sentence that a terminal writes after "Error:" stands alone here; a name that begins it is left as it is. */
+const begun = (text) => (/^\p{Ll}[\p{L}\u2019]*[ ,]/u.test(text) ? text[0].toLocaleUpperCase(lang()) + text.slice(1) : text);
+
+/** A message for an error, with what a visitor can do where a terminal would be told a command; `again` offers to try once more. */
 export function fault(error, again) {
   const known = { unreachable: "faults.unreachable", cut: "faults.cut" }[error.code];
   const text = known ? tr(known) : error.message || tr("faults.bug");
-  const [what, ...hint] = text.split("\n");
+  const [what, ...lines] = text.split("\n");
+  const own = `faults.hint.${error.code}`;
+  const hint = error.code && has(own) ? [tr(own)] : lines;
   return h("div", { class: "fault", role: "alert" },
-    h("p", {}, what), hint.length ? h("p", { class: "hint" }, hint.join("\n")) : null,
+    h("p", {}, begun(what)), hint.length ? h("p", { class: "hint" }, hint.join("\n")) : null,
     again ? h("button", { type: "button", onclick: again }, tr("faults.again")) : null);
 }
 

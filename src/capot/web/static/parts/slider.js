@@ -1,19 +1,23 @@
 // A slider with a field beside it: arrows move by fine steps, Shift and arrows by coarse ones, or type the value.
+// The field is a text: a browser's own number field refuses the comma or the point, by its language and not the lab's.
 
 import { h, unique } from "../lib/dom.js";
+import { number, unwritten } from "../lib/words.js";
 import { help } from "./terms.js";
 
 /**
  * <capot-slider name min max step coarse value label hint>: sends "input" with { value } while it moves.
- * `value` is a number; what is typed outside the bounds is brought back to them.
+ * `value` is a number; what is typed outside the bounds is brought back to them, and what is no number changes nothing.
  */
 class Slider extends HTMLElement {
   connectedCallback() {
     if (this.firstElementChild) return;
     const [min, max, step] = ["min", "max", "step"].map((name) => this.getAttribute(name));
     const id = unique("slider");
-    this.range = h("input", { type: "range", id, min, max, step, value: this.getAttribute("value"), oninput: () => this.#heard(this.range.value), onkeydown: (event) => this.#coarse(event) });
-    this.field = h("input", { type: "number", min, max, step: "any", value: this.getAttribute("value"), "aria-label": this.getAttribute("label"), onchange: () => this.#heard(this.field.value) });
+    this.range = h("input", { type: "range", id, min, max, step, value: this.getAttribute("value"), oninput: () => this.#heard(Number(this.range.value)), onkeydown: (event) => this.#keys(event, event.shiftKey) });
+    this.field = h("input", { type: "text", inputmode: Number.isInteger(Number(step)) ? "numeric" : "decimal", autocomplete: "off", role: "spinbutton", "aria-valuemin": min, "aria-valuemax": max,
+      "aria-label": this.getAttribute("label"), onchange: () => this.#heard(unwritten(this.field.value)), onkeydown: (event) => this.#keys(event, ["ArrowUp", "ArrowDown"].includes(event.key)) });
+    this.#write(Number(this.getAttribute("value")));
     const hint = this.getAttribute("hint");
     this.append(h("span", { class: "name" }, h("label", { for: id }, this.getAttribute("label")), hint ? help(this.getAttribute("label"), hint) : null), this.range, this.field);
   }
@@ -24,22 +28,29 @@ class Slider extends HTMLElement {
 
   set value(value) {
     if (!this.range) this.setAttribute("value", value);
-    else [this.range.value, this.field.value] = [value, value];
+    else this.#write(value);
   }
 
-  #heard(text) {
-    const [min, max] = [Number(this.getAttribute("min")), Number(this.getAttribute("max"))];
-    const value = Math.min(max, Math.max(min, Number(text) || 0));
+  #write(value) {
     this.range.value = value;
-    this.field.value = value;
+    this.field.value = number(value);
+    this.field.setAttribute("aria-valuenow", value);
+  }
+
+  #heard(typed) {
+    const [min, max] = [Number(this.getAttribute("min")), Number(this.getAttribute("max"))];
+    const value = Number.isFinite(typed) ? Number(Math.min(max, Math.max(min, typed)).toPrecision(12)) : this.value; // 1.26, not 1.2600000000000002
+    this.#write(value);
     this.dispatchEvent(new CustomEvent("input", { detail: { value } }));
   }
 
-  #coarse(event) {
+  /** Arrows by steps that the browser does not take by itself: coarse ones, and those of the field. */
+  #keys(event, ours) {
     const direction = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-    if (!direction || !event.shiftKey) return;
+    if (!direction || !ours) return;
     event.preventDefault();
-    this.#heard(Number(this.range.value) + direction * Number(this.getAttribute("coarse") ?? 10 * Number(this.getAttribute("step"))));
+    const step = Number(this.getAttribute("step"));
+    this.#heard(this.value + direction * (event.shiftKey ? Number(this.getAttribute("coarse") ?? 10 * step) : step));
   }
 }
 

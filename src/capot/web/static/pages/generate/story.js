@@ -10,8 +10,12 @@ const NAMES = ["temperature", "top_k", "top_p", "min_p"];
 /** The tree of `prompt`, empty. */
 export const blank = (prompt) => ({ prompt, base: null, lines: [], current: null });
 
-/** A line that leaves `parent` before its token `at`; `token` is taken instead, where one is given. */
-export function leave(story, { parent = null, at = 0, token = null, sampling, seed, left }) {
+/**
+ * A line that leaves `parent` before its token `at`; `token` is taken instead, where one is given. The first line of a
+ * tree that is not the address's (`linked`) takes the other out of it: a reload must not bring back the text before.
+ */
+export function leave(story, { parent = null, at = 0, token = null, sampling, seed, left, linked = false }) {
+  if (!story.lines.length && !linked) state.write({ tree: "", drawn: "", on: "" });
   const tokens = parent ? [...parent.tokens.slice(0, at), ...(token ? [token] : [])] : [];
   const line = begun(story.prompt, { sampling, seed: seed ?? parent?.seed, left, base: parent?.base ?? null, tokens });
   story.lines.push(Object.assign(line, { parent, at, token, number: story.lines.length + 1 }));
@@ -67,7 +71,7 @@ export async function regrow(prompt, { tree, drawn, on }, { sampling, grow }) {
     if ((Number(parent) && !above) || (id !== "" && !other)) break; // another model's tree
     const settings = own ? { ...sampling, ...Object.fromEntries(own.split(",").map((value, place) => [NAMES[place], Number(value)])) } : sampling;
     const token = other && instead(above.tokens[Number(at)], other);
-    const line = leave(story, { parent: above, at: Number(at), token, sampling: settings, seed: Number(drawn), left: Number(count) || 0 });
+    const line = leave(story, { parent: above, at: Number(at), token, sampling: settings, seed: Number(drawn), left: Number(count) || 0, linked: true });
     if (!(await grow(story, line))) break;
     story.base ??= line.base;
   }
