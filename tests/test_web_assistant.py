@@ -142,3 +142,48 @@ def test_a_server_killed_in_the_middle_is_told_and_asked_again(mortal: tuple[Ser
     press(page, "Stop")
     until(page, IDLE)
     assert json.dumps("interrupted")[1:-1] in page.locator(".way[data-kind=raw]").inner_text()
+
+
+def cut_in_the_middle(page: Any) -> None:
+    """Send a message whose answer breaks off after its first words, every time it is asked for."""
+    told = [("started", {"prompt": [], "prompt_tokens": 0}), ("step", {"text": " Once upon"})]
+    events = [f"event: {kind}\ndata: {json.dumps({'tag': 'chat', 'body': body})}\n\n" for kind, body in told]
+    answer = {"content_type": "text/event-stream; charset=utf-8", "body": "".join(events)}
+    page.route("**/api/stream", lambda route: route.fulfill(**answer))
+    page.get_by_label("Your message").fill("A long story, please.")
+    press(page, "Send")
+    until(page, "document.querySelector('.fault.cut') !== null")
+    assert page.locator("ol.chat .said").last.inner_text() == "Once upon"
+    assert page.get_by_label("Your message").input_value() == ""
+
+
+def test_a_message_left_in_the_middle_of_its_answer_is_there_again(visit: Visits) -> None:
+    page = visit("/assistant#view=talk&seed=3")
+    cut_in_the_middle(page)
+    page.locator("nav.rail a[data-chapter=tokens]").click()
+    until(page, "document.querySelector('capot-strip') !== null && location.pathname === '/tokens'")
+    assert "view=" not in page.url
+    page.go_back()
+    until(page, "document.querySelector('ol.chat') !== null")
+    assert page.get_by_label("Your message").input_value() == "A long story, please."
+    assert page.locator("ol.chat > li.even").count() == 0 and page.locator(".fault").count() == 0
+
+
+def test_a_page_left_by_the_back_button_writes_nothing_in_the_next_address(visit: Visits) -> None:
+    page = visit("/tokens#prompt=a")
+    page.locator("nav.rail a[data-chapter=assistant]").click()
+    page.get_by_role("tab", name="A conversation").click()
+    say(page, "What is a token?", 1)
+    page.go_back()
+    until(page, "document.querySelector('capot-strip') !== null && location.pathname === '/tokens'")
+    assert "talk=" not in page.url
+    page.go_forward()
+    until(page, "document.querySelectorAll('ol.chat > li.even').length === 1")
+
+
+def test_what_is_given_up_in_a_cut_waits_no_more(visit: Visits) -> None:
+    page = visit("/assistant#view=talk&seed=3")
+    cut_in_the_middle(page)
+    press(page, "Leave it at that")
+    until(page, f"document.querySelector('.status').childElementCount === 0 && ({IDLE})")
+    assert page.get_by_label("Your message").input_value() == "A long story, please."

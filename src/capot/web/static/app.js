@@ -3,7 +3,7 @@
 import { fill, h } from "./lib/dom.js";
 import { preferred, speak, tr } from "./lib/words.js";
 import { get, LabError } from "./lib/api.js";
-import { door, restore } from "./lib/state.js";
+import { door, own, restore } from "./lib/state.js";
 import { fault } from "./parts/fault.js";
 import { chapterOf, rail } from "./parts/rail.js";
 import { tip } from "./parts/terms.js";
@@ -16,17 +16,23 @@ const app = { model: null, turn: 0, page: null, main: null, rail: null, top: nul
 
 /** Go to a chapter without leaving the page. */
 async function go(address) {
+  leave(); // while the address is still its own
   history.pushState(null, "", address);
   await show();
   app.main.focus({ preventScroll: true });
   scrollTo(0, 0);
 }
 
+function leave() {
+  app.page?.leave?.();
+  app.page = null;
+}
+
 async function show() {
   const [turn, chapter] = [app.turn += 1, chapterOf(location.pathname)];
   delete document.documentElement.dataset.shown;
-  app.page?.leave?.();
-  app.page = null;
+  leave();
+  own();
   app.rail.at(chapter);
   document.title = `${tr(`chapters.${chapter}.name`)} · capot`;
   document.body.append(app.tip);

@@ -4,6 +4,11 @@
 const LIMIT = 8000; // characters of a fragment that every browser and mail program carries
 const PROMPT = "capot-prompt";
 
+let shown = location.pathname; // the page on show; one that is being left, by the Back button, no longer owns the address
+
+/** The page of this address is the one on show from now on. */
+export const own = () => { shown = location.pathname; };
+
 const store = (path) => `capot-long:${path}`;
 
 function longOnes(path = location.pathname) {
@@ -40,6 +45,7 @@ function parted(state) {
 
 /** Change some of the state; empty values leave it. Whether an address holds all of it. */
 export function write(changes, { push = false } = {}) {
+  if (location.pathname !== shown) return fits();
   const state = read();
   for (const [name, value] of Object.entries(changes)) {
     if (value === undefined || value === null || value === "") delete state[name];

@@ -4,10 +4,9 @@ import { fill, h, unique } from "../../lib/dom.js";
 import { lang, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, quoted } from "../../lib/code.js";
-import { lasting } from "../../lib/lasting.js";
+import { once } from "../../lib/lasting.js";
 import { blocks } from "../../parts/blocks.js";
 import { frame } from "../../parts/frame.js";
-import { fault } from "../../parts/fault.js";
 import { status } from "../../parts/status.js";
 import { pieces } from "../../parts/pieces.js";
 import { chosen, flags } from "../generate/controls.js";
@@ -19,7 +18,7 @@ const SHOWN = 600; // tokens of a prompt that are drawn
 /** The instrument; see the page for `settings`, `template` and `name`. */
 export function talk({ settings, template, name }) {
   let talked = saved(); // { conversation, view, turns: [{ message, options }], prompt }
-  let running = null;
+  let running = null, sending = "";
   const says = status(() => halt());
   const log = h("ol", { class: "chat", "aria-live": "polite" });
   const id = unique("message");
@@ -43,7 +42,7 @@ export function talk({ settings, template, name }) {
     box: h("div", {}, h("div", { class: "row" }, labelled(kind, "kind"), labelled(prices.price_in, "price_in"), labelled(prices.price_out, "price_out")),
       settings.box, template.box, log, says.box, h("div", { class: "prompt" }, h("label", { for: id }, tr("assistant.message")), field, troubles),
       h("div", { class: "row" }, send, stop, undo, anew), sent, picture.box),
-    start: () => { if (talked.turns.length && (!talked.view || talked.lang !== lang())) redo(); }, leave: () => { talked.typed = field.value; keep(); running?.abort(); },
+    start: () => { if (talked.turns.length && (!talked.view || talked.lang !== lang())) redo(); }, leave: () => { talked.typed = field.value || (running ? sending : ""); keep(); running?.abort(); },
   };
 
   function say(text = field.value) {
@@ -55,13 +54,11 @@ export function talk({ settings, template, name }) {
   }
 
   async function run(args, turn) {
-    let ended = false, text = "", fresh = "";
+    let text = "", fresh = "";
     const answer = h("p", { class: "said" });
     const mine = [h("li", {}, h("p", { class: "role" }, tr("assistant.you")), h("p", {}, turn.message)), h("li", { class: "even" }, h("p", { class: "role" }, name()), answer)];
     const write = (more) => { fresh += more; if (fresh.length >= text.length) text = fresh; answer.textContent = text.trimStart(); };
-    const busy = running = lasting(() => (ended ? [] : [{ tag: "turn", verb: "chat", arguments: args, prompt: true, view: true }]), (event, body) => {
-      if (running !== busy) return;
-      says.hear(event, body);
+    const work = running = once({ verb: "chat", arguments: args, prompt: true, view: true }, (event, body) => {
       if (event === "started") {
         fresh = ""; // after a cut the same answer comes again: what is shown stays until it is overtaken
         if (!mine[0].isConnected) { log.append(...mine); field.value = ""; }
@@ -69,27 +66,19 @@ export function talk({ settings, template, name }) {
         exact(body.prompt);
       }
       if (event === "step") write(body.text);
-      if (event === "error") ended = true;
-      if (event === "finished" && (body.stop_reason !== "interrupted" || busy.stopping)) {
-        ended = true;
+      if (event === "finished") {
         write(body.text);
         Object.assign(talked, { conversation: body.result, view: body.view });
         if (body.result.turns.length > talked.turns.length) talked.turns.push(turn); // stopped before its first word it is no turn
         else field.value = turn.message;
       }
-    }, (lost) => { if (running === busy) says.cut(lost); });
-    says.wait(tr("home.waiting"));
-    fill(troubles);
+    }, { says, troubles, again: () => run(args, turn), elsewhere: template.refused });
+    sending = turn.message;
     buttons();
-    try {
-      await busy.done;
-      if (ended && !says.box.querySelector(".fault")) says.clear();
-    } catch (error) {
-      if (/template/.test(error.code)) { says.clear(); template.fail(fault(error)); } else if (!says.refused(error, troubles)) says.fail(error, () => run(args, turn));
-    }
-    if (running !== busy) return;
+    await work.over;
+    if (work.left) return;
     running = null;
-    if (!ended && !field.value) field.value = turn.message; // given up in a cut: what was typed is never lost
+    if (!work.ended && !field.value) field.value = turn.message; // given up in a cut: what was typed is never lost
     keep();
     show();
     field.focus({ preventScroll: true });

@@ -5,10 +5,12 @@ import { tr } from "../../lib/words.js";
 import { get } from "../../lib/api.js";
 import { quoted } from "../../lib/code.js";
 import * as state from "../../lib/state.js";
+import { fault } from "../../parts/fault.js";
 
 /**
  * Two texts and a system's part. `heard()` is called when one has changed. `given()` are the arguments of the verbs, empty
- * where nothing was edited; `files(command)` the lines of a shell that write what was edited before `command`.
+ * where nothing was edited; `files(command)` the lines of a shell that write what was edited before `command`;
+ * `refused(error)` says an error of a template, and answers whether it is one.
  */
 export async function templates(heard) {
   const found = await get("/api/templates");
@@ -20,7 +22,7 @@ export async function templates(heard) {
   const back = h("button", { type: "button", class: "small", onclick: () => { for (const [name, area] of areas) area.input.value = found[name]; changed(); } }, tr("assistant.original"));
   const box = h("details", { open: Boolean(saved.template || saved.chat_template || saved.system) }, h("summary", {}, tr("assistant.template")),
     h("p", { class: "quiet" }, tr("assistant.template_lead")), areas.map(([, area]) => area.box), h("div", { class: "row" }, back), system.box);
-  return { box: h("div", {}, box, troubles), given, files, own: Boolean(found.chat_template), fail: (fault) => { fill(troubles, fault); box.open = true; } };
+  return { box: h("div", {}, box, troubles), given, files, own: Boolean(found.chat_template), refused };
 
   function field(name, props) {
     const id = unique(name);
@@ -41,6 +43,14 @@ export async function templates(heard) {
 
   function given() {
     return { ...edited(), ...(system.input.value ? { system: system.input.value } : {}) };
+  }
+
+  /** An error of a template is said under it. Whether it was one. */
+  function refused(error) {
+    if (!/template/.test(error.code)) return false;
+    fill(troubles, fault(error));
+    box.open = true;
+    return true;
   }
 
   /** A command line reads a template from a file: one of the two, since --template takes one. */

@@ -4,9 +4,8 @@ import { fill, h } from "../../lib/dom.js";
 import { duration, number, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
-import { lasting } from "../../lib/lasting.js";
+import { once } from "../../lib/lasting.js";
 import { frame } from "../../parts/frame.js";
-import { fault } from "../../parts/fault.js";
 import { status } from "../../parts/status.js";
 import { pieces } from "../../parts/pieces.js";
 import { promptField } from "../../parts/prompt.js";
@@ -43,28 +42,14 @@ export function ways({ settings, template, name }) {
   }
 
   async function run() {
-    let ended = false;
-    const busy = running = lasting(() => (ended ? [] : [{ tag: "ways", verb: "assistant", arguments: asked, prompt: true, view: true }]), (kind, body) => {
-      if (running !== busy) return;
-      says.hear(kind, body);
+    const work = running = once({ verb: "assistant", arguments: asked, prompt: true, view: true }, (kind, body) => {
       columns.find((one) => one.kind === body.column)?.hear(kind, body);
-      if (kind === "error") ended = true;
-      if (kind === "finished" && (body.stop_reason !== "interrupted" || busy.stopping)) {
-        ended = true;
-        finish(body);
-      }
-    }, (lost) => { if (running === busy) says.cut(lost); });
-    says.wait(tr("home.waiting"));
-    fill(field.troubles);
+      if (kind === "finished") finish(body);
+    }, { says, troubles: field.troubles, again: run, elsewhere: template.refused });
     tell();
-    try {
-      await busy.done;
-      if (!picture.box.parentNode?.querySelector(".fault")) says.clear();
-    } catch (error) {
-      if (/template/.test(error.code)) { says.clear(); template.fail(fault(error)); } else if (!says.refused(error, field.troubles)) says.fail(error, () => run());
-      if (!columns.some((one) => one.count())) { columns = []; fill(place); }
-    }
-    if (running !== busy) return;
+    const fine = await work.over;
+    if (!fine && !columns.some((one) => one.count())) { columns = []; fill(place); }
+    if (work.left) return;
     running = null;
     tell();
     if (result) state.write({ asked: result.seed });

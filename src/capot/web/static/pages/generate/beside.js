@@ -4,7 +4,7 @@ import { fill, h, unique } from "../../lib/dom.js";
 import { number, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
-import { lasting } from "../../lib/lasting.js";
+import { watched } from "../../lib/lasting.js";
 import { raw } from "../../lib/api.js";
 import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
@@ -55,23 +55,16 @@ export function beside({ field, settings, name }) {
 
   async function run() {
     const missing = () => lines.flatMap((line, index) => (wanted(line) ? [{ tag: String(index), verb: "generate", arguments: asked(line), view: false }] : []));
-    const busy = running = lasting(missing, (kind, body, tag) => {
+    const again = () => { for (const line of lines) if (line.left) line.reason = ""; run(); };
+    const work = running = watched(missing, (kind, body, tag) => {
       const line = lines[Number(tag)];
-      hear(line, kind, body, busy.stopping);
-      if (running === busy) says.hear(kind, body);
+      hear(line, kind, body, work.stopping);
       if (kind === "step") line.strip.push(piece(body));
       if (line.reason) line.note.textContent = why(line);
-    }, (lost) => { if (running === busy) says.cut(lost); });
-    says.wait(tr("home.waiting"));
-    fill(field.troubles);
+    }, { says, troubles: field.troubles, again });
     tell();
-    try {
-      await busy.done;
-      if (!box.querySelector(".fault")) says.clear();
-    } catch (error) {
-      if (!says.refused(error, field.troubles)) says.fail(error, () => { for (const line of lines) if (line.left) line.reason = ""; run(); });
-    }
-    if (running !== busy) return;
+    await work.over;
+    if (work.left) return;
     running = null;
     for (const line of lines.filter(wanted)) line.note.textContent = why(Object.assign(line, { reason: "interrupted" }));
     tell();

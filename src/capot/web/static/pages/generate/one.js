@@ -4,7 +4,7 @@ import { fill, h, visible } from "../../lib/dom.js";
 import { duration, percent, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
-import { lasting } from "../../lib/lasting.js";
+import { watched } from "../../lib/lasting.js";
 import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
 import { asked, caption, hear, open, opening, piece, scale, wanted, ALTERNATIVES } from "./line.js";
@@ -15,7 +15,7 @@ import { asTable, showTree } from "./tree.js";
 /** The instrument of one text. `field` is the prompt's, `settings` the controls, `name()` the model's. */
 export function one({ field, settings, name }) {
   let story = blank(field.text);
-  let running = null, gone = false;
+  let running = null;
   const says = status(() => halt());
   const button = (key, run, props = {}) => h("button", { type: "button", onclick: run, ...props }, tr(`generate.${key}`), props.kbd ? h("kbd", { "aria-hidden": "true" }, props.kbd) : null);
   const go = button("go", () => begin(), { class: "primary" });
@@ -29,7 +29,7 @@ export function one({ field, settings, name }) {
   const tree = h("section", { class: "tree", hidden: true });
   const box = h("div", {}, h("div", { class: "row" }, go, step, more, stop), says.box, picture.box, tree);
   show();
-  return { box, start, halt, further, leave: () => { save(); gone = true; running?.abort(); }, get busy() { return running !== null; } };
+  return { box, start, halt, further, leave: () => { save(); running?.abort(); }, get busy() { return running !== null; } };
 
   /** What this tab kept of a text, or the tree of a link, grown again. */
   async function start() {
@@ -73,28 +73,21 @@ export function one({ field, settings, name }) {
   async function run(line) {
     running?.abort();
     const shown = () => line === story.current;
-    const busy = running = lasting(() => (wanted(line) ? [{ tag: "text", verb: "generate", arguments: asked(line), view: line.runs === 0 && !line.parent }] : []), (kind, body) => {
-      hear(line, kind, body, busy.stopping);
-      if (running === busy) says.hear(kind, body);
+    let left = 0;
+    const missing = () => (wanted(line) ? [{ tag: "text", verb: "generate", arguments: asked(line), view: line.runs === 0 && !line.parent }] : []);
+    const again = () => { if (!line.tokens.length) return begin(left); Object.assign(line, { reason: "", left }); return run(line); };
+    const work = running = watched(missing, (kind, body) => {
+      hear(line, kind, body, work.stopping);
       if (kind === "started") story.base ??= line.base;
       if (kind === "step" && shown()) strip.push(piece(body));
-    }, (lost) => { if (running === busy) says.cut(lost); });
-    says.wait(tr("home.waiting"));
-    fill(field.troubles);
+    }, { says, troubles: field.troubles, again });
     buttons();
-    try {
-      await busy.done;
-      if (wanted(line)) line.reason = "interrupted";
-    } catch (error) {
-      const { left } = line;
-      line.reason = "interrupted";
-      const again = () => { if (!line.tokens.length) return begin(left); Object.assign(line, { reason: "", left }); return run(line); };
-      if (!says.refused(error, field.troubles)) says.fail(error, again);
-    }
+    const fine = await work.over;
+    left = line.left;
+    if (!fine || wanted(line)) line.reason = "interrupted";
     line.left = 0;
-    if (running !== busy || gone) return false;
+    if (work.left) return false;
     running = null;
-    if (line.reason !== "error" && !box.querySelector(".fault")) says.clear();
     if (!line.tokens.length && story.lines.length === 1) story = blank(story.prompt);
     if (shown()) tell();
     showTree(tree, story, select);

@@ -4,7 +4,7 @@ import { fill, h, unique } from "../../lib/dom.js";
 import { duration, number, size, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
-import { lasting } from "../../lib/lasting.js";
+import { once } from "../../lib/lasting.js";
 import { blocks, pictured, redrawn } from "../../parts/blocks.js";
 import { fault } from "../../parts/fault.js";
 import { frame, table } from "../../parts/frame.js";
@@ -34,32 +34,19 @@ export function measured(name, scale, mode) {
   async function measure() {
     const tokens = lengths.value.split(/[\s,;]+/).filter(Boolean).map(Number);
     const args = { tokens: tokens.some((one) => !Number.isInteger(one)) ? lengths.value : tokens, mode: mode() };
-    let ended = false;
     [rows, last] = [[], null];
-    fill(troubles);
     fill(place);
-    const busy = running = lasting(() => (ended ? [] : [{ tag: "memory", verb: "memory", arguments: args, view: true }]), (kind, body) => {
-      if (running !== busy) return;
-      if (kind === "queued") says.hear(kind, body);
+    const work = running = once({ verb: "memory", arguments: args, view: true }, (kind, body) => {
       if (kind === "progress") { // after a cut every length is measured again: rows stay until theirs comes
         rows = [...rows.filter((row) => row.tokens !== body.row.tokens), body.row].sort((a, b) => a.tokens - b.tokens);
         show(body);
       }
-      if (kind === "error") {
-        ended = true;
-        if (body.error.code !== "interrupted") fill(troubles, fault(body.error));
-      }
-      if (kind === "finished" && (body.stop_reason !== "interrupted" || busy.stopping)) [ended, last] = [true, { ...body, args }];
-    }, (lost) => { if (running === busy) says.cut(lost); });
+      if (kind === "error" && body.error.code !== "interrupted") fill(troubles, fault(body.error));
+      if (kind === "finished") last = { ...body, args };
+    }, { says, troubles, again: measure, kinds: ["queued"], words: tr("memory.measuring") });
     stop.disabled = !(go.disabled = true);
-    says.wait(tr("memory.measuring"));
-    try {
-      await busy.done;
-      says.clear();
-    } catch (error) {
-      if (!says.refused(error, troubles)) says.fail(error, () => measure());
-    }
-    if (running !== busy) return;
+    await work.over;
+    if (work.left) return;
     running = null;
     go.disabled = !(stop.disabled = true);
     if (last) tell();
