@@ -99,6 +99,28 @@ def test_a_conversation_and_its_bill(visit: Visits) -> None:
     assert "talk=" not in page.url
 
 
+@pytest.mark.parametrize(
+    ("lang", "written", "kept"),
+    [("fr", "0,25", "0.25"), ("fr", "0.25", "0.25"), ("en", "0.25", "0.25"), ("en", "1,500", "1500")],
+)
+def test_a_price_is_typed_as_its_reader_writes_numbers(visit: Visits, lang: str, written: str, kept: str) -> None:
+    page = visit("/assistant#view=talk", lang=lang)
+    price = page.get_by_label({"fr": "Prix du million de tokens lus", "en": "Price per million tokens read"}[lang])
+    price.fill(written)
+    price.press("Tab")
+    shown = kept.replace(".", "," if lang == "fr" else ".")
+    assert price.input_value() == shown and f"price_in={kept}" in page.url
+    price.fill("beaucoup")
+    price.press("Tab")
+    assert price.input_value() == shown, "what is no number changes nothing"
+    page.reload()
+    settled(page)
+    assert price.input_value() == shown
+    price.fill("")
+    price.press("Tab")
+    assert "price_in" not in page.url
+
+
 def test_any_text_is_only_text(visit: Visits) -> None:
     page = visit("/assistant#view=talk&seed=3&max_new_tokens=3")
     for turn, text in enumerate(["<script>alert(1)</script> &amp; <b>", "שלום 🤗 مرحبا"], 1):

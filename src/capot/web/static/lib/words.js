@@ -56,11 +56,17 @@ export function number(value, digits) {
   return sign + whole + (part ? (words.lang === "fr" ? "," : ".") + part : "");
 }
 
+const THOUSANDS = /^-?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$/; // of an English page: 1,500 is not one and a half
+
 /** The number that a reader of either language has written, NaN where it is none. */
 export function unwritten(text) {
-  const plain = text.replace(/[\s\u00a0\u202f]/g, "").replace("\u2212", "-").replace(",", ".");
+  const bare = text.replace(/[\s\u00a0\u202f]/g, "").replace("\u2212", "-");
+  const plain = words.lang === "en" && THOUSANDS.test(bare) ? bare.replaceAll(",", "") : bare.replace(",", ".");
   return plain === "" ? NaN : Number(plain);
 }
+
+/** A number as a field holds it: every digit, none of them parted from the others. */
+export const typed = (value) => (words.lang === "fr" ? String(value).replace(".", ",") : String(value));
 
 /** A share of one as a percentage. Small shares keep their first digits. */
 export function percent(share, digits) {

@@ -1,7 +1,7 @@
 // A conversation: everything is sent again at every turn, and the bill says what that takes.
 
 import { fill, h, unique } from "../../lib/dom.js";
-import { lang, tr } from "../../lib/words.js";
+import { lang, tr, typed, unwritten } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, quoted } from "../../lib/code.js";
 import { once } from "../../lib/lasting.js";
@@ -31,8 +31,18 @@ export function talk({ settings, template, name }) {
   const undo = h("button", { type: "button", onclick: () => forget() }, tr("assistant.undo"));
   const anew = h("button", { type: "button", onclick: () => restart() }, tr("assistant.new"));
   const kind = h("select", { id: unique("kind"), onchange: () => state.write({ kind: kind.value }) }, KINDS.filter((one) => one !== "chat_template" || template.own).map((one) => h("option", { value: one, selected: one === (state.read().kind ?? "") }, tr(one ? `assistant.way.${one}` : "assistant.own_way"))));
-  const price = (key) => h("input", { id: unique(key), type: "number", min: 0, step: "any", value: state.read()[key] ?? "", placeholder: "0", onchange: () => { state.write({ [key]: Number(prices[key].value) || "" }); priced(); } });
+  const price = (key) => {
+    const shown = () => (Number(state.read()[key]) ? typed(Number(state.read()[key])) : "");
+    const input = h("input", { id: unique(key), type: "text", inputmode: "decimal", autocomplete: "off", value: shown(), placeholder: "0", onchange: () => {
+      const value = input.value.trim() ? unwritten(input.value) : 0;
+      if (value >= 0 && Number.isFinite(value)) state.write({ [key]: value || "" }); // else it goes back to what it was
+      input.value = shown();
+      priced();
+    } });
+    return input;
+  };
   const prices = { price_in: price("price_in"), price_out: price("price_out") };
+  const asked = () => Object.fromEntries(Object.keys(prices).map((key) => [key, Number(state.read()[key]) || 0]));
   const labelled = (input, key) => h("div", { class: "field" }, h("label", { for: input.id }, tr(`assistant.${key}`)), input);
   const sent = h("details", { class: "exact", hidden: true });
   const bill = h("div", { class: "bill" });
@@ -49,7 +59,7 @@ export function talk({ settings, template, name }) {
     if (running) return;
     const options = { ...chosen(settings.sampling()), max_new_tokens: settings.count(), seed: settings.seed() ?? talked.seed };
     if (talked.turns.length === 0) talked.kind = kind.value;
-    const price = Object.fromEntries(Object.entries(prices).map(([key, input]) => [key, Number(input.value) || 0]).filter(([, value]) => value));
+    const price = Object.fromEntries(Object.entries(asked()).filter(([, value]) => value));
     run({ messages: [text], conversation: talked.conversation, kind: kind.value, ...template.given(), ...price, ...options }, { message: text, options });
   }
 
@@ -106,7 +116,7 @@ export function talk({ settings, template, name }) {
   /** The bill as the server draws it, of a conversation that has lost a turn or changed its prices: no token is computed. */
   async function redo() {
     if (!talked.turns.length) return restart();
-    const { price_in, price_out } = Object.fromEntries(Object.entries(prices).map(([key, input]) => [key, Number(input.value) || 0]));
+    const { price_in, price_out } = asked();
     const { call } = await import("../../lib/api.js");
     try {
       const { result, view } = await call("chat", { messages: [], conversation: { ...talked.conversation, price_in, price_out } }, { query: "?view=1", whole: true });

@@ -1,7 +1,7 @@
 // The same prompt at several temperatures, side by side, on one stream.
 
 import { fill, h, unique } from "../../lib/dom.js";
-import { number, tr } from "../../lib/words.js";
+import { number, tr, unwritten } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { watched } from "../../lib/lasting.js";
@@ -32,7 +32,7 @@ export function beside({ field, settings, name }) {
 
   /** The temperatures typed, with a point or a comma, parted by spaces or semicolons. */
   function read() {
-    const found = heats.value.split(/[\s;]+/).map((text) => Number(text.replace(",", "."))).filter((value) => value >= 0 && value <= 100);
+    const found = heats.value.split(/[\s;]+/).map(unwritten).filter((value) => value >= 0 && value <= 100);
     return [...new Set(found)].slice(0, MOST);
   }
 
