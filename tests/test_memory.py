@@ -662,3 +662,23 @@ def test_an_option_of_simulations_is_not_silently_ignored(option, capsys):
 def test_one_row_has_no_growth(scripted):
     text = weigh(scripted(), [64]).to_text("en")
     assert "What token n costs" not in text and "64" in text
+
+
+def test_a_share_is_never_rounded_to_the_whole() -> None:
+    from capot.results.memory_view import _share
+
+    assert [_share(share, "en") for share in (0.54, 0.9946, 0.996, 0.99999, 1.0)] == [
+        "54%",
+        "99%",
+        "99.6%",
+        "99.9%",
+        "100%",
+    ]
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "512 tokens at a time"), ("fr", "512 tokens à la fois")])
+def test_room_for_more_than_a_model_reads_is_said(lang: str, said: str) -> None:
+    model = capot.open("boxed")
+    assert said in " ".join(model.memory(simulate=True, gpu="24GB").to_text(lang, width=400).split())
+    small = model.memory(simulate=True, gpu="4MB", precision="fp32")
+    assert said not in " ".join(small.to_text(lang, width=400).split())

@@ -198,6 +198,28 @@ def test_a_text_too_long_is_refused_beside_its_field_and_kept(visit: Visits) -> 
     assert "512" in page.inner_text(".prompt .fault")
 
 
+UNITED = """(async () => {
+  const strip = document.body.appendChild(document.createElement("capot-strip"));
+  const { piece } = await import("/static/pages/generate/line.js");
+  const token = (label, text = "") => piece({ label, token_text: text, probability: 0.5, id: 1 });
+  const read = () => [...strip.querySelectorAll("li")].map((item) => item.innerText.trim());
+  strip.pieces = [token("⟨F0⟩⟨9F⟩"), token("⟨A4⟩")];
+  const half = read();
+  const rest = ["⟨97⟩", "·a", "⟨C5⟩", "⟨88⟩⟨C5⟩", "⟨92⟩", "⟨B3⟩", "!"];
+  for (const label of rest) strip.push(token(label, label.startsWith("⟨") ? "" : label));
+  const pushed = read();
+  strip.pieces = [token("⟨C5⟩"), token("⟨93⟩"), token("⟨B3⟩")];
+  return [half, pushed, read()];
+})()"""
+
+
+def test_bytes_that_make_a_character_together_say_which(visit: Visits) -> None:
+    half, pushed, whole = visit("/generate").evaluate(UNITED)
+    assert half == ["⟨F0⟩⟨9F⟩", "⟨A4⟩"], "nothing is guessed before it has come"
+    assert pushed == ["🤗1/3", "🤗2/3", "🤗3/3", "·a", "ňŒ1/3", "ňŒ2/3", "ňŒ3/3", "⟨B3⟩", "!"]
+    assert whole == ["œ1/2", "œ2/2", "⟨B3⟩"]
+
+
 @pytest.mark.parametrize("view", ["one", "all"])
 def test_a_phone_does_not_scroll_sideways(visit: Visits, view: str) -> None:
     page = visit(f"/generate#prompt=Once+upon+a+time&seed=1&max_new_tokens=6&view={view}", width=360)

@@ -132,11 +132,16 @@ def _caption(memory: Memory, lang: str | None) -> str:
         "memory.caption.simulated" if row.measured_bytes is None else "memory.caption.measured", lang,
         tokens=row.tokens, weights=size(memory.weights_bytes, lang), computed=size(parts.total, lang),
         bytes=size(parts.total if row.measured_bytes is None else row.measured_bytes, lang),
-        share=percent(getattr(parts, largest) / max(parts.total, 1), lang, 0), part=tr(f"memory.the.{largest}", lang),
+        share=_share(getattr(parts, largest) / max(parts.total, 1), lang), part=tr(f"memory.the.{largest}", lang),
     )  # fmt: skip
     ratio = row.other_mode.total / max(parts.total, 1)
     other = {"bytes": size(row.other_mode.total, lang), "ratio": _times(max(ratio, 1 / ratio), lang)}
     return f"{first} {tr(f'memory.caption.other_{memory.mode}', lang, **other)}"
+
+
+def _share(share: float, lang: str | None) -> str:
+    """A share without decimals, unless it would be rounded to the whole that it is not."""
+    return percent(min(share, 0.999), lang, 1) if 0.995 <= share < 1 else percent(share, lang, 0)
 
 
 def _times(ratio: float, lang: str | None) -> str:
@@ -231,6 +236,9 @@ def _notes(memory: Memory, lang: str | None) -> list[str]:
         notes.append(tr("memory.note.family", lang))
     notes.append(tr("memory.note.chunk", lang, count=memory.chunk))
     if memory.simulated and memory.fits:
+        context = memory.context_length
+        if context is not None and any(context < fit.max_context < UNLIMITED for fit in memory.fits):
+            notes.append(tr("memory.note.room", lang, context=context))
         notes.append(tr("memory.note.fits", lang))
     elif memory.rows and (resident := memory.rows[-1].resident_bytes) is not None:
         notes.append(tr("memory.note.process", lang, resident=size(resident, lang)))

@@ -9,13 +9,11 @@ import { controls } from "./generate/controls.js";
 import { one } from "./generate/one.js";
 import { beside } from "./generate/beside.js";
 
-const EXAMPLES = ["Il était une fois", "Once upon a time", "La capitale de l'Australie est", "The capital of Australia is"];
-
 export default async function page(main, context) {
   let model = context.model?.model ?? null;
   const named = (event) => { model = event.detail.model; };
   document.addEventListener("capot-model", named);
-  const field = promptField({ heard: (text) => { if (text !== state.read().prompt) state.write({ tree: "", drawn: "", on: "", all: "" }); }, examples: EXAMPLES });
+  const field = promptField({ heard: (text) => { if (text !== state.read().prompt) state.write({ tree: "", drawn: "", on: "", all: "" }); }, examples: tr("generate.examples").split("|") });
   const settings = controls();
   const parts = { field, settings, name: () => model ?? "boxed" };
   let current = null;

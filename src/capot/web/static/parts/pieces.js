@@ -16,7 +16,7 @@ function joined(tokens) {
   }
 }
 
-/** [{ text, hint, tone, kind }] from [{ id, bytes, text }]: never a replacement character. */
+/** [{ text, part, hint, tone, kind }] from [{ id, bytes, text }]: never a replacement character. */
 export function pieces(tokens) {
   const shown = [];
   let tone = 0;
@@ -25,13 +25,28 @@ export function pieces(tokens) {
     const shared = run.length > 1 ? joined(run) : null;
     for (const [part, token] of run.entries()) {
       const bytes = token.bytes.match(/../g)?.join(" ").toUpperCase() ?? "";
-      const text = shared ? `${shared} ${part + 1}/${run.length}` : token.text || `⟨${bytes}⟩`;
+      const text = shared ?? (token.text || `⟨${bytes}⟩`);
       const hint = shared ? tr("strip.part_of", { id: token.id, bytes, character: shared }) : tr("strip.hint", { id: token.id, bytes });
-      shown.push({ text, hint, tone, kind: token.special ? "special" : run.length === 1 && token.text ? "token" : "bytes" });
+      shown.push({ text, part: shared === null ? null : `${part + 1}/${run.length}`, hint, tone, kind: token.special ? "special" : run.length === 1 && token.text ? "token" : "bytes" });
     }
     at += run.length;
   }
   return shown;
+}
+
+/**
+ * The place of the first of the pieces that end at `last` and only together are whole characters, each renamed after
+ * them; `last` where there are none. Pieces of half a character have `bytes` (hexadecimal), the others none.
+ */
+export function united(shown, last) {
+  for (let first = last; first >= 0 && last - first < 4 && shown[first].bytes; first -= 1) {
+    const run = shown.slice(first, last + 1);
+    const text = joined(run);
+    if (text === null) continue;
+    for (const [part, piece] of run.entries()) Object.assign(piece, { text, part: `${part + 1}/${run.length}`, bytes: null, label: piece.label?.replace(piece.text, text) });
+    return first;
+  }
+  return last;
 }
 
 /** The tokens from `at` on that only together are whole characters. */

@@ -1,12 +1,13 @@
 // Tokens in a row: six soft hues and a border each, or one hue by lightness where a probability is shown.
 
 import { h, visible } from "../lib/dom.js";
+import { united } from "./pieces.js";
 
 const HUES = 6;
 const STEPS = 10;
 
 /**
- * <capot-strip>: set `pieces` to [{ text, hint, tone, weight, kind, label, ends }]. A pickable strip (attribute `pick`) is a
+ * <capot-strip>: set `pieces` to [{ text, part, hint, tone, weight, kind, label, bytes, ends }]. A pickable strip (attribute `pick`) is a
  * row of buttons: Enter or a click sends "pick" with the index. Either way a strip is one Tab stop, and arrows move in it.
  */
 class Strip extends HTMLElement {
@@ -14,6 +15,7 @@ class Strip extends HTMLElement {
 
   set pieces(pieces) {
     this.#pieces = pieces;
+    for (const place of pieces.keys()) united(pieces, place);
     const list = h("ol", { class: "strip", "aria-label": this.getAttribute("aria-label") ?? undefined }, pieces.flatMap((piece, index) => this.#items(piece, index)));
     this.replaceChildren(list);
     list.querySelector("[tabindex]")?.setAttribute("tabindex", "0");
@@ -30,11 +32,15 @@ class Strip extends HTMLElement {
     return this.#pieces;
   }
 
-  /** Add one piece at the end without touching the others. */
+  /** Add one piece at the end without touching the others, save those it makes a character with. */
   push(piece) {
     this.#pieces.push(piece);
     if (!this.firstElementChild) this.append(h("ol", { class: "strip" }));
-    this.firstElementChild.append(...this.#items(piece, this.#pieces.length - 1));
+    const last = this.#pieces.length - 1;
+    this.firstElementChild.append(...this.#items(piece, last));
+    const first = united(this.#pieces, last);
+    const items = first < last ? this.querySelectorAll(":scope > ol > li:not(.line-end)") : [];
+    for (let place = first; place <= last && items.length; place += 1) items[place].replaceWith(this.#item(this.#pieces[place], place));
     if (!this.querySelector('[tabindex="0"]')) this.querySelector("[tabindex]")?.setAttribute("tabindex", "0");
     this.firstElementChild.querySelector(":scope > .new")?.classList.remove("new");
     this.firstElementChild.querySelector(":scope > :last-child:not(.line-end)")?.classList.add("new");
@@ -50,7 +56,8 @@ class Strip extends HTMLElement {
     const weight = piece.weight ?? null;
     const step = weight === null ? null : Math.min(Math.floor(weight * STEPS), STEPS - 1);
     const place = step === null ? { class: `${piece.kind ?? "token"} t${(piece.tone ?? index) % HUES}` } : { class: `${piece.kind ?? "token"} w${step}` };
-    const face = [visible(piece.text), piece.sub ? h("small", {}, piece.sub) : null];
+    const [, text, part] = (piece.kind === "bytes" && /^(.+) (\d+\/\d+)$/s.exec(piece.text)) || [null, piece.text, piece.part]; // a view writes both as one
+    const face = [visible(text), part ? h("sub", {}, part) : null, piece.sub ? h("small", {}, piece.sub) : null];
     const inner = pick
       ? h("button", { type: "button", tabindex: "-1", "aria-label": piece.label ?? undefined, "aria-pressed": piece.chosen ? "true" : undefined,
           onclick: () => this.dispatchEvent(new CustomEvent("pick", { detail: index })), onkeydown: (event) => this.#move(event) }, face)

@@ -13,13 +13,12 @@ import { chosen, flags } from "../generate/controls.js";
 
 const KINDS = ["raw", "few_shot", "stopped", "chat_template"];
 const SHOWN = 400; // tokens of a prompt that are drawn
-const EXAMPLES = ["What is the capital of France?", "Quelle est la capitale de la France ?", "How many legs does a cat have?"];
 
 /** The instrument; see the page for `settings`, `template` and `name`. */
 export function ways({ settings, template, name }) {
   let running = null, columns = [], result = null, asked = null;
   const says = status(() => halt());
-  const field = promptField({ heard: () => {}, label: tr("assistant.question"), examples: EXAMPLES });
+  const field = promptField({ heard: () => {}, label: tr("assistant.question"), examples: tr("assistant.examples").split("|") });
   const go = h("button", { type: "button", class: "primary", onclick: () => begin() }, tr("assistant.ask"));
   const stop = h("button", { type: "button", disabled: true, onclick: () => halt() }, tr("actions.stop"));
   const place = h("div", { class: "side-by-side pairs" });

@@ -48,7 +48,9 @@ export const open = (line) => !["end_token", "stop_string", "context_full", "err
 /** A token as a piece of a strip: shaded by its probability, its line end followed by a real one. */
 export function piece(token) {
   const share = percent(token.probability);
+  const half = !token.token_text && /^(⟨[0-9A-F]{2}⟩)+$/.test(token.label);
   return {
+    bytes: half ? token.label.replaceAll(/[⟨⟩]/g, "") : null,
     text: token.label, weight: token.probability, kind: token.token_text ? "token" : "bytes", ends: token.token_text.includes("\n"),
     hint: tr("generate.hint", { share, id: String(token.id) }), label: tr("generate.token_label", { token: token.label, share }),
   };

@@ -32,7 +32,7 @@ export function computed(name, scale) {
   const other = h("input", { type: "text", id: unique("gpu"), size: 12, value: asked.filter((one) => one && !CARDS.includes(one)).join(","), placeholder: tr("memory.other_hint") });
   const precision = boxes("precision", PRECISIONS, (saved.precision ?? USUAL.precision).split(","));
   const kv = h("select", { id: unique("kv") }, PRECISIONS.map((one) => h("option", { value: one, selected: one === (saved.kv ?? USUAL.kv) }, one)));
-  const users = h("input", { type: "text", id: unique("users"), size: 12, value: saved.users ?? USUAL.users });
+  const users = h("input", { type: "text", id: unique("users"), size: 12, value: (saved.users ?? USUAL.users).replaceAll(",", ", ") });
   const labelled = (input, key) => h("div", { class: "field" }, h("label", { for: input.id }, tr(`memory.${key}`)), input);
   const troubles = h("div", { class: "troubles" });
   const answer = answers("memory", { words: tr("memory.computing"), troubles, drawn, rows });
@@ -58,7 +58,7 @@ export function computed(name, scale) {
   }
 
   async function ask() {
-    const values = { gpu: [...ticked(cards), ...other.value.split(/[,;]/).map((one) => one.trim()).filter(Boolean)].join(",") || USUAL.gpu, precision: ticked(precision).join(",") || USUAL.precision, kv: kv.value, users: users.value.trim() || USUAL.users };
+    const values = { gpu: [...ticked(cards), ...other.value.split(/[,;]/).map((one) => one.trim()).filter(Boolean)].join(",") || USUAL.gpu, precision: ticked(precision).join(",") || USUAL.precision, kv: kv.value, users: users.value.replaceAll(/\s/g, "") || USUAL.users };
     const chosen = ticked(mode)[0];
     state.write({ known: known.value, mode: chosen === "last" ? "" : chosen, ...Object.fromEntries(Object.entries(values).map(([key, value]) => [key, value === USUAL[key] ? "" : value])) });
     const options = { gpu: values.gpu, precision: values.precision, ...(values.kv === USUAL.kv ? {} : { kv_precision: values.kv }), ...(values.users === USUAL.users ? {} : { users_at: values.users }) };

@@ -11,7 +11,7 @@ import { frame, table } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
 import { linear } from "./axes.js";
 
-const LENGTHS = "1,16,64,256,512,1024";
+const LENGTHS = "1, 16, 64, 256, 512, 1024";
 
 /** See `computed`; `mode()` is which logits are kept. */
 export function measured(name, scale, mode) {
