@@ -15,7 +15,12 @@ SHAPE = {
     "num_attention_heads": 4,
     "max_position_embeddings": CONTEXT,
 }
-SMALL = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
+STATES = {"hidden_size": 64, "num_hidden_layers": 3}
+SMALL = STATES | {"num_attention_heads": 4}
+GROUPED = SHAPE | {"num_key_value_heads": 2}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+LATENT = {"q_lora_rank": 24, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8}
+ROUTED = EXPERTS | {"n_routed_experts": 4, "n_shared_experts": 1, "n_group": 1, "topk_group": 1}
 GEMMA = SHAPE | {"num_key_value_heads": 2, "head_dim": 24, "pad_token_id": 0}
 FAMILIES = {
     "gpt2": ("GPT2Config", "GPT2LMHeadModel", {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": CONTEXT}),
@@ -31,9 +36,65 @@ FAMILIES = {
     "gemma3": ("Gemma3TextConfig", "Gemma3ForCausalLM", GEMMA | {"sliding_window": WINDOW, "num_hidden_layers": 7}),
     "falcon": ("FalconConfig", "FalconForCausalLM", SMALL | {"max_position_embeddings": CONTEXT}),
     "bloom": ("BloomConfig", "BloomForCausalLM", {"hidden_size": 64, "n_layer": 3, "n_head": 4}),
-    "mamba": ("MambaConfig", "MambaForCausalLM", {"hidden_size": 64, "num_hidden_layers": 3, "state_size": 8}),
-    "mistral": ("MistralConfig", "MistralForCausalLM", SHAPE | {"num_key_value_heads": 2, "sliding_window": WINDOW}),
-    "llama": ("LlamaConfig", "LlamaForCausalLM", SHAPE | {"num_key_value_heads": 2, "tie_word_embeddings": False}),
+    "mamba": ("MambaConfig", "MambaForCausalLM", STATES | {"state_size": 8}),
+    "mistral": ("MistralConfig", "MistralForCausalLM", GROUPED | {"sliding_window": WINDOW}),
+    "llama": ("LlamaConfig", "LlamaForCausalLM", GROUPED | {"tie_word_embeddings": False}),
+    "gpt_bigcode": (
+        "GPTBigCodeConfig",
+        "GPTBigCodeForCausalLM",
+        {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": CONTEXT},
+    ),
+    "phi3": ("Phi3Config", "Phi3ForCausalLM", GROUPED | {"pad_token_id": 0}),
+    "olmo2": ("Olmo2Config", "Olmo2ForCausalLM", GROUPED),
+    "qwen3_moe": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM", GROUPED | EXPERTS | {"head_dim": 16}),
+    "gpt_oss": (
+        "GptOssConfig",
+        "GptOssForCausalLM",
+        GROUPED | {"head_dim": 16, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": WINDOW},
+    ),
+    "deepseek_v3": (
+        "DeepseekV3Config",
+        "DeepseekV3ForCausalLM",
+        SHAPE | LATENT | ROUTED | {"num_key_value_heads": 4, "first_k_dense_replace": 1},
+    ),
+    "mamba2": (
+        "Mamba2Config",
+        "Mamba2ForCausalLM",
+        STATES | {"state_size": 8, "num_heads": 8, "head_dim": 16, "n_groups": 2, "chunk_size": 32},
+    ),
+    "jamba": (
+        "JambaConfig",
+        "JambaForCausalLM",
+        GROUPED
+        | {"num_hidden_layers": 4, "num_experts": 4, "mamba_d_state": 8, "mamba_dt_rank": 8}
+        | {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1},
+    ),
+    "bamba": (
+        "BambaConfig",
+        "BambaForCausalLM",
+        GROUPED
+        | {"attn_layer_indices": [1], "mamba_n_heads": 8, "mamba_d_head": 16, "mamba_d_state": 8}
+        | {"mamba_n_groups": 2, "mamba_chunk_size": 32},
+    ),
+}
+# Families that one test or another is about.
+OTHERS = {
+    "falcon_mamba": ("FalconMambaConfig", "FalconMambaForCausalLM", STATES | {"state_size": 8}),
+    "zamba": (
+        "ZambaConfig",
+        "ZambaForCausalLM",
+        SHAPE
+        | {"num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid"] * 2}
+        | {"mamba_d_state": 8, "n_mamba_heads": 2, "num_key_value_heads": 4},
+    ),
+    "recurrent_gemma": (
+        "RecurrentGemmaConfig",
+        "RecurrentGemmaForCausalLM",
+        SMALL
+        | {"intermediate_size": 112, "num_key_value_heads": 1, "lru_width": 64, "attention_window_size": WINDOW}
+        | {"pad_token_id": 0},
+    ),
+    "xlstm": ("xLSTMConfig", "xLSTMForCausalLM", STATES | {"num_heads": 4, "chunk_size": 32}),
 }
 
 
@@ -42,7 +103,7 @@ def make(folder: Path, family: str, *, seed: int = 0, dtype: str = "float32", **
     import torch
     import transformers
 
-    config, name, shape = FAMILIES[family]
+    config, name, shape = (FAMILIES | OTHERS)[family]
     torch.manual_seed(seed)
     model = getattr(transformers, name)(getattr(transformers, config)(**COMMON | shape | changes))
     with torch.no_grad():

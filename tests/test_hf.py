@@ -23,12 +23,14 @@ from capot.checkpoint import Checkpoint  # noqa: E402
 from capot.config import Loading  # noqa: E402
 from capot.engine import LAST, NOTHING, Capability, Feed, Want  # noqa: E402
 from capot.engines import hf_engine  # noqa: E402
-from capot.engines.hf_engine import batch, memory, place, static  # noqa: E402
+from capot.engines.hf_engine import batch, memory, place, probe, states, static  # noqa: E402
 from capot.errors import CapotError, InputError, ResourceError  # noqa: E402
 
 FAMILIES = list(tiny.FAMILIES)
 WINDOWED = ("gemma2", "gemma3", "mistral")
-ATTENTIVE = [family for family in FAMILIES if family != "mamba"]
+STATEFUL = ("mamba", "mamba2", "jamba", "bamba")  # some layers, or all, keep a state instead of keys
+SINKS = ("gpt_oss",)  # a part of attention goes to nothing: the rest does not add up to one
+ATTENTIVE = [family for family in FAMILIES if family not in STATEFUL + SINKS]
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +230,79 @@ def test_attention_is_that_of_the_eager_implementation(folders, opened, family: 
     close(read(engine, ids)[0].logits, theirs.logits[0, -1].numpy())  # and back to the fast one
 
 
+# Going on from a state.
+
+WAYS = {"mamba": probe.HANDED, "jamba": probe.HANDED, "mamba2": probe.ITSELF, "bamba": probe.ITSELF}
+
+
+@pytest.mark.parametrize("family", WAYS)
+@pytest.mark.parametrize("tokens", [300, 700, 2000])
+def test_a_long_prompt_goes_on_from_the_state_of_its_first_chunk(opened, family: str, tokens: int) -> None:
+    """Numbers are those of one direct call on all ids, and only one token follows by itself what was read."""
+    model, reference = opened(family)
+    engine, passes = model.scheduler.engine, []
+    assert engine._probe.goes_on == WAYS[family]
+    hook = engine.network.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    found = read(engine, tiny.prompt(tokens, tokens))[-1].logits
+    hook.remove()
+    expected = passed(reference, tiny.prompt(tokens, tokens)).logits[0, -1].numpy()
+    close(found, expected, within=1e-5)
+    assert np.array_equal(np.argsort(-found)[:20], np.argsort(-expected)[:20])
+    assert len(passes) == -(-tokens // 256)
+
+
+@pytest.mark.parametrize("family", ["falcon_mamba", "zamba"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_other_families_whose_loop_begins_anew(tmp_path, family: str, dtype: str) -> None:
+    """Zamba's loop runs head by head. In 16 bits, the way is found in spite of what rounding does to the logits."""
+    engine = tiny.engine(tiny.make(tmp_path, family), dtype=dtype)
+    assert engine._probe.goes_on == probe.HANDED
+    if dtype == "float32":
+        ids = tiny.prompt(150, 3)
+        close(read(engine, ids, chunk=64)[-1].logits, passed(tiny.load(tmp_path), ids).logits[0, -1].numpy())
+    engine.close()
+
+
+@pytest.mark.parametrize("way", [probe.HANDED, probe.IN_TURN])
+def test_every_position_of_a_later_chunk(folders, opened, monkeypatch, way: str) -> None:
+    engine, reference = opened("jamba")[0].scheduler.engine, opened("jamba")[1]
+    if way == probe.IN_TURN:  # as in a family whose loop nobody knows
+        monkeypatch.setattr(states, "mixers", lambda _: [])
+        engine = tiny.engine(folders("jamba"))
+    assert engine._probe.goes_on == way
+    ids, sequence = tiny.prompt(60, 5), engine.open_sequence()
+    read(engine, ids[:30], NOTHING, sequence=sequence)
+    found = engine.step([Feed(sequence, ids[30:], Want("all", hidden=True, layer_logits=True))])[0]
+    theirs = passed(reference, ids, output_hidden_states=True)
+    close(found.logits, theirs.logits[0, 30:].numpy())
+    close(found.hidden[2], theirs.hidden_states[2][0, 30:].numpy())
+    close(found.layer_logits[-1], theirs.logits[0, -1].numpy())
+
+
+def test_what_a_pass_that_failed_leaves_is_the_state_before_it(folders) -> None:
+    """In the middle of a chunk that follows others: the same chunk then gives what it would have given."""
+    engine, ids = tiny.engine(folders("mamba")), tiny.prompt(120, 5)
+    sequence = engine.open_sequence()
+    read(engine, ids[:60], NOTHING, sequence=sequence)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    hook = engine.network.layers[2].register_forward_pre_hook(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.step([Feed(sequence, ids[60:])])
+    hook.remove()
+    close(engine.step([Feed(sequence, ids[60:])])[0].logits, read(engine, ids)[-1].logits)
+    engine.close()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_family_that_keeps_its_state_in_itself_is_refused(tmp_path, dtype: str) -> None:
+    """Two texts would be computed with each other's state."""
+    folder = tiny.make(tmp_path, "recurrent_gemma")
+    assert code(tiny.engine, folder, dtype=dtype) == "no_token_by_token"
+
+
 # What it refuses, and how it fails.
 
 
@@ -361,6 +436,16 @@ def test_a_family_whose_rows_disagree_is_computed_one_by_one(folders, monkeypatc
 def test_opening_is_quiet(folders, capfd: pytest.CaptureFixture) -> None:
     tiny.engine(folders("opt"), dtype="bfloat16").close()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_family_that_fails_in_its_first_pass_is_refused_in_words(tmp_path, monkeypatch) -> None:
+    assert code(tiny.engine, tiny.make(tmp_path, "xlstm")) == "model_refused"  # its cache is none of transformers'
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(probe.Probe, "_found", full)
+    assert code(tiny.engine, tiny.make(tmp_path / "llama", "llama")).startswith("weights_too_large")
 
 
 def test_what_is_a_lack_of_memory() -> None:

@@ -72,6 +72,42 @@ def test_a_family_that_does_more_with_a_weight_than_multiply_keeps_it_as_stored(
     engine.close()
 
 
+@x86
+@pytest.mark.parametrize("family", ["mamba", "jamba"])
+def test_a_weight_that_its_family_multiplies_by_itself_stays_and_the_others_do_not(tmp_path, family: str) -> None:
+    engine = tiny.engine(tiny.make(tmp_path, family))
+    plain = {
+        packed.unnumbered(name) for name, module in engine.network.model.named_modules() if type(module) in packed.KINDS
+    }
+    assert {name.rpartition(".")[2] for name in plain} == {"dt_proj"}
+    assert sum(isinstance(module, packed.Packed) for module in engine.network.model.modules()) > 3 * len(plain)
+    engine.close()
+
+
+@x86
+def test_layers_that_one_dnn_cannot_multiply_stay_as_they_are() -> None:
+    empty, wide, whole = (torch.nn.Linear(8, 4) for _ in range(3))
+    empty.weight, wide.weight = torch.nn.Parameter(torch.ones(0, 8)), torch.nn.Parameter(torch.ones(4, 8).double())
+    whole.weight = torch.nn.Parameter(torch.ones(4, 8, dtype=torch.int8), requires_grad=False)
+    quantised = type("Linear8bit", (torch.nn.Linear,), {})(8, 4)
+    model = torch.nn.ModuleList([empty, wide, whole, quantised])
+    packed.pack(model)
+    assert not any(isinstance(layer, packed.Packed) for layer in model)
+
+
+@x86
+@pytest.mark.parametrize(("inner", "outer", "bias"), [(1, 5, True), (5, 1, False), (1, 1, True), (7, 3, False)])
+def test_odd_shapes(inner: int, outer: int, bias: bool) -> None:
+    layer = torch.nn.Linear(inner, outer, bias=bias).requires_grad_(False)
+    texts = [torch.randn(*shape, inner) for shape in ((), (3,), (1, 4), (0,), (1, 0), (2, 3, 4))]
+    texts.append(torch.randn(1, inner, 4).transpose(1, 2))
+    expected = [layer(x) for x in texts]
+    packed.pack(torch.nn.ModuleList([layer]))
+    assert layer.weight.is_mkldnn
+    for x, answer in zip(texts, expected):
+        torch.testing.assert_close(layer(x), answer, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("dtype", "device", "expected"),
     [("float32", "cpu", True), ("bfloat16", "cpu", False), ("float16", "cpu", False), ("float32", "meta", False)],

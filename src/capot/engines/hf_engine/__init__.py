@@ -4,6 +4,8 @@
     opening     weights read, checked, refused in words
     engine      what the scheduler talks to: start here
     packed      weights of the processor, in the order that its multiplication reads
+    probe       what a model shows of itself in a first pass: what is declared comes from here
+    states      the state of a state space, handed to code that forgets it
     network     one pass of a model, whatever its family calls its parts
     inside      what leaves each layer, the head after each layer, attention
     cache       one sequence's keys and values, cropped and rebuilt

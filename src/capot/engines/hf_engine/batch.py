@@ -111,5 +111,6 @@ def fits(network: Network, layers: Sequence[Any]) -> bool:
     config, through = network.config, getattr(network.model, "_supports_attention_backend", False)
     kinds = set(getattr(config, "layer_types", None) or [None])
     shared = getattr(config, "num_kv_shared_layers", None)
-    exact = network.implementation == "sdpa" and kinds <= KINDS and not shared
+    expanded = getattr(config, "kv_lora_rank", None)  # keys are made of what the cache holds, after it gave it
+    exact = network.implementation == "sdpa" and kinds <= KINDS and not shared and not expanded
     return through and exact and all(type(one) is Layer for one in layers)

@@ -21,15 +21,14 @@ from capot import openmp
 from capot.checkpoint import Checkpoint
 from capot.config import Loading
 from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, check_feed
-from capot.engines.hf_engine import batch, inside, memory, opening, packed, place, static
-from capot.engines.hf_engine.cache import Layer, TransformersSequence, nbytes, new_cache
+from capot.engines.hf_engine import batch, inside, memory, opening, packed, place, probe, states, static
+from capot.engines.hf_engine.cache import TransformersSequence, new_cache
 from capot.engines.hf_engine.network import Network, learnt_positions
 from capot.errors import ContextError, ResourceError
 from capot.i18n import Bytes
 
 EVERYTHING = 2**40  # a context that no text fills
 ALWAYS = Capability.LOGITS | Capability.ALL_LOGITS | Capability.EMBEDDINGS | Capability.ALLOCATIONS
-CLOSE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}  # a row against one alone, of the largest logit
 
 
 class TransformersEngine:
@@ -44,24 +43,17 @@ class TransformersEngine:
         self.network = Network(model)
         self.positions = learnt_positions(self.network)
         self.meter = memory.Meter(self.network)
-        with opening.quietly(), torch.inference_mode():
-            self._probe = self._packed_probe() if packed.possible(self.place) and not loading.compiled else None
-            self._probe = self._probe or Probe(self.network)
+        with opening.quietly(), opening.refused(checkpoint, self.place), torch.inference_mode():
+            self._probe = self._first_pass(compiled=loading.compiled)
         openmp.release()  # what was computed here, the thread that steps will not compute
         self.capabilities = ALWAYS | self._probe.capabilities
         self._rows_seen, self._notice = False, notice
         self.lane = self._lane() if loading.compiled else None
 
-    def _packed_probe(self) -> Probe | None:
-        """A first pass on packed weights; None, and the weights as they were, where the family's code refuses them."""
-        packed.pack(self.network.model)
-        try:
-            return Probe(self.network)
-        except Exception as error:
-            if memory.asked_bytes(error) is not None:
-                raise
-            packed.unpack(self.network.model)
-            return None
+    def _first_pass(self, *, compiled: bool) -> probe.Probe:
+        """What the model shows of itself, on packed weights where the processor computes."""
+        see = functools.partial(probe.Probe, self.network)
+        return packed.tried(self.network.model, see) if packed.possible(self.place) and not compiled else see()
 
     def _lane(self) -> static.Lane | None:
         if static.possible(self.network, new_cache(self.network.config).layers):
@@ -194,7 +186,7 @@ class TransformersEngine:
         if len(plain) > 1 and Capability.BATCH in self.capabilities and self._rows_agree(plain):
             found = dict(zip(map(id, plain), self._row(plain), strict=True))
             return [found.get(id(feed)) or self._alone(feed) for feed in feeds]
-        return [self._one_by_one(feed) if self._must_split(feed) else self._alone(feed) for feed in feeds]
+        return [self._one_by_one(feed) if self._goes_on(feed) == probe.IN_TURN else self._alone(feed) for feed in feeds]
 
     def _compiled(self, feed: Feed) -> Output | None:
         """One token in the lane; None, and no lane any more, where it turns out that it cannot be compiled here."""
@@ -210,11 +202,12 @@ class TransformersEngine:
 
     # ------------------------------------------------------------ one sequence
 
-    def _must_split(self, feed: Feed) -> bool:
-        return len(feed.ids) > 1 and len(feed.sequence.ids) > 0 and not self._probe.continues
+    def _goes_on(self, feed: Feed) -> str:
+        """How several tokens that follow others are computed; what follows nothing, or is one token, goes by itself."""
+        return self._probe.goes_on if len(feed.ids) > 1 and len(feed.sequence.ids) > 0 else probe.ITSELF
 
     def _one_by_one(self, feed: Feed) -> Output:
-        """A chunk that follows others, in a family whose code starts anew when given several tokens."""
+        """A chunk that follows others, in a family whose code begins anew when given several tokens."""
         want, outputs = feed.want, []
         for place_, token in enumerate(feed.ids, start=1):
             last = place_ == len(feed.ids)
@@ -239,7 +232,10 @@ class TransformersEngine:
             if want.attention:
                 stack.enter_context(inside.attending(network, "eager"))
                 more["output_attentions"] = True
+            if self._goes_on(feed) == probe.HANDED:
+                stack.enter_context(states.handed(network, cache))
             ids = torch.tensor([feed.ids], device=network.device)
+            more |= network.positions(len(feed.sequence.ids), len(feed.ids))
             answer = network.run(ids, want.logits, cache, **more)
         if want.attention:
             attentions = inside.weights(answer.attentions, len(feed.sequence.ids) + len(feed.ids))
@@ -306,75 +302,10 @@ class TransformersEngine:
             if memory.asked_bytes(error) is not None:
                 raise
             together = [np.full_like(one, np.inf) for one in alone]
-        bound = CLOSE[self.place.dtype]
+        bound = probe.CLOSE[self.place.dtype]
         self._rows_seen = all(
             np.abs(a - b).max() <= bound * max(1.0, np.abs(a).max()) for a, b in zip(alone, together, strict=True)
         )
         if not self._rows_seen:
             self.capabilities &= ~Capability.BATCH
         return self._rows_seen
-
-
-class Probe:
-    """What a model shows of itself in a first pass over three tokens, which also warms it up."""
-
-    TOKENS = 3
-
-    def __init__(self, network: Network) -> None:
-        self.cache, asked = new_cache(network.config), {}
-        attends = all(isinstance(layer, Layer) for layer in self.cache.layers)
-        with contextlib.ExitStack() as stack:
-            if attends:
-                stack.enter_context(inside.attending(network, "eager"))
-                asked["output_attentions"] = True
-            if network.layers:
-                handle = network.layers[-1].register_forward_hook(self._leaves)
-                stack.callback(handle.remove)
-            self.in_tuples = False
-            ids = torch.zeros((1, self.TOKENS), dtype=torch.long, device=network.device)
-            answer = network.run(ids, "last", self.cache, **asked)
-        network.in_tuples = self.in_tuples
-        self.vocabulary = answer.logits.shape[-1]
-        self.capabilities = Capability(0)
-        if network.layers:
-            self.capabilities |= Capability.HIDDEN | Capability.LAYER_LOGITS
-        if attends:
-            self.capabilities |= Capability.PREFIX
-            if self._attention(answer, network):
-                self.capabilities |= Capability.ATTENTION
-        if network.takes_positions and batch.fits(network, self.cache.layers):
-            self.capabilities |= Capability.BATCH
-        self._layers = [self._size(layer) for layer in self.cache.layers]
-        self.continues = attends or self._continues(network, answer.logits)
-        del self.cache
-
-    def _continues(self, network: Network, whole: torch.Tensor) -> bool:
-        """Whether several tokens may follow others in one pass: some state spaces forget their state then."""
-        cache, ids = new_cache(network.config), torch.zeros((1, self.TOKENS), dtype=torch.long, device=network.device)
-        network.run(ids[:, :1], "none", cache)
-        parts = network.run(ids[:, 1:], "last", cache).logits
-        bound = CLOSE[whole.dtype] * max(1.0, float(whole.abs().max()))
-        return float((parts - whole).abs().max()) <= bound
-
-    def _leaves(self, _: torch.nn.Module, __: Any, given: Any) -> None:
-        self.in_tuples = isinstance(given, tuple)
-
-    def _attention(self, answer: Any, network: Network) -> bool:
-        """Whether every layer gave weights that look back only and sum to one."""
-        found = getattr(answer, "attentions", None) or ()
-        if len(found) != network.config.num_hidden_layers or any(one is None for one in found):
-            return False
-        matrix = inside.weights(found, self.TOKENS)
-        return bool(np.allclose(matrix.sum(-1), 1, atol=0.02) and not np.triu(matrix, 1).any())
-
-    def _size(self, layer: Any) -> Callable[[int], int]:
-        """The bytes a layer will hold for a text of so many tokens."""
-        held = nbytes(layer)
-        if not isinstance(layer, Layer):
-            return lambda _: held
-        slot = held // layer.capacity(self.TOKENS)
-        capacity = Layer(layer.window).capacity
-        return lambda tokens: slot * capacity(tokens)
-
-    def cache_bytes(self, tokens: int) -> int:
-        return sum(size(tokens) for size in self._layers)

@@ -80,7 +80,7 @@ def endings(network: Network, rows: Sequence[torch.Tensor]) -> torch.Tensor:
     before = [vars(layer).get("forward") for layer in layers]  # a model over several devices has its own
     try:
         for layer in layers:
-            layer.forward = lambda *_, **__: Answer((x,)) if network.in_tuples else x
+            layer.forward = lambda *_, **__: Answer((x, *[None] * (network.parts - 1))) if network.parts else x
         ids = torch.zeros((len(rows), 1), dtype=torch.long, device=network.device)
         return network.run(ids, "last").logits[:, 0]
     finally:
@@ -92,10 +92,10 @@ def endings(network: Network, rows: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 class Answer(tuple):
-    """What a layer of an old family answers: a tuple whose other parts nobody wants."""
+    """What a layer answers in some families: a tuple whose other parts nobody wants, however many are asked for."""
 
     def __getitem__(self, index: Any) -> Any:
-        return super().__getitem__(index) if index == 0 else None
+        return super().__getitem__(index) if index == 0 or isinstance(index, slice) else None
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ class Network:
         self._keeps = "logits_to_keep" in accepted
         self.embedding, self.head = model.get_input_embeddings(), model.get_output_embeddings()
         self.layers = stack(model, self.config.num_hidden_layers)
-        self.in_tuples = False  # whether a layer answers a tuple, x first
+        self.parts = 0  # how many parts a layer's answer has, x first; 0 where it is x alone
         each = [module.config for module in model.modules() if isinstance(module, PreTrainedModel)]
         self.configs = list({id(config): config for config in [*each, self.config]}.values())
         self.implementation = self.config._attn_implementation
@@ -57,6 +57,12 @@ class Network:
             return self.model(input_ids=ids, logits_to_keep=kept, **more)
         with self._only(kept):
             return self.model(input_ids=ids, **more)
+
+    def positions(self, past: int, count: int) -> dict[str, torch.Tensor]:
+        """Where new tokens stand in their text, for ``run``: some families count them from 0 in every pass."""
+        if not self.takes_positions:
+            return {}
+        return {"position_ids": torch.arange(past, past + count, device=self.device)[None]}
 
     @contextlib.contextmanager
     def _only(self, kept: int | torch.Tensor) -> Iterator[None]:

@@ -40,7 +40,7 @@ def read(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[[Place], 
     notice(where)
     checkpoint.fetch("weights")
     _ = checkpoint.tensors  # headers are checked before anything trusts them
-    with quietly(), _refused(checkpoint, where):
+    with quietly(), refused(checkpoint, where):
         model, found = _load(checkpoint, where, remote=loading.trust_remote_code)
     _complete(checkpoint, found)
     if where.spread and {"cpu", "disk"} & set(map(str, model.hf_device_map.values())):
@@ -100,8 +100,8 @@ def _complete(checkpoint: Checkpoint, found: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _refused(checkpoint: Checkpoint, where: Place) -> Iterator[None]:
-    """What transformers raises as it opens a model, in our words."""
+def refused(checkpoint: Checkpoint, where: Place) -> Iterator[None]:
+    """What transformers raises as it opens a model, or computes with it for the first time, in our words."""
     try:
         yield
     except CapotError:

@@ -10,17 +10,24 @@ embedding that is also the head, stays as it is.
 
 from __future__ import annotations
 
+import contextlib
 import platform
+import re
 from collections import Counter
+from collections.abc import Callable, Container, Iterator
+from typing import TypeVar
 
 import torch
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from capot.engines.hf_engine import place
+from capot.engines.hf_engine import memory, place
+from capot.errors import CapotError
 
 ROWS = 16  # the number of rows that the order is best for
 X86 = {"x86_64", "amd64"}
+
+Answer = TypeVar("Answer")
 
 
 class Packed:
@@ -51,11 +58,14 @@ def possible(where: place.Place) -> bool:
     return where.device.type == "cpu" and exact and x86
 
 
-def pack(model: PreTrainedModel) -> None:
-    """Have oneDNN compute every linear layer, on weights in its own order where nothing else reads them."""
+def pack(model: PreTrainedModel, *, only: Container[str] | None = None) -> None:
+    """Have oneDNN compute every linear layer, on weights in its own order where nothing else reads them.
+
+    ``only``: names, without their numbers, of the layers to take; all of them where it is None.
+    """
     holders = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
-    for module in model.modules():
-        if type(module) not in KINDS:
+    for name, module in model.named_modules():
+        if not _can_be_packed(module) or (only is not None and unnumbered(name) not in only):
             continue
         shared = holders[id(module.weight)] > 1
         if type(module) is Conv1D:
@@ -65,6 +75,68 @@ def pack(model: PreTrainedModel) -> None:
         if not shared:
             module.weight = _parameter(torch.ops.mkldnn._reorder_linear_weight(module.weight, ROWS))
         module.__class__ = KINDS[type(module)]
+
+
+def _can_be_packed(module: torch.nn.Module) -> bool:
+    """A layer of a kind we know, whose numbers oneDNN multiplies here. A quantised layer is of a kind of its own."""
+    if type(module) not in KINDS or not module.weight.numel():
+        return False
+    return possible(place.Place(module.weight.device, module.weight.dtype))
+
+
+def tried(model: PreTrainedModel, first_pass: Callable[[], Answer]) -> Answer:
+    """What ``first_pass`` answers, with as many packed weights as the family's code has no other use for.
+
+    Mamba multiplies by one of its weights itself, instead of calling the layer that has it: such a layer keeps
+    its weight as it was stored, and so does every other one where that is not enough.
+    """
+    found = _attempted(model, first_pass, only=None)
+    if found is None:
+        with _noting_calls(model) as called:
+            plain = first_pass()
+        found = _attempted(model, first_pass, only=called) or plain
+    return found
+
+
+def _attempted(
+    model: PreTrainedModel, first_pass: Callable[[], Answer], *, only: Container[str] | None
+) -> Answer | None:
+    """None, and every weight as it was stored, where the family's code refuses packed ones."""
+    pack(model, only=only)
+    try:
+        return first_pass()
+    except CapotError:
+        raise
+    except Exception as error:
+        if memory.asked_bytes(error) is not None:
+            raise
+    unpack(model)  # here, where the failed pass and its tensors are gone
+    return None
+
+
+@contextlib.contextmanager
+def _noting_calls(model: PreTrainedModel) -> Iterator[set[str]]:
+    """The names, without their numbers, of the layers that are called inside the block."""
+    called: set[str] = set()
+    handles = [
+        module.register_forward_pre_hook(lambda *_, name=name: called.add(unnumbered(name)))
+        for name, module in model.named_modules()
+        if type(module) in KINDS
+    ]
+    try:
+        yield called
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def unnumbered(name: str) -> str:
+    """The name that a layer has in every block.
+
+    >>> unnumbered("backbone.layers.12.mixer.in_proj")
+    'backbone.layers.*.mixer.in_proj'
+    """
+    return re.sub(r"\b\d+\b", "*", name)
 
 
 def unpack(model: PreTrainedModel) -> None:
