@@ -24,6 +24,9 @@ export function choose(name) {
   localStorage.setItem("capot-lang", name);
 }
 
+/** What there is in each language, { fr: [], en: [] }, as one list: the reader's own first. */
+export const ownFirst = (lists) => LANGUAGES.toSorted((a, b) => (b === words.lang) - (a === words.lang)).flatMap((name) => lists[name]);
+
 /** The terms of the field: { key: { name, forms, said } }. */
 export const glossary = () => words.table.glossary ?? {};
 

@@ -1,7 +1,7 @@
 // Predict, choose, append, repeat: one text that can be left at any token, or several temperatures side by side.
 
 import { h } from "../lib/dom.js";
-import { tr } from "../lib/words.js";
+import { ownFirst, tr } from "../lib/words.js";
 import * as state from "../lib/state.js";
 import { promptField } from "../parts/prompt.js";
 import { tabs } from "../parts/tabs.js";
@@ -9,11 +9,13 @@ import { controls } from "./generate/controls.js";
 import { one } from "./generate/one.js";
 import { beside } from "./generate/beside.js";
 
+const EXAMPLES = { fr: ["Il était une fois", "La capitale de l’Australie est"], en: ["Once upon a time", "The capital of Australia is"] };
+
 export default async function page(main, context) {
   let model = context.model?.model ?? null;
   const named = (event) => { model = event.detail.model; };
   document.addEventListener("capot-model", named);
-  const field = promptField({ heard: (text) => { if (text !== state.read().prompt) state.write({ tree: "", drawn: "", on: "", all: "" }); }, examples: tr("generate.examples").split("|") });
+  const field = promptField({ heard: (text) => { if (text !== state.read().prompt) state.write({ tree: "", drawn: "", on: "", all: "" }); }, examples: ownFirst(EXAMPLES) });
   const settings = controls();
   const parts = { field, settings, name: () => model ?? "boxed" };
   let current = null;

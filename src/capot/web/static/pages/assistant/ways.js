@@ -1,7 +1,7 @@
 // One question, four ways: only the text around it changes. They are written together, on one stream.
 
 import { fill, h } from "../../lib/dom.js";
-import { duration, number, tr } from "../../lib/words.js";
+import { duration, number, ownFirst, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { once } from "../../lib/lasting.js";
@@ -12,13 +12,14 @@ import { promptField } from "../../parts/prompt.js";
 import { chosen, flags } from "../generate/controls.js";
 
 const KINDS = ["raw", "few_shot", "stopped", "chat_template"];
+const EXAMPLES = { fr: ["Quelle est la capitale de la France ?", "Combien de pattes a un chat ?"], en: ["What is the capital of France?", "How many legs does a cat have?"] };
 const SHOWN = 400; // tokens of a prompt that are drawn
 
 /** The instrument; see the page for `settings`, `template` and `name`. */
 export function ways({ settings, template, name }) {
   let running = null, columns = [], result = null, asked = null;
   const says = status(() => halt());
-  const field = promptField({ heard: () => {}, label: tr("assistant.question"), examples: tr("assistant.examples").split("|") });
+  const field = promptField({ heard: () => {}, label: tr("assistant.question"), examples: ownFirst(EXAMPLES) });
   const go = h("button", { type: "button", class: "primary", onclick: () => begin() }, tr("assistant.ask"));
   const stop = h("button", { type: "button", disabled: true, onclick: () => halt() }, tr("actions.stop"));
   const place = h("div", { class: "side-by-side pairs" });
