@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import itertools
 import statistics
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from lab_helpers import Gate, Live, Reader, asgi, asked, part, scripted, until
 from starlette.datastructures import Headers
@@ -95,6 +97,29 @@ def test_a_learner_with_many_texts_takes_one_turn_like_the_others() -> None:
         gate.open.set()
         first.join()
         second.join()
+
+
+def test_an_answer_that_waits_knows_its_place_in_the_queue() -> None:
+    gate = Gate()
+    with Live(scripted(before_step=gate), CLASS) as live, live.client(CODE) as greedy, live.client(CODE) as modest:
+
+        def place(client: httpx.Client, call: str = "call-0001") -> int:
+            answer = client.get("/api/place", params={"call": call})
+            assert answer.status_code == 200
+            return answer.json()["result"]["position"]
+
+        texts = Reader(greedy, asked(*(part(str(n), **TEXT, max_new_tokens=2) for n in range(8)))).start()
+        until(lambda: gate.steps and live.load["at_work"] + live.load["waiting"] == 8)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            named = {"x-capot-call": "call-0001"}
+            asking = pool.submit(modest.post, "/api/next", json={"prompt": "hello"}, headers=named)
+            assert 1 <= until(lambda: place(modest)) <= 2  # behind one text of the other's, not behind seven
+            assert place(modest, "call-0002") == 0 and place(greedy) == 0  # nobody sees another's
+            gate.open.set()
+            assert asking.result().json()["ok"] and place(modest) == 0
+        texts.join()
+        assert modest.get("/api/place", params={"call": "no name"}).status_code == 422
+        assert not any(learner.calls for learner in live.app.state.learners.known.values())
 
 
 def test_bounds_have_each_a_clear_message() -> None:

@@ -6,6 +6,8 @@ import json
 import re
 
 import pytest
+from lab_helpers import Gate, Live, Reader, asked, part, scripted
+from lab_helpers import until as happens
 from web_helpers import Server, Visits, axe, copied, overflow, settled, until
 
 pytestmark = pytest.mark.browser
@@ -212,6 +214,22 @@ def test_only_the_owner_opens_another_model(visit: Visits) -> None:
         assert 'capot.open("scripted")' in page.inner_text(".code")
     finally:
         lab.kill()
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "place 1 in the queue"), ("fr", "place 1 dans la file")])
+@pytest.mark.parametrize("path", ["next", "embeddings#view=lens"])
+def test_an_answer_that_waits_says_its_place_in_the_queue(visit: Visits, path: str, lang: str, said: str) -> None:
+    gate = Gate()
+    with Live(scripted(before_step=gate)) as lab, lab.client() as other:
+        texts = Reader(other, asked(part(prompt="hello world", max_new_tokens=2))).start()
+        happens(lambda: gate.steps)
+        page = visit(f"/{path}", root=lab.root, lang=lang, ready=False)
+        if path == "next":
+            page.locator(".prompt textarea").fill("hello")
+        until(page, f"document.querySelector('.waiting')?.textContent.includes({json.dumps(said)})")
+        gate.open.set()
+        until(page, "document.querySelector('.waiting') === null && document.querySelector('.fault') === null")
+        texts.join()
 
 
 def test_a_server_that_is_gone_is_said_and_the_text_stays(visit: Visits) -> None:

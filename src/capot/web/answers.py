@@ -15,7 +15,7 @@ from capot import i18n
 from capot.errors import InterruptedByUser, NotFoundError
 from capot.model import Model
 from capot.web.bounds import bounded
-from capot.web.documents import ERRORS, LOGITS, PAGE, body_of, described
+from capot.web.documents import ERRORS, LOGITS, PAGE, answered, body_of, described
 from capot.web.faults import malformed
 from capot.web.guard import preferred
 from capot.web.share import Share
@@ -23,12 +23,15 @@ from capot.web.shown import answer_body
 from capot.web.verbs import Verb, verbs
 
 Answer = TypeVar("Answer")
+CALL = "x-capot-call"  # a name of the page's choosing for one answer, so that it can ask where that stands
+NAME = r"^[\w-]+$"
 
 
 def install(app: FastAPI) -> None:
     """A route for each verb, and one for all of them as pages."""
     for verb in verbs().values():
         _route(app, verb)
+    _place(app)
 
     @app.post("/api/page/{name}", summary="The answer as one page that opens with no server", responses=PAGE)
     async def page(name: str, request: Request, body: dict[str, Any]) -> Response:
@@ -40,6 +43,17 @@ def install(app: FastAPI) -> None:
         text = await computed(request, lambda model: verb.function(model, **arguments).to_html(lang))
         headers = {"content-disposition": f'attachment; filename="{verb.name}.html"'}
         return Response(text, media_type="text/html", headers=headers)
+
+
+def _place(app: FastAPI) -> None:
+    """Where an answer stands that is waited for: a page asks while it shows that it waits."""
+    found = {"type": "object", "properties": {"position": {"type": "integer", "minimum": 0}}, "required": ["position"]}
+
+    @app.get("/api/place", summary="The place in the queue of an answer under way", responses=answered(found))
+    async def place(request: Request, call: Annotated[str, Query(max_length=64, pattern=NAME)]) -> JSONResponse:
+        learner = request.app.state.learners.known.get(request.scope["learner"])
+        waited = None if learner is None else learner.calls.get(call)
+        return JSONResponse({"ok": True, "result": {"position": 0 if waited is None else waited.position}})
 
 
 def _route(app: FastAPI, verb: Verb) -> None:
@@ -111,14 +125,15 @@ async def computed(request: Request, work: Callable[[Model], Answer]) -> Answer:
 
     watch = asyncio.create_task(leaving.watch(request))
     try:
-        async with learners.turn(learner.name):
-            return await anyio.to_thread.run_sync(call, limiter=learners.room)
+        with learner.calling(request.headers.get(CALL), leaving):
+            async with learners.turn(learner.name):
+                return await anyio.to_thread.run_sync(call, limiter=learners.room)
     finally:
         watch.cancel()
 
 
 class Leaving:
-    """Cancels a request's share when its connection closes."""
+    """Cancels a request's share when its connection closes; knows its place until then."""
 
     def __init__(self) -> None:
         self.left, self.share = False, None
@@ -127,6 +142,11 @@ class Leaving:
         self.share = share
         if self.left:
             share.cancel()
+
+    @property
+    def position(self) -> int:
+        """0 at work, done or not begun, else the place in the queue."""
+        return 0 if self.share is None else self.share.position
 
     async def watch(self, request: Request) -> None:
         while (await request.receive())["type"] != "http.disconnect":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -31,6 +32,18 @@ class Learner:
         self.left: float | None = None  # when a connection of theirs was cut, if they have not come back
         self.account = Account(None if is_owner(name) else serving.max_cache_bytes)
         self.turns = anyio.CapacityLimiter(AT_ONCE)
+        self.calls: dict[str, Any] = {}  # one-shot answers under way, by the names that their page gave them
+
+    @contextlib.contextmanager
+    def calling(self, name: str | None, call: Any) -> Iterator[None]:
+        """Know a one-shot answer by its page's name for it, where it has one, as long as it is waited for."""
+        if name:
+            self.calls[name[:64]] = call
+        try:
+            yield
+        finally:
+            if name and self.calls.get(name[:64]) is call:
+                del self.calls[name[:64]]
 
 
 class Learners:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from capot.errors import AccessError, NotFoundError
 from capot.web import opening
-from capot.web.answers import allowed, validated
+from capot.web.answers import NAME, allowed, validated
 from capot.web.documents import EVENTS, answered
 from capot.web.guard import preferred
 from capot.web.starts import Part
@@ -18,7 +18,6 @@ from capot.web.streams import EventResponse, Hub
 from capot.web.verbs import verbs
 
 MAX_PARTS = 8
-NAME = r"^[\w-]+$"
 
 
 class StreamPart(BaseModel):

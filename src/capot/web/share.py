@@ -93,6 +93,11 @@ class Share:
         return [ticket for ticket in self._tickets if not ticket.done]
 
     @property
+    def position(self) -> int:
+        """0 where all of it is at work or done, else the place in the queue of what waits longest."""
+        return max((ticket.position for ticket in self.tickets), default=0)
+
+    @property
     def cancelled(self) -> bool:
         return self._cancelled
 

@@ -12,20 +12,41 @@ export class LabError extends Error {
 }
 
 const SILENCE = 30_000; // ms
+const [PATIENCE, LOOK] = [500, 1000]; // ms before an answer's place in the queue is looked up, and between two looks
 
 const headers = () => ({ "content-type": "application/json", "x-capot-lang": lang() });
 
-async function send(path, { body, signal, accept } = {}) {
+async function send(path, { body, signal, accept, queued } = {}) {
+  const name = queued && unique("call");
+  const looking = queued && look(name, queued);
   let answer;
   try {
     const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-    answer = await fetch(path, { ...options, headers: { ...headers(), ...(accept ? { accept } : {}) }, signal });
+    answer = await fetch(path, { ...options, headers: { ...headers(), ...(accept ? { accept } : {}), ...(name ? { "x-capot-call": name } : {}) }, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new LabError("unreachable", "");
+  } finally {
+    looking?.end();
   }
   if (!answer.ok) throw await refusal(answer);
   return answer;
+}
+
+/** Tell `queued` the place of the call `name` in the queue, until `end`. */
+function look(name, queued) {
+  let timer = setTimeout(again, PATIENCE);
+  return { end: () => { clearTimeout(timer); timer = null; } };
+
+  async function again() {
+    try {
+      const { position } = await get(`/api/place?call=${name}`);
+      if (timer !== null) queued(position);
+    } catch {
+      // the call itself will say what is wrong
+    }
+    if (timer !== null) timer = setTimeout(again, LOOK);
+  }
 }
 
 async function refusal(answer) {
@@ -42,7 +63,10 @@ export async function get(path, options = {}) {
   return (await (await send(path, options)).json()).result;
 }
 
-/** POST a verb and return its result; `whole` returns the body, which holds `view` where the query asks for it. */
+/**
+ * POST a verb and return its result; `whole` returns the body, which holds `view` where the query asks for it. While it is
+ * waited for, `queued` hears its place in the queue, 0 once it is at work.
+ */
 export async function call(verb, body, { query = "", whole = false, ...options } = {}) {
   const answer = await (await send(`/api/${verb}${query}`, { ...options, body })).json();
   return whole ? answer : answer.result;

@@ -73,7 +73,7 @@ export default async function page(main, { door }) {
     road.ariaBusy = "true";
     let tokens = null;
     try {
-      const opinion = call("next", { prompt: text, k: SHOWN }, { signal: control.signal });
+      const opinion = call("next", { prompt: text, k: SHOWN }, { signal: control.signal, queued: note.queued });
       opinion.catch(() => {}); // heard below, once the tokens are drawn: a text too long to be read is still cut
       tokens = await call("tokens", { text }, { signal: control.signal });
       drawTokens(tokens);

@@ -69,7 +69,7 @@ export default async function page(main, { model }) {
     if (!text) return clear();
     const note = waiting(field.troubles, tr("home.waiting"), () => control.abort());
     try {
-      const answer = await raw("/api/next?logits=1", { prompt: text }, { signal: control.signal });
+      const answer = await raw("/api/next?logits=1", { prompt: text }, { signal: control.signal, queued: note.queued });
       const logits = new Float32Array(await answer.arrayBuffer());
       const result = await call("next", { prompt: text, k: KEPT }, { signal: control.signal });
       [found, distribution] = [result, new Distribution(logits)];

@@ -22,7 +22,7 @@ export function answers(verb, { name = verb, words, troubles, drawn, rows } = {}
     const control = running = new AbortController();
     const note = waiting(faults, words, () => control.abort());
     try {
-      const { result, view } = await call(verb, args, { signal: control.signal, query: "?view=1", whole: true });
+      const { result, view } = await call(verb, args, { signal: control.signal, query: "?view=1", whole: true, queued: note.queued });
       fill(faults);
       fill(picture, drawn ? drawn(result, view) : blocks(view));
       box.hidden = false;

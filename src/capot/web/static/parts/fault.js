@@ -18,13 +18,15 @@ export function fault(error, again) {
     again ? h("button", { type: "button", onclick: again }, tr("faults.again")) : null);
 }
 
-/** Under 100 ms nothing; then what is being done, by name. Returns { done() }. */
+/** Under 100 ms nothing; then what is being done, by name, or the place in the queue. Returns { say(), queued(), done() }. */
 export function waiting(place, words, stop) {
   const note = h("p", { class: "waiting", role: "status" }, h("span", { class: "spin", "aria-hidden": "true" }), h("span", {}, words),
     stop ? h("button", { type: "button", onclick: stop }, tr("actions.stop")) : null);
   const timer = setTimeout(() => place.append(note), 100);
+  const say = (text) => { note.children[1].textContent = text; };
   return {
-    say: (text) => { note.children[1].textContent = text; },
+    say,
+    queued: (place) => say(place ? tr("status.queued", { place }) : words),
     done: () => { clearTimeout(timer); note.remove(); },
   };
 }
