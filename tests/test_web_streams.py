@@ -13,7 +13,7 @@ from lab_helpers import Gate, Live, Reader, asgi, asked, events_of, part, script
 
 import capot
 from capot.errors import ResourceError
-from capot.web import streams
+from capot.web import starts, streams
 
 LONG = {"prompt": "hello world", "temperature": 0, "max_new_tokens": 1000, "alternatives": 0}
 PROMPT = "The capital of"
@@ -122,6 +122,44 @@ def test_stopping_one_work_leaves_the_others(slow: Live) -> None:
         assert told["b"][-1][1]["stop_reason"] == "max_new_tokens"
         assert text_of(told["a"]) == told["a"][-1][1]["result"]["text"]
         assert client.post("/api/stop", json={"name": "page-0001"}).json()["result"] == {"stopped": False}
+
+
+def test_a_stop_is_heard_while_a_work_is_being_begun(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model may take seconds to open, a long prompt to be cut: whoever stops meanwhile has stopped."""
+    reached, let_through = threading.Event(), threading.Event()
+    opened = live.app.state.learners.opened
+
+    def slowly(learner):
+        reached.set()
+        assert let_through.wait(60)
+        return opened(learner)
+
+    monkeypatch.setattr(live.app.state.learners, "opened", slowly)
+    with live.client() as client:
+        reader = Reader(client, asked(part("a", **LONG), part("b", **LONG | {"max_new_tokens": 3}))).start()
+        assert reached.wait(60)
+        answer = client.post("/api/stop", json={"name": "page-0001", "tag": "a"}).json()
+        let_through.set()
+        reader.join()
+    told = whole(reader)
+    assert answer["result"] == {"stopped": True}
+    assert told["a"][-1][0] == "finished" and told["a"][-1][1]["stop_reason"] == "interrupted"
+    assert sum(kind == "step" for kind, _ in told["a"]) < 1000
+    assert told["b"][-1][1]["stop_reason"] == "max_new_tokens"
+
+
+def test_a_measurement_that_waits_is_stopped_as_often_as_one_likes(live: Live) -> None:
+    release = threading.Event()
+    starts.MEASURING.worker.submit(release.wait, 60)
+    with live.client() as client:
+        reader = Reader(client, asked(part("m", "memory", tokens=[1]))).start()
+        until(lambda: starts.MEASURING.waiting)
+        stream = next(iter(live.app.state.hub.streams.values()))
+        assert stream.stop() and stream.stop()
+        reader.join()
+    release.set()
+    assert [kind for kind, _, body in reader.events if kind != "queued"] == ["error"]
+    assert not starts.MEASURING.waiting
 
 
 def test_nobody_stops_anothers_stream() -> None:
@@ -255,7 +293,7 @@ def test_a_quiet_stream_still_breathes(monkeypatch: pytest.MonkeyPatch) -> None:
         client.stream("POST", "/api/stream", json=breathing) as answer,
     ):
         chunks = answer.iter_text()
-        assert next(chunks).startswith(": here\n\n")
+        next(chunk for chunk in chunks if ": here\n\n" in chunk)  # a busy machine tells a place in the queue before
         gate.open.set()
         assert "event: finished" in "".join(chunks)
         assert answer.headers["x-accel-buffering"] == "no" and answer.headers["cache-control"] == "no-store"

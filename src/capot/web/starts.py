@@ -124,7 +124,7 @@ class Called:
 
     def cancel(self) -> None:
         self.share.cancel()
-        if self.future.cancel():  # it had not begun
+        if not self.future.cancelled() and self.future.cancel():  # it had not begun; a second stop finds it gone
             self.line.waiting.remove(self)
             self.emit(InterruptedByUser("interrupted"))
 

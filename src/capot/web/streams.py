@@ -43,6 +43,7 @@ class Stream:
     queue: asyncio.Queue[tuple[str, Any]] = field(default_factory=asyncio.Queue)
     parts: dict[str, Part] = field(default_factory=dict)
     works: dict[str, Work] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)  # parts that somebody stopped, begun or not
     open: bool = True
     places: dict[str, int] = field(default_factory=dict)
 
@@ -58,9 +59,11 @@ class Stream:
 
     def stop(self, tag: str | None = None) -> bool:
         """Stop one part, or all of them; the engine drops them at its next step. Whether there was one to stop."""
-        found = [work for name, work in self.works.items() if tag in (None, name)]
-        for work in found:
-            work.cancel()
+        found = {name for name in self.parts if tag in (None, name)}
+        self.stopped |= found
+        for name, work in list(self.works.items()):  # a copy: another thread may be beginning the next part
+            if name in found:
+                work.cancel()
         return bool(found)
 
     def moved(self) -> list[bytes]:
@@ -108,11 +111,13 @@ class Hub:
 
     def _start(self, stream: Stream) -> None:
         """On a thread: a vocabulary may have to be read, a long prompt to be cut."""
-        for tag, part in stream.parts.items():
+        for tag, part in list(stream.parts.items()):
             person, share = self.learners.opened(stream.learner)
             if not stream.open:
                 return
             stream.works[tag] = start(part, person, share, emit=stream.emitter(tag), lang=stream.lang)
+            if tag in stream.stopped:  # while a model was opened, a vocabulary read or a long prompt cut
+                stream.works[tag].cancel()
         if not stream.open:  # the visitor left in the meantime
             stream.stop()
 
