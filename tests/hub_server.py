@@ -154,6 +154,7 @@ class Model:
     tags: tuple[str, ...] = ("safetensors", "text-generation", "license:mit")
     bare: bool = False  # a mirror whose list says neither sizes nor hashes
     pipeline: str = "text-generation"
+    parameters: int | None = None  # that the hub claims, where they are not those of the files
     branches: dict[str, str] = field(default_factory=dict)
     published: dict[str, str] = field(default_factory=dict)  # hashes that the hub claims, where they are not the files'
 
@@ -405,7 +406,8 @@ def _told(name: str, model: Model) -> dict[str, Any]:
         if file.endswith(LARGE):
             entry["lfs"] = {"sha256": model.etag(file), "size": len(raw), "pointerSize": 130}
         siblings.append({"rfilename": file} if model.bare else entry)
-    counts = sum(len(raw) for file, raw in model.files.items() if file.endswith(".safetensors")) // 4
+    weights = [len(raw) for file, raw in model.files.items() if file.endswith(".safetensors")]
+    counts = model.parameters or sum(weights) // 4
     return {
         "id": name,
         "sha": model.commit,

@@ -16,6 +16,7 @@ from capot.cli import run
 from capot.errors import InputError, ModelError, NotFoundError, UnsupportedError
 from capot.machine import Ram
 from capot.results.card import Card, amount, amount_of
+from capot.safetensors import TensorInfo
 from capot.tokenizer import Tokenizer
 from capot.view import blocks as b
 
@@ -159,7 +160,8 @@ def test_a_family_without_a_formula_is_counted_from_its_weights(transformers, tm
     folder = saved(transformers, tmp_path, "llama")
     raw = {**json.loads((folder / "config.json").read_text()), "model_type": "novel"}
     answer = card(Source("novel", raw, tensors=Checkpoint.open(folder).tensors))
-    assert answer.parameters.total > 0 and answer.structure == []
+    assert answer.parameters.total > 0
+    assert answer.structure == describe(opened(folder)).structure  # from the names, as by the formula
     assert answer.to_text("fr")
 
 
@@ -203,7 +205,8 @@ def folder(transformers, tmp_path: Path) -> Path:
 def opened(folder: Path, tokenizer: Tokenizer | None = None) -> SimpleNamespace:
     checkpoint = Checkpoint.open(folder)
     tokenizer = tokenizer or Tokenizer.bytes()
-    return SimpleNamespace(name=checkpoint.name, engine_name="native", checkpoint=checkpoint, tokenizer=tokenizer)
+    facts = {"name": checkpoint.name, "engine_name": "native", "obstacle": None}
+    return SimpleNamespace(**facts, checkpoint=checkpoint, tokenizer=tokenizer)
 
 
 def test_json_has_the_fields_of_the_contract(folder: Path) -> None:
@@ -223,6 +226,28 @@ def test_json_has_the_fields_of_the_contract(folder: Path) -> None:
     assert answer["vocabulary_base"] == 256
     assert sum(part["parameters"] for part in answer["structure"]) == total
     assert [part["part"] for part in answer["structure"]] == ["embeddings", *["layer"] * 3, "norms", "head"]
+
+
+def test_a_family_without_a_formula_is_drawn_from_its_tensors_names() -> None:
+    raw = {"model_type": "mamba", "architectures": ["MambaForCausalLM"], "vocab_size": 10, "hidden_size": 4}
+    raw |= {"num_hidden_layers": 2, "intermediate_size": 8, "tie_word_embeddings": True}
+    sizes = {"backbone.embeddings.weight": (10, 4), "backbone.norm_f.weight": (4,)}
+    for place in range(2):
+        sizes |= {f"backbone.layers.{place}.{name}": shape for name, shape in MIXER.items()}
+    tensors = {
+        name: TensorInfo(name, "F32", shape, Path("f"), 0, 4 * math.prod(shape)) for name, shape in sizes.items()
+    }
+    found = card(Source("m", raw, tensors=tensors))
+    assert [part.part for part in found.structure] == ["embeddings", "layer", "layer", "norms", "head"]
+    assert sum(part.parameters for part in found.structure) == found.parameters.total == 40 + 4 + 2 * 68
+    assert found.structure[1].norms == 4 and found.structure[1].parameters == 68
+    assert (found.heads, found.kv_heads, found.head_dim, found.mlp_width) == (0, 0, 0, 0)  # a state space has none
+    for lang, words in (("en", "a state of a fixed size"), ("fr", "un état de taille")):
+        text = " ".join(found.to_text(lang).split())
+        assert words in text and " 0 B" not in text and " 0 o " not in text
+
+
+MIXER = {"mixer.in_proj.weight": (8, 4), "mixer.out_proj.weight": (4, 8), "norm.weight": (4,)}
 
 
 def test_a_folder_without_weights_has_a_card_and_a_damaged_one_has_not(folder: Path) -> None:
@@ -247,7 +272,7 @@ def test_a_shard_that_is_missing_is_not_taken_for_a_model_without_weights(folder
 
 def test_a_card_needs_no_tokenizer(folder: Path) -> None:
     class Without:
-        name, engine_name, checkpoint = "m", "native", Checkpoint.open(folder)
+        name, engine_name, obstacle, checkpoint = "m", "native", None, Checkpoint.open(folder)
 
         @property
         def tokenizer(self) -> Tokenizer:

@@ -269,6 +269,16 @@ def test_the_tour_walks_the_road(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(answers) == 6 and answers[-1]["prompt"].startswith("How to remove an item")
 
 
+def test_a_ctrl_c_inside_an_import_ends_with_its_status() -> None:
+    script = (
+        "import sys; from capot.cli import group, run\n"
+        "group.callback = lambda: exec('raise KeyboardInterrupt')  # as dataclasses and named tuples are made\n"
+        "sys.exit(run([]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 130 and "stopped" in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process on Windows")
 def test_ctrl_c_keeps_what_was_written() -> None:
     words = ["generate", "Once upon a time", "--max-new-tokens", "400", "--model", "scripted", "--json"]

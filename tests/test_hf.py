@@ -644,3 +644,15 @@ def test_compiled_passes_on_a_gpu(folders) -> None:
     assert compiled.lane is not None
     plain.close()
     compiled.close()
+
+
+def test_a_table_that_is_widened_is_shown_by_itself(opened) -> None:
+    """OPT-350m looks its tokens up in vectors narrower than its layers."""
+    ours, theirs = opened("opt")
+    table = theirs.get_input_embeddings().weight.detach().numpy()
+    found = ours.embed(["cat"], near=0)
+    assert table.shape[1] < ours.checkpoint.config.width == 64
+    assert found.words[0].ids and found.shape[1] == table.shape[1]
+    with pytest.raises(CapotError) as refused:
+        ours.context("cat", sentences=["the cat sat"])
+    assert refused.value.code == "table_apart" and "32" in str(refused.value)

@@ -6,6 +6,7 @@ left this machine would fail.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -33,6 +34,7 @@ from capot.hub.checkpoint import HubCheckpoint
 from capot.hub.events import Progress, telling
 from capot.hub.listing import is_name, refuse_other_kinds
 from capot.hub.store import Store
+from capot.results.card import Card
 
 WEIGHTS = "model.safetensors"
 NAMES = (
@@ -60,6 +62,19 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 def large() -> dict[str, bytes]:
     """A model of four megabytes: worth a line, and long enough to be cut."""
     return tiny(hidden_size=128, intermediate_size=512, num_hidden_layers=4, head_dim=64)
+
+
+def without(*names: str, **added: bytes) -> dict[str, bytes]:
+    return {name: raw for name, raw in tiny().items() if name not in names} | added
+
+
+PICKLED = without(WEIGHTS) | {"pytorch_model.bin": b"\x80\x02", "training_args.bin": b"\x80"}
+BERT = tiny(architectures=["BertForMaskedLM"], model_type="bert")
+REMOTE = {
+    "architectures": ["XForCausalLM"],
+    "model_type": "strange",
+    "auto_map": {"AutoConfig": "configuration_x.XConfig", "AutoModelForCausalLM": "modeling_x.XForCausalLM"},
+}
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -223,6 +238,17 @@ def test_a_tokenizer_of_the_hub_is_compared_without_its_weights(
     assert typed(capsys, "tokens", "a", "--compare", "org/other")[0] == 2
 
 
+@pytest.mark.parametrize(("lang", "words"), [("en", "To download for org/fat"), ("fr", "À télécharger pour org/fat")])
+def test_a_tokenizer_to_compare_is_announced_like_any_download(
+    hub: Hub, capsys: pytest.CaptureFixture[str], lang: str, words: str
+) -> None:
+    files = tiny()
+    hub.add("org/fat", files | {"tokenizer.json": files["tokenizer.json"] + b" " * 1_500_000})
+    status, out, err = typed(capsys, "tokens", "a", "--compare", "org/fat", "--json", "--lang", lang)
+    assert status == 0 and words in err and words not in out
+    assert words not in typed(capsys, "tokens", "a", "--compare", "org/fat", "--lang", lang)[2]  # it is here now
+
+
 # --- The card, before any download -------------------------------------------------------------------------
 
 
@@ -257,6 +283,95 @@ def test_a_card_says_what_does_not_fit(hub: Hub, monkeypatch: pytest.MonkeyPatch
     assert json.loads(card.to_json())["published"]["fits_disk"] is False
 
 
+BEFORE = "read -rs HF_TOKEN"
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "guessed from"), ("fr", "estimé d’après")])
+def test_a_gated_model_has_the_card_that_the_hub_tells_everyone(
+    hub: Hub, capsys: pytest.CaptureFixture[str], lang: str, words: str
+) -> None:
+    files = tiny(shards=3)
+    hub.add("org/gated-instruct", files, gated="manual", downloads=1234)
+    for where in (("--model", "org/gated-instruct"), ("org/gated-instruct",)):
+        status, out, err = typed(capsys, "card", *where, "--lang", lang)
+        assert status == 0 and words in out and BEFORE in err and f"{hub.url}/org/gated-instruct" in err
+    status, out, err = typed(capsys, "card", "--model", "org/gated-instruct", "--json")
+    told, sizes = json.loads(out), {name: len(raw) for name, raw in files.items() if name != ".gitattributes"}
+    assert status == 0 and BEFORE in err
+    assert set(told) < {field.name for field in dataclasses.fields(Card)}
+    weights = sum(size for name, size in sizes.items() if name.endswith(".safetensors"))
+    assert told["parameters"]["total"] == weights // 4 and told["memory"]["needed_bytes"] > weights
+    assert (told["kind"], told["kind_reason"], told["licence"], told["dtype"]) == ("instruct", "name", "mit", "float32")
+    assert (told["published"]["download_bytes"], told["published"]["gated"]) == (sum(sizes.values()), "manual")
+    assert not hub.paths(server="store")
+
+
+def test_a_gated_model_of_a_public_shape_has_a_whole_card(
+    hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("meta-llama/Llama-3.2-1B", gated="manual", parameters=1_235_814_400)
+    monkeypatch.setenv("HF_TOKEN", OUTSIDER)
+    status, out, err = typed(capsys, "card", "--model", "meta-llama/Llama-3.2-1B", "--json")
+    told = json.loads(out)
+    assert status == 0 and "where the request stands" in err
+    assert (told["layers"], told["context_length"], told["kind"]) == (16, 131_072, "base")
+    assert told["parameters"]["total"] == 1_235_814_400 and told["engine"] and told["published"]["gated"] == "manual"
+    hub.add("other/Llama-3.2-1B", gated="auto", parameters=7_000_000_000)  # its name alone
+    told = json.loads(typed(capsys, "card", "--model", "other/Llama-3.2-1B", "--json")[1])
+    assert told["parameters"]["total"] == 7_000_000_000 and "layers" not in told
+
+
+def test_a_refusal_that_says_more_than_the_gate_stays(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.add("org/pickled", PICKLED, gated="manual")
+    status, out, err = typed(capsys, "card", "--model", "org/pickled")
+    assert status == 2 and not out and BEFORE in err
+    hub.add("org/gated", gated="manual")
+    assert typed(capsys, "next", "a", "--model", "org/gated")[0] == 2  # only a card is had from outside
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "engine", "obstacle"),
+    [
+        (tiny(), {}, None, None),
+        (tiny(architectures=["GPT2LMHeadModel"], model_type="gpt2"), {"engine": "native"}, "native", "family"),
+        (tiny(), {"engine": "native", "dtype": "float16"}, "native", "device"),
+        (tiny(**REMOTE), {}, "transformers", "code"),
+        (tiny(**REMOTE), {"trust_remote_code": True}, "transformers", None),
+        (tiny(**REMOTE | {"model_type": "phi"}), {}, "transformers", None),  # a family that transformers has
+    ],
+)
+def test_a_card_says_what_its_engine_lacks(
+    hub: Hub, files: dict[str, bytes], options: dict[str, Any], engine: str | None, obstacle: str | None
+) -> None:
+    pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    code = {"modeling_x.py": b"", "configuration_x.py": b""}
+    hub.add("org/m", files | code)
+    with capot.open("org/m", **options) as model:
+        card = model.card()
+    assert card.obstacle == obstacle and engine in (None, card.engine)
+    for lang in ("en", "fr"):
+        assert ("--trust-remote-code" in card.to_text(lang)) == (obstacle == "code")
+
+
+def test_what_is_damaged_on_the_hub_itself_is_said_to_be(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    files = tiny()
+    hub.add("org/short", files | {WEIGHTS: files[WEIGHTS][:-1000]})
+    status, _, err = typed(capsys, "card", "--model", "org/short")
+    assert status == 2 and "on the hub itself" in err and 'capot models --search "short"' in err
+
+
+def test_a_card_and_a_list_of_models_import_nothing_heavy(hub: Hub) -> None:
+    hub.add("org/m")
+    script = (
+        "import sys; from capot.cli import run; status = run(['card', '--model', 'org/m']) or run(['models']);"
+        "sys.exit(status or bool({'torch', 'transformers', 'numba'} & set(sys.modules)))"
+    )
+    without = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=without)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_long_header_is_asked_for_to_its_end_and_a_false_one_refused(hub: Hub) -> None:
     files = tiny(num_hidden_layers=60, hidden_size=8, head_dim=4, intermediate_size=4)
     model = hub.add("org/deep", files)
@@ -286,10 +401,6 @@ def test_an_unknown_family_is_simulated_from_headers(hub: Hub, capsys: pytest.Ca
 # --- Refusals ---------------------------------------------------------------------------------------------
 
 Setting = Callable[[Hub, pytest.MonkeyPatch], None]
-
-
-def without(*names: str, **added: bytes) -> dict[str, bytes]:
-    return {name: raw for name, raw in tiny().items() if name not in names} | added
 
 
 def env(**values: str) -> Setting:
@@ -335,8 +446,6 @@ def near(hub: Hub, patch: pytest.MonkeyPatch) -> None:
     capot.open("other/wanted-1b").close()
 
 
-PICKLED = without(WEIGHTS) | {"pytorch_model.bin": b"\x80\x02", "training_args.bin": b"\x80"}
-BERT = tiny(architectures=["BertForMaskedLM"], model_type="bert")
 T5 = tiny(architectures=["T5WithLMHeadModel"], is_encoder_decoder=True)
 ADAPTER = without(WEIGHTS) | {"adapter_model.safetensors": b"x", "training_args.bin": b"\x80"}
 SHARDED = without(WEIGHTS) | {"model.safetensors.index.json": b'{"weight_map": {"a": "b.safetensors"}}'}
@@ -782,6 +891,8 @@ def test_the_cache_is_listed_with_sizes_and_engines(hub: Hub, capsys: pytest.Cap
     models.get("org/whole")
     capot.open("org/looked-at").close()
     capot.open("org/neox").close()
+    hub.add("org/pickled", PICKLED)
+    capot.open("org/pickled").close()
     hub.fault(WEIGHTS, Fault(cut=100_000), *[Fault(cut=0)] * 4)
     with pytest.raises(NetworkError):
         models.get("org/begun")
@@ -790,6 +901,7 @@ def test_the_cache_is_listed_with_sizes_and_engines(hub: Hub, capsys: pytest.Cap
         "org/begun": ("partial", found["org/whole"].engine),
         "org/looked-at": ("settings", found["org/whole"].engine),
         "org/neox": ("settings", "transformers"),
+        "org/pickled": ("settings", None),  # nothing opens it
         "org/whole": ("whole", found["org/whole"].engine),
     }
     assert found["org/begun"].unfinished_bytes == 100_000
@@ -838,7 +950,7 @@ def test_a_search_lists_causal_models_by_downloads(
     hub.add("org/pickled-llama", PICKLED, downloads=700, tags=("text-generation",))
     hub.add("org/something", downloads=1000)
     models.get("org/small-llama")
-    monkeypatch.setenv("CAPOT_RAM", "0.001")
+    monkeypatch.setenv("CAPOT_RAM", "0.003")
     found = models.search("llama")
     assert [(model.name, model.fits, model.here) for model in found.models] == [
         ("org/large-llama-instruct", "no", False),
@@ -855,6 +967,25 @@ def test_a_search_lists_causal_models_by_downloads(
     assert status == 0 and json.loads(out)["models"] == [] and json.loads(out)["words"] == "no such thing"
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "unset HF_HUB_OFFLINE" in typed(capsys, "models", "--search", "llama")[2]
+
+
+def test_a_search_allows_for_a_context(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("meta-llama/Llama-3.2-1B", parameters=1_235_814_400)
+    hub.add("org/Llama-like", parameters=1_235_814_400)
+    exact, guessed = models.search("llama").models
+    assert exact.weights_bytes == guessed.weights_bytes == 4 * 1_235_814_400
+    assert exact.needed_bytes - exact.weights_bytes == 4096 * 2 * 16 * 8 * 64 * 4  # keys and values of sixteen layers
+    assert guessed.needed_bytes > exact.needed_bytes  # of an unknown shape: without grouped queries
+    monkeypatch.setenv("CAPOT_RAM", str((exact.needed_bytes + 1000) / 1e9))
+    assert [model.fits for model in models.search("llama").models] == ["yes", "no"]
+
+
+def test_a_name_without_an_owner_is_held_against_the_cache(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.add("org/smollm-135")
+    capot.open("org/smollm-135").close()
+    for lang in ("en", "fr"):
+        status, _, err = typed(capsys, "next", "a", "--model", "smollm-13", "--lang", lang)
+        assert status == 2 and "capot card --model org/smollm-135" in err
 
 
 @pytest.mark.parametrize("words", [("frob", "x"), ("get",), ("get", "gpt2"), ("remove",), ("get", "a/b", "c/d")])

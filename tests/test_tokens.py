@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from capot.cli import run
 from capot.errors import InputError, NotFoundError
+from capot.hub.events import quietly
 from capot.results.tokens import LISTED, SHOWN, Tokens, groups
 from capot.tokenizer import Tokenizer, recorded
 from capot.tokens import PACKAGED, named, packaged_names, tokenize
@@ -24,7 +25,7 @@ RTE = "RTE est le gestionnaire du réseau de transport d'électricité."
 
 
 def model(tokenizer: Tokenizer | None = None) -> SimpleNamespace:
-    return SimpleNamespace(name="boxed", tokenizer=tokenizer or named("bilingual"))
+    return SimpleNamespace(name="boxed", watch=quietly, tokenizer=tokenizer or named("bilingual"))
 
 
 def words(blocks: Iterable[b.Block]) -> Iterable[str]:

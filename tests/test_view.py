@@ -158,6 +158,12 @@ def test_table_columns_give_way() -> None:
     assert lines[4] == "x" * 13
 
 
+def test_a_long_name_is_cut_where_its_parts_end() -> None:
+    names = b.Table(["name", "n"], [["meta-llama/Llama-3.2-1B-Instruct", "1"]])
+    lines = to_text([names], width=26).splitlines()
+    assert lines[2].split() == ["meta-llama/Llama-3.2-", "1"] and lines[3].strip() == "1B-Instruct"
+
+
 def test_heat_is_shaded_without_colour() -> None:
     table = b.Table(["", "a"], [["a", "1.00"], ["b", "0.10"]], heat=[[None, 1.0], [None, 0.1]])
     assert to_text([table]).split("\n")[2:] == ["a  █ 1.00", "b    0.10"]

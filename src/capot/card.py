@@ -6,17 +6,19 @@ weights. A folder gives one; whatever gives another (a hub, before any download)
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capot import known as shapes
+from capot.checkpoint import HEADLESS
 from capot.errors import CapotError, NotFoundError
 from capot.known import BLOCKS, Known, Shape
-from capot.machine import ram
+from capot.machine import Ram, ram
 from capot.results.card import BlockParameters, Card, Fit, KnownModel, Parameters, Part, Published
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 TOKENS = 4096  # of context that "opening" allows for, where the model was trained on as many
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "int4": 0.5}
-_SPELLED = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64", "I8": "int8", "F8_E4M3": "float8"}
+SPELLED = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64", "I8": "int8", "F8_E4M3": "float8"}
 _WIDTHS = {"float64": 8, "float32": 4, "float8": 1, "int8": 1}  # bytes; others: 2
 
 # What a card takes from the configuration as it is.
@@ -64,6 +66,7 @@ class Source:
     url: str | None = None
     known: tuple[KnownModel, ...] = field(default=(), repr=False)
     engine: str | None = None
+    obstacle: str | None = None
     published: Published | None = None
 
 
@@ -86,6 +89,7 @@ def describe(model: Opened, *, known: bool = False) -> Card:
             vocabulary=vocabulary,
             known=known_models() if known else (),
             engine=model.engine_name,
+            obstacle=model.obstacle,
             published=checkpoint.published(),
         )
     )
@@ -139,6 +143,8 @@ def card(source: Source) -> Card:
     dtype, weights = _precision(source, shape, counted.total)
     latent = shape.latent
     same = {name: getattr(config, name) for name in _SAME}
+    if config.model_type in HEADLESS:  # no attention, so no heads, and its layers' width is no MLP's
+        same |= {"heads": 0, "kv_heads": 0, "mlp_width": 0}
     return Card(
         name=source.name,
         kind=kind,
@@ -149,7 +155,7 @@ def card(source: Source) -> Card:
         dtype=dtype,
         vocabulary_tokens=tokens,
         vocabulary_base=base,
-        head_dim=latent.plain_dim + latent.rotary_dim if latent else config.head_dim,
+        head_dim=0 if not same["heads"] else latent.plain_dim + latent.rotary_dim if latent else config.head_dim,
         latent_width=shapes.kv_values(shape) if latent else None,
         experts=shape.experts.count if shape.experts else 0,
         active_experts=shape.experts.active + shape.experts.shared if shape.experts else 0,
@@ -158,6 +164,7 @@ def card(source: Source) -> Card:
         source=source.url,
         known=source.known,
         engine=source.engine,
+        obstacle=source.obstacle,
         published=source.published,
         **same,
     )
@@ -217,9 +224,9 @@ def block_of(name: str) -> str:
 
 
 def _structure(source: Source, shape: Shape) -> list[Part]:
-    """Embeddings, layers, last norm and head, from the bottom up; by formula, layer by layer."""
+    """Embeddings, layers, last norm and head, from the bottom up; by formula, else by the tensors' names."""
     if shape.family is None:
-        return []
+        return _storeys(source.tensors or {}, shape)
     totals, layers = shapes.parameters(shape), []
     for place in range(shape.config.layers):
         blocks = shapes.layer_parameters(shape, place)
@@ -227,6 +234,21 @@ def _structure(source: Source, shape: Shape) -> list[Part]:
     last = totals["norms"] - sum(layer.norms for layer in layers)
     first = Part("embeddings", None, totals["embeddings"])
     return [first, *layers, Part("norms", None, last, norms=last), Part("head", None, totals["head"])]
+
+
+def _storeys(tensors: Mapping[str, TensorInfo], shape: Shape) -> list[Part]:
+    """The same for a family without a formula, each tensor in the layer that its name tells."""
+    found: dict[int | None, Counter[str]] = {}
+    for name, info in learnt(tensors, shape):
+        layer = _LAYER.search(f".{name}")
+        found.setdefault(int(layer[1]) if layer else None, Counter())[block_of(name)] += info.count
+    around = found.pop(None, Counter())
+    layers = [
+        Part("layer", place, blocks.total(), **{name: blocks[name] for name in ("attention", "mlp", "norms")})
+        for place, blocks in sorted(found.items())
+    ]
+    ends = [Part(name, None, around[name], norms=around["norms"] * (name == "norms")) for name in ("norms", "head")]
+    return [Part("embeddings", None, around["embeddings"]), *layers, *ends] if layers else []
 
 
 def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, int]:
@@ -238,27 +260,23 @@ def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, in
     for _, info in learnt(source.tensors, shape):
         sizes[info.dtype] += info.nbytes
     common = sizes.most_common(1)[0][0] if sizes else None
-    return _SPELLED.get(common or "", common), sum(sizes.values())
+    return SPELLED.get(common or "", common), sum(sizes.values())
 
 
 def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2) -> Fit:
     """Whether ``weights`` bytes and a cache fit this machine's memory, and for how long a context."""
-    here = ram()
-    context = shape.config.context_length or TOKENS
-    tokens = min(context, TOKENS)
+    cache = functools.partial(shapes.kv_bytes, shape, bytes_per_value=bytes_per_value)
+    return held(weights, cache, context=shape.config.context_length or TOKENS, parameters=parameters)
 
-    def cache(length: int) -> int:
-        return shapes.kv_bytes(shape, length, bytes_per_value=bytes_per_value)
+
+def held(weights: int, cache: Callable[[int], int], *, context: int, parameters: int) -> Fit:
+    """The same for a cache of ``cache(tokens)`` bytes, of at most ``context`` tokens. Units: bytes."""
+    here, tokens = ram(), min(context, TOKENS)
 
     def needed(length: int) -> int:
         return weights + cache(length)
 
     free = here.available if here.available is not None else here.total
-    verdict = "unknown" if free is None else "no"
-    if here.total is not None and needed(tokens) <= here.total:
-        verdict = "tight"
-    if free is not None and needed(tokens) <= free:
-        verdict = "yes"
     sizes = file_bytes(parameters).items()
     return Fit(
         weights_bytes=weights,
@@ -267,10 +285,20 @@ def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2
         needed_bytes=needed(tokens),
         available_bytes=here.available,
         total_bytes=here.total,
-        fits=verdict,
+        fits=verdict(needed(tokens), here),
         fitting_precision=next((name for name, size in sizes if size + cache(tokens) <= (here.total or 0)), None),
         room_tokens=None if free is None else _longest(context, lambda length: needed(length) <= free),
     )
+
+
+def verdict(needed: int, here: Ram) -> str:
+    """Whether ``needed`` bytes of memory can be had: yes, tight (once other programs are closed), no, unknown."""
+    free = here.available if here.available is not None else here.total
+    if free is None:
+        return "unknown"
+    if needed <= free:
+        return "yes"
+    return "tight" if here.total is not None and needed <= here.total else "no"
 
 
 def _longest(context: int, fits: Any) -> int:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from capot import engines
 from capot.config import Loading
 from capot.errors import InputError, NotFoundError
+from capot.hub.events import quietly, telling
 from capot.i18n import tr
 
 if TYPE_CHECKING:
@@ -63,15 +64,16 @@ def open_loading(loading: Loading, *, notice: engines.Notice = engines.silent, w
 
     ``watch`` follows the downloads, of which ``notice`` hears in a few lines where there is none.
     """
+    watch = watch or telling(notice)
     if engines.chosen(loading) == "scripted":
-        return Model(loading, checkpoint=None, notice=notice)
-    checkpoint = _located(loading, notice=notice, watch=watch)
+        return Model(loading, checkpoint=None, notice=notice, watch=watch)
+    checkpoint = _located(loading, watch=watch)
     if loading.trust_remote_code:
         _warn(loading, checkpoint, notice)
-    return Model(loading, checkpoint=checkpoint, notice=notice)
+    return Model(loading, checkpoint=checkpoint, notice=notice, watch=watch)
 
 
-def _located(loading: Loading, *, notice: engines.Notice, watch: Watch | None) -> Checkpoint:
+def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
     """The model's files: a folder where there is one by that name, else the hub's."""
     from capot.checkpoint import Checkpoint
 
@@ -83,12 +85,21 @@ def _located(loading: Loading, *, notice: engines.Notice, watch: Watch | None) -
     from capot.hub.listing import is_name
 
     if not is_name(loading.model):
-        raise NotFoundError("unknown_model", name=loading.model, words=loading.model.rpartition("/")[2])
+        raise _unknown(loading.model)
     from capot.hub.checkpoint import HubCheckpoint
-    from capot.hub.events import telling
 
     options = {"revision": loading.revision, "remote_code": loading.trust_remote_code}
-    return HubCheckpoint.of(loading.model, watch=watch or telling(notice), **options)
+    return HubCheckpoint.of(loading.model, watch=watch, **options)
+
+
+def _unknown(name: str) -> NotFoundError:
+    """What is no model, with those of the cache that look like it."""
+    from capot.hub.store import near
+
+    alike, words = near(name), name.rpartition("/")[2]
+    if alike:
+        return NotFoundError("unknown_model_near", name=name, near=alike[0], others=", ".join(alike), words=words)
+    return NotFoundError("unknown_model", name=name, words=words)
 
 
 def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> None:
@@ -119,10 +130,16 @@ class Model:
     """
 
     def __init__(
-        self, loading: Loading, *, checkpoint: Checkpoint | None, notice: engines.Notice = engines.silent
+        self,
+        loading: Loading,
+        *,
+        checkpoint: Checkpoint | None,
+        notice: engines.Notice = engines.silent,
+        watch: Watch = quietly,
     ) -> None:
         self.loading = loading
         self.owner = "local"
+        self.watch = watch
         self._checkpoint, self._notice = checkpoint, notice
 
     card: Callable[..., Card] = _verb("card", "describe")
@@ -153,6 +170,13 @@ class Model:
         """The engine that will compute, or that computes; naming it opens nothing."""
         return engines.chosen(self.loading, self._checkpoint)
 
+    @property
+    def obstacle(self) -> str | None:
+        """What that engine still lacks, as ``engines.obstacle`` has it; None where it is open."""
+        if "scheduler" in self.__dict__ or self._checkpoint is None:
+            return None
+        return engines.obstacle(self.loading, self._checkpoint)
+
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         from capot.tokenizer import Tokenizer
@@ -170,7 +194,7 @@ class Model:
 
     def on_behalf_of(self, owner: str) -> Model:
         """The same model for another person: shared weights, caches never shared."""
-        other = Model(self.loading, checkpoint=self._checkpoint, notice=self._notice)
+        other = Model(self.loading, checkpoint=self._checkpoint, notice=self._notice, watch=self.watch)
         other.__dict__.update({**self.__dict__, "owner": owner, "scheduler": self.scheduler})
         return other
 

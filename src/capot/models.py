@@ -6,24 +6,31 @@ It opens none of them, so it stands beside ``model`` rather than among the chapt
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
-from capot import engines
-from capot.card import Source, base_or_instruct
-from capot.checkpoint import Checkpoint
+from capot import engines, known
+from capot.card import SPELLED, TOKENS, Source, base_or_instruct, card, file_bytes, held, verdict
+from capot.checkpoint import INDEX, Checkpoint
 from capot.config import Loading
-from capot.errors import CapotError
+from capot.errors import CapotError, NotFoundError
 from capot.hub import settings, shelf
 from capot.hub.checkpoint import HubCheckpoint
 from capot.hub.events import Watch, quietly
 from capot.hub.fetch import SPARE
-from capot.hub.listing import refuse_other_kinds
-from capot.hub.searching import Found
+from capot.hub.listing import SINGLE, RemoteFile, Repo, describe, refuse_other_kinds, whole
+from capot.hub.searching import Found, read, width_of
 from capot.hub.searching import search as _search
 from capot.hub.store import Store
+from capot.known import Known
 from capot.machine import Ram, free_disk, ram
+from capot.results.card import Card, Parameters, Published
 from capot.results.models import CachedModel, Changed, FoundModel, Models, Search
+from capot.results.preview import Preview
 
 LIMIT = 20  # models that a search shows
+ALIKE = 0.01  # of a shape's parameters, within which a model of its name has that shape
 
 
 def cached() -> Models:
@@ -53,6 +60,8 @@ def _opened(name: str, commit: str) -> tuple[str | None, str | None, str]:
     architecture = str(listed[0]) if isinstance(listed, list) and listed else None
     try:
         refuse_other_kinds(name, config)
+        if all(store.known_absent(commit, file) for file in (SINGLE, INDEX)):
+            return architecture, None, state
         return architecture, engines.chosen(Loading(model=name), checkpoint), state
     except CapotError:
         return architecture, None, state
@@ -63,39 +72,110 @@ def search(words: str, *, limit: int = LIMIT) -> Search:
 
     Raises: as ``hub.searching.search``.
     """
-    here, disk, held = ram(), free_disk(settings.cache()), {kept.name.casefold() for kept in shelf.kept()}
+    here, disk, kept = ram(), free_disk(settings.cache()), {one.name.casefold() for one in shelf.kept()}
     return Search(
         words=words,
-        models=[_judged(found, here, disk, held) for found in _search(words, limit=limit)],
+        models=[_judged(found, here, disk, kept) for found in _search(words, limit=limit)],
         hub=settings.endpoint(),
+        tokens=TOKENS,
         available_bytes=here.available if here.available is not None else here.total,
         free_bytes=disk,
     )
 
 
-def _judged(found: Found, here: Ram, disk: int | None, held: set[str]) -> FoundModel:
+def _judged(found: Found, here: Ram, disk: int | None, kept: set[str]) -> FoundModel:
     source = Source(found.name, {}, chat_template=found.chat_template, ends=found.ends)
+    needed = found.nbytes + _cache(found)(min(_context(found), TOKENS))
     return FoundModel(
         name=found.name,
         parameters=found.parameters,
         weights_bytes=found.nbytes,
+        needed_bytes=needed,
         licence=found.licence,
         gated=found.gated,
         kind=base_or_instruct(source, {"tags": found.tags})[0],
         downloads=found.downloads,
-        fits=_fits(found.nbytes, here),
+        fits=verdict(needed, here),
         fits_disk=None if disk is None else found.nbytes + SPARE <= disk,
-        here=found.name.casefold() in held,
+        here=found.name.casefold() in kept,
     )
 
 
-def _fits(needed: int, here: Ram) -> str:
-    free = here.available if here.available is not None else here.total
-    if free is None:
-        return "unknown"
-    if needed <= free:
-        return "yes"
-    return "tight" if here.total is not None and needed <= here.total else "no"
+def _shape(found: Found) -> Known | None:
+    """The public shape of a model that the hub only names, where its parameters are as many."""
+    try:
+        same = known.find(found.name)
+    except NotFoundError:
+        return None
+    total = sum(known.parameters(same.shape).values())
+    return same if abs(found.parameters - total) <= ALIKE * total else None
+
+
+def _context(found: Found) -> int:
+    """The tokens of context to allow for."""
+    same = _shape(found)
+    return (same and same.shape.config.context_length) or TOKENS
+
+
+def _cache(found: Found) -> Callable[[int], int]:
+    """Bytes that a text of so many tokens takes beside the weights: by the shape, else guessed from their number."""
+    width, same = max(2, width_of(found.dtype)), _shape(found)
+    if same is not None:
+        return lambda tokens: known.kv_bytes(same.shape, tokens, bytes_per_value=width)
+    return lambda tokens: tokens * known.guessed_kv_values(found.parameters) * width
+
+
+def preview(name: str, *, revision: str | None = None) -> Card | Preview:
+    """The card of a model whose files the hub does not hand out: what it tells everyone.
+
+    A whole card where its shape is public (``known.json``), the part of one where it is not.
+
+    Raises: as ``hub.listing.describe``, ``weights``, ``refuse_other_kinds``; NotFoundError ``hub_file_missing``.
+    """
+    repo = describe(name, revision or "main")
+    refuse_other_kinds(name, repo.config)
+    found, files = read(repo.told), [repo.file(file) for file in whole(repo)]
+    source = Source(name, {}, chat_template=found.chat_template, ends=found.ends, licence=found.licence)
+    kind = base_or_instruct(source, {"tags": found.tags})
+    source = replace(source, kind=kind, published=_told(repo, files))
+    same = _shape(found)
+    if same is not None:
+        shown = Checkpoint(Path(), name, dict(same.config))
+        return card(replace(source, config=same.config, url=same.source, engine=engines.chosen(Loading(name), shown)))
+    return _preview(source, found, architecture=str((repo.config.get("architectures") or ["–"])[0]))
+
+
+def _preview(source: Source, found: Found, *, architecture: str) -> Preview:
+    """The part of a card that needs no shape."""
+    assert source.kind is not None and source.published is not None
+    return Preview(
+        name=found.name,
+        architecture=architecture,
+        kind=source.kind[0],
+        kind_reason=source.kind[1],
+        licence=found.licence,
+        parameters=Parameters(found.parameters, [], source="hub"),
+        file_bytes=file_bytes(found.parameters),
+        dtype=SPELLED.get(found.dtype, found.dtype) or None,
+        memory=held(found.nbytes, _cache(found), context=TOKENS, parameters=found.parameters),
+        published=source.published,
+    )
+
+
+def _told(repo: Repo, files: list[RemoteFile]) -> Published:
+    """What the hub says beside the model itself, and what bringing it will take."""
+    coming, free = sum(file.size for file in files), free_disk(settings.cache())
+    return Published(
+        commit=repo.commit,
+        gated=repo.gated,
+        downloads=repo.downloads,
+        downloaded=False,
+        download_bytes=coming,
+        download_files=len(files),
+        cache=str(settings.cache()),
+        free_bytes=free,
+        fits_disk=None if free is None else coming + SPARE <= free,
+    )
 
 
 def get(name: str, *, revision: str | None = None, watch: Watch = quietly) -> Changed:

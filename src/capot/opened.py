@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from capot.checkpoint import Checkpoint
+from capot.hub.events import Watch
 from capot.scheduler import Scheduler
 from capot.tokenizer import Tokenizer
 
@@ -24,6 +25,10 @@ class Opened(Protocol):
         """The engine that will compute, or that computes; naming it opens nothing."""
 
     @property
+    def obstacle(self) -> str | None:
+        """What that engine still lacks to open the model: family, device, extra, code; None as far as is known."""
+
+    @property
     def checkpoint(self) -> Checkpoint:
         """The model's folder, its config read and its weights not."""
 
@@ -34,6 +39,10 @@ class Opened(Protocol):
     @property
     def scheduler(self) -> Scheduler:
         """The one thread that computes; ``scheduler.engine.info`` names what is at work."""
+
+    @property
+    def watch(self) -> Watch:
+        """What follows a download that a chapter begins, another model's tokenizer for instance."""
 
     @property
     def owner(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capot.errors import NetworkError, NotFoundError
+from capot.hub.events import Watch, quietly
 from capot.results.tokens import Comparison, Token, Tokens
 from capot.tokenizer import Specials, Tokenizer, recorded, whole
 from capot.tokenizer.encodings import NAMES
@@ -44,7 +45,7 @@ def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), spe
     tokenizer = model.tokenizer
     cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
     names = compare.split(",") if isinstance(compare, str) else compare
-    others = [_counted(name.strip(), text, specials) for name in names if name.strip()]
+    others = [_counted(name.strip(), text, specials, watch=model.watch) for name in names if name.strip()]
     own = Comparison(model.name, tokenizer.vocabulary_size, len(cut), 1.0, cut)
     raw = text.encode()
     return Tokens(
@@ -67,12 +68,12 @@ def to_tokens(spans: Spans, *, special_ids: frozenset[int] = frozenset()) -> lis
     return [Token(token, raw, whole(raw), start, end, token in special_ids) for token, raw, start, end in spans]
 
 
-def _counted(name: str, text: str, specials: Specials) -> Comparison:
+def _counted(name: str, text: str, specials: Specials, *, watch: Watch) -> Comparison:
     known = ALIASES.get(name, name)
     if known in recorded.RECORDED:
         cut = to_tokens(recorded.spans(known, text))
         return Comparison(name, recorded.vocabulary_size(known), len(cut), 1.0, cut)
-    tokenizer = named(name)
+    tokenizer = named(name, watch=watch)
     cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
     return Comparison(name, tokenizer.vocabulary_size, len(cut), 1.0, cut)
 
@@ -82,8 +83,8 @@ def _relative_to(first: Comparison, other: Comparison) -> Comparison:
     return Comparison(other.tokenizer, other.vocabulary_size, other.count, relative, other.tokens)
 
 
-def named(name: str) -> Tokenizer:
-    """The tokenizer that a name or a path stands for.
+def named(name: str, *, watch: Watch = quietly) -> Tokenizer:
+    """The tokenizer that a name or a path stands for; ``watch`` follows what comes from the hub.
 
     Raises: as ``tokenize``.
     """
@@ -94,7 +95,7 @@ def named(name: str) -> Tokenizer:
     if path.exists() or path.suffix == ".json":
         return Tokenizer.from_file(path, name=name)
     if _HUB_NAME.fullmatch(name):
-        return from_hub(name)
+        return from_hub(name, watch=watch)
     raise NotFoundError("unknown_tokenizer", name=name, known=", ".join(packaged_names()))
 
 
@@ -103,7 +104,7 @@ def _packaged(name: str) -> Tokenizer:
     return Tokenizer.from_file(PACKAGED[name], name=name) if name in PACKAGED else Tokenizer.from_tiktoken(name)
 
 
-def from_hub(name: str) -> Tokenizer:
+def from_hub(name: str, *, watch: Watch = quietly) -> Tokenizer:
     """The tokenizer of a model of the hub: from the cache, else brought there, without its weights.
 
     Raises: NotFoundError ``tokenizer_hub`` where asking is forbidden; as ``HubCheckpoint.of``.
@@ -111,7 +112,7 @@ def from_hub(name: str) -> Tokenizer:
     from capot.hub.checkpoint import HubCheckpoint
 
     try:
-        checkpoint = HubCheckpoint.of(name)
+        checkpoint = HubCheckpoint.of(name, watch=watch)
         checkpoint.fetch("tokenizer")
     except NetworkError as error:
         if error.code != "hub_offline":

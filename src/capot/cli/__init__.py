@@ -111,6 +111,7 @@ def run(arguments: Sequence[str]) -> int:
         except click.exceptions.Exit as stop:
             return stop.exit_code
         except (KeyboardInterrupt, click.Abort):
+            exec("")  # Python remembers a Ctrl-C inside an exec, as imports use it, and would end on a signal instead
             return _report(InterruptedByUser("interrupted"), as_json=as_json)
         except streams.ReaderLeft:
             return 0

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
-from capot.cli.common import Argument, chapter, open_model
-from capot.errors import NotFoundError
+import click
+
+from capot.cli.common import Argument, chapter, emit, open_model
+from capot.errors import AccessError, CapotError, NotFoundError
 
 if TYPE_CHECKING:
     from capot.model import Model
+    from capot.results.base import Result
     from capot.results.card import Card
+
+GATES = ("hub_gated", "hub_no_access", "hub_token_scope")  # refusals behind which the hub still tells something
 
 
 def card(model: Model, *, named: str | None) -> Card:
@@ -25,4 +31,29 @@ def card(model: Model, *, named: str | None) -> Card:
             return other.card()
 
 
+def before_the_gate(callback: Any) -> Any:
+    """The same command; where the hub hands out no files it shows what it tells everyone, and how to have them."""
+
+    def run(**given: Any) -> None:
+        try:
+            callback(**given)
+        except AccessError as refusal:
+            told = _preview(given) if refusal.code in GATES else None
+            if told is None:
+                raise
+            emit(told, as_json=given["as_json"], html=given["html"])
+            click.echo(refusal.message(), err=True)
+
+    return run
+
+
+def _preview(given: dict[str, Any]) -> Result | None:
+    from capot import models
+
+    with contextlib.suppress(CapotError):  # the refusal itself says more
+        return models.preview(given["named"] or given["model"], revision=given["revision"])
+    return None
+
+
 command = chapter("card", Argument(["named"], words="card.cli.model", metavar="[MODEL]", required=False), call=card)
+command.callback = before_the_gate(command.callback)

@@ -14,7 +14,7 @@ from capot.embeddings.geometry import cosines, principal, rounded, unit
 from capot.embeddings.spelling import spellings, vectors
 from capot.embeddings.table import open_table
 from capot.engine import Capability, Want, require
-from capot.errors import InputError
+from capot.errors import InputError, UnsupportedError
 from capot.results.context import Angles, Context, Occurrence, Place, Sentence
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | 
 
     Raises: InputError ``no_sentences``, ``empty_word``, ``empty_sentence``, ``word_not_in_sentence``,
     ``too_many_tokens``, ``too_many``, ``out_of_range``; CapabilityError ``capability``; ContextError
-    ``prompt_too_long``.
+    ``prompt_too_long``; UnsupportedError ``table_apart``.
     """
     sentences = (sentences,) if isinstance(sentences, str) else tuple(sentences)
     if not isinstance(word, str) or not word.strip():
@@ -62,6 +62,8 @@ def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | 
     row = vectors(open_table(model), [static.ids])
     reads = [_read(model, sentence, found) for sentence, found in located]
     found = np.concatenate([read.found for read in reads])  # (N, L + 1, D)
+    if row.shape[1] != found.shape[2]:
+        raise UnsupportedError("table_apart", table=row.shape[1], width=found.shape[2])
     between = [cosines(found[:, depth]) for depth in range(found.shape[1])]
     chosen = _farthest(between) if layer is None else layer
     plane = principal(found[:, chosen])

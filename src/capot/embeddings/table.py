@@ -125,7 +125,7 @@ def open_table(model: Opened) -> Table:
 
 def _find(checkpoint: Checkpoint) -> TensorInfo:
     """The matrix that has a row per token and a name the families give to it."""
-    width = checkpoint.config.width
+    width = checkpoint.raw_config.get("word_embed_proj_dim") or checkpoint.config.width  # OPT widens what it looks up
     for ending in (*ENDINGS, TIED):
         for name, info in checkpoint.tensors.items():
             named = name == ending or name.endswith(f".{ending}")

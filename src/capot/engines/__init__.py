@@ -54,6 +54,29 @@ def _better_elsewhere(loading: Loading, checkpoint: Checkpoint) -> bool:
     return loading.model != "boxed" and loading.device != "cpu" and hf_engine.accelerator() is not None
 
 
+def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
+    """What the chosen engine still lacks to open a model, as far as files and settings tell; nothing is imported.
+
+    ``family``: it does not know the architecture; ``device``: it does not compute there; ``extra``: its
+    packages are not installed; ``code``: the model needs code of its own, which nobody has allowed.
+    """
+    from capot.engines import hf_engine, native
+
+    name = chosen(loading, checkpoint)
+    if name in ON_CPU and (loading.device not in (None, "auto", "cpu") or loading.dtype not in (None, "auto")):
+        return "device"
+    if name == "native":
+        try:
+            native.check(checkpoint)
+        except CapotError:
+            return "family"
+    if name != "transformers":
+        return None
+    if hf_engine.missing():
+        return "extra"
+    return "code" if hf_engine.needs_code(checkpoint.raw_config) and not loading.trust_remote_code else None
+
+
 def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = silent) -> Engine:
     """The engine that ``loading`` asks for, its weights ready to be read.
 

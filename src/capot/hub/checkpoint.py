@@ -44,6 +44,9 @@ from capot.machine import free_disk
 from capot.results.card import Published
 from capot.safetensors import TensorInfo
 
+# What a header says of its file where they do not agree.
+DAMAGED = ("safetensors_truncated", "safetensors_outside", "safetensors_shape", "safetensors_overlap")
+
 
 @dataclass(frozen=True)
 class HubCheckpoint(Checkpoint):
@@ -155,7 +158,7 @@ class HubCheckpoint(Checkpoint):
         """The events of a download, after which the cache knows what the hub does not have."""
         yield from transfer.events()
         with writing(self.store.folder):
-            for name in (*SETTINGS, "tokenizer.json", *VOCABULARIES):
+            for name in (*SETTINGS, "tokenizer.json", *VOCABULARIES, SINGLE, INDEX):
                 if not self.repo.has(name):
                     self.store.absent(self.commit, name)
 
@@ -175,15 +178,24 @@ class HubCheckpoint(Checkpoint):
 
     @functools.cached_property
     def headers(self) -> Mapping[str, TensorInfo]:  # type: ignore[override]
-        """Every tensor by name, read from the cache or by range requests. Raises: as ``far.headers``."""
+        """Every tensor by name, read from the cache or by range requests. Raises: as ``_far``."""
         if self.has("weights"):
             return self.tensors
-        name = needed(self.repo, "weights")[0]
-        if name == SINGLE:
-            return far.headers(self.repo, [SINGLE])[SINGLE]
+        if needed(self.repo, "weights")[0] == SINGLE:
+            return self._far([SINGLE])[SINGLE]
         self._follow(self._transfer([INDEX]), watch=quietly)
         shard_of = self._shards(self.path / INDEX)
-        return gathered(shard_of, far.headers(self.repo, sorted(set(shard_of.values()))), folder=self.path)
+        return gathered(shard_of, self._far(sorted(set(shard_of.values()))), folder=self.path)
+
+    def _far(self, names: list[str]) -> dict[str, Mapping[str, TensorInfo]]:
+        """The headers of files on the hub. Raises: ModelError ``hub_damaged_there``; as ``far.headers``."""
+        try:
+            return far.headers(self.repo, names)
+        except ModelError as error:
+            if error.code not in DAMAGED:
+                raise
+            words = self.name.rpartition("/")[2]
+            raise ModelError("hub_damaged_there", name=self.name, file=error.params["file"], words=words) from None
 
     def published(self) -> Published:
         """What a card says of a model of the hub beside what it is: gate, download, room."""

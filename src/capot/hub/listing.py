@@ -33,6 +33,7 @@ NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
 REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _CAUSAL = re.compile(r"ForCausalLM|LMHead")
 _ETAG = re.compile(r"[\w.-]{6,100}")
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 _TOP = re.compile(r"[\w][\w.-]*")  # a file at the top of the repository, its name harmless everywhere
 
 
@@ -55,6 +56,7 @@ class Repo:
     downloads: int | None
     config: Mapping[str, Any]  # the few fields that the hub repeats
     _listed: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    told: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the whole answer
 
     @property
     def subject(self) -> Subject:
@@ -118,6 +120,7 @@ def describe(name: str, revision: str) -> Repo:
         downloads=told.get("downloads") if isinstance(told.get("downloads"), int) else None,
         config=told["config"] if isinstance(told.get("config"), dict) else {},
         _listed=listed,
+        told=told,
     )
 
 
@@ -143,6 +146,13 @@ def needed(repo: Repo, part: Part, *, remote_code: bool = False) -> list[str]:
         return one or [name for name in VOCABULARIES if repo.has(name)]
     code = [name for name in repo.names() if name.endswith(".py") and "/" not in name] if remote_code else []
     return [weights(repo), *code]
+
+
+def whole(repo: Repo) -> list[str]:
+    """The files that opening brings, by their names alone: no index is read. Raises: as ``weights``."""
+    first = weights(repo)
+    shards = [first] if first == SINGLE else [INDEX, *filter(_SHARD.fullmatch, repo.names())]
+    return [*needed(repo, "settings"), *needed(repo, "tokenizer"), *shards]
 
 
 def code_files(config: Mapping[str, Any]) -> list[str]:

@@ -36,7 +36,17 @@ class Found:
 
     @property
     def nbytes(self) -> int:
-        return sum(count * DTYPES.get(dtype, (2,))[0] for dtype, count in self.dtypes.items())
+        return sum(count * width_of(dtype) for dtype, count in self.dtypes.items())
+
+    @property
+    def dtype(self) -> str:
+        """The type that most of the weights' bytes have, as the files spell it."""
+        return max(self.dtypes, key=lambda dtype: self.dtypes[dtype] * width_of(dtype), default="")
+
+
+def width_of(dtype: str) -> int:
+    """Bytes of one number of a type, as safetensors spell it; 2 where it is new to us."""
+    return DTYPES.get(dtype, (2,))[0]
 
 
 def search(words: str, *, limit: int) -> list[Found]:
@@ -62,7 +72,7 @@ def _causal(told: list[Any]) -> Iterator[Found]:
     for entry in told:
         if not (isinstance(entry, dict) and isinstance(entry.get("id"), str) and is_name(entry["id"])):
             continue
-        found = _found(entry)
+        found = read(entry)
         try:
             refuse_other_kinds(found.name, _table(entry, "config"))
         except UnsupportedError:
@@ -71,7 +81,8 @@ def _causal(told: list[Any]) -> Iterator[Found]:
             yield found
 
 
-def _found(entry: Mapping[str, Any]) -> Found:
+def read(entry: Mapping[str, Any]) -> Found:
+    """What the hub's answer about one model holds, in a search as alone."""
     counts = _table(_table(entry, "safetensors"), "parameters")
     tags = tuple(tag for tag in entry.get("tags") or () if isinstance(tag, str))
     tokenizer = _table(_table(entry, "config"), "tokenizer_config")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from capot.i18n import number, percent, size, tr
@@ -94,10 +94,8 @@ class KnownModel:
     kv_bytes_per_token: int
 
 
-@dataclass(frozen=True)
-class Card(Result):
-    """A model at a glance. ``vocabulary_size`` is the rows of its table; ``vocabulary_tokens``
-    and ``vocabulary_base`` are its tokenizer's, with and without added tokens."""
+class Sheet(Result):
+    """What every card can show, of whatever kind: the hub's own words, sizes, room in memory and on the disk."""
 
     name: str
     architecture: str
@@ -105,67 +103,22 @@ class Card(Result):
     kind_reason: str
     licence: str | None
     parameters: Parameters
-    file_bytes: dict[str, int]
     dtype: str | None
-    vocabulary_size: int
-    vocabulary_tokens: int | None
-    vocabulary_base: int | None
-    context_length: int | None
-    layers: int
-    width: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    latent_width: int | None  # where keys and values are kept as fewer numbers (DeepSeek)
-    mlp_width: int
-    tied: bool
-    experts: int
-    active_experts: int
-    structure: Sequence[Part]
+    file_bytes: Mapping[str, int]
     memory: Fit
-    source: str | None = None  # where the shape is published, for a known model
-    known: Sequence[KnownModel] = ()
-    engine: str | None = None  # that will open it
-    published: Published | None = None  # for a model of the hub
+    cache_known = "needed"  # the sentence of what opening takes: with a cache counted, or guessed
 
-    def view(self, lang: str | None = None) -> list[Block]:
-        """What the model is, where its parameters are, what it weighs, whether it fits."""
-        blocks: list[Block] = [
-            Heading(tr("card.title", lang)),
-            self._facts(lang),
-            self._blocks(lang),
-            self._sizes(lang),
-            Text(self._fit(lang), tone="plain" if self.memory.fits in ("yes", "unknown") else "warning"),
-        ]
-        if self.published:
-            blocks += [self._disk(self.published, lang)]
-        if self.known:
-            blocks += [Heading(tr("card.known.heading", lang), level=2), self._known(lang)]
-        return blocks
-
-    def _facts(self, lang: str | None) -> Facts:
-        names = ("model", "architecture", "kind", "licence", "parameters", "shape", "attention", "mlp")
+    def _names(self, lang: str | None) -> list[tuple[str, str]]:
+        """The first rows of every card."""
+        names = ("model", "architecture", "kind", "licence", "parameters")
         values = [
             self.name,
-            self.architecture,
+            self.architecture or "–",
             tr(f"card.kind.{self.kind}.{self.kind_reason}", lang),
             self.licence or tr("card.facts.unstated", lang),
             f"{number(self.parameters.total, lang)} ({amount(self.parameters.total, lang)})",
-            tr("card.facts.shape_value", lang, layers=self.layers, width=self.width),
-            self._attention(lang),
-            self._mlp(lang),
         ]
-        rows = [(tr(f"card.facts.{name}", lang), value) for name, value in zip(names, values)]
-        rows += [(tr("card.facts.vocabulary", lang), self._vocabulary(lang))]
-        if self.context_length:
-            rows += [(tr("card.facts.context", lang), tr("card.facts.tokens", lang, count=self.context_length))]
-        if self.parameters.with_prediction:
-            more = number(self.parameters.with_prediction, lang)
-            extra = f"{more} ({amount(self.parameters.with_prediction, lang)})"
-            rows += [(tr("card.facts.with_prediction", lang), extra)]
-        if self.engine:
-            rows += [(tr("card.facts.engine", lang), self.engine)]
-        return Facts([*rows, *(self._hub(self.published, lang) if self.published else ())])
+        return [(tr(f"card.facts.{name}", lang), value) for name, value in zip(names, values)]
 
     def _hub(self, told: Published, lang: str | None) -> list[tuple[str, str]]:
         """Who may have the model, how many do, and of which commit this is said."""
@@ -187,7 +140,100 @@ class Card(Result):
         free = tr(f"card.hub.{'fits' if told.fits_disk else 'full'}", lang, free=size(told.free_bytes, lang))
         return Text(f"{coming} {free}", tone="plain" if told.fits_disk else "warning")
 
+    def _sizes(self, lang: str | None) -> Table:
+        rows = [(name, bits(name, lang), size(self.file_bytes[name], lang)) for name in PRECISIONS]
+        columns = [tr(f"card.sizes.{name}", lang) for name in ("precision", "bits", "size")]
+        first = tr("card.sizes.caption", lang, size=size(self.memory.weights_bytes, lang), dtype=self.dtype or "?")
+        caption = f"{first} {tr('card.sizes.scales', lang)}"
+        return Table(columns, rows, title=tr("card.sizes.title", lang), caption=caption, align="lrr")
+
+    def _fit(self, lang: str | None) -> str:
+        memory = self.memory
+        needed = tr(
+            f"card.fit.{self.cache_known if memory.kv_bytes_per_token else 'fixed'}", lang,
+            needed=size(memory.needed_bytes, lang), count=memory.tokens, each=size(memory.kv_bytes_per_token, lang),
+        )  # fmt: skip
+        sizes = {name: size(value or 0, lang) for name, value in _memory_sizes(memory)}
+        smaller = memory.fitting_precision if memory.fits == "no" else None
+        answer = tr(f"card.fit.{'smaller' if smaller else memory.fits}", lang, precision=smaller or "", **sizes)
+        if memory.fits == "yes" and memory.room_tokens and memory.kv_bytes_per_token and self.cache_known == "needed":
+            answer += " " + tr("card.fit.room", lang, count=memory.room_tokens)
+        return f"{needed} {answer}"
+
+
+@dataclass(frozen=True)
+class Card(Sheet):
+    """A model at a glance. ``vocabulary_size`` is the rows of its table; ``vocabulary_tokens``
+    and ``vocabulary_base`` are its tokenizer's, with and without added tokens."""
+
+    name: str
+    architecture: str
+    kind: str
+    kind_reason: str
+    licence: str | None
+    parameters: Parameters
+    file_bytes: dict[str, int]
+    dtype: str | None
+    vocabulary_size: int
+    vocabulary_tokens: int | None
+    vocabulary_base: int | None
+    context_length: int | None
+    layers: int
+    width: int
+    heads: int  # 0 where there is no attention (Mamba)
+    kv_heads: int
+    head_dim: int
+    latent_width: int | None  # where keys and values are kept as fewer numbers (DeepSeek)
+    mlp_width: int
+    tied: bool
+    experts: int
+    active_experts: int
+    structure: Sequence[Part]
+    memory: Fit
+    source: str | None = None  # where the shape is published, for a known model
+    known: Sequence[KnownModel] = ()
+    engine: str | None = None  # that will open it
+    obstacle: str | None = None  # what it still lacks, as config.json tells: family, device, extra, code
+    published: Published | None = None  # for a model of the hub
+
+    def view(self, lang: str | None = None) -> list[Block]:
+        """What the model is, where its parameters are, what it weighs, whether it fits."""
+        blocks: list[Block] = [
+            Heading(tr("card.title", lang)),
+            self._facts(lang),
+            self._blocks(lang),
+            self._sizes(lang),
+            Text(self._fit(lang), tone="plain" if self.memory.fits in ("yes", "unknown") else "warning"),
+        ]
+        if self.published:
+            blocks += [self._disk(self.published, lang)]
+        if self.known:
+            blocks += [Heading(tr("card.known.heading", lang), level=2), self._known(lang)]
+        return blocks
+
+    def _facts(self, lang: str | None) -> Facts:
+        rows = self._names(lang)
+        rows += [
+            (tr("card.facts.shape", lang), tr("card.facts.shape_value", lang, layers=self.layers, width=self.width)),
+            (tr("card.facts.attention", lang), self._attention(lang)),
+        ]
+        if self.mlp_width:
+            rows += [(tr("card.facts.mlp", lang), self._mlp(lang))]
+        rows += [(tr("card.facts.vocabulary", lang), self._vocabulary(lang))]
+        if self.context_length:
+            rows += [(tr("card.facts.context", lang), tr("card.facts.tokens", lang, count=self.context_length))]
+        if self.parameters.with_prediction:
+            more = number(self.parameters.with_prediction, lang)
+            extra = f"{more} ({amount(self.parameters.with_prediction, lang)})"
+            rows += [(tr("card.facts.with_prediction", lang), extra)]
+        if self.engine:
+            note = tr(f"card.engine.{self.obstacle}", lang, engine=self.engine) if self.obstacle else self.engine
+            rows += [(tr("card.facts.engine", lang), note)]
+        return Facts([*rows, *(self._hub(self.published, lang) if self.published else ())])
+
     def _attention(self, lang: str | None) -> str:
+        if not self.heads:
+            return tr("card.facts.no_attention", lang)
         key = "card.facts.latent_value" if self.latent_width else "card.facts.attention_value"
         shape = {"heads": self.heads, "kv_heads": self.kv_heads, "head_dim": self.head_dim}
         return tr(key, lang, latent=self.latent_width or 0, **shape)
@@ -226,26 +272,6 @@ class Card(Result):
         head = next((row.parameters for row in self.parameters.by_block if row.block == "head"), 0)
         second = tr("card.blocks.tied" if self.tied and not head else "card.blocks.untied", lang)
         return Bars(rows, title=tr("card.blocks.title", lang), caption=f"{first} {second}")
-
-    def _sizes(self, lang: str | None) -> Table:
-        rows = [(name, bits(name, lang), size(self.file_bytes[name], lang)) for name in PRECISIONS]
-        columns = [tr(f"card.sizes.{name}", lang) for name in ("precision", "bits", "size")]
-        first = tr("card.sizes.caption", lang, size=size(self.memory.weights_bytes, lang), dtype=self.dtype or "?")
-        caption = f"{first} {tr('card.sizes.scales', lang)}"
-        return Table(columns, rows, title=tr("card.sizes.title", lang), caption=caption, align="lrr")
-
-    def _fit(self, lang: str | None) -> str:
-        memory = self.memory
-        needed = tr(
-            "card.fit.needed", lang, needed=size(memory.needed_bytes, lang), count=memory.tokens,
-            each=size(memory.kv_bytes_per_token, lang),
-        )  # fmt: skip
-        sizes = {name: size(value or 0, lang) for name, value in _memory_sizes(memory)}
-        smaller = memory.fitting_precision if memory.fits == "no" else None
-        answer = tr(f"card.fit.{'smaller' if smaller else memory.fits}", lang, precision=smaller or "", **sizes)
-        if memory.fits == "yes" and memory.room_tokens:
-            answer += " " + tr("card.fit.room", lang, count=memory.room_tokens)
-        return f"{needed} {answer}"
 
     def _known(self, lang: str | None) -> Table:
         names = ("name", "parameters", "active", "bfloat16", "int8", "int4", "kv")

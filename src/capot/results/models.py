@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from capot.i18n import size, tr
+from capot.i18n import number, size, tr
 from capot.results.base import Result
 from capot.results.card import short
 from capot.view.blocks import Block, Facts, Heading, Table, Text
@@ -63,12 +63,14 @@ class Models(Result):
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A causal model of the hub. ``fits`` is about this machine's memory, the weights alone: yes,
-    tight (once other programs are closed), no, unknown; ``fits_disk`` about its disk."""
+    """A causal model of the hub. ``needed_bytes`` is the weights and a cache for a context, guessed where
+    the shape is not public; ``fits`` says whether this machine's memory has them: yes, tight (once other
+    programs are closed), no, unknown; ``fits_disk`` is about its disk."""
 
     name: str
     parameters: int
     weights_bytes: int
+    needed_bytes: int
     licence: str | None
     gated: str
     kind: str
@@ -85,6 +87,7 @@ class Search(Result):
     words: str
     models: Sequence[FoundModel]
     hub: str
+    tokens: int  # of context that "fits" allows for
     available_bytes: int | None
     free_bytes: int | None
 
@@ -114,7 +117,8 @@ class Search(Result):
 
     def _here(self, lang: str | None) -> str:
         free, disk = (None if count is None else size(count, lang) for count in (self.available_bytes, self.free_bytes))
-        told = tr("models.search.fits", lang, free=free, disk=disk) if free and disk else ""
+        facts = {"tokens": number(self.tokens, lang), "free": free, "disk": disk}
+        told = tr("models.search.fits", lang, **facts) if free and disk else ""
         return " ".join(
             filter(None, (told, tr("models.search.star", lang) if any(m.here for m in self.models) else ""))
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from capot.view.blocks import Table
@@ -80,4 +81,16 @@ def _row(cells: Sequence[str], sizes: Sequence[int], align: str, *, heat=None, p
 def _cell(text: str, size: int) -> list[str]:
     if width(text) <= size:
         return [text]
-    return wrap(text, size) if " " in text else chunks(text, size)
+    return wrap(text, size) if " " in text else _by_parts(text, size)
+
+
+def _by_parts(text: str, size: int) -> list[str]:
+    """A name without spaces over several lines, cut after its own / and - where its parts are short enough."""
+    parts, lines = re.split(r"(?<=[/-])", text), [""]
+    if any(width(part) > size for part in parts):
+        return chunks(text, size)
+    for part in parts:
+        if width(lines[-1] + part) > size:
+            lines.append("")
+        lines[-1] += part
+    return lines

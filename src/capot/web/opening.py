@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from capot.config import Loading
 from capot.errors import CapotError
-from capot.hub.events import Progress
+from capot.hub.events import Progress, quietly
 from capot.i18n import Bytes, language, tr
 from capot.model import Model, open_loading
 from capot.results.base import Result
@@ -104,6 +104,7 @@ def opened(loading: Loading, *, tell: Callable[[Told], None]) -> Model:
     except BaseException:
         model.close()
         raise
+    model.watch = quietly  # this page's work is over
     return model
 
 

@@ -22,7 +22,7 @@ import importlib.util
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,19 @@ DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA's
 def missing() -> tuple[str, ...]:
     """The packages of the extra that are not installed; nothing is imported to know."""
     return tuple(name for name in PACKAGES if importlib.util.find_spec(name) is None)
+
+
+def needs_code(raw_config: Mapping[str, Any]) -> bool:
+    """Whether a model asks for Python code of its authors', its family being none of transformers' own.
+
+    Looked up among the folders of the installed package, one for each family, since importing it takes seconds.
+    """
+    mapped, kind = raw_config.get("auto_map"), str(raw_config.get("model_type") or "")
+    found = importlib.util.find_spec("transformers")
+    if not isinstance(mapped, dict) or "AutoModelForCausalLM" not in mapped or found is None or not found.origin:
+        return False
+    family = kind.removesuffix("_text").replace("-", "_")
+    return not (family.isidentifier() and (Path(found.origin).parent / "models" / family).is_dir())
 
 
 def accelerator() -> str | None:
