@@ -57,6 +57,19 @@ def test_the_python_of_the_page_gives_the_page(visit: Visits) -> None:
     assert page.locator(".way[data-kind=raw] .said").inner_text().split("\n")[0].strip() in printed.getvalue()
 
 
+def test_a_system_text_that_is_erased_is_not_sent_any_more(visit: Visits) -> None:
+    page = visit("/assistant#view=talk&max_new_tokens=3&temperature=0&seed=1")
+    page.get_by_text("The template, to edit").first.click()
+    field = page.get_by_label("A text for the system's part, said before everything else")
+    field.fill("zebra crossing")
+    say(page, "Hello", 1)
+    page.locator("details.exact summary").click()
+    assert "zebra" in page.inner_text("details.exact .sent").replace("\n", "")
+    field.fill("")
+    say(page, "Bye", 2)
+    assert "Bye" in (sent := page.inner_text("details.exact .sent").replace("\n", "")) and "zebra" not in sent
+
+
 def test_an_edited_template_is_sent_and_a_broken_one_is_told(visit: Visits) -> None:
     visit.forgive("400|422")
     page = visit(f"/assistant#{QUESTION}&seed=3&max_new_tokens=3&after_stop=0")

@@ -60,7 +60,8 @@ export function talk({ settings, template, name }) {
     const options = { ...chosen(settings.sampling()), max_new_tokens: settings.count(), seed: settings.seed() ?? talked.seed };
     if (talked.turns.length === 0) talked.kind = kind.value;
     const price = Object.fromEntries(Object.entries(asked()).filter(([, value]) => value));
-    run({ messages: [text], conversation: talked.conversation, kind: kind.value, ...template.given(), ...price, ...options }, { message: text, options });
+    const before = talked.conversation && { ...talked.conversation, system: "" }; // a text that was erased is not said any more
+    run({ messages: [text], conversation: before, kind: kind.value, ...template.given(), ...price, ...options }, { message: text, options });
   }
 
   async function run(args, turn) {
