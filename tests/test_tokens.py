@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import capot
 from capot.cli import run
 from capot.errors import InputError, NotFoundError
 from capot.hub.events import quietly
@@ -233,3 +234,16 @@ def test_an_error_is_json_where_json_was_asked_for(capsys: pytest.CaptureFixture
     assert run(["tokens", "a", "--compare", "nothing", "--json"]) == 2
     answer = json.loads(capsys.readouterr().out)
     assert (answer["ok"], answer["error"]["code"]) == (False, "unknown_tokenizer")
+
+
+@pytest.mark.parametrize(
+    ("lang", "text", "said"),
+    [
+        ("en", "é", "1 character becomes 2 tokens"), ("fr", "é", "1 caractère devient 2 tokens"),
+        ("en", "a", "1 character becomes a single token."), ("fr", "a", "1 caractère devient un seul token."),
+        ("en", "ab", "2 characters become 2 tokens"), ("fr", "ab", "2 caractères deviennent 2 tokens"),
+    ],
+)  # fmt: skip
+def test_one_character_is_not_several(lang: str, text: str, said: str) -> None:
+    with capot.open("scripted") as model:
+        assert said in model.tokens(text).to_text(lang, width=200)

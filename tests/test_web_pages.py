@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shlex
 import subprocess
@@ -138,6 +139,16 @@ def test_what_a_language_costs(visit: Visits) -> None:
     page.get_by_label("English", exact=True).fill("Yes")
     until(page, "document.querySelectorAll('.costs section').length === 6")  # not a sentence of the lessons any more
     assert "en=Yes" in page.url
+
+
+@pytest.mark.parametrize(("lang", "mark"), [("en", ","), ("fr", ";")])
+def test_a_table_is_parted_as_the_readers_spreadsheet_parts_it(visit: Visits, lang: str, mark: str) -> None:
+    page = visit("/next#prompt=Once+upon+a+time", lang=lang)
+    page.get_by_text({"en": "Take it away", "fr": "Emporter"}[lang]).click()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="(CSV)").click()
+    first, second = saved.value.path().read_text(encoding="utf-8-sig").splitlines()[:2]
+    assert len(first.split(mark)) == len(next(csv.reader([second], delimiter=mark))) == 5
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])

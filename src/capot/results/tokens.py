@@ -84,7 +84,8 @@ class Tokens(Result):
         if not self.tokens:
             return tr("tokens.caption.empty", lang)
         rate = number(self.characters_per_token or 0, lang, 1)
-        first = tr("tokens.caption.count", lang, count=self.count, characters=self.characters, rate=rate)
+        become = tr("tokens.caption.characters", lang, count=self.characters)
+        first = tr("tokens.caption.count", lang, count=self.count, characters=become, rate=rate)
         partial = sum(not token.text for token in self.tokens)
         if partial:
             return f"{first} {tr('tokens.caption.partial', lang, count=partial)}"

@@ -1,5 +1,7 @@
 // Taking things away: copying, and files of figures, tables and pages.
 
+import { lang } from "./words.js";
+
 /** Copy a text, also on a plain-HTTP page of a local network, where navigator.clipboard does not exist. */
 export async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
@@ -26,14 +28,18 @@ export function save(name, content, type = "text/plain") {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** A table as CSV (RFC 4180), with a byte-order mark so that spreadsheets read accents. */
+/**
+ * A table as CSV (RFC 4180), with a byte-order mark so that spreadsheets read accents. In French, where a comma stands
+ * in numbers, spreadsheets part the cells at semicolons.
+ */
 export function csv(columns, rows) {
+  const mark = lang() === "fr" ? ";" : ",";
   const cell = (value) => {
     const text = String(value ?? "");
     const safe = /^[=+\-@\t]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text; // no formula from a token
-    return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+    return /[",;\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
-  return "\ufeff" + [columns, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  return "\ufeff" + [columns, ...rows].map((row) => row.map(cell).join(mark)).join("\r\n") + "\r\n";
 }
 
 /** An SVG element as a file that stands alone: the computed colours and fonts written into it. */

@@ -142,7 +142,7 @@ export default async function page(main, { model }) {
       ghost: moved && !asLogits ? distribution.plain(row.id) / top : null,
       text: asLogits ? number(row.logit, 2) : percent(row.p),
       marked: row.id === one?.id,
-      hint: tr("next.bar_hint", { id: row.id, rank: row.rank, logit: number(row.logit, 2) }),
+      hint: tr("next.bar_hint", { id: String(row.id), rank: row.rank, logit: number(row.logit, 2) }),
     });
   }
 

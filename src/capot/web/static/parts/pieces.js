@@ -26,7 +26,7 @@ export function pieces(tokens) {
     for (const [part, token] of run.entries()) {
       const bytes = token.bytes.match(/../g)?.join(" ").toUpperCase() ?? "";
       const text = shared ?? (token.text || `⟨${bytes}⟩`);
-      const hint = shared ? tr("strip.part_of", { id: token.id, bytes, character: shared }) : tr("strip.hint", { id: token.id, bytes });
+      const hint = shared ? tr("strip.part_of", { id: String(token.id), bytes, character: shared }) : tr("strip.hint", { id: String(token.id), bytes });
       shown.push({ text, part: shared === null ? null : `${part + 1}/${run.length}`, hint, tone, kind: token.special ? "special" : run.length === 1 && token.text ? "token" : "bytes" });
     }
     at += run.length;
