@@ -18,7 +18,7 @@ from capot import known as shapes
 from capot.checkpoint import HEADLESS
 from capot.errors import CapotError, NotFoundError
 from capot.known import BLOCKS, Known, Shape
-from capot.machine import Ram, ram
+from capot.machine import Ram, longest, ram
 from capot.results.card import BlockParameters, Card, Fit, KnownModel, Parameters, Part, Published
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def held(weights: int, cache: Callable[[int], int], *, context: int, parameters:
         total_bytes=here.total,
         fits=verdict(needed(tokens), here),
         fitting_precision=next((name for name, size in sizes if size + cache(tokens) <= (here.total or 0)), None),
-        room_tokens=None if free is None else _longest(context, lambda length: needed(length) <= free),
+        room_tokens=None if free is None else longest(lambda length: needed(length) <= free, most=context),
     )
 
 
@@ -299,15 +299,6 @@ def verdict(needed: int, here: Ram) -> str:
     if needed <= free:
         return "yes"
     return "tight" if here.total is not None and needed <= here.total else "no"
-
-
-def _longest(context: int, fits: Any) -> int:
-    """The most tokens, up to ``context``, for which ``fits`` holds; by halves."""
-    low, high = 0, context
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
 
 
 def base_or_instruct(source: Source, front: Mapping[str, Any]) -> tuple[str, str]:

@@ -15,7 +15,7 @@ calls that compute come from one thread (see ``scheduler``); only
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
@@ -192,6 +192,14 @@ def check_feed(feed: Feed, *, size: int) -> None:
     if not 0 < len(feed.ids) <= MAX_CHUNK:
         raise ValueError(f"a feed of {len(feed.ids)} tokens")
     check_ids(feed.ids, size=size)
+
+
+def noted(feeds: list[Feed], live: list[Feed], outputs: Iterable[Output]) -> list[Output | None]:
+    """The end of a step: what was fed is in the caches now; each feed gets its output, None if it was not ``live``."""
+    for feed in live:
+        feed.sequence.ids.extend(feed.ids)
+    found = dict(zip(map(id, live), outputs, strict=True))
+    return [found.get(id(feed)) for feed in feeds]
 
 
 def require(engine: Engine, needed: Capability) -> None:

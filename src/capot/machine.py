@@ -13,6 +13,7 @@ import ctypes
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,19 @@ def free_disk(folder: Path) -> int | None:
         except OSError:
             continue
     return None
+
+
+def longest(holds: Callable[[int], bool], *, most: int) -> int:
+    """The largest number of tokens up to ``most`` that ``holds``, by halving: more tokens never take less.
+
+    >>> longest(lambda tokens: 3 * tokens <= 100, most=1000)
+    33
+    """
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low
 
 
 def _bytes(name: str, gigabytes: str) -> int:

@@ -192,18 +192,8 @@ class Loop(Job):
 
 
 def _step(token: Token, released: str) -> Step:
-    return Step(
-        token.id,
-        released,
-        token.text,
-        token.label,
-        token.probability,
-        token.logprob,
-        token.chance,
-        token.alternatives,
-        token.seconds,
-        token.draw,
-    )
+    figures = {name: getattr(token, name) for name in Token.__slots__}
+    return Step(**{**figures, "text": released}, token_text=token.text)
 
 
 def _end_ids(model: Opened) -> frozenset[int]:

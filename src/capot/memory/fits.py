@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from capot.machine import longest
 from capot.memory.computed import Pass, simulated
 from capot.memory.shape import Shape
 from capot.memory.sizes import MAX_TOKENS, PRECISIONS
@@ -44,25 +45,12 @@ def fit(shape: Shape, *, gpu_bytes: int, gpus: int, precision: str, how: Pass, c
         precision=precision,
         weights_bytes=weights,
         fits=weights / gpus <= usable and holds(1),
-        max_context=longest(holds),
+        max_context=longest(holds, most=MAX_TOKENS),
         concurrent=tuple(
             Users(context, concurrent(shape, context, room=usable - weights / gpus, gpus=gpus, how=how))
             for context in contexts
         ),
     )
-
-
-def longest(holds) -> int:
-    """The largest number of tokens that ``holds``, by halving: more tokens never take less.
-
-    >>> longest(lambda tokens: 3 * tokens <= 100)
-    33
-    """
-    low, high = 0, MAX_TOKENS
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle - 1)
-    return low
 
 
 def concurrent(shape: Shape, context: int, *, room: float, gpus: int, how: Pass) -> int:

@@ -185,22 +185,13 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One more token: as :class:`Token`, but ``text`` is what the stream may now show, often nothing.
+class Step(Token):
+    """One more token, whose own text is ``token_text``: ``text`` is what the stream may now show, often nothing.
 
     Half characters and what may be the beginning of a stop string are held back.
     """
 
-    id: int
-    text: str
     token_text: str
-    label: str
-    probability: float
-    logprob: float
-    chance: float
-    alternatives: Sequence[Alternative]
-    seconds: float
-    draw: int
 
 
 @dataclass(frozen=True, slots=True)

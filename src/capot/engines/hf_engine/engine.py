@@ -20,7 +20,7 @@ import torch
 from capot import openmp
 from capot.checkpoint import Checkpoint
 from capot.config import Loading
-from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, check_feed
+from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
 from capot.engines.hf_engine import batch, inside, memory, opening, packed, place, probe, states, static
 from capot.engines.hf_engine.cache import TransformersSequence, new_cache
 from capot.engines.hf_engine.network import Network, learnt_positions
@@ -128,7 +128,7 @@ class TransformersEngine:
         short = None
         try:
             with torch.inference_mode(), self.meter.watching(self._logits_bytes(live)):
-                outputs = iter(self._outputs(live))
+                outputs = self._outputs(live)
         except BaseException as error:  # every cache as it was
             for feed, mark in zip(live, marks, strict=True):
                 feed.sequence.back(mark)
@@ -138,10 +138,7 @@ class TransformersEngine:
         if short is not None:  # raised here, where the failed pass and its tensors are gone
             gc.collect()
             raise short
-        for feed in live:
-            feed.sequence.ids.extend(feed.ids)
-        live_ids = {id(feed) for feed in live}
-        return [next(outputs) if id(feed) in live_ids else None for feed in feeds]
+        return noted(feeds, live, outputs)
 
     def _check(self, feed: Feed) -> None:
         check_feed(feed, size=self.network.embedding.weight.shape[0])

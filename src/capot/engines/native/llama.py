@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capot.checkpoint import Checkpoint, widen
-from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, check_feed
+from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
 from capot.engines.native import kernels, rope
 from capot.engines.native.cache import Ledger, NativeSequence, block_shape
 from capot.errors import UnsupportedError
@@ -206,15 +206,12 @@ class NativeEngine:
             return [None] * len(feeds)
         with _one_launch:
             try:
-                outputs = iter(self._forward(live))
+                outputs = self._forward(live)
             except BaseException:  # out of memory, Ctrl-C: every cache as it was
                 for feed in live:
                     feed.sequence.crop(len(feed.sequence.ids))
                 raise
-        for feed in live:
-            feed.sequence.ids.extend(feed.ids)
-        live_ids = {id(feed) for feed in live}
-        return [next(outputs) if id(feed) in live_ids else None for feed in feeds]
+        return noted(feeds, live, outputs)
 
     def _forward(self, feeds: list[Feed]) -> list[Output]:
         columns = sum(len(feed.ids) for feed in feeds)

@@ -9,16 +9,12 @@ import { Distribution, entropyBits } from "../sampling.js";
 import { frame } from "../parts/frame.js";
 import { fault, waiting } from "../parts/fault.js";
 import { promptField } from "../parts/prompt.js";
+import { SAMPLING } from "../parts/slider.js";
 import { help } from "../parts/terms.js";
 
 const KEPT = 100; // candidates whose text the page holds: as many as it ever draws
 const FEW = 12;
-const SLIDERS = {
-  temperature: { min: 0, max: 3, step: 0.01, coarse: 0.25, start: 1 },
-  top_k: { min: 0, max: 100, step: 1, coarse: 10, start: 0 },
-  top_p: { min: 0.01, max: 1, step: 0.01, coarse: 0.1, start: 1 },
-  min_p: { min: 0, max: 1, step: 0.01, coarse: 0.1, start: 0 },
-};
+const SLIDERS = { ...SAMPLING, temperature: { ...SAMPLING.temperature, start: 1 } }; // the model as it is
 
 export default async function page(main, { model }) {
   const saved = state.read();

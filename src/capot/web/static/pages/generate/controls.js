@@ -3,13 +3,11 @@
 import { h, unique } from "../../lib/dom.js";
 import { tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
+import { SAMPLING } from "../../parts/slider.js";
 
 const SLIDERS = {
-  temperature: { min: 0, max: 3, step: 0.01, coarse: 0.25, start: 0.7 },
+  ...SAMPLING,
   max_new_tokens: { min: 1, max: 500, step: 1, coarse: 20, start: 60 },
-  top_k: { min: 0, max: 100, step: 1, coarse: 10, start: 0 },
-  top_p: { min: 0.01, max: 1, step: 0.01, coarse: 0.1, start: 1 },
-  min_p: { min: 0, max: 1, step: 0.01, coarse: 0.1, start: 0 },
   after_stop: { min: 0, max: 200, step: 1, coarse: 10, start: 40 },
 };
 const FOLDED = ["top_k", "top_p", "min_p"];
