@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import memory_helpers
 import numpy as np
@@ -682,3 +683,38 @@ def test_room_for_more_than_a_model_reads_is_said(lang: str, said: str) -> None:
     assert said in " ".join(model.memory(simulate=True, gpu="24GB").to_text(lang, width=400).split())
     small = model.memory(simulate=True, gpu="4MB", precision="fp32")
     assert said not in " ".join(small.to_text(lang, width=400).split())
+
+
+@pytest.mark.parametrize("family", ["Mamba", "Mamba2", "FalconMamba", "Rwkv"])
+def test_a_state_has_the_size_that_transformers_gives_it(family: str) -> None:
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    own = {"num_heads": 8, "head_dim": 16, "n_groups": 2} if family == "Mamba2" else {}
+    sizes = {"vocab_size": 50, "hidden_size": 64, "num_hidden_layers": 2, "state_size": 8}
+    config = getattr(transformers, f"{family}Config")(**sizes | own)
+    model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
+    with torch.no_grad():
+        answer = model(torch.tensor([[1, 2, 3]]), use_cache=True)
+    state = answer.state if family == "Rwkv" else answer.cache_params
+    shape = shape_of(config.to_dict())
+    assert shape.state_numbers == sum(tensor.numel() for tensor in _tensors(state)) > 0
+    assert shape.cache_numbers(1000) == 0
+
+
+def _tensors(found: Any) -> list[Any]:
+    """Every tensor in a cache, however deep."""
+    if hasattr(found, "numel"):
+        return [found]
+    if isinstance(found, list | tuple):
+        return [tensor for each in found for tensor in _tensors(each)]
+    inside = found.values() if isinstance(found, dict) else vars(found).values() if hasattr(found, "__dict__") else ()
+    return [tensor for each in inside for tensor in _tensors(each)]
+
+
+def test_texts_of_a_state_space_are_counted_by_their_states() -> None:
+    raw = {"model_type": "mamba", "vocab_size": 50_280, "hidden_size": 768, "num_hidden_layers": 24}
+    shape = shape_of(raw | {"intermediate_size": 1536, "state_size": 16, "conv_kernel": 4})
+    found = fit(shape, gpu_bytes=24 * 10**9, gpus=1, precision="bf16", how=Pass(), contexts=[2048, 8192])
+    assert [users.users for users in found.concurrent] == [found.concurrent[0].users] * 2
+    state = 24 * 1536 * (16 + 4) * 2
+    assert 20 * 10**9 / state < found.concurrent[0].users < 24 * 10**9 / state

@@ -8,7 +8,7 @@ from capot.machine import longest
 from capot.memory.computed import Pass, simulated
 from capot.memory.shape import Shape
 from capot.memory.sizes import MAX_TOKENS, PRECISIONS
-from capot.results.memory import Fit, Users
+from capot.results.memory import Fit, Parts, Users
 
 USABLE = 0.9  # of a card: the rest goes to the driver, to fragments and to other programs
 GPUS = (1, 2, 8)
@@ -28,7 +28,12 @@ def card_bytes(shape: Shape, tokens: int, *, precision: str, gpus: int, how: Pas
     """
     parts = simulated(shape, tokens, how)
     weights = weights_bytes(shape, precision) / gpus
-    return weights + parts.kv_cache / min(gpus, shape.shards) + parts.activations + parts.logits
+    return weights + kept_bytes(shape, parts, gpus=gpus, how=how) + parts.activations + parts.logits
+
+
+def kept_bytes(shape: Shape, parts: Parts, *, gpus: int, how: Pass) -> float:
+    """What one text leaves on each card: its part of the keys and values, and of a state, split by channels."""
+    return parts.kv_cache / min(gpus, shape.shards) + shape.state_numbers * how.cache_number / gpus
 
 
 def fit(shape: Shape, *, gpu_bytes: int, gpus: int, precision: str, how: Pass, contexts: Sequence[int]) -> Fit:
@@ -57,4 +62,4 @@ def concurrent(shape: Shape, context: int, *, room: float, gpus: int, how: Pass)
     """Texts of ``context`` tokens that fit at once in ``room`` bytes of each card, one of them being read."""
     parts = simulated(shape, context, how)
     room -= parts.activations + parts.logits
-    return max(0, int(room // max(parts.kv_cache / min(gpus, shape.shards), 1)))
+    return max(0, int(room // max(kept_bytes(shape, parts, gpus=gpus, how=how), 1)))

@@ -44,6 +44,7 @@ class Shape:
     shards: int
     layers: int
     context_length: int | None
+    state_numbers: int = 0  # that a text leaves in layers which keep nothing that grows, in a family without any other
 
     def cache_numbers(self, tokens: int) -> int:
         """Numbers in the KV cache of ``tokens`` tokens: a layer with a window forgets what lies behind it."""
@@ -76,7 +77,26 @@ def shape_of(raw: Mapping[str, Any]) -> Shape:
         shards=1 if latent else config.kv_heads,
         layers=config.layers,
         context_length=config.context_length,
+        state_numbers=_state(config, raw),
     )
+
+
+def _state(config: Config, raw: Mapping[str, Any]) -> int:
+    """Numbers in the state of a family without attention; 0 for one whose state is not known here.
+
+    Each of the E channels of a Mamba layer keeps N numbers and the last few of a convolution; in Mamba 2 the
+    convolution runs over the groups' B and C as well. RWKV keeps five vectors a layer. Sources: Gu and Dao 2023,
+    arXiv:2312.00752, section 3; Dao and Gu 2024, arXiv:2405.21060, section 7; Peng et al. 2023, arXiv:2305.13048.
+    """
+    if config.model_type not in HEADLESS:
+        return 0
+    if config.model_type == "rwkv":
+        return config.layers * 5 * config.width
+    inner = raw.get("intermediate_size") or raw.get("expand", 2) * config.width
+    mamba2 = config.model_type == "mamba2"
+    kept, taps = raw.get("state_size", 128 if mamba2 else 16), raw.get("conv_kernel", 4)
+    convolved = inner + 2 * raw.get("n_groups", 8) * kept if mamba2 else inner
+    return config.layers * (inner * kept + convolved * taps)
 
 
 def _known_shape(raw: Mapping[str, Any]) -> tuple[known.Shape, bool]:

@@ -214,7 +214,8 @@ def _fit_caption(memory: Memory, lang: str | None) -> str:
 
 
 def _said(fit: Fit, lang: str | None) -> dict[str, Any]:
-    context = _context(fit.max_context, lang)
+    endless = fit.max_context >= UNLIMITED
+    context = tr("memory.fit.any", lang) if endless else tr("memory.fit.tokens", lang, count=fit.max_context)
     return {"precision": fit.precision, "gpu": size(fit.gpu_bytes, lang), "count": fit.gpus, "context": context}
 
 
