@@ -212,6 +212,12 @@ def test_only_the_owner_opens_another_model(visit: Visits) -> None:
         settled(page)
         page.get_by_text("In Python").click()
         assert 'capot.open("scripted")' in page.inner_text(".code")
+        learner.locator(".prompt textarea").fill("hello world")  # which hears of it with the next answer
+        until(learner, "document.querySelector('.at-work').textContent.startsWith('scripted')")
+        settled(learner)
+        assert "scripted" in learner.inner_text("h1 + p[role=status]")
+        assert learner.locator(".prompt textarea").input_value() == "hello world"
+        assert learner.locator("capot-bars li").count() > 0
     finally:
         lab.kill()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -97,8 +98,10 @@ class Generation(Result):
 
     def _caption(self, lang: str | None) -> str:
         unlikely = min(self.tokens, key=_probability)
-        shown = percent(unlikely.probability, lang)
+        shown = _rare(unlikely.probability, lang)
         first = tr("generate.caption.unlikely", lang, token=unlikely.label, share=shown)
+        if not all(token.alternatives for token in self.tokens):  # nobody knows which was the most probable
+            return first
         best = sum(_is_best(token) for token in self.tokens)
         return f"{first} {tr('generate.caption.best', lang, best=best, count=len(self.tokens))}"
 
@@ -154,12 +157,22 @@ def _end(prompt: str) -> str:
     return prompt if len(prompt) <= _PROMPT_END else "…" + prompt[-_PROMPT_END:]
 
 
+def _rare(share: float, lang: str | None) -> str:
+    """A share with its first digit at least: what has happened did not have 0 chances.
+
+    >>> _rare(0.0021, "en"), _rare(0.000021, "en")
+    ('0.2%', '0.002%')
+    """
+    first = 0 if share <= 0 else math.ceil(-math.log10(100 * share))
+    return percent(share, lang, min(max(1, first), 9))
+
+
 def _probability(token: Token) -> float:
     return token.probability
 
 
 def _is_best(token: Token) -> bool:
-    return not token.alternatives or token.probability >= token.alternatives[0].probability
+    return token.probability >= token.alternatives[0].probability
 
 
 # The events of a generation, in order: Progress*, Started, Step*, Finished. Started comes with the first step.

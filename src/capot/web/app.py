@@ -45,7 +45,7 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     _facts(app, hub)
     answers.install(app)
     live.install(app, hub)
-    app.add_middleware(Guard, serving=serving, owner_key=owner_key)
+    app.add_middleware(Guard, serving=serving, owner_key=owner_key, opening=lambda: learners.opening)
     return app
 
 

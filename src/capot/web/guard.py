@@ -16,6 +16,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -56,10 +57,15 @@ HEADERS = {
 
 
 class Guard:
-    """Wraps the lab. ``owner_key`` in a link makes its bearer the owner, where there is an access code."""
+    """Wraps the lab. ``owner_key`` in a link makes its bearer the owner, where there is an access code.
 
-    def __init__(self, app: ASGIApp, *, serving: Serving, owner_key: str | None = None) -> None:
-        self.app, self.serving, self.owner_key = app, serving, owner_key
+    Every answer carries the name of the ``opening``, so that a page learns that another model was opened.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, serving: Serving, owner_key: str | None = None, opening: Callable[[], str] = str
+    ) -> None:
+        self.app, self.serving, self.owner_key, self.opening = app, serving, owner_key, opening
         self.cookies, self.tries = keys.Cookies(), keys.Tries()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +90,7 @@ class Guard:
             await _redirect(scope, send, _set_cookie(scope, headers, cookie))
             return
         new = None if cookie is None or cookie == _cookie(headers) else _set_cookie(scope, headers, cookie)
-        dressed = _Dressed(send, new)
+        dressed = _Dressed(send, new, self.opening())
         try:
             await self.app(scope, receive if body is None else _replayed(body, receive), dressed)
         except Exception:
@@ -253,8 +259,8 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 class _Dressed:
     """A send that adds the headers every answer has, and knows whether one has begun."""
 
-    def __init__(self, send: Send, set_cookie: str | None) -> None:
-        self.send, self.set_cookie, self.started = send, set_cookie, False
+    def __init__(self, send: Send, set_cookie: str | None, opening: str) -> None:
+        self.send, self.set_cookie, self.opening, self.started = send, set_cookie, opening, False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -263,6 +269,7 @@ class _Dressed:
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
             headers.setdefault("cache-control", "no-store")
+            headers["x-capot-opening"] = self.opening
             if self.set_cookie is not None:
                 headers.append("set-cookie", self.set_cookie)
         await self.send(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -54,6 +55,7 @@ class Learners:
         self.known: OrderedDict[str, Learner] = OrderedDict()
         self.room = anyio.CapacityLimiter(ROOM)
         self._opening = threading.Lock()
+        self.opening = secrets.token_hex(4)  # names which model is at work; another one has another name
 
     def seen(self, name: str) -> Learner:
         """The learner, who was seen just now."""
@@ -88,7 +90,7 @@ class Learners:
     def replace(self, model: Model) -> Model:
         """Put another model in the place of the present one, and answer the one that was there."""
         with self._opening:
-            before, self.model = self.model, model
+            before, self.model, self.opening = self.model, model, secrets.token_hex(4)
         return before
 
     def sweep(self, *, streaming: set[str]) -> int:

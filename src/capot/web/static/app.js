@@ -59,7 +59,15 @@ function head() {
 
 function reopened(model) {
   app.model = { model: null }; // every page is drawn anew, whatever it is called
-  atWork(model);
+  return atWork(model);
+}
+
+/** Somebody has opened another model, or the server was started again with one. */
+async function changed() {
+  const model = await get("/api/model").catch(() => null);
+  if (!model || ["model", "engine", "device", "dtype"].every((name) => model[name] === app.model?.[name])) return;
+  await reopened(model);
+  app.main.querySelector("h1").after(h("p", { class: "quiet", role: "status" }, tr("opener.changed", { model: model.model })));
 }
 
 function atWork(model) {
@@ -67,8 +75,10 @@ function atWork(model) {
   app.model = model;
   if (!app.top) return; // the words have not come yet
   head();
+  const other = model.model !== before;
+  if (other) leave(); // first, so that what is kept of the page is kept as the other model's
   document.dispatchEvent(new CustomEvent("capot-model", { detail: model }));
-  if (model.model !== before) show();
+  return other ? show() : null;
 }
 
 /** The whole page in the visitor's language. */
@@ -90,6 +100,7 @@ document.addEventListener("click", (event) => {
   go(link.pathname + link.hash);
 });
 addEventListener("popstate", show);
+document.addEventListener("capot-opening", changed);
 document.addEventListener("capot-state", () => app.rail.carry());
 
 // A view kept as a file is dropped anywhere, or chosen under "Take it away".

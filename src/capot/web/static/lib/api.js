@@ -29,8 +29,19 @@ async function send(path, { body, signal, accept, queued } = {}) {
   } finally {
     looking?.end();
   }
+  noticed(answer.headers.get("x-capot-opening"));
   if (!answer.ok) throw await refusal(answer);
   return answer;
+}
+
+let opening = null;
+
+/** Each answer names the opening of the model at work: where it is another than before, the page must hear of it. */
+function noticed(name) {
+  if (!name) return; // refused at the door
+  const changed = opening !== null && name !== opening;
+  opening = name;
+  if (changed) document.dispatchEvent(new CustomEvent("capot-opening"));
 }
 
 /** Tell `queued` the place of the call `name` in the queue, until `end`. */

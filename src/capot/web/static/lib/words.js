@@ -71,9 +71,9 @@ export function unwritten(text) {
 /** A number as a field holds it: every digit, none of them parted from the others. */
 export const typed = (value) => (words.lang === "fr" ? String(value).replace(".", ",") : String(value));
 
-/** A share of one as a percentage. Small shares keep their first digits. */
+/** A share of one as a percentage. Small shares keep their first digit: what may happen is not 0. */
 export function percent(share, digits) {
-  const shown = digits ?? (share > 0 && share < 0.001 ? 3 : 1);
+  const shown = digits ?? (share > 0 && share < 0.001 ? Math.min(9, Math.max(3, Math.ceil(-Math.log10(100 * share)))) : 1);
   return number(100 * share, shown) + (words.lang === "fr" ? "\u00a0" : "") + "%";
 }
 
