@@ -160,6 +160,7 @@ def test_sliders_redraw_without_the_server(visit: Visits, lang: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if not request.url.startswith("data:") else None)
     before = page.inner_text("capot-bars")
+    assert not page.locator(".moved-key").is_visible()
     page.locator("capot-slider[name=temperature] input[type=range]").focus()
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("ArrowRight")
@@ -168,6 +169,7 @@ def test_sliders_redraw_without_the_server(visit: Visits, lang: str) -> None:
     assert field.input_value() == {"en": "1.26", "fr": "1,26"}[lang]
     assert page.inner_text("capot-bars") != before
     assert page.locator("capot-bars b:not([hidden])").count() == 12, "where the bars stood before"
+    assert page.locator(".moved-key").is_visible(), "and what these lines are"
     page.locator("capot-slider[name=top_k] input[type=text]").fill("3")
     page.keyboard.press("Enter")
     page.wait_for_timeout(100)

@@ -32,7 +32,8 @@ export default async function page(main, { model }) {
   const sliders = Object.entries(SLIDERS).map(([name, bounds]) => slider(name, bounds));
   const rankSays = h("output", { class: "quiet rank" });
   const rankTroubles = h("div", { class: "troubles" });
-  main.append(field.box, h("div", { class: "sliders" }, sliders), tools(), rankTroubles, picture.box);
+  const legend = h("p", { class: "quiet moved-key", hidden: true }, h("i", { "aria-hidden": "true" }), tr("next.before"), " ", h("s", {}, tr("next.cut")), " ", tr("next.cut_is"));
+  main.append(field.box, h("div", { class: "sliders" }, sliders), tools(), rankTroubles, legend, picture.box);
   await look(field.text);
 
   function slider(name, { min, max, step, coarse }) {
@@ -107,7 +108,7 @@ export default async function page(main, { model }) {
   }
 
   function clear(caption = tr("next.empty")) {
-    [found, distribution, bars.rows] = [null, null, []];
+    [found, distribution, bars.rows, legend.hidden] = [null, null, [], true];
     fill(field.troubles);
     picture.update({ caption, table: null, python: null, command: null, json: null, page: null });
     rankSays.textContent = "";
@@ -121,7 +122,13 @@ export default async function page(main, { model }) {
     const place = one ? order.indexOf(one.id) : -1;
     if (place >= shown) rows.push({ id: one.id, rank: distribution.rank(one.id), p: p[place], logit: distribution.logits[one.id], cut: place >= kept, far: true });
     bars.rows = rows.map(asBar(rows, one));
+    legend.hidden = asLogits || !moved();
     tell(rows, { p, kept, share: place < 0 ? 0 : p[place] });
+  }
+
+  /** Whether any slider is elsewhere than where the model is as it is. */
+  function moved() {
+    return Object.entries(setting).some(([name, value]) => value !== SLIDERS[name].start);
   }
 
   /** Bars begin at zero for probabilities; logits have no zero of their own, so the lowest one shown is nearly nothing. */
@@ -130,12 +137,11 @@ export default async function page(main, { model }) {
     const [high, low] = [Math.max(...logits), Math.min(...logits)];
     const reach = 1.06 * (high - low) || 1;
     const top = Math.max(rows[0].p, distribution.plain(rows[0].id));
-    const moved = Object.entries(setting).some(([name, value]) => value !== SLIDERS[name].start);
     return (row) => ({
       ...row,
       label: texts.get(row.id) ?? `id ${row.id}`,
       value: asLogits ? 1 - (high - row.logit) / reach : row.p / top,
-      ghost: moved && !asLogits ? distribution.plain(row.id) / top : null,
+      ghost: moved() && !asLogits ? distribution.plain(row.id) / top : null,
       text: asLogits ? number(row.logit, 2) : percent(row.p),
       marked: row.id === one?.id,
       hint: tr("next.bar_hint", { id: String(row.id), rank: row.rank, logit: number(row.logit, 2) }),
