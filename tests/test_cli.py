@@ -304,3 +304,19 @@ def test_ctrl_c_keeps_what_was_written() -> None:
 
 def test_every_command_is_registered() -> None:
     assert set(CALLS) | {"chat"} <= set(group.list_commands(None))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--lang", "fr", "--help"], ["--help", "--lang", "fr"], ["next", "--help", "--lang=fr"]]
+)
+def test_help_in_french_is_french_to_its_colons(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 0
+    told = capsys.readouterr().out
+    assert "Options\u00a0:" in told and "Options:" not in told and "default" not in told
+    assert "next" not in arguments or "[par défaut\u00a0: 10]" in " ".join(told.split(" "))
+
+
+def test_a_language_before_the_command_is_spoken(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--lang", "fr", "tokens", "abc", "--model", "scripted"]) == 0
+    assert "3 caractères deviennent 3 tokens" in capsys.readouterr().out
+    assert run(["--lang", "xx", "tokens", "abc"]) == 2

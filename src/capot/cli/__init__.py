@@ -13,7 +13,7 @@ import click
 
 from capot import __version__, i18n
 from capot.cli import streams
-from capot.cli.words import Command, Option, WordedCommand, heading
+from capot.cli.words import Command, Option, WordedCommand, heading, language_option
 from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError
 
 # In the order a newcomer meets them; each is `capot.cli.<module>.command`.
@@ -78,7 +78,8 @@ group = Capot(
     invoke_without_command=True,
     no_args_is_help=False,
     params=[
-        Option(["--version"], words="cli.version", is_flag=True, is_eager=True, expose_value=False, callback=_version)
+        Option(["--version"], words="cli.version", is_flag=True, is_eager=True, expose_value=False, callback=_version),
+        language_option(expose_value=False),
     ],
 )
 

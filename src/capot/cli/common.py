@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capot.cli.streams import colored, piped
-from capot.cli.words import FILE, Argument, Command, Option
+from capot.cli.words import FILE, Argument, Command, Option, language_option
 from capot.config import Loading
 from capot.errors import InputError, NotFoundError, reason
-from capot.i18n import LANGUAGES, tr
+from capot.i18n import tr
 
 if TYPE_CHECKING:
     from capot.model import Model
@@ -114,14 +114,8 @@ def output_options() -> list[click.Parameter]:
     return [
         Option(["--json", "as_json"], words="cli.options.json", is_flag=True),
         Option(["--html"], words="cli.options.html", metavar="FILE", type=FILE),
-        Option(["--lang"], words="cli.options.lang", metavar="|".join(LANGUAGES), callback=_known_language),
+        language_option(),
     ]
-
-
-def _known_language(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is not None and value not in LANGUAGES:
-        raise InputError("unknown_language", value=value, known=", ".join(LANGUAGES))
-    return value
 
 
 def chapter(name: str, *params: click.Parameter, call: Callable[..., Any], model: bool = True) -> Command:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from capot.errors import InputError
-from capot.i18n import tr
+from capot.i18n import LANGUAGES, tr
 
 
 def heading(name: str) -> str:
@@ -65,7 +65,19 @@ class Option(click.Option):
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         self.help = tr(self.words)
-        return super().get_help_record(ctx)
+        record = super().get_help_record(ctx)
+        return record and (record[0], record[1].replace("[default: ", f"[{tr('cli.default')} "))
+
+
+def language_option(**options: Any) -> Option:
+    """``--lang``, before a command or after it. Raises: InputError ``unknown_language``."""
+
+    def known(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        if value is not None and value not in LANGUAGES:
+            raise InputError("unknown_language", value=value, known=", ".join(LANGUAGES))
+        return value
+
+    return Option(["--lang"], words="cli.options.lang", metavar="|".join(LANGUAGES), callback=known, **options)
 
 
 class Argument(click.Argument):

@@ -364,7 +364,8 @@ class Scheduler:
             self._finish(ticket, InterruptedByUser("interrupted"))
         while self._calls:
             self._calls.popleft()()
-        self._caches.forget()
+        with self._wake:  # a status page may be counting them
+            self._caches.forget()
         self.engine.close()
         atexit.unregister(self.close)
 
