@@ -415,6 +415,50 @@ def test_computed_agrees_with_what_transformers_allocates(transformers, mode):
         assert row.computed.kv_cache == row.measured.kv_cache
 
 
+# Widths that make the MLP, then attention, the fullest moment (two may be as full, so totals are compared);
+# activations of one operation, and written out.
+CLASSIC = {
+    "gpt2": ("gpt2", {}),
+    "gpt2 wide": ("gpt2", {"n_embd": 256, "n_head": 8, "n_layer": 2, "vocab_size": 2000}),
+    "gpt2 narrow MLP": ("gpt2", {"n_embd": 128, "n_inner": 64}),
+    "gpt2 relu": ("gpt2", {"activation_function": "relu"}),
+    "gpt2 gelu_fast": ("gpt2", {"activation_function": "gelu_fast"}),
+    "gpt2 quick_gelu": ("gpt2", {"activation_function": "quick_gelu"}),
+    "neox": ("gpt_neox", {}),
+    "neox wide": ("gpt_neox", {"hidden_size": 128, "intermediate_size": 512, "vocab_size": 2000}),
+    "opt": ("opt", {"word_embed_proj_dim": 64}),
+    "phi": ("phi", {"hidden_size": 128, "intermediate_size": 512}),
+    "phi3": ("phi3", {}),
+    "olmo2": ("olmo2", {}),
+    "gemma": ("gemma", {}),
+}
+
+
+@pytest.mark.parametrize("case", CLASSIC)
+def test_computed_agrees_with_what_other_families_allocate(tmp_path, case):
+    pytest.importorskip("transformers")
+    import hf_helpers
+
+    folder = hf_helpers.make(tmp_path, CLASSIC[case][0], **CLASSIC[case][1])
+    with capot.open(folder, engine="transformers", device="cpu") as model:
+        for mode, lengths in (("last", "1,200,300,512,1000"), ("all", "300,700")):
+            answer = weigh(model, lengths, mode=mode)
+            assert answer.exact
+            for row in answer.rows:
+                assert abs(row.computed.total / row.measured_bytes - 1) < 0.05, (row.measured, row.computed)
+
+
+def test_a_family_whose_layers_were_not_counted_says_so(tmp_path):
+    pytest.importorskip("transformers")
+    import hf_helpers
+
+    with capot.open(hf_helpers.make(tmp_path, "gemma2"), engine="transformers", device="cpu") as model:
+        answer = weigh(model, [64])
+    assert not answer.exact
+    assert "was not counted here" in " ".join(answer.to_text("en").split())
+    assert "celles d’une couche de Llama" in " ".join(answer.to_text("fr").replace("\u00a0", " ").split())
+
+
 def test_keeping_every_position_costs_a_row_of_logits_for_each(native):
     last, every = (weigh(native, [512], mode=mode).rows[0] for mode in ("last", "all"))
     assert every.measured.logits == 512 * 2048 * 4 and last.measured.logits == 2048 * 4

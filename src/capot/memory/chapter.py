@@ -152,7 +152,7 @@ def _measured(model: Opened, tokens: Sequence[int], *, mode: str, progress: Prog
         model=model.name, device=info.device, engine=info.engine, mode=mode, precision=info.dtype,
         weights_bytes=_weights(model, shape, info.dtype), parameters=shape.parameters if shape else None,
         context_length=info.context_length, kv_cache=_cache_at_work(rule, shape), chunk=MAX_CHUNK,
-        rows=tuple(rows), stopped=stopped,
+        rows=tuple(rows), stopped=stopped, exact=rule.exact,
     )  # fmt: skip
 
 

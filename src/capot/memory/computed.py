@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from capot.engine import MAX_CHUNK, Engine, EngineInfo
+from capot.memory import layers
 from capot.memory.shape import Shape
 from capot.memory.sizes import PRECISIONS, precision_name
 from capot.results.memory import Parts
@@ -72,6 +73,7 @@ class Ruler:
     layers: int
     parts: Callable[[int, str], Parts]
     windows: bool = True  # whether a layer with a window forgets what lies behind it
+    exact: bool = True  # False where the activations are those of another family's layers
 
 
 def ruler(engine: Engine, shape: Shape | None) -> Ruler:
@@ -158,63 +160,19 @@ def _transformers(info: EngineInfo, shape: Shape) -> Ruler:
     def at(end: int, tokens: int, mode: str) -> Parts:
         chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
         rows = chunk if mode == "all" else int(end == tokens)
-        cache, row = round(transformers_cache(shape, end) * number), shape.vocabulary
+        cache, row = round(layers.cache_numbers(shape, end) * number), shape.vocabulary
         kept, made = 4 * row * (end - chunk) * (mode == "all"), round(row * rows * number)  # of chunks before, of this
         ids = 8 * chunk  # and as much for their positions, while there are layers to go through
         moments = [
-            Parts(cache, round(transformers_bytes(shape, chunk, end, number)) + 2 * ids, kept),
+            Parts(cache, round(layers.activation_bytes(shape, chunk, end, number)) + 2 * ids, kept),
             Parts(cache, round((chunk + rows) * shape.width * number), kept + made),
             Parts(cache, ids, kept + made + copied * row * rows),
         ]
         return max(moments, key=lambda found: found.total)
 
     token = round(shape.cache_numbers(1) * number)
-    return Ruler(info.device, info.dtype, number, token, len(shape.windows), parts)
-
-
-def transformers_cache(shape: Shape, tokens: int) -> int:
-    """Numbers that our buffers have room for: whole blocks, and behind a window one more chunk."""
-
-    def room(count: int) -> int:
-        return -(-count // 64) * 64
-
-    slots = (
-        room(tokens) if window is None else min(room(tokens), room(window - 1 + MAX_CHUNK)) for window in shape.windows
-    )
-    return sum(slots) * shape.cache_width
-
-
-def transformers_bytes(shape: Shape, chunk: int, seen: int, number: float) -> float:
-    """Activations of the fullest of four moments of a layer, for the last ``chunk`` of ``seen`` tokens.
-
-    In the MLP; when queries are rotated; when the values of the chunk are joined to those before
-    them; when attention has its keys and values repeated for each query head, and its mask as
-    numbers. Found by counting every tensor of transformers 5 as it comes and goes.
-    """
-    past = masked_keys(shape, chunk, seen)
-    mask, grouped = chunk * past, shape.heads != shape.kv_heads
-    around = 2 * shape.width + shape.cache_width + 2 * shape.query_width // shape.heads  # with cosines and sines
-    queries = shape.query_width
-    return max(
-        chunk * (around - shape.cache_width + 2 * shape.width + 3 * shape.mlp_width) * number + mask,
-        chunk * (around + 4 * queries) * number + mask,
-        chunk * (around + queries) * number + mask + shape.cache_width / 2 * past * number,
-        chunk * (around + 2 * queries) * number + mask * (1 + number) + 2 * queries * past * number * grouped,
-    )
-
-
-def masked_keys(shape: Shape, chunk: int, seen: int) -> int:
-    """Keys before which a mask is put, in the layer that looks farthest back; 0 where none is needed.
-
-    Without a past, all that a layer without a window needs to know is that it is causal: there is no
-    mask, and nothing is joined or repeated.
-    """
-    found = [
-        seen if window is None else min(seen, window - 1 + chunk)
-        for window in set(shape.windows)
-        if seen > chunk or (window is not None and window < seen)
-    ]
-    return max(found, default=0)
+    exact = shape.family in layers.COUNTED
+    return Ruler(info.device, info.dtype, number, token, len(shape.windows), parts, exact=exact)
 
 
 RULERS: dict[str, Callable[[EngineInfo, Shape], Ruler]] = {"native": _native, "transformers": _transformers}

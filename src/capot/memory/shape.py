@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capot import known
-from capot.checkpoint import HEADLESS, Config
+from capot.checkpoint import HEADLESS, SPELLINGS, Config
 
 KEEPS_NO_KEYS = ("linear", "mamba", "conv", "recurrent", "ssm")  # layers whose state has a fixed size
 
@@ -44,6 +44,9 @@ class Shape:
     shards: int
     layers: int
     context_length: int | None
+    family: str
+    activation: str  # of the MLP, "" where config.json does not say
+    rotary: float | None  # the share of a head's numbers that is rotated, where config.json says it
     state_numbers: int = 0  # that a text leaves in layers which keep nothing that grows, in a family without any other
 
     def cache_numbers(self, tokens: int) -> int:
@@ -77,6 +80,9 @@ def shape_of(raw: Mapping[str, Any]) -> Shape:
         shards=1 if latent else config.kv_heads,
         layers=config.layers,
         context_length=config.context_length,
+        family=config.model_type,
+        activation=str(next((raw[name] for name in SPELLINGS["hidden_act"] if raw.get(name)), "")),
+        rotary=_rotary(raw),
         state_numbers=_state(config, raw),
     )
 
@@ -97,6 +103,13 @@ def _state(config: Config, raw: Mapping[str, Any]) -> int:
     kept, taps = raw.get("state_size", 128 if mamba2 else 16), raw.get("conv_kernel", 4)
     convolved = inner + 2 * raw.get("n_groups", 8) * kept if mamba2 else inner
     return config.layers * (inner * kept + convolved * taps)
+
+
+def _rotary(raw: Mapping[str, Any]) -> float | None:
+    """The hub's older spellings, then transformers 5's."""
+    rope = raw.get("rope_parameters") or {}
+    said = (raw.get("rotary_pct"), raw.get("partial_rotary_factor"), rope.get("partial_rotary_factor"))
+    return next((float(share) for share in said if isinstance(share, int | float)), None)
 
 
 def _known_shape(raw: Mapping[str, Any]) -> tuple[known.Shape, bool]:

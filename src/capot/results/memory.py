@@ -112,7 +112,7 @@ class Memory(Result):
     chunk: int
     rows: tuple[Row, ...]
     simulated: bool = False
-    exact: bool = True  # False where the family is unknown and was counted as a Llama
+    exact: bool = True  # False where the family, or what its layers hold, is unknown and was counted as a Llama's
     parameters: int | None = None
     fits: tuple[Fit, ...] = ()
     stopped: Stopped | None = None

@@ -234,7 +234,7 @@ def _notes(memory: Memory, lang: str | None) -> list[str]:
     if any(row.beyond_context for row in memory.rows):
         notes.append(tr("memory.note.beyond", lang, context=memory.context_length))
     if not memory.exact:
-        notes.append(tr("memory.note.family", lang))
+        notes.append(tr("memory.note.family" if memory.simulated else "memory.note.layers", lang))
     notes.append(tr("memory.note.chunk", lang, count=memory.chunk))
     if memory.simulated and memory.fits:
         context = memory.context_length
