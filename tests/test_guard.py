@@ -130,7 +130,7 @@ def test_the_owner_has_a_key_of_their_own(coded: TestClient) -> None:
 
 def test_wrong_codes_must_wait(coded: TestClient) -> None:
     for _ in range(keys.TRIES):
-        assert code_of(coded.get("/?code=wrong")) == "access_code"
+        assert code_of(coded.get("/?code=wrong")) == "wrong_code"
     answer = coded.get("/?code=right-code")
     assert answer.status_code == 429 and code_of(answer) == "too_many_codes"
 

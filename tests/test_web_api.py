@@ -300,3 +300,14 @@ def test_the_policy_is_on_every_answer(room: TestClient) -> None:
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
         assert answer.headers["referrer-policy"] == "no-referrer" and answer.headers["x-content-type-options"]
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"), [("en", "There is nothing at this address."), ("fr", "Il n’y a rien à cette adresse.")]
+)
+def test_a_person_at_a_wrong_address_gets_a_page_and_a_program_an_error(lang: str, said: str) -> None:
+    with asgi(scripted()) as client:
+        page = client.get("/nowhere", headers={"accept": "text/html,*/*", "accept-language": lang})
+        assert page.status_code == 404 and said in page.text and 'href="/"' in page.text and "<form" not in page.text
+        assert "form-action 'none'" in page.headers["content-security-policy"]
+        assert client.get("/nowhere").json()["error"]["code"] == "no_such_page"

@@ -193,7 +193,14 @@ def test_only_the_owner_opens_another_model(visit: Visits) -> None:
     try:
         owner = next(link for link in lab.links if "code=" in link and "class-code" not in link)
         visit.forgive("status of 4")
-        learner = visit("/?code=class-code", root=lab.root)
+        learner = visit("/", root=lab.root, ready=False)
+        assert axe(learner) == []
+        for code, said in (("wrong", "This access code is not"), ("class-code", "")):
+            learner.get_by_label("Access code").fill(code)
+            with learner.expect_navigation():
+                learner.keyboard.press("Enter")
+            assert not said or learner.inner_text("[role=alert]").startswith(said)
+        until(learner, "document.documentElement.dataset.shown === 'home'")
         until(learner, "document.querySelector('.at-work').textContent.includes('native')")
         assert learner.locator(".at-work > button").count() == 0
         page = visit("/next#prompt=a", root=lab.root, first=owner)

@@ -1,4 +1,4 @@
-"""The page that a learner without the code sees: what is missing, and a field to type it in."""
+"""The pages outside the lab: the one that asks a learner for the code, and the one of an address where nothing is."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from html import escape
 from capot.errors import CapotError
 from capot.i18n import tr
 
-ANSWERS = ("access_code", "too_many_codes")
-STYLES = "/static/theme.css"
+ANSWERS = ("access_code", "wrong_code", "too_many_codes")
+STYLES = ("/static/theme.css", "/static/door.css")
 
 _PAGE = """<!doctype html>
 <html lang="{lang}">
@@ -17,27 +17,35 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>capot</title>
-<link rel="stylesheet" href="{styles}">
+{styles}
 </head>
-<body>
+<body class="capot">
 <main>
 <h1>{title}</h1>
 <p role="alert">{message}</p>
-<form method="get" action="/">
-<p><label for="code">{field}</label>
-<input id="code" name="code" required autofocus autocomplete="off" autocapitalize="none" spellcheck="false"></p>
-<p><button>{enter}</button></p>
-</form>
+{rest}
 </main>
 </body>
 </html>
 """
+_FORM = """<form method="get" action="/">
+<p><label for="code">{field}</label>
+<input id="code" name="code" required autofocus autocomplete="off" autocapitalize="none" spellcheck="false"></p>
+<p><button>{enter}</button></p>
+</form>"""
+_BACK = '<p><a class="back" href="/">{back}</a></p>'
 
 
 def page(error: CapotError, lang: str) -> str:
-    """The page in one language."""
-    words = {name: escape(tr(f"serve.door.{name}", lang)) for name in ("title", "field", "enter")}
-    return _PAGE.format(lang=lang, styles=STYLES, message=escape(error.message(lang)), **words)
+    """The page in one language: a form where a code is missing, else the way to the lab."""
+    asks = error.code in ANSWERS
+    words = {name: escape(tr(f"serve.door.{name}", lang)) for name in ("title", "lost", "field", "enter", "back")}
+    said = error.message(lang)
+    links = "\n".join(f'<link rel="stylesheet" href="{path}">' for path in STYLES)
+    return _PAGE.format(
+        lang=lang, styles=links, title=words["title" if asks else "lost"], message=escape(said[:1].upper() + said[1:]),
+        rest=(_FORM if asks else _BACK).format(**words),
+    )  # fmt: skip
 
 
 def policy(whole: str) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from capot.errors import CapotError, InputError, NotFoundError
+from capot.web import door
 from capot.web.guard import preferred
 
 STATUSES = (400, 403, 404, 405, 409, 413, 422, 429, 499, 500, 501, 502, 507)
@@ -61,8 +62,11 @@ def install(app: FastAPI) -> None:
         return await ours(request, malformed(error, skip=1))
 
     @app.exception_handler(HTTPException)
-    async def missing(request: Request, error: HTTPException) -> JSONResponse:
-        told = body(_of_status(error.status_code), preferred(request.scope))
+    async def missing(request: Request, error: HTTPException) -> Response:
+        found, lang = _of_status(error.status_code), preferred(request.scope)
+        if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):  # a person, in a browser
+            return HTMLResponse(door.page(found, lang), 404)
+        told = body(found, lang)
         return JSONResponse(told, error.status_code, headers=error.headers)
 
 

@@ -123,7 +123,7 @@ class Guard:
     def admit(self, scope: Scope, headers: Headers) -> str | None:
         """The visitor's cookie, made at the first visit. Sets ``scope["learner"]`` and ``scope["owner"]``.
 
-        Raises: AccessError ``access_code``; BusyError ``too_many_codes``.
+        Raises: AccessError ``access_code``, ``wrong_code``; BusyError ``too_many_codes``.
         """
         cookie, given = _cookie(headers), _code(scope)
         who = self.cookies.read(cookie)
@@ -152,9 +152,10 @@ class Guard:
         if seconds:
             raise BusyError("too_many_codes", seconds=int(seconds) + 1)
         if not keys.same(given, self.serving.access_code):
-            if given is not None:
-                self.tries.note(address)
-            raise AccessError("access_code")
+            if given is None:
+                raise AccessError("access_code")
+            self.tries.note(address)
+            raise AccessError("wrong_code")
 
 
 def _host_name(host: str) -> str:
@@ -180,9 +181,9 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _needs_no_code(scope: Scope) -> bool:
-    """The style sheet of the page that asks for the code; the load, for whoever sits at the machine."""
+    """The style sheets of the page that asks for the code; the load, for whoever sits at the machine."""
     here = getattr(_address(_end(scope, "client")), "is_loopback", False)
-    return scope["method"] == "GET" and (scope["path"] == door.STYLES or (here and scope["path"] == "/api/status"))
+    return scope["method"] == "GET" and (scope["path"] in door.STYLES or (here and scope["path"] == "/api/status"))
 
 
 def cookie_name(headers: Headers) -> str:
