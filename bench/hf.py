@@ -1,28 +1,74 @@
 """What does the transformers engine cost over transformers itself, and what does a kept prefix spare?
 
-    python bench/hf.py [--repeats 7]
+    python bench/hf.py [--repeats 7] [--family gpt2|gpt_neox|opt|gemma|phi] [--dtype float32|bfloat16]
 
-On the processor, in the public shape of GPT-2 (124 million parameters, float32, random): the
-whole way of ``capot generate`` against ``model.generate``, 72 tokens less 8, in turn; and the
-first token after one token was changed 20 before the end of 500, against the same text read
-from its beginning. With a GPU, in the shape of Llama 3.2 1B in bfloat16: tokens a second, as
-they are and compiled, over the limit that reading the weights once a token sets.
+On the processor, in the public shape of GPT-2 (124 million parameters, float32, random), or of a
+model of another family (``SHAPES``): the whole way of ``capot generate`` against
+``model.generate``, 72 tokens less 8, in turn; and the first token after one token was changed 20
+before the end of 500, against the same text read from its beginning. With a GPU, in the shape of
+Llama 3.2 1B in bfloat16: tokens a second, as they are and compiled, over the limit that reading
+the weights once a token sets.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from _common import HERE, OUT, ROOT, Missing, arguments, installed, model_folder, report
 
 LONG, SHORT, BACK = 72, 8, 20
-GPT2 = {"vocab_size": 50257, "n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024}
+ENDLESS = {"bos_token_id": None, "eos_token_id": None}  # every text goes on as long as it is asked to
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The published sizes of a model; where ``name`` says so, of its first layers alone."""
+
+    name: str
+    config: str  # transformers' class
+    sizes: dict[str, Any]
+
+
+SHAPES = {
+    "gpt2": Shape(
+        "GPT-2",
+        "GPT2Config",
+        {"vocab_size": 50257, "n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024},
+    ),
+    "gpt_neox": Shape(
+        "Pythia 160M",
+        "GPTNeoXConfig",
+        {"vocab_size": 50304, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
+        | {"intermediate_size": 3072, "max_position_embeddings": 2048, "tie_word_embeddings": False},
+    ),
+    "opt": Shape(
+        "OPT 125M",
+        "OPTConfig",
+        {"vocab_size": 50272, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
+        | {"ffn_dim": 3072, "max_position_embeddings": 2048, "word_embed_proj_dim": 768},
+    ),
+    "gemma": Shape(  # Gemma 2B's table of tokens alone has 524 million parameters, whatever layers are left out
+        "Gemma 3 270M",
+        "Gemma3TextConfig",
+        {"vocab_size": 262144, "hidden_size": 640, "num_hidden_layers": 18, "num_attention_heads": 4}
+        | {"num_key_value_heads": 1, "head_dim": 256, "intermediate_size": 2048, "max_position_embeddings": 32768}
+        | {"sliding_window": 512, "query_pre_attn_scalar": 256},
+    ),
+    "phi": Shape(
+        "Phi 1.5, 3 of its 24 layers",
+        "PhiConfig",
+        {"vocab_size": 51200, "hidden_size": 2048, "num_hidden_layers": 3, "num_attention_heads": 32}
+        | {"intermediate_size": 8192, "max_position_embeddings": 2048, "tie_word_embeddings": False},
+    ),
+}
 
 
 class Peer:
@@ -50,16 +96,21 @@ class Peer:
         self.process.wait()
 
 
-def random_gpt2(folder: Path) -> Path:
-    """Random float32 weights in GPT-2's public shape, and a tokenizer that has text for each id (500 MB)."""
+def configuration(shape: Shape) -> Any:
+    import transformers
+
+    return getattr(transformers, shape.config)(**shape.sizes, **ENDLESS)
+
+
+def random_model(folder: Path, shape: Shape) -> Path:
+    """Random float32 weights in a public shape, and a tokenizer that has text for each id (0.5 to 1.5 GB)."""
     if not (folder / "tokenizer.json").is_file():
         import torch
         import transformers
 
         torch.manual_seed(0)
-        config = transformers.GPT2Config(**GPT2, bos_token_id=None, eos_token_id=None)
-        transformers.GPT2LMHeadModel(config).save_pretrained(folder)
-        tokenizer(folder / "tokenizer.json", GPT2["vocab_size"])
+        transformers.AutoModelForCausalLM.from_config(configuration(shape)).save_pretrained(folder)
+        tokenizer(folder / "tokenizer.json", shape.sizes["vocab_size"])
     return folder
 
 
@@ -73,9 +124,10 @@ def tokenizer(path: Path, size: int) -> None:
     made.save(str(path))
 
 
-def on_the_processor(repeats: int) -> list[tuple]:
-    folder = random_gpt2(OUT / "gpt2-random")
-    ours, theirs = Peer("capot", folder), Peer("generate", folder)
+def on_the_processor(given: argparse.Namespace) -> list[tuple]:
+    folder, repeats = random_model(OUT / f"{given.family}-random", SHAPES[given.family]), given.repeats
+    options = ("--dtype", given.dtype) if given.dtype else ()
+    ours, theirs = Peer("capot", folder, *options), Peer("generate", folder, *options)
     for peer in (ours, theirs):
         peer.ask(do="decode", tokens=SHORT)
     turns = [(ours.token_s(), theirs.token_s()) for _ in range(repeats)]
@@ -130,16 +182,22 @@ def copy_rate() -> float:
     return 2 * 2**30 / best
 
 
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--family", choices=SHAPES, default="gpt2", help="whose shape, on the processor")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], help="of both, on the processor; else as stored")
+
+
 def main() -> None:
-    given = arguments(__doc__, repeats=7)
-    question = "the transformers engine over transformers, random weights in the shape of GPT-2"
+    given = arguments(__doc__, repeats=7, more=options)
+    shape = f"{SHAPES[given.family].name}{f', {given.dtype}' if given.dtype else ''}"
+    question = f"the transformers engine over transformers, random weights in the shape of {shape}"
     if not installed("torch", "transformers", "accelerate"):
         report(question, [], missing=["transformers is not installed here"])
         return
     import torch
 
     gpu = torch.cuda.is_available()
-    rows = [*on_the_processor(given.repeats), *(on_a_gpu(given) if gpu else [])]
+    rows = [*on_the_processor(given), *(on_a_gpu(given) if gpu else [])]
     report(question, rows, missing=[] if gpu else ["no GPU here: tokens/s over the bandwidth"])
 
 

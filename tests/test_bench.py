@@ -50,6 +50,18 @@ def test_the_published_rows_have_every_column(bench) -> None:
     assert len(rows) >= 3 and {row.count("|") for row in rows} == {len(run.COLUMNS) + 5}
 
 
+def test_shapes_of_the_families_are_those_of_models_of_their_size(bench) -> None:
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    hf, found = bench("hf"), {}
+    for family, shape in hf.SHAPES.items():
+        with torch.device("meta"):
+            model = transformers.AutoModelForCausalLM.from_config(hf.configuration(shape))
+        assert type(model).__module__.rpartition(".")[2].startswith(f"modeling_{family}")
+        assert model.generation_config.eos_token_id is None
+        found[family] = round(sum(weight.numel() for weight in model.parameters()) / 1e6)
+    assert found == {"gpt2": 124, "gpt_neox": 162, "opt": 125, "gemma": 268, "phi": 361}
+
+
 def test_an_environment_is_made_whole_or_not_at_all(
     bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
