@@ -165,6 +165,8 @@ def test_plain_capot_elsewhere_is_the_tour(capsys: pytest.CaptureFixture[str], m
         (["--host", "203.0.113.9"], "cannot_listen"),
         (["--model", "nothing-here"], "unknown_model"),
         (["--lang", "de"], "unknown_language"),
+        (["--engine", "native", "--device", "cuda"], "device_unsupported"),
+        (["--engine", "native", "--dtype", "float16"], "precision_unsupported"),
     ],
 )
 def test_what_cannot_be_served_is_said(capsys: pytest.CaptureFixture[str], words: list[str], code: str) -> None:
@@ -242,3 +244,19 @@ def test_a_damaged_model_is_said_before_anything_is_served(tmp_path, capsys: pyt
     (tmp_path / "config.json").write_text("{")
     assert run(["serve", "--no-open", "--port", "0", "--model", str(tmp_path), "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "json_invalid"
+
+
+def test_a_model_of_another_engine_is_said_before_anything_is_served(tmp_path, capsys) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(GPT2))
+    assert run(["serve", "--no-open", "--port", "0", "--model", str(tmp_path), "--engine", "native", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "architecture_unsupported"
+
+
+GPT2 = {
+    "architectures": ["GPT2LMHeadModel"],
+    "model_type": "gpt2",
+    "vocab_size": 96,
+    "n_embd": 8,
+    "n_layer": 1,
+    "n_head": 2,
+}
