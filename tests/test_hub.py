@@ -321,6 +321,14 @@ def test_a_gated_model_of_a_public_shape_has_a_whole_card(
     assert told["parameters"]["total"] == 7_000_000_000 and "layers" not in told
 
 
+def test_a_name_is_opened_as_after_model(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.add("org/m", tiny(architectures=["GPT2LMHeadModel"], model_type="gpt2"), branches={"dev": ""})
+    status, out, _ = typed(capsys, "card", "org/m", "--revision", "dev", "--engine", "native", "--json")
+    assert status == 0 and json.loads(out)["obstacle"] == "family"
+    assert Store.of("org/m").commit("dev") and not Store.of("org/m").commit("main")
+    assert "--revision main" in typed(capsys, "card", "org/m", "--revision", "nope")[2]
+
+
 def test_a_refusal_that_says_more_than_the_gate_stays(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     hub.add("org/pickled", PICKLED, gated="manual")
     status, out, err = typed(capsys, "card", "--model", "org/pickled")

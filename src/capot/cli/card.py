@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.common import Argument, chapter, emit, open_model
+from capot.cli.common import Argument, chapter, emit
 from capot.errors import AccessError, CapotError, NotFoundError
 
 if TYPE_CHECKING:
@@ -19,22 +19,28 @@ GATES = ("hub_gated", "hub_no_access", "hub_token_scope")  # refusals behind whi
 
 
 def card(model: Model, *, named: str | None) -> Card:
-    """The card of ``named``, a published model or one to open, else of ``model``."""
+    """The card of ``named``, a published model, else of ``model``."""
     from capot.card import describe_known
 
-    if named is None:
-        return model.card(known=model.name == "boxed")
+    return model.card(known=model.name == "boxed") if named is None else describe_known(named)
+
+
+def _opened(given: dict[str, Any]) -> dict[str, Any]:
+    """The same words, a name that is not that of a published model being one to open, as after --model."""
+    from capot import known
+
     try:
-        return describe_known(named)
+        known.find(given["named"] or "")
     except NotFoundError:
-        with open_model(model=named) as other:
-            return other.card()
+        return given | {"model": given["named"] or given["model"], "named": None}
+    return given
 
 
 def before_the_gate(callback: Any) -> Any:
     """The same command; where the hub hands out no files it shows what it tells everyone, and how to have them."""
 
     def run(**given: Any) -> None:
+        given = _opened(given)
         try:
             callback(**given)
         except AccessError as refusal:
@@ -51,7 +57,7 @@ def _preview(given: dict[str, Any]) -> Result | None:
     from capot import models
 
     with contextlib.suppress(CapotError):  # the refusal itself says more
-        return models.preview(given["named"] or given["model"], revision=given["revision"])
+        return models.preview(given["model"], revision=given["revision"])
     return None
 
 

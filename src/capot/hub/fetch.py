@@ -103,8 +103,9 @@ class Transfer:
         """Free bytes of the disk. Raises: ResourceError ``disk_full`` where they are too few."""
         free = free_disk(self.store.folder)
         if free is not None and not self.fits():
-            name, folder, needed = self.repo.name, str(settings.cache()), Bytes(self.coming)
-            raise ResourceError("disk_full", name=name, needed=needed, free=Bytes(free), folder=folder)
+            needed, spare, folder = Bytes(self.coming), Bytes(SPARE), str(settings.cache())
+            free_now, name = Bytes(free), self.repo.name
+            raise ResourceError("disk_full", name=name, needed=needed, free=free_now, spare=spare, folder=folder)
         return free
 
     def _one(self, file: RemoteFile) -> Iterator[Progress]:
