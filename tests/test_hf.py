@@ -656,3 +656,10 @@ def test_a_table_that_is_widened_is_shown_by_itself(opened) -> None:
     with pytest.raises(CapotError) as refused:
         ours.context("cat", sentences=["the cat sat"])
     assert refused.value.code == "table_apart" and "32" in str(refused.value)
+
+
+def test_every_family_of_transformers_is_known_without_importing_it() -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    assert all(hf_engine.knows({"model_type": kind}) for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    assert not hf_engine.knows({"model_type": "no_such_family"})

@@ -345,6 +345,7 @@ def test_a_refusal_that_says_more_than_the_gate_stays(hub: Hub, capsys: pytest.C
         (tiny(), {"engine": "native", "dtype": "float16"}, "native", "device"),
         (tiny(**REMOTE), {}, "transformers", "code"),
         (tiny(**REMOTE), {"trust_remote_code": True}, "transformers", None),
+        (tiny(architectures=["XForCausalLM"], model_type="not_yet"), {}, "transformers", "version"),
         (tiny(**REMOTE | {"model_type": "phi"}), {}, "transformers", None),  # a family that transformers has
     ],
 )

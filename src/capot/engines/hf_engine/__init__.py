@@ -43,17 +43,22 @@ def missing() -> tuple[str, ...]:
     return tuple(name for name in PACKAGES if importlib.util.find_spec(name) is None)
 
 
-def needs_code(raw_config: Mapping[str, Any]) -> bool:
-    """Whether a model asks for Python code of its authors', its family being none of transformers' own.
+def knows(raw_config: Mapping[str, Any]) -> bool:
+    """Whether the installed transformers has a model's family, as far as its folders tell, one for each family.
 
-    Looked up among the folders of the installed package, one for each family, since importing it takes seconds.
+    Importing it takes seconds. A variant (``gemma3_text``) is in the folder of its family; in doubt the answer is yes.
     """
-    mapped, kind = raw_config.get("auto_map"), str(raw_config.get("model_type") or "")
-    found = importlib.util.find_spec("transformers")
-    if not isinstance(mapped, dict) or "AutoModelForCausalLM" not in mapped or found is None or not found.origin:
-        return False
-    family = kind.removesuffix("_text").replace("-", "_")
-    return not (family.isidentifier() and (Path(found.origin).parent / "models" / family).is_dir())
+    kind, found = str(raw_config.get("model_type") or "").replace("-", "_"), importlib.util.find_spec("transformers")
+    if found is None or not found.origin:
+        return True
+    families = (path.name for path in (Path(found.origin).parent / "models").iterdir() if path.is_dir())
+    return any(f"{kind}_".startswith(f"{family}_") for family in families)
+
+
+def needs_code(raw_config: Mapping[str, Any]) -> bool:
+    """Whether a model asks for Python code of its authors', its family being none of transformers' own."""
+    mapped = raw_config.get("auto_map")
+    return isinstance(mapped, dict) and "AutoModelForCausalLM" in mapped and not knows(raw_config)
 
 
 def accelerator() -> str | None:
