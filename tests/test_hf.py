@@ -296,6 +296,26 @@ def test_what_a_pass_that_failed_leaves_is_the_state_before_it(folders) -> None:
     engine.close()
 
 
+def test_a_prompt_that_goes_token_by_token_ends_at_the_next_one(folders, monkeypatch) -> None:
+    monkeypatch.setattr(states, "mixers", lambda _: [])
+    engine, ids, passes = tiny.engine(folders("mamba")), tiny.prompt(120, 5), []
+    sequence = engine.open_sequence()
+    read(engine, ids[:60], NOTHING, sequence=sequence)
+
+    def third(*_: object) -> None:
+        passes.append(1)
+        if len(passes) == 3:
+            sequence.cancel()
+
+    hook = engine.network.model.register_forward_pre_hook(third)
+    assert engine.step([Feed(sequence, ids[60:])]) == [None]
+    hook.remove()
+    assert len(passes) == 3 and sequence.ids == ids[:60]
+    sequence.cancelled = False
+    close(engine.step([Feed(sequence, ids[60:])])[0].logits, read(engine, ids)[-1].logits)
+    engine.close()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_family_that_keeps_its_state_in_itself_is_refused(tmp_path, dtype: str) -> None:
     """Two texts would be computed with each other's state."""

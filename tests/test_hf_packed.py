@@ -85,6 +85,23 @@ def test_a_weight_that_its_family_multiplies_by_itself_stays_and_the_others_do_n
 
 
 @x86
+def test_code_that_the_first_pass_did_not_reach_computes_with_weights_as_stored(tmp_path, monkeypatch) -> None:
+    folder, ids, plain = tiny.make(tmp_path, "llama"), tiny.prompt(40), packed.PackedLinear.forward
+    engine = tiny.engine(folder)
+    sequence = engine.open_sequence()
+    engine.step([Feed(sequence, ids[:10])])
+
+    def other_use(self, x):
+        return x @ self.weight.t() if x.shape[-2] > 20 else plain(self, x)
+
+    monkeypatch.setattr(packed.PackedLinear, "forward", other_use)
+    found = engine.step([Feed(sequence, ids[10:])])[0].logits
+    assert sequence.ids == ids and not packed.unpack(engine.network.model)
+    np.testing.assert_allclose(found, logits(tiny.load(folder), ids)[-1], rtol=0, atol=1e-4)
+    engine.close()
+
+
+@x86
 def test_layers_that_one_dnn_cannot_multiply_stay_as_they_are() -> None:
     empty, wide, whole = (torch.nn.Linear(8, 4) for _ in range(3))
     empty.weight, wide.weight = torch.nn.Parameter(torch.ones(0, 8)), torch.nn.Parameter(torch.ones(4, 8).double())

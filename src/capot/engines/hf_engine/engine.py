@@ -128,7 +128,7 @@ class TransformersEngine:
         short = None
         try:
             with torch.inference_mode(), self.meter.watching(self._logits_bytes(live)):
-                outputs = self._outputs(live)
+                outputs = self._whatever_the_weights(live, marks)
         except BaseException as error:  # every cache as it was
             for feed, mark in zip(live, marks, strict=True):
                 feed.sequence.back(mark)
@@ -138,7 +138,8 @@ class TransformersEngine:
         if short is not None:  # raised here, where the failed pass and its tensors are gone
             gc.collect()
             raise short
-        return noted(feeds, live, outputs)
+        done = [(feed, output) for feed, output in zip(live, outputs, strict=True) if output is not None]
+        return noted(feeds, [feed for feed, _ in done], [output for _, output in done])
 
     def _check(self, feed: Feed) -> None:
         check_feed(feed, size=self.network.embedding.weight.shape[0])
@@ -174,7 +175,21 @@ class TransformersEngine:
             fitting=max(len(longest.ids), min(fitting, tokens - 1)),
         )
 
-    def _outputs(self, feeds: list[Feed]) -> list[Output]:
+    def _whatever_the_weights(self, feeds: list[Feed], marks: list[list[Any]]) -> list[Output | None]:
+        """The outputs; with every weight as it was stored from now on, should a packed one meet code that the
+        first pass did not reach (a long text's, say) and that has another use for it.
+        """
+        try:
+            return self._outputs(feeds)
+        except RuntimeError as error:
+            if memory.asked_bytes(error) is not None or not packed.unpack(self.network.model):
+                raise
+        for place_, feed in enumerate(feeds):
+            feed.sequence.back(marks[place_])
+            marks[place_] = feed.sequence.mark()
+        return self._outputs(feeds)
+
+    def _outputs(self, feeds: list[Feed]) -> list[Output | None]:
         if len(feeds) == 1 and self.lane is not None and self.lane.takes(feeds[0]):
             found = self._compiled(feeds[0])
             if found is not None:
@@ -203,10 +218,15 @@ class TransformersEngine:
         """How several tokens that follow others are computed; what follows nothing, or is one token, goes by itself."""
         return self._probe.goes_on if len(feed.ids) > 1 and len(feed.sequence.ids) > 0 else probe.ITSELF
 
-    def _one_by_one(self, feed: Feed) -> Output:
-        """A chunk that follows others, in a family whose code begins anew when given several tokens."""
-        want, outputs = feed.want, []
+    def _one_by_one(self, feed: Feed) -> Output | None:
+        """A chunk that follows others, in a family whose code begins anew when given several tokens; None, and
+        the state before it, where the sequence is cancelled on the way.
+        """
+        want, outputs, mark = feed.want, [], feed.sequence.mark()
         for place_, token in enumerate(feed.ids, start=1):
+            if feed.sequence.cancelled:
+                feed.sequence.back(mark)
+                return None
             last = place_ == len(feed.ids)
             kept = want.logits if want.logits == "all" or last else "none"
             one = dataclasses.replace(want, logits=kept, layer_logits=want.layer_logits and last)

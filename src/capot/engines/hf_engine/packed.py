@@ -139,17 +139,17 @@ def unnumbered(name: str) -> str:
     return re.sub(r"\b\d+\b", "*", name)
 
 
-def unpack(model: PreTrainedModel) -> None:
-    """Every weight as it was stored, for a family that does more with it than multiply."""
+def unpack(model: PreTrainedModel) -> bool:
+    """Every weight as it was stored, for a family that does more with it than multiply; whether any was not."""
     kinds = {packed: plain for plain, packed in KINDS.items()}
-    for module in model.modules():
-        if type(module) not in kinds:
-            continue
+    found = [module for module in model.modules() if type(module) in kinds]
+    for module in found:
         if module.weight.is_mkldnn:
             module.weight = _parameter(module.weight.to_dense())
         if type(module) is PackedConv1D:
             module.weight = _parameter(module.weight.t().contiguous())
         module.__class__ = kinds[type(module)]
+    return bool(found)
 
 
 def _parameter(weight: torch.Tensor) -> torch.nn.Parameter:
