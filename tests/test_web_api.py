@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema_rs
+import native_helpers
 import numpy as np
 import pytest
 from lab_helpers import asgi, scripted
@@ -274,6 +276,7 @@ def room() -> Iterator[TestClient]:
 def test_a_learner_changes_no_model_and_names_no_file(room: TestClient, tmp_path: Path) -> None:
     assert room.get("/api/model").json()["result"]["owner"] is False
     assert code_of(room.post("/api/open", json={"model": "boxed"})) == "owner_only"
+    assert code_of(room.get("/api/models")) == "owner_only"
     (tmp_path / "tokenizer.json").write_text("{}")
     for name in (str(tmp_path), "/etc/passwd", "gpt2/../../x", "org/name"):
         answer = room.post("/api/tokens", json={"text": "a", "compare": [name]})
@@ -293,6 +296,19 @@ def test_the_owner_opens_another_model(room: TestClient) -> None:
     refused = room.post("/api/open", json={"model": "/home/ann/nothing"})
     assert "event: error" in refused.text and "unknown_model" in refused.text and "/home/ann" not in refused.text
     assert room.get("/api/model").json()["result"]["model"] == "boxed"
+
+
+def test_the_owner_is_told_which_models_this_machine_has(room: TestClient, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    commit, folder = "a" * 40, tmp_path / "hub" / "models--org--tiny"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(commit)
+    shutil.copytree(native_helpers.make(tmp_path / "made", "llama"), folder / "snapshots" / commit)
+    room.get("/?code=the-owner")
+    found = room.get("/api/models").json()["result"]["models"]
+    assert [(one["name"], one["engine"]) for one in found] == [("org/tiny", "native")]
+    assert found[0]["bytes"] > 10_000
 
 
 def test_the_policy_is_on_every_answer(room: TestClient) -> None:

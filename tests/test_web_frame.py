@@ -206,6 +206,7 @@ def test_only_the_owner_opens_another_model(visit: Visits) -> None:
         page = visit("/next#prompt=a", root=lab.root, first=owner)
         until(page, "document.querySelector('.at-work > button') !== null")
         page.locator(".at-work > button").click()
+        until(page, "document.querySelector('dialog[open] datalist option[value=scripted]') !== null")
         assert axe(page) == []
         page.get_by_label("Model", exact=True).fill("no-such-folder")
         page.keyboard.press("Enter")

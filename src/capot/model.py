@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from capot.results.prediction import Prediction
     from capot.results.tokens import Tokens
     from capot.scheduler import Scheduler
+    from capot.scheduler.job import Progress
     from capot.tokenizer import Tokenizer
 
 BOXED = Path(__file__).parent / "boxed"
@@ -139,6 +140,7 @@ class Model:
     ) -> None:
         self.loading = loading
         self.owner = "local"
+        self.reading: Progress | None = None  # hears, on the engine thread, how far each prompt has been read
         self.watch = watch
         self._checkpoint, self._notice = checkpoint, notice
 
@@ -190,7 +192,9 @@ class Model:
     def scheduler(self) -> Scheduler:
         from capot.scheduler import Scheduler
 
-        return Scheduler(engines.open_engine(self.loading, self._checkpoint, notice=self._notice))
+        scheduler = Scheduler(engines.open_engine(self.loading, self._checkpoint, notice=self._notice))
+        scheduler.reading = self.reading
+        return scheduler
 
     def on_behalf_of(self, owner: str) -> Model:
         """The same model for another person: shared weights, caches never shared."""

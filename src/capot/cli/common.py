@@ -133,12 +133,14 @@ def chapter(name: str, *params: click.Parameter, call: Callable[..., Any], model
     return Command(name, words=f"{name}.cli.help", params=[*params, *options], callback=callback)
 
 
-def open_model(**loading: Any) -> Model:
-    """Open what ``--model`` and its companions name."""
-    from capot.cli.progress import watch
+def open_model(*, watched: bool = True, **loading: Any) -> Model:
+    """Open what ``--model`` and its companions name; ``watched``: who gives the prompts sits at this terminal."""
+    from capot.cli.progress import reading, watch
     from capot.model import open_loading
 
-    return open_loading(Loading(**loading), notice=notice, watch=watch())
+    model = open_loading(Loading(**loading), notice=notice, watch=watch())
+    model.reading = reading() if watched else None
+    return model
 
 
 def notice(key: str, **params: Any) -> None:

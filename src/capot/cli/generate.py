@@ -31,15 +31,17 @@ def _show(model: Model, prompt: str, options: dict[str, Any]) -> None:
 
     On a terminal the prompt comes first, dim, and nothing in a text can move the cursor.
     """
+    from capot.results.generation import Progress
     from capot.scheduler import stopping
     from capot.view.visible import visible
 
-    watched = sys.stdout.isatty()
+    watched, head = sys.stdout.isatty(), click.style(visible(prompt, lines=True), dim=True)
     with model.stream(prompt, **options) as events, stopping(events.cancel):
-        if watched:
-            click.echo(click.style(visible(prompt, lines=True), dim=True), nl=False, color=colored())
         for event in events:
             text = getattr(event, "text", "")
+            if watched and head and not isinstance(event, Progress):  # read: no line moves here any more
+                click.echo(head, nl=False, color=colored())
+                head = ""
             if text:
                 sys.stdout.write(visible(text, lines=True) if watched else text)
                 sys.stdout.flush()

@@ -1,12 +1,13 @@
-"""A download as a terminal shows it: one line that moves; elsewhere, a few lines that stay."""
+"""What takes long, as a terminal shows it: one line that moves. Elsewhere, a few lines that stay, or nothing."""
 
 from __future__ import annotations
 
+import contextvars
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 
@@ -23,8 +24,20 @@ BAR = 24  # letters
 
 def watch() -> Watch:
     """What follows a download: a bar where a person watches, else lines."""
-    seen = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return draw if seen else telling(notice)
+    return draw if _seen() else telling(notice)
+
+
+def reading() -> Callable[[int, int], None] | None:
+    """What follows a prompt as it is read, where a person watches; a line that a command leaves is wiped."""
+    if not _seen():
+        return None
+    follows, context = Reading(), contextvars.copy_context()  # the engine's thread has no language of its own
+    click.get_current_context().call_on_close(follows.wipe)
+    return lambda done, total: context.run(follows, done, total)
+
+
+def _seen() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def draw(events: Iterator[Progress]) -> None:
@@ -58,13 +71,47 @@ def _line(text: str) -> None:
 def _words(event: Progress, speed: Speed) -> str:
     if event.step in ("waiting", "retrying", "checking"):
         return tr(f"hub.{event.step}", file=event.file)
-    share = event.done / event.total if event.total else 1.0
-    bar = ("█" * round(BAR * share)).ljust(BAR, "░")
-    pieces = [f"{percent(share, digits=0):>5} {bar}", f"{size(event.done)} / {size(event.total)}"]
+    pieces = [_bar(event.done, event.total), f"{size(event.done)} / {size(event.total)}"]
     if rate := speed.bytes_per_s():
         left = (event.total - event.done) / rate
-        pieces += [f"{size(rate)}/s", *([tr("hub.left", time=duration(max(1, round(left))))] if left < LONG else [])]
+        pieces += [f"{size(rate)}/s", *([_left(left)] if left < LONG else [])]
     return "  ".join(pieces)
+
+
+def _bar(done: int, total: int) -> str:
+    share = done / total if total else 1.0
+    return f"{percent(share, digits=0):>5} " + ("█" * round(BAR * share)).ljust(BAR, "░")
+
+
+def _left(seconds: float) -> str:
+    """Whole seconds: nobody knows the hundredths of what is to come."""
+    whole = max(1, round(seconds))
+    return tr("hub.left", time=duration(whole) if whole >= 120 else f"{whole}\u00a0s")
+
+
+class Reading:
+    """How much of a prompt has been read: a line that comes after a second and goes when all is."""
+
+    def __init__(self) -> None:
+        self._began: tuple[float, int] | None = None  # when this prompt was first heard of, and how far it was
+        self._drawn = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done >= total:
+            self.wipe()
+        elif self._began is None or done <= self._began[1]:
+            self._began = (now, done)
+        elif now - self._began[0] >= SOON and now - self._drawn >= EVERY:
+            then, before = self._began
+            left = (total - done) * (now - then) / (done - before)
+            _line("  ".join([_bar(done, total), tr("cli.reading", done=done, total=total), _left(left)]))
+            self._drawn = now
+
+    def wipe(self) -> None:
+        if self._drawn:
+            _line("")
+        self._began, self._drawn = None, 0.0
 
 
 class Speed:

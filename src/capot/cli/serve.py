@@ -33,7 +33,7 @@ def serve(
     serving = Serving(
         host=host, port=port, open_browser=not no_open, allowed_hosts=allow_host, access_code=access_code or None
     )
-    with open_model(**loading) as model, speaking(lang):
+    with open_model(watched=False, **loading) as model, speaking(lang):
         if model.obstacle:
             model.scheduler  # noqa: B018 - refused here, once, rather than on every page
         web.serve(model, serving, say=say)

@@ -61,6 +61,7 @@ class Scheduler:
         self, engine: Engine, *, cache_budget: int = CACHE_BUDGET, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         self.engine = engine
+        self.reading: Progress | None = None  # hears of every job's prompt, beside the job itself
         self._clock = clock
         self._caches = Caches(engine, budget=cache_budget)
         self._prompts, self._decoding = Rota(), Rota()
@@ -321,11 +322,11 @@ class Scheduler:
         with self._wake:
             rota.add(ticket, first=rota is self._prompts)
 
-    @staticmethod
-    def _report(ticket: Ticket) -> None:
-        if ticket.job.progress is not None and len(ticket._pending) > 1:
+    def _report(self, ticket: Ticket) -> None:
+        if len(ticket._pending) > 1:
             total = len(ticket._sequence.ids) - ticket._fed + len(ticket._pending)
-            ticket.job.progress(len(ticket._sequence.ids), total)
+            for hears in filter(None, (ticket.job.progress, self.reading)):
+                hears(len(ticket._sequence.ids), total)
 
     def _advance(self, ticket: Ticket, output: Output) -> Rota | None:
         """Ask the job what follows; where to queue it, None when it is finished."""

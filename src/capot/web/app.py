@@ -12,10 +12,11 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from capot import __version__, assistant, i18n, machine
+from capot import __version__, assistant, i18n, machine, models
 from capot.config import Serving
-from capot.errors import InputError, NotFoundError
+from capot.errors import AccessError, InputError, NotFoundError
 from capot.model import Model
+from capot.results.models import Models
 from capot.templates import default_text
 from capot.view.html import style_sheet
 from capot.web import answers, assets, faults, live, opening
@@ -43,6 +44,7 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     faults.install(app)
     _pages(app)
     _facts(app, hub)
+    _here(app)
     answers.install(app)
     live.install(app, hub)
     app.add_middleware(Guard, serving=serving, owner_key=owner_key, opening=lambda: learners.opening)
@@ -136,3 +138,16 @@ def _facts(app: FastAPI, hub: Hub) -> None:
     async def status() -> JSONResponse:
         load = {"streams": sum(len(each.parts) for each in hub.streams.values()), "ended": dict(hub.ended)}
         return JSONResponse({"ok": True, "result": {**load, **learners.status()}})
+
+
+def _here(app: FastAPI) -> None:
+    @app.get(
+        "/api/models",
+        summary="The models of this machine's cache, for who may open another: the server's owner only",
+        responses=answered(schema(Models)),
+    )
+    async def here(request: Request) -> JSONResponse:
+        if not request.scope["owner"]:
+            raise AccessError("owner_only")
+        found = await anyio.to_thread.run_sync(models.cached)
+        return JSONResponse({"ok": True, "result": found.to_dict()})

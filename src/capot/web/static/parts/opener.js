@@ -1,17 +1,19 @@
 // Another model in the place of the one at work: the server's owner only. Its opening is followed stage by stage.
 
 import { fill, h, unique } from "../lib/dom.js";
-import { tr } from "../lib/words.js";
+import { size, tr } from "../lib/words.js";
 import { get, LabError, openModel } from "../lib/api.js";
 import { fault } from "./fault.js";
 
 const ENGINES = ["", "native", "hf", "scripted"];
+const ALWAYS = ["boxed", "scripted"];
 
 /** A dialog and the function that shows it; `reopened(model)` hears what is at work afterwards. */
 export function opener(model, reopened) {
   const id = unique("opener");
   const name = h("input", { id, type: "text", required: true, spellcheck: "false", autocomplete: "off", list: `${id}-known`, "aria-describedby": `${id}-hint` });
   const engine = h("select", { id: `${id}-engine` }, ENGINES.map((one) => h("option", { value: one }, one || tr("opener.any_engine"))));
+  const known = h("datalist", { id: `${id}-known` });
   const go = h("button", { type: "submit", class: "primary" }, tr("opener.open"));
   const close = h("button", { type: "button", onclick: () => dialog.close() }, tr("actions.close"));
   const troubles = h("div");
@@ -20,7 +22,7 @@ export function opener(model, reopened) {
       h("h2", { id: `${id}-title` }, tr("opener.title")),
       h("p", {}, tr("opener.now", { model: model.model, engine: model.engine })),
       h("div", { class: "field" }, h("label", { for: id }, tr("opener.name")), name,
-        h("datalist", { id: `${id}-known` }, ["boxed", "scripted"].map((value) => h("option", { value }))), h("p", { class: "quiet", id: `${id}-hint` }, tr("opener.hint"))),
+        known, h("p", { class: "quiet", id: `${id}-hint` }, tr("opener.hint"))),
       troubles,
       h("div", { class: "field" }, h("label", { for: `${id}-engine` }, tr("opener.engine")), engine),
       h("p", { class: "row" }, go, close)));
@@ -53,8 +55,16 @@ export function opener(model, reopened) {
     }
   }
 
+  /** Offer the names of what is on this machine, those that an engine opens. */
+  async function offer() {
+    fill(known, ALWAYS.map((value) => h("option", { value })));
+    const { models } = await get("/api/models").catch(() => ({ models: [] })); // a help: names can be typed without it
+    known.append(...models.filter((one) => one.engine).map((one) => h("option", { value: one.name, label: `${one.name} · ${size(one.bytes)} · ${one.engine}` })));
+  }
+
   const open = () => {
     fill(troubles);
+    offer();
     name.removeAttribute("aria-invalid");
     dialog.showModal();
     name.focus();
