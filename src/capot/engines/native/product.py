@@ -34,6 +34,7 @@ from capot.engines.native.stored import (
 
 STORED = "ac89453d530f"
 SHARE = 64  # rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold
+HEAD = 16  # lines of memory, of 64 bytes, that a row of weights needs to be asked for before it is read
 DEPTH = 2048  # and so much of each row, so that six columns of x stay near; a single column is let stay whole
 
 
@@ -71,9 +72,13 @@ def _tile(rows: int, columns: int):
                     return emit_load(build, base, k, BFloat(), step)
                 return emit_widen(build, emit_load(build, base, k, stored_type(dtype), step), dtype, step)
 
-            # 3. Along the rows, a register at a time; memory is asked now for what the next tile reads.
+            # 3. Along the rows, a register at a time; memory is asked now for what the next tile reads. The processor
+            #    foresees a row that is alone, but not beyond a page of memory: of the next row, the beginning is enough.
+            alone, line_of = rows * columns == 1, 64 * 8 // weights.dtype.bitwidth
+            for base, ahead in itertools.product(next_rows, range(0, HEAD * line_of, line_of) if alone else ()):
+                emit_prefetch(build, build.gep(base, [build.add(args[5], I64(ahead))]))
             with cgutils.for_range_slice(build, args[5], args[6], I64(step), I64) as (k, _):
-                for base in next_rows:
+                for base in () if alone else next_rows:
                     emit_prefetch(build, build.gep(base, [k]))
                 loaded = [load(base, k, weights.dtype) for base in w_rows]
                 for c, base in enumerate(x_rows):
