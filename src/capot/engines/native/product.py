@@ -73,7 +73,7 @@ def _tile(rows: int, columns: int):
                 return emit_widen(build, emit_load(build, base, k, stored_type(dtype), step), dtype, step)
 
             # 3. Along the rows, a register at a time; memory is asked now for what the next tile reads. The processor
-            #    foresees a row that is alone, but not beyond a page of memory: of the next row, the beginning is enough.
+            #    foresees a row that is alone, but not beyond a page of memory: of the next row, its beginning will do.
             alone, line_of = rows * columns == 1, 64 * 8 // weights.dtype.bitwidth
             for base, ahead in itertools.product(next_rows, range(0, HEAD * line_of, line_of) if alone else ()):
                 emit_prefetch(build, build.gep(base, [build.add(args[5], I64(ahead))]))
