@@ -96,7 +96,7 @@ def _judged(found: Found, here: Ram, disk: int | None, kept: set[str]) -> FoundM
         kind=base_or_instruct(source, {"tags": found.tags})[0],
         downloads=found.downloads,
         fits=verdict(needed, here),
-        fits_disk=None if disk is None else found.nbytes + SPARE <= disk,
+        fits_disk=_fits_disk(found.nbytes, disk),
         here=found.name.casefold() in kept,
     )
 
@@ -174,7 +174,7 @@ def _told(repo: Repo, files: list[RemoteFile]) -> Published:
         download_files=len(files),
         cache=str(settings.cache()),
         free_bytes=free,
-        fits_disk=None if free is None else coming + SPARE <= free,
+        fits_disk=_fits_disk(coming, free),
     )
 
 
@@ -192,3 +192,8 @@ def remove(name: str) -> Changed:
     """Take a model out of the local cache. Raises: as ``shelf.remove``."""
     gone = shelf.remove(name)
     return Changed("remove", gone.name, gone.nbytes, str(Store.of(gone.name).folder))
+
+
+def _fits_disk(coming: int, free: int | None) -> bool | None:
+    """Whether a download of ``coming`` bytes leaves the disk its share; None where nobody says what is free."""
+    return None if free is None else coming + SPARE <= free

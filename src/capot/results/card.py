@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from capot.i18n import number, percent, size, tr
@@ -94,6 +94,7 @@ class KnownModel:
     kv_bytes_per_token: int
 
 
+@dataclass(frozen=True)
 class Sheet(Result):
     """What every card can show, of whatever kind: the hub's own words, sizes, room in memory and on the disk."""
 
@@ -103,9 +104,8 @@ class Sheet(Result):
     kind_reason: str
     licence: str | None
     parameters: Parameters
+    file_bytes: dict[str, int]
     dtype: str | None
-    file_bytes: Mapping[str, int]
-    memory: Fit
     cache_known = "needed"  # the sentence of what opening takes: with a cache counted, or guessed
 
     def _names(self, lang: str | None) -> list[tuple[str, str]]:
@@ -140,15 +140,14 @@ class Sheet(Result):
         free = tr(f"card.hub.{'fits' if told.fits_disk else 'full'}", lang, free=size(told.free_bytes, lang))
         return Text(f"{coming} {free}", tone="plain" if told.fits_disk else "warning")
 
-    def _sizes(self, lang: str | None) -> Table:
+    def _sizes(self, memory: Fit, lang: str | None) -> Table:
         rows = [(name, bits(name, lang), size(self.file_bytes[name], lang)) for name in PRECISIONS]
         columns = [tr(f"card.sizes.{name}", lang) for name in ("precision", "bits", "size")]
-        first = tr("card.sizes.caption", lang, size=size(self.memory.weights_bytes, lang), dtype=self.dtype or "?")
+        first = tr("card.sizes.caption", lang, size=size(memory.weights_bytes, lang), dtype=self.dtype or "?")
         caption = f"{first} {tr('card.sizes.scales', lang)}"
         return Table(columns, rows, title=tr("card.sizes.title", lang), caption=caption, align="lrr")
 
-    def _fit(self, lang: str | None) -> str:
-        memory = self.memory
+    def _fit(self, memory: Fit, lang: str | None) -> str:
         needed = tr(
             f"card.fit.{self.cache_known if memory.kv_bytes_per_token else 'fixed'}", lang,
             needed=size(memory.needed_bytes, lang), count=memory.tokens, each=size(memory.kv_bytes_per_token, lang),
@@ -166,14 +165,6 @@ class Card(Sheet):
     """A model at a glance. ``vocabulary_size`` is the rows of its table; ``vocabulary_tokens``
     and ``vocabulary_base`` are its tokenizer's, with and without added tokens."""
 
-    name: str
-    architecture: str
-    kind: str
-    kind_reason: str
-    licence: str | None
-    parameters: Parameters
-    file_bytes: dict[str, int]
-    dtype: str | None
     vocabulary_size: int
     vocabulary_tokens: int | None
     vocabulary_base: int | None
@@ -202,8 +193,8 @@ class Card(Sheet):
             Heading(tr("card.title", lang)),
             self._facts(lang),
             self._blocks(lang),
-            self._sizes(lang),
-            Text(self._fit(lang), tone="plain" if self.memory.fits in ("yes", "unknown") else "warning"),
+            self._sizes(self.memory, lang),
+            Text(self._fit(self.memory, lang), tone="plain" if self.memory.fits in ("yes", "unknown") else "warning"),
         ]
         if self.published:
             blocks += [self._disk(self.published, lang)]

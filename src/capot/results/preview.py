@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from capot.i18n import tr
-from capot.results.card import Fit, Parameters, Published, Sheet
+from capot.results.card import Fit, Published, Sheet
 from capot.view.blocks import Block, Facts, Heading, Text
 
 
@@ -16,14 +16,6 @@ class Preview(Sheet):
     ``memory`` counts the weights as they are and guesses the cache from the number of parameters.
     """
 
-    name: str
-    architecture: str
-    kind: str
-    kind_reason: str
-    licence: str | None
-    parameters: Parameters
-    file_bytes: dict[str, int]
-    dtype: str | None
     memory: Fit
     published: Published
 
@@ -34,8 +26,8 @@ class Preview(Sheet):
         return [
             Heading(tr("card.title", lang)),
             Facts([*self._names(lang), *self._hub(self.published, lang)]),
-            self._sizes(lang),
-            Text(self._fit(lang), tone="plain" if self.memory.fits in ("yes", "unknown") else "warning"),
+            self._sizes(self.memory, lang),
+            Text(self._fit(self.memory, lang), tone="plain" if self.memory.fits in ("yes", "unknown") else "warning"),
             self._disk(self.published, lang),
             Text(tr("card.preview", lang), tone="quiet"),
         ]
