@@ -7,6 +7,7 @@ import json
 import shlex
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,6 +95,22 @@ def test_the_road_fits_a_screen(visit: Visits) -> None:
     page = visit("/", width=1440)
     bottom = page.evaluate(BOTTOM)
     assert bottom < 800, "the whole road is seen at one glance"
+
+
+def test_a_page_that_asks_says_so_from_the_first_moment(visit: Visits) -> None:
+    page = visit("/tokens")
+    held: list = []
+
+    def hold(route: Any) -> None:  # a function of Python's own: the driver marks it
+        held.append(route)
+
+    page.route("**/api/tokens*", hold)
+    page.locator(".examples button", has_text="🤗").click()
+    assert page.locator(".prompt .waiting").count() == 1, "even where nothing is seen yet"
+    until(page, "document.querySelector('.prompt .waiting').checkVisibility()")
+    held.pop().continue_()
+    settled(page)
+    assert any("🤗" in text for text in page.locator(".frame capot-strip").first.locator("li").all_inner_texts())
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])

@@ -18,11 +18,16 @@ export function fault(error, again) {
     again ? h("button", { type: "button", onclick: again }, tr("faults.again")) : null);
 }
 
-/** Under 100 ms nothing; then what is being done, by name, or the place in the queue. Returns { say(), queued(), done() }. */
+/**
+ * Under 100 ms nothing is seen; then what is being done, by name, or the place in the queue. The note is there from the
+ * beginning, hidden, so that a page never looks settled while it asks. Returns { say(), queued(), done() }.
+ */
 export function waiting(place, words, stop) {
-  const note = h("p", { class: "waiting", role: "status" }, h("span", { class: "spin", "aria-hidden": "true" }), h("span", {}, words),
+  const note = h("p", { class: "waiting", role: "status", hidden: true }, h("span", { class: "spin", "aria-hidden": "true" }), h("span", {}, words),
     stop ? h("button", { type: "button", onclick: stop }, tr("actions.stop")) : null);
-  const timer = setTimeout(() => place.append(note), 100);
+  const show = () => { note.hidden = false; place.append(note); }; // again: the place may have been filled meanwhile
+  const timer = setTimeout(show, 100);
+  place.append(note);
   const say = (text) => { note.children[1].textContent = text; };
   return {
     say,
