@@ -121,13 +121,11 @@ def test_norm_eps_that_is_no_number():
 
 def test_the_files_around(folder):
     opened = Checkpoint.open(folder, name="mine")
-    assert (opened.name, opened.eos_ids, opened.chat_template, opened.tokenizer_json) == ("mine", (7, 8), None, None)
+    assert (opened.name, opened.eos_ids, opened.chat_template) == ("mine", (7, 8), None)
     (folder / "generation_config.json").write_text('{"eos_token_id": 9}')
-    (folder / "tokenizer.json").write_text("{}")
     (folder / "tokenizer_config.json").write_text('{"chat_template": [{"name": "default", "template": "A"}]}')
     opened = Checkpoint.open(folder)
     assert (opened.name, opened.eos_ids, opened.chat_template) == (folder.name, (9,), "A")
-    assert opened.tokenizer_json == folder / "tokenizer.json"
     (folder / "chat_template.jinja").write_text("B")
     assert Checkpoint.open(folder).chat_template == "B"
 

@@ -220,11 +220,6 @@ class Checkpoint:
     def tokenizer_config(self) -> dict[str, Any]:
         return self._optional("tokenizer_config.json")
 
-    @property
-    def tokenizer_json(self) -> Path | None:
-        path = self.path / "tokenizer.json"
-        return path if path.is_file() else None
-
     @functools.cached_property
     def chat_template(self) -> str | None:
         """The Jinja text: chat_template.jinja first, else what tokenizer_config.json holds."""
