@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -46,10 +47,17 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_page_has_its_twin() -> None:
-    english = {p.name for p in (ROOT / "docs").glob("*.md")} - {"architecture.md"}
+    english = {p.name for p in (ROOT / "docs").glob("*.md")}
     french = {p.name for p in (ROOT / "docs" / "fr").glob("*.md")}
     assert english == french
     assert (ROOT / "README.md").exists() and (ROOT / "README.fr.md").exists()
+
+
+def test_the_house_is_the_same_in_both_languages() -> None:
+    pages = [(ROOT / folder / "architecture.md").read_text(encoding="utf-8") for folder in ("docs", "docs/fr")]
+    english, french = (Counter(re.findall(r"`[^`\n]+`", page)) for page in pages)
+    assert english == french, "what is named in code is named in both, as often"
+    assert len({page.count("\n## ") for page in pages}) == 1 and sum(english.values()) > 100
 
 
 def test_a_chapter_has_a_page_in_both_languages() -> None:

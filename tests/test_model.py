@@ -24,7 +24,7 @@ def test_every_chapter_of_the_table_has_its_verbs() -> None:
     rows = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").split("## Floors")[0].splitlines()
     rows = [row for row in rows if row.startswith("|") and re.search(r"(\.py|/)`", row)]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    told = {name.strip(): row[2] for row in cells for name in row[3].split(",")}
+    told = {name.strip(" `"): row[2] for row in cells for name in row[3].split(",")}
     assert set(told) == set(verbs())
     for name, module in told.items():
         places = {part.strip(" `").removesuffix(".py").strip("/") for part in module.split(",")}
