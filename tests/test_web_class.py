@@ -122,6 +122,74 @@ def test_an_answer_that_waits_knows_its_place_in_the_queue() -> None:
         assert not any(learner.calls for learner in live.app.state.learners.known.values())
 
 
+def test_an_answer_that_waits_for_the_learners_own_knows_its_turn() -> None:
+    gate = Gate()
+    with (
+        Live(scripted(before_step=gate)) as live,
+        live.client() as client,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+        calls = [f"call-{number:04}" for number in range(5)]
+
+        def place(call: str) -> dict[str, int]:
+            return client.get("/api/place", params={"call": call}).json()["result"]
+
+        def ask(call: str, path: str = "/api/next", body: dict | None = None) -> concurrent.futures.Future:
+            headers = {"x-capot-call": call}
+            return pool.submit(client.post, path, json=body or {"prompt": f"hello {call}"}, headers=headers)
+
+        under_way = [ask(call) for call in calls[:3]]
+        until(lambda: gate.steps and live.load["at_work"] + live.load["waiting"] == learning.AT_ONCE)
+        waiting = [ask(calls[3])]
+        until(lambda: place(calls[3])["turn"])
+        waiting.append(ask(calls[4], "/api/stream", asked(part(**TEXT, max_new_tokens=2))))
+        until(lambda: place(calls[4])["turn"])
+        places = [place(call) for call in calls]
+        assert [found["turn"] for found in places] == [0, 0, 0, 1, 2]
+        assert {found["at_once"] for found in places} == {learning.AT_ONCE}
+        assert sorted(found["position"] for found in places[:3]) == [0, 1, 2]  # in the queue of all, as everybody
+        gate.open.set()
+        assert all(each.result().status_code == 200 for each in (*under_way, *waiting))
+        assert place(calls[4]) == {"position": 0, "turn": 0, "at_once": learning.AT_ONCE}
+
+
+def test_who_leaves_while_waiting_gives_up_their_turn() -> None:
+    gate = Gate()
+    with (
+        Live(scripted(before_step=gate)) as live,
+        live.client() as client,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+        under_way = [pool.submit(client.post, "/api/next", json={"prompt": f"hello {n}"}) for n in range(3)]
+        until(lambda: live.load["at_work"] + live.load["waiting"] == learning.AT_ONCE)
+        (learner,) = live.app.state.learners.known.values()
+        with pytest.raises(httpx.ReadTimeout):
+            client.post("/api/next", json={"prompt": "left"}, timeout=0.5)
+        assert until(lambda: not learner.turns.waiting)
+        assert not any(each.done() for each in under_way)
+        gate.open.set()
+        assert all(each.result().json()["ok"] for each in under_way)
+
+
+def test_an_answer_that_waits_for_a_thread_of_the_lab_knows_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "ROOM", 1)
+    gate = Gate()
+    with (
+        Live(scripted(before_step=gate), CLASS) as live,
+        live.client(CODE) as first,
+        live.client(CODE) as second,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+        named = {"x-capot-call": "call-0001"}
+        asking = [pool.submit(first.post, "/api/next", json={"prompt": "hello"})]
+        until(lambda: gate.steps)
+        asking.append(pool.submit(second.post, "/api/next", json={"prompt": "hello"}, headers=named))
+        place = until(lambda: second.get("/api/place", params={"call": "call-0001"}).json()["result"]["position"])
+        assert place == 1
+        gate.open.set()
+        assert all(each.result().json()["ok"] for each in asking)
+
+
 def test_bounds_have_each_a_clear_message() -> None:
     small = Serving(host="0.0.0.0", access_code=CODE, max_prompt_chars=100, max_new_tokens=10, max_streams=2)
     with asgi(scripted(), small, owner_key="key") as client:

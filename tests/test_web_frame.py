@@ -246,6 +246,39 @@ def test_an_answer_that_waits_says_its_place_in_the_queue(visit: Visits, path: s
         texts.join()
 
 
+HELD = """(() => {
+  const asked = { method: "POST", headers: { "content-type": "application/json" } };
+  const ask = (prompt) => fetch("/api/next", { ...asked, body: JSON.stringify({ prompt }) });
+  globalThis.held = ["one", "two", "three"].map(ask);
+})()"""
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [("en", "3 of them are worked on at once, and this one is number 1"), ("fr", "3 se calculent à la fois")],
+)
+@pytest.mark.parametrize("chapter", ["embeddings", "generate"])
+def test_an_answer_that_waits_for_ones_own_says_so(visit: Visits, chapter: str, lang: str, said: str) -> None:
+    visit.forgive("status of 4")  # this engine has no table for the first tab
+    gate = Gate()
+    with Live(scripted(before_step=gate)) as lab:
+        page = visit("/generate#prompt=hello&max_new_tokens=2", root=lab.root, lang=lang)
+        page.evaluate(HELD)
+        happens(lambda: gate.steps and lab.load["at_work"] + lab.load["waiting"] == 3)
+        if chapter == "generate":
+            page.get_by_role("button", name={"en": "Generate", "fr": "Générer"}[lang], exact=True).click()
+        else:
+            page.locator("nav.rail a[data-chapter=embeddings]").click()
+            page.get_by_role("tab", name={"en": "Layer by layer", "fr": "Couche par couche"}[lang]).click()
+        until(
+            page,
+            f"[...document.querySelectorAll('.waiting')].some((one) => one.textContent.includes({json.dumps(said)}))",
+        )
+        gate.open.set()
+        until(page, "document.querySelector('.waiting') === null && document.querySelector('.fault') === null")
+        assert page.evaluate("Promise.all(held).then((answers) => answers.every((one) => one.ok))")
+
+
 def test_a_server_that_is_gone_is_said_and_the_text_stays(visit: Visits) -> None:
     lab = Server()
     try:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
+import anyio
 import anyio.to_thread
 from fastapi import Body, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -47,13 +48,14 @@ def install(app: FastAPI) -> None:
 
 def _place(app: FastAPI) -> None:
     """Where an answer stands that is waited for: a page asks while it shows that it waits."""
-    found = {"type": "object", "properties": {"position": {"type": "integer", "minimum": 0}}, "required": ["position"]}
+    places = {name: {"type": "integer", "minimum": 0} for name in ("position", "turn", "at_once")}
+    found = {"type": "object", "properties": places, "required": list(places)}
 
     @app.get("/api/place", summary="The place in the queue of an answer under way", responses=answered(found))
     async def place(request: Request, call: Annotated[str, Query(max_length=64, pattern=NAME)]) -> JSONResponse:
-        learner = request.app.state.learners.known.get(request.scope["learner"])
-        waited = None if learner is None else learner.calls.get(call)
-        return JSONResponse({"ok": True, "result": {"position": 0 if waited is None else waited.position}})
+        learners = request.app.state.learners
+        learner = learners.known.get(request.scope["learner"])
+        return JSONResponse({"ok": True, "result": learners.place(learner, call)})
 
 
 def _route(app: FastAPI, verb: Verb) -> None:
@@ -110,7 +112,10 @@ def validated(verb: Verb, arguments: dict[str, Any]) -> BaseModel:
 
 
 async def computed(request: Request, work: Callable[[Model], Answer]) -> Answer:
-    """Run ``work`` on a thread, on behalf of the request's learner; their leaving ends it at once."""
+    """Run ``work`` on a thread, on behalf of the request's learner; their leaving ends it, or its waiting, at once.
+
+    Raises: what ``work`` does; InterruptedByUser.
+    """
     learners, lang = request.app.state.learners, preferred(request.scope)
     learner = learners.seen(request.scope["learner"])
     leaving = Leaving()
@@ -125,18 +130,19 @@ async def computed(request: Request, work: Callable[[Model], Answer]) -> Answer:
 
     watch = asyncio.create_task(leaving.watch(request))
     try:
-        with learner.calling(request.headers.get(CALL), leaving):
-            async with learners.turn(learner.name):
-                return await anyio.to_thread.run_sync(call, limiter=learners.room)
+        with learner.calling(request.headers.get(CALL), leaving), leaving.scope:
+            async with learners.turn(learner, leaving), learners.room.taken(leaving):
+                return await anyio.to_thread.run_sync(call, limiter=learners.threads)
     finally:
         watch.cancel()
+    raise InterruptedByUser("interrupted")
 
 
 class Leaving:
-    """Cancels a request's share when its connection closes; knows its place until then."""
+    """Cancels a request's share, or its waiting, when its connection closes; knows its place until then."""
 
     def __init__(self) -> None:
-        self.left, self.share = False, None
+        self.left, self.share, self.scope = False, None, anyio.CancelScope()
 
     def take(self, share: Share) -> None:
         self.share = share
@@ -152,5 +158,6 @@ class Leaving:
         while (await request.receive())["type"] != "http.disconnect":
             pass
         self.left = True
+        self.scope.cancel()  # a thread at work is not left alone: what it computes is cancelled, and it is waited for
         if self.share is not None:
             self.share.cancel()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import anyio
@@ -25,6 +26,34 @@ AT_ONCE = 3  # one-shot answers of one learner under way; streams need no thread
 WAITING = 30  # and so many more may wait for these
 
 
+class Turns:
+    """So many at once; the others wait in the order in which they came, and each knows its place."""
+
+    def __init__(self, at_once: int) -> None:
+        self._limiter = anyio.CapacityLimiter(at_once)
+        self.waiting: list[Any] = []
+
+    @contextlib.asynccontextmanager
+    async def taken(self, who: Any) -> AsyncIterator[None]:
+        """Inside the block it is the turn of ``who``."""
+        try:
+            self._limiter.acquire_on_behalf_of_nowait(who)
+        except anyio.WouldBlock:
+            self.waiting.append(who)
+            try:
+                await self._limiter.acquire_on_behalf_of(who)
+            finally:
+                self.waiting.remove(who)
+        try:
+            yield
+        finally:
+            self._limiter.release_on_behalf_of(who)
+
+    def place(self, who: Any) -> int:
+        """0 where it does not wait here."""
+        return self.waiting.index(who) + 1 if who in self.waiting else 0
+
+
 class Learner:
     """What is known of one visitor."""
 
@@ -32,7 +61,7 @@ class Learner:
         self.name, self.seen = name, now
         self.left: float | None = None  # when a connection of theirs was cut, if they have not come back
         self.account = Account(None if is_owner(name) else serving.max_cache_bytes)
-        self.turns = anyio.CapacityLimiter(AT_ONCE)
+        self.turns = Turns(AT_ONCE)
         self.calls: dict[str, Any] = {}  # one-shot answers under way, by the names that their page gave them
 
     @contextlib.contextmanager
@@ -53,7 +82,8 @@ class Learners:
     def __init__(self, model: Model, serving: Serving, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.model, self.serving, self._clock = model, serving, clock
         self.known: OrderedDict[str, Learner] = OrderedDict()
-        self.room = anyio.CapacityLimiter(ROOM)
+        self.room = Turns(ROOM)
+        self.threads = anyio.CapacityLimiter(math.inf)  # those above say how many there may be
         self._opening = threading.Lock()
         self.opening = secrets.token_hex(4)  # names which model is at work; another one has another name
 
@@ -73,12 +103,24 @@ class Learners:
         """A connection of the learner's ended before its work did: a tab was closed, or a network fell."""
         learner.left = self._clock()
 
-    def turn(self, name: str) -> anyio.CapacityLimiter:
-        """What the learner's one-shot answers wait their turn for. Raises: BusyError ``too_many_requests``."""
-        turns = self.seen(name).turns
-        if turns.statistics().tasks_waiting >= WAITING:
+    @contextlib.asynccontextmanager
+    async def turn(self, learner: Learner, who: Any) -> AsyncIterator[None]:
+        """Inside the block it is the turn of ``who`` among what ``learner`` asked for.
+
+        Raises: BusyError ``too_many_requests``.
+        """
+        if len(learner.turns.waiting) >= WAITING:
             raise BusyError("too_many_requests", limit=WAITING)
-        return turns
+        async with learner.turns.taken(who):
+            yield
+
+    def place(self, learner: Learner | None, call: str) -> dict[str, int]:
+        """Where an answer stands that its page has named so: in the queue of all, and among the learner's own."""
+        waited = None if learner is None else learner.calls.get(call)
+        if learner is None or waited is None:
+            return {"position": 0, "turn": 0, "at_once": AT_ONCE}
+        position = waited.position or self.room.place(waited)
+        return {"position": position, "turn": learner.turns.place(waited), "at_once": AT_ONCE}
 
     def opened(self, learner: Learner) -> tuple[Model, Share]:
         """The model on behalf of ``learner``, its weights and its vocabulary read once for all. May take a while."""

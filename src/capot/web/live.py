@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from capot.errors import AccessError, NotFoundError
 from capot.web import opening
-from capot.web.answers import NAME, allowed, validated
+from capot.web.answers import CALL, NAME, allowed, validated
 from capot.web.documents import EVENTS, answered
 from capot.web.guard import preferred
 from capot.web.starts import Part
@@ -78,7 +78,8 @@ def install(app: FastAPI, hub: Hub) -> None:
 
     async def _streamed(request: Request, name: str, parts: list[Part]) -> EventResponse:
         learner = hub.learners.seen(request.scope["learner"])
-        return EventResponse(hub, await hub.open(learner, name, lang=preferred(request.scope), parts=parts))
+        call, lang = request.headers.get(CALL), preferred(request.scope)
+        return EventResponse(hub, await hub.open(learner, name, lang=lang, parts=parts, call=call))
 
 
 def _part(request: Request, asked: StreamPart) -> Part:

@@ -32,7 +32,7 @@ MAX_TEXTS = 512  # under way in the whole server: who makes themself many learne
 LOOK_S = 0.5  # how often a waiting learner's place is looked up
 
 
-@dataclass
+@dataclass(eq=False)
 class Stream:
     """One response under way: its queue, and each part still at work."""
 
@@ -66,6 +66,11 @@ class Stream:
                 work.cancel()
         return bool(found)
 
+    @property
+    def position(self) -> int:
+        """0 at work, done or not begun, else the place in the queue of what waits longest."""
+        return max((work.position for work in list(self.works.values())), default=0)
+
     def moved(self) -> list[bytes]:
         """An event for each part whose place in the queue has changed."""
         lines = []
@@ -85,8 +90,10 @@ class Hub:
         self.streams: dict[tuple[str, str], Stream] = {}
         self.ended = Counter[str]()
 
-    async def open(self, learner: Learner, name: str, *, lang: str, parts: list[Part]) -> Stream:
-        """Start every part of a response.
+    async def open(
+        self, learner: Learner, name: str, *, lang: str, parts: list[Part], call: str | None = None
+    ) -> Stream:
+        """Start every part of a response; ``call`` is its page's name for what is waited for until then.
 
         Raises: BusyError ``too_many_streams``, ``lab_full``; InputError for a part that makes no sense.
         """
@@ -103,7 +110,9 @@ class Hub:
         stream.parts = {part.tag: part for part in parts}
         self.streams[learner.name, name] = stream
         try:
-            await anyio.to_thread.run_sync(self._start, stream, limiter=self.learners.turn(learner.name))
+            with learner.calling(call, stream):
+                async with self.learners.turn(learner, stream):
+                    await anyio.to_thread.run_sync(self._start, stream, limiter=self.learners.threads)
         except BaseException:
             self.close(stream)
             raise

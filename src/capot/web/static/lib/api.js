@@ -51,8 +51,8 @@ function look(name, queued) {
 
   async function again() {
     try {
-      const { position } = await get(`/api/place?call=${name}`);
-      if (timer !== null) queued(position);
+      const place = await get(`/api/place?call=${name}`);
+      if (timer !== null) queued(place);
     } catch {
       // the call itself will say what is wrong
     }
@@ -76,7 +76,8 @@ export async function get(path, options = {}) {
 
 /**
  * POST a verb and return its result; `whole` returns the body, which holds `view` where the query asks for it. While it is
- * waited for, `queued` hears its place in the queue, 0 once it is at work.
+ * waited for, `queued` hears where it stands: { position } in the queue of all, { turn } among the visitor's own answers, of
+ * which { at_once } are worked on at a time; both 0 once it is at work.
  */
 export async function call(verb, body, { query = "", whole = false, ...options } = {}) {
   const answer = await (await send(`/api/${verb}${query}`, { ...options, body })).json();
@@ -110,8 +111,13 @@ function listen(path, body, { name, tags, on }) {
     if (kind === "finished" || kind === "error") open.delete(told.tag);
     on(kind, told.body, told.tag);
   };
+  let waited = false; // for the visitor's own answers, before anything is begun
+  const queued = (place) => {
+    if (place.turn || waited) on("queued", place, tags[0]);
+    waited = place.turn > 0;
+  };
   const run = async () => {
-    const answer = await send(path, { body, signal: control.signal, accept: "text/event-stream" });
+    const answer = await send(path, { body, signal: control.signal, accept: "text/event-stream", queued });
     try {
       await read(answer.body.getReader(), heard);
     } catch (error) {

@@ -18,6 +18,12 @@ export function fault(error, again) {
     again ? h("button", { type: "button", onclick: again }, tr("faults.again")) : null);
 }
 
+/** Why something waits, from what the server says of its place; nothing where it is at work. */
+export function queue({ position, turn, at_once: count }) {
+  if (turn) return tr("status.turn", { count, place: turn });
+  return position ? tr("status.queued", { place: position }) : "";
+}
+
 /**
  * Under 100 ms nothing is seen; then what is being done, by name, or the place in the queue. The note is there from the
  * beginning, hidden, so that a page never looks settled while it asks. Returns { say(), queued(), done() }.
@@ -31,7 +37,7 @@ export function waiting(place, words, stop) {
   const say = (text) => { note.children[1].textContent = text; };
   return {
     say,
-    queued: (place) => say(place ? tr("status.queued", { place }) : words),
+    queued: (place) => say(queue(place) || words),
     done: () => { clearTimeout(timer); note.remove(); },
   };
 }

@@ -2,7 +2,7 @@
 
 import { fill, h } from "../lib/dom.js";
 import { tr } from "../lib/words.js";
-import { fault } from "./fault.js";
+import { fault, queue } from "./fault.js";
 
 /** A line for a stream's state; `stop` is what its button does. */
 export function status(stop) {
@@ -25,7 +25,7 @@ export function status(stop) {
     /** Under 100 ms nothing. */
     wait: (words) => { clearTimeout(timer); timer = setTimeout(() => say(h("p", { class: "waiting" }, spin(words))), 100); },
     hear: (kind, body) => {
-      if (kind === "queued" && body.position) say(h("p", { class: "waiting" }, spin(tr("status.queued", { place: body.position }))));
+      if (kind === "queued" && queue(body)) say(h("p", { class: "waiting" }, spin(queue(body))));
       else if (kind === "progress" && body.total) say(h("p", { class: "waiting" }, spin(tr("status.reading", { done: body.done, total: body.total })), h("progress", { max: body.total, value: body.done, "aria-label": tr("status.reading", { done: body.done, total: body.total }) })));
       else if (kind === "error") say(fault(body.error));
       else if (Date.now() > held) say();
