@@ -2,7 +2,7 @@
 
 import { fill, h } from "./lib/dom.js";
 import { preferred, speak, tr } from "./lib/words.js";
-import { get, LabError } from "./lib/api.js";
+import { get, LabError, visitor } from "./lib/api.js";
 import { door, own, restore } from "./lib/state.js";
 import { fault } from "./parts/fault.js";
 import { chapterOf, rail } from "./parts/rail.js";
@@ -73,6 +73,7 @@ async function changed() {
 function atWork(model) {
   const before = app.model?.model ?? "boxed"; // what the page's lines of code were written for
   app.model = model;
+  visitor.owner = model.owner;
   if (!app.top) return; // the words have not come yet
   head();
   const other = model.model !== before;

@@ -11,6 +11,9 @@ export class LabError extends Error {
   }
 }
 
+/** Who looks at the page: the owner of the server has a terminal on its machine, a learner has not. */
+export const visitor = { owner: false };
+
 const SILENCE = 30_000; // ms
 const [PATIENCE, LOOK] = [500, 1000]; // ms before an answer's place in the queue is looked up, and between two looks
 

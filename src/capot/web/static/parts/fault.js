@@ -2,19 +2,32 @@
 
 import { h } from "../lib/dom.js";
 import { has, lang, tr } from "../lib/words.js";
+import { visitor } from "../lib/api.js";
 
 /** A sentence that a terminal writes after "Error:" stands alone here; a name that begins it is left as it is. */
 const begun = (text) => (/^\p{Ll}[\p{L}\u2019]*[ ,]/u.test(text) ? text[0].toLocaleUpperCase(lang()) + text.slice(1) : text);
 
-/** A message for an error, with what a visitor can do where a terminal would be told a command; `again` offers to try once more. */
+// What is wrong with the model, its files or the machine: nobody mends it from a page.
+const OWNERS = new RegExp(`^(${[
+  "hub_", "disk_", "weights_", "safetensors_", "config_", "shard_", "index_", "tensor_", "json_invalid", "tokenizer_(missing|format|damaged|hub)", "tiktoken_",
+  "missing_extra", "needs_package", "architecture_", "feature_", "family_", "device_", "precision_", "no_such_device", "unknown_device", "revision_", "not_causal", "not_finite", "remote_code", "wrong_host",
+].join("|")})`);
+
+/** What to do: in the page's own words; for what only the owner can mend, the terminal's lines, and a learner hears who it is. */
+function hints(code, lines) {
+  const own = `faults.hint.${code}`;
+  const say = (words) => h("p", { class: "hint" }, words);
+  if (code && has(own)) return say(tr(own));
+  if (!lines.length || !OWNERS.test(code)) return lines.map(say);
+  return visitor.owner ? [say(tr("faults.terminal")), h("pre", { class: "hint" }, lines.join("\n"))] : say(tr("faults.owner"));
+}
+
+/** A message for an error; `again` offers to try once more. */
 export function fault(error, again) {
   const known = { unreachable: "faults.unreachable", cut: "faults.cut" }[error.code];
   const text = known ? tr(known) : error.message || tr("faults.bug");
   const [what, ...lines] = text.split("\n");
-  const own = `faults.hint.${error.code}`;
-  const hint = error.code && has(own) ? [tr(own)] : lines;
-  return h("div", { class: "fault", role: "alert" },
-    h("p", {}, begun(what)), hint.length ? h("p", { class: "hint" }, hint.join("\n")) : null,
+  return h("div", { class: "fault", role: "alert" }, h("p", {}, begun(what)), hints(error.code, lines),
     again ? h("button", { type: "button", onclick: again }, tr("faults.again")) : null);
 }
 
