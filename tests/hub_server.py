@@ -119,8 +119,8 @@ def tiny(
 @dataclass
 class Fault:
     """What happens to one answer: a status instead of it, or a body that is ``cut`` after so many bytes,
-    ``held`` there until the test lets go, ``slow`` (seconds a piece), ``wrong`` in its first byte, or
-    ``whole`` although a range was asked for."""
+    ``held`` there until the test lets go, ``slow`` (seconds a piece), ``wrong`` in its first byte,
+    ``whole`` although a range was asked for, or the range that begins so many bytes later (``shifted``)."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -130,6 +130,7 @@ class Fault:
     slow: float = 0.0
     wrong: bool = False
     whole: bool = False
+    shifted: int = 0
     always: bool = False
 
 
@@ -261,6 +262,7 @@ class _Answering(BaseHTTPRequestHandler):
             self.send(fault.body, fault.status, fault.headers)
             return
         start, stop, status = self._range(len(body), whole=bool(fault and fault.whole))
+        start += fault.shifted if fault else 0
         body = bytes([body[0] ^ 255]) + body[1:] if fault and fault.wrong else body
         self.send_response(status)
         told = {"Content-Length": str(stop - start), "Accept-Ranges": "bytes"} | headers

@@ -16,6 +16,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,11 @@ from capot import models
 from capot.cli import run
 from capot.cli.progress import draw
 from capot.errors import CapotError, InterruptedByUser, ModelError, NetworkError, ResourceError
-from capot.hub import connection, fetch, settings
+from capot.hub import connection, far, fetch, settings
 from capot.hub.checkpoint import HubCheckpoint
 from capot.hub.events import Progress, telling
 from capot.hub.listing import is_name, refuse_other_kinds
+from capot.hub.refusals import Subject, refused, wait_asked
 from capot.hub.store import Store
 from capot.results.card import Card
 
@@ -321,6 +324,33 @@ def test_a_gated_model_of_a_public_shape_has_a_whole_card(
     assert told["parameters"]["total"] == 7_000_000_000 and "layers" not in told
 
 
+@pytest.mark.parametrize("token", ["hf_mistyped", "hf_bad\ttoken"])
+@pytest.mark.parametrize(("lang", "words"), [("en", "guessed from"), ("fr", "estimé d’après")])
+def test_a_wrong_token_is_said_to_be_and_hides_nothing_that_everyone_is_told(
+    hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, token: str, lang: str, words: str
+) -> None:
+    hub.add("org/open")
+    hub.add("org/gated", gated="manual")
+    monkeypatch.setenv("HF_TOKEN", token)
+    status, out, err = typed(capsys, "card", "org/open", "--json", "--lang", lang)
+    assert status == 0 and json.loads(out)["layers"] == 2 and "HF_TOKEN" in err and token not in out + err
+    assert not [seen for seen in hub.seen if token in seen.headers.get("Authorization", "") and "api" not in seen.path]
+    status, out, err = typed(capsys, "card", "org/gated", "--lang", lang)
+    assert status == 0 and words in out and "HF_TOKEN" in err and f"{hub.url}/org/gated" not in err
+    for words_typed in (("next", "a", "--model", "org/gated"), ("card", "org/nowhere")):
+        status, out, err = typed(capsys, *words_typed, "--lang", lang)
+        assert status == 2 and not out and "HF_TOKEN" in err
+    assert settings._nobody.get() is False
+
+
+def test_a_card_that_cannot_be_written_behind_a_gate_says_so(
+    hub: Hub, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    hub.add("org/gated", gated="manual")
+    status, out, _ = typed(capsys, "card", "org/gated", "--html", str(tmp_path), "--json")
+    assert status == 2 and json.loads(out)["error"]["code"] == "cannot_write"
+
+
 def test_a_name_is_opened_as_after_model(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     hub.add("org/m", tiny(architectures=["GPT2LMHeadModel"], model_type="gpt2"), branches={"dev": ""})
     status, out, _ = typed(capsys, "card", "org/m", "--revision", "dev", "--engine", "native", "--json")
@@ -400,6 +430,32 @@ def test_a_server_without_ranges_and_a_cut_answer_are_lived_with(hub: Hub) -> No
         assert model.card().parameters.total > 10**6
 
 
+def test_ctrl_c_is_heard_while_many_headers_are_read(hub: Hub) -> None:
+    files = tiny(shards=3)
+    hub.add("org/m", files)
+    for name in files:
+        if name.endswith(".safetensors"):
+            hub.fault(name, Fault(held=10, always=True))
+    with subprocess_of("card", "org/m", "--json") as running:
+        assert hub.holding.wait(60)
+        running.send_signal(signal.SIGINT)
+        out, told = running.communicate(timeout=60)
+    assert running.returncode == 130 and json.loads(out)["error"]["code"] == "interrupted", told
+
+
+def test_the_first_header_that_is_refused_ends_the_reading(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(far, "AT_ONCE", 1)
+    asked = []
+
+    def one(name: str) -> Any:
+        asked.append(name)
+        raise ModelError("hub_damaged_there", name="org/m", file=name, words="m")
+
+    with pytest.raises(ModelError):
+        far.together(one, ["a", "b", "c"])
+    assert asked == ["a"]
+
+
 def test_an_unknown_family_is_simulated_from_headers(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     hub.add("org/odd", tiny(model_type="nobody-knows", architectures=["NobodyForCausalLM"]))
     status, out, _ = typed(capsys, "memory", "--simulate", "--tokens", "8", "--model", "org/odd", "--json")
@@ -409,6 +465,7 @@ def test_an_unknown_family_is_simulated_from_headers(hub: Hub, capsys: pytest.Ca
 
 # --- Refusals ---------------------------------------------------------------------------------------------
 
+SECRET = "pass/word"
 Setting = Callable[[Hub, pytest.MonkeyPatch], None]
 
 
@@ -427,6 +484,22 @@ def repo(files: dict[str, bytes] | None = None, *, token: str = "", **facts: Any
 
 def api(*faults: Fault) -> Setting:
     return lambda hub, patch: hub.fault("api", *faults)
+
+
+def stored(*faults: Fault) -> Setting:
+    def setting(hub: Hub, patch: pytest.MonkeyPatch) -> None:
+        hub.add("org/wanted")
+        hub.fault(WEIGHTS, *faults)
+
+    return setting
+
+
+def proxied(address: str, *, scheme: str = "http") -> Setting:
+    def setting(hub: Hub, patch: pytest.MonkeyPatch) -> None:
+        patch.setenv("HF_ENDPOINT", "http://hub.invalid")
+        patch.setenv("http_proxy", f"{scheme}://me:my{SECRET}@{address}")
+
+    return setting
 
 
 def no_host(hub: Hub, patch: pytest.MonkeyPatch) -> None:
@@ -457,6 +530,10 @@ def near(hub: Hub, patch: pytest.MonkeyPatch) -> None:
 
 T5 = tiny(architectures=["T5WithLMHeadModel"], is_encoder_decoder=True)
 ADAPTER = without(WEIGHTS) | {"adapter_model.safetensors": b"x", "training_args.bin": b"\x80"}
+POINTING = without(WEIGHTS) | {
+    "model.safetensors.index.json": b'{"weight_map": {"model.norm.weight": "pytorch_model.bin"}}',
+    "pytorch_model.bin": b"\x80\x02",
+}
 SHARDED = without(WEIGHTS) | {"model.safetensors.index.json": b'{"weight_map": {"a": "b.safetensors"}}'}
 LIMIT = Fault(429, {"RateLimit": '"api";r=0;t=99'}, always=True)
 HOTEL = Fault(body=b"<html>Welcome! Room number?</html>", always=True)
@@ -480,6 +557,21 @@ REFUSALS: dict[str, tuple[Setting, str, str]] = {  # the code, and what the line
         "hub_rate_limited",
         "HF_TOKEN",
     ),
+    "rate limited until a date": (
+        api(Fault(429, {"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}, always=True)),
+        "hub_rate_limited",
+        "HF_TOKEN",
+    ),
+    "rate limited by the store": (
+        stored(Fault(429, {"Retry-After": "300"}, always=True)),
+        "hub_rate_limited",
+        "HF_TOKEN",
+    ),
+    "a store that fails": (stored(Fault(503, always=True)), "hub_failing", "https://status.huggingface.co"),
+    "a proxy that is not there": (proxied("127.0.0.1:9"), "hub_no_proxy", "export HTTPS_PROXY=http://"),
+    "a proxy without a port": (proxied("127.0.0.1:none"), "hub_proxy_address", "unset HTTPS_PROXY"),
+    "a proxy of another kind": (proxied("127.0.0.1:9", scheme="socks5h"), "hub_proxy_address", "unset HTTPS_PROXY"),
+    "a proxy that wants to know who asks": (api(Fault(407, always=True)), "hub_proxy", "USER:PASSWORD|NOM:MOTDEPASSE"),
     "failing": (api(Fault(500, always=True)), "hub_failing", "https://status.huggingface.co"),
     "forbidden": (api(Fault(403, {"X-Error-Message": "not from here"}, always=True)), "hub_forbidden", "/org/wanted"),
     "not a hub": (api(HOTEL), "hub_not_a_hub", "unset HF_ENDPOINT"),
@@ -487,6 +579,12 @@ REFUSALS: dict[str, tuple[Setting, str, str]] = {  # the code, and what the line
     "no certificates": (env(REQUESTS_CA_BUNDLE="/no/such.pem"), "hub_certificates", "unset REQUESTS_CA_BUNDLE"),
     "disk too full": (full, "disk_full", "export HF_HOME="),
     "only pickles": (repo(PICKLED), "hub_pickled", 'capot models --search "wanted"'),
+    "an index of pickles": (repo(POINTING), "index_invalid", "model.safetensors.index.json"),
+    "no tokenizer": (
+        repo(without("tokenizer.json", "tokenizer_config.json")),
+        "hub_no_tokenizer",
+        'capot models --search "wanted"',
+    ),
     "an adapter": (repo(ADAPTER), "hub_no_weights", "capot models --search"),
     "no config": (repo({"README.md": b"x", "model.gguf": b"x"}), "hub_no_config", "capot models --search"),
     "fills gaps": (repo(BERT), "hub_not_causal", "capot models --search"),
@@ -510,8 +608,9 @@ def test_each_refusal_says_what_happened_and_what_to_paste(
     for lang in ("en", "fr"):
         status, out, told = typed(capsys, *command, "--lang", lang)
         assert status == 2 and out == "" and "Traceback" not in told
-        assert pasted in told.replace("\xa0", " ")
-        assert os.environ.get("HF_TOKEN", "∅") not in told
+        assert any(words in told.replace("\xa0", " ") for words in pasted.split("|"))
+        assert os.environ.get("HF_TOKEN", "∅") not in told and SECRET not in told
+    assert not hub.paths(containing="pytorch_model.bin")
 
 
 def test_a_revision_is_refused_where_there_is_none(hub: Hub, tmp_path: Path) -> None:
@@ -533,8 +632,23 @@ def test_passing_trouble_is_waited_out(hub: Hub) -> None:
     assert (cached() / WEIGHTS).is_file()
 
 
+def test_a_date_to_wait_for_is_read_as_seconds() -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
+    for told, least, most in ((soon, 15.0, 20.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0, 0.0), ("7", 7.0, 7.0)):
+        waited = wait_asked(connection.Answer(429, {"retry-after": told}, None, "http://hub", ours=True))
+        assert waited is not None and least <= waited <= most
+    for told in ("soon", "-5", ""):
+        assert wait_asked(connection.Answer(429, {"retry-after": told}, None, "http://hub", ours=True)) is None
+
+
+def test_a_token_that_the_hub_does_not_know_is_wrong_wherever_it_is_refused() -> None:
+    answer = connection.Answer(401, {"x-error-code": "GatedRepo"}, None, settings.PUBLIC, ours=True)
+    assert refused(answer, Subject("a/b"), token="hf_mistyped").code == "hub_wrong_token_file"
+    assert refused(answer, Subject("a/b"), token=None).code == "hub_gated"
+
+
 def test_names_of_the_hub() -> None:
-    assert is_name("meta-llama/Llama-3.2-1B") and is_name("a/b")
+    assert is_name("meta-llama/Llama-3.2-1B") and is_name("a/b") and is_name("a/b.github-copy")
     for name in ("gpt2", "a/b/c", "./a", "../b", "a/..", "/a/b", "a/", "a b/c", "a/b.git", "~/models", "C:\\a/b", ""):
         assert not is_name(name), name
 
@@ -585,6 +699,15 @@ def test_a_server_that_knows_no_ranges_starts_again(hub: Hub) -> None:
     hub.fault(WEIGHTS, Fault(cut=200_000), Fault(whole=True))
     models.get("org/m")
     assert (cached("org/m") / WEIGHTS).read_bytes() == files[WEIGHTS]
+
+
+def test_another_part_than_the_one_asked_for_is_never_joined(hub: Hub) -> None:
+    files = large()
+    hub.add("org/m", files)
+    hub.fault(WEIGHTS, Fault(cut=200_000), Fault(shifted=7))
+    models.get("org/m")
+    assert (cached("org/m") / WEIGHTS).read_bytes() == files[WEIGHTS]
+    assert ranges(hub) == [None, "bytes=200000-", "bytes=200000-"]
 
 
 def test_a_stalled_connection_is_given_up_and_tried_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -669,7 +792,8 @@ def test_a_cache_that_cannot_be_written(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "hf").write_text("a file")
     with pytest.raises(CapotError) as refused:
         capot.open("org/m")
-    assert refused.value.code == "cannot_write" and "hf" in str(refused.value)
+    assert refused.value.code == "cache_unwritable" and str(tmp_path / "hf") in str(refused.value)
+    assert "export HF_HOME=" in str(refused.value)
 
 
 def test_a_file_that_was_damaged_here_is_said_to_be(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
@@ -679,6 +803,12 @@ def test_a_file_that_was_damaged_here_is_said_to_be(hub: Hub, capsys: pytest.Cap
     weights.write_bytes(weights.read_bytes()[:1000])
     status, _, told = typed(capsys, "next", "a", "--model", "org/tiny")
     assert status == 2 and "capot models remove org/tiny --yes && capot models get org/tiny" in told
+
+
+def test_a_file_that_came_damaged_is_not_said_to_be_damaged_here(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.add("org/short", tiny() | {WEIGHTS: tiny()[WEIGHTS][:-1000]})
+    status, out, _ = typed(capsys, "next", "a", "--model", "org/short", "--json")
+    assert status == 2 and json.loads(out)["error"]["code"] == "hub_damaged_there"
 
 
 def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(hub: Hub) -> None:
@@ -886,6 +1016,37 @@ def test_without_links_files_are_moved_into_place(hub: Hub, monkeypatch: pytest.
     hub.seen.clear()
     models.get("org/tiny")
     assert not hub.seen
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_another_process_brings_comes_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    monkeypatch.setattr(fetch, "SHARE", 0.01)
+    if not links:
+        monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
+    hub.add("org/m", large())
+    first, second = (HubCheckpoint.of("org/m").missing("weights").events() for _ in range(2))
+    assert [next(first).step, next(first).step] == ["announced", "downloading"]
+    assert [next(second).step, next(second).step] == ["announced", "waiting"]
+    assert [event.step for event in first][-1] == [event.step for event in second][-1] == "done"
+    assert len(hub.paths(server="store")) == 1 and (cached("org/m") / WEIGHTS).read_bytes() == large()[WEIGHTS]
+
+
+def test_two_processes_that_link_at_once_both_succeed(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = hub.add("org/m")
+    models.get("org/m")
+    store, plain = Store.of("org/m"), Path.symlink_to
+
+    def meanwhile(self: Path, target: str) -> None:
+        monkeypatch.setattr(Path, "symlink_to", plain)
+        with monkeypatch.context() as other:
+            other.setattr("os.getpid", lambda: -1)
+            store.link(model.etag(WEIGHTS), model.commit, WEIGHTS)
+        plain(self, target)
+
+    monkeypatch.setattr(Path, "symlink_to", meanwhile)
+    store.link(model.etag(WEIGHTS), model.commit, WEIGHTS)
+    assert (cached("org/m") / WEIGHTS).is_symlink() and (cached("org/m") / WEIGHTS).read_bytes() == tiny()[WEIGHTS]
+    assert not list(cached("org/m").glob(".*.tmp"))
 
 
 # --- capot models -----------------------------------------------------------------------------------------

@@ -315,16 +315,20 @@ class Checkpoint:
 
 
 def weight_map(index: Mapping[str, Any], *, folder: Path) -> dict[str, str]:
-    """Which file holds which tensor. A shard is a file of the same folder: no path leads out of it.
+    """Which file holds which tensor. A shard is a file of the same folder, and of no other kind: no path
+    leads out of it, and nothing that could run code is among them.
 
     Raises: ModelError ``index_invalid``.
     """
     shard_of = index.get("weight_map")
-    if not isinstance(shard_of, dict) or any(
-        not isinstance(shard, str) or Path(shard).name != shard or "\\" in shard for shard in shard_of.values()
-    ):
+    if not isinstance(shard_of, dict) or not all(map(_is_shard, shard_of.values())):
         raise ModelError("index_invalid", folder=str(folder))
     return shard_of
+
+
+def _is_shard(name: Any) -> bool:
+    """A name that leads nowhere else, on Windows neither."""
+    return isinstance(name, str) and Path(name).name == name and "\\" not in name and name.endswith(".safetensors")
 
 
 def gathered(

@@ -44,21 +44,42 @@ def before_the_gate(callback: Any) -> Any:
         try:
             callback(**given)
         except AccessError as refusal:
-            told = _preview(given) if refusal.code in GATES else None
-            if told is None:
+            if not _told(callback, given, refusal.code):
                 raise
-            emit(told, as_json=given["as_json"], html=given["html"])
             click.echo(refusal.message(), err=True)
 
     return run
 
 
-def _preview(given: dict[str, Any]) -> Result | None:
+def _told(callback: Any, given: dict[str, Any], code: str) -> bool:
+    """Whether there was something to show all the same.
+
+    A wrong token closes what is open to all as well: there, one asks again without any.
+    """
+    from capot.hub.refusals import WRONG_TOKEN
+    from capot.hub.settings import anonymous
+
+    if code in WRONG_TOKEN:
+        with anonymous():
+            return _shown(callback, given) or _previewed(given)
+    return code in GATES and _previewed(given)
+
+
+def _shown(callback: Any, given: dict[str, Any]) -> bool:
+    with contextlib.suppress(CapotError):  # the refusal itself says more
+        callback(**given)
+        return True
+    return False
+
+
+def _previewed(given: dict[str, Any]) -> bool:
     from capot import models
 
-    with contextlib.suppress(CapotError):  # the refusal itself says more
-        return models.preview(given["model"], revision=given["revision"])
-    return None
+    told: Result | None = None
+    with contextlib.suppress(CapotError):
+        told = models.preview(given["model"], revision=given["revision"])
+    emit(told, as_json=given["as_json"], html=given["html"])
+    return told is not None
 
 
 command = chapter("card", Argument(["named"], words="card.cli.model", metavar="[MODEL]", required=False), call=card)

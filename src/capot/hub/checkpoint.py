@@ -22,6 +22,7 @@ from capot.errors import (
     InterruptedByUser,
     ModelError,
     NetworkError,
+    NotFoundError,
     UnsupportedError,
 )
 from capot.hub import far, settings
@@ -31,7 +32,7 @@ from capot.hub.listing import (
     ESSENTIAL,
     SETTINGS,
     SINGLE,
-    VOCABULARIES,
+    TOKENIZERS,
     Repo,
     code_files,
     describe,
@@ -73,7 +74,7 @@ class HubCheckpoint(Checkpoint):
                 raise
         if not opened.here(SETTINGS[0]):
             files = ", ".join(sorted(opened.repo.names())[:3]) or "–"
-            raise UnsupportedError("hub_no_config", name=name, files=files, words=name.rpartition("/")[2])
+            raise UnsupportedError("hub_no_config", name=name, files=files, words=opened._words)
         complete = Checkpoint.open(opened.path, name=name)
         refuse_other_kinds(name, complete.raw_config)
         opened.raw_config.update(complete.raw_config)
@@ -99,12 +100,22 @@ class HubCheckpoint(Checkpoint):
             # Other tools leave no note of what does not exist; with the weights they took all there is.
             return self.here(SETTINGS[0]) and (settled or (self.here("tokenizer.json") and self._weights_here()))
         if part == "tokenizer":
-            old = self._settled("tokenizer.json") and all(self._settled(name) for name in VOCABULARIES)
-            return self.here("tokenizer.json") or old
+            return self.here("tokenizer.json") or all(map(self._settled, TOKENIZERS))
         return self._weights_here() and self._code_here()
 
     def _settled(self, name: str) -> bool:
         return self.here(name) or self.store.known_absent(self.commit, name)
+
+    def _has_tokenizer(self) -> bool:
+        """Whether a tokenizer is here, or on the hub."""
+        if any(map(self.here, TOKENIZERS)):
+            return True
+        return not all(map(self._settled, TOKENIZERS)) and any(map(self.repo.has, TOKENIZERS))
+
+    @property
+    def _words(self) -> str:
+        """What to look for another copy by."""
+        return self.name.rpartition("/")[2]
 
     def _weights_here(self) -> bool:
         return self.here(SINGLE) or self._all_shards()
@@ -127,8 +138,11 @@ class HubCheckpoint(Checkpoint):
     def fetch(self, *parts: Part) -> None:
         """Bring what is missing of ``parts``, and of the small files; ``watch`` follows.
 
-        Raises: InterruptedByUser ``hub_interrupted``; as ``Transfer.events`` and ``needed``.
+        Raises: NotFoundError ``hub_no_tokenizer``; InterruptedByUser ``hub_interrupted``; as ``Transfer.events``
+        and ``needed``.
         """
+        if "tokenizer" in parts and not self._has_tokenizer():
+            raise NotFoundError("hub_no_tokenizer", name=self.name, words=self._words)
         wanted = [part for part in parts if not self.has(part)]
         if wanted:
             self._follow(self.missing(*wanted), watch=self.watch)
@@ -158,7 +172,7 @@ class HubCheckpoint(Checkpoint):
         """The events of a download, after which the cache knows what the hub does not have."""
         yield from transfer.events()
         with writing(self.store.folder):
-            for name in (*SETTINGS, "tokenizer.json", *VOCABULARIES, SINGLE, INDEX):
+            for name in (*SETTINGS, *TOKENIZERS, SINGLE, INDEX):
                 if not self.repo.has(name):
                     self.store.absent(self.commit, name)
 
@@ -166,14 +180,18 @@ class HubCheckpoint(Checkpoint):
     def tensors(self) -> Mapping[str, TensorInfo]:
         """See ``Checkpoint.tensors``; the weights are brought first.
 
-        Raises: ModelError ``hub_damaged`` where a file of the cache is no longer what came.
+        Raises: ModelError ``hub_damaged`` where a file of the cache is no longer what came, ``hub_damaged_there``
+        where it came so.
         """
+        were_here = self.has("weights")
         self.fetch("weights")
         try:
             return super().tensors
         except ModelError as error:
             if not error.code.startswith("safetensors_"):
                 raise
+            if not were_here:  # and held against the published hash a moment ago
+                raise self._damaged_there(error) from None
             raise ModelError("hub_damaged", name=self.name, file=error.params["file"]) from None
 
     @functools.cached_property
@@ -194,8 +212,10 @@ class HubCheckpoint(Checkpoint):
         except ModelError as error:
             if error.code not in DAMAGED:
                 raise
-            words = self.name.rpartition("/")[2]
-            raise ModelError("hub_damaged_there", name=self.name, file=error.params["file"], words=words) from None
+            raise self._damaged_there(error) from None
+
+    def _damaged_there(self, error: ModelError) -> ModelError:
+        return ModelError("hub_damaged_there", name=self.name, file=error.params["file"], words=self._words)
 
     def published(self) -> Published:
         """What a card says of a model of the hub beside what it is: gate, download, room."""

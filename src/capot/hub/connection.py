@@ -76,11 +76,11 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
     """Ask for ``url`` and follow where it leads; any status is an answer.
 
-    Raises: OSError and http.client.HTTPException as the network has them (``BROKEN``).
+    Raises: OSError and http.client.HTTPException as the network has them (``BROKEN``); as ``proxy``.
     """
     heard, first = {}, url
     for _ in range(HOPS):
-        opener = _opener(*_surroundings(url))
+        opener = _opener(urlsplit(url).scheme, proxy(url), _bundles())
         asked = urllib.request.Request(url, method=method, headers={"User-Agent": _AGENT, **(headers or {})})
         asked.add_header("Accept-Encoding", "identity")  # bytes as they are: ranges count them
         if token and origin(url) == origin(first):
@@ -136,19 +136,44 @@ def loopback(url: str) -> bool:
         return False
 
 
-def _surroundings(url: str) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """What an opener depends on: the proxies on the way to ``url``, and the files of certificates."""
-    proxies = {} if loopback(url) else urllib.request.getproxies()
-    for scheme in ("http", "https"):
-        if "all" in proxies:
-            proxies.setdefault(scheme, proxies["all"])
-    return tuple(sorted(proxies.items())), tuple(filter(None, (os.environ.get(name) for name in _BUNDLES)))
+def proxy(url: str) -> str | None:
+    """The proxy on the way to ``url``, as the surroundings write it; None where there is none.
+
+    Raises: InputError ``hub_proxy_address`` where it is none that HTTP leads through, its password left out.
+    """
+    parts, proxies = urlsplit(url), {} if loopback(url) else urllib.request.getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or urllib.request.proxy_bypass(parts.netloc):
+        return None
+    shown = proxy_shown(found)
+    try:
+        address = urlsplit(shown)
+        sound = address.scheme in ("http", "https") and bool(address.hostname) and (address.port or 1) > 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise InputError("hub_proxy_address", proxy=shown[:200])
+    return found
+
+
+def proxy_shown(address: str) -> str:
+    """A proxy's address without who goes through it.
+
+    >>> proxy_shown("http://me:my/secret@proxy.example:3128"), proxy_shown("proxy.example:3128")
+    ('http://proxy.example:3128', 'http://proxy.example:3128')
+    """
+    scheme, _, rest = address.rpartition("://")
+    return f"{scheme.partition('://')[0] or 'http'}://{rest.rpartition('@')[2]}"
+
+
+def _bundles() -> tuple[str, ...]:
+    return tuple(filter(None, (os.environ.get(name) for name in _BUNDLES)))
 
 
 @functools.lru_cache(maxsize=4)
-def _opener(proxies: tuple[tuple[str, str], ...], bundles: tuple[str, ...]) -> urllib.request.OpenerDirector:
+def _opener(scheme: str, through: str | None, bundles: tuple[str, ...]) -> urllib.request.OpenerDirector:
     tls = urllib.request.HTTPSHandler(context=_certificates(bundles))
-    return urllib.request.build_opener(urllib.request.ProxyHandler(dict(proxies)), tls, _Stay())
+    return urllib.request.build_opener(urllib.request.ProxyHandler({scheme: through} if through else {}), tls, _Stay())
 
 
 def _certificates(bundles: tuple[str, ...]) -> ssl.SSLContext:

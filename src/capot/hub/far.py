@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import re
+import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from pathlib import Path
 
@@ -15,8 +17,10 @@ from capot.hub.listing import RemoteFile, Repo
 from capot.hub.refusals import unreachable
 from capot.safetensors import TensorInfo, parse_header
 
+Header = Mapping[str, TensorInfo]
 FIRST = 32_768  # bytes asked for at once: the header of a small model is in there
 AT_ONCE = 8  # files asked about together
+HEARD = 0.2  # seconds after which a Ctrl-C is heard at the latest
 
 
 class FarFile:
@@ -60,22 +64,48 @@ class FarFile:
         return raw
 
 
-def headers(repo: Repo, names: list[str]) -> dict[str, Mapping[str, TensorInfo]]:
+def headers(repo: Repo, names: list[str]) -> dict[str, Header]:
     """The tensors of each of ``names``, several files at a time.
 
     Raises: ModelError as ``parse_header``; as ``FarFile``.
     """
 
-    def one(name: str) -> Mapping[str, TensorInfo]:
+    def one(name: str) -> Header:
         file = repo.file(name)
         return parse_header(FarFile(repo, file), path=Path(name), size=file.size)
 
     if len(names) == 1:  # here, where Ctrl-C is heard at once
         return {names[0]: one(names[0])}
-    with ThreadPoolExecutor(min(AT_ONCE, len(names) or 1)) as pool:
-        found = [pool.submit(copy_context().run, one, name) for name in names]
-        try:
-            return {name: future.result() for name, future in zip(names, found)}
-        except BaseException:  # one refusal is enough
-            pool.shutdown(cancel_futures=True)
-            raise
+    return together(one, names)
+
+
+def together(one: Callable[[str], Header], names: Sequence[str]) -> dict[str, Header]:
+    """What ``one`` answers to each of ``names``, on several threads; the first error ends it.
+
+    Threads that nobody waits for: those of a pool would be, at a Ctrl-C, until the network gives up.
+    """
+    left, done = list(reversed(names)), queue.SimpleQueue()
+
+    def work() -> None:
+        with contextlib.suppress(IndexError):  # nothing is left
+            while True:
+                name = left.pop()
+                try:
+                    done.put((name, one(name)))
+                except BaseException as error:
+                    left.clear()
+                    done.put((name, error))
+
+    found: dict[str, Header] = {}
+    try:
+        for _ in range(min(AT_ONCE, len(names))):
+            threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
+        while len(found) < len(names):
+            with contextlib.suppress(queue.Empty):  # Windows hears no Ctrl-C while a thread waits for good
+                name, answer = done.get(timeout=HEARD)
+                if isinstance(answer, BaseException):
+                    raise answer
+                found[name] = answer
+    finally:
+        left.clear()
+    return {name: found[name] for name in names}

@@ -14,6 +14,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import http.client
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -59,7 +61,7 @@ class Transfer:
         """Bring what is missing.
 
         Raises: ResourceError ``disk_full``; ModelError ``hub_checksum``; NetworkError ``hub_cut``;
-        InputError ``cannot_write``; as ``asking.ask``.
+        InputError ``cache_unwritable``; as ``asking.ask``.
         """
         self._done = {file.name: self._here(file) for file in self.files}
         yield replace(self.stand("announced"), free=self._room())
@@ -109,19 +111,20 @@ class Transfer:
         return free
 
     def _one(self, file: RemoteFile) -> Iterator[Progress]:
-        blob = self.store.blob(file.etag)
+        """One file in its place, by us or by another process."""
+        blob, pointer = self.store.blob(file.etag), self.store.snapshot(self.repo.commit) / file.name
         blob.parent.mkdir(parents=True, exist_ok=True)
-        while not blob.is_file():
+        while not pointer.is_file():
             with self.store.lock(file.etag) as ours:
-                if ours and not blob.is_file():  # it may have come while we waited
-                    yield from self._bring(file)
-                    self.store.link(file.etag, self.repo.commit, file.name, fresh=True)
-                    return
-            self._done[file.name] = self._here(file)
-            yield self.stand("waiting", file.name)
-            time.sleep(SHARE)
+                if ours and not pointer.is_file():  # it may have come while we waited
+                    if fresh := not blob.is_file():
+                        yield from self._bring(file)
+                    self.store.link(file.etag, self.repo.commit, file.name, fresh=fresh)
+            if not ours:
+                self._done[file.name] = self._here(file)
+                yield self.stand("waiting", file.name)
+                time.sleep(SHARE)
         self._done[file.name] = file.size
-        self.store.link(file.etag, self.repo.commit, file.name)
 
     def _bring(self, file: RemoteFile) -> Iterator[Progress]:
         """One file, whole and verified; a resumed one that proves wrong is brought once more from its start."""
@@ -198,11 +201,17 @@ class Stream:
         passing = answer.status in PASSING or not answer.ours
         if not passing or (wait_asked(answer) or 0) > asking.LONGEST:
             raise error
-        return error if answer.ours else self._cut()
+        return error
 
     def _append(self, answer: Answer, start: int) -> Iterator[int]:
-        """Write what comes after byte ``start``; from the beginning where a server knows no ranges."""
+        """Write what comes after byte ``start``; from the beginning where a server knows no ranges.
+
+        Raises: http.client.HTTPException where it is another part of the file.
+        """
         size = start if answer.status == 206 else 0
+        part = re.match(r"bytes (\d+)-", answer.header("content-range") or "")
+        if part and int(part[1]) != size:
+            raise http.client.HTTPException("Content-Range")
         with self.partial.open("ab" if size else "wb", buffering=0) as out:
             while size < self.file.size and (piece := answer.stream.read1(min(CHUNK, self.file.size - size))):
                 self._write(out, piece)
@@ -241,10 +250,10 @@ def published(path: Path, file: RemoteFile) -> bool:
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """The disk's refusals, in words. Raises: ResourceError ``disk_full_now``; InputError ``cannot_write``."""
+    """The disk's refusals, in words. Raises: ResourceError ``disk_full_now``; InputError ``cache_unwritable``."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
             raise ResourceError("disk_full_now", folder=str(folder)) from None
-        raise InputError("cannot_write", path=str(error.filename or folder), reason=reason(error)) from None
+        raise InputError("cache_unwritable", path=str(error.filename or folder), reason=reason(error)) from None

@@ -26,6 +26,7 @@ SETTINGS = (
 )  # fmt: skip
 ESSENTIAL = ("config.json", "generation_config.json", "tokenizer_config.json", "chat_template.jinja")
 VOCABULARIES = ("tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")  # older than tokenizer.json
+TOKENIZERS = ("tokenizer.json", *VOCABULARIES)
 SINGLE = "model.safetensors"
 PICKLES = re.compile(r"\.(bin|pt|pth|pkl|ckpt|h5|msgpack)$")
 _BESIDE = re.compile(r"(^|/)(training_args|optimizer|scheduler|rng_state|scaler)[^/]*$")  # of a training, not weights
@@ -97,7 +98,7 @@ def is_name(model: str) -> bool:
     >>> is_name("org/model-1B"), is_name("model"), is_name("../model"), is_name("a/b/c")
     (True, False, False, False)
     """
-    return bool(NAME.fullmatch(model)) and not any(odd in model for odd in ("..", "--", "/.", ".git"))
+    return bool(NAME.fullmatch(model)) and not (model.endswith(".git") or any(o in model for o in ("..", "--", "/.")))
 
 
 def describe(name: str, revision: str) -> Repo:

@@ -7,17 +7,23 @@ does not exist answer alike (401), so that nobody learns which it is.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import ssl
+import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
 from capot.errors import AccessError, BusyError, CapotError, NetworkError, NotFoundError, reason
 from capot.hub import settings
-from capot.hub.connection import Answer
+from capot.hub.connection import Answer, proxy, proxy_shown
 from capot.hub.store import near
+
+# Refusals that who sends no token does not meet.
+WRONG_TOKEN = ("hub_wrong_token", "hub_wrong_token_file", "hub_token_malformed")
 
 
 @dataclass(frozen=True)
@@ -32,14 +38,16 @@ def refused(answer: Answer, subject: Subject, *, token: str | None) -> CapotErro
     """The error for an answer that is none."""
     code, status = answer.header("x-error-code") or "", answer.status
     page = f"{settings.endpoint()}/{subject.name}"
-    if not answer.ours:  # a server of files, which knows nothing of models or of tokens
-        return NetworkError("hub_failing", host=_host(answer.url), status=status)
     if status == 429:
         return BusyError("hub_rate_limited", seconds=round(wait_asked(answer) or 60))
+    if status == 407:
+        return NetworkError("hub_proxy", host=_host(answer.url), reason=status)
+    if not answer.ours:  # a server of files, which knows nothing of models or of tokens
+        return NetworkError("hub_failing", host=_host(answer.url), status=status)
+    if status == 401 and token:  # to a token that it knows the hub says 403 or 404
+        return _wrong_token()
     if code == "GatedRepo" and status in (401, 403):
         return _gated(answer, subject.name, page, token=token)
-    if status == 401 and token:
-        return _wrong_token()
     if status == 403:
         return _forbidden(answer, page, token=token)
     if code == "RevisionNotFound":
@@ -85,10 +93,12 @@ def _said(answer: Answer, token: str | None) -> str:
 
 
 def wait_asked(answer: Answer) -> float | None:
-    """How many seconds the hub asks to wait: ``Retry-After: 30``, or ``RateLimit: "api";r=0;t=30``."""
-    after = answer.header("retry-after") or ""
-    if after.strip().isdecimal():
+    """How many seconds the hub asks to wait: ``Retry-After: 30`` or a date, or ``RateLimit: "api";r=0;t=30``."""
+    after = (answer.header("retry-after") or "").strip()
+    if after.isdecimal():
         return float(after)
+    with contextlib.suppress(ValueError):
+        return max(0.0, parsedate_to_datetime(after).timestamp() - time.time())
     limit = re.search(r"\bt=(\d+)", answer.header("ratelimit") or "")
     return float(limit[1]) if limit else None
 
@@ -96,10 +106,12 @@ def wait_asked(answer: Answer) -> float | None:
 def unreachable(error: Exception, url: str) -> CapotError:
     """The error for a request that got no answer."""
     cause = error.reason if isinstance(error, URLError) else error
-    host = _host(url)
+    host, through = _host(url), proxy(url)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return NetworkError("hub_certificate", host=host, reason=cause.verify_message)
     if isinstance(cause, socket.gaierror | ConnectionRefusedError):
+        if through:
+            return NetworkError("hub_no_proxy", host=host, proxy=proxy_shown(through), reason=reason(error))
         return NetworkError("hub_unreachable", host=host, reason=reason(error))
     if "Tunnel connection failed" in str(cause):
         return NetworkError("hub_proxy", host=host, reason=reason(error))

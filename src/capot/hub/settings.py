@@ -15,14 +15,18 @@ both find the same models and the same token:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from capot.errors import AccessError, InputError
 
 PUBLIC = "https://huggingface.co"
+_nobody: ContextVar[bool] = ContextVar("nobody", default=False)
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _SENDABLE = re.compile(r"[\x21-\x7e]+")  # what a header may hold; anything else would be shown in an error
 
@@ -83,11 +87,23 @@ def pauses() -> tuple[float, ...]:
     return (first, 2 * first, 4 * first)
 
 
+@contextlib.contextmanager
+def anonymous() -> Iterator[None]:
+    """Inside the block nobody says who asks: what the hub tells everyone is told to who has a wrong token too."""
+    before = _nobody.set(True)
+    try:
+        yield
+    finally:
+        _nobody.reset(before)
+
+
 def token() -> str | None:
     """The token of whoever asks; to be put into one header and nowhere else.
 
     Raises: AccessError ``hub_token_malformed`` where it could not be sent, without showing it.
     """
+    if _nobody.get():
+        return None
     found = next((os.environ[name] for name in _TOKENS if os.environ.get(name)), None)
     found = (found or _read(token_path())).strip()
     if found and not _SENDABLE.fullmatch(found):

@@ -74,7 +74,7 @@ def find(name: str) -> Kept:
 def remove(name: str) -> Kept:
     """Take a model out of the cache, all its revisions; what it was.
 
-    Raises: as ``find``; InputError ``cannot_write``.
+    Raises: as ``find``; InputError ``cache_unwritable``.
     """
     found = find(name)
     store = Store.of(found.name)

@@ -18,6 +18,7 @@ import difflib
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,17 +79,21 @@ class Store:
         return (self.folder / ".no_exist" / commit / name).is_file()
 
     def link(self, etag: str, commit: str, name: str, *, fresh: bool = False) -> None:
-        """Let ``name`` of ``commit`` be the bytes of ``etag``; ``fresh``: nothing else leans on them yet."""
+        """Let ``name`` of ``commit`` be the bytes of ``etag``; ``fresh``: nothing else leans on them yet.
+
+        Made beside and moved into its place: several processes may do so at once, and others may be reading.
+        """
         pointer, blob = self.snapshot(commit) / name, self.blob(etag)
         pointer.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            pointer.unlink()
+        beside = pointer.with_name(f".{pointer.name}.{os.getpid()}.{threading.get_ident()}.tmp")
         try:
             if os.environ.get("HF_HUB_DISABLE_SYMLINKS"):
                 raise OSError
-            pointer.symlink_to(os.path.relpath(blob, pointer.parent))
+            beside.symlink_to(os.path.relpath(blob, pointer.parent))
         except OSError:  # Windows without developer mode
-            blob.replace(pointer) if fresh else shutil.copyfile(blob, pointer)
+            if not fresh:
+                shutil.copyfile(blob, beside)
+        (blob if fresh and not beside.is_symlink() else beside).replace(pointer)
 
     @contextlib.contextmanager
     def lock(self, etag: str) -> Iterator[bool]:
