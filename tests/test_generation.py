@@ -75,12 +75,21 @@ def test_a_step_keeps_the_models_own_probability(model) -> None:
         fed = [*model.tokenizer.encode_prompt(PROMPT), *ids(made)[:place]]
         found = model.next("", ids=fed, k=4, rank=f"id:{token.id}")
         assert token.probability == pytest.approx(found.asked[0].probability, rel=1e-5)
-        assert token.logprob == pytest.approx(np.log(token.probability))
+        assert token.logprob == pytest.approx(np.log(token.probability)) and token.rank == found.asked[0].rank
         assert [each.id for each in token.alternatives] == [each.id for each in found.candidates]
         for each, candidate in zip(token.alternatives, found.candidates):
             assert (each.text, each.label) == (candidate.text, candidate.label)
             assert each.probability == pytest.approx(candidate.probability, rel=1e-5)
         assert token.draw == place and 0 < token.chance <= 1 and token.seconds >= 0
+
+
+def test_a_token_from_far_down_knows_its_rank(model) -> None:
+    made = model.generate(PROMPT, temperature=5, seed=2, max_new_tokens=12, alternatives=2)
+    assert any(token.rank > 2 for token in made.tokens)
+    for token in made.tokens:
+        assert (token.rank <= 2) == (token.id in [each.id for each in token.alternatives])
+        found = model.next("", ids=[*made.prompt_ids, *ids(made)[: token.draw]], rank=f"id:{token.id}")
+        assert token.rank == found.asked[0].rank
 
 
 def test_times_and_counts(model) -> None:

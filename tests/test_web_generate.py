@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_text_is_left_at_a_token_for_another_branch(visit: Visits, lang: str) 
     until(page, f"{COUNT} === 12 && ({IDLE})")
     assert {"en": "most probable", "fr": "plus probable"}[lang] in page.inner_text("figcaption")
     page.locator("capot-strip button").nth(4).click()
-    others = page.locator(".instead .bars button")
+    others = page.locator(".instead .bars li:not(.far) button")
     assert others.count() == 8
     other = page.locator(".instead .bars li:not(.marked) button").first
     taken = other.locator(".name").inner_text()
@@ -50,6 +51,26 @@ def test_a_text_is_left_at_a_token_for_another_branch(visit: Visits, lang: str) 
     assert not axe(page)
     page.emulate_media(color_scheme="dark")
     assert not axe(page)
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_a_token_drawn_from_far_down_has_a_row_of_its_own(visit: Visits, lang: str) -> None:
+    page = visit("/generate#prompt=Once+upon+a+time&seed=3&temperature=3&max_new_tokens=6", lang=lang)
+    press(page, {"en": "Generate", "fr": "Générer"}[lang])
+    until(page, f"{COUNT} === 6 && ({IDLE})")
+    drawn = page.locator("capot-strip button").first.inner_text()
+    page.locator("capot-strip button").first.click()
+    rows = page.locator(".instead .bars li")
+    assert rows.count() == 9 and page.locator(".instead .bars li.marked").count() == 1
+    last = rows.last
+    assert last.get_attribute("class") == "far marked" and last.locator(".name").inner_text() == drawn
+    rank = re.search(r"(\d+)$", last.get_attribute("title").replace("\u202f", "").replace(",", ""))[1]
+    assert int(rank) > 8
+    said = page.inner_text(".instead > p").replace("\u202f", "").replace(",", "")
+    assert drawn in said and {"en": f"rank {rank}", "fr": f"rang {rank}"}[lang] in said
+    assert not axe(page)
+    last.locator("button").click()
+    assert not page.locator(".instead").is_visible() and page.locator(".branch").count() == 0, "it is this text already"
 
 
 def test_a_token_at_a_time_and_by_the_keyboard(visit: Visits) -> None:

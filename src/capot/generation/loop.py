@@ -230,7 +230,8 @@ class _Chooser:
             for token, value in zip(others, logits[others].tolist(), strict=True)
         )
         text, label = self._face(chosen)
-        return Token(chosen, text, label, math.exp(logprob), logprob, chance, alternatives, seconds, number)
+        rank = others.index(chosen) + 1 if chosen in others else choosing.rank_of(logits, chosen)
+        return Token(chosen, text, label, math.exp(logprob), logprob, rank, chance, alternatives, seconds, number)
 
     def _face(self, token: int) -> tuple[str, str]:
         face = self.faces.get(token)

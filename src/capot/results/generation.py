@@ -35,8 +35,9 @@ class Token:
 
     ``text`` is empty where its bytes are no whole character, ``label`` never is.
     ``probability`` and ``logprob`` (natural logarithm) are the model's own, at temperature
-    1 and before any filter; ``chance`` is the probability it had to be drawn. ``draw``
-    numbers the draw that chose it. Units: ``seconds`` since the token before.
+    1 and before any filter, ``rank`` its place in that order, from 1; ``chance`` is the
+    probability it had to be drawn. ``draw`` numbers the draw that chose it. Units:
+    ``seconds`` since the token before.
     """
 
     id: int
@@ -44,6 +45,7 @@ class Token:
     label: str
     probability: float
     logprob: float
+    rank: int
     chance: float
     alternatives: Sequence[Alternative]
     seconds: float

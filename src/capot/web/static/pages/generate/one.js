@@ -156,16 +156,29 @@ export function one({ field, settings, name }) {
     const line = story.current;
     const token = line.tokens[index];
     if (!token) return;
-    const most = token.alternatives[0].probability;
-    const bars = h("capot-bars", { pick: true, rows: token.alternatives.map((one) => ({ label: one.label, value: one.probability / most, text: percent(one.probability), marked: one.id === token.id, hint: `id ${one.id}` })),
-      onpick: (event) => branch(line, index, token.alternatives[event.detail]) });
+    const bars = h("capot-bars", { pick: true, rows: could(token), onpick: (event) => branch(line, index, token.alternatives[event.detail] ?? token) });
     fill(others, h("div", { class: "row spread" }, h("h2", {}, tr("generate.instead", { place: index + 1, token: token.label })), h("button", { type: "button", class: "quiet-button", "aria-label": tr("generate.close"), onclick: () => close(true) }, "×")),
-      bars, h("p", { class: "quiet" }, tr("generate.branch_hint", { token: token.label, share: percent(token.alternatives.reduce((sum, one) => sum + one.probability, 0)), chance: percent(token.chance) })));
+      bars, h("p", { class: "quiet" }, hint(token)));
     others.hidden = false;
     others.dataset.index = index;
     mark(index);
     others.scrollIntoView({ block: "nearest" });
     bars.querySelector("button")?.focus({ preventScroll: true });
+  }
+
+  /** A row for each token that could have come; the one drawn has its own where it stands further down. */
+  function could({ id, label, probability, rank, alternatives }) {
+    const most = alternatives[0].probability;
+    const row = (one, more) => ({ label: one.label, value: one.probability / most, text: percent(one.probability), marked: one.id === id, ...more });
+    const rows = alternatives.map((one, place) => row(one, { hint: tr("generate.row", { id: String(one.id), rank: place + 1 }) }));
+    const far = !alternatives.some((one) => one.id === id);
+    return far ? [...rows, row({ id, label, probability }, { far, hint: tr("generate.row", { id: String(id), rank }) })] : rows;
+  }
+
+  function hint(token) {
+    const [share, chance] = [percent(token.alternatives.reduce((sum, one) => sum + one.probability, 0)), percent(token.chance)];
+    const far = !token.alternatives.some((one) => one.id === token.id);
+    return [far ? tr("generate.far", { token: token.label, rank: token.rank, share: percent(token.probability) }) : "", tr("generate.branch_hint", { token: token.label, share, chance, count: token.alternatives.length })].filter(Boolean).join(" ");
   }
 
   function branch(line, at, other) {

@@ -24,7 +24,7 @@ export function leave(story, { parent = null, at = 0, token = null, sampling, se
 }
 
 /** Another token of a step as a step of its own. */
-export const instead = (step, other) => ({ ...step, id: other.id, label: other.label, token_text: other.text, text: other.text, probability: other.probability, logprob: Math.log(other.probability), chance: other.probability, seconds: 0 });
+export const instead = (step, other) => ({ ...step, id: other.id, label: other.label, token_text: other.text, text: other.text, probability: other.probability, logprob: Math.log(other.probability), rank: step.alternatives.indexOf(other) + 1, chance: other.probability, seconds: 0 });
 
 /** Whether two settings choose alike. */
 export const alike = (a, b) => NAMES.every((name) => a[name] === b[name]) && (a.stop?.[0] ?? "") === (b.stop?.[0] ?? "");
