@@ -107,6 +107,37 @@ def test_any_text_is_only_text_and_what_is_refused_is_told(visit: Visits) -> Non
     assert len(page.get_by_label("Your text").input_value()) == 100_000
 
 
+LONG = ["anticonstitutionnellement", "incompréhensibilités", "chat", "électroencéphalographiquement", "responsabilité"]
+NAMES = """(() => {
+  const texts = [...document.querySelectorAll(".annotation-text-g, .plane text")].filter((one) => one.textContent);
+  const box = (node) => { const at = node.getBoundingClientRect(); return [at.left, at.top, at.right, at.bottom]; };
+  const around = document.querySelector("capot-figure .main-svg, .plane svg");
+  const points = [...document.querySelectorAll(".plane circle")].map(box);
+  return { around: around && box(around), points, names: texts.map((one) => [one.textContent, box(one)]) };
+})()"""
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("view", ["road", "words", "context"])
+def test_long_names_are_read_at_any_width(visit: Visits, view: str, width: int) -> None:
+    """All of them inside the picture, none over another."""
+    page = visit({"road": f"/#prompt={'+'.join(LONG)}", "words": f"/embeddings#words={','.join(LONG)}",
+                  "context": "/embeddings#view=context"}[view], lang="fr", width=width)  # fmt: skip
+    count = 4 if view == "context" else 5
+    until(page, f"{NAMES}.names.length === {count}")
+    page.set_viewport_size({"width": width - 20, "height": 800})  # as a phone that is turned
+    until(page, f"{NAMES}.names.length === {count} && document.documentElement.clientWidth === {width - 20}")
+    until(page, f"(({APART})({NAMES}))")
+
+
+APART = """({ around: [a, b, c, d], points, names }) => {
+  const inside = ([e, f, g, i]) => e >= a - 1 && f >= b - 1 && g <= c + 1 && i <= d + 1;
+  const meet = ([a, b, c, d], [e, f, g, i]) => a < g - 1 && c > e + 1 && b < i - 1 && d > f + 1;
+  return names.every(([, box], here) => inside(box) && !points.some((point) => meet(box, point))
+    && names.every(([, other], there) => here === there || !meet(box, other)));
+}"""
+
+
 @pytest.mark.parametrize("view", ["words", "context", "lens"])
 def test_a_phone_does_not_scroll_sideways(visit: Visits, view: str) -> None:
     page = visit(f"/embeddings#view={view}&prompt=The+capital+is", width=360)

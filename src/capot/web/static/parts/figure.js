@@ -1,7 +1,8 @@
 // Plotly's figures: its script is read when the first one is drawn, and each is drawn again when the theme changes.
 
-import { h } from "../lib/dom.js";
+import { h, later } from "../lib/dom.js";
 import { lang, tr } from "../lib/words.js";
+import { named, taken } from "./names.js";
 import { isDark } from "./top.js";
 
 let script;
@@ -19,8 +20,12 @@ export function plotly() {
 class Figure extends HTMLElement {
   #spec = null;
   #draw = () => this.draw();
+  #width = null; // for which names were set; null where there are none
+  #turn = 0;
+  #sized = new ResizeObserver(later(150, () => { if (this.#width !== null && this.#width !== this.clientWidth) this.draw(); }));
 
   connectedCallback() {
+    this.#sized.observe(this);
     document.addEventListener("capot-theme", this.#draw);
     this.classList.add("plotted");
     this.setAttribute("role", "img");
@@ -28,6 +33,7 @@ class Figure extends HTMLElement {
 
   disconnectedCallback() {
     document.removeEventListener("capot-theme", this.#draw);
+    this.#sized.disconnect();
     queueMicrotask(() => { if (this.place && !this.isConnected) globalThis.Plotly?.purge(this.place); }); // not where it only moves
   }
 
@@ -38,12 +44,17 @@ class Figure extends HTMLElement {
 
   async draw() {
     if (!this.#spec) return;
+    const turn = this.#turn += 1;
     const library = await plotly();
     this.place ??= this.appendChild(h("div", { class: "plot" }));
     const { data, layout } = structuredClone(this.#spec[isDark() ? "dark" : "light"]);
     library.register({ moduleType: "locale", name: lang(), dictionary: {}, format: {} });
     const config = { locale: lang(), responsive: true, displaylogo: false, displayModeBar: false, typesetMath: false, scrollZoom: false };
+    const names = taken(data);
+    this.#width = names.length ? this.clientWidth : null;
     await library.react(this.place, data, { ...layout, uirevision: "kept" }, config);
+    if (!names.length || turn !== this.#turn || !this.isConnected) return;
+    await library.relayout(this.place, { annotations: [...(layout.annotations ?? []), ...named(this.place, names)] });
   }
 
   /** The figure as a file: "svg" or "png". */

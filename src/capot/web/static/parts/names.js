@@ -1,0 +1,42 @@
+// The names of a flat figure's points, set for the width at which it is seen: Plotly would cut them or let them overlap.
+
+import { beside, shortened } from "../lib/labels.js";
+
+const MOST = 0.45; // of the width, for one name; it is whole on hover
+const EDGE = 4; // pixels
+let pen;
+
+const plain = (markup) => markup.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+const markup = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+/** Take the names out of the traces of points: [{ x, y, text, font }], none where too many points would bear one. */
+export function taken(data) {
+  const traces = data.filter((trace) => trace.type === "scatter" && trace.mode === "markers+text" && trace.text.some(Boolean));
+  return traces.flatMap((trace) => {
+    trace.mode = "markers";
+    return trace.hovertext.map((hint, index) => ({ x: trace.x[index], y: trace.y[index], text: plain(hint.split("<br>")[0]), font: trace.textfont }));
+  });
+}
+
+/** Annotations that name the points of `place`, which is drawn already; those for which there is no room are named on hover. */
+export function named(place, names) {
+  const { xaxis, yaxis } = place._fullLayout;
+  const across = { left: xaxis._offset, right: xaxis._offset + xaxis._length };
+  const area = { left: across.left + EDGE, right: place._fullLayout.width - EDGE, top: yaxis._offset - EDGE, bottom: yaxis._offset + yaxis._length - EDGE };
+  pen ??= document.createElement("canvas").getContext("2d");
+  pen.font = `${names[0].font.size}px ${names[0].font.family}`;
+  const most = Math.floor((MOST * (across.right - across.left)) / pen.measureText("m").width);
+  const texts = names.map((one) => shortened(one.text, most));
+  const points = names.map((one, index) => ({ x: xaxis._offset + xaxis.l2p(one.x), y: yaxis._offset + yaxis.l2p(one.y), wide: pen.measureText(texts[index]).width }));
+  const [zeroX, zeroY] = [xaxis._offset + xaxis.l2p(0), yaxis._offset + yaxis.l2p(0)];
+  const rays = place.layout.annotations?.some((one) => one.showarrow && !one.text) ? points.map(({ x, y }) => [zeroX, zeroY, x, y]) : [];
+  const rooms = beside(points, area, rays);
+  return rooms.flatMap((room, index) => (room ? [annotation(names[index], { text: texts[index], point: points[index], room })] : []));
+}
+
+function annotation({ x, y, font }, { text, point, room }) {
+  const [ax, ay] = [room.x + room.wide / 2 - point.x, room.y - point.y];
+  const shared = { x, y, xref: "x", yref: "y", text: markup(text), font, borderpad: 1 };
+  if (!room.far) return { ...shared, showarrow: false, xshift: ax, yshift: -ay };
+  return { ...shared, showarrow: true, ax, ay, arrowhead: 0, arrowwidth: 1, arrowcolor: font.color, standoff: 6 };
+}
