@@ -137,6 +137,8 @@ def test_what_is_typed_wrong(capsys: pytest.CaptureFixture[str], code: str, word
     [
         ("missing_argument", ["next"]),
         ("too_many_arguments", ["next", "The", "capital"]),
+        ("no_such_argument", ["memory", "64"]),
+        ("no_such_argument", ["card", "Llama", "3.2"]),
         ("no_such_option", ["next", "a", "--bogus"]),
         ("option_is_a_flag", ["next", "a", "--json=1"]),
         ("not_whole", ["next", "a", "-k", "2.5"]),

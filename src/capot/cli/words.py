@@ -100,7 +100,7 @@ class WordedCommand(click.Command):
         self.context_settings.setdefault("max_content_width", 100)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Raises: InputError ``too_many_arguments``: most often a text without its quotes."""
+        """Raises: InputError ``too_many_arguments``, a text without its quotes most often, or ``no_such_argument``."""
         ctx.allow_extra_args = True
         try:
             rest = super().parse_args(ctx, args)
@@ -108,7 +108,10 @@ class WordedCommand(click.Command):
             error.ctx = ctx  # click knows the command and forgets to say
             raise
         if ctx.args and not isinstance(self, click.Group):
-            raise InputError("too_many_arguments", extra=ctx.args[0][:80], command=ctx.command_path)
+            extra, command = ctx.args[0][:80], ctx.command_path
+            if any(isinstance(one, Argument) and one.type.name == "TEXT" for one in self.params):
+                raise InputError("too_many_arguments", extra=extra, command=command)
+            raise InputError("no_such_argument", extra=extra, command=command)
         return rest
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
