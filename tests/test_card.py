@@ -15,7 +15,7 @@ from capot.checkpoint import Checkpoint
 from capot.cli import run
 from capot.errors import InputError, ModelError, NotFoundError, UnsupportedError
 from capot.machine import Ram
-from capot.results.card import Card, amount, amount_of
+from capot.results.card import Card, amount, amount_of, in_full
 from capot.safetensors import TensorInfo
 from capot.tokenizer import Tokenizer
 from capot.view import blocks as b
@@ -412,6 +412,8 @@ def test_every_known_card_can_be_read(lang: str, name: str) -> None:
 def test_amounts_are_said_as_people_say_them() -> None:
     assert (amount(1_235_814_400, "en"), amount(1_235_814_400, "fr")) == ("1.24 billion", "1,24 milliard")
     assert (amount(70.56e9, "fr"), amount(124_439_808, "fr")) == ("70,6 milliards", "124,4 millions")
+    assert in_full(1_235_814_400, "en") == "1,235,814,400 (1.24 billion)"
+    assert in_full(236_096, "en") == "236,096", "said once where there is no shorter way"
     assert (amount_of(12, "en"), amount_of(1, "fr")) == ("12 parameters", "1 paramètre")
     assert amount_of(671e9, "fr") == "671,0 milliards de paramètres"
 

@@ -116,7 +116,7 @@ class Sheet(Result):
             self.architecture or "–",
             tr(f"card.kind.{self.kind}.{self.kind_reason}", lang),
             self.licence or tr("card.facts.unstated", lang),
-            f"{number(self.parameters.total, lang)} ({amount(self.parameters.total, lang)})",
+            in_full(self.parameters.total, lang),
         ]
         return [(tr(f"card.facts.{name}", lang), value) for name, value in zip(names, values)]
 
@@ -214,9 +214,7 @@ class Card(Sheet):
         if self.context_length:
             rows += [(tr("card.facts.context", lang), tr("card.facts.tokens", lang, count=self.context_length))]
         if self.parameters.with_prediction:
-            more = number(self.parameters.with_prediction, lang)
-            extra = f"{more} ({amount(self.parameters.with_prediction, lang)})"
-            rows += [(tr("card.facts.with_prediction", lang), extra)]
+            rows += [(tr("card.facts.with_prediction", lang), in_full(self.parameters.with_prediction, lang))]
         if self.engine:
             note = tr(f"card.engine.{self.obstacle}", lang, engine=self.engine) if self.obstacle else self.engine
             rows += [(tr("card.facts.engine", lang), note)]
@@ -302,6 +300,12 @@ def amount(count: float, lang: str | None = None) -> str:
     """A number of parameters as one says it: ``1.24 billion``, ``1,24 milliard``."""
     unit, scaled, written = _in_units(count, lang)
     return written if unit == "plain" else tr(f"card.amount.{unit}", lang, count=scaled, amount=written)
+
+
+def in_full(count: int, lang: str | None = None) -> str:
+    """All its digits, and as one says it where that is another way: ``7,881,216 (7.88 million)``."""
+    digits, said = number(count, lang), amount(count, lang)
+    return digits if said == digits else f"{digits} ({said})"
 
 
 def amount_of(count: float, lang: str | None = None) -> str:

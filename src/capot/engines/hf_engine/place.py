@@ -155,7 +155,7 @@ def free_bytes(device: torch.device, *, spread: bool = False) -> int | None:
 
 
 def too_large(checkpoint: Checkpoint, asked: Place) -> ResourceError:
-    """The error that says what would fit: another precision, another device, or how many parameters."""
+    """The error that says what would fit: another precision, another device, or how large weights."""
     needed, room = weights_bytes(checkpoint, asked.dtype), free_bytes(asked.device, spread=asked.spread) or 0
     device, dtype = str(asked.device), asked.dtype_name
     for other in dict.fromkeys([asked.device, preferred(), torch.device("cpu")]):
@@ -168,5 +168,5 @@ def too_large(checkpoint: Checkpoint, asked: Place) -> ResourceError:
                 )  # fmt: skip
     return ResourceError(
         "weights_too_large_everywhere", device=device, dtype=dtype, needed=Bytes(needed), available=Bytes(room),
-        millions=int(max(0, room) / (1 + SPARE) / 2 / 1e6),
+        room=Bytes(int(max(0, room) / (1 + SPARE))),
     )  # fmt: skip
