@@ -171,6 +171,33 @@ def test_a_damaged_shape_is_refused() -> None:
     assert caught.value.code == "config_field"
 
 
+MIXED = {**LLAMA, "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"num_hidden_layers": 10**9}, "config_layers"),
+        ({"num_nextn_predict_layers": "x"}, "config_field"),
+        ({"kv_lora_rank": math.inf}, "config_field"),
+        ({"kv_lora_rank": 8, "v_head_dim": [4]}, "config_field"),
+        ({"num_local_experts": True}, "config_field"),
+        ({"num_experts_per_tok": None}, "config_field"),
+        ({"moe_intermediate_size": -8}, "config_field"),
+        ({"rope_theta": "x"}, "config_field"),
+        ({"rope_theta": 10**400}, "config_field"),
+        ({"torch_dtype": ["a"], "architectures": 3, "auto_map": "x", "quantization_config": 3}, None),
+    ],
+)
+def test_a_shape_of_any_kind_is_read_or_refused_in_words(changes: dict, expected: str | None) -> None:
+    if expected is None:
+        assert card(Source("x", MIXED | changes)).parameters.total > 0
+        return
+    with pytest.raises(ModelError) as caught:
+        card(Source("x", MIXED | changes))
+    assert caught.value.code == expected and caught.value.message("fr") != caught.value.message("en")
+
+
 @pytest.mark.parametrize(
     ("name", "block"),
     [

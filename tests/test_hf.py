@@ -350,6 +350,8 @@ def changed(folder, tmp_path, **changes):
         ({"n_layer": 4}, "tensor_missing"),
         ({"n_inner": 300}, "tensor_shape"),
         ({"n_head": 5}, "model_refused"),
+        ({"n_layer": 10**9}, "config_layers"),
+        ({"model_type": "not-born-yet", "auto_map": 3, "architectures": "GPT2LMHeadModel"}, "family_unknown"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -580,6 +582,20 @@ def test_choosing_imports_no_torch(folders) -> None:
     if torch.version.cuda is None:  # a build for the processor alone says so without being imported
         assert loaded == []
     assert names == ["native", "transformers"] or torch.cuda.is_available()
+
+
+def test_what_is_mistyped_is_refused_before_pytorch_and_no_program_is_fetched(folders) -> None:
+    program = (
+        "import sys, capot\n"
+        f"folder = {str(folders('gpt2'))!r}\n"
+        "try: capot.open(folder, engine='hf', dtype='float12').next('a')\n"
+        "except capot.CapotError as error: print(error.code, 'torch' in sys.modules)\n"
+        "capot.open(folder, engine='hf').next('a')\n"
+        "from transformers.integrations import hub_kernels\n"
+        "print(hub_kernels._kernels_enabled)"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["unknown_precision", "False", "False"]
 
 
 @pytest.mark.parametrize(

@@ -1139,6 +1139,15 @@ def test_a_search_lists_causal_models_by_downloads(
     assert "unset HF_HUB_OFFLINE" in typed(capsys, "models", "--search", "llama")[2]
 
 
+ODD = b'[3, {"id": "a/b", "tags": 3, "safetensors": {"parameters": {"F32": 8, "F16": "x"}}}]'
+
+
+def test_what_a_mirror_tells_oddly_is_left_out(hub: Hub) -> None:
+    hub.fault("api", Fault(body=ODD))
+    (found,) = models.search("b").models
+    assert (found.name, found.parameters, found.licence) == ("a/b", 8, None)
+
+
 def test_a_search_allows_for_a_context(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("meta-llama/Llama-3.2-1B", parameters=1_235_814_400)
     hub.add("org/Llama-like", parameters=1_235_814_400)

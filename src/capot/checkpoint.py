@@ -12,6 +12,7 @@ read from disk when an engine touches its page of the mapped file, and not befor
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
@@ -47,6 +48,7 @@ SPELLINGS = {
 }
 LOOKS_AT_ALL = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "gpt_oss": 2}  # one layer in so many
 HEADLESS = {"mamba", "mamba2", "falcon_mamba", "rwkv"}  # no attention, so no heads: a state of a fixed size
+MAX_LAYERS = 10_000  # what a config.json names is made one by one; the deepest models have some hundreds
 UNTIED = {"llama", "mistral", "mixtral", "qwen2", "qwen3", "phi3", "deepseek_v3"}  # where config.json may leave it out
 
 
@@ -83,16 +85,17 @@ class Config:
     def from_dict(cls, raw: Mapping[str, Any]) -> Config:
         """Read a config.json in either spelling: the hub's older one or transformers 5's.
 
-        Raises: ModelError ``config_field`` where a size is missing or is no positive number.
+        Raises: ModelError ``config_field`` where a size is missing or is no positive number, ``config_layers``.
         """
         inner = raw.get("text_config")
         raw = {**raw, **inner} if isinstance(inner, dict) else raw  # a model that also sees or hears
         model_type = str(raw.get("model_type") or "")
         width, heads = _whole(raw, "width"), _whole(raw, "heads", 1 if model_type in HEADLESS else None)
-        layers = _whole(raw, "layers")
+        if (layers := _whole(raw, "layers")) > MAX_LAYERS:
+            raise ModelError("config_layers", layers=layers, most=MAX_LAYERS)
         rope = _rope(raw)
         return cls(
-            architecture=str((raw.get("architectures") or ["?"])[0]),
+            architecture=(architectures(raw) or ["?"])[0],
             model_type=model_type,
             vocabulary_size=_whole(raw, "vocabulary_size"),
             width=width,
@@ -104,14 +107,30 @@ class Config:
             context_length=_whole(raw, "context_length", 0) or None,
             norm_eps=_real(raw, "norm_eps", 1e-6),
             hidden_act=str(_first(raw, "hidden_act") or "silu"),
-            rope_theta=float(rope.pop("rope_theta", None) or raw.get("rope_theta") or 10_000.0),
+            rope_theta=_finite(rope.pop("rope_theta", None) or raw.get("rope_theta") or 10_000.0, "rope_theta"),
             rope_scaling=rope if rope["rope_type"] != "default" else None,
             sliding_window=_windows(raw, layers, model_type),
             tied=bool(raw.get("tie_word_embeddings", model_type not in UNTIED)),
-            dtype=_first(raw, "dtype"),
+            dtype=dtype if isinstance(dtype := _first(raw, "dtype"), str) else None,
             bos_id=_ids(raw.get("bos_token_id"))[0] if _ids(raw.get("bos_token_id")) else None,
             eos_ids=_ids(raw.get("eos_token_id")),
         )
+
+
+def architectures(raw: Mapping[str, Any]) -> list[str]:
+    """The classes that a config.json names; none where they are not written as a list.
+
+    >>> architectures({"architectures": ["LlamaForCausalLM"]}), architectures({"architectures": 3})
+    (['LlamaForCausalLM'], [])
+    """
+    listed = raw.get("architectures")
+    return [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+
+
+def auto_map(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The classes in a model's own code, by the class of transformers that each stands for."""
+    mapped = raw.get("auto_map")
+    return mapped if isinstance(mapped, dict) else {}
 
 
 def _first(raw: Mapping[str, Any], name: str) -> Any:
@@ -127,10 +146,29 @@ def _whole(raw: Mapping[str, Any], name: str, default: int | None = None) -> int
 
 
 def _real(raw: Mapping[str, Any], name: str, default: float) -> float:
-    value = default if (found := _first(raw, name)) is None else found
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise ModelError("config_field", field=SPELLINGS[name][0], value=str(value)[:80])
-    return float(value)
+    return _finite(default if (found := _first(raw, name)) is None else found, SPELLINGS[name][0])
+
+
+def _finite(value: Any, field: str) -> float:
+    with contextlib.suppress(OverflowError):  # an integer beyond all measure
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    raise ModelError("config_field", field=field, value=str(value)[:80])
+
+
+def count(raw: Mapping[str, Any], *names: str, default: int = 0) -> int:
+    """The first of ``names`` that is set to more than nothing. Raises: ModelError ``config_field`` if it is no number.
+
+    >>> count({"num_experts": 8}, "num_local_experts", "num_experts"), count({}, "n_shared_experts")
+    (8, 0)
+    """
+    field = next((name for name in names if raw.get(name)), None)
+    if field is None:
+        return default
+    value = raw[field]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ModelError("config_field", field=field, value=str(value)[:80])
+    return value
 
 
 def _ids(value: Any) -> tuple[int, ...]:

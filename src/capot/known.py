@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from capot.checkpoint import HEADLESS, Config
-from capot.errors import NotFoundError, UnsupportedError
+from capot.checkpoint import HEADLESS, Config, count
+from capot.errors import ModelError, NotFoundError, UnsupportedError
 
 BLOCKS = ("embeddings", "attention", "mlp", "norms", "head")
 
@@ -102,7 +102,7 @@ def shape(raw: Mapping[str, Any]) -> Shape:
     config = Config.from_dict(raw)
     family = FAMILIES.get(config.model_type)
     family = None if family is None else _with_biases(family, raw)
-    return Shape(config, family, _experts(raw, config), _latent(raw), raw.get("num_nextn_predict_layers") or 0)
+    return Shape(config, family, _experts(raw, config), _latent(raw), count(raw, "num_nextn_predict_layers"))
 
 
 def _with_biases(family: Family, raw: Mapping[str, Any]) -> Family:
@@ -116,15 +116,18 @@ def _with_biases(family: Family, raw: Mapping[str, Any]) -> Family:
 
 
 def _experts(raw: Mapping[str, Any], config: Config) -> Experts | None:
-    count = raw.get("num_local_experts") or raw.get("num_experts") or raw.get("n_routed_experts")
-    if not count or config.model_type not in ("mixtral", "qwen3_moe", "deepseek_v3"):
+    experts = count(raw, "num_local_experts", "num_experts", "n_routed_experts")
+    if not experts or config.model_type not in ("mixtral", "qwen3_moe", "deepseek_v3"):
         return None
+    active = count(raw, "num_experts_per_tok")
+    if not active:
+        raise ModelError("config_field", field="num_experts_per_tok", value=str(raw.get("num_experts_per_tok"))[:80])
     return Experts(
-        count=count,
-        active=raw["num_experts_per_tok"],
-        width=raw.get("moe_intermediate_size") or config.mlp_width,
-        shared=raw.get("n_shared_experts") or 0,
-        dense_layers=raw.get("first_k_dense_replace") or 0,
+        count=experts,
+        active=active,
+        width=count(raw, "moe_intermediate_size", default=config.mlp_width),
+        shared=count(raw, "n_shared_experts"),
+        dense_layers=count(raw, "first_k_dense_replace"),
         router_bias=config.model_type == "deepseek_v3",
     )
 
@@ -133,7 +136,7 @@ def _latent(raw: Mapping[str, Any]) -> Latent | None:
     if not raw.get("kv_lora_rank"):
         return None
     names = ("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
-    return Latent(*(raw.get(name) or 0 for name in names))
+    return Latent(*(count(raw, name) for name in names))
 
 
 def _family(shape: Shape) -> Family:

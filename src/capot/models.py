@@ -12,7 +12,7 @@ from pathlib import Path
 
 from capot import engines, known
 from capot.card import SPELLED, TOKENS, Source, base_or_instruct, card, file_bytes, held, verdict
-from capot.checkpoint import INDEX, Checkpoint
+from capot.checkpoint import INDEX, Checkpoint, architectures
 from capot.config import Loading
 from capot.errors import CapotError, NotFoundError
 from capot.hub import settings, shelf
@@ -56,8 +56,7 @@ def _opened(name: str, commit: str) -> tuple[str | None, str | None, str]:
     whole = checkpoint.has("weights") and checkpoint.has("tokenizer")
     begun = any(path.stat().st_size for path in (store.folder / "blobs").glob("*.incomplete"))
     state = "whole" if whole else "partial" if begun or checkpoint.has("weights") else "settings"
-    listed = config.get("architectures")
-    architecture = str(listed[0]) if isinstance(listed, list) and listed else None
+    architecture = next(iter(architectures(config)), None)
     try:
         refuse_other_kinds(name, config)
         if all(store.known_absent(commit, file) for file in (SINGLE, INDEX)):
@@ -134,7 +133,7 @@ def preview(name: str, *, revision: str | None = None) -> Card | Preview:
     """
     repo = describe(name, revision or "main")
     refuse_other_kinds(name, repo.config)
-    found, files = read(repo.told), [repo.file(file) for file in whole(repo)]
+    found, files = read({**repo.told, "id": name}), [repo.file(file) for file in whole(repo)]
     source = Source(name, {}, chat_template=found.chat_template, ends=found.ends, licence=found.licence)
     kind = base_or_instruct(source, {"tags": found.tags})
     source = replace(source, kind=kind, published=_told(repo, files))
@@ -142,7 +141,7 @@ def preview(name: str, *, revision: str | None = None) -> Card | Preview:
     if same is not None:
         shown = Checkpoint(Path(), name, dict(same.config))
         return card(replace(source, config=same.config, url=same.source, engine=engines.chosen(Loading(name), shown)))
-    return _preview(source, found, architecture=str((repo.config.get("architectures") or ["–"])[0]))
+    return _preview(source, found, architecture=(architectures(repo.config) or ["–"])[0])
 
 
 def _preview(source: Source, found: Found, *, architecture: str) -> Preview:

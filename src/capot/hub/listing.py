@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from capot.checkpoint import INDEX, Part
+from capot.checkpoint import INDEX, Part, architectures, auto_map
 from capot.errors import NetworkError, NotFoundError, UnsupportedError
 from capot.hub import settings
 from capot.hub.asking import ask, ask_json
@@ -162,8 +162,7 @@ def code_files(config: Mapping[str, Any]) -> list[str]:
     >>> code_files({"auto_map": {"AutoModelForCausalLM": "modeling_x.XForCausalLM"}})
     ['modeling_x.py']
     """
-    mapped = config.get("auto_map")
-    named = [item for item in mapped.values() if isinstance(item, str)] if isinstance(mapped, dict) else []
+    named = [item for item in auto_map(config).values() if isinstance(item, str)]
     return sorted({f"{item.partition('.')[0]}.py" for item in named if "--" not in item})  # "--": of another model
 
 
@@ -190,14 +189,10 @@ def refuse_other_kinds(name: str, config: Mapping[str, Any]) -> None:
 
     Raises: UnsupportedError ``hub_not_causal`` naming the architecture.
     """
-    listed = config.get("architectures")
-    architectures = [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
-    mapped = config.get("auto_map") if isinstance(config.get("auto_map"), dict) else {}
-    if not architectures or "AutoModelForCausalLM" in mapped:
+    named = architectures(config)
+    if not named or "AutoModelForCausalLM" in auto_map(config):
         return
     sees_too = "text_config" in config
-    causal = any(
-        _CAUSAL.search(item) or (sees_too and item.endswith("ForConditionalGeneration")) for item in architectures
-    )
+    causal = any(_CAUSAL.search(item) or (sees_too and item.endswith("ForConditionalGeneration")) for item in named)
     if not causal or config.get("is_encoder_decoder"):
-        raise UnsupportedError("hub_not_causal", name=name, architecture=architectures[0])
+        raise UnsupportedError("hub_not_causal", name=name, architecture=named[0])

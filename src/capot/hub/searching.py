@@ -84,13 +84,14 @@ def _causal(told: list[Any]) -> Iterator[Found]:
 def read(entry: Mapping[str, Any]) -> Found:
     """What the hub's answer about one model holds, in a search as alone."""
     counts = _table(_table(entry, "safetensors"), "parameters")
-    tags = tuple(tag for tag in entry.get("tags") or () if isinstance(tag, str))
+    listed = entry.get("tags")
+    tags = tuple(tag for tag in listed if isinstance(tag, str)) if isinstance(listed, list) else ()
     tokenizer = _table(_table(entry, "config"), "tokenizer_config")
     template, end = tokenizer.get("chat_template"), tokenizer.get("eos_token")
     end = end.get("content") if isinstance(end, dict) else end
     downloads = entry.get("downloads")
     return Found(
-        name=entry["id"],
+        name=str(entry["id"]),
         gated=gate(entry),
         downloads=downloads if isinstance(downloads, int) else 0,
         licence=_licence(_table(entry, "cardData"), tags),

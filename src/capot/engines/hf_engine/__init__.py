@@ -27,7 +27,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capot.errors import MissingExtraError
+from capot.checkpoint import auto_map
+from capot.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from capot.engines.hf_engine.engine import TransformersEngine
 
 PACKAGES = ("torch", "transformers", "accelerate")
+PRECISIONS = ("float32", "bfloat16", "float16")
+SHORT = {"fp32": "float32", "f32": "float32", "bf16": "bfloat16", "fp16": "float16", "f16": "float16"}
 DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA's, Windows' for Linux, AMD's
 
 
@@ -57,8 +60,7 @@ def knows(raw_config: Mapping[str, Any]) -> bool:
 
 def needs_code(raw_config: Mapping[str, Any]) -> bool:
     """Whether a model asks for Python code of its authors', its family being none of transformers' own."""
-    mapped = raw_config.get("auto_map")
-    return isinstance(mapped, dict) and "AutoModelForCausalLM" in mapped and not knows(raw_config)
+    return "AutoModelForCausalLM" in auto_map(raw_config) and not knows(raw_config)
 
 
 def accelerator() -> str | None:
@@ -85,13 +87,32 @@ def possible() -> bool:
     return any(Path(driver).exists() for driver in DRIVERS)
 
 
+def precision(dtype: str | None) -> str | None:
+    """The name that PyTorch has for a precision; None where the choice is left to us.
+
+    Raises: InputError ``unknown_precision``.
+
+    >>> precision("BF16"), precision("torch.float16"), precision("auto")
+    ('bfloat16', 'float16', None)
+    """
+    if dtype in (None, "auto"):
+        return None
+    name = SHORT.get(dtype.lower(), dtype.lower()).removeprefix("torch.")
+    if name not in PRECISIONS:
+        raise InputError("unknown_precision", value=dtype[:80], known=", ".join(PRECISIONS))
+    return name
+
+
 def open_transformers(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[..., Any]) -> TransformersEngine:
     """Read the weights onto a device. ``notice`` hears where and in which precision, before it takes time.
 
-    Raises: MissingExtraError ``missing_extra``; what ``opening.read`` and ``place.choose`` raise.
+    Raises: MissingExtraError ``missing_extra``; as ``precision``; what ``opening.read`` and ``place.choose`` raise.
     """
     if absent := missing():
         raise MissingExtraError("missing_extra", package=", ".join(absent), extra="transformers")
+    precision(loading.dtype)  # a word mistyped does not wait for PyTorch
+    # Where the package ``kernels`` is installed, transformers would fetch compiled programs from the hub and run them.
+    os.environ.setdefault("USE_HUB_KERNELS", "NO")
     from capot.engines.hf_engine.engine import TransformersEngine
 
     return TransformersEngine(checkpoint, loading, notice=notice)

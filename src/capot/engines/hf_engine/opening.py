@@ -19,7 +19,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
-from capot.checkpoint import Checkpoint
+from capot.checkpoint import Checkpoint, architectures, auto_map
 from capot.config import Loading
 from capot.engines.hf_engine import memory, place
 from capot.engines.hf_engine.place import Place
@@ -33,15 +33,16 @@ def read(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[[Place], 
     """The model on its device, ready to compute; ``notice`` hears where, before anything large is read.
 
     Raises: UnsupportedError ``not_causal``, ``family_unknown``, ``remote_code``, ``needs_package``; ModelError
-    ``tensor_missing``, ``tensor_shape``, ``model_refused``; what ``place.choose`` and ``Checkpoint.tensors`` raise.
+    ``config_layers``, ``tensor_missing``, ``tensor_shape``, ``model_refused``; what ``place.choose`` and
+    ``Checkpoint.tensors`` raise.
     """
     _check(checkpoint, remote=loading.trust_remote_code)
     where = place.choose(checkpoint, device=loading.device, dtype=loading.dtype)
     notice(where)
     checkpoint.fetch("weights")
-    _ = checkpoint.tensors  # headers are checked before anything trusts them
+    tensors = checkpoint.tensors  # headers are checked before anything trusts them
     with quietly(), refused(checkpoint, where):
-        model, found = _load(checkpoint, where, remote=loading.trust_remote_code)
+        model, found = _load(checkpoint, where, remote=loading.trust_remote_code, most=len(tensors))
     _complete(checkpoint, found)
     if where.spread and {"cpu", "disk"} & set(map(str, model.hf_device_map.values())):
         raise place.too_large(checkpoint, where)
@@ -53,8 +54,8 @@ def read(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[[Place], 
 def _check(checkpoint: Checkpoint, *, remote: bool) -> None:
     """Refuse what cannot be opened, from config.json alone."""
     raw, kind = checkpoint.raw_config, str(checkpoint.raw_config.get("model_type") or "")
-    name = str((raw.get("architectures") or [""])[0])
-    if "AutoModelForCausalLM" in (raw.get("auto_map") or {}):
+    name = (architectures(raw) or [""])[0]
+    if "AutoModelForCausalLM" in auto_map(raw):
         if not remote and kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
             raise UnsupportedError("remote_code", model=checkpoint.name)
         return
@@ -69,9 +70,16 @@ def _check(checkpoint: Checkpoint, *, remote: bool) -> None:
         raise UnsupportedError("not_causal", architecture=name[:80] or kind, model=checkpoint.name)
 
 
-def _load(checkpoint: Checkpoint, where: Place, *, remote: bool) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _load(checkpoint: Checkpoint, where: Place, *, remote: bool, most: int) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model and what transformers says of its weights; ``most``: tensors that there are to make layers of.
+
+    Raises: ModelError ``config_layers``; what transformers raises.
+    """
     local = {"local_files_only": True, "trust_remote_code": remote}
     config = AutoConfig.from_pretrained(checkpoint.path, **local)
+    layers = getattr(config.get_text_config(decoder=True), "num_hidden_layers", None) or 0
+    if layers > most:  # it would make them all, empty, before it looks at the weights
+        raise ModelError("config_layers", layers=layers, most=most)
     return AutoModelForCausalLM.from_pretrained(
         checkpoint.path,
         config=config,

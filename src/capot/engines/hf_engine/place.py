@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import torch
 
 from capot.checkpoint import Checkpoint
+from capot.engines.hf_engine import PRECISIONS, precision
 from capot.errors import CapabilityError, InputError, ResourceError
 from capot.i18n import Bytes
 from capot.machine import ram
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-SHORT = {"fp32": "float32", "f32": "float32", "bf16": "bfloat16", "fp16": "float16", "f16": "float16"}
+DTYPES = {name: getattr(torch, name) for name in PRECISIONS}
 STORED = {"F64": "float32", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 SPARE = 0.05  # of the weights: what reading them and a first pass take besides
 
@@ -39,10 +39,10 @@ class Place:
 def choose(checkpoint: Checkpoint, *, device: str | None, dtype: str | None) -> Place:
     """Where to compute: what was asked for, else the first of the best that has room for the weights.
 
-    Raises: InputError ``unknown_device``, ``unknown_precision``; CapabilityError ``no_such_device``;
+    Raises: InputError ``unknown_device``; as ``precision``; CapabilityError ``no_such_device``;
     ResourceError ``weights_too_large``, ``weights_too_large_everywhere``.
     """
-    wanted = None if dtype in (None, "auto") else DTYPES[_spelled(dtype)]
+    wanted = DTYPES.get(precision(dtype) or "")
     if device in (None, "auto"):
         devices = [preferred(), *([torch.device("cpu")] if preferred().type != "cpu" else [])]
     else:
@@ -54,13 +54,6 @@ def choose(checkpoint: Checkpoint, *, device: str | None, dtype: str | None) -> 
         if room is None or weights_bytes(checkpoint, place.dtype) * (1 + SPARE) <= room:
             return place
     raise too_large(checkpoint, choices[0])
-
-
-def _spelled(dtype: str) -> str:
-    name = SHORT.get(dtype.lower(), dtype.lower()).removeprefix("torch.")
-    if name not in DTYPES:
-        raise InputError("unknown_precision", value=dtype[:80], known=", ".join(DTYPES))
-    return name
 
 
 def _places(device: torch.device, wanted: torch.dtype | None, stored: torch.dtype) -> Iterator[Place]:
