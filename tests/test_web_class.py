@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import http.client
 import itertools
+import json
 import statistics
 import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from lab_helpers import Gate, Live, Reader, asgi, asked, part, scripted, until
+from lab_helpers import JSON, Gate, Live, Reader, asgi, asked, part, scripted, until
 from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
@@ -32,13 +34,13 @@ TEXT = {"prompt": "hello world", "temperature": 0, "alternatives": 0}
 
 
 def test_thirty_learners_are_all_served_and_none_is_starved() -> None:
-    steps: list[int] = []
+    gate, steps = Gate(), []
 
-    def slowly(feeds) -> None:
-        steps.append(len(feeds))
-        time.sleep(0.004)
+    def noted(feeds) -> None:
+        gate(feeds)
+        steps.append([feed.sequence for feed in feeds])  # kept, so that no other comes to bear its name
 
-    with Live(scripted(before_step=slowly), CLASS) as live:
+    with Live(scripted(before_step=noted), CLASS) as live:
         visitors = [live.client(CODE) for _ in range(30)]
         readers = [
             Reader(visitor.client, asked(part(**TEXT, max_new_tokens=60, seed=number)))
@@ -46,7 +48,8 @@ def test_thirty_learners_are_all_served_and_none_is_starved() -> None:
         ]
         for reader in readers:
             reader.start()
-        assert until(lambda: live.load["at_work"] + live.load["waiting"] > 20 or live.load["decoded_tokens"] > 1000)
+        until(lambda: live.load["at_work"] + live.load["waiting"] == 30)
+        gate.open.set()
         for reader in readers:
             reader.join()
             assert reader.kinds()[-1] == "finished" and reader.kinds().count("step") == 60
@@ -54,28 +57,32 @@ def test_thirty_learners_are_all_served_and_none_is_starved() -> None:
         with visitors[0] as client:
             told = client.get("/api/status").json()["result"]
         assert told["learners"] == 30 and told["ended"] == {"finished": 30}
-        assert 8 < max(steps) <= MAX_BATCH  # together in one pass, not one after the other
-        lasted = [
-            reader.times[-1] - next(t for t, (kind, _, _) in zip(reader.times, reader.events) if kind == "step")
-            for reader in readers
-        ]
+        assert max(map(len, steps)) == 30 <= MAX_BATCH  # together in one pass, not one after the other
+        places: dict[int, list[int]] = {}
+        for place, sequences in enumerate(steps):
+            for sequence in sequences:
+                places.setdefault(id(sequence), []).append(place)
+        lasted = [found[-1] - found[0] for found in places.values()]
         assert max(lasted) <= 2 * statistics.median(lasted)
         for visitor in visitors[1:]:
             visitor.client.close()
 
 
 def test_a_long_prompt_freezes_nobody() -> None:
-    turns: list[str] = []
+    gate, turns = Gate(), []
 
     def note(feeds) -> None:
+        gate(feeds)
         turns.append("read" if len(feeds[0].ids) > 1 else "say")
         time.sleep(0.002)
 
     with Live(scripted(before_step=note), CLASS) as live, live.client(CODE) as quick, live.client(CODE) as long:
         first = Reader(quick, asked(part(**TEXT, max_new_tokens=400))).start()
-        until(lambda: "step" in first.kinds())
+        until(lambda: gate.steps)
         prompt = "word " * 800  # 4,000 tokens of the scripted engine, in chunks
         second = Reader(long, asked(part(**{**TEXT, "prompt": prompt}, max_new_tokens=1))).start()
+        until(lambda: live.load["at_work"] + live.load["waiting"] == 2)
+        gate.open.set()  # the first has not said a word yet, and says more of them than the other has chunks
         second.join()
         live.client(CODE).client.close()
         quick.post("/api/stop", json={"name": "page-0001"})
@@ -163,9 +170,12 @@ def test_who_leaves_while_waiting_gives_up_their_turn() -> None:
         under_way = [pool.submit(client.post, "/api/next", json={"prompt": f"hello {n}"}) for n in range(3)]
         until(lambda: live.load["at_work"] + live.load["waiting"] == learning.AT_ONCE)
         (learner,) = live.app.state.learners.known.values()
-        with pytest.raises(httpx.ReadTimeout):
-            client.post("/api/next", json={"prompt": "left"}, timeout=0.5)
-        assert until(lambda: not learner.turns.waiting)
+        leaving = http.client.HTTPConnection(live.root.removeprefix("http://"))
+        cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        leaving.request("POST", "/api/next", json.dumps({"prompt": "left"}), JSON | {"cookie": cookies})
+        until(lambda: learner.turns.waiting)
+        leaving.close()
+        until(lambda: not learner.turns.waiting)
         assert not any(each.done() for each in under_way)
         gate.open.set()
         assert all(each.result().json()["ok"] for each in under_way)

@@ -19,6 +19,7 @@ RING = """(() => {
   const here = document.activeElement;
   return getComputedStyle(here.matches("input[type=radio]") ? here.nextElementSibling : here).outlineStyle;
 })()"""
+STILL = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 100))))"
 SHOWN = "document.documentElement.dataset.shown"
 
 
@@ -111,14 +112,15 @@ def test_a_term_is_explained_and_the_tip_leaves(visit: Visits) -> None:
     assert "logits" in page.inner_text("#tip")
     assert axe(page) == []
     page.keyboard.press("Escape")
-    assert not page.is_visible("#tip")
+    until(page, "document.querySelector('#tip').hidden")
+    page.evaluate(STILL)  # a scroll would hide it
     term.hover()
-    assert page.is_visible("#tip")
+    until(page, "!document.querySelector('#tip').hidden")
     page.get_by_role("button", name="Glossaire").click()
     assert page.locator("dialog.sheet dt").count() > 20
     assert axe(page) == []
     page.keyboard.press("Escape")
-    assert not page.is_visible("dialog.sheet")
+    until(page, "!document.querySelector('dialog.sheet').open")
 
 
 def test_the_theme_is_chosen_and_kept(visit: Visits) -> None:
@@ -126,7 +128,7 @@ def test_the_theme_is_chosen_and_kept(visit: Visits) -> None:
     paper = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(paper)
     page.get_by_role("button", name="Dark theme").click()
-    assert page.evaluate(paper) != light
+    until(page, f"{paper} !== {json.dumps(light)}")
     page.reload()
     settled(page)
     assert page.evaluate(paper) != light
@@ -139,13 +141,13 @@ def test_a_link_restores_the_view_and_copies_on_a_plain_page(visit: Visits) -> N
     page.keyboard.press("Enter")
     page.get_by_label("Raw logits").check()
     page.get_by_text("Take it away").click()
-    page.wait_for_timeout(400)
+    until(page, "location.hash.includes('temperature=0.5') && location.hash.includes('as=logits')")
     page.get_by_role("button", name="Copy the link").click()
     link = copied(page)
     other = visit(link.removeprefix(visit.root))
     assert other.locator("capot-slider[name=temperature] input[type=text]").input_value() == "0.5"
     assert other.locator("input[value=logits]").is_checked()
-    assert other.inner_text("capot-bars") == page.inner_text("capot-bars")
+    until(other, f"document.querySelector('capot-bars').innerText === {json.dumps(page.inner_text('capot-bars'))}")
 
 
 def test_a_view_too_long_for_a_link_is_a_file(visit: Visits, tmp_path) -> None:

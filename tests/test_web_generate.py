@@ -7,13 +7,15 @@ import re
 from typing import Any
 
 import pytest
-from web_helpers import Server, Visits, axe, overflow, settled, until
+from web_helpers import Server, Visits, axe, overflow, settled, stop, until
 
 COUNT = "document.querySelectorAll('capot-strip button').length"
 IDLE = (
     "document.querySelector('.row button:disabled')?.textContent.match(/Stop|Arrêter/)"
     " && !document.querySelector('.waiting')"
 )
+ALL = "document.querySelectorAll('.side-by-side li.token').length"
+LONG = "prompt=Once+upon+a+time&max_new_tokens=400&seed=17"  # of this seed no text ends before
 NASTY = [
     "<script>alert(1)</script> & <b>",
     "שלום עולם, مرحبا بالعالم",
@@ -105,39 +107,46 @@ def test_the_lines_to_paste_give_this_very_text(visit: Visits, server: Server) -
     assert made["tokens"][-1]["label"] in kept.value.path().read_text(encoding="utf-8")
 
 
-def test_stop_stops_the_engine(visit: Visits, server: Server) -> None:
-    page = visit("/generate#prompt=Once+upon+a+time&max_new_tokens=500")
+def test_stop_stops_the_engine(mortal: tuple[Server, Visits]) -> None:
+    server, visit = mortal
+    page = visit(f"/generate#{LONG}")
+    server.allow(12)
     press(page, "Generate")
     until(page, f"{COUNT} > 3")
-    press(page, "Stop")
+    stop(page, server)
     until(page, IDLE)
-    steps = server.get("/api/status")["scheduler"]["steps"]
-    page.wait_for_timeout(400)
-    assert server.get("/api/status")["scheduler"]["steps"] == steps
     assert "It was stopped." in page.inner_text("figcaption")
+    steps = server.get("/api/status")["scheduler"]["steps"]
+    page.wait_for_timeout(400)  # in which it would take many
+    assert server.get("/api/status")["scheduler"]["steps"] == steps
 
 
-def test_a_reload_in_the_middle_is_harmless(visit: Visits, server: Server) -> None:
+def test_a_reload_in_the_middle_is_harmless(mortal: tuple[Server, Visits]) -> None:
+    server, visit = mortal
     visit.forgive("ERR_ABORTED|ERR_FAILED")
-    page = visit("/generate#prompt=Once+upon+a+time&max_new_tokens=500")
+    page = visit(f"/generate#{LONG}")
+    server.allow(12)
     press(page, "Generate")
     until(page, f"{COUNT} > 3")
     page.reload()
     settled(page)
     had = page.evaluate(COUNT)
     assert had > 3 and "reloaded" in page.inner_text(".status")
+    server.allow(12)
     press(page, "Go on")
     until(page, f"{COUNT} > {had}")
-    press(page, "Stop")
+    stop(page, server)
     until(page, IDLE)
 
 
-def test_a_reload_in_the_middle_of_a_second_text_brings_the_second_back(visit: Visits) -> None:
+def test_a_reload_in_the_middle_of_a_second_text_brings_the_second_back(mortal: tuple[Server, Visits]) -> None:
+    server, visit = mortal
     visit.forgive("ERR_ABORTED|ERR_FAILED")
-    page = visit("/generate#prompt=Once+upon+a+time&max_new_tokens=3")
+    page = visit("/generate#prompt=Once+upon+a+time&max_new_tokens=3&seed=17")
     written(page, 3)
     page.locator("capot-slider[name=max_new_tokens] input[type=text]").fill("500")
     page.keyboard.press("Enter")
+    server.allow(16)
     press(page, "Generate")
     until(page, f"{COUNT} > 8")
     begins = page.inner_text("capot-strip")[:40]
@@ -161,7 +170,8 @@ def test_a_link_holds_the_tree(visit: Visits) -> None:
 
 def test_a_server_killed_in_the_middle_is_told_and_taken_up_again(mortal: tuple[Server, Visits]) -> None:
     server, visit = mortal
-    page = visit("/generate#prompt=Once+upon+a+time&max_new_tokens=400&seed=17")  # of this seed no text ends before
+    page = visit(f"/generate#{LONG}")
+    server.allow(12)
     press(page, "Generate")
     until(page, f"{COUNT} > 3")
     server.kill()
@@ -169,20 +179,23 @@ def test_a_server_killed_in_the_middle_is_told_and_taken_up_again(mortal: tuple[
     had = page.evaluate(COUNT)
     assert had > 3 and "connection was cut" in page.inner_text(".status")
     text = page.inner_text("capot-strip")
+    server.allow(20)
     server.start()
     until(page, f"{COUNT} > {had}")
     assert page.inner_text("capot-strip").startswith(text.rstrip())
-    press(page, "Stop")
+    stop(page, server)
     until(page, IDLE)
     page.get_by_role("tab", name="Several temperatures").click()
+    server.allow(20)
     press(page, "Generate all")
-    until(page, "document.querySelectorAll('.side-by-side li.token').length > 12")
+    until(page, f"{ALL} > 12")
     server.kill()
     until(page, "document.querySelector('.fault.cut') !== null")
-    had = page.evaluate("document.querySelectorAll('.side-by-side li.token').length")
+    had = page.evaluate(ALL)
+    server.allow(20)
     server.start()
-    until(page, f"document.querySelectorAll('.side-by-side li.token').length > {had} + 4")
-    press(page, "Stop")
+    until(page, f"{ALL} > {had} + 4")
+    stop(page, server)
     until(page, IDLE)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from web_helpers import Server, Visits, axe, overflow, until
+from web_helpers import Server, Visits, axe, overflow, stop, until
 
 MEASURED = "#main > section"
 MORE = "document.querySelectorAll('.measuring tbody tr').length > {had} || document.querySelectorAll('capot-figure')[1]"
@@ -54,12 +54,13 @@ def test_measured_row_by_row_and_kept(visit: Visits) -> None:
     assert not axe(page)
 
 
-def test_a_stop_keeps_what_is_measured(visit: Visits, server: Server) -> None:
-    lengths = ",".join(map(str, range(473, 513)))  # each takes a while, on a quick machine too
-    page = visit(f"/memory#lengths={lengths}")
+def test_a_stop_keeps_what_is_measured(mortal: tuple[Server, Visits]) -> None:
+    server, visit = mortal
+    page = visit(f"/memory#lengths={','.join(map(str, range(473, 513)))}")
+    server.allow(120)  # a few rows
     page.get_by_role("button", name="Measure on this machine").click()
     until(page, "document.querySelectorAll('.measuring tbody tr').length > 1")
-    page.get_by_role("button", name="Stop", exact=True).click()
+    stop(page, server)
     until(page, "!document.querySelector('.row .primary').disabled")
     page.locator(MEASURED).get_by_text("The table").click()
     until(page, f"document.querySelector('{MEASURED} .fold-table tbody tr') !== null")
@@ -70,13 +71,14 @@ def test_a_stop_keeps_what_is_measured(visit: Visits, server: Server) -> None:
 
 def test_a_server_killed_while_it_measures_is_told_and_rows_stay(mortal: tuple[Server, Visits]) -> None:
     server, visit = mortal
-    lengths = ",".join(map(str, range(483, 513)))
-    page = visit(f"/memory#lengths={lengths}")
+    page = visit(f"/memory#lengths={','.join(map(str, range(483, 513)))}")
+    server.allow(120)
     page.get_by_role("button", name="Measure on this machine").click()
     until(page, "document.querySelectorAll('.measuring tbody tr').length > 1")
     server.kill()
     until(page, "document.querySelector('.fault.cut') !== null")
     had = page.locator(".measuring tbody tr").count()
+    server.allow(None)
     server.start()
     until(page, MORE.format(had=had))
 

@@ -124,7 +124,8 @@ def test_tokens_are_cut_as_one_types(visit: Visits, lang: str) -> None:
     assert "\ufffd" not in page.inner_text("main")
     page.locator(".prompt textarea").press("End")
     page.keyboard.type("!!")
-    until(page, "document.querySelector('capot-strip').textContent.endsWith('!')")
+    until(page, "document.querySelector('capot-strip').textContent.endsWith('!!')")
+    settled(page)
     first = strip.locator("li").first
     first.focus()
     hint = page.evaluate("getComputedStyle(document.activeElement, '::after').content")
@@ -181,19 +182,16 @@ def test_sliders_redraw_without_the_server(visit: Visits, lang: str) -> None:
     page.locator("capot-slider[name=temperature] input[type=range]").focus()
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(100)
     field = page.locator("capot-slider[name=temperature] input[type=text]")
     assert field.input_value() == {"en": "1.26", "fr": "1,26"}[lang]
-    assert page.inner_text("capot-bars") != before
-    assert page.locator("capot-bars b:not([hidden])").count() == 12, "where the bars stood before"
+    until(page, "document.querySelectorAll('capot-bars b:not([hidden])').length === 12")  # where the bars stood before
+    until(page, f"document.querySelector('capot-bars').innerText !== {json.dumps(before)}")
     assert page.locator(".moved-key").is_visible(), "and what these lines are"
     page.locator("capot-slider[name=top_k] input[type=text]").fill("3")
     page.keyboard.press("Enter")
-    page.wait_for_timeout(100)
-    assert page.locator("capot-bars li.cut").count() == 9
+    until(page, "document.querySelectorAll('capot-bars li.cut').length === 9")
     page.get_by_role("button", name={"en": "Reset", "fr": "Remettre à zéro"}[lang]).click()
-    page.wait_for_timeout(100)
-    assert page.inner_text("capot-bars") == before
+    until(page, f"document.querySelector('capot-bars').innerText === {json.dumps(before)}")
     assert asked == [], "the logits are in the page"
     for typed, kept in [("0,7", "0.7"), ("0.45", "0.45"), ("much", "0.45"), ("", "0.45"), ("-3", "0"), ("99", "3")]:
         field.fill(typed)
@@ -209,8 +207,7 @@ def test_the_rank_of_any_token(visit: Visits) -> None:
     until(page, "document.querySelector('.rank').textContent !== ''")
     assert page.locator("capot-bars li.far.marked").count() == 1
     page.get_by_label("Raw logits").check()
-    page.wait_for_timeout(50)
-    assert "%" not in page.inner_text("capot-bars")
+    until(page, "!document.querySelector('capot-bars').innerText.includes('%')")
     visit.forgive("status of 4")
     page.get_by_label("Rank of", exact=True).fill("id:99999999")
     until(page, "document.querySelector('main > .troubles .fault') !== null")

@@ -6,6 +6,7 @@ error, an exception in a page or a request to anything but the server has failed
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -51,15 +52,28 @@ def browser() -> Iterator[Any]:
 
 
 class Server:
-    """``capot serve`` in a process of its own, that can be killed and started again on the same port."""
+    """``capot serve`` in a process of its own, that can be killed and started again on the same port.
 
-    def __init__(self, *options: str) -> None:
-        self.options = options
+    With a ``brake``, a file, the engine takes no more steps than the test allows.
+    """
+
+    def __init__(self, *options: str, brake: Path | None = None) -> None:
+        self.options, self.brake, self.leaves = options, brake, itertools.count()
         self.port = 0
         self.start()
 
+    def allow(self, steps: int | None) -> None:
+        """From now on the engine takes so many steps, then it waits; None: as many as it likes."""
+        if steps is None:
+            self.brake.unlink(missing_ok=True)
+            return
+        written = self.brake.with_suffix(".new")
+        written.write_text(f"{steps} {next(self.leaves)}")
+        written.replace(self.brake)
+
     def start(self) -> None:
-        command = [sys.executable, "-m", "capot", "serve", "--no-open", "--port", str(self.port), *self.options]
+        program = ["-m", "capot"] if self.brake is None else [str(ROOT / "tests" / "braked_lab.py"), str(self.brake)]
+        command = [sys.executable, *program, "serve", "--no-open", "--port", str(self.port), *self.options]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "CAPOT_LANG": "en", "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self.links = self._links()
@@ -173,16 +187,17 @@ def visit(browser: Any, server: Server) -> Iterator[Visits]:
 
 
 @pytest.fixture(scope="session")
-def doomed() -> Iterator[Server]:
-    """A second server, that tests may kill and start again: one for them all."""
-    started = Server()
+def doomed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A second server, that tests may hold, kill and start again: one for them all."""
+    started = Server(brake=tmp_path_factory.mktemp("lab") / "brake")
     yield started
     started.kill()
 
 
 @pytest.fixture
 def mortal(browser: Any, doomed: Server) -> Iterator[tuple[Server, Visits]]:
-    """The server that may be killed, alive, and pages of it that may see it die."""
+    """The server that may be held and killed, alive, and pages of it that may see it die."""
+    doomed.allow(None)
     if doomed.process.poll() is not None:
         doomed.start()
     visits = Visits(browser, doomed.root)
@@ -190,6 +205,13 @@ def mortal(browser: Any, doomed: Server) -> Iterator[tuple[Server, Visits]]:
     yield doomed, visits
     wrong = visits.close()
     assert not wrong, "\n".join(wrong)
+
+
+def stop(page: Any, server: Server, name: str = "Stop") -> None:
+    """Stop what a held engine has not ended, and let it go on once the server has heard of it."""
+    with page.expect_response("**/api/stop"):
+        page.get_by_role("button", name=name, exact=True).click()
+    server.allow(None)
 
 
 def until(page: Any, condition: str) -> None:
