@@ -1098,6 +1098,45 @@ def test_removing_asks_first(hub: Hub, capsys: pytest.CaptureFixture[str], monke
     assert status == 2 and "not on this machine" in told
 
 
+def test_a_model_that_is_linked_from_elsewhere_is_not_removed(
+    hub: Hub, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    hub.add("org/tiny")
+    models.get("org/tiny")
+    folder = Store.of("org/tiny").folder
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    status, _, told = typed(capsys, "models", "remove", "org/tiny", "--yes")
+    assert status == 2 and f'rm "{folder}"' in told and (tmp_path / "elsewhere" / "refs").is_dir()
+
+
+def test_what_cannot_be_removed_is_said(hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "config.json")
+
+    hub.add("org/tiny")
+    models.get("org/tiny")
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    status, _, told = typed(capsys, "models", "remove", "org/tiny", "--yes", "--lang", "fr")
+    assert status == 2 and str(Store.of("org/tiny").folder) in told and "permission refusée" in told
+
+
+def test_a_cache_that_can_only_be_read_still_gives_what_it_has(
+    hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("org/m", tiny(shards=3))
+    assert typed(capsys, "card", "org/m")[0] == 0  # its settings and its index are here now, its weights are not
+
+    def refuse(self: Path, *_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    for verb in ("mkdir", "touch"):
+        monkeypatch.setattr(Path, verb, refuse)
+    assert typed(capsys, "card", "org/m")[0] == 0
+    status, out, _ = typed(capsys, "next", "a", "--model", "org/m", "--json")
+    assert status == 2 and json.loads(out)["error"]["code"] == "cache_unwritable"
+
+
 def test_removing_takes_nothing_but_the_model(hub: Hub, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     hub.add("org/tiny")
     hub.add("org/other")

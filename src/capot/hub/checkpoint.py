@@ -171,10 +171,9 @@ class HubCheckpoint(Checkpoint):
     def _noted(self, transfer: Transfer) -> Iterator[Progress]:
         """The events of a download, after which the cache knows what the hub does not have."""
         yield from transfer.events()
-        with writing(self.store.folder):
-            for name in (*SETTINGS, *TOKENIZERS, SINGLE, INDEX):
-                if not self.repo.has(name):
-                    self.store.absent(self.commit, name)
+        for name in (*SETTINGS, *TOKENIZERS, SINGLE, INDEX):
+            if not self.repo.has(name):
+                self.store.absent(self.commit, name)
 
     @functools.cached_property
     def tensors(self) -> Mapping[str, TensorInfo]:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from capot.errors import NotFoundError
-from capot.hub.fetch import writing
+from capot.errors import InputError, NotFoundError, reason
 from capot.hub.listing import SETTINGS
 from capot.hub.store import COMMIT, Store, names, near
 
@@ -74,11 +73,15 @@ def find(name: str) -> Kept:
 def remove(name: str) -> Kept:
     """Take a model out of the cache, all its revisions; what it was.
 
-    Raises: as ``find``; InputError ``cache_unwritable``.
+    Raises: as ``find``; InputError ``hub_linked``, ``cannot_write``.
     """
     found = find(name)
     store = Store.of(found.name)
-    with writing(store.folder):
+    if store.folder.is_symlink():  # what lies elsewhere, somebody put there
+        raise InputError("hub_linked", name=found.name, path=str(store.folder), target=str(store.folder.resolve()))
+    try:
         shutil.rmtree(store.folder)
-        shutil.rmtree(store.locks, ignore_errors=True)
+    except OSError as error:
+        raise InputError("cannot_write", path=str(store.folder), reason=reason(error)) from None
+    shutil.rmtree(store.locks, ignore_errors=True)
     return found

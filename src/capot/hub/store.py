@@ -70,10 +70,11 @@ class Store:
             fresh.replace(path)
 
     def absent(self, commit: str, name: str) -> None:
-        """Note that the hub has no such file."""
+        """Note that the hub has no such file; in a cache that cannot be written one asks again the next time."""
         path = self.folder / ".no_exist" / commit / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
 
     def known_absent(self, commit: str, name: str) -> bool:
         return (self.folder / ".no_exist" / commit / name).is_file()
