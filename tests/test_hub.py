@@ -34,7 +34,7 @@ from capot.errors import CapotError, InterruptedByUser, ModelError, NetworkError
 from capot.hub import connection, far, fetch, settings
 from capot.hub.checkpoint import HubCheckpoint
 from capot.hub.events import Progress, telling
-from capot.hub.listing import is_name, refuse_other_kinds
+from capot.hub.listing import describe, is_name, refuse_other_kinds
 from capot.hub.refusals import Subject, refused, wait_asked
 from capot.hub.store import Store
 from capot.results.card import Card
@@ -899,11 +899,36 @@ def test_the_store_refuses_a_token(hub: Hub) -> None:
         assert answer.status == 400
 
 
-def test_no_redirect_leads_out_of_the_web_or_out_of_encryption() -> None:
+@pytest.mark.parametrize(
+    ("url", "onward"),
+    [
+        ("https://a/b", "http://a/c"),
+        ("http://a/b", "file:///etc/passwd"),
+        ("http://a", "ftp://b"),
+        ("http://a/b", "http://[::1"),
+        ("http://a/b", "http://me:secret@c:99999/x?Signature=secret"),
+    ],
+)
+def test_no_redirect_leads_out_of_the_web_or_out_of_encryption(url: str, onward: str) -> None:
     assert connection._followed("https://a/b", "/c") == "https://a/c"
-    for url, onward in (("https://a/b", "http://a/c"), ("http://a/b", "file:///etc/passwd"), ("http://a", "ftp://b")):
-        with pytest.raises(connection.BROKEN):
-            connection._followed(url, onward)
+    with pytest.raises(NetworkError) as refused:
+        connection._followed(url, onward)
+    assert refused.value.code == "hub_redirect" and "secret" not in str(refused.value)
+
+
+def test_a_redirect_round_and_round_is_followed_a_few_times_and_a_renamed_model_is_found(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("org/new")
+    monkeypatch.setenv("HF_TOKEN", GOOD)
+    hub.fault("api", Fault(307, {"Location": "/api/models/org/new/revision/main?blobs=true"}))
+    assert describe("org/old", "main").commit == hub.models["org/new"].commit
+    assert all(seen.headers.get("Authorization") for seen in hub.seen if seen.server == "hub")
+    hub.seen.clear()
+    hub.fault("api", Fault(307, {"Location": "/api/models/org/other/revision/main"}, always=True))
+    with pytest.raises(NetworkError) as refused:
+        capot.open("org/other")
+    assert refused.value.code == "hub_redirect" and len(hub.seen) == connection.HOPS
 
 
 def test_a_proxy_is_the_way_out_except_to_this_machine(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1196,6 +1221,15 @@ def test_a_search_allows_for_a_context(hub: Hub, monkeypatch: pytest.MonkeyPatch
     assert guessed.needed_bytes > exact.needed_bytes  # of an unknown shape: without grouped queries
     monkeypatch.setenv("CAPOT_RAM", str((exact.needed_bytes + 1000) / 1e9))
     assert [model.fits for model in models.search("llama").models] == ["yes", "no"]
+
+
+def test_no_name_is_near_to_itself(hub: Hub) -> None:
+    hub.add("org/gone")
+    capot.open("org/gone").close()
+    hub.models.clear()
+    with pytest.raises(CapotError) as refused:
+        capot.open("org/gone", revision="main")
+    assert refused.value.code == "hub_unknown"
 
 
 def test_a_name_without_an_owner_is_held_against_the_cache(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:

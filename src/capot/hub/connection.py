@@ -25,7 +25,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urljoin, urlsplit
 
-from capot.errors import InputError
+from capot.errors import InputError, NetworkError
 from capot.hub import settings
 
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -76,7 +76,8 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
     """Ask for ``url`` and follow where it leads; any status is an answer.
 
-    Raises: OSError and http.client.HTTPException as the network has them (``BROKEN``); as ``proxy``.
+    Raises: OSError and http.client.HTTPException as the network has them (``BROKEN``); NetworkError
+    ``hub_redirect``; as ``proxy``.
     """
     heard, first = {}, url
     for _ in range(HOPS):
@@ -98,19 +99,33 @@ def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = Non
             return Answer(stream.status, heard, stream, url, ours=origin(url) == origin(first))
         stream.close()
         url = _followed(url, onward)
-    raise http.client.HTTPException("redirects")
+    raise _astray(first, url)
 
 
 _LAST = ("content-length", "content-range", "content-type", "retry-after", "etag")  # of the server that answers
 
 
 def _followed(url: str, onward: str) -> str:
-    """Where a redirect leads. Nothing but the web, and never from an encrypted page to an open one."""
-    target = urljoin(url, onward)
+    """Where a redirect leads. Nothing but the web, and never from an encrypted page to an open one.
+
+    Raises: NetworkError ``hub_redirect``.
+    """
     schemes = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
-    if urlsplit(target).scheme not in schemes:
-        raise http.client.HTTPException("redirect")
+    try:
+        target = urljoin(url, onward)
+        sound = origin(target)[0] in schemes
+    except ValueError:  # no address at all
+        target, sound = onward, False
+    if not sound:
+        raise _astray(url, target)
     return target
+
+
+def _astray(url: str, target: str) -> NetworkError:
+    """The refusal to follow, which shows of an address neither who goes there nor what is asked for."""
+    scheme, _, rest = target.partition("://")
+    shown = f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}" if rest else "…"
+    return NetworkError("hub_redirect", host=origin(url)[1], target=shown[:80])
 
 
 def origin(url: str) -> tuple[str, str, int]:

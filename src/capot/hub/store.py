@@ -136,9 +136,11 @@ def names() -> list[str]:
 
 
 def near(name: str) -> list[str]:
-    """Models of the cache that look like ``name``, the nearest first."""
+    """Other models of the cache that look like ``name``, the nearest first."""
     wanted = _short(name)
-    scored = [(difflib.SequenceMatcher(None, wanted, _short(other)).ratio(), other) for other in names()]
+    scored = [
+        (difflib.SequenceMatcher(None, wanted, _short(other)).ratio(), other) for other in names() if other != name
+    ]
     return [other for score, other in sorted(scored, key=lambda pair: -pair[0]) if score >= 0.6][:3]
 
 
