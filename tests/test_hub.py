@@ -393,6 +393,29 @@ def test_a_card_says_what_its_engine_lacks(
         assert ("--trust-remote-code" in card.to_text(lang)) == (obstacle == "code")
 
 
+@pytest.mark.parametrize(
+    ("files", "kind", "words"),
+    [
+        (tiny(), "ready", ""),
+        (without("tokenizer.json") | {"vocab.json": b"{}", "merges.txt": b""}, "old", "à convertir une fois"),
+        (without("tokenizer.json", "tokenizer_config.json"), "none", "on ne peut lui donner aucun texte"),
+    ],
+)
+@pytest.mark.parametrize("gated", ["", "manual"])
+def test_a_card_says_whether_texts_can_be_read_to_a_model(
+    hub: Hub, capsys: pytest.CaptureFixture[str], gated: str, files: dict[str, bytes], kind: str, words: str
+) -> None:
+    hub.add("org/m", files, gated=gated)
+    for _ in range(1 if gated else 2):
+        status, out, _ = typed(capsys, "card", "org/m", "--json")
+        assert status == 0 and json.loads(out)["published"]["tokenizer"] == kind
+        assert words in (typed(capsys, "card", "org/m", "--lang", "fr")[1])
+        if not gated and kind == "none":
+            assert typed(capsys, "models", "get", "org/m")[0] == 2 and not (cached("org/m") / WEIGHTS).exists()
+        elif not gated:
+            models.get("org/m")
+
+
 def test_what_is_damaged_on_the_hub_itself_is_said_to_be(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     files = tiny()
     hub.add("org/short", files | {WEIGHTS: files[WEIGHTS][:-1000]})

@@ -19,7 +19,7 @@ from capot.hub import settings, shelf
 from capot.hub.checkpoint import HubCheckpoint
 from capot.hub.events import Watch, quietly
 from capot.hub.fetch import SPARE
-from capot.hub.listing import SINGLE, RemoteFile, Repo, describe, refuse_other_kinds, whole
+from capot.hub.listing import SINGLE, RemoteFile, Repo, describe, refuse_other_kinds, tokenizer_kind, whole
 from capot.hub.searching import Found, read, width_of
 from capot.hub.searching import search as _search
 from capot.hub.store import Store
@@ -174,6 +174,7 @@ def _told(repo: Repo, files: list[RemoteFile]) -> Published:
         cache=str(settings.cache()),
         free_bytes=free,
         fits_disk=_fits_disk(coming, free),
+        tokenizer=tokenizer_kind(repo.has),
     )
 
 

@@ -38,6 +38,7 @@ from capot.hub.listing import (
     describe,
     needed,
     refuse_other_kinds,
+    tokenizer_kind,
 )
 from capot.hub.store import COMMIT, Store
 from capot.i18n import Bytes
@@ -106,11 +107,13 @@ class HubCheckpoint(Checkpoint):
     def _settled(self, name: str) -> bool:
         return self.here(name) or self.store.known_absent(self.commit, name)
 
-    def _has_tokenizer(self) -> bool:
-        """Whether a tokenizer is here, or on the hub."""
-        if any(map(self.here, TOKENIZERS)):
-            return True
-        return not all(map(self._settled, TOKENIZERS)) and any(map(self.repo.has, TOKENIZERS))
+    @property
+    def _tokenizer(self) -> str:
+        """The kind of tokenizer that is here, or on the hub."""
+        found = tokenizer_kind(self.here)
+        if found == "none" and not all(map(self._settled, TOKENIZERS)):
+            return tokenizer_kind(self.repo.has)
+        return found
 
     @property
     def _words(self) -> str:
@@ -141,7 +144,7 @@ class HubCheckpoint(Checkpoint):
         Raises: NotFoundError ``hub_no_tokenizer``; InterruptedByUser ``hub_interrupted``; as ``Transfer.events``
         and ``needed``.
         """
-        if "tokenizer" in parts and not self._has_tokenizer():
+        if "tokenizer" in parts and self._tokenizer == "none":
             raise NotFoundError("hub_no_tokenizer", name=self.name, words=self._words)
         wanted = [part for part in parts if not self.has(part)]
         if wanted:
@@ -231,6 +234,7 @@ class HubCheckpoint(Checkpoint):
             cache=str(settings.cache()),
             free_bytes=free,
             fits_disk=None if free is None else transfer is None or transfer.fits(),
+            tokenizer=self._tokenizer,
         )
 
 

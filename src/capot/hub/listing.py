@@ -8,7 +8,7 @@ gives to the rest. They are also the names of the files' bytes in the cache.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -133,6 +133,17 @@ def gate(told: Mapping[str, Any]) -> str:
 def _harmless(entry: Mapping[str, Any]) -> bool:
     name = entry.get("rfilename")
     return isinstance(name, str) and all(_TOP.fullmatch(part) for part in name.split("/"))
+
+
+def tokenizer_kind(has: Callable[[str], bool]) -> str:
+    """``ready``, ``old`` or ``none``, for ``has`` that knows which files there are.
+
+    >>> tokenizer_kind({"vocab.json", "merges.txt"}.__contains__)
+    'old'
+    """
+    if has("tokenizer.json"):
+        return "ready"
+    return "old" if any(map(has, VOCABULARIES)) else "none"
 
 
 def needed(repo: Repo, part: Part, *, remote_code: bool = False) -> list[str]:

@@ -64,7 +64,8 @@ class Published:
 
     ``gated`` is "" for a model that anyone may have, ``auto`` or ``manual`` where a licence is to
     be accepted first; it and ``downloads`` (of the last thirty days) are None where the model is
-    here and the hub was not asked. ``download_bytes`` is what is still to come.
+    here and the hub was not asked. ``download_bytes`` is what is still to come. ``tokenizer`` is
+    ``ready`` (a tokenizer.json), ``old`` (to be converted first) or ``none``.
     """
 
     commit: str
@@ -76,6 +77,7 @@ class Published:
     cache: str
     free_bytes: int | None
     fits_disk: bool | None
+    tokenizer: str = "ready"
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,14 @@ class Sheet(Result):
         return [(tr(f"card.facts.{name}", lang), value) for name, value in zip(names, values)]
 
     def _hub(self, told: Published, lang: str | None) -> list[tuple[str, str]]:
-        """Who may have the model, how many do, and of which commit this is said."""
+        """Who may have the model, how many do, of which commit this is said, and whether texts can be read to it."""
         rows = [(tr("card.hub.commit", lang), told.commit[:12])]
         if told.gated is not None:
             rows += [(tr("card.hub.access", lang), tr(f"card.hub.gated.{told.gated or 'open'}", lang))]
         if told.downloads is not None:
             rows += [(tr("card.hub.downloads", lang), number(told.downloads, lang))]
+        if told.tokenizer != "ready":
+            rows += [(tr("card.hub.tokenizer", lang), tr(f"card.hub.tokenizers.{told.tokenizer}", lang))]
         return rows
 
     def _disk(self, told: Published, lang: str | None) -> Text:
