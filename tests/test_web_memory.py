@@ -42,6 +42,19 @@ def test_will_it_fit_by_card_and_precision(visit: Visits) -> None:
     assert "nonsense" in page.inner_text(".fault") and page.get_by_label("Other sizes").input_value() == "nonsense"
 
 
+@pytest.mark.parametrize(("lang", "typed"), [("fr", "1,5 To, 12 Go"), ("fr", "12GB;1.5TB"), ("en", "12GB,1.5TB")])
+def test_sizes_are_typed_as_their_reader_writes_them(visit: Visits, lang: str, typed: str) -> None:
+    page = visit("/memory#known=Llama-3-70B&gpu=24GB&precision=bf16", lang=lang)
+    page.get_by_label({"en": "Other sizes", "fr": "Autres tailles"}[lang]).fill(typed)
+    until(page, "document.querySelectorAll('.verdicts thead th').length === 10")
+    heads = page.locator(".verdicts thead th").all_inner_texts()[1:]
+    sizes = {"en": ["12\u00a0GB", "24\u00a0GB", "1.5\u00a0TB"], "fr": ["12\u00a0Go", "24\u00a0Go", "1,5\u00a0To"]}[lang]
+    assert [head.split("×")[1].strip().replace("1,50", "1,5").replace("1.50", "1.5") for head in heads[::3]] == sizes
+    address = page.evaluate("location.pathname + location.hash")
+    other = visit(address, lang=lang)
+    until(other, "document.querySelectorAll('.verdicts thead th').length === 10")
+
+
 def test_measured_row_by_row_and_kept(visit: Visits) -> None:
     page = visit("/memory#lengths=1,8,16")
     page.get_by_role("button", name="Measure on this machine").click()

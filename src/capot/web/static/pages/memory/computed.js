@@ -15,6 +15,9 @@ const PRECISIONS = ["fp32", "bf16", "fp8", "int8", "int4"];
 const USUAL = { gpu: "24GB,80GB", precision: "bf16,int8,int4", kv: "bf16", users: "2048,8192" };
 const CARDS = ["8GB", "16GB", "24GB", "48GB", "80GB", "141GB"];
 
+/** Several sizes as they are typed: a comma between two digits is a decimal one. */
+const parted = (text) => text.split(/(?<=[a-z])\s*[,;]|[,;]\s+/i).map((one) => one.trim()).filter(Boolean);
+
 /** A size of a card as it is sold, with no digits of precision. */
 const whole = (bytes) => size(bytes).replace(/[.,]0+(?=\u00a0)/, "");
 
@@ -27,9 +30,9 @@ export function computed(name, scale) {
   const radios = (key, list, chosen) => h("fieldset", { class: "checks plain" }, h("legend", {}, tr(`memory.${key}`)), list.map((one) => h("label", { class: "tick" }, h("input", { type: "radio", name: key, value: one, checked: one === chosen }), tr(`memory.${key}_is.${one}`))));
   const boxes = (key, list, chosen) => h("fieldset", { class: "checks plain" }, h("legend", {}, tr(`memory.${key}`)), list.map((one) => h("label", { class: "tick" }, h("input", { type: "checkbox", value: one, checked: chosen.includes(one) }), key === "cards" ? whole(parseInt(one, 10) * 1e9) : one)));
   const mode = radios("logits", ["last", "all"], saved.mode ?? "last");
-  const asked = (saved.gpu ?? USUAL.gpu).split(",");
+  const asked = parted(saved.gpu ?? USUAL.gpu);
   const cards = boxes("cards", CARDS, asked);
-  const other = h("input", { type: "text", id: unique("gpu"), size: 12, value: asked.filter((one) => one && !CARDS.includes(one)).join(","), placeholder: tr("memory.other_hint") });
+  const other = h("input", { type: "text", id: unique("gpu"), size: 12, value: asked.filter((one) => !CARDS.includes(one)).join(", "), placeholder: tr("memory.other_hint") });
   const precision = boxes("precision", PRECISIONS, (saved.precision ?? USUAL.precision).split(","));
   const kv = h("select", { id: unique("kv") }, PRECISIONS.map((one) => h("option", { value: one, selected: one === (saved.kv ?? USUAL.kv) }, one)));
   const users = h("input", { type: "text", id: unique("users"), size: 12, value: (saved.users ?? USUAL.users).replaceAll(",", ", ") });
@@ -58,7 +61,7 @@ export function computed(name, scale) {
   }
 
   async function ask() {
-    const values = { gpu: [...ticked(cards), ...other.value.split(/[,;]/).map((one) => one.trim()).filter(Boolean)].join(",") || USUAL.gpu, precision: ticked(precision).join(",") || USUAL.precision, kv: kv.value, users: users.value.replaceAll(/\s/g, "") || USUAL.users };
+    const values = { gpu: [...ticked(cards), ...parted(other.value)].join(",") || USUAL.gpu, precision: ticked(precision).join(",") || USUAL.precision, kv: kv.value, users: users.value.replaceAll(/\s/g, "") || USUAL.users };
     const chosen = ticked(mode)[0];
     state.write({ known: known.value, mode: chosen === "last" ? "" : chosen, ...Object.fromEntries(Object.entries(values).map(([key, value]) => [key, value === USUAL[key] ? "" : value])) });
     const options = { gpu: values.gpu, precision: values.precision, ...(values.kv === USUAL.kv ? {} : { kv_precision: values.kv }), ...(values.users === USUAL.users ? {} : { users_at: values.users }) };
