@@ -1012,6 +1012,9 @@ def test_settings_are_those_of_hugging_face_tools(hub: Hub, monkeypatch: pytest.
         settings.endpoint()
     assert "secret" not in str(refused.value)
     assert settings.pauses() == (0.01, 0.02, 0.04)
+    for said, seconds in (("60", 60.0), ("inf", 3600.0), ("nan", 1.0), ("-5", 1.0), ("soon", 20.0)):
+        monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", said)
+        assert settings.timeout() == seconds
 
 
 # --- The cache, shared with other tools -------------------------------------------------------------------
@@ -1244,6 +1247,28 @@ def test_a_search_allows_for_a_context(hub: Hub, monkeypatch: pytest.MonkeyPatch
     assert guessed.needed_bytes > exact.needed_bytes  # of an unknown shape: without grouped queries
     monkeypatch.setenv("CAPOT_RAM", str((exact.needed_bytes + 1000) / 1e9))
     assert [model.fits for model in models.search("llama").models] == ["yes", "no"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://huggingface.co/org/tiny-1B", "huggingface.co/org/tiny-1B/tree/main", "http://hub/org/tiny-1B?x=1"],
+)
+def test_the_address_of_a_page_is_answered_with_a_name(
+    hub: Hub, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    for words in (("card", address), ("next", "a", "--model", address), ("models", "get", address)):
+        for lang in ("en", "fr"):
+            status, _, told = typed(capsys, *words, "--lang", lang)
+            assert status == 2 and told.rstrip().endswith("org/tiny-1B")
+    assert not hub.seen
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 5000 + "/b", "~nobody-of-that-name/x", "org/tiny/", "\0", "🤗/é"])
+def test_a_name_of_any_kind_is_refused_in_words(hub: Hub, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    status, out, _ = typed(capsys, "next", "a", "--model", name, "--json")
+    error = json.loads(out)["error"]
+    assert status == 2 and error["code"] == "unknown_model" and len(error["message"]) < 700
+    assert '--search ""' not in error["message"]
 
 
 def test_no_name_is_near_to_itself(hub: Hub) -> None:

@@ -7,9 +7,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,7 +50,7 @@ def open(model: str | Path = "boxed", **options: Any) -> Model:
     a model of the hub, of which only the small files come before more is needed; ``options``
     are the fields of :class:`capot.Loading` (``engine``, ``device``, ``dtype``, ``revision``...).
 
-    Raises: NotFoundError ``unknown_model``; ModelError for a damaged config; for a model of
+    Raises: NotFoundError ``unknown_model``, ``model_address``; ModelError for a damaged config; for a model of
     the hub, as ``HubCheckpoint.of``.
     """
     return open_loading(Loading(model=str(model), **options), notice=_say)
@@ -78,8 +80,8 @@ def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
     """The model's files: a folder where there is one by that name, else the hub's."""
     from capot.checkpoint import Checkpoint
 
-    folder = BOXED if loading.model == "boxed" else Path(loading.model).expanduser()
-    if folder.is_dir():
+    folder = BOXED if loading.model == "boxed" else Path(os.path.expanduser(loading.model))
+    if _is_folder(folder):
         if loading.revision is not None:
             raise InputError("revision_of_folder", name=loading.model, revision=loading.revision)
         return Checkpoint.open(folder, name="boxed" if loading.model == "boxed" else folder.resolve().name)
@@ -93,14 +95,24 @@ def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
     return HubCheckpoint.of(loading.model, watch=watch, **options)
 
 
-def _unknown(name: str) -> NotFoundError:
-    """What is no model, with those of the cache that look like it."""
-    from capot.hub.store import near
+def _is_folder(path: Path) -> bool:
+    with contextlib.suppress(OSError):  # a name longer than any file's
+        return path.is_dir()
+    return False
 
-    alike, words = near(name), name.rpartition("/")[2]
+
+def _unknown(name: str) -> NotFoundError:
+    """What is no model: the address of one, or a name, with those of the cache that look like it."""
+    from capot.hub.listing import named_in
+    from capot.hub.store import near, words
+
+    alike, shown = near(name), name[:200]
+    if named := named_in(name):
+        return NotFoundError("model_address", name=shown, model=named)
     if alike:
-        return NotFoundError("unknown_model_near", name=name, near=alike[0], others=", ".join(alike), words=words)
-    return NotFoundError("unknown_model", name=name, words=words)
+        others = ", ".join(alike)
+        return NotFoundError("unknown_model_near", name=shown, near=alike[0], others=others, words=words(name))
+    return NotFoundError("unknown_model", name=shown, words=words(name))
 
 
 def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> None:

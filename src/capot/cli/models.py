@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from capot.cli.common import Argument, Command, Option, emit, output_options
-from capot.errors import InputError
+from capot.errors import InputError, NotFoundError
 from capot.i18n import Bytes, tr
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ def run(
 def _change(words: tuple[str, ...], *, revision: str | None, sure: bool) -> Result | None:
     """Bring or remove one model.
 
-    Raises: InputError ``models_action``, ``missing_argument``, ``not_confirmed``.
+    Raises: InputError ``models_action``, ``missing_argument``, ``hub_name``, ``not_confirmed``; NotFoundError
+    ``model_address``.
     """
     from capot import models
-    from capot.hub.listing import is_name
+    from capot.hub.listing import is_name, named_in
     from capot.hub.shelf import find
 
     action, *named = words
@@ -51,6 +52,8 @@ def _change(words: tuple[str, ...], *, revision: str | None, sure: bool) -> Resu
     if action == "get":
         from capot.cli.progress import watch
 
+        if page := named_in(named[0]):
+            raise NotFoundError("model_address", name=named[0][:200], model=page)
         if not is_name(named[0]):
             raise InputError("hub_name", name=named[0][:100])
         return models.get(named[0], revision=revision, watch=watch())

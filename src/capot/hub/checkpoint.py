@@ -40,7 +40,7 @@ from capot.hub.listing import (
     refuse_other_kinds,
     tokenizer_kind,
 )
-from capot.hub.store import COMMIT, Store
+from capot.hub.store import COMMIT, Store, words
 from capot.i18n import Bytes
 from capot.machine import free_disk
 from capot.results.card import Published
@@ -75,7 +75,7 @@ class HubCheckpoint(Checkpoint):
                 raise
         if not opened.here(SETTINGS[0]):
             files = ", ".join(sorted(opened.repo.names())[:3]) or "–"
-            raise UnsupportedError("hub_no_config", name=name, files=files, words=opened._words)
+            raise UnsupportedError("hub_no_config", name=name, files=files, words=words(name))
         complete = Checkpoint.open(opened.path, name=name)
         refuse_other_kinds(name, complete.raw_config)
         opened.raw_config.update(complete.raw_config)
@@ -115,11 +115,6 @@ class HubCheckpoint(Checkpoint):
             return tokenizer_kind(self.repo.has)
         return found
 
-    @property
-    def _words(self) -> str:
-        """What to look for another copy by."""
-        return self.name.rpartition("/")[2]
-
     def _weights_here(self) -> bool:
         return self.here(SINGLE) or self._all_shards()
 
@@ -145,7 +140,7 @@ class HubCheckpoint(Checkpoint):
         and ``needed``.
         """
         if "tokenizer" in parts and self._tokenizer == "none":
-            raise NotFoundError("hub_no_tokenizer", name=self.name, words=self._words)
+            raise NotFoundError("hub_no_tokenizer", name=self.name, words=words(self.name))
         wanted = [part for part in parts if not self.has(part)]
         if wanted:
             self._follow(self.missing(*wanted), watch=self.watch)
@@ -217,7 +212,7 @@ class HubCheckpoint(Checkpoint):
             raise self._damaged_there(error) from None
 
     def _damaged_there(self, error: ModelError) -> ModelError:
-        return ModelError("hub_damaged_there", name=self.name, file=error.params["file"], words=self._words)
+        return ModelError("hub_damaged_there", name=self.name, file=error.params["file"], words=words(self.name))
 
     def published(self) -> Published:
         """What a card says of a model of the hub beside what it is: gate, download, room."""

@@ -18,7 +18,7 @@ from capot.errors import NetworkError, NotFoundError, UnsupportedError
 from capot.hub import settings
 from capot.hub.asking import ask, ask_json
 from capot.hub.refusals import Subject
-from capot.hub.store import COMMIT
+from capot.hub.store import COMMIT, words
 
 SETTINGS = (
     "config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -31,6 +31,7 @@ SINGLE = "model.safetensors"
 PICKLES = re.compile(r"\.(bin|pt|pth|pkl|ckpt|h5|msgpack)$")
 _BESIDE = re.compile(r"(^|/)(training_args|optimizer|scheduler|rng_state|scaler)[^/]*$")  # of a training, not weights
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
+_PAGE = re.compile(r"(?:https?://[^/]+|(?:www\.)?huggingface\.co|hf\.co)/(?!datasets/|spaces/)([^/]+/[^/?#]+)")
 REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _CAUSAL = re.compile(r"ForCausalLM|LMHead")
 _ETAG = re.compile(r"[\w.-]{6,100}")
@@ -99,6 +100,16 @@ def is_name(model: str) -> bool:
     (True, False, False, False)
     """
     return bool(NAME.fullmatch(model)) and not (model.endswith(".git") or any(o in model for o in ("..", "--", "/.")))
+
+
+def named_in(address: str) -> str | None:
+    """The model whose page an address leads to, as a browser shows it.
+
+    >>> named_in("https://huggingface.co/org/model-1B/tree/main"), named_in("org/model-1B")
+    ('org/model-1B', None)
+    """
+    found = _PAGE.match(address)
+    return found[1] if found and is_name(found[1]) else None
 
 
 def describe(name: str, revision: str) -> Repo:
@@ -185,12 +196,11 @@ def weights(repo: Repo) -> str:
     for name in (SINGLE, INDEX):
         if repo.has(name):
             return name
-    words = repo.name.rpartition("/")[2]
     others = sorted(name for name in repo.names() if name.endswith((".safetensors", ".gguf", ".onnx")))
     pickled = sorted(name for name in repo.names() if PICKLES.search(name) and not _BESIDE.search(name))
     if pickled and not others:
-        raise UnsupportedError("hub_pickled", name=repo.name, files=", ".join(pickled[:3]), words=words)
-    raise UnsupportedError("hub_no_weights", name=repo.name, files=", ".join(others[:3]) or "–", words=words)
+        raise UnsupportedError("hub_pickled", name=repo.name, files=", ".join(pickled[:3]), words=words(repo.name))
+    raise UnsupportedError("hub_no_weights", name=repo.name, files=", ".join(others[:3]) or "–", words=words(repo.name))
 
 
 def refuse_other_kinds(name: str, config: Mapping[str, Any]) -> None:

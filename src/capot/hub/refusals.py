@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from capot.errors import AccessError, BusyError, CapotError, NetworkError, NotFoundError, reason
 from capot.hub import settings
 from capot.hub.connection import Answer, proxy, proxy_shown
-from capot.hub.store import near
+from capot.hub.store import near, words
 
 # Refusals that who sends no token does not meet.
 WRONG_TOKEN = ("hub_wrong_token", "hub_wrong_token_file", "hub_token_malformed")
@@ -83,7 +83,7 @@ def unknown(name: str) -> CapotError:
     alike = near(name)
     if alike:
         return NotFoundError("hub_unknown_near", name=name, near=alike[0], others=", ".join(alike))
-    return NotFoundError("hub_unknown", name=name, words=name.rpartition("/")[2])
+    return NotFoundError("hub_unknown", name=name, words=words(name))
 
 
 def _said(answer: Answer, token: str | None) -> str:

@@ -73,7 +73,7 @@ def offline() -> bool:
 def timeout() -> float:
     """Seconds of silence after which a connection counts as broken."""
     try:
-        return max(1.0, float(os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT") or 20))
+        return min(3600.0, max(1.0, float(os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT") or 20)))
     except ValueError:
         return 20.0
 

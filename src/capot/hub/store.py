@@ -145,5 +145,13 @@ def near(name: str) -> list[str]:
 
 
 def _short(name: str) -> str:
-    """What tells a model from the others of its owner."""
-    return name.rpartition("/")[2].casefold()
+    return words(name).casefold()
+
+
+def words(name: str) -> str:
+    """What tells a model from the others of its owner: what another copy is looked for by.
+
+    >>> words("org/tiny-1B"), words("https://hub.example/org/tiny/")
+    ('tiny-1B', 'tiny')
+    """
+    return name.strip("/").rpartition("/")[2][:100]
