@@ -2,7 +2,7 @@
 
 import { beside, shortened } from "../lib/labels.js";
 
-const MOST = 0.45; // of the width, for one name; it is whole on hover
+const [FEW, LONG, MOST] = [6, 0.6, 0.45]; // so few names may be long: of the width, for one; it is whole on hover
 const EDGE = 4; // pixels
 let pen;
 
@@ -25,7 +25,7 @@ export function named(place, names) {
   const area = { left: across.left + EDGE, right: place._fullLayout.width - EDGE, top: yaxis._offset - EDGE, bottom: yaxis._offset + yaxis._length - EDGE };
   pen ??= document.createElement("canvas").getContext("2d");
   pen.font = `${names[0].font.size}px ${names[0].font.family}`;
-  const most = Math.floor((MOST * (across.right - across.left)) / pen.measureText("m").width);
+  const most = Math.floor(((names.length > FEW ? MOST : LONG) * (across.right - across.left)) / pen.measureText("m").width);
   const texts = names.map((one) => shortened(one.text, most));
   const points = names.map((one, index) => ({ x: xaxis._offset + xaxis.l2p(one.x), y: yaxis._offset + yaxis.l2p(one.y), wide: pen.measureText(texts[index]).width }));
   const [zeroX, zeroY] = [xaxis._offset + xaxis.l2p(0), yaxis._offset + yaxis.l2p(0)];

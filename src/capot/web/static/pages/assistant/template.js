@@ -22,7 +22,7 @@ export async function templates(heard) {
   const back = h("button", { type: "button", class: "small", onclick: () => { for (const [name, area] of areas) area.input.value = found[name]; changed(); } }, tr("assistant.original"));
   const box = h("details", { open: Boolean(saved.template || saved.chat_template || saved.system) }, h("summary", {}, tr("assistant.template")),
     h("p", { class: "quiet" }, tr("assistant.template_lead")), areas.map(([, area]) => area.box), h("div", { class: "row" }, back), system.box);
-  return { box: h("div", {}, box, troubles), given, files, own: Boolean(found.chat_template), refused };
+  return { box: h("div", { class: "template" }, box, troubles), given, files, own: Boolean(found.chat_template), refused };
 
   function field(name, props) {
     const id = unique(name);
