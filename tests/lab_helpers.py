@@ -89,7 +89,7 @@ class Live:
 
     def client(self, code: str | None = None) -> Visitor:
         """A visitor with a cookie jar of their own, in with a code where there is one."""
-        client = httpx.Client(base_url=self.root, timeout=60, trust_env=False)
+        client = httpx.Client(base_url=self.root, timeout=180, trust_env=False)
         answer = client.get("/" if code is None else f"/?code={code}")
         assert answer.status_code == (200 if code is None else 303)
         return Visitor(client)
@@ -144,7 +144,7 @@ class Reader:
         return self
 
     def join(self) -> Reader:
-        self.thread.join(60)
+        self.thread.join(180)
         assert not self.thread.is_alive() and self.wrong is None, self.wrong
         return self
 
@@ -164,10 +164,10 @@ class Gate:
     def __call__(self, feeds: list[Any]) -> None:
         self.steps.append(len(feeds))
         if len(self.steps) > self.free:
-            self.open.wait(60)
+            self.open.wait(300)
 
 
-def until(true: Callable[[], Any], *, seconds: float = 30) -> Any:
+def until(true: Callable[[], Any], *, seconds: float = 120) -> Any:
     """Wait until something is true, and answer it."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:

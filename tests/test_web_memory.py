@@ -39,6 +39,7 @@ def test_will_it_fit_by_card_and_precision(visit: Visits) -> None:
     until(page, "document.querySelectorAll('.verdicts tbody td').length === 6")
     page.get_by_label("Other sizes").fill("nonsense")
     until(page, "document.querySelector('.fault') !== null")
+    assert not page.locator(".verdicts").is_visible(), "no verdict of other sizes stays"
     assert "nonsense" in page.inner_text(".fault") and page.get_by_label("Other sizes").input_value() == "nonsense"
 
 

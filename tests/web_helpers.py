@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from importlib import resources
@@ -23,6 +24,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = shutil.which("chromium")
+PATIENCE_S = 900  # before a wait is given up: in a fresh copy a slow machine compiles kernels for minutes
 QUIET = [
     *("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"),
     *("--disable-component-update", "--enable-unsafe-swiftshader"),
@@ -90,7 +92,7 @@ class Server:
         raise AssertionError("the server did not start")
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.root + path, timeout=60) as answer:
+        with urllib.request.urlopen(self.root + path, timeout=PATIENCE_S) as answer:
             return json.load(answer)["result"]
 
     def kill(self) -> None:
@@ -129,7 +131,7 @@ class Visits:
         options = {"locale": locale, "color_scheme": scheme, "viewport": {"width": width, "height": 800}, **more}
         context = self.browser.new_context(**options)
         self.contexts.append(context)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(1000 * PATIENCE_S / 5)
         page = context.new_page()
         page.on("console", lambda message: self.note(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.note(f"{error}\n{error.stack}"))
@@ -190,6 +192,7 @@ def visit(browser: Any, server: Server) -> Iterator[Visits]:
 def doomed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A second server, that tests may hold, kill and start again: one for them all."""
     started = Server(brake=tmp_path_factory.mktemp("lab") / "brake")
+    started.get("/api/model")
     yield started
     started.kill()
 
@@ -216,7 +219,8 @@ def stop(page: Any, server: Server, name: str = "Stop") -> None:
 
 def until(page: Any, condition: str) -> None:
     """Wait for a condition; the page's policy forbids Playwright's own way, which is ``eval``."""
-    for _ in range(1200):
+    limit = time.monotonic() + PATIENCE_S / 5
+    while time.monotonic() < limit:
         if page.evaluate(condition):
             return
         page.wait_for_timeout(50)

@@ -30,7 +30,9 @@ export function answers(verb, { name = verb, words, troubles, drawn, rows } = {}
       update({ table: rows ? rows(result, view) : drawn && table ? { columns: table.columns, rows: table.rows } : null, json: result, page: { verb, arguments: args }, ...told });
       return result;
     } catch (error) {
-      if (error.name !== "AbortError") fill(faults, fault(error, () => ask(args, told)));
+      if (error.name === "AbortError") return null;
+      box.hidden = true; // nothing may stay that another question has drawn
+      fill(faults, fault(error, () => ask(args, told)));
       return null;
     } finally {
       note.done();

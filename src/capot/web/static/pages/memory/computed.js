@@ -70,6 +70,7 @@ export function computed(name, scale) {
     const told = { python: inPython(name, "memory", [], args), command: onCommandLine(known.value || name, "memory", [], flags) };
     const result = await answer.ask(args, told);
     if (result) tell(result, told, args);
+    else fit.box.hidden = troubles.querySelector(".fault") !== null; // where it is only asked anew, what there is stays
   }
 
   function drawn(result, view) {
