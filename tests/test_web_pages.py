@@ -85,6 +85,7 @@ def test_nothing_of_another_text_stays_beside_an_error(visit: Visits, chapter: s
     until(page, "document.querySelector('.prompt .fault') !== null")
     told = page.inner_text(".prompt .fault")
     assert told.startswith("Le prompt compte") and "capot tokens" not in told, "no command for who has a page"
+    assert page.locator(".prompt .fault button").count() == 0, "the same text would be refused again"
     assert page.locator("capot-bars li").count() == 0
     if not chapter:
         assert "20\u202f000 caractères" in page.inner_text(".stop.tokens > p"), "it is cut all the same"

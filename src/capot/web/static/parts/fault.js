@@ -22,13 +22,16 @@ function hints(code, lines) {
   return visitor.owner ? [say(tr("faults.terminal")), h("pre", { class: "hint" }, lines.join("\n"))] : say(tr("faults.owner"));
 }
 
-/** A message for an error; `again` offers to try once more. */
+// What may go well another time, nothing being changed in what was asked.
+const PASSING = /^(unreachable|cut|internal|interrupted|closed|lab_full|too_many_(requests|streams)|too_much_memory|memory_short|out_of_memory|hub_|disk_)/;
+
+/** A message for an error; `again` offers to try once more, where that may help. */
 export function fault(error, again) {
   const known = { unreachable: "faults.unreachable", cut: "faults.cut" }[error.code];
   const text = known ? tr(known) : error.message || tr("faults.bug");
   const [what, ...lines] = text.split("\n");
   return h("div", { class: "fault", role: "alert" }, h("p", {}, begun(what)), hints(error.code, lines),
-    again ? h("button", { type: "button", onclick: again }, tr("faults.again")) : null);
+    again && (!error.code || PASSING.test(error.code)) ? h("button", { type: "button", onclick: again }, tr("faults.again")) : null);
 }
 
 /** Why something waits, from what the server says of its place; nothing where it is at work. */

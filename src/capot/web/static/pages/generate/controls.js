@@ -12,13 +12,16 @@ const SLIDERS = {
 };
 const FOLDED = ["top_k", "top_p", "min_p"];
 
+/** What is counted is whole, whoever wrote the address. */
+const within = (value, step) => (step === 1 ? Math.round(value) : value);
+
 /**
  * The fields, restored from the address and kept in it. `sampling()`, `seed()`, `count()` and `after()` read them.
  * `template`: the stop strings are a template's, and what follows them can be asked for.
  */
 export function controls({ template = false } = {}) {
   const saved = state.read();
-  const values = Object.fromEntries(Object.entries(SLIDERS).map(([name, { start, min, max }]) => [name, Math.min(max, Math.max(min, Number(saved[name] ?? start) || 0))]));
+  const values = Object.fromEntries(Object.entries(SLIDERS).map(([name, { start, min, max, step }]) => [name, Math.min(max, Math.max(min, within(Number(saved[name] ?? start) || 0, step)))]));
   const slider = (name) => {
     const { start: _, ...bounds } = SLIDERS[name];
     return h("capot-slider", { name, ...bounds, value: values[name], label: tr(`generate.${name}`), hint: tr(`generate.about.${name}`),
