@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from capot.checkpoint import Checkpoint, Config, read_header, widen
+from capot.checkpoint import Checkpoint, Config, read_header, weight_map, widen
 from capot.errors import ModelError, NotFoundError, UnsupportedError
 
 OLD = {
@@ -280,3 +280,13 @@ def test_every_refusal_has_words(lang):
     codes += " safetensors_outside safetensors_shape safetensors_overlap"
     for code in codes.split():
         assert ModelError(code, **params).message(lang)
+
+
+@pytest.mark.parametrize(
+    "shard", ["../a.safetensors", "..\\a.safetensors", "b/a.safetensors", "/a.safetensors", "..", "", "a.bin", 3, None]
+)
+def test_a_shard_is_a_safetensors_file_of_the_same_folder(tmp_path, shard):
+    assert weight_map({"weight_map": {"x": "a.safetensors"}}, folder=tmp_path) == {"x": "a.safetensors"}
+    with pytest.raises(ModelError) as error:
+        weight_map({"weight_map": {"x": shard}}, folder=tmp_path)
+    assert error.value.code == "index_invalid"

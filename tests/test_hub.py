@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import io
 import json
 import os
 import shutil
@@ -31,10 +32,10 @@ from capot import models
 from capot.cli import run
 from capot.cli.progress import draw
 from capot.errors import CapotError, InterruptedByUser, ModelError, NetworkError, ResourceError
-from capot.hub import connection, far, fetch, settings
+from capot.hub import asking, connection, far, fetch, settings
 from capot.hub.checkpoint import HubCheckpoint
 from capot.hub.events import Progress, telling
-from capot.hub.listing import describe, is_name, refuse_other_kinds
+from capot.hub.listing import describe, is_name, needed, refuse_other_kinds
 from capot.hub.refusals import Subject, refused, wait_asked
 from capot.hub.store import Store
 from capot.results.card import Card
@@ -337,6 +338,8 @@ def test_a_wrong_token_is_said_to_be_and_hides_nothing_that_everyone_is_told(
     assert not [seen for seen in hub.seen if token in seen.headers.get("Authorization", "") and "api" not in seen.path]
     status, out, err = typed(capsys, "card", "org/gated", "--lang", lang)
     assert status == 0 and words in out and "HF_TOKEN" in err and f"{hub.url}/org/gated" not in err
+    status, out, err = typed(capsys, "models", "--search", "open", "--json", "--lang", lang)
+    assert status == 0 and json.loads(out)["models"][0]["name"] == "org/open" and "HF_TOKEN" in err
     for words_typed in (("next", "a", "--model", "org/gated"), ("card", "org/nowhere")):
         status, out, err = typed(capsys, *words_typed, "--lang", lang)
         assert status == 2 and not out and "HF_TOKEN" in err
@@ -642,9 +645,79 @@ def test_a_revision_is_refused_where_there_is_none(hub: Hub, tmp_path: Path) -> 
         with pytest.raises(CapotError) as refused:
             capot.open("org/tiny", revision=revision)
         assert refused.value.code == "hub_unknown_revision"
+    assert len(hub.seen) == 1  # what could lead out of a folder is asked of nobody
     with pytest.raises(CapotError) as refused:
         capot.open(as_folder(tiny(), tmp_path / "m"), revision="main")
     assert refused.value.code == "revision_of_folder"
+
+
+def told(*files: dict[str, Any]) -> Fault:
+    """A hub's answer that names these files."""
+    return Fault(body=json.dumps({"sha": "a" * 40, "siblings": list(files)}).encode())
+
+
+def test_no_name_of_a_file_leads_out_of_its_folder(hub: Hub) -> None:
+    wild = (
+        "../evil.py",
+        "a/../../evil.py",
+        "/etc/evil.py",
+        "..\\evil.py",
+        "C:evil.py",
+        ".evil.py",
+        "evil\n.py",
+        "",
+        3,
+        None,
+    )
+    hub.fault("api", told({"rfilename": "good.py"}, *({"rfilename": name} for name in wild), {}))
+    repo = describe("org/m", "main")
+    assert repo.names() == ["good.py"] and needed(repo, "settings") == []
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"size": 3, "blobId": "../../../evil"},
+        {"size": 3, "blobId": "evil/evil"},
+        {"size": 3, "blobId": "..\\evil"},
+        {"size": -3, "blobId": "a" * 40},
+        {"size": 3, "blobId": "a" * 40, "lfs": {"size": 3, "sha256": "/etc/passwd"}},
+    ],
+)
+def test_no_hash_leads_out_of_the_cache(hub: Hub, entry: dict[str, Any]) -> None:
+    hub.fault("api", told({"rfilename": "config.json", **entry}))
+    with pytest.raises(NetworkError) as refused:
+        capot.open("org/m")
+    assert refused.value.code == "hub_not_a_hub" and not list(settings.cache().rglob("*evil*"))
+
+
+def test_an_answer_that_was_cut_short_is_no_answer() -> None:
+    stream = io.BytesIO(b"[1]")
+    stream.length = 0  # type: ignore[attr-defined] - what is still to come, as http.client says it
+    answer = connection.Answer(200, {}, stream, "http://hub", ours=True)
+    assert asking.whole(answer, 100) == b"[1]"
+    stream.seek(0)
+    stream.length = 5  # type: ignore[attr-defined]
+    with pytest.raises(connection.BROKEN):
+        asking.whole(answer, 100)
+
+
+def test_a_file_of_another_size_than_was_told_is_not_read(hub: Hub) -> None:
+    hub.add("org/m")
+    repo = describe("org/m", "main")
+    file = repo.file(WEIGHTS)
+    assert len(far.FarFile(repo, file).read(8)) == 8
+    with pytest.raises(NetworkError) as refused:
+        far.FarFile(repo, dataclasses.replace(file, size=file.size + 1)).read(8)
+    assert refused.value.code == "hub_broken"
+
+
+def test_nothing_is_left_of_a_file_of_which_nothing_came(hub: Hub) -> None:
+    hub.add("org/m")
+    hub.fault(WEIGHTS, Fault(404, always=True))
+    with pytest.raises(CapotError):
+        models.get("org/m")
+    assert not list((Store.of("org/m").folder / "blobs").glob("*.incomplete"))
 
 
 def test_passing_trouble_is_waited_out(hub: Hub) -> None:

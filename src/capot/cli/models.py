@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from capot.cli.common import Argument, Command, Option, emit, output_options
-from capot.errors import InputError, NotFoundError
+from capot.errors import AccessError, InputError, NotFoundError
 from capot.i18n import Bytes, tr
 
 if TYPE_CHECKING:
@@ -25,13 +25,31 @@ def run(
     """List, search, bring or remove."""
     from capot import models
 
+    refusal = None
     if search is not None:
-        answer: Result | None = models.search(" ".join((search, *words)), limit=limit)
+        answer, refusal = _found(" ".join((search, *words)), limit=limit)
     elif not words:
         answer = models.cached()
     else:
         answer = _change(words, revision=revision, sure=yes)
     emit(answer, as_json=as_json, html=html)
+    if refusal is not None:
+        click.echo(refusal.message(), err=True)
+
+
+def _found(words: str, *, limit: int) -> tuple[Result | None, AccessError | None]:
+    """What a search finds; a token that is wrong is then left out, and still said to be wrong."""
+    from capot import models
+    from capot.hub.refusals import WRONG_TOKEN
+    from capot.hub.settings import anonymous
+
+    try:
+        return models.search(words, limit=limit), None
+    except AccessError as refusal:
+        if refusal.code not in WRONG_TOKEN:
+            raise
+        with anonymous():
+            return models.search(words, limit=limit), refusal
 
 
 def _change(words: tuple[str, ...], *, revision: str | None, sure: bool) -> Result | None:

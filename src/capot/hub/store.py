@@ -65,7 +65,7 @@ class Store:
         if revision != commit and self.commit(revision) != commit:
             path = self.folder.joinpath("refs", *revision.split("/"))
             path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+            fresh = _beside(path)
             fresh.write_text(commit, encoding="utf-8")
             fresh.replace(path)
 
@@ -86,7 +86,7 @@ class Store:
         """
         pointer, blob = self.snapshot(commit) / name, self.blob(etag)
         pointer.parent.mkdir(parents=True, exist_ok=True)
-        beside = pointer.with_name(f".{pointer.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+        beside = _beside(pointer)
         try:
             if os.environ.get("HF_HUB_DISABLE_SYMLINKS"):
                 raise OSError
@@ -102,6 +102,11 @@ class Store:
         self.locks.mkdir(parents=True, exist_ok=True)
         with (self.locks / f"{etag}.lock").open("a+b") as file:
             yield _taken(file.fileno())  # given back as the file closes
+
+
+def _beside(path: Path) -> Path:
+    """Where what will take the place of ``path`` is made: nobody else makes it there."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
 
 
 def _taken(handle: int) -> bool:
