@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -214,6 +215,14 @@ def test_the_rank_of_any_token(visit: Visits) -> None:
     until(page, "document.querySelector('main > .troubles .fault') !== null")
 
 
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_a_rank_is_told_with_the_share_that_its_bar_has(visit: Visits, lang: str) -> None:
+    page = visit("/next#prompt=The+capital+of+Australia+is&rank=id:300&temperature=0.5", lang=lang)
+    until(page, "document.querySelector('.rank').textContent !== ''")
+    share = page.locator("capot-bars li.far .figure").inner_text()
+    assert share in page.inner_text(".rank") and re.search("[1-9]", share), "what may be chosen is not 0"
+
+
 def test_the_command_gives_exactly_this_view(visit: Visits) -> None:
     link = "/next#prompt=L%27homme+%22dit%22+%24HOME&temperature=0.7&top_k=40&top_p=0.8&min_p=0.01"
     page = visit(link, lang="fr")
@@ -258,6 +267,13 @@ def test_the_sliders_arithmetic_is_ours(visit: Visits) -> None:
         expected = sampling.probabilities(np.array(case["logits"], np.float32), settings)
         assert np.abs(np.array(found["p"]) - expected).max() <= 1e-6, case
         assert found["kept"] >= np.count_nonzero(expected)
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_every_block_is_named_on_a_phone_too(visit: Visits, lang: str) -> None:
+    page = visit("/card", lang=lang, width=360)
+    names = page.locator(".architecture text.name").all_text_contents()
+    assert sum(name.endswith("attention") for name in names) == sum("MLP" in name for name in names) == 5
 
 
 def test_areas_are_parameters(visit: Visits) -> None:

@@ -164,7 +164,7 @@ export default async function page(main, { model }) {
       page: () => ({ verb: "next", arguments: { prompt: found.prompt, ...options } }),
     });
     const key = one && one.tokens > 1 ? "next.rank_first" : "next.rank_said";
-    rankSays.textContent = one ? tr(key, { token: name(one.id), rank: one.rank, share: percent(share, share && share < 1e-4 ? 6 : undefined), asked: one.asked, count: one.tokens }) : "";
+    rankSays.textContent = one ? tr(key, { token: name(one.id), rank: one.rank, share: percent(share), asked: one.asked, count: one.tokens }) : "";
   }
 
   return { leave: () => running?.abort() };

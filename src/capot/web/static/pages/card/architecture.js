@@ -48,7 +48,8 @@ function drawn(part, cells, { y, height, wide, named }) {
     const label = part.layer === null ? blockName(name) : tr("card.of_layer", { layer: part.layer + 1, block: blockName(name) });
     const figure = amount(count);
     const cell = [h("rect:svg", { class: `cell c${TONES[name] ?? 5}`, x, y, width, height, rx: Math.min(4, height / 4), dataset: { parameters: count } }, h("title:svg", {}, `${label}: ${number(count)}`))];
-    if (named && width > LETTER * label.length + 16) cell.push(h("text:svg", { class: "name", x: x + 9, y: y + Math.min(height / 2 + 4.5, 20) }, label));
+    const said = [label, blockName(name)].find((one) => width > LETTER * one.length + 16); // in a narrow cell its neighbour tells the layer
+    if (named && said) cell.push(h("text:svg", { class: "name", x: x + 9, y: y + Math.min(height / 2 + 4.5, 20) }, said));
     if (named && width > LETTER * (label.length + figure.length) + 34) cell.push(h("text:svg", { class: "name", x: x + width - 9, y: y + Math.min(height / 2 + 4.5, 20), "text-anchor": "end" }, figure));
     x += width + GAP;
     return cell;
