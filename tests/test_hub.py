@@ -207,6 +207,14 @@ def test_code_comes_and_is_named_only_where_it_is_trusted(hub: Hub, capsys: pyte
     assert "no code of its own" in typed(capsys, "card", "--model", "boxed", "--trust-remote-code")[2]
 
 
+def test_code_that_is_named_and_not_there_is_said_before_the_weights_come(hub: Hub) -> None:
+    hub.add("org/own", tiny(**REMOTE) | {"modeling_x.py": b""})
+    with pytest.raises(CapotError) as refused:
+        HubCheckpoint.of("org/own", remote_code=True).fetch("weights")
+    assert refused.value.code == "hub_file_missing" and refused.value.params["file"] == "configuration_x.py"
+    assert not hub.paths(server="store")
+
+
 def test_a_mirror_that_lists_names_alone(hub: Hub) -> None:
     hub.add("org/tiny", bare=True)
     models.get("org/tiny")

@@ -150,6 +150,8 @@ class HubCheckpoint(Checkpoint):
         names = dict.fromkeys(needed(self.repo, "settings"))
         for part in parts:
             names |= dict.fromkeys(needed(self.repo, part, remote_code=self.remote_code))
+        if self.remote_code and "weights" in parts:
+            names |= dict.fromkeys(code_files(self.raw_config))  # a file that is named and not there is refused here
         if INDEX in names:  # small; what it lists is not
             self._follow(self._transfer([INDEX]), watch=quietly)
             names |= dict.fromkeys(sorted(set(self._shards(self.path / INDEX).values())))
