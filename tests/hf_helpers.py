@@ -78,7 +78,30 @@ FAMILIES = {
     ),
 }
 # Families that one test or another is about.
+PADDED = GROUPED | {"pad_token_id": 0}
 OTHERS = {
+    "mixtral": ("MixtralConfig", "MixtralForCausalLM", GROUPED | {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    "qwen2_moe": (
+        "Qwen2MoeConfig",
+        "Qwen2MoeForCausalLM",
+        GROUPED | EXPERTS | {"shared_expert_intermediate_size": 48},
+    ),
+    "olmoe": ("OlmoeConfig", "OlmoeForCausalLM", PADDED | {"num_experts": 4, "num_experts_per_tok": 2}),
+    "olmo": ("OlmoConfig", "OlmoForCausalLM", PADDED),
+    "olmo3": ("Olmo3Config", "Olmo3ForCausalLM", PADDED | {"num_hidden_layers": 4, "sliding_window": WINDOW}),
+    "granite": ("GraniteConfig", "GraniteForCausalLM", PADDED),
+    "cohere": ("CohereConfig", "CohereForCausalLM", PADDED),
+    "cohere2": ("Cohere2Config", "Cohere2ForCausalLM", PADDED | {"num_hidden_layers": 4, "sliding_window": WINDOW}),
+    "starcoder2": ("Starcoder2Config", "Starcoder2ForCausalLM", PADDED | {"sliding_window": None}),
+    "stablelm": ("StableLmConfig", "StableLmForCausalLM", PADDED),
+    "nemotron": ("NemotronConfig", "NemotronForCausalLM", PADDED),
+    "glm": ("GlmConfig", "GlmForCausalLM", PADDED | {"head_dim": 16}),
+    "glm4": ("Glm4Config", "Glm4ForCausalLM", PADDED | {"head_dim": 32}),
+    "gptj": (
+        "GPTJConfig",
+        "GPTJForCausalLM",
+        {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": CONTEXT, "rotary_dim": 8},
+    ),
     "falcon_mamba": ("FalconMambaConfig", "FalconMambaForCausalLM", STATES | {"state_size": 8}),
     "zamba": (
         "ZambaConfig",

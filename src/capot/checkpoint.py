@@ -49,7 +49,10 @@ SPELLINGS = {
 LOOKS_AT_ALL = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "gpt_oss": 2}  # one layer in so many
 HEADLESS = {"mamba", "mamba2", "falcon_mamba", "rwkv"}  # no attention, so no heads: a state of a fixed size
 MAX_LAYERS = 10_000  # what a config.json names is made one by one; the deepest models have some hundreds
-UNTIED = {"llama", "mistral", "mixtral", "qwen2", "qwen3", "phi3", "deepseek_v3"}  # where config.json may leave it out
+UNTIED = {  # where config.json may leave it out
+    "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "phi3", "deepseek_v3", "gptj", "granite",
+    "stablelm", "olmo", "olmo2", "olmo3", "olmoe", "nemotron",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Config:
             width=width,
             layers=layers,
             heads=heads,
-            kv_heads=1 if raw.get("multi_query") else _whole(raw, "kv_heads", heads),
+            kv_heads=_kv_heads(raw, heads),
             head_dim=_whole(raw, "head_dim", max(1, width // heads)),
             mlp_width=_whole(raw, "mlp_width", 4 * width),
             context_length=_whole(raw, "context_length", 0) or None,
@@ -131,6 +134,12 @@ def auto_map(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The classes in a model's own code, by the class of transformers that each stands for."""
     mapped = raw.get("auto_map")
     return mapped if isinstance(mapped, dict) else {}
+
+
+def _kv_heads(raw: Mapping[str, Any], heads: int) -> int:
+    """One where queries share it; Falcon's second generation says so too, and has as many as it says besides."""
+    shared = raw.get("multi_query") and not raw.get("new_decoder_architecture")
+    return 1 if shared else _whole(raw, "kv_heads", heads)
 
 
 def _first(raw: Mapping[str, Any], name: str) -> Any:

@@ -41,17 +41,24 @@ class Family:
     layer_norms: int = 2
     qk_norm: str = ""  # "head": one norm shared by the heads; "width": one for all of them
     positions: int | None = None  # learnt positions beyond the context; None: none are learnt
+    embedding_norms: int = 0  # between the table and the first layer
 
 
 _CLASSIC = Family(gated=False, qkv_bias=True, out_bias=True, mlp_bias=True, norm_values=2)
 FAMILIES = {
     "llama": Family(), "mistral": Family(), "mixtral": Family(), "phi3": Family(), "smollm3": Family(),
-    "gemma": Family(), "gemma2": Family(layer_norms=4),
+    "granite": Family(), "deepseek_v3": Family(), "gemma": Family(), "gemma2": Family(layer_norms=4),
     "gemma3": Family(layer_norms=4, qk_norm="head"), "gemma3_text": Family(layer_norms=4, qk_norm="head"),
-    "qwen2": Family(qkv_bias=True), "qwen3": Family(qk_norm="head"), "qwen3_moe": Family(qk_norm="head"),
-    "olmo2": Family(qk_norm="width"), "deepseek_v3": Family(),
-    "gpt2": replace(_CLASSIC, positions=0), "opt": replace(_CLASSIC, positions=2), "gpt_neox": _CLASSIC,
+    "qwen2": Family(qkv_bias=True), "qwen2_moe": Family(qkv_bias=True),
+    "qwen3": Family(qk_norm="head"), "qwen3_moe": Family(qk_norm="head"),
+    "olmo": Family(norm_values=0), "olmo2": Family(qk_norm="width"), "olmo3": Family(qk_norm="width"),
+    "olmoe": Family(qk_norm="width"), "cohere": Family(layer_norms=1), "cohere2": Family(layer_norms=1),
+    "stablelm": Family(norm_values=2), "nemotron": Family(gated=False, norm_values=2),
+    "gpt2": replace(_CLASSIC, positions=0), "gpt_bigcode": replace(_CLASSIC, positions=0),
+    "opt": replace(_CLASSIC, positions=2), "gpt_neox": _CLASSIC, "starcoder2": _CLASSIC,
+    "bloom": replace(_CLASSIC, embedding_norms=1), "falcon": Family(gated=False, norm_values=2),
     "phi": replace(_CLASSIC, layer_norms=1, head_bias=True),
+    "gptj": Family(gated=False, mlp_bias=True, head_bias=True, layer_norms=1, norm_values=2),
 }  # fmt: skip
 
 
@@ -66,7 +73,8 @@ class Experts:
     active: int
     width: int
     shared: int = 0
-    dense_layers: int = 0  # the first layers, with one ordinary MLP
+    shared_width: int = 0  # of a shared one that has a width, and a gate, of its own
+    dense: frozenset[int] = frozenset()  # the layers with one ordinary MLP
     router_bias: bool = False
 
 
@@ -101,23 +109,46 @@ def shape(raw: Mapping[str, Any]) -> Shape:
     raw = {**raw, **inner} if isinstance(inner, dict) else raw
     config = Config.from_dict(raw)
     family = FAMILIES.get(config.model_type)
-    family = None if family is None else _with_biases(family, raw)
+    family = None if family is None else _as_said(family, raw)
     return Shape(config, family, _experts(raw, config), _latent(raw), count(raw, "num_nextn_predict_layers"))
 
 
-def _with_biases(family: Family, raw: Mapping[str, Any]) -> Family:
+# What a field of config.json says of a family's biases; those that only some families heed, with them.
+_BIASES = {
+    "attention_bias": (("qkv_bias", "out_bias"), None),
+    "qkv_bias": (("qkv_bias",), {"qwen2_moe"}),
+    "use_qkv_bias": (("qkv_bias",), {"stablelm"}),
+    "use_bias": (("qkv_bias", "out_bias", "mlp_bias"), {"starcoder2"}),
+    "bias": (("qkv_bias", "out_bias", "mlp_bias"), {"falcon"}),
+    "mlp_bias": (("mlp_bias",), {"llama", "granite", "nemotron"}),
+}
+
+
+def _as_said(family: Family, raw: Mapping[str, Any]) -> Family:
     """What config.json may say of its own against the family's habit."""
-    changes: dict[str, Any] = {}
-    if isinstance(raw.get("attention_bias"), bool):
-        changes = {"qkv_bias": raw["attention_bias"], "out_bias": raw["attention_bias"]}
-    if raw.get("model_type") == "llama" and raw.get("mlp_bias"):
-        changes["mlp_bias"] = True
+    name, changes = raw.get("model_type"), {}
+    for field_, (fields, heeding) in _BIASES.items():
+        if isinstance(raw.get(field_), bool) and (heeding is None or name in heeding):
+            changes |= dict.fromkeys(fields, raw[field_])
+    if raw.get("use_qk_norm") or raw.get("qk_layernorm"):  # Cohere's word, and StableLM's
+        changes["qk_norm"] = "width"
+    if name == "stablelm" and raw.get("use_parallel_residual"):
+        changes["layer_norms"] = 1
+    if name == "falcon":
+        changes["layer_norms"] = _falcon_norms(raw)
     return replace(family, **changes)
+
+
+def _falcon_norms(raw: Mapping[str, Any]) -> int:
+    """One where attention and MLP read the same vector; in the second generation, as many as config.json says."""
+    if raw.get("new_decoder_architecture"):
+        return count(raw, "num_ln_in_parallel_attn", default=2)
+    return 1 if raw.get("parallel_attn", True) else 2
 
 
 def _experts(raw: Mapping[str, Any], config: Config) -> Experts | None:
     experts = count(raw, "num_local_experts", "num_experts", "n_routed_experts")
-    if not experts or config.model_type not in ("mixtral", "qwen3_moe", "deepseek_v3"):
+    if not experts or config.model_type not in ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "deepseek_v3"):
         return None
     active = count(raw, "num_experts_per_tok")
     if not active:
@@ -126,10 +157,19 @@ def _experts(raw: Mapping[str, Any], config: Config) -> Experts | None:
         count=experts,
         active=active,
         width=count(raw, "moe_intermediate_size", default=config.mlp_width),
-        shared=count(raw, "n_shared_experts"),
-        dense_layers=count(raw, "first_k_dense_replace"),
+        shared=count(raw, "n_shared_experts", default=int(config.model_type == "qwen2_moe")),
+        shared_width=count(raw, "shared_expert_intermediate_size"),
+        dense=dense_layers(raw, config.layers),
         router_bias=config.model_type == "deepseek_v3",
     )
+
+
+def dense_layers(raw: Mapping[str, Any], layers: int) -> frozenset[int]:
+    """The layers of a mixture that have one ordinary MLP: the first ones, those listed, all but one in so many."""
+    first, every = count(raw, "first_k_dense_replace"), count(raw, "decoder_sparse_step", default=1)
+    listed = raw.get("mlp_only_layers")
+    listed = listed if isinstance(listed, list) else []
+    return frozenset(layer for layer in range(layers) if layer < first or layer in listed or (layer + 1) % every)
 
 
 def _latent(raw: Mapping[str, Any]) -> Latent | None:
@@ -168,11 +208,12 @@ def attention_parameters(shape: Shape) -> int:
 def mlp_parameters(shape: Shape, layer: int = 0, *, active: bool = False) -> int:
     """Parameters of one layer's MLP with its experts, or only of what one token goes through."""
     width, experts = shape.config.width, shape.experts
-    if experts is None or layer < experts.dense_layers:
+    if experts is None or layer in experts.dense:
         return _one_mlp(shape, shape.config.mlp_width)
-    count = (experts.active if active else experts.count) + experts.shared
+    routed = (experts.active if active else experts.count) * _one_mlp(shape, experts.width)
+    shared = experts.shared * _one_mlp(shape, experts.shared_width or experts.width)
     router = experts.count * width + experts.router_bias * experts.count
-    return count * _one_mlp(shape, experts.width) + router
+    return routed + shared + router + (width if experts.shared_width else 0)
 
 
 def _one_mlp(shape: Shape, inner: int) -> int:
@@ -215,7 +256,7 @@ def parameters(shape: Shape) -> dict[str, int]:
     learnt = 0 if family.positions is None else ((config.context_length or 0) + family.positions) * config.width
     layers = [layer_parameters(shape, layer) for layer in range(config.layers)]
     by_block = {name: sum(layer[name] for layer in layers) for name in ("attention", "mlp", "norms")}
-    by_block["norms"] += config.width * family.norm_values
+    by_block["norms"] += (1 + family.embedding_norms) * config.width * family.norm_values
     head = (0 if config.tied else table) + family.head_bias * config.vocabulary_size
     return {"embeddings": table + learnt, **by_block, "head": head}
 

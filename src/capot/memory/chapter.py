@@ -231,5 +231,6 @@ def _weights(model: Opened, shape: Shape | None, dtype: str) -> int:
 def _cache_at_work(rule: Ruler, shape: Shape | None) -> Cache:
     if shape is not None:
         kept = shape if rule.windows else dataclasses.replace(shape, windows=(None,) * shape.layers)
-        return _cache(kept, rule.cache_dtype, rule.cache_number)
+        found = _cache(kept, rule.cache_dtype, rule.cache_number)
+        return dataclasses.replace(found, bytes_per_token=rule.token_bytes)
     return Cache(rule.cache_dtype, rule.token_bytes, "multi_query", rule.layers)

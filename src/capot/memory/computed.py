@@ -152,6 +152,7 @@ def _transformers(info: EngineInfo, shape: Shape) -> Ruler:
     """
     number = PRECISIONS[precision_name(info.dtype)]
     copied = 4 if info.device == "cpu" and number < 4 else 0
+    scaled = 1 + layers.layer_of(shape).scaled_logits
 
     def parts(tokens: int, mode: str) -> Parts:
         ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}
@@ -166,12 +167,13 @@ def _transformers(info: EngineInfo, shape: Shape) -> Ruler:
         moments = [
             Parts(cache, round(layers.activation_bytes(shape, chunk, end, number)) + 2 * ids, kept),
             Parts(cache, round((chunk + rows) * shape.width * number), kept + made),
+            Parts(cache, round(chunk * shape.width * number), kept + made * scaled),
             Parts(cache, ids, kept + made + copied * row * rows),
         ]
         return max(moments, key=lambda found: found.total)
 
-    token = round(shape.cache_numbers(1) * number)
-    exact = shape.family in layers.COUNTED
+    token = round(len(shape.windows) * layers.cache_width(shape) * number)
+    exact = shape.layout in layers.LAYERS
     return Ruler(info.device, info.dtype, number, token, len(shape.windows), parts, exact=exact)
 
 

@@ -18,6 +18,10 @@ from typing import Any
 from capot import known
 from capot.checkpoint import HEADLESS, SPELLINGS, Config
 
+LAYOUTS = {  # a field of config.json that asks for other layers, and how they are called here
+    "falcon": {"new_decoder_architecture": "new", "alibi": "alibi"},
+    "stablelm": {"use_parallel_residual": "parallel"},
+}
 KEEPS_NO_KEYS = ("linear", "mamba", "conv", "recurrent", "ssm")  # layers whose state has a fixed size
 
 
@@ -35,6 +39,9 @@ class Shape:
     vocabulary: int
     width: int
     mlp_width: int  # of all the experts that one token goes through
+    routed_width: int  # of those of them that it is sent to
+    routed_experts: int  # how many these are
+    experts: int  # of how many
     heads: int
     query_width: int  # numbers of one token's queries, all heads
     kv_heads: int
@@ -45,6 +52,7 @@ class Shape:
     layers: int
     context_length: int | None
     family: str
+    layout: str  # the family, and which of its layers where it has several
     activation: str  # of the MLP, "" where config.json does not say
     rotary: float | None  # the share of a head's numbers that is rotated, where config.json says it
     state_numbers: int = 0  # that a text leaves in layers which keep nothing that grows, in a family without any other
@@ -71,6 +79,9 @@ def shape_of(raw: Mapping[str, Any]) -> Shape:
         vocabulary=config.vocabulary_size,
         width=config.width,
         mlp_width=_active_mlp(found),
+        routed_width=found.experts.active * found.experts.width if found.experts else 0,
+        routed_experts=found.experts.active if found.experts else 0,
+        experts=found.experts.count if found.experts else 0,
         heads=config.heads,
         query_width=config.heads * (latent.plain_dim + latent.rotary_dim if latent else config.head_dim),
         kv_heads=config.kv_heads,
@@ -81,8 +92,9 @@ def shape_of(raw: Mapping[str, Any]) -> Shape:
         layers=config.layers,
         context_length=config.context_length,
         family=config.model_type,
+        layout=_layout(found, raw),
         activation=str(next((raw[name] for name in SPELLINGS["hidden_act"] if raw.get(name)), "")),
-        rotary=_rotary(raw),
+        rotary=_rotary(raw, config.head_dim),
         state_numbers=_state(config, raw),
     )
 
@@ -105,10 +117,20 @@ def _state(config: Config, raw: Mapping[str, Any]) -> int:
     return config.layers * (inner * kept + convolved * taps)
 
 
-def _rotary(raw: Mapping[str, Any]) -> float | None:
-    """The hub's older spellings, then transformers 5's."""
+def _layout(found: known.Shape, raw: Mapping[str, Any]) -> str:
+    """The family, and which of its layers where it has several; "mixed" where not all of them have experts."""
+    family = found.config.model_type
+    word = next((word for field, word in LAYOUTS.get(family, {}).items() if raw.get(field)), "")
+    mixed = "mixed" if found.experts and found.experts.dense else ""
+    return f"{family} {word or mixed}".strip()
+
+
+def _rotary(raw: Mapping[str, Any], head: int) -> float | None:
+    """The hub's older spellings, then transformers 5's; of ``head`` numbers, where a count of them is said."""
     rope = raw.get("rope_parameters") or {}
     said = (raw.get("rotary_pct"), raw.get("partial_rotary_factor"), rope.get("partial_rotary_factor"))
+    if isinstance(raw.get("rotary_dim"), int):
+        return raw["rotary_dim"] / head
     return next((float(share) for share in said if isinstance(share, int | float)), None)
 
 
@@ -132,7 +154,7 @@ def _experts(raw: Mapping[str, Any], config: Config) -> known.Experts | None:
         active=raw.get("num_experts_per_tok") or raw.get("num_experts_per_token") or 1,
         width=raw.get("moe_intermediate_size") or config.mlp_width,
         shared=raw.get("n_shared_experts") or 0,
-        dense_layers=raw.get("first_k_dense_replace") or 0,
+        dense=known.dense_layers(raw, config.layers),
     )
 
 
@@ -161,5 +183,6 @@ def _active_mlp(found: known.Shape) -> int:
     """The widest MLP that one token goes through."""
     if found.experts is None:
         return found.config.mlp_width
-    chosen = (found.experts.active + found.experts.shared) * found.experts.width
-    return max(chosen, found.config.mlp_width) if found.experts.dense_layers else chosen
+    shared = found.experts.shared * (found.experts.shared_width or found.experts.width)
+    chosen = found.experts.active * found.experts.width + shared
+    return max(chosen, found.config.mlp_width) if found.experts.dense else chosen

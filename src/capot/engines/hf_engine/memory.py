@@ -21,6 +21,7 @@ from capot.engine import Allocations
 from capot.engines.hf_engine.cache import TransformersSequence, tensors
 from capot.engines.hf_engine.network import Network
 
+COMPOSED = torch._C.DispatchKey.CompositeImplicitAutograd
 UNITS = {"": 1, "ki": 2**10, "mi": 2**20, "gi": 2**30, "k": 2**10, "m": 2**20, "g": 2**30}
 
 
@@ -53,9 +54,10 @@ class Tensors(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         with self:  # in inference mode an operation made of others hides what they hold, such as attention its mask
-            answer = function.decompose(*args, **(kwargs or {}))
-        if answer is not NotImplemented:
-            return answer
+            composed = torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), COMPOSED)
+            # never by ``decompose``, whose Python forms make copies that PyTorch at work does not (of a dropout, say)
+            if composed:
+                return function._op_dk(COMPOSED, *args, **(kwargs or {}))
         answer = function(*args, **(kwargs or {}))
         for leaf in tree_leaves(answer):
             if isinstance(leaf, torch.Tensor):
