@@ -51,7 +51,6 @@ class Shape:
     shards: int
     layers: int
     context_length: int | None
-    family: str
     layout: str  # the family, and which of its layers where it has several
     activation: str  # of the MLP, "" where config.json does not say
     rotary: float | None  # the share of a head's numbers that is rotated, where config.json says it
@@ -91,7 +90,6 @@ def shape_of(raw: Mapping[str, Any]) -> Shape:
         shards=1 if latent else config.kv_heads,
         layers=config.layers,
         context_length=config.context_length,
-        family=config.model_type,
         layout=_layout(found, raw),
         activation=str(next((raw[name] for name in SPELLINGS["hidden_act"] if raw.get(name)), "")),
         rotary=_rotary(raw, config.head_dim),
