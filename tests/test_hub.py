@@ -984,13 +984,15 @@ def test_the_token_goes_to_the_hub_alone_and_is_written_nowhere(
 
 
 def test_the_token_of_a_file_and_a_hub_that_repeats_it(
-    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add("org/secret", gated="auto")
     (tmp_path / "hf").mkdir()
     (tmp_path / "hf" / "token").write_text(GOOD + "\n")
+    monkeypatch.setenv("HF_TOKEN", " ")  # as good as none
     with capot.open("org/secret") as model:
         assert model.tokens("a").count == 1
+    assert settings.token_place() == str(tmp_path / "hf" / "token")
     hub.fault("api", Fault(403, {"X-Error-Message": f"the token {GOOD} may not"}))
     status, _, told = typed(capsys, "card", "--model", "org/other")
     assert status == 2 and GOOD not in told and "the token … may not" in told

@@ -104,8 +104,8 @@ def token() -> str | None:
     """
     if _nobody.get():
         return None
-    found = next((os.environ[name] for name in _TOKENS if os.environ.get(name)), None)
-    found = (found or _read(token_path())).strip()
+    variable = _token_variable()
+    found = (os.environ[variable] if variable else _read(token_path())).strip()
     if found and not _SENDABLE.fullmatch(found):
         raise AccessError("hub_token_malformed")
     return found or None
@@ -113,7 +113,12 @@ def token() -> str | None:
 
 def token_place() -> str:
     """Where the token comes from: a variable's name, or a file."""
-    return next((name for name in _TOKENS if os.environ.get(name)), str(token_path()))
+    return _token_variable() or str(token_path())
+
+
+def _token_variable() -> str | None:
+    """The variable that holds a token; one that is blank holds none."""
+    return next((name for name in _TOKENS if os.environ.get(name, "").strip()), None)
 
 
 def token_path() -> Path:
