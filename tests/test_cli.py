@@ -143,6 +143,8 @@ def test_what_is_typed_wrong(capsys: pytest.CaptureFixture[str], code: str, word
         ("option_is_a_flag", ["next", "a", "--json=1"]),
         ("not_whole", ["next", "a", "-k", "2.5"]),
         ("not_whole", ["generate", "a", "--seed", "x"]),
+        ("out_of_range", ["models", "--search", "llama", "--limit", "0"]),
+        ("not_whole", ["models", "--search", "llama", "--limit", "few"]),
         ("not_a_number", ["next", "a", "--temperature", "warm"]),
         ("bad_choice", ["tokens", "a", "--specials", "maybe"]),
         ("cannot_write", ["card", "--html", "."]),

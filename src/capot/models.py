@@ -14,7 +14,7 @@ from capot import engines, known
 from capot.card import SPELLED, TOKENS, Source, base_or_instruct, card, file_bytes, held, verdict
 from capot.checkpoint import INDEX, Checkpoint, architectures
 from capot.config import Loading
-from capot.errors import CapotError, NotFoundError
+from capot.errors import CapotError, InputError, NotFoundError
 from capot.hub import settings, shelf
 from capot.hub.checkpoint import HubCheckpoint
 from capot.hub.events import Watch, quietly
@@ -29,7 +29,7 @@ from capot.results.card import Card, Parameters, Published
 from capot.results.models import CachedModel, Changed, FoundModel, Models, Search
 from capot.results.preview import Preview
 
-LIMIT = 20  # models that a search shows
+LIMIT, MOST = 20, 100  # models that a search shows, unless it is asked for others, and at most
 ALIKE = 0.01  # of a shape's parameters, within which a model of its name has that shape
 
 
@@ -69,8 +69,10 @@ def _opened(name: str, commit: str) -> tuple[str | None, str | None, str]:
 def search(words: str, *, limit: int = LIMIT) -> Search:
     """Causal models of the hub by ``words``, those downloaded most first, and whether each fits here.
 
-    Raises: as ``hub.searching.search``.
+    Raises: InputError ``out_of_range``; as ``hub.searching.search``.
     """
+    if not 1 <= limit <= MOST:
+        raise InputError("out_of_range", name="limit", value=limit, low=1, high=MOST)
     here, disk, kept = ram(), free_disk(settings.cache()), {one.name.casefold() for one in shelf.kept()}
     return Search(
         words=words,

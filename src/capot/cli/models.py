@@ -97,7 +97,7 @@ command = Command(
     params=[
         Argument(["words"], words="models.cli.words", nargs=-1, metavar="[get|remove ORG/NAME]"),
         Option(["--search"], words="models.cli.search", metavar="WORDS"),
-        Option(["--limit"], words="models.cli.limit", type=click.IntRange(1, 100), default=20, show_default=True),
+        Option(["--limit"], words="models.cli.limit", type=int, default=20, show_default=True),
         Option(["--revision"], words="cli.options.revision", metavar="REVISION"),
         Option(["--yes"], words="models.cli.yes", is_flag=True),
         *output_options(),
