@@ -102,6 +102,12 @@ OTHERS = {
         "GPTJForCausalLM",
         {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": CONTEXT, "rotary_dim": 8},
     ),
+    "codegen": (
+        "CodeGenConfig",
+        "CodeGenForCausalLM",
+        {"n_embd": 64, "n_layer": 3, "n_head": 8, "n_positions": CONTEXT, "n_ctx": CONTEXT, "rotary_dim": 4},
+    ),
+    "mpt": ("MptConfig", "MptForCausalLM", {"d_model": 64, "n_layers": 3, "n_heads": 4, "max_seq_len": CONTEXT}),
     "falcon_mamba": ("FalconMambaConfig", "FalconMambaForCausalLM", STATES | {"state_size": 8}),
     "zamba": (
         "ZambaConfig",

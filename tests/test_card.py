@@ -135,6 +135,8 @@ FAMILIES = {
         "vocab_size": 96, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64, "multi_query": False,
     },
     "gptj": {"vocab_size": 96, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64, "rotary_dim": 4},
+    "codegen": {"vocab_size": 96, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64, "rotary_dim": 4},
+    "mpt": {"vocab_size": 96, "d_model": 32, "n_layers": 3, "n_heads": 4, "max_seq_len": 64},
     "bloom": {"vocab_size": 96, "hidden_size": 32, "n_layer": 3, "n_head": 4},
     "falcon": SMALL,
     "falcon-new": {**SMALL, "new_decoder_architecture": True, "num_kv_heads": 2},
@@ -174,6 +176,30 @@ def test_headers_and_formula_agree(transformers, tmp_path: Path, name: str) -> N
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
     corrections = sum(size.numel() for name, size in model.named_buffers() if name.endswith("correction_bias"))
     assert measured.total == corrections + sum(parameter.numel() for parameter in model.parameters())
+
+
+BIG = {  # totals that are published, with the shapes they belong to
+    559_214_592: {"model_type": "bloom", "hidden_size": 1024, "n_layer": 24, "n_head": 16, "vocab_size": 250880},
+    6_050_882_784: {"model_type": "gptj", "n_embd": 4096, "n_layer": 28, "n_head": 16, "vocab_size": 50400},
+    1_644_515_328: {
+        "model_type": "stablelm", "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 24,
+        "num_attention_heads": 32, "vocab_size": 100352, "use_qkv_bias": True,
+    },
+    6_919_161_856: {
+        "model_type": "olmoe", "hidden_size": 2048, "intermediate_size": 1024, "num_hidden_layers": 16,
+        "num_attention_heads": 16, "vocab_size": 50304, "num_experts": 64, "num_experts_per_tok": 8,
+    },
+    30_532_122_624: {
+        "model_type": "qwen3_moe", "hidden_size": 2048, "moe_intermediate_size": 768, "num_hidden_layers": 48,
+        "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128, "vocab_size": 151936,
+        "num_experts": 128, "num_experts_per_tok": 8,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("total", BIG)
+def test_totals_are_those_that_are_published(total: int) -> None:
+    assert card(Source("m", BIG[total])).parameters.total == total
 
 
 def test_every_family_is_tried() -> None:

@@ -51,7 +51,7 @@ HEADLESS = {"mamba", "mamba2", "falcon_mamba", "rwkv"}  # no attention, so no he
 MAX_LAYERS = 10_000  # what a config.json names is made one by one; the deepest models have some hundreds
 UNTIED = {  # where config.json may leave it out
     "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "phi3", "deepseek_v3", "gptj", "granite",
-    "stablelm", "olmo", "olmo2", "olmo3", "olmoe", "nemotron",
+    "codegen", "stablelm", "olmo", "olmo2", "olmo3", "olmoe", "nemotron",
 }  # fmt: skip
 
 

@@ -45,6 +45,7 @@ class Family:
 
 
 _CLASSIC = Family(gated=False, qkv_bias=True, out_bias=True, mlp_bias=True, norm_values=2)
+_GPTJ = Family(gated=False, mlp_bias=True, head_bias=True, layer_norms=1, norm_values=2)
 FAMILIES = {
     "llama": Family(), "mistral": Family(), "mixtral": Family(), "phi3": Family(), "smollm3": Family(),
     "granite": Family(), "deepseek_v3": Family(), "gemma": Family(), "gemma2": Family(layer_norms=4),
@@ -58,7 +59,7 @@ FAMILIES = {
     "opt": replace(_CLASSIC, positions=2), "gpt_neox": _CLASSIC, "starcoder2": _CLASSIC,
     "bloom": replace(_CLASSIC, embedding_norms=1), "falcon": Family(gated=False, norm_values=2),
     "phi": replace(_CLASSIC, layer_norms=1, head_bias=True),
-    "gptj": Family(gated=False, mlp_bias=True, head_bias=True, layer_norms=1, norm_values=2),
+    "gptj": _GPTJ, "codegen": _GPTJ, "mpt": Family(gated=False),
 }  # fmt: skip
 
 

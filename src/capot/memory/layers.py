@@ -58,7 +58,8 @@ class Layer:
     where it is one of numbers, "" where the moments count it. ``rotary``: the share of a head's numbers that is
     rotated, and ``activation``, where config.json does not say. ``unused_masks``: of bits, made each time.
     ``whole_cache``: keys and values are kept for each query head. ``scaled_logits``: the head's are multiplied.
-    ``tables``: how many cosines and sines there are for a position, ``wide_turns``: whether they have 32 bits.
+    ``tables``: how many cosines and sines there are for a position, ``wide_turns``: whether they have 32 bits;
+    ``alibi``: a number of 32 bits for each head and position there is, in their stead.
     """
 
     moments: tuple[Moment, ...]
@@ -70,6 +71,7 @@ class Layer:
     scaled_logits: bool = False
     tables: int = 1
     wide_turns: bool = False
+    alibi: bool = False
 
 
 # Of a Llama: when queries, and keys, are rotated; when a buffer of the cache grows; when attention has its keys and
@@ -180,6 +182,16 @@ LAYERS: dict[str, Layer] = {
         mask="numbers",
         rotary=0,
     ),
+    "mpt": Layer(
+        (
+            Moment(width=4, branch=True, scores=2),
+            Moment(width=3, queries=3, kept=1, scores=3),
+            Moment(width=3, queries=1, kept=1, scores=6, half=True),
+        ),
+        mask="bits",
+        rotary=0,
+        alibi=True,
+    ),
     "falcon": Layer(  # one key for all queries, which PyTorch has no fused attention for
         (
             _BRANCH,
@@ -225,6 +237,14 @@ LAYERS: dict[str, Layer] = {
         activation="gelu_new",
     ),
 }
+LAYERS["codegen"] = replace(  # queries, keys and values in one, then apart by head
+    LAYERS["gptj"],
+    moments=(
+        LAYERS["gptj"].moments[0],
+        Moment(width=3, queries=3, kept=1.5, rotated=1, scores=3),
+        Moment(width=3, queries=4, kept=1.5, rotated=2, copied=2, scores=5, half=True),
+    ),
+)
 LAYERS["stablelm parallel"] = replace(LAYERS["stablelm"], moments=(_GATED, *LAYERS["stablelm"].moments[1:]))
 
 # Vectors of F numbers in an MLP of one branch: what enters the activation, its answer, and where it is
@@ -264,6 +284,7 @@ def activation_bytes(shape: Shape, chunk: int, seen: int, number: float) -> floa
     turned = round(share * shape.query_width / shape.heads)
     masks = chunk * sum(views) * {"numbers": number, "": 0}.get(layer.mask, 1) + chunk * seen * layer.unused_masks
     turns = 2 * layer.tables * chunk * turned * (4 if layer.wide_turns else number) if layer.rotary else 0
+    turns += 4 * shape.heads * (shape.context_length or 0) * layer.alibi
     table = turned * (4 * (shape.context_length or 0) + 8 * chunk)
     unwritten = cache_width(shape) * (_slots(seen, last) - _slots(seen - chunk, last)) * number
     # A weight for each expert; for those chosen their weights, twice, and their numbers in four orders and a type more.
