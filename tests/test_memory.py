@@ -509,6 +509,17 @@ def test_the_bytes_of_a_token_are_those_that_the_engine_keeps(tmp_path):
     assert on_paper.kv_cache.bytes_per_token == 2 * 3 * 32 * 2  # of other engines, in bfloat16
 
 
+def test_a_context_that_nobody_states_is_not_made_up(tmp_path):
+    """BLOOM's positions are slopes: its configuration in transformers knows of no longest text."""
+    pytest.importorskip("transformers")
+    import hf_helpers
+
+    with capot.open(hf_helpers.make(tmp_path, "bloom"), engine="transformers", device="cpu") as model:
+        answer = weigh(model, [64])
+    assert answer.context_length is None and not answer.rows[0].beyond_context
+    assert answer.to_text("en") and answer.to_html("fr")
+
+
 def test_every_family_counted_is_tried():
     from capot.memory.layers import LAYERS
 

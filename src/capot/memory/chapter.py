@@ -151,7 +151,7 @@ def _measured(model: Opened, tokens: Sequence[int], *, mode: str, progress: Prog
     return Memory(
         model=model.name, device=info.device, engine=info.engine, mode=mode, precision=info.dtype,
         weights_bytes=_weights(model, shape, info.dtype), parameters=shape.parameters if shape else None,
-        context_length=info.context_length, kv_cache=_cache_at_work(rule, shape), chunk=MAX_CHUNK,
+        context_length=rule.context, kv_cache=_cache_at_work(rule, shape), chunk=MAX_CHUNK,
         rows=tuple(rows), stopped=stopped, exact=rule.exact,
     )  # fmt: skip
 
@@ -199,7 +199,7 @@ def _row(model: Opened, tokens: int, *, rule: Ruler, mode: str) -> Row:
         measured_bytes=found.process_bytes if found.parts is None else found.parts.total,
         computed=rule.parts(tokens, mode),
         seconds=found.seconds,
-        beyond_context=_beyond(tokens, model.scheduler.engine.info.context_length),
+        beyond_context=_beyond(tokens, rule.context),
         other_mode=rule.parts(tokens, MODES[mode]),
         measured=found.parts,
         process_bytes=found.process_bytes,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from capot.engine import MAX_CHUNK, Engine, EngineInfo
 from capot.memory import layers
@@ -73,6 +73,7 @@ class Ruler:
     layers: int
     parts: Callable[[int, str], Parts]
     windows: bool = True  # whether a layer with a window forgets what lies behind it
+    context: int | None = None  # tokens the model was trained on, where that is known
     exact: bool = True  # False where the activations are those of another family's layers
 
 
@@ -80,8 +81,8 @@ def ruler(engine: Engine, shape: Shape | None) -> Ruler:
     """The formulas for ``engine``, by its kind; an unknown kind is measured with the general ones."""
     info = engine.info
     if shape is None:
-        return _scripted(info)
-    return RULERS.get(info.engine, _general)(info, shape)
+        return replace(_scripted(info), context=info.context_length)
+    return replace(RULERS.get(info.engine, _general)(info, shape), context=shape.context_length)
 
 
 def _scripted(info: EngineInfo) -> Ruler:
