@@ -89,7 +89,7 @@ def test_every_reason_of_the_catalogue_is_one_of_the_system() -> None:
     for name in table:
         assert hasattr(socket if name.startswith("EAI_") else errno, name), name
         if name.startswith("E") and not name.startswith("EAI_"):
-            assert errors.reason(OSError(getattr(errno, name), "x")).code == name
+            assert errors.reason(OSError(getattr(errno, name), "x")).key == f"system.{name}"
 
 
 def test_statuses_are_drawn_in_the_docstring() -> None:

@@ -71,7 +71,7 @@ def reason(error: BaseException) -> i18n.Reason:
     if isinstance(inner, BaseException):
         return reason(inner)
     found = i18n.Reason((getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200])
-    found.code = _name_of(error)
+    found.key = f"system.{name}" if (name := _name_of(error)) else ""
     return found
 
 

@@ -17,6 +17,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 LANGUAGES = ("fr", "en")
@@ -94,12 +95,17 @@ class Bytes(int):
 
 
 class Reason(str):
-    """Why the system refused, as it says so; ``code`` is the name of its errno.
+    """Why something that is not ours refused, as it says so itself.
 
-    In a sentence it is written as the catalogue ``system`` has it, where it has it.
+    In a sentence it is written as the catalogues have it under ``key``, with ``params``, where they have it.
     """
 
-    code = ""
+    key = ""
+    params: Mapping[str, Any] = MappingProxyType({})
+
+    def told(self, lang: str | None) -> str:
+        sentence = find(self.key, lang) if self.key else None
+        return fill(sentence, lang, self.params) if isinstance(sentence, str) else str(self)
 
 
 def fill(sentence: str, lang: str | None, params: Mapping[str, Any]) -> str:
@@ -111,8 +117,8 @@ def fill(sentence: str, lang: str | None, params: Mapping[str, Any]) -> str:
 def _written(value: Any, lang: str | None) -> Any:
     if isinstance(value, Bytes):
         return size(value, lang)
-    if isinstance(value, Reason) and value.code:
-        return find(f"system.{value.code}", lang) or str(value)
+    if isinstance(value, Reason):
+        return value.told(lang)
     return number(value, lang) if type(value) in (int, float) else value
 
 

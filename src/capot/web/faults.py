@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from capot.errors import CapotError, InputError, NotFoundError
+from capot.i18n import Reason
 from capot.web import door
 from capot.web.guard import preferred
 
@@ -47,7 +49,14 @@ def malformed(error: ValidationError | RequestValidationError, *, skip: int = 0)
     if first["type"] == "json_invalid":
         return InputError("bad_json")
     where = ".".join(str(part) for part in first["loc"][skip:]) or "body"
-    return InputError("bad_request", name=where[:80], detail=str(first["msg"])[:200])
+    detail = Reason(str(first["msg"])[:200])
+    detail.key, detail.params = f"request.{first['type']}", _told(first.get("ctx", {}))
+    return InputError("bad_request", name=where[:80], detail=detail)
+
+
+def _told(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Bounds and words of a complaint; these come as an English sentence has them: ``'last' or 'all'``."""
+    return {name: value.replace(" or ", ", ") if isinstance(value, str) else value for name, value in context.items()}
 
 
 def install(app: FastAPI) -> None:
