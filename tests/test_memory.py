@@ -22,7 +22,7 @@ from capot.checkpoint import Checkpoint
 from capot.cli import run
 from capot.engine import Capability
 from capot.engines.scripted import ScriptedEngine
-from capot.errors import CapabilityError, CapotError, InputError, NotFoundError, ResourceError
+from capot.errors import CapabilityError, CapotError, InputError, ModelError, NotFoundError, ResourceError
 from capot.known import find
 from capot.memory import measured, process, sizes, weigh
 from capot.memory.computed import Pass, layer_numbers, ruler, simulated
@@ -198,6 +198,24 @@ def test_one_layer_in_six_looks_at_all():
     raw |= {"num_hidden_layers": 12, "num_key_value_heads": 1, "head_dim": 16, "intermediate_size": 8}
     assert shape_of(raw).cache_numbers(10_000) == (10 * 512 + 2 * 10_000) * 2 * 16
     assert shape_of(raw | {"sliding_window_pattern": 4}).cache_numbers(10_000) == (9 * 512 + 3 * 10_000) * 2 * 16
+
+
+@pytest.mark.parametrize("family", ["nobody-knows", "mixtral", "mamba", "mamba2"])
+@pytest.mark.parametrize("wrong", ["x", ["x"], {"a": 1}, -3, 1.5, True, float("nan")], ids=repr)
+@pytest.mark.parametrize(
+    "field",
+    [
+        "num_experts_per_tok", "moe_intermediate_size", "n_shared_experts", "num_kv_shared_layers",
+        "attention_chunk_size", "rope_parameters", "state_size", "expand", "conv_kernel", "n_groups",
+    ],
+)  # fmt: skip
+def test_a_shape_of_any_kind_is_counted_or_refused_in_words(family: str, field: str, wrong: Any) -> None:
+    raw = memory_helpers.LLAMA | {"model_type": family, "num_experts": 4, "num_experts_per_tok": 2}
+    raw.pop("intermediate_size")
+    try:
+        assert shape_of(raw | {field: wrong}).parameters > 0
+    except ModelError as error:
+        assert error.code == "config_field" and error.params["field"] == field
 
 
 def test_an_unknown_family_counts_as_a_llama_and_says_so(tmp_path):

@@ -110,7 +110,7 @@ class Config:
             context_length=_whole(raw, "context_length", 0) or None,
             norm_eps=_real(raw, "norm_eps", 1e-6),
             hidden_act=str(_first(raw, "hidden_act") or "silu"),
-            rope_theta=_finite(rope.pop("rope_theta", None) or raw.get("rope_theta") or 10_000.0, "rope_theta"),
+            rope_theta=finite(rope.pop("rope_theta", None) or raw.get("rope_theta") or 10_000.0, "rope_theta"),
             rope_scaling=rope if rope["rope_type"] != "default" else None,
             sliding_window=_windows(raw, layers, model_type),
             tied=bool(raw.get("tie_word_embeddings", model_type not in UNTIED)),
@@ -155,10 +155,11 @@ def _whole(raw: Mapping[str, Any], name: str, default: int | None = None) -> int
 
 
 def _real(raw: Mapping[str, Any], name: str, default: float) -> float:
-    return _finite(default if (found := _first(raw, name)) is None else found, SPELLINGS[name][0])
+    return finite(default if (found := _first(raw, name)) is None else found, SPELLINGS[name][0])
 
 
-def _finite(value: Any, field: str) -> float:
+def finite(value: Any, field: str) -> float:
+    """The number that ``field`` is set to. Raises: ModelError ``config_field`` where it is none, or endless."""
     with contextlib.suppress(OverflowError):  # an integer beyond all measure
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)

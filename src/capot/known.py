@@ -26,6 +26,7 @@ from capot.checkpoint import HEADLESS, Config, count
 from capot.errors import ModelError, NotFoundError, UnsupportedError
 
 BLOCKS = ("embeddings", "attention", "mlp", "norms", "head")
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")  # as families spell how many a layer has
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _falcon_norms(raw: Mapping[str, Any]) -> int:
 
 
 def _experts(raw: Mapping[str, Any], config: Config) -> Experts | None:
-    experts = count(raw, "num_local_experts", "num_experts", "n_routed_experts")
+    experts = count(raw, *EXPERTS)
     if not experts or config.model_type not in ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "deepseek_v3"):
         return None
     active = count(raw, "num_experts_per_tok")

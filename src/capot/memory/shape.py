@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capot import known
-from capot.checkpoint import HEADLESS, SPELLINGS, Config
+from capot.checkpoint import HEADLESS, SPELLINGS, Config, count, finite
 
 LAYOUTS = {  # a field of config.json that asks for other layers, and how they are called here
     "falcon": {"new_decoder_architecture": "new", "alibi": "alibi"},
@@ -108,10 +108,10 @@ def _state(config: Config, raw: Mapping[str, Any]) -> int:
         return 0
     if config.model_type == "rwkv":
         return config.layers * 5 * config.width
-    inner = raw.get("intermediate_size") or raw.get("expand", 2) * config.width
+    inner = count(raw, "intermediate_size") or int(finite(raw.get("expand", 2), "expand") * config.width)
     mamba2 = config.model_type == "mamba2"
-    kept, taps = raw.get("state_size", 128 if mamba2 else 16), raw.get("conv_kernel", 4)
-    convolved = inner + 2 * raw.get("n_groups", 8) * kept if mamba2 else inner
+    kept, taps = count(raw, "state_size", default=128 if mamba2 else 16), count(raw, "conv_kernel", default=4)
+    convolved = inner + 2 * count(raw, "n_groups", default=8) * kept if mamba2 else inner
     return config.layers * (inner * kept + convolved * taps)
 
 
@@ -125,7 +125,8 @@ def _layout(found: known.Shape, raw: Mapping[str, Any]) -> str:
 
 def _rotary(raw: Mapping[str, Any], head: int) -> float | None:
     """The hub's older spellings, then transformers 5's; of ``head`` numbers, where a count of them is said."""
-    rope = raw.get("rope_parameters") or {}
+    rope = raw.get("rope_parameters")
+    rope = rope if isinstance(rope, dict) else {}
     said = (raw.get("rotary_pct"), raw.get("partial_rotary_factor"), rope.get("partial_rotary_factor"))
     if isinstance(raw.get("rotary_dim"), int):
         return raw["rotary_dim"] / head
@@ -144,14 +145,14 @@ def _known_shape(raw: Mapping[str, Any]) -> tuple[known.Shape, bool]:
 
 def _experts(raw: Mapping[str, Any], config: Config) -> known.Experts | None:
     """The mixture of a family that is not known, by the fields that most families use."""
-    count = raw.get("num_local_experts") or raw.get("num_experts") or raw.get("n_routed_experts") or 0
-    if count < 2:
+    experts = count(raw, *known.EXPERTS)
+    if experts < 2:
         return None
     return known.Experts(
-        count=count,
-        active=raw.get("num_experts_per_tok") or raw.get("num_experts_per_token") or 1,
-        width=raw.get("moe_intermediate_size") or config.mlp_width,
-        shared=raw.get("n_shared_experts") or 0,
+        count=experts,
+        active=count(raw, "num_experts_per_tok", "num_experts_per_token", default=1),
+        width=count(raw, "moe_intermediate_size", default=config.mlp_width),
+        shared=count(raw, "n_shared_experts"),
         dense=known.dense_layers(raw, config.layers),
     )
 
@@ -168,8 +169,8 @@ def _caching_windows(config: Config, raw: Mapping[str, Any]) -> tuple[int | None
         return ()
     kinds = raw.get("layer_types")
     kinds = kinds if isinstance(kinds, list) and len(kinds) == config.layers else [""] * config.layers
-    chunk = raw.get("attention_chunk_size")
-    own = config.layers - (raw.get("num_kv_shared_layers") or 0)  # the last layers may read those below
+    chunk = count(raw, "attention_chunk_size")
+    own = config.layers - count(raw, "num_kv_shared_layers")  # the last layers may read those below
     windows = []
     for kind, window in list(zip(kinds, config.sliding_window, strict=True))[:own]:
         if not any(word in str(kind) for word in KEEPS_NO_KEYS):
