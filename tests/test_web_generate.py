@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from web_helpers import Server, Visits, axe, overflow, settled, stop, until
+from web_helpers import Server, Visits, axe, hold, overflow, settled, stop, until
 
 COUNT = "document.querySelectorAll('capot-strip button').length"
 IDLE = (
@@ -31,6 +31,16 @@ def written(page: Any, count: int) -> None:
     """Generate and wait for the end."""
     press(page, "Generate")
     until(page, f"{COUNT} >= {count} && ({IDLE})")
+
+
+def test_a_stream_that_is_waited_for_says_so_from_the_first_moment(visit: Visits) -> None:
+    page = visit("/generate#prompt=Once+upon+a+time&max_new_tokens=3")
+    held = hold(page, "**/api/stream")
+    press(page, "Generate")
+    assert page.locator(".status .waiting").count() == 1, "even where nothing is seen yet"
+    until(page, "document.querySelector('.status .waiting').checkVisibility()")
+    held.pop().continue_()
+    until(page, f"{COUNT} === 3 && ({IDLE})")
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])

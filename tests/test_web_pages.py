@@ -8,12 +8,11 @@ import re
 import shlex
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
 from conftest import ROOT
-from web_helpers import Visits, settled, until
+from web_helpers import Visits, hold, settled, until
 
 from capot import sampling
 from capot.config import Sampling
@@ -101,12 +100,7 @@ def test_the_road_fits_a_screen(visit: Visits) -> None:
 
 def test_a_page_that_asks_says_so_from_the_first_moment(visit: Visits) -> None:
     page = visit("/tokens")
-    held: list = []
-
-    def hold(route: Any) -> None:  # a function of Python's own: the driver marks it
-        held.append(route)
-
-    page.route("**/api/tokens*", hold)
+    held = hold(page, "**/api/tokens*")
     page.locator(".examples button", has_text="🤗").click()
     assert page.locator(".prompt .waiting").count() == 1, "even where nothing is seen yet"
     until(page, "document.querySelector('.prompt .waiting').checkVisibility()")

@@ -227,6 +227,17 @@ def until(page: Any, condition: str) -> None:
     pytest.fail(f"never true: {condition}")
 
 
+def hold(page: Any, path: str) -> list[Any]:
+    """The page's requests for ``path``, none of which goes on before its ``continue_()``."""
+    held: list[Any] = []
+
+    def keep(route: Any) -> None:  # a function of Python's own: the driver marks it
+        held.append(route)
+
+    page.route(path, keep)
+    return held
+
+
 def settled(page: Any) -> None:
     """Wait until the chapter has drawn what it draws first, and nothing is being waited for."""
     until(page, "document.documentElement.dataset.shown && !document.querySelector('.waiting, [aria-busy=true]')")

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-import anyio
 import anyio.to_thread
 from fastapi import Body, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response

@@ -22,8 +22,13 @@ export function status(stop) {
       fill(place, fault(error));
       return true;
     },
-    /** Under 100 ms nothing. */
-    wait: (words) => { clearTimeout(timer); timer = setTimeout(() => say(h("p", { class: "waiting" }, spin(words))), 100); },
+    /** Under 100 ms nothing is seen; the note is there from the beginning, as that of parts/fault.js. */
+    wait: (words) => {
+      const note = h("p", { class: "waiting", hidden: true }, spin(words));
+      clearTimeout(timer);
+      box.append(note);
+      timer = setTimeout(() => { note.hidden = false; say(note); }, 100);
+    },
     hear: (kind, body) => {
       if (kind === "queued" && queue(body)) say(h("p", { class: "waiting" }, spin(queue(body))));
       else if (kind === "progress" && body.total) say(h("p", { class: "waiting" }, spin(tr("status.reading", { done: body.done, total: body.total })), h("progress", { max: body.total, value: body.done, "aria-label": tr("status.reading", { done: body.done, total: body.total }) })));

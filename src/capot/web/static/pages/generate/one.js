@@ -12,6 +12,9 @@ import { alike, blank, inAddress, instead, keep, kept, leave, regrow } from "./s
 import { chosen, flags } from "./controls.js";
 import { asTable, showTree } from "./tree.js";
 
+/** Whether a token drawn stands further down than those shown beside it. */
+const isFar = ({ id, alternatives }) => !alternatives.some((one) => one.id === id);
+
 /** The instrument of one text. `field` is the prompt's, `settings` the controls, `name()` the model's. */
 export function one({ field, settings, name }) {
   let story = blank(field.text);
@@ -167,18 +170,17 @@ export function one({ field, settings, name }) {
   }
 
   /** A row for each token that could have come; the one drawn has its own where it stands further down. */
-  function could({ id, label, probability, rank, alternatives }) {
+  function could(token) {
+    const { id, label, probability, rank, alternatives } = token;
     const most = alternatives[0].probability;
     const row = (one, more) => ({ label: one.label, value: one.probability / most, text: percent(one.probability), marked: one.id === id, ...more });
     const rows = alternatives.map((one, place) => row(one, { hint: tr("generate.row", { id: String(one.id), rank: place + 1 }) }));
-    const far = !alternatives.some((one) => one.id === id);
-    return far ? [...rows, row({ id, label, probability }, { far, hint: tr("generate.row", { id: String(id), rank }) })] : rows;
+    return isFar(token) ? [...rows, row({ id, label, probability }, { far: true, hint: tr("generate.row", { id: String(id), rank }) })] : rows;
   }
 
   function hint(token) {
     const [share, chance] = [percent(token.alternatives.reduce((sum, one) => sum + one.probability, 0)), percent(token.chance)];
-    const far = !token.alternatives.some((one) => one.id === token.id);
-    return [far ? tr("generate.far", { token: token.label, rank: token.rank, share: percent(token.probability) }) : "", tr("generate.branch_hint", { token: token.label, share, chance, count: token.alternatives.length })].filter(Boolean).join(" ");
+    return [isFar(token) ? tr("generate.far", { token: token.label, rank: token.rank, share: percent(token.probability) }) : "", tr("generate.branch_hint", { token: token.label, share, chance, count: token.alternatives.length })].filter(Boolean).join(" ");
   }
 
   function branch(line, at, other) {
