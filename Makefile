@@ -1,6 +1,6 @@
 # Each command does all its own set-up; on Windows, call tools/dev.py directly (see README).
 PYTHON ?= python3
 
-.PHONY: lab test check bench lock clean
-lab test check bench lock clean:
+.PHONY: lab test test-newest check bench lock clean
+lab test test-newest check bench lock clean:
 	@$(PYTHON) tools/dev.py $@ $(ARGS)

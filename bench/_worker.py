@@ -10,6 +10,7 @@ logits. Nothing of capot is imported for another contestant.
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import random
 import sys
@@ -69,14 +70,16 @@ class Transformers:
         self.model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype="auto").eval()
         self.vocabulary = self.model.config.vocab_size
         self.cache = None
+        accepted = inspect.signature(type(self.model).forward).parameters
+        self.cache_name = "cache" if "cache" in accepted else "past_key_values"  # renamed in transformers 5.24
 
     def reset(self) -> None:
         self.cache = None
 
     def eval(self, tokens: list[int]) -> None:
         given = self.torch.tensor([tokens])
-        answer = self.model(given, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
-        self.cache = answer.past_key_values
+        answer = self.model(given, **{self.cache_name: self.cache}, use_cache=True, logits_to_keep=1)
+        self.cache = getattr(answer, self.cache_name)
 
 
 def timed(peer, do: str, tokens: int) -> float:

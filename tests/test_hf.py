@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -567,6 +569,29 @@ def test_without_the_extra_a_line_to_paste(folders, monkeypatch: pytest.MonkeyPa
         engines.open_engine(loading, checkpoint)
     assert caught.value.code == "missing_extra" and 'pip install "capot[transformers]"' in caught.value.message("fr")
     assert engines.chosen(Loading(model=str(folders("llama"))), Checkpoint.open(folders("llama"))) == "native"
+
+
+@pytest.mark.parametrize("installed", ["5.22.2", "5.25.0.dev0", "5.40.1"])
+def test_versions_beyond_the_bounds_are_told_as_such(folders, monkeypatch: pytest.MonkeyPatch, installed: str) -> None:
+    read = hf_engine.version
+    monkeypatch.setattr(hf_engine, "version", lambda name: installed if name == "transformers" else read(name))
+    loading, checkpoint = Loading(model=str(folders("gpt2"))), Checkpoint.open(folders("gpt2"))
+    assert engines.obstacle(loading, checkpoint) == "untried"
+    with pytest.raises(CapotError) as caught:
+        engines.open_engine(loading, checkpoint)
+    assert caught.value.code == "extra_untried"
+    for lang in ("en", "fr"):
+        assert installed in caught.value.message(
+            lang
+        ) and 'pip install "transformers>=5.23,<5.25"' in caught.value.message(lang)
+
+
+def test_the_bounds_are_those_of_the_package_and_hold_here() -> None:
+    asked = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]["transformers"]
+    bounds = [f"{name}>={first},<{beyond}" for name, (first, beyond) in hf_engine.BOUNDS.items()]
+    assert asked == bounds and set(hf_engine.BOUNDS) == set(hf_engine.PACKAGES) and hf_engine.untried() is None
 
 
 def test_choosing_imports_no_torch(folders) -> None:

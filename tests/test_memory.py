@@ -269,7 +269,7 @@ def test_cache_against_the_tensors_of_transformers(kind):
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     for tokens in (7, 49, 120):
         with torch.no_grad():
-            cache = model(torch.zeros((1, tokens), dtype=torch.long), use_cache=True).past_key_values
+            cache = model(torch.zeros((1, tokens), dtype=torch.long), use_cache=True)[1]
         held = sum(tensor.numel() for layer in cache.layers for tensor in (layer.keys, layer.values))
         # Between two steps transformers leaves room for the next token: one less than the window.
         room = len(shape.windows) * shape.cache_width if kind == "sliding" and tokens >= 50 else 0
@@ -341,11 +341,15 @@ def test_chunks_against_every_tensor_of_transformers(heads, kv_heads, inner, pas
         num_attention_heads=heads, num_key_value_heads=kv_heads, max_position_embeddings=4096,
     )  # fmt: skip
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
-    cache, ids, keep = transformers.DynamicCache(config=config), torch.zeros((1, 256), dtype=torch.long), {}
+    from capot.engines.hf_engine.network import cache_name
+
+    ids, keep = torch.zeros((1, 256), dtype=torch.long), {}
+    cache = transformers.DynamicCache(config=config)
+    given = {cache_name(model): cache, "logits_to_keep": 1}
     with torch.no_grad():
         for _ in range(past // 256):
-            model(ids, past_key_values=cache, logits_to_keep=1)
-        step = lambda: keep.update(model(ids, past_key_values=cache, logits_to_keep=1))  # noqa: E731
+            model(ids, **given)
+        step = lambda: keep.update(model(ids, **given))  # noqa: E731
         peak = alive_at_most(torch, model, step, cache=cache if past else None)
     info = SimpleNamespace(engine="transformers", device="cpu", dtype="bfloat16")
     computed = ruler(SimpleNamespace(info=info), shape_of(config.to_dict())).parts(past + 256, "last")

@@ -1,4 +1,4 @@
-"""The project's commands, with nothing but Python: lab, test, check, bench, lock, clean.
+"""The project's commands, with nothing but Python: lab, test, test-newest, check, bench, lock, clean.
 
 Each one makes a ``.venv`` beside this folder where there is none, installs the exact
 versions it needs (``requirements/*.txt``) once, and then does its work.
@@ -18,7 +18,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+NEWEST = ROOT / ".venv-newest"
 REQUIREMENTS = ROOT / "requirements"
+
+# What holds an engine, and each face, to its promises without a browser.
+CONTRACT = [
+    f"tests/test_{name}.py"
+    for name in ("engines", "hf", "hf_packed", "native", "memory", "tokenizer", "cli", "web_api")
+]
 
 # What each command installs. torch is a file, and a pip call, of its own: its wheels are
 # chosen by the machine, and no other package may pull another build of it in.
@@ -121,6 +128,24 @@ def test(*arguments: str) -> None:
     sys.exit(run(PYTHON, "-m", "pytest", *arguments, check=False))
 
 
+def test_newest(*arguments: str) -> None:
+    """The engine contract on the newest of every dependency that pyproject.toml admits, in an environment of its own.
+
+    PyTorch alone stays as locked: which build of it is right is the machine's affair.
+    """
+    global VENV, PYTHON
+    VENV, PYTHON = NEWEST, NEWEST / PYTHON.relative_to(VENV)
+    if not PYTHON.exists():
+        make_environment()
+    torch = (REQUIREMENTS / "torch.txt").read_text().split()
+    tools = [name for name in WANTED["test"] if "playwright" not in name]
+    say("installing the newest that pyproject.toml admits")
+    pip("install", "--upgrade", "--upgrade-strategy", "eager", *torch, "-e", ".[transformers]", *tools)
+    for name in WANTED["core"] + ["torch"] + WANTED["transformers"][:2]:
+        run(PYTHON, "-c", f"from importlib.metadata import version; print('{name}', version('{name}'))")
+    sys.exit(run(PYTHON, "-m", "pytest", *(arguments or CONTRACT), check=False))
+
+
 def check(*_: str) -> None:
     """Style, formatting, spelling in both languages."""
     ready("check")
@@ -162,11 +187,19 @@ def write(name: str, packages: dict[str, str]) -> None:
 
 def clean(*_: str) -> None:
     """Remove what the other commands made."""
-    for folder in (VENV, ROOT / ".pytest_cache", ROOT / ".ruff_cache", ROOT / "build", ROOT / "bench" / "out"):
+    for folder in (VENV, NEWEST, ROOT / ".pytest_cache", ROOT / ".ruff_cache", ROOT / "build", ROOT / "bench" / "out"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-COMMANDS = {"lab": lab, "test": test, "check": check, "bench": bench, "lock": lock, "clean": clean}
+COMMANDS = {
+    "lab": lab,
+    "test": test,
+    "test-newest": test_newest,
+    "check": check,
+    "bench": bench,
+    "lock": lock,
+    "clean": clean,
+}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:

@@ -26,7 +26,7 @@ class Opened(Protocol):
 
     @property
     def obstacle(self) -> str | None:
-        """What that engine still lacks: family, device, extra, version, code; None as far as is known."""
+        """What that engine still lacks: family, device, extra, untried, version, code; None as far as is known."""
 
     @property
     def checkpoint(self) -> Checkpoint:

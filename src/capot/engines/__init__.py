@@ -58,7 +58,8 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
     """What the chosen engine still lacks to open a model, as far as files and settings tell; nothing is imported.
 
     ``family``: it does not know the architecture; ``device``: it does not compute there; ``extra``: its
-    packages are not installed; ``version``: those that are do not know the family; ``code``: the model needs code
+    packages are not installed; ``untried``: those that are, are of versions beyond what the engine was tried with;
+    ``version``: they do not know the family; ``code``: the model needs code
     of its own, which nobody has allowed.
     """
     from capot.engines import hf_engine, native
@@ -75,6 +76,8 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
         return None
     if hf_engine.missing():
         return "extra"
+    if hf_engine.untried():
+        return "untried"
     if hf_engine.needs_code(checkpoint.raw_config):
         return None if loading.trust_remote_code else "code"
     return None if hf_engine.knows(checkpoint.raw_config) else "version"

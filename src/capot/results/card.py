@@ -188,7 +188,7 @@ class Card(Sheet):
     source: str | None = None  # where the shape is published, for a known model
     known: Sequence[KnownModel] = ()
     engine: str | None = None  # that will open it
-    obstacle: str | None = None  # what it still lacks, as config.json tells: family, device, extra, version, code
+    obstacle: str | None = None  # what it still lacks: family, device, extra, untried, version or code
     published: Published | None = None  # for a model of the hub
 
     def view(self, lang: str | None = None) -> list[Block]:

@@ -18,17 +18,19 @@ Nothing here is imported, and PyTorch is not, before a model is opened with this
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capot.checkpoint import auto_map
-from capot.errors import InputError, MissingExtraError
+from capot.errors import InputError, MissingExtraError, UnsupportedError
 
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from capot.engines.hf_engine.engine import TransformersEngine
 
 PACKAGES = ("torch", "transformers", "accelerate")
+# From the first version up to, and without, the second: what the engine was tried with, as pyproject.toml asks for it.
+BOUNDS = {"torch": ("2.6", "2.14"), "transformers": ("5.23", "5.25"), "accelerate": ("1.1", "2")}
 PRECISIONS = ("float32", "bfloat16", "float16")
 SHORT = {"fp32": "float32", "f32": "float32", "bf16": "bfloat16", "fp16": "float16", "f16": "float16"}
 DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA's, Windows' for Linux, AMD's
@@ -44,6 +48,28 @@ DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA's
 def missing() -> tuple[str, ...]:
     """The packages of the extra that are not installed; nothing is imported to know."""
     return tuple(name for name in PACKAGES if importlib.util.find_spec(name) is None)
+
+
+def untried() -> str | None:
+    """The first package of the extra whose installed version is outside ``BOUNDS``; nothing is imported to know.
+
+    A module on the path that is no installed package has no version, and is not judged.
+    """
+    for name, (first, beyond) in BOUNDS.items():
+        with contextlib.suppress(PackageNotFoundError):
+            if not _numbers(first) <= _numbers(version(name)) < _numbers(beyond):
+                return name
+    return None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The release of a version, for comparisons.
+
+    >>> _numbers("2.13.0+cpu"), _numbers("5.25.0.dev0")
+    ((2, 13, 0), (5, 25, 0))
+    """
+    release = re.match(r"\d+(\.\d+)*", text)
+    return tuple(map(int, release[0].split("."))) if release else ()
 
 
 def knows(raw_config: Mapping[str, Any]) -> bool:
@@ -106,10 +132,14 @@ def precision(dtype: str | None) -> str | None:
 def open_transformers(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[..., Any]) -> TransformersEngine:
     """Read the weights onto a device. ``notice`` hears where and in which precision, before it takes time.
 
-    Raises: MissingExtraError ``missing_extra``; as ``precision``; what ``opening.read`` and ``place.choose`` raise.
+    Raises: MissingExtraError ``missing_extra``; UnsupportedError ``extra_untried``; as ``precision``; what
+    ``opening.read`` and ``place.choose`` raise.
     """
     if absent := missing():
         raise MissingExtraError("missing_extra", package=", ".join(absent), extra="transformers")
+    if name := untried():
+        first, beyond = BOUNDS[name]
+        raise UnsupportedError("extra_untried", package=name, version=version(name), first=first, beyond=beyond)
     precision(loading.dtype)  # a word mistyped does not wait for PyTorch
     # Where the package ``kernels`` is installed, transformers would fetch compiled programs from the hub and run them.
     os.environ.setdefault("USE_HUB_KERNELS", "NO")

@@ -17,7 +17,9 @@ from transformers import Cache, PreTrainedModel
 
 from capot.errors import UnsupportedError
 
-CACHES = ("past_key_values", "cache_params")  # what a family calls its cache
+# What a family calls its cache: since transformers 5.24 all say ``cache``, before that most said the second, the state
+# spaces the third, and code of a model's authors may still.
+CACHES = ("cache", "past_key_values", "cache_params")
 
 
 class Network:
@@ -26,7 +28,7 @@ class Network:
     def __init__(self, model: PreTrainedModel) -> None:
         self.model, self.config = model, model.config.get_text_config(decoder=True)
         accepted = inspect.signature(type(model).forward).parameters
-        name = next((name for name in CACHES if name in accepted), None)
+        name = cache_name(model)
         if name is None:
             raise UnsupportedError("no_token_by_token", architecture=type(model).__name__)
         self.cache_name, self.takes_positions = name, "position_ids" in accepted
@@ -73,6 +75,12 @@ class Network:
             yield
         finally:
             handle.remove()
+
+
+def cache_name(model: PreTrainedModel) -> str | None:
+    """What ``forward`` calls the cache; None where it takes none."""
+    accepted = inspect.signature(type(model).forward).parameters
+    return next((name for name in CACHES if name in accepted), None)
 
 
 def stack(model: PreTrainedModel, count: int) -> list[torch.nn.Module]:
