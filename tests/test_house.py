@@ -6,10 +6,13 @@ import ast
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 SOURCE = ROOT / "src" / "capot"
 
@@ -158,3 +161,25 @@ def test_public_names_hide_no_module() -> None:
     import capot
 
     assert not set(capot.__all__) & set(modules())
+
+
+def test_every_dependency_is_bounded_and_what_is_locked_is_admitted() -> None:
+    """A newest version that nobody tried is not installed by itself; what the tests run on is within the bounds."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    asked = [
+        Requirement(line) for line in [*project["dependencies"], *(one for each in extras.values() for one in each)]
+    ]
+    unbounded = [str(one) for one in asked if {clause.operator for clause in one.specifier} != {">=", "<"}]
+    assert not unbounded, f"from which version, and up to which: {unbounded}"
+    locked = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "requirements").glob("*.txt"))
+    pinned = dict(line.split("==") for line in locked.split())
+    assert {one.name for one in asked} <= set(pinned)
+    assert [str(one) for one in asked if Version(pinned[one.name]) not in one.specifier] == []
+
+
+@pytest.mark.parametrize("page", ["docs/engines.md", "docs/fr/engines.md"])
+def test_the_pytorch_that_a_page_names_is_the_locked_one(page: str) -> None:
+    """Whoever took a newer one would see it replaced by the build for GPUs, fifteen packages and all."""
+    locked = (ROOT / "requirements" / "torch.txt").read_text(encoding="utf-8").strip()
+    assert f"`{locked}`" in (ROOT / page).read_text(encoding="utf-8")
