@@ -26,6 +26,8 @@ from capot.config import Loading  # noqa: E402
 from capot.engine import LAST, NOTHING, Capability, Feed, Want  # noqa: E402
 from capot.engines import hf_engine  # noqa: E402
 from capot.engines.hf_engine import batch, memory, place, probe, states, static  # noqa: E402
+from capot.engines.hf_engine.cache import new_cache  # noqa: E402
+from capot.engines.hf_engine.network import Network, cache_name  # noqa: E402
 from capot.errors import CapotError, InputError, ResourceError  # noqa: E402
 
 FAMILIES = list(tiny.FAMILIES)
@@ -584,6 +586,44 @@ def test_versions_beyond_the_bounds_are_told_as_such(folders, monkeypatch: pytes
         assert installed in caught.value.message(
             lang
         ) and 'pip install "transformers>=5.23,<5.25"' in caught.value.message(lang)
+
+
+@pytest.mark.parametrize("installed", ["5.22.2", "5.25.0"])
+def test_a_gpu_behind_untried_versions_takes_no_model_from_the_native_engine(
+    folders, monkeypatch: pytest.MonkeyPatch, installed: str
+) -> None:
+    read = hf_engine.version
+    monkeypatch.setattr(hf_engine, "possible", lambda: True)
+    monkeypatch.setattr(place, "preferred", lambda: torch.device("cuda"))
+    loading, checkpoint = Loading(model=str(folders("llama"))), Checkpoint.open(folders("llama"))
+    assert engines.chosen(loading, checkpoint) == "transformers"
+    monkeypatch.setattr(hf_engine, "version", lambda name: installed if name == "transformers" else read(name))
+    assert hf_engine.accelerator() is None and engines.chosen(loading, checkpoint) == "native"
+    assert engines.obstacle(loading, checkpoint) is None
+
+
+def test_a_cache_is_handed_over_by_the_name_that_its_code_has_for_it(folders) -> None:
+    """Code of a model's authors keeps the name of the transformers that it was written for."""
+    theirs = transformers.GPT2LMHeadModel
+    name = cache_name(theirs)
+
+    class Own(theirs):
+        def forward(self, input_ids=None, past_key_values=None, use_cache=None, position_ids=None, logits_to_keep=0):
+            more = {"use_cache": use_cache, "position_ids": position_ids, "logits_to_keep": logits_to_keep}
+            return super().forward(input_ids, **{name: past_key_values}, **more)
+
+    ids = torch.tensor([tiny.prompt(9)])
+    found = []
+    for kind in (theirs, Own):
+        network = Network(kind.from_pretrained(folders("gpt2")).eval())
+        with torch.inference_mode():
+            cache = new_cache(network.config)
+            network.run(ids[:, :8], "last", cache, **network.positions(0, 8))
+            found.append(network.run(ids[:, 8:], "last", cache, **network.positions(8, 1)).logits)
+            assert cache.get_seq_length() == 9
+            assert torch.allclose(found[-1], network.run(ids, "last").logits, atol=1e-4)
+        assert network.cache_name == ("past_key_values" if kind is Own else name)
+    assert torch.equal(*found)
 
 
 def test_the_bounds_are_those_of_the_package_and_hold_here() -> None:

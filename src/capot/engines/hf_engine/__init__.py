@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from capot.engines.hf_engine.engine import TransformersEngine
 
 PACKAGES = ("torch", "transformers", "accelerate")
-# From the first version up to, and without, the second: what the engine was tried with, as pyproject.toml asks for it.
+# From the first version up to, and without, the second, as pyproject.toml has it: nothing newer was tried.
 BOUNDS = {"torch": ("2.6", "2.14"), "transformers": ("5.23", "5.25"), "accelerate": ("1.1", "2")}
 PRECISIONS = ("float32", "bfloat16", "float16")
 SHORT = {"fp32": "float32", "f32": "float32", "bf16": "bfloat16", "fp16": "float16", "f16": "float16"}
@@ -92,9 +92,10 @@ def needs_code(raw_config: Mapping[str, Any]) -> bool:
 def accelerator() -> str | None:
     """The device that PyTorch would rather compute on than the processor, None where there is none.
 
-    PyTorch, which takes a second to import, is asked only where a first look says that there may be one.
+    PyTorch, which takes a second to import, is asked only where a first look says that there may be one. Of versions
+    that were not tried nothing is asked: what another engine can open must not be sent to this one, which refuses.
     """
-    if missing() or not possible():
+    if missing() or not possible() or untried():
         return None
     from capot.engines.hf_engine import place
 

@@ -28,7 +28,7 @@ class Network:
     def __init__(self, model: PreTrainedModel) -> None:
         self.model, self.config = model, model.config.get_text_config(decoder=True)
         accepted = inspect.signature(type(model).forward).parameters
-        name = cache_name(model)
+        name = cache_name(type(model))
         if name is None:
             raise UnsupportedError("no_token_by_token", architecture=type(model).__name__)
         self.cache_name, self.takes_positions = name, "position_ids" in accepted
@@ -77,9 +77,9 @@ class Network:
             handle.remove()
 
 
-def cache_name(model: PreTrainedModel) -> str | None:
+def cache_name(family: type[PreTrainedModel]) -> str | None:
     """What ``forward`` calls the cache; None where it takes none."""
-    accepted = inspect.signature(type(model).forward).parameters
+    accepted = inspect.signature(family.forward).parameters
     return next((name for name in CACHES if name in accepted), None)
 
 
