@@ -266,10 +266,13 @@ def tiny(kind):
 def test_cache_against_the_tensors_of_transformers(kind):
     config, shape = tiny(kind)
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    from capot.engines.hf_engine.network import cache_name
+
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     for tokens in (7, 49, 120):
         with torch.no_grad():
-            cache = model(torch.zeros((1, tokens), dtype=torch.long), use_cache=True)[1]
+            answer = model(torch.zeros((1, tokens), dtype=torch.long), use_cache=True)
+        cache = answer[cache_name(type(model))]
         held = sum(tensor.numel() for layer in cache.layers for tensor in (layer.keys, layer.values))
         # Between two steps transformers leaves room for the next token: one less than the window.
         room = len(shape.windows) * shape.cache_width if kind == "sliding" and tokens >= 50 else 0
@@ -345,7 +348,7 @@ def test_chunks_against_every_tensor_of_transformers(heads, kv_heads, inner, pas
 
     ids, keep = torch.zeros((1, 256), dtype=torch.long), {}
     cache = transformers.DynamicCache(config=config)
-    given = {cache_name(model): cache, "logits_to_keep": 1}
+    given = {cache_name(type(model)): cache, "logits_to_keep": 1}
     with torch.no_grad():
         for _ in range(past // 256):
             model(ids, **given)
@@ -846,13 +849,15 @@ def test_room_for_more_than_a_model_reads_is_said(lang: str, said: str) -> None:
 def test_a_state_has_the_size_that_transformers_gives_it(family: str) -> None:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
+    from capot.engines.hf_engine.network import cache_name
+
     own = {"num_heads": 8, "head_dim": 16, "n_groups": 2} if family == "Mamba2" else {}
     sizes = {"vocab_size": 50, "hidden_size": 64, "num_hidden_layers": 2, "state_size": 8}
     config = getattr(transformers, f"{family}Config")(**sizes | own)
     model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     with torch.no_grad():
         answer = model(torch.tensor([[1, 2, 3]]), use_cache=True)
-    state = answer.state if family == "Rwkv" else answer.cache_params
+    state = answer.state if family == "Rwkv" else answer[cache_name(type(model))]
     shape = shape_of(config.to_dict())
     assert shape.state_numbers == sum(tensor.numel() for tensor in _tensors(state)) > 0
     assert shape.cache_numbers(1000) == 0

@@ -22,10 +22,9 @@ NEWEST = ROOT / ".venv-newest"
 REQUIREMENTS = ROOT / "requirements"
 
 # What holds an engine, and each face, to its promises without a browser.
-CONTRACT = [
-    f"tests/test_{name}.py"
-    for name in ("engines", "hf", "hf_packed", "native", "memory", "tokenizer", "cli", "web_api")
-]
+CONTRACT = (
+    "engines", "hf", "hf_packed", "native", "memory", "embeddings", "tokenizer", "templates", "view", "cli", "web_api",
+)  # fmt: skip
 
 # What each command installs. torch is a file, and a pip call, of its own: its wheels are
 # chosen by the machine, and no other package may pull another build of it in.
@@ -68,8 +67,7 @@ def run(*command: str | Path, check: bool = True, **options) -> int:
 
 def ready(name: str) -> None:
     """Make the environment that command ``name`` needs, if it is not there yet."""
-    if sys.version_info < (3, 11):  # noqa: UP036 - dev.py may be called by an old Python
-        sys.exit("capot needs Python 3.11 or newer / capot demande Python 3.11 ou plus récent.")
+    new_enough()
     if not PYTHON.exists():
         make_environment()
     for part in SETS[name]:
@@ -79,6 +77,11 @@ def ready(name: str) -> None:
         say("installing capot itself")
         pip("install", "--no-deps", "-e", ".")
         mark("project", project)
+
+
+def new_enough() -> None:
+    if sys.version_info < (3, 11):  # noqa: UP036 - dev.py may be called by an old Python
+        sys.exit("capot needs Python 3.11 or newer / capot demande Python 3.11 ou plus récent.")
 
 
 def make_environment() -> None:
@@ -135,15 +138,17 @@ def test_newest(*arguments: str) -> None:
     """
     global VENV, PYTHON
     VENV, PYTHON = NEWEST, NEWEST / PYTHON.relative_to(VENV)
+    new_enough()
     if not PYTHON.exists():
         make_environment()
     torch = (REQUIREMENTS / "torch.txt").read_text().split()
     tools = [name for name in WANTED["test"] if "playwright" not in name]
     say("installing the newest that pyproject.toml admits")
     pip("install", "--upgrade", "--upgrade-strategy", "eager", *torch, "-e", ".[transformers]", *tools)
-    for name in WANTED["core"] + ["torch"] + WANTED["transformers"][:2]:
-        run(PYTHON, "-c", f"from importlib.metadata import version; print('{name}', version('{name}'))")
-    sys.exit(run(PYTHON, "-m", "pytest", *(arguments or CONTRACT), check=False))
+    taken = ["torch", *WANTED["transformers"][:2], *WANTED["core"]]
+    run(PYTHON, "-c", "import sys, importlib.metadata as m\nfor n in sys.argv[1:]: print(n, m.version(n))", *taken)
+    contract = [f"tests/test_{name}.py" for name in CONTRACT]
+    sys.exit(run(PYTHON, "-m", "pytest", *(arguments or contract), check=False))
 
 
 def check(*_: str) -> None:
