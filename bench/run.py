@@ -7,13 +7,12 @@ Each script runs by itself too. Results go to bench/out/results.json; the row is
 
 from __future__ import annotations
 
-import datetime
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-from _common import HERE, OUT, surroundings
+from _common import HERE, OUT
+from _results import append
 
 SCRIPTS = (
     "decode",
@@ -28,6 +27,7 @@ SCRIPTS = (
     "web_page",
     "web",
 )
+HEADING = "Results of `make bench`"
 COLUMNS = {
     "decode, tokens/s": "decode",
     "over llama.cpp": "decode, over llama.cpp in BF16",
@@ -72,33 +72,9 @@ def main() -> None:
             failed.append(script)
     OUT.mkdir(exist_ok=True)
     (OUT / "results.json").write_text(json.dumps({"answers": answers, "failed": failed}, indent=1) + "\n")
-    append(answers)
+    append(HEADING, COLUMNS, answers)
     if failed:
         sys.exit("failed: " + ", ".join(failed))
-
-
-def append(answers: list[dict]) -> None:
-    """One row of RESULTS.md: when, on what, and every figure that is asked for."""
-    values = {row["name"]: row["value"] for answer in answers for row in answer["rows"]}
-    about = surroundings()
-    versions = " ".join(f"{name} {about[name]}" for name in ("python", "numpy", "numba", "torch", "transformers"))
-    cells = [datetime.date.today().isoformat(), about["commit"], f"{about['cpu']}, {about['cores']} cores", versions]
-    cells += ["missing" if values.get(name) is None else f"{values[name]:.3g}" for name in COLUMNS.values()]
-    path = HERE / "RESULTS.md"
-    titles = ["date", "commit", "machine", "versions", *COLUMNS]
-    rows = [*earlier(path, titles), cells]
-    lines = [f"| {' | '.join(row)} |" for row in (titles, *rows)]
-    lines.insert(1, f"|{'---|' * len(titles)}")
-    path.write_text("# Results of `make bench`\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
-
-
-def earlier(path: Path, titles: list[str]) -> list[list[str]]:
-    """The rows that are there, under the titles of today: what was not asked then is a dash."""
-    if not path.is_file():
-        return []
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
-    head, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return [[dict(zip(head, row, strict=False)).get(title, "–") for title in titles] for row in rows]
 
 
 if __name__ == "__main__":

@@ -34,20 +34,42 @@ def test_a_peer_that_cannot_be_had_is_named(bench, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_row_says_missing_where_nothing_was_measured(bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    run = bench("run")
-    monkeypatch.setattr(run, "HERE", tmp_path)
-    run.append([{"rows": [{"name": "decode", "value": 24.81}, {"name": "decode, over transformers", "value": None}]}])
-    run.append([])
+    run, results = bench("run"), bench("_results")
+    monkeypatch.setattr(results, "PATH", tmp_path / "RESULTS.md")
+    rows = [{"name": "decode", "value": 24.81}, {"name": "decode, over transformers", "value": None}]
+    run.append(run.HEADING, run.COLUMNS, [{"rows": rows}])
+    run.append(run.HEADING, run.COLUMNS, [])
     title, _, head, _, first, second = (tmp_path / "RESULTS.md").read_text(encoding="utf-8").splitlines()
     assert title.startswith("# ") and first.count("|") == second.count("|") == head.count("|")
     assert "| 24.8 |" in first and first.count("missing") == len(run.COLUMNS) - 1
     assert second.count("missing") == len(run.COLUMNS)
 
 
+def test_a_row_of_one_table_leaves_the_other_as_it_is(bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    results = bench("_results")
+    monkeypatch.setattr(results, "PATH", tmp_path / "RESULTS.md")
+    results.append("One", {"speed": "decode"}, [{"rows": [{"name": "decode", "value": 2.0}]}])
+    before = results.read(results.PATH)["One"]
+    results.append("Two", {"waits": "wait"}, [{"rows": [{"name": "wait", "value": 0.5}]}])
+    results.append("Two", {"waits": "wait", "more": "later"}, [])
+    tables = results.read(results.PATH)
+    assert list(tables) == ["One", "Two"] and tables["One"] == before
+    assert [row[4:] for row in tables["Two"]] == [["waits", "more"], ["0.5", "–"], ["missing", "missing"]]
+
+
 def test_the_published_rows_have_every_column(bench) -> None:
-    run = bench("run")
-    rows = [line for line in (ROOT / "bench/RESULTS.md").read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
-    assert len(rows) >= 3 and {row.count("|") for row in rows} == {len(run.COLUMNS) + 5}
+    tables = bench("_results").read(ROOT / "bench" / "RESULTS.md")
+    for module, least in (("run", 3),):
+        of = bench(module)
+        rows = tables[of.HEADING]
+        assert len(rows) > least and {len(row) for row in rows} == {len(of.COLUMNS) + 4}
+
+
+def test_a_soak_says_what_is_beyond_what_was_asked(bench) -> None:
+    soak = bench("soak")
+    assert soak.beyond(("late (asked: at most)", 201.0, "ms", 200)) and not soak.beyond(("late", 200.0, "ms", 200))
+    assert soak.beyond(("heard (asked: all)", 3, "", 4)) and not soak.beyond(("heard (asked: all)", 4, "", 4))
+    assert not soak.beyond(("models", 5, "", None)) and not soak.beyond(("missing", None, "", 1))
 
 
 def test_shapes_of_the_families_are_those_of_models_of_their_size(bench) -> None:

@@ -1,4 +1,4 @@
-"""The project's commands, with nothing but Python: lab, test, test-newest, check, bench, lock, clean.
+"""The project's commands, with nothing but Python: lab, test, test-newest, check, bench, soak, lock, clean.
 
 Each one makes a ``.venv`` beside this folder where there is none, installs the exact
 versions it needs (``requirements/*.txt``) once, and then does its work.
@@ -165,6 +165,12 @@ def bench(*arguments: str) -> None:
     sys.exit(run(PYTHON, "bench/run.py", *arguments, check=False))
 
 
+def soak(*arguments: str) -> None:
+    """What would harm a class, for as long as it takes; the figures go to bench/RESULTS.md."""
+    ready("test")
+    sys.exit(run(PYTHON, "bench/soak.py", *arguments, check=False))
+
+
 def lock(*_: str) -> None:
     """Resolve WANTED into requirements/*.txt: exact versions, no address of any index."""
     if not PYTHON.exists():
@@ -202,6 +208,7 @@ COMMANDS = {
     "test-newest": test_newest,
     "check": check,
     "bench": bench,
+    "soak": soak,
     "lock": lock,
     "clean": clean,
 }

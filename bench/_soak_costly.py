@@ -1,0 +1,64 @@
+"""One learner's most costly requests, a line each of what a lab must bear: templates, texts, conversations, tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PAIRS = (
+    "{% set ns = namespace(a=[], b=[]) %}{% for i in range(60) %}"
+    "{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% endfor %}"
+)
+HUGE = "{% set x = ('f'*900000)|int(0,16) %}{% set y = ('f'*450000)|int(0,16) %}"
+TEMPLATES = {
+    "equal lists": PAIRS + "{{ ns.a == ns.b }}",
+    "a list in a list": PAIRS + "{{ ns.a in [ns.b] }}",
+    "sorted lists": PAIRS + "{{ [ns.a, ns.b]|sort|length }}",
+    "hashed tuples": "{% set ns = namespace(a=()) %}{% for i in range(60) %}{% set ns.a = (ns.a, ns.a) %}"
+    "{% endfor %}{{ {ns.a: 1}|length }}",
+    "printed lists": PAIRS + "{{ ns.a }}",
+    "division": HUGE + "{{ (x // y) > 1 }}",
+    "number of base 7": "{{ ('6'*900000)|int(0,7) > 1 }}",
+    "10,000 comparisons": "{% set a = 'a'*990000 %}{% set b = 'b' %}" + "{% if b in a %}{% endif %}" * 10_000,
+    "4,500 macros": "".join(f"{{% macro m{i}(a) %}}{{{{ a }}}}{{% endmacro %}}" for i in range(4_500)),
+    "wide format": "{{ ('{0:999}'*100000).format('a')|length }}",
+    "nested loops": "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+    "recursive macro": "{% macro f(n) %}{{ f(n+1) }}{% endmacro %}{{ f(0) }}",
+}
+TURN = {
+    "user": "a " * 20,
+    "assistant": "b " * 20,
+    "sent_tokens": 1,
+    "computed_tokens": 1,
+    "generated_tokens": 1,
+    "first_token_s": 1,
+    "total_s": 1,
+}
+
+
+def chat(**more: Any) -> tuple[str, dict[str, Any]]:
+    return "/api/chat", {"messages": ["hi"], "max_new_tokens": 1} | more
+
+
+REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{f"template, {name}": chat(chat_template=text) for name, text in TEMPLATES.items()},
+    "TOML, a dotted key": chat(template="a." * 90_000 + "b=1"),
+    "TOML, nested arrays": chat(template="a=" + "[" * 90_000),
+    "TOML, many tables": chat(template="[[shots]]\n" * 19_000),
+    "TOML, a long number": chat(template="a=1" + "_1" * 90_000),
+    "compare, one text of 20,000 names": (
+        "/api/tokens",
+        {"text": "le gestionnaire du " * 105, "compare": "english," * 20_000},
+    ),
+    "compare, 200 names": ("/api/tokens", {"text": "le gestionnaire du " * 9_000, "compare": ["english"] * 200}),
+    "tokens, 190,000 emoji": ("/api/tokens?view=1", {"text": "🤗" * 190_000}),
+    "chat, 800 turns": chat(conversation={"turns": [TURN] * 800}),
+    "chat, 9,900 turns": chat(conversation={"turns": [TURN] * 9_900}),
+    "generate, 200 long stop strings": (
+        "/api/generate",
+        {"prompt": "Once", "max_new_tokens": 1000, "stop": ["a" * 15_000 + str(i) for i in range(200)]},
+    ),
+    "next, ranks of long literals": ("/api/next", {"prompt": "a", "rank": ["''" + "<1" * 90_000 + "<''"] * 18}),
+    "embed, 180 long words": ("/api/embed?view=1", {"words": [f"x{i} " * 4000 for i in range(180)], "near": 100}),
+    "context, 200 sentences": ("/api/context?view=1", {"word": "a", "sentences": ["a b c " * 150] * 200}),
+    "memory, measured": ("/api/memory", {"tokens": [8192 - i for i in range(40)], "mode": "all"}),
+}
