@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from capot.errors import InputError
+from capot.errors import InputError, shown
 
 SEEDS = 2**32  # seeds drawn for the user stay short enough to be read aloud
 
@@ -43,8 +43,10 @@ def _number(name: str, value: Any, *, whole: bool) -> float:
         real = float(value)
         if isinstance(value, bool) or math.isnan(real):
             raise ValueError(value)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError("not_a_number", name=name, value=str(value)[:80]) from None
+    except OverflowError:  # a number, beyond every bound
+        return value
+    except (TypeError, ValueError):
+        raise InputError("not_a_number", name=name, value=shown(value)) from None
     if not whole:
         return real
     try:
@@ -52,7 +54,7 @@ def _number(name: str, value: Any, *, whole: bool) -> float:
             raise ValueError(value)
         return int(value)  # exact, where ``real`` is not
     except ValueError:
-        raise InputError("not_whole", name=name, value=str(value)[:80]) from None
+        raise InputError("not_whole", name=name, value=shown(value)) from None
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,18 @@ def _rebuild(kind: type[CapotError], code: str, params: dict[str, Any]) -> Capot
     return kind(code, **params)
 
 
+def shown(value: Any, most: int = 80) -> Any:
+    """A value as an error names it: a number as it is, which ``i18n`` writes, the rest cut to ``most`` characters.
+
+    >>> shown("x" * 100, 3), shown(10**400) == 10**400
+    ('xxx…', True)
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= most else text[:most] + "…"
+
+
 def reason(error: BaseException) -> i18n.Reason:
     """Why the system refused, to be told in the reader's language.
 

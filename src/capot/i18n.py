@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from typing import Any
 LANGUAGES = ("fr", "en")
 VARIABLE = "CAPOT_LANG"
 _SPACE = "\u202f"  # narrow no-break space: thousands in French
+_UNREADABLE = 10**24
 _NBSP = "\u00a0"  # no-break space: before a unit or a percent sign
 
 _current: contextvars.ContextVar[str | None] = contextvars.ContextVar("capot_lang", default=None)
@@ -125,9 +127,13 @@ def _written(value: Any, lang: str | None) -> Any:
 def number(value: float, lang: str | None = None, digits: int | None = None) -> str:
     """``value`` with thousands parted; ``digits`` after the point, else as many as it needs.
 
-    >>> number(128256, "en"), number(0.5, "fr", 2)
-    ('128,256', '0,50')
+    A number of more than 24 digits, which nobody reads, is written as a power of ten.
+
+    >>> number(128256, "en"), number(0.5, "fr", 2), number(3 * 10**400, "fr")
+    ('128,256', '0,50', '3,0 × 10⁴⁰⁰')
     """
+    if abs(value) >= _UNREADABLE and value not in (math.inf, -math.inf):
+        return _power(value, lang)
     if digits is None:
         digits = 0 if isinstance(value, int) or float(value).is_integer() else 4
         text = f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
@@ -138,6 +144,15 @@ def number(value: float, lang: str | None = None, digits: int | None = None) -> 
     if language(lang) == "fr":
         text = text.translate({ord(","): _SPACE, ord("."): ","})
     return text.replace("-", "\u2212")
+
+
+def _power(value: float, lang: str | None) -> str:
+    """A number as a power of ten; a whole one may be beyond what a float holds."""
+    magnitude = math.log10(abs(value))
+    power = math.floor(magnitude)
+    raised = str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    mantissa = 10 ** (magnitude - power) * (1 if value > 0 else -1)
+    return f"{number(mantissa, lang, 1)} × 10{raised}"
 
 
 def percent(share: float, lang: str | None = None, digits: int = 1) -> str:
@@ -151,7 +166,7 @@ def size(count: float, lang: str | None = None) -> str:
     letter = "o" if language(lang) == "fr" else "B"
     for power, prefix in ((4, "T"), (3, "G"), (2, "M"), (1, "k")):
         if abs(count) >= 1000**power:
-            scaled = count / 1000**power
+            scaled = count / 1000**power if abs(count) < _UNREADABLE else count // 1000**power
             digits = 2 if abs(scaled) < 10 else 1 if abs(scaled) < 100 else 0
             return f"{number(scaled, lang, digits)}{_NBSP}{prefix}{letter}"
     return f"{number(count, lang, 0)}{_NBSP}{letter}"

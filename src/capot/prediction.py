@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,11 +18,19 @@ import numpy as np
 from capot import sampling
 from capot.config import Sampling, bounded, check
 from capot.engine import check_ids
-from capot.errors import InputError
+from capot.errors import InputError, shown
 from capot.opened import Opened
 from capot.results.prediction import Asked, Candidate, Prediction
 from capot.scheduler import Pass
 from capot.tokenizer import Tokenizer
+
+
+MOST_DIGITS = 18  # of an id
+# One string and nothing else, with the escapes that Python knows: an expression may hold any work at all.
+_LITERAL = re.compile(
+    r"""(?P<mark>['"])(?:[^\\\n\r\0'"]|(?!(?P=mark))['"]|\\(?:[\\'"abfnrtv\n]|[0-3]?[0-7]{1,2}|x[0-9a-fA-F]{2}"""
+    r"""|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[A-Z0-9 -]{1,100}\}))*+(?P=mark)"""
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ def predict(
     >>> capot.open("scripted").next("The capital of Australia is Canb", k=1).candidates[0].text
     'e'
     """
-    shown, settings = Showing(k).k, Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    most, settings = Showing(k).k, Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     tokenizer = model.tokenizer
     prompt_ids = tokenizer.encode_prompt(prompt) if ids is None else ids
     named = [resolve(tokenizer, each, prompt=prompt) for each in ([rank] if isinstance(rank, str) else rank)]
@@ -69,7 +79,7 @@ def predict(
         _prediction(table, found, settings),
         prompt=prompt,
         model=model.name,
-        candidates=tuple(table.candidate(int(token)) for token in sampling.top(table.logits, shown)),
+        candidates=tuple(map(table.candidate, sampling.top(table.logits, most).tolist(), itertools.count(1))),
         asked=tuple(token for entries in named for token in sorted(map(table.asked, entries), key=_likely)),
     )
 
@@ -114,21 +124,22 @@ class _Table:
         self.probabilities = sampling.probabilities(logits, settings)
 
     def _figures(self, token: int) -> dict[str, object]:
-        check_ids([token], size=len(self.logits))
         return {
             "id": token,
             "text": self.tokenizer.token_text(token),
             "label": self.tokenizer.display(token),
             "logit": float(self.logits[token]),
             "probability": float(self.probabilities[token]),
-            "rank": sampling.rank_of(self.logits, token),
         }
 
-    def candidate(self, token: int) -> Candidate:
-        return Candidate(**self._figures(token))
+    def candidate(self, token: int, rank: int) -> Candidate:
+        """A token of the top, whose rank is its place there: counting it for each would read the table k times."""
+        return Candidate(**self._figures(token), rank=rank)
 
     def asked(self, entry: Named) -> Asked:
-        return Asked(**self._figures(entry.id), asked=entry.asked, tokens=entry.tokens)
+        check_ids([entry.id], size=len(self.logits))
+        rank = sampling.rank_of(self.logits, entry.id)
+        return Asked(**self._figures(entry.id), rank=rank, asked=entry.asked, tokens=entry.tokens)
 
 
 @dataclass(frozen=True)
@@ -150,8 +161,8 @@ def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "") -> list[Named
     """
     if asked.startswith("id:"):
         digits = asked[3:].strip()
-        if not digits.isascii() or not digits.isdigit():
-            raise InputError("not_an_id", id=digits)
+        if not digits.isascii() or not digits.isdigit() or len(digits) > MOST_DIGITS:
+            raise InputError("not_an_id", id=shown(digits))
         return [Named(asked, int(digits), 1)]
     text = _unquoted(asked)
     spellings = [text if text is not None else asked.replace("·", " ").replace("⏎", "\n")]
@@ -168,10 +179,9 @@ def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "") -> list[Named
 
 def _unquoted(asked: str) -> str | None:
     """The text of a Python string literal, None for anything else."""
-    if len(asked) < 2 or asked[0] not in "'\"" or asked[-1] != asked[0]:
+    if not _LITERAL.fullmatch(asked):
         return None
     try:
-        text = ast.literal_eval(asked)
-    except (ValueError, SyntaxError):
+        return ast.literal_eval(asked)
+    except (ValueError, SyntaxError):  # a name or a number that no character has
         return None
-    return text if isinstance(text, str) else None

@@ -14,7 +14,7 @@ from capot.embeddings.geometry import cosines, principal, rounded, unit
 from capot.embeddings.spelling import spellings, vectors
 from capot.embeddings.table import open_table
 from capot.engine import Capability, Want, require
-from capot.errors import InputError, UnsupportedError
+from capot.errors import InputError, UnsupportedError, shown
 from capot.results.context import Angles, Context, Occurrence, Place, Sentence
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _check(model: Opened, layer: int | None, *, count: int) -> None:
     engine = model.scheduler.engine
     require(engine, WANT.capabilities | Capability.EMBEDDINGS)
     if layer is not None and (not isinstance(layer, int) or isinstance(layer, bool)):
-        raise InputError("not_a_number", name="layer", value=str(layer)[:80])
+        raise InputError("not_a_number", name="layer", value=shown(layer))
     if layer is not None and not 0 <= layer <= engine.info.layers:
         raise InputError("out_of_range", name="layer", value=layer, low=0, high=engine.info.layers)
 

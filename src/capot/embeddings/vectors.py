@@ -10,7 +10,7 @@ import numpy as np
 from capot.embeddings.geometry import cosines, principal, rounded, unit
 from capot.embeddings.spelling import spellings, vectors
 from capot.embeddings.table import Table, nearest, open_table
-from capot.errors import InputError
+from capot.errors import InputError, shown
 from capot.results.embeddings import Embedding, Near, Neighbours, Spelling, Word
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _check(words: tuple[str, ...], dimensions: int, near: int) -> None:
         raise InputError("too_many", count=len(words), most=MOST_WORDS)
     for name, value, low, high in (("dimensions", dimensions, 2, 3), ("near", near, 0, MOST_NEAR)):
         if not isinstance(value, int) or isinstance(value, bool):
-            raise InputError("not_a_number", name=name, value=str(value)[:80])
+            raise InputError("not_a_number", name=name, value=shown(value))
         if not low <= value <= high:
             raise InputError("out_of_range", name=name, value=value, low=low, high=high)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from capot.engine import MAX_CHUNK
-from capot.errors import ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError
+from capot.errors import ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError, shown
 from capot.known import find
 from capot.memory import measured, process
 from capot.memory.computed import MODES, Pass, Ruler, ruler, simulated
@@ -54,7 +54,7 @@ def weigh(
     ``memory_short`` before the first row.
     """
     if mode not in MODES:
-        raise InputError("unknown_mode", value=str(mode)[:80], known=", ".join(MODES))
+        raise InputError("unknown_mode", value=shown(mode), known=", ".join(MODES))
     asked = lengths(tokens) if tokens else ()
     if not simulate and not known:
         if asked and asked[-1] > MOST_MEASURED:

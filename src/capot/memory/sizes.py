@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from capot.errors import InputError
+from capot.errors import InputError, shown
 
 # Bytes of one number. Quantised files add a few per cent of scales, which depend on the
 # method and are not counted here.
 PRECISIONS = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0, "int4": 0.5}
 _ALIASES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8": "fp8"}
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_SIZE = re.compile(r"(\d+(?:[.,]\d+)?)\s*([kmgt]?)(i?)[bo]?", re.IGNORECASE)
+LARGEST = 10**15  # bytes
+LONGEST = 40  # characters of a size or of a length: no number of use has more
 MAX_TOKENS = 2**40
 
 
@@ -24,16 +27,22 @@ def parse_size(text: str | int) -> int:
     >>> parse_size("24GB"), parse_size("24 Go"), parse_size("80GiB"), parse_size("1,5 To")
     (24000000000, 24000000000, 85899345920, 1500000000000)
     """
-    if isinstance(text, int) and not isinstance(text, bool):
-        text = str(text)
-    found = re.fullmatch(r"\s*(\d+(?:[.,]\d+)?)\s*([kmgt]?)(i?)[bo]?\s*", str(text), re.IGNORECASE)
+    found = _SIZE.fullmatch(_written(text))
     if found is None or (found[3] and not found[2]):
-        raise InputError("bad_size", value=str(text)[:80])
+        raise InputError("bad_size", value=shown(text))
     unit = 1024 if found[3] else 1000
     size = int(float(found[1].replace(",", ".")) * unit ** _POWERS[found[2].lower()])
-    if not 10**6 <= size <= 10**15:
-        raise InputError("bad_size", value=str(text)[:80])
+    if not 10**6 <= size <= LARGEST:
+        raise InputError("bad_size", value=shown(text))
     return size
+
+
+def _written(value: Any) -> str:
+    """A number as it was typed; nothing where it is longer than any that is of use, which not even ``str`` may write."""
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return ""
+    text = str(value).strip()
+    return text if len(text) <= LONGEST else ""
 
 
 def parse_sizes(given: str | int | Sequence[str | int]) -> tuple[int, ...]:
@@ -51,7 +60,7 @@ def precision_name(name: str) -> str:
     name = str(name).strip().lower()
     name = _ALIASES.get(name, name)
     if name not in PRECISIONS:
-        raise InputError("unknown_precision", value=name[:80], known=", ".join(PRECISIONS))
+        raise InputError("unknown_precision", value=shown(name), known=", ".join(PRECISIONS))
     return name
 
 
@@ -69,11 +78,11 @@ def lengths(given: str | int | Sequence[Any]) -> tuple[int, ...]:
     found = set()
     for part in _parts(given) or [given]:
         try:
-            count = int(str(part).strip())
+            count = int(_written(part))
         except ValueError:
-            raise InputError("bad_length", value=str(part)[:80]) from None
+            raise InputError("bad_length", value=shown(part)) from None
         if not 1 <= count <= MAX_TOKENS:
-            raise InputError("bad_length", value=str(part)[:80])
+            raise InputError("bad_length", value=shown(part))
         found.add(count)
     return tuple(sorted(found))
 
