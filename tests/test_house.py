@@ -18,7 +18,7 @@ SOURCE = ROOT / "src" / "capot"
 
 # From the ground up. A module may import its own floor's package and anything below.
 FLOORS = [
-    {"errors", "i18n"},
+    {"errors", "i18n", "leaving"},
     {"config", "view", "machine", "openmp", "safetensors"},
     {"results", "sampling"},
     {"engine", "checkpoint", "known"},
@@ -34,7 +34,7 @@ FLOORS = [
     {"__main__"},
 ]
 # Modules of one floor that may see each other; elsewhere a floor's modules are strangers.
-NEIGHBOURS = {("errors", "i18n"), ("checkpoint", "known"), ("engine", "checkpoint")}
+NEIGHBOURS = {("errors", "i18n"), ("leaving", "errors"), ("checkpoint", "known"), ("engine", "checkpoint")}
 CHAPTERS_SEE = {("assistant", "generation"), ("conversation", "generation"), ("conversation", "assistant")}
 
 ONLY_IN = {

@@ -14,16 +14,21 @@ import queue
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from capot import assistant, generation
 from capot.config import Sampling
 from capot.errors import ContextError, InputError
+from capot.leaving import look
 from capot.opened import Opened
 from capot.results.conversation import Conversation, Exchange, check_price
 from capot.scheduler import Ticket, stopping
 from capot.templates import Message, PlainTemplate, Prompt, Template
 from capot.tokenizer import check as readable
+
+
+_LETTERS = 16  # in a token, on the average of a text: more than any text of words has
 
 
 @dataclass(frozen=True)
@@ -203,15 +208,45 @@ def fitted(model: Opened, state: Conversation, message: str, *, template: Templa
     """
     context = state.context_length
     limit = context - min(room, context // 2)
-    dropped = min(state.turns[-1].dropped_turns, len(state.turns)) if state.turns else 0
-    while True:
-        prompt = template.prompt(_messages(state, message, dropped), model.tokenizer)
-        if len(prompt.ids) <= limit or dropped >= len(state.turns):
-            break
-        dropped += 1
+    first = min(state.turns[-1].dropped_turns, len(state.turns)) if state.turns else 0
+
+    def prompt_from(dropped: int) -> Prompt:
+        look()
+        return template.prompt(_messages(state, message, dropped), model.tokenizer)
+
+    guess, last = max(first, _likely(state.turns, limit)), len(state.turns)
+    prompt, dropped = _longest(prompt_from, limit, first=first, guess=guess, last=last)
     if len(prompt.ids) >= context:
         raise ContextError("message_too_long", tokens=len(prompt.ids), context_length=context)
     return prompt, dropped
+
+
+def _likely(turns: Sequence[Exchange], limit: int) -> int:
+    """How many of the oldest turns are too many by their letters alone: few tokens hold more than ``_LETTERS``."""
+    kept = accumulate(len(turn.user) + len(turn.assistant) for turn in reversed(turns))
+    return len(turns) - sum(1 for letters in kept if letters <= _LETTERS * limit)
+
+
+def _longest(
+    prompt_from: Callable[[int], Prompt], limit: int, *, first: int, guess: int, last: int
+) -> tuple[Prompt, int]:
+    """The prompt of at most ``limit`` tokens that leaves out the fewest turns, from ``first`` on, and how many these are.
+
+    A prompt is no longer without a turn than with it, so the place is found by halving. The search goes outwards
+    from ``guess`` first, in steps that double, so that no prompt much longer than the limit is ever made.
+    """
+    low, high, step = first, last, 1
+    found: Prompt | None = None
+    tried = guess
+    while found is None or low < high:
+        prompt = prompt_from(tried)
+        if len(prompt.ids) <= limit or tried == last:
+            found, high = prompt, tried
+        else:
+            low, step = tried + 1, 0
+        tried = max(low, high - step) if step else (low + high) // 2
+        step *= 2
+    return found, high
 
 
 def _messages(state: Conversation, message: str, dropped: int) -> list[Message]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from capot.errors import NetworkError, NotFoundError
 from capot.hub.events import Watch, quietly
+from capot.leaving import look
 from capot.results.tokens import Comparison, Token, Tokens
 from capot.tokenizer import Specials, Tokenizer, recorded, whole
 from capot.tokenizer.encodings import NAMES
@@ -44,8 +45,7 @@ def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), spe
     """
     tokenizer = model.tokenizer
     cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
-    names = compare.split(",") if isinstance(compare, str) else compare
-    others = [_counted(name.strip(), text, specials, watch=model.watch) for name in names if name.strip()]
+    others = [_counted(name, text, specials, watch=model.watch) for name in named_in(compare)]
     own = Comparison(model.name, tokenizer.vocabulary_size, len(cut), 1.0, cut)
     raw = text.encode()
     return Tokens(
@@ -63,12 +63,23 @@ def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), spe
     )
 
 
+def named_in(compare: str | Iterable[str]) -> tuple[str, ...]:
+    """The names in ``compare``, each once.
+
+    >>> named_in("english, french,,english")
+    ('english', 'french')
+    """
+    names = compare.split(",") if isinstance(compare, str) else compare
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
 def to_tokens(spans: Spans, *, special_ids: frozenset[int] = frozenset()) -> list[Token]:
     """Spans as the result holds them."""
     return [Token(token, raw, whole(raw), start, end, token in special_ids) for token, raw, start, end in spans]
 
 
 def _counted(name: str, text: str, specials: Specials, *, watch: Watch) -> Comparison:
+    look()
     known = ALIASES.get(name, name)
     if known in recorded.RECORDED:
         cut = to_tokens(recorded.spans(known, text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -15,12 +16,16 @@ from capot.embeddings.spelling import spellings, vectors
 from capot.embeddings.table import open_table
 from capot.engine import Capability, Want, require
 from capot.errors import InputError, UnsupportedError, shown
+from capot.leaving import look
 from capot.results.context import Angles, Context, Occurrence, Place, Sentence
 
 if TYPE_CHECKING:
     from capot.opened import Opened
 
 MOST = 200  # occurrences in all
+MOST_CHARACTERS = 200  # of the word: looking for it compares it with every place of a sentence
+MOST_ANGLES = 1_000_000  # of all pairs of occurrences, in all layers
+MOST_READ = 20_000  # tokens of all sentences
 MOST_TOKENS = 2000  # of one sentence: its vectors of all layers are held at once
 WANT = Want(logits="none", hidden=True)
 _MARKS = "\u0300-\u036f"  # accents that stand alone: not letters for ``re``, but part of one
@@ -46,8 +51,8 @@ def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | 
     ``layer`` is the one to draw, 0 the embeddings themselves; None takes the one where the
     occurrences are farthest apart. A word of several tokens is the mean of their vectors.
 
-    Raises: InputError ``no_sentences``, ``empty_word``, ``empty_sentence``, ``word_not_in_sentence``,
-    ``too_many_tokens``, ``too_many``, ``out_of_range``; CapabilityError ``capability``; ContextError
+    Raises: InputError ``no_sentences``, ``empty_word``, ``word_too_long``, ``empty_sentence``, ``word_not_in_sentence``,
+    ``too_many_tokens``, ``too_many_tokens_in_all``, ``too_many``, ``out_of_range``; CapabilityError ``capability``; ContextError
     ``prompt_too_long``; UnsupportedError ``table_apart``.
     """
     sentences = (sentences,) if isinstance(sentences, str) else tuple(sentences)
@@ -56,15 +61,17 @@ def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | 
     if not sentences:
         raise InputError("no_sentences")
     word = word.strip()
+    if len(word) > MOST_CHARACTERS:
+        raise InputError("word_too_long", length=len(word), limit=MOST_CHARACTERS)
     located = [_located(model, word, text, place=place) for place, text in enumerate(sentences)]
-    _check(model, layer, count=sum(len(found) for _, found in located))
+    _check(model, layer, located)
     ((static, _, _),) = spellings(model, [word])
     row = vectors(open_table(model), [static.ids])
     reads = [_read(model, sentence, found) for sentence, found in located]
     found = np.concatenate([read.found for read in reads])  # (N, L + 1, D)
     if row.shape[1] != found.shape[2]:
         raise UnsupportedError("table_apart", table=row.shape[1], width=found.shape[2])
-    between = [cosines(found[:, depth]) for depth in range(found.shape[1])]
+    between = [_angles(found[:, depth]) for depth in range(found.shape[1])]
     chosen = _farthest(between) if layer is None else layer
     plane = principal(found[:, chosen])
     return Context(
@@ -82,10 +89,19 @@ def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | 
     )
 
 
-def _check(model: Opened, layer: int | None, *, count: int) -> None:
-    if count > MOST:
-        raise InputError("too_many", count=count, most=MOST)
+def _angles(vectors: np.ndarray) -> np.ndarray:
+    look()
+    return cosines(vectors)
+
+
+def _check(model: Opened, layer: int | None, located: Sequence[tuple[Sentence, list[Occurrence]]]) -> None:
+    read, count = sum(len(sentence.ids) for sentence, _ in located), sum(len(found) for _, found in located)
+    if read > MOST_READ:
+        raise InputError("too_many_tokens_in_all", tokens=read, most=MOST_READ)
     engine = model.scheduler.engine
+    most = min(MOST, math.isqrt(MOST_ANGLES // (engine.info.layers + 1)))
+    if count > most:
+        raise InputError("too_many", count=count, most=most)
     require(engine, WANT.capabilities | Capability.EMBEDDINGS)
     if layer is not None and (not isinstance(layer, int) or isinstance(layer, bool)):
         raise InputError("not_a_number", name="layer", value=shown(layer))
@@ -119,6 +135,7 @@ def _located(model: Opened, word: str, text: str, *, place: int) -> tuple[Senten
 
     Raises: InputError ``empty_sentence``, ``word_not_in_sentence``, ``too_many_tokens``.
     """
+    look()
     if not text.strip():
         raise InputError("empty_sentence", place=place + 1)
     spans = model.tokenizer.spans(text)

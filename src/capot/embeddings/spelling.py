@@ -9,6 +9,7 @@ import numpy as np
 
 from capot.embeddings.table import Table
 from capot.errors import InputError
+from capot.leaving import look
 from capot.results.embeddings import Spelling
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def spellings(model: Opened, words: Sequence[str], *, space: str = "auto") -> li
 
 
 def _spelled(model: Opened, word: str, *, space: str) -> tuple[Spelling, Spelling, Spelling]:
+    look()
     core = word.strip() or word  # nothing but spaces is a word as well: it has tokens
     spaced, bare = spelling(model, f" {core}"), spelling(model, core)
     if space == "typed":
@@ -62,4 +64,9 @@ def vectors(table: Table, many: Sequence[Sequence[int]]) -> np.ndarray:
 
     Shapes: (len(many), D) float32
     """
-    return np.stack([table.rows(ids).mean(axis=0) for ids in many])
+    return np.stack([_mean(table, ids) for ids in many])
+
+
+def _mean(table: Table, ids: Sequence[int]) -> np.ndarray:
+    look()
+    return table.rows(ids).mean(axis=0)

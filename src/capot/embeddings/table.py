@@ -20,6 +20,7 @@ from capot.checkpoint import Checkpoint, TensorInfo, widen
 from capot.embeddings.geometry import unit
 from capot.engine import Capability, require
 from capot.errors import ModelError, NotFoundError, UnsupportedError
+from capot.leaving import look
 
 if TYPE_CHECKING:
     from capot.opened import Opened
@@ -148,13 +149,14 @@ def nearest(
     Shapes: ``vectors`` (N, D)
     """
     aims = unit(vectors).astype(np.float32)
-    keep = count + max((len(set(ids)) for ids in without), default=0)
+    keep = [count + len(set(ids)) for ids in without]
     best = [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in aims]
     for start, rows in table.blocks(LARGE if len(aims) > MANY else BLOCK):
+        look()
         products = rows @ aims.T if len(aims) > MANY else np.vecdot(rows[:, None], aims)  # (n, N)
         squares = np.vecdot(rows, rows)
         scores = products / np.sqrt(np.where(squares > 0, squares, np.nan))[:, None]
-        best = [_merged(old, start, scores[:, n], keep) for n, old in enumerate(best)]
+        best = [_merged(old, start, scores[:, n], keep[n]) for n, old in enumerate(best)]
     return [_listed(found, count, set(ids)) for found, ids in zip(best, without, strict=True)]
 
 

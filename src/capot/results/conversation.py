@@ -17,6 +17,7 @@ from capot.results.generation import CUT
 from capot.view import blocks as b
 
 MAX_TURNS = 10_000
+MOST = 10**12  # tokens, or seconds: what is believed of a bill that comes back
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _typed(name: str, value: Any) -> Any:
     kind = kinds.get(name, int)
     sound = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     if sound and isinstance(value, int | float):
-        sound = math.isfinite(value) and value >= 0
+        sound = 0 <= value <= MOST
     if sound and name == "indented":
         sound, value = all(isinstance(line, str) for line in value), tuple(value)
     if not sound:
@@ -223,8 +224,8 @@ class Conversation(Result):
 
 def check_price(name: str, value: float) -> float:
     """A price per million tokens. Raises: InputError ``out_of_range``."""
-    if not (math.isfinite(value) and 0 <= value <= 1e9):
-        raise InputError("out_of_range", name=name, value=str(value), low=0, high=1_000_000_000)
+    if not 0 <= value <= 1_000_000_000:
+        raise InputError("out_of_range", name=name, value=value, low=0, high=1_000_000_000)
     return float(value)
 
 

@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from capot.errors import InputError
+from capot.errors import InputError, shown
 from capot.i18n import language
+from capot.templates.form import check_form
 from capot.templates.message import Message, Prompt, check, ordinary
 from capot.tokenizer import Tokenizer
 
 INDENT = "    "
+MOST_NAME = 100  # characters of a role's name and of the end marker: each token of an answer is held against them
 _LINE_ENDS = re.compile(r"(\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])")
 
 
@@ -72,12 +74,13 @@ class PlainTemplate:
         """Read the format of ``default_text``.
 
         Raises: InputError ``template_toml`` with the parser's reason, ``template_key`` naming what is
-        unknown, missing or no text.
+        unknown, missing or no text, ``template_name`` for one that is too long; as ``check_form``.
         """
+        check_form(text, source=source)
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise InputError("template_toml", path=source, reason=str(error)) from None
+        except ValueError as error:  # the parser's own error is one
+            raise InputError("template_toml", path=source, reason=shown(str(error), 200)) from None
         roles = _table(table, "roles", ("user", "assistant", "system"), source)
         shots = table.get("shots", [])
         if not isinstance(shots, list):
@@ -101,6 +104,8 @@ class PlainTemplate:
             value = getattr(self, key)
             if _LINE_ENDS.search(value) or (key in ("user", "assistant") and not value):
                 raise InputError("template_key", path=source, field=key)
+            if len(value) > MOST_NAME:
+                raise InputError("template_name", path=source, field=key, length=len(value), limit=MOST_NAME)
 
     @property
     def kind(self) -> str:
@@ -187,7 +192,7 @@ def _table(tables: dict[str, Any], name: str, known: tuple[str, ...], source: st
     items = table.items() if isinstance(table, dict) else [(name, None)]
     bad = [key for key, value in items if key not in known or not isinstance(value, str)]
     if bad:
-        raise InputError("template_key", path=source, field=bad[0])
+        raise InputError("template_key", path=source, field=shown(bad[0], 40))
     return table
 
 

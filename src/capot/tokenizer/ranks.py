@@ -20,6 +20,7 @@ from typing import Any
 
 from capot.tokenizer.vocabulary import Specials
 
+REMEMBERED = 64  # bytes of the longest piece whose ids are kept for the next time: words, not whole texts
 RANKS = Path(__file__).parent.parent / "ranks"
 
 _SUFFIX = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -100,7 +101,10 @@ class RankVocabulary:
         for piece, _ in self._cutter.pre_tokenize_str(text) if text else ():
             raw = piece.encode()
             rank = self._ranks.get(raw)
-            ids += self._merged(raw) if rank is None else (rank,)
+            if rank is not None:
+                ids.append(rank)
+            else:
+                ids += self._merged(raw) if len(raw) <= REMEMBERED else merge(raw, self._ranks)
         return ids
 
     def token_bytes(self, token: int) -> bytes:
