@@ -56,13 +56,9 @@ def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | 
     ``prompt_too_long``; UnsupportedError ``table_apart``.
     """
     sentences = (sentences,) if isinstance(sentences, str) else tuple(sentences)
-    if not isinstance(word, str) or not word.strip():
-        raise InputError("empty_word", place=1)
+    word = _word(word)
     if not sentences:
         raise InputError("no_sentences")
-    word = word.strip()
-    if len(word) > MOST_CHARACTERS:
-        raise InputError("word_too_long", length=len(word), limit=MOST_CHARACTERS)
     located = [_located(model, word, text, place=place) for place, text in enumerate(sentences)]
     _check(model, layer, located)
     ((static, _, _),) = spellings(model, [word])
@@ -87,6 +83,15 @@ def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | 
         explained_variance=tuple(plane.shares.tolist()),
         points=tuple(Place(x, y) for x, y in plane.points.tolist()),
     )
+
+
+def _word(word: str) -> str:
+    if not isinstance(word, str) or not word.strip():
+        raise InputError("empty_word", place=1)
+    word = word.strip()
+    if len(word) > MOST_CHARACTERS:
+        raise InputError("word_too_long", length=len(word), limit=MOST_CHARACTERS)
+    return word
 
 
 def _angles(vectors: np.ndarray) -> np.ndarray:

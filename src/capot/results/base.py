@@ -22,8 +22,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The bare result of ``--json``: plain host values, no NaN, no infinity."""
-        fields = dataclasses.fields(self)
-        return {f.name: plain(getattr(self, f.name)) for f in fields if f.metadata.get("json", True)}
+        return {name: plain(value) for name, value in shown_fields(self).items()}
 
     def to_json(self, *, indent: int | None = None) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=indent)
@@ -50,6 +49,11 @@ class Result:
 
     def __str__(self) -> str:
         return self.to_text()
+
+
+def shown_fields(result: Result) -> dict[str, Any]:
+    """The fields of an answer that JSON holds, as they are."""
+    return {f.name: getattr(result, f.name) for f in dataclasses.fields(result) if f.metadata.get("json", True)}
 
 
 def plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import anyio.to_thread
 from fastapi import Body, FastAPI, Query, Request
@@ -13,14 +13,19 @@ from pydantic import BaseModel, ValidationError
 
 from capot import i18n
 from capot.errors import InterruptedByUser, NotFoundError
+from capot.leaving import look, wanted
 from capot.model import Model
-from capot.web.bounds import bounded
+from capot.web.bounds import bounded, price
 from capot.web.documents import ERRORS, LOGITS, PAGE, answered, body_of, described
 from capot.web.faults import malformed
 from capot.web.guard import preferred
 from capot.web.share import Share
 from capot.web.shown import answer_body
 from capot.web.verbs import Verb, verbs
+from capot.web.written import written
+
+if TYPE_CHECKING:
+    from capot.web.streams import Stream
 
 Answer = TypeVar("Answer")
 CALL = "x-capot-call"  # a name of the page's choosing for one answer, so that it can ask where that stands
@@ -40,7 +45,13 @@ def install(app: FastAPI) -> None:
             raise NotFoundError("no_such_page")
         arguments = allowed(request, verb, validated(verb, body))
         lang = preferred(request.scope)
-        text = await computed(request, lambda model: verb.function(model, **arguments).to_html(lang))
+
+        def work(model: Model) -> str:
+            result = verb.function(model, **arguments)
+            look()
+            return result.to_html(lang)
+
+        text = await computed(request, work, price=price(verb.name, arguments))
         headers = {"content-disposition": f'attachment; filename="{verb.name}.html"'}
         return Response(text, media_type="text/html", headers=headers)
 
@@ -91,9 +102,9 @@ async def _answer(request: Request, verb: Verb, body: BaseModel, *, view: bool, 
         if logits:
             raw = result.logits.astype("<f4").tobytes()  # V little-endian float32, for the sliders
             return Response(raw, media_type="application/octet-stream")
-        return JSONResponse(answer_body(result, lang, shown=view))
+        return Response(written(answer_body(result, lang, shown=view)), media_type="application/json")
 
-    return await computed(request, work)
+    return await computed(request, work, price=price(verb.name, arguments))
 
 
 def allowed(request: Request, verb: Verb, body: BaseModel) -> dict[str, Any]:
@@ -110,10 +121,11 @@ def validated(verb: Verb, arguments: dict[str, Any]) -> BaseModel:
         raise malformed(error) from None
 
 
-async def computed(request: Request, work: Callable[[Model], Answer]) -> Answer:
+async def computed(request: Request, work: Callable[[Model], Answer], *, price: int) -> Answer:
     """Run ``work`` on a thread, on behalf of the request's learner; their leaving ends it, or its waiting, at once.
 
-    Raises: what ``work`` does; InterruptedByUser.
+    ``price`` is the memory that it may take besides caches. Units: bytes.
+    Raises: what ``work`` does; InterruptedByUser; BusyError ``too_much_memory``.
     """
     learners, lang = request.app.state.learners, preferred(request.scope)
     learner = learners.seen(request.scope["learner"])
@@ -124,14 +136,15 @@ async def computed(request: Request, work: Callable[[Model], Answer]) -> Answer:
         leaving.take(share)
         if leaving.left:
             raise InterruptedByUser("interrupted")
-        with i18n.speaking(lang):
+        with i18n.speaking(lang), wanted(lambda: leaving.left):
             return work(model)
 
     watch = asyncio.create_task(leaving.watch(request))
     try:
         with learner.calling(request.headers.get(CALL), leaving), leaving.scope:
             async with learners.turn(learner, leaving), learners.room.taken(leaving):
-                return await anyio.to_thread.run_sync(call, limiter=learners.threads)
+                with learner.account.holding(price):
+                    return await anyio.to_thread.run_sync(call, limiter=learners.threads)
     finally:
         watch.cancel()
     raise InterruptedByUser("interrupted")
@@ -141,9 +154,10 @@ class Leaving:
     """Cancels a request's share, or its waiting, when its connection closes; knows its place until then."""
 
     def __init__(self) -> None:
-        self.left, self.share, self.scope = False, None, anyio.CancelScope()
+        self.left, self.scope = False, anyio.CancelScope()
+        self.share: Share | Stream | None = None
 
-    def take(self, share: Share) -> None:
+    def take(self, share: Share | Stream) -> None:
         self.share = share
         if self.left:
             share.cancel()

@@ -21,6 +21,7 @@ from capot.templates import default_text
 from capot.view.html import style_sheet
 from capot.web import answers, assets, faults, live, opening
 from capot.web.documents import answered
+from capot.web.forms import Formed
 from capot.web.guard import Guard, preferred
 from capot.web.learners import Learners
 from capot.web.streams import Hub
@@ -41,6 +42,7 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     options = {"docs_url": None, "redoc_url": None, "openapi_url": "/api/openapi.json"}
     app = FastAPI(title="capot", version=__version__, lifespan=_life(hub, model), **options)
     app.state.learners, app.state.hub = learners, hub
+    app.router.route_class = Formed
     faults.install(app)
     _pages(app)
     _facts(app, hub)

@@ -1,4 +1,9 @@
-"""What one person may ask of a server, whatever the verb. Each limit has its own clear refusal."""
+"""What one person may ask of a server, whatever the verb. Each limit has its own clear refusal.
+
+A request costs what its arguments make together: a text times the tokenizers that cut it, new tokens times the
+alternatives kept for each, messages times the tokens of their answers. So products are bounded as well, and
+``price`` says beforehand what memory the whole may come to hold.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +12,32 @@ from typing import Any
 
 from capot import tokens
 from capot.config import Sampling, Serving
-from capot.errors import InputError, NotFoundError
+from capot.errors import InputError, NotFoundError, shown
 
-MAX_ITEMS = 200  # words, sentences, stop strings, lengths: a page shows fewer
+MAX_ITEMS = 200  # words, sentences, tokens to rank, lengths: a page shows fewer
+ITEMS = {"compare": 8, "messages": 8, "stop": 16}  # of these fewer, as each of them repeats the whole work
+LETTERS = {"rank": 1000, "stop": 200}  # of one item: a token's text, what each new token is held against
+MAX_CUT = 1_000_000  # bytes of a text times the tokenizers that cut it
 MAX_LENGTHS = 40  # rows of a memory table
 MAX_MEASURED = 8192  # tokens of one measured row: time grows as their square
+MAX_MEASURED_ALL = 4 * MAX_MEASURED  # and of all rows together
 MOST = {"k": 10_000, "near": 100, "dimensions": 3}  # candidates, neighbours, axes
 LISTED = ("tokens", "gpu", "precision", "users_at")  # the verb memory takes these as one text, with commas
+
+# Bytes held for each byte of a request's texts while it is answered, measured: its tokens as records, and as JSON.
+BYTES = {"tokens": 500, "embed": 900, "context": 500, "assistant": 2000}
+BYTES_OF_TEXT = 200
+BYTES_OF_TOKEN = 200  # of a token made, and of each alternative to it
+BYTES_OF_CANDIDATE = 1000
+WAYS = 4  # of the verb assistant, each a text of its own
 
 
 def bounded(verb: str, arguments: dict[str, Any], *, serving: Serving, owner: bool) -> dict[str, Any]:
     """The same arguments, within what ``serving`` allows one person.
 
     Raises: InputError ``text_too_long``, ``too_many_items``, ``too_many_new_tokens``, ``out_of_range``,
-    ``measured_too_long``; NotFoundError ``unknown_tokenizer`` for a learner's path or hub name.
+    ``measured_too_long``, ``measured_too_long_in_all``, ``too_much_to_cut``; NotFoundError ``unknown_tokenizer``
+    for a learner's path or hub name.
     """
     for name, value in arguments.items():
         _texts(name, value, limit=serving.max_prompt_chars)
@@ -28,15 +45,30 @@ def bounded(verb: str, arguments: dict[str, Any], *, serving: Serving, owner: bo
         _numbers(name, value, serving)
     if verb == "memory":
         _lengths(arguments)
-    if verb == "tokens" and not owner:
-        packaged_only(arguments.get("compare", ()))
+    if verb == "tokens":
+        _cut(arguments, owner=owner)
     return arguments
 
 
+def price(verb: str, arguments: Mapping[str, Any]) -> int:
+    """Bytes that answering may take besides caches, at most: what a learner's account holds until the end."""
+    written = sum(len(text.encode()) for value in arguments.values() for text in _strings(value))
+    bytes_of_texts = written * BYTES.get(verb, BYTES_OF_TEXT)
+    if verb == "tokens":
+        bytes_of_texts *= 1 + len(tokens.named_in(arguments.get("compare", ())))
+    sampling = next((value for value in arguments.values() if isinstance(value, Sampling)), None)
+    made = 0 if sampling is None else sampling.max_new_tokens + arguments.get("after_stop", 0)
+    ways = WAYS if verb == "assistant" else max(1, len(arguments.get("messages", ())))
+    kept = 1 + (min(max(arguments.get("alternatives", 5), 0), 100) if verb == "generate" else 0)
+    return bytes_of_texts + ways * made * kept * BYTES_OF_TOKEN + arguments.get("k", 0) * BYTES_OF_CANDIDATE
+
+
 def _texts(name: str, value: Any, *, limit: int) -> None:
-    longest = max((len(text) for text in _strings(value)), default=0)
-    if longest > limit:
-        raise InputError("text_too_long", name=name, length=longest, limit=limit)
+    """Each text in a value, and all of them together."""
+    lengths = [len(text) for text in _strings(value)]
+    longest = max(lengths, default=0)
+    if longest > limit or sum(lengths) > limit:
+        raise InputError("text_too_long", name=name, length=longest if longest > limit else sum(lengths), limit=limit)
 
 
 def _strings(value: Any) -> Iterable[str]:
@@ -50,13 +82,20 @@ def _strings(value: Any) -> Iterable[str]:
             waiting.extend(each.values())
         elif isinstance(each, (list, tuple)):
             waiting.extend(each)
+        elif isinstance(each, Sampling):
+            waiting.extend(each.stop)
 
 
 def _lists(name: str, value: Any) -> None:
-    if name != "ids" and isinstance(value, (list, tuple)) and len(value) > MAX_ITEMS:
-        raise InputError("too_many_items", name=name, count=len(value), limit=MAX_ITEMS)
     if isinstance(value, Sampling):
         _lists("stop", value.stop)
+    items = (value,) if isinstance(value, str) else value if isinstance(value, (list, tuple)) else ()
+    limit = ITEMS.get(name, MAX_ITEMS)
+    if name not in ("ids", "compare") and len(items) > limit:
+        raise InputError("too_many_items", name=name, count=len(items), limit=limit)
+    longest = max((len(each) for each in items if isinstance(each, str)), default=0)
+    if longest > LETTERS.get(name, longest):
+        raise InputError("text_too_long", name=name, length=longest, limit=LETTERS[name])
 
 
 def _numbers(name: str, value: Any, serving: Serving) -> None:
@@ -68,8 +107,20 @@ def _numbers(name: str, value: Any, serving: Serving) -> None:
         raise InputError("out_of_range", name=name, value=value, low=1, high=MOST[name])
 
 
-def _lengths(arguments: dict[str, Any]) -> None:
-    """A memory table has a bounded number of rows, and a measured one a bounded length."""
+def _cut(arguments: Mapping[str, Any], *, owner: bool) -> None:
+    """A text is cut by few tokenizers, each once, and the longer it is by the fewer."""
+    names = tokens.named_in(arguments.get("compare", ()))
+    if len(names) > ITEMS["compare"]:
+        raise InputError("too_many_items", name="compare", count=len(names), limit=ITEMS["compare"])
+    if not owner:
+        packaged_only(names)
+    size = len(arguments["text"].encode("utf-8", "replace"))
+    if size * (1 + len(names)) > MAX_CUT:
+        raise InputError("too_much_to_cut", name="text", size=size, count=1 + len(names), limit=MAX_CUT)
+
+
+def _lengths(arguments: Mapping[str, Any]) -> None:
+    """A memory table has a bounded number of rows, and measured ones a bounded length."""
     for name in LISTED:
         given = arguments.get(name, ())
         count = given.replace(";", ",").count(",") + 1 if isinstance(given, str) else len(given)
@@ -79,19 +130,19 @@ def _lengths(arguments: dict[str, Any]) -> None:
         return
     from capot.memory.sizes import lengths
 
-    asked = arguments.get("tokens") or ()
-    longest = lengths(asked)[-1] if asked else 0
-    if longest > MAX_MEASURED:
-        raise InputError("measured_too_long", asked=longest, limit=MAX_MEASURED)
+    asked = lengths(arguments["tokens"]) if arguments.get("tokens") else (0,)
+    if asked[-1] > MAX_MEASURED:
+        raise InputError("measured_too_long", asked=asked[-1], limit=MAX_MEASURED)
+    if sum(asked) > MAX_MEASURED_ALL:
+        raise InputError("measured_too_long_in_all", name="tokens", asked=sum(asked), limit=MAX_MEASURED_ALL)
 
 
-def packaged_only(compare: str | Iterable[str]) -> None:
+def packaged_only(names: Iterable[str]) -> None:
     """A learner compares the tokenizers that every machine has: no path of the server's is looked at.
 
     Raises: NotFoundError ``unknown_tokenizer``.
     """
-    names = compare.split(",") if isinstance(compare, str) else compare
     known = tokens.packaged_names()
-    for name in (each.strip() for each in names):
-        if name and tokens.ALIASES.get(name, name) not in known:
-            raise NotFoundError("unknown_tokenizer", name=name[:80], known=", ".join(known))
+    for name in names:
+        if tokens.ALIASES.get(name, name) not in known:
+            raise NotFoundError("unknown_tokenizer", name=shown(name), known=", ".join(known))

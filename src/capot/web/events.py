@@ -14,12 +14,12 @@ An event of one column among several (``assistant``) holds ``column`` as well.
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 from capot.errors import CapotError
 from capot.results.base import Result, plain
 from capot.web.faults import body as fault_body
+from capot.web.written import written
 
 # What `finished` lifts out of the result, where the result or its last turn has it.
 LIFTED = (
@@ -79,5 +79,4 @@ def answer_of(event: Any) -> Result:
 
 def sse(kind: str, data: Any) -> bytes:
     """One server-sent event; JSON holds no raw line end, so one data line is enough."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return f"event: {kind}\ndata: {text}\n\n".encode("utf-8", "replace")
+    return b"".join((b"event: ", kind.encode(), b"\ndata: ", written(data, small=kind != "finished"), b"\n\n"))

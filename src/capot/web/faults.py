@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,12 +12,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from capot.errors import CapotError, InputError, NotFoundError
+from capot.errors import CapotError, InputError, NotFoundError, shown
 from capot.i18n import Reason
 from capot.web import door
 from capot.web.guard import preferred
 
 STATUSES = (400, 403, 404, 405, 409, 413, 422, 429, 499, 500, 501, 502, 507)
+LONGEST = 200  # characters of a parameter; only the lists of what is known here are longer
 # Two or more parts of an absolute path, of any system: only the last one is told.
 PATH = re.compile(r"(?<![\w/.:])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\'\"«»“”()]+)+[/\\]([^\s/\\'\"«»“”(),;]+)[/\\]?")
 
@@ -28,7 +29,7 @@ def body(error: CapotError, lang: str) -> dict[str, Any]:
     >>> body(NotFoundError("no_such_file", path="/home/ann/models/one.json"), "en")["error"]["message"].splitlines()[0]
     'there is no file one.json.'
     """
-    params = {name: _pathless(value) for name, value in error.params.items()}
+    params = {name: value if name == "known" else _told(value) for name, value in error.params.items()}
     told = type(error)(error.code, **params).to_dict(lang)
     field = str(params.get("name", ""))
     if isinstance(error, InputError) and field.replace(".", "_").isidentifier():
@@ -36,10 +37,12 @@ def body(error: CapotError, lang: str) -> dict[str, Any]:
     return told
 
 
-def _pathless(value: Any) -> Any:
+def _told(value: Any) -> Any:
+    """A parameter as a visitor is told it: no path, no more of a text than a sentence bears, nothing unwritable."""
     if not isinstance(value, str):
         return value
-    found = PATH.sub(r"\1", value)
+    found = shown(value, LONGEST).encode("utf-8", "replace").decode()
+    found = PATH.sub(r"\1", found)
     return value if found == value else found  # a reason of the system stays one
 
 
@@ -48,13 +51,23 @@ def malformed(error: ValidationError | RequestValidationError, *, skip: int = 0)
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return InputError("bad_json")
-    where = ".".join(str(part) for part in first["loc"][skip:]) or "body"
+    where = ".".join(map(str, _place(first["loc"][skip:]))) or "body"
     detail = Reason(str(first["msg"])[:200])
-    detail.key, detail.params = f"request.{first['type']}", _told(first.get("ctx", {}))
+    detail.key, detail.params = f"request.{first['type']}", _context(first.get("ctx", {}))
     return InputError("bad_request", name=where[:80], detail=detail)
 
 
-def _told(context: Mapping[str, Any]) -> dict[str, Any]:
+def _place(parts: Sequence[str | int]) -> list[str | int]:
+    """Where a complaint belongs, without the type that was tried: ``streams.0.tag``, but ``tokens`` for ``tokens.str``."""
+    found: list[str | int] = []
+    for part in parts:
+        if found and isinstance(part, str) and isinstance(found[-1], str):
+            break
+        found.append(part)
+    return found
+
+
+def _context(context: Mapping[str, Any]) -> dict[str, Any]:
     """Bounds and words of a complaint; these come as an English sentence has them: ``'last' or 'all'``."""
     return {name: value.replace(" or ", ", ") if isinstance(value, str) else value for name, value in context.items()}
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from capot.errors import AccessError, NotFoundError
+from capot.errors import AccessError, InterruptedByUser, NotFoundError
 from capot.web import opening
-from capot.web.answers import CALL, NAME, allowed, validated
+from capot.web.answers import CALL, NAME, Leaving, allowed, validated
+from capot.web.bounds import price
 from capot.web.documents import EVENTS, answered
 from capot.web.guard import preferred
 from capot.web.starts import Part
@@ -79,7 +81,17 @@ def install(app: FastAPI, hub: Hub) -> None:
     async def _streamed(request: Request, name: str, parts: list[Part]) -> EventResponse:
         learner = hub.learners.seen(request.scope["learner"])
         call, lang = request.headers.get(CALL), preferred(request.scope)
-        return EventResponse(hub, await hub.open(learner, name, lang=lang, parts=parts, call=call))
+        leaving = Leaving()
+        watch = asyncio.create_task(leaving.watch(request))
+        try:
+            with leaving.scope:
+                stream = await hub.open(learner, name, lang=lang, parts=parts, call=call, begun=leaving.take)
+        finally:
+            watch.cancel()
+        if leaving.left:
+            hub.close(leaving.share)
+            raise InterruptedByUser("interrupted")
+        return EventResponse(hub, stream)
 
 
 def _part(request: Request, asked: StreamPart) -> Part:
@@ -88,4 +100,5 @@ def _part(request: Request, asked: StreamPart) -> Part:
     if verb is None:
         raise NotFoundError("unknown_stream", name=asked.verb)
     arguments = allowed(request, verb, validated(verb, asked.arguments))
-    return Part(asked.tag, verb, arguments, prompt=asked.prompt, view=asked.view)
+    cost = price(verb.name, arguments)
+    return Part(asked.tag, verb, arguments, prompt=asked.prompt, view=asked.view, price=cost)

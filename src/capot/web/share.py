@@ -7,8 +7,9 @@ button ends whatever the request had under way, and one learner's memory is coun
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from capot.engine import Engine
@@ -20,28 +21,54 @@ Answer = TypeVar("Answer")
 
 
 class Account:
-    """The bytes that one learner's jobs hold or may come to hold; ``limit`` None for the owner, whose machine it is."""
+    """The bytes that one learner's requests and their jobs hold or may come to hold.
+
+    ``limit`` is None for the owner, whose machine it is.
+    """
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self._held: list[tuple[Ticket, int]] = []
+        self._requests = 0
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
         self._held = [(ticket, need) for ticket, need in self._held if not ticket.done]
-        return sum(need for _, need in self._held)
+        return self._requests + sum(need for _, need in self._held)
+
+    def _check(self, need: int) -> None:
+        held = self.nbytes
+        if self.limit is not None and held + need > self.limit:
+            raise BusyError("too_much_memory", needed=need, held=held, limit=self.limit)
 
     def submit(self, scheduler: Scheduler, job: Job) -> Ticket:
         """Queue a job where it fits. Raises: BusyError ``too_much_memory``; what ``Scheduler.submit`` raises."""
         need = bytes_of(job, scheduler.engine)
         with self._lock:
-            held = self.nbytes
-            if self.limit is not None and held + need > self.limit:
-                raise BusyError("too_much_memory", needed=need, held=held, limit=self.limit)
+            self._check(need)
             ticket = scheduler.submit(job)
             self._held.append((ticket, need))
         return ticket
+
+    def hold(self, need: int) -> None:
+        """Count what a request may take besides its jobs, until ``release``. Raises: BusyError ``too_much_memory``."""
+        with self._lock:
+            self._check(need)
+            self._requests += need
+
+    def release(self, need: int) -> None:
+        with self._lock:
+            self._requests -= need
+
+    @contextlib.contextmanager
+    def holding(self, need: int) -> Iterator[None]:
+        """Inside the block ``need`` bytes are held."""
+        self.hold(need)
+        try:
+            yield
+        finally:
+            self.release(need)
 
 
 def bytes_of(job: Job, engine: Engine) -> int:
@@ -50,7 +77,9 @@ def bytes_of(job: Job, engine: Engine) -> int:
     floats = info.vocabulary_size if job.want.logits == "all" else 0
     floats += (info.layers + 1) * info.width if job.want.hidden else 0
     floats += info.layers * info.heads * tokens if job.want.attention else 0
-    return engine.cache_bytes(min(len(job.ids) + job.room, info.context_length)) + 4 * tokens * floats
+    after = (info.layers + 1) * info.vocabulary_size if job.want.layer_logits else 0  # the last position's alone
+    cache = engine.cache_bytes(min(len(job.ids) + job.room, info.context_length))
+    return cache + 4 * (tokens * floats + after)
 
 
 class Share:

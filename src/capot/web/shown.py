@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from capot import assistant
+from capot.leaving import look
 from capot.model import Model
 from capot.results.base import Result, plain
 from capot.view.blocks import Curves, Scatter
@@ -15,9 +16,10 @@ from capot.view.theme import DARK, LIGHT
 
 
 def answer_body(result: Result, lang: str, *, shown: bool) -> dict[str, Any]:
-    """``{ok, result}``; with ``shown`` also ``view``, see :func:`view_of`."""
-    body: dict[str, Any] = {"ok": True, "result": result.to_dict()}
+    """``{ok, result}`` to be written; with ``shown`` also ``view``, see :func:`view_of`."""
+    body: dict[str, Any] = {"ok": True, "result": result}
     if shown:
+        look()
         body["view"] = view_of(result, lang)
     return body
 

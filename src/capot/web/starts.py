@@ -64,6 +64,7 @@ class Part:
     arguments: dict[str, Any]
     prompt: bool = False
     view: bool = False
+    price: int = 0  # bytes that its learner's account holds until the end
     model: Model | None = None  # once it is started
 
     def told(self, event: Any, lang: str) -> tuple[str, dict[str, Any]]:

@@ -20,7 +20,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from capot.config import Serving
-from capot.errors import BusyError, CapotError, InputError
+from capot.errors import BusyError, CapotError, InputError, InterruptedByUser
+from capot.leaving import wanted
 from capot.web.events import sse
 from capot.web.learners import Learner, Learners
 from capot.web.starts import Part, Work, start
@@ -46,6 +47,8 @@ class Stream:
     stopped: set[str] = field(default_factory=set)  # parts that somebody stopped, begun or not
     open: bool = True
     places: dict[str, int] = field(default_factory=dict)
+    held: int = 0  # bytes of its learner's account
+    left: bool = False  # its visitor has gone, perhaps before it began
 
     def emitter(self, tag: str) -> Callable[[Any], None]:
         """A callback for the engine thread; it only hands the event over."""
@@ -65,6 +68,11 @@ class Stream:
             if name in found:
                 work.cancel()
         return bool(found)
+
+    def cancel(self) -> None:
+        """The visitor has left: what is begun ends, and what is being begun as soon as it looks."""
+        self.left = True
+        self.stop()
 
     @property
     def position(self) -> int:
@@ -91,9 +99,18 @@ class Hub:
         self.ended = Counter[str]()
 
     async def open(
-        self, learner: Learner, name: str, *, lang: str, parts: list[Part], call: str | None = None
+        self,
+        learner: Learner,
+        name: str,
+        *,
+        lang: str,
+        parts: list[Part],
+        call: str | None = None,
+        begun: Callable[[Stream], None] = lambda _: None,
     ) -> Stream:
         """Start every part of a response; ``call`` is its page's name for what is waited for until then.
+
+        ``begun`` gets the stream at once, so that whoever leaves while it is started can cancel it.
 
         Raises: BusyError ``too_many_streams``, ``lab_full``; InputError for a part that makes no sense.
         """
@@ -108,7 +125,10 @@ class Hub:
             raise InputError("same_tag")
         stream = Stream(learner, name, lang, asyncio.get_running_loop())
         stream.parts = {part.tag: part for part in parts}
+        stream.held = sum(part.price for part in parts)
+        learner.account.hold(stream.held)
         self.streams[learner.name, name] = stream
+        begun(stream)
         try:
             with learner.calling(call, stream):
                 async with self.learners.turn(learner, stream):
@@ -124,7 +144,15 @@ class Hub:
             person, share = self.learners.opened(stream.learner)
             if not stream.open:
                 return
-            stream.works[tag] = start(part, person, share, emit=stream.emitter(tag), lang=stream.lang)
+            emit = stream.emitter(tag)
+            try:
+                with wanted(lambda tag=tag: stream.left or tag in stream.stopped):
+                    stream.works[tag] = start(part, person, share, emit=emit, lang=stream.lang)
+            except InterruptedByUser as error:
+                if stream.left:
+                    raise
+                emit(error)  # this part alone was stopped, before it could begin
+                continue
             if tag in stream.stopped:  # while a model was opened, a vocabulary read or a long prompt cut
                 stream.works[tag].cancel()
         if not stream.open:  # the visitor left in the meantime
@@ -137,6 +165,8 @@ class Hub:
 
     def close(self, stream: Stream) -> None:
         """End a response, whatever the reason. Closing twice is harmless."""
+        if stream.open:
+            stream.learner.account.release(stream.held)
         if stream.open and stream.parts:
             self.learners.cut(stream.learner)
         stream.open = False
@@ -172,15 +202,18 @@ class Hub:
         part = stream.parts[tag]
         if isinstance(event, BaseException) and not isinstance(event, CapotError):
             log.error("%s", part.verb.name, exc_info=event)
-        if type(event).__name__ in ("Finished", "Ended"):  # large, and perhaps to be drawn: not on the loop
-            kind, body = await anyio.to_thread.run_sync(part.told, event, stream.lang)
-        else:
+
+        def told() -> tuple[str, bytes]:
             kind, body = part.told(event, stream.lang)
+            return kind, sse(kind, {"tag": tag, "body": body})
+
+        large = type(event).__name__ in ("Finished", "Ended")  # and perhaps to be drawn: not on the loop
+        kind, line = await anyio.to_thread.run_sync(told) if large else told()
         if kind in ("finished", "error"):
             del stream.parts[tag]
             stream.works.pop(tag, None)
             self.ended[kind] += 1
-        return sse(kind, {"tag": tag, "body": body})
+        return line
 
 
 class EventResponse(StreamingResponse):

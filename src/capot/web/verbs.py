@@ -15,9 +15,9 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
 from capot.config import Sampling
 from capot.model import Model
@@ -26,6 +26,16 @@ from capot.results.base import Result
 # Parameters that a page may never set: they reach files, callbacks or another person's caches.
 HIDDEN = {"emit", "progress", "notice", "owner", "template_path", "write_template"}
 JSON_KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", bytes: "string"}
+
+
+class _First(FailFast):
+    """One complaint about a list, not one for each item; it can stand in a union, which wants a hash."""
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
+FIRST = _First()
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,7 @@ def _plain_type(annotation: Any) -> Any:
     """An annotation that JSON can meet: abstract sequences become tuples."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (collections.abc.Sequence, collections.abc.Iterable, list):
-        return tuple[_plain_type(inner[0]), ...]
+        return Annotated[tuple[_plain_type(inner[0]), ...], FIRST]
     if origin in (typing.Union, types.UnionType):
         return typing.Union[tuple(_plain_type(part) for part in inner)]  # noqa: UP007 - built from a tuple
     return annotation
