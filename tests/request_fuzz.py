@@ -16,22 +16,37 @@ from urllib.parse import quote
 
 LONG = "9" * 400
 NUMBERS = [
-    "0", "-0", "-0.0", "1", "-1", "0.5", "1e308", "-1e308", "1e999", "5e-324", LONG, f"-{LONG}", f"{LONG}.5", f"1e{LONG}",
+    "0", "-0", "-0.0", "1", "-1", "0.5", "1e308", "-1e308", "1e999", "5e-324", LONG, f"-{LONG}", f"{LONG}.5",
+    f"1e{LONG}",
     "NaN", "Infinity", "-Infinity", str(2**31), str(2**53 + 1), str(2**63), str(2**64), str(2**64 - 1), str(10**24),
     "9" * 5000, "1E-400", "0.1e1", "3.0", "1000000",
 ]  # fmt: skip
 TEXTS = [
-    "", " ", "a", "le gestionnaire du réseau", "🤗", "\x00", "\ud800", "a\udfffb", "\udbff\udc00", "\u202eabc", "\x1b[31mred",
-    "\n" * 50, "a," * 500, "x" * 5000, "9" * 400, "{{ 1/0 }}", "{% for a in range(9) %}a{% endfor %}", "[roles]\nuser='Q'",
-    "a." * 300 + "b=1", "a=" + "[" * 300, "a=1" + "_1" * 3000, "id:0", "id:" + LONG, "id:" + "9" * 5000, "id:-1", "''+" + "-" * 900 + "''",
-    "'" + "\\ud800" + "'", "'\\N{DIGIT ONE}'", '"\\q"', "24GB", LONG + "GB", "1" + " " * 500 + "x", "1,2,4", "1;;2", "1.5", "boxed",
-    "english,french", "english," * 300, "../../etc/passwd", "/etc/passwd", "org/name", "Llama-3.2-1B", "last", "all",
+    "", " ", "a", "le gestionnaire du réseau", "🤗", "\x00", "\ud800", "a\udfffb", "\udbff\udc00",
+    "\u202eabc", "\x1b[31mred",
+    "\n" * 50, "a," * 500, "x" * 5000, "9" * 400, "{{ 1/0 }}", "{% for a in range(9) %}a{% endfor %}",
+    "[roles]\nuser='Q'",
+    "a." * 300 + "b=1", "a=" + "[" * 300, "a=1" + "_1" * 3000, "id:0", "id:" + LONG, "id:" + "9" * 5000, "id:-1",
+    "''+" + "-" * 900 + "''",
+    "'" + "\\ud800" + "'", "'\\N{DIGIT ONE}'", '"\\q"', "24GB", LONG + "GB", "1" + " " * 500 + "x", "1,2,4", "1;;2",
+    "1.5", "boxed", "english,french", "english," * 300, "../../etc/passwd", "/etc/passwd", "org/name", "Llama-3.2-1B",
+    "last", "all",
     "text", "strict", "allow", "auto", "bare", "raw", "few_shot", "stopped", "chat_template", "bf16", "fr", "en", "NaN",
 ]  # fmt: skip
 KEYS = ["unknown", "owner", "emit", "template_path", "\ud800", "", "x" * 3000, "__class__", "prompt", "turns", "é"]
-QUERIES = ["", "?view=1", "?view=true", "?view=\ud800", "?view=" + "1" * 400, "?logits=1", "?logits=2&view=0", "?%ff%fe", "?call=" + "x" * 99]
+QUERIES = [
+    "?view=1", "?view=true", "?view=\ud800", "?view=" + "1" * 400, "?logits=1", "?logits=2&view=0", "?%ff%fe",
+    "?call=" + "x" * 99,
+]  # fmt: skip
+BROKEN = [
+    b"", b"{", b"null", b"[]", b"\xff\xfe", b"[" * 5000, b'{"a":' * 3000, b"\x00", b'{"prompt": "\xed\xa0\x80"}',
+]  # fmt: skip
 TAME = ["0", "-0.0", "1", "-1", "0.5", "1e308", "5e-324", str(2**63), str(2**64), "3.0", "1000000", "1E-400"]
-QUICK = ("max_new_tokens", "after_stop", "alternatives")  # asked in small, mostly: the engine's time is not what is tried
+QUICK = (
+    "max_new_tokens",
+    "after_stop",
+    "alternatives",
+)  # small, mostly: the engine's time is not tried
 
 
 class Raw(str):
@@ -71,19 +86,18 @@ class _Drawer:
             for method, operation in sorted(operations.items())
             if path != "/api/open"
         ]
-        self.bodies = {path.rpartition("/")[2]: self._content(route) for _, path, route in self.routes}
-        self.verbs = [path.rpartition("/")[2] for _, path, operation in self.routes if "operationId" in operation
-                      and self._content(operation) and path.count("/") == 2 and "examples" in self._content(operation)]  # fmt: skip
+        self.posts = [each for each in self.routes if each[0] == "post" and not each[1].endswith(("/stop", "/card"))]
+        self.bodies = {path.rpartition("/")[2]: self._content(each) for _, path, each in self.routes}
+        self.verbs = [name for name, content in self.bodies.items() if "examples" in content]
 
     @staticmethod
     def _content(operation: dict[str, Any]) -> dict[str, Any]:
         return operation.get("requestBody", {}).get("content", {}).get("application/json", {})
 
     def request(self) -> Drawn:
-        # Nine of ten are posts: that is where there is something to say.
+        """Nine of ten are posts: that is where there is something to say."""
         self.tame = self.dice.random() < 0.5
-        posts = [route for route in self.routes if route[0] == "post" and not route[1].endswith(("/stop", "/card"))]
-        method, path, operation = self.dice.choice(posts if self.dice.random() < 0.9 else self.routes)
+        method, path, operation = self.dice.choice(self.posts if self.dice.random() < 0.9 else self.routes)
         for name in ("name", "lang"):
             path = path.replace(f"{{{name}}}", quote(self._name(name), safe="", errors="replace"))
         query = self.dice.choice(QUERIES) if self.dice.random() < 0.3 else ""
@@ -106,7 +120,7 @@ class _Drawer:
 
     def _bytes(self, path: str, operation: dict[str, Any]) -> bytes:
         if self.dice.random() < 0.03:
-            return self.dice.choice([b"", b"{", b"null", b"[]", b"\xff\xfe", b"[" * 5000, b'{"a":' * 3000, b"\x00", b'{"prompt": "\xed\xa0\x80"}'])
+            return self.dice.choice(BROKEN)
         return _written(self._body(path.partition("?")[0], self._content(operation))).encode("utf-8", "surrogatepass")
 
     def _body(self, path: str, content: dict[str, Any]) -> Any:
@@ -138,7 +152,7 @@ class _Drawer:
             for name in QUICK:
                 if name in body or (name == "max_new_tokens" and name in properties):
                     body[name] = self.dice.randint(1, 4)
-            if body.get("tokens") and not body.get("simulate") and not body.get("known"):
+            if "tokens" in properties and not body.get("simulate") and not body.get("known"):
                 body["tokens"] = [1, 40]
         return body
 
@@ -158,13 +172,14 @@ class _Drawer:
         properties, required = schema.get("properties", {}), schema.get("required", ())
         if not properties:
             return {self._key(): self._anything(schema, depth + 1) for _ in range(self.dice.randrange(3))}
-        return {name: self._of(each, depth + 1) for name, each in properties.items() if name in required or self.dice.random() < 0.4}
+        chosen = {name for name in properties if name in required or self.dice.random() < 0.4}
+        return {name: self._of(each, depth + 1) for name, each in properties.items() if name in chosen}
 
     def _array(self, schema: dict[str, Any], depth: int) -> Any:
         return [self._of(schema.get("items", {}), depth + 1) for _ in range(self.dice.choice([0, 1, 1, 2, 3]))]
 
     def _integer(self, schema: dict[str, Any], depth: int) -> Any:
-        return self.dice.randint(schema.get("minimum", 0), min(schema.get("maximum", 12), 12))
+        return self.dice.randint(int(schema.get("minimum", 0)), int(min(schema.get("maximum", 12), 12)))
 
     def _number(self, schema: dict[str, Any], depth: int) -> Any:
         return round(self.dice.uniform(schema.get("minimum", 0), min(schema.get("maximum", 2), 2)), 3)
@@ -183,8 +198,7 @@ class _Drawer:
 
     def _anything(self, schema: dict[str, Any] | None = None, depth: int = 0) -> Any:
         kinds = [
-            lambda: None, lambda: self.dice.random() < 0.5, lambda: self._odd(),
-            lambda: self._text(), lambda: [], lambda: {}, self._nest, self._turns,
+            lambda: None, lambda: self.dice.random() < 0.5, self._odd, self._text, list, dict, self._nest, self._turns,
             lambda: [self._odd() for _ in range(self.dice.choice([1, 3, 300]))],
             lambda: [self._text() for _ in range(self.dice.choice([1, 3, 300]))],
             lambda: {self._key(): self._text() for _ in range(3)},
@@ -213,10 +227,13 @@ class _Drawer:
         """A conversation that comes back, some of its fields wrong."""
         numbers = ("sent_tokens", "computed_tokens", "generated_tokens", "first_token_s", "total_s", "dropped_turns")
         turn = {"user": self._text(), "assistant": "b"} | dict.fromkeys(numbers, 1)
-        turn |= {self.dice.choice(list(turn)): self._odd() for _ in range(self.dice.randrange(3))}
-        turn |= {self.dice.choice(["stop_reason", "indented", self._key()]): self._text() for _ in range(self.dice.randrange(2))}
-        more = {self.dice.choice(["kind", "price_in", "system", "model"]): self.dice.choice([self._odd(), "raw", self._text()])}
-        return {"turns": [turn] * self.dice.choice([0, 1, 2, 40]), **more}
+        for _ in range(self.dice.randrange(3)):
+            turn[self.dice.choice(list(turn))] = self._odd()
+        if self.dice.random() < 0.5:
+            turn[self.dice.choice(["stop_reason", "indented", self._key()])] = self._text()
+        more = self.dice.choice(["kind", "price_in", "system", "model"])
+        few = [turn] * self.dice.choice([0, 1, 2, 40])
+        return {"turns": few, more: self.dice.choice([self._odd(), "raw", self._text()])}
 
     def _bent(self, body: Any) -> Any:
         """The same body with none, one or several values put wrong, a key added, or its first key twice."""

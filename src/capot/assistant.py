@@ -22,6 +22,7 @@ from capot import generation
 from capot.checkpoint import Checkpoint
 from capot.config import Sampling
 from capot.errors import ContextError, InputError, NotFoundError
+from capot.leaving import look
 from capot.opened import Opened
 from capot.results.assistant import Answer, Answers
 from capot.results.generation import CUT, Generation
@@ -71,7 +72,7 @@ def ask(
             progress(way.kind)
         begin = time.perf_counter()
         made = generation.generate(ending(model, way.template), way.prompt.text, **way.options)
-        answers.append(_answer(model, way, made, seconds=time.perf_counter() - begin))
+        answers.append(_answer(way, made, seconds=time.perf_counter() - begin))
         if answers[-1].stop_reason == "interrupted":
             break
     return _answers(model, question, answers, sampling=sampling, kinds=[way.kind for way in ways])
@@ -168,7 +169,7 @@ class Together:
             self.cancel()
             self.emit(event)
         elif isinstance(event, generation.Finished):
-            answer = _answer(self.model, way, event.generation, seconds=time.perf_counter() - self.begin)
+            answer = _answer(way, event.generation, seconds=time.perf_counter() - self.begin)
             self.answers[way.kind] = answer
             self.emit(Answered(way.kind, event.text, answer))
             self._end()
@@ -192,6 +193,7 @@ class _Way:
     prompt: Prompt
     sampling: Sampling
     after_stop: int
+    tokens: tuple[Token, ...]  # of the prompt, cut beforehand: the engine thread has no time for it
 
     @property
     def kind(self) -> str:
@@ -218,7 +220,8 @@ def _ways(
     for kind, chosen in found.items():
         stops = chosen.marker if isinstance(chosen, PlainTemplate) else chosen.stops
         using = dataclasses.replace(sampling, stop=(*sampling.stop, *stops))
-        ways.append(_Way(chosen, prompts[kind], using, plan.after_stop))
+        look()
+        ways.append(_Way(chosen, prompts[kind], using, plan.after_stop, cut(prompts[kind].ids, model.tokenizer)))
     return ways
 
 
@@ -238,6 +241,7 @@ def _prompts(model: Opened, found: Mapping[str, Template], question: str, *, sys
     """What each way sends, by kind. Raises: what a template raises; ContextError ``prompt_too_long``."""
     context, prompts = model.scheduler.engine.info.context_length, {}
     for kind, chosen in found.items():
+        look()
         messages = said(question, system="" if kind == "raw" else system)
         prompts[kind] = prompt = chosen.prompt(messages, model.tokenizer)
         if len(prompt.ids) > context:
@@ -245,7 +249,7 @@ def _prompts(model: Opened, found: Mapping[str, Template], question: str, *, sys
     return prompts
 
 
-def _answer(model: Opened, way: _Way, made: Generation, *, seconds: float) -> Answer:
+def _answer(way: _Way, made: Generation, *, seconds: float) -> Answer:
     """What came back from one way of asking. Units: ``seconds`` from the question to the last token."""
     template, prompt = way.template, way.prompt
     return Answer(
@@ -260,7 +264,7 @@ def _answer(model: Opened, way: _Way, made: Generation, *, seconds: float) -> An
         stop=way.sampling.stop,
         indented=prompt.indented,
         at_marker=cut_at_marker(template, made),
-        tokens=cut(prompt.ids, model.tokenizer),
+        tokens=way.tokens,
     )
 
 

@@ -27,7 +27,6 @@ from capot.scheduler import Ticket, stopping
 from capot.templates import Message, PlainTemplate, Prompt, Template
 from capot.tokenizer import check as readable
 
-
 _LETTERS = 16  # in a token, on the average of a text: more than any text of words has
 
 
@@ -230,7 +229,7 @@ def _likely(turns: Sequence[Exchange], limit: int) -> int:
 def _longest(
     prompt_from: Callable[[int], Prompt], limit: int, *, first: int, guess: int, last: int
 ) -> tuple[Prompt, int]:
-    """The prompt of at most ``limit`` tokens that leaves out the fewest turns, from ``first`` on, and how many these are.
+    """The prompt of at most ``limit`` tokens that leaves out the fewest turns from ``first`` on, and how many it does.
 
     A prompt is no longer without a turn than with it, so the place is found by halving. The search goes outwards
     from ``guess`` first, in steps that double, so that no prompt much longer than the limit is ever made.

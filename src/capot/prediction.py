@@ -24,7 +24,6 @@ from capot.results.prediction import Asked, Candidate, Prediction
 from capot.scheduler import Pass
 from capot.tokenizer import Tokenizer
 
-
 MOST_DIGITS = 18  # of an id
 # One string and nothing else, with the escapes that Python knows: an expression may hold any work at all.
 _LITERAL = re.compile(

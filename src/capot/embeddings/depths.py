@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from capot.engine import Want
+from capot.leaving import look
 from capot.results.lens import Depth, Guess, Lens
 from capot.sampling import softmax
 
@@ -33,6 +34,7 @@ def lens(model: Opened, prompt: str) -> Lens:
 
 def _depth(model: Opened, layer: int, logits: np.ndarray, *, final: int) -> Depth:
     """What one layer makes likely. Shapes: ``logits`` (V,)"""
+    look()
     shares = softmax(logits)
     top = int(np.argmax(logits))
     tokenizer = model.tokenizer

@@ -14,6 +14,7 @@ from capot.config import Sampling, bounded, check
 from capot.engine import MAX_CHUNK, Output
 from capot.errors import InterruptedByUser, NotFoundError
 from capot.generation.text import GrowingText
+from capot.leaving import look
 from capot.opened import Opened
 from capot.results.generation import (
     Alternative,
@@ -80,6 +81,7 @@ class Loop(Job):
         """The text of the tokens made before: what may begin a stop string is held back, the rest was told then."""
         text = GrowingText(self.chooser.tokenizer, prompt, stops=self.sampling.stop)
         for token in made:
+            look()
             if token not in self.ends and text.found is None:
                 text.push(token)
         text.text = ""

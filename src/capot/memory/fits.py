@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from capot.leaving import look
 from capot.machine import longest
 from capot.memory.computed import Pass, simulated
 from capot.memory.shape import Shape
@@ -38,6 +39,7 @@ def kept_bytes(shape: Shape, parts: Parts, *, gpus: int, how: Pass) -> float:
 
 def fit(shape: Shape, *, gpu_bytes: int, gpus: int, precision: str, how: Pass, contexts: Sequence[int]) -> Fit:
     """How long one text may be on these cards, and how many texts of each of ``contexts`` fit at once."""
+    look()
     usable = USABLE * gpu_bytes
 
     def holds(tokens: int) -> bool:

@@ -38,7 +38,7 @@ def parse_size(text: str | int) -> int:
 
 
 def _written(value: Any) -> str:
-    """A number as it was typed; nothing where it is longer than any that is of use, which not even ``str`` may write."""
+    """A number as it was typed; nothing where it is longer than any of use, which not even ``str`` may write."""
     if isinstance(value, int) and abs(value) > LARGEST:
         return ""
     text = str(value).strip()

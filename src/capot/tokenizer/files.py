@@ -12,17 +12,18 @@ That library answers in strings of its own alphabets; the bytes are had back her
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from capot.checkpoint import Checkpoint
 from capot.errors import ModelError, NotFoundError, UnsupportedError
-from capot.tokenizer.vocabulary import Specials
+from capot.tokenizer.vocabulary import Specials, encoded
 
 _FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _FAITHFUL = {"ByteLevel", "Sequence", "Prepend"}  # normalizers that keep every byte
@@ -51,7 +52,7 @@ class FileVocabulary:
     def __init__(self, path: Path) -> None:
         file = tokenizer_file(path)
         self._backend = _load(file)
-        self._lock = threading.Lock()  # the library keeps "special or text" as a switch on the object
+        self._switch = _Switch(lambda on: setattr(self._backend, "encode_special_tokens", on))
         self._parts = {name: _component(self._backend, name) for name in ("normalizer", "pre_tokenizer", "decoder")}
         self._kind = _kind(self._parts, self._backend.model)
         self.lossless = self._kind in ("byte_level", "byte_fallback") and _faithful(self._parts["normalizer"])
@@ -96,10 +97,9 @@ class FileVocabulary:
 
     def _encoding(self, text: str, specials: Specials) -> Any:
         if specials == "strict":
-            return self._bare.encode(text, add_special_tokens=False)
-        with self._lock:
-            self._backend.encode_special_tokens = specials != "allow"
-            return self._backend.encode(text, add_special_tokens=False)
+            return encoded(self._bare, text)
+        with self._switch.at(specials != "allow"):
+            return encoded(self._backend, text)
 
     @functools.cached_property
     def _bare(self) -> Any:
@@ -133,6 +133,33 @@ class FileVocabulary:
         if self._kind == "wordpiece":
             return written.removeprefix("##").encode()
         return written.replace("▁", " ").encode()
+
+
+class _Switch:
+    """The library keeps "special or text" as a switch on the object: those who want it as it stands go in together.
+
+    Who wants it the other way waits for those inside, and whoever comes later waits behind them.
+    """
+
+    def __init__(self, turn: Callable[[bool], None]) -> None:
+        self._turn, self._on, self._inside = turn, None, 0
+        self._door, self._changed = threading.Lock(), threading.Condition()
+
+    @contextlib.contextmanager
+    def at(self, on: bool) -> Iterator[None]:
+        """Inside the block the switch is ``on``, or off."""
+        with self._door, self._changed:
+            if self._on is not on:
+                self._changed.wait_for(lambda: self._inside == 0)
+                self._turn(on)
+                self._on = on
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
 
 
 def _load(file: Path) -> Any:

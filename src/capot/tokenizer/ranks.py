@@ -13,12 +13,12 @@ import functools
 import heapq
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capot.tokenizer.vocabulary import Specials
+from capot.tokenizer.vocabulary import LONG, Specials, encoded
 
 REMEMBERED = 64  # bytes of the longest piece whose ids are kept for the next time: words, not whole texts
 RANKS = Path(__file__).parent.parent / "ranks"
@@ -86,7 +86,7 @@ class RankVocabulary:
         self.bos_id: int | None = min(self.special)  # GPT-2 was trained on texts that begin after one
         self._cutter = _cutter(encoding.pattern)
         self._special_ids = {content: token for token, content in self.special.items()}
-        self._merged = functools.lru_cache(maxsize=65536)(lambda piece: merge(piece, self._ranks))
+        self._merged = functools.lru_cache(maxsize=16384)(lambda piece: merge(piece, self._ranks))
 
     def encode(self, text: str, specials: Specials) -> list[int]:
         if specials != "allow":
@@ -98,7 +98,7 @@ class RankVocabulary:
 
     def _ordinary(self, text: str) -> list[int]:
         ids: list[int] = []
-        for piece, _ in self._cutter.pre_tokenize_str(text) if text else ():
+        for piece in _pieces(self._cutter, text):
             raw = piece.encode()
             rank = self._ranks.get(raw)
             if rank is not None:
@@ -119,10 +119,20 @@ class RankVocabulary:
 @functools.cache
 def _cutter(pattern: str) -> Any:
     # Python's own regular expressions do not know \p{L}; the library in use anyway does.
-    from tokenizers import Regex
+    from tokenizers import Regex, Tokenizer
+    from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Split
 
-    return Split(Regex(pattern), "isolated")
+    cutter = Tokenizer(WordLevel({"": 0}, unk_token=""))  # each piece is one unknown word
+    cutter.pre_tokenizer = Split(Regex(pattern), "isolated")
+    return cutter
+
+
+def _pieces(cutter: Any, text: str) -> Iterator[str]:
+    """The pieces of a text. Those of a long one are cut where other threads run meanwhile, see ``encoded``."""
+    if len(text) < LONG:
+        return (piece for piece, _ in (cutter.pre_tokenizer.pre_tokenize_str(text) if text else ()))
+    return (text[begin:end] for begin, end in encoded(cutter, text).offsets)
 
 
 def merge(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[int, ...]:

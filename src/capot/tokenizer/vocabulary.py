@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 # What becomes of "<|endoftext|>" typed in a text. ``text``: letters like any other.
 # ``strict``: the same for tokens a tokenizer adds without calling them special, as
 # Qwen does with <tool_call>. ``allow``: the special token itself.
 Specials = Literal["text", "strict", "allow"]
+
+
+LONG = 5000  # characters of a text during which other threads should run
 
 
 class Vocabulary(Protocol):
@@ -64,3 +67,13 @@ class ByteVocabulary:
 
     def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
         raise NotImplementedError("bytes always say where they lie")
+
+
+def encoded(backend: Any, text: str) -> Any:
+    """The library's encoding of a text, nothing added. Of a long one it is asked as of several texts.
+
+    Only then does it let other threads of Python run meanwhile, which takes a second for 200,000 letters.
+    """
+    if len(text) < LONG:
+        return backend.encode(text, add_special_tokens=False)
+    return backend.encode_batch([text], add_special_tokens=False)[0]

@@ -15,7 +15,8 @@ from capot.config import Sampling, Serving
 from capot.errors import InputError, NotFoundError, shown
 
 MAX_ITEMS = 200  # words, sentences, tokens to rank, lengths: a page shows fewer
-ITEMS = {"compare": 8, "messages": 8, "stop": 16}  # of these fewer, as each of them repeats the whole work
+# Of these fewer, as each of them repeats the whole work; of what a conversation has come to, more.
+ITEMS = {"compare": 8, "messages": 8, "stop": 16, "turns": 2000}
 LETTERS = {"rank": 1000, "stop": 200}  # of one item: a token's text, what each new token is held against
 MAX_CUT = 1_000_000  # bytes of a text times the tokenizers that cut it
 MAX_LENGTHS = 40  # rows of a memory table
@@ -40,7 +41,7 @@ def bounded(verb: str, arguments: dict[str, Any], *, serving: Serving, owner: bo
     for a learner's path or hub name.
     """
     for name, value in arguments.items():
-        _texts(name, value, limit=serving.max_prompt_chars)
+        _texts("stop" if isinstance(value, Sampling) else name, value, limit=serving.max_prompt_chars)
         _lists(name, value)
         _numbers(name, value, serving)
     if verb == "memory":
@@ -89,6 +90,8 @@ def _strings(value: Any) -> Iterable[str]:
 def _lists(name: str, value: Any) -> None:
     if isinstance(value, Sampling):
         _lists("stop", value.stop)
+    if name == "conversation" and isinstance(value, Mapping):
+        name, value = "turns", value.get("turns", ())
     items = (value,) if isinstance(value, str) else value if isinstance(value, (list, tuple)) else ()
     limit = ITEMS.get(name, MAX_ITEMS)
     if name not in ("ids", "compare") and len(items) > limit:

@@ -58,7 +58,7 @@ def malformed(error: ValidationError | RequestValidationError, *, skip: int = 0)
 
 
 def _place(parts: Sequence[str | int]) -> list[str | int]:
-    """Where a complaint belongs, without the type that was tried: ``streams.0.tag``, but ``tokens`` for ``tokens.str``."""
+    """Where a complaint belongs: ``streams.0.tag``; without the type that was tried, so not ``tokens.str``."""
     found: list[str | int] = []
     for part in parts:
         if found and isinstance(part, str) and isinstance(found[-1], str):

@@ -30,6 +30,7 @@ log = logging.getLogger("capot.web")
 
 HEARTBEAT_S = 10.0  # a comment line, so that a dead connection is noticed and a live one is not cut
 MAX_TEXTS = 512  # under way in the whole server: who makes themself many learners meets this one
+LARGE = ("Started", "Answered", "Finished", "Ended")  # events that hold a prompt or an answer, token by token
 LOOK_S = 0.5  # how often a waiting learner's place is looked up
 
 
@@ -207,7 +208,7 @@ class Hub:
             kind, body = part.told(event, stream.lang)
             return kind, sse(kind, {"tag": tag, "body": body})
 
-        large = type(event).__name__ in ("Finished", "Ended")  # and perhaps to be drawn: not on the loop
+        large = type(event).__name__ in LARGE  # and perhaps to be drawn: not on the loop
         kind, line = await anyio.to_thread.run_sync(told) if large else told()
         if kind in ("finished", "error"):
             del stream.parts[tag]

@@ -59,7 +59,7 @@ export default async function page(main, { model }) {
       const answer = await ask(list).catch((error) => {
         if (error.name === "AbortError" || !list.length) throw error;
         fill(compareTroubles, fault(error)); // a tokenizer that cannot be had is no reason to show nothing
-        return ask(list.filter((one) => one !== "llama3"));
+        return ask(error.code === "too_much_to_cut" ? [] : list.filter((one) => one !== "llama3"));
       });
       fill(field.troubles);
       last = answer;
