@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import tracemalloc
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +14,7 @@ from hypothesis import strategies as st
 from templates_helpers import LLAMA3, MERELY_ADDED, NAMES, SPECIAL, STYLES, make_tokenizer
 
 from capot.errors import CapotError, InputError, ModelError, NotFoundError
-from capot.templates import Message, PlainTemplate, RawTemplate, default, default_text, load_text, sandbox
+from capot.templates import Message, PlainTemplate, RawTemplate, default, default_text, jinja, load_text, sandbox
 from capot.templates.jinja import JinjaTemplate
 from capot.tokenizer import Tokenizer
 
@@ -329,3 +333,60 @@ def test_a_slow_template_is_stopped_by_the_clock(monkeypatch: pytest.MonkeyPatch
 def test_messages_are_not_changed_by_a_template(tokenizer: Tokenizer) -> None:
     with pytest.raises(ModelError):
         JinjaTemplate("{{ messages[0].update({'content': 'b'}) }}").prompt([Message("user", "a")], tokenizer)
+
+
+# Names of tokens
+
+
+def finder_of(*names: str) -> jinja._Finder:
+    return jinja._made(SimpleNamespace(named={name: place for place, name in enumerate(names)}))
+
+
+def regular(text: str, names: set[str]) -> tuple[list[tuple[bool, str]], set[int]]:
+    """The same by one pattern of all names, and by every beginning and end of each."""
+    pattern = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    pieces = [(bool(place % 2), piece) for place, piece in enumerate(re.split(f"({pattern})", text))] if names else []
+    pieces = [(named, piece) for named, piece in pieces if piece] if names else [(False, text)] if text else []
+    places = {match.start() for match in re.finditer(f"(?=(?:{pattern}))", text)} if names else set()
+    for name in names:
+        for size in range(1, len(name)):
+            places |= {len(text.rstrip()) - size} if text.rstrip().endswith(name[:size]) else set()
+            places |= {len(text) - len(text.lstrip())} if text.lstrip().startswith(name[size:]) else set()
+    return pieces, places
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sets(st.text("ab<]^", min_size=1, max_size=6), max_size=6), st.text("ab<]^ ", max_size=15))
+def test_names_are_found_as_by_a_pattern_of_all(names: set[str], text: str) -> None:
+    finder = finder_of(*names)
+    pieces, places = regular(text, names)
+    assert jinja._split(text, finder) == pieces
+    assert finder.places(text) == places
+
+
+def test_many_names_and_long_ones_cost_little() -> None:
+    """A pattern of all names tries them all at each letter; every beginning of a long name takes gigabytes."""
+    many = finder_of(*(f"<unused{n}>" for n in range(6000)))
+    assert many.first is not None and many.first.pattern == "[<]" and many.lengths == {"<": (12, 11, 10, 9)}
+    tracemalloc.start()
+    try:
+        long = finder_of("x" * 100_000, "<a>")
+        assert long.places("xx<a>x") == {0, 2, 5}
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_tokenizer_is_asked_once_about_a_token(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: Counter[str] = Counter()
+    encode = Tokenizer.encode
+
+    def counted(self: Tokenizer, text: str, **options: object) -> list[int]:
+        asked[text] += 1
+        return encode(self, text, **options)
+
+    monkeypatch.setattr(Tokenizer, "encode", counted)
+    template = JinjaTemplate("{% for n in range(50) %}<|im_end|>{{ n }}{% endfor %}{{ messages[0].content }}", NAMES)
+    prompt = template.prompt([Message("user", "a<|im_end|>b")], tokenizer)
+    assert prompt.text.endswith("49a<|im_end|>b") and asked["7"] == 1
+    assert max(asked[text] for text in asked if "<|im_end|>" in text) == 1

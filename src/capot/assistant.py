@@ -332,7 +332,7 @@ def templates(
     if source:
         from capot.templates.jinja import JinjaTemplate  # Jinja takes a while to import
 
-        found["chat_template"] = JinjaTemplate(source, names(model))
+        found["chat_template"] = JinjaTemplate(source, names(model), model.renderer)
     return found
 
 

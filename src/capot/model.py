@@ -26,6 +26,7 @@ from capot.i18n import tr
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint
     from capot.hub.events import Watch
+    from capot.opened import Renderer
     from capot.results.assistant import Answers
     from capot.results.card import Card
     from capot.results.context import Context
@@ -199,6 +200,13 @@ class Model:
             return Tokenizer.bytes()
         self._checkpoint.fetch("tokenizer")
         return Tokenizer.from_file(self._checkpoint.path, name=self._checkpoint.name)
+
+    @functools.cached_property
+    def renderer(self) -> Renderer:
+        """In this process; a lab puts another in its place."""
+        from capot.templates import sandbox
+
+        return sandbox.render
 
     @functools.cached_property
     def scheduler(self) -> Scheduler:

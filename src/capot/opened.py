@@ -7,12 +7,20 @@ touches only ``tokenizer`` therefore never loads a weight.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from capot.checkpoint import Checkpoint
 from capot.hub.events import Watch
 from capot.scheduler import Scheduler
 from capot.tokenizer import Tokenizer
+
+
+class Renderer(Protocol):
+    """What makes the text of a chat template: ``templates.sandbox.render``, or what calls it in another process."""
+
+    def __call__(self, source: str, variables: Mapping[str, Any], *, size: int) -> str:
+        """``size`` is how many characters the messages have. Raises: as ``sandbox.render``."""
 
 
 class Opened(Protocol):
@@ -39,6 +47,10 @@ class Opened(Protocol):
     @property
     def scheduler(self) -> Scheduler:
         """The one thread that computes; ``scheduler.engine.info`` names what is at work."""
+
+    @property
+    def renderer(self) -> Renderer:
+        """What renders chat templates: this process, or in a lab one that can be ended."""
 
     @property
     def watch(self) -> Watch:

@@ -13,15 +13,17 @@ template's tokens is encoded piece by piece with every added token read as lette
 
 from __future__ import annotations
 
+import bisect
 import functools
 import itertools
 import re
 import secrets
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from capot.errors import CapotError
+from capot.errors import CapotError, InterruptedByUser
+from capot.opened import Renderer
 from capot.templates import sandbox
 from capot.templates.message import Message, Prompt, check
 from capot.tokenizer import Tokenizer
@@ -33,10 +35,11 @@ _THOUGHT = "</think>"
 
 @dataclass(frozen=True)
 class JinjaTemplate:
-    """A chat template's ``source`` and the special tokens it may name (``bos_token``, ...)."""
+    """A chat template's ``source``, the special tokens it may name (``bos_token``, ...), and what renders it."""
 
     source: str
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    render: Renderer = field(default=sandbox.render, compare=False)
 
     kind = "chat_template"
 
@@ -53,6 +56,8 @@ class JinjaTemplate:
         try:
             said = [Message("user", "A"), Message("assistant", "B")]
             text = self._rendered([{"role": m.role, "content": m.content} for m in said], ask=False)
+        except InterruptedByUser:
+            raise
         except CapotError:
             return None
         following = _split(text.rpartition("B")[2], _finder(tokenizer))
@@ -78,7 +83,7 @@ class JinjaTemplate:
     def _rendered(self, messages: list[dict[str, str]], *, ask: bool = True) -> str:
         variables = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": ask}
         size = sum(len(text) for message in messages for text in message.values())
-        return sandbox.render(self.source, {**self.names, **variables}, size=size)
+        return self.render(self.source, {**self.names, **variables}, size=size)
 
 
 def _fields(message: Message, *, thinks: bool) -> dict[str, str]:
@@ -97,21 +102,40 @@ class _Finder:
     """Finds named tokens in a text, and what could become one beside another text."""
 
     ids: Mapping[str, int]
-    pattern: re.Pattern[str] | None
-    heads: frozenset[str]  # every proper beginning of a name
-    tails: frozenset[str]  # every proper end
+    commands: frozenset[int]
+    first: re.Pattern[str] | None  # any letter that begins a name; one pattern of all names would be tried whole
+    lengths: Mapping[str, tuple[int, ...]]  # by first letter, the longest first
+    forwards: Sequence[str]  # the names in order: those that begin with a piece follow it
+    backwards: Sequence[str]  # the same from their ends to their beginnings
+    ends: frozenset[str]  # the last letter of each
     longest: int
+    spaces: dict[tuple[str, str], bool]  # what was found out about a name and the spaces beside it
+
+    def names(self, text: str) -> Iterator[tuple[int, str]]:
+        """Where names begin, overlapping ones included, and the longest that begins there."""
+        for match in self.first.finditer(text) if self.first is not None else ():
+            place = match.start()
+            pieces = (text[place : place + length] for length in self.lengths[match[0]])
+            name = next((piece for piece in pieces if piece in self.ids), None)
+            if name is not None:
+                yield place, name
 
     def places(self, text: str) -> set[int]:
         """Where a name begins, overlapping ones included, and where half of one stands at an edge."""
-        if self.pattern is None:
-            return set()
-        found = {match.start() for match in re.finditer(f"(?=(?:{self.pattern.pattern}))", text)}
+        found = {place for place, _ in self.names(text)}
         first, last = len(text) - len(text.lstrip()), len(text.rstrip())
         for size in range(1, min(self.longest, last - first + 1)):
-            found |= {last - size} if text[last - size : last] in self.heads else set()
-            found |= {first} if text[first : first + size] in self.tails else set()
+            if text[last - size] in self.lengths and _begin(self.forwards, text[last - size : last]):
+                found.add(last - size)
+            if text[first + size - 1] in self.ends and _begin(self.backwards, text[first : first + size][::-1]):
+                found.add(first)
         return {place for place in found if not text[place].isspace()}
+
+    def once(self, question: str, name: str, answer: Callable[[], bool]) -> bool:
+        """What a tokenizer answers about a name, asked once: a template may write one a thousand times."""
+        if (question, name) not in self.spaces:
+            self.spaces[question, name] = answer()
+        return self.spaces[question, name]
 
 
 _finders: weakref.WeakKeyDictionary[Tokenizer, _Finder] = weakref.WeakKeyDictionary()
@@ -126,14 +150,26 @@ def _finder(tokenizer: Tokenizer) -> _Finder:
 def _made(tokenizer: Tokenizer) -> _Finder:
     # A run of spaces that a vocabulary adds by name (Gemma, StarCoder) commands nothing: it stays text.
     ids = {name: token for name, token in tokenizer.named.items() if name.strip()}
-    ordered = sorted(ids, key=len, reverse=True)  # the longest first, as tokenizers do
+    lengths: dict[str, set[int]] = {}
+    for name in ids:
+        lengths.setdefault(name[0], set()).add(len(name))
     return _Finder(
         ids=ids,
-        pattern=re.compile("|".join(map(re.escape, ordered))) if ids else None,
-        heads=frozenset(name[:size] for name in ids for size in range(1, len(name))),
-        tails=frozenset(name[size:] for name in ids for size in range(1, len(name))),
+        commands=frozenset(ids.values()),
+        first=re.compile("[" + "".join(map(re.escape, lengths)) + "]") if ids else None,
+        lengths={letter: tuple(sorted(found, reverse=True)) for letter, found in lengths.items()},
+        forwards=sorted(ids),
+        backwards=sorted(name[::-1] for name in ids),
+        ends=frozenset(name[-1] for name in ids),
         longest=max(map(len, ids), default=0),
+        spaces={},
     )
+
+
+def _begin(ordered: Sequence[str], piece: str) -> bool:
+    """Whether one of ``ordered`` begins with ``piece`` and goes on."""
+    place = bisect.bisect_right(ordered, piece)
+    return place < len(ordered) and ordered[place].startswith(piece)
 
 
 class _Marks:
@@ -158,12 +194,11 @@ class _Marks:
 
 def _split(text: str, finder: _Finder) -> list[tuple[bool, str]]:
     """The text cut at named tokens: (whether it is one, the piece)."""
-    if finder.pattern is None:
-        return [(False, text)] if text else []
     pieces, begin = [], 0
-    for match in finder.pattern.finditer(text):
-        pieces += [(False, text[begin : match.start()]), (True, match[0])]
-        begin = match.end()
+    for place, name in finder.names(text):
+        if place >= begin:
+            pieces += [(False, text[begin:place]), (True, name)]
+            begin = place + len(name)
     pieces.append((False, text[begin:]))
     return [(named, piece) for named, piece in pieces if piece]
 
@@ -172,8 +207,7 @@ def _encode(text: str, pieces: list[tuple[bool, str]], finder: _Finder, tokenize
     intended = [finder.ids[piece] for named, piece in pieces if named]
     if _split(text, finder) == pieces:  # no message holds a name
         ids = tokenizer.encode(text, specials="allow")
-        commands = set(finder.ids.values())
-        if [token for token in ids if token in commands] == intended:
+        if [token for token in ids if token in finder.commands] == intended:
             return ids
     return _encode_pieces(pieces, finder, tokenizer)
 
@@ -187,33 +221,37 @@ def _encode_pieces(pieces: list[tuple[bool, str]], finder: _Finder, tokenizer: T
             continue
         before = pieces[place - 1][1] if place else None
         after = pieces[place + 1][1] if place + 1 < len(pieces) else None
-        if before is not None and _swallows(tokenizer, before, right=True):
+        if before is not None and _swallows(before, finder, tokenizer, right=True):
             piece = piece.lstrip()
-        if after is not None and _swallows(tokenizer, after, right=False):
+        if after is not None and _swallows(after, finder, tokenizer, right=False):
             piece = piece.rstrip()
         ids += _as_letters(piece, before, finder, tokenizer)
     return ids
 
 
-def _swallows(tokenizer: Tokenizer, name: str, *, right: bool) -> bool:
+def _swallows(name: str, finder: _Finder, tokenizer: Tokenizer, *, right: bool) -> bool:
     """Whether a token takes the spaces on one of its sides with it, as some tokenizer.json ask."""
-    return len(tokenizer.encode(f"{name}\n " if right else f"\n {name}", specials="allow")) == 1
+    text = f"{name}\n " if right else f"\n {name}"
+    question = "right" if right else "left"
+    return finder.once(question, name, lambda: len(tokenizer.encode(text, specials="allow")) == 1)
 
 
 def _as_letters(piece: str, before: str | None, finder: _Finder, tokenizer: Tokenizer) -> list[int]:
     """A piece with no token in it special, whatever it spells."""
     plain = functools.partial(tokenizer.encode, specials="strict")
     ids = plain(piece)
-    if piece and before is not None and _opens_with_space(tokenizer, before):
+    if piece and before is not None and _opens_with_space(before, finder, tokenizer):
         # SentencePiece puts a space before a text, but none after a token: a line end stands in for the token.
         line, long = plain("\n"), plain("\n" + piece)
         ids = long[len(line) :] if long[: len(line)] == line else ids
-    if finder.pattern is not None and set(ids) & set(finder.ids.values()):
+    if set(ids) & finder.commands:
         # The model's own vocabulary spells a name as one token: cut it after its first letter.
         cuts = [0, *sorted(place + 1 for place in finder.places(piece)), len(piece)]
         ids = [token for a, b in itertools.pairwise(cuts) for token in plain(piece[a:b])]
     return ids
 
 
-def _opens_with_space(tokenizer: Tokenizer, name: str) -> bool:
-    return tokenizer.encode(f"{name}a", specials="allow")[1:] != tokenizer.encode("a", specials="strict")
+def _opens_with_space(name: str, finder: _Finder, tokenizer: Tokenizer) -> bool:
+    text = f"{name}a"
+    plain = functools.partial(tokenizer.encode, "a", specials="strict")
+    return finder.once("opens", name, lambda: tokenizer.encode(text, specials="allow")[1:] != plain())

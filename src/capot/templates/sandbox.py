@@ -8,12 +8,8 @@ calls, filters, sums and slices, and what is printed.
 
 from __future__ import annotations
 
-import contextvars
 import datetime
 import functools
-import json
-import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -25,48 +21,19 @@ from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
 from capot.errors import CapotError, InputError, ModelError
+from capot.templates import budget, filters
+from capot.templates.budget import check_binop, check_format, check_replace, check_search, held, hold, measure, spend
 
 MAX_SOURCE = 500_000  # characters of a template; the longest known ones have 30,000
+MAX_NODES = 20_000  # parts of a template: compiling is work in C as well, and takes memory
 MAX_SECONDS = 5.0
-ROOM = 1_000_000  # characters or items that one value may have, beside four times the messages
-UNITS = 10_000_000  # what one rendering may make in all, beside a hundred times the messages
-
-FILTERS = {
-    "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "format", "groupby",
-    "indent", "int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr",
-    "replace", "reverse", "round", "safe", "select", "selectattr", "sort", "string", "title", "tojson", "trim",
-    "unique", "upper", "wordcount",
-}  # fmt: skip
 METHODS_DENIED = {"center", "encode", "expandtabs", "format_map", "ljust", "rjust", "translate", "zfill"}
-_WIDE = re.compile(r"%[^a-zA-Z%]*(\d{4}|\*)|\{[^{}]*(\d{4}|\{)")  # a width that a format string would pad to
+STRIPPING = {"strip", "lstrip", "rstrip", "rfind", "rindex", "rsplit", "rpartition"}
+FUNCTIONS = nodes.Macro | nodes.CallBlock | nodes.For  # each is a function of Python, ten times the work of a name
 
 
 class _Refused(jinja2.TemplateError):
     """The template itself called ``raise_exception``."""
-
-
-class Budget:
-    """What one rendering may still make, and until when."""
-
-    def __init__(self, size: int) -> None:
-        self.room = ROOM + 4 * size
-        self.units = UNITS + 100 * size
-        self.deadline = time.monotonic() + MAX_SECONDS
-
-    def spend(self, units: int) -> None:
-        """Pay. Raises: ModelError ``template_too_costly``."""
-        self.units -= units
-        if self.units < 0 or time.monotonic() > self.deadline:
-            raise ModelError("template_too_costly")
-
-    def hold(self, size: int) -> None:
-        """Pay for one value of ``size`` characters or items, which must also fit in itself."""
-        if size > self.room:
-            raise ModelError("template_too_costly")
-        self.spend(1 + size)
-
-
-_budget: contextvars.ContextVar[Budget] = contextvars.ContextVar("capot_template_budget")
 
 
 def render(source: str, variables: Mapping[str, Any], *, size: int) -> str:
@@ -75,13 +42,9 @@ def render(source: str, variables: Mapping[str, Any], *, size: int) -> str:
     Raises: ModelError ``template_syntax`` with its line, ``template_failed`` with the reason,
     ``template_too_costly``; InputError ``template_refused`` where the template itself says no.
     """
-    mark = _budget.set(Budget(size))
     try:
-        parts = []
-        for part in compiled(source).generate(dict(variables)):
-            _budget.get().hold(len(part))
-            parts.append(part)
-        return "".join(parts)
+        with budget.opened(size, seconds=MAX_SECONDS):
+            return "".join(_each(compiled(source).generate(dict(variables))))
     except CapotError:
         raise
     except _Refused as error:
@@ -90,8 +53,12 @@ def render(source: str, variables: Mapping[str, Any], *, size: int) -> str:
         raise ModelError("template_failed", reason=str(error)[:300] or type(error).__name__) from None
     except (RecursionError, MemoryError):
         raise ModelError("template_too_costly") from None
-    finally:
-        _budget.reset(mark)
+
+
+def _each(parts: Iterator[str]) -> Iterator[str]:
+    for part in parts:
+        hold(len(part))
+        yield part
 
 
 @functools.lru_cache(maxsize=32)
@@ -110,7 +77,7 @@ def compiled(source: str) -> jinja2.Template:
 class Sandbox(ImmutableSandboxedEnvironment):
     """The environment. Lists and tables given to a template cannot be changed by it."""
 
-    intercepted_binops = frozenset({"+", "*", "**", "%"})
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
 
     def __init__(self) -> None:
         super().__init__(
@@ -118,35 +85,49 @@ class Sandbox(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
             extensions=[loopcontrols, _Generation],
             optimized=False,  # nothing is computed before a budget is open
-            finalize=_printed,
+            finalize=filters.printed,
             cache_size=0,
         )
         self.globals = {
             "range": self.globals["range"], "dict": _dict,
             "namespace": _Namespace, "raise_exception": _raise_exception, "strftime_now": _strftime_now,
         }  # fmt: skip
-        kept = {name: function for name, function in self.filters.items() if name in FILTERS}
-        kept |= {"tojson": _tojson, "join": _join, "replace": _replace, "string": _string, "indent": _indent}
-        kept["format"] = _format
-        self.filters = {name: _paid(function) for name, function in kept.items()}
+        self.filters = filters.filters(self.filters)
+        self.tests = filters.tests(self.tests)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        return _Guard(self).visit(super()._parse(source, name, filename))
+        template = super()._parse(source, name, filename)
+        if sum(10 if isinstance(node, FUNCTIONS) else 1 for node in template.find_all(nodes.Node)) > MAX_NODES:
+            raise ModelError("template_too_costly")
+        return _Guard(self).visit(template)
 
     def tick(self, weight: int) -> str:
         """One turn of a loop or of a macro whose own text has ``weight`` characters."""
-        _budget.get().spend(weight)
+        spend(weight)
         return ""
 
     def concat_values(self, *values: Any) -> str:
         """The operator ``~``."""
-        parts = [str(_printed(value)) for value in values]
-        _budget.get().hold(sum(map(len, parts)))
+        parts = [str(filters.printed(value)) for value in values]
+        hold(sum(map(len, parts)))
         return "".join(parts)
 
     def cut(self, value: Any, *bounds: Any) -> Any:
         """A slice, ``value[a:b:c]``."""
-        return _held(value[slice(*bounds)])
+        return held(value[slice(*bounds)])
+
+    def held(self, value: Any) -> Any:
+        """A list, a tuple or a table that the template wrote down."""
+        return held(value)
+
+    def weighed(self, value: Any) -> Any:
+        """One side of a comparison."""
+        return budget.weighed(value)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(argument, tuple):  # it is hashed
+            budget.weighed(argument)
+        return super().getitem(obj, argument)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         if isinstance(obj, int | float | bytes) or (isinstance(obj, str) and attr in METHODS_DENIED):
@@ -159,24 +140,33 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return None
 
         def call(*args: Any, **named: Any) -> str:
-            _check_format(value.__self__, (*args, *named.values()))
+            check_format(value.__self__, (*args, *named.values()), style="{")
             return wrapped(*args, **named)
 
         return call
 
     def call(self, context: Any, function: Any, /, *args: Any, **named: Any) -> Any:
         owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
+        if owner is self:  # what the guard wrote
+            return function(*args)
+        spend(1)
+        measure(args)
+        measure(named)
         if isinstance(owner, str):
-            _budget.get().hold(len(owner))
+            hold(len(owner))
             if name == "replace" and len(args) > 1:
-                _check_replace(owner, *args[:2])
+                check_replace(owner, *args[:2])
             if name == "join" and args:
-                return _join(args[0], owner)
-        return _held(super().call(context, function, *args, **named))
+                return filters.join(args[0], owner)
+            if name in STRIPPING:
+                check_search(owner, args)
+        elif isinstance(owner, list | tuple) or (owner is not None and name == "changed"):  # it compares
+            budget.weighed(owner if isinstance(owner, list | tuple) else args)
+        return held(super().call(context, function, *args, **named))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        _check_binop(operator, left, right)
-        return _held(super().call_binop(context, operator, left, right))
+        check_binop(operator, left, right)
+        return held(super().call_binop(context, operator, left, right))
 
 
 class _Guard(NodeTransformer):
@@ -200,6 +190,29 @@ class _Guard(NodeTransformer):
         return node
 
     visit_For = visit_Macro = visit_CallBlock = _ticking
+
+    def _through(self, name: str, node: Any) -> Any:
+        return node if isinstance(node, nodes.Const) else self._call(name, [node], node)
+
+    def _written(self, node: Any) -> Any:
+        self.generic_visit(node)
+        if getattr(node, "ctx", "load") != "load" or all(isinstance(item, nodes.Const) for item in node.items):
+            return node
+        return self._through("held", node)
+
+    visit_List = visit_Tuple = visit_Dict = _written
+
+    def visit_Const(self, node: nodes.Const) -> nodes.Node:
+        if isinstance(node.value, int):
+            budget.whole(node.value)
+        return node
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+        self.generic_visit(node)
+        node.expr = self._through("weighed", node.expr)
+        for operand in node.ops:
+            operand.expr = self._through("weighed", operand.expr)
+        return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
@@ -248,120 +261,5 @@ def _raise_exception(message: Any = "") -> None:
 
 
 def _strftime_now(pattern: str) -> str:
-    _check_format(pattern, ())
+    check_format(pattern, ())
     return datetime.datetime.now().strftime(pattern)
-
-
-def _held(value: Any) -> Any:
-    """``value``, paid for if it has a size."""
-    if isinstance(value, str | list | tuple | dict | set | frozenset):
-        _budget.get().hold(len(value))
-    return value
-
-
-def _printed(value: Any) -> Any:
-    """``value`` about to be written as text: a list of lists of lists is measured before it is."""
-    _budget.get().spend(_measure(value))
-    return value
-
-
-def _measure(value: Any) -> int:
-    if isinstance(value, str):
-        return 1 + len(value)
-    if isinstance(value, Mapping):
-        value = [part for pair in value.items() for part in pair]
-    if isinstance(value, list | tuple | set | frozenset):
-        _budget.get().spend(8 + len(value))
-        return sum(map(_measure, value))
-    return 8
-
-
-def _check_binop(operator: str, left: Any, right: Any) -> None:
-    sized = str | list | tuple
-    if operator == "%" and isinstance(left, str):
-        _check_format(left, right if isinstance(right, tuple) else (right,))
-    elif operator == "*" and isinstance(left, sized) != isinstance(right, sized):
-        text, times = (left, right) if isinstance(left, sized) else (right, left)
-        _budget.get().hold(len(text) * max(0, times))
-    elif operator == "*" and isinstance(left, int) and isinstance(right, int):
-        _budget.get().hold((left.bit_length() + right.bit_length()) ** 2)
-    elif operator == "**" and isinstance(left, int) and isinstance(right, int):
-        _budget.get().hold((left.bit_length() * abs(right)) ** 2)
-    elif operator == "+" and isinstance(left, sized) and isinstance(right, sized):
-        _budget.get().hold(len(left) + len(right))
-
-
-def _check_format(pattern: str, values: Any) -> None:
-    _budget.get().hold(len(pattern) + sum(map(_measure, values)))
-    if _WIDE.search(pattern):
-        raise SecurityError(pattern[:80])
-
-
-def _check_replace(text: str, old: str, new: str) -> None:
-    times = text.count(old) if old else len(text) + 1
-    _budget.get().hold(len(text) + times * len(new))
-
-
-def _join(value: Any, separator: str = "", attribute: Any = None) -> str:
-    parts = []
-    for item in value:
-        if attribute is not None:
-            item = item[attribute] if isinstance(item, Mapping) else ""
-        parts.append(str(_printed(item)))
-    _budget.get().hold(sum(map(len, parts)) + len(separator) * len(parts))
-    return separator.join(parts)
-
-
-def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
-    text = str(_printed(text))
-    _check_replace(text, old, new)
-    return text.replace(old, new, -1 if count is None else count)
-
-
-def _string(value: Any) -> str:
-    return str(_printed(value))
-
-
-def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    gap = width if isinstance(width, str) else " " * min(max(width, 0), 80)
-    lines = text.split("\n")
-    _budget.get().hold(len(text) + len(gap) * len(lines))
-    kept = [gap + line if (line or blank) else line for line in lines[1:]]
-    return "\n".join([gap + lines[0] if first else lines[0], *kept])
-
-
-def _format(pattern: str, *values: Any, **named: Any) -> str:
-    _check_format(str(pattern), (*values, *named.values()))
-    return str(pattern) % (named or values)
-
-
-def _tojson(
-    value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
-) -> str:
-    """As transformers': not the one of Jinja, which escapes for HTML."""
-    if indent is not None and not (isinstance(indent, int) and indent <= 16):
-        raise SecurityError("tojson")
-    _budget.get().spend(_measure(value))
-    encoder = json.JSONEncoder(
-        ensure_ascii=ensure_ascii, indent=indent, separators=separators and tuple(separators), sort_keys=sort_keys
-    )
-    return "".join(_each_held(encoder.iterencode(value)))
-
-
-def _each_held(parts: Iterator[str]) -> Iterator[str]:
-    for part in parts:
-        _budget.get().spend(len(part))
-        yield part
-
-
-def _paid(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that pays for what it reads and for what it makes."""
-    place = 1 if hasattr(function, "jinja_pass_arg") else 0
-
-    @functools.wraps(function)
-    def call(*args: Any, **named: Any) -> Any:
-        value = args[place] if len(args) > place else None
-        _budget.get().spend(1 + (len(value) if isinstance(value, str | list | tuple | Mapping) else 0))
-        return _held(function(*args, **named))
-
-    return call

@@ -27,6 +27,9 @@ from capot.web.written import written
 if TYPE_CHECKING:
     from capot.web.streams import Stream
 
+if TYPE_CHECKING:
+    from capot.web.streams import Stream
+
 Answer = TypeVar("Answer")
 CALL = "x-capot-call"  # a name of the page's choosing for one answer, so that it can ask where that stands
 NAME = r"^[\w-]+$"

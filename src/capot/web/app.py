@@ -72,6 +72,7 @@ def _life(hub: Hub, first: Model) -> Any:
             yield
         finally:
             sweeping.cancel()
+            await anyio.to_thread.run_sync(hub.learners.helpers.close)
             await packing
             for stream in list(hub.streams.values()):
                 hub.close(stream)

@@ -17,6 +17,7 @@ from capot.config import Serving
 from capot.errors import BusyError
 from capot.model import Model
 from capot.web.keys import is_owner
+from capot.web.rendering import Helpers, Rendering
 from capot.web.share import Account, Share, shared
 
 MAX_LEARNERS = 1000  # remembered at once; the one seen longest ago gives its caches back
@@ -84,6 +85,7 @@ class Learners:
         self.known: OrderedDict[str, Learner] = OrderedDict()
         self.room = Turns(ROOM)
         self.threads = anyio.CapacityLimiter(math.inf)  # those above say how many there may be
+        self.helpers = Helpers()  # where everybody's templates are rendered
         self._opening = threading.Lock()
         self.opening = secrets.token_hex(4)  # names which model is at work; another one has another name
 
@@ -127,7 +129,8 @@ class Learners:
         with self._opening:
             model = self.model
             model.tokenizer, model.scheduler  # noqa: B018 - read now, so that nobody's copy reads them again
-        return shared(model, learner.name, learner.account)
+        rendering = Rendering(self.helpers, learner.name, most=self.serving.max_prompt_chars)
+        return shared(model, learner.name, learner.account, rendering=rendering)
 
     def replace(self, model: Model) -> Model:
         """Put another model in the place of the present one, and answer the one that was there."""

@@ -16,6 +16,7 @@ from capot.engine import Engine
 from capot.errors import BusyError, InterruptedByUser
 from capot.model import Model
 from capot.scheduler import Job, Scheduler, Ticket
+from capot.web.rendering import Rendering
 
 Answer = TypeVar("Answer")
 
@@ -83,10 +84,10 @@ def bytes_of(job: Job, engine: Engine) -> int:
 
 
 class Share:
-    """Stands in for a :class:`Scheduler`; ``cancel`` ends all that was asked through it."""
+    """Stands in for a :class:`Scheduler`; ``cancel`` ends all that was asked through it, templates included."""
 
-    def __init__(self, scheduler: Scheduler, account: Account) -> None:
-        self._scheduler, self._account = scheduler, account
+    def __init__(self, scheduler: Scheduler, account: Account, rendering: Rendering | None = None) -> None:
+        self._scheduler, self._account, self._rendering = scheduler, account, rendering
         self._tickets: list[Ticket] = []
         self._cancelled = self._told = False
 
@@ -114,8 +115,14 @@ class Share:
     def cancel(self) -> None:
         """From any thread."""
         self._cancelled = True
+        self.end_rendering()
         for ticket in self.tickets:
             ticket.cancel()
+
+    def end_rendering(self) -> None:
+        """End the template that is being rendered, and any that would come after it. From any thread."""
+        if self._rendering is not None:
+            self._rendering.cancel()
 
     @property
     def tickets(self) -> Iterable[Ticket]:
@@ -134,9 +141,11 @@ class Share:
         return getattr(self._scheduler, name)
 
 
-def shared(model: Model, owner: str, account: Account) -> tuple[Model, Share]:
-    """The model on behalf of ``owner``, and the share through which it computes."""
+def shared(model: Model, owner: str, account: Account, *, rendering: Rendering | None = None) -> tuple[Model, Share]:
+    """The model on behalf of ``owner``, its templates rendered by ``rendering``, and the share that it works with."""
     person = model.on_behalf_of(owner)
-    share = Share(model.scheduler, account)
+    share = Share(model.scheduler, account, rendering)
     person.__dict__["scheduler"] = share
+    if rendering is not None:
+        person.__dict__["renderer"] = rendering
     return person, share

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from capot.errors import BusyError, CapotError, InputError, InterruptedByUser
 from capot.leaving import wanted
 from capot.web.events import sse
 from capot.web.learners import Learner, Learners
+from capot.web.share import Share
 from capot.web.starts import Part, Work, start
 
 log = logging.getLogger("capot.web")
@@ -45,6 +46,7 @@ class Stream:
     queue: asyncio.Queue[tuple[str, Any]] = field(default_factory=asyncio.Queue)
     parts: dict[str, Part] = field(default_factory=dict)
     works: dict[str, Work] = field(default_factory=dict)
+    shares: dict[str, Share] = field(default_factory=dict)  # of the part that is being begun
     stopped: set[str] = field(default_factory=set)  # parts that somebody stopped, begun or not
     open: bool = True
     places: dict[str, int] = field(default_factory=dict)
@@ -68,6 +70,9 @@ class Stream:
         for name, work in list(self.works.items()):  # a copy: another thread may be beginning the next part
             if name in found:
                 work.cancel()
+        for name, share in list(self.shares.items()):
+            if name in found:
+                share.end_rendering()
         return bool(found)
 
     def cancel(self) -> None:
@@ -147,7 +152,7 @@ class Hub:
                 return
             emit = stream.emitter(tag)
             try:
-                with wanted(lambda tag=tag: stream.left or tag in stream.stopped):
+                with self._ending(stream, tag, share), wanted(lambda tag=tag: stream.left or tag in stream.stopped):
                     stream.works[tag] = start(part, person, share, emit=emit, lang=stream.lang)
             except InterruptedByUser as error:
                 if stream.left:
@@ -158,6 +163,18 @@ class Hub:
                 stream.works[tag].cancel()
         if not stream.open:  # the visitor left in the meantime
             stream.stop()
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _ending(stream: Stream, tag: str, share: Share) -> Iterator[None]:
+        """Inside the block a stop ends the template that is being rendered for the part."""
+        stream.shares[tag] = share
+        try:
+            if tag in stream.stopped or not stream.open:
+                share.end_rendering()
+            yield
+        finally:
+            del stream.shares[tag]
 
     def stop(self, learner: str, name: str, tag: str | None) -> bool:
         """Stop a learner's own stream; nobody can name another's."""

@@ -1,0 +1,166 @@
+"""What one rendering may make: a budget that everything pays for, and the sizes that are paid.
+
+A value is measured as it would be written out: a list that holds the same list twice is as
+long as two. No value may pass the room there is, so no comparison, sort or hash of one
+takes longer than its room, though the work is one call in C that nothing interrupts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from jinja2.sandbox import SecurityError
+
+from capot.errors import ModelError
+
+ROOM = 1_000_000  # characters or items that one value may have, beside four times the messages
+UNITS = 10_000_000  # what one rendering may make in all, beside a hundred times the messages
+MAX_DEPTH = 100  # of lists in lists: Python's hash of a tuple goes down without looking how deep
+MAX_BITS = 16_384  # of a whole number: longer ones take the square of their length to divide
+LISTS = (list, tuple, set, frozenset)
+
+_WIDE = re.compile(r"%[^a-zA-Z%]*(\d{4}|\*)|\{[^{}]*(\d{4}|\{)")  # a width that a format string would pad to
+_FIELDS = {"%": re.compile(r"%(?:\(([^()]*)\))?[^a-zA-Z%]*"), "{": re.compile(r"\{([^{}:!.\[]*)[^{}]*\}")}
+_NUMBER = re.compile(r"\d+")
+
+
+class Budget:
+    """What one rendering may still make, and until when."""
+
+    def __init__(self, size: int, *, seconds: float) -> None:
+        self.room = ROOM + 4 * size
+        self.units = UNITS + 100 * size
+        self.deadline = time.monotonic() + seconds
+
+    def spend(self, units: int) -> None:
+        """Pay. Raises: ModelError ``template_too_costly``."""
+        self.units -= units
+        if self.units < 0 or time.monotonic() > self.deadline:
+            raise ModelError("template_too_costly")
+
+    def hold(self, size: int) -> None:
+        """Pay for one value of ``size`` characters or items, which must also fit in itself."""
+        if size > self.room:
+            raise ModelError("template_too_costly")
+        self.spend(1 + size)
+
+
+_budget: contextvars.ContextVar[Budget] = contextvars.ContextVar("capot_template_budget")
+
+
+@contextlib.contextmanager
+def opened(size: int, *, seconds: float) -> Iterator[Budget]:
+    """Everything inside the block pays out of one new budget."""
+    mark = _budget.set(Budget(size, seconds=seconds))
+    try:
+        yield _budget.get()
+    finally:
+        _budget.reset(mark)
+
+
+def spend(units: int) -> None:
+    _budget.get().spend(units)
+
+
+def hold(size: int) -> None:
+    _budget.get().hold(size)
+
+
+def measure(value: Any, depth: int = 0) -> int:
+    """How many characters and items ``value`` has when it is written out; looking at it is paid for.
+
+    Raises: ModelError ``template_too_costly`` for more than one value may have.
+    """
+    if isinstance(value, str):
+        return 1 + len(value)
+    if isinstance(value, int):
+        whole(value)
+    if isinstance(value, Mapping):
+        parts: Iterable[Any] = (part for pair in value.items() for part in pair)
+    elif isinstance(value, LISTS):
+        parts = value
+    else:
+        return 8
+    budget, total = _budget.get(), 8
+    budget.spend(1 + len(value))
+    for part in parts:
+        total += measure(part, depth + 1)
+        if total > budget.room or depth >= MAX_DEPTH:
+            raise ModelError("template_too_costly")
+    return total
+
+
+def whole(value: int) -> int:
+    """``value``, if it is no longer than a number may be."""
+    if value.bit_length() > MAX_BITS:
+        raise ModelError("template_too_costly")
+    return value
+
+
+def held(value: Any) -> Any:
+    """``value``, which was just made, paid for if it has a size."""
+    if isinstance(value, str):
+        hold(len(value))
+    elif isinstance(value, Mapping | list | tuple | set | frozenset):
+        hold(len(value))
+        measure(value)
+    elif isinstance(value, int):
+        whole(value)
+    return value
+
+
+def weighed(value: Any) -> Any:
+    """``value``, which is about to be written, compared or hashed: its whole size is paid for."""
+    spend(measure(value))
+    return value
+
+
+def check_binop(operator: str, left: Any, right: Any) -> None:
+    """Pay for what an operator is about to make of two values."""
+    sized = str | list | tuple
+    spend(1)
+    for value in (left, right):
+        if isinstance(value, int):
+            whole(value)
+    if operator == "%" and isinstance(left, str):
+        check_format(left, right if isinstance(right, tuple) else (right,))
+    elif operator == "*" and isinstance(left, sized) != isinstance(right, sized):
+        text, times = (left, right) if isinstance(left, sized) else (right, left)
+        hold(len(text) * max(0, times))
+    elif operator == "*" and isinstance(left, int) and isinstance(right, int):
+        hold((left.bit_length() + right.bit_length()) ** 2)
+    elif operator == "**" and isinstance(left, int) and isinstance(right, int):
+        hold((left.bit_length() * abs(right)) ** 2)
+    elif operator == "+" and isinstance(left, sized) and isinstance(right, sized):
+        hold(len(left) + len(right))
+
+
+def check_format(pattern: str, values: Any, *, style: str = "%") -> None:
+    """Pay for a format string, its widths, and each value as often as a field names it."""
+    hold(len(pattern))
+    if _WIDE.search(pattern):
+        raise SecurityError(pattern[:80])
+    names, widths = Counter[str](), 0
+    for field in _FIELDS[style].finditer(pattern):
+        names[field[1] or ""] += 1
+        widths += sum(int(number) for number in _NUMBER.findall(field[0]))
+    del names[""]  # those without a name take one value each
+    hold(widths + max(names.values(), default=1) * sum(map(measure, values)))
+
+
+def check_replace(text: str, old: str, new: str) -> None:
+    """Pay for a text with another in the place of each ``old``."""
+    times = text.count(old) if old else len(text) + 1
+    hold(len(text) + times * len(new))
+
+
+def check_search(text: str, sought: Iterable[Any]) -> None:
+    """Pay for a search from the end, or of any of some letters: at worst each letter of one meets each of the other."""
+    longest = max((len(each) for each in sought if isinstance(each, str)), default=0)
+    spend(len(text) * longest // 16)

@@ -1,0 +1,98 @@
+"""A helper: one child process that renders templates, as its parent sees it.
+
+It knows nothing of the lab: an environment with nothing in it, its three pipes and no
+other descriptor, no folder but the root, and modules from where this process has them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import site
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jinja2
+import markupsafe
+
+import capot
+from capot.templates import worker
+
+# ``-m`` would find only what is installed: a checkout, an archive and a user's own folder are told to the child.
+BOOT = "import sys; sys.path[:0] = sys.argv[1:]; from capot.templates.worker import main; main()"
+
+
+def homes(modules: tuple[ModuleType, ...] = (capot, jinja2, markupsafe)) -> list[str]:
+    """The folders (or archives) of what a child imports, less those in which it looks by itself."""
+    own = {*site.getsitepackages(), *(sysconfig.get_path(name) for name in ("purelib", "platlib"))}
+    own = set() if os.name == "nt" else {os.path.realpath(path) for path in own}
+    found = [str(Path(os.path.abspath(module.__file__ or "")).parent.parent) for module in modules]
+    return list(dict.fromkeys(path for path in found if os.path.realpath(path) not in own))
+
+
+def command() -> list[str]:
+    """Python apart from everything: no variable of the environment, no folder of the user's, no bytecode written."""
+    # The python.exe of a virtual environment of Windows starts another one, which would be in no job of ours.
+    python = getattr(sys, "_base_executable", sys.executable) if os.name == "nt" else sys.executable
+    return [python or "", "-I", "-B", "-c", BOOT, *homes()]
+
+
+def _options() -> dict[str, Any]:
+    if os.name == "nt":
+        flags = ("CREATE_NO_WINDOW", "CREATE_NEW_PROCESS_GROUP", "BELOW_NORMAL_PRIORITY_CLASS")
+        root = {"SYSTEMROOT": os.environ.get("SYSTEMROOT", r"C:\Windows")}  # without it no socket, no random number
+        return {"env": root, "creationflags": sum(getattr(subprocess, name) for name in flags)}
+    return {"env": {}, "cwd": "/", "process_group": 0}  # a group of its own, which the terminal's Ctrl-C does not reach
+
+
+class Helper:
+    """The process and its two pipes. ``exchange`` is for one thread at a time; ``kill`` is for any."""
+
+    def __init__(self) -> None:
+        """Raises: OSError where no process can be had."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(command(), close_fds=True, **pipes, **_options())
+        self.ready = False
+        self._job: Any = None
+        if os.name == "nt":
+            from capot.web import windows_job
+
+            self._job = windows_job.around(self.process, memory=worker.MEMORY)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def begun(self) -> bool:
+        """Wait until it reads; False where it ended instead."""
+        self.ready = self.ready or self.exchange(b"", most=len(worker.READY)) == worker.READY
+        return self.ready
+
+    def exchange(self, line: bytes, *, most: int) -> bytes:
+        """Its answer to a line, of ``most`` bytes; nothing where it ended first, or said something else than a line."""
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None and stdout is not None
+        with contextlib.suppress(OSError, ValueError):  # ended, or ended and closed
+            stdin.write(line)
+            stdin.flush()
+            answer = stdout.readline(most)
+            return answer if answer.endswith(b"\n") else b""
+        return b""
+
+    def kill(self) -> None:
+        """End it, whatever it is doing. Only while ``end`` has not begun."""
+        self.process.kill()
+
+    def end(self) -> int:
+        """Kill it, close its pipes, and leave no zombie; how it ended."""
+        self.process.kill()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        if self._job is not None:
+            self._job.close()
+        return self.process.wait()
