@@ -349,7 +349,7 @@ def test_the_logits_of_every_layer_count_as_memory() -> None:
 
 
 class Held:
-    """Stands before a function: the first call waits until it is let go. Calls are counted."""
+    """Stands before a function: its calls wait until they are let go, at the latest at the block's end."""
 
     def __init__(self, inner: Callable[..., Any]) -> None:
         self.inner, self.calls, self.free = inner, 0, threading.Event()
@@ -358,6 +358,12 @@ class Held:
         self.calls += 1
         self.free.wait(120)
         return self.inner(*args, **options)
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.free.set()
 
 
 def call_of(live: Live, name: str) -> Any:
@@ -396,7 +402,7 @@ def test_whoever_leaves_ends_what_is_computed_for_them(monkeypatch: pytest.Monke
     module, _, name = step.rpartition(".")
     held = Held(getattr(importlib.import_module(module), name))
     monkeypatch.setattr(step, held)
-    with Live(scripted()) as live:
+    with Live(scripted()) as live, held:
         with asking(live, f"/api/{verb}", body):
             until(lambda: held.calls)
             account = next(iter(live.app.state.learners.known.values())).account
@@ -411,7 +417,7 @@ def test_whoever_leaves_ends_what_is_computed_for_them(monkeypatch: pytest.Monke
 def test_whoever_leaves_while_a_stream_begins_ends_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(conversation._messages)
     monkeypatch.setattr(conversation, "_messages", held)
-    with Live(scripted()) as live:
+    with Live(scripted()) as live, held:
         with asking(live, "/api/stream", asked(part("a", "chat", messages=["a"], conversation=TURNS))):
             until(lambda: held.calls)
             account = next(iter(live.app.state.learners.known.values())).account
@@ -426,7 +432,7 @@ def test_a_part_that_is_stopped_before_it_begins_leaves_the_others_alone(monkeyp
     held = Held(conversation._messages)
     monkeypatch.setattr(conversation, "_messages", held)
     both = [part("a", "chat", messages=["a"], conversation=TURNS), part("b", prompt="x", max_new_tokens=2)]
-    with Live(scripted()) as live, live.client() as client:
+    with Live(scripted()) as live, live.client() as client, held:
         reader = Reader(client, asked(*both)).start()
         until(lambda: held.calls)
         assert client.post("/api/stop", json={"name": "page-0001", "tag": "a"}).json()["result"]["stopped"]
