@@ -153,7 +153,7 @@ def test_a_text_too_long_to_be_compared_is_cut_all_the_same(visit: Visits) -> No
     until(page, "document.querySelector('.frame .troubles .fault') !== null")
     until(page, "document.querySelector('.others section') === null")
     settled(page)
-    assert "1,000,000" in page.inner_text(".frame .troubles") and page.locator(".prompt .fault").count() == 0
+    assert "500,000" in page.inner_text(".frame .troubles") and page.locator(".prompt .fault").count() == 0
     assert page.locator(".frame capot-strip li").count() > 0
 
 
