@@ -19,7 +19,8 @@ SOURCE = ROOT / "src" / "capot"
 # From the ground up. A module may import its own floor's package and anything below.
 FLOORS = [
     {"errors", "i18n", "leaving"},
-    {"config", "view", "machine", "openmp", "safetensors"},
+    {"config", "view", "machine", "openmp", "files", "forks"},
+    {"safetensors"},
     {"results", "sampling"},
     {"engine", "checkpoint", "known"},
     {"scheduler", "engines.native", "engines.hf_engine", "engines.openai_engine", "engines.scripted", "hub"},

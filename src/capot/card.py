@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capot import known as shapes
@@ -23,8 +22,10 @@ from capot.results.card import BlockParameters, Card, Fit, KnownModel, Parameter
 
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint, TensorInfo
+    from capot.files import Folder
     from capot.opened import Opened
 
+README_BYTES = 1_000_000
 TOKENS = 4096  # of context that "opening" allows for, where the model was trained on as many
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "int4": 0.5}
 SPELLED = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64", "I8": "int8", "F8_E4M3": "float8"}
@@ -85,7 +86,7 @@ def describe(model: Opened, *, known: bool = False) -> Card:
             tensors=_tensors(checkpoint),
             chat_template=checkpoint.chat_template,
             ends=ends or _ends(checkpoint),
-            readme=_readme(checkpoint.path),
+            readme=_readme(checkpoint.folder),
             vocabulary=vocabulary,
             known=known_models() if known else (),
             engine=model.engine_name,
@@ -347,11 +348,10 @@ def _licence(front: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
     return stated if isinstance(stated, str) else None
 
 
-def _readme(folder: Path) -> str:
-    for name in ("CARD.md", "README.md"):
-        if (folder / name).is_file():
-            return (folder / name).read_text(encoding="utf-8", errors="replace")
-    return ""
+def _readme(folder: Folder) -> str:
+    """The beginning of a model's description: what a card reads stands at its top."""
+    found = next((name for name in ("CARD.md", "README.md") if folder.has(name)), None)
+    return "" if found is None else folder.start(found, README_BYTES)
 
 
 def _tensors(checkpoint: Checkpoint) -> Mapping[str, TensorInfo] | None:

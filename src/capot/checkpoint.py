@@ -14,22 +14,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import math
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from capot.errors import ModelError, NotFoundError, UnsupportedError
-from capot.safetensors import DTYPES, TensorInfo, read_header
+from capot.errors import ModelError, NotFoundError, UnsupportedError, local
+from capot.files import INDEX, TEMPLATE_BYTES, Folder
+from capot.safetensors import DTYPES, TensorInfo, gathered, read_header, weight_map
 
 if TYPE_CHECKING:
     import numpy as np
 
     from capot.results.card import Published
 
-INDEX = "model.safetensors.index.json"
 Part = Literal["settings", "tokenizer", "weights"]
 
 # One name per idea, then how the config.json of the hub's model families spell it.
@@ -246,14 +246,25 @@ class Checkpoint:
     def open(cls, path: str | Path, *, name: str | None = None) -> Checkpoint:
         """Read the config.json of a folder.
 
-        Raises: NotFoundError ``model_not_found``, ``config_missing``; ModelError ``json_invalid``.
+        Raises: NotFoundError ``model_not_found``, ``config_missing``; ModelError as ``Folder.json``.
         """
         path = Path(path).expanduser()
         if not path.is_dir():
-            raise NotFoundError("model_not_found", model=str(path))
-        if not (path / "config.json").is_file():
-            raise NotFoundError("config_missing", folder=str(path))
-        return cls(path, name or path.resolve().name, _read_json(path / "config.json"))
+            raise NotFoundError("model_not_found", model=local(path, name or path.name))
+        folder = Folder(path, name or path.resolve().name)
+        if not folder.has("config.json"):
+            raise NotFoundError("config_missing", folder=local(path, folder.name))
+        return cls(path, folder.name, folder.json("config.json"))
+
+    @functools.cached_property
+    def folder(self) -> Folder:
+        """Its files, each read only where it is what it seems."""
+        return Folder(self.path, self.name)
+
+    @property
+    def _where(self) -> str:
+        """The folder as errors name it."""
+        return local(self.path, self.name)
 
     @functools.cached_property
     def config(self) -> Config:
@@ -271,12 +282,12 @@ class Checkpoint:
     @functools.cached_property
     def chat_template(self) -> str | None:
         """The Jinja text: chat_template.jinja first, else what tokenizer_config.json holds."""
-        if (self.path / "chat_template.jinja").is_file():
-            return (self.path / "chat_template.jinja").read_text(encoding="utf-8")
+        if self.folder.has("chat_template.jinja"):
+            return self.folder.text("chat_template.jinja", most=TEMPLATE_BYTES)
         found = self.tokenizer_config.get("chat_template")
         if isinstance(found, list):  # several, by name
-            named = {item.get("name"): item.get("template") for item in found if isinstance(item, dict)}
-            found = named.get("default") or next(iter(named.values()), None)
+            named = [(item.get("name"), item.get("template")) for item in found if isinstance(item, dict)]
+            found = next((text for name, text in named if name == "default" and text), named[0][1] if named else None)
         return found if isinstance(found, str) else None
 
     @functools.cached_property
@@ -285,8 +296,7 @@ class Checkpoint:
         return _ids(self.generation_config.get("eos_token_id")) or self.config.eos_ids
 
     def _optional(self, filename: str) -> dict[str, Any]:
-        path = self.path / filename
-        return _read_json(path) if path.is_file() else {}
+        return self.folder.json(filename) if self.folder.has(filename) else {}
 
     @functools.cached_property
     def tensors(self) -> Mapping[str, TensorInfo]:
@@ -295,18 +305,18 @@ class Checkpoint:
         Raises: NotFoundError ``weights_missing``, ``shard_missing``; UnsupportedError
         ``weights_pickled``; ModelError as ``read_header``, ``index_invalid``.
         """
-        if (self.path / "model.safetensors").is_file():
-            return read_header(self.path / "model.safetensors")
-        if (self.path / INDEX).is_file():
+        if self.folder.has("model.safetensors"):
+            return read_header(self.path / "model.safetensors", name=self.name)
+        if self.folder.has(INDEX):
             return self._sharded()
         if any(self.path.glob("*.bin")):
-            raise UnsupportedError("weights_pickled", folder=str(self.path))
-        raise NotFoundError("weights_missing", folder=str(self.path))
+            raise UnsupportedError("weights_pickled", folder=self._where)
+        raise NotFoundError("weights_missing", folder=self._where)
 
     def _sharded(self) -> dict[str, TensorInfo]:
-        shard_of = weight_map(_read_json(self.path / INDEX), folder=self.path)
-        headers = {shard: read_header(self.path / shard) for shard in sorted(set(shard_of.values()))}
-        return gathered(shard_of, headers, folder=self.path)
+        shard_of = weight_map(self.folder.json(INDEX), folder=self.path, name=self.name)
+        headers = {shard: read_header(self.path / shard, name=self.name) for shard in sorted(set(shard_of.values()))}
+        return gathered(shard_of, headers, folder=self.path, name=self.name)
 
     @property
     def headers(self) -> Mapping[str, TensorInfo]:
@@ -327,16 +337,18 @@ class Checkpoint:
     def tensor(self, name: str, shape: Sequence[int] | None = None) -> np.ndarray:
         """One tensor, mapped and read-only; bfloat16 as uint16, see ``widen``.
 
-        Raises: ModelError ``tensor_missing``, ``tensor_shape`` where it is not of ``shape``.
+        Raises: ModelError ``tensor_missing``, ``tensor_shape`` where it is not of ``shape``, ``weights_cut``.
         """
         import numpy as np
 
         if name not in self.tensors:
-            raise ModelError("tensor_missing", tensor=name, folder=str(self.path))
+            raise ModelError("tensor_missing", tensor=name, folder=self._where)
         info = self.tensors[name]
         if shape is not None and info.shape != tuple(shape):
             raise ModelError("tensor_shape", tensor=name, found=list(info.shape), expected=list(shape))
         bits = self._mapped(info.file)[info.start : info.stop]
+        if len(bits) < info.nbytes:  # since its header was read
+            raise self._cut(info.file)
         array = np.ndarray(info.shape, DTYPES[info.dtype][1], buffer=bits)
         # Files of before 2023 may start a tensor at any byte; kernels want whole numbers.
         array = array if array.flags.aligned else array.copy()
@@ -348,52 +360,37 @@ class Checkpoint:
         return widen(self.tensor(name)[list(ids)], self.tensors[name].dtype)
 
     def _mapped(self, file: Path) -> np.ndarray:
+        """The bytes of a file of weights. Raises: as ``Folder.open``; ModelError ``weights_cut``."""
         import numpy as np
 
         if file not in self._maps:
-            try:
-                self._maps[file] = np.memmap(file, np.uint8, mode="r")
-            except OSError:
-                raise NotFoundError("shard_missing", file=file.name, folder=str(self.path)) from None
-        return self._maps[file]
+            with self.folder.open(file.name) as stream:
+                try:
+                    self._maps[file] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+                except (OSError, ValueError):  # it is empty now
+                    raise self._cut(file) from None
+        self._hold(file)
+        return np.frombuffer(self._maps[file], np.uint8)
+
+    def hold(self) -> None:
+        """Map each file of weights, and look again at its size: the system ends a process that reads beyond it.
+
+        Raises: ModelError ``weights_cut``; as ``Folder.open``.
+        """
+        for file in self._files:
+            self._mapped(file)
 
     @functools.cached_property
-    def _maps(self) -> dict[Path, np.ndarray]:
+    def _files(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(info.file for info in self.tensors.values()))
+
+    def _hold(self, file: Path) -> None:
+        if self._maps[file].size() < len(self._maps[file]):
+            raise self._cut(file)
+
+    def _cut(self, file: Path) -> ModelError:
+        return ModelError("weights_cut", file=file.name, model=self.name)
+
+    @functools.cached_property
+    def _maps(self) -> dict[Path, mmap.mmap]:
         return {}
-
-
-def weight_map(index: Mapping[str, Any], *, folder: Path) -> dict[str, str]:
-    """Which file holds which tensor. A shard is a file of the same folder, and of no other kind: no path
-    leads out of it, and nothing that could run code is among them.
-
-    Raises: ModelError ``index_invalid``.
-    """
-    shard_of = index.get("weight_map")
-    if not isinstance(shard_of, dict) or not all(map(_is_shard, shard_of.values())):
-        raise ModelError("index_invalid", folder=str(folder))
-    return shard_of
-
-
-def _is_shard(name: Any) -> bool:
-    """A name that leads nowhere else, on Windows neither."""
-    return isinstance(name, str) and Path(name).name == name and "\\" not in name and name.endswith(".safetensors")
-
-
-def gathered(
-    shard_of: Mapping[str, str], headers: Mapping[str, Mapping[str, TensorInfo]], *, folder: Path
-) -> dict[str, TensorInfo]:
-    """The tensors of all shards, by name. Raises: ModelError ``tensor_missing``."""
-    for name, shard in shard_of.items():
-        if name not in headers[shard]:
-            raise ModelError("tensor_missing", tensor=name, folder=str(folder))
-    return {name: headers[shard][name] for name, shard in shard_of.items()}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError, OSError):
-        value = None
-    if not isinstance(value, dict):
-        raise ModelError("json_invalid", file=path.name, folder=str(path.parent))
-    return value

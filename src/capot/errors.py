@@ -49,6 +49,10 @@ class CapotError(Exception):
         """The body shared by ``--json`` and the web: ``{ok, error: {code, message}}``."""
         return {"ok": False, "error": {"code": self.code, "message": self.message(lang)}}
 
+    def public(self) -> CapotError:
+        """The same error for anybody but this machine's owner: no path is told, and nothing that may hold one."""
+        return type(self)(self.code, **{name: told(value) for name, value in self.params.items()})
+
     def __str__(self) -> str:
         return self.message()
 
@@ -70,6 +74,46 @@ def shown(value: Any, most: int = 80) -> Any:
         return value
     text = value if isinstance(value, str) else str(value)
     return text if len(text) <= most else text[:most] + "…"
+
+
+class Local(str):
+    """A path of this machine. ``public`` is what others than its owner are told in its place: a name."""
+
+    public: str
+
+
+def local(path: object, public: str) -> Local:
+    """A path as an error holds it.
+
+    >>> local("/home/ann lee/models/tiny", "tiny"), local("/home/ann lee/models/tiny", "tiny").public
+    ('/home/ann lee/models/tiny', 'tiny')
+    """
+    found = Local(path)
+    found.public = public
+    return found
+
+
+def foreign(text: str) -> i18n.Reason:
+    """What another library says of its refusal. It may name a file, so that ``told`` keeps it back where it does."""
+    return i18n.Reason(text[:200])
+
+
+def told(value: Any) -> Any:
+    """A parameter of an error as anybody may read it.
+
+    >>> told(local("/home/ann lee/tiny", "tiny")), told("a/b")
+    ('tiny', 'a/b')
+    >>> why = told(foreign("cannot open C:\\\\Élève\\\\a"))
+    >>> i18n.fill("({why})", "en", {"why": why})
+    '(the details are for the owner of that machine)'
+    """
+    if isinstance(value, Local):
+        return value.public
+    if isinstance(value, i18n.Reason) and not value.key and any(mark in value for mark in "/\\"):
+        kept = i18n.Reason("")
+        kept.key = "serve.kept"
+        return kept
+    return value
 
 
 def reason(error: BaseException) -> i18n.Reason:

@@ -12,14 +12,16 @@ import dataclasses
 import functools
 import importlib
 import os
+import re
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capot import engines
 from capot.config import Loading
-from capot.errors import InputError, NotFoundError
+from capot.errors import InputError, NotFoundError, local
 from capot.hub.events import quietly, telling
 from capot.i18n import tr
 
@@ -84,7 +86,8 @@ def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
     folder = BOXED if loading.model == "boxed" else Path(os.path.expanduser(loading.model))
     if _is_folder(folder):
         if loading.revision is not None:
-            raise InputError("revision_of_folder", name=loading.model, revision=loading.revision)
+            shown = local(loading.model, folder.resolve().name)
+            raise InputError("revision_of_folder", name=shown, revision=loading.revision)
         return Checkpoint.open(folder, name="boxed" if loading.model == "boxed" else folder.resolve().name)
     from capot.hub.listing import is_name
 
@@ -107,7 +110,7 @@ def _unknown(name: str) -> NotFoundError:
     from capot.hub.listing import named_in
     from capot.hub.store import near, words
 
-    alike, shown = near(name), name[:200]
+    alike, shown = near(name), local(name[:200], re.split(r"[/\\]", name.rstrip("/\\"))[-1][:200])
     if named := named_in(name):
         return NotFoundError("model_address", name=shown, model=named)
     if alike:
@@ -135,6 +138,10 @@ def _verb(chapter: str, function: str) -> Callable[..., Any]:
     call.__name__ = call.__qualname__ = function
     call.chapter, call.function = chapter, function  # where the web and the docs find its parameters
     return call
+
+
+class Lease:
+    """Held by a model and by all that are the same model for others: with the last of them its engine ends."""
 
 
 class Model:
@@ -214,17 +221,22 @@ class Model:
 
         scheduler = Scheduler(engines.open_engine(self.loading, self._checkpoint, notice=self._notice))
         scheduler.reading = self.reading
+        # Its thread would keep it, weights and all, when whoever opened the model has let go of it unclosed.
+        self._lease = Lease()
+        weakref.finalize(self._lease, scheduler.leave).atexit = False
         return scheduler
 
     def on_behalf_of(self, owner: str) -> Model:
         """The same model for another person: shared weights, caches never shared."""
         other = Model(self.loading, checkpoint=self._checkpoint, notice=self._notice, watch=self.watch)
-        other.__dict__.update({**self.__dict__, "owner": owner, "scheduler": self.scheduler})
+        scheduler = self.scheduler
+        other.__dict__.update({**self.__dict__, "owner": owner, "scheduler": scheduler})
         return other
 
     def close(self) -> None:
         """Stop the engine and give its memory back. Closing twice is harmless."""
         scheduler = self.__dict__.pop("scheduler", None)
+        self.__dict__.pop("_lease", None)
         if scheduler is not None:
             scheduler.close()
 

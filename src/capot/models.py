@@ -12,9 +12,10 @@ from pathlib import Path
 
 from capot import engines, known
 from capot.card import SPELLED, TOKENS, Source, base_or_instruct, card, file_bytes, held, verdict
-from capot.checkpoint import INDEX, Checkpoint, architectures
+from capot.checkpoint import Checkpoint, architectures
 from capot.config import Loading
 from capot.errors import CapotError, InputError, NotFoundError
+from capot.files import INDEX
 from capot.hub import settings, shelf
 from capot.hub.checkpoint import HubCheckpoint
 from capot.hub.events import Watch, quietly

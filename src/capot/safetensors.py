@@ -15,12 +15,14 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from capot.errors import ModelError, NotFoundError
+from capot.errors import ModelError, NotFoundError, local, reason
+from capot.files import Folder
 
 MAX_HEADER = 100_000_000  # bytes; the format's own limit
 
@@ -60,16 +62,19 @@ class Readable(Protocol):
     def read(self, count: int, /) -> bytes: ...
 
 
-def read_header(path: Path) -> dict[str, TensorInfo]:
-    """The tensors of one file on this disk.
+def read_header(path: Path, *, name: str | None = None) -> dict[str, TensorInfo]:
+    """The tensors of one file on this disk; ``name`` is what its model is called.
 
-    Raises: NotFoundError ``shard_missing``; ModelError as ``parse_header``.
+    Raises: NotFoundError ``shard_missing``; ModelError as ``Folder.open``, ``parse_header``.
     """
-    try:
-        with path.open("rb") as file:
-            return parse_header(file, path=path, size=path.stat().st_size)
-    except OSError:
-        raise NotFoundError("shard_missing", file=path.name, folder=str(path.parent)) from None
+    folder = Folder(path.parent, name or path.parent.name)
+    if not folder.has(path.name):
+        raise NotFoundError("shard_missing", file=path.name, folder=local(path.parent, folder.name))
+    with folder.open(path.name) as file:
+        try:
+            return parse_header(file, path=path, size=os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            raise ModelError("file_unreadable", file=path.name, model=folder.name, reason=reason(error)) from None
 
 
 def parse_header(file: Readable, *, path: Path, size: int) -> dict[str, TensorInfo]:
@@ -117,3 +122,30 @@ def _refuse_overlaps(path: Path, infos: Iterable[TensorInfo]) -> None:
     for before, after in itertools.pairwise(laid):
         if after.start < before.stop:
             raise ModelError("safetensors_overlap", file=path.name, first=before.name, second=after.name)
+
+
+def weight_map(index: Mapping[str, Any], *, folder: Path, name: str | None = None) -> dict[str, str]:
+    """Which file holds which tensor. A shard is a file of the same folder, and of no other kind: no path
+    leads out of it, and nothing that could run code is among them.
+
+    Raises: ModelError ``index_invalid``.
+    """
+    shard_of = index.get("weight_map")
+    if not isinstance(shard_of, dict) or not all(map(_is_shard, shard_of.values())):
+        raise ModelError("index_invalid", folder=local(folder, name or folder.name))
+    return shard_of
+
+
+def _is_shard(name: Any) -> bool:
+    """A name that leads nowhere else, on Windows neither."""
+    return isinstance(name, str) and Path(name).name == name and "\\" not in name and name.endswith(".safetensors")
+
+
+def gathered(
+    shard_of: Mapping[str, str], headers: Mapping[str, Mapping[str, TensorInfo]], *, folder: Path, name: str
+) -> dict[str, TensorInfo]:
+    """The tensors of all shards, by name. Raises: ModelError ``tensor_missing``."""
+    for tensor, shard in shard_of.items():
+        if tensor not in headers[shard]:
+            raise ModelError("tensor_missing", tensor=tensor, folder=local(folder, name))
+    return {tensor: headers[shard][tensor] for tensor, shard in shard_of.items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from capot.embeddings.table import Table
+from capot.engine import check_ids
 from capot.errors import InputError
 from capot.leaving import look
 from capot.results.embeddings import Spelling
@@ -63,7 +64,10 @@ def vectors(table: Table, many: Sequence[Sequence[int]]) -> np.ndarray:
     """One vector for each list of ids: the mean of its rows.
 
     Shapes: (len(many), D) float32
+    Raises: InputError ``no_such_id`` where the vocabulary has more ids than the table has rows.
     """
+    for ids in many:
+        check_ids(ids, size=table.shape[0])
     return np.stack([_mean(table, ids) for ids in many])
 
 

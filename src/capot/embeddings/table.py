@@ -19,7 +19,7 @@ import numpy as np
 from capot.checkpoint import Checkpoint, TensorInfo, widen
 from capot.embeddings.geometry import unit
 from capot.engine import Capability, require
-from capot.errors import ModelError, NotFoundError, UnsupportedError
+from capot.errors import ModelError, NotFoundError, UnsupportedError, local
 from capot.leaving import look
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _find(checkpoint: Checkpoint) -> TensorInfo:
                 if info.dtype not in READABLE:
                     raise UnsupportedError("table_dtype", tensor=name, dtype=info.dtype)
                 return info
-    raise ModelError("no_table", folder=str(checkpoint.path))
+    raise ModelError("no_table", folder=local(checkpoint.path, checkpoint.name))
 
 
 def nearest(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from capot import forks
 from capot.errors import CapabilityError, CapotError, InputError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
 
     ``notice`` hears which one where the choice was ours, and where it computes.
 
-    Raises: CapabilityError ``device_unsupported``, ``precision_unsupported``; what the engine raises.
+    Raises: CapabilityError ``device_unsupported``, ``precision_unsupported``, ``forked``; what the engine raises.
     """
     name = chosen(loading, checkpoint)
     if name in ON_CPU:
@@ -101,6 +102,7 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
 
         return ScriptedEngine()
     assert checkpoint is not None  # only the scripted engine has no files
+    forks.parallel()
     if name == "native":
         from capot.engines.native import open_native
 

@@ -9,12 +9,10 @@ named is asked for again, since a branch moves.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from capot.checkpoint import INDEX, Checkpoint, Part, gathered, weight_map
+from capot.checkpoint import Checkpoint, Part
 from capot.errors import (
     AccessError,
     BusyError,
@@ -24,7 +22,9 @@ from capot.errors import (
     NetworkError,
     NotFoundError,
     UnsupportedError,
+    local,
 )
+from capot.files import INDEX
 from capot.hub import far, settings
 from capot.hub.events import Progress, Watch, quietly
 from capot.hub.fetch import Transfer, writing
@@ -44,7 +44,7 @@ from capot.hub.store import COMMIT, Store, words
 from capot.i18n import Bytes
 from capot.machine import free_disk
 from capot.results.card import Published
-from capot.safetensors import TensorInfo
+from capot.safetensors import TensorInfo, gathered, weight_map
 
 # What a header says of its file where they do not agree.
 DAMAGED = ("safetensors_truncated", "safetensors_outside", "safetensors_shape", "safetensors_overlap")
@@ -124,14 +124,16 @@ class HubCheckpoint(Checkpoint):
 
     def _all_shards(self) -> bool:
         index = self.path / INDEX
-        return index.is_file() and all((self.path / shard).is_file() for shard in self._shards(index).values())
+        return index.is_file() and all((self.path / shard).is_file() for shard in self._shards().values())
 
-    def _shards(self, index: Path) -> dict[str, str]:
+    def _shards(self) -> dict[str, str]:
         try:
-            raw = json.loads(index.read_bytes())
-        except (ValueError, RecursionError):
-            raw = {}
-        return weight_map(raw if isinstance(raw, dict) else {}, folder=self.path)
+            index = self.folder.json(INDEX)
+        except ModelError as error:
+            if error.code != "json_invalid":
+                raise
+            index = {}
+        return weight_map(index, folder=self.path, name=self.name)
 
     def fetch(self, *parts: Part) -> None:
         """Bring what is missing of ``parts``, and of the small files; ``watch`` follows.
@@ -154,7 +156,7 @@ class HubCheckpoint(Checkpoint):
             names |= dict.fromkeys(code_files(self.raw_config))  # a file that is named and not there is refused here
         if INDEX in names:  # small; what it lists is not
             self._follow(self._transfer([INDEX]), watch=quietly)
-            names |= dict.fromkeys(sorted(set(self._shards(self.path / INDEX).values())))
+            names |= dict.fromkeys(sorted(set(self._shards().values())))
         return self._transfer(list(names))
 
     def _transfer(self, names: list[str]) -> Transfer:
@@ -201,8 +203,8 @@ class HubCheckpoint(Checkpoint):
         if needed(self.repo, "weights")[0] == SINGLE:
             return self._far([SINGLE])[SINGLE]
         self._follow(self._transfer([INDEX]), watch=quietly)
-        shard_of = self._shards(self.path / INDEX)
-        return gathered(shard_of, self._far(sorted(set(shard_of.values()))), folder=self.path)
+        shard_of = self._shards()
+        return gathered(shard_of, self._far(sorted(set(shard_of.values()))), folder=self.path, name=self.name)
 
     def _far(self, names: list[str]) -> dict[str, Mapping[str, TensorInfo]]:
         """The headers of files on the hub. Raises: ModelError ``hub_damaged_there``; as ``far.headers``."""
@@ -228,7 +230,7 @@ class HubCheckpoint(Checkpoint):
             downloaded=here,
             download_bytes=transfer.coming if transfer else 0,
             download_files=len(transfer.files) if transfer else 0,
-            cache=str(settings.cache()),
+            cache=local(settings.cache(), settings.cache().name),
             free_bytes=free,
             fits_disk=None if free is None else transfer is None or transfer.fits(),
             tokenizer=self._tokenizer,

@@ -25,7 +25,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urljoin, urlsplit
 
-from capot.errors import InputError, NetworkError
+from capot.errors import InputError, NetworkError, local
 from capot.hub import settings
 
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -206,5 +206,5 @@ def _certificates(bundles: tuple[str, ...]) -> ssl.SSLContext:
         try:
             context.load_verify_locations(**{"capath" if os.path.isdir(bundle) else "cafile": bundle})
         except (OSError, ssl.SSLError):
-            raise InputError("hub_certificates", path=bundle) from None
+            raise InputError("hub_certificates", path=local(bundle, os.path.basename(bundle))) from None
     return context

@@ -23,7 +23,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
-from capot.errors import CapotError, InputError, ModelError, NetworkError, ResourceError, reason
+from capot.errors import CapotError, InputError, ModelError, NetworkError, ResourceError, local, reason
 from capot.hub import asking, settings
 from capot.hub.asking import PASSING, refuse_offline
 from capot.hub.connection import BROKEN, Answer, send
@@ -105,7 +105,7 @@ class Transfer:
         """Free bytes of the disk. Raises: ResourceError ``disk_full`` where they are too few."""
         free = free_disk(self.store.folder)
         if free is not None and not self.fits():
-            needed, spare, folder = Bytes(self.coming), Bytes(SPARE), str(settings.cache())
+            needed, spare, folder = Bytes(self.coming), Bytes(SPARE), local(settings.cache(), settings.cache().name)
             free_now, name = Bytes(free), self.repo.name
             raise ResourceError("disk_full", name=name, needed=needed, free=free_now, spare=spare, folder=folder)
         return free
@@ -255,5 +255,6 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise ResourceError("disk_full_now", folder=str(folder)) from None
-        raise InputError("cache_unwritable", path=str(error.filename or folder), reason=reason(error)) from None
+            raise ResourceError("disk_full_now", folder=local(folder, folder.name)) from None
+        where = local(error.filename or folder, folder.name)
+        raise InputError("cache_unwritable", path=where, reason=reason(error)) from None

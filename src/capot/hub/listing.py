@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from capot.checkpoint import INDEX, Part, architectures, auto_map
+from capot.checkpoint import Part, architectures, auto_map
 from capot.errors import NetworkError, NotFoundError, UnsupportedError
+from capot.files import INDEX
 from capot.hub import settings
 from capot.hub.asking import ask, ask_json
 from capot.hub.refusals import Subject

@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
-from capot.errors import AccessError, BusyError, CapotError, NetworkError, NotFoundError, reason
+from capot.errors import AccessError, BusyError, CapotError, NetworkError, NotFoundError, local, reason
 from capot.hub import settings
 from capot.hub.connection import Answer, proxy, proxy_shown
 from capot.hub.store import near, words
@@ -60,7 +60,7 @@ def refused(answer: Answer, subject: Subject, *, token: str | None) -> CapotErro
 def _wrong_token() -> CapotError:
     place, url = settings.token_place(), f"{settings.endpoint()}/settings/tokens"
     if place == str(settings.token_path()):
-        return AccessError("hub_wrong_token_file", path=place, url=url)
+        return AccessError("hub_wrong_token_file", path=local(place, settings.token_path().name), url=url)
     return AccessError("hub_wrong_token", variable=place, url=url)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from capot.errors import InputError, NotFoundError, reason
+from capot.errors import InputError, NotFoundError, local, reason
 from capot.hub.listing import SETTINGS
 from capot.hub.store import COMMIT, Store, names, near
 
@@ -78,10 +78,11 @@ def remove(name: str) -> Kept:
     found = find(name)
     store = Store.of(found.name)
     if store.folder.is_symlink():  # what lies elsewhere, somebody put there
-        raise InputError("hub_linked", name=found.name, path=str(store.folder), target=str(store.folder.resolve()))
+        where, target = local(store.folder, found.name), local(store.folder.resolve(), "–")
+        raise InputError("hub_linked", name=found.name, path=where, target=target)
     try:
         shutil.rmtree(store.folder)
     except OSError as error:
-        raise InputError("cannot_write", path=str(store.folder), reason=reason(error)) from None
+        raise InputError("cannot_write", path=local(store.folder, found.name), reason=reason(error)) from None
     shutil.rmtree(store.locks, ignore_errors=True)
     return found

@@ -6,9 +6,10 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from capot import i18n
+from capot.errors import Local, told
 from capot.view.blocks import Block
 
 
@@ -54,6 +55,21 @@ class Result:
 def shown_fields(result: Result) -> dict[str, Any]:
     """The fields of an answer that JSON holds, as they are."""
     return {f.name: getattr(result, f.name) for f in dataclasses.fields(result) if f.metadata.get("json", True)}
+
+
+Record = TypeVar("Record")
+
+
+def public(record: Record) -> Record:
+    """A record as anybody may read it: where it names a path of this machine, a name stands instead."""
+    changed = {}
+    for field in dataclasses.fields(record):  # type: ignore[arg-type]
+        value = getattr(record, field.name)
+        inner = dataclasses.is_dataclass(value) and not isinstance(value, type)
+        shown = public(value) if inner else told(value) if isinstance(value, Local) else value
+        if shown is not value:
+            changed[field.name] = shown
+    return dataclasses.replace(record, **changed) if changed else record  # type: ignore[type-var]
 
 
 def plain(value: Any) -> Any:

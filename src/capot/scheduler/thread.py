@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import os
 import signal
 import threading
 import time
@@ -12,11 +13,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from capot import openmp
+from capot import forks, openmp
 from capot.engine import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, check_ids, require
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser
 from capot.scheduler.caches import Caches
-from capot.scheduler.job import Job, Pass, Progress, Ticket
+from capot.scheduler.job import Call, Job, OnePass, Pass, Progress, Ticket
 from capot.scheduler.rota import Rota
 
 MAX_BATCH = 32  # texts advanced in one pass; more would make a newcomer's first token wait
@@ -27,6 +28,8 @@ CACHE_BUDGET = 2_000_000_000  # bytes of key/value caches, at work and idle toge
 
 # Parallel kernels of two models at once would share the cores badly, or abort the process.
 KERNELS = threading.Lock()
+if hasattr(os, "register_at_fork"):  # whoever held it is not in the copy
+    os.register_at_fork(after_in_child=KERNELS._at_fork_reinit)
 
 Answer = TypeVar("Answer")
 _log = logging.getLogger(__name__)
@@ -60,7 +63,7 @@ class Scheduler:
     def __init__(
         self, engine: Engine, *, cache_budget: int = CACHE_BUDGET, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self.engine = engine
+        self.engine, self._process = engine, os.getpid()
         self.reading: Progress | None = None  # hears of every job's prompt, beside the job itself
         self._clock = clock
         self._caches = Caches(engine, budget=cache_budget)
@@ -80,8 +83,10 @@ class Scheduler:
         """Queue a job.
 
         Raises: InputError ``empty_prompt``, ``no_such_id``; ContextError ``prompt_too_long``; CapabilityError
-        where the engine cannot give what the job wants; BusyError ``closed``.
+        where the engine cannot give what the job wants, ``forked`` where this process is a copy of the one in which
+        it computes; BusyError ``closed``.
         """
+        forks.check(self._process)
         context = self.engine.info.context_length
         if not job.ids:
             raise InputError("empty_prompt")
@@ -103,7 +108,7 @@ class Scheduler:
 
         Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
         """
-        job = _OnePass(ids, want=want, owner=owner, progress=progress)
+        job = OnePass(ids, want=want, owner=owner, progress=progress)
         ticket = self.submit(job)
         self._wait(ticket.wait, cancel=ticket.cancel)
         if ticket.error is not None:
@@ -113,9 +118,10 @@ class Scheduler:
 
     def call(self, function: Callable[[], Answer]) -> Answer:
         """Run ``function`` on the engine thread between two steps, and answer what it returns."""
+        forks.check(self._process)
         if threading.current_thread() is self._thread:
             return function()
-        call = _Call(function)
+        call = Call(function)
         with self._wake:
             self._start()
             self._calls.append(call)
@@ -125,6 +131,7 @@ class Scheduler:
 
     def forget(self, owner: str) -> None:
         """Free the caches of an owner who has left. Does nothing once closed."""
+        forks.check(self._process)
         with self._wake, contextlib.suppress(BusyError):
             if self._thread is not None:
                 self._start()
@@ -137,6 +144,7 @@ class Scheduler:
 
     def status(self) -> dict[str, Any]:
         """The load, for a status page. Units: bytes; counts since the start."""
+        forks.check(self._process)
         with self._wake:
             waiting = [ticket for ticket in self._prompts if ticket._sequence is None]
             return {
@@ -151,14 +159,25 @@ class Scheduler:
             }
 
     def close(self) -> None:
-        """Interrupt what is at work, end the thread, close the engine. Closing twice is harmless."""
-        with self._wake:
-            started, self._closing = self._closing or self._thread is not None, True
-            self._wake.notify_all()
-        if not started:
+        """Interrupt what is at work, end the thread, close the engine. Closing twice is harmless.
+
+        In a copy of the process there is nothing to end.
+        """
+        if self._process != os.getpid():
+            return
+        if not self.leave():
             self.engine.close()
         elif self._thread is not None and threading.current_thread() is not self._thread:
             self._thread.join()
+
+    def leave(self) -> bool:
+        """The same with nobody waiting for it; whether there is a thread, or was, that does it."""
+        if self._process != os.getpid():
+            return True
+        with self._wake:
+            started, self._closing = self._closing or self._thread is not None, True
+            self._wake.notify_all()
+        return started
 
     def _wait(self, wait: Callable[[float], bool], *, cancel: Callable[[], None] | None = None) -> None:
         assert threading.current_thread() is not self._thread  # it would wait for itself
@@ -369,32 +388,3 @@ class Scheduler:
             self._caches.forget()
         self.engine.close()
         atexit.unregister(self.close)
-
-
-class _OnePass(Job):
-    """A job that ends with its first output."""
-
-    found: Pass | None = None
-
-    def advance(self, output: Output, pass_: Pass) -> None:
-        self.found = pass_
-
-
-class _Call:
-    """A function, its answer or its error, and the moment it is known."""
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.function, self.value, self.error, self.over = function, None, None, threading.Event()
-
-    def __call__(self) -> None:
-        try:
-            self.value = self.function()
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.over.set()
-
-    def answer(self) -> Any:
-        if self.error is not None:
-            raise self.error
-        return self.value

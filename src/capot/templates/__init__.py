@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from capot.errors import InputError, NotFoundError, reason
+from capot.errors import InputError, NotFoundError, local, reason
 from capot.templates.message import ROLES, Message, Prompt, Template, check
 from capot.templates.plain import PlainTemplate, RawTemplate, default, default_text
 
@@ -34,14 +34,14 @@ def load_text(path: str | Path) -> tuple[str, str]:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise NotFoundError("no_template", path=str(path))
+        raise NotFoundError("no_template", path=local(path, path.name))
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InputError("not_utf8", source=str(path), offset=error.start) from None
+        raise InputError("not_utf8", source=local(path, path.name), offset=error.start) from None
     except OSError as error:
-        raise InputError("cannot_read", path=str(path), reason=reason(error)) from None
+        raise InputError("cannot_read", path=local(path, path.name), reason=reason(error)) from None
     if path.suffix in (".jinja", ".j2"):
         return "chat_template", text
-    PlainTemplate.from_toml(text, source=str(path))
+    PlainTemplate.from_toml(text, source=local(path, path.name))
     return "template", text

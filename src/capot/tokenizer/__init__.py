@@ -43,20 +43,25 @@ class Tokenizer:
         self.opening = vocabulary.opening
         self.bos_id = vocabulary.bos_id
         self.eos_ids = vocabulary.eos_ids
-        self.chat_template = vocabulary.chat_template
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja text of the vocabulary's files. Raises: as ``Checkpoint.chat_template``."""
+        return self._vocabulary.chat_template
 
     @classmethod
     def from_file(cls, path: str | Path, *, name: str | None = None) -> Tokenizer:
         """Read a tokenizer.json, or the one of a folder, with its settings beside it.
 
         Raises: NotFoundError ``tokenizer_missing``; UnsupportedError ``tokenizer_format``;
-        ModelError ``tokenizer_damaged``.
+        ModelError ``tokenizer_damaged``, ``tokenizer_bound``, ``tokenizer_grows``; as ``Folder.read``.
         """
         from capot.tokenizer.files import FileVocabulary
 
         path = Path(path).expanduser()
         folder = path if path.is_dir() else path.parent
-        return cls(FileVocabulary(path), name=name or folder.resolve().name)
+        name = name or folder.resolve().name
+        return cls(FileVocabulary(path, name=name), name=name)
 
     @classmethod
     def from_tiktoken(cls, encoding: str) -> Tokenizer:

@@ -22,7 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from capot.checkpoint import Checkpoint
-from capot.errors import ModelError, NotFoundError, UnsupportedError
+from capot.errors import CapotError, ModelError, NotFoundError, UnsupportedError, foreign, local
+from capot.files import LARGER, Folder
+from capot.tokenizer.bounds import check_file, check_model, steps
+from capot.tokenizer.growth import Growth
 from capot.tokenizer.vocabulary import Specials, encoded
 
 _FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -30,44 +33,47 @@ _FAITHFUL = {"ByteLevel", "Sequence", "Prepend"}  # normalizers that keep every 
 _USUAL_BOS = ("<|begin_of_text|>", "<s>", "<bos>")
 
 
-def tokenizer_file(path: Path) -> Path:
-    """The tokenizer.json that ``path``, a file or a folder, stands for.
+def tokenizer_file(path: Path, *, name: str) -> Path:
+    """The tokenizer.json that ``path``, a file or a folder, stands for; ``name`` is what its model is called.
 
     Raises: NotFoundError ``tokenizer_missing``; UnsupportedError ``tokenizer_format``.
     """
     file = path / "tokenizer.json" if path.is_dir() else path
-    if file.is_file():
+    if Folder(file.parent, name).has(file.name):
         return file
-    if path.is_dir() and any((path / name).is_file() for name in ("tokenizer.model", "vocab.json", "vocab.txt")):
-        raise UnsupportedError("tokenizer_format", path=str(path))
-    raise NotFoundError("tokenizer_missing", path=str(path))
+    if path.is_dir() and any((path / older).is_file() for older in ("tokenizer.model", "vocab.json", "vocab.txt")):
+        raise UnsupportedError("tokenizer_format", path=local(path, name))
+    raise NotFoundError("tokenizer_missing", path=local(path, name))
 
 
 class FileVocabulary:
     """See :class:`capot.tokenizer.vocabulary.Vocabulary`.
 
-    Raises: as ``tokenizer_file``; ModelError ``tokenizer_damaged`` with the library's reason.
+    Raises: as ``tokenizer_file``; ModelError ``tokenizer_damaged`` with the library's reason, ``tokenizer_bound``,
+    ``tokenizer_grows``; as ``Folder.read``.
     """
 
-    def __init__(self, path: Path) -> None:
-        file = tokenizer_file(path)
-        self._backend = _load(file)
+    def __init__(self, path: Path, *, name: str) -> None:
+        file = tokenizer_file(path, name=name)
+        self.name = name
+        self._backend = _load(Folder(file.parent, name), file.name)
         self._switch = _Switch(lambda on: setattr(self._backend, "encode_special_tokens", on))
         self._parts = {name: _component(self._backend, name) for name in ("normalizer", "pre_tokenizer", "decoder")}
         self._kind = _kind(self._parts, self._backend.model)
+        self._growth = Growth(self._parts["normalizer"], model=name)
         self.lossless = self._kind in ("byte_level", "byte_fallback") and _faithful(self._parts["normalizer"])
         self.added = {token: added.content for token, added in self._backend.get_added_tokens_decoder().items()}
         added = self._backend.get_added_tokens_decoder().items()
         self.special: Mapping[int, str] = {token: entry.content for token, entry in added if entry.special}
         self.size = self._backend.get_vocab_size(with_added_tokens=True)
         self.base = self._backend.get_vocab_size(with_added_tokens=False)
-        self._read_settings(Checkpoint(file.parent, file.parent.name, {}))
+        self._folder = Checkpoint(file.parent, name, {})
+        self._read_settings(self._folder)
         self._bytes: dict[int, bytes] = {}
 
     def _read_settings(self, folder: Checkpoint) -> None:
-        """Begin and end of text, and the chat template, from the files beside tokenizer.json."""
+        """Begin and end of text, from the files beside tokenizer.json."""
         config = folder.tokenizer_config
-        self.chat_template = folder.chat_template
         self.opening = self._post_processed()
         named = self._id_of(config.get("bos_token"))
         usual = (self._id_of(name) for name in _USUAL_BOS)
@@ -81,7 +87,7 @@ class FileVocabulary:
 
     def _post_processed(self) -> tuple[int, ...]:
         """What the file itself puts before a text; what it may put after is no business of a prompt's."""
-        encoding = self._backend.encode("a", add_special_tokens=True)
+        encoding = self._encoded(self._backend, "a", around=True)
         text_begins = next((i for i, part in enumerate(encoding.sequence_ids) if part is not None), 0)
         return tuple(encoding.ids[:text_begins])
 
@@ -97,9 +103,20 @@ class FileVocabulary:
 
     def _encoding(self, text: str, specials: Specials) -> Any:
         if specials == "strict":
-            return encoded(self._bare, text)
+            return self._encoded(self._bare, text)
         with self._switch.at(specials != "allow"):
-            return encoded(self._backend, text)
+            return self._encoded(self._backend, text)
+
+    def _encoded(self, backend: Any, text: str, *, around: bool = False) -> Any:
+        """What the library makes of a text. Raises: ModelError ``tokenizer_grows``, ``tokenizer_stops``."""
+        self._growth.check(text)
+        with _stopping(self.name):
+            return encoded(backend, text, around=around)
+
+    @property
+    def chat_template(self) -> str | None:
+        """The one beside tokenizer.json, read when it is asked for. Raises: as ``Checkpoint.chat_template``."""
+        return self._folder.chat_template
 
     @functools.cached_property
     def _bare(self) -> Any:
@@ -162,16 +179,43 @@ class _Switch:
                 self._changed.notify_all()
 
 
-def _load(file: Path) -> Any:
+def _load(folder: Folder, file: str) -> Any:
     from tokenizers import Tokenizer as Backend
 
+    raw = folder.read(file, most=LARGER["tokenizer.json"])
     try:
-        backend = Backend.from_file(str(file))
-        backend.no_truncation()  # some files were saved with a limit: a text would be cut without a word
-        backend.no_padding()
-        return backend
+        text = raw.decode()
+        check_file(text, model=folder.name)
+        with _stopping(folder.name):
+            backend = Backend.from_str(text)
+            backend.no_truncation()  # some files were saved with a limit: a text would be cut without a word
+            backend.no_padding()
+    except CapotError as error:
+        if error.code != "tokenizer_stops":
+            raise
+        why = error.params["reason"]
     except Exception as error:  # the library raises nothing narrower
-        raise ModelError("tokenizer_damaged", file=str(file), reason=str(error)[:200]) from None
+        why = foreign(str(error))
+    else:
+        check_model(backend, model=folder.name)
+        return backend
+    where = local(folder.path / file, folder.name)
+    raise ModelError("tokenizer_damaged", file=where, reason=why)
+
+
+@contextlib.contextmanager
+def _stopping(name: str) -> Iterator[None]:
+    """Where the library panics (a regular expression that takes too many steps, a table that leads nowhere), an error.
+
+    What it raises then is no Exception to Python, and nobody else would hear it. Raises: ModelError
+    ``tokenizer_stops``.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ModelError("tokenizer_stops", model=name, reason=foreign(str(error))) from None
 
 
 def _component(backend: Any, name: str) -> dict[str, Any]:
@@ -179,16 +223,8 @@ def _component(backend: Any, name: str) -> dict[str, Any]:
     return {} if part is None else json.loads(part.__getstate__())
 
 
-def _steps(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A component and everything inside it, whatever its list is called."""
-    yield part
-    for listed in ("normalizers", "pretokenizers", "decoders"):
-        for inner in part.get(listed) or ():
-            yield from _steps(inner)
-
-
 def _kind(parts: Mapping[str, Mapping[str, Any]], model: Any) -> str:
-    types = {step.get("type") for part in parts.values() for step in _steps(part)}
+    types = {step.get("type") for part in parts.values() for step in steps(part)}
     if "ByteLevel" in types:
         return "byte_level"
     if "ByteFallback" in types or getattr(model, "byte_fallback", False):
@@ -200,7 +236,7 @@ def _faithful(normalizer: Mapping[str, Any]) -> bool:
     """Whether a normalizer keeps every byte; a space written ``▁`` is kept."""
     return all(
         step.get("type") in _FAITHFUL or (step.get("type") == "Replace" and step.get("content") == "▁")
-        for step in _steps(normalizer)
+        for step in steps(normalizer)
         if step
     )
 

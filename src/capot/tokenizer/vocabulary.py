@@ -29,7 +29,10 @@ class Vocabulary(Protocol):
     opening: tuple[int, ...]
     bos_id: int | None
     eos_ids: tuple[int, ...]
-    chat_template: str | None
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja text of its files, None where they have none."""
 
     def encode(self, text: str, specials: Specials) -> list[int]:
         """The ids of ``text``, nothing added."""
@@ -69,11 +72,11 @@ class ByteVocabulary:
         raise NotImplementedError("bytes always say where they lie")
 
 
-def encoded(backend: Any, text: str) -> Any:
-    """The library's encoding of a text, nothing added. Of a long one it is asked as of several texts.
+def encoded(backend: Any, text: str, *, around: bool = False) -> Any:
+    """The library's encoding of a text, with what its post-processor puts ``around`` it. A long one goes as a batch.
 
-    Only then does it let other threads of Python run meanwhile, which takes a second for 200,000 letters.
+    Only then does the library let other threads of Python run meanwhile, which takes a second for 200,000 letters.
     """
     if len(text) < LONG:
-        return backend.encode(text, add_special_tokens=False)
-    return backend.encode_batch([text], add_special_tokens=False)[0]
+        return backend.encode(text, add_special_tokens=around)
+    return backend.encode_batch([text], add_special_tokens=around)[0]

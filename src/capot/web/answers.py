@@ -15,6 +15,7 @@ from capot import i18n
 from capot.errors import InterruptedByUser, NotFoundError
 from capot.leaving import look, wanted
 from capot.model import Model
+from capot.results.base import public
 from capot.web.bounds import bounded, price
 from capot.web.documents import ERRORS, LOGITS, PAGE, answered, body_of, described
 from capot.web.faults import malformed
@@ -50,7 +51,7 @@ def install(app: FastAPI) -> None:
         lang = preferred(request.scope)
 
         def work(model: Model) -> str:
-            result = verb.function(model, **arguments)
+            result = public(verb.function(model, **arguments))
             look()
             return result.to_html(lang)
 
@@ -102,6 +103,7 @@ async def _answer(request: Request, verb: Verb, body: BaseModel, *, view: bool, 
 
     def work(model: Model) -> Response:
         result = verb.function(model, **arguments)
+        result = result if request.scope["owner"] else public(result)
         if logits:
             raw = result.logits.astype("<f4").tobytes()  # V little-endian float32, for the sliders
             return Response(raw, media_type="application/octet-stream")

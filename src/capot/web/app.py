@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 
 from capot import __version__, assistant, i18n, machine, models
 from capot.config import Serving
-from capot.errors import AccessError, InputError, NotFoundError
+from capot.errors import AccessError, InputError, ModelError, NotFoundError
 from capot.model import Model
 from capot.results.models import Models
 from capot.templates import default_text
@@ -134,13 +134,21 @@ def _facts(app: FastAPI, hub: Hub) -> None:
     )
     async def templates(request: Request) -> JSONResponse:
         lang = preferred(request.scope)
-        own = await anyio.to_thread.run_sync(lambda: assistant.own_source(learners.model))
+        own = await anyio.to_thread.run_sync(_own_template, learners.model)
         return JSONResponse({"ok": True, "result": {"template": default_text(lang), "chat_template": own}})
 
     @app.get("/api/status", summary="The load of this server", responses=answered(OBJECT))
     async def status() -> JSONResponse:
         load = {"streams": sum(len(each.parts) for each in hub.streams.values()), "ended": dict(hub.ended)}
         return JSONResponse({"ok": True, "result": {**load, **learners.status()}})
+
+
+def _own_template(model: Model) -> str | None:
+    """The model's own template to edit. Why one cannot be read is said where it is to be used; the others can be."""
+    try:
+        return assistant.own_source(model)
+    except ModelError:
+        return None
 
 
 def _here(app: FastAPI) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,17 +18,18 @@ from capot.web.guard import preferred
 
 STATUSES = (400, 403, 404, 405, 409, 413, 422, 429, 499, 500, 501, 502, 507)
 LONGEST = 200  # characters of a parameter; only the lists of what is known here are longer
-# Two or more parts of an absolute path, of any system: only the last one is told.
-PATH = re.compile(r"(?<![\w/.:])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\'\"«»“”()]+)+[/\\]([^\s/\\'\"«»“”(),;]+)[/\\]?")
 
 
 def body(error: CapotError, lang: str) -> dict[str, Any]:
-    """The error's body with no path of this machine in it.
+    """The error's body: a path of this machine is its model's name there, or its own last part.
 
-    >>> body(NotFoundError("no_such_file", path="/home/ann/models/one.json"), "en")["error"]["message"].splitlines()[0]
-    'there is no file one.json.'
+    >>> from capot.errors import local
+    >>> error = NotFoundError("no_template", path=local("/home/ann lee/models/one.toml", "one.toml"))
+    >>> body(error, "en")["error"]["message"].splitlines()[0]
+    'there is no template file one.toml.'
     """
-    params = {name: value if name == "known" else _told(value) for name, value in error.params.items()}
+    public = error.public()
+    params = {name: value if name == "known" else _told(value) for name, value in public.params.items()}
     told = type(error)(error.code, **params).to_dict(lang)
     field = str(params.get("name", ""))
     if isinstance(error, InputError) and field.replace(".", "_").isidentifier():
@@ -38,11 +38,10 @@ def body(error: CapotError, lang: str) -> dict[str, Any]:
 
 
 def _told(value: Any) -> Any:
-    """A parameter as a visitor is told it: no path, no more of a text than a sentence bears, nothing unwritable."""
+    """A parameter as a visitor is told it: no more of a text than a sentence bears, nothing unwritable."""
     if not isinstance(value, str):
         return value
     found = shown(value, LONGEST).encode("utf-8", "replace").decode()
-    found = PATH.sub(r"\1", found)
     return value if found == value else found  # a reason of the system stays one
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from capot.config import Loading
 from capot.errors import CapotError
-from capot.hub.events import Progress, quietly
+from capot.hub.events import Progress
 from capot.i18n import Bytes, language, tr
 from capot.model import Model, open_loading
 from capot.results.base import Result
@@ -94,30 +94,47 @@ def opened(loading: Loading, *, tell: Callable[[Told], None]) -> Model:
 
     lang = language()
     stage("config")
-    notice = lambda key, **params: tell(Told("notice", {"message": tr(key, lang, **params)}))  # noqa: E731
-    model = open_loading(loading, notice=notice, watch=lambda events: _followed(events, tell, lang))
+    page = _Page(tell, lang)
     try:
-        stage("vocabulary")
-        model.tokenizer  # noqa: B018 - read it now
-        stage("weights")
-        warm(model, lambda: stage("first_token"))
-    except BaseException:
-        model.close()
-        raise
-    model.watch = quietly  # this page's work is over
+        model = open_loading(loading, notice=page.noticed, watch=page.followed)
+        try:
+            stage("vocabulary")
+            model.tokenizer  # noqa: B018 - read it now
+            stage("weights")
+            warm(model, lambda: stage("first_token"))
+        except BaseException:
+            model.close()
+            raise
+    finally:
+        page.tell = None
     return model
 
 
-def _followed(events: Iterator[Progress], tell: Callable[[Told], None], lang: str) -> None:
-    """A download told a few times a second, in bytes; ``tell`` raises where its page stopped it."""
-    told = 0.0
-    for event in events:
-        now = time.monotonic()
-        if event.total and (now - told > EVERY_S or event.step == "done"):
-            told = now
-            message = tr("serve.opening.download", lang, done=Bytes(event.done), total=Bytes(event.total))
-            body = {"done": event.done, "total": event.total, "stage": "download", "message": message}
-            tell(Told("progress", body))
+class _Page:
+    """Whom an opening is told to, and nobody once it is over.
+
+    A model keeps the two that it was opened with. A page holds the model that was there before, and that one its
+    own page: through them each model would keep all before it.
+    """
+
+    def __init__(self, tell: Callable[[Told], None], lang: str) -> None:
+        self.tell: Callable[[Told], None] | None = tell
+        self.lang = lang
+
+    def noticed(self, key: str, **params: Any) -> None:
+        if self.tell is not None:
+            self.tell(Told("notice", {"message": tr(key, self.lang, **params)}))
+
+    def followed(self, events: Iterator[Progress]) -> None:
+        """A download told a few times a second, in bytes; ``tell`` raises where its page stopped it."""
+        told = 0.0
+        for event in events:
+            now = time.monotonic()
+            if self.tell is not None and event.total and (now - told > EVERY_S or event.step == "done"):
+                told = now
+                message = tr("serve.opening.download", self.lang, done=Bytes(event.done), total=Bytes(event.total))
+                body = {"done": event.done, "total": event.total, "stage": "download", "message": message}
+                self.tell(Told("progress", body))
 
 
 def warm(model: Model, ready: Callable[[], None] = lambda: None) -> None:

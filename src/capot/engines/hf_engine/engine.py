@@ -117,13 +117,16 @@ class TransformersEngine:
     def step(self, feeds: list[Feed]) -> list[Output | None]:
         """Advance several sequences (see ``engine.Engine.step``).
 
-        Raises: InputError ``no_such_id``; ContextError ``prompt_too_long``; ResourceError ``out_of_memory``.
+        Raises: InputError ``no_such_id``; ContextError ``prompt_too_long``; ResourceError ``out_of_memory``;
+        ModelError ``weights_cut``.
         """
         live = [feed for feed in feeds if not feed.sequence.cancelled]
         for feed in live:
             self._check(feed)
         if not live:
             return [None] * len(feeds)
+        if self.network.device.type == "cpu":  # where weights stay the files' own pages
+            self.checkpoint.hold()
         marks = [feed.sequence.mark() for feed in live]
         short = None
         try:

@@ -23,7 +23,7 @@ from capot.checkpoint import Checkpoint, architectures, auto_map
 from capot.config import Loading
 from capot.engines.hf_engine import memory, place
 from capot.engines.hf_engine.place import Place
-from capot.errors import CapotError, ModelError, UnsupportedError
+from capot.errors import CapotError, ModelError, UnsupportedError, foreign, local
 
 OTHER_HEADS = ("CausalLM", "ConditionalGeneration")  # after "For" in the name of what writes text
 RESERVE = 0.1  # of each GPU, left to caches where the weights are spread over several
@@ -33,14 +33,17 @@ def read(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[[Place], 
     """The model on its device, ready to compute; ``notice`` hears where, before anything large is read.
 
     Raises: UnsupportedError ``not_causal``, ``family_unknown``, ``remote_code``, ``needs_package``; ModelError
-    ``config_layers``, ``tensor_missing``, ``tensor_shape``, ``model_refused``; what ``place.choose`` and
-    ``Checkpoint.tensors`` raise.
+    ``config_layers``, ``tensor_missing``, ``tensor_shape``, ``model_refused``; what ``place.choose``,
+    ``Checkpoint.tensors`` and ``Folder.check`` raise.
     """
     _check(checkpoint, remote=loading.trust_remote_code)
     where = place.choose(checkpoint, device=loading.device, dtype=loading.dtype)
     notice(where)
     checkpoint.fetch("weights")
     tensors = checkpoint.tensors  # headers are checked before anything trusts them
+    checkpoint.folder.check(".json", ".py", ".safetensors")  # transformers opens what it likes of these
+    if where.device.type == "cpu":
+        checkpoint.hold()
     with quietly(), refused(checkpoint, where):
         model, found = _load(checkpoint, where, remote=loading.trust_remote_code, most=len(tensors))
     _complete(checkpoint, found)
@@ -104,7 +107,7 @@ def _complete(checkpoint: Checkpoint, found: dict[str, Any]) -> None:
     for name, stored, expected in sorted(found.get("mismatched_keys") or ()):
         raise ModelError("tensor_shape", tensor=name, found=list(stored), expected=list(expected))
     for name in sorted(found.get("missing_keys") or ()):
-        raise ModelError("tensor_missing", tensor=name, folder=str(checkpoint.path))
+        raise ModelError("tensor_missing", tensor=name, folder=local(checkpoint.path, checkpoint.name))
 
 
 @contextlib.contextmanager
@@ -115,11 +118,11 @@ def refused(checkpoint: Checkpoint, where: Place) -> Iterator[None]:
     except CapotError:
         raise
     except ImportError as error:
-        raise UnsupportedError("needs_package", model=checkpoint.name, reason=_line(error)) from None
+        raise UnsupportedError("needs_package", model=checkpoint.name, reason=foreign(_line(error))) from None
     except Exception as error:
         if memory.asked_bytes(error) is not None:
             raise place.too_large(checkpoint, where) from None
-        raise ModelError("model_refused", model=checkpoint.name, reason=_line(error)) from None
+        raise ModelError("model_refused", model=checkpoint.name, reason=foreign(_line(error))) from None
 
 
 def _line(error: Exception) -> str:

@@ -197,11 +197,12 @@ class NativeEngine:
     def step(self, feeds: list[Feed]) -> list[Output | None]:
         """Advance several sequences in one pass over the weights (see ``engine.Engine.step``).
 
-        Raises: InputError ``no_such_id`` for an id that the vocabulary does not have.
+        Raises: InputError ``no_such_id`` for an id that the vocabulary does not have; ModelError ``weights_cut``.
         """
         live = [feed for feed in feeds if not feed.sequence.cancelled]
         for feed in live:
             check_feed(feed, size=self.checkpoint.config.vocabulary_size)
+        self.checkpoint.hold()
         if not live:
             return [None] * len(feeds)
         with _one_launch:

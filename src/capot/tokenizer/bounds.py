@@ -1,0 +1,130 @@
+"""What a tokenizer.json may hold, looked at before the library that reads it.
+
+The library trusts its file: one named token of 5 million letters takes it 400 MB, a word of any length is tried
+against the vocabulary piece by piece, a template may write a text a thousand times. Where memory ends, it ends the
+process. So the numbers that its cost grows with are held to bounds far above any vocabulary that was published.
+
+How much longer a text becomes is another matter, which depends on the text: see ``growth``. What a decoder would
+make of tokens costs nothing here, for no decoder is ever run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from capot.errors import ModelError
+from capot.i18n import Reason
+
+MOST_ADDED = 200_000  # tokens with a name; of the largest known, some tens of thousands
+MOST_LETTERS = 500  # of one name
+ALL_LETTERS = 4_000_000  # of all names: the library takes some 75 bytes for each
+MOST_STEPS = 100  # of a normalizer, a pre-tokenizer and a post-processor together
+MOST_WIDENING = 2  # pre-tokenizers of one kind that may write a letter as several: each doubles what the last one made
+MOST_AROUND = 100  # tokens that a template puts around a text
+MOST_WORD = 256  # letters of a word that WordPiece tries: the cost of one grows with the cube
+MOST_AFFIX = 64  # letters written before or after each piece of a word
+MOST_PIECE = 1_000  # letters of a token, for Unigram, which follows each from every letter of a text
+
+PARTS = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor")
+_MEMBER = re.compile(r'\s*,?\s*"((?:[^"\\]|\\.)*)"\s*:\s*')
+# What would be one more of ``PARTS`` after the vocabulary, written in letters or in their numbers.
+_LATER = re.compile(rf'"(?:{"|".join(PARTS)})"\s*:\s*[^\d\s]|\\u00(?:5f|6|7)', re.I)
+
+
+def steps(part: Any) -> Iterator[Mapping[str, Any]]:
+    """A component and everything inside it, whatever its list is called."""
+    if isinstance(part, Mapping):
+        yield part
+        for listed in ("normalizers", "pretokenizers", "decoders", "processors"):
+            inner = part.get(listed)
+            for each in inner if isinstance(inner, list) else ():
+                yield from steps(each)
+
+
+def check_file(text: str, *, model: str) -> None:
+    """Hold the text of a tokenizer.json to the bounds; what is no JSON at all the library refuses.
+
+    Raises: ModelError ``tokenizer_bound``.
+    """
+    try:
+        parts = _around(text)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(parts, dict):
+        _names(parts.get("added_tokens"), model)
+        _chains([list(steps(parts.get(name))) for name in PARTS[1:]], model)
+
+
+def _around(text: str) -> Any:
+    """The members of a tokenizer.json that stand before its vocabulary, which is most of it; all, where they may not.
+
+    Raises: ValueError or RecursionError where it cannot be read.
+    """
+    found, place, decode = {}, text.find("{") + 1, json.JSONDecoder().raw_decode
+    while member := _MEMBER.match(text, place):
+        name = json.loads(f'"{member[1]}"')
+        if name == "model":
+            return json.loads(text) if _LATER.search(text, member.end()) else found
+        if name in found:
+            break
+        found[name], place = decode(text, member.end())
+    return json.loads(text)
+
+
+def _refuse(what: str, value: int, most: int, model: str) -> None:
+    if value > most:
+        told = Reason(what)
+        told.key = f"tokens.bound.{what}"
+        raise ModelError("tokenizer_bound", model=model, what=told, count=value, most=most)
+
+
+def _names(added: Any, model: str) -> None:
+    listed = added if isinstance(added, list) else []
+    names = [each.get("content") for each in listed if isinstance(each, dict)]
+    lengths = [len(name) for name in names if isinstance(name, str)]
+    _refuse("added", len(listed), MOST_ADDED, model)
+    _refuse("name", max(lengths, default=0), MOST_LETTERS, model)
+    _refuse("names", sum(lengths), ALL_LETTERS, model)
+
+
+def _chains(chains: list[list[Mapping[str, Any]]], model: str) -> None:
+    """The steps of the normalizer, the pre-tokenizer and the post-processor."""
+    _refuse("steps", sum(map(len, chains)), MOST_STEPS, model)
+    _, cutting, after = chains
+    for kind in ("ByteLevel", "Metaspace"):
+        _refuse("widening", sum(step.get("type") == kind for step in cutting), MOST_WIDENING, model)
+    around = 0
+    for step in after:
+        if step.get("type") == "TemplateProcessing":
+            around += _template(step, model)
+    _refuse("around", around, MOST_AROUND, model)
+
+
+def _template(step: Mapping[str, Any], model: str) -> int:
+    """How many tokens a template puts around a text, which it may write once."""
+    pieces = step.get("single")
+    pieces = [piece for piece in pieces if isinstance(piece, dict)] if isinstance(pieces, list) else []
+    named = step.get("special_tokens")
+    named = named if isinstance(named, dict) else {}
+    _refuse("texts", sum("Sequence" in piece for piece in pieces), 1, model)
+    return sum(max(1, _ids(named, piece["SpecialToken"])) for piece in pieces if "SpecialToken" in piece)
+
+
+def _ids(named: Mapping[str, Any], special: Any) -> int:
+    entry = named.get(special.get("id")) if isinstance(special, dict) and isinstance(special.get("id"), str) else None
+    listed = entry.get("ids") if isinstance(entry, dict) else None
+    return len(listed) if isinstance(listed, list) else 0
+
+
+def check_model(backend: Any, *, model: str) -> None:
+    """Hold what the library read of a vocabulary to the bounds. Raises: ModelError ``tokenizer_bound``."""
+    kind = type(backend.model).__name__
+    for name in ("continuing_subword_prefix", "end_of_word_suffix"):
+        _refuse("affix", len(getattr(backend.model, name, None) or ""), MOST_AFFIX, model)
+    if kind == "WordPiece":
+        _refuse("word", backend.model.max_input_chars_per_word, MOST_WORD, model)
+    if kind == "Unigram":
+        _refuse("piece", max(map(len, backend.get_vocab(with_added_tokens=False)), default=0), MOST_PIECE, model)
