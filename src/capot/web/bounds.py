@@ -18,7 +18,7 @@ MAX_ITEMS = 200  # words, sentences, tokens to rank, lengths: a page shows fewer
 # Of these fewer, as each of them repeats the whole work; of what a conversation has come to, more.
 ITEMS = {"compare": 8, "messages": 8, "stop": 16, "turns": 2000}
 LETTERS = {"rank": 1000, "stop": 200}  # of one item: a token's text, what each new token is held against
-MAX_CUT = 500_000  # bytes of a text times the tokenizers that cut it
+MAX_CUT = 250_000  # bytes of a text times the tokenizers that cut it: Python's collector stops for all their records
 MAX_LENGTHS = 40  # rows of a memory table
 MAX_MEASURED = 8192  # tokens of one measured row: time grows as their square
 MAX_MEASURED_ALL = 4 * MAX_MEASURED  # and of all rows together
