@@ -14,6 +14,7 @@ from typing import Any
 
 from capot.errors import InputError, shown
 
+SHORTEST_CODE = 6  # letters and digits of an access code that is chosen by hand
 SEEDS = 2**32  # seeds drawn for the user stay short enough to be read aloud
 
 
@@ -107,6 +108,8 @@ class Serving:
     open_browser: bool = True
     access_code: str | None = None
     allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()  # addresses and networks, whose word on a visitor's address counts
+    root_path: str = ""  # under which path of its host a proxy serves the lab
     max_prompt_chars: int = bounded(200_000, 1, 10_000_000)
     max_new_tokens: int = bounded(1000, 1, 1_000_000)
     max_streams: int = bounded(8, 1, 1000)

@@ -24,6 +24,7 @@ from capot.config import Loading
 from capot.errors import InputError, NotFoundError, local
 from capot.hub.events import quietly, telling
 from capot.i18n import tr
+from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint
@@ -62,7 +63,7 @@ def open(model: str | Path = "boxed", **options: Any) -> Model:
 def _say(key: str, **params: Any) -> None:
     """What a program's user is told on standard error: downloads, and what trusting code means."""
     if key.startswith("hub."):
-        print(tr(key, **params), file=sys.stderr)
+        print(paragraph(tr(key, **params)), file=sys.stderr)
 
 
 def open_loading(loading: Loading, *, notice: engines.Notice = engines.silent, watch: Watch | None = None) -> Model:

@@ -141,7 +141,9 @@ def _report(error: CapotError, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(error.to_dict(), ensure_ascii=False))
     else:
-        what, _, hint = error.message().partition("\n")
+        from capot.view.visible import visible
+
+        what, _, hint = visible(error.message(), lines=True).partition("\n")
         click.echo(click.style(f"{i18n.tr('cli.error')} {what}", fg="red"), err=True, color=streams.color())
         if hint:
             click.echo(hint, err=True)

@@ -9,6 +9,7 @@ import click
 
 from capot.cli.common import Argument, chapter, emit
 from capot.errors import AccessError, CapotError, NotFoundError
+from capot.view.visible import visible
 
 if TYPE_CHECKING:
     from capot.model import Model
@@ -46,7 +47,7 @@ def before_the_gate(callback: Any) -> Any:
         except AccessError as refusal:
             if not _told(callback, given, refusal.code):
                 raise
-            click.echo(refusal.message(), err=True)
+            click.echo(visible(refusal.message(), lines=True), err=True)
 
     return run
 

@@ -14,6 +14,7 @@ from capot.cli.assistant import FILE, from_file, sampling, sampling_options
 from capot.cli.common import TEXT, Option, chapter, colored, decoded, notice, read_text, terminal_width, write_file
 from capot.errors import CapotError, InputError
 from capot.i18n import find, tr
+from capot.view.visible import paragraph, visible
 
 if TYPE_CHECKING:
     from capot.config import Sampling
@@ -80,13 +81,13 @@ class Terminal:
                 elif line.strip():
                     self.answer(decoded(line.removeprefix("/") if line.startswith("//") else line))
             except CapotError as error:  # a message too long, a file that is not there: said, and on we go
-                click.echo(click.style(f"{tr('cli.error')} {error.message()}", fg="red"), err=True)
+                click.echo(click.style(f"{tr('cli.error')} {paragraph(error.message())}", fg="red"), err=True)
             except KeyboardInterrupt:  # asked twice: the answer is given up, the program is not
                 self.say("chat.leave")
         self.say("chat.bye")
 
     def say(self, key: str, **params: Any) -> None:
-        click.echo(click.style(tr(key, **params), dim=True))
+        click.echo(click.style(visible(tr(key, **params), lines=True), dim=True))
 
     def show(self, blocks: list[Any]) -> None:
         from capot.view.text import to_text
@@ -97,7 +98,6 @@ class Terminal:
         """One turn, letter by letter; Ctrl-C stops the answer and keeps what there is of it."""
         from capot.results.conversation import note, notices
         from capot.scheduler import stopping
-        from capot.view.visible import visible
 
         before, shown = self.state.turns[-1] if self.state.turns else None, ""
         events = self.chapter.Events(self.model, self.state, message, template=self.template, sampling=self.settings)

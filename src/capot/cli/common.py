@@ -27,6 +27,7 @@ from capot.cli.words import FILE, Argument, Command, Option, language_option
 from capot.config import Loading
 from capot.errors import InputError, NotFoundError, reason
 from capot.i18n import tr
+from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
     from capot.model import Model
@@ -145,7 +146,7 @@ def open_model(*, watched: bool = True, **loading: Any) -> Model:
 
 def notice(key: str, **params: Any) -> None:
     """One dim line on standard error about what is being waited for."""
-    click.echo(click.style(tr(key, **params), dim=True), err=True)
+    click.echo(click.style(paragraph(tr(key, **params)), dim=True), err=True)
 
 
 def emit(result: Result | None, *, as_json: bool, html: Path | None) -> None:

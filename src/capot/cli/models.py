@@ -11,6 +11,7 @@ import click
 from capot.cli.common import Argument, Command, Option, emit, output_options
 from capot.errors import AccessError, InputError, NotFoundError
 from capot.i18n import Bytes, tr
+from capot.view.visible import visible
 
 if TYPE_CHECKING:
     from capot.results.base import Result
@@ -34,7 +35,7 @@ def run(
         answer = _change(words, revision=revision, sure=yes)
     emit(answer, as_json=as_json, html=html)
     if refusal is not None:
-        click.echo(refusal.message(), err=True)
+        click.echo(visible(refusal.message(), lines=True), err=True)
 
 
 def _found(words: str, *, limit: int) -> tuple[Result | None, AccessError | None]:
@@ -85,7 +86,7 @@ def _confirmed(name: str, nbytes: int) -> bool:
     """Ask a person. Raises: InputError ``not_confirmed`` where nobody is at a terminal."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InputError("not_confirmed", name=name)
-    click.echo(tr("models.sure", name=name, size=Bytes(nbytes)) + " ", nl=False, err=True)
+    click.echo(tr("models.sure", name=visible(name), size=Bytes(nbytes)) + " ", nl=False, err=True)
     answer = sys.stdin.readline().strip().casefold()
     return answer in tr("models.yes").split()
 

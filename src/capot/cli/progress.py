@@ -14,6 +14,7 @@ import click
 from capot.cli.common import notice
 from capot.hub.events import SMALL, Progress, Watch, announced, telling
 from capot.i18n import Bytes, duration, percent, size, tr
+from capot.view.visible import visible
 
 EVERY = 0.1  # seconds between two drawings
 SOON = 1.0  # seconds before which a speed says nothing
@@ -65,7 +66,7 @@ def draw(events: Iterator[Progress]) -> None:
 
 def _line(text: str) -> None:
     width = max(20, shutil.get_terminal_size((80, 24)).columns - 1)
-    click.echo("\r" + text[:width].ljust(width) + ("" if text else "\r"), nl=False, err=True)
+    click.echo("\r" + visible(text)[:width].ljust(width) + ("" if text else "\r"), nl=False, err=True)
 
 
 def _words(event: Progress, speed: Speed) -> str:

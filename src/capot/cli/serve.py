@@ -21,8 +21,8 @@ def say(key: str, **params: Any) -> None:
 
 
 def serve(
-    host: str, port: int, no_open: bool, allow_host: tuple[str, ...], access_code: str | None, status: bool,
-    as_json: bool, lang: str | None, **loading: Any,
+    host: str, port: int, no_open: bool, allow_host: tuple[str, ...], access_code: str | None,
+    trusted_proxy: tuple[str, ...], root_path: str, status: bool, as_json: bool, lang: str | None, **loading: Any,
 ) -> None:  # fmt: skip
     """Serve the lab, or with --status say how a running one is doing."""
     from capot.web import serve as web
@@ -30,9 +30,12 @@ def serve(
     if status:
         report(web.status_of("127.0.0.1" if host == "0.0.0.0" else host, port, access_code), as_json=as_json)
         return
-    serving = Serving(
-        host=host, port=port, open_browser=not no_open, allowed_hosts=allow_host, access_code=access_code or None
-    )
+    serving = web.settled(
+        Serving(
+            host=host, port=port, open_browser=not no_open, allowed_hosts=allow_host, access_code=access_code,
+            trusted_proxies=trusted_proxy, root_path=root_path,
+        )
+    )  # fmt: skip
     with open_model(watched=False, **loading) as model, speaking(lang):
         if model.obstacle:
             model.scheduler  # noqa: B018 - refused here, once, rather than on every page
@@ -67,6 +70,8 @@ command = Command(
         Option(["--no-open"], words="serve.cli.no_open", is_flag=True),
         Option(["--allow-host"], words="serve.cli.allow_host", multiple=True, metavar="NAME"),
         Option(["--access-code"], words="serve.cli.access_code", metavar="CODE"),
+        Option(["--trusted-proxy"], words="serve.cli.trusted_proxy", multiple=True, metavar="ADDRESS"),
+        Option(["--root-path"], words="serve.cli.root_path", default="", metavar="PATH"),
         Option(["--status"], words="serve.cli.status", is_flag=True),
         *loading_options(),
         *(option for option in output_options() if option.name != "html"),

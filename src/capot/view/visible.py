@@ -37,6 +37,15 @@ def visible(text: str, *, lines: bool = False) -> str:
     return "".join(map(_shown, text))
 
 
+def paragraph(text: str) -> str:
+    """``text`` as a terminal may have it among our own lines: those after its first stand behind the margin.
+
+    >>> paragraph("failed: a\\nWARNING: \\x1b[2J")
+    'failed: a\\n    WARNING: ␛[2J'
+    """
+    return visible(text, lines=True).replace("\n", "\n    ")
+
+
 @functools.lru_cache(maxsize=4096)
 def _shown(char: str) -> str:
     code, category = ord(char), unicodedata.category(char)

@@ -20,23 +20,24 @@ from capot.results.models import Models
 from capot.templates import default_text
 from capot.view.html import style_sheet
 from capot.web import answers, assets, faults, live, opening
+from capot.web.checked import checked
 from capot.web.documents import answered
 from capot.web.forms import Formed
 from capot.web.guard import Guard, preferred
 from capot.web.learners import Learners
+from capot.web.paths import PAGES, root_of
 from capot.web.streams import Hub
 from capot.web.verbs import schema
 
-PAGES = ("", "card", "tokens", "embeddings", "next", "generate", "memory", "assistant")
 OBJECT = {"type": "object"}
 
 
 def create_app(model: Model, serving: Serving | None = None, *, owner_key: str | None = None) -> FastAPI:
     """The lab around an opened model; ``serving`` bounds what one learner may ask of it.
 
-    Where ``serving`` has an access code, ``owner_key`` in a link makes its bearer the owner.
+    ``owner_key`` in a link makes its bearer the owner; without one there is none. Raises: as ``checked``.
     """
-    serving = serving or Serving()
+    serving = checked(serving or Serving())
     learners = Learners(model, serving)
     hub = Hub(learners, serving)
     options = {"docs_url": None, "redoc_url": None, "openapi_url": "/api/openapi.json"}
@@ -84,7 +85,7 @@ def _life(hub: Hub, first: Model) -> Any:
 
 def _pages(app: FastAPI) -> None:
     async def page(request: Request) -> Response:
-        return assets.respond(_found("index.html"), request)
+        return assets.respond(assets.page(root_of(request.scope)), request)
 
     for name in PAGES:
         app.add_api_route(f"/{name}", page, methods=["GET"], include_in_schema=False)
@@ -119,7 +120,8 @@ def _facts(app: FastAPI, hub: Hub) -> None:
         found = await anyio.to_thread.run_sync(lambda: opening.at_work(learners.model))
         serving = learners.serving
         limits = {name: getattr(serving, name) for name in ("max_prompt_chars", "max_new_tokens", "max_streams")}
-        more = {"owner": request.scope["owner"], "version": __version__, "limits": limits}
+        who = {"owner": request.scope["owner"], "coded": serving.access_code is not None}
+        more = {**who, "version": __version__, "limits": limits}
         return JSONResponse({"ok": True, "result": {**found.to_dict(), **more}})
 
     @app.get("/api/words/{lang}", summary="The pages' words in one language", responses=answered(OBJECT))

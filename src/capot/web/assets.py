@@ -11,6 +11,7 @@ import hashlib
 import mimetypes
 import re
 from dataclasses import dataclass
+from html import escape
 from importlib import resources, util
 from pathlib import Path
 
@@ -68,6 +69,13 @@ def find(name: str) -> Asset | None:
         return _load(path, path.stat().st_mtime) if inside and path.is_file() else None
     except (OSError, ValueError):  # a name that no file can have: too long, or with a zero in it
         return None
+
+
+def page(root: str) -> Asset:
+    """The one page of the lab, its links beginning with the path under which it is."""
+    found = find("index.html")
+    assert found is not None  # a file of this package
+    return of_text(found.raw.decode().replace('="/', f'="{escape(root)}/'), "text/html")
 
 
 def respond(asset: Asset, request: Request) -> Response:

@@ -6,6 +6,7 @@ from html import escape
 
 from capot.errors import CapotError
 from capot.i18n import tr
+from capot.view.visible import visible
 
 ANSWERS = ("access_code", "wrong_code", "too_many_codes")
 STYLES = ("/static/theme.css", "/static/door.css")
@@ -28,23 +29,23 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-_FORM = """<form method="get" action="/">
+_FORM = """<form method="get" action="{root}/">
 <p><label for="code">{field}</label>
 <input id="code" name="code" required autofocus autocomplete="off" autocapitalize="none" spellcheck="false"></p>
 <p><button>{enter}</button></p>
 </form>"""
-_BACK = '<p><a class="back" href="/">{back}</a></p>'
+_BACK = '<p><a class="back" href="{root}/">{back}</a></p>'
 
 
-def page(error: CapotError, lang: str) -> str:
-    """The page in one language: a form where a code is missing, else the way to the lab."""
+def page(error: CapotError, lang: str, *, root: str = "") -> str:
+    """The page in one language: a form where a code is missing, else the way to the lab, which is under ``root``."""
     asks = error.code in ANSWERS
     words = {name: escape(tr(f"serve.door.{name}", lang)) for name in ("title", "lost", "field", "enter", "back")}
-    said = error.message(lang)
-    links = "\n".join(f'<link rel="stylesheet" href="{path}">' for path in STYLES)
+    said = visible(error.message(lang), lines=True)
+    links = "\n".join(f'<link rel="stylesheet" href="{escape(root)}{path}">' for path in STYLES)
     return _PAGE.format(
         lang=lang, styles=links, title=words["title" if asks else "lost"], message=escape(said[:1].upper() + said[1:]),
-        rest=(_FORM if asks else _BACK).format(**words),
+        rest=(_FORM if asks else _BACK).format(**words, root=escape(root)),
     )  # fmt: skip
 
 

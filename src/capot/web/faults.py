@@ -13,8 +13,10 @@ from starlette.exceptions import HTTPException
 
 from capot.errors import CapotError, InputError, NotFoundError, shown
 from capot.i18n import Reason
+from capot.view.visible import visible
 from capot.web import door
 from capot.web.guard import preferred
+from capot.web.paths import root_of
 
 STATUSES = (400, 403, 404, 405, 409, 413, 422, 429, 499, 500, 501, 502, 507)
 LONGEST = 200  # characters of a parameter; only the lists of what is known here are longer
@@ -22,6 +24,8 @@ LONGEST = 200  # characters of a parameter; only the lists of what is known here
 
 def body(error: CapotError, lang: str) -> dict[str, Any]:
     """The error's body: a path of this machine is its model's name there, or its own last part.
+
+    Nothing in its words acts on a screen.
 
     >>> from capot.errors import local
     >>> error = NotFoundError("no_template", path=local("/home/ann lee/models/one.toml", "one.toml"))
@@ -31,6 +35,7 @@ def body(error: CapotError, lang: str) -> dict[str, Any]:
     public = error.public()
     params = {name: value if name == "known" else _told(value) for name, value in public.params.items()}
     told = type(error)(error.code, **params).to_dict(lang)
+    told["error"]["message"] = visible(told["error"]["message"], lines=True)
     field = str(params.get("name", ""))
     if isinstance(error, InputError) and field.replace(".", "_").isidentifier():
         told["error"]["field"] = field  # so that a page can say it beside the field
@@ -86,7 +91,7 @@ def install(app: FastAPI) -> None:
     async def missing(request: Request, error: HTTPException) -> Response:
         found, lang = _of_status(error.status_code), preferred(request.scope)
         if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):  # a person, in a browser
-            return HTMLResponse(door.page(found, lang), 404)
+            return HTMLResponse(door.page(found, lang, root=root_of(request.scope)), 404)
         told = body(found, lang)
         return JSONResponse(told, error.status_code, headers=error.headers)
 

@@ -1,4 +1,4 @@
-"""Who holds which key: signed cookies, and a short memory of wrong codes.
+"""Who holds which key: codes as people write them, signed cookies, and a short memory of wrong codes.
 
 Nothing is kept of a visitor: a cookie says who it is and proves it by a signature that
 only this run of the server can make. However many come, no list grows.
@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
+import re
 import secrets
 import time
-from collections import deque
+import unicodedata
+from collections import defaultdict, deque
 from collections.abc import Callable
 
+from capot.web.addresses import network_of
+
 TRIES, WINDOW_S = 10, 60.0  # wrong codes from one address before it must wait
-ALL_TRIES = 300  # from everywhere: a guesser with many addresses must wait as well
+NETWORK_TRIES = 400  # from one IPv6 /64, whose holder has as many addresses as they like: a class and some more
+ALL_TRIES = 300  # from everywhere: then each address has fewer, and none that is new must wait for others' guesses
+FRESH_TRIES = 3  # which an address has all the same
+REMEMBERED = 20_000  # wrong codes; a guesser with more addresses than that outruns any count
+UNHEARD = re.compile(r"[\W_]+")  # what nobody says when a code is read aloud: spaces, hyphens of any kind
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no letter that is taken for another when read aloud
 
 
@@ -24,11 +31,29 @@ def access_code() -> str:
     return "-".join("".join(secrets.choice(ALPHABET) for _ in range(4)) for _ in range(2))
 
 
+def folded(code: str) -> str:
+    """A code as it is compared: its letters and digits, small ones and capitals alike.
+
+    >>> folded(" 5SPD - H7KH "), folded("5spdh7kh")
+    ('5spdh7kh', '5spdh7kh')
+    """
+    return UNHEARD.sub("", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", code).casefold()))
+
+
+def same_code(given: str | None, wanted: str | None) -> bool:
+    """Whether an access code is the right one, however it is spelled."""
+    return given is not None and wanted is not None and same(folded(given), folded(wanted))
+
+
 def same(given: str | None, wanted: str | None) -> bool:
-    """Whether a code is the right one, in a time that does not tell how much of it is."""
+    """Whether a key is the right one, in a time that tells neither how much of it is nor how long it should be."""
     if given is None or wanted is None:
         return False
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode("utf-8", "surrogatepass"))
+    return hmac.compare_digest(_digest(given), _digest(wanted))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 class Cookies:
@@ -51,44 +76,49 @@ class Cookies:
 
 
 class Tries:
-    """The wrong codes of the last minute, no more than ``ALL_TRIES`` of them."""
+    """The wrong codes of the last minute: by full address, by /64, and in all."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._wrong: deque[tuple[float, str]] = deque(maxlen=ALL_TRIES)
+        self._wrong: deque[tuple[float, str]] = deque()
+        self._times: defaultdict[str, deque[float]] = defaultdict(deque)  # of each address and each network
 
     def note(self, address: str) -> None:
-        self._wrong.append((self._clock(), network(address)))
+        """Remember a wrong code."""
+        now = self._clock()
+        self._wrong.append((now, address))
+        for name in _names(address):
+            self._times[name].append(now)
+        if len(self._wrong) > REMEMBERED:
+            self._forget_one()
 
     def wait(self, address: str) -> float:
         """Seconds that ``address`` must wait before its next try; 0 where it need not."""
-        now, mine = self._clock(), network(address)
+        now = self._clock()
         while self._wrong and now - self._wrong[0][0] > WINDOW_S:
-            self._wrong.popleft()
-        times = [when for when, who in self._wrong if who == mine]
-        oldest = times[-TRIES] if len(times) >= TRIES else None
-        if oldest is None and len(self._wrong) == ALL_TRIES:
-            oldest = self._wrong[0][0]
-        return 0.0 if oldest is None else WINDOW_S - (now - oldest)
+            self._forget_one()
+        most = TRIES if len(self._wrong) < ALL_TRIES else FRESH_TRIES
+        quotas = zip(_names(address), (most, NETWORK_TRIES), strict=False)
+        return max(self._until(name, most, now) for name, most in quotas)
+
+    def _until(self, name: str, most: int, now: float) -> float:
+        """Seconds until there are fewer than ``most`` of an address or a network."""
+        times = self._times.get(name, ())
+        return 0.0 if len(times) < most else WINDOW_S - (now - times[-most])
+
+    def _forget_one(self) -> None:
+        _, address = self._wrong.popleft()
+        for name in _names(address):
+            self._times[name].popleft()
+            if not self._times[name]:
+                del self._times[name]
+
+
+def _names(address: str) -> list[str]:
+    """What a wrong code is counted under."""
+    return [name for name in (address, network_of(address)) if name]
 
 
 def is_owner(who: str) -> bool:
-    """Whether a cookie's bearer sits at the machine or holds the owner's key."""
+    """Whether a cookie's bearer holds the owner's key."""
     return who.startswith("owner-")
-
-
-def network(address: str) -> str:
-    """What stands for one visitor: an IPv4 address, the first half of an IPv6 one (the rest is theirs to choose).
-
-    >>> network("2001:db8:1:2:3:4:5:6"), network("192.0.2.7")
-    ('2001:db8:1:2::', '192.0.2.7')
-    """
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:45]
-    if found.version == 4:
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_address(int(found) >> 64 << 64))

@@ -23,7 +23,9 @@ import uvicorn
 from capot.config import Serving
 from capot.errors import CapotError, InputError, NetworkError, reason
 from capot.model import Model
+from capot.web import journal
 from capot.web.app import create_app
+from capot.web.checked import checked
 from capot.web.keys import access_code
 from capot.web.opening import warm
 
@@ -68,7 +70,10 @@ def address_of_this_machine() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Links:
-    """Where the lab is: for its owner, and for a class where there is one."""
+    """Where the lab is: for anybody here, for its owner, and for a class where there is one.
+
+    ``learners`` is a path alone where a proxy has the address.
+    """
 
     own: str
     owner: str | None
@@ -78,19 +83,34 @@ class Links:
     def to(cls, serving: Serving, port: int, *, owner_key: str | None) -> Links:
         shown = address_of_this_machine() if serving.host in EVERYWHERE else serving.host
         near = "127.0.0.1" if serving.host == "0.0.0.0" else "::1" if serving.host == "::" else serving.host
-        own = f"http://{_bracket(near)}:{port}/"
+        own = f"http://{_bracket(near)}:{port}{serving.root_path}/"
         code = serving.access_code
-        learners = f"http://{_bracket(shown)}:{port}/?code={quote(code)}" if code else None
-        return cls(own, f"{own}?code={owner_key}" if owner_key else None, learners)
+        path = f"{serving.root_path}/?code={quote(code)}" if code else None
+        before = "" if proxied(serving) else f"http://{_bracket(shown)}:{port}"
+        return cls(own, f"{own}?code={owner_key}" if owner_key else None, path and before + path)
+
+
+def proxied(serving: Serving) -> bool:
+    """Whether learners come by a proxy, whose address it alone knows."""
+    return bool(serving.trusted_proxies or serving.root_path)
+
+
+def settled(serving: Serving) -> Serving:
+    """The same, with a code drawn where others than this machine are listened to and none was given.
+
+    Raises: as ``checked``.
+    """
+    if not serving.access_code and not loopback(serving.host):
+        serving = dataclasses.replace(serving, access_code=access_code())
+    return checked(serving)
 
 
 def serve(model: Model, serving: Serving, *, say: Say) -> None:
     """Serve until Ctrl-C. ``say(key, **params)`` prints the link and what else is worth knowing."""
+    serving = settled(serving)
     listener = bind(serving)
     port = listener.getsockname()[1]
-    if serving.access_code is None and not loopback(serving.host):
-        serving = dataclasses.replace(serving, access_code=access_code())
-    owner_key = secrets.token_urlsafe(18) if serving.access_code else None
+    owner_key = secrets.token_urlsafe(18)
     links = Links.to(serving, port, owner_key=owner_key)
     if serving.port not in (0, port):
         say("serve.taken", asked=str(serving.port), port=str(port))
@@ -102,7 +122,7 @@ def serve(model: Model, serving: Serving, *, say: Say) -> None:
         arguments = [show, links.owner or links.own, say]
         threading.Thread(target=speaking.run, args=arguments, name="capot-show", daemon=True).start()
     try:
-        with contextlib.suppress(KeyboardInterrupt):  # which is how a lab is closed
+        with journal.guarded(), contextlib.suppress(KeyboardInterrupt):  # which is how a lab is closed
             asyncio.run(_run(app, listener))
     finally:
         listener.close()
@@ -137,8 +157,10 @@ def _bracket(host: str) -> str:
 def announce(say: Say, links: Links, code: str | None) -> None:
     """Print where the lab is; for a class, also the link with its code, as text and as a picture."""
     say("serve.here", link=links.own)
-    if links.learners is not None:
-        say("serve.owner_link", link=links.owner)
+    say("serve.owner_link", link=links.owner)
+    if links.learners is not None and links.learners.startswith("/"):
+        say("serve.class_path", path=links.learners, code=code)
+    elif links.learners is not None:
         say("serve.class_link", link=links.learners, code=code)
         say("serve.qr", qr=qr_code(links.learners))
     say("serve.stop_hint")

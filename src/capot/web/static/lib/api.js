@@ -2,6 +2,7 @@
 
 import { lang } from "./words.js";
 import { unique } from "./dom.js";
+import { root } from "./place.js";
 
 /** An error with the server's code and its words; `code` is "unreachable" where no server answered. */
 export class LabError extends Error {
@@ -25,7 +26,7 @@ async function send(path, { body, signal, accept, queued } = {}) {
   let answer;
   try {
     const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-    answer = await fetch(path, { ...options, headers: { ...headers(), ...(accept ? { accept } : {}), ...(name ? { "x-capot-call": name } : {}) }, signal });
+    answer = await fetch(root + path, { ...options, headers: { ...headers(), ...(accept ? { accept } : {}), ...(name ? { "x-capot-call": name } : {}) }, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new LabError("unreachable", "");

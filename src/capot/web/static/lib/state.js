@@ -1,6 +1,8 @@
 // What a page shows, kept in the fragment of its address: never sent, never logged, restored by a link.
 // What is too long for an address is kept in the tab instead, and a file is offered in the link's place.
 
+import { inside, root } from "./place.js";
+
 const LIMIT = 8000; // characters of a fragment that every browser and mail program carries
 const PROMPT = "capot-prompt";
 
@@ -88,13 +90,13 @@ export function door(chapter) {
   const text = (chapter === "home" ? null : grown) ?? prompt.get();
   if (text && text.length < LIMIT / 4) params.set("prompt", text);
   const query = params.toString();
-  return `/${chapter === "home" ? "" : chapter}${query ? `#${query}` : ""}`;
+  return `${root}/${chapter === "home" ? "" : chapter}${query ? `#${query}` : ""}`;
 }
 
 /** A state as a file, for what no address can hold; `restore` reads it back. */
 export function asFile() {
   const state = { ...read(), prompt: prompt.get() };
-  return new Blob([JSON.stringify({ capot: 1, path: location.pathname, state }, null, 1)], { type: "application/json" });
+  return new Blob([JSON.stringify({ capot: 1, path: inside(location.pathname), state }, null, 1)], { type: "application/json" });
 }
 
 /** The address that shows what `file` holds. Throws where it is no state of ours. */
@@ -104,6 +106,6 @@ export async function restore(file) {
   const state = Object.fromEntries(Object.entries(saved.state).map(([name, value]) => [name, String(value)]));
   const [text, long] = parted(state);
   keep(PROMPT, state.prompt ?? "");
-  keep(store(saved.path), JSON.stringify(long));
-  return saved.path + (text ? `#${text}` : "");
+  keep(store(root + saved.path), JSON.stringify(long));
+  return root + saved.path + (text ? `#${text}` : "");
 }

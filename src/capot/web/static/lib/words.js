@@ -1,5 +1,7 @@
 // Words and numbers in the reader's language; the same rules as i18n.py.
 
+import { root } from "./place.js";
+
 const words = { lang: "en", table: {} };
 
 export const LANGUAGES = ["fr", "en"];
@@ -13,7 +15,7 @@ export function preferred() {
 
 /** Fetch the catalogue of a language and speak it from now on. */
 export async function speak(name) {
-  const answer = await fetch(`/api/words/${name}`);
+  const answer = await fetch(`${root}/api/words/${name}`);
   words.table = (await answer.json()).result;
   words.lang = name;
   document.documentElement.lang = name;

@@ -1,6 +1,7 @@
 // Plotly's figures: its script is read when the first one is drawn, and each is drawn again when the theme changes.
 
 import { h, later } from "../lib/dom.js";
+import { root } from "../lib/place.js";
 import { lang, tr } from "../lib/words.js";
 import { named, taken } from "./names.js";
 import { isDark } from "./top.js";
@@ -10,7 +11,8 @@ let script;
 /** Plotly, read once, from this server. */
 export function plotly() {
   script ??= new Promise((resolve, reject) => {
-    const tag = h("script", { src: "/static/plotly.min.js", onload: () => resolve(globalThis.Plotly), onerror: () => reject(new Error("plotly")) });
+    const src = `${root}/static/plotly.min.js`;
+    const tag = h("script", { src, onload: () => resolve(globalThis.Plotly), onerror: () => reject(new Error("plotly")) });
     document.head.append(tag);
   });
   return script;

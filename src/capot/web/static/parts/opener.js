@@ -8,6 +8,15 @@ import { fault } from "./fault.js";
 const ENGINES = ["", "native", "hf", "scripted"];
 const ALWAYS = ["boxed", "scripted"];
 
+/** The dialog of a visitor who is not known as the owner, on a lab that anybody at its machine may enter. */
+export function told() {
+  const id = unique("opener");
+  const close = h("button", { type: "button", class: "primary", onclick: () => dialog.close() }, tr("actions.close"));
+  const dialog = h("dialog", { "aria-labelledby": `${id}-title` },
+    h("h2", { id: `${id}-title` }, tr("opener.title")), h("p", {}, tr("opener.only_owner")), h("p", { class: "row" }, close));
+  return { dialog, open: () => dialog.showModal() };
+}
+
 /** A dialog and the function that shows it; `reopened(model)` hears what is at work afterwards. */
 export function opener(model, reopened) {
   const id = unique("opener");

@@ -2,13 +2,14 @@
 
 import { h } from "../lib/dom.js";
 import { tr } from "../lib/words.js";
+import { inside } from "../lib/place.js";
 import { door } from "../lib/state.js";
 
 export const CHAPTERS = ["home", "tokens", "embeddings", "next", "generate", "memory", "assistant", "card"];
 const KEY = "capot-visited";
 
 /** The chapter that an address names. */
-export const chapterOf = (path) => (CHAPTERS.includes(path.slice(1)) ? path.slice(1) : "home");
+export const chapterOf = (path) => (CHAPTERS.includes(inside(path).slice(1)) ? inside(path).slice(1) : "home");
 
 /** The rail: `at(chapter)` marks where the visitor is; its links carry the prompt along. */
 export function rail() {

@@ -4,7 +4,7 @@ import { h } from "../lib/dom.js";
 import { amount, choose, lang, LANGUAGES, tr } from "../lib/words.js";
 import { door } from "../lib/state.js";
 import { glossaryPage } from "./glossary.js";
-import { opener } from "./opener.js";
+import { opener, told } from "./opener.js";
 
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const KEY = "capot-theme";
@@ -39,14 +39,17 @@ export function top({ model, relearn, reopened }) {
   return { box, leave: () => document.removeEventListener("capot-theme", show) };
 }
 
-/** Model, parameters, engine, device, precision. For the server's owner it is the button that opens another. */
+/**
+ * Model, parameters, engine, device, precision. For the server's owner it is the button that opens another; where there is
+ * no access code, so that anybody at the machine comes in, it says to the others how to be known as the owner.
+ */
 function atWork(model, reopened) {
   if (!model) return h("p", { class: "at-work" });
   const parameters = model.parameters ? [amount(model.parameters), h("span", { class: "unit" }, " ", tr("header.parameters"))] : null;
   const facts = [["model", model.model], ["size", parameters], ["engine", model.engine], ["device", model.device], ["dtype", model.dtype]];
   const spans = facts.filter(([, fact]) => fact).map(([name, fact]) => h("span", { class: name }, fact));
-  if (!model.owner) return h("p", { class: "at-work", title: tr("header.at_work") }, spans);
-  const { dialog, open } = opener(model, reopened);
+  if (!model.owner && model.coded !== false) return h("p", { class: "at-work", title: tr("header.at_work") }, spans);
+  const { dialog, open } = model.owner ? opener(model, reopened) : told();
   return h("div", { class: "at-work" }, h("button", { type: "button", class: "facts", title: tr("opener.title"), "aria-haspopup": "dialog", onclick: open },
     spans, h("span", { class: "offstage" }, tr("opener.title"))), dialog);
 }
