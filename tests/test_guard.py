@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 
 import pytest
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from capot.config import Serving
-from capot.web import guard, keys
+from capot.errors import InputError
+from capot.web import guard, journal, keys
+from capot.web.addresses import address_of
 from capot.web.guard import Guard
 
 
@@ -36,7 +44,8 @@ async def hello(scope, receive, send) -> None:
 
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    with TestClient(Guard(hello, serving=Serving()), base_url="http://127.0.0.1:8420") as client:
+    app = Guard(hello, serving=Serving(), owner_key="owner-key")
+    with TestClient(app, base_url="http://127.0.0.1:8420") as client:
         yield client
 
 
@@ -157,3 +166,269 @@ def test_an_error_speaks_the_visitors_language(coded: TestClient) -> None:
     french = coded.get("/", headers={"accept-language": "fr-FR,fr;q=0.9,en;q=0.1"}).json()
     english = coded.get("/", headers={"accept-language": "de,en;q=0.5"}).json()
     assert "enseignant" in french["error"]["message"] and "teacher" in english["error"]["message"]
+
+
+def test_nobody_is_the_owner_for_sitting_at_the_machine(client: TestClient) -> None:
+    local = TestClient(client.app, base_url="http://127.0.0.1:8420", client=("127.0.0.1", 50_000))
+    assert local.get("/").text.split()[1] == "False"
+    assert local.get("/?code=owner-key").text.split()[1] == "True"
+    assert local.get("/").text.split()[1] == "True"  # the cookie
+    assert local.get("/?code=wrong").text.split()[1] == "True"
+    other = TestClient(client.app, base_url="http://127.0.0.1:8420", client=("127.0.0.1", 50_000))
+    assert other.get("/?code=owner-keY").text.split()[1] == "False"
+
+
+@pytest.mark.parametrize(
+    "spelled", ["Right-Code", "RIGHTCODE", " right-code ", "right%20code", "right+-+code%0A", "right%E2%80%91code"]
+)
+def test_a_code_is_the_same_however_it_is_spelled(coded: TestClient, spelled: str) -> None:
+    assert coded.get(f"/?code={spelled}").status_code == 303, spelled
+
+
+@pytest.mark.parametrize("spelled", ["right", "rightcodes", "r1ghtcode", "-", "right-cod%C3%A9", "%F0%9F%94%91"])
+def test_another_code_is_another(coded: TestClient, spelled: str) -> None:
+    assert code_of(coded.get(f"/?code={spelled}")) == "wrong_code", spelled
+
+
+@pytest.mark.parametrize("wanted", ["salle é 1", "SALLE e\u0301-1", "Salle É1"])
+def test_accents_are_letters_whatever_wrote_them(wanted: str) -> None:
+    assert keys.same_code("salle-e\u03011", wanted) and not keys.same_code("salle-e1", wanted)
+
+
+def test_keys_are_compared_whole_and_as_they_are() -> None:
+    assert keys.same("Key", "Key") and not keys.same("key", "Key")
+    assert not keys.same(None, None) and not keys.same_code(None, None) and not keys.same("", "Key")
+    assert keys.same("\ud800", "\ud800") and not keys.same_code("\ud800", "Key")
+
+
+# Who must wait after wrong codes.
+
+
+@pytest.fixture
+def tries() -> tuple[keys.Tries, list[float]]:
+    clock = [0.0]
+    return keys.Tries(lambda: clock[0]), clock
+
+
+def test_wrong_codes_count_by_full_address(tries) -> None:
+    counted, clock = tries
+    for _ in range(keys.TRIES):
+        assert counted.wait("2001:db8::1") == 0
+        counted.note("2001:db8::1")
+    assert counted.wait("2001:db8::1") == keys.WINDOW_S
+    assert counted.wait("2001:db8::2") == 0, "a neighbour of the same /64"
+    clock[0] = keys.WINDOW_S + 0.5
+    assert counted.wait("2001:db8::1") == 0 and not counted._times and not counted._wrong
+
+
+def test_a_network_of_many_addresses_has_a_quota_of_its_own(tries) -> None:
+    counted, _ = tries
+    for number in range(keys.NETWORK_TRIES):
+        address = f"2001:db8:0:1::{number:x}"
+        assert counted.wait(address) == 0
+        counted.note(address)
+    assert counted.wait("2001:db8:0:1:ffff::") > 0, "whoever changes their address does not begin anew"
+    assert counted.wait("2001:db8:0:2::1") == 0 and counted.wait("192.0.2.1") == 0
+
+
+def test_others_guesses_leave_a_fresh_address_its_tries(tries) -> None:
+    counted, _ = tries
+    for number in range(3 * keys.ALL_TRIES):
+        counted.note(f"10.0.{number // 256}.{number % 256}")
+    for address in ("192.0.2.1", "2001:db8::1"):
+        for _ in range(keys.FRESH_TRIES):
+            assert counted.wait(address) == 0
+            counted.note(address)
+        assert counted.wait(address) > 0, "and no more of them while so many guess"
+
+
+def test_the_memory_of_wrong_codes_does_not_grow(tries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "REMEMBERED", 50)
+    counted, _ = tries
+    for number in range(500):
+        counted.note(f"2001:db8:{number:x}::1")
+    assert len(counted._wrong) == 50 and len(counted._times) == 100
+
+
+# Behind a proxy.
+
+PROXY, VISITOR = "10.9.9.9", "203.0.113.5"
+
+
+def behind(address: str = PROXY, **serving) -> TestClient:
+    """A client whose connections come from ``address``, to a guard that trusts ``PROXY``."""
+    options = {"access_code": "right-code", "trusted_proxies": ("10.9.0.0/16", "::1"), **serving}
+    app = Guard(told, serving=Serving(**options), owner_key="owner-key")
+    return TestClient(app, base_url="http://127.0.0.1:8420", client=(address, 4000), follow_redirects=False)
+
+
+async def told(scope, receive, send) -> None:
+    """A page that says where the guard saw the visitor."""
+    seen = f"{address_of(scope)} {scope['scheme']} {Headers(scope=scope)['host']} {scope['owner']}"
+    await PlainTextResponse(seen)(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seen"),
+    [
+        ({"x-forwarded-for": VISITOR}, VISITOR),
+        ({"x-forwarded-for": f"6.6.6.6, {VISITOR}"}, VISITOR),
+        ({"x-forwarded-for": f"{VISITOR}:5123"}, VISITOR),
+        ({"x-forwarded-for": "[2001:db8::1]:443"}, "2001:db8::1"),
+        ({"x-forwarded-for": "::ffff:203.0.113.5"}, VISITOR),
+        ({"x-forwarded-for": f"{VISITOR}, unknown"}, PROXY),
+        ({"x-forwarded-for": f"{VISITOR}, "}, PROXY),
+        ({"forwarded": f"for=6.6.6.6, For={VISITOR};proto=http"}, VISITOR),
+        ({"forwarded": 'for="[2001:DB8::1]:4711"'}, "2001:db8::1"),
+        ({"forwarded": "for=_hidden"}, PROXY),
+        ({"forwarded": f'for=6.6.6.6;by=", for={VISITOR}'}, PROXY),
+        ({"forwarded": 'for=6.6.6.6;by=", for="[2001:db8::1]:1"'}, PROXY),
+        ({"forwarded": f"for={VISITOR}", "x-forwarded-for": VISITOR}, VISITOR),
+        ({"forwarded": f"for={VISITOR}", "x-forwarded-for": "6.6.6.6"}, PROXY),
+        ({"x-real-ip": "6.6.6.6"}, PROXY),
+    ],
+)
+def test_the_last_hop_of_a_trusted_proxy_counts(headers: dict[str, str], seen: str) -> None:
+    client = behind()
+    client.get("/?code=right-code")
+    assert client.get("/", headers=headers).text.split()[0] == seen
+
+
+def test_two_lines_of_a_header_are_one_list() -> None:
+    client = behind()
+    client.get("/?code=right-code")
+    lines = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", VISITOR)]
+    assert client.get("/", headers=lines).text.split()[0] == VISITOR
+
+
+def test_nobody_elses_word_counts() -> None:
+    said = {
+        "x-forwarded-for": "6.6.6.6", "x-forwarded-proto": "https", "x-forwarded-host": "class.example",
+        "forwarded": "for=6.6.6.6;proto=https;host=class.example",
+    }  # fmt: skip
+    for address in ("10.10.0.1", "127.0.0.1", "2001:db8::1"):
+        client = behind(address, allowed_hosts=("class.example",))
+        answer = client.get("/?code=right-code", headers=said)
+        assert answer.status_code == 303 and "Secure" not in answer.headers["set-cookie"]
+        assert client.get("/", headers=said).text.split() == [address, "http", "127.0.0.1:8420", "False"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"x-forwarded-proto": "https", "x-forwarded-host": "class.example"},
+        {"x-forwarded-proto": "http, https", "x-forwarded-host": "evil.example, class.example"},
+        {"forwarded": 'for=_x;host="class.example";proto=https'},
+    ],
+)
+def test_a_name_and_tls_that_end_at_the_proxy(said: dict[str, str]) -> None:
+    client = behind(allowed_hosts=("class.example",))
+    answer = client.get("/?code=right-code", headers=said)
+    cookie = answer.headers["set-cookie"]
+    assert answer.status_code == 303 and cookie.startswith("capot-443=") and "; Secure" in cookie
+    shown = {"cookie": cookie.partition(";")[0]}
+    assert client.get("/", headers={**said, **shown}).text.split() == [PROXY, "https", "class.example", "False"]
+    posted = client.post("/", json={}, headers={**said, **shown, "origin": "https://class.example"})
+    assert posted.status_code == 200
+    foreign = client.post("/", json={}, headers={**said, **shown, "origin": "https://evil.example"})
+    assert code_of(foreign) == "wrong_origin"
+
+
+def test_a_name_that_a_proxy_passes_on_must_be_allowed_all_the_same() -> None:
+    assert code_of(behind().get("/", headers={"x-forwarded-host": "evil.example"})) == "wrong_host"
+
+
+def test_who_guesses_behind_a_proxy_locks_out_themselves_alone() -> None:
+    client = behind()
+    for _ in range(keys.TRIES):
+        assert code_of(client.get("/?code=wrong", headers={"x-forwarded-for": "6.6.6.6"})) == "wrong_code"
+    assert code_of(client.get("/?code=right-code", headers={"x-forwarded-for": "6.6.6.6"})) == "too_many_codes"
+    for number in range(keys.ALL_TRIES):
+        client.get("/?code=wrong", headers={"x-forwarded-for": f"198.51.{number // 200}.{number % 200}"})
+    assert client.get("/?code=right-code", headers={"x-forwarded-for": VISITOR}).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "status"),
+    [
+        ("127.0.0.1", {}, 200),
+        ("127.0.0.1", {"x-forwarded-for": "127.0.0.1"}, 403),  # a proxy that nobody has named
+        ("127.0.0.1", {"via": "1.1 somewhere"}, 403),
+        ("::1", {}, 403),  # a trusted one: anybody may be behind it
+        ("::1", {"x-forwarded-for": "127.0.0.1"}, 403),
+    ],
+)
+def test_behind_a_proxy_nobody_sits_at_the_machine(address: str, headers: dict[str, str], status: int) -> None:
+    assert behind(address).get("/api/status", headers=headers).status_code == status
+
+
+# What is told at the owner's terminal.
+
+
+@pytest.fixture
+def terminal() -> Iterator[io.StringIO]:
+    """What a handler of the plainest kind writes while a lab is served."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    names = ("capot.web", "uvicorn.error", "asyncio", "py.warnings", "somebody.elses")
+    for name in names:
+        logging.getLogger(name).addHandler(handler)
+    with journal.guarded():
+        yield written
+    for name in names:
+        logging.getLogger(name).removeHandler(handler)
+
+
+HOSTILE = "\x1b]0;OWNED\x07\x9b2J\r\u202e\ud800\nWARNING: the lab is open to everyone\n"
+
+
+def no_harm(text: str) -> None:
+    assert "OWNED" in text, "what happened is told"
+    assert not set(text) & set("\x1b\x07\x9b\r\u202e\ud800") and "\nWARNING" not in text
+
+
+def test_a_failure_is_told_with_nothing_that_acts_on_a_terminal(terminal: io.StringIO) -> None:
+    async def failing(scope, receive, send) -> None:
+        try:
+            raise KeyError(scope["path"])
+        except KeyError:
+            raise InputError("unknown_kind", kind=HOSTILE, known="") from ValueError(HOSTILE)
+
+    client = TestClient(Guard(failing, serving=Serving()), base_url="http://127.0.0.1:8420")
+    client.headers["user-agent"] = "\x1b[2J"
+    assert client.get("/%1B%5D0;OWNED%07%0AWARNING").status_code == 500
+    no_harm(terminal.getvalue())
+    assert "Traceback (most recent call last)" in terminal.getvalue() and "in failing" in terminal.getvalue()
+
+
+def test_whatever_speaks_up_is_led_through_the_loggers(terminal: io.StringIO, capfd) -> None:
+    logging.getLogger("somebody.elses").warning("%s said %s", HOSTILE, {"more": HOSTILE})
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(HOSTILE, stacklevel=1)
+    thread = threading.Thread(target=exec, args=("raise ValueError(told)", {"told": HOSTILE}))
+    thread.start()
+    thread.join()
+
+    class Dying:
+        def __del__(self) -> None:
+            raise ValueError(HOSTILE)
+
+    Dying()
+    text = terminal.getvalue()
+    no_harm(text)
+    assert text.count("OWNED") >= 4
+    assert "OWNED" not in "".join(capfd.readouterr())
+
+
+def test_a_record_is_not_longer_than_a_terminal_bears(terminal: io.StringIO) -> None:
+    logging.getLogger("capot.web").error("begins %s ends", "x" * 10_000_000)
+    text = terminal.getvalue()
+    assert len(text) < 2 * journal.LONGEST and text.startswith("begins") and text.endswith("ends\n")
+
+
+def test_the_process_is_left_as_it_was() -> None:
+    before = logging.getLogRecordFactory(), threading.excepthook, sys.unraisablehook, warnings.showwarning
+    with journal.guarded():
+        assert logging.getLogRecordFactory() is journal.Written
+    assert before == (logging.getLogRecordFactory(), threading.excepthook, sys.unraisablehook, warnings.showwarning)

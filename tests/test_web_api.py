@@ -165,7 +165,7 @@ def test_the_pages_words(client: TestClient, lang: str) -> None:
 
 def test_what_is_at_work(boxed: TestClient) -> None:
     told = boxed.get("/api/model").json()["result"]
-    assert (told["model"], told["engine"], told["owner"]) == ("boxed", "native", True)
+    assert (told["model"], told["engine"], told["owner"]) == ("boxed", "native", False)
     assert told["parameters"] == capot.open("boxed").card().parameters.total
     assert told["limits"] == {"max_prompt_chars": 200_000, "max_new_tokens": 1000, "max_streams": 8}
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,6 +23,8 @@ from capot.cli import run
 from capot.config import Serving
 from capot.errors import InputError
 from capot.web import serve as web
+
+JSON = {"content-type": "application/json"}
 
 UNIX = pytest.mark.skipif(os.name == "nt", reason="signals and terminals are otherwise there")
 
@@ -67,8 +70,9 @@ def get(link: str, **headers: str) -> Any:
 @UNIX
 def test_it_says_where_it_is_serves_and_ends_with_ctrl_c() -> None:
     with Served("--port", "0", "--no-open", "--lang", "fr") as served:
-        assert served.told[0].startswith("Le labo est ouvert") and len(served.links) == 1
-        assert get(f"{served.links[0]}api/model")["result"]["model"] == "scripted"
+        assert served.told[0].startswith("Le labo est ouvert") and len(served.links) == 2
+        told = get(f"{served.links[0]}api/model")["result"]
+        assert (told["model"], told["owner"], told["coded"]) == ("scripted", False, False)
         served.process.send_signal(signal.SIGINT)
         out, err = served.process.communicate(timeout=60)
         assert (served.process.returncode, out.strip(), err) == (0, "Le labo est fermé.", "")
@@ -166,12 +170,94 @@ def test_plain_capot_elsewhere_is_the_tour(capsys: pytest.CaptureFixture[str], m
         (["--model", "nothing-here"], "unknown_model"),
         (["--lang", "de"], "unknown_language"),
         (["--engine", "native", "--device", "cuda"], "device_unsupported"),
+        (["--access-code", "abc-12"], "code_too_short"),
+        (["--access-code", "- - - - - -", "--host", "0.0.0.0"], "code_too_short"),
+        (["--allow-host", "class.local"], "needs_code"),
+        (["--trusted-proxy", "127.0.0.1"], "needs_code"),
+        (["--root-path", "/capot"], "needs_code"),
+        (["--trusted-proxy", "proxy.local", "--access-code", "class-code"], "bad_proxy"),
+        (["--root-path", "/a/../b", "--access-code", "class-code"], "bad_root_path"),
+        (["--root-path", "/api", "--access-code", "class-code"], "bad_root_path"),
         (["--engine", "native", "--dtype", "float16"], "precision_unsupported"),
     ],
 )
 def test_what_cannot_be_served_is_said(capsys: pytest.CaptureFixture[str], words: list[str], code: str) -> None:
     assert run(["serve", "--no-open", *words, "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == code
+
+
+def test_a_line_to_paste_is_one_that_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--allow-host", "it's.local", "--allow-host", "localhost", "--trusted-proxy", "10.0.0.0/8"]
+    assert run(["serve", "--no-open", *asked, "--root-path", "capot/", "--lang", "en"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1].removeprefix("Try: ")
+    words = shlex.split(line)
+    assert words[:2] == ["capot", "serve"] and "localhost" not in words
+    given = dict(zip(words[2::2], words[3::2], strict=True))
+    assert given.pop("--access-code") and given == {
+        "--allow-host": "it's.local", "--trusted-proxy": "10.0.0.0/8", "--root-path": "/capot",
+    }  # fmt: skip
+    assert run([*words[1:], "--no-open", "--model", "nothing-here", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "unknown_model"  # the next thing to be wrong
+
+
+def test_a_name_that_means_this_machine_everywhere_needs_no_code() -> None:
+    own = ("localhost", "Lab.localhost", "127.0.0.2", "[::1]", "::ffff:127.0.0.1")
+    assert web.settled(Serving(allowed_hosts=own)).access_code is None
+    drawn = web.settled(Serving(host="0.0.0.0", allowed_hosts=("class.local",), root_path="/capot/"))
+    assert drawn.access_code and drawn.root_path == "/capot"
+    for foreign in ("class.local", "127.0.0.1.class.local", "192.0.2.7", "localhost.class.local"):
+        with pytest.raises(InputError) as refused:
+            web.settled(Serving(allowed_hosts=(foreign,)))
+        assert refused.value.code == "needs_code"
+
+
+def test_a_class_behind_a_proxy_gets_the_path_that_the_proxy_has() -> None:
+    serving = Serving(access_code="a-b", trusted_proxies=("127.0.0.1",), root_path="/capot")
+    links = web.Links.to(serving, 81, owner_key="key")
+    assert (links.own, links.owner) == ("http://127.0.0.1:81/capot/", "http://127.0.0.1:81/capot/?code=key")
+    said = []
+    web.announce(lambda key, **params: said.append((key, params.get("link") or params.get("path"))), links, "a-b")
+    assert said[-2:] == [("serve.class_path", "/capot/?code=a-b"), ("serve.stop_hint", None)]
+
+
+def test_who_opens_the_link_of_the_terminal_is_the_owner_and_no_one_else_at_the_machine() -> None:
+    with Served("--port", "0", "--no-open") as served:
+        own, owner = served.links
+        assert get(f"{own}api/model")["result"]["owner"] is False
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with browser.open(owner, timeout=30) as answer:
+            assert answer.url == own  # the key does not stay in the address
+        with browser.open(f"{own}api/model", timeout=30) as answer:
+            assert json.load(answer)["result"]["owner"] is True
+        request = urllib.request.Request(f"{own}api/open", b'{"model": "boxed"}', {"content-type": "application/json"})
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=30)
+        assert json.load(refused.value)["error"]["code"] == "owner_only"
+
+
+HOSTILE = "\x1b]0;OWNED\x07\x1b[2J\x9b31m\nWARNING: the lab is open to everyone\n\u202e"
+
+
+def test_no_word_of_a_learner_acts_on_the_owners_terminal() -> None:
+    with Served("--host", "0.0.0.0", "--port", "0", "--no-open", "--access-code", "class-code") as served:
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        browser.open(f"{served.links[0]}?code=class-code", timeout=30).close()
+        asked = [
+            ("chat", {"messages": ["a"], "kind": HOSTILE[:39] + "\ud800"}),
+            ("context", {"word": HOSTILE + "\ud800", "sentences": ["a"]}),
+            ("memory", {"known": HOSTILE + "\udfff"}),
+            ("stream", {"name": "page-0001", "streams": [{"tag": HOSTILE[:40], "verb": "\ud800", "arguments": {}}]}),
+        ]
+        for verb, body in asked:
+            request = urllib.request.Request(f"{served.links[0]}api/{verb}", json.dumps(body).encode(), JSON)
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                browser.open(request, timeout=30)
+            error = json.load(refused.value)["error"]
+            assert refused.value.code in (404, 422), (verb, error)
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]", error["message"]), error
+        served.process.send_signal(signal.SIGINT)
+        out, err = served.process.communicate(timeout=60)
+        assert "\x1b" not in out + err and "open to everyone" not in out + err
 
 
 def test_ten_taken_ports_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,15 @@ def find(name: str) -> Asset | None:
         return None
 
 
+def icon() -> str:
+    """The link of the lab's page to its icon: without one a browser asks for one at the top of the host."""
+    found = find("index.html")
+    assert found is not None  # a file of this package
+    link = re.search(r'<link rel="icon"[^>]*>', found.raw.decode())
+    assert link is not None
+    return link[0]
+
+
 def page(root: str) -> Asset:
     """The one page of the lab, its links beginning with the path under which it is."""
     found = find("index.html")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 
 from capot.config import SHORTEST_CODE, Serving
 from capot.errors import InputError
@@ -12,13 +13,7 @@ from capot.web.keys import access_code, folded
 
 
 def checked(serving: Serving) -> Serving:
-    """The same, written as the lab reads it.
-
-    Raises: InputError ``code_too_short``, ``bad_proxy``, ``bad_root_path``, ``needs_code``.
-    """
-    serving = dataclasses.replace(serving, access_code=serving.access_code or None)
-    if serving.access_code is not None and len(folded(serving.access_code)) < SHORTEST_CODE:
-        raise InputError("code_too_short", least=SHORTEST_CODE, code=access_code())
+    """The same, written as the lab reads it. Raises: InputError ``bad_proxy``, ``bad_root_path``, ``needs_code``."""
     for named in serving.trusted_proxies:
         if forwarded.network(named) is None:
             raise InputError("bad_proxy", value=named[:80])
@@ -28,15 +23,22 @@ def checked(serving: Serving) -> Serving:
     serving = dataclasses.replace(serving, root_path=root)
     opens = opening_options(serving)
     if opens and serving.access_code is None:
-        raise InputError("needs_code", option=opens[0].split()[0], options=" ".join(opens), code=access_code())
+        raise InputError("needs_code", option=opens[0].split()[0], options=" ".join(opens), example=access_code())
     return serving
+
+
+def chosen_code(given: str) -> str:
+    """The access code that somebody chose. Raises: InputError ``code_too_short``."""
+    if len(folded(given)) < SHORTEST_CODE:
+        raise InputError("code_too_short", least=SHORTEST_CODE, example=access_code())
+    return given
 
 
 def opening_options(serving: Serving) -> list[str]:
     """The options through which others than this machine's own may come, a lab that listens to it alone included."""
     foreign = [name for name in serving.allowed_hosts if not own_name(name)]
-    named = [f"--allow-host {name}" for name in foreign]
-    named += [f"--trusted-proxy {each}" for each in serving.trusted_proxies]
+    named = [f"--allow-host {shlex.quote(name)}" for name in foreign]
+    named += [f"--trusted-proxy {each.strip()}" for each in serving.trusted_proxies]
     return named + ([f"--root-path {serving.root_path}"] if serving.root_path else [])
 
 

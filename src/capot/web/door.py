@@ -7,6 +7,7 @@ from html import escape
 from capot.errors import CapotError
 from capot.i18n import tr
 from capot.view.visible import visible
+from capot.web import assets
 
 ANSWERS = ("access_code", "wrong_code", "too_many_codes")
 STYLES = ("/static/theme.css", "/static/door.css")
@@ -18,6 +19,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>capot</title>
+{icon}
 {styles}
 </head>
 <body class="capot">
@@ -44,7 +46,7 @@ def page(error: CapotError, lang: str, *, root: str = "") -> str:
     said = visible(error.message(lang), lines=True)
     links = "\n".join(f'<link rel="stylesheet" href="{escape(root)}{path}">' for path in STYLES)
     return _PAGE.format(
-        lang=lang, styles=links, title=words["title" if asks else "lost"], message=escape(said[:1].upper() + said[1:]),
+        lang=lang, icon=assets.icon(), styles=links, title=words["title" if asks else "lost"], message=escape(said[:1].upper() + said[1:]),
         rest=(_FORM if asks else _BACK).format(**words, root=escape(root)),
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from capot.errors import CapotError, InputError, NetworkError, reason
 from capot.model import Model
 from capot.web import journal
 from capot.web.app import create_app
-from capot.web.checked import checked
+from capot.web.checked import checked, chosen_code
 from capot.web.keys import access_code
 from capot.web.opening import warm
 
@@ -98,11 +98,12 @@ def proxied(serving: Serving) -> bool:
 def settled(serving: Serving) -> Serving:
     """The same, with a code drawn where others than this machine are listened to and none was given.
 
-    Raises: as ``checked``.
+    Raises: as ``chosen_code`` and ``checked``.
     """
-    if not serving.access_code and not loopback(serving.host):
-        serving = dataclasses.replace(serving, access_code=access_code())
-    return checked(serving)
+    code = chosen_code(serving.access_code) if serving.access_code else None
+    if code is None and not loopback(serving.host):
+        code = access_code()
+    return checked(dataclasses.replace(serving, access_code=code))
 
 
 def serve(model: Model, serving: Serving, *, say: Say) -> None:
@@ -116,17 +117,22 @@ def serve(model: Model, serving: Serving, *, say: Say) -> None:
         say("serve.taken", asked=str(serving.port), port=str(port))
     announce(say, links, serving.access_code)
     app = create_app(model, serving, owner_key=owner_key)
+    try:
+        with journal.guarded(), contextlib.suppress(KeyboardInterrupt):  # which is how a lab is closed
+            _begin(model, serving, links, say=say)
+            asyncio.run(_run(app, listener))
+    finally:
+        listener.close()
+        say("serve.stopped")
+
+
+def _begin(model: Model, serving: Serving, links: Links, *, say: Say) -> None:
+    """What goes on beside the serving: the model is read, the browser opened on the link with the owner's key."""
     threading.Thread(target=_warmed, args=[model], name="capot-warm", daemon=True).start()
     if serving.open_browser:
         speaking = contextvars.copy_context()  # the thread speaks the language asked for
         arguments = [show, links.owner or links.own, say]
         threading.Thread(target=speaking.run, args=arguments, name="capot-show", daemon=True).start()
-    try:
-        with journal.guarded(), contextlib.suppress(KeyboardInterrupt):  # which is how a lab is closed
-            asyncio.run(_run(app, listener))
-    finally:
-        listener.close()
-        say("serve.stopped")
 
 
 def show(link: str, say: Say) -> None:
