@@ -232,6 +232,19 @@ def test_only_the_owner_opens_another_model(visit: Visits) -> None:
         lab.kill()
 
 
+def test_who_types_the_address_is_told_how_to_be_the_owner(visit: Visits, server: Server) -> None:
+    page = visit("/tokens")
+    page.locator(".at-work > button").click()
+    until(page, "document.querySelector('dialog[open]') !== null")
+    assert "owner’s link" in page.inner_text("dialog[open]") and page.locator("dialog[open] input").count() == 0
+    assert axe(page) == []
+    page.get_by_role("button", name="Close").click()
+    until(page, "document.querySelector('dialog[open]') === null")
+    owner = visit("/tokens", first=next(link for link in server.links if "code=" in link))
+    owner.locator(".at-work > button").click()
+    until(owner, "document.querySelector('dialog[open] input') !== null")
+
+
 @pytest.mark.parametrize(("lang", "said"), [("en", "place 1 in the queue"), ("fr", "place 1 dans la file")])
 @pytest.mark.parametrize("path", ["next", "embeddings#view=lens"])
 def test_an_answer_that_waits_says_its_place_in_the_queue(visit: Visits, path: str, lang: str, said: str) -> None:

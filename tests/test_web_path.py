@@ -1,4 +1,4 @@
-"""The lab under a path of somebody else's host: links, cookies, redirects and pages, whether a proxy takes it off or not."""
+"""The lab under a path of somebody else's host: links, cookies, redirects and pages, the path taken off or left on."""
 
 from __future__ import annotations
 

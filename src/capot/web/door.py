@@ -45,9 +45,9 @@ def page(error: CapotError, lang: str, *, root: str = "") -> str:
     words = {name: escape(tr(f"serve.door.{name}", lang)) for name in ("title", "lost", "field", "enter", "back")}
     said = visible(error.message(lang), lines=True)
     links = "\n".join(f'<link rel="stylesheet" href="{escape(root)}{path}">' for path in STYLES)
+    rest = (_FORM if asks else _BACK).format(**words, root=escape(root))
     return _PAGE.format(
-        lang=lang, icon=assets.icon(), styles=links, title=words["title" if asks else "lost"], message=escape(said[:1].upper() + said[1:]),
-        rest=(_FORM if asks else _BACK).format(**words, root=escape(root)),
+        lang=lang, icon=assets.icon(), styles=links, rest=rest, title=words["title" if asks else "lost"], message=escape(said[:1].upper() + said[1:]),
     )  # fmt: skip
 
 
