@@ -46,9 +46,8 @@ def page(error: CapotError, lang: str, *, root: str = "") -> str:
     said = visible(error.message(lang), lines=True)
     links = "\n".join(f'<link rel="stylesheet" href="{escape(root)}{path}">' for path in STYLES)
     rest = (_FORM if asks else _BACK).format(**words, root=escape(root))
-    return _PAGE.format(
-        lang=lang, icon=assets.icon(), styles=links, rest=rest, title=words["title" if asks else "lost"], message=escape(said[:1].upper() + said[1:]),
-    )  # fmt: skip
+    title, message = words["title" if asks else "lost"], escape(said[:1].upper() + said[1:])
+    return _PAGE.format(lang=lang, icon=assets.icon(), styles=links, rest=rest, title=title, message=message)
 
 
 def policy(whole: str) -> str:
