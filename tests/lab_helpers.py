@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
-import uvicorn
 from starlette.testclient import TestClient
 
 import capot
@@ -19,7 +18,9 @@ from capot.config import Serving
 from capot.engines.scripted import ScriptedEngine
 from capot.model import Model
 from capot.scheduler import Scheduler
+from capot.web import wire
 from capot.web.app import create_app
+from capot.web.connections import Connections
 
 JSON = {"content-type": "application/json"}
 
@@ -62,13 +63,20 @@ def asked(*parts: dict[str, Any], name: str = "page-0001") -> dict[str, Any]:
 class Live:
     """The lab behind a real socket, in a thread of this process."""
 
-    def __init__(self, model: Model, serving: Serving | None = None, *, owner_key: str | None = None) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: Model,
+        serving: Serving | None = None,
+        *,
+        owner_key: str | None = None,
+        connections: Connections | None = None,
+    ) -> None:
+        self.model, serving = model, serving or Serving()
         self.app = create_app(model, serving, owner_key=owner_key)
+        self.connections = connections or Connections(serving)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.root = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        config = uvicorn.Config(self.app, log_level="warning", timeout_graceful_shutdown=1, lifespan="on")
-        self.server = uvicorn.Server(config)
+        self.server = wire.server(self.app, serving, connections=self.connections, lifespan="on")
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
 
     def __enter__(self) -> Live:

@@ -115,6 +115,14 @@ class Serving:
     max_streams: int = bounded(8, 1, 1000)
     max_cache_bytes: int = bounded(512_000_000, 1_000_000, 10**13)
     idle_s: float = bounded(300.0, 0.01, 10**7)  # after which a learner's caches are given back
+    max_learners_of_address: int = bounded(64, 1, 10_000)  # with something under way: two classes behind one router
+    max_upload_bytes: int = bounded(12_000_000, 4_000_000, 10**10)  # bodies of one learner's requests under way
+    max_connections: int = bounded(1000, 8, 100_000)  # in all; fewer where descriptors do not allow them
+    max_connections_of_address: int = bounded(256, 6, 100_000)  # thirty learners behind one router, with six each
+    headers_s: float = bounded(20.0, 0.1, 3600.0)  # for the head of a request, from its first byte or the connection
+    body_s: float = bounded(60.0, 0.1, 3600.0)  # for a whole body
+    idle_connection_s: float = bounded(30.0, 0.1, 3600.0)  # between two requests
+    stalled_s: float = bounded(30.0, 0.1, 3600.0)  # without a byte taken of an answer
 
     def __post_init__(self) -> None:
         check(self)

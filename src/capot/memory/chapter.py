@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from capot.engine import MAX_CHUNK
-from capot.errors import ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError, shown
+from capot.errors import (
+    BusyError,
+    ContextError,
+    InputError,
+    InterruptedByUser,
+    NotFoundError,
+    ResourceError,
+    shown,
+)
 from capot.known import find
 from capot.memory import measured, process
 from capot.memory.computed import MODES, Pass, Ruler, ruler, simulated
@@ -51,7 +59,7 @@ def weigh(
 
     Raises: InputError ``bad_length``, ``out_of_range``, ``bad_size``, ``unknown_precision``, ``unknown_mode``;
     NotFoundError ``unknown_shape``; CapabilityError where the engine cannot; ResourceError
-    ``memory_short`` before the first row.
+    ``memory_short`` and BusyError ``too_much_memory`` before the first row.
     """
     if mode not in MODES:
         raise InputError("unknown_mode", value=shown(mode), known=", ".join(MODES))
@@ -164,8 +172,8 @@ def _rows(
     try:
         measured.warm_up(model.scheduler)
         for count in tokens:
-            _check_room(rule, count, mode)
-            rows.append(_row(model, count, rule=rule, mode=mode))
+            with model.scheduler.holding(_check_room(rule, count, mode)):
+                rows.append(_row(model, count, rule=rule, mode=mode))
             if progress is not None:
                 progress(rows[-1])
     except (KeyboardInterrupt, InterruptedByUser):
@@ -176,6 +184,10 @@ def _rows(
         if not rows:
             raise
         return rows, Stopped("positions", count)
+    except BusyError as error:  # a learner's memory has a bound of its own
+        if not rows or error.code != "too_much_memory":
+            raise
+        return rows, Stopped("memory", count, error.params["needed"], error.params["limit"] - error.params["held"])
     except (ResourceError, MemoryError) as error:
         if not rows:
             raise
@@ -184,12 +196,16 @@ def _rows(
     return rows, None
 
 
-def _check_room(rule: Ruler, tokens: int, mode: str) -> None:
-    """Raises: ResourceError ``memory_short`` where a row would not leave the system enough."""
+def _check_room(rule: Ruler, tokens: int, mode: str) -> int:
+    """The bytes that a row will hold.
+
+    Raises: ResourceError ``memory_short`` where it would not leave the system enough.
+    """
     left = process.available() if rule.device == "cpu" else None
     needed = round(MARGIN * rule.parts(tokens, mode).total)
     if left is not None and needed + SPARE > left:
         raise ResourceError("memory_short", tokens=tokens, needed=needed, available=left)
+    return rule.parts(tokens, mode).total
 
 
 def _row(model: Opened, tokens: int, *, rule: Ruler, mode: str) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import operator
 import os
 import signal
 import threading
@@ -32,6 +33,7 @@ if hasattr(os, "register_at_fork"):  # whoever held it is not in the copy
     os.register_at_fork(after_in_child=KERNELS._at_fork_reinit)
 
 Answer = TypeVar("Answer")
+_owner = operator.attrgetter("job.owner")  # of a ticket
 _log = logging.getLogger(__name__)
 
 
@@ -67,7 +69,7 @@ class Scheduler:
         self.reading: Progress | None = None  # hears of every job's prompt, beside the job itself
         self._clock = clock
         self._caches = Caches(engine, budget=cache_budget)
-        self._prompts, self._decoding = Rota(), Rota()
+        self._prompts, self._decoding = Rota(_owner), Rota(_owner)
         self._active: dict[Ticket, int] = {}  # jobs that hold a sequence, and the bytes set aside for each
         self._calls: deque[Callable[[], None]] = deque()
         self._cancellations: deque[Ticket] = deque()
@@ -128,6 +130,14 @@ class Scheduler:
             self._wake.notify()
         self._wait(call.over.wait)
         return call.answer()
+
+    @contextlib.contextmanager
+    def holding(self, nbytes: int) -> Iterator[None]:
+        """Inside the block the caller computes by ``call``, and holds ``nbytes`` that no job counts.
+
+        Nobody counts them here; what stands in for a scheduler may, and refuse.
+        """
+        yield
 
     def forget(self, owner: str) -> None:
         """Free the caches of an owner who has left. Does nothing once closed."""
@@ -195,18 +205,7 @@ class Scheduler:
 
     def _position(self, ticket: Ticket) -> int:
         with self._wake:
-            queues = {
-                owner: [other for other in queue if other._sequence is None]
-                for owner, queue in self._prompts.queues.items()
-            }
-        mine = queues.get(ticket.job.owner, [])
-        if ticket not in mine:
-            return 0
-        place, owners = mine.index(ticket), list(queues)
-        before = owners[: owners.index(ticket.job.owner)]
-        return 1 + sum(
-            min(len(queues[owner]), place + (owner in before)) for owner in owners if owner != ticket.job.owner
-        ) + place  # fmt: skip
+            return self._prompts.place(ticket, lambda other: other._sequence is None)
 
     # The engine thread.
 

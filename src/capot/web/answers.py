@@ -16,17 +16,19 @@ from capot.errors import InterruptedByUser, NotFoundError
 from capot.leaving import look, wanted
 from capot.model import Model
 from capot.results.base import public
+from capot.web.addresses import address_of
 from capot.web.bounds import bounded, price
 from capot.web.documents import ERRORS, LOGITS, PAGE, answered, body_of, described
 from capot.web.faults import malformed
 from capot.web.guard import preferred
+from capot.web.learners import Learner
+from capot.web.line import Line
 from capot.web.share import Share
 from capot.web.shown import answer_body
+from capot.web.starts import line_of
+from capot.web.uploads import kept
 from capot.web.verbs import Verb, verbs
 from capot.web.written import written
-
-if TYPE_CHECKING:
-    from capot.web.streams import Stream
 
 if TYPE_CHECKING:
     from capot.web.streams import Stream
@@ -55,7 +57,8 @@ def install(app: FastAPI) -> None:
             look()
             return result.to_html(lang)
 
-        text = await computed(request, work, price=price(verb.name, arguments))
+        asked = {"price": price(verb.name, arguments), "line": line_of(verb, arguments)}
+        text = await computed(request, work, **asked)
         headers = {"content-disposition": f'attachment; filename="{verb.name}.html"'}
         return Response(text, media_type="text/html", headers=headers)
 
@@ -109,7 +112,7 @@ async def _answer(request: Request, verb: Verb, body: BaseModel, *, view: bool, 
             return Response(raw, media_type="application/octet-stream")
         return Response(written(answer_body(result, lang, shown=view)), media_type="application/json")
 
-    return await computed(request, work, price=price(verb.name, arguments))
+    return await computed(request, work, price=price(verb.name, arguments), line=line_of(verb, arguments))
 
 
 def allowed(request: Request, verb: Verb, body: BaseModel) -> dict[str, Any]:
@@ -126,14 +129,25 @@ def validated(verb: Verb, arguments: dict[str, Any]) -> BaseModel:
         raise malformed(error) from None
 
 
-async def computed(request: Request, work: Callable[[Model], Answer], *, price: int) -> Answer:
+def visitor(request: Request) -> Learner:
+    """The request's learner, with something under way until the answer is taken. Raises: as ``Learners.seen``."""
+    learner = request.app.state.learners.seen(request.scope["learner"], address_of(request.scope))
+    kept(request.scope).enter_context(learner.busy())
+    return learner
+
+
+async def computed(
+    request: Request, work: Callable[[Model], Answer], *, price: int, line: Line | None = None
+) -> Answer:
     """Run ``work`` on a thread, on behalf of the request's learner; their leaving ends it, or its waiting, at once.
 
-    ``price`` is the memory that it may take besides caches. Units: bytes.
-    Raises: what ``work`` does; InterruptedByUser; BusyError ``too_much_memory``.
+    ``price`` is the memory that it may take besides caches. Its turn lasts until the answer is taken. Where there
+    is a ``line``, it waits there for that one's thread.
+
+    Units: bytes. Raises: what ``work`` does; InterruptedByUser; BusyError ``too_much_memory``.
     """
     learners, lang = request.app.state.learners, preferred(request.scope)
-    learner = learners.seen(request.scope["learner"])
+    learner = visitor(request)
     leaving = Leaving()
 
     def call() -> Answer:
@@ -147,7 +161,11 @@ async def computed(request: Request, work: Callable[[Model], Answer], *, price: 
     watch = asyncio.create_task(leaving.watch(request))
     try:
         with learner.calling(request.headers.get(CALL), leaving), leaving.scope:
-            async with learners.turn(learner, leaving), learners.room.taken(leaving):
+            await kept(request.scope).enter_async_context(learners.turn(learner, leaving))
+            if line is not None:
+                with learner.account.holding(price):
+                    return await line.run(call, owner=learner.name, who=leaving)
+            async with learners.room.taken(leaving):
                 with learner.account.holding(price):
                     return await anyio.to_thread.run_sync(call, limiter=learners.threads)
     finally:

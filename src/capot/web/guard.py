@@ -7,13 +7,14 @@ A pure ASGI middleware, so that a stream passes through it untouched. In order:
    ``--allow-host``. A rebound DNS name is none of these.
 3. Origin: a POST from another site is refused; ``Sec-Fetch-Site`` says it too.
 4. Access code, where there is one, and the owner's key: in the link once, then in a cookie (``admission``).
-5. Body: bounded, and read whole before anything is done with it.
+5. Body: bounded, and read whole before anything is done with it (``uploads``).
 6. Headers: a policy that lets a page load nothing but its own files.
 7. Whatever the lab did not expect: told on the server's terminal, and there only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from capot.web.addresses import parsed
 from capot.web.admission import Admission, cookie_of, has_code, set_cookie, without_code
 from capot.web.forwarded import Proxies
 from capot.web.paths import mounted, root_of
+from capot.web.uploads import KEPT, Uploads
 
 log = logging.getLogger("capot.web")
 
@@ -70,12 +72,14 @@ class Guard:
     ) -> None:
         self.app, self.serving, self.opening = app, serving, opening
         self.admission, self.proxies = Admission(serving, owner_key), Proxies(serving.trusted_proxies)
+        self.uploads = Uploads(serving)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._answer(scope, receive, send)
+            async with contextlib.AsyncExitStack() as held:  # until the answer is taken, see ``uploads.kept``
+                await self._answer({**scope, KEPT: held}, receive, send)
         else:  # the lab has no WebSocket
             await send({"type": "websocket.close", "code": 1008})
 
@@ -86,7 +90,9 @@ class Guard:
             self.check_host(scope, headers)
             self.check_origin(scope, headers)
             cookie = self.admission.admit(scope, headers)
-            body = await _body(receive) if scope["method"] not in ("GET", "HEAD") else None
+            body = None
+            if scope["method"] not in ("GET", "HEAD"):
+                body = await self.uploads.read(scope, receive, limit=MAX_BODY)
         except CapotError as error:
             await refuse(error, scope, send)
             return
@@ -148,19 +154,6 @@ async def _redirect(scope: Scope, send: Send, set_cookie: str) -> None:
 
 def _pairs(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in headers.items()]
-
-
-async def _body(receive: Receive) -> bytes:
-    """The whole body. Raises: InputError ``body_too_long`` as soon as it is, whatever length was announced."""
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MAX_BODY:
-            raise InputError("body_too_long", limit=MAX_BODY)
-        if message["type"] == "http.disconnect" or not message.get("more_body"):
-            return b"".join(parts)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

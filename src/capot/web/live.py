@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from capot.errors import AccessError, InterruptedByUser, NotFoundError
 from capot.web import opening
-from capot.web.answers import CALL, NAME, Leaving, allowed, validated
+from capot.web.answers import CALL, NAME, Leaving, allowed, validated, visitor
 from capot.web.bounds import price
 from capot.web.documents import EVENTS, answered
 from capot.web.guard import preferred
@@ -79,7 +79,7 @@ def install(app: FastAPI, hub: Hub) -> None:
         return await _streamed(request, "open", [Part("open", verb, verb.arguments(body))])
 
     async def _streamed(request: Request, name: str, parts: list[Part]) -> EventResponse:
-        learner = hub.learners.seen(request.scope["learner"])
+        learner = visitor(request)
         call, lang = request.headers.get(CALL), preferred(request.scope)
         leaving = Leaving()
         watch = asyncio.create_task(leaving.watch(request))

@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import dataclasses
 import json
+import logging
 import os
 import secrets
 import socket
@@ -18,14 +19,14 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-import uvicorn
-
 from capot.config import Serving
 from capot.errors import CapotError, InputError, NetworkError, reason
 from capot.model import Model
-from capot.web import journal
+from capot.web import descriptors, journal, wire
 from capot.web.app import create_app
 from capot.web.checked import checked, chosen_code
+from capot.web.connections import Connections
+from capot.web.forwarded import Proxies
 from capot.web.keys import access_code
 from capot.web.opening import warm
 
@@ -120,7 +121,7 @@ def serve(model: Model, serving: Serving, *, say: Say) -> None:
     try:
         with journal.guarded(), contextlib.suppress(KeyboardInterrupt):  # which is how a lab is closed
             _begin(model, serving, links, say=say)
-            asyncio.run(_run(app, listener))
+            asyncio.run(_run(app, serving, listener, say=say))
     finally:
         listener.close()
         say("serve.stopped")
@@ -183,17 +184,15 @@ def qr_code(link: str) -> str:
     return out.getvalue()
 
 
-async def _run(app: Any, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,  # addresses hold access codes
-        proxy_headers=False,  # an address is the connection's own, whatever a header says
-        timeout_graceful_shutdown=1,
-        timeout_keep_alive=30,
-        server_header=False,
-    )
-    await uvicorn.Server(config).serve(sockets=[listener])
+async def _run(app: Any, serving: Serving, listener: socket.socket, *, say: Say) -> None:
+    asyncio.get_running_loop().set_exception_handler(descriptors.exhausted(say))
+    most, backlog = descriptors.connections(serving.max_connections)
+    room = Connections(serving, most=most, trusted=Proxies(serving.trusted_proxies).trusts)
+    server = wire.server(app, serving, connections=room, backlog=backlog)
+    sparing = descriptors.Sparing()
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).addFilter(sparing)
+    await server.serve(sockets=[listener])
 
 
 def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:

@@ -112,6 +112,10 @@ class Share:
             raise InterruptedByUser("interrupted")
         return self._scheduler.call(function)
 
+    def holding(self, nbytes: int) -> contextlib.AbstractContextManager[None]:
+        """Inside the block the account holds ``nbytes``. Raises: BusyError ``too_much_memory``."""
+        return self._account.holding(nbytes)
+
     def cancel(self) -> None:
         """From any thread."""
         self._cancelled = True

@@ -2,17 +2,16 @@
 
 A chapter that generates has a function ``start`` with a parameter ``emit``: the work is
 then a ticket of the scheduler. A chapter whose function has a parameter ``progress``
-(``memory`` measures row after row) computes on one thread kept for such works, one at a
-time, since two measurements at once would measure each other. Opening another model has a
-thread of its own.
+(``memory`` measures row after row) computes on one thread kept for such works (``line``), one
+at a time, since two measurements at once would measure each other. Opening another model has
+a thread of its own.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,27 +20,12 @@ from capot.errors import InterruptedByUser, NotFoundError
 from capot.model import Model
 from capot.results.base import plain
 from capot.web.events import Ended, Told, answer_of, told
+from capot.web.line import MEASURING, OPENING, Line
 from capot.web.share import Share
 from capot.web.shown import cut_prompt, view_of
 from capot.web.verbs import Verb
 
 Emit = Callable[[Any], None]
-
-
-class Line:
-    """One thread, and those who wait for it in the order in which they came."""
-
-    def __init__(self, name: str) -> None:
-        self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self.waiting: list[Called] = []
-
-    def place(self, work: Called) -> int:
-        """0 at work or done."""
-        waiting = list(self.waiting)
-        return waiting.index(work) + 1 if work in waiting else 0
-
-
-MEASURING, OPENING = Line("capot-measure"), Line("capot-open")
 
 
 class Work(Protocol):
@@ -89,9 +73,20 @@ def start(part: Part, model: Model, share: Share, *, emit: Emit, lang: str) -> W
         with i18n.speaking(lang):
             ticket = starter(model, emit=emit, **part.arguments)
         return Started(ticket, share)
-    if "progress" in inspect.signature(part.verb.function).parameters:
+    if _tells(part.verb):
         return Called(part, model, share, emit=emit, lang=lang, line=MEASURING if chapter else OPENING)
     raise NotFoundError("unknown_stream", name=part.verb.name)
+
+
+def _tells(verb: Verb) -> bool:
+    """Whether it computes on its caller's thread, and tells how far it is."""
+    return "progress" in inspect.signature(verb.function).parameters
+
+
+def line_of(verb: Verb, arguments: Mapping[str, Any]) -> Line | None:
+    """The line in which an answer waits: a measurement is made alone. None for what may be computed beside others."""
+    on_paper = arguments.get("simulate") or arguments.get("known")
+    return MEASURING if verb.chapter and _tells(verb) and not on_paper else None
 
 
 @dataclass
@@ -116,8 +111,8 @@ class Called:
         self.part, self.model, self.share, self.emit, self.lang, self.line = part, model, share, emit, lang, line
         asked = part.arguments.get("tokens")
         self.done, self.total = 0, len(set(asked)) if asked and not isinstance(asked, str) else None
-        line.waiting.append(self)
-        self.future: Future[None] = line.worker.submit(self._run)
+        self.owner, self.who = model.owner, self
+        line.add(self)
 
     @property
     def position(self) -> int:
@@ -125,12 +120,10 @@ class Called:
 
     def cancel(self) -> None:
         self.share.cancel()
-        if not self.future.cancelled() and self.future.cancel():  # it had not begun; a second stop finds it gone
-            self.line.waiting.remove(self)
+        if self.line.remove(self):  # it had not begun; a second stop finds it gone
             self.emit(InterruptedByUser("interrupted"))
 
-    def _run(self) -> None:
-        self.line.waiting.remove(self)
+    def run(self) -> None:
         try:
             with i18n.speaking(self.lang):
                 result = self.part.verb.function(self.model, progress=self._progress, **self.part.arguments)

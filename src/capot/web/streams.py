@@ -32,6 +32,7 @@ log = logging.getLogger("capot.web")
 HEARTBEAT_S = 10.0  # a comment line, so that a dead connection is noticed and a live one is not cut
 MAX_TEXTS = 512  # under way in the whole server: who makes themself many learners meets this one
 LARGE = ("Started", "Answered", "Finished", "Ended")  # events that hold a prompt or an answer, token by token
+LAST = ("Finished", "Ended")  # what a part's last event is called
 LOOK_S = 0.5  # how often a waiting learner's place is looked up
 
 
@@ -48,6 +49,7 @@ class Stream:
     works: dict[str, Work] = field(default_factory=dict)
     shares: dict[str, Share] = field(default_factory=dict)  # of the part that is being begun
     stopped: set[str] = field(default_factory=set)  # parts that somebody stopped, begun or not
+    over: set[str] = field(default_factory=set)  # parts that have ended, read or not
     open: bool = True
     places: dict[str, int] = field(default_factory=dict)
     held: int = 0  # bytes of its learner's account
@@ -57,6 +59,8 @@ class Stream:
         """A callback for the engine thread; it only hands the event over."""
 
         def emit(event: Any) -> None:
+            if isinstance(event, BaseException) or type(event).__name__ in LAST:
+                self.over.add(tag)
             if self.open:
                 with contextlib.suppress(RuntimeError):  # the loop is closing: nobody is left to read
                     self.loop.call_soon_threadsafe(self.queue.put_nowait, (tag, event))
@@ -79,6 +83,11 @@ class Stream:
         """The visitor has left: what is begun ends, and what is being begun as soon as it looks."""
         self.left = True
         self.stop()
+
+    @property
+    def at_work(self) -> int:
+        """Parts that have not ended; those that only wait to be read are no work for anybody."""
+        return len(self.parts.keys() - self.over)
 
     @property
     def position(self) -> int:
@@ -120,11 +129,7 @@ class Hub:
 
         Raises: BusyError ``too_many_streams``, ``lab_full``; InputError for a part that makes no sense.
         """
-        mine = sum(len(s.parts) for (who, _), s in self.streams.items() if who == learner.name)
-        if mine + len(parts) > self.serving.max_streams:
-            raise BusyError("too_many_streams", limit=self.serving.max_streams)
-        if sum(len(each.parts) for each in self.streams.values()) + len(parts) > MAX_TEXTS:
-            raise BusyError("lab_full", limit=MAX_TEXTS)
+        self._check_room(learner, len(parts))
         if (learner.name, name) in self.streams:
             raise InputError("stream_name_taken", name=name)
         if len({part.tag for part in parts}) < len(parts):
@@ -143,6 +148,21 @@ class Hub:
             self.close(stream)
             raise
         return stream
+
+    def _check_room(self, learner: Learner, more: int) -> None:
+        """Hold a learner to their own bound, and in a full lab to their share of it: who comes new finds room.
+
+        Raises: BusyError ``too_many_streams``, ``lab_full``.
+        """
+        at_work = Counter[str]()
+        for (who, _), stream in self.streams.items():
+            at_work[who] += stream.at_work
+        mine = at_work[learner.name] + more
+        if mine > self.serving.max_streams:
+            raise BusyError("too_many_streams", limit=self.serving.max_streams)
+        people = 1 + sum(1 for who, texts in at_work.items() if texts and who != learner.name)
+        if at_work.total() + more > MAX_TEXTS and mine > MAX_TEXTS // people:
+            raise BusyError("lab_full", limit=MAX_TEXTS)
 
     def _start(self, stream: Stream) -> None:
         """On a thread: a vocabulary may have to be read, a long prompt to be cut."""

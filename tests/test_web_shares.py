@@ -1,0 +1,451 @@
+"""What one learner and one address may hold: bodies, learners, texts, measurements, descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import errno
+import itertools
+import logging
+import os
+import resource
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from lab_helpers import Gate, Live, Reader, asgi, asked, part, scripted, until
+
+from capot.config import Serving
+from capot.errors import BusyError, InputError, InterruptedByUser
+from capot.memory.measured import REPEATS
+from capot.results.generation import Finished
+from capot.web import descriptors, learners, streams
+from capot.web.addresses import NETWORK
+from capot.web.learners import Learners
+from capot.web.line import MEASURING, Line
+from capot.web.share import Account
+from capot.web.starts import Part, line_of
+from capot.web.streams import Hub, Stream
+from capot.web.uploads import FREE, KEPT, LEARNERS, Uploads
+from capot.web.verbs import verbs
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = "code-code"
+CLASS = Serving(host="0.0.0.0", access_code=CODE)
+TEXT = {"prompt": "hello world", "temperature": 0, "alternatives": 0}
+
+# Bodies.
+
+
+def arriving(*pieces: bytes, whole: bool = True) -> Any:
+    """A receive that gives ``pieces``, then the end of the body or that of the connection."""
+    last = {"type": "http.request", "body": b"", "more_body": False} if whole else {"type": "http.disconnect"}
+    messages = [*({"type": "http.request", "body": piece, "more_body": True} for piece in pieces), last]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    return receive
+
+
+def test_bodies_of_one_learner_have_one_budget_until_their_answers_are_taken() -> None:
+    async def read() -> None:
+        uploads = Uploads(Serving(max_upload_bytes=4_000_000))
+        big = b"x" * 1_500_000
+        async with contextlib.AsyncExitStack() as first, contextlib.AsyncExitStack() as second:
+            ann, ben = {"learner": "ann"}, {"learner": "ben"}
+            for _ in range(2):
+                assert (
+                    await uploads.read({**ann, KEPT: first}, arriving(big, big[:100]), limit=4_000_000)
+                    == big + big[:100]
+                )
+            with pytest.raises(BusyError, match="4,000,000"):
+                await uploads.read({**ann, KEPT: second}, arriving(big), limit=4_000_000)
+            assert await uploads.read(
+                {**ann, KEPT: second}, arriving(b"x" * FREE), limit=4_000_000
+            )  # which never counts
+            assert await uploads.read({**ben, KEPT: second}, arriving(big), limit=4_000_000) == big
+            await first.aclose()
+            assert await uploads.read({**ann, KEPT: second}, arriving(big), limit=4_000_000) == big
+        assert not uploads.held
+
+    asyncio.run(read())
+
+
+def test_learners_together_have_a_budget_too_and_half_a_body_is_none() -> None:
+    async def read() -> None:
+        uploads = Uploads(Serving(max_upload_bytes=4_000_000))
+        async with contextlib.AsyncExitStack() as held:
+            for number in range(LEARNERS):
+                uploads.take(f"learner-{number}", 4_000_000)
+            with pytest.raises(BusyError):
+                await uploads.read({"learner": "ann", KEPT: held}, arriving(b"x" * 100_000), limit=4_000_000)
+            assert await uploads.read({"learner": "ann", KEPT: held}, arriving(b"{}"), limit=4_000_000) == b"{}"
+            with pytest.raises(InterruptedByUser):
+                await uploads.read({"learner": "ann", KEPT: held}, arriving(b"{", whole=False), limit=4_000_000)
+            with pytest.raises(InputError):
+                await uploads.read({"learner": "ann", KEPT: held}, arriving(b"xxx", b"yyy"), limit=5)
+
+    asyncio.run(read())
+
+
+def test_a_body_too_many_is_a_refusal_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    with asgi(scripted()) as client:
+        monkeypatch.setattr(Uploads, "take", lambda self, learner, more: (_ for _ in ()).throw(busy()))
+        answer = client.post("/api/next", json={"prompt": "a" * 2 * FREE}, headers={"x-capot-lang": "fr"})
+        assert answer.status_code == 429 and answer.json()["error"]["code"] == "too_much_upload"
+        assert "occupent" in answer.json()["error"]["message"]
+
+
+def busy() -> BusyError:
+    return BusyError("too_much_upload", limit=1)
+
+
+# Learners.
+
+
+@pytest.fixture
+def room() -> Iterator[Learners]:
+    with scripted() as model:
+        yield Learners(model, Serving(max_learners_of_address=3))
+
+
+def test_an_address_has_so_many_learners_and_the_one_seen_longest_ago_makes_room(room: Learners) -> None:
+    for name in "abc":
+        room.seen(name, "192.0.2.1")
+    room.seen("a", "192.0.2.1")
+    with room.known["c"].busy():
+        room.seen("d", "192.0.2.1")
+        assert list(room.known) == ["c", "a", "d"]
+        with room.known["a"].busy(), room.known["d"].busy(), pytest.raises(BusyError) as refused:
+            room.seen("e", "192.0.2.1")
+        assert refused.value.code == "too_many_learners" and refused.value.params["limit"] == 3
+        room.seen("f", "192.0.2.2")  # another address has its own
+    assert len(room.addresses) == 2
+
+
+def test_whoever_still_holds_memory_is_not_forgotten_and_counted_anew(room: Learners) -> None:
+    for name in "abc":
+        room.seen(name, "192.0.2.1").account.hold(1)
+    with pytest.raises(BusyError):
+        room.seen("d", "192.0.2.1")
+    room.known["b"].account.release(1)
+    room.seen("d", "192.0.2.1")
+    assert list(room.known) == ["a", "c", "d"]
+
+
+def test_a_network_has_its_bound_of_learners_and_the_owner_none(room: Learners) -> None:
+    with contextlib.ExitStack() as busy:
+        for number in range(3 * NETWORK):
+            busy.enter_context(room.seen(f"learner-{number}", f"2001:db8::{number:x}").busy())
+        with pytest.raises(BusyError):
+            room.seen("learner-z", "2001:db8::ffff")
+        room.seen("learner-z", "2001:db8:0:1::1")
+        for number in range(10):
+            busy.enter_context(room.seen(f"owner-{number}", "2001:db8::ffff").busy())
+    room.sweep(streaming=set())
+
+
+def test_the_lab_knows_so_many_and_forgets_nobody_at_work(room: Learners, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learners, "MAX_LEARNERS", 2)
+    with room.seen("a").busy(), room.seen("b").busy(), pytest.raises(BusyError):
+        room.seen("c")
+    room.seen("c")
+    assert list(room.known) == ["b", "c"]
+
+
+def test_who_is_waited_for_is_not_swept_away() -> None:
+    clock = [0.0]
+    with scripted() as model:
+        room = Learners(model, Serving(idle_s=10), clock=lambda: clock[0])
+        learner = room.seen("a", "192.0.2.1")
+        clock[0] = 100.0
+        with learner.busy():
+            assert room.sweep(streaming=set()) == 0
+        assert room.sweep(streaming=set()) == 1 and len(room.addresses) == 0
+
+
+def test_a_request_keeps_its_learner_until_the_answer_is_taken() -> None:
+    gate = Gate()
+    with (
+        Live(scripted(before_step=gate)) as live,
+        live.client() as client,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+        known = live.app.state.learners.known
+        asking = [
+            pool.submit(client.post, "/api/next", json={"prompt": "hello"}),
+            pool.submit(client.post, "/api/stream", json=asked(part(**TEXT, max_new_tokens=2))),
+        ]
+        until(lambda: [each.under_way for each in known.values()] == [2])
+        gate.open.set()
+        assert all(each.result().status_code == 200 for each in asking)
+        until(lambda: [each.under_way for each in known.values()] == [0])
+
+
+# Texts.
+
+
+def test_texts_that_only_wait_to_be_read_are_at_work_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MAX_TEXTS", 4)
+
+    async def opened() -> None:
+        with scripted() as model:
+            room = Learners(model, Serving(max_streams=4))
+            hub, ann = Hub(room, room.serving), room.seen("ann")
+            parts = {tag: Part(tag, verbs()["generate"], {}) for tag in "abcd"}
+            stream = Stream(ann, "page-0001", "en", asyncio.get_running_loop(), parts=parts)
+            hub.streams["ann", "page-0001"] = stream
+            for tag in "abc":
+                with pytest.raises(BusyError):
+                    hub._check_room(ann, 4)
+                stream.emitter(tag)(Finished("", None) if tag == "a" else BusyError("closed"))
+            assert stream.at_work == 1 and len(stream.parts) == 4
+            hub._check_room(ann, 3)
+            with pytest.raises(BusyError):
+                hub._check_room(ann, 4)
+            stream.emitter("d")(Finished("", None))
+            hub._check_room(ann, 4)
+            hub._check_room(room.seen("ben"), 4)
+
+    asyncio.run(opened())
+
+
+def test_in_a_full_lab_everyone_has_a_share_and_a_newcomer_finds_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MAX_TEXTS", 12)
+    gate = Gate()
+    with Live(scripted(before_step=gate), CLASS) as live, live.client(CODE) as one, live.client(CODE) as other:
+        many = [part(str(n), **TEXT, max_new_tokens=1) for n in range(6)]
+        readers = [Reader(each, asked(*many)).start() for each in (one, other)]
+        until(lambda: live.load["at_work"] + live.load["waiting"] == 12)
+        with live.client(CODE) as late:
+            answer = late.post("/api/stream", json=asked(*many[:5]))
+            assert answer.json()["error"]["code"] == "lab_full"
+            readers.append(Reader(late, asked(*many[:4])).start())
+            until(lambda: live.load["at_work"] + live.load["waiting"] == 16)
+            gate.open.set()
+            assert all(reader.join().kinds()[-1] == "finished" for reader in readers)
+
+
+# Measurements.
+
+
+class Measured:
+    """A work that says when it is done."""
+
+    def __init__(self, owner: str, done: list[str], gate: threading.Event) -> None:
+        self.owner, self.who, self.done, self.gate = owner, self, done, gate
+
+    def run(self) -> None:
+        self.gate.wait(60)
+        self.done.append(self.owner)
+
+
+def test_a_line_takes_one_of_each_owner_in_turn_and_each_knows_its_place() -> None:
+    line, gate, done = Line("test"), threading.Event(), []
+    first, *others = [Measured(owner, done, gate) for owner in ("ann", "ann", "ann", "ben", "cleo", "ben")]
+    line.add(first)
+    until(lambda: not line.waiting)
+    for each in others:
+        line.add(each)
+    assert [line.place(each) for each in (first, *others)] == [0, 1, 4, 2, 3, 5]
+    assert line.remove(others[0]) and not line.remove(others[0]) and not line.remove(first)
+    assert [line.place(each) for each in others] == [0, 1, 2, 3, 4]
+    gate.set()
+    until(lambda: len(done) == 5)
+    assert done == ["ann", "ann", "ben", "cleo", "ben"] and not line.waiting
+
+
+def test_what_is_computed_on_paper_waits_for_no_measurement() -> None:
+    memory = verbs()["memory"]
+    assert line_of(memory, {"tokens": [1]}) is MEASURING
+    assert (
+        line_of(memory, {"simulate": True}) is line_of(memory, {"known": "x"}) is line_of(verbs()["next"], {}) is None
+    )
+
+
+def test_measurements_are_made_one_at_a_time_and_who_waits_knows_their_place() -> None:
+    gate = Gate()
+    with (
+        Live(scripted(before_step=gate), CLASS) as live,
+        live.client(CODE) as one,
+        live.client(CODE) as other,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+
+        def ask(client: httpx.Client, call: str) -> concurrent.futures.Future:
+            return pool.submit(client.post, "/api/memory", json={"tokens": [64]}, headers={"x-capot-call": call})
+
+        def place(client: httpx.Client, call: str) -> int:
+            return client.get("/api/place", params={"call": call}).json()["result"]["position"]
+
+        asking = [ask(one, "call-0001")]
+        until(lambda: gate.steps)
+        asking.append(ask(one, "call-0002"))
+        until(lambda: place(one, "call-0002") == 1)
+        reader = Reader(other, asked(part(verb="memory", tokens=[64]))).start()
+        until(lambda: reader.events)
+        assert reader.events[0][2]["position"] == 2 and place(one, "call-0001") == 0
+        assert live.app.state.learners.room._limiter.borrowed_tokens == 0  # no thread of the others' waits with it
+        assert other.post("/api/memory", json={"tokens": [64], "simulate": True, "known": "gpt2"}).status_code in (
+            200,
+            404,
+        )
+        gate.open.set()
+        assert all(each.result().json()["result"]["rows"] for each in asking)
+        assert reader.join().kinds()[-1] == "finished"
+
+
+def test_whoever_leaves_gives_up_their_measurement_waiting_or_at_work() -> None:
+    gate = Gate()
+    with Live(scripted(before_step=gate), CLASS) as live:
+        measuring, waiting = [live.client(CODE).client for _ in range(2)]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for client in (measuring, waiting):
+                leaving = pool.submit(client.post, "/api/memory", json={"tokens": list(range(1, 40))})
+                if client is measuring:
+                    until(lambda: gate.steps)
+                else:
+                    until(lambda: MEASURING.waiting)
+                assert not leaving.done()
+            for each in list(live.connections.open):
+                each.loop.call_soon_threadsafe(each.cut)
+            until(lambda: not MEASURING.waiting)
+            gate.open.set()
+            until(lambda: not any(each.under_way for each in live.app.state.learners.known.values()))
+            assert len(gate.steps) < 39  # the rows that were not begun never are
+        for client in (measuring, waiting):
+            client.close()
+
+
+def test_what_is_measured_counts_in_its_learners_memory() -> None:
+    small = Serving(host="0.0.0.0", access_code=CODE, max_cache_bytes=1_000_000)
+    with asgi(scripted(), small, owner_key="key") as client:
+        client.get(f"/?code={CODE}")
+        answer = client.post("/api/memory", json={"tokens": [4000], "mode": "all"})
+        assert answer.status_code == 429 and answer.json()["error"]["code"] == "too_much_memory"
+        some = client.post("/api/memory", json={"tokens": [1, 64, 4000], "mode": "all"}).json()["result"]
+        assert [row["tokens"] for row in some["rows"]] == [1, 64]
+        assert (
+            some["stopped"]["reason"] == "memory"
+            and some["stopped"]["needed_bytes"] > some["stopped"]["available_bytes"] == 1_000_000
+        )
+        client.get("/?code=key")
+        assert len(client.post("/api/memory", json={"tokens": [4000], "mode": "all"}).json()["result"]["rows"]) == 1
+
+
+def test_memory_is_held_while_a_row_is_measured_and_no_longer() -> None:
+    gate = Gate(free=1 + REPEATS)  # a first pass, which warms up, and the tokens after it
+    with Live(scripted(before_step=gate), CLASS) as live, live.client(CODE) as client:
+        reader = Reader(client, asked(part(verb="memory", tokens=[500], mode="all"))).start()
+        until(lambda: len(gate.steps) > gate.free)
+        (learner,) = live.app.state.learners.known.values()
+        assert learner.account.nbytes > 4 * 500 * live.model.scheduler.engine.info.vocabulary_size
+        gate.open.set()
+        assert reader.join().kinds()[-1] == "finished"
+        until(lambda: not learner.account.nbytes)
+
+
+def test_an_account_counts_what_is_held_besides_jobs() -> None:
+    account = Account(100)
+    with account.holding(60):
+        assert account.nbytes == 60
+        with pytest.raises(BusyError) as refused, account.holding(41):
+            pass
+        assert refused.value.params == {"needed": 41, "held": 60, "limit": 100}
+    assert account.nbytes == 0
+
+
+# Descriptors.
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "used", "asked", "found"),
+    [
+        (20_000, 20_000, 20, 1000, (1000, 128)),
+        (1024, 4096, 20, 1000, (1000, 128)),  # the limit is raised
+        (256, 256, 16, 1000, (256 - 16 - 60 - 60, 60)),
+        (64, 64, 40, 1000, (12, 6)),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 20, 1000, (1000, 128)),
+        (256, resource.RLIM_INFINITY, 20, 1000, (1000, 128)),
+    ],
+)
+def test_there_are_never_more_connections_than_descriptors(monkeypatch, soft, hard, used, asked, found) -> None:
+    limits = [soft, hard]
+    monkeypatch.setattr(resource, "getrlimit", lambda what: tuple(limits))
+    monkeypatch.setattr(resource, "setrlimit", lambda what, new: limits.__setitem__(slice(None), new))
+    monkeypatch.setattr(descriptors, "_in_use", lambda: used)
+    assert descriptors.connections(asked) == found
+    assert limits[1] == hard and (
+        limits[0] == resource.RLIM_INFINITY or sum(found) + used <= limits[0] <= max(soft, 1212)
+    )
+
+
+def test_a_limit_that_cannot_be_raised_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (100, 200))
+    monkeypatch.setattr(resource, "setrlimit", lambda what, new: (_ for _ in ()).throw(OSError()))
+    monkeypatch.setattr(descriptors, "_in_use", lambda: 20)
+    assert descriptors.connections(1000) == (40, 20)
+
+
+def test_few_lines_of_one_kind_reach_the_terminal() -> None:
+    clock = [0.0]
+    sparing = descriptors.Sparing(lambda: clock[0])
+
+    def told(text: str, *given: object) -> bool:
+        return sparing.filter(logging.LogRecord("uvicorn.error", logging.WARNING, "", 0, text, given, None))
+
+    assert sum(told("Invalid request %d", number) for number in range(1000)) == descriptors.LINES
+    assert told("another kind")
+    clock[0] = descriptors.EVERY_S
+    assert told("Invalid request %d", 1)
+
+
+def test_the_end_of_descriptors_is_said_once_a_minute_and_other_faults_each_time() -> None:
+    clock, said, others = [0.0], [], []
+    handler = descriptors.exhausted(lambda key, **params: said.append((key, params)), lambda: clock[0])
+    loop = type("Loop", (), {"default_exception_handler": lambda self, context: others.append(context)})()
+    for _ in range(100):
+        handler(loop, {"exception": OSError(errno.EMFILE, "x"), "message": "socket.accept() out of system resource"})
+    assert said == [("serve.exhausted", {"reason": os.strerror(errno.EMFILE)})] and not others
+    clock[0] = descriptors.EVERY_S
+    handler(loop, {"exception": OSError(errno.ENFILE, "x")})
+    handler(loop, {"exception": OSError(errno.EPIPE, "x")})
+    handler(loop, {"message": "something"})
+    assert len(said) == 2 and len(others) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of descriptors are a Unix thing")
+def test_more_visitors_than_descriptors_leave_the_lab_answering_and_its_terminal_quiet() -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "CAPOT_LANG": "en", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "capot", "serve", "--no-open", "--port", "0", "--model", "scripted"]
+    shell = ["sh", "-c", 'ulimit -n 128 && exec "$@"', "sh"]
+    process = subprocess.Popen(
+        [*shell, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        told = list(itertools.takewhile(lambda line: "Ctrl" not in line, process.stdout))
+        port = int(told[0].rstrip("/\n").rpartition(":")[2])
+        with contextlib.ExitStack() as visitors:
+            for number in range(300):
+                visitor = visitors.enter_context(socket.create_connection(("127.0.0.1", port), 60))
+                with contextlib.suppress(OSError):
+                    visitor.sendall(b"GET / HTTP/1.1\r\nHost: " if number % 2 else b"\x00\r\n\r\n")
+            answer = httpx.get(f"http://127.0.0.1:{port}/api/status", trust_env=False, timeout=60)
+            assert answer.status_code == 200
+            assert len(os.listdir(f"/proc/{process.pid}/fd")) < 128 if os.path.isdir("/proc") else True
+        process.terminate()
+        rest = process.stdout.read()
+        assert len(rest.splitlines()) <= descriptors.LINES + 3, rest
+        assert "Traceback" not in rest
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
