@@ -260,6 +260,16 @@ def test_no_word_of_a_learner_acts_on_the_owners_terminal() -> None:
         assert "\x1b" not in out + err and "open to everyone" not in out + err
 
 
+def test_the_load_of_a_lab_behind_a_proxy_takes_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """The proxy is on this machine too, so sitting at it says nothing."""
+    proxied = ["--trusted-proxy", "127.0.0.1", "--root-path", "/capot", "--access-code", "abcd-efgh"]
+    with Served("--port", "0", "--no-open", *proxied) as served:
+        asking = ["serve", "--status", "--port", str(served.port), "--json"]
+        for given, status, code in (([], 2, "access_code"), (["wrong-code"], 2, "wrong_code"), (["ABCD efgh"], 0, "")):
+            assert run([*asking, *(["--access-code", *given] if given else [])]) == status
+            assert json.loads(capsys.readouterr().out).get("error", {}).get("code", "") == code
+
+
 def test_ten_taken_ports_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 

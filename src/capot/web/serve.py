@@ -13,6 +13,7 @@ import secrets
 import socket
 import sys
 import threading
+import urllib.error
 import urllib.request
 import webbrowser
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from capot.config import Serving
-from capot.errors import CapotError, InputError, NetworkError, reason
+from capot.errors import AccessError, CapotError, InputError, NetworkError, reason
 from capot.model import Model
 from capot.web import descriptors, journal, wire
 from capot.web.app import create_app
@@ -198,7 +199,7 @@ async def _run(app: Any, serving: Serving, listener: socket.socket, *, say: Say)
 def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
     """The load of a server already running.
 
-    Raises: NetworkError ``no_server``.
+    Raises: NetworkError ``no_server``; AccessError ``access_code``, ``wrong_code`` where it asks for one.
     """
     query = f"?code={quote(code)}" if code else ""
     request = urllib.request.Request(f"http://{_bracket(host)}:{port}/api/status{query}")
@@ -207,4 +208,14 @@ def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
         with opener.open(request, timeout=5) as answer:
             return json.load(answer)["result"]
     except (OSError, ValueError, KeyError) as error:
+        if (refused := _refusal(error)) in ("access_code", "wrong_code"):
+            raise AccessError(refused) from None
         raise NetworkError("no_server", host=host, port=str(port), reason=reason(error)) from None
+
+
+def _refusal(error: Exception) -> str:
+    """The code of what a lab answers where it refuses; empty for anything else."""
+    try:
+        return json.load(error)["error"]["code"] if isinstance(error, urllib.error.HTTPError) else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
