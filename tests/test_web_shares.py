@@ -28,6 +28,7 @@ from capot.memory.measured import REPEATS
 from capot.results.generation import Finished
 from capot.web import descriptors, learners, streams
 from capot.web.addresses import NETWORK
+from capot.web.events import Told
 from capot.web.learners import Learners
 from capot.web.line import MEASURING, Line
 from capot.web.share import Account
@@ -232,6 +233,33 @@ def test_in_a_full_lab_everyone_has_a_share_and_a_newcomer_finds_theirs(monkeypa
             until(lambda: live.load["at_work"] + live.load["waiting"] == 16)
             gate.open.set()
             assert all(reader.join().kinds()[-1] == "finished" for reader in readers)
+
+
+def test_a_long_backlog_is_written_piece_by_piece_and_the_others_have_their_turn_between() -> None:
+    async def read() -> list[int]:
+        with scripted() as model:
+            room = Learners(model, Serving())
+            hub, turns, sizes = Hub(room, room.serving), [0], []
+            stream = Stream(room.seen("ann"), "page-0001", "en", asyncio.get_running_loop())
+            stream.parts["a"] = Part("a", verbs()["generate"], {})
+            for number in range(1000):
+                stream.queue.put_nowait(("a", Told("step", {"text": "x" * 1000, "number": number})))
+            stream.queue.put_nowait(("a", Told("finished", {})))
+
+            async def other() -> None:
+                while True:
+                    turns[0] += 1
+                    await asyncio.sleep(0)
+
+            task = asyncio.create_task(other())
+            async for piece in hub.events(stream):
+                sizes.append(len(piece))
+                assert len(sizes) <= turns[0]
+            task.cancel()
+            return sizes
+
+    sizes = asyncio.run(read())
+    assert sum(sizes) > 1_000_000 and max(sizes) < streams.PIECE + 2000
 
 
 # Measurements.

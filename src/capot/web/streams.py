@@ -32,6 +32,7 @@ log = logging.getLogger("capot.web")
 HEARTBEAT_S = 10.0  # a comment line, so that a dead connection is noticed and a live one is not cut
 MAX_TEXTS = 512  # under way in the whole server: who makes themself many learners meets this one
 LARGE = ("Started", "Answered", "Finished", "Ended")  # events that hold a prompt or an answer, token by token
+PIECE = 16_384  # bytes of events written in one go
 LAST = ("Finished", "Ended")  # what a part's last event is called
 LOOK_S = 0.5  # how often a waiting learner's place is looked up
 
@@ -222,18 +223,28 @@ class Hub:
         while stream.parts:
             lines = stream.moved()
             try:
-                found = [await asyncio.wait_for(stream.queue.get(), LOOK_S)]
+                tag, event = await asyncio.wait_for(stream.queue.get(), LOOK_S)
             except TimeoutError:
                 quiet += LOOK_S
                 if quiet >= HEARTBEAT_S:
                     quiet = 0.0
                     lines.append(b": here\n\n")
             else:
-                while not stream.queue.empty():
-                    found.append(stream.queue.get_nowait())
-                lines += [await self._line(stream, tag, event) for tag, event in found if tag in stream.parts]
+                lines += await self._lines(stream, tag, event)
             if lines:
                 yield b"".join(lines)
+
+    async def _lines(self, stream: Stream, tag: str, event: Any) -> list[bytes]:
+        """An event and what has come since, up to a piece, as nobody should wait while a long backlog is written."""
+        lines, waiting = [], [(tag, event)]
+        while waiting:
+            tag, event = waiting.pop()
+            if tag in stream.parts:
+                lines.append(await self._line(stream, tag, event))
+            if sum(map(len, lines)) < PIECE and not stream.queue.empty():
+                waiting.append(stream.queue.get_nowait())
+        await asyncio.sleep(0)  # a reader as quick as this would keep the loop for itself
+        return lines
 
     async def _line(self, stream: Stream, tag: str, event: Any) -> bytes:
         """One event as it is sent; the last of a part takes the part off the list."""
