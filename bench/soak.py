@@ -62,7 +62,7 @@ def of_requests(given: argparse.Namespace) -> list[Row]:
     from request_fuzz import requests  # the generator that the tests use, on the schema that the lab itself gives
 
     with Lab() as lab:
-        schema = json.loads(lab.ask("GET", "/openapi.json")[1])
+        schema = json.loads(lab.ask("GET", "/api/openapi.json")[1])
         drawn = requests(schema, count=given.requests, seed=given.seed)
         broken, before = 0, 0
         for number, (method, path, body) in enumerate(drawn):
@@ -144,6 +144,7 @@ def of_readers(given: argparse.Namespace) -> list[Row]:
                 opened.append(lab.begin(name, cookie=lab.enter(), parts=8, receive=2304, **unread))
         for number in range(6):
             waits.append(first_token(lab, number))
+            print(f"  newcomer {number}: {waits[-1]:.2f} s", flush=True)
             time.sleep(5)
         for each in opened:
             each.close()

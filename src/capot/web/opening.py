@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import weakref
@@ -76,10 +77,17 @@ def verb(learners: Learners) -> Verb:
     def replace(_: Model, model: str, engine: str | None = None, *, progress: Callable[[Told], None]) -> AtWork:
         found = opened(Loading(model=model, engine=engine), tell=progress)
         before = learners.replace(found)
-        threading.Thread(target=before.close, name="capot-closing").start()  # it waits for the engine's last step
+        threading.Thread(target=_given_back, args=[before], name="capot-closing").start()  # waits for the last step
         return at_work(found)
 
     return Verb("open", "", replace, OpenRequest, schema(AtWork))
+
+
+def _given_back(model: Model) -> None:
+    """Close a model and let go of its files now: its parts know each other, and would wait for the collector."""
+    model.close()
+    del model
+    gc.collect()
 
 
 def opened(loading: Loading, *, tell: Callable[[Told], None]) -> Model:
