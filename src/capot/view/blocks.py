@@ -138,4 +138,5 @@ class Columns:
     columns: Sequence[Sequence[Block]] = field(default_factory=tuple)
 
 
+Captioned = Strip | Bars | Table | Scatter | Curves | Chat  # between a title and a caption
 Block = Heading | Text | Facts | Strip | Bars | Table | Scatter | Curves | Chat | Columns

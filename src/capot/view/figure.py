@@ -41,7 +41,9 @@ def to_spec(block: Picture, *, theme: Theme = LIGHT, lang: str | None = None) ->
 
     User text is escaped, since Plotly reads a few HTML tags in labels.
     """
-    return _SPECS[type(block)](block, theme, lang)
+    if isinstance(block, Bars):
+        return _bars(block, theme, lang)
+    return _scatter(block, theme, lang) if isinstance(block, Scatter) else _curves(block, theme, lang)
 
 
 def to_figure(block: Picture, *, theme: Theme = LIGHT, lang: str | None = None) -> Figure:
@@ -274,7 +276,7 @@ def _curve(
     read = [written(value, block.y_kind, lang=lang) if drawable(value) else "–" for value in line.y]
     across = [written(value, "number", lang=lang) if drawable(value) else "–" for value in line.x]
     hover = [f"{label}<br>{plain_label(block.x_label)} {a}<br>{r}" for a, r in zip(across, read, strict=True)]
-    trace = {
+    trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "lines" if line.area or line.dashed or len(line.x) > 40 else "lines+markers",
         "name": label,
@@ -292,6 +294,3 @@ def _curve(
         red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
         trace |= {"fill": "tozeroy" if first else "tonexty", "fillcolor": f"rgba({red},{green},{blue},0.42)"}
     return trace
-
-
-_SPECS = {Bars: _bars, Scatter: _scatter, Curves: _curves}

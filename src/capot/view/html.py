@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib import resources
+from typing import Any
 
 from capot import i18n
 from capot.view import blocks as b
-from capot.view.figure import plotly_script, to_spec
+from capot.view.figure import Picture, plotly_script, to_spec
 from capot.view.scales import coordinates, drawable, written
 from capot.view.svg import curves_svg, legend_html, scatter_svg
 from capot.view.text_table import alignment
@@ -49,7 +50,7 @@ class _Face:
 
     lang: str
     page: bool
-    figures: list[dict] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
 
     def render(self, blocks: Iterable[b.Block]) -> str:
         return "\n".join(_DRAW[type(block)](block, self) for block in blocks)
@@ -143,7 +144,7 @@ def _facts(block: b.Facts, face: _Face) -> str:
     return f'<dl class="facts">{"".join(rows)}</dl>'
 
 
-def _picture(block: b.Block, body: str, *, after: str = "") -> str:
+def _picture(block: b.Captioned, body: str, *, after: str = "") -> str:
     """A picture between its title and its caption, and what is folded under it."""
     title = getattr(block, "title", "") or getattr(block, "label", "")
     above = f'<p class="title">{_shown(title)}</p>\n' if title else ""
@@ -185,7 +186,7 @@ def _bar(bar: b.Bar) -> str:
     )
 
 
-def _drawn_twice(block, drawn: str, table: b.Table, face: _Face, *, legend: str = "") -> str:
+def _drawn_twice(block: Picture, drawn: str, table: b.Table, face: _Face, *, legend: str = "") -> str:
     """The drawing, the place where Plotly draws over it in a page, and the folded table."""
     place = ""
     if face.page:

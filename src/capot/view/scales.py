@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from capot import i18n
 from capot.view.blocks import Curves, Point, Series
@@ -33,14 +34,16 @@ class Scale:
         >>> Scale(1, 100, True, ()).place(10)
         0.5
         """
-        if not drawable(value, self.log):
-            return None
+        return self.at(value) if drawable(value, self.log) else None
+
+    def at(self, value: float) -> float:
+        """Where a drawable ``value`` falls: 0 at the low end, 1 at the high one."""
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
 
-def drawable(value: float | None, log: bool = False) -> bool:
+def drawable(value: float | None, log: bool = False) -> TypeGuard[float]:
     """A finite number, and a positive one where the axis is logarithmic."""
     return value is not None and math.isfinite(value) and (value > _SMALLEST or not log)
 
@@ -60,8 +63,8 @@ def scale(
     a positive value falls back to 1..10. Things that are counted (turns, layers: Python's
     ints) have no tick between two of them.
     """
-    values = list(values)
-    kept = [float(value) for value in values if drawable(value, log)]
+    given = list(values)
+    kept = [float(value) for value in given if drawable(value, log)]
     low, high = (min(kept), max(kept)) if kept else ((1.0, 10.0) if log else (0.0, 1.0))
     if log:
         return _log_scale(low, high, kind=kind, count=count, lang=lang)
@@ -69,7 +72,7 @@ def scale(
         low = 0.0  # lengths are compared from zero
     if high - low < max(_SMALLEST, 1e-12 * abs(high)):
         low, high = low - _half(low), high + _half(high)
-    step = _nice_step((high - low) / count, whole=all(isinstance(value, int | None) for value in values))
+    step = _nice_step((high - low) / count, whole=all(isinstance(value, int | None) for value in given))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     marks = [index * step for index in range(first, last + 1)]
     ends = (low, high) if tight else (marks[0], marks[-1])

@@ -6,10 +6,10 @@ They stand in notebooks, under Plotly's figures until these are drawn, and on pa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
-from capot.view.blocks import Curves, Point, Scatter
+from capot.view.blocks import Curves, Point, Scatter, Series
 from capot.view.labels import label_box, label_sides
 from capot.view.scales import Scale, coordinates, drawable, flattened, scale, series_scales, stacks
 from capot.view.theme import HUES
@@ -105,7 +105,7 @@ def curves_svg(block: Curves, *, lang: str | None = None) -> str:
     return drawing(parts, block.title or block.y_label)
 
 
-def _curve(frame: Frame, line, index: int) -> str:
+def _curve(frame: Frame, line: Series, index: int) -> str:
     """Unbroken runs of drawable points, and their marks where these do not crowd."""
     runs: list[list[tuple[float, float]]] = [[]]
     for x, y in zip(line.x, line.y, strict=True):
@@ -119,7 +119,7 @@ def _curve(frame: Frame, line, index: int) -> str:
     return "".join([*paths, *(_mark(x, y, index) for run in runs for x, y in run if few)])
 
 
-def _area(frame: Frame, area, bottom: list[float], top: list[float]) -> str:
+def _area(frame: Frame, area: Series, bottom: list[float], top: list[float]) -> str:
     floor = frame.y.low
     known = [index for index, x in enumerate(area.x) if drawable(x, frame.x.log)]
     edge = [(frame.across(area.x[i]), frame.down(max(top[i], floor))) for i in known]
@@ -152,7 +152,7 @@ def _told(point: Point, lang: str | None) -> str:
     return escape(f"{visible(point.label)} ({coordinates(point, lang)})")
 
 
-def _plane(flat, *, from_origin: bool, ticks: bool, lang: str | None) -> Frame:
+def _plane(flat: Sequence[tuple[float, float]], *, from_origin: bool, ticks: bool, lang: str | None) -> Frame:
     """Scales with a margin; directions and space keep one unit for both axes."""
     x_values, y_values = [x for x, _ in flat] or [0.0, 1.0], [y for _, y in flat] or [0.0, 1.0]
     ends = [[min(values), max(values)] for values in (x_values, y_values)]

@@ -50,7 +50,7 @@ def paragraph(text: str, cells: int, *, first: str = "", rest: str = "") -> list
     return [(rest if index else first) + line for index, line in enumerate(wrapped)]
 
 
-def _framed(block: b.Block, picture: list[str], cells: int, pen: Pen) -> list[str]:
+def _framed(block: b.Captioned, picture: list[str], cells: int, pen: Pen) -> list[str]:
     """A picture between its title and its caption."""
     title = getattr(block, "title", "") or getattr(block, "label", "")
     above = [pen.bold(line) for line in paragraph(title, cells)] if title else []
@@ -121,9 +121,9 @@ def _strip(block: b.Strip, cells: int, pen: Pen) -> list[str]:
     return _framed(block, lines, cells, pen)
 
 
-def _strip_rows(pieces: Sequence[b.Piece], cells: int, pen: Pen) -> list[list]:
+def _strip_rows(pieces: Sequence[b.Piece], cells: int, pen: Pen) -> list[list[tuple[str, b.Piece | None]]]:
     """Rows of (painted text, its piece, or None for a border), none wider than ``cells``."""
-    rows: list[list] = [[]]
+    rows: list[list[tuple[str, b.Piece | None]]] = [[]]
     used, before = 0, None
     for piece in pieces:
         border = _border(before, piece, pen)
@@ -210,8 +210,9 @@ def _columns(block: b.Columns, cells: int, pen: Pen) -> list[str]:
 def _plot(block: b.Scatter | b.Curves, cells: int, pen: Pen) -> list[str]:
     from capot.view import text_plot  # a tenth of a command's start, and most commands draw none
 
-    draw = text_plot.scatter_lines if isinstance(block, b.Scatter) else text_plot.curves_lines
-    return _framed(block, draw(block, cells, pen), cells, pen)
+    if isinstance(block, b.Scatter):
+        return _framed(block, text_plot.scatter_lines(block, cells, pen), cells, pen)
+    return _framed(block, text_plot.curves_lines(block, cells, pen), cells, pen)
 
 
 _DRAW: dict[type, Callable[..., list[str]]] = {

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from capot.view.blocks import Curves, Scatter, Series
+from capot.view.blocks import Curves, Point, Scatter, Series
 from capot.view.pen import Pen
 from capot.view.scales import Scale, coordinates, flattened, series_scales, stacks
 from capot.view.visible import clusters, cut, pad, visible, width
@@ -83,8 +83,8 @@ def scatter_lines(block: Scatter, cells: int, pen: Pen) -> list[str]:
     deep = any(len(point.xyz) > 2 for point in block.points)
     canvas = Canvas(min(cells - 2, 76), 18)
     x, y = _plane(flat, block, canvas, from_origin=block.arrows or deep)
-    spots = [canvas.spot(x.place(across), y.place(up)) for across, up in flat]
-    origin = canvas.spot(x.place(0.0) or 0.0, y.place(0.0) or 0.0)
+    spots = [canvas.spot(x.at(across), y.at(up)) for across, up in flat]
+    origin = canvas.spot(x.at(0.0), y.at(0.0))
     axes = [cut(visible(name), canvas.cells // 2) for name in block.axes]
     if deep:
         _space_axes(canvas, flat_axes=_unit_axes(block), x=x, y=y, names=axes)
@@ -99,7 +99,9 @@ def scatter_lines(block: Scatter, cells: int, pen: Pen) -> list[str]:
     return lines + [_legend_line(point, cells, pen) for point in left]
 
 
-def _plane(flat, block: Scatter, canvas: Canvas, *, from_origin: bool) -> tuple[Scale, Scale]:
+def _plane(
+    flat: Sequence[tuple[float, float]], block: Scatter, canvas: Canvas, *, from_origin: bool
+) -> tuple[Scale, Scale]:
     """Scales with a margin; directions keep their angle, so both axes then share one unit."""
     wide = [0.0, 1.0] if not flat else [across for across, _ in flat]
     tall = [0.0, 1.0] if not flat else [up for _, up in flat]
@@ -120,7 +122,7 @@ def _widened(end: list[float], span: float) -> list[float]:
 
 
 def _holds_zero(*scales: Scale) -> bool:
-    return all(0 <= axis.place(0.0) <= 1 for axis in scales)
+    return all(0 <= axis.at(0.0) <= 1 for axis in scales)
 
 
 def _cross(canvas: Canvas, origin: tuple[int, int] | None) -> None:
@@ -137,25 +139,27 @@ def _unit_axes(block: Scatter) -> list[tuple[float, float]]:
     return [flattened(unit) for unit in units]
 
 
-def _space_axes(canvas: Canvas, *, flat_axes, x: Scale, y: Scale, names: Sequence[str]) -> None:
-    origin = canvas.spot(x.place(0.0), y.place(0.0))
+def _space_axes(
+    canvas: Canvas, *, flat_axes: Sequence[tuple[float, float]], x: Scale, y: Scale, names: Sequence[str]
+) -> None:
+    origin = canvas.spot(x.at(0.0), y.at(0.0))
     for (across, up), name in zip(flat_axes, names, strict=False):
-        tip = canvas.spot(min(max(x.place(across), 0), 1), min(max(y.place(up), 0), 1))
+        tip = canvas.spot(min(max(x.at(across), 0), 1), min(max(y.at(up), 0), 1))
         canvas.line(origin, tip, None, dashed=True)
         canvas.put(min(tip[0] // 2, canvas.cells - width(name)), tip[1] // 4, name)
 
 
-def _label(canvas: Canvas, point, spot: tuple[int, int]) -> bool:
+def _label(canvas: Canvas, point: Point, spot: tuple[int, int]) -> bool:
     """Write the label beside its mark: right, left, above, below; False where nothing is free."""
     text = cut(visible(point.label), _LONGEST_LABEL)
     column, row = spot[0] // 2, spot[1] // 4
     size = width(text)
-    places = ((column + 1, row, f" {text}"), (column - size - 1, row, f"{text} "))
-    places += tuple((column - size // 2, row + side, text) for side in (-1, 1))
+    beside = [(column + 1, row, f" {text}"), (column - size - 1, row, f"{text} ")]
+    places = beside + [(column - size // 2, row + side, text) for side in (-1, 1)]
     return any(canvas.put(left, line, words, point.group) for left, line, words in places)
 
 
-def _legend_line(point, cells: int, pen: Pen) -> str:
+def _legend_line(point: Point, cells: int, pen: Pen) -> str:
     mark = MARKS[point.group % len(MARKS)]
     numbers = f"({coordinates(point)})"
     label = cut(visible(point.label), max(cells - width(numbers) - 3, 4))
@@ -209,7 +213,9 @@ def _curve(canvas: Canvas, line: Series, *, x: Scale, y: Scale, index: int) -> N
         canvas.put(spot[0] // 2, spot[1] // 4, MARKS[index % len(MARKS)], index)
 
 
-def _fill(canvas: Canvas, layer, *, x: Scale, y: Scale, index: int, char: str) -> None:
+def _fill(
+    canvas: Canvas, layer: tuple[Series, list[float], list[float]], *, x: Scale, y: Scale, index: int, char: str
+) -> None:
     """The cells between the bottom and the top of one stacked layer."""
     area, bottom, top = layer
     places = [x.place(value) for value in area.x]
@@ -218,13 +224,13 @@ def _fill(canvas: Canvas, layer, *, x: Scale, y: Scale, index: int, char: str) -
         span = _between(known, column / max(canvas.cells - 1, 1))
         if span is None:
             continue
-        low, high = (0.0 if value <= 0 else min(y.place(value), 1.0) for value in span)
+        low, high = (0.0 if value <= 0 else min(y.at(value), 1.0) for value in span)
         for row in range(canvas.height):
             if low <= 1 - (row + 0.5) / canvas.height < high:
                 canvas.shade(column, row, char, index)
 
 
-def _between(known, place: float) -> tuple[float, float] | None:
+def _between(known: Sequence[tuple[float, float, float]], place: float) -> tuple[float, float] | None:
     """Bottom and top of a layer at ``place``, between its two nearest points."""
     for (p, low, high), (q, next_low, next_high) in itertools.pairwise(known):
         if p - 1e-9 <= place <= q + 1e-9:
@@ -234,14 +240,14 @@ def _between(known, place: float) -> tuple[float, float] | None:
 
 
 def _with_axes(canvas: Canvas, x: Scale, y: Scale, *, margin: int, pen: Pen) -> list[str]:
-    marks = {canvas.spot(0, y.place(value))[1] // 4: text for value, text in y.ticks}
+    marks = {canvas.spot(0, y.at(value))[1] // 4: text for value, text in y.ticks}
     lines = []
     for row, drawn in enumerate(canvas.rows(pen)):
         edge = "┤" if row in marks else "│"
         lines.append(pen.quiet(f"{pad(marks.get(row, ''), margin, 'r')} {edge}") + drawn)
     rule, words = ["─"] * canvas.cells, Canvas(margin + 2 + canvas.cells, 1)
     for value, text in x.ticks:
-        column = canvas.spot(x.place(value), 0)[0] // 2
+        column = canvas.spot(x.at(value), 0)[0] // 2
         start = min(max(margin + 2 + column - width(text) // 2, 0), words.cells - width(text))
         if words.put(start, 0, text):
             rule[column] = "┬"

@@ -25,10 +25,10 @@ def table_lines(table: Table, cells: int, pen: Pen) -> list[str]:
     header = [visible(name) for name in table.columns]
     align = alignment(table)
     sizes = _fit([header, *rows], cells)
-    lines = [pen.bold(line) for line in _row(header, sizes, align)]
+    lines = [pen.bold(line) for line in _row(header, sizes, align, pen=pen)]
     lines.append(pen.quiet("─" * (sum(sizes) + len(GAP) * (len(sizes) - 1))))
     for index, row in enumerate(rows):
-        heat = table.heat[index] if table.heat and pen.color else None
+        heat = table.heat[index] if table.heat and pen.color else ()
         lines.extend(_row(row, sizes, align, heat=heat, pen=pen))
     return lines
 
@@ -62,7 +62,9 @@ def _fit(rows: Sequence[Sequence[str]], cells: int) -> list[int]:
     return sizes
 
 
-def _row(cells: Sequence[str], sizes: Sequence[int], align: str, *, heat=None, pen=None) -> list[str]:
+def _row(
+    cells: Sequence[str], sizes: Sequence[int], align: str, *, pen: Pen, heat: Sequence[float | None] = ()
+) -> list[str]:
     """One row as one or more lines, since a long cell wraps."""
     filled = [*cells, *[""] * (len(sizes) - len(cells))]
     wrapped = [_cell(text, size) for text, size in zip(filled, sizes, strict=False)]
@@ -72,7 +74,7 @@ def _row(cells: Sequence[str], sizes: Sequence[int], align: str, *, heat=None, p
         for column, size in enumerate(sizes):
             text = wrapped[column][depth] if depth < len(wrapped[column]) else ""
             text = pad(text, size, align[column])
-            level = heat[column] if heat is not None and column < len(heat) else None
+            level = heat[column] if column < len(heat) else None
             parts.append(pen.weight(text, min(max(level, 0.0), 1.0)) if level is not None else text)
         lines.append(GAP.join(parts))
     return lines

@@ -6,10 +6,11 @@ registers, like those of ``product``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-from numba import carray, get_num_threads, get_thread_id, njit, prange, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import carray, get_num_threads, get_thread_id, njit, prange, types  # type: ignore[attr-defined]
 
 from capot.engines.native.stored import (
     F32,
@@ -17,24 +18,28 @@ from capot.engines.native.stored import (
     I64,
     LANES,
     ROWS,
+    Array,
+    Value,
+    cgutils,
     emit_fma,
     emit_load,
     emit_spread,
     exp,
+    intrinsic,
     narrow,
     pointer,
     shaped,
     widen,
 )  # fmt: skip
 
-STORED = "ac89453d530f"
+STORED = "a52a9d012d07"
 BLOCK = 64  # tokens in a block of the cache
 TILE = 16  # queries that share one widening of a block
 UNSEEN = np.float32(-1e30)  # the score of a token that a query does not see: its exponential is nothing
 
 
 @njit(fastmath=FAST)
-def _rotate(heads, t, size, cosines, sines):
+def _rotate(heads: Array, t: int, size: int, cosines: Array, sines: Array) -> None:
     """Rotary positions (Su et al., 2021): the pair (i, i + H/2) of each head turns by its angle."""
     half = size // 2
     for first in range(0, heads.shape[1], size):
@@ -45,7 +50,10 @@ def _rotate(heads, t, size, cosines, sines):
 
 
 @njit(fastmath=FAST, cache=True)
-def place(queries, keys, values, cosines, sines, blocks, like, layer, start):
+def place(
+    queries: Array, keys: Array, values: Array, cosines: Array, sines: Array, blocks: Array, like: Array, layer: int,
+    start: int,
+) -> None:  # fmt: skip
     """Turn queries and keys to their positions and put keys and values into the cache.
 
     Shapes: queries (T, heads x size), keys and values (T, K x size), cosines and sines
@@ -66,15 +74,15 @@ def place(queries, keys, values, cosines, sines, blocks, like, layer, start):
                 cache[layer, 1, head, slot * size + d] = narrow(values[t, head * size + d], like[0])
 
 
-def _outer_tile(rows: int, vectors: int):
+def _outer_tile(rows: int, vectors: int) -> Callable[..., Any]:
     """A function that adds a @ b to ``rows`` rows of ``out``, ``vectors`` registers wide: b's rows lie along memory.
 
     Shapes: a (n, at least depth), b (depth, width), out (n, width).
     """
 
     @intrinsic
-    def tile(typing, a, b, out, row, column):
-        def emit(context, build, signature, args):
+    def tile(typing: Value, a: Value, b: Value, out: Value, row: Value, column: Value) -> Value:
+        def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
             a_, b_, out_ = (context.make_array(signature.args[i])(context, build, args[i]) for i in range(3))
             a_width, width = (cgutils.unpack_tuple(build, array.shape)[1] for array in (a_, b_))
             depth = cgutils.unpack_tuple(build, b_.shape)[0]
@@ -108,8 +116,8 @@ _outer_large, _outer_row, _outer_column, _outer_small = (
 )
 
 
-@njit
-def _add_outer(a, b, out, rows):
+@njit()
+def _add_outer(a: Array, b: Array, out: Array, rows: int) -> None:
     """out[:rows] += a[:rows] @ b; the width of b is a multiple of LANES."""
     width = b.shape[1]
     large, even = width - width % (4 * LANES), rows - rows % ROWS
@@ -126,14 +134,14 @@ def _add_outer(a, b, out, rows):
 
 
 @njit(fastmath=FAST | {"nnan"})  # a largest number that fills vector registers cannot watch for NaN
-def _largest(numbers, top):
+def _largest(numbers: Array, top: np.float32) -> np.float32:
     for i in range(BLOCK):
         top = max(top, numbers[i])
     return top
 
 
 @njit(fastmath=FAST)
-def _weigh(scores, low, high, top):
+def _weigh(scores: Array, low: int, high: int, top: np.float32) -> tuple[np.float32, np.float32]:
     """Scores become e ** (score - the largest so far), 0 outside low to high; answers that largest and their sum."""
     scores[:low], scores[high:] = UNSEEN, UNSEEN
     top, total = _largest(scores, top), np.float32(0)
@@ -144,7 +152,7 @@ def _weigh(scores, low, high, top):
 
 
 @njit(fastmath=FAST)
-def _widen_block(cache, filled, keys, values):
+def _widen_block(cache: Array, filled: int, keys: Array, values: Array) -> None:
     """Keys and values of one head's block, zero where no token is yet. Shapes: cache (2, size x BLOCK)."""
     size = keys.shape[0]
     for i in range(size * BLOCK):
@@ -162,7 +170,10 @@ def scratch_shape(group: int, size: int) -> tuple[int, int]:
 
 
 @njit(parallel=True, fastmath=FAST, cache=True)
-def attend(queries, blocks, like, layer, start, window, scratch, out, weights):
+def attend(
+    queries: Array, blocks: Array, like: Array, layer: int, start: int, window: int, scratch: Array, out: Array,
+    weights: Array,
+) -> None:  # fmt: skip
     """Each query's mean of the values, weighted by softmax(query . key / sqrt(size)).
 
     The softmax is taken block by block, with the largest score so far as its reference

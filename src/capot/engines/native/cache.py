@@ -9,12 +9,15 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Sequence as Ids
+from typing import Any
 
 import numpy as np
 
 from capot.checkpoint import Config
 from capot.engine import Allocations
 from capot.engines.native.kernels import BLOCK
+
+FLOAT32 = np.dtype(np.float32)
 
 
 class Ledger:
@@ -26,9 +29,9 @@ class Ledger:
         self._current = dict.fromkeys(("kv_cache", "activations", "logits"), 0)
         self._peak = dict(self._current)
 
-    def array(self, part: str, shape: Ids[int], dtype: type = np.float32, *, zeroed: bool = False) -> np.ndarray:
+    def array(self, part: str, shape: Ids[int], dtype: np.dtype[Any] = FLOAT32, *, zeroed: bool = False) -> np.ndarray:
         """A new array, counted under ``part`` as long as it or a view of it lives."""
-        array = (np.zeros if zeroed else np.empty)(shape, dtype)
+        array = np.zeros(shape, dtype) if zeroed else np.empty(shape, dtype)
         with self._lock:
             self._current[part] += array.nbytes
             if sum(self._current.values()) > sum(self._peak.values()):
@@ -56,7 +59,7 @@ def block_shape(config: Config) -> tuple[int, ...]:
 class NativeSequence:
     """One text under way and its key/value cache (see ``engine.Sequence``)."""
 
-    def __init__(self, config: Config, dtype: np.dtype, ledger: Ledger) -> None:
+    def __init__(self, config: Config, dtype: np.dtype[Any], ledger: Ledger) -> None:
         self.ids: list[int] = []
         self.cancelled = False
         self._shape, self._dtype, self._ledger = block_shape(config), dtype, ledger

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
@@ -20,14 +21,14 @@ from numba import njit, prange, types
 
 from capot.engines.native.attention import BLOCK, attend, place, scratch_shape
 from capot.engines.native.product import add_product
-from capot.engines.native.stored import FAST, PAIRS, exp, narrow, widen
+from capot.engines.native.stored import FAST, PAIRS, Array, exp, narrow, widen
 
 __all__ = ["BLOCK", "PAIRS", "add_product", "attend", "exp", "gate", "place", "prepare", "rms_norm", "rounded"]
 __all__ += ["scratch_shape"]
 
-STORED = "ac89453d530f"
+STORED = "a52a9d012d07"
 # The first that is there; each but the last lets other threads of the process compute as well.
-numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+setattr(numba.config, "THREADING_LAYER_PRIORITY", ["omp", "tbb", "workqueue"])  # noqa: B010 - not in its annotations
 
 
 # How long a thread that waits for another spins before it sleeps: some microseconds, longer than most waits.
@@ -39,7 +40,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 
 @njit(fastmath=FAST, cache=True)
-def rounded(x, out):
+def rounded(x: Array, out: Array) -> None:
     """x in the type of ``out``. Shapes: both (T, D)."""
     for t in range(x.shape[0]):
         for d in range(x.shape[1]):
@@ -47,7 +48,7 @@ def rounded(x, out):
 
 
 @njit(fastmath=FAST, cache=True)
-def rms_norm(x, weight, epsilon, out):
+def rms_norm(x: Array, weight: Array, epsilon: float, out: Array) -> None:
     """out = x / sqrt(mean(x²) + epsilon) * weight (Zhang and Sennrich, 2019). Shapes: x, out (T, D), weight (D,)."""
     depth = x.shape[1]
     for t in range(x.shape[0]):
@@ -60,14 +61,14 @@ def rms_norm(x, weight, epsilon, out):
 
 
 @njit(parallel=True, fastmath=FAST, cache=True)
-def gate(gates, ups):
+def gate(gates: Array, ups: Array) -> None:
     """gates = silu(gates) * ups, in place (SwiGLU: Shazeer, 2020). Shapes: both (T, M)."""
     for t in prange(gates.shape[0]):
         for m in range(gates.shape[1]):
             gates[t, m] = gates[t, m] / (np.float32(1) + exp(-gates[t, m])) * ups[t, m]
 
 
-def prepare(dtype: np.dtype, notice: Callable[[], None] | None = None) -> None:
+def prepare(dtype: np.dtype[Any], notice: Callable[[], None] | None = None) -> None:
     """Load the kernels for weights of one type from disk, or compile them and leave them there.
 
     ``notice`` is called, once, as soon as it is known that they must be compiled. The types
@@ -77,7 +78,7 @@ def prepare(dtype: np.dtype, notice: Callable[[], None] | None = None) -> None:
     weights, weight = types.Array(stored, 2, "C", readonly=True), types.Array(stored, 1, "C", readonly=True)
     like, blocks = stored[::1], whole[::1]
     rows, cells = types.float32[:, ::1], types.float32[:, :, :, ::1]
-    decoding = [
+    decoding: list[tuple[Any, tuple[Any, ...]]] = [
         (rms_norm, (rows, weight, real, rows)),  # the quickest to compile comes first
         (place, (rows, rows, rows, rows, rows, blocks, like, whole, whole)),
         (gate, (rows, rows)),

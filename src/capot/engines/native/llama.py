@@ -79,7 +79,16 @@ class Layer:
 
 
 class Buffers:
-    """Where the values of one step live, made for T columns and used again by each layer."""
+    """Where the values of one step live, made for T columns and used again by each layer. Shapes: all (T, width)."""
+
+    x: np.ndarray
+    normed: np.ndarray
+    mlp: np.ndarray
+    ups: np.ndarray
+    queries: np.ndarray
+    mixed: np.ndarray
+    keys: np.ndarray
+    values: np.ndarray
 
     def __init__(self, columns: int, engine: NativeEngine) -> None:
         c = engine.checkpoint.config
@@ -189,8 +198,8 @@ class NativeEngine:
         return self.ledger.read(reset_peak=reset_peak)
 
     def close(self) -> None:
-        self._buffers = self._scratch = None
-        self.layers, self.embedding, self.head = [], None, None
+        self._buffers, self._scratch = None, NOWHERE
+        self.layers, self.embedding, self.head = [], NOWHERE, Linear(NOWHERE)
 
     # ------------------------------------------------------------ a step
 
@@ -241,13 +250,13 @@ class NativeEngine:
         queries = layer.query.write(normed, b.queries)  # (T, H S)
         keys = layer.key.write(normed, b.keys)  # (T, K S)
         values = layer.value.write(normed, b.values)  # (T, K S)
-        if layer.query_norm is not None:  # each head by itself: rows of S numbers
+        if layer.query_norm is not None and layer.key_norm is not None:  # each head by itself: rows of S numbers
             for array, weight in ((queries, layer.query_norm), (keys, layer.key_norm)):
                 by_head = array.reshape(-1, c.head_dim)
                 self._normed(by_head, weight, by_head)
         grouped = (-1, c.kv_heads, c.heads // c.kv_heads, c.head_dim)  # (T, K, H / K, S)
         for one in passes:
-            rows, blocks, start = one.rows, one.feed.sequence.addresses, one.start
+            rows, blocks, start = one.rows, one.sequence.addresses, one.start
             cache = (blocks, self._like, index, start)
             kernels.place(queries[rows], keys[rows], values[rows], one.cosines, one.sines, *cache)
             mine, mixed = queries[rows].reshape(grouped), b.mixed[rows].reshape(grouped)
@@ -281,10 +290,11 @@ class Pass:
 
     def __init__(self, engine: NativeEngine, feed: Feed, first: int) -> None:
         c, tokens = engine.checkpoint.config, len(feed.ids)
-        self.feed, self.want = feed, feed.want
+        assert isinstance(feed.sequence, NativeSequence)  # an engine is given its own sequences
+        self.feed, self.want, self.sequence = feed, feed.want, feed.sequence
         self.rows = slice(first, first + tokens)
         self.start = len(feed.sequence.ids)
-        feed.sequence.reserve(tokens)
+        self.sequence.reserve(tokens)
         self.cosines, self.sines = rope.angles(engine.turns, self.start, tokens)
 
         def kept(wanted: bool, *shape: int) -> np.ndarray | None:

@@ -8,11 +8,11 @@ is bound by arithmetic instead.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 from llvmlite import ir
 from numba import njit, prange, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from capot.engines.native.stored import (
     COLUMNS,
@@ -21,24 +21,28 @@ from capot.engines.native.stored import (
     I64,
     LANES,
     ROWS,
+    Array,
     BFloat,
+    Value,
+    cgutils,
     emit_fma,
     emit_load,
     emit_prefetch,
     emit_total,
     emit_widen,
+    intrinsic,
     shaped,
     stored_type,
     widen,
 )  # fmt: skip
 
-STORED = "ac89453d530f"
+STORED = "a52a9d012d07"
 SHARE = 64  # rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold
 HEAD = 16  # lines of memory, of 64 bytes, that a row of weights needs to be asked for before it is read
 DEPTH = 2048  # and so much of each row, so that six columns of x stay near; a single column is let stay whole
 
 
-def _tile(rows: int, columns: int):
+def _tile(rows: int, columns: int) -> Callable[..., Any]:
     """A function that adds to y the product of ``rows`` rows of the weights and ``columns`` rows of x.
 
     Each weight is loaded and widened once for all columns, each x once for all rows, and
@@ -48,13 +52,17 @@ def _tile(rows: int, columns: int):
     """
 
     @intrinsic
-    def tile(typing, weights, row, x, column, y, start, stop):
-        def emit(context, build, signature, args):
+    def tile(
+        typing: Value, weights: Value, row: Value, x: Value, column: Value, y: Value, start: Value, stop: Value
+    ) -> Value:
+        def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
             w, xs, ys = (context.make_array(signature.args[i])(context, build, args[i]) for i in (0, 2, 4))
             depth, width = (cgutils.unpack_tuple(build, array.shape)[1] for array in (w, ys))
 
             # 1. Where each row of the weights, of x, and of the next tile's weights begins.
-            def line(array, index, offset, stride):  # where row index + offset begins
+            def line(
+                array: Value, index: Value, offset: int, stride: Value
+            ) -> Value:  # where row index + offset begins
                 return build.gep(array.data, [build.mul(build.add(index, I64(offset)), stride)])
 
             w_rows = [line(w, args[1], r, depth) for r in range(rows)]
@@ -67,7 +75,7 @@ def _tile(rows: int, columns: int):
             for cell in itertools.chain(*sums):
                 build.store(zero, cell)
 
-            def load(base, k, dtype):
+            def load(base: Value, k: Value, dtype: Value) -> Value:
                 if pairs:
                     return emit_load(build, base, k, BFloat(), step)
                 return emit_widen(build, emit_load(build, base, k, stored_type(dtype), step), dtype, step)
@@ -104,7 +112,7 @@ _by_six, _by_three, _by_one = _tile(ROWS, COLUMNS), _tile(ROWS, COLUMNS // 2), _
 
 
 @njit(parallel=True, fastmath=FAST, cache=True)
-def add_product(weights, x, y):
+def add_product(weights: Array, x: Array, y: Array) -> None:
     """y += x @ weights.T, each weight read from memory once whatever the number of columns.
 
     Shapes: weights (N, D) as stored, x (T, D) float32, or bfloat16 like the weights, y (T, N).

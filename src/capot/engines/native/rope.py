@@ -7,6 +7,7 @@ Llama 3.1, as published in its reference code.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def frequencies(config: Config) -> np.ndarray:
     return turns if config.rope_scaling is None else _stretched(turns, config.rope_scaling)
 
 
-def _stretched(turns: np.ndarray, scaling: dict) -> np.ndarray:
+def _stretched(turns: np.ndarray, scaling: dict[str, Any]) -> np.ndarray:
     """Llama 3's rule: slow pairs turn ``factor`` times slower, fast ones as before, smooth between."""
     names = ("original_max_position_embeddings", "low_freq_factor", "high_freq_factor", "factor")
     missing = [name for name in names if not isinstance(scaling.get(name), int | float)]
@@ -30,7 +31,8 @@ def _stretched(turns: np.ndarray, scaling: dict) -> np.ndarray:
     original, slow, fast, factor = (scaling[name] for name in names)
     rounds = original * turns / np.float32(2 * math.pi)  # whole turns over the original context
     kept = np.clip((rounds - slow) / (fast - slow), 0, 1)  # 1: as before, 0: slowed in full
-    return ((1 - kept) * turns / factor + kept * turns).astype(np.float32)
+    slowed: np.ndarray = ((1 - kept) * turns / factor + kept * turns).astype(np.float32)
+    return slowed
 
 
 def angles(turns: np.ndarray, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:

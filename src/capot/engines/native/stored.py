@@ -10,12 +10,15 @@ carries this one's mark (``STORED``); a test says so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import llvmlite.binding
+import numba.extending
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.core import cgutils as _cgutils
 
 # Sums may be reordered, as vector units need; NaN and infinity keep their meaning.
 FAST = {"reassoc", "contract", "nsz"}
@@ -30,7 +33,17 @@ PAIRS = LANES == 16 and _FEATURES.get("avx512bf16", False)  # one instruction mu
 F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
 
-class BFloat(ir.Type):
+Value = Any  # an llvmlite value, builder or type, a Numba type or context: neither package has annotations
+cgutils: Any = _cgutils
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Numba's ``intrinsic``, for a checker: who calls one gives no typing context."""
+    return numba.extending.intrinsic(function)
+
+
+class BFloat(ir.Type):  # type: ignore[misc]  # llvmlite has no annotations
     """LLVM's bfloat16, which llvmlite does not name."""
 
     def _to_string(self) -> str:
@@ -43,11 +56,11 @@ class BFloat(ir.Type):
         return hash(BFloat)
 
 
-def shaped(scalar: ir.Type, lanes: int) -> ir.Type:
+def shaped(scalar: Value, lanes: int) -> Value:
     return ir.VectorType(scalar, lanes) if lanes > 1 else scalar
 
 
-def emit_widen(build, value, dtype, lanes):
+def emit_widen(build: Value, value: Value, dtype: Value, lanes: int) -> Value:
     """LLVM code that makes float32 of stored numbers, one or ``lanes`` at once."""
     if dtype == types.float32:
         return value
@@ -59,16 +72,16 @@ def emit_widen(build, value, dtype, lanes):
 
 
 @intrinsic
-def widen(typing, number):
+def widen(typing: Value, number: Value) -> Value:
     """The float32 that stored bits stand for."""
     return types.float32(number), lambda context, build, sig, args: emit_widen(build, args[0], number, 1)
 
 
 @intrinsic
-def narrow(typing, number, like):
+def narrow(typing: Value, number: Value, like: Value) -> Value:
     """The stored bits nearest to a float32, in the type of ``like``."""
 
-    def emit(context, build, signature, args):
+    def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
         if like == types.float32:
             return args[0]
         if like == types.int16:
@@ -81,27 +94,27 @@ def narrow(typing, number, like):
 
 
 @intrinsic
-def power_of_two(typing, exponent):
+def power_of_two(typing: Value, exponent: Value) -> Value:
     """2 ** exponent, by writing the exponent's bits. ``exponent`` is an int32 above -127."""
 
-    def emit(context, build, signature, args):
+    def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
         return build.bitcast(build.shl(build.add(args[0], I32(127)), I32(23)), F32)
 
     return types.float32(types.int32), emit
 
 
 @intrinsic
-def pointer(typing, address):
+def pointer(typing: Value, address: Value) -> Value:
     """An address as what ``carray`` takes."""
 
-    def emit(context, build, signature, args):
+    def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
         return build.inttoptr(args[0], ir.IntType(8).as_pointer())
 
     return types.voidptr(types.int64), emit
 
 
 @njit(fastmath=FAST)
-def exp(x):
+def exp(x: np.float32) -> np.float32:
     """e ** x for any float32, in a form that fills vector registers (the C library's does not).
 
     x = n ln 2 + r, and a polynomial for r (Cephes, ``expf``): off by 2e-7 of the value at most.
@@ -112,20 +125,21 @@ def exp(x):
     p = np.float32(1.9875691500e-4) * r + np.float32(1.3981999507e-3)
     p = (p * r + np.float32(8.3334519073e-3)) * r + np.float32(4.1665795894e-2)
     p = (p * r + np.float32(1.6666665459e-1)) * r + np.float32(5.0000001201e-1)
-    return (p * r * r + r + np.float32(1.0)) * power_of_two(np.int32(n))
+    value: np.float32 = (p * r * r + r + np.float32(1.0)) * power_of_two(np.int32(n))
+    return value
 
 
-def stored_type(dtype) -> ir.Type:
+def stored_type(dtype: Value) -> Value:
     return F32 if dtype == types.float32 else ir.IntType(16)
 
 
-def emit_load(build, base, index, scalar, lanes):
+def emit_load(build: Value, base: Value, index: Value, scalar: Value, lanes: int) -> Value:
     """``lanes`` numbers from ``base[index]`` on, wherever that lies in memory."""
     place = build.bitcast(build.gep(base, [index]), shaped(scalar, lanes).as_pointer())
     return build.load(place, align=4 if scalar == F32 else 2)
 
 
-def emit_fma(build, a, b, total):
+def emit_fma(build: Value, a: Value, b: Value, total: Value) -> Value:
     """total + a * b, lane by lane; two products a lane where a and b are bfloat16."""
     if isinstance(a.type.element, BFloat):
         kind = ir.FunctionType(total.type, [total.type, a.type, b.type])
@@ -134,20 +148,20 @@ def emit_fma(build, a, b, total):
     return build.fadd(build.fmul(a, b, flags=("contract",)), total, flags=("contract",))
 
 
-def emit_prefetch(build, place):
+def emit_prefetch(build: Value, place: Value) -> None:
     byte = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
     function = cgutils.get_or_insert_function(build.module, kind, "llvm.prefetch.p0")
     build.call(function, [build.bitcast(place, byte), I32(0), I32(3), I32(1)])  # read, keep near, data
 
 
-def emit_total(build, first, vector):
+def emit_total(build: Value, first: Value, vector: Value) -> Value:
     kind = ir.FunctionType(F32, [F32, vector.type])
     function = cgutils.get_or_insert_function(build.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
     return build.call(function, [first, vector], fastmath=("reassoc",))
 
 
-def emit_spread(build, number):
+def emit_spread(build: Value, number: Value) -> Value:
     """A register with the same number in each lane."""
     vector = ir.Constant(shaped(F32, LANES), ir.Undefined)
     first = build.insert_element(vector, number, I32(0))
