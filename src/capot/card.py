@@ -21,9 +21,10 @@ from capot.machine import Ram, longest, ram
 from capot.results.card import BlockParameters, Card, Fit, KnownModel, Parameters, Part, Published
 
 if TYPE_CHECKING:
-    from capot.checkpoint import Checkpoint, TensorInfo
+    from capot.checkpoint import Checkpoint
     from capot.files import Folder
     from capot.opened import Opened
+    from capot.safetensors import TensorInfo
 
 README_BYTES = 1_000_000
 TOKENS = 4096  # of context that "opening" allows for, where the model was trained on as many

@@ -45,7 +45,8 @@ def _number(name: str, value: Any, *, whole: bool) -> float:
         if isinstance(value, bool) or math.isnan(real):
             raise ValueError(value)
     except OverflowError:  # a number, beyond every bound
-        return value
+        beyond: int = value
+        return beyond
     except (TypeError, ValueError):
         raise InputError("not_a_number", name=name, value=shown(value)) from None
     if not whole:

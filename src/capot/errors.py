@@ -43,7 +43,7 @@ class CapotError(Exception):
         """The error in words, with its hint on a line of its own."""
         words = i18n.tr(f"error.{self.code}.what", lang, **self.params)
         hint = i18n.find(f"error.{self.code}.hint", lang)
-        return words if hint is None else f"{words}\n{i18n.fill(hint, lang, self.params)}"
+        return f"{words}\n{i18n.fill(hint, lang, self.params)}" if isinstance(hint, str) else words
 
     def to_dict(self, lang: str | None = None) -> dict[str, Any]:
         """The body shared by ``--json`` and the web: ``{ok, error: {code, message}}``."""
@@ -56,7 +56,7 @@ class CapotError(Exception):
     def __str__(self) -> str:
         return self.message()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.code, self.params))
 
 

@@ -72,7 +72,8 @@ def find(key: str, lang: str | None = None) -> str | Mapping[str, str] | None:
         if not isinstance(entry, Mapping) or part not in entry:
             return None
         entry = entry[part]
-    return entry
+    found: str | Mapping[str, str] = entry
+    return found
 
 
 def tr(key: str, lang: str | None = None, **params: Any) -> str:

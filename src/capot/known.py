@@ -128,7 +128,8 @@ _BIASES = {
 
 def _as_said(family: Family, raw: Mapping[str, Any]) -> Family:
     """What config.json may say of its own against the family's habit."""
-    name, changes = raw.get("model_type"), {}
+    name = raw.get("model_type")
+    changes: dict[str, Any] = {}
     for field_, (fields, heeding) in _BIASES.items():
         if isinstance(raw.get(field_), bool) and (heeding is None or name in heeding):
             changes |= dict.fromkeys(fields, raw[field_])
@@ -312,7 +313,8 @@ def guessed_kv_values(parameters: int) -> int:
     >>> guessed_kv_values(124_439_808), 2 * 12 * 768  # GPT-2's
     (20490, 18432)
     """
-    return round(200 * (parameters / 120_000) ** (2 / 3))
+    values: float = 200 * (parameters / 120_000) ** (2 / 3)
+    return round(values)
 
 
 @dataclass(frozen=True)

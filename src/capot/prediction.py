@@ -12,6 +12,7 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
@@ -73,6 +74,7 @@ def predict(
     prompt_ids = tokenizer.encode_prompt(prompt) if ids is None else ids
     named = [resolve(tokenizer, each, prompt=prompt) for each in ([rank] if isinstance(rank, str) else rank)]
     found = model.scheduler.run(prompt_ids, owner=model.owner)
+    assert found.output.logits is not None  # a step gives them unless told not to
     table = _Table(tokenizer, found.output.logits, settings)
     return dataclasses.replace(
         _prediction(table, found, settings),
@@ -115,6 +117,16 @@ def _filters(settings: Sampling) -> bool:
     return settings.temperature == 0 or settings.top_k > 0 or settings.top_p < 1 or settings.min_p > 0
 
 
+class _Figures(TypedDict):
+    """What any token of the table shows, its rank apart."""
+
+    id: int
+    text: str
+    label: str
+    logit: float
+    probability: float
+
+
 class _Table:
     """Logits and probabilities, read by token. Shapes: both (V,)"""
 
@@ -122,7 +134,7 @@ class _Table:
         self.tokenizer, self.logits = tokenizer, logits
         self.probabilities = sampling.probabilities(logits, settings)
 
-    def _figures(self, token: int) -> dict[str, object]:
+    def _figures(self, token: int) -> _Figures:
         return {
             "id": token,
             "text": self.tokenizer.token_text(token),
@@ -181,6 +193,7 @@ def _unquoted(asked: str) -> str | None:
     if not _LITERAL.fullmatch(asked):
         return None
     try:
-        return ast.literal_eval(asked)
+        text: str = ast.literal_eval(asked)
     except (ValueError, SyntaxError):  # a name or a number that no character has
         return None
+    return text

@@ -76,7 +76,8 @@ def softmax(logits: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
     if temperature == 0:
         return _one_hot(logits)
     weights = _weights(logits, top, temperature)
-    return weights / weights.sum()
+    shares: np.ndarray = weights / weights.sum()
+    return shares
 
 
 def _weights(logits: np.ndarray, top: float, temperature: float) -> np.ndarray:
@@ -129,7 +130,7 @@ def _only(places: np.ndarray, ids: np.ndarray | None, weights: np.ndarray) -> tu
 
 def nth_highest(values: np.ndarray, n: int) -> float:
     """The n-th highest of ``values``, counting from 1."""
-    return np.partition(values, len(values) - n)[len(values) - n]
+    return float(np.partition(values, len(values) - n)[len(values) - n])
 
 
 def _nucleus(weights: np.ndarray, top_p: float) -> np.ndarray:

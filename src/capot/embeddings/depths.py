@@ -27,6 +27,7 @@ def lens(model: Opened, prompt: str) -> Lens:
     """
     ids = model.tokenizer.encode_prompt(prompt)
     logits = model.scheduler.run(ids, want=WANT, owner=model.owner).output.layer_logits  # (L + 1, V)
+    assert logits is not None  # WANT asks for them
     final = int(np.argmax(logits[-1]))
     layers = tuple(_depth(model, layer, row, final=final) for layer, row in enumerate(logits))
     return Lens(prompt=prompt, ids=tuple(ids), final=layers[-1].top, layers=layers, settled=_settled(layers, final))

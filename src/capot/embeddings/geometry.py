@@ -28,7 +28,8 @@ def cosines(vectors: np.ndarray, others: np.ndarray | None = None) -> np.ndarray
     """
     left = unit(vectors)
     right = left if others is None else unit(others)
-    return np.clip(left @ right.T, -1.0, 1.0)
+    angles: np.ndarray = np.clip(left @ right.T, -1.0, 1.0)
+    return angles
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def principal(vectors: np.ndarray, *, dimensions: int = 2) -> Plane:
     noise = np.finfo(np.float64).eps * max(wide.shape) * np.sum(wide**2)
     spreads = np.where(spreads > noise, spreads, 0.0)[::-1]
     points, shares = np.zeros((len(wide), dimensions)), np.zeros(dimensions)
-    for axis in range(min(dimensions, np.count_nonzero(spreads))):
+    for axis in range(min(dimensions, int(np.count_nonzero(spreads)))):
         direction = found[:, -1 - axis]
         direction = centred.T @ direction / np.sqrt(spreads[axis]) if few else direction
         points[:, axis] = centred @ direction * np.sign(direction[np.argmax(np.abs(direction))])
@@ -78,6 +79,6 @@ def rounded(values: np.ndarray | float) -> Any:
     >>> rounded(np.array([[1.0, np.nan], [0.1234567, -0.0]]))
     ((1.0, None), (0.123457, 0.0))
     """
-    if np.ndim(values):
+    if isinstance(values, np.ndarray) and values.ndim:
         return tuple(map(rounded, values))
     return round(float(values), 6) + 0.0 if np.isfinite(values) else None

@@ -165,6 +165,7 @@ def _read(model: Opened, sentence: Sentence, occurrences: list[Occurrence]) -> R
     ids = model.tokenizer.encode_prompt(sentence.text)
     lead = len(ids) - len(sentence.ids)
     hidden = model.scheduler.run(ids, want=WANT, owner=model.owner).output.hidden  # (L + 1, T, D)
+    assert hidden is not None  # WANT asks for them
     found = [hidden[:, [lead + n for n in occurrence.positions]].mean(axis=1) for occurrence in occurrences]
     # The first position of a text is left out: networks use it as a place to rest their
     # attention on, and its vector resembles no other.
@@ -181,7 +182,7 @@ def _company(reads: Sequence[Read], depth: int) -> float | None:
     """
     means = [read.company[depth] for read in reads if read.company is not None]
     products = [float(a @ b) for n, a in enumerate(means) for b in means[:n]]
-    return rounded(np.mean(products)) if products else None
+    return rounded(float(np.mean(products))) if products else None
 
 
 def _farthest(between: Sequence[np.ndarray]) -> int:

@@ -73,4 +73,5 @@ def vectors(table: Table, many: Sequence[Sequence[int]]) -> np.ndarray:
 
 def _mean(table: Table, ids: Sequence[int]) -> np.ndarray:
     look()
-    return table.rows(ids).mean(axis=0)
+    mean: np.ndarray = table.rows(ids).mean(axis=0)
+    return mean

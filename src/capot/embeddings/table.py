@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from capot.checkpoint import Checkpoint, TensorInfo, widen
+from capot.checkpoint import Checkpoint, widen
 from capot.embeddings.geometry import unit
 from capot.engine import Capability, require
 from capot.errors import ModelError, NotFoundError, UnsupportedError, local
@@ -24,6 +24,7 @@ from capot.leaving import look
 
 if TYPE_CHECKING:
     from capot.opened import Opened
+    from capot.safetensors import TensorInfo
 
 # How the hub's families end the name of their table; the rest of the name varies.
 ENDINGS = (
@@ -40,9 +41,17 @@ MANY = 64  # words from which a matrix product pays
 class Table(Protocol):
     """Rows of numbers, one for each id. ``dtype`` is how they are stored, for the reader."""
 
-    shape: tuple[int, int]
-    dtype: str
-    nbytes: int
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(V, D)"""
+
+    @property
+    def dtype(self) -> str:
+        """How the numbers are stored."""
+
+    @property
+    def nbytes(self) -> int:
+        """What the table takes as it is stored."""
 
     def rows(self, ids: Sequence[int]) -> np.ndarray:
         """Shapes: (len(ids), D) float32"""

@@ -68,7 +68,8 @@ def _between_spellings(table: Table, spelled: Sequence[tuple[Spelling, ...]]) ->
     """For each word, the cosine between its vector with a leading space and the one without."""
     spaced = unit(vectors(table, [spaced.ids for _, spaced, _ in spelled]))
     bare = unit(vectors(table, [bare.ids for _, _, bare in spelled]))
-    return rounded(np.clip(np.vecdot(spaced, bare), -1.0, 1.0))
+    angles: Sequence[float | None] = rounded(np.clip(np.vecdot(spaced, bare), -1.0, 1.0))
+    return angles
 
 
 def _word(word: str, forms: tuple[Spelling, ...], between: float | None, place: Sequence[float]) -> Word:

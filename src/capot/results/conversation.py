@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import accumulate
+from types import UnionType
 from typing import Any
 
 from capot import i18n
@@ -67,7 +68,9 @@ class Exchange(Result):
 
 
 def _typed(name: str, value: Any) -> Any:
-    kinds = {"user": str, "assistant": str, "stop_reason": str, "indented": list | tuple, "at_marker": bool}
+    kinds: dict[str, type | UnionType] = {
+        "user": str, "assistant": str, "stop_reason": str, "indented": list | tuple, "at_marker": bool,
+    }  # fmt: skip
     if name.endswith("_s"):
         kinds[name] = float | int
     kind = kinds.get(name, int)
@@ -114,7 +117,7 @@ class Conversation(Result):
             value = data.get(name, kind())
             if not isinstance(value, kind) and not (kind is float and isinstance(value, int)):
                 raise InputError("conversation_field", name=name)
-            values[name] = check_price(name, value) if kind is float else value
+            values[name] = value if isinstance(value, str) else check_price(name, value)
         return cls(**values)
 
     @property
@@ -211,8 +214,8 @@ class Conversation(Result):
         )  # fmt: skip
         without = b.Series(tr("chat.curves.without", lang), turns, sent)
         with_cache = b.Series(tr("chat.curves.with", lang), turns, computed)
-        axes = {"x_label": tr("chat.curves.x", lang), "y_label": tr("chat.curves.y", lang)}
-        return b.Curves([without, with_cache], **axes, title=tr("chat.curves.title", lang), caption=caption)
+        x, y, title = (tr(f"chat.curves.{name}", lang) for name in ("x", "y", "title"))
+        return b.Curves([without, with_cache], x_label=x, y_label=y, title=title, caption=caption)
 
     def _price(self, lang: str | None) -> list[b.Block]:
         if not self._priced:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from capot.i18n import duration, number, percent, tr
 from capot.results.base import Result
-from capot.view.blocks import Block, Facts, Heading, Piece, Strip, Table, Text
+from capot.view.blocks import Block, Facts, Heading, Piece, PieceKind, Strip, Table, Text
 
 StopReason = Literal["stop_string", "end_token", "max_new_tokens", "context_full", "interrupted"]
 CUT = ("max_new_tokens", "context_full", "interrupted")  # reasons that are not the text's own
@@ -94,7 +94,7 @@ class Generation(Result):
         pieces = [Piece(_end(self.prompt), kind="prompt")] if self.prompt else []
         for place, token in enumerate(self.tokens[:SHOWN]):
             hint = tr("generate.hint", lang, id=str(token.id), share=percent(token.probability, lang))
-            kind = "token" if token.text else "bytes"
+            kind: PieceKind = "token" if token.text else "bytes"
             pieces.append(Piece(token.label, hint=hint, tone=place % 6, weight=token.probability, kind=kind))
         return pieces
 

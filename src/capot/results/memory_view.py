@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from capot.i18n import duration, number, percent, size, tr
 from capot.view.blocks import Block, Curves, Facts, Heading, Series, Table, Text
 
 if TYPE_CHECKING:
-    from capot.results.memory import Cache, Fit, Memory, Parts, Row
+    from capot.results.memory import Cache, Fit, Memory, Parts, Row, Stopped
 
 UNLIMITED = 2**40  # tokens; where every layer has a window, nothing grows any more
 PARTS = ("kv_cache", "activations", "logits")
@@ -25,7 +26,7 @@ def blocks(memory: Memory, lang: str | None) -> list[Block]:
     elif len(timed := [row for row in memory.rows if row.next_token_s]) > 1:
         found += [Heading(tr("memory.growth.title", lang), level=2), growth(timed, lang)]
     if memory.stopped:
-        found.append(Text(_stopped(memory, lang), tone="warning"))
+        found.append(Text(_stopped(memory.stopped, lang), tone="warning"))
     return [*found, *(Text(note, tone="quiet") for note in _notes(memory, lang))]
 
 
@@ -60,7 +61,7 @@ def rows_table(memory: Memory, lang: str | None) -> Table:
     if not memory.simulated:
         columns.append(("measured", lambda row: row.measured_bytes))
     columns.append(("computed", lambda row: row.computed.total))
-    columns += [(part, lambda row, part=part: getattr(row.computed, part)) for part in PARTS]
+    columns += [(part, attrgetter(f"computed.{part}")) for part in PARTS]
     if any(row.process_bytes is not None for row in memory.rows):
         columns.append(("process", lambda row: row.process_bytes))
     if not memory.simulated:
@@ -161,14 +162,20 @@ def growth(rows: Sequence[Row], lang: str | None) -> Curves:
 
 
 def _growth_caption(rows: Sequence[Row], lang: str | None) -> str:
-    first, last = rows[0], rows[-1]
+    (first, first_all, first_one), (last, last_all, last_one) = _timed(rows[0]), _timed(rows[-1])
     return tr(
         "memory.growth.caption", lang,
-        tokens=last.tokens, first=first.tokens, cached=duration(last.next_token_s, lang),
-        recomputed=duration(last.seconds, lang), ratio=_times(last.seconds / last.next_token_s, lang),
-        cached_growth=_times(last.next_token_s / first.next_token_s, lang),
-        recomputed_growth=_times(last.seconds / first.seconds, lang),
+        tokens=last, first=first, cached=duration(last_one, lang),
+        recomputed=duration(last_all, lang), ratio=_times(last_all / last_one, lang),
+        cached_growth=_times(last_one / first_one, lang),
+        recomputed_growth=_times(last_all / first_all, lang),
     )  # fmt: skip
+
+
+def _timed(row: Row) -> tuple[int, float, float]:
+    """A measured row's tokens, the seconds for all of them, and those for one more."""
+    assert row.seconds is not None and row.next_token_s is not None  # only measured rows have a growth
+    return row.tokens, row.seconds, row.next_token_s
 
 
 def fits_table(memory: Memory, lang: str | None) -> Table:
@@ -219,9 +226,8 @@ def _said(fit: Fit, lang: str | None) -> dict[str, Any]:
     return {"precision": fit.precision, "gpu": size(fit.gpu_bytes, lang), "count": fit.gpus, "context": context}
 
 
-def _stopped(memory: Memory, lang: str | None) -> str:
-    stopped = memory.stopped
-    known = {"tokens": stopped.tokens}
+def _stopped(stopped: Stopped, lang: str | None) -> str:
+    known: dict[str, Any] = {"tokens": stopped.tokens}
     if stopped.reason == "memory" and stopped.needed_bytes is not None:
         known |= {"needed": size(stopped.needed_bytes, lang), "available": size(stopped.available_bytes or 0, lang)}
         return tr("memory.stopped.memory", lang, **known)

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from capot.i18n import number, tr
 from capot.results.base import Result
-from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Piece, Strip, Table, Text
+from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Piece, PieceKind, Strip, Table, Text
 from capot.view.graphemes import graphemes, hexadecimal, spelled
 
 SHOWN = 400  # pieces of a strip; the rest is in --json
@@ -171,7 +171,7 @@ def pieces(text: str, tokens: Sequence[Token], lang: str | None = None, *, limit
         for part, token in enumerate(group, 1):
             hint = tr("tokens.hint", lang, id=str(token.id), bytes=token.bytes.hex(" ").upper())
             shown = f"{spelled(whole)} {part}/{len(group)}" if whole else face(token)
-            kind = "special" if token.special else "bytes" if whole or not token.text else "token"
+            kind: PieceKind = "special" if token.special else "bytes" if whole or not token.text else "token"
             drawn.append(Piece(shown, hint=hint, tone=tone % 6, kind=kind))
     return drawn
 

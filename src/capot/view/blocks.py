@@ -31,6 +31,9 @@ class Facts:
     rows: Sequence[tuple[str, str]]
 
 
+PieceKind = Literal["token", "bytes", "special", "prompt", "after"]
+
+
 @dataclass(frozen=True)
 class Piece:
     """One token of a strip. ``text`` is visible (spaces as ``·``, line ends as ``⏎``)."""
@@ -39,7 +42,7 @@ class Piece:
     hint: str = ""  # shown on hover and focus: id, bytes
     tone: int = 0  # which of the six soft hues; tokens of one grapheme share it
     weight: float | None = None  # 0..1, drawn by lightness: a probability
-    kind: Literal["token", "bytes", "special", "prompt", "after"] = "token"
+    kind: PieceKind = "token"
 
 
 @dataclass(frozen=True)
