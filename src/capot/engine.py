@@ -125,9 +125,13 @@ class Sequence(Protocol):
     the cache holds in memory. After ``close`` the memory is given back.
     """
 
-    ids: list[int]
-    nbytes: int
-    cancelled: bool
+    @property
+    def ids(self) -> list[int]: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    cancelled: bool  # the scheduler takes it back before a cache is used again
 
     def crop(self, length: int) -> None:
         """Forget everything after the first ``length`` tokens (needs ``Capability.PREFIX``)."""
@@ -152,8 +156,11 @@ class Feed:
 class Engine(Protocol):
     """The weights at work."""
 
-    info: EngineInfo
-    capabilities: Capability
+    @property
+    def info(self) -> EngineInfo: ...
+
+    @property
+    def capabilities(self) -> Capability: ...
 
     def open_sequence(self) -> Sequence:
         """An empty sequence."""

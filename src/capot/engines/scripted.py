@@ -148,11 +148,13 @@ class ScriptedEngine:
         return outputs
 
     def _advance(self, feed: Feed) -> Output:
-        start = len(feed.sequence.ids)
-        feed.sequence.extend(feed.ids)
-        if feed.sequence not in self.sequences:
-            self.sequences.append(feed.sequence)
-        return _outputs(feed.sequence, start, feed.want)
+        sequence = feed.sequence
+        assert isinstance(sequence, ScriptedSequence)  # an engine is given its own sequences
+        start = len(sequence.ids)
+        sequence.extend(feed.ids)
+        if sequence not in self.sequences:
+            self.sequences.append(sequence)
+        return _outputs(sequence, start, feed.want)
 
     def _count(self, outputs: list[Output | None]) -> None:
         """Note what this step held at once, if it is the most so far."""
@@ -206,7 +208,7 @@ def _outputs(sequence: ScriptedSequence, start: int, want: Want) -> Output:
 def _logits(sequence: ScriptedSequence, t: int, order: int) -> np.ndarray:
     """Logits after position ``t`` of an engine that looks ``order`` ids back. Shapes: (V,)"""
     common, noise, _ = _tables()
-    logits = common + noise[sequence.hashes[t + 1] >> 58]
+    logits: np.ndarray = common + noise[sequence.hashes[t + 1] >> 58]
     context = "".join(map(chr, sequence.ids[max(0, t + 1 - order) : t + 1]))
     for length in range(1, len(context) + 1):
         found = _followers(context[-length:])
@@ -238,4 +240,5 @@ def _attention(ids: list[int], start: int) -> np.ndarray:
     )
     scores = np.where(keys <= queries, scores, -np.inf)
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+    shares: np.ndarray = (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return shares

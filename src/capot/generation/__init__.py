@@ -49,8 +49,10 @@ def generate(
     >>> capot.open("scripted").generate("The capital of Japan is", temperature=0).text
     ' Tokyo.'
     """
-    options = {"ids": ids, "first_draw": first_draw, "alternatives": alternatives, "after_stop": after_stop}
-    events = stream(model, prompt, sampling=sampling, **options, **settings)
+    events = stream(
+        model, prompt, sampling=sampling, ids=ids, first_draw=first_draw, alternatives=alternatives,
+        after_stop=after_stop, **settings,
+    )  # fmt: skip
     events.inbox.steps = False  # they are in the result; waking up for each would slow down the engine
     with events, stopping(events.cancel):
         for _ in events:
@@ -80,8 +82,14 @@ def stream(
     ['', 'é', 's']
     """
     chosen = sampling if sampling is not None else Sampling(**settings)
-    options = {"ids": ids, "first_draw": first_draw, "alternatives": alternatives, "after_stop": after_stop}
-    return Stream(lambda emit: start(model, prompt, sampling=chosen, emit=emit, **options))
+
+    def begin(emit: Callable[[Event | Exception], None]) -> Ticket:
+        return start(
+            model, prompt, emit=emit, sampling=chosen, ids=ids, first_draw=first_draw, alternatives=alternatives,
+            after_stop=after_stop,
+        )  # fmt: skip
+
+    return Stream(begin)
 
 
 def start(
@@ -129,7 +137,7 @@ class Stream(Iterator[Event]):
     ``result`` is the :class:`Generation` once the last event has come.
     """
 
-    def __init__(self, begin: Callable[[Callable[[Any], None]], Ticket]) -> None:
+    def __init__(self, begin: Callable[[Callable[[Event | Exception], None]], Ticket]) -> None:
         self.result: Generation | None = None
         self.inbox = _Inbox()
         self._cancelled = self._over = False

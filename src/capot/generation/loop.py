@@ -65,10 +65,12 @@ class Loop(Job):
             room=min(sampling.max_new_tokens + plan.after_stop, _ROOM),
             progress=self._read,
         )
+        assert sampling.seed is not None  # see Sampling.seeded
+        self.seed = sampling.seed
         self.name, self.prompt, self.sampling, self.plan, self.emit = model.name, prompt, sampling, plan, emit
         self.context = model.scheduler.engine.info.context_length
         self.ends = _end_ids(model)
-        self.chooser = _Chooser(model.tokenizer, sampling, alternatives=plan.alternatives)
+        self.chooser = _Chooser(model.tokenizer, sampling, seed=self.seed, alternatives=plan.alternatives)
         made = ids[len(ids) - plan.made :]
         self.text = self._text_so_far(ids[: len(ids) - plan.made], made)
         self.after: GrowingText | None = None  # what follows a stop string
@@ -93,19 +95,20 @@ class Loop(Job):
 
     def advance(self, output: Output, pass_: Pass) -> Sequence[int] | None:
         """One turn: draw, note, release what may be shown, see whether it ends."""
-        now = time.perf_counter()
+        now, logits = time.perf_counter(), output.logits
+        assert logits is not None  # a job wants those of the last position
         if self.after is not None:
-            return self._advance_after(output.logits)
+            return self._advance_after(logits, self.after)
         if not self.tokens:
             self.reused, self.prefill_s, seconds = pass_.reused_tokens, pass_.seconds, pass_.seconds
-            self.emit(Started(self.ids, len(self.ids), self.reused, self.prefill_s, self.sampling.seed))
+            self.emit(Started(self.ids, len(self.ids), self.reused, self.prefill_s, self.seed))
             if self.reason is not None:  # the text to take up again had ended
-                return self._ended(output.logits)
+                return self._ended(logits)
         else:
             seconds = now - self.last
             self.decode_s += seconds
         self.last = now
-        token = self.chooser.draw(output.logits, self.plan.first_draw + len(self.tokens), seconds=seconds)
+        token = self.chooser.draw(logits, self.plan.first_draw + len(self.tokens), seconds=seconds)
         self.tokens.append(token)
         released = "" if token.id in self.ends else self.text.push(token.id)
         self.emit(_step(token, released))
@@ -117,8 +120,8 @@ class Loop(Job):
 
     def _ended(self, logits: np.ndarray) -> Sequence[int] | None:
         """A text that had ended before it was taken up: what follows its stop string, where that is asked for."""
-        if self._goes_on_after():
-            return self._advance_after(logits)
+        if self._goes_on_after() and self.after is not None:
+            return self._advance_after(logits, self.after)
         self._finish()
         return None
 
@@ -147,13 +150,13 @@ class Loop(Job):
         """Whether the context holds the tokens so far: the last one drawn needs no place until it is read."""
         return len(self.ids) + len(self.tokens) + more <= self.context
 
-    def _advance_after(self, logits: np.ndarray) -> Sequence[int] | None:
+    def _advance_after(self, logits: np.ndarray, after: GrowingText) -> Sequence[int] | None:
         """Beyond the stop string: the same draws, kept apart."""
         used = self.plan.after_stop - self.after_left
         token, _ = self.chooser.choose(logits, self.plan.first_draw + len(self.tokens) + used)
         self.after_left -= 1
         if token not in self.ends:
-            self.text.after += self.after.push(token)
+            self.text.after += after.push(token)
             if self.after_left > 0 and self._room(used + 1):
                 return [token]
         self._finish()
@@ -172,6 +175,7 @@ class Loop(Job):
         self.emit(Finished(held, self._generation()))
 
     def _generation(self) -> Generation:
+        assert self.reason is not None  # there is one by the end
         made = len(self.tokens)
         settings = {name: value for name, value in dataclasses.asdict(self.sampling).items() if name != "seed"}
         return Generation(
@@ -186,7 +190,7 @@ class Loop(Job):
             tokens=tuple(self.tokens),
             stop_string=self.text.found,
             after_stop=self.text.after if self.plan.after_stop else "",
-            seed=self.sampling.seed,
+            seed=self.seed,
             sampling=settings,
             prompt_ids=tuple(self.ids),
             model=self.name,
@@ -210,9 +214,9 @@ def _end_ids(model: Opened) -> frozenset[int]:
 class _Chooser:
     """Draws tokens and says what else they could have been."""
 
-    def __init__(self, tokenizer: Tokenizer, sampling: Sampling, *, alternatives: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, sampling: Sampling, *, seed: int, alternatives: int) -> None:
         self.tokenizer, self.sampling, self.count = tokenizer, sampling, alternatives
-        self.draws = choosing.Draws(sampling.seed)
+        self.draws = choosing.Draws(seed)
         self.faces: dict[int, tuple[str, str]] = {}  # text and label of the ids seen so far
 
     def choose(self, logits: np.ndarray, draw: int) -> tuple[int, float]:

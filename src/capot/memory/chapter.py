@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 from capot.engine import MAX_CHUNK
 from capot.errors import (
@@ -24,7 +23,7 @@ from capot.memory.fits import GPUS, fit, weights_bytes
 from capot.memory.shape import Shape, shape_of
 from capot.memory.sizes import PRECISIONS, lengths, parse_sizes, precision_name, precision_names
 from capot.opened import Opened
-from capot.results.memory import Cache, Memory, Row, Stopped
+from capot.results.memory import Cache, Memory, Mode, Row, Stopped
 
 DEFAULT_TOKENS = tuple(2**power for power in range(14))  # 1 to 8,192
 LONGEST = 131_072  # where a simulated curve ends if nothing says how long the model was trained for
@@ -39,7 +38,7 @@ def weigh(
     model: Opened,
     tokens: str | Sequence[int] = (),
     *,
-    mode: Literal["last", "all"] = "last",
+    mode: Mode = "last",
     simulate: bool = False,
     known: str = "",
     gpu: str | Sequence[str] = "24GB,80GB",
@@ -88,7 +87,14 @@ def _counted(model: Opened) -> Shape:
 
 
 def _on_paper(
-    name: str, shape: Shape, tokens: Sequence[int], *, how: Pass, kv: str, choices: Sequence, contexts: Sequence[int]
+    name: str,
+    shape: Shape,
+    tokens: Sequence[int],
+    *,
+    how: Pass,
+    kv: str,
+    choices: Sequence[tuple[str, int, int]],
+    contexts: Sequence[int],
 ) -> Memory:
     """The curve and what fits, for each of ``choices``: precision, size of a card, number of cards."""
     precision = choices[0][0]
@@ -147,7 +153,7 @@ def _beyond(tokens: int, context: int | None) -> bool:
     return context is not None and tokens > context
 
 
-def _measured(model: Opened, tokens: Sequence[int], *, mode: str, progress: Progress | None) -> Memory:
+def _measured(model: Opened, tokens: Sequence[int], *, mode: Mode, progress: Progress | None) -> Memory:
     """Each length in turn, the shortest first, until all are done, memory is short or the user has seen enough."""
     scheduler = model.scheduler
     measured.check(scheduler.engine, mode)
@@ -165,7 +171,7 @@ def _measured(model: Opened, tokens: Sequence[int], *, mode: str, progress: Prog
 
 
 def _rows(
-    model: Opened, tokens: Sequence[int], *, rule: Ruler, mode: str, progress: Progress | None
+    model: Opened, tokens: Sequence[int], *, rule: Ruler, mode: Mode, progress: Progress | None
 ) -> tuple[list[Row], Stopped | None]:
     rows: list[Row] = []
     count = tokens[0]
@@ -196,7 +202,7 @@ def _rows(
     return rows, None
 
 
-def _check_room(rule: Ruler, tokens: int, mode: str) -> int:
+def _check_room(rule: Ruler, tokens: int, mode: Mode) -> int:
     """The bytes that a row will hold.
 
     Raises: ResourceError ``memory_short`` where it would not leave the system enough.
@@ -208,7 +214,7 @@ def _check_room(rule: Ruler, tokens: int, mode: str) -> int:
     return rule.parts(tokens, mode).total
 
 
-def _row(model: Opened, tokens: int, *, rule: Ruler, mode: str) -> Row:
+def _row(model: Opened, tokens: int, *, rule: Ruler, mode: Mode) -> Row:
     found = measured.measure(model.scheduler, tokens, mode=mode)
     return Row(
         tokens=tokens,

@@ -16,9 +16,9 @@ from capot.engine import MAX_CHUNK, Engine, EngineInfo
 from capot.memory import layers
 from capot.memory.shape import Shape
 from capot.memory.sizes import PRECISIONS, precision_name
-from capot.results.memory import Parts
+from capot.results.memory import Mode, Parts
 
-MODES = {"last": "all", "all": "last"}  # each with the other one
+MODES: dict[Mode, Mode] = {"last": "all", "all": "last"}  # each with the other one
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Pass:
     ``chunk``: tokens taken at once. ``mode``: whether the logits of every position are kept.
     """
 
-    mode: str = "last"
+    mode: Mode = "last"
     chunk: int = MAX_CHUNK
     number: float = 2.0
     cache_number: float = 2.0
@@ -71,7 +71,7 @@ class Ruler:
     cache_number: float
     token_bytes: int
     layers: int
-    parts: Callable[[int, str], Parts]
+    parts: Callable[[int, Mode], Parts]
     windows: bool = True  # whether a layer with a window forgets what lies behind it
     context: int | None = None  # tokens the model was trained on, where that is known
     exact: bool = True  # False where the activations are those of another family's layers
@@ -90,7 +90,7 @@ def _scripted(info: EngineInfo) -> Ruler:
     token = 2 * info.layers * info.kv_heads * (info.width // info.heads) * 4
     row = 4 * info.vocabulary_size
 
-    def parts(tokens: int, mode: str) -> Parts:
+    def parts(tokens: int, mode: Mode) -> Parts:
         return Parts(-(-tokens // 64) * 64 * token, 0, tokens * row if mode == "all" else row)
 
     return Ruler(info.device, "float32", 4.0, token, info.layers, parts)
@@ -100,7 +100,7 @@ def _general(info: EngineInfo, shape: Shape) -> Ruler:
     """Keys, values and activations in the type of the weights, attention fused, whole-vocabulary logits."""
     number = PRECISIONS[precision_name(info.dtype)]
 
-    def parts(tokens: int, mode: str) -> Parts:
+    def parts(tokens: int, mode: Mode) -> Parts:
         return simulated(shape, tokens, Pass(mode=mode, number=number, cache_number=number))
 
     token = round(shape.cache_numbers(1) * number)
@@ -114,11 +114,11 @@ def _native(info: EngineInfo, shape: Shape) -> Ruler:
     number = PRECISIONS[precision_name(info.dtype)]
     token = shape.layers * shape.cache_width * number
 
-    def parts(tokens: int, mode: str) -> Parts:
+    def parts(tokens: int, mode: Mode) -> Parts:
         ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}  # the last whole chunk may hold more than the rest
         return max((at(min(end, tokens), tokens, mode) for end in ends), key=lambda found: found.total)
 
-    def at(end: int, tokens: int, mode: str) -> Parts:
+    def at(end: int, tokens: int, mode: Mode) -> Parts:
         """When the head is applied to the chunk that ends at ``end``: the layers' buffers stay."""
         chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
         rows = chunk if mode == "all" else int(end == tokens)
@@ -155,11 +155,11 @@ def _transformers(info: EngineInfo, shape: Shape) -> Ruler:
     copied = 4 if info.device == "cpu" and number < 4 else 0
     scaled = 1 + layers.layer_of(shape).scaled_logits
 
-    def parts(tokens: int, mode: str) -> Parts:
+    def parts(tokens: int, mode: Mode) -> Parts:
         ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}
         return max((at(min(end, tokens), tokens, mode) for end in ends), key=lambda found: found.total)
 
-    def at(end: int, tokens: int, mode: str) -> Parts:
+    def at(end: int, tokens: int, mode: Mode) -> Parts:
         chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
         rows = chunk if mode == "all" else int(end == tokens)
         cache, row = round(layers.cache_numbers(shape, end) * number), shape.vocabulary

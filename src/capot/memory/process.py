@@ -63,7 +63,7 @@ def handing_back() -> Iterator[None]:
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     tune = getattr(library, "mallopt", None)
-    if tune is None:
+    if library is None or tune is None:
         yield
         return
     tune(_MMAP_THRESHOLD, 128 * 1024)

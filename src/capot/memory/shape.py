@@ -129,7 +129,7 @@ def _rotary(raw: Mapping[str, Any], head: int) -> float | None:
     rope = rope if isinstance(rope, dict) else {}
     said = (raw.get("rotary_pct"), raw.get("partial_rotary_factor"), rope.get("partial_rotary_factor"))
     if isinstance(raw.get("rotary_dim"), int):
-        return raw["rotary_dim"] / head
+        return int(raw["rotary_dim"]) / head
     return next((float(share) for share in said if isinstance(share, int | float)), None)
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -101,8 +101,9 @@ class Ticket:
         ids = self._pending[self._fed : self._fed + size]
         want, last = self.job.want, self._fed + len(ids) == len(self._pending)
         if not last:
-            logits = "all" if want.logits == "all" else "none"
+            logits: Literal["all", "none"] = "all" if want.logits == "all" else "none"
             want = Want(logits, hidden=want.hidden, attention=want.attention) if want.positions else NOTHING
+        assert self._sequence is not None  # only a ticket at work is fed
         return Feed(self._sequence, ids, want)
 
     def _absorb(self, feed: Feed, output: Output) -> Output | None:
@@ -110,7 +111,7 @@ class Ticket:
         self._fed += len(feed.ids)
         complete = self._fed == len(self._pending)
         if self.job.want.positions and not (complete and self._gathered is None):
-            self._gathered = self._gathered or Gathered(len(self._pending), len(self._sequence.ids) - len(feed.ids))
+            self._gathered = self._gathered or Gathered(len(self._pending), len(feed.sequence.ids) - len(feed.ids))
             self._gathered.add(output, len(feed.ids))
             output, self._gathered = self._gathered.output, None if complete else self._gathered
         return output if complete else None
@@ -128,10 +129,9 @@ class Gathered:
 
     def add(self, output: Output, count: int) -> None:
         rows = slice(self.filled, self.filled + count)
-        every = output.logits is not None and output.logits.ndim == 2
-        logits, hidden, attention = self.output.logits, self.output.hidden, self.output.attention
-        if every:
-            logits = self._room(logits, (self.tokens, output.logits.shape[-1]))
+        logits, hidden, attention = output.logits, self.output.hidden, self.output.attention
+        if output.logits is not None and output.logits.ndim == 2:
+            logits = self._room(self.output.logits, (self.tokens, output.logits.shape[-1]))
             logits[rows] = output.logits
         if output.hidden is not None:
             layers, _, width = output.hidden.shape
@@ -142,7 +142,7 @@ class Gathered:
             attention = self._room(attention, (layers, heads, self.tokens, self.start + self.tokens))
             attention[:, :, rows, :seen] = output.attention
         self.filled += count
-        self.output = Output(logits if every else output.logits, hidden, attention, output.layer_logits)
+        self.output = Output(logits, hidden, attention, output.layer_logits)
 
     @staticmethod
     def _room(array: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:

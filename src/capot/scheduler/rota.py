@@ -32,8 +32,8 @@ class Rota(Generic[Waiting]):
         return None
 
     def remove(self, waiting: Waiting) -> bool:
-        queue = self.queues.get(self._owner(waiting), ())
-        if waiting not in queue:
+        queue = self.queues.get(self._owner(waiting))
+        if queue is None or waiting not in queue:
             return False
         queue.remove(waiting)
         if not queue:
