@@ -10,6 +10,7 @@ place in the UTF-8 bytes, and a stream holds back half characters.
 
 from __future__ import annotations
 
+import builtins  # in the class ``bytes`` is a method
 import codecs
 import functools
 from collections.abc import Iterable, Sequence
@@ -102,7 +103,7 @@ class Tokenizer:
             raise InputError("empty_prompt")
         return [*self.opening, *self.encode(text)]
 
-    def spans(self, text: str, *, specials: Specials = "text") -> list[tuple[int, bytes, int, int]]:
+    def spans(self, text: str, *, specials: Specials = "text") -> list[tuple[int, builtins.bytes, int, int]]:
         """Each token: id, bytes, and where it begins and ends in the UTF-8 bytes of ``text``.
 
         Where the tokenizer is lossless the bytes joined are the text: the space that
@@ -121,13 +122,13 @@ class Tokenizer:
         stops = list(accumulate(map(len, pieces)))
         return [(token, piece, stop - len(piece), stop) for token, piece, stop in zip(ids, pieces, stops)]
 
-    def _placed(self, text: str, ids: Sequence[int], specials: Specials) -> list[tuple[int, bytes, int, int]]:
+    def _placed(self, text: str, ids: Sequence[int], specials: Specials) -> list[tuple[int, builtins.bytes, int, int]]:
         """Spans of a text that the tokens do not spell: places from the library, in characters."""
         at = [0, *accumulate(len(char.encode()) for char in text)]
         places = self._vocabulary.places(text, specials)
         return [(token, self.token_bytes(token), at[a], at[b]) for token, (a, b) in zip(ids, places)]
 
-    def token_bytes(self, token: int) -> bytes:
+    def token_bytes(self, token: int) -> builtins.bytes:
         """The bytes a token stands for; none for an id without a token (models pad their tables)."""
         return self._vocabulary.token_bytes(token)
 
@@ -142,7 +143,7 @@ class Tokenizer:
             return f"⟨{token}⟩"
         return spelled(whole(raw)) or hexadecimal(raw)
 
-    def bytes_of(self, ids: Iterable[int]) -> bytes:
+    def bytes_of(self, ids: Iterable[int]) -> builtins.bytes:
         """The bytes of the tokens, end to end."""
         return b"".join(map(self._vocabulary.token_bytes, ids))
 

@@ -36,14 +36,17 @@ class TiktokenVocabulary:
 
     def encode(self, text: str, specials: Specials) -> list[int]:
         if specials == "allow":
-            return self._encoding.encode(text, allowed_special="all")
-        return self._encoding.encode_ordinary(text)
+            ids: list[int] = self._encoding.encode(text, allowed_special="all")
+        else:
+            ids = self._encoding.encode_ordinary(text)
+        return ids
 
     def token_bytes(self, token: int) -> bytes:
         try:
-            return self._encoding.decode_single_token_bytes(token)
+            raw: bytes = self._encoding.decode_single_token_bytes(token)
         except (KeyError, OverflowError):
             return b""
+        return raw
 
     def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
         raise NotImplementedError("bytes always say where they lie")

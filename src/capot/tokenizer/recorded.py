@@ -19,12 +19,13 @@ RECORDED = ("llama3",)
 
 @functools.cache
 def _read(name: str) -> dict[str, Any]:
-    return json.loads(Path(RANKS, f"{name}.json").read_text(encoding="utf-8"))
+    recorded: dict[str, Any] = json.loads(Path(RANKS, f"{name}.json").read_text(encoding="utf-8"))
+    return recorded
 
 
 def vocabulary_size(name: str) -> int:
     """The size of the vocabulary that was recorded, added tokens included."""
-    return _read(name)["vocabulary_size"]
+    return int(_read(name)["vocabulary_size"])
 
 
 def sentences(name: str) -> list[str]:

@@ -22,13 +22,28 @@ class Vocabulary(Protocol):
     tokens and their names; ``lossless`` says that every text can be had back.
     """
 
-    size: int  # with added tokens
-    base: int  # as trained, without them
-    lossless: bool
-    special: Mapping[int, str]
-    opening: tuple[int, ...]
-    bos_id: int | None
-    eos_ids: tuple[int, ...]
+    @property
+    def size(self) -> int:
+        """With added tokens."""
+
+    @property
+    def base(self) -> int:
+        """As trained, without them."""
+
+    @property
+    def lossless(self) -> bool: ...
+
+    @property
+    def special(self) -> Mapping[int, str]: ...
+
+    @property
+    def opening(self) -> tuple[int, ...]: ...
+
+    @property
+    def bos_id(self) -> int | None: ...
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]: ...
 
     @property
     def chat_template(self) -> str | None:
