@@ -16,14 +16,14 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from capot import generation
 from capot.checkpoint import Checkpoint
 from capot.config import Sampling
 from capot.errors import ContextError, InputError, NotFoundError
 from capot.leaving import look
-from capot.opened import Opened
+from capot.opened import Opened, Renderer
 from capot.results.assistant import Answer, Answers
 from capot.results.generation import CUT, Generation
 from capot.results.tokens import Token
@@ -31,6 +31,9 @@ from capot.scheduler import Scheduler, Ticket
 from capot.templates import Message, PlainTemplate, Prompt, RawTemplate, Template, default
 from capot.tokenizer import Tokenizer, whole
 from capot.tokenizer import check as readable
+
+if TYPE_CHECKING:
+    from capot.hub.events import Watch
 
 KINDS = ("raw", "few_shot", "stopped", "chat_template")
 MARKER = "FIN"
@@ -290,6 +293,22 @@ class _Ending:
     owner: str
     tokenizer: Tokenizer
     opened: Opened
+
+    @property
+    def engine_name(self) -> str:
+        return self.opened.engine_name
+
+    @property
+    def obstacle(self) -> str | None:
+        return self.opened.obstacle
+
+    @property
+    def renderer(self) -> Renderer:
+        return self.opened.renderer
+
+    @property
+    def watch(self) -> Watch:
+        return self.opened.watch
 
     @property
     def checkpoint(self) -> Checkpoint:

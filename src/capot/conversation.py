@@ -23,6 +23,7 @@ from capot.errors import ContextError, InputError
 from capot.leaving import look
 from capot.opened import Opened
 from capot.results.conversation import Conversation, Exchange, check_price
+from capot.results.generation import Generation
 from capot.scheduler import Ticket, stopping
 from capot.templates import Message, PlainTemplate, Prompt, Template
 from capot.tokenizer import check as readable
@@ -285,7 +286,7 @@ class _Turn:
         end = text.find(kept) + len(kept)
         return text[len(text) - len(held) : end]
 
-    def _with(self, made: generation.Generation, reason: str) -> Conversation:
+    def _with(self, made: Generation, reason: str) -> Conversation:
         if reason == "interrupted" and not made.tokens:
             return self.state
         total = time.perf_counter() - self.clock

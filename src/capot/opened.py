@@ -26,7 +26,9 @@ class Renderer(Protocol):
 class Opened(Protocol):
     """Implemented by ``model.Model``; tests may use anything of this shape."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """``boxed``, ``scripted``, a folder's name or one of the hub's."""
 
     @property
     def engine_name(self) -> str:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jinja2.sandbox import SecurityError
+from jinja2.exceptions import SecurityError
 
 from capot.errors import ModelError
 
@@ -123,7 +123,7 @@ def weighed(value: Any) -> Any:
 
 def check_binop(operator: str, left: Any, right: Any) -> None:
     """Pay for what an operator is about to make of two values."""
-    sized = str | list | tuple
+    sized = (str, list, tuple)
     spend(1)
     for value in (left, right):
         if isinstance(value, int):

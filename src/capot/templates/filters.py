@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import GeneratorType
 from typing import Any
 
-from jinja2.sandbox import SecurityError
+from jinja2.exceptions import SecurityError
 
 from capot.templates.budget import LISTS, check_format, check_replace, check_search, held, hold, measure, spend, weighed
 
@@ -34,7 +34,7 @@ def filters(theirs: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[...,
     return {name: _paid(name, function) for name, function in kept.items()}
 
 
-def tests(theirs: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+def tests(theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Jinja's tests; those that compare two values pay for both."""
     return {name: _weighing(function) if name in TESTS else function for name, function in theirs.items()}
 
@@ -58,9 +58,9 @@ _join = join  # its parameter names are a template's
 
 
 def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
-    text = str(printed(text))
-    check_replace(text, old, new)
-    return text.replace(old, new, -1 if count is None else count)
+    written = str(printed(text))
+    check_replace(written, old, new)
+    return written.replace(old, new, -1 if count is None else count)
 
 
 def _string(value: Any) -> str:

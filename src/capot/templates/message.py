@@ -33,8 +33,11 @@ class Prompt:
 class Template(Protocol):
     """What the three kinds have in common."""
 
-    kind: str
-    stops: tuple[str, ...]
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def stops(self) -> tuple[str, ...]: ...
 
     def prompt(self, messages: Sequence[Message], tokenizer: Tokenizer) -> Prompt:
         """The text and the ids after which the model answers."""

@@ -193,7 +193,8 @@ def _table(tables: dict[str, Any], name: str, known: tuple[str, ...], source: st
     bad = [key for key, value in items if key not in known or not isinstance(value, str)]
     if bad:
         raise InputError("template_key", path=source, field=shown(bad[0], 40))
-    return table
+    found: dict[str, str] = table
+    return found
 
 
 def default_text(lang: str | None = None) -> str:

@@ -15,8 +15,9 @@ from typing import Any
 
 import jinja2
 from jinja2 import nodes
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
@@ -99,7 +100,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         template = super()._parse(source, name, filename)
         if sum(10 if isinstance(node, FUNCTIONS) else 1 for node in template.find_all(nodes.Node)) > MAX_NODES:
             raise ModelError("template_too_costly")
-        return _Guard(self).visit(template)
+        guarded: nodes.Template = _Guard(self).visit(template)
+        return guarded
 
     def tick(self, weight: int) -> str:
         """One turn of a loop or of a macro whose own text has ``weight`` characters."""
@@ -178,7 +180,8 @@ class _Guard(NodeTransformer):
     def _call(self, name: str, arguments: list[nodes.Expr], like: nodes.Node) -> nodes.Call:
         call = nodes.Call(nodes.EnvironmentAttribute(name), arguments, [], None, None)
         call.set_lineno(like.lineno, override=True)
-        return call.set_environment(self.environment)
+        call.set_environment(self.environment)
+        return call
 
     def _ticking(self, node: Any) -> Any:
         weight = 1 + sum(len(data.data) for data in node.find_all(nodes.TemplateData))

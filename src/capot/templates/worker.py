@@ -68,7 +68,9 @@ def _limited() -> None:
 
     os.nice(NICE)
     for kind, limit in (("AS", MEMORY), ("CORE", 0), ("FSIZE", 0)):
-        number = getattr(resource, f"RLIMIT_{kind}", None)
+        number: int | None = getattr(resource, f"RLIMIT_{kind}", None)
+        if number is None:
+            continue
         with contextlib.suppress(ValueError, OSError, TypeError):  # a system that knows no such limit
             resource.setrlimit(number, (limit, limit))
 
