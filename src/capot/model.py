@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
     from capot.checkpoint import Checkpoint
+    from capot.generation import Stream
     from capot.hub.events import Watch
     from capot.opened import Renderer
     from capot.results.assistant import Answers
@@ -96,8 +97,9 @@ def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
         raise _unknown(loading.model)
     from capot.hub.checkpoint import HubCheckpoint
 
-    options = {"revision": loading.revision, "remote_code": loading.trust_remote_code}
-    return HubCheckpoint.of(loading.model, watch=watch, **options)
+    return HubCheckpoint.of(
+        loading.model, revision=loading.revision, remote_code=loading.trust_remote_code, watch=watch
+    )
 
 
 def _is_folder(path: Path) -> bool:
@@ -137,7 +139,7 @@ def _verb(chapter: str, function: str) -> Callable[..., Any]:
 
     call.__doc__ = f"See :func:`capot.{chapter}.{function}`."
     call.__name__ = call.__qualname__ = function
-    call.chapter, call.function = chapter, function  # where the web and the docs find its parameters
+    vars(call).update(chapter=chapter, function=function)  # where the web and the docs find its parameters
     return call
 
 
@@ -172,7 +174,7 @@ class Model:
     lens: Callable[..., Lens] = _verb("embeddings", "lens")
     next: Callable[..., Prediction] = _verb("prediction", "predict")
     generate: Callable[..., Generation] = _verb("generation", "generate")
-    stream: Callable[..., Iterator[Any]] = _verb("generation", "stream")
+    stream: Callable[..., Stream] = _verb("generation", "stream")
     memory: Callable[..., Memory] = _verb("memory", "weigh")
     assistant: Callable[..., Answers] = _verb("assistant", "ask")
     chat: Callable[..., Conversation] = _verb("conversation", "chat")

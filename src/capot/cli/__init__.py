@@ -43,9 +43,12 @@ class Capot(WordedCommand, click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return importlib.import_module(f"capot.cli.{COMMANDS[cmd_name]}").command
+        command: click.Command = importlib.import_module(f"capot.cli.{COMMANDS[cmd_name]}").command
+        return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS:
             near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
             raise NotFoundError("unknown_command", name=args[0], near=near[0] if near else "--help")
@@ -88,7 +91,9 @@ group = Capot(
 def _start(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:  # the lab for a person at a terminal; a program would wait for ever
         at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-        ctx.invoke(group.get_command(ctx, "serve" if at_terminal else "tour"))
+        command = group.get_command(ctx, "serve" if at_terminal else "tour")
+        assert command is not None  # both are among COMMANDS
+        ctx.invoke(command)
 
 
 group.callback = _start
@@ -176,7 +181,8 @@ def _parameter_name(error: click.UsageError) -> str:
     parameter = getattr(error, "param", None)
     if parameter is None:
         return getattr(error, "param_hint", None) or ""
-    return parameter.opts[0] if parameter.param_type_name == "option" else parameter.make_metavar(error.ctx)
+    name: str = parameter.opts[0] if parameter.param_type_name == "option" else parameter.make_metavar(error.ctx)
+    return name
 
 
 __all__ = ["COMMANDS", "Command", "run"]

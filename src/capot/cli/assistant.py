@@ -54,7 +54,8 @@ def assistant(
 ) -> Answers | None:
     settings = sampling(given)
     if write_template is not None:
-        return write(write_template)
+        write(write_template)
+        return None
     if question is None:
         raise InputError("missing_argument", name="QUESTION")
     if given["after_stop"] is None:

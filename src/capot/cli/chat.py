@@ -10,8 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.assistant import FILE, from_file, sampling, sampling_options
-from capot.cli.common import TEXT, Option, chapter, colored, decoded, notice, read_text, terminal_width, write_file
+from capot.cli.assistant import from_file, sampling, sampling_options
+from capot.cli.common import (
+    FILE,
+    TEXT,
+    Option,
+    chapter,
+    colored,
+    decoded,
+    notice,
+    read_text,
+    terminal_width,
+    write_file,
+)  # fmt: skip
 from capot.errors import CapotError, InputError
 from capot.i18n import find, tr
 from capot.view.visible import paragraph, visible
@@ -59,7 +70,8 @@ class Terminal:
         from capot import conversation
 
         self.model, self.settings, self.chapter = model, settings, conversation
-        self.state = conversation.opened(model, **asked, **given)
+        options: dict[str, Any] = {**given, **asked}
+        self.state = conversation.opened(model, **options)
         self.texts: dict[str, str] = {}  # of the template files named so far
         self.template = self._template(asked)
 
@@ -145,8 +157,8 @@ class Terminal:
         turn = self.state.turns[-1]
         tokens = cut(turn.prompt_ids, self.model.tokenizer)
         text = b"".join(token.bytes for token in tokens).decode(errors="replace")
-        numbers = {"computed": turn.computed_tokens, "reused": turn.sent_tokens - turn.computed_tokens}
-        caption = tr("chat.prompt.caption", count=turn.sent_tokens, **numbers)
+        reused = turn.sent_tokens - turn.computed_tokens
+        caption = tr("chat.prompt.caption", count=turn.sent_tokens, computed=turn.computed_tokens, reused=reused)
         self.show([Strip(pieces(text, tokens, limit=None), label=tr("chat.prompt.title"), caption=caption)])
 
     def do_template(self, name: str) -> None:
@@ -187,9 +199,10 @@ class Terminal:
 def lines() -> Iterator[str]:
     """What a person types, line by line. Ctrl-C forgets the line, Ctrl-D ends."""
     import contextlib
+    import io
     import sys
 
-    with contextlib.suppress(AttributeError):  # bytes that are no text are told apart later, line by line
+    if isinstance(sys.stdin, io.TextIOWrapper):  # bytes that are no text are told apart later, line by line
         sys.stdin.reconfigure(errors="surrogateescape")
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):

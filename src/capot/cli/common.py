@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capot.cli.streams import colored, piped
-from capot.cli.words import FILE, Argument, Command, Option, language_option
+from capot.cli.words import FILE, Argument, Command, Option, ParamType, language_option
 from capot.config import Loading
 from capot.errors import InputError, NotFoundError, reason
 from capot.i18n import tr
@@ -39,7 +39,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Text(click.ParamType):
+class _Text(ParamType):
     """A text: itself, ``-`` for standard input, ``@FILE`` for a file, ``@@...`` for a leading @."""
 
     name = "TEXT"

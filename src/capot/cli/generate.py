@@ -45,6 +45,7 @@ def _show(model: Model, prompt: str, options: dict[str, Any]) -> None:
             if text:
                 sys.stdout.write(visible(text, lines=True) if watched else text)
                 sys.stdout.flush()
+    assert events.result is not None  # the last event has come
     click.echo()
     click.echo(click.style(events.result.summary(), dim=True), err=True)
 

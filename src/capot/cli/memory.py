@@ -42,7 +42,9 @@ def published(name: str) -> bool:
 
 def tell(row: Row) -> None:
     """One line on standard error for each row, as soon as it is there."""
-    notice("memory.progress.row", count=row.tokens, bytes=size(row.measured_bytes), time=duration(row.seconds))
+    held = "–" if row.measured_bytes is None else size(row.measured_bytes)  # a system may not tell
+    spent = "–" if row.seconds is None else duration(row.seconds)
+    notice("memory.progress.row", count=row.tokens, bytes=held, time=spent)
 
 
 command = Command(

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from capot.errors import InputError
 from capot.i18n import LANGUAGES, tr
 
+if TYPE_CHECKING:
+    ParamType: TypeAlias = click.ParamType[Any]
+    WordChoice: TypeAlias = click.Choice[str]
+else:  # the oldest versions of click have no parameters of types
+    ParamType = click.ParamType
+    WordChoice = click.Choice
+
 
 def heading(name: str) -> str:
     return tr(f"cli.heading.{name}")
 
 
-class Number(click.ParamType):
+class Number(ParamType):
     """A whole or a real number; ``0,7`` is read as ``0.7``."""
 
     def __init__(self, kind: type) -> None:
@@ -33,7 +41,7 @@ class Number(click.ParamType):
             raise InputError("not_a_number", name=name, value=value[:80]) from None
 
 
-class Choice(click.Choice):
+class Choice(WordChoice):
     """One of a few words."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -43,7 +51,7 @@ class Choice(click.Choice):
         return value
 
 
-class _File(click.ParamType):
+class _File(ParamType):
     """A path; whether it can be read or written is found out when it is."""
 
     name = "FILE"
@@ -59,8 +67,8 @@ _NUMBERS = {int: Number(int), float: Number(float)}
 class Option(click.Option):
     """An option whose help is the sentence ``words``, looked up when it is shown."""
 
-    def __init__(self, *args: Any, words: str, type: Any = None, **kwargs: Any) -> None:
-        super().__init__(*args, type=_NUMBERS.get(type, type), **kwargs)
+    def __init__(self, names: Sequence[str], *, words: str, type: Any = None, **kwargs: Any) -> None:
+        super().__init__(names, type=_NUMBERS.get(type, type), **kwargs)
         self.words = words
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
