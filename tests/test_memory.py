@@ -28,7 +28,7 @@ from capot.memory import measured, process, sizes, weigh
 from capot.memory.computed import Pass, layer_numbers, ruler, simulated
 from capot.memory.fits import USABLE, fit
 from capot.memory.shape import shape_of
-from capot.results.memory import Parts
+from capot.results.memory import Parts, Row
 from capot.scheduler import Scheduler
 from capot.view.blocks import Curves, Facts, Table
 
@@ -880,3 +880,11 @@ def test_texts_of_a_state_space_are_counted_by_their_states() -> None:
     assert [users.users for users in found.concurrent] == [found.concurrent[0].users] * 2
     state = 24 * 1536 * (16 + 4) * 2
     assert 20 * 10**9 / state < found.concurrent[0].users < 24 * 10**9 / state
+
+
+def test_a_row_is_told_where_the_system_tells_no_size(capsys: pytest.CaptureFixture[str]) -> None:
+    from capot.cli.memory import tell
+
+    none = Parts(0, 0, 0)
+    tell(Row(64, None, none, None, False, none))
+    assert capsys.readouterr().err.count("–") == 2
