@@ -32,7 +32,9 @@ class RowLayer(Layer):
         super().__init__(layers[0].window)
         self.layers, self.row = layers, row
 
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> tuple:
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Each sequence's new keys and values into its own cache; what attention shall see is left in the row."""
         seen = [
             layer.update(key_states[:, :, span], value_states[:, :, span])

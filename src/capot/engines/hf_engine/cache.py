@@ -19,7 +19,7 @@ import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from capot.engine import MAX_CHUNK
+from capot.engine import MAX_CHUNK, Feed
 from capot.errors import CapabilityError
 
 BLOCK = 64  # tokens by which a buffer grows
@@ -41,10 +41,10 @@ class Layer(DynamicLayer):
     """
 
     def __init__(self, window: int | None = None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers' has no annotations
         self.window, self.is_sliding = window, window is not None
         self.first = self.length = 0
-        self.buffers: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.buffers: tuple[torch.Tensor, ...] = ()  # keys and values, once there are any
 
     def capacity(self, tokens: int) -> int:
         """Slots held for a text of ``tokens`` tokens."""
@@ -54,7 +54,9 @@ class Layer(DynamicLayer):
         """How many of ``length`` tokens the next one looks back at."""
         return length if self.window is None else min(length, self.window - 1)
 
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> tuple:
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write what is new, answer all that the new tokens may look at."""
         count, past = key_states.shape[-2], self.visible(self.length)
         self._make_room(key_states, value_states)
@@ -62,16 +64,17 @@ class Layer(DynamicLayer):
         for buffer, new in zip(self.buffers, (key_states, value_states), strict=True):
             buffer[:, :, at : at + count] = new
         self.length += count
-        self.keys, self.values = (buffer[:, :, at - past : at + count] for buffer in self.buffers)
-        return self.keys, self.values
+        keys, values = (buffer[:, :, at - past : at + count] for buffer in self.buffers)
+        self.keys, self.values = keys, values
+        return keys, values
 
     def _make_room(self, *new: torch.Tensor) -> None:
         count, held = new[0].shape[-2], self.length - self.first
-        room = 0 if self.buffers is None else self.buffers[0].shape[-2]
+        room = self.buffers[0].shape[-2] if self.buffers else 0
         if held + count <= room:
             return
         wanted = self.capacity(self.length + count)
-        if self.buffers is None:
+        if not self.buffers:
             self.dtype, self.device, self.is_initialized = new[0].dtype, new[0].device, True
             self.buffers = tuple(each.new_empty((*each.shape[:2], wanted, each.shape[-1])) for each in new)
         elif self.first == 0 and self.length + count <= wanted:
@@ -88,7 +91,7 @@ class Layer(DynamicLayer):
         """One buffer after the other, so that one alone is held twice."""
         self.keys = self.values = None
         held, found = min(self.length - self.first, slots), list(self.buffers)
-        self.buffers = None
+        self.buffers = ()
         for index, buffer in enumerate(found):
             found[index] = buffer.new_empty((*buffer.shape[:2], slots, buffer.shape[-1]))
             found[index][:, :, :held] = buffer[:, :, :held]
@@ -102,7 +105,8 @@ class Layer(DynamicLayer):
         """Forget everything after the first ``length`` tokens, and give whole blocks back."""
         self.length = min(self.length, length)
         if self.length == 0:
-            self.keys = self.values = self.buffers = None
+            self.keys = self.values = None
+            self.buffers = ()
             self.first, self.is_initialized = 0, False
         elif self.first == 0 and self.buffers[0].shape[-2] > self.capacity(self.length):
             self._resize(self.capacity(self.length))
@@ -128,7 +132,10 @@ class Layer(DynamicLayer):
 def new_cache(config: Any) -> Cache:
     """An empty cache of the layers that a configuration of transformers asks for."""
     cache = DynamicCache(config=config)
-    kinds = {DynamicLayer: lambda _: Layer(), DynamicSlidingWindowLayer: lambda layer: Layer(layer.sliding_window)}
+    kinds: dict[type, Callable[[Any], Any]] = {
+        DynamicLayer: lambda _: Layer(),
+        DynamicSlidingWindowLayer: lambda layer: Layer(layer.sliding_window),
+    }
     cache.layers = [kinds.get(type(layer), lambda same: same)(layer) for layer in cache.layers]
     return cache
 
@@ -136,7 +143,7 @@ def new_cache(config: Any) -> Cache:
 def tensors(layer: Any) -> Iterator[torch.Tensor]:
     """What a layer of any kind holds, counters left out."""
     if isinstance(layer, Layer):
-        yield from layer.buffers or ()
+        yield from layer.buffers
         return
     for value in vars(layer).values():
         each = value.values() if isinstance(value, dict) else [value]
@@ -160,6 +167,12 @@ def twin(layer: Any) -> Any:
     return other
 
 
+def own(feed: Feed) -> TransformersSequence:
+    """The sequence of a feed: an engine is given its own ones."""
+    assert isinstance(feed.sequence, TransformersSequence)
+    return feed.sequence
+
+
 class TransformersSequence:
     """One text under way and its cache (see ``engine.Sequence``)."""
 
@@ -167,7 +180,8 @@ class TransformersSequence:
         self.ids: list[int] = []
         self.cancelled = False
         self.leave: Callable[[], None] | None = None  # set while it is in the lane of compiled passes
-        self._make, self._cache = make, None
+        self._make = make
+        self._cache: Cache | None = None
 
     def settle(self) -> None:
         """Have all that was computed in this cache, wherever it was computed."""
@@ -199,10 +213,11 @@ class TransformersSequence:
         self.settle()
         if length == 0:
             self._cache = None
-        elif not all(isinstance(layer, Layer) and layer.can_cut(length) for layer in self.cache.layers):
-            raise CapabilityError("crop_refused", kept=length, tokens=len(self.ids))
         else:
-            for layer in self.cache.layers:
+            layers = [one for one in self.cache.layers if isinstance(one, Layer) and one.can_cut(length)]
+            if len(layers) < len(self.cache.layers):
+                raise CapabilityError("crop_refused", kept=length, tokens=len(self.ids))
+            for layer in layers:
                 layer.cut(length)
         del self.ids[length:]
 
@@ -215,14 +230,15 @@ class TransformersSequence:
     def back(self, mark: list[Any]) -> None:
         """The cache as it was when ``mark`` was made: ``ids`` are those of before the step."""
         self.settle()
-        if not self.ids:
+        if not self.ids or self._cache is None:
             self._cache = None
             return
         for index, kept in enumerate(mark):
-            if kept is None:
-                self._cache.layers[index].cut(len(self.ids))
-            else:
+            layer = self._cache.layers[index]
+            if kept is not None:
                 self._cache.layers[index] = kept
+            elif isinstance(layer, Layer):
+                layer.cut(len(self.ids))
 
     def cancel(self) -> None:
         self.cancelled = True

@@ -22,7 +22,7 @@ from capot.checkpoint import Checkpoint
 from capot.config import Loading
 from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
 from capot.engines.hf_engine import batch, inside, memory, opening, packed, place, probe, states, static
-from capot.engines.hf_engine.cache import TransformersSequence, new_cache
+from capot.engines.hf_engine.cache import TransformersSequence, new_cache, own
 from capot.engines.hf_engine.network import Network, learnt_positions
 from capot.errors import ContextError, ResourceError
 from capot.i18n import Bytes
@@ -88,7 +88,7 @@ class TransformersEngine:
         return sequence
 
     def embed(self, ids: list[int]) -> np.ndarray:
-        weight = self.network.embedding.weight
+        weight = self.network.table
         return inside.host(weight[torch.tensor(ids, device=weight.device)])
 
     def cache_bytes(self, tokens: int) -> int:
@@ -104,7 +104,8 @@ class TransformersEngine:
         device = self.network.device
         if self.lane is not None:
             self.lane.close()
-        self.network = self.meter.network = self.lane = None
+        self.lane = None
+        del self.network, self.meter.network
         gc.collect()  # a model holds itself in circles
         if device.type == "cuda":
             torch._C._cuda_clearCublasWorkspaces()  # of the multiplying library; another model's come again
@@ -127,14 +128,14 @@ class TransformersEngine:
             return [None] * len(feeds)
         if self.network.device.type == "cpu":  # where weights stay the files' own pages
             self.checkpoint.hold()
-        marks = [feed.sequence.mark() for feed in live]
+        marks = [own(feed).mark() for feed in live]
         short = None
         try:
             with torch.inference_mode(), self.meter.watching(self._logits_bytes(live)):
                 outputs = self._whatever_the_weights(live, marks)
         except BaseException as error:  # every cache as it was
             for feed, mark in zip(live, marks, strict=True):
-                feed.sequence.back(mark)
+                own(feed).back(mark)
             short = self._short(error, live)
             if short is None:
                 raise
@@ -145,7 +146,7 @@ class TransformersEngine:
         return noted(feeds, [feed for feed, _ in done], [output for _, output in done])
 
     def _check(self, feed: Feed) -> None:
-        check_feed(feed, size=self.network.embedding.weight.shape[0])
+        check_feed(feed, size=self.network.table.shape[0])
         tokens = len(feed.sequence.ids) + len(feed.ids)
         if self.positions is not None and tokens > self.positions:  # on a GPU this would end the process's use of it
             raise ContextError("prompt_too_long", tokens=tokens, context_length=self.positions)
@@ -188,29 +189,29 @@ class TransformersEngine:
             if memory.asked_bytes(error) is not None or not packed.unpack(self.network.model):
                 raise
         for place_, feed in enumerate(feeds):
-            feed.sequence.back(marks[place_])
-            marks[place_] = feed.sequence.mark()
+            own(feed).back(marks[place_])
+            marks[place_] = own(feed).mark()
         return self._outputs(feeds)
 
     def _outputs(self, feeds: list[Feed]) -> list[Output | None]:
         if len(feeds) == 1 and self.lane is not None and self.lane.takes(feeds[0]):
-            found = self._compiled(feeds[0])
-            if found is not None:
-                return [found]
+            compiled = self._compiled(self.lane, feeds[0])
+            if compiled is not None:
+                return [compiled]
         plain = [feed for feed in feeds if not feed.want.attention]
         if len(plain) > 1 and Capability.BATCH in self.capabilities and self._rows_agree(plain):
             found = dict(zip(map(id, plain), self._row(plain), strict=True))
             return [found.get(id(feed)) or self._alone(feed) for feed in feeds]
         return [self._one_by_one(feed) if self._goes_on(feed) == probe.IN_TURN else self._alone(feed) for feed in feeds]
 
-    def _compiled(self, feed: Feed) -> Output | None:
+    def _compiled(self, lane: static.Lane, feed: Feed) -> Output | None:
         """One token in the lane; None, and no lane any more, where it turns out that it cannot be compiled here."""
         try:
-            return Output(logits=inside.host(self.lane.logits(feed)))
+            return Output(logits=inside.host(lane.logits(feed)))
         except Exception as error:
             if memory.asked_bytes(error) is not None:
                 raise
-            feed.sequence.settle()
+            own(feed).settle()
             self.lane = None
             self._notice("engines.not_compiled", reason=type(error).__name__)
             return None
@@ -225,10 +226,10 @@ class TransformersEngine:
         """A chunk that follows others, in a family whose code begins anew when given several tokens; None, and
         the state before it, where the sequence is cancelled on the way.
         """
-        want, outputs, mark = feed.want, [], feed.sequence.mark()
+        want, outputs, mark = feed.want, [], own(feed).mark()
         for place_, token in enumerate(feed.ids, start=1):
             if feed.sequence.cancelled:
-                feed.sequence.back(mark)
+                own(feed).back(mark)
                 return None
             last = place_ == len(feed.ids)
             kept = want.logits if want.logits == "all" or last else "none"
@@ -241,11 +242,12 @@ class TransformersEngine:
         )
 
     def _alone(self, feed: Feed) -> Output:
-        want, network, cache = feed.want, self.network, feed.sequence.cache
+        want, network, cache = feed.want, self.network, own(feed).cache
         span = slice(0, len(feed.ids))
         levels = inside.Levels(network, [span])
         levels.watch(0, hidden=want.hidden, lasts=want.layer_logits)
-        more, attentions = {}, None
+        attentions = None
+        more: dict[str, Any] = {}
         with contextlib.ExitStack() as stack:
             if levels.asked:
                 stack.enter_context(levels.listening())
@@ -280,8 +282,10 @@ class TransformersEngine:
         """One pass for all: see ``batch``."""
         network, ends = self.network, np.cumsum([len(feed.ids) for feed in feeds]).tolist()
         spans = [slice(end - len(feed.ids), end) for feed, end in zip(feeds, ends, strict=True)]
-        row = batch.Row([feed.sequence.cache for feed in feeds], spans)
-        levels, wanted, counts = inside.Levels(network, spans), [], []
+        row = batch.Row([own(feed).cache for feed in feeds], spans)
+        levels = inside.Levels(network, spans)
+        wanted: list[int] = []
+        counts: list[int] = []
         for place_, (feed, span) in enumerate(zip(feeds, spans, strict=True)):
             levels.watch(place_, hidden=feed.want.hidden, lasts=feed.want.layer_logits)
             rows = {"last": [span.stop - 1], "all": range(span.start, span.stop), "none": []}[feed.want.logits]
@@ -306,14 +310,14 @@ class TransformersEngine:
         if self._rows_seen:
             return True
         pair = [Feed(feed.sequence, feed.ids) for feed in feeds[:2]]
-        marks = [feed.sequence.mark() for feed in pair]
+        marks = [own(feed).mark() for feed in pair]
 
         def tried(compute: Callable[[], list[Output]]) -> list[np.ndarray]:
             try:
-                return [output.logits for output in compute()]
+                return [output.logits for output in compute() if output.logits is not None]
             finally:
                 for feed, mark in zip(pair, marks, strict=True):
-                    feed.sequence.back(mark)
+                    own(feed).back(mark)
 
         alone = tried(lambda: [self._alone(feed) for feed in pair])
         try:

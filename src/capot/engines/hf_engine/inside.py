@@ -53,7 +53,7 @@ class Levels:
             for handle in handles:
                 handle.remove()
 
-    def _enters(self, _: Any, given: tuple, named: dict[str, Any]) -> None:
+    def _enters(self, _: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         self._keep(0, given[0] if given else named["hidden_states"])
 
     def _leaves(self, level: int, given: Any) -> None:
@@ -82,7 +82,8 @@ def endings(network: Network, rows: Sequence[torch.Tensor]) -> torch.Tensor:
         for layer in layers:
             layer.forward = lambda *_, **__: Answer((x, *[None] * (network.parts - 1))) if network.parts else x
         ids = torch.zeros((len(rows), 1), dtype=torch.long, device=network.device)
-        return network.run(ids, "last").logits[:, 0]
+        logits: torch.Tensor = network.run(ids, "last").logits[:, 0]
+        return logits
     finally:
         for layer, forward in zip(layers, before, strict=True):
             if forward is None:
@@ -91,7 +92,7 @@ def endings(network: Network, rows: Sequence[torch.Tensor]) -> torch.Tensor:
                 layer.forward = forward
 
 
-class Answer(tuple):
+class Answer(tuple[Any, ...]):
     """What a layer answers in some families: a tuple whose other parts nobody wants, however many are asked for."""
 
     def __getitem__(self, index: Any) -> Any:

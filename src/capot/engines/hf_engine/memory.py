@@ -46,13 +46,15 @@ class Tensors(TorchDispatchMode):
     """Counts the bytes of the tensors that operations make, until nobody holds them any more."""
 
     def __init__(self, *, weights: Iterable[torch.Tensor], caches: Iterable[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's has no annotations
         self.alive = {one.untyped_storage()._cdata: 0 for one in weights}
         self.now = self.peak = 0
         for one in caches:
             self._count(one.untyped_storage())
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         with self:  # in inference mode an operation made of others hides what they hold, such as attention its mask
             composed = torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), COMPOSED)
             # never by ``decompose``, whose Python forms make copies that PyTorch at work does not (of a dropout, say)

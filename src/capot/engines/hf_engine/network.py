@@ -33,14 +33,23 @@ class Network:
             raise UnsupportedError("no_token_by_token", architecture=type(model).__name__)
         self.cache_name, self.takes_positions = name, "position_ids" in accepted
         self._keeps = "logits_to_keep" in accepted
-        self.embedding, self.head = model.get_input_embeddings(), model.get_output_embeddings()
+        self.embedding: torch.nn.Module = model.get_input_embeddings()
+        self.head: torch.nn.Module = model.get_output_embeddings()
         self.layers = stack(model, self.config.num_hidden_layers)
         self.parts = 0  # how many parts a layer's answer has, x first; 0 where it is x alone
         each = [module.config for module in model.modules() if isinstance(module, PreTrainedModel)]
         self.configs = list({id(config): config for config in [*each, self.config]}.values())
         self.implementation = self.config._attn_implementation
-        self.device = self.embedding.weight.device
-        self._kept = {"last": 1, "all": 0, "none": torch.empty(0, dtype=torch.long, device=self.device)}
+        self.device = self.table.device
+        nothing = torch.empty(0, dtype=torch.long, device=self.device)
+        self._kept: dict[str, int | torch.Tensor] = {"last": 1, "all": 0, "none": nothing}
+
+    @property
+    def table(self) -> torch.Tensor:
+        """The rows of the embedding. Shapes: (V, D)."""
+        weight = self.embedding.weight
+        assert isinstance(weight, torch.Tensor)  # a table of vectors, whatever the family's class
+        return weight
 
     def run(
         self,

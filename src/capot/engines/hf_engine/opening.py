@@ -47,7 +47,8 @@ def read(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[[Place], 
     with quietly(), refused(checkpoint, where):
         model, found = _load(checkpoint, where, remote=loading.trust_remote_code, most=len(tensors))
     _complete(checkpoint, found)
-    if where.spread and {"cpu", "disk"} & set(map(str, model.hf_device_map.values())):
+    spread: Any = model.hf_device_map if where.spread else {}  # accelerate's: parts of the model, each with its device
+    if {"cpu", "disk"} & set(map(str, spread.values())):
         raise place.too_large(checkpoint, where)
     model.eval().requires_grad_(False)
     model.config.return_dict = True
@@ -83,7 +84,7 @@ def _load(checkpoint: Checkpoint, where: Place, *, remote: bool, most: int) -> t
     layers = getattr(config.get_text_config(decoder=True), "num_hidden_layers", None) or 0
     if layers > most:  # it would make them all, empty, before it looks at the weights
         raise ModelError("config_layers", layers=layers, most=most)
-    return AutoModelForCausalLM.from_pretrained(
+    answer: Any = AutoModelForCausalLM.from_pretrained(
         checkpoint.path,
         config=config,
         dtype=where.dtype,
@@ -93,6 +94,8 @@ def _load(checkpoint: Checkpoint, where: Place, *, remote: bool, most: int) -> t
         **_devices(where),
         **local,
     )
+    model, found = answer
+    return model, found
 
 
 def _devices(where: Place) -> dict[str, Any]:

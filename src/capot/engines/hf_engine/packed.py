@@ -30,22 +30,28 @@ X86 = {"x86_64", "amd64"}
 Answer = TypeVar("Answer")
 
 
+def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """The product of a linear layer, by oneDNN. Shapes: x (..., in), answer (..., out); weight (out, in)."""
+    answer: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return answer
+
+
 class Packed:
-    """A linear layer whose product is oneDNN's. Shapes: x (..., in), answer (..., out); weight (out, in)."""
-
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+    """A linear layer whose product is oneDNN's."""
 
 
 class PackedLinear(Packed, torch.nn.Linear):
     """PyTorch's own."""
 
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return product(x, self.weight, self.bias)
+
 
 class PackedConv1D(Packed, Conv1D):
     """The one of GPT-2's time, whose weight is stored (in, out)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return product(x, self.weight, self.bias)
 
 
 KINDS: dict[type, type] = {torch.nn.Linear: PackedLinear, Conv1D: PackedConv1D}
@@ -79,9 +85,10 @@ def pack(model: PreTrainedModel, *, only: Container[str] | None = None) -> None:
 
 def _can_be_packed(module: torch.nn.Module) -> bool:
     """A layer of a kind we know, whose numbers oneDNN multiplies here. A quantised layer is of a kind of its own."""
-    if type(module) not in KINDS or not module.weight.numel():
+    weight = module.weight if type(module) in KINDS else None
+    if not isinstance(weight, torch.Tensor) or not weight.numel():
         return False
-    return possible(place.Place(module.weight.device, module.weight.dtype))
+    return possible(place.Place(weight.device, weight.dtype))
 
 
 def tried(model: PreTrainedModel, first_pass: Callable[[], Answer]) -> Answer:
@@ -144,7 +151,7 @@ def unpack(model: PreTrainedModel) -> bool:
     kinds = {packed: plain for plain, packed in KINDS.items()}
     found = [module for module in model.modules() if type(module) in kinds]
     for module in found:
-        if module.weight.is_mkldnn:
+        if isinstance(module.weight, torch.Tensor) and module.weight.is_mkldnn:
             module.weight = _parameter(module.weight.to_dense())
         if type(module) is PackedConv1D:
             module.weight = _parameter(module.weight.t().contiguous())

@@ -126,7 +126,8 @@ def stored_dtype(checkpoint: Checkpoint) -> torch.dtype:
     for info in checkpoint.headers.values():
         sizes[info.dtype] += info.nbytes
     common = sizes.most_common(1)[0][0] if sizes else "F32"
-    return DTYPES[STORED.get(common, "bfloat16")]
+    dtype: torch.dtype = DTYPES[STORED.get(common, "bfloat16")]
+    return dtype
 
 
 def weights_bytes(checkpoint: Checkpoint, dtype: torch.dtype) -> int:

@@ -35,9 +35,10 @@ class Probe:
     TOKENS = 8
 
     def __init__(self, network: Network) -> None:
-        self.cache, asked = new_cache(network.config), {}
+        self.cache = new_cache(network.config)
+        asked: dict[str, Any] = {}
         attends = all(isinstance(layer, Layer) for layer in self.cache.layers)
-        rows = network.embedding.weight.shape[0]
+        rows = network.table.shape[0]
         self._ids = torch.arange(self.TOKENS, device=network.device)[None] * 7 % rows  # no two alike: states differ
         begun = None if attends else self._begun(network)
         with contextlib.ExitStack() as stack:
@@ -49,7 +50,7 @@ class Probe:
                 stack.callback(handle.remove)
             asked |= network.positions(0, self.TOKENS)
             answer = network.run(self._ids, "last" if attends else "all", self.cache, **asked)
-        self.vocabulary = answer.logits.shape[-1]
+        self.vocabulary: int = answer.logits.shape[-1]
         self.capabilities = self._found(network, answer, attends=attends)
         self._layers = [self._size(layer) for layer in self.cache.layers]
         self.goes_on = ITSELF if begun is None else self._goes_on(network, begun, answer.logits[0])
@@ -80,7 +81,8 @@ class Probe:
     def _run(self, network: Network, cache: Cache, start: int, stop: int) -> torch.Tensor:
         """Shapes: answer (stop - start, V)."""
         ids, positions = self._ids[:, start:stop], network.positions(start, stop - start)
-        return network.run(ids, "all", cache, **positions).logits[0]
+        logits: torch.Tensor = network.run(ids, "all", cache, **positions).logits[0]
+        return logits
 
     def _begun(self, network: Network) -> tuple[Cache, torch.Tensor]:
         """The text's first two tokens in a cache, and what the third gives, before another sequence is computed."""

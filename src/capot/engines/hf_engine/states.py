@@ -46,8 +46,9 @@ def _file(module: torch.nn.Module) -> Any:
 def handed(network: Network, cache: Cache) -> Iterator[None]:
     """Inside the block several tokens go on from the states in ``cache``."""
 
-    def enters(module: torch.nn.Module, *_: object) -> None:
-        state = cache.layers[module.layer_idx].recurrent_states[0]
+    def enters(module: Any, *_: object) -> None:
+        layer: Any = cache.layers[module.layer_idx]  # of a family's own kind
+        state: torch.Tensor = layer.recurrent_states[0]
         # Zamba's mixers have heads, and call the loop for one after the other.
         _pasts.set([*state.unbind(1)][::-1] if state.ndim == 4 else [state])
 
@@ -74,7 +75,7 @@ def _listen(file: Any) -> None:
         pasts = _pasts.get()
         return scan(pasts.pop(), *args, **named) if pasts else theirs(*args, **named)
 
-    loop.hears_pasts = True
+    vars(loop).update(hears_pasts=True)
     setattr(file, LOOP, loop)
 
 

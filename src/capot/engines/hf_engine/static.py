@@ -18,7 +18,7 @@ import torch
 from transformers import StaticCache
 
 from capot.engine import LAST, Feed
-from capot.engines.hf_engine.cache import Layer, TransformersSequence
+from capot.engines.hf_engine.cache import Layer, TransformersSequence, own
 from capot.engines.hf_engine.network import Network
 
 LENGTH = 4096  # tokens; a longer text is computed as if there were no lane
@@ -28,6 +28,12 @@ def possible(network: Network, layers: list[Any]) -> bool:
     """Whether a family's cache can stay where it is: every layer keeps the whole text, and its code can be traced."""
     whole = all(isinstance(layer, Layer) and layer.window is None for layer in layers)
     return whole and bool(getattr(network.model, "_can_compile_fullgraph", False))
+
+
+def pairs(fixed: StaticCache, sequence: TransformersSequence) -> list[tuple[Any, Layer]]:
+    """transformers' layers that stay where they are, each with the sequence's own."""
+    layers = [layer for layer in sequence.cache.layers if isinstance(layer, Layer)]
+    return list(zip(fixed.layers, layers, strict=True))
 
 
 class Lane:
@@ -48,26 +54,27 @@ class Lane:
         return feed.want == LAST and len(feed.ids) == 1 and 0 < before < self.length
 
     def _pass(self, ids: torch.Tensor, cache: StaticCache) -> torch.Tensor:
-        return self.network.run(ids, "last", cache).logits[0, -1]
+        logits: torch.Tensor = self.network.run(ids, "last", cache).logits[0, -1]
+        return logits
 
     def logits(self, feed: Feed) -> torch.Tensor:
         """What follows one token. Shapes: (V,); overwritten by the next call."""
         # Inference tensors may not be written by a traced pass: here everything is an ordinary one.
         with torch.inference_mode(False), torch.no_grad():
-            if self.inside is not feed.sequence:
-                self._enter(feed.sequence)
+            if self.inside is not own(feed):
+                self._enter(own(feed))
             self._ids.fill_(feed.ids[0])
             if self.network.device.type == "cuda":
                 torch.compiler.cudagraph_mark_step_begin()
-            return self._compiled(self._ids, self._cache)
+            logits: torch.Tensor = self._compiled(self._ids, self._cache)
+            return logits
 
     def _enter(self, sequence: TransformersSequence) -> None:
         if self.inside is not None:
             self.inside.settle()
-        own = sequence.cache.layers
         if self._cache is None:
             self._cache = StaticCache(config=self.network.config, max_cache_len=self.length)
-        for fixed, layer in zip(self._cache.layers, own, strict=True):
+        for fixed, layer in pairs(self._cache, sequence):
             if not fixed.is_initialized:
                 fixed.lazy_initialization(layer.keys, layer.values)
             stop = layer.length
@@ -79,12 +86,14 @@ class Lane:
     def leave(self) -> None:
         """Copy what the sequence inside has made here to its own cache. A token whose pass failed is not among it."""
         sequence, self.inside = self.inside, None
+        assert sequence is not None and self._cache is not None  # one is inside: only it leaves
         stop = len(sequence.ids)
         with torch.inference_mode():
-            for fixed, layer in zip(self._cache.layers, sequence.cache.layers, strict=True):
+            for fixed, layer in pairs(self._cache, sequence):
                 if stop > layer.length:
                     made = slice(layer.length, stop)
                     layer.update(fixed.keys[:, :, made], fixed.values[:, :, made])
 
     def close(self) -> None:
-        self.inside = self._cache = self._compiled = self.network = None
+        self.inside = self._cache = None
+        del self._compiled, self.network
