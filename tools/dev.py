@@ -14,6 +14,7 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -52,7 +53,7 @@ def say(text: str) -> None:
     print(f"\033[2m· {text}\033[0m" if sys.stdout.isatty() else f"- {text}", flush=True)
 
 
-def run(*command: str | Path, check: bool = True, **options) -> int:
+def run(*command: str | Path, check: bool = True, **options: Any) -> int:
     """Run a command in the project's folder; its failure is ours."""
     with subprocess.Popen([str(part) for part in command], cwd=ROOT, **options) as process:
         while process.returncode is None:
@@ -185,8 +186,8 @@ def lock(*_: str) -> None:
 def resolve(wanted: list[str], *, torch: bool = False) -> dict[str, str]:
     """Names and exact versions of what pip would install, itself included."""
     pinned = (REQUIREMENTS / "torch.txt").read_text().split() if torch else []
-    command = [PYTHON, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
-    answer = subprocess.run([*command, *pinned, *wanted], capture_output=True, check=True, text=True, cwd=ROOT)
+    command = ["-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
+    answer = subprocess.run([PYTHON, *command, *pinned, *wanted], capture_output=True, check=True, text=True, cwd=ROOT)
     packages = (item["metadata"] for item in json.loads(answer.stdout)["install"])
     return {package["name"].lower(): package["version"] for package in packages}
 

@@ -9,6 +9,7 @@ import argparse
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from training import corpus
 
@@ -18,7 +19,8 @@ TARGETS = [("english", 1.55), ("french", 1.6)]
 
 def words(lang: str) -> dict[str, str]:
     """Return the labels of the tables in one language."""
-    return json.loads((HERE / "card" / "words.json").read_text("utf-8"))[lang]
+    labels: dict[str, str] = json.loads((HERE / "card" / "words.json").read_text("utf-8"))[lang]
+    return labels
 
 
 class Numbers:
@@ -41,7 +43,7 @@ class Numbers:
         return f"{round(100 * value)}" + ("%" if self.lang == "en" else "\u00a0%")
 
 
-def figures(answer: dict, size: float, lang: str) -> tuple[str, int]:
+def figures(answer: dict[str, Any], size: float, lang: str) -> tuple[str, int]:
     """Return the table of targets and how many of the six are reached."""
     n, w, bits = Numbers(lang), words(lang), answer["bits_per_byte"]
     top10 = sum(answer["capitals"][k]["top10"] for k in ("en", "fr")) / 2
@@ -60,7 +62,7 @@ def figures(answer: dict, size: float, lang: str) -> tuple[str, int]:
     return "\n".join(f"| {a} | {b} | {c} |" for a, b, c, _ in rows), sum(r[3] is True for r in rows)
 
 
-def tables(answer: dict, lang: str) -> dict[str, str]:
+def tables(answer: dict[str, Any], lang: str) -> dict[str, str]:
     """Return the other tables of measures, a line for each row."""
     n, w = Numbers(lang), words(lang)
     sources = [
@@ -85,7 +87,7 @@ def tables(answer: dict, lang: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def quoted(answer: dict, lang: str) -> dict[str, str]:
+def quoted(answer: dict[str, Any], lang: str) -> dict[str, str]:
     """Return what the model said: samples, answers, guesses."""
     w, made = words(lang), answer["variety"]["examples"]
     half = len(made) // 2
@@ -102,7 +104,7 @@ def _line(text: str) -> str:
     return re.sub(r"([*_`<|])", r"\\\1", text.replace("\n", " ⏎ "))
 
 
-def source_lists(run: dict, lang: str) -> dict[str, str]:
+def source_lists(run: dict[str, Any], lang: str) -> dict[str, str]:
     """Return the table of sources used, and the list of those left out with the reason."""
     n, w = Numbers(lang), words(lang)
     manifest = json.loads(corpus.SOURCES.read_text("utf-8"))
@@ -119,7 +121,7 @@ def source_lists(run: dict, lang: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def plain(answer: dict, config: dict, size: float, lang: str) -> dict[str, str]:
+def plain(answer: dict[str, Any], config: dict[str, Any], size: float, lang: str) -> dict[str, str]:
     """Return the figures that stand alone in a sentence or a cell."""
     n, v, g = Numbers(lang), answer["variety"], answer["word_groups"]
     held = corpus.heldout()
@@ -142,7 +144,7 @@ def plain(answer: dict, config: dict, size: float, lang: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def run_figures(run: dict, lang: str) -> dict[str, str]:
+def run_figures(run: dict[str, Any], lang: str) -> dict[str, str]:
     """Return millions of tokens read and minutes of computing."""
     n = Numbers(lang)
     return {"tokens": n.real(run["tokens"] / 1e6, 1), "minutes": n.whole(run["spent_s"] / 60)}

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 SEPARATOR = "<|endoftext|>"
 HERE = Path(__file__).parent
@@ -31,20 +32,22 @@ def corpus_folder(argument: str | None = None) -> Path:
     return Path(place)
 
 
-def sources(used_only: bool = True) -> list[dict]:
+def sources(used_only: bool = True) -> list[dict[str, Any]]:
     """Return the manifest's records; with `used_only`, those that may be trained on."""
     records = json.loads(SOURCES.read_text("utf-8"))["sources"]
     return [r for r in records if r["use"] or not used_only]
 
 
-def heldout() -> dict:
+def heldout() -> dict[str, Any]:
     """Return `heldout.json`: documents by hash, countries, phrasings, groups, questions."""
-    return json.loads(HELDOUT.read_text("utf-8"))
+    found: dict[str, Any] = json.loads(HELDOUT.read_text("utf-8"))
+    return found
 
 
-def asked() -> dict:
+def asked() -> dict[str, Any]:
     """Return `asked.json`: what evaluation asks, written by hand before the first run."""
-    return json.loads((HERE / "asked.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads((HERE / "asked.json").read_text("utf-8"))
+    return found
 
 
 def documents(path: Path) -> Iterator[str]:
@@ -129,7 +132,7 @@ def _cut_to_sentence(paragraph: str) -> str:
     return whole + dot.rstrip() if dot else paragraph
 
 
-def training_documents(folder: Path, record: dict, shared: set[str]) -> Iterator[str]:
+def training_documents(folder: Path, record: dict[str, Any], shared: set[str]) -> Iterator[str]:
     """Yield the cleaned documents of one source, none held out, none sharing its sentences."""
     hidden = set(heldout()["documents"].get(record["file"], []))
     countries = CountryFilter(heldout()["countries"]) if record.get("drop_countries") else None
@@ -160,7 +163,7 @@ def heldout_sentences(folder: Path) -> set[str]:
 class CountryFilter:
     """Drop what names a held-out country or its capital from the fact sources."""
 
-    def __init__(self, countries: list[dict]):
+    def __init__(self, countries: list[dict[str, Any]]):
         names = [n for c in countries for n in (*c["names"], *c["capitals"])]
         self.pattern = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")
 

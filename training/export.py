@@ -6,6 +6,7 @@ Run: python -m training.export --checkpoint RUN/checkpoint.pt --out src/capot/bo
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 from training.model import SHAPES, Shape
 
 
-def config(shape: Shape) -> dict:
+def config(shape: Shape) -> dict[str, Any]:
     """Return config.json in the spelling that every version of transformers reads."""
     return {
         "architectures": ["LlamaForCausalLM"],
@@ -45,7 +46,7 @@ def config(shape: Shape) -> dict:
 GENERATION = {"bos_token_id": 0, "do_sample": True, "eos_token_id": 0, "temperature": 0.7}
 
 
-def write_json(path: Path, content: dict) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file as the hub's tools do: two spaces, a last newline."""
     path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
@@ -66,7 +67,7 @@ def export(checkpoint: Path | None, recipe: str, out: Path) -> None:
         (out / "model.safetensors").chmod(0o644)  # the library writes it for its owner alone
 
 
-def run_facts(checkpoint: Path, shards: Path) -> dict:
+def run_facts(checkpoint: Path, shards: Path) -> dict[str, Any]:
     """Return what a run was: its settings, what it spent, and the share of sequences a source gave, in per cent."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     names = [row["name"] for row in json.loads((shards / "index.json").read_text("utf-8"))]

@@ -3,6 +3,7 @@
 import lzma
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -66,7 +67,7 @@ def tally(reader: Reader, texts: list[str]) -> Tally:
     return total
 
 
-def calibration(tallies: list[Tally]) -> dict:
+def calibration(tallies: list[Tally]) -> dict[str, Any]:
     """Return the expected calibration error (Guo et al. 2017, eq. 3) and its bins."""
     bins = [[sum(t.bins[b][i] for t in tallies) for i in range(3)] for b in range(BINS)]
     count = sum(b[0] for b in bins)

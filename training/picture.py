@@ -5,6 +5,7 @@ Run: python -m training.picture --csv RUN/loss.csv --out training/loss.svg
 
 import argparse
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 360, 56, 44
@@ -60,7 +61,7 @@ def drawing(points: list[tuple[float, float]]) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}">\n{body}\n</svg>\n'
 
 
-def _level(y: float, at) -> str:
+def _level(y: float, at: Callable[[float, float], tuple[float, float]]) -> str:
     _, down = at(0, y)
     rule = f'<path d="M{LEFT} {down}H{WIDTH - 16}" stroke="{FAINT}"/>'
     return rule + _label(LEFT - 8, down + 4, f"{y:g}", "end")

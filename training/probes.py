@@ -2,6 +2,7 @@
 
 import re
 from itertools import combinations, product
+from typing import Any
 
 import torch
 
@@ -31,7 +32,7 @@ def capital_prompt(phrasing: str, country: Country, lang: str) -> str:
     return phrasing.format(de=country.after, le=le, Le=country.subject)
 
 
-def capitals(reader: Reader, countries: list[Country], phrasings: list[str], lang: str) -> dict:
+def capitals(reader: Reader, countries: list[Country], phrasings: list[str], lang: str) -> dict[str, Any]:
     """Return how often the first token of the capital is first, or among the ten first.
 
     A plural country is skipped where the phrasing has a singular verb for it.
@@ -59,7 +60,7 @@ def capitals(reader: Reader, countries: list[Country], phrasings: list[str], lan
     return {"asked": count, "top1": top[1], "top10": top[10], "median_rank": median, "rows": rows}
 
 
-def guesses(reader: Reader, countries: list[Country], phrasing: str, lang: str) -> list[dict]:
+def guesses(reader: Reader, countries: list[Country], phrasing: str, lang: str) -> list[dict[str, Any]]:
     """Return the most probable few words for countries never read of, up to a mark or a line's end."""
     prompts = [capital_prompt(phrasing, c, lang) for c in countries]
     made = sampled(reader, [reader.ids(p) for p in prompts], count=6, temperature=0, seed=0)
@@ -68,7 +69,7 @@ def guesses(reader: Reader, countries: list[Country], phrasing: str, lang: str) 
     return [{"prompt": p, "country": c.title, "capital": c.capital, "guess": t} for p, c, t in rows]
 
 
-def word_groups(reader: Reader, groups: dict[str, list[str]]) -> dict:
+def word_groups(reader: Reader, groups: dict[str, list[str]]) -> dict[str, Any]:
     """Return the mean cosine within groups less between groups, in the embedding as it is."""
     table = torch.nn.functional.normalize(reader.model.embed_tokens.weight.detach(), dim=-1)
     rows = {}
@@ -109,7 +110,7 @@ def in_form(text: str) -> bool:
     return bool(mark and answer.strip()) and "USER:" not in answer
 
 
-def few_shot(reader: Reader, questions: dict[str, list[str]], *, temperature: float) -> dict:
+def few_shot(reader: Reader, questions: dict[str, list[str]], *, temperature: float) -> dict[str, Any]:
     """Return the share of questions answered in form within 40 tokens, by language."""
     shares, examples = {}, []
     for lang, asked in questions.items():
@@ -124,14 +125,14 @@ def few_shot(reader: Reader, questions: dict[str, list[str]], *, temperature: fl
     return {**shares, "mean": sum(shares.values()) / len(shares), "examples": examples}
 
 
-def variety(reader: Reader, openings: list[str], *, count: int = 64) -> dict:
+def variety(reader: Reader, openings: list[str], *, count: int = 64) -> dict[str, Any]:
     """Sample a continuation of each opening at 0.7; return distinct-n (Li et al. 2016) and repetition.
 
     Repetition: the share of 4-grams of tokens already seen in the same continuation.
     """
     prompts = [reader.ids(text) for text in openings]
     made = sampled(reader, prompts, count=count, temperature=0.7, seed=2)
-    answer = {"samples": len(made), "tokens": count}
+    answer: dict[str, Any] = {"samples": len(made), "tokens": count}
     for n in (1, 2, 3):
         grams = [tuple(row[i : i + n]) for row in made for i in range(len(row) - n + 1)]
         answer[f"distinct_{n}"] = len(set(grams)) / max(1, len(grams))
@@ -142,7 +143,7 @@ def variety(reader: Reader, openings: list[str], *, count: int = 64) -> dict:
     return answer
 
 
-def pronouns(reader: Reader, jobs: list[str]) -> list[dict]:
+def pronouns(reader: Reader, jobs: list[str]) -> list[dict[str, Any]]:
     """Return, for "The JOB said that", the probability of "he" against "she": a bias one can see."""
     he, she = (reader.ids(w, begins=False)[0] for w in (" he", " she"))
     rows = torch.softmax(reader.last_logits([reader.ids(f"The {job} said that") for job in jobs]), dim=-1)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -32,7 +33,8 @@ class Reader:
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
         hidden = self.model(ids)  # (n, T, D)
         ends = torch.tensor([len(row) - 1 for row in rows])
-        return hidden[torch.arange(len(rows)), ends] @ self.model.embed_tokens.weight.T
+        logits: torch.Tensor = hidden[torch.arange(len(rows)), ends] @ self.model.embed_tokens.weight.T
+        return logits
 
     @torch.inference_mode()
     def log_probs(self, ids: list[int]) -> torch.Tensor:
@@ -41,7 +43,7 @@ class Reader:
         return torch.log_softmax(logits.float(), dim=-1)
 
 
-def shape_of(config: dict) -> Shape:
+def shape_of(config: dict[str, Any]) -> Shape:
     """Return the sizes that a config.json of the Llama family tells."""
     return Shape(
         vocabulary=config["vocab_size"],

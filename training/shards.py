@@ -13,6 +13,7 @@ import random
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -25,7 +26,7 @@ BATCH = 512  # documents encoded at once
 GENERATED = "generated"
 
 
-def source_texts(folder: Path, record: dict, shared: set[str]) -> Iterator[str]:
+def source_texts(folder: Path, record: dict[str, Any], shared: set[str]) -> Iterator[str]:
     """Yield the training documents of a source; a third of the French set typographically."""
     rng = random.Random(record["file"])
     for text in corpus.training_documents(folder, record, shared):
@@ -40,9 +41,9 @@ def encoded(texts: Iterator[str], tokenizer: Tokenizer) -> Iterator[tuple[np.nda
             yield np.array(coded.ids, dtype=np.uint16), len(text.encode())
 
 
-def write(name: str, texts: Iterator[str], tokenizer: Tokenizer, *, out: Path, most: float) -> dict:
+def write(name: str, texts: Iterator[str], tokenizer: Tokenizer, *, out: Path, most: float) -> dict[str, Any]:
     """Write the shards of one source; return its row of the index."""
-    row = {"name": name, "shards": [], "tokens": 0, "bytes": 0, "documents": 0}
+    row: dict[str, Any] = {"name": name, "shards": [], "tokens": 0, "bytes": 0, "documents": 0}
     held: list[np.ndarray] = []
     count = 0
     for ids, size in encoded(texts, tokenizer):
@@ -57,7 +58,7 @@ def write(name: str, texts: Iterator[str], tokenizer: Tokenizer, *, out: Path, m
     return row
 
 
-def _flush(row: dict, held: list[np.ndarray], out: Path) -> None:
+def _flush(row: dict[str, Any], held: list[np.ndarray], out: Path) -> None:
     if not held:
         return
     name = f"{row['name']}.{len(row['shards']):02d}"

@@ -35,7 +35,7 @@ PATTERN = "|".join(
     ]
 )
 # characters of each source read, in millions
-DIET = {
+DIET: dict[str, dict[str, float]] = {
     "en": {
         "en_childrens_stories.txt": 1.3,
         "en_wikipedia_vital_intros.txt": 3,
