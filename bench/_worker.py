@@ -25,9 +25,9 @@ def ids(count: int, vocabulary: int) -> list[int]:
 
 class Native:
     def __init__(self, path: str, threads: int) -> None:
-        from capot.checkpoint import Checkpoint
-        from capot.engine import LAST, MAX_CHUNK, NOTHING, Feed
         from capot.engines.native import open_native
+        from capot.engines.protocol import LAST, MAX_CHUNK, NOTHING, Feed
+        from capot.sources.checkpoint import Checkpoint
 
         self.engine = open_native(Checkpoint.open(path))
         self.vocabulary = self.engine.info.vocabulary_size

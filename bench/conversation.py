@@ -30,14 +30,14 @@ def question(number: int) -> str:
 
 def exchange(number: int, sentences: int) -> Any:
     """A turn that was; nobody looks at its counts."""
-    from capot.results.conversation import Exchange
+    from capot.chapters.assistant.chat_result import Exchange
 
     return Exchange(question(number), (ANSWER * sentences).strip(), 1, 1, 1, 0.0, 0.0)
 
 
 def begun(model: Any, tokens: int) -> Any:
     """A conversation of nine turns such that the prompt of turn 10 has about ``tokens`` tokens, at least as many."""
-    from capot import conversation
+    from capot.chapters.assistant import chat as conversation
 
     state = conversation.opened(model, kind="stopped")
     template = conversation.chosen(model, "stopped", template=PLAIN)

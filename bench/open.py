@@ -28,8 +28,8 @@ def anonymous():
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon"))
 
 began = time.perf_counter()
-from capot.checkpoint import Checkpoint
-from capot.engine import Feed
+from capot.sources.checkpoint import Checkpoint
+from capot.engines.protocol import Feed
 from capot.engines.native import llama, open_native
 imported, before, highest, over = time.perf_counter(), anonymous(), [0], threading.Event()
 
@@ -53,7 +53,7 @@ print(json.dumps({"import": imported - began, "open": opened - imported, "first"
 """
 TOKENIZER = """
 import json, sys, time
-from capot.tokenizer import Tokenizer
+from capot.text.tokenizer import Tokenizer
 began = time.perf_counter()
 Tokenizer.from_file(sys.argv[1])
 print(json.dumps({"tokenizer": time.perf_counter() - began}))

@@ -145,9 +145,9 @@ def make(folder: Path, family: str, *, seed: int = 0, dtype: str = "float32", **
 
 def engine(folder: Path, **loading):
     """The folder opened by the engine under test, on the processor unless asked otherwise."""
-    from capot.checkpoint import Checkpoint
     from capot.config import Loading
-    from capot.engines.hf_engine import open_transformers
+    from capot.engines.transformers import open_transformers
+    from capot.sources.checkpoint import Checkpoint
 
     loading = Loading(model=str(folder), **{"device": "cpu"} | loading)
     return open_transformers(Checkpoint.open(folder), loading, notice=lambda *_, **__: None)

@@ -15,9 +15,9 @@ from starlette.testclient import TestClient
 
 import capot
 from capot.config import Serving
+from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import ScriptedEngine
 from capot.model import Model
-from capot.scheduler import Scheduler
 from capot.web import wire
 from capot.web.app import create_app
 from capot.web.connections import Connections

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import capot
-from capot.engine import Feed, Output
+from capot.engines.protocol import Feed, Output
+from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import CONTEXT, END, SPECIALS, ScriptedEngine, book_ids
 from capot.model import Model
-from capot.scheduler import Scheduler
 
 ASSISTANT = 256 + SPECIALS.index("<|assistant|>")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from capot.web import helper
-from capot.web.rendering import Asked
+from capot.web.rendering import RenderingAsked
 
 _TWICE = (
     "{% set ns = namespace(a=[], b=[]) %}{% for i in range(60) %}"
@@ -67,7 +67,7 @@ DENIED = {
 
 def made_to(monkeypatch: pytest.MonkeyPatch, render: str) -> None:
     """Helpers whose rendering is this expression of Python instead, with ``source`` in it."""
-    patched = f"from capot.templates import sandbox; sandbox.render = lambda source, variables, size: {render}; "
+    patched = f"from capot.text.templates import sandbox; sandbox.render = lambda source, variables, size: {render}; "
     monkeypatch.setattr(helper, "BOOT", helper.BOOT.replace("from capot", patched + "from capot", 1))
 
 
@@ -75,9 +75,9 @@ FOREVER = "sum(iter(int, 1))"  # one call in C, which holds Python's lock and ne
 ASLEEP = "__import__('time').sleep(1000)"  # the same for a test that is about another end than its time
 
 
-def asked(owner: str, source: str = "a") -> Asked:
+def asked(owner: str, source: str = "a") -> RenderingAsked:
     line = json.dumps({"source": source, "variables": {}, "size": 1, "most": 1000}).encode() + b"\n"
-    return Asked(owner, line, most=20_000, seconds=600)
+    return RenderingAsked(owner, line, most=20_000, seconds=600)
 
 
 class Puppet:

@@ -19,18 +19,18 @@ from puppet_helpers import puppet
 from templates_helpers import NAMES, STYLES, make_tokenizer
 
 import capot
-from capot import assistant
+from capot.chapters.assistant import verb as assistant
+from capot.chapters.assistant.result import Answer, Answers
 from capot.cli import run
 from capot.config import Sampling
-from capot.engine import Capability
+from capot.engines.protocol import Capability
+from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import SPECIALS, ScriptedEngine
 from capot.errors import CapabilityError, CapotError, ContextError, InputError, ModelError
 from capot.model import Model
-from capot.results.assistant import Answer, Answers
-from capot.scheduler import Scheduler
-from capot.templates import PlainTemplate
-from capot.templates.jinja import JinjaTemplate
-from capot.tokenizer import Tokenizer
+from capot.text.templates import PlainTemplate
+from capot.text.templates.jinja import JinjaTemplate
+from capot.text.tokenizer import Tokenizer
 from capot.web.events import told
 
 QUESTION = "What is the capital of France?"
@@ -41,7 +41,7 @@ def events(model: Any, **options: Any) -> list[Any]:
     heard: queue.Queue[Any] = queue.Queue()
     assistant.start(model, QUESTION, emit=heard.put, **options)
     found = [heard.get(timeout=60)]
-    while not isinstance(found[-1], assistant.Finished):
+    while not isinstance(found[-1], assistant.AnswersFinished):
         assert not isinstance(found[-1], Exception), found[-1]
         found.append(heard.get(timeout=60))
     return found
@@ -91,7 +91,7 @@ def test_one_stop_ends_them_all() -> None:
         assert begun.wait(60)
         work.cancel()
         last = heard.get(timeout=60)
-        while not isinstance(last, assistant.Finished):
+        while not isinstance(last, assistant.AnswersFinished):
             last = heard.get(timeout=60)
         assert work.done
     assert last.stop_reason == "interrupted"
@@ -315,7 +315,7 @@ def test_ctrl_c_keeps_the_ways_that_were_answered(scripted: Model) -> None:
     def interrupt(_: Any) -> None:
         if next(count) == 30:
             os.kill(os.getpid(), signal.SIGINT)
-            while not scheduler._cancellations:  # until it was heard
+            while not scheduler.cancellations:  # until it was heard
                 time.sleep(0.001)
 
     scripted.__dict__["scheduler"] = scheduler = Scheduler(ScriptedEngine(before_step=interrupt))

@@ -17,22 +17,25 @@ from lab_helpers import Live, Reader, asgi, asked, part, scripted, until
 from pydantic import ValidationError
 
 import capot
-from capot import assistant, conversation, i18n, tokens
+from capot import i18n
+from capot.chapters.assistant import chat as conversation
+from capot.chapters.assistant import verb as assistant
+from capot.chapters.assistant.chat_result import Conversation, Exchange
+from capot.chapters.embeddings import embed as vectors
+from capot.chapters.memory.sizes import lengths, parse_size
+from capot.chapters.next.verb import resolve
+from capot.chapters.tokens import verb as tokens
 from capot.config import Sampling, Serving
-from capot.embeddings import vectors
-from capot.engine import Want
+from capot.engines.protocol import Want
+from capot.engines.scheduler import Job
 from capot.errors import BusyError, CapotError, ContextError, InputError, InterruptedByUser
 from capot.leaving import look, wanted
-from capot.memory.sizes import lengths, parse_size
 from capot.model import Model
-from capot.prediction import resolve
-from capot.results.conversation import Conversation, Exchange
-from capot.scheduler import Job
-from capot.templates import PlainTemplate, Prompt, plain
-from capot.tokenizer import Tokenizer, files, ranks
-from capot.tokenizer.vocabulary import LONG
+from capot.text.templates import PlainTemplate, Prompt, plain
+from capot.text.tokenizer import Tokenizer, files, ranks
+from capot.text.tokenizer.vocabulary import LONG
 from capot.web import bounds, faults, forms, written
-from capot.web.share import Account, bytes_of
+from capot.web.request_scope import Account, bytes_of
 from capot.web.verbs import verbs
 
 DIGITS = "9" * 400
@@ -133,7 +136,7 @@ def test_half_a_character_of_a_string_is_refused() -> None:
 
 
 def test_the_ranks_of_candidates_are_those_that_counting_gives(boxed: Model) -> None:
-    from capot.sampling import rank_of
+    from capot.text.sampling import rank_of
 
     found = boxed.next("The capital of France is", k=300)
     assert [one.rank for one in found.candidates] == [rank_of(found.logits, one.id) for one in found.candidates]
@@ -308,7 +311,7 @@ def test_the_sentences_of_a_context_are_bounded_together(monkeypatch: pytest.Mon
     error = refusal(lambda: boxed.context("bank", sentences=["bank " + "river " * 150] * 150))
     assert error.code == "too_many_tokens_in_all" and error.params["tokens"] > 20_000
     assert refusal(lambda: boxed.context("x" * 201, sentences=["x" * 300])).code == "word_too_long"
-    monkeypatch.setattr("capot.embeddings.occurrences.MOST_ANGLES", 9 * (boxed.scheduler.engine.info.layers + 1))
+    monkeypatch.setattr("capot.chapters.embeddings.context.MOST_ANGLES", 9 * (boxed.scheduler.engine.info.layers + 1))
     assert refusal(lambda: boxed.context("bank", sentences=["bank " * 4])).params["most"] == 3
 
 
@@ -386,14 +389,14 @@ def asking(live: Live, path: str, body: dict[str, Any]) -> Iterator[None]:
 
 TURNS = {"turns": [turn(user="a" * 900, dropped_turns=0)] * 40}
 WORKS = {
-    "tokens": ({"text": "a b", "compare": ["english", "french", "gpt2"]}, "capot.tokens._counted"),
-    "embed": ({"words": ["a", "b", "c", "d"]}, "capot.embeddings.spelling.spelling"),
-    "context": ({"word": "a", "sentences": ["a b", "a c", "a d"]}, "capot.embeddings.occurrences.places"),
-    "memory": ({"simulate": True, "known": "Llama-3.2-1B", "tokens": [1]}, "capot.memory.chapter.fit"),
-    "chat": ({"messages": ["a"], "conversation": TURNS}, "capot.conversation._messages"),
-    "assistant": ({"question": "a"}, "capot.assistant.cut"),
-    "lens": ({"prompt": "a"}, "capot.embeddings.depths.softmax"),
-    "page/tokens": ({"text": "a b", "compare": ["english", "french"]}, "capot.tokens._counted"),
+    "tokens": ({"text": "a b", "compare": ["english", "french", "gpt2"]}, "capot.chapters.tokens.verb._counted"),
+    "embed": ({"words": ["a", "b", "c", "d"]}, "capot.chapters.embeddings.spelling.spelling"),
+    "context": ({"word": "a", "sentences": ["a b", "a c", "a d"]}, "capot.chapters.embeddings.context.places"),
+    "memory": ({"simulate": True, "known": "Llama-3.2-1B", "tokens": [1]}, "capot.chapters.memory.verb.fit"),
+    "chat": ({"messages": ["a"], "conversation": TURNS}, "capot.chapters.assistant.chat._messages"),
+    "assistant": ({"question": "a"}, "capot.chapters.assistant.verb.cut"),
+    "lens": ({"prompt": "a"}, "capot.chapters.embeddings.lens.softmax"),
+    "page/tokens": ({"text": "a b", "compare": ["english", "french"]}, "capot.chapters.tokens.verb._counted"),
 }
 
 
@@ -544,7 +547,7 @@ def test_a_long_text_has_the_ids_of_its_short_way(monkeypatch: pytest.MonkeyPatc
     assert all(len(text) >= LONG for text in texts)
     for specials in ("text", "allow", "strict"):
         long = [tokenizer.encode(text, specials=specials) for text in texts]
-        for module in ("capot.tokenizer.vocabulary", "capot.tokenizer.ranks"):
+        for module in ("capot.text.tokenizer.vocabulary", "capot.text.tokenizer.ranks"):
             monkeypatch.setattr(f"{module}.LONG", 10**9)
         assert [tokenizer.encode(text, specials=specials) for text in texts] == long
         monkeypatch.undo()

@@ -9,15 +9,24 @@ from types import SimpleNamespace
 
 import pytest
 
-from capot import known, machine
-from capot.card import Source, base_or_instruct, block_of, card, describe, describe_known, file_bytes, front_matter
-from capot.checkpoint import Checkpoint
+from capot.chapters.card.result import Card, amount, amount_of, in_full
+from capot.chapters.card.verb import (
+    Source,
+    base_or_instruct,
+    block_of,
+    card,
+    describe,
+    describe_known,
+    file_bytes,
+    front_matter,
+)
 from capot.cli import run
 from capot.errors import InputError, ModelError, NotFoundError, UnsupportedError
-from capot.machine import Ram
-from capot.results.card import Card, amount, amount_of, in_full
-from capot.safetensors import TensorInfo
-from capot.tokenizer import Tokenizer
+from capot.sources import machine, published_shapes
+from capot.sources.checkpoint import Checkpoint
+from capot.sources.machine import Ram
+from capot.sources.safetensors import TensorInfo
+from capot.text.tokenizer import Tokenizer
 from capot.view import blocks as b
 
 BOXED = Path(__file__).resolve().parent.parent / "src" / "capot" / "boxed"
@@ -45,7 +54,9 @@ PUBLISHED = {
 
 
 def test_every_known_model_has_its_published_number_of_parameters() -> None:
-    assert {model.name: sum(known.parameters(model.shape).values()) for model in known.models()} == PUBLISHED
+    assert {
+        model.name: sum(published_shapes.parameters(model.shape).values()) for model in published_shapes.models()
+    } == PUBLISHED
 
 
 def test_deepseek_r1_with_its_extra_layer_and_what_a_token_goes_through() -> None:
@@ -61,17 +72,17 @@ def test_deepseek_r1_with_its_extra_layer_and_what_a_token_goes_through() -> Non
     [("Llama-3.2-1B", 2 * 8 * 64), ("GPT-2", 2 * 768), ("DeepSeek-R1", 576), ("Qwen3-0.6B", 2 * 8 * 128)],
 )
 def test_what_a_token_leaves_in_a_layer_of_the_cache(name: str, numbers: int) -> None:
-    assert known.kv_values(known.find(name).shape) == numbers
+    assert published_shapes.kv_values(published_shapes.find(name).shape) == numbers
 
 
 def test_a_window_bounds_the_cache() -> None:
-    mistral, llama = known.find("Mistral-7B").shape, known.find("Llama-3.2-1B").shape
-    assert known.kv_bytes(mistral, 4096) == known.kv_bytes(mistral, 8192)
-    assert known.kv_bytes(llama, 8192) == 268_435_456  # 256 MiB, the figure of the lessons
+    mistral, llama = published_shapes.find("Mistral-7B").shape, published_shapes.find("Llama-3.2-1B").shape
+    assert published_shapes.kv_bytes(mistral, 4096) == published_shapes.kv_bytes(mistral, 8192)
+    assert published_shapes.kv_bytes(llama, 8192) == 268_435_456  # 256 MiB, the figure of the lessons
 
 
 def test_a_known_model_is_found_by_any_spelling() -> None:
-    assert known.find("meta-llama/llama-3.2-1b") is known.find("Llama-3.2-1B")
+    assert published_shapes.find("meta-llama/llama-3.2-1b") is published_shapes.find("Llama-3.2-1B")
     with pytest.raises(NotFoundError) as caught:
         describe_known("Llama-9")
     assert caught.value.code == "unknown_shape"
@@ -79,7 +90,10 @@ def test_a_known_model_is_found_by_any_spelling() -> None:
 
 
 def test_every_known_shape_says_where_it_is_published() -> None:
-    assert all(model.source.startswith("https://") and model.kind in ("base", "instruct") for model in known.models())
+    assert all(
+        model.source.startswith("https://") and model.kind in ("base", "instruct")
+        for model in published_shapes.models()
+    )
 
 
 # --- Headers and formula agree, on every family --------------------------------------------------------
@@ -204,7 +218,7 @@ def test_totals_are_those_that_are_published(total: int) -> None:
 
 def test_every_family_is_tried() -> None:
     tried = {name.partition("-")[0] for name in FAMILIES}
-    assert set(known.FAMILIES) - tried <= {"gemma3"}  # gemma3 is gemma3_text beside a model that sees
+    assert set(published_shapes.FAMILIES) - tried <= {"gemma3"}  # gemma3 is gemma3_text beside a model that sees
 
 
 def test_a_family_without_weights_or_formula_is_refused_by_name() -> None:
@@ -304,7 +318,7 @@ def test_json_has_the_fields_of_the_contract(folder: Path) -> None:
     assert set(answer["file_bytes"]) == {"float32", "bfloat16", "int8", "int4"}
     total = answer["parameters"]["total"]
     assert total == sum(row["parameters"] for row in answer["parameters"]["by_block"])
-    assert [row["block"] for row in answer["parameters"]["by_block"]] == list(known.BLOCKS)
+    assert [row["block"] for row in answer["parameters"]["by_block"]] == list(published_shapes.BLOCKS)
     assert answer["file_bytes"] == {"float32": 4 * total, "bfloat16": 2 * total, "int8": total, "int4": total // 2}
     assert answer["memory"]["weights_bytes"] == 4 * total and answer["dtype"] == "float32"
     assert answer["vocabulary_tokens"] == Tokenizer.bytes().vocabulary_size
@@ -422,7 +436,7 @@ def on(
     monkeypatch: pytest.MonkeyPatch, total: float | None, available: float | None, name: str = "Llama-3.2-1B"
 ) -> Card:
     ram = Ram(*(None if size is None else int(size) for size in (total, available)))
-    monkeypatch.setattr("capot.card.ram", lambda: ram)
+    monkeypatch.setattr("capot.chapters.card.verb.ram", lambda: ram)
     return describe_known(name)
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import capot
-from capot.engine import Capability
+from capot.engines.protocol import Capability
+from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import ScriptedEngine
 from capot.errors import CapabilityError
 from capot.model import Model
-from capot.scheduler import Scheduler
 
 VERBS: dict[str, tuple[Callable[[Model], Any], str]] = {
     "embed": (lambda model: model.embed(["cat", "dog"], near=2), "shape words explained_variance cosine neighbours"),

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from capot.checkpoint import Checkpoint, Config, read_header, weight_map, widen
 from capot.errors import ModelError, NotFoundError, UnsupportedError
+from capot.sources.checkpoint import Checkpoint, Config, read_header, weight_map, widen
 
 OLD = {
     "architectures": ["LlamaForCausalLM"],

@@ -20,19 +20,20 @@ from puppet_helpers import Puppet, puppet
 from templates_helpers import NAMES, STYLES, make_tokenizer
 
 import capot
-from capot import assistant, conversation
+from capot.chapters.assistant import chat as conversation
+from capot.chapters.assistant import verb as assistant
+from capot.chapters.assistant.chat_result import Conversation, money
+from capot.chapters.generate.result import CUT
 from capot.cli import run
 from capot.config import Sampling
-from capot.engine import Capability
+from capot.engines.protocol import Capability
+from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import END, ScriptedEngine
 from capot.errors import CapabilityError, CapotError, ContextError, InputError
 from capot.i18n import tr
 from capot.model import Model
-from capot.results.conversation import Conversation, money
-from capot.results.generation import CUT
-from capot.scheduler import Scheduler
-from capot.templates.jinja import JinjaTemplate
-from capot.tokenizer import Tokenizer
+from capot.text.templates.jinja import JinjaTemplate
+from capot.text.tokenizer import Tokenizer
 
 YES = " Yes.<|end|>"
 GREEDY = Sampling(temperature=0)
@@ -363,7 +364,7 @@ def test_an_engine_whose_cache_cannot_be_cropped_only_goes_on_with_it(scripted: 
 def test_start_is_one_turn_for_a_page(scripted: Model) -> None:
     heard: queue.Queue[Any] = queue.Queue()
     conversation.start(scripted, ["Hello!"], emit=heard.put, sampling=GREEDY)
-    while not isinstance(event := heard.get(timeout=60), conversation.Finished):
+    while not isinstance(event := heard.get(timeout=60), conversation.TurnFinished):
         pass
     assert event.conversation.turns[0].assistant == "Hello! What would you like to see?"
     for messages in ([], ["a", "b"]):

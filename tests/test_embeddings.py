@@ -16,18 +16,18 @@ import pytest
 from conftest import ROOT
 
 import capot
+from capot.chapters.embeddings import table as tables
+from capot.chapters.embeddings.context import places
+from capot.chapters.embeddings.geometry import cosines, principal, rounded
+from capot.chapters.embeddings.spelling import spellings
+from capot.chapters.embeddings.table import FileTable, nearest, open_table
 from capot.cli import run
 from capot.config import Loading
-from capot.embeddings import table as tables
-from capot.embeddings.geometry import cosines, principal, rounded
-from capot.embeddings.occurrences import places
-from capot.embeddings.spelling import spellings
-from capot.embeddings.table import FileTable, nearest, open_table
-from capot.engine import Capability
+from capot.engines.protocol import Capability
+from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import ScriptedEngine
 from capot.errors import CapabilityError, CapotError, InputError, ModelError, NotFoundError, UnsupportedError
 from capot.model import Model
-from capot.scheduler import Scheduler
 
 SENTENCES = ("The river bank is green.", "The bank lent money.", "A dog in the bank")
 RANDOM = np.random.default_rng(7)
@@ -59,7 +59,7 @@ def through_transformers(folder: Path):
 
 
 ENGINES = {"scripted": "scripted", "native": "model"}
-if importlib.util.find_spec("capot.engines.hf_engine"):
+if importlib.util.find_spec("capot.engines.transformers"):
     ENGINES["transformers"] = "through_transformers"
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from capot.engine import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Output, Sequence, Want, require
+from capot.engines.protocol import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Output, Sequence, Want, require
+from capot.engines.scheduler import Scheduler
 from capot.errors import CapabilityError, InputError
-from capot.scheduler import Scheduler
 
 FAMILIES = ["gpt2", "falcon", "gemma3", "mamba"]  # beside a Llama, what differs most from one
 ENGINES = ["scripted", "native", "transformers", *(f"transformers {family}" for family in FAMILIES)]
@@ -40,8 +40,8 @@ def open_native(tmp_path_factory):
     pytest.importorskip("transformers")
     import native_helpers
 
-    from capot.checkpoint import Checkpoint
     from capot.engines import native
+    from capot.sources.checkpoint import Checkpoint
 
     folder = native_helpers.make(tmp_path_factory.mktemp("contract"), "llama")
     return native.open_native(Checkpoint.open(folder))
@@ -250,7 +250,7 @@ def test_allocations_are_counted_and_given_back(engine: Engine) -> None:
 
 
 def test_the_scheduler_makes_the_same_text_as_a_bare_loop(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    from capot.scheduler import Job
+    from capot.engines.scheduler import Job
 
     monkeypatch.setattr(engine, "close", lambda: None, raising=False)  # it is shared by the tests
     prompt = ids_of(engine, 300, 4)
@@ -287,7 +287,7 @@ def test_what_is_not_declared_is_refused_by_name() -> None:
 
 def test_the_scripted_vocabulary_is_its_tokenizers() -> None:
     from capot.engines import scripted
-    from capot.tokenizer import Tokenizer
+    from capot.text.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.bytes()
     assert tokenizer.vocabulary_size == scripted.VOCABULARY == scripted.ScriptedEngine().info.vocabulary_size

@@ -33,7 +33,7 @@ def raised() -> dict[str, set[str]]:
 
 
 def words(lang: str) -> dict[str, dict[str, str]]:
-    return tomllib.loads((ROOT / f"src/capot/words/{lang}/error.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((ROOT / f"src/capot/i18n/words/{lang}/error.toml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("lang", ["fr", "en"])
@@ -85,7 +85,7 @@ def test_the_systems_reason_is_said_in_the_readers_language(cause: Exception, en
 
 
 def test_every_reason_of_the_catalogue_is_one_of_the_system() -> None:
-    table = tomllib.loads((ROOT / "src/capot/words/fr/system.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads((ROOT / "src/capot/i18n/words/fr/system.toml").read_text(encoding="utf-8"))
     for name in table:
         assert hasattr(socket if name.startswith("EAI_") else errno, name), name
         if name.startswith("E") and not name.startswith("EAI_"):

@@ -18,17 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import capot
-from capot import generation
+from capot.chapters.generate import verb as generation
+from capot.chapters.generate.result import Generation
+from capot.chapters.generate.text import GrowingText
+from capot.chapters.generate.verb import Finished, Progress, Started, Step
 from capot.cli import run
 from capot.config import Sampling
-from capot.engine import Feed
+from capot.engines.protocol import Feed
+from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import END, ScriptedEngine
 from capot.errors import CapotError, ContextError, InputError
-from capot.generation import Finished, Progress, Started, Step
-from capot.generation.text import GrowingText
-from capot.results.generation import Generation
-from capot.scheduler import Scheduler
-from capot.tokenizer import Tokenizer
+from capot.text.tokenizer import Tokenizer
 
 PROMPT = "The capital of"
 

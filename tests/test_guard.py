@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from capot.config import Serving
 from capot.errors import InputError
-from capot.web import guard, journal, keys
+from capot.web import credentials, guard, journal
 from capot.web.addresses import address_of
 from capot.web.guard import Guard
 
@@ -138,14 +138,14 @@ def test_the_owner_has_a_key_of_their_own(coded: TestClient) -> None:
 
 
 def test_wrong_codes_must_wait(coded: TestClient) -> None:
-    for _ in range(keys.TRIES):
+    for _ in range(credentials.TRIES):
         assert code_of(coded.get("/?code=wrong")) == "wrong_code"
     answer = coded.get("/?code=right-code")
     assert answer.status_code == 429 and code_of(answer) == "too_many_codes"
 
 
 def test_visits_without_a_code_are_no_tries(coded: TestClient) -> None:
-    for _ in range(keys.TRIES + 5):
+    for _ in range(credentials.TRIES + 5):
         coded.get("/")
     assert coded.get("/?code=right-code").status_code == 303
 
@@ -192,38 +192,40 @@ def test_another_code_is_another(coded: TestClient, spelled: str) -> None:
 
 @pytest.mark.parametrize("wanted", ["salle é 1", "SALLE e\u0301-1", "Salle É1"])
 def test_accents_are_letters_whatever_wrote_them(wanted: str) -> None:
-    assert keys.same_code("salle-e\u03011", wanted) and not keys.same_code("salle-e1", wanted)
+    assert credentials.same_code("salle-e\u03011", wanted) and not credentials.same_code("salle-e1", wanted)
 
 
 def test_keys_are_compared_whole_and_as_they_are() -> None:
-    assert keys.same("Key", "Key") and not keys.same("key", "Key")
-    assert not keys.same(None, None) and not keys.same_code(None, None) and not keys.same("", "Key")
-    assert keys.same("\ud800", "\ud800") and not keys.same_code("\ud800", "Key")
+    assert credentials.same("Key", "Key") and not credentials.same("key", "Key")
+    assert (
+        not credentials.same(None, None) and not credentials.same_code(None, None) and not credentials.same("", "Key")
+    )
+    assert credentials.same("\ud800", "\ud800") and not credentials.same_code("\ud800", "Key")
 
 
 # Who must wait after wrong codes.
 
 
 @pytest.fixture
-def tries() -> tuple[keys.Tries, list[float]]:
+def tries() -> tuple[credentials.Tries, list[float]]:
     clock = [0.0]
-    return keys.Tries(lambda: clock[0]), clock
+    return credentials.Tries(lambda: clock[0]), clock
 
 
 def test_wrong_codes_count_by_full_address(tries) -> None:
     counted, clock = tries
-    for _ in range(keys.TRIES):
+    for _ in range(credentials.TRIES):
         assert counted.wait("2001:db8::1") == 0
         counted.note("2001:db8::1")
-    assert counted.wait("2001:db8::1") == keys.WINDOW_S
+    assert counted.wait("2001:db8::1") == credentials.WINDOW_S
     assert counted.wait("2001:db8::2") == 0, "a neighbour of the same /64"
-    clock[0] = keys.WINDOW_S + 0.5
+    clock[0] = credentials.WINDOW_S + 0.5
     assert counted.wait("2001:db8::1") == 0 and not counted._times and not counted._wrong
 
 
 def test_a_network_of_many_addresses_has_a_quota_of_its_own(tries) -> None:
     counted, _ = tries
-    for number in range(keys.NETWORK_TRIES):
+    for number in range(credentials.NETWORK_TRIES):
         address = f"2001:db8:0:1::{number:x}"
         assert counted.wait(address) == 0
         counted.note(address)
@@ -233,17 +235,17 @@ def test_a_network_of_many_addresses_has_a_quota_of_its_own(tries) -> None:
 
 def test_others_guesses_leave_a_fresh_address_its_tries(tries) -> None:
     counted, _ = tries
-    for number in range(3 * keys.ALL_TRIES):
+    for number in range(3 * credentials.ALL_TRIES):
         counted.note(f"10.0.{number // 256}.{number % 256}")
     for address in ("192.0.2.1", "2001:db8::1"):
-        for _ in range(keys.FRESH_TRIES):
+        for _ in range(credentials.FRESH_TRIES):
             assert counted.wait(address) == 0
             counted.note(address)
         assert counted.wait(address) > 0, "and no more of them while so many guess"
 
 
 def test_the_memory_of_wrong_codes_does_not_grow(tries, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "REMEMBERED", 50)
+    monkeypatch.setattr(credentials, "REMEMBERED", 50)
     counted, _ = tries
     for number in range(500):
         counted.note(f"2001:db8:{number:x}::1")
@@ -340,10 +342,10 @@ def test_a_name_that_a_proxy_passes_on_must_be_allowed_all_the_same() -> None:
 
 def test_who_guesses_behind_a_proxy_locks_out_themselves_alone() -> None:
     client = behind()
-    for _ in range(keys.TRIES):
+    for _ in range(credentials.TRIES):
         assert code_of(client.get("/?code=wrong", headers={"x-forwarded-for": "6.6.6.6"})) == "wrong_code"
     assert code_of(client.get("/?code=right-code", headers={"x-forwarded-for": "6.6.6.6"})) == "too_many_codes"
-    for number in range(keys.ALL_TRIES):
+    for number in range(credentials.ALL_TRIES):
         client.get("/?code=wrong", headers={"x-forwarded-for": f"198.51.{number // 200}.{number % 200}"})
     assert client.get("/?code=right-code", headers={"x-forwarded-for": VISITOR}).status_code == 303
 

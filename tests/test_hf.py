@@ -21,14 +21,14 @@ import native_helpers  # noqa: E402
 
 import capot  # noqa: E402
 from capot import engines  # noqa: E402
-from capot.checkpoint import Checkpoint  # noqa: E402
 from capot.config import Loading  # noqa: E402
-from capot.engine import LAST, NOTHING, Capability, Feed, Want  # noqa: E402
-from capot.engines import hf_engine  # noqa: E402
-from capot.engines.hf_engine import batch, memory, place, probe, states, static  # noqa: E402
-from capot.engines.hf_engine.cache import new_cache  # noqa: E402
-from capot.engines.hf_engine.network import Network, cache_name  # noqa: E402
+from capot.engines import transformers as hf_engine  # noqa: E402
+from capot.engines.protocol import LAST, NOTHING, Capability, Feed, Want  # noqa: E402
+from capot.engines.transformers import batch, memory, place, probe, states, static  # noqa: E402
+from capot.engines.transformers.cache import new_cache  # noqa: E402
+from capot.engines.transformers.network import Network, cache_name  # noqa: E402
 from capot.errors import CapotError, InputError, ResourceError  # noqa: E402
+from capot.sources.checkpoint import Checkpoint  # noqa: E402
 
 FAMILIES = list(tiny.FAMILIES)
 WINDOWED = ("gemma2", "gemma3", "mistral")
@@ -447,7 +447,7 @@ def test_a_state_space_has_a_card_and_a_cache_that_does_not_grow(opened) -> None
 def test_a_family_whose_rows_disagree_is_computed_one_by_one(folders, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = tiny.engine(folders("llama"))
     assert Capability.BATCH in engine.capabilities
-    monkeypatch.setattr(batch.Row, "_mask", lambda *_: None)  # as if its masks were not those we make
+    monkeypatch.setattr(batch.BatchCache, "_mask", lambda *_: None)  # as if its masks were not those we make
     texts = [tiny.prompt(40, seed) for seed in (1, 2)]
     sequences = [engine.open_sequence() for _ in texts]
     for sequence, text in zip(sequences, texts):
@@ -637,7 +637,7 @@ def test_the_bounds_are_those_of_the_package_and_hold_here() -> None:
 def test_choosing_imports_no_torch(folders) -> None:
     program = (
         "import sys, json, capot.engines as e\n"
-        "from capot.config import Loading\nfrom capot.checkpoint import Checkpoint\n"
+        "from capot.config import Loading\nfrom capot.sources.checkpoint import Checkpoint\n"
         f"paths = {[str(folders('llama')), str(folders('gpt2'))]!r}\n"
         "names = [e.chosen(Loading(model=path), Checkpoint.open(path)) for path in paths]\n"
         "print(json.dumps([names, sorted({'torch', 'transformers', 'numba'} & set(sys.modules))]))"

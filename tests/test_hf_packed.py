@@ -11,8 +11,8 @@ pytest.importorskip("accelerate")
 
 import hf_helpers as tiny  # noqa: E402
 
-from capot.engine import Feed, Want  # noqa: E402
-from capot.engines.hf_engine import packed, place  # noqa: E402
+from capot.engines.protocol import Feed, Want  # noqa: E402
+from capot.engines.transformers import packed, place  # noqa: E402
 
 CPU = torch.device("cpu")
 x86 = pytest.mark.skipif(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,114 +16,136 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-SOURCE = ROOT / "src" / "capot"
-
-# From the ground up. A module may import its own floor's package and anything below.
-FLOORS = [
-    {"errors", "i18n", "leaving"},
-    {"config", "view", "machine", "openmp", "files", "forks"},
-    {"safetensors"},
-    {"results", "sampling"},
-    {"engine", "checkpoint", "known"},
-    {"scheduler", "engines.native", "engines.hf_engine", "engines.openai_engine", "engines.scripted", "hub"},
-    {"tokenizer"},
-    {"opened"},
-    {"tokens", "templates"},
-    {"card", "embeddings", "prediction", "generation", "memory", "assistant", "conversation"},
-    {"engines"},
-    {"model", "models"},
-    {"web"},
-    {"cli", ""},
-    {"__main__"},
-]
-# Modules of one floor that may see each other; elsewhere a floor's modules are strangers.
-NEIGHBOURS = {("errors", "i18n"), ("leaving", "errors"), ("checkpoint", "known"), ("engine", "checkpoint")}
-CHAPTERS_SEE = {("assistant", "generation"), ("conversation", "generation"), ("conversation", "assistant")}
+sys.path.insert(0, str(ROOT / "tools"))
+import house
+from house import SOURCE, imports, modules, rises
 
 ONLY_IN = {
-    "torch": {"engines.hf_engine"},
-    "transformers": {"engines.hf_engine"},
-    "accelerate": {"engines.hf_engine"},
+    "torch": {"engines.transformers"},
+    "transformers": {"engines.transformers"},
+    "accelerate": {"engines.transformers"},
     "fastapi": {"web"},
     "starlette": {"web"},
     "uvicorn": {"web"},
     "numba": {"engines.native"},
     "llvmlite": {"engines.native"},
     "plotly": {"view"},
-    "httpx": {"engines.openai_engine", "hub"},
-    "huggingface_hub": {"hub"},
+    "jinja2": {"text.templates", "web.helper"},  # which tells a child where to find it
+    "click": {"cli"},
+    "httpx": {"engines.openai", "sources.hub"},
+    "huggingface_hub": {"sources.hub"},
 }
 
 
-def modules() -> dict[str, Path]:
-    found = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        parts = path.relative_to(SOURCE).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-def home(module: str) -> str:
-    """The name by which the floors know a module: ``engines.native.cache`` lives in ``engines.native``."""
-    parts = module.split(".")
-    names = {name for floor in FLOORS for name in floor}
-    for length in range(len(parts), 0, -1):
-        if ".".join(parts[:length]) in names:
-            return ".".join(parts[:length])
-    raise AssertionError(f"{module} stands on no floor")
-
-
-def floor(name: str) -> int:
-    return next(height for height, names in enumerate(FLOORS) if name in names)
-
-
-def imports(path: Path, module: str) -> set[str]:
-    """Everything a file imports, function-level imports included, as absolute names."""
+def packages(path: Path, module: str) -> set[str]:
+    """Every package that a file imports, function-level imports included."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} has a relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+            found.add((node.module or "").split(".")[0])
     return found
-
-
-def internal(found: set[str], known: dict[str, Path]) -> set[str]:
-    names = {name.removeprefix("capot.") for name in found if name.startswith("capot.")}
-    return {name for name in names if name in known}
-
-
-def rises(module: str, other: str) -> bool:
-    ours, theirs = home(module), home(other)
-    if ours == theirs or floor(theirs) < floor(ours):
-        return False
-    pair = {(ours, theirs), (theirs, ours)}
-    return not (pair & NEIGHBOURS or (ours, theirs) in CHAPTERS_SEE)
 
 
 @pytest.mark.parametrize("module", modules())
 def test_imports_point_down(module: str) -> None:
-    known = modules()
-    bad = {other for other in internal(imports(known[module], module), known) if rises(module, other)}
+    bad = {other for other in imports(module) if rises(module, other)}
     assert not bad, f"{module} imports {bad}, which stand higher or beside it"
 
 
 def test_the_floor_guard_sees_a_wrong_import() -> None:
     assert rises("errors", "view.html")
-    assert rises("engines.scripted", "generation")
-    assert rises("card", "memory")
-    assert not rises("generation", "sampling")
+    assert rises("engines.scripted", "chapters.generate.loop")
+    assert rises("engines.native.llama", "engines.transformers.cache") and rises(
+        "engines.native.llama", "text.sampling"
+    )
+    assert rises("chapters.card.verb", "chapters.memory.verb")
+    assert rises("chapters.next.verb", "engines.native") and not rises("chapters.next.verb", "engines.protocol")
+    assert rises("sources.hub.checkpoint", "chapters.card.result")
+    assert not rises("chapters.generate.loop", "text.sampling")
 
 
 @pytest.mark.parametrize("module", modules())
 def test_heavy_packages_stay_in_their_room(module: str) -> None:
-    for name in imports(modules()[module], module):
-        package = name.split(".")[0]
-        if package in ONLY_IN:
-            assert any(module == room or module.startswith(room + ".") for room in ONLY_IN[package]), (
-                f"{module} imports {package}"
-            )
+    for package in packages(modules()[module], module) & set(ONLY_IN):
+        assert any(house.inside(module, room) for room in ONLY_IN[package]), f"{module} imports {package}"
+
+
+def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of nodes that reach each other, by taking away what leads nowhere, or is reached from nowhere."""
+    left = {node: set(others) for node, others in arrows.items()}
+    while True:
+        reached = {other for others in left.values() for other in others}
+        gone = {node for node, others in left.items() if not others & set(left) or node not in reached}
+        if not gone:
+            return [sorted(left)] if left else []
+        left = {node: others for node, others in left.items() if node not in gone}
+
+
+def test_no_imports_go_round_deferred_ones_included() -> None:
+    assert circles({module: set(imports(module)) for module in modules()}) == []
+
+
+def test_no_scripts_of_the_pages_go_round() -> None:
+    static = SOURCE / "web" / "static"
+    arrows = {}
+    for path in static.rglob("*.js"):
+        named = re.findall(r"""(?:from|import\()\s*["'](\.[^"']+)["']""", path.read_text(encoding="utf-8"))
+        arrows[str(path)] = {str((path.parent / name).resolve()) for name in named}
+    assert len(arrows) > 40 and circles(arrows) == []
+
+
+def test_the_circle_guard_sees_a_circle() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["b", "c"]]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_there_are_few_rooms_and_none_stands_empty() -> None:
+    entries = [path.name for path in SOURCE.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= 16, sorted(entries)
+    for folder in (path for path in SOURCE.rglob("*") if path.is_dir() and path.name != "__pycache__"):
+        assert any(path.is_file() for path in folder.rglob("*") if "__pycache__" not in path.parts), folder
+
+
+@pytest.mark.parametrize("chapter", house.CHAPTERS)
+def test_a_chapter_is_one_folder(chapter: str) -> None:
+    folder = SOURCE / "chapters" / chapter
+    assert house.answers(chapter) and house.commands(chapter)
+    for lang in ("en", "fr"):
+        assert list(folder.glob(f"words/{lang}/*.toml")) and house.question(chapter, lang)
+    assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    found = Counter(
+        node.name
+        for path in modules().values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert len(found) > 150 and {name: count for name, count in found.items() if count > 1} == {}
+
+
+def test_every_event_of_a_stream_says_what_it_is() -> None:
+    from capot.chapters.assistant import chat
+    from capot.chapters.assistant import verb as assistant
+    from capot.chapters.generate import result
+    from capot.web import events
+
+    assert [kind.kind for kind in result.Event.__args__] == ["progress", "started", "step", "finished"]
+    assert {last.kind for last in (chat.TurnFinished, assistant.AnswersFinished, events.Ended)} == {"finished"}
+
+
+@pytest.mark.parametrize(("lang", "page"), [("en", "docs/architecture.md"), ("fr", "docs/fr/architecture.md")])
+def test_the_pages_show_the_house_as_it_is(lang: str, page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert text.count("<!-- made by tools/house.py") == 2
+    assert house.with_tables(text, lang) == text, "python tools/house.py"
+    floors = [line.split("|")[2] for line in text.splitlines() if line.startswith("|") and line.count("|") == 4]
+    told = [name.strip("`/").removesuffix(".py") for cell in floors[2:] for name in re.findall("`[^`]+`", cell)]
+    assert sorted(told) == sorted({*house.rooms(), "boxed", "__init__", "__main__"})
 
 
 @pytest.mark.parametrize(
@@ -162,6 +186,24 @@ def test_public_names_hide_no_module() -> None:
     import capot
 
     assert not set(capot.__all__) & set(modules())
+
+
+def test_chapters_without_a_verb_are_at_hand_after_a_plain_import() -> None:
+    code = (
+        "import capot, sys\n"
+        "assert not any(name.startswith('capot.chapters') for name in sys.modules)\n"
+        "assert {'models', 'card', 'open'} <= set(dir(capot))\n"
+        "print(type(capot.models.cached()).__name__)\n"
+        "from capot.card import describe_known\nfrom capot.models import cached, search\nfrom capot import models\n"
+        "print(describe_known.__module__, models.cached is cached)\n"
+        "try: capot.models.nothing\nexcept AttributeError as error: print(error)\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines() == [
+        "Models",
+        "capot.chapters.card.verb True",
+        "module 'capot.chapters.models.verb' has no attribute 'nothing'",
+    ]
 
 
 def test_every_dependency_is_bounded_and_what_is_locked_is_admitted() -> None:

@@ -28,17 +28,18 @@ import pytest
 from hub_server import CONFIG, GOOD, OUTSIDER, SCOPED, Fault, Hub, tiny
 
 import capot
-from capot import models
+from capot.chapters.card.result import Card
+from capot.chapters.models import verb as models
 from capot.cli import run
 from capot.cli.progress import draw
 from capot.errors import CapotError, InterruptedByUser, ModelError, NetworkError, ResourceError
-from capot.hub import asking, connection, far, fetch, settings
-from capot.hub.checkpoint import HubCheckpoint
-from capot.hub.events import Progress, telling
-from capot.hub.listing import describe, is_name, needed, refuse_other_kinds
-from capot.hub.refusals import Subject, refused, wait_asked
-from capot.hub.store import Store
-from capot.results.card import Card
+from capot.sources.hub import connection, fetch, requests, settings
+from capot.sources.hub import remote_headers as far
+from capot.sources.hub.checkpoint import HubCheckpoint
+from capot.sources.hub.events import DownloadProgress, telling
+from capot.sources.hub.listing import describe, is_name, needed, refuse_other_kinds
+from capot.sources.hub.refusals import Subject, refused, wait_asked
+from capot.sources.hub.store import Store
 
 WEIGHTS = "model.safetensors"
 NAMES = (
@@ -702,12 +703,12 @@ def test_no_hash_leads_out_of_the_cache(hub: Hub, entry: dict[str, Any]) -> None
 def test_an_answer_that_was_cut_short_is_no_answer() -> None:
     stream = io.BytesIO(b"[1]")
     stream.length = 0  # type: ignore[attr-defined] - what is still to come, as http.client says it
-    answer = connection.Answer(200, {}, stream, "http://hub", ours=True)
-    assert asking.whole(answer, 100) == b"[1]"
+    answer = connection.Response(200, {}, stream, "http://hub", ours=True)
+    assert requests.whole(answer, 100) == b"[1]"
     stream.seek(0)
     stream.length = 5  # type: ignore[attr-defined]
     with pytest.raises(connection.BROKEN):
-        asking.whole(answer, 100)
+        requests.whole(answer, 100)
 
 
 def test_a_file_of_another_size_than_was_told_is_not_read(hub: Hub) -> None:
@@ -739,14 +740,14 @@ def test_passing_trouble_is_waited_out(hub: Hub) -> None:
 def test_a_date_to_wait_for_is_read_as_seconds() -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
     for told, least, most in ((soon, 15.0, 20.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0, 0.0), ("7", 7.0, 7.0)):
-        waited = wait_asked(connection.Answer(429, {"retry-after": told}, None, "http://hub", ours=True))
+        waited = wait_asked(connection.Response(429, {"retry-after": told}, None, "http://hub", ours=True))
         assert waited is not None and least <= waited <= most
     for told in ("soon", "-5", ""):
-        assert wait_asked(connection.Answer(429, {"retry-after": told}, None, "http://hub", ours=True)) is None
+        assert wait_asked(connection.Response(429, {"retry-after": told}, None, "http://hub", ours=True)) is None
 
 
 def test_a_token_that_the_hub_does_not_know_is_wrong_wherever_it_is_refused() -> None:
-    answer = connection.Answer(401, {"x-error-code": "GatedRepo"}, None, settings.PUBLIC, ours=True)
+    answer = connection.Response(401, {"x-error-code": "GatedRepo"}, None, settings.PUBLIC, ours=True)
     assert refused(answer, Subject("a/b"), token="hf_mistyped").code == "hub_wrong_token_file"
     assert refused(answer, Subject("a/b"), token=None).code == "hub_gated"
 
@@ -867,14 +868,14 @@ def test_one_process_waits_for_another(hub: Hub) -> None:
 def test_a_disk_that_fills_up_keeps_what_came(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("org/m", large())
     capot.open("org/m").tokenizer  # noqa: B018 - it alone
-    whole = fetch.Stream._write
+    whole = fetch.FileTransfer._write
 
     def full(self: Any, out: Any, piece: bytes) -> None:
         if self.partial.stat().st_size > 100_000:
             raise OSError(errno.ENOSPC, "No space left on device", str(self.partial))
         whole(self, out, piece)
 
-    monkeypatch.setattr(fetch.Stream, "_write", full)
+    monkeypatch.setattr(fetch.FileTransfer, "_write", full)
     with pytest.raises(ResourceError) as refused:
         models.get("org/m")
     assert refused.value.code == "disk_full_now"
@@ -937,7 +938,7 @@ def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(hub: Hub) -> None:
 def test_an_interruption_in_python_is_an_error_of_ours(hub: Hub) -> None:
     hub.add("org/m")
 
-    def leave(events: Iterator[Progress]) -> None:
+    def leave(events: Iterator[DownloadProgress]) -> None:
         next(events)
         raise KeyboardInterrupt
 
@@ -949,7 +950,7 @@ def test_an_interruption_in_python_is_an_error_of_ours(hub: Hub) -> None:
 def test_the_bar_moves_on_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("capot.cli.progress.EVERY", 0.0)
     steps = [("announced", 0), ("downloading", 0), ("downloading", 2), ("retrying", 2), ("done", 4)]
-    draw(Progress(step, "org/m", "f", done * 10**6, 4 * 10**6, 1, free=10**9) for step, done in steps)  # type: ignore
+    draw(DownloadProgress(step, "org/m", "f", done * 10**6, 4 * 10**6, 1, free=10**9) for step, done in steps)  # type: ignore
     told = capsys.readouterr().err.replace("\xa0", " ")
     assert "4.00 MB in 1 file (1.00 GB free" in told and " 50%" in told and "goes on from where it stopped" in told
     assert told.count("\n") == 2  # the announcement and the end

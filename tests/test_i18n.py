@@ -11,12 +11,12 @@ from conftest import ROOT
 
 from capot import i18n
 
-WORDS = ROOT / "src" / "capot" / "words"
-TOPICS = sorted({path.stem for path in WORDS.glob("*/*.toml")})
+HOUSE = ROOT / "src" / "capot"
+TOPICS = sorted({path.stem for path in HOUSE.rglob("words/*/*.toml")})
 
 
 def flat(lang: str, topic: str) -> dict[str, str]:
-    path = WORDS / lang / f"{topic}.toml"
+    (path,) = HOUSE.rglob(f"words/{lang}/{topic}.toml")  # each topic stands in one place
     entries: dict[str, str] = {}
 
     def walk(prefix: str, value: object) -> None:
@@ -44,7 +44,7 @@ def test_both_languages_say_the_same_things(topic: str) -> None:
         assert french[key].strip() and english[key].strip(), key
 
 
-@pytest.mark.parametrize("path", sorted(WORDS.glob("fr/*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(HOUSE.rglob("words/fr/*.toml")), ids=lambda path: path.stem)
 def test_french_is_set_as_french(path: Path) -> None:
     """No plain space before ``: ; ! ?`` or inside guillemets, and no typewriter apostrophe."""
     for key, sentence in flat("fr", path.stem).items():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-from capot import machine
+from capot.sources import machine
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
 blocks = [bytes(50_000) for _ in range(2_000)]

@@ -17,19 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import capot
-from capot import machine
-from capot.checkpoint import Checkpoint
+from capot.chapters.memory import measured, process, sizes
+from capot.chapters.memory.computed import PromptPass, layer_numbers, ruler, simulated
+from capot.chapters.memory.fits import USABLE, fit
+from capot.chapters.memory.rows import Parts, Row
+from capot.chapters.memory.shape import shape_of
+from capot.chapters.memory.verb import weigh
 from capot.cli import run
-from capot.engine import Capability
+from capot.engines.protocol import Capability
+from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import ScriptedEngine
 from capot.errors import CapabilityError, CapotError, InputError, ModelError, NotFoundError, ResourceError
-from capot.known import find
-from capot.memory import measured, process, sizes, weigh
-from capot.memory.computed import Pass, layer_numbers, ruler, simulated
-from capot.memory.fits import USABLE, fit
-from capot.memory.shape import shape_of
-from capot.results.memory import Parts, Row
-from capot.scheduler import Scheduler
+from capot.sources import machine
+from capot.sources.checkpoint import Checkpoint
+from capot.sources.published_shapes import find
 from capot.view.blocks import Curves, Facts, Table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,7 +163,7 @@ def test_cache_by_hand(name, tokens, numbers):
 
 def test_the_figures_of_the_lesson():
     """2 GB of logits against 256 MiB of cache, at 8,192 tokens of Llama-3.2-1B in bfloat16."""
-    parts = simulated(shape_of(find("Llama-3.2-1B").config), 8192, Pass(mode="all"))
+    parts = simulated(shape_of(find("Llama-3.2-1B").config), 8192, PromptPass(mode="all"))
     assert (parts.kv_cache, parts.logits) == (2**28, 8192 * 128256 * 2)
 
 
@@ -266,7 +267,7 @@ def tiny(kind):
 def test_cache_against_the_tensors_of_transformers(kind):
     config, shape = tiny(kind)
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
-    from capot.engines.hf_engine.network import cache_name
+    from capot.engines.transformers.network import cache_name
 
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     for tokens in (7, 49, 120):
@@ -330,7 +331,7 @@ def test_activations_against_every_tensor_of_transformers():
     ids, keep = torch.zeros((1, 512), dtype=torch.long), {}
     with torch.no_grad():
         peak = alive_at_most(torch, model, lambda: keep.update(model(ids, use_cache=True, logits_to_keep=1)))
-    expected = simulated(shape, 512, Pass(chunk=512))
+    expected = simulated(shape, 512, PromptPass(chunk=512))
     assert abs(peak / expected.total - 1) < 0.05
     assert expected.activations == 512 * layer_numbers(shape) * 2 == 512 * (4 * 128 + 3 * 512) * 2
 
@@ -344,7 +345,7 @@ def test_chunks_against_every_tensor_of_transformers(heads, kv_heads, inner, pas
         num_attention_heads=heads, num_key_value_heads=kv_heads, max_position_embeddings=4096,
     )  # fmt: skip
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
-    from capot.engines.hf_engine.network import cache_name
+    from capot.engines.transformers.network import cache_name
 
     ids, keep = torch.zeros((1, 256), dtype=torch.long), {}
     cache = transformers.DynamicCache(config=config)
@@ -365,11 +366,11 @@ def test_chunks_against_every_tensor_of_transformers(heads, kv_heads, inner, pas
 def test_seventy_billion_by_hand():
     """2 cards of 80 GB in bfloat16: 144 GB usable, 141.1 GB of weights, half the cache on each card."""
     shape = shape_of(find("Llama-3-70B").config)
-    found = fit(shape, gpu_bytes=80 * 10**9, gpus=2, precision="bf16", how=Pass(), contexts=[4096])
+    found = fit(shape, gpu_bytes=80 * 10**9, gpus=2, precision="bf16", how=PromptPass(), contexts=[4096])
     room = USABLE * 80e9 - 70_553_706_496 * 2 / 2 - 256 * (4 * 8192 + 3 * 28672) * 2 - 128256 * 2
     assert found.fits and found.max_context == int(room // (327_680 / 2))
     assert found.concurrent[0].users == int(room // (4096 * 327_680 / 2))
-    alone = fit(shape, gpu_bytes=80 * 10**9, gpus=1, precision="bf16", how=Pass(), contexts=[4096])
+    alone = fit(shape, gpu_bytes=80 * 10**9, gpus=1, precision="bf16", how=PromptPass(), contexts=[4096])
     assert (alone.fits, alone.max_context, alone.concurrent[0].users) == (False, 0, 0)
 
 
@@ -377,7 +378,7 @@ def test_a_cache_is_split_by_its_heads_alone():
     """One latent for all heads cannot be shared out: eight cards hold eight copies."""
     latent = shape_of(find("DeepSeek-R1").config)
     grouped = shape_of(find("Llama-3-70B").config)
-    sized = {"gpu_bytes": 200 * 10**9, "precision": "int4", "how": Pass(), "contexts": []}
+    sized = {"gpu_bytes": 200 * 10**9, "precision": "int4", "how": PromptPass(), "contexts": []}
     assert fit(latent, gpus=8, **sized).max_context < 1.5 * fit(latent, gpus=4, **sized).max_context
     assert fit(grouped, gpus=8, **sized).max_context > 2 * fit(grouped, gpus=4, **sized).max_context
     assert fit(grouped, gpus=16, **sized).max_context < 1.1 * fit(grouped, gpus=8, **sized).max_context
@@ -385,9 +386,9 @@ def test_a_cache_is_split_by_its_heads_alone():
 
 @given(st.integers(10**9, 10**12), st.sampled_from(["bf16", "int8", "int4"]), st.sampled_from([1, 2, 8]))
 def test_the_longest_text_fits_and_one_token_more_does_not(gpu, precision, gpus):
-    from capot.memory.fits import card_bytes
+    from capot.chapters.memory.fits import card_bytes
 
-    shape, how = shape_of(find("Llama-3.2-3B").config), Pass()
+    shape, how = shape_of(find("Llama-3.2-3B").config), PromptPass()
     found = fit(shape, gpu_bytes=gpu, gpus=gpus, precision=precision, how=how, contexts=[])
     held = [card_bytes(shape, found.max_context + more, precision=precision, gpus=gpus, how=how) for more in (0, 1)]
     assert found.max_context == 0 or held[0] <= USABLE * gpu < held[1]
@@ -557,7 +558,7 @@ def test_a_context_that_nobody_states_is_not_made_up(tmp_path):
 
 
 def test_every_family_counted_is_tried():
-    from capot.memory.layers import LAYERS
+    from capot.chapters.memory.layers import LAYERS
 
     tried = {name for name, _ in COUNTED.values()} | set(COUNTED)
     others = {"smollm3", "qwen2", "qwen3", "gemma3_text"}  # a Llama's code, and Gemma 3's own
@@ -826,7 +827,7 @@ def test_one_row_has_no_growth(scripted):
 
 
 def test_a_share_is_never_rounded_to_the_whole() -> None:
-    from capot.results.memory_view import _share
+    from capot.chapters.memory.result import _share
 
     assert [_share(share, "en") for share in (0.54, 0.9946, 0.996, 0.99999, 1.0)] == [
         "54%",
@@ -849,7 +850,7 @@ def test_room_for_more_than_a_model_reads_is_said(lang: str, said: str) -> None:
 def test_a_state_has_the_size_that_transformers_gives_it(family: str) -> None:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    from capot.engines.hf_engine.network import cache_name
+    from capot.engines.transformers.network import cache_name
 
     own = {"num_heads": 8, "head_dim": 16, "n_groups": 2} if family == "Mamba2" else {}
     sizes = {"vocab_size": 50, "hidden_size": 64, "num_hidden_layers": 2, "state_size": 8}
@@ -876,7 +877,7 @@ def _tensors(found: Any) -> list[Any]:
 def test_texts_of_a_state_space_are_counted_by_their_states() -> None:
     raw = {"model_type": "mamba", "vocab_size": 50_280, "hidden_size": 768, "num_hidden_layers": 24}
     shape = shape_of(raw | {"intermediate_size": 1536, "state_size": 16, "conv_kernel": 4})
-    found = fit(shape, gpu_bytes=24 * 10**9, gpus=1, precision="bf16", how=Pass(), contexts=[2048, 8192])
+    found = fit(shape, gpu_bytes=24 * 10**9, gpus=1, precision="bf16", how=PromptPass(), contexts=[2048, 8192])
     assert [users.users for users in found.concurrent] == [found.concurrent[0].users] * 2
     state = 24 * 1536 * (16 + 4) * 2
     assert 20 * 10**9 / state < found.concurrent[0].users < 24 * 10**9 / state

@@ -16,11 +16,11 @@ pytest.importorskip("transformers")
 
 import native_helpers as tiny  # noqa: E402
 
-from capot.checkpoint import Checkpoint  # noqa: E402
-from capot.engine import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Sequence, Want  # noqa: E402
 from capot.engines.native import check, kernels, open_native, rope  # noqa: E402
 from capot.engines.native.llama import EVERYTHING, Linear  # noqa: E402
+from capot.engines.protocol import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Sequence, Want  # noqa: E402
 from capot.errors import ModelError, UnsupportedError  # noqa: E402
+from capot.sources.checkpoint import Checkpoint  # noqa: E402
 
 LENGTH = 300  # longer than a chunk, than the window, and than Llama 3's original context here
 TOLERANCE = 1e-4  # of the largest logit
@@ -352,7 +352,7 @@ def test_weights_of_another_shape_or_type(models, tmp_path):
 @pytest.mark.parametrize("dtype", ["F32", "BF16", "F16"])
 @pytest.mark.parametrize("shape", [(1, 16, 1), (67, 100, 5), (64, 64, 6), (130, 2080, 1), (70, 4100, 11), (3, 7, 2)])
 def test_the_product_of_every_shape_and_type(dtype, shape):
-    from capot.checkpoint import widen
+    from capot.sources.checkpoint import widen
 
     rows, depth, columns = shape
     random = np.random.default_rng(0)
@@ -376,7 +376,7 @@ def test_kernels_know_which_numbers_they_are_made_of():
 
 @pytest.mark.skipif(not kernels.PAIRS, reason="this machine does not multiply pairs of bfloat16")
 def test_the_product_of_pairs():
-    from capot.checkpoint import widen
+    from capot.sources.checkpoint import widen
 
     random = np.random.default_rng(0)
     weights, x = (
@@ -411,7 +411,7 @@ def test_exp_in_vectors():
 def test_kernels_are_compiled_once_and_kept(models, tmp_path):
     folder, _, _ = models("llama")
     program = (
-        "import sys; from capot.checkpoint import Checkpoint; from capot.engines.native import open_native;"
+        "import sys; from capot.sources.checkpoint import Checkpoint; from capot.engines.native import open_native;"
         "open_native(Checkpoint.open(sys.argv[1]), notice=lambda: print('compiling'))"
     )
 
@@ -427,7 +427,7 @@ def test_kernels_are_compiled_once_and_kept(models, tmp_path):
 def test_opening_reads_no_weight_and_imports_no_torch(models):
     folder, _, _ = models("llama")
     program = (
-        "import sys; from capot.checkpoint import Checkpoint; from capot.engines.native import check;"
+        "import sys; from capot.sources.checkpoint import Checkpoint; from capot.engines.native import check;"
         "checkpoint = Checkpoint.open(sys.argv[1]); check(checkpoint); assert 'numpy' not in sys.modules;"
         "from capot.engines.native import open_native; open_native(checkpoint);"
         "assert not {'torch', 'transformers'} & set(sys.modules)"

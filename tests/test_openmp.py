@@ -11,8 +11,8 @@ import native_helpers
 import pytest
 
 import capot
-from capot import openmp
-from capot.scheduler import thread
+from capot.engines import openmp
+from capot.engines.scheduler import thread
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="threads are counted in Linux's /proc"

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 import capot
-from capot import sampling
+from capot.chapters.next.result import share
+from capot.chapters.next.verb import resolve
 from capot.cli import run
 from capot.config import Sampling
+from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import ScriptedEngine
 from capot.errors import ContextError, InputError
-from capot.prediction import resolve
-from capot.results.prediction import share
-from capot.scheduler import Scheduler
-from capot.tokenizer import Tokenizer
+from capot.text import sampling
+from capot.text.tokenizer import Tokenizer
 
 PROMPT = "La capitale de l'"
 

@@ -21,7 +21,7 @@ from rendering_helpers import ASLEEP, COSTLY, DENIED, FOREVER, Call, Puppet, ask
 
 from capot.config import Serving
 from capot.errors import BusyError, CapotError, InputError, InterruptedByUser, ModelError, ResourceError
-from capot.templates import sandbox, worker
+from capot.text.templates import sandbox, worker
 from capot.web import helper, rendering
 from capot.web.helper import Helper
 from capot.web.rendering import Helpers, Rendering
@@ -65,7 +65,10 @@ def processes(helpers: Helpers) -> list[int]:
 def told_by(monkeypatch: pytest.MonkeyPatch, expression: str) -> Any:
     """What an expression is inside a helper that has limited itself."""
     code = f"; worker._limited(); print(json.dumps({expression}))"
-    boot = "import json, os, sys; sys.path[:0] = sys.argv[1:]; import capot; from capot.templates import worker" + code
+    boot = (
+        "import json, os, sys; sys.path[:0] = sys.argv[1:]; import capot; from capot.text.templates import worker"
+        + code
+    )
     monkeypatch.setattr(helper, "BOOT", boot)
     child = Helper()
     try:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capot import sampling
 from capot.config import Sampling
 from capot.errors import InputError, ModelError
+from capot.text import sampling
 
 
 def transformers_probabilities(logits: np.ndarray, settings: Sampling) -> np.ndarray:

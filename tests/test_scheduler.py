@@ -9,11 +9,11 @@ import time
 import numpy as np
 import pytest
 
-from capot.engine import Capability, Feed, Output, Want
+from capot.engines.protocol import Capability, Feed, Output, Want
+from capot.engines.scheduler import Job, Pass, Scheduler
+from capot.engines.scheduler.caches import common_prefix
 from capot.engines.scripted import TOKEN_BYTES, VOCABULARY, ScriptedEngine
 from capot.errors import BusyError, CapabilityError, ContextError, InputError, InterruptedByUser
-from capot.scheduler import Job, Pass, Scheduler
-from capot.scheduler.caches import common_prefix
 
 STILL = lambda: 0.0  # noqa: E731 - a clock that never moves: chunks keep their full size
 
@@ -358,7 +358,7 @@ def test_ctrl_c_interrupts_a_pass(scheduler: Scheduler, recorder: Recorder) -> N
     def press() -> None:
         recorder.reached.wait(10)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        while not scheduler._cancellations:
+        while not scheduler.cancellations:
             time.sleep(0.001)
         recorder.gate.set()
 

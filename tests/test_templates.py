@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from templates_helpers import LLAMA3, MERELY_ADDED, NAMES, SPECIAL, STYLES, make_tokenizer
 
 from capot.errors import CapotError, InputError, ModelError, NotFoundError
-from capot.templates import Message, PlainTemplate, RawTemplate, default, default_text, jinja, load_text, sandbox
-from capot.templates.jinja import JinjaTemplate
-from capot.tokenizer import Tokenizer
+from capot.text.templates import Message, PlainTemplate, RawTemplate, default, default_text, jinja, load_text, sandbox
+from capot.text.templates.jinja import JinjaTemplate
+from capot.text.tokenizer import Tokenizer
 
 HELLO = [Message("user", "Hello! How are you?"), Message("assistant", "Well. You?"), Message("user", " 1, 2\n")]
 UNICODE = [Message("user", "  Le cœur… 🤗\n\n> e\u0301 <b> | a<"), Message("assistant", ""), Message("user", ">\t|")]

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
 from capot.errors import CapotError, InputError, MissingExtraError, ModelError, NetworkError, NotFoundError
-from capot.tokenizer import TextStream, Tokenizer
-from capot.tokenizer.encodings import TiktokenVocabulary
-from capot.tokenizer.ranks import ENCODINGS, merge
+from capot.text.tokenizer import TextStream, Tokenizer
+from capot.text.tokenizer.encodings import TiktokenVocabulary
+from capot.text.tokenizer.ranks import ENCODINGS, merge
 
 RTE = "RTE est le gestionnaire du réseau de transport d'électricité."
 BOXED = Path(__file__).resolve().parent.parent / "src" / "capot" / "boxed"

@@ -14,12 +14,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import capot
+from capot.chapters.tokens.result import LISTED, SHOWN, Tokens, groups
+from capot.chapters.tokens.verb import PACKAGED, named, packaged_names, tokenize
 from capot.cli import run
 from capot.errors import InputError, NotFoundError
-from capot.hub.events import quietly
-from capot.results.tokens import LISTED, SHOWN, Tokens, groups
-from capot.tokenizer import Tokenizer, recorded
-from capot.tokens import PACKAGED, named, packaged_names, tokenize
+from capot.sources.hub.events import quietly
+from capot.text.tokenizer import Tokenizer, recorded
 from capot.view import blocks as b
 
 RTE = "RTE est le gestionnaire du réseau de transport d'électricité."

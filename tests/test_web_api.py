@@ -17,10 +17,11 @@ from lab_helpers import asgi, scripted
 from starlette.testclient import TestClient
 
 import capot
-from capot import i18n, prediction
+from capot import i18n
+from capot.chapters.next import verb as prediction
 from capot.config import Serving
 from capot.model import Model, _verb
-from capot.results.base import Result
+from capot.view.result import Result
 from capot.web import verbs as web_verbs
 from capot.web.app import PAGES
 from capot.web.documents import EXAMPLES
@@ -100,7 +101,7 @@ def shout(model: Model, text: str, *, times: int = 1, loud: bool = False) -> Ech
 
 
 def test_a_new_chapter_appears_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Model, "shout", _verb("prediction", "shout"), raising=False)
+    monkeypatch.setattr(Model, "shout", _verb("next.verb", "shout"), raising=False)
     monkeypatch.setattr(prediction, "shout", shout, raising=False)
     web_verbs.verbs.cache_clear()
     try:

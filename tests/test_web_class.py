@@ -18,15 +18,15 @@ from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from capot.config import Serving
-from capot.engine import Want
+from capot.engines.protocol import Want
+from capot.engines.scheduler import MAX_BATCH, Job
 from capot.errors import AccessError, BusyError, InterruptedByUser
-from capot.scheduler import MAX_BATCH, Job
 from capot.web import learners as learning
 from capot.web import streams
 from capot.web.app import create_app
 from capot.web.guard import Guard
 from capot.web.learners import Learners
-from capot.web.share import Account, bytes_of, shared
+from capot.web.request_scope import Account, bytes_of, shared
 
 CODE = "code-code"
 CLASS = Serving(host="0.0.0.0", access_code=CODE)

@@ -39,7 +39,7 @@ def raised() -> dict[str, set[str]]:
 
 def messages(lang: str) -> list[tuple[str, str]]:
     """Every error that may reach a page, as the server tells it: what happened, then the terminal's hint."""
-    table = tomllib.loads((ROOT / f"src/capot/words/{lang}/error.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads((ROOT / f"src/capot/i18n/words/{lang}/error.toml").read_text(encoding="utf-8"))
     files = raised()
     reaching = [code for code in table if not all(path.startswith(ELSEWHERE) for path in files[code])]
     return [(code, "\n".join(table[code].values())) for code in reaching]
@@ -55,7 +55,9 @@ def test_no_page_sends_a_learner_to_a_terminal(visit: Visits, lang: str) -> None
     wrong = {code: said for (code, _), said in shown.items() if COMMAND.search("\n".join(said)) and code != "internal"}
     assert wrong == {}, "give it words in faults.hint of web.toml, or its family to OWNERS in parts/fault.js"
     assert all(said[0][1:] == message.split("\n")[0][1:] for (_, message), said in shown.items()), "what happened stays"
-    lead = tomllib.loads((ROOT / f"src/capot/words/{lang}/web.toml").read_text(encoding="utf-8"))["faults"]["terminal"]
+    lead = tomllib.loads((ROOT / f"src/capot/i18n/words/{lang}/web.toml").read_text(encoding="utf-8"))["faults"][
+        "terminal"
+    ]
     for (code, message), said in zip(told, page.evaluate(SAID, [told, True]), strict=True):
         if code != "internal" and COMMAND.search("\n".join(said)):
             assert said[1:] == [lead, message.split("\n", 1)[1]], "only under the words that say where to type it"

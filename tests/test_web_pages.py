@@ -14,8 +14,8 @@ import pytest
 from conftest import ROOT
 from web_helpers import Visits, hold, settled, until
 
-from capot import sampling
 from capot.config import Sampling
+from capot.text import sampling
 
 pytestmark = pytest.mark.browser
 BOTTOM = """(() => {

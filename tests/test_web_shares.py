@@ -22,18 +22,18 @@ import httpx
 import pytest
 from lab_helpers import Gate, Live, Reader, asgi, asked, part, scripted, until
 
+from capot.chapters.generate.result import Finished
+from capot.chapters.memory.measured import REPEATS
 from capot.config import Serving
 from capot.errors import BusyError, InputError, InterruptedByUser
-from capot.memory.measured import REPEATS
-from capot.results.generation import Finished
 from capot.web import descriptors, learners, streams
 from capot.web.addresses import NETWORK
-from capot.web.events import Told
+from capot.web.events import NamedEvent
 from capot.web.learners import Learners
 from capot.web.line import MEASURING, Line
-from capot.web.share import Account
-from capot.web.starts import Part, line_of
-from capot.web.streams import Hub, Stream
+from capot.web.request_scope import Account
+from capot.web.stream_jobs import StreamJob, line_of
+from capot.web.streams import OpenStream, Streams
 from capot.web.uploads import FREE, KEPT, LEARNERS, Uploads
 from capot.web.verbs import verbs
 
@@ -200,9 +200,9 @@ def test_texts_that_only_wait_to_be_read_are_at_work_for_nobody(monkeypatch: pyt
     async def opened() -> None:
         with scripted() as model:
             room = Learners(model, Serving(max_streams=4))
-            hub, ann = Hub(room, room.serving), room.seen("ann")
-            parts = {tag: Part(tag, verbs()["generate"], {}) for tag in "abcd"}
-            stream = Stream(ann, "page-0001", "en", asyncio.get_running_loop(), parts=parts)
+            hub, ann = Streams(room, room.serving), room.seen("ann")
+            parts = {tag: StreamJob(tag, verbs()["generate"], {}) for tag in "abcd"}
+            stream = OpenStream(ann, "page-0001", "en", asyncio.get_running_loop(), parts=parts)
             hub.streams["ann", "page-0001"] = stream
             for tag in "abc":
                 with pytest.raises(BusyError):
@@ -239,12 +239,12 @@ def test_a_long_backlog_is_written_piece_by_piece_and_the_others_have_their_turn
     async def read() -> list[int]:
         with scripted() as model:
             room = Learners(model, Serving())
-            hub, turns, sizes = Hub(room, room.serving), [0], []
-            stream = Stream(room.seen("ann"), "page-0001", "en", asyncio.get_running_loop())
-            stream.parts["a"] = Part("a", verbs()["generate"], {})
+            hub, turns, sizes = Streams(room, room.serving), [0], []
+            stream = OpenStream(room.seen("ann"), "page-0001", "en", asyncio.get_running_loop())
+            stream.parts["a"] = StreamJob("a", verbs()["generate"], {})
             for number in range(1000):
-                stream.queue.put_nowait(("a", Told("step", {"text": "x" * 1000, "number": number})))
-            stream.queue.put_nowait(("a", Told("finished", {})))
+                stream.queue.put_nowait(("a", NamedEvent("step", {"text": "x" * 1000, "number": number})))
+            stream.queue.put_nowait(("a", NamedEvent("finished", {})))
 
             async def other() -> None:
                 while True:

@@ -15,7 +15,7 @@ from lab_helpers import JSON, Gate, Live, Reader, asgi, asked, events_of, part, 
 
 import capot
 from capot.errors import ResourceError
-from capot.web import starts, streams
+from capot.web import stream_jobs, streams
 
 LONG = {"prompt": "hello world", "temperature": 0, "max_new_tokens": 1000, "alternatives": 0}
 PROMPT = "The capital of"
@@ -154,17 +154,17 @@ def test_a_stop_is_heard_while_a_work_is_being_begun(live: Live, monkeypatch: py
 
 def test_a_measurement_that_waits_is_stopped_as_often_as_one_likes(live: Live) -> None:
     release = threading.Event()
-    starts.MEASURING.worker.submit(release.wait, 60)
+    stream_jobs.MEASURING.worker.submit(release.wait, 60)
     with live.client() as client:
         reader = Reader(client, asked(part("m", "memory", tokens=[1]))).start()
-        until(lambda: starts.MEASURING.waiting)
+        until(lambda: stream_jobs.MEASURING.waiting)
         stream = next(iter(live.app.state.hub.streams.values()))
         assert stream.stop()
         stream.stop()  # whether or not the first has already taken it off the list
         reader.join()
     release.set()
     assert [kind for kind, _, body in reader.events if kind != "queued"] == ["error"]
-    assert not starts.MEASURING.waiting
+    assert not stream_jobs.MEASURING.waiting
 
 
 def test_nobody_stops_anothers_stream() -> None:

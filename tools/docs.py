@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import house
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(?ms)^```(console|python)\n(.*?)^```$")
 ANY = "…"  # a line that stands for any number of lines
@@ -127,7 +129,8 @@ def differs(block: Block) -> bool:
 
 def renew(page: Path) -> bool:
     """Put the real outputs in a page; whether it changed."""
-    before = after = page.read_text(encoding="utf-8")
+    before = page.read_text(encoding="utf-8")
+    after = house.with_tables(before, language(page))
     for block in blocks(page):
         if block.kind == "console":
             after = after.replace(block.text, console(block), 1)

@@ -1,4 +1,4 @@
-"""Pack a rank file (`token in base64, rank` per line) into src/capot/ranks, or check a packed one.
+"""Pack a rank file (`token in base64, rank` per line) into src/capot/text/ranks, or check a packed one.
 
 python tools/pack_ranks.py o200k_base o200k_base.tiktoken
 python tools/pack_ranks.py gpt2 p50k_base.tiktoken --first 50256
@@ -11,7 +11,7 @@ import base64
 import zlib
 from pathlib import Path
 
-RANKS = Path(__file__).resolve().parent.parent / "src" / "capot" / "ranks"
+RANKS = Path(__file__).resolve().parent.parent / "src" / "capot" / "text" / "ranks"
 
 
 def read(path: Path, *, first: int | None) -> list[bytes]:

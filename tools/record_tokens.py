@@ -2,7 +2,7 @@
 
     python tools/record_tokens.py llama3 ../shared/tokenizers/llama3
 
-Writes src/capot/ranks/llama3.json: for each sentence, the id of each of its tokens and how
+Writes src/capot/text/ranks/llama3.json: for each sentence, the id of each of its tokens and how
 many bytes of the sentence it takes. The vocabulary itself stays where it is.
 """
 
@@ -12,9 +12,9 @@ import argparse
 import json
 from pathlib import Path
 
-from capot.tokenizer import Tokenizer
+from capot.text.tokenizer import Tokenizer
 
-RANKS = Path(__file__).resolve().parent.parent / "src" / "capot" / "ranks"
+RANKS = Path(__file__).resolve().parent.parent / "src" / "capot" / "text" / "ranks"
 SENTENCES = (
     "RTE est le gestionnaire du réseau de transport d'électricité.",
     "RTE est le gestionnaire du réseau de transport d’électricité.",

@@ -54,7 +54,7 @@ def pages(lang: str) -> Iterator[Path]:
 
 
 def texts(lang: str) -> Iterator[tuple[str, str]]:
-    for path in sorted((ROOT / "src/capot/words" / lang).glob("*.toml")):
+    for path in sorted((ROOT / "src/capot").rglob(f"words/{lang}/*.toml")):
         for sentence in sentences(tomllib.loads(path.read_text(encoding="utf-8"))):
             yield path.name, sentence
     for path in sorted(pages(lang)):

@@ -40,7 +40,7 @@ def toml_line(line: str) -> str:
 
 
 def main() -> None:
-    for path in sorted((ROOT / "src/capot/words/fr").glob("*.toml")):
+    for path in sorted((ROOT / "src/capot").rglob("words/fr/*.toml")):
         lines = path.read_text(encoding="utf-8").split("\n")
         path.write_text("\n".join(map(toml_line, lines)), encoding="utf-8")
     pages = [*ROOT.glob("*.fr.md"), *(ROOT / "docs/fr").rglob("*.md"), *(ROOT / "src/capot/lessons/fr").rglob("*.md")]

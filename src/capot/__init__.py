@@ -10,7 +10,13 @@ Names are loaded at first use (PEP 562), so ``import capot`` costs nothing.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from capot.chapters.card import verb as card  # noqa: F401
+    from capot.chapters.models import verb as models  # noqa: F401
 
 __version__ = "0.1.0"
 
@@ -20,9 +26,11 @@ _HOMES = {
     "Sampling": "config",
     "Loading": "config",
     "Serving": "config",
-    "Capability": "engine",
+    "Capability": "engines.protocol",
     "CapotError": "errors",
 }
+# Chapters whose functions need no opened model, by the short names that the pages give them.
+_CHAPTERS = {"card": "chapters.card.verb", "models": "chapters.models.verb"}
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the keys are strings
 
@@ -36,4 +44,18 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_CHAPTERS])
+
+
+class _Chapter(types.ModuleType):
+    """A chapter by its short name: ``capot.models.cached()``, ``from capot.card import describe_known``."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what looks through all modules does not import this one
+            raise AttributeError(name)
+        home = _CHAPTERS[self.__name__.removeprefix("capot.")]
+        return getattr(importlib.import_module(f"capot.{home}"), name)
+
+
+for _name in _CHAPTERS:
+    globals()[_name] = sys.modules[f"capot.{_name}"] = _Chapter(f"capot.{_name}")

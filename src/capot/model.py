@@ -22,28 +22,28 @@ from typing import TYPE_CHECKING, Any
 from capot import engines
 from capot.config import Loading
 from capot.errors import InputError, NotFoundError, local
-from capot.hub.events import quietly, telling
 from capot.i18n import tr
+from capot.sources.hub.events import quietly, telling
 from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
-    from capot.checkpoint import Checkpoint
-    from capot.generation import Stream
-    from capot.hub.events import Watch
-    from capot.opened import Renderer
-    from capot.results.assistant import Answers
-    from capot.results.card import Card
-    from capot.results.context import Context
-    from capot.results.conversation import Conversation
-    from capot.results.embeddings import Embedding
-    from capot.results.generation import Generation
-    from capot.results.lens import Lens
-    from capot.results.memory import Memory
-    from capot.results.prediction import Prediction
-    from capot.results.tokens import Tokens
-    from capot.scheduler import Scheduler
-    from capot.scheduler.job import Progress
-    from capot.tokenizer import Tokenizer
+    from capot.chapters.assistant.chat_result import Conversation
+    from capot.chapters.assistant.result import Answers
+    from capot.chapters.card.result import Card
+    from capot.chapters.embeddings.context_result import Context
+    from capot.chapters.embeddings.embed_result import Embedding
+    from capot.chapters.embeddings.lens_result import Lens
+    from capot.chapters.generate.result import Generation
+    from capot.chapters.generate.verb import Stream
+    from capot.chapters.memory.result import Memory
+    from capot.chapters.next.result import Prediction
+    from capot.chapters.tokens.result import Tokens
+    from capot.engines.scheduler import Scheduler
+    from capot.engines.scheduler.job import PromptProgress
+    from capot.sources.checkpoint import Checkpoint
+    from capot.sources.hub.events import Watch
+    from capot.text.templates.message import Renderer
+    from capot.text.tokenizer import Tokenizer
 
 BOXED = Path(__file__).parent / "boxed"
 
@@ -83,7 +83,7 @@ def open_loading(loading: Loading, *, notice: engines.Notice = engines.silent, w
 
 def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
     """The model's files: a folder where there is one by that name, else the hub's."""
-    from capot.checkpoint import Checkpoint
+    from capot.sources.checkpoint import Checkpoint
 
     folder = BOXED if loading.model == "boxed" else Path(os.path.expanduser(loading.model))
     if _is_folder(folder):
@@ -91,11 +91,11 @@ def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
             shown = local(loading.model, folder.resolve().name)
             raise InputError("revision_of_folder", name=shown, revision=loading.revision)
         return Checkpoint.open(folder, name="boxed" if loading.model == "boxed" else folder.resolve().name)
-    from capot.hub.listing import is_name
+    from capot.sources.hub.listing import is_name
 
     if not is_name(loading.model):
         raise _unknown(loading.model)
-    from capot.hub.checkpoint import HubCheckpoint
+    from capot.sources.hub.checkpoint import HubCheckpoint
 
     return HubCheckpoint.of(
         loading.model, revision=loading.revision, remote_code=loading.trust_remote_code, watch=watch
@@ -110,8 +110,8 @@ def _is_folder(path: Path) -> bool:
 
 def _unknown(name: str) -> NotFoundError:
     """What is no model: the address of one, or a name, with those of the cache that look like it."""
-    from capot.hub.listing import named_in
-    from capot.hub.store import near, words
+    from capot.sources.hub.listing import named_in
+    from capot.sources.hub.store import near, words
 
     alike, shown = near(name), local(name[:200], re.split(r"[/\\]", name.rstrip("/\\"))[-1][:200])
     if named := named_in(name):
@@ -124,22 +124,23 @@ def _unknown(name: str) -> NotFoundError:
 
 def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> None:
     """Say what trusting a model's own code means, or that it has none."""
-    from capot.hub.listing import code_files
+    from capot.sources.hub.listing import code_files
 
     runs = engines.chosen(loading, checkpoint) == "transformers"
     files = ", ".join(code_files(checkpoint.raw_config)) if runs else ""
     notice("hub.remote_code" if files else "hub.no_remote_code", name=checkpoint.name, files=files)
 
 
-def _verb(chapter: str, function: str) -> Callable[..., Any]:
+def _verb(module: str, function: str) -> Callable[..., Any]:
     """A method that calls a chapter's function with the model first; the chapter is imported then."""
 
     def call(self: Model, *args: Any, **options: Any) -> Any:
-        return getattr(importlib.import_module(f"capot.{chapter}"), function)(self, *args, **options)
+        return getattr(importlib.import_module(f"capot.chapters.{module}"), function)(self, *args, **options)
 
-    call.__doc__ = f"See :func:`capot.{chapter}.{function}`."
+    call.__doc__ = f"See :func:`capot.chapters.{module}.{function}`."
     call.__name__ = call.__qualname__ = function
-    vars(call).update(chapter=chapter, function=function)  # where the web and the docs find its parameters
+    told = {"chapter": module.partition(".")[0], "module": module, "function": function}
+    vars(call).update(told)  # where the web and the docs find its parameters
     return call
 
 
@@ -163,21 +164,21 @@ class Model:
     ) -> None:
         self.loading = loading
         self.owner = "local"
-        self.reading: Progress | None = None  # hears, on the engine thread, how far each prompt has been read
+        self.reading: PromptProgress | None = None  # hears, on the engine thread, how far each prompt has been read
         self.watch = watch
         self._checkpoint, self._notice = checkpoint, notice
 
-    card: Callable[..., Card] = _verb("card", "describe")
-    tokens: Callable[..., Tokens] = _verb("tokens", "tokenize")
-    embed: Callable[..., Embedding] = _verb("embeddings", "embed")
-    context: Callable[..., Context] = _verb("embeddings", "context")
-    lens: Callable[..., Lens] = _verb("embeddings", "lens")
-    next: Callable[..., Prediction] = _verb("prediction", "predict")
-    generate: Callable[..., Generation] = _verb("generation", "generate")
-    stream: Callable[..., Stream] = _verb("generation", "stream")
-    memory: Callable[..., Memory] = _verb("memory", "weigh")
-    assistant: Callable[..., Answers] = _verb("assistant", "ask")
-    chat: Callable[..., Conversation] = _verb("conversation", "chat")
+    card: Callable[..., Card] = _verb("card.verb", "describe")
+    tokens: Callable[..., Tokens] = _verb("tokens.verb", "tokenize")
+    embed: Callable[..., Embedding] = _verb("embeddings.embed", "embed")
+    context: Callable[..., Context] = _verb("embeddings.context", "context")
+    lens: Callable[..., Lens] = _verb("embeddings.lens", "lens")
+    next: Callable[..., Prediction] = _verb("next.verb", "predict")
+    generate: Callable[..., Generation] = _verb("generate.verb", "generate")
+    stream: Callable[..., Stream] = _verb("generate.verb", "stream")
+    memory: Callable[..., Memory] = _verb("memory.verb", "weigh")
+    assistant: Callable[..., Answers] = _verb("assistant.verb", "ask")
+    chat: Callable[..., Conversation] = _verb("assistant.chat", "chat")
 
     @property
     def name(self) -> str:
@@ -204,7 +205,7 @@ class Model:
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
-        from capot.tokenizer import Tokenizer
+        from capot.text.tokenizer import Tokenizer
 
         if self._checkpoint is None:
             return Tokenizer.bytes()
@@ -214,13 +215,13 @@ class Model:
     @functools.cached_property
     def renderer(self) -> Renderer:
         """In this process; a lab puts another in its place."""
-        from capot.templates import sandbox
+        from capot.text.templates import sandbox
 
         return sandbox.render
 
     @functools.cached_property
     def scheduler(self) -> Scheduler:
-        from capot.scheduler import Scheduler
+        from capot.engines.scheduler import Scheduler
 
         scheduler = Scheduler(engines.open_engine(self.loading, self._checkpoint, notice=self._notice))
         scheduler.reading = self.reading

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.common import FILE, TEXT, Argument, Option, chapter, notice, write_file
+from capot.cli.common import FILE, TEXT, Argument, Option, chapter, write_file
+from capot.cli.streams import notice
 from capot.config import Sampling
 from capot.errors import InputError
 from capot.i18n import tr
 
 if TYPE_CHECKING:
+    from capot.chapters.assistant.result import Answers
     from capot.model import Model
-    from capot.results.assistant import Answers
 
 
 FILTERS = ("top-k", "top-p", "min-p")
@@ -41,7 +42,7 @@ def sampling(given: dict[str, Any]) -> Sampling:
 
 def from_file(path: Path | None) -> dict[str, str]:
     """The arguments that a template file stands for: a plain dialogue, or a chat template."""
-    from capot.templates import load_text
+    from capot.text.templates import load_text
 
     if path is None:
         return {}
@@ -65,7 +66,7 @@ def assistant(
 
 def write(path: Path) -> None:
     """Put the packaged template where it can be edited; a file that is there stays as it is."""
-    from capot.templates import default_text
+    from capot.text.templates import default_text
 
     if path.exists():
         raise InputError("file_exists", path=str(path))

@@ -12,26 +12,26 @@ from capot.errors import AccessError, CapotError, NotFoundError
 from capot.view.visible import visible
 
 if TYPE_CHECKING:
+    from capot.chapters.card.result import Card
     from capot.model import Model
-    from capot.results.base import Result
-    from capot.results.card import Card
+    from capot.view.result import Result
 
 GATES = ("hub_gated", "hub_no_access", "hub_token_scope")  # refusals behind which the hub still tells something
 
 
 def card(model: Model, *, named: str | None) -> Card:
     """The card of ``named``, a published model, else of ``model``."""
-    from capot.card import describe_known
+    from capot.chapters.card.verb import describe_known
 
     return model.card(known=model.name == "boxed") if named is None else describe_known(named)
 
 
 def _opened(given: dict[str, Any]) -> dict[str, Any]:
     """The same words, a name that is not that of a published model being one to open, as after --model."""
-    from capot import known
+    from capot.sources import published_shapes
 
     try:
-        known.find(given["named"] or "")
+        published_shapes.find(given["named"] or "")
     except NotFoundError:
         return given | {"model": given["named"] or given["model"], "named": None}
     return given
@@ -57,8 +57,8 @@ def _told(callback: Any, given: dict[str, Any], code: str) -> bool:
 
     A wrong token closes what is open to all as well: there, one asks again without any.
     """
-    from capot.hub.refusals import WRONG_TOKEN
-    from capot.hub.settings import anonymous
+    from capot.sources.hub.refusals import WRONG_TOKEN
+    from capot.sources.hub.settings import anonymous
 
     if code in WRONG_TOKEN:
         with anonymous():
@@ -74,7 +74,7 @@ def _shown(callback: Any, given: dict[str, Any]) -> bool:
 
 
 def _previewed(given: dict[str, Any]) -> bool:
-    from capot import models
+    from capot.chapters.models import verb as models
 
     told: Result | None = None
     with contextlib.suppress(CapotError):

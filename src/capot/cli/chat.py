@@ -11,27 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capot.cli.assistant import from_file, sampling, sampling_options
-from capot.cli.common import (
-    FILE,
-    TEXT,
-    Option,
-    chapter,
-    colored,
-    decoded,
-    notice,
-    read_text,
-    terminal_width,
-    write_file,
-)  # fmt: skip
+from capot.cli.common import FILE, TEXT, Option, chapter, colored, decoded, read_text, terminal_width, write_file
+from capot.cli.streams import notice  # fmt: skip
 from capot.errors import CapotError, InputError
 from capot.i18n import find, tr
 from capot.view.visible import paragraph, visible
 
 if TYPE_CHECKING:
+    from capot.chapters.assistant.chat_result import Conversation
     from capot.config import Sampling
     from capot.model import Model
-    from capot.results.conversation import Conversation
-    from capot.templates import Template
+    from capot.text.templates import Template
 
 COMMANDS = {"prompt": "", "template": "NAME|FILE", "undo": "", "save": "FILE", "bill": "", "help": "", "quit": ""}
 
@@ -56,7 +46,7 @@ def named(template: str | None) -> dict[str, str]:
 
     Raises: NotFoundError ``no_template``.
     """
-    from capot.assistant import KINDS
+    from capot.chapters.assistant.verb import KINDS
 
     if template is None or template in KINDS:
         return {"kind": template or ""}
@@ -67,7 +57,7 @@ class Terminal:
     """One person, one model, one conversation kept in ``self.state``."""
 
     def __init__(self, model: Model, settings: Sampling, asked: dict[str, str], given: dict[str, Any]) -> None:
-        from capot import conversation
+        from capot.chapters.assistant import chat as conversation
 
         self.model, self.settings, self.chapter = model, settings, conversation
         options: dict[str, Any] = {**given, **asked}
@@ -108,8 +98,8 @@ class Terminal:
 
     def answer(self, message: str) -> None:
         """One turn, letter by letter; Ctrl-C stops the answer and keeps what there is of it."""
-        from capot.results.conversation import note, notices
-        from capot.scheduler import stopping
+        from capot.chapters.assistant.chat_result import note, notices
+        from capot.engines.scheduler import stopping
 
         before, shown = self.state.turns[-1] if self.state.turns else None, ""
         events = self.chapter.Events(self.model, self.state, message, template=self.template, sampling=self.settings)
@@ -147,8 +137,8 @@ class Terminal:
         self.say("chat.leave")
 
     def do_prompt(self, _: str) -> None:
-        from capot.assistant import cut
-        from capot.results.tokens import pieces
+        from capot.chapters.assistant.verb import cut
+        from capot.chapters.tokens.result import pieces
         from capot.view.blocks import Strip
 
         if not self.state.turns or not self.state.turns[-1].prompt_ids:

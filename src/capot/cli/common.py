@@ -22,16 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.streams import colored, piped
+from capot.cli.streams import colored, notice, piped
 from capot.cli.words import FILE, Argument, Command, Option, ParamType, language_option
 from capot.config import Loading
 from capot.errors import InputError, NotFoundError, reason
-from capot.i18n import tr
-from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
     from capot.model import Model
-    from capot.results.base import Result
+    from capot.view.result import Result
 
 __all__ = [
     "FILE", "TEXT", "Argument", "Command", "Option", "chapter", "colored", "emit", "notice", "open_model", "read_text",
@@ -142,11 +140,6 @@ def open_model(*, watched: bool = True, **loading: Any) -> Model:
     model = open_loading(Loading(**loading), notice=notice, watch=watch())
     model.reading = reading() if watched else None
     return model
-
-
-def notice(key: str, **params: Any) -> None:
-    """One dim line on standard error about what is being waited for."""
-    click.echo(click.style(paragraph(tr(key, **params)), dim=True), err=True)
 
 
 def emit(result: Result | None, *, as_json: bool, html: Path | None) -> None:

@@ -12,8 +12,8 @@ from capot.config import Sampling
 from capot.errors import InputError
 
 if TYPE_CHECKING:
+    from capot.chapters.generate.result import Generation
     from capot.model import Model
-    from capot.results.generation import Generation
 
 
 def generate(model: Model, prompt: str, *, ids: str | None, **options: Any) -> Generation | None:
@@ -31,8 +31,8 @@ def _show(model: Model, prompt: str, options: dict[str, Any]) -> None:
 
     On a terminal the prompt comes first, dim, and nothing in a text can move the cursor.
     """
-    from capot.results.generation import Progress
-    from capot.scheduler import stopping
+    from capot.chapters.generate.result import Progress
+    from capot.engines.scheduler import stopping
     from capot.view.visible import visible
 
     watched, head = sys.stdout.isatty(), click.style(visible(prompt, lines=True), dim=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capot.cli.common import Command, Option, emit, loading_options, notice, open_model, output_options, take_loading
+from capot.cli.common import Command, Option, emit, loading_options, open_model, output_options, take_loading
+from capot.cli.streams import notice
 from capot.errors import InputError
 from capot.i18n import duration, size
 
 if TYPE_CHECKING:
-    from capot.results.memory import Row
+    from capot.chapters.memory.rows import Row
 
 # Options that nothing measured here has a use for; left unsaid, they would seem to have been obeyed.
 ON_PAPER = {"gpu": "--gpu", "precision": "--precision", "kv_precision": "--kv-precision", "users_at": "--users-at"}
@@ -32,8 +33,8 @@ def run(as_json: bool, html: Path | None, **given: Any) -> None:
 
 def published(name: str) -> bool:
     """Whether ``name`` is to be looked for among published shapes: it is no folder, and the hub is not meant."""
-    from capot.hub.listing import is_name
-    from capot.known import models
+    from capot.sources.hub.listing import is_name
+    from capot.sources.published_shapes import models
 
     if name in ("boxed", "scripted") or Path(name).expanduser().is_dir():
         return False

@@ -14,7 +14,7 @@ from capot.i18n import Bytes, tr
 from capot.view.visible import visible
 
 if TYPE_CHECKING:
-    from capot.results.base import Result
+    from capot.view.result import Result
 
 ACTIONS = ("get", "remove")
 
@@ -24,7 +24,7 @@ def run(
     as_json: bool, html: Path | None, lang: str | None,
 ) -> None:  # fmt: skip
     """List, search, bring or remove."""
-    from capot import models
+    from capot.chapters.models import verb as models
 
     refusal = None
     if search is not None:
@@ -40,9 +40,9 @@ def run(
 
 def _found(words: str, *, limit: int) -> tuple[Result | None, AccessError | None]:
     """What a search finds; a token that is wrong is then left out, and still said to be wrong."""
-    from capot import models
-    from capot.hub.refusals import WRONG_TOKEN
-    from capot.hub.settings import anonymous
+    from capot.chapters.models import verb as models
+    from capot.sources.hub.refusals import WRONG_TOKEN
+    from capot.sources.hub.settings import anonymous
 
     try:
         return models.search(words, limit=limit), None
@@ -59,9 +59,9 @@ def _change(words: tuple[str, ...], *, revision: str | None, sure: bool) -> Resu
     Raises: InputError ``models_action``, ``missing_argument``, ``hub_name``, ``not_confirmed``; NotFoundError
     ``model_address``.
     """
-    from capot import models
-    from capot.hub.listing import is_name, named_in
-    from capot.hub.shelf import find
+    from capot.chapters.models import verb as models
+    from capot.sources.hub.cache_index import find
+    from capot.sources.hub.listing import is_name, named_in
 
     action, *named = words
     if action not in ACTIONS:

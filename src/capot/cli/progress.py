@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from capot.cli.common import notice
-from capot.hub.events import SMALL, Progress, Watch, announced, telling
+from capot.cli.streams import notice
 from capot.i18n import Bytes, duration, percent, size, tr
+from capot.sources.hub.events import SMALL, DownloadProgress, Watch, announced, telling
 from capot.view.visible import visible
 
 EVERY = 0.1  # seconds between two drawings
@@ -41,7 +41,7 @@ def _seen() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def draw(events: Iterator[Progress]) -> None:
+def draw(events: Iterator[DownloadProgress]) -> None:
     """Announce, then draw one line over and over; whatever happens, the cursor ends on a line of its own."""
     speed, drawn, last = Speed(), 0.0, ""
     try:
@@ -69,7 +69,7 @@ def _line(text: str) -> None:
     click.echo("\r" + visible(text)[:width].ljust(width) + ("" if text else "\r"), nl=False, err=True)
 
 
-def _words(event: Progress, speed: Speed) -> str:
+def _words(event: DownloadProgress, speed: Speed) -> str:
     if event.step in ("waiting", "retrying", "checking"):
         return tr(f"hub.{event.step}", file=event.file)
     pieces = [_bar(event.done, event.total), f"{size(event.done)} / {size(event.total)}"]

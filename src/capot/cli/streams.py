@@ -7,8 +7,13 @@ import contextlib
 import errno
 import os
 import sys
+from typing import Any
+
+import click
 
 from capot.errors import InputError, reason
+from capot.i18n import tr
+from capot.view.visible import paragraph
 
 _FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -72,3 +77,8 @@ def piped() -> bytes:
     if sys.stdin is None:
         raise InputError("no_stdin")
     return sys.stdin.buffer.read()
+
+
+def notice(key: str, **params: Any) -> None:
+    """One dim line on standard error about what is being waited for."""
+    click.echo(click.style(paragraph(tr(key, **params)), dim=True), err=True)

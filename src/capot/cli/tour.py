@@ -11,8 +11,8 @@ from capot.cli.common import Command, colored, loading_options, open_model, outp
 from capot.cli.common import write_file as _write
 from capot.config import Sampling
 from capot.i18n import language, speaking, tr
-from capot.results.base import Result
 from capot.view.blocks import Block, Heading, Text
+from capot.view.result import Result
 
 PROMPTS = (
     "RTE est le gestionnaire du réseau de transport d'électricité.",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from capot import forks
+from capot.engines import forks
 from capot.errors import CapabilityError, CapotError, InputError
 
 if TYPE_CHECKING:
-    from capot.checkpoint import Checkpoint
     from capot.config import Loading
-    from capot.engine import Engine
+    from capot.engines.protocol import Engine
+    from capot.sources.checkpoint import Checkpoint
 
 ENGINES = ("native", "transformers", "scripted")
 ON_CPU = ("native", "scripted")  # these compute on the processor and nowhere else
@@ -44,7 +44,7 @@ def chosen(loading: Loading, checkpoint: Checkpoint | None = None) -> str:
 
 def _better_elsewhere(loading: Loading, checkpoint: Checkpoint) -> bool:
     """Whether what nobody chose an engine for goes to transformers."""
-    from capot.engines import hf_engine, native
+    from capot.engines import native, transformers
 
     if loading.device not in (None, "auto", "cpu") or loading.dtype not in (None, "auto"):
         return True
@@ -52,7 +52,7 @@ def _better_elsewhere(loading: Loading, checkpoint: Checkpoint) -> bool:
         native.check(checkpoint)
     except CapotError:
         return True
-    return loading.model != "boxed" and loading.device != "cpu" and hf_engine.accelerator() is not None
+    return loading.model != "boxed" and loading.device != "cpu" and transformers.accelerator() is not None
 
 
 def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
@@ -63,7 +63,7 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
     ``version``: they do not know the family; ``code``: the model needs code
     of its own, which nobody has allowed.
     """
-    from capot.engines import hf_engine, native
+    from capot.engines import native, transformers
 
     name = chosen(loading, checkpoint)
     if name in ON_CPU and (loading.device not in (None, "auto", "cpu") or loading.dtype not in (None, "auto")):
@@ -75,13 +75,13 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
             return "family"
     if name != "transformers":
         return None
-    if hf_engine.missing():
+    if transformers.missing():
         return "extra"
-    if hf_engine.untried():
+    if transformers.untried():
         return "untried"
-    if hf_engine.needs_code(checkpoint.raw_config):
+    if transformers.needs_code(checkpoint.raw_config):
         return None if loading.trust_remote_code else "code"
-    return None if hf_engine.knows(checkpoint.raw_config) else "version"
+    return None if transformers.knows(checkpoint.raw_config) else "version"
 
 
 def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = silent) -> Engine:
@@ -109,6 +109,6 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
         if not loading.engine and loading.model != "boxed":
             notice("engines.native", model=checkpoint.name)
         return open_native(checkpoint, notice=lambda: notice("native.compiling"))
-    from capot.engines.hf_engine import open_transformers
+    from capot.engines.transformers import open_transformers
 
     return open_transformers(checkpoint, loading, notice=notice)

@@ -18,7 +18,7 @@ from importlib import resources
 
 import numpy as np
 
-from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, Want, check_feed
+from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, Want, check_feed
 
 SPECIALS = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")  # ids from 256 on
 END = 256  # ends a text, and begins the next one
@@ -135,7 +135,7 @@ class ScriptedEngine:
         return ScriptedSequence()
 
     def step(self, feeds: list[Feed]) -> list[Output | None]:
-        """See :class:`capot.engine.Engine`; positions beyond the context are computed, as every engine does.
+        """See :class:`capot.engines.protocol.Engine`; positions beyond the context are computed, as every engine does.
 
         Raises: InputError ``no_such_id``; ValueError for a number of tokens that no step takes.
         """

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from capot.config import Serving
 from capot.errors import AccessError, BusyError
-from capot.web import door, keys
+from capot.web import code_page, credentials
 from capot.web.addresses import address_of
 from capot.web.forwarded import HERE
 from capot.web.paths import inside, root_of
@@ -26,7 +26,7 @@ class Admission:
 
     def __init__(self, serving: Serving, owner_key: str | None) -> None:
         self.code, self.owner_key = serving.access_code, owner_key
-        self.cookies, self.tries = keys.Cookies(), keys.Tries()
+        self.cookies, self.tries = credentials.Cookies(), credentials.Tries()
 
     def admit(self, scope: Scope, headers: Headers) -> str | None:
         """The visitor's cookie, made at the first visit. Sets ``scope["learner"]`` and ``scope["owner"]``.
@@ -35,16 +35,16 @@ class Admission:
         """
         cookie, given = cookie_of(scope, headers), code_of(scope)
         who = self.cookies.read(cookie)
-        owner = keys.same(given, self.owner_key)
+        owner = credentials.same(given, self.owner_key)
         if who is None and not owner and self.code is not None and _needs_no_code(scope):
             scope["learner"], scope["owner"] = "nobody", False
             return None
-        if who is None or (owner and not keys.is_owner(who)):
+        if who is None or (owner and not credentials.is_owner(who)):
             if not owner:
                 self._check_code(scope, given)
             cookie = self.cookies.make(owner=owner)
             who = cookie.rpartition(".")[0]
-        scope["learner"], scope["owner"] = who, keys.is_owner(who)
+        scope["learner"], scope["owner"] = who, credentials.is_owner(who)
         return cookie
 
     def _check_code(self, scope: Scope, given: str | None) -> None:
@@ -54,7 +54,7 @@ class Admission:
         seconds = self.tries.wait(address)
         if seconds:
             raise BusyError("too_many_codes", seconds=int(seconds) + 1)
-        if not keys.same_code(given, self.code):
+        if not credentials.same_code(given, self.code):
             if given is None:
                 raise AccessError("access_code")
             self.tries.note(address)
@@ -64,7 +64,7 @@ class Admission:
 def _needs_no_code(scope: Scope) -> bool:
     """The style sheets of the page that asks for the code; the load, for whoever sits at the machine."""
     path = inside(scope)
-    return scope["method"] == "GET" and (path in door.STYLES or (scope.get(HERE, False) and path == "/api/status"))
+    return scope["method"] == "GET" and (path in code_page.STYLES or (scope.get(HERE, False) and path == "/api/status"))
 
 
 def cookie_name(scope: Scope, headers: Headers) -> str:

@@ -15,7 +15,7 @@ from capot import i18n
 from capot.errors import InterruptedByUser, NotFoundError
 from capot.leaving import look, wanted
 from capot.model import Model
-from capot.results.base import public
+from capot.view.result import public
 from capot.web.addresses import address_of
 from capot.web.bounds import bounded, price
 from capot.web.documents import ERRORS, LOGITS, PAGE, answered, body_of, described
@@ -23,17 +23,17 @@ from capot.web.faults import malformed
 from capot.web.guard import preferred
 from capot.web.learners import Learner
 from capot.web.line import Line
-from capot.web.share import Share
+from capot.web.request_scope import RequestScope
 from capot.web.shown import answer_body
-from capot.web.starts import line_of
+from capot.web.stream_jobs import line_of
 from capot.web.uploads import kept
 from capot.web.verbs import Verb, verbs
 from capot.web.written import written
 
 if TYPE_CHECKING:
-    from capot.web.streams import Stream
+    from capot.web.streams import OpenStream
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 CALL = "x-capot-call"  # a name of the page's choosing for one answer, so that it can ask where that stands
 NAME = r"^[\w-]+$"
 
@@ -136,9 +136,7 @@ def visitor(request: Request) -> Learner:
     return learner
 
 
-async def computed(
-    request: Request, work: Callable[[Model], Answer], *, price: int, line: Line | None = None
-) -> Answer:
+async def computed(request: Request, work: Callable[[Model], T], *, price: int, line: Line | None = None) -> T:
     """Run ``work`` on a thread, on behalf of the request's learner; their leaving ends it, or its waiting, at once.
 
     ``price`` is the memory that it may take besides caches. Its turn lasts until the answer is taken. Where there
@@ -150,7 +148,7 @@ async def computed(
     learner = visitor(request)
     leaving = Leaving()
 
-    def call() -> Answer:
+    def call() -> T:
         model, share = learners.opened(learner)
         leaving.take(share)
         if leaving.left:
@@ -178,9 +176,9 @@ class Leaving:
 
     def __init__(self) -> None:
         self.left, self.scope = False, anyio.CancelScope()
-        self.share: Share | Stream | None = None
+        self.share: RequestScope | OpenStream | None = None
 
-    def take(self, share: Share | Stream) -> None:
+    def take(self, share: RequestScope | OpenStream) -> None:
         self.share = share
         if self.left:
             share.cancel()

@@ -12,12 +12,15 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from capot import __version__, assistant, i18n, machine, models
+from capot import __version__, i18n
+from capot.chapters.assistant import verb as assistant
+from capot.chapters.models import verb as models
+from capot.chapters.models.result import Models
 from capot.config import Serving
 from capot.errors import AccessError, InputError, ModelError, NotFoundError
 from capot.model import Model
-from capot.results.models import Models
-from capot.templates import default_text
+from capot.sources import machine
+from capot.text.templates import default_text
 from capot.view.html import style_sheet
 from capot.web import answers, assets, faults, live, opening
 from capot.web.checked import checked
@@ -26,7 +29,7 @@ from capot.web.forms import Formed
 from capot.web.guard import Guard, preferred
 from capot.web.learners import Learners
 from capot.web.paths import PAGES, root_of
-from capot.web.streams import Hub
+from capot.web.streams import Streams
 from capot.web.verbs import schema
 
 OBJECT = {"type": "object"}
@@ -39,7 +42,7 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     """
     serving = checked(serving or Serving())
     learners = Learners(model, serving)
-    hub = Hub(learners, serving)
+    hub = Streams(learners, serving)
     options = {"docs_url": None, "redoc_url": None, "openapi_url": "/api/openapi.json"}
     app = FastAPI(title="capot", version=__version__, lifespan=_life(hub, model), **options)
     app.state.learners, app.state.hub = learners, hub
@@ -54,7 +57,7 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     return app
 
 
-def _life(hub: Hub, first: Model) -> Any:
+def _life(hub: Streams, first: Model) -> Any:
     """While the lab is open: caches of those who have left go back; at its end nothing is left at work."""
 
     async def sweep() -> None:
@@ -108,7 +111,7 @@ def _found(name: str) -> assets.Asset:
     return found
 
 
-def _facts(app: FastAPI, hub: Hub) -> None:
+def _facts(app: FastAPI, hub: Streams) -> None:
     learners = hub.learners
 
     @app.get(

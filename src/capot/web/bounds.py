@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from capot import tokens
+from capot.chapters.tokens import verb as tokens
 from capot.config import Sampling, Serving
 from capot.errors import InputError, NotFoundError, shown
 
@@ -131,7 +131,7 @@ def _lengths(arguments: Mapping[str, Any]) -> None:
             raise InputError("too_many_items", name=name, count=count, limit=MAX_LENGTHS)
     if arguments.get("simulate") or arguments.get("known"):
         return
-    from capot.memory.sizes import lengths
+    from capot.chapters.memory.sizes import lengths
 
     asked = lengths(arguments["tokens"]) if arguments.get("tokens") else (0,)
     if asked[-1] > MAX_MEASURED:

@@ -9,7 +9,7 @@ from capot.config import SHORTEST_CODE, Serving
 from capot.errors import InputError
 from capot.web import forwarded, paths
 from capot.web.addresses import is_loopback
-from capot.web.keys import access_code, folded
+from capot.web.credentials import access_code, folded
 
 
 def checked(serving: Serving) -> Serving:

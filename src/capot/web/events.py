@@ -17,7 +17,7 @@ import dataclasses
 from typing import Any
 
 from capot.errors import CapotError
-from capot.results.base import Result, plain
+from capot.view.result import Result, plain
 from capot.web.faults import body as fault_body
 from capot.web.written import written
 
@@ -29,7 +29,7 @@ LIFTED = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Told:
+class NamedEvent:
     """An event that has its name and its body already."""
 
     kind: str
@@ -40,6 +40,8 @@ class Told:
 class Ended:
     """The end of a part: what was held back of its text, its answer, and why it stopped."""
 
+    kind = "finished"
+
     text: str
     result: Result
     stop_reason: str
@@ -47,7 +49,7 @@ class Ended:
 
 def told(event: Any, lang: str) -> tuple[str, dict[str, Any]]:
     """An event's name and body."""
-    if isinstance(event, Told):
+    if isinstance(event, NamedEvent):
         return event.kind, event.body
     if isinstance(event, BaseException):
         error = event if isinstance(event, CapotError) else CapotError("internal")
@@ -55,8 +57,7 @@ def told(event: Any, lang: str) -> tuple[str, dict[str, Any]]:
     if hasattr(event, "column"):  # one way of several of ``assistant``: told as it would be alone, with its name
         kind, body = told(event.event, lang) if hasattr(event, "event") else ("answered", plain(event))
         return kind, {**body, "column": event.column}
-    kind = type(event).__name__.lower()
-    return ("finished", finished(event)) if kind in ("finished", "ended") else (kind, plain(event))
+    return event.kind, finished(event) if event.kind == "finished" else plain(event)
 
 
 def finished(event: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from capot.errors import CapotError, InputError, NotFoundError, shown
 from capot.i18n import Reason
 from capot.view.visible import visible
-from capot.web import door
+from capot.web import code_page
 from capot.web.guard import preferred
 from capot.web.paths import root_of
 
@@ -91,7 +91,7 @@ def install(app: FastAPI) -> None:
     async def missing(request: Request, error: HTTPException) -> Response:
         found, lang = _of_status(error.status_code), preferred(request.scope)
         if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):  # a person, in a browser
-            return HTMLResponse(door.page(found, lang, root=root_of(request.scope)), 404)
+            return HTMLResponse(code_page.page(found, lang, root=root_of(request.scope)), 404)
         told = body(found, lang)
         return JSONResponse(told, error.status_code, headers=error.headers)
 

@@ -27,7 +27,7 @@ from capot.config import Serving
 from capot.errors import AccessError, CapotError, InputError
 from capot.i18n import language
 from capot.view.visible import visible
-from capot.web import door
+from capot.web import code_page
 from capot.web.addresses import parsed
 from capot.web.admission import Admission, cookie_of, has_code, set_cookie, without_code
 from capot.web.forwarded import Proxies
@@ -200,9 +200,9 @@ def preferred(scope: Scope) -> str:
 async def refuse(error: CapotError, scope: Scope, send: Send, *, status: int | None = None) -> None:
     """An error as the one body every face knows; a page that asks for the code where a person opens one."""
     lang, policy = preferred(scope), {}
-    if error.code in door.ANSWERS and "text/html" in Headers(scope=scope).get("accept", ""):
-        body, kind = door.page(error, lang, root=root_of(scope)).encode(), "text/html"
-        policy = {"content-security-policy": door.policy(POLICY)}
+    if error.code in code_page.ANSWERS and "text/html" in Headers(scope=scope).get("accept", ""):
+        body, kind = code_page.page(error, lang, root=root_of(scope)).encode(), "text/html"
+        policy = {"content-security-policy": code_page.policy(POLICY)}
     else:
         told = error.to_dict(lang)
         told["error"]["message"] = visible(told["error"]["message"], lines=True)

@@ -20,10 +20,10 @@ import jinja2
 import markupsafe
 
 import capot
-from capot.templates import worker
+from capot.text.templates import worker
 
 # ``-m`` would find only what is installed: a checkout, an archive and a user's own folder are told to the child.
-BOOT = "import sys; sys.path[:0] = sys.argv[1:]; from capot.templates.worker import main; main()"
+BOOT = "import sys; sys.path[:0] = sys.argv[1:]; from capot.text.templates.worker import main; main()"
 
 
 def homes(modules: tuple[ModuleType, ...] = (capot, jinja2, markupsafe)) -> list[str]:

@@ -17,10 +17,10 @@ from capot.config import Serving
 from capot.errors import BusyError
 from capot.model import Model
 from capot.web.addresses import Quota, network_of
-from capot.web.keys import is_owner
+from capot.web.credentials import is_owner
 from capot.web.line import MEASURING
 from capot.web.rendering import Helpers, Rendering
-from capot.web.share import Account, Share, shared
+from capot.web.request_scope import Account, RequestScope, shared
 
 MAX_LEARNERS = 1000  # remembered at once; the one seen longest ago of those with nothing under way is forgotten
 LEFT_S = 15.0  # after a connection was cut, its learner may come back for as long before their caches go
@@ -156,7 +156,7 @@ class Learners:
         position = waited.position or self.room.place(waited) or MEASURING.place(waited)
         return {"position": position, "turn": learner.turns.place(waited), "at_once": AT_ONCE}
 
-    def opened(self, learner: Learner) -> tuple[Model, Share]:
+    def opened(self, learner: Learner) -> tuple[Model, RequestScope]:
         """The model on behalf of ``learner``, its weights and its vocabulary read once for all. May take a while."""
         with self._opening:
             model = self.model

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
-from capot.scheduler.rota import Rota
+from capot.engines.scheduler.fair_queue import FairQueue
 
 Answer = TypeVar("Answer")
 
@@ -30,7 +30,7 @@ class Line:
 
     def __init__(self, name: str) -> None:
         self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._rota: Rota[Waiting] = Rota(lambda work: work.owner)
+        self._rota: FairQueue[Waiting] = FairQueue(lambda work: work.owner)
         self._lock = threading.Lock()
 
     def add(self, work: Waiting) -> None:

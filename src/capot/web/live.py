@@ -15,8 +15,8 @@ from capot.web.answers import CALL, NAME, Leaving, allowed, validated, visitor
 from capot.web.bounds import price
 from capot.web.documents import EVENTS, answered
 from capot.web.guard import preferred
-from capot.web.starts import Part
-from capot.web.streams import EventResponse, Hub
+from capot.web.stream_jobs import StreamJob
+from capot.web.streams import EventResponse, Streams
 from capot.web.verbs import verbs
 
 MAX_PARTS = 8
@@ -54,7 +54,7 @@ class StopRequest(BaseModel):
     tag: str | None = Field(default=None, max_length=40)
 
 
-def install(app: FastAPI, hub: Hub) -> None:
+def install(app: FastAPI, hub: Streams) -> None:
     """Give the application its routes."""
 
     @app.post("/api/stream", summary="Several works on one tagged event stream", responses=EVENTS)
@@ -76,9 +76,9 @@ def install(app: FastAPI, hub: Hub) -> None:
         if not request.scope["owner"]:
             raise AccessError("owner_only")
         verb = opening.verb(hub.learners)
-        return await _streamed(request, "open", [Part("open", verb, verb.arguments(body))])
+        return await _streamed(request, "open", [StreamJob("open", verb, verb.arguments(body))])
 
-    async def _streamed(request: Request, name: str, parts: list[Part]) -> EventResponse:
+    async def _streamed(request: Request, name: str, parts: list[StreamJob]) -> EventResponse:
         learner = visitor(request)
         call, lang = request.headers.get(CALL), preferred(request.scope)
         leaving = Leaving()
@@ -94,11 +94,11 @@ def install(app: FastAPI, hub: Hub) -> None:
         return EventResponse(hub, stream)
 
 
-def _part(request: Request, asked: StreamPart) -> Part:
+def _part(request: Request, asked: StreamPart) -> StreamJob:
     """Raises: NotFoundError ``unknown_stream``; what the verb's schema and the server's bounds refuse."""
     verb = verbs().get(asked.verb)
     if verb is None:
         raise NotFoundError("unknown_stream", name=asked.verb)
     arguments = allowed(request, verb, validated(verb, asked.arguments))
     cost = price(verb.name, arguments)
-    return Part(asked.tag, verb, arguments, prompt=asked.prompt, view=asked.view, price=cost)
+    return StreamJob(asked.tag, verb, arguments, prompt=asked.prompt, view=asked.view, price=cost)

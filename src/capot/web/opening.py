@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from capot.config import Loading
 from capot.errors import CapotError
-from capot.hub.events import Progress
 from capot.i18n import Bytes, language, tr
 from capot.model import Model, open_loading
-from capot.results.base import Result
-from capot.web.events import Told
+from capot.sources.hub.events import DownloadProgress
+from capot.view.result import Result
+from capot.web.events import NamedEvent
 from capot.web.learners import Learners
 from capot.web.verbs import Verb, schema
 
@@ -74,7 +74,7 @@ class OpenRequest(BaseModel):
 def verb(learners: Learners) -> Verb:
     """Opening as a work like the others: progress while it lasts, what is at work at its end."""
 
-    def replace(_: Model, model: str, engine: str | None = None, *, progress: Callable[[Told], None]) -> AtWork:
+    def replace(_: Model, model: str, engine: str | None = None, *, progress: Callable[[NamedEvent], None]) -> AtWork:
         found = opened(Loading(model=model, engine=engine), tell=progress)
         before = learners.replace(found)
         threading.Thread(target=_given_back, args=[before], name="capot-closing").start()  # waits for the last step
@@ -90,7 +90,7 @@ def _given_back(model: Model) -> None:
     gc.collect()
 
 
-def opened(loading: Loading, *, tell: Callable[[Told], None]) -> Model:
+def opened(loading: Loading, *, tell: Callable[[NamedEvent], None]) -> Model:
     """The model, all of it read and one token computed, so that the first learner does not wait.
 
     Raises: what opening raises; InterruptedByUser where ``tell`` does.
@@ -98,7 +98,7 @@ def opened(loading: Loading, *, tell: Callable[[Told], None]) -> Model:
 
     def stage(name: str) -> None:
         told: dict[str, Any] = {"done": STAGES.index(name), "total": len(STAGES), "stage": name}
-        tell(Told("progress", {**told, "message": tr(f"serve.opening.{name}", lang)}))
+        tell(NamedEvent("progress", {**told, "message": tr(f"serve.opening.{name}", lang)}))
 
     lang = language()
     stage("config")
@@ -125,15 +125,15 @@ class _Page:
     own page: through them each model would keep all before it.
     """
 
-    def __init__(self, tell: Callable[[Told], None], lang: str) -> None:
-        self.tell: Callable[[Told], None] | None = tell
+    def __init__(self, tell: Callable[[NamedEvent], None], lang: str) -> None:
+        self.tell: Callable[[NamedEvent], None] | None = tell
         self.lang = lang
 
     def noticed(self, key: str, **params: Any) -> None:
         if self.tell is not None:
-            self.tell(Told("notice", {"message": tr(key, self.lang, **params)}))
+            self.tell(NamedEvent("notice", {"message": tr(key, self.lang, **params)}))
 
-    def followed(self, events: Iterator[Progress]) -> None:
+    def followed(self, events: Iterator[DownloadProgress]) -> None:
         """A download told a few times a second, in bytes; ``tell`` raises where its page stopped it."""
         told = 0.0
         for event in events:
@@ -142,7 +142,7 @@ class _Page:
                 told = now
                 message = tr("serve.opening.download", self.lang, done=Bytes(event.done), total=Bytes(event.total))
                 body = {"done": event.done, "total": event.total, "stage": "download", "message": message}
-                self.tell(Told("progress", body))
+                self.tell(NamedEvent("progress", body))
 
 
 def warm(model: Model, ready: Callable[[], None] = lambda: None) -> None:

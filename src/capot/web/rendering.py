@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from capot.errors import BusyError, CapotError, InputError, InterruptedByUser, ModelError, ResourceError, reason
-from capot.templates import worker
+from capot.text.templates import worker
 from capot.web.helper import Helper
 
 HELPERS = 2
@@ -30,7 +30,7 @@ REMEMBERED = 1000  # learners whose last template had to be stopped
 CODES = ("template_syntax", "template_failed", "template_refused", "template_too_costly")
 
 
-class Asked:
+class RenderingAsked:
     """One rendering: whose, the line that is sent, how many bytes its answer may have, and whether it was ended."""
 
     def __init__(self, owner: str, line: bytes, *, most: int, seconds: float) -> None:
@@ -69,9 +69,9 @@ class Desk:
     def __init__(self, start: Callable[[], Helper]) -> None:
         self._start = start
         self.helper: Helper | None = None
-        self.asked: Asked | None = None
+        self.asked: RenderingAsked | None = None
 
-    def answer(self, asked: Asked) -> bytes:
+    def answer(self, asked: RenderingAsked) -> bytes:
         """The helper's answer; nothing where it ended first. Raises: ResourceError ``template_no_helper``."""
         helper = self._there()
         with asked.on(helper):
@@ -96,7 +96,7 @@ class Desk:
 
     @staticmethod
     @contextlib.contextmanager
-    def _within(asked: Asked, seconds: float) -> Iterator[None]:
+    def _within(asked: RenderingAsked, seconds: float) -> Iterator[None]:
         alarm = threading.Timer(seconds, asked.end, ["late"])
         alarm.daemon = True
         alarm.start()
@@ -122,12 +122,12 @@ class Helpers:
 
     def __init__(self, *, count: int = HELPERS, start: Callable[[], Helper] = Helper) -> None:
         self.desks = [Desk(start) for _ in range(count)]
-        self.waiting: list[Asked] = []
+        self.waiting: list[RenderingAsked] = []
         self._stopped: OrderedDict[str, None] = OrderedDict()  # whose last template had to be stopped
         self._closed = False
         self._changed = threading.Condition()
 
-    def render(self, asked: Asked) -> str:
+    def render(self, asked: RenderingAsked) -> str:
         """The text that a helper makes of a template; waits for its turn.
 
         Raises: ModelError and InputError as ``sandbox.render``; ModelError ``template_crashed``;
@@ -143,7 +143,7 @@ class Helpers:
         finally:
             self._leave(desk, asked, spoilt=spoilt)
 
-    def end(self, asked: Asked, why: str = "left") -> None:
+    def end(self, asked: RenderingAsked, why: str = "left") -> None:
         """End one rendering, at work or waiting."""
         asked.end(why)
         with self._changed:
@@ -161,7 +161,7 @@ class Helpers:
             for desk in self.desks:
                 desk.leave()
 
-    def _desk(self, asked: Asked) -> Desk:
+    def _desk(self, asked: RenderingAsked) -> Desk:
         """Wait for a desk, and take it."""
         with self._changed:
             self.waiting.append(asked)
@@ -178,7 +178,7 @@ class Helpers:
                 self.waiting.remove(asked)
                 self._changed.notify_all()  # another may be the next one now
 
-    def _next(self) -> Asked | None:
+    def _next(self) -> RenderingAsked | None:
         """Who is served next, if anybody may be."""
         served = {desk.asked.owner for desk in self.desks if desk.asked is not None}
         if len(served) == len(self.desks):
@@ -188,7 +188,7 @@ class Helpers:
         well = [each for each in free if each.owner not in self._stopped]
         return next(iter(well or ([] if one_stopped else free)), None)
 
-    def _leave(self, desk: Desk, asked: Asked, *, spoilt: bool) -> None:
+    def _leave(self, desk: Desk, asked: RenderingAsked, *, spoilt: bool) -> None:
         with self._changed:
             self._stopped.pop(asked.owner, None)
             if spoilt:
@@ -210,14 +210,14 @@ class Rendering:
     def __init__(self, helpers: Helpers, owner: str, *, most: int) -> None:
         self._helpers, self._owner, self._most = helpers, owner, most
         self._left, self._allowance = False, ALLOWANCE_S
-        self._asked: set[Asked] = set()
+        self._asked: set[RenderingAsked] = set()
 
     def __call__(self, source: str, variables: Mapping[str, Any], *, size: int) -> str:
         """Raises: as ``Helpers.render``; ModelError ``template_too_costly`` once the request's allowance is spent."""
         most = self._most + 2 * size
         request = {"source": source, "variables": variables, "size": size, "most": most}
         line = json.dumps(request).encode() + b"\n"
-        asked = Asked(self._owner, line, most=12 * most + 2000, seconds=min(worker.SECONDS, self._allowance))
+        asked = RenderingAsked(self._owner, line, most=12 * most + 2000, seconds=min(worker.SECONDS, self._allowance))
         if self._allowance <= 0:
             raise ModelError("template_too_costly")
         self._asked.add(asked)
@@ -245,7 +245,7 @@ def _read(line: bytes) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def _text(answer: Mapping[str, Any] | None, asked: Asked) -> str:
+def _text(answer: Mapping[str, Any] | None, asked: RenderingAsked) -> str:
     """The answer's text. Raises: what the answer says, or why there is none."""
     if answer is None:
         raise _ended(asked)
@@ -258,7 +258,7 @@ def _text(answer: Mapping[str, Any] | None, asked: Asked) -> str:
     raise (InputError if answer["code"] == "template_refused" else ModelError)(answer["code"], **told)
 
 
-def _ended(asked: Asked) -> CapotError:
+def _ended(asked: RenderingAsked) -> CapotError:
     if asked.ended == "late":
         return ModelError("template_too_costly")
     if asked.ended == "left":

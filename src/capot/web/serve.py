@@ -27,8 +27,8 @@ from capot.web import descriptors, journal, wire
 from capot.web.app import create_app
 from capot.web.checked import checked, chosen_code
 from capot.web.connections import Connections
+from capot.web.credentials import access_code
 from capot.web.forwarded import Proxies
-from capot.web.keys import access_code
 from capot.web.opening import warm
 
 Say = Callable[..., None]

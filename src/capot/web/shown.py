@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from capot import assistant
+from capot.chapters.assistant import verb as assistant
 from capot.leaving import look
 from capot.model import Model
-from capot.results.base import Result, plain
 from capot.view.blocks import Curves, Scatter
 from capot.view.data import to_data
 from capot.view.figure import to_spec
+from capot.view.result import Result, plain
 from capot.view.theme import DARK, LIGHT
 
 

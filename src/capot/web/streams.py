@@ -24,21 +24,21 @@ from capot.errors import BusyError, CapotError, InputError, InterruptedByUser
 from capot.leaving import wanted
 from capot.web.events import sse
 from capot.web.learners import Learner, Learners
-from capot.web.share import Share
-from capot.web.starts import Part, Work, start
+from capot.web.request_scope import RequestScope
+from capot.web.stream_jobs import StreamJob, Work, start
 
 log = logging.getLogger("capot.web")
 
 HEARTBEAT_S = 10.0  # a comment line, so that a dead connection is noticed and a live one is not cut
 MAX_TEXTS = 512  # under way in the whole server: who makes themself many learners meets this one
-LARGE = ("Started", "Answered", "Finished", "Ended")  # events that hold a prompt or an answer, token by token
+LARGE = ("started", "answered", "finished")  # events that hold a prompt or an answer, token by token
 PIECE = 16_384  # bytes of events written in one go
-LAST = ("Finished", "Ended")  # what a part's last event is called
+LAST = "finished"  # what a part's last event is called
 LOOK_S = 0.5  # how often a waiting learner's place is looked up
 
 
 @dataclass(eq=False)
-class Stream:
+class OpenStream:
     """One response under way: its queue, and each part still at work."""
 
     learner: Learner
@@ -46,9 +46,9 @@ class Stream:
     lang: str
     loop: asyncio.AbstractEventLoop
     queue: asyncio.Queue[tuple[str, Any]] = field(default_factory=asyncio.Queue)
-    parts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, StreamJob] = field(default_factory=dict)
     works: dict[str, Work] = field(default_factory=dict)
-    shares: dict[str, Share] = field(default_factory=dict)  # of the part that is being begun
+    shares: dict[str, RequestScope] = field(default_factory=dict)  # of the part that is being begun
     stopped: set[str] = field(default_factory=set)  # parts that somebody stopped, begun or not
     over: set[str] = field(default_factory=set)  # parts that have ended, read or not
     open: bool = True
@@ -60,7 +60,7 @@ class Stream:
         """A callback for the engine thread; it only hands the event over."""
 
         def emit(event: Any) -> None:
-            if isinstance(event, BaseException) or type(event).__name__ in LAST:
+            if isinstance(event, BaseException) or getattr(event, "kind", "") == LAST:
                 self.over.add(tag)
             if self.open:
                 with contextlib.suppress(RuntimeError):  # the loop is closing: nobody is left to read
@@ -106,12 +106,12 @@ class Stream:
         return lines
 
 
-class Hub:
+class Streams:
     """All open streams of a server, with the bounds that one learner has."""
 
     def __init__(self, learners: Learners, serving: Serving) -> None:
         self.learners, self.serving = learners, serving
-        self.streams: dict[tuple[str, str], Stream] = {}
+        self.streams: dict[tuple[str, str], OpenStream] = {}
         self.ended = Counter[str]()
 
     async def open(
@@ -120,10 +120,10 @@ class Hub:
         name: str,
         *,
         lang: str,
-        parts: list[Part],
+        parts: list[StreamJob],
         call: str | None = None,
-        begun: Callable[[Stream], None] = lambda _: None,
-    ) -> Stream:
+        begun: Callable[[OpenStream], None] = lambda _: None,
+    ) -> OpenStream:
         """Start every part of a response; ``call`` is its page's name for what is waited for until then.
 
         ``begun`` gets the stream at once, so that whoever leaves while it is started can cancel it.
@@ -135,7 +135,7 @@ class Hub:
             raise InputError("stream_name_taken", name=name)
         if len({part.tag for part in parts}) < len(parts):
             raise InputError("same_tag")
-        stream = Stream(learner, name, lang, asyncio.get_running_loop())
+        stream = OpenStream(learner, name, lang, asyncio.get_running_loop())
         stream.parts = {part.tag: part for part in parts}
         stream.held = sum(part.price for part in parts)
         learner.account.hold(stream.held)
@@ -165,7 +165,7 @@ class Hub:
         if at_work.total() + more > MAX_TEXTS and mine > MAX_TEXTS // people:
             raise BusyError("lab_full", limit=MAX_TEXTS)
 
-    def _start(self, stream: Stream) -> None:
+    def _start(self, stream: OpenStream) -> None:
         """On a thread: a vocabulary may have to be read, a long prompt to be cut."""
         for tag, part in list(stream.parts.items()):
             person, share = self.learners.opened(stream.learner)
@@ -187,7 +187,7 @@ class Hub:
 
     @staticmethod
     @contextlib.contextmanager
-    def _ending(stream: Stream, tag: str, share: Share) -> Iterator[None]:
+    def _ending(stream: OpenStream, tag: str, share: RequestScope) -> Iterator[None]:
         """Inside the block a stop ends the template that is being rendered for the part."""
         stream.shares[tag] = share
         try:
@@ -202,7 +202,7 @@ class Hub:
         stream = self.streams.get((learner, name))
         return stream is not None and stream.stop(tag)
 
-    def close(self, stream: Stream) -> None:
+    def close(self, stream: OpenStream) -> None:
         """End a response, whatever the reason. Closing twice is harmless."""
         if stream.open:
             stream.learner.account.release(stream.held)
@@ -217,7 +217,7 @@ class Hub:
         """The learners who have a stream open."""
         return {who for who, _ in self.streams}
 
-    async def events(self, stream: Stream) -> AsyncIterator[bytes]:
+    async def events(self, stream: OpenStream) -> AsyncIterator[bytes]:
         """The response's bytes: server-sent events until every part has ended."""
         quiet = 0.0
         while stream.parts:
@@ -234,7 +234,7 @@ class Hub:
             if lines:
                 yield b"".join(lines)
 
-    async def _lines(self, stream: Stream, tag: str, event: Any) -> list[bytes]:
+    async def _lines(self, stream: OpenStream, tag: str, event: Any) -> list[bytes]:
         """An event and what has come since, up to a piece, as nobody should wait while a long backlog is written."""
         lines, waiting = [], [(tag, event)]
         while waiting:
@@ -246,7 +246,7 @@ class Hub:
         await asyncio.sleep(0)  # a reader as quick as this would keep the loop for itself
         return lines
 
-    async def _line(self, stream: Stream, tag: str, event: Any) -> bytes:
+    async def _line(self, stream: OpenStream, tag: str, event: Any) -> bytes:
         """One event as it is sent; the last of a part takes the part off the list."""
         part = stream.parts[tag]
         if isinstance(event, BaseException) and not isinstance(event, CapotError):
@@ -256,7 +256,7 @@ class Hub:
             kind, body = part.told(event, stream.lang)
             return kind, sse(kind, {"tag": tag, "body": body})
 
-        large = type(event).__name__ in LARGE  # and perhaps to be drawn: not on the loop
+        large = getattr(event, "kind", "") in LARGE  # and perhaps to be drawn: not on the loop
         kind, line = await anyio.to_thread.run_sync(told) if large else told()
         if kind in ("finished", "error"):
             del stream.parts[tag]
@@ -268,7 +268,7 @@ class Hub:
 class EventResponse(StreamingResponse):
     """A stream on its way out. Whatever ends the response, a closed tab included, ends the work at once."""
 
-    def __init__(self, hub: Hub, stream: Stream) -> None:
+    def __init__(self, hub: Streams, stream: OpenStream) -> None:
         super().__init__(hub.events(stream), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
         self.hub, self.stream = hub, stream
 

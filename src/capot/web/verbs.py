@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
 from capot.config import Sampling
 from capot.model import Model
-from capot.results.base import Result
+from capot.view.result import Result
 
 # Parameters that a page may never set: they reach files, callbacks or another person's caches.
 HIDDEN = {"emit", "progress", "notice", "owner", "template_path", "write_template"}
@@ -65,7 +65,7 @@ def verbs() -> dict[str, Verb]:
     found = {}
     for name, attribute in vars(Model).items():
         if hasattr(attribute, "chapter"):
-            function = getattr(importlib.import_module(f"capot.{attribute.chapter}"), attribute.function)
+            function = getattr(importlib.import_module(f"capot.chapters.{attribute.module}"), attribute.function)
             answer = _hints(function).get("return")
             if isinstance(answer, type) and issubclass(answer, Result):
                 logits = any(field.name == "logits" for field in dataclasses.fields(answer))
@@ -92,7 +92,7 @@ def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def _opaque(parameter: inspect.Parameter) -> bool:
     """Whether a parameter is something JSON cannot hold (a callback, a path, an opened file)."""
     text = str(parameter.annotation)
-    return any(word in text for word in ("Callable", "Path", "IO[", "capot.scheduler", "capot.templates"))
+    return any(word in text for word in ("Callable", "Path", "IO[", "capot.engines.scheduler", "capot.text.templates"))
 
 
 def _is_sampling(annotation: Any) -> bool:
@@ -133,7 +133,7 @@ def _plain_type(annotation: Any) -> Any:
 
 
 def schema(kind: Any) -> dict[str, Any]:
-    """JSON Schema of what ``results.base.plain`` makes of a value of this type."""
+    """JSON Schema of what ``view.result.plain`` makes of a value of this type."""
     if kind in JSON_KINDS:
         return {"type": [JSON_KINDS[kind], "null"] if kind is float else JSON_KINDS[kind]}
     if kind is type(None):

@@ -43,7 +43,7 @@ class _Extended(ctypes.Structure):
     ]
 
 
-class Job:
+class WindowsJob:
     """The object's handle; closing it ends what is inside."""
 
     def __init__(self, kernel: Any, handle: int) -> None:
@@ -53,7 +53,7 @@ class Job:
         self._kernel.CloseHandle(self._handle)
 
 
-def around(process: subprocess.Popen[bytes], *, memory: int) -> Job:
+def around(process: subprocess.Popen[bytes], *, memory: int) -> WindowsJob:
     """Put ``process`` into a job of its own. Raises: OSError. Units: ``memory`` in bytes."""
     kernel = ctypes.WinDLL("kernel32", use_last_error=True)
     kernel.CreateJobObjectW.restype = wintypes.HANDLE
@@ -73,4 +73,4 @@ def around(process: subprocess.Popen[bytes], *, memory: int) -> Job:
     ):
         process.kill()
         raise ctypes.WinError(ctypes.get_last_error())
-    return Job(kernel, handle)
+    return WindowsJob(kernel, handle)

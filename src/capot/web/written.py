@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from capot.leaving import look
-from capot.results.base import Result, plain, shown_fields
+from capot.view.result import Result, plain, shown_fields
 
 PIECE = 1000  # items of a list
 

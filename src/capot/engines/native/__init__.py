@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from capot.checkpoint import Checkpoint
 from capot.errors import UnsupportedError
+from capot.sources.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from capot.engines.native.llama import NativeEngine

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import carray, get_num_threads, get_thread_id, njit, prange, types  # type: ignore[attr-defined]
 
-from capot.engines.native.stored import (
+from capot.engines.native.stored import (  # fmt: skip
     F32,
     FAST,
     I64,
@@ -30,7 +30,7 @@ from capot.engines.native.stored import (
     pointer,
     shaped,
     widen,
-)  # fmt: skip
+)
 
 STORED = "a52a9d012d07"
 BLOCK = 64  # tokens in a block of the cache

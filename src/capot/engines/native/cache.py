@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from capot.checkpoint import Config
-from capot.engine import Allocations
 from capot.engines.native.kernels import BLOCK
+from capot.engines.protocol import Allocations
+from capot.sources.checkpoint import Config
 
 FLOAT32 = np.dtype(np.float32)
 

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capot.checkpoint import Checkpoint, widen
-from capot.engine import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
 from capot.engines.native import kernels, rope
 from capot.engines.native.cache import Ledger, NativeSequence, block_shape
+from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
 from capot.errors import UnsupportedError
+from capot.sources.checkpoint import Checkpoint, widen
 
 # How a stored number is handed to the kernels (see there); float16 goes as int16.
 VIEWS = {"F32": np.float32, "BF16": np.uint16, "F16": np.int16}
@@ -61,7 +61,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerWeights:
     """The weights of one layer, D width, H heads of size S, K of them with keys, M width of the MLP."""
 
     attention_norm: np.ndarray  # (D,)
@@ -145,12 +145,12 @@ class NativeEngine:
             bias = widen(stored, self.checkpoint.tensors[f"{name}.bias"].dtype)  # a few numbers: made float32 once
         return Linear(self._tensor(f"{name}.weight", rows, columns), bias)
 
-    def _layer(self, index: int) -> Layer:
+    def _layer(self, index: int) -> LayerWeights:
         c, at = self.checkpoint.config, f"model.layers.{index}."
         queries, keys = c.heads * c.head_dim, c.kv_heads * c.head_dim
         biased = c.architecture == "Qwen2ForCausalLM"  # must be there; in a Llama they may be
         normed = c.architecture == "Qwen3ForCausalLM"
-        return Layer(
+        return LayerWeights(
             attention_norm=self._tensor(f"{at}input_layernorm.weight", c.width),
             query=self._linear(f"{at}self_attn.q_proj", queries, c.width, biased=biased),
             key=self._linear(f"{at}self_attn.k_proj", keys, c.width, biased=biased),
@@ -232,7 +232,7 @@ class NativeEngine:
         buffers.rounds = kernels.PAIRS and self.embedding.dtype == np.uint16 and columns >= ROUNDED * len(feeds)
         passes, first = [], 0
         for feed in feeds:
-            passes.append(Pass(self, feed, first))
+            passes.append(SequencePass(self, feed, first))
             first += len(feed.ids)
         buffers.x[...] = self.embed([token for feed in feeds for token in feed.ids])
         for one in passes:
@@ -244,7 +244,7 @@ class NativeEngine:
                 one.keep(index + 1, buffers.x)
         return self._outputs(buffers.x, passes)
 
-    def _attention(self, index: int, layer: Layer, b: Buffers, passes: list[Pass]) -> None:
+    def _attention(self, index: int, layer: LayerWeights, b: Buffers, passes: list[SequencePass]) -> None:
         c = self.checkpoint.config
         normed = b.input(self._normed(b.x, layer.attention_norm, b.normed), b.mlp)
         queries = layer.query.write(normed, b.queries)  # (T, H S)
@@ -263,7 +263,7 @@ class NativeEngine:
             kernels.attend(mine, *cache, layer.window, self._scratch, mixed, one.weights(index))
         layer.output.add(b.input(b.mixed, b.mlp), b.x)
 
-    def _mlp(self, layer: Layer, b: Buffers) -> None:
+    def _mlp(self, layer: LayerWeights, b: Buffers) -> None:
         normed = b.input(self._normed(b.x, layer.mlp_norm, b.normed), b.mixed)
         kernels.gate(layer.gate.write(normed, b.mlp), layer.up.write(normed, b.ups))
         layer.down.add(b.input(b.mlp, b.ups), b.x)
@@ -272,7 +272,7 @@ class NativeEngine:
         kernels.rms_norm(x, weight, self.checkpoint.config.norm_eps, out)
         return out
 
-    def _outputs(self, x: np.ndarray, passes: list[Pass]) -> list[Output]:
+    def _outputs(self, x: np.ndarray, passes: list[SequencePass]) -> list[Output]:
         """The head on the rows that were asked for, of all sequences in one product."""
         asked = [one.for_head(x) for one in passes]  # each (R, D)
         counts = [len(rows) for rows in asked]
@@ -285,7 +285,7 @@ class NativeEngine:
         return [one.output(logits[end - count : end]) for one, count, end in zip(passes, counts, ends, strict=True)]
 
 
-class Pass:
+class SequencePass:
     """One sequence's part of a step: its rows of x, its positions, and what is kept for its caller."""
 
     def __init__(self, engine: NativeEngine, feed: Feed, first: int) -> None:

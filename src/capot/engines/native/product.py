@@ -14,7 +14,7 @@ from typing import Any
 from llvmlite import ir
 from numba import njit, prange, types
 
-from capot.engines.native.stored import (
+from capot.engines.native.stored import (  # fmt: skip
     COLUMNS,
     F32,
     FAST,
@@ -34,7 +34,7 @@ from capot.engines.native.stored import (
     shaped,
     stored_type,
     widen,
-)  # fmt: skip
+)
 
 STORED = "a52a9d012d07"
 SHARE = 64  # rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from capot.checkpoint import Config
 from capot.errors import ModelError
+from capot.sources.checkpoint import Config
 
 
 def frequencies(config: Config) -> np.ndarray:

@@ -1,7 +1,7 @@
 // How does text become ids? Coloured as one types; several tokenizers side by side; what each language costs.
 
 import { fill, h } from "../lib/dom.js";
-import { has, number, tr } from "../lib/words.js";
+import { number, tr } from "../lib/words.js";
 import { call } from "../lib/api.js";
 import * as state from "../lib/state.js";
 import { inPython, onCommandLine } from "../lib/code.js";
@@ -11,14 +11,12 @@ import { promptField } from "../parts/prompt.js";
 import { withTerms } from "../parts/terms.js";
 import { pieces } from "../parts/pieces.js";
 import { cost } from "./tokens/cost.js";
+import { named } from "./tokens/named.js";
 
 const OTHERS = ["bilingual", "english", "french", "gpt2", "cl100k_base", "o200k_base", "llama3"];
 const HARD = ["naïve cœur 🤗 déjà vu", "1234567 + 89 = 1234656", "def f(x):\n    return x * 2"]; // the same in every language
 const DRAWN = 2000; // tokens of the model's own strip
 const USUAL = "english,french";
-
-/** A tokenizer's name as people say it. */
-export const named = (name) => (has(`tokenizers.${name}`) ? tr(`tokenizers.${name}`) : name);
 
 export default async function page(main, { model }) {
   const name = model?.model ?? "boxed";

@@ -1,0 +1,1 @@
+"""What is in this model, and does it fit here?"""

@@ -1,0 +1,392 @@
+"""What is in this model: parameters by block, sizes, context, licence, base or instruct; does it fit here?
+
+A card is made from a :class:`Source`: the small files of a model and the headers of its
+weights. A folder gives one; whatever gives another (a hub, before any download) has its card.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from capot.chapters.card.result import BlockParameters, Card, Fit, KnownModel, NetworkPart, Parameters
+from capot.errors import CapotError, NotFoundError
+from capot.sources import published_shapes as shapes
+from capot.sources.checkpoint import HEADLESS
+from capot.sources.hub.published import Published
+from capot.sources.machine import Ram, longest, ram
+from capot.sources.published_shapes import BLOCKS, Known, Shape
+
+if TYPE_CHECKING:
+    from capot.chapters.protocols import Opened
+    from capot.sources.checkpoint import Checkpoint
+    from capot.sources.files import Folder
+    from capot.sources.safetensors import TensorInfo
+
+README_BYTES = 1_000_000
+TOKENS = 4096  # of context that "opening" allows for, where the model was trained on as many
+BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "int4": 0.5}
+SPELLED = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64", "I8": "int8", "F8_E4M3": "float8"}
+_WIDTHS = {"float64": 8, "float32": 4, "float8": 1, "int8": 1}  # bytes; others: 2
+
+# What a card takes from the configuration as it is.
+_SAME = (
+    "architecture", "vocabulary_size", "context_length", "layers", "width", "heads", "kv_heads", "mlp_width", "tied",
+)  # fmt: skip
+
+# What a tensor's name says of its block, the first that matches; names of a dozen families.
+_BLOCK_OF = (
+    ("norms", re.compile(r"norm|\bln_|layernorm|\bln\b", re.I)),
+    ("head", re.compile(r"^(lm_head|embed_out|output)\b")),
+    ("embeddings", re.compile(r"embed|\bwte\b|\bwpe\b")),
+    ("mlp", re.compile(r"mlp|feed_forward|\bffn|experts|\bmoe|_moe\b|\bfc[12]\b|dense_h_to_4h|dense_4h_to_h")),
+    ("attention", re.compile(r"attn|attention")),
+)
+# Constants that some files carry among what was learnt.
+_BUFFERS = re.compile(r"inv_freq$|masked_bias$|\bh\.\d+\.attn\.bias$|attention\.bias$|position_ids$|_scale(_inv)?$")
+_LAYER = re.compile(r"\.(?:layers|h|blocks|block)\.(\d+)\.")
+_INSTRUCT = re.compile(r"instruct|chat|[-_]it\b|assistant|dialog|[-_](sft|dpo|rlhf)\b|\br1\b", re.I)
+_BASE = re.compile(r"[-_](base|pt)\b", re.I)
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that a card needs to know of a model. ``tensors`` None: its weights are not there."""
+
+    name: str
+    config: Mapping[str, Any]
+    tensors: Mapping[str, TensorInfo] | None = None
+    chat_template: str | None = None
+    ends: tuple[str, ...] = ()  # the tokens that end a text, as the chat template would write them
+    readme: str = ""
+    vocabulary: tuple[int, int] | None = None  # with and without added tokens
+    kind: tuple[str, str] | None = None
+    licence: str | None = None
+    url: str | None = None
+    known: tuple[KnownModel, ...] = field(default=(), repr=False)
+    engine: str | None = None
+    obstacle: str | None = None
+    published: Published | None = None
+
+
+def describe(model: Opened, *, known: bool = False) -> Card:
+    """The card of an opened model; no weight is read. ``known`` adds the table of published models.
+
+    Raises: NotFoundError ``no_checkpoint``; ModelError as ``Checkpoint.tensors``;
+    UnsupportedError ``shape_unknown`` for an unknown family without weights.
+    """
+    checkpoint = model.checkpoint
+    vocabulary, ends = _tokenizer_facts(model, checkpoint) if checkpoint.has("tokenizer") else (None, ())
+    return card(
+        Source(
+            name=model.name,
+            config=checkpoint.raw_config,
+            tensors=_tensors(checkpoint),
+            chat_template=checkpoint.chat_template,
+            ends=ends or _ends(checkpoint),
+            readme=_readme(checkpoint.folder),
+            vocabulary=vocabulary,
+            known=known_models() if known else (),
+            engine=model.engine_name,
+            obstacle=model.obstacle,
+            published=checkpoint.published(),
+        )
+    )
+
+
+def describe_known(name: str) -> Card:
+    """The card of a published model, computed from its public shape.
+
+    Raises: NotFoundError ``unknown_shape``.
+
+    >>> describe_known("Llama-3.2-1B").parameters.total
+    1235814400
+    """
+    found = shapes.find(name)
+    kind = (found.kind, "published")
+    return card(Source(found.name, found.config, kind=kind, licence=found.licence, url=found.source))
+
+
+def known_models() -> tuple[KnownModel, ...]:
+    """The table of published models, every figure computed from a shape."""
+    return tuple(_known_row(model) for model in shapes.models())
+
+
+def _known_row(model: Known) -> KnownModel:
+    shape, total = model.shape, sum(shapes.parameters(model.shape).values())
+    extra = shapes.prediction_parameters(shape)
+    return KnownModel(
+        name=model.name,
+        source=model.source,
+        parameters=total,
+        active=shapes.active_parameters(shape),
+        with_prediction=total + extra if extra else None,
+        file_bytes=file_bytes(total),
+        layers=shape.config.layers,
+        width=shape.config.width,
+        context_length=shape.config.context_length,
+        kv_bytes_per_token=shapes.kv_bytes(shape, 1),
+    )
+
+
+def card(source: Source) -> Card:
+    """The card of whatever ``source`` tells of.
+
+    Raises: ModelError ``config_field``; UnsupportedError ``shape_unknown``.
+    """
+    shape = shapes.shape(source.config)
+    config, front = shape.config, front_matter(source.readme)
+    counted = _counted(source, shape)
+    kind, reason = source.kind or base_or_instruct(source, front)
+    tokens, base = source.vocabulary or (None, None)
+    dtype, weights = _precision(source, shape, counted.total)
+    latent = shape.latent
+    same = {name: getattr(config, name) for name in _SAME}
+    if config.model_type in HEADLESS:  # no attention, so no heads, and its layers' width is no MLP's
+        same |= {"heads": 0, "kv_heads": 0, "mlp_width": 0}
+    return Card(
+        name=source.name,
+        kind=kind,
+        kind_reason=reason,
+        licence=source.licence or _licence(front, source.config),
+        parameters=counted,
+        file_bytes=file_bytes(counted.total),
+        dtype=dtype,
+        vocabulary_tokens=tokens,
+        vocabulary_base=base,
+        head_dim=0 if not same["heads"] else latent.plain_dim + latent.rotary_dim if latent else config.head_dim,
+        latent_width=shapes.kv_values(shape) if latent else None,
+        experts=shape.experts.count if shape.experts else 0,
+        active_experts=shape.experts.active + shape.experts.shared if shape.experts else 0,
+        structure=_structure(source, shape),
+        memory=fit(shape, weights, parameters=counted.total, bytes_per_value=_WIDTHS.get(dtype or "", 2)),
+        source=source.url,
+        known=source.known,
+        engine=source.engine,
+        obstacle=source.obstacle,
+        published=source.published,
+        **same,
+    )
+
+
+def file_bytes(parameters: int) -> dict[str, int]:
+    """Bytes of ``parameters`` numbers in each precision; the scales of int8 and int4 are left out.
+
+    >>> file_bytes(1000)["int4"]
+    500
+    """
+    return {name: int(parameters * width) for name, width in BYTES.items()}
+
+
+def _counted(source: Source, shape: Shape) -> Parameters:
+    """Parameters from the weights' headers; by formula where there are none, or packed ones."""
+    known_family = shape.family is not None
+    if source.tensors is None or (known_family and "quantization_config" in source.config):
+        by_block, origin = shapes.parameters(shape), "config"
+    else:
+        by_block, origin = _by_block(source.tensors, shape), "weights"
+    total, extra = sum(by_block.values()), shapes.prediction_parameters(shape) if known_family else 0
+    return Parameters(
+        total=total,
+        by_block=[BlockParameters(name, by_block[name]) for name in (*BLOCKS, "other") if name in by_block],
+        active=shapes.active_parameters(shape) if known_family and shape.experts else total,
+        with_prediction=total + extra if extra else None,
+        source=origin,
+    )
+
+
+def _by_block(tensors: Mapping[str, TensorInfo], shape: Shape) -> dict[str, int]:
+    found = Counter(dict.fromkeys(BLOCKS, 0))
+    for name, info in learnt(tensors, shape):
+        found[block_of(name)] += info.count
+    return dict(found)
+
+
+def learnt(tensors: Mapping[str, TensorInfo], shape: Shape) -> Iterable[tuple[str, TensorInfo]]:
+    """The tensors that are parameters, each once: no constants, no second copy of a tied
+    table, no layer beyond the model's (what predicts further tokens is counted apart)."""
+    for name, info in tensors.items():
+        layer = _LAYER.search(f".{name}")
+        beyond = layer is not None and int(layer[1]) >= shape.config.layers
+        copy = shape.config.tied and block_of(name) == "head" and len(info.shape) == 2
+        if not (_BUFFERS.search(name) or beyond or copy):
+            yield name, info
+
+
+def block_of(name: str) -> str:
+    """The block that a tensor belongs to, from its name.
+
+    >>> block_of("model.layers.0.self_attn.q_proj.weight"), block_of("transformer.h.3.ln_1.bias")
+    ('attention', 'norms')
+    """
+    return next((block for block, pattern in _BLOCK_OF if pattern.search(name)), "other")
+
+
+def _structure(source: Source, shape: Shape) -> list[NetworkPart]:
+    """Embeddings, layers, last norm and head, from the bottom up; by formula, else by the tensors' names."""
+    if shape.family is None:
+        return _layers(source.tensors or {}, shape)
+    totals, layers = shapes.parameters(shape), []
+    for place in range(shape.config.layers):
+        blocks = shapes.layer_parameters(shape, place)
+        layers.append(NetworkPart("layer", place, sum(blocks.values()), **blocks))
+    last = totals["norms"] - sum(layer.norms for layer in layers)
+    first = NetworkPart("embeddings", None, totals["embeddings"])
+    return [first, *layers, NetworkPart("norms", None, last, norms=last), NetworkPart("head", None, totals["head"])]
+
+
+def _layers(tensors: Mapping[str, TensorInfo], shape: Shape) -> list[NetworkPart]:
+    """The same for a family without a formula, each tensor in the layer that its name tells."""
+    found: dict[int | None, Counter[str]] = {}
+    for name, info in learnt(tensors, shape):
+        layer = _LAYER.search(f".{name}")
+        found.setdefault(int(layer[1]) if layer else None, Counter())[block_of(name)] += info.count
+    around = found.pop(None, Counter())
+    layers = [
+        NetworkPart("layer", place, blocks.total(), **{name: blocks[name] for name in ("attention", "mlp", "norms")})
+        for place, blocks in sorted(found.items())
+    ]
+    ends = [
+        NetworkPart(name, None, around[name], norms=around["norms"] * (name == "norms")) for name in ("norms", "head")
+    ]
+    return [NetworkPart("embeddings", None, around["embeddings"]), *layers, *ends] if layers else []
+
+
+def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, int]:
+    """The type most weights have, and the bytes that all of them take."""
+    if source.tensors is None:
+        dtype = shape.config.dtype or "bfloat16"
+        return dtype, total * _WIDTHS.get(dtype, 2)
+    sizes: Counter[str] = Counter()
+    for _, info in learnt(source.tensors, shape):
+        sizes[info.dtype] += info.nbytes
+    common = sizes.most_common(1)[0][0] if sizes else None
+    return SPELLED.get(common or "", common), sum(sizes.values())
+
+
+def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2) -> Fit:
+    """Whether ``weights`` bytes and a cache fit this machine's memory, and for how long a context."""
+    cache = functools.partial(shapes.kv_bytes, shape, bytes_per_value=bytes_per_value)
+    return held(weights, cache, context=shape.config.context_length or TOKENS, parameters=parameters)
+
+
+def held(weights: int, cache: Callable[[int], int], *, context: int, parameters: int) -> Fit:
+    """The same for a cache of ``cache(tokens)`` bytes, of at most ``context`` tokens. Units: bytes."""
+    here, tokens = ram(), min(context, TOKENS)
+
+    def needed(length: int) -> int:
+        return weights + cache(length)
+
+    free = here.available if here.available is not None else here.total
+    sizes = file_bytes(parameters).items()
+    return Fit(
+        weights_bytes=weights,
+        kv_bytes_per_token=cache(1),
+        tokens=tokens,
+        needed_bytes=needed(tokens),
+        available_bytes=here.available,
+        total_bytes=here.total,
+        fits=verdict(needed(tokens), here),
+        fitting_precision=next((name for name, size in sizes if size + cache(tokens) <= (here.total or 0)), None),
+        room_tokens=None if free is None else longest(lambda length: needed(length) <= free, most=context),
+    )
+
+
+def verdict(needed: int, here: Ram) -> str:
+    """Whether ``needed`` bytes of memory can be had: yes, tight (once other programs are closed), no, unknown."""
+    free = here.available if here.available is not None else here.total
+    if free is None:
+        return "unknown"
+    if needed <= free:
+        return "yes"
+    return "tight" if here.total is not None and needed <= here.total else "no"
+
+
+def base_or_instruct(source: Source, front: Mapping[str, Any]) -> tuple[str, str]:
+    """Whether a model continues texts or answers, and what says so.
+
+    A name that says it is believed first. A chat template alone is not enough: some base
+    models carry one. It counts where it writes the token at which generation stops.
+    """
+    if _INSTRUCT.search(source.name):
+        return "instruct", "name"
+    if _BASE.search(source.name):
+        return "base", "name"
+    template = source.chat_template
+    if template and ("eos_token" in template or any(end in template for end in source.ends)):
+        return "instruct", "template"
+    if template:
+        return "base", "unused_template"
+    if "conversational" in front.get("tags", ()):
+        return "instruct", "tags"
+    return "base", "no_template"
+
+
+def front_matter(readme: str) -> dict[str, Any]:
+    """The fields at the head of a model's README: ``key: value`` and lists of ``- item``.
+
+    >>> front_matter("---\\nlicense: mit\\ntags:\\n- fr\\n---\\n# Model")
+    {'license': 'mit', 'tags': ['fr']}
+    """
+    found: dict[str, Any] = {}
+    head = re.match(r"---\r?\n(.*?)\r?\n---", readme, re.DOTALL)
+    key = ""
+    for line in head[1].splitlines() if head else ():
+        if (item := re.match(r"\s*- (.+)", line)) and isinstance(found.get(key), list):
+            found[key].append(item[1].strip().strip("\"'"))
+        elif pair := re.match(r"([\w-]+):\s*(.*)", line):
+            key, value = pair[1], pair[2].strip().strip("\"'")
+            found[key] = value or []
+    return found
+
+
+def _licence(front: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    stated = front.get("license")
+    if stated == "other" and front.get("license_name"):
+        stated = front["license_name"]
+    stated = stated or config.get("license")
+    return stated if isinstance(stated, str) else None
+
+
+def _readme(folder: Folder) -> str:
+    """The beginning of a model's description: what a card reads stands at its top."""
+    found = next((name for name in ("CARD.md", "README.md") if folder.has(name)), None)
+    return "" if found is None else folder.start(found, README_BYTES)
+
+
+def _tensors(checkpoint: Checkpoint) -> Mapping[str, TensorInfo] | None:
+    """The headers of the weights, read over the network where they lie there.
+
+    None where a folder has no weights, an error where they are damaged.
+    """
+    try:
+        return checkpoint.headers
+    except NotFoundError as error:
+        if error.code != "weights_missing":
+            raise
+        return None
+
+
+def _ends(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The tokens that end a text as tokenizer_config.json writes them, while the tokenizer is not there."""
+    config = checkpoint.tokenizer_config
+    listed = config.get("added_tokens_decoder")
+    listed = listed if isinstance(listed, dict) else {}
+    named = [listed.get(str(end)) for end in checkpoint.eos_ids]
+    found = [entry.get("content") if isinstance(entry, dict) else entry for entry in (*named, config.get("eos_token"))]
+    return tuple(dict.fromkeys(name for name in found if isinstance(name, str) and name))
+
+
+def _tokenizer_facts(model: Opened, checkpoint: Checkpoint) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
+    """Sizes of the vocabulary and the names of its end tokens; nothing where no tokenizer can be read."""
+    try:
+        tokenizer = model.tokenizer
+    except CapotError:  # a card is of use without one
+        return None, ()
+    ends = checkpoint.eos_ids or tokenizer.eos_ids
+    names = tuple(tokenizer.token_text(end) for end in ends if tokenizer.token_text(end))
+    return (tokenizer.vocabulary_size, tokenizer.vocabulary_base), names

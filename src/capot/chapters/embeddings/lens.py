@@ -1,0 +1,56 @@
+"""The verb ``lens``: what the network would say if it stopped after each layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from capot.chapters.embeddings.lens_result import Depth, Guess, Lens
+from capot.engines.protocol import Want
+from capot.leaving import look
+from capot.text.sampling import softmax
+
+if TYPE_CHECKING:
+    from capot.chapters.protocols import Opened
+
+WANT = Want(logits="none", layer_logits=True)
+
+
+def lens(model: Opened, prompt: str) -> Lens:
+    """Guess the next token after every layer, by the final norm and the head of the model itself.
+
+    Layer 0 is the embedding of the last token, before any layer. Source: nostalgebraist,
+    "interpreting GPT: the logit lens" (2020).
+
+    Raises: InputError ``empty_prompt``; CapabilityError ``capability``; ContextError ``prompt_too_long``.
+    """
+    ids = model.tokenizer.encode_prompt(prompt)
+    logits = model.scheduler.run(ids, want=WANT, owner=model.owner).output.layer_logits  # (L + 1, V)
+    assert logits is not None  # WANT asks for them
+    final = int(np.argmax(logits[-1]))
+    layers = tuple(_depth(model, layer, row, final=final) for layer, row in enumerate(logits))
+    return Lens(prompt=prompt, ids=tuple(ids), final=layers[-1].top, layers=layers, settled=_settled(layers, final))
+
+
+def _depth(model: Opened, layer: int, logits: np.ndarray, *, final: int) -> Depth:
+    """What one layer makes likely. Shapes: ``logits`` (V,)"""
+    look()
+    shares = softmax(logits)
+    top = int(np.argmax(logits))
+    tokenizer = model.tokenizer
+    return Depth(
+        layer=layer,
+        top=Guess(top, tokenizer.token_text(top), float(shares[top]), tokenizer.display(top)),
+        final_rank=1 + int(np.count_nonzero(logits > logits[final])),
+        final_probability=float(shares[final]),
+        entropy_bits=float(-np.sum(shares * np.log2(np.where(shares > 0, shares, 1.0)))),
+    )
+
+
+def _settled(layers: tuple[Depth, ...], final: int) -> int:
+    """The first layer from which on the guess is the final one."""
+    settled = len(layers) - 1
+    while settled and layers[settled - 1].top.id == final:
+        settled -= 1
+    return settled

@@ -1,0 +1,188 @@
+"""The embedding table, read by rows from the model's file: no engine, no copy of the whole.
+
+A table of 128,256 rows of 2,048 numbers is half a gigabyte; six words are six rows of
+it. Comparing with all rows takes one walk through the file in small blocks: each is
+widened to float32, multiplied, and forgotten, so it never leaves the processor's cache.
+A few words are compared on one core, row by row: that is bound by reading the table, and
+measured up to forty times faster than a matrix product where other programs keep the
+cores busy, because the threads of a product wait for each other at every block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from capot.chapters.embeddings.geometry import unit
+from capot.engines.protocol import Capability, require
+from capot.errors import ModelError, NotFoundError, UnsupportedError, local
+from capot.leaving import look
+from capot.sources.checkpoint import Checkpoint, widen
+
+if TYPE_CHECKING:
+    from capot.chapters.protocols import Opened
+    from capot.sources.safetensors import TensorInfo
+
+# How the hub's families end the name of their table; the rest of the name varies.
+ENDINGS = (
+    "embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight",
+    "tok_embeddings.weight", "embeddings.weight", "embedding.weight",
+)  # fmt: skip
+TIED = "lm_head.weight"  # the same matrix, where the file keeps only this name for it
+READABLE = {"F64", "F32", "F16", "BF16"}
+BLOCK = 1 << 19  # numbers in a block: 2 MB in float32, which a second-level cache holds
+LARGE = 1 << 22  # numbers in a block for a matrix product: 16 MB, so that its threads meet seldom
+MANY = 64  # words from which a matrix product pays
+
+
+class VectorTable(Protocol):
+    """Rows of numbers, one for each id. ``dtype`` is how they are stored, for the reader."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(V, D)"""
+
+    @property
+    def dtype(self) -> str:
+        """How the numbers are stored."""
+
+    @property
+    def nbytes(self) -> int:
+        """What the table takes as it is stored."""
+
+    def rows(self, ids: Sequence[int]) -> np.ndarray:
+        """Shapes: (len(ids), D) float32"""
+
+    def blocks(self, numbers: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+        """The whole table in order, as (first id, rows), about so many numbers at a time.
+
+        An array is valid until the next one.
+
+        Shapes: (n, D) float32
+        """
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """The table in a safetensors file."""
+
+    checkpoint: Checkpoint
+    info: TensorInfo
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.info.shape[0], self.info.shape[1]
+
+    @property
+    def dtype(self) -> str:
+        return {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}[self.info.dtype]
+
+    @property
+    def nbytes(self) -> int:
+        return self.info.nbytes
+
+    def rows(self, ids: Sequence[int]) -> np.ndarray:
+        return self.checkpoint.rows(self.info.name, ids)
+
+    def blocks(self, numbers: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+        mapped, dtype = self.checkpoint.tensor(self.info.name), self.info.dtype
+        height = max(1, numbers // self.shape[1])
+        room = np.empty((height, self.shape[1]), np.uint32)  # one for all blocks: it stays in the cache
+        for start in range(0, self.shape[0], height):
+            part = mapped[start : start + height]
+            if dtype == "BF16":
+                bits = np.left_shift(part, 16, out=room[: len(part)], dtype=np.uint32, casting="unsafe")
+                yield start, bits.view(np.float32)
+            else:
+                yield start, widen(part, dtype)
+
+
+class EngineTable:
+    """The table of an engine that has no file, asked for rows."""
+
+    def __init__(self, model: Opened) -> None:
+        self._scheduler, info = model.scheduler, model.scheduler.engine.info
+        require(self._scheduler.engine, Capability.EMBEDDINGS)
+        self.shape = (info.vocabulary_size, info.width)
+        self.dtype = info.dtype
+        self.nbytes = self.shape[0] * self.shape[1] * (2 if self.dtype.endswith("16") else 4)
+
+    def rows(self, ids: Sequence[int]) -> np.ndarray:
+        return self._scheduler.call(lambda: self._scheduler.engine.embed(list(ids)))
+
+    def blocks(self, numbers: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+        height = max(1, numbers // self.shape[1])
+        for start in range(0, self.shape[0], height):
+            yield start, self.rows(range(start, min(start + height, self.shape[0])))
+
+
+def open_table(model: Opened) -> VectorTable:
+    """The table of a model: from its file, else from its engine.
+
+    Raises: ModelError ``no_table``; UnsupportedError ``table_dtype``; CapabilityError ``capability``.
+    """
+    try:
+        checkpoint = model.checkpoint
+    except NotFoundError as error:
+        if error.code != "no_checkpoint":
+            raise
+        return EngineTable(model)  # an engine without files: scripted, or a server
+    return FileTable(checkpoint, _find(checkpoint))
+
+
+def _find(checkpoint: Checkpoint) -> TensorInfo:
+    """The matrix that has a row per token and a name the families give to it."""
+    width = checkpoint.raw_config.get("word_embed_proj_dim") or checkpoint.config.width  # OPT widens what it looks up
+    for ending in (*ENDINGS, TIED):
+        for name, info in checkpoint.tensors.items():
+            named = name == ending or name.endswith(f".{ending}")
+            # The output head may stand for the table only where the two are one matrix.
+            if named and len(info.shape) == 2 and info.shape[1] == width and (ending != TIED or checkpoint.config.tied):
+                if info.dtype not in READABLE:
+                    raise UnsupportedError("table_dtype", tensor=name, dtype=info.dtype)
+                return info
+    raise ModelError("no_table", folder=local(checkpoint.path, checkpoint.name))
+
+
+def nearest(
+    table: VectorTable, vectors: np.ndarray, *, count: int, without: Sequence[Sequence[int]]
+) -> list[list[tuple[int, float]]]:
+    """The ``count`` rows that point most like each vector, as (id, cosine), best first.
+
+    ``without`` names, for each vector, the ids to leave out. Rows of zeros point nowhere
+    and are never near. Equal cosines come in the order of ids.
+
+    Shapes: ``vectors`` (N, D)
+    """
+    aims = unit(vectors).astype(np.float32)
+    keep = [count + len(set(ids)) for ids in without]
+    best = [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in aims]
+    for start, rows in table.blocks(LARGE if len(aims) > MANY else BLOCK):
+        look()
+        products = rows @ aims.T if len(aims) > MANY else np.vecdot(rows[:, None], aims)  # (n, N)
+        squares = np.vecdot(rows, rows)
+        scores = products / np.sqrt(np.where(squares > 0, squares, np.nan))[:, None]
+        best = [_merged(old, start, scores[:, n], keep[n]) for n, old in enumerate(best)]
+    return [_listed(found, count, set(ids)) for found, ids in zip(best, without, strict=True)]
+
+
+def _merged(
+    old: tuple[np.ndarray, np.ndarray], start: int, scores: np.ndarray, keep: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ``keep`` best of what was found and of the next block's scores."""
+    floor = old[1].min() if len(old[1]) == keep else -np.inf
+    rising = np.flatnonzero(scores > floor)  # NaN is never above anything
+    if not len(rising):
+        return old
+    ids = np.concatenate([old[0], start + rising])
+    values = np.concatenate([old[1], scores[rising]])
+    order = np.lexsort((ids, -values))[:keep]
+    return ids[order], values[order]
+
+
+def _listed(found: tuple[np.ndarray, np.ndarray], count: int, left_out: set[int]) -> list[tuple[int, float]]:
+    pairs = zip(found[0].tolist(), found[1].tolist(), strict=True)
+    return [(token, min(max(value, -1.0), 1.0)) for token, value in pairs if token not in left_out][:count]

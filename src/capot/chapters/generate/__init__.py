@@ -1,0 +1,1 @@
+"""How does one token after the other become a text?"""

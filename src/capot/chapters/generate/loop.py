@@ -1,0 +1,248 @@
+"""The one loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from capot.chapters.generate.result import (
+    Alternative,
+    Event,
+    Finished,
+    GeneratedToken,
+    Generation,
+    Progress,
+    Started,
+    Step,
+    StopReason,
+)
+from capot.chapters.generate.text import GrowingText
+from capot.chapters.protocols import Opened
+from capot.config import Sampling, bounded, check
+from capot.engines.protocol import MAX_CHUNK, Output
+from capot.engines.scheduler import Job, Pass
+from capot.errors import InterruptedByUser, NotFoundError
+from capot.leaving import look
+from capot.text import sampling as choosing
+from capot.text.tokenizer import Tokenizer
+
+_ROOM = 1024  # tokens for which memory is set aside; few texts are longer, and those may grow
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is generated besides the settings of ``Sampling``."""
+
+    first_draw: int = bounded(0, 0, 2**62)
+    alternatives: int = bounded(5, 0, 100)
+    after_stop: int = bounded(0, 0, 10_000)
+    made: int = 0  # how many of the last ids are text made before
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+class Loop(Job):
+    """The loop: each ``advance`` draws one token from the logits and asks for the next ones."""
+
+    def __init__(
+        self,
+        model: Opened,
+        ids: list[int],
+        *,
+        prompt: str,
+        sampling: Sampling,
+        plan: Plan,
+        emit: Callable[[Event | Exception], None],
+    ) -> None:
+        super().__init__(
+            ids,
+            owner=model.owner,
+            room=min(sampling.max_new_tokens + plan.after_stop, _ROOM),
+            progress=self._read,
+        )
+        assert sampling.seed is not None  # see Sampling.seeded
+        self.seed = sampling.seed
+        self.name, self.prompt, self.sampling, self.plan, self.emit = model.name, prompt, sampling, plan, emit
+        self.context = model.scheduler.engine.info.context_length
+        self.ends = _end_ids(model)
+        self.chooser = _Chooser(model.tokenizer, sampling, seed=self.seed, alternatives=plan.alternatives)
+        made = ids[len(ids) - plan.made :]
+        self.text = self._text_so_far(ids[: len(ids) - plan.made], made)
+        self.after: GrowingText | None = None  # what follows a stop string
+        self.after_left = plan.after_stop
+        self.tokens: list[GeneratedToken] = []
+        self.reason: StopReason | None = self._end(made[-1]) if made else None
+        self.reused, self.prefill_s, self.decode_s, self.last = 0, 0.0, 0.0, 0.0
+
+    def _text_so_far(self, prompt: list[int], made: list[int]) -> GrowingText:
+        """The text of the tokens made before: what may begin a stop string is held back, the rest was told then."""
+        text = GrowingText(self.chooser.tokenizer, prompt, stops=self.sampling.stop)
+        for token in made:
+            look()
+            if token not in self.ends and text.found is None:
+                text.push(token)
+        text.text = ""
+        return text
+
+    def _read(self, done: int, total: int) -> None:
+        if total > MAX_CHUNK:  # shorter prompts are read at once
+            self.emit(Progress(done, total))
+
+    def advance(self, output: Output, pass_: Pass) -> Sequence[int] | None:
+        """One turn: draw, note, release what may be shown, see whether it ends."""
+        now, logits = time.perf_counter(), output.logits
+        assert logits is not None  # a job wants those of the last position
+        if self.after is not None:
+            return self._advance_after(logits, self.after)
+        if not self.tokens:
+            self.reused, self.prefill_s, seconds = pass_.reused_tokens, pass_.seconds, pass_.seconds
+            self.emit(Started(self.ids, len(self.ids), self.reused, self.prefill_s, self.seed))
+            if self.reason is not None:  # the text to take up again had ended
+                return self._ended(logits)
+        else:
+            seconds = now - self.last
+            self.decode_s += seconds
+        self.last = now
+        token = self.chooser.draw(logits, self.plan.first_draw + len(self.tokens), seconds=seconds)
+        self.tokens.append(token)
+        released = "" if token.id in self.ends else self.text.push(token.id)
+        self.emit(_step(token, released))
+        self.reason = self._reason(token.id)
+        if self.reason is None or self._goes_on_after():
+            return [token.id]
+        self._finish()
+        return None
+
+    def _ended(self, logits: np.ndarray) -> Sequence[int] | None:
+        """A text that had ended before it was taken up: what follows its stop string, where that is asked for."""
+        if self._goes_on_after() and self.after is not None:
+            return self._advance_after(logits, self.after)
+        self._finish()
+        return None
+
+    def _goes_on_after(self) -> bool:
+        """Whether tokens beyond the stop string are wanted; from here on they are kept apart."""
+        if self.reason != "stop_string" or self.after_left == 0 or not self._room():
+            return False
+        self.after = GrowingText(self.chooser.tokenizer, [*self.ids, *(each.id for each in self.tokens)])
+        return True
+
+    def _end(self, token: int) -> StopReason | None:
+        """Whether the text itself is over with this token."""
+        if self.text.found is not None:
+            return "stop_string"
+        return "end_token" if token in self.ends else None
+
+    def _reason(self, token: int) -> StopReason | None:
+        end = self._end(token)
+        if end is not None:
+            return end
+        if len(self.tokens) >= self.sampling.max_new_tokens:
+            return "max_new_tokens"
+        return None if self._room() else "context_full"
+
+    def _room(self, more: int = 0) -> bool:
+        """Whether the context holds the tokens so far: the last one drawn needs no place until it is read."""
+        return len(self.ids) + len(self.tokens) + more <= self.context
+
+    def _advance_after(self, logits: np.ndarray, after: GrowingText) -> Sequence[int] | None:
+        """Beyond the stop string: the same draws, kept apart."""
+        used = self.plan.after_stop - self.after_left
+        token, _ = self.chooser.choose(logits, self.plan.first_draw + len(self.tokens) + used)
+        self.after_left -= 1
+        if token not in self.ends:
+            self.text.after += after.push(token)
+            if self.after_left > 0 and self._room(used + 1):
+                return [token]
+        self._finish()
+        return None
+
+    def failed(self, error: Exception) -> None:
+        """A cancelled text is a text all the same; any other error goes to whoever listens."""
+        if isinstance(error, InterruptedByUser):
+            self.reason = self.reason or "interrupted"
+            self._finish()
+        else:
+            self.emit(error)
+
+    def _finish(self) -> None:
+        held = self.text.finish()
+        self.emit(Finished(held, self._generation()))
+
+    def _generation(self) -> Generation:
+        assert self.reason is not None  # there is one by the end
+        made = len(self.tokens)
+        settings = {name: value for name, value in dataclasses.asdict(self.sampling).items() if name != "seed"}
+        return Generation(
+            prompt=self.prompt,
+            text=self.text.text,
+            stop_reason=self.reason,
+            prompt_tokens=len(self.ids),
+            reused_tokens=self.reused,
+            prefill_s=self.prefill_s,
+            decode_s=self.decode_s,
+            tokens_per_s=(made - 1) / self.decode_s if made > 1 and self.decode_s > 0 else None,
+            tokens=tuple(self.tokens),
+            stop_string=self.text.found,
+            after_stop=self.text.after if self.plan.after_stop else "",
+            seed=self.seed,
+            sampling=settings,
+            prompt_ids=tuple(self.ids),
+            model=self.name,
+        )
+
+
+def _step(token: GeneratedToken, released: str) -> Step:
+    figures = {name: getattr(token, name) for name in GeneratedToken.__slots__}
+    return Step(**{**figures, "text": released}, token_text=token.text)
+
+
+def _end_ids(model: Opened) -> frozenset[int]:
+    """The tokens that end a text: those of the tokenizer and those of the model's own files."""
+    try:
+        named = model.checkpoint.eos_ids
+    except NotFoundError:  # an engine without files
+        named = ()
+    return frozenset(model.tokenizer.eos_ids) | frozenset(named)
+
+
+class _Chooser:
+    """Draws tokens and says what else they could have been."""
+
+    def __init__(self, tokenizer: Tokenizer, sampling: Sampling, *, seed: int, alternatives: int) -> None:
+        self.tokenizer, self.sampling, self.count = tokenizer, sampling, alternatives
+        self.draws = choosing.Draws(seed)
+        self.faces: dict[int, tuple[str, str]] = {}  # text and label of the ids seen so far
+
+    def choose(self, logits: np.ndarray, draw: int) -> tuple[int, float]:
+        """The id of draw ``draw``, and the chance it had."""
+        uniform = 0.0 if self.sampling.temperature == 0 else self.draws.uniform(draw)
+        return choosing.choose(logits, self.sampling, uniform=uniform)
+
+    def draw(self, logits: np.ndarray, number: int, *, seconds: float) -> GeneratedToken:
+        """A token with its probability and its alternatives."""
+        chosen, chance = self.choose(logits, number)
+        others = choosing.top(logits, self.count).tolist() if self.count else []
+        top = logits[others[0]] if others else logits.max()
+        total = math.log(float(np.exp(logits - top).sum(dtype=np.float64))) + float(top)
+        logprob = float(logits[chosen]) - total
+        alternatives = tuple(
+            Alternative(token, *self._face(token), math.exp(value - total))
+            for token, value in zip(others, logits[others].tolist(), strict=True)
+        )
+        text, label = self._face(chosen)
+        rank = others.index(chosen) + 1 if chosen in others else choosing.rank_of(logits, chosen)
+        return GeneratedToken(
+            chosen, text, label, math.exp(logprob), logprob, rank, chance, alternatives, seconds, number
+        )
+
+    def _face(self, token: int) -> tuple[str, str]:
+        face = self.faces.get(token)
+        if face is None:
+            face = self.faces[token] = (self.tokenizer.token_text(token), self.tokenizer.display(token))
+        return face

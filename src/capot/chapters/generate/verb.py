@@ -1,0 +1,184 @@
+"""The chapter ``generate``: predict, draw, append, repeat.
+
+There is one loop, :class:`capot.chapters.generate.loop.Loop`, a job of the scheduler; ``stream``
+reads its events through a queue and ``generate`` is ``stream`` collected.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from capot.chapters.generate.loop import Loop, Plan
+from capot.chapters.generate.result import Event, Finished, Generation, Progress, Started, Step
+from capot.chapters.protocols import Opened
+from capot.config import Sampling
+from capot.engines.protocol import check_ids
+from capot.engines.scheduler import Ticket, stopping
+from capot.errors import InputError
+
+__all__ = ["Event", "Finished", "Plan", "Progress", "Started", "Step", "Stream", "generate", "start", "stream"]
+
+
+def generate(
+    model: Opened,
+    prompt: str,
+    *,
+    sampling: Sampling | None = None,
+    ids: Sequence[int] | None = None,
+    first_draw: int = 0,
+    alternatives: int = 5,
+    after_stop: int = 0,
+    **settings: Any,
+) -> Generation:
+    """The text the model makes of ``prompt``; Ctrl-C ends it with what there is.
+
+    ``settings`` are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
+    ``ids`` are the exact ids to go on from; the last ``first_draw`` of them are text made
+    before, and the first draw has that number. With both, a text can be taken up again at
+    any token, as if it had never been cut, or branch from there; ``max_new_tokens`` counts
+    the tokens of this call, and ``text`` is what they add.
+    ``alternatives`` tokens are kept for each step; after a stop string ``after_stop`` more
+    tokens are generated, and kept apart.
+
+    Raises: as :func:`start`, and the engine's errors.
+
+    >>> import capot
+    >>> capot.open("scripted").generate("The capital of Japan is", temperature=0).text
+    ' Tokyo.'
+    """
+    events = stream(
+        model, prompt, sampling=sampling, ids=ids, first_draw=first_draw, alternatives=alternatives,
+        after_stop=after_stop, **settings,
+    )  # fmt: skip
+    events.inbox.steps = False  # they are in the result; waking up for each would slow down the engine
+    with events, stopping(events.cancel):
+        for _ in events:
+            pass
+    assert events.result is not None
+    return events.result
+
+
+def stream(
+    model: Opened,
+    prompt: str,
+    *,
+    sampling: Sampling | None = None,
+    ids: Sequence[int] | None = None,
+    first_draw: int = 0,
+    alternatives: int = 5,
+    after_stop: int = 0,
+    **settings: Any,
+) -> Stream:
+    """The events of a generation, as they come: see :func:`generate` for what it takes.
+
+    Raises: as :func:`start`, and the engine's errors while it is read.
+
+    >>> import capot
+    >>> events = capot.open("scripted").stream("le gestionnaire du r", temperature=0, max_new_tokens=3)
+    >>> [event.text for event in events if isinstance(event, Step)]
+    ['', 'é', 's']
+    """
+    chosen = sampling if sampling is not None else Sampling(**settings)
+
+    def begin(emit: Callable[[Event | Exception], None]) -> Ticket:
+        return start(
+            model, prompt, emit=emit, sampling=chosen, ids=ids, first_draw=first_draw, alternatives=alternatives,
+            after_stop=after_stop,
+        )  # fmt: skip
+
+    return Stream(begin)
+
+
+def start(
+    model: Opened,
+    prompt: str,
+    *,
+    emit: Callable[[Event | Exception], None],
+    sampling: Sampling | None = None,
+    ids: Sequence[int] | None = None,
+    first_draw: int = 0,
+    alternatives: int = 5,
+    after_stop: int = 0,
+) -> Ticket:
+    """Queue a generation; ``emit`` gets its events, or the error that ended it, on the engine thread.
+
+    Raises: InputError ``empty_prompt``, ``no_such_id``; ContextError ``prompt_too_long``;
+    CapabilityError; those of the settings.
+    """
+    plan = Plan(first_draw, alternatives, after_stop)
+    prompt_ids = model.tokenizer.encode_prompt(prompt) if ids is None else list(ids)
+    check_ids(prompt_ids, size=model.scheduler.engine.info.vocabulary_size)
+    if ids is not None:
+        plan = dataclasses.replace(plan, made=plan.first_draw)
+    if plan.made > len(prompt_ids):
+        raise InputError("out_of_range", name="first_draw", value=first_draw, low=0, high=len(prompt_ids))
+    loop = Loop(model, prompt_ids, prompt=prompt, sampling=(sampling or Sampling()).seeded(), plan=plan, emit=emit)
+    return model.scheduler.submit(loop)
+
+
+class _Inbox:
+    """Where the engine thread puts events. It knows no stream, so that a stream can be let go."""
+
+    def __init__(self) -> None:
+        self.events: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
+        self.steps = True  # whether single tokens are told
+
+    def put(self, event: Event | Exception) -> None:
+        if self.steps or not isinstance(event, Step):
+            self.events.put(event)
+
+
+class Stream(Iterator[Event]):
+    """Events of one generation. Closing it, or letting it go, ends the generation.
+
+    ``result`` is the :class:`Generation` once the last event has come.
+    """
+
+    def __init__(self, begin: Callable[[Callable[[Event | Exception], None]], Ticket]) -> None:
+        self.result: Generation | None = None
+        self.inbox = _Inbox()
+        self._cancelled = self._over = False
+        self._ticket = begin(self.inbox.put)
+
+    def __next__(self) -> Event:
+        if self._over:
+            raise StopIteration
+        event = self._wait()
+        if isinstance(event, Exception):
+            self._over = True
+            raise event
+        if isinstance(event, Finished):
+            self._over, self.result = True, event.generation
+        return event
+
+    def _wait(self) -> Event | Exception:
+        while True:
+            try:
+                return self.inbox.events.get(timeout=0.2)  # returns often, so that Ctrl-C is heard everywhere
+            except queue.Empty:
+                continue
+            except KeyboardInterrupt:
+                if self._cancelled:
+                    raise
+                self.cancel()
+
+    def cancel(self) -> None:
+        """End the generation at its next token; what there is still comes."""
+        self._cancelled = True
+        self._ticket.cancel()
+
+    def close(self) -> None:
+        self._over = True
+        if hasattr(self, "_ticket") and not self._ticket.done:
+            self._ticket.cancel()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    __del__ = close

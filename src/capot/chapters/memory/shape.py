@@ -1,0 +1,187 @@
+"""What the memory of a model depends on, read from its config.json alone.
+
+Parameters and the numbers kept for each token are those of ``published_shapes``; here are added the
+layers that keep less than the whole text, or nothing that grows with it.
+
+Sources: grouped-query attention, Ainslie et al. 2023, arXiv:2305.13245; sliding window with
+a rolling cache, Jiang et al. 2023, arXiv:2310.06825, section 2; multi-head latent attention,
+DeepSeek-V2, arXiv:2405.04434, section 2.1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from capot.sources import published_shapes
+from capot.sources.checkpoint import HEADLESS, SPELLINGS, Config, count, finite
+
+LAYOUTS = {  # a field of config.json that asks for other layers, and how they are called here
+    "falcon": {"new_decoder_architecture": "new", "alibi": "alibi"},
+    "stablelm": {"use_parallel_residual": "parallel"},
+}
+KEEPS_NO_KEYS = ("linear", "mamba", "conv", "recurrent", "ssm")  # layers whose state has a fixed size
+
+
+@dataclass(frozen=True)
+class MemoryShape:
+    """The numbers that decide; one entry of ``windows`` per layer that keeps keys and values.
+
+    Units: ``cache_width`` is how many numbers one such layer keeps for one token; ``shards``
+    among how many cards a tensor-parallel engine can split them (1: each card keeps them all).
+    ``exact`` is False where the family is not known and is counted as a Llama.
+    """
+
+    parameters: int
+    exact: bool
+    vocabulary: int
+    width: int
+    mlp_width: int  # of all the experts that one token goes through
+    routed_width: int  # of those of them that it is sent to
+    routed_experts: int  # how many these are
+    experts: int  # of how many
+    heads: int
+    query_width: int  # numbers of one token's queries, all heads
+    kv_heads: int
+    cache_width: int
+    windows: tuple[int | None, ...]
+    attention: str  # multi_head, grouped_query, multi_query, latent
+    shards: int
+    layers: int
+    context_length: int | None
+    layout: str  # the family, and which of its layers where it has several
+    activation: str  # of the MLP, "" where config.json does not say
+    rotary: float | None  # the share of a head's numbers that is rotated, where config.json says it
+    state_numbers: int = 0  # that a text leaves in layers which keep nothing that grows, in a family without any other
+
+    def cache_numbers(self, tokens: int) -> int:
+        """Numbers in the KV cache of ``tokens`` tokens: a layer with a window forgets what lies behind it."""
+        kept = sum(tokens if window is None else min(tokens, window) for window in self.windows)
+        return kept * self.cache_width
+
+
+def shape_of(raw: Mapping[str, Any]) -> MemoryShape:
+    """The shape behind a config.json. Raises: ModelError ``config_field``.
+
+    >>> shape_of(published_shapes.find("Mistral-7B").config).cache_numbers(100_000) == 2 * 32 * 8 * 128 * 4096
+    True
+    """
+    inner = raw.get("text_config")
+    raw = {**raw, **inner} if isinstance(inner, dict) else raw
+    found, exact = _known_shape(raw)
+    config, latent = found.config, found.latent
+    return MemoryShape(
+        parameters=sum(published_shapes.parameters(found).values()),
+        exact=exact,
+        vocabulary=config.vocabulary_size,
+        width=config.width,
+        mlp_width=_active_mlp(found),
+        routed_width=found.experts.active * found.experts.width if found.experts else 0,
+        routed_experts=found.experts.active if found.experts else 0,
+        experts=found.experts.count if found.experts else 0,
+        heads=config.heads,
+        query_width=config.heads * (latent.plain_dim + latent.rotary_dim if latent else config.head_dim),
+        kv_heads=config.kv_heads,
+        cache_width=published_shapes.kv_values(found),
+        windows=_caching_windows(config, raw),
+        attention="latent" if latent else _attention_kind(config),
+        shards=1 if latent else config.kv_heads,
+        layers=config.layers,
+        context_length=config.context_length,
+        layout=_layout(found, raw),
+        activation=str(next((raw[name] for name in SPELLINGS["hidden_act"] if raw.get(name)), "")),
+        rotary=_rotary(raw, config.head_dim),
+        state_numbers=_state(config, raw),
+    )
+
+
+def _state(config: Config, raw: Mapping[str, Any]) -> int:
+    """Numbers in the state of a family without attention; 0 for one whose state is not known here.
+
+    Each of the E channels of a Mamba layer keeps N numbers and the last few of a convolution; in Mamba 2 the
+    convolution runs over the groups' B and C as well. RWKV keeps five vectors a layer. Sources: Gu and Dao 2023,
+    arXiv:2312.00752, section 3; Dao and Gu 2024, arXiv:2405.21060, section 7; Peng et al. 2023, arXiv:2305.13048.
+    """
+    if config.model_type not in HEADLESS:
+        return 0
+    if config.model_type == "rwkv":
+        return config.layers * 5 * config.width
+    inner = count(raw, "intermediate_size") or int(finite(raw.get("expand", 2), "expand") * config.width)
+    mamba2 = config.model_type == "mamba2"
+    kept, taps = count(raw, "state_size", default=128 if mamba2 else 16), count(raw, "conv_kernel", default=4)
+    convolved = inner + 2 * count(raw, "n_groups", default=8) * kept if mamba2 else inner
+    return config.layers * (inner * kept + convolved * taps)
+
+
+def _layout(found: published_shapes.Shape, raw: Mapping[str, Any]) -> str:
+    """The family, and which of its layers where it has several; "mixed" where not all of them have experts."""
+    family = found.config.model_type
+    word = next((word for field, word in LAYOUTS.get(family, {}).items() if raw.get(field)), "")
+    mixed = "mixed" if found.experts and found.experts.dense else ""
+    return f"{family} {word or mixed}".strip()
+
+
+def _rotary(raw: Mapping[str, Any], head: int) -> float | None:
+    """The hub's older spellings, then transformers 5's; of ``head`` numbers, where a count of them is said."""
+    rope = raw.get("rope_parameters")
+    rope = rope if isinstance(rope, dict) else {}
+    said = (raw.get("rotary_pct"), raw.get("partial_rotary_factor"), rope.get("partial_rotary_factor"))
+    if isinstance(raw.get("rotary_dim"), int):
+        return int(raw["rotary_dim"]) / head
+    return next((float(share) for share in said if isinstance(share, int | float)), None)
+
+
+def _known_shape(raw: Mapping[str, Any]) -> tuple[published_shapes.Shape, bool]:
+    """The family's own shape; another family's is near enough to a Llama's for a first answer."""
+    found = published_shapes.shape(raw)
+    if found.family is not None:
+        return found, True
+    return dataclasses.replace(
+        found, family=published_shapes.Family(), experts=found.experts or _experts(raw, found.config)
+    ), False
+
+
+def _experts(raw: Mapping[str, Any], config: Config) -> published_shapes.Experts | None:
+    """The mixture of a family that is not known, by the fields that most families use."""
+    experts = count(raw, *published_shapes.EXPERTS)
+    if experts < 2:
+        return None
+    return published_shapes.Experts(
+        count=experts,
+        active=count(raw, "num_experts_per_tok", "num_experts_per_token", default=1),
+        width=count(raw, "moe_intermediate_size", default=config.mlp_width),
+        shared=count(raw, "n_shared_experts"),
+        dense=published_shapes.dense_layers(raw, config.layers),
+    )
+
+
+def _attention_kind(config: Config) -> str:
+    if config.kv_heads == config.heads:
+        return "multi_head"
+    return "multi_query" if config.kv_heads == 1 else "grouped_query"
+
+
+def _caching_windows(config: Config, raw: Mapping[str, Any]) -> tuple[int | None, ...]:
+    """How far back each layer that has a KV cache of its own looks."""
+    if config.model_type in HEADLESS:
+        return ()
+    kinds = raw.get("layer_types")
+    kinds = kinds if isinstance(kinds, list) and len(kinds) == config.layers else [""] * config.layers
+    chunk = count(raw, "attention_chunk_size")
+    own = config.layers - count(raw, "num_kv_shared_layers")  # the last layers may read those below
+    windows = []
+    for kind, window in list(zip(kinds, config.sliding_window, strict=True))[:own]:
+        if not any(word in str(kind) for word in KEEPS_NO_KEYS):
+            windows.append(chunk if kind == "chunked_attention" and chunk else window)
+    return tuple(windows)
+
+
+def _active_mlp(found: published_shapes.Shape) -> int:
+    """The widest MLP that one token goes through."""
+    if found.experts is None:
+        return found.config.mlp_width
+    shared = found.experts.shared * (found.experts.shared_width or found.experts.width)
+    chosen = found.experts.active * found.experts.width + shared
+    return max(chosen, found.config.mlp_width) if found.experts.dense else chosen

@@ -1,0 +1,251 @@
+"""The two questions of the chapter: what does it cost here, and what would it cost elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+
+from capot.chapters.memory import measured, process
+from capot.chapters.memory.computed import MODES, PromptPass, Ruler, ruler, simulated
+from capot.chapters.memory.fits import GPUS, fit, weights_bytes
+from capot.chapters.memory.result import Memory
+from capot.chapters.memory.rows import Cache, Mode, Row, Stopped
+from capot.chapters.memory.shape import MemoryShape, shape_of
+from capot.chapters.memory.sizes import PRECISIONS, lengths, parse_sizes, precision_name, precision_names
+from capot.chapters.protocols import Opened
+from capot.engines.protocol import MAX_CHUNK
+from capot.errors import BusyError, ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError, shown
+from capot.sources.published_shapes import find
+
+DEFAULT_TOKENS = tuple(2**power for power in range(14))  # 1 to 8,192
+LONGEST = 131_072  # where a simulated curve ends if nothing says how long the model was trained for
+MOST_MEASURED = 2**18  # tokens: twice the longest usual training; a pass takes time as the square of it
+SPARE = 100_000_000  # bytes left to the system when we stop
+MARGIN = 1.15  # of the computed size, before a row is begun
+
+RowProgress = Callable[[Row], None]
+
+
+def weigh(
+    model: Opened,
+    tokens: str | Sequence[int] = (),
+    *,
+    mode: Mode = "last",
+    simulate: bool = False,
+    known: str = "",
+    gpu: str | Sequence[str] = "24GB,80GB",
+    precision: str | Sequence[str] = "bf16,int8,int4",
+    kv_precision: str = "bf16",
+    users_at: str | Sequence[int] = "2048,8192",
+    progress: RowProgress | None = None,
+) -> Memory:
+    """What prompts of ``tokens`` tokens cost beyond the weights, in memory and in time.
+
+    Measured by running them, unless ``simulate``: then computed from config.json alone (or from
+    the published shape ``known`` instead of ``model``), with what fits on 1, 2 and 8 cards of
+    each size in ``gpu``, in each ``precision`` of the weights, and how many users with texts of
+    ``users_at`` tokens at once. ``mode`` "all" keeps the logits of every position. ``progress``
+    hears each row as soon as it is measured; what was measured before Ctrl-C, or before memory
+    would run out, is answered.
+
+    Raises: InputError ``bad_length``, ``out_of_range``, ``bad_size``, ``unknown_precision``, ``unknown_mode``;
+    NotFoundError ``unknown_shape``; CapabilityError where the engine cannot; ResourceError
+    ``memory_short`` and BusyError ``too_much_memory`` before the first row.
+    """
+    if mode not in MODES:
+        raise InputError("unknown_mode", value=shown(mode), known=", ".join(MODES))
+    asked = lengths(tokens) if tokens else ()
+    if not simulate and not known:
+        if asked and asked[-1] > MOST_MEASURED:
+            raise InputError("out_of_range", name="tokens", value=asked[-1], low=1, high=MOST_MEASURED)
+        return _measured(model, asked or DEFAULT_TOKENS, mode=mode, progress=progress)
+    name, shape = (find(known).name, shape_of(find(known).config)) if known else (model.name, _counted(model))
+    kv = precision_name(kv_precision)
+    how = PromptPass(mode=mode, cache_number=PRECISIONS[kv])
+    choices = itertools.product(precision_names(precision), parse_sizes(gpu), GPUS)
+    return _on_paper(name, shape, asked, how=how, kv=kv, choices=tuple(choices), contexts=lengths(users_at))
+
+
+def _counted(model: Opened) -> MemoryShape:
+    """The model's shape, its parameters counted in its files where its family is not known."""
+    shape = shape_of(model.checkpoint.raw_config)
+    if shape.exact:
+        return shape
+    try:
+        tensors = model.checkpoint.headers.values()
+    except NotFoundError:
+        return shape
+    return dataclasses.replace(shape, parameters=sum(info.count for info in tensors), exact=True)
+
+
+def _on_paper(
+    name: str,
+    shape: MemoryShape,
+    tokens: Sequence[int],
+    *,
+    how: PromptPass,
+    kv: str,
+    choices: Sequence[tuple[str, int, int]],
+    contexts: Sequence[int],
+) -> Memory:
+    """The curve and what fits, for each of ``choices``: precision, size of a card, number of cards."""
+    precision = choices[0][0]
+    return Memory(
+        model=name,
+        device="simulated",
+        engine="none",
+        mode=how.mode,
+        precision=precision,
+        weights_bytes=weights_bytes(shape, precision),
+        parameters=shape.parameters,
+        exact=shape.exact,
+        context_length=shape.context_length,
+        kv_cache=_cache(shape, kv, how.cache_number),
+        chunk=how.chunk,
+        rows=tuple(_simulated(shape, count, how) for count in tokens or _doubling(shape.context_length or LONGEST)),
+        simulated=True,
+        fits=tuple(
+            fit(shape, gpu_bytes=size, gpus=gpus, precision=weights, how=how, contexts=contexts)
+            for weights, size, gpus in choices
+        ),
+    )
+
+
+def _simulated(shape: MemoryShape, tokens: int, how: PromptPass) -> Row:
+    return Row(
+        tokens=tokens,
+        measured_bytes=None,
+        computed=simulated(shape, tokens, how),
+        seconds=None,
+        beyond_context=_beyond(tokens, shape.context_length),
+        other_mode=simulated(shape, tokens, dataclasses.replace(how, mode=MODES[how.mode])),
+    )
+
+
+def _doubling(longest: int) -> tuple[int, ...]:
+    """1, 2, 4... and the trained length itself."""
+    powers = [2**power for power in range(longest.bit_length()) if 2**power < longest]
+    return (*powers, longest)
+
+
+def _cache(shape: MemoryShape, dtype: str, number: float) -> Cache:
+    windows = [window for window in shape.windows if window is not None]
+    return Cache(
+        dtype=dtype,
+        bytes_per_token=round(shape.cache_numbers(1) * number),
+        attention=shape.attention,
+        layers=len(shape.windows),
+        windows=len(windows),
+        window=max(windows, default=None),
+        other_layers=shape.layers - len(shape.windows),
+    )
+
+
+def _beyond(tokens: int, context: int | None) -> bool:
+    return context is not None and tokens > context
+
+
+def _measured(model: Opened, tokens: Sequence[int], *, mode: Mode, progress: RowProgress | None) -> Memory:
+    """Each length in turn, the shortest first, until all are done, memory is short or the user has seen enough."""
+    scheduler = model.scheduler
+    measured.check(scheduler.engine, mode)
+    shape = _shape(model)
+    rule = ruler(scheduler.engine, shape)
+    with process.handing_back():
+        rows, stopped = _rows(model, tokens, rule=rule, mode=mode, progress=progress)
+    info = scheduler.engine.info
+    return Memory(
+        model=model.name, device=info.device, engine=info.engine, mode=mode, precision=info.dtype,
+        weights_bytes=_weights(model, shape, info.dtype), parameters=shape.parameters if shape else None,
+        context_length=rule.context, kv_cache=_cache_at_work(rule, shape), chunk=MAX_CHUNK,
+        rows=tuple(rows), stopped=stopped, exact=rule.exact,
+    )  # fmt: skip
+
+
+def _rows(
+    model: Opened, tokens: Sequence[int], *, rule: Ruler, mode: Mode, progress: RowProgress | None
+) -> tuple[list[Row], Stopped | None]:
+    rows: list[Row] = []
+    count = tokens[0]
+    try:
+        measured.warm_up(model.scheduler)
+        for count in tokens:
+            with model.scheduler.holding(_check_room(rule, count, mode)):
+                rows.append(_row(model, count, rule=rule, mode=mode))
+            if progress is not None:
+                progress(rows[-1])
+    except (KeyboardInterrupt, InterruptedByUser):
+        if not rows:
+            raise
+        return rows, Stopped("interrupted", count)
+    except ContextError:  # positions were learnt one by one, and there is none beyond
+        if not rows:
+            raise
+        return rows, Stopped("positions", count)
+    except BusyError as error:  # a learner's memory has a bound of its own
+        if not rows or error.code != "too_much_memory":
+            raise
+        return rows, Stopped("memory", count, error.params["needed"], error.params["limit"] - error.params["held"])
+    except (ResourceError, MemoryError) as error:
+        if not rows:
+            raise
+        known = error.params if isinstance(error, ResourceError) else {}
+        return rows, Stopped("memory", count, known.get("needed"), known.get("available"))
+    return rows, None
+
+
+def _check_room(rule: Ruler, tokens: int, mode: Mode) -> int:
+    """The bytes that a row will hold.
+
+    Raises: ResourceError ``memory_short`` where it would not leave the system enough.
+    """
+    left = process.available() if rule.device == "cpu" else None
+    needed = round(MARGIN * rule.parts(tokens, mode).total)
+    if left is not None and needed + SPARE > left:
+        raise ResourceError("memory_short", tokens=tokens, needed=needed, available=left)
+    return rule.parts(tokens, mode).total
+
+
+def _row(model: Opened, tokens: int, *, rule: Ruler, mode: Mode) -> Row:
+    found = measured.measure(model.scheduler, tokens, mode=mode)
+    return Row(
+        tokens=tokens,
+        measured_bytes=found.process_bytes if found.parts is None else found.parts.total,
+        computed=rule.parts(tokens, mode),
+        seconds=found.seconds,
+        beyond_context=_beyond(tokens, rule.context),
+        other_mode=rule.parts(tokens, MODES[mode]),
+        measured=found.parts,
+        process_bytes=found.process_bytes,
+        resident_bytes=found.resident_bytes,
+        next_token_s=found.next_token_s,
+    )
+
+
+def _shape(model: Opened) -> MemoryShape | None:
+    """What config.json says; the scripted engine has none."""
+    try:
+        return shape_of(model.checkpoint.raw_config)
+    except NotFoundError:
+        return None
+
+
+def _weights(model: Opened, shape: MemoryShape | None, dtype: str) -> int:
+    """Bytes of the weights: those of the files where they are computed with as they are."""
+    if shape is None:
+        return 0
+    number = PRECISIONS[precision_name(dtype)]
+    try:
+        tensors = model.checkpoint.tensors.values()
+    except NotFoundError:
+        return round(shape.parameters * number)
+    return sum(round(info.count * number) for info in tensors)
+
+
+def _cache_at_work(rule: Ruler, shape: MemoryShape | None) -> Cache:
+    if shape is not None:
+        kept = shape if rule.windows else dataclasses.replace(shape, windows=(None,) * shape.layers)
+        found = _cache(kept, rule.cache_dtype, rule.cache_number)
+        return dataclasses.replace(found, bytes_per_token=rule.token_bytes)
+    return Cache(rule.cache_dtype, rule.token_bytes, "multi_query", rule.layers)

@@ -1,0 +1,1 @@
+"""Which models are there to open, here and on the hub?"""

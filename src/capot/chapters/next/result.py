@@ -1,0 +1,152 @@
+"""What may come next: every token of the vocabulary with its logit and its probability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from capot.i18n import number, percent, tr
+from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Table, Text
+from capot.view.result import Result
+
+SHOWN = 300  # characters of the prompt that a view repeats: its end is what counts
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One token. ``text`` is empty where its bytes are no whole character, ``label`` never is."""
+
+    rank: int
+    id: int
+    text: str
+    label: str
+    logit: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Asked(Candidate):
+    """A token asked for by ``asked``; where that takes ``tokens`` > 1 tokens, the first of them."""
+
+    asked: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Prediction(Result):
+    """The distribution over the next token.
+
+    Units: ``entropy_bits`` bits, of the distribution at ``temperature`` after the filters, which
+    leave ``kept`` tokens to draw from; ``prefill_s`` seconds of engine time. ``exact`` is False
+    where an engine gives the most probable tokens only: entropy is then a bound.
+    Shapes: ``logits`` (V,) float32, raw, left out of JSON.
+    """
+
+    prompt: str
+    model: str
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    kept: int
+    vocabulary_size: int
+    entropy_bits: float
+    exact: bool
+    candidates: Sequence[Candidate]
+    asked: Sequence[Asked]
+    prompt_tokens: int
+    reused_tokens: int
+    prefill_s: float
+    logits: Any = field(default=None, repr=False, compare=False, metadata={"json": False})
+
+    def view(self, lang: str | None = None) -> list[Block]:
+        """The end of the prompt, the most probable tokens as bars and as figures, those asked for."""
+        blocks: list[Block] = [Heading(tr("next.title", lang)), Text(self._prompt_end()), self._bars(lang)]
+        if not self.exact:
+            blocks.append(Text(tr("next.inexact", lang), tone="warning"))
+        blocks += [self._table(lang), self._facts(lang)]
+        if self.asked:
+            blocks.append(self._asked_table(lang))
+        return blocks
+
+    def _prompt_end(self) -> str:
+        return self.prompt if len(self.prompt) <= SHOWN else "…" + self.prompt[-SHOWN:]
+
+    def _bars(self, lang: str | None) -> Bars:
+        wanted = {token.id for token in self.asked}
+        rows = [
+            Bar(each.label, each.probability, share(each.probability, lang), marked=each.id in wanted)
+            for each in self.candidates
+        ]
+        return Bars(rows, title=tr("next.bars", lang, count=len(rows)), caption=self._caption(lang))
+
+    def _caption(self, lang: str | None) -> str:
+        best = self.candidates[0]
+        facts = {"token": best.label, "size": self.vocabulary_size, "share": share(best.probability, lang)}
+        first = tr("next.caption.best", lang, **facts)
+        if self.temperature == 0:
+            return f"{first} {tr('next.caption.greedy', lang)}"
+        entropy = number(self.entropy_bits, lang, 2)
+        alike = number(2**self.entropy_bits, lang, 1 if self.entropy_bits < 5 else 0)
+        kind = "sure" if self.entropy_bits < 0.5 else "entropy"
+        return f"{first} {tr(f'next.caption.{kind}', lang, entropy=entropy, alike=alike)}"
+
+    def _table(self, lang: str | None) -> Table:
+        rows, total = [], 0.0
+        for each in self.candidates:
+            total += each.probability
+            rows.append((*_figures(each, lang), share(total, lang)))
+        names = ("rank", "token", "id", "logit", "probability", "total")
+        mass = percent(total, lang)
+        key = "filtered" if self._filtered else "caption"
+        facts = {"count": len(rows), "mass": mass, "size": self.vocabulary_size, "kept": self.kept}
+        caption = tr(f"next.table.{key}", lang, **facts)
+        return Table([tr(f"next.table.{name}", lang) for name in names], rows, caption=caption, align="rlrrrr")
+
+    @property
+    def _filtered(self) -> bool:
+        return self.temperature > 0 and self.kept < self.vocabulary_size
+
+    def _facts(self, lang: str | None) -> Facts:
+        values = {
+            "model": self.model,
+            "prompt": tr("next.facts.tokens", lang, count=self.prompt_tokens),
+            "vocabulary": tr("next.facts.tokens", lang, count=self.vocabulary_size),
+            "temperature": number(self.temperature, lang),
+            **({"kept": tr("next.facts.tokens", lang, count=self.kept)} if self._filtered else {}),
+            "entropy": tr("next.facts.bits", lang, value=number(self.entropy_bits, lang, 2)),
+        }
+        return Facts([(tr(f"next.facts.{name}", lang), value) for name, value in values.items()])
+
+    def _asked_table(self, lang: str | None) -> Table:
+        names = ("asked", "rank", "token", "id", "logit", "probability")
+        rows = [(each.asked, *_figures(each, lang)) for each in self.asked]
+        long = next((each for each in self.asked if each.tokens > 1), None)
+        first = self.asked[0]
+        facts = {"token": first.label, "rank": first.rank, "size": self.vocabulary_size}
+        caption = tr("next.asked.rank", lang, **facts) + " "
+        if long is not None:
+            caption += tr("next.asked.first", lang, asked=long.asked, count=long.tokens, token=long.label)
+        else:
+            caption += tr("next.asked.whole", lang, share=share(first.probability, lang))
+        columns = [tr(f"next.table.{name}", lang) for name in names]
+        return Table(columns, rows, title=tr("next.asked.title", lang), caption=caption, align="lrlrrr")
+
+
+def _figures(each: Candidate, lang: str | None) -> tuple[str, ...]:
+    rank = number(each.rank, lang)
+    return rank, each.label, str(each.id), number(each.logit, lang, 2), share(each.probability, lang)
+
+
+def share(probability: float, lang: str | None) -> str:
+    """A probability as read: ``41.2%``; small ones keep two significant digits, ``0.0031%``.
+
+    >>> share(0.41234, "en"), share(0.000031, "en"), share(1e-9, "en"), share(0.0, "en")
+    ('41.2%', '0.0031%', '< 0.0001%', '0.0%')
+    """
+    if probability == 0 or probability >= 0.001:
+        return percent(probability, lang)
+    if probability < 1e-6:
+        return "< " + percent(1e-6, lang, 4)
+    return percent(probability, lang, 2 if probability >= 1e-4 else 4)

@@ -1,0 +1,199 @@
+"""The chapter ``next``: the network as a classifier over its vocabulary.
+
+One pass over the prompt gives a number for each token, its logit; the softmax of the
+logits over a temperature gives the probability that this token comes next.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+
+from capot.chapters.next.result import Asked, Candidate, Prediction
+from capot.chapters.protocols import Opened
+from capot.config import Sampling, bounded, check
+from capot.engines.protocol import check_ids
+from capot.engines.scheduler import Pass
+from capot.errors import InputError, shown
+from capot.text import sampling
+from capot.text.tokenizer import Tokenizer
+
+MOST_DIGITS = 18  # of an id
+# One string and nothing else, with the escapes that Python knows: an expression may hold any work at all.
+_LITERAL = re.compile(
+    r"""(?P<mark>['"])(?:[^\\\n\r\0'"]|(?!(?P=mark))['"]|\\(?:[\\'"abfnrtv\n]|[0-3]?[0-7]{1,2}|x[0-9a-fA-F]{2}"""
+    r"""|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[A-Z0-9 -]{1,100}\}))*+(?P=mark)"""
+)
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How much of a distribution is shown."""
+
+    k: int = bounded(10, 1, 1_000_000)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def predict(
+    model: Opened,
+    prompt: str,
+    *,
+    k: int = 10,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    rank: str | Iterable[str] = (),
+    ids: Sequence[int] | None = None,
+) -> Prediction:
+    """The probability of each next token after ``prompt``.
+
+    What ``top_k``, ``top_p`` and ``min_p`` leave out keeps its logit and its rank, without a probability.
+    ``rank`` asks for the place of tokens by text (``" Paris"``; ``"·Paris"`` as shown by the views, quoted
+    as Python would, or ``"id:123"``). Where a word is several tokens the first is meant; a word that begins
+    with a letter is looked up with a space before it as well. ``ids`` are to go on from instead of the prompt's.
+
+    Raises: InputError ``empty_prompt``, ``empty_rank``, ``not_an_id``, ``no_such_id``; ContextError
+    ``prompt_too_long``; those of the settings.
+
+    >>> import capot
+    >>> capot.open("scripted").next("The capital of Australia is Canb", k=1).candidates[0].text
+    'e'
+    """
+    most, settings = Showing(k).k, Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    tokenizer = model.tokenizer
+    prompt_ids = tokenizer.encode_prompt(prompt) if ids is None else ids
+    named = [resolve(tokenizer, each, prompt=prompt) for each in ([rank] if isinstance(rank, str) else rank)]
+    found = model.scheduler.run(prompt_ids, owner=model.owner)
+    assert found.output.logits is not None  # a step gives them unless told not to
+    table = _Table(tokenizer, found.output.logits, settings)
+    return dataclasses.replace(
+        _prediction(table, found, settings),
+        prompt=prompt,
+        model=model.name,
+        candidates=tuple(map(table.candidate, sampling.top(table.logits, most).tolist(), itertools.count(1))),
+        asked=tuple(token for entries in named for token in sorted(map(table.asked, entries), key=_likely)),
+    )
+
+
+def _likely(asked: Asked) -> tuple[int, int]:
+    """Of two spellings of one word, the one that a writer meant: fewer tokens, then the better rank."""
+    return asked.tokens, asked.rank
+
+
+def _prediction(table: _Table, found: Pass, settings: Sampling) -> Prediction:
+    """What is known without a word of text."""
+    return Prediction(
+        prompt="",
+        model="",
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        min_p=settings.min_p,
+        kept=int(np.count_nonzero(table.probabilities)) if _filters(settings) else len(table.logits),
+        vocabulary_size=len(table.logits),
+        entropy_bits=sampling.entropy_bits(table.probabilities),
+        exact=True,
+        candidates=(),
+        asked=(),
+        prompt_tokens=found.reused_tokens + found.computed_tokens,
+        reused_tokens=found.reused_tokens,
+        prefill_s=found.seconds,
+        logits=table.logits,
+    )
+
+
+def _filters(settings: Sampling) -> bool:
+    """Whether some tokens may not be drawn at all; those of a minute probability may."""
+    return settings.temperature == 0 or settings.top_k > 0 or settings.top_p < 1 or settings.min_p > 0
+
+
+class _Figures(TypedDict):
+    """What any token of the table shows, its rank apart."""
+
+    id: int
+    text: str
+    label: str
+    logit: float
+    probability: float
+
+
+class _Table:
+    """Logits and probabilities, read by token. Shapes: both (V,)"""
+
+    def __init__(self, tokenizer: Tokenizer, logits: np.ndarray, settings: Sampling) -> None:
+        self.tokenizer, self.logits = tokenizer, logits
+        self.probabilities = sampling.probabilities(logits, settings)
+
+    def _figures(self, token: int) -> _Figures:
+        return {
+            "id": token,
+            "text": self.tokenizer.token_text(token),
+            "label": self.tokenizer.display(token),
+            "logit": float(self.logits[token]),
+            "probability": float(self.probabilities[token]),
+        }
+
+    def candidate(self, token: int, rank: int) -> Candidate:
+        """A token of the top, whose rank is its place there: counting it for each would read the table k times."""
+        return Candidate(**self._figures(token), rank=rank)
+
+    def asked(self, entry: Named) -> Asked:
+        check_ids([entry.id], size=len(self.logits))
+        rank = sampling.rank_of(self.logits, entry.id)
+        return Asked(**self._figures(entry.id), rank=rank, asked=entry.asked, tokens=entry.tokens)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A token someone asked for, and how many tokens what they wrote takes."""
+
+    asked: str
+    id: int
+    tokens: int
+
+
+def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "") -> list[Named]:
+    """The tokens that ``asked`` may mean after ``prompt``: as written, then after a space.
+
+    Raises: InputError ``empty_rank``, ``not_an_id``.
+
+    >>> [entry.id for entry in resolve(Tokenizer.bytes(), "é", prompt="caf")]
+    [195, 32]
+    """
+    if asked.startswith("id:"):
+        digits = asked[3:].strip()
+        if not digits.isascii() or not digits.isdigit() or len(digits) > MOST_DIGITS:
+            raise InputError("not_an_id", id=shown(digits))
+        return [Named(asked, int(digits), 1)]
+    text = _unquoted(asked)
+    spellings = [text if text is not None else asked.replace("·", " ").replace("⏎", "\n")]
+    if text is None and spellings[0][:1].isalnum() and prompt and not prompt[-1].isspace():
+        spellings.append(" " + spellings[0])
+    found: dict[int, Named] = {}
+    for spelling in spellings:
+        ids = tokenizer.encode(spelling, specials="allow")
+        if not ids:
+            raise InputError("empty_rank")
+        found.setdefault(ids[0], Named(asked, ids[0], len(ids)))
+    return list(found.values())
+
+
+def _unquoted(asked: str) -> str | None:
+    """The text of a Python string literal, None for anything else."""
+    if not _LITERAL.fullmatch(asked):
+        return None
+    try:
+        text: str = ast.literal_eval(asked)
+    except (ValueError, SyntaxError):  # a name or a number that no character has
+        return None
+    return text

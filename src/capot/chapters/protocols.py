@@ -1,0 +1,56 @@
+"""What a chapter works on: an opened model, seen through the parts a chapter may use.
+
+Everything behind it is fetched at first need: ``checkpoint`` reads config.json
+alone, ``tokenizer`` the vocabulary, ``scheduler`` opens the engine. A chapter that
+touches only ``tokenizer`` therefore never loads a weight.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from capot.engines.scheduler import Scheduler
+from capot.sources.checkpoint import Checkpoint
+from capot.sources.hub.events import Watch
+from capot.text.templates.message import Renderer
+from capot.text.tokenizer import Tokenizer
+
+
+class Opened(Protocol):
+    """Implemented by ``model.Model``; tests may use anything of this shape."""
+
+    @property
+    def name(self) -> str:
+        """``boxed``, ``scripted``, a folder's name or one of the hub's."""
+
+    @property
+    def engine_name(self) -> str:
+        """The engine that will compute, or that computes; naming it opens nothing."""
+
+    @property
+    def obstacle(self) -> str | None:
+        """What that engine still lacks: family, device, extra, untried, version, code; None as far as is known."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The model's folder, its config read and its weights not."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids and back."""
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The one thread that computes; ``scheduler.engine.info`` names what is at work."""
+
+    @property
+    def renderer(self) -> Renderer:
+        """What renders chat templates: this process, or in a lab one that can be ended."""
+
+    @property
+    def watch(self) -> Watch:
+        """What follows a download that a chapter begins, another model's tokenizer for instance."""
+
+    @property
+    def owner(self) -> str:
+        """On whose behalf: prefix reuse never crosses owners."""

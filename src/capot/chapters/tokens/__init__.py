@@ -1,0 +1,1 @@
+"""How does text become ids, and what does it cost in each language?"""

@@ -1,0 +1,17 @@
+"""The one thread that computes: a fair queue, batches, prefix reuse, cancellation.
+
+Two kinds of work alternate on the engine thread, so that a long prompt never
+freezes those who are already being answered:
+
+    decode   every text under way gets its next token, all in one pass over the weights
+    prefill  one chunk of one waiting prompt, the owners in turn
+
+A text that ends leaves its key/value cache behind, for its owner alone: the next
+prompt that begins alike takes it over and computes only what differs.
+"""
+
+from capot.engines.scheduler.interrupts import stopping
+from capot.engines.scheduler.job import Job, Pass, Ticket
+from capot.engines.scheduler.thread import CACHE_BUDGET, KERNELS, MAX_BATCH, Scheduler
+
+__all__ = ["CACHE_BUDGET", "KERNELS", "MAX_BATCH", "Job", "Pass", "Scheduler", "Ticket", "stopping"]

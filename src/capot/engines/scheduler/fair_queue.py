@@ -1,0 +1,68 @@
+"""Whose turn it is."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+Waiting = TypeVar("Waiting")
+
+
+class FairQueue(Generic[Waiting]):
+    """What waits (tickets, measurements) for several owners: each owner's in order, the owners in turn."""
+
+    def __init__(self, owner: Callable[[Waiting], str]) -> None:
+        self.queues: OrderedDict[str, deque[Waiting]] = OrderedDict()
+        self._owner = owner
+
+    def add(self, waiting: Waiting, *, first: bool = False) -> None:
+        queue = self.queues.setdefault(self._owner(waiting), deque())
+        queue.appendleft(waiting) if first else queue.append(waiting)
+
+    def take(self, allowed: Callable[[Waiting], bool] = lambda _: True) -> Waiting | None:
+        """The first allowed one of the owner whose turn it is; that owner goes last."""
+        for owner in list(self.queues):
+            found = next(filter(allowed, self.queues[owner]), None)
+            if found is not None:
+                self.remove(found)
+                if owner in self.queues:
+                    self.queues.move_to_end(owner)
+                return found
+        return None
+
+    def remove(self, waiting: Waiting) -> bool:
+        queue = self.queues.get(self._owner(waiting))
+        if queue is None or waiting not in queue:
+            return False
+        queue.remove(waiting)
+        if not queue:
+            del self.queues[self._owner(waiting)]
+        return True
+
+    def place(self, waiting: Waiting, counts: Callable[[Waiting], bool] = lambda _: True) -> int:
+        """Its place among those that count, 0 where it does not wait: the owners take turns until then."""
+        queues = {owner: [each for each in queue if counts(each)] for owner, queue in self.queues.items()}
+        name = self._owner(waiting)
+        mine = queues.get(name, [])
+        if waiting not in mine:
+            return 0
+        place, owners = mine.index(waiting), list(queues)
+        before = owners[: owners.index(name)]
+        others = (min(len(queues[owner]), place + (owner in before)) for owner in owners if owner != name)
+        return 1 + sum(others) + place
+
+    def __len__(self) -> int:
+        return sum(map(len, self.queues.values()))
+
+    def __iter__(self) -> Iterator[Waiting]:
+        return (waiting for queue in self.queues.values() for waiting in queue)
+
+    def take_many(self, count: int) -> list[Waiting]:
+        """Up to ``count``, one of each owner in turn, then a second of each, and so on."""
+        taken: list[Waiting] = []
+        while self.queues and len(taken) < count:
+            found = self.take()
+            assert found is not None
+            taken.append(found)
+        return taken

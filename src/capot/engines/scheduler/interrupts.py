@@ -1,0 +1,30 @@
+"""The first Ctrl-C ends the work, the second the program."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def stopping(cancel: Callable[[], None]) -> Iterator[None]:
+    """Inside the block the first Ctrl-C calls ``cancel``; a second one interrupts as usual.
+
+    Without effect outside the main thread, where Python hears no signal.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
+        yield
+        return
+
+    def first(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        cancel()
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

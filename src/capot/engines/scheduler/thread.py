@@ -1,0 +1,367 @@
+"""The engine thread itself."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import operator
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from capot.engines import forks, openmp
+from capot.engines.protocol import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, check_ids, require
+from capot.engines.scheduler.caches import Caches
+from capot.engines.scheduler.fair_queue import FairQueue
+from capot.engines.scheduler.interrupts import stopping
+from capot.engines.scheduler.job import Call, Job, OnePass, Pass, PromptProgress, Ticket
+from capot.errors import BusyError, ContextError, InputError, InterruptedByUser
+
+MAX_BATCH = 32  # texts advanced in one pass; more would make a newcomer's first token wait
+MIN_CHUNK = 32  # tokens; below, a prompt costs more passes over the weights than it is worth
+CHUNK_SECONDS = 0.25  # how long one owner's prompt may hold up the others' next token
+IDLE_S = 0.5  # without work, after which the thread lets go of its cores
+CACHE_BUDGET = 2_000_000_000  # bytes of key/value caches, at work and idle together
+
+# Parallel kernels of two models at once would share the cores badly, or abort the process.
+KERNELS = threading.Lock()
+if hasattr(os, "register_at_fork"):  # whoever held it is not in the copy
+    os.register_at_fork(after_in_child=KERNELS._at_fork_reinit)
+
+T = TypeVar("T")
+_owner = operator.attrgetter("job.owner")  # of a ticket
+_log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """Owns an engine and the only thread that calls it; the thread starts with the first job."""
+
+    def __init__(
+        self, engine: Engine, *, cache_budget: int = CACHE_BUDGET, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.engine, self._process = engine, os.getpid()
+        self.reading: PromptProgress | None = None  # hears of every job's prompt, beside the job itself
+        self._clock = clock
+        self._caches = Caches(engine, budget=cache_budget)
+        self._prompts, self._decoding = FairQueue(_owner), FairQueue(_owner)
+        self._active: dict[Ticket, int] = {}  # jobs that hold a sequence, and the bytes set aside for each
+        self._calls: deque[Callable[[], None]] = deque()
+        self.cancellations: deque[Ticket] = deque()
+        self._wake = threading.Condition()  # its lock guards the two queues and what is active
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._rate = float("inf")  # prompt tokens per second, a moving average
+        self._counts = {"steps": 0, "prompt_tokens": 0, "decoded_tokens": 0, "reused_tokens": 0}
+
+    # What any thread may call.
+
+    def submit(self, job: Job) -> Ticket:
+        """Queue a job.
+
+        Raises: InputError ``empty_prompt``, ``no_such_id``; ContextError ``prompt_too_long``; CapabilityError
+        where the engine cannot give what the job wants, ``forked`` where this process is a copy of the one in which
+        it computes; BusyError ``closed``.
+        """
+        forks.check(self._process)
+        context = self.engine.info.context_length
+        if not job.ids:
+            raise InputError("empty_prompt")
+        if len(job.ids) > context:
+            raise ContextError("prompt_too_long", tokens=len(job.ids), context_length=context)
+        require(self.engine, job.want.capabilities)
+        check_ids(job.ids, size=self.engine.info.vocabulary_size)
+        ticket = Ticket(self, job)
+        with self._wake:
+            self._start()
+            self._prompts.add(ticket)
+            self._wake.notify()
+        return ticket
+
+    def run(
+        self, ids: Sequence[int], *, want: Want = LAST, owner: str = "local", progress: PromptProgress | None = None
+    ) -> Pass:
+        """One pass over ``ids``, waited for. What is wanted of every position comes in one piece.
+
+        Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
+        """
+        job = OnePass(ids, want=want, owner=owner, progress=progress)
+        ticket = self.submit(job)
+        self._wait(ticket.wait, cancel=ticket.cancel)
+        if ticket.error is not None:
+            raise ticket.error
+        assert job.found is not None
+        return job.found
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run ``function`` on the engine thread between two steps, and answer what it returns."""
+        forks.check(self._process)
+        if threading.current_thread() is self._thread:
+            return function()
+        call = Call(function)
+        with self._wake:
+            self._start()
+            self._calls.append(call)
+            self._wake.notify()
+        self._wait(call.over.wait)
+        return call.answer()
+
+    @contextlib.contextmanager
+    def holding(self, nbytes: int) -> Iterator[None]:
+        """Inside the block the caller computes by ``call``, and holds ``nbytes`` that no job counts.
+
+        Nobody counts them here; what stands in for a scheduler may, and refuse.
+        """
+        yield
+
+    def forget(self, owner: str) -> None:
+        """Free the caches of an owner who has left. Does nothing once closed."""
+        forks.check(self._process)
+        with self._wake, contextlib.suppress(BusyError):
+            if self._thread is not None:
+                self._start()
+                self._calls.append(lambda: self._forget(owner))
+                self._wake.notify()
+
+    def _forget(self, owner: str) -> None:
+        with self._wake:
+            self._caches.forget(owner)
+
+    def status(self) -> dict[str, Any]:
+        """The load, for a status page. Units: bytes; counts since the start."""
+        forks.check(self._process)
+        with self._wake:
+            waiting = [ticket for ticket in self._prompts if ticket._sequence is None]
+            return {
+                "at_work": len(self._active),
+                "waiting": len(waiting),
+                "owners": len({ticket.job.owner for ticket in (*self._active, *waiting)}),
+                "idle_caches": len(self._caches.idle),
+                "cache_bytes": self._caches.nbytes + self._in_use(),
+                "cache_budget": self._caches.budget,
+                "evicted": self._caches.evicted,
+                **self._counts,
+            }
+
+    def close(self) -> None:
+        """Interrupt what is at work, end the thread, close the engine. Closing twice is harmless.
+
+        In a copy of the process there is nothing to end.
+        """
+        if self._process != os.getpid():
+            return
+        if not self.leave():
+            self.engine.close()
+        elif self._thread is not None and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def leave(self) -> bool:
+        """The same with nobody waiting for it; whether there is a thread, or was, that does it."""
+        if self._process != os.getpid():
+            return True
+        with self._wake:
+            started, self._closing = self._closing or self._thread is not None, True
+            self._wake.notify_all()
+        return started
+
+    def _wait(self, wait: Callable[[float], bool], *, cancel: Callable[[], None] | None = None) -> None:
+        assert threading.current_thread() is not self._thread  # it would wait for itself
+        with stopping(cancel) if cancel is not None else contextlib.nullcontext():
+            while not wait(0.2):
+                pass
+
+    def _start(self) -> None:
+        if self._closing:
+            raise BusyError("closed")
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._main, name="capot-engine", daemon=True)
+            self._thread.start()
+            atexit.register(self.close)
+
+    def position_of(self, ticket: Ticket) -> int:
+        with self._wake:
+            return self._prompts.place(ticket, lambda other: other._sequence is None)
+
+    # The engine thread.
+
+    def _main(self) -> None:
+        try:
+            while self._work_to_do():
+                self._turn()
+        finally:
+            self._abandon()
+
+    def _work_to_do(self) -> bool:
+        with self._wake:
+            if not self._wake.wait_for(self._something, timeout=IDLE_S):
+                openmp.release()  # its cores' threads would slow another model's
+                self._wake.wait_for(self._something)
+            return not self._closing
+
+    def _something(self) -> bool:
+        return bool(self._closing or self._prompts.queues or self._decoding.queues or self._calls)
+
+    def _turn(self) -> None:
+        """One decode step for those under way, then one chunk of one prompt."""
+        while self._calls:
+            self._calls.popleft()()
+        self._drop_cancelled()
+        with self._wake:
+            batch = self._decoding.take_many(MAX_BATCH)
+        if batch:
+            self._step(batch, size=1)
+        with self._wake:
+            company = bool(self._decoding.queues) or len(self._prompts.queues) > 1
+            ticket = self._next_prompt()
+        if ticket is not None:
+            self._step([ticket], size=self._chunk() if company else MAX_CHUNK)
+
+    def _drop_cancelled(self) -> None:
+        while self.cancellations:
+            ticket = self.cancellations.popleft()
+            with self._wake:
+                waiting = self._prompts.remove(ticket) or self._decoding.remove(ticket)
+            if waiting:
+                self._finish(ticket, InterruptedByUser("interrupted"))
+
+    def _next_prompt(self) -> Ticket | None:
+        """The next prompt to go on with, or to begin where its cache fits beside those at work."""
+        ticket = self._prompts.take()
+        if ticket is None or ticket._sequence is not None:
+            return ticket
+        need = self.engine.cache_bytes(min(len(ticket.job.ids) + ticket.job.room, self.engine.info.context_length))
+        if self._active and self._in_use() + need > self._caches.budget:
+            # Nobody begins until it fits: a stream of small jobs must not starve a large one.
+            self._prompts.add(ticket, first=True)
+            self._prompts.queues.move_to_end(ticket.job.owner, last=False)
+            return self._prompts.take(lambda other: other._sequence is not None)
+        self._begin(ticket, need)
+        return ticket
+
+    def _begin(self, ticket: Ticket, need: int) -> None:
+        self._active[ticket] = need
+        sequence, shared = self._caches.take(ticket.job)
+        self._caches.shrink(self._in_use())
+        ticket._pending, ticket._reused, ticket._sequence = ticket.job.ids[shared:], shared, sequence
+        self._counts["reused_tokens"] += shared
+
+    def _in_use(self) -> int:
+        """Bytes that the jobs at work hold or may come to hold."""
+        return sum(
+            max(need, ticket._sequence.nbytes if ticket._sequence else 0) for ticket, need in self._active.items()
+        )
+
+    def _chunk(self) -> int:
+        """Tokens of a prompt that the others can wait for: a power of two, by the rate seen so far."""
+        fitting = min(self._rate * CHUNK_SECONDS, MAX_CHUNK)
+        return max(MIN_CHUNK, 1 << (int(fitting).bit_length() - 1)) if fitting >= 1 else MIN_CHUNK
+
+    def _step(self, tickets: list[Ticket], *, size: int) -> None:
+        feeds = [ticket._feed(size) for ticket in tickets]
+        began = self._clock()
+        outputs = self._compute(feeds)
+        seconds = self._clock() - began
+        for ticket, feed, output in zip(tickets, feeds, outputs, strict=True):
+            ticket._seconds += seconds
+            self._settle(ticket, feed, output)
+        self._note(feeds, seconds)
+
+    def _compute(self, feeds: list[Feed]) -> list[Output | Exception | None]:
+        """One pass for all feeds, else one by one: an error then meets only the job that caused it."""
+        if len(feeds) > 1 and Capability.BATCH not in self.engine.capabilities:
+            return [self._compute([feed])[0] for feed in feeds]
+        try:
+            with KERNELS:
+                return list(self.engine.step(feeds))
+        except Exception as error:
+            if len(feeds) == 1:
+                return [error]
+        return [self._compute([feed])[0] for feed in feeds]
+
+    def _note(self, feeds: list[Feed], seconds: float) -> None:
+        tokens = sum(len(feed.ids) for feed in feeds)
+        self._counts["steps"] += 1
+        if len(feeds) == 1 and tokens > 1:
+            self._counts["prompt_tokens"] += tokens
+        else:
+            self._counts["decoded_tokens"] += tokens
+        if tokens >= MIN_CHUNK and len(feeds) == 1 and seconds > 0:
+            rate = tokens / seconds
+            self._rate = rate if self._rate == float("inf") else 0.7 * self._rate + 0.3 * rate
+
+    def _settle(self, ticket: Ticket, feed: Feed, output: Output | Exception | None) -> None:
+        """Give a step's output to its job, and put the ticket where it belongs next."""
+        if isinstance(output, Exception):
+            self._finish(ticket, output, keep=False)
+        elif ticket._cancelled:
+            self._finish(ticket, InterruptedByUser("interrupted"))
+        elif output is None:  # a late cancellation meant for the sequence's last job: step again
+            ticket._sequence.cancelled = False
+            self._requeue(ticket, self._prompts)
+        else:
+            whole = ticket._absorb(feed, output)
+            try:
+                self._report(ticket)
+                again = self._prompts if whole is None else self._advance(ticket, whole)
+            except Exception as error:  # the job's own
+                self._finish(ticket, error)
+                return
+            if again is None:
+                self._finish(ticket)
+            else:
+                self._requeue(ticket, again)
+
+    def _requeue(self, ticket: Ticket, queue: FairQueue) -> None:
+        with self._wake:
+            queue.add(ticket, first=queue is self._prompts)
+
+    def _report(self, ticket: Ticket) -> None:
+        if len(ticket._pending) > 1:
+            total = len(ticket._sequence.ids) - ticket._fed + len(ticket._pending)
+            for hears in filter(None, (ticket.job.progress, self.reading)):
+                hears(len(ticket._sequence.ids), total)
+
+    def _advance(self, ticket: Ticket, output: Output) -> FairQueue | None:
+        """Ask the job what follows; where to queue it, None when it is finished."""
+        found = Pass(output, ticket._reused, len(ticket._pending), ticket._seconds)
+        ids = ticket.job.advance(output, found)
+        if ids is None or len(ids) == 0:
+            return None
+        tokens, context = len(ticket._sequence.ids) + len(ids), self.engine.info.context_length
+        if tokens > context:
+            raise ContextError("prompt_too_long", tokens=tokens, context_length=context)
+        ticket._pending, ticket._fed, ticket._seconds = list(ids), 0, 0.0
+        return self._decoding if len(ids) == 1 else self._prompts
+
+    def _finish(self, ticket: Ticket, error: Exception | None = None, *, keep: bool = True) -> None:
+        with self._wake:
+            self._active.pop(ticket, None)
+            sequence, ticket._sequence = ticket._sequence, None
+            if sequence is not None and keep:
+                self._caches.give(sequence, owner=ticket.job.owner, in_use=self._in_use())
+            elif sequence is not None:
+                sequence.close()
+        ticket.error = error
+        if error is not None:
+            try:
+                ticket.job.failed(error)
+            except Exception:
+                _log.exception("failed")
+        ticket._over.set()
+
+    def _abandon(self) -> None:
+        """The thread ends: nobody may wait for an answer that will not come."""
+        with self._wake:
+            self._closing = True
+            left = [*self._prompts, *self._decoding, *self._active]
+        for ticket in dict.fromkeys(left):
+            self._finish(ticket, InterruptedByUser("interrupted"))
+        while self._calls:
+            self._calls.popleft()()
+        with self._wake:  # a status page may be counting them
+            self._caches.forget()
+        self.engine.close()
+        atexit.unregister(self.close)

@@ -1,0 +1,132 @@
+"""The transformers engine: any causal language model of the Hugging Face hub, through PyTorch.
+
+    place       on which device, in which precision, and whether the weights fit there
+    opening     weights read, checked, refused in words
+    engine      what the scheduler talks to: start here
+    packed      weights of the processor, in the order that its multiplication reads
+    probe       what a model shows of itself in a first pass: what is declared comes from here
+    states      the state of a state space, handed to code that forgets it
+    network     one pass of a model, whatever its family calls its parts
+    inside      what leaves each layer, the head after each layer, attention
+    cache       one sequence's keys and values, cropped and rebuilt
+    batch       several sequences as the rows of one cache
+    static      one sequence at a time in a cache that never moves, for compiled passes
+    memory      bytes on a device: counted, and too few of them
+
+Nothing here is imported, and PyTorch is not, before a model is opened with this engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from capot.engines.transformers.precisions import precision
+from capot.errors import MissingExtraError, UnsupportedError
+from capot.sources.checkpoint import auto_map
+
+if TYPE_CHECKING:
+    from capot.config import Loading
+    from capot.engines.transformers.engine import TransformersEngine
+    from capot.sources.checkpoint import Checkpoint
+
+PACKAGES = ("torch", "transformers", "accelerate")
+# From the first version up to, and without, the second, as pyproject.toml has it: nothing newer was tried.
+BOUNDS = {"torch": ("2.6", "2.14"), "transformers": ("5.23", "5.25"), "accelerate": ("1.1", "2")}
+DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA's, Windows' for Linux, AMD's
+
+
+def missing() -> tuple[str, ...]:
+    """The packages of the extra that are not installed; nothing is imported to know."""
+    return tuple(name for name in PACKAGES if importlib.util.find_spec(name) is None)
+
+
+def untried() -> str | None:
+    """The first package of the extra whose installed version is outside ``BOUNDS``; nothing is imported to know.
+
+    A module on the path that is no installed package has no version, and is not judged.
+    """
+    for name, (first, beyond) in BOUNDS.items():
+        with contextlib.suppress(PackageNotFoundError):
+            if not _numbers(first) <= _numbers(version(name)) < _numbers(beyond):
+                return name
+    return None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The release of a version, for comparisons.
+
+    >>> _numbers("2.13.0+cpu"), _numbers("5.25.0.dev0")
+    ((2, 13, 0), (5, 25, 0))
+    """
+    release = re.match(r"\d+(\.\d+)*", text)
+    return tuple(map(int, release[0].split("."))) if release else ()
+
+
+def knows(raw_config: Mapping[str, Any]) -> bool:
+    """Whether the installed transformers has a model's family, as far as its folders tell, one for each family.
+
+    Importing it takes seconds. A variant (``gemma3_text``) is in the folder of its family; in doubt the answer is yes.
+    """
+    kind, found = str(raw_config.get("model_type") or "").replace("-", "_"), importlib.util.find_spec("transformers")
+    if found is None or not found.origin:
+        return True
+    families = (path.name for path in (Path(found.origin).parent / "models").iterdir() if path.is_dir())
+    return any(f"{kind}_".startswith(f"{family}_") for family in families)
+
+
+def needs_code(raw_config: Mapping[str, Any]) -> bool:
+    """Whether a model asks for Python code of its authors', its family being none of transformers' own."""
+    return "AutoModelForCausalLM" in auto_map(raw_config) and not knows(raw_config)
+
+
+def accelerator() -> str | None:
+    """The device that PyTorch would rather compute on than the processor, None where there is none.
+
+    PyTorch, which takes a second to import, is asked only where a first look says that there may be one. Of versions
+    that were not tried nothing is asked: what another engine can open must not be sent to this one, which refuses.
+    """
+    if missing() or not possible() or untried():
+        return None
+    from capot.engines.transformers import place
+
+    found = place.preferred()
+    return None if found.type == "cpu" else str(found)
+
+
+def possible() -> bool:
+    """Whether a GPU may be here, by what the system shows of its driver and by how PyTorch was built."""
+    if version("torch").endswith("+cpu") or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    if sys.platform == "win32":
+        return (Path(os.environ.get("SYSTEMROOT", "C:/Windows")) / "System32" / "nvcuda.dll").is_file()
+    return any(Path(driver).exists() for driver in DRIVERS)
+
+
+def open_transformers(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[..., Any]) -> TransformersEngine:
+    """Read the weights onto a device. ``notice`` hears where and in which precision, before it takes time.
+
+    Raises: MissingExtraError ``missing_extra``; UnsupportedError ``extra_untried``; as ``precision``; what
+    ``opening.read`` and ``place.choose`` raise.
+    """
+    if absent := missing():
+        raise MissingExtraError("missing_extra", package=", ".join(absent), extra="transformers")
+    if name := untried():
+        first, beyond = BOUNDS[name]
+        raise UnsupportedError("extra_untried", package=name, version=version(name), first=first, beyond=beyond)
+    precision(loading.dtype)  # a word mistyped does not wait for PyTorch
+    # Where the package ``kernels`` is installed, transformers would fetch compiled programs from the hub and run them.
+    os.environ.setdefault("USE_HUB_KERNELS", "NO")
+    from capot.engines.transformers.engine import TransformersEngine
+
+    return TransformersEngine(checkpoint, loading, notice=notice)

@@ -1,0 +1,335 @@
+"""The transformers engine at work: what the scheduler talks to.
+
+One sequence at a time goes through the model's own code with a cache of ours (``cache``);
+several at once as one row (``batch``), where the family allows it and the first such pass
+was seen to give what one sequence alone gives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from capot.config import Loading
+from capot.engines import openmp
+from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
+from capot.engines.transformers import batch, inside, memory, opening, packed, place, probe, states, static
+from capot.engines.transformers.cache import TransformersSequence, new_cache, own
+from capot.engines.transformers.network import Network, learnt_positions
+from capot.errors import ContextError, ResourceError
+from capot.i18n import Bytes
+from capot.sources.checkpoint import Checkpoint
+
+EVERYTHING = 2**40  # a context that no text fills
+ALWAYS = Capability.LOGITS | Capability.ALL_LOGITS | Capability.EMBEDDINGS | Capability.ALLOCATIONS
+
+
+class TransformersEngine:
+    """The weights at work (see ``engine.Engine``)."""
+
+    def __init__(self, checkpoint: Checkpoint, loading: Loading, *, notice: Callable[..., Any]) -> None:
+        def heard(where: place.Place) -> None:
+            notice("engines.transformers", model=checkpoint.name, device=str(where.device), dtype=where.dtype_name)
+
+        self.checkpoint = checkpoint
+        model, self.place = opening.read(checkpoint, loading, notice=heard)
+        self.network = Network(model)
+        self.positions = learnt_positions(self.network)
+        self.meter = memory.DeviceMeter(self.network)
+        with opening.quietly(), opening.refused(checkpoint, self.place), torch.inference_mode():
+            self._probe = self._first_pass(compiled=loading.compiled)
+        openmp.release()  # what was computed here, the thread that steps will not compute
+        self.capabilities = ALWAYS | self._probe.capabilities
+        self._rows_seen, self._notice = False, notice
+        self.lane = self._lane() if loading.compiled else None
+
+    def _first_pass(self, *, compiled: bool) -> probe.Probe:
+        """What the model shows of itself, on packed weights where the processor computes."""
+        see = functools.partial(probe.Probe, self.network)
+        return packed.tried(self.network.model, see) if packed.possible(self.place) and not compiled else see()
+
+    def _lane(self) -> static.Lane | None:
+        if static.possible(self.network, new_cache(self.network.config).layers):
+            return static.Lane(self.network)
+        self._notice("engines.not_compiled", reason=type(self.network.model).__name__)
+        return None
+
+    @functools.cached_property
+    def info(self) -> EngineInfo:
+        config = self.network.config
+        heads = getattr(config, "num_attention_heads", None) or 1
+        # Falcon's first generation: one key for all heads, whatever its configuration says of them.
+        kv = 1 if getattr(config, "multi_query", False) else getattr(config, "num_key_value_heads", None) or heads
+        new_falcon = getattr(config, "new_decoder_architecture", False)
+        return EngineInfo(
+            engine="transformers",
+            model=self.checkpoint.name,
+            architecture=type(self.network.model).__name__,
+            device=str(self.network.device),
+            dtype=self.place.dtype_name,
+            vocabulary_size=self._probe.vocabulary,
+            context_length=getattr(config, "max_position_embeddings", None) or EVERYTHING,
+            layers=config.num_hidden_layers,
+            width=config.hidden_size,
+            heads=heads,
+            kv_heads=getattr(config, "num_kv_heads", kv) if new_falcon else kv,
+        )
+
+    def open_sequence(self) -> TransformersSequence:
+        sequence = TransformersSequence(lambda: new_cache(self.network.config))
+        self.meter.sequences.add(sequence)
+        return sequence
+
+    def embed(self, ids: list[int]) -> np.ndarray:
+        weight = self.network.table
+        return inside.host(weight[torch.tensor(ids, device=weight.device)])
+
+    def cache_bytes(self, tokens: int) -> int:
+        return self._probe.cache_bytes(tokens)
+
+    def allocations(self, *, reset_peak: bool = False) -> Allocations:
+        return self.meter.read(reset_peak=reset_peak)
+
+    def close(self) -> None:
+        """Give weights and caches back, to the system as well where a GPU's allocator would keep them."""
+        for sequence in list(self.meter.sequences):
+            sequence.close()
+        device = self.network.device
+        if self.lane is not None:
+            self.lane.close()
+        self.lane = None
+        del self.network, self.meter.network
+        gc.collect()  # a model holds itself in circles
+        if device.type == "cuda":
+            torch._C._cuda_clearCublasWorkspaces()  # of the multiplying library; another model's come again
+            torch.cuda.empty_cache()
+        elif device.type == "mps":
+            torch.mps.empty_cache()
+
+    # ------------------------------------------------------------ a step
+
+    def step(self, feeds: list[Feed]) -> list[Output | None]:
+        """Advance several sequences (see ``engine.Engine.step``).
+
+        Raises: InputError ``no_such_id``; ContextError ``prompt_too_long``; ResourceError ``out_of_memory``;
+        ModelError ``weights_cut``.
+        """
+        live = [feed for feed in feeds if not feed.sequence.cancelled]
+        for feed in live:
+            self._check(feed)
+        if not live:
+            return [None] * len(feeds)
+        if self.network.device.type == "cpu":  # where weights stay the files' own pages
+            self.checkpoint.hold()
+        marks = [own(feed).mark() for feed in live]
+        short = None
+        try:
+            with torch.inference_mode(), self.meter.watching(self._logits_bytes(live)):
+                outputs = self._whatever_the_weights(live, marks)
+        except BaseException as error:  # every cache as it was
+            for feed, mark in zip(live, marks, strict=True):
+                own(feed).back(mark)
+            short = self._short(error, live)
+            if short is None:
+                raise
+        if short is not None:  # raised here, where the failed pass and its tensors are gone
+            gc.collect()
+            raise short
+        done = [(feed, output) for feed, output in zip(live, outputs, strict=True) if output is not None]
+        return noted(feeds, [feed for feed, _ in done], [output for _, output in done])
+
+    def _check(self, feed: Feed) -> None:
+        check_feed(feed, size=self.network.table.shape[0])
+        tokens = len(feed.sequence.ids) + len(feed.ids)
+        if self.positions is not None and tokens > self.positions:  # on a GPU this would end the process's use of it
+            raise ContextError("prompt_too_long", tokens=tokens, context_length=self.positions)
+
+    def _logits_bytes(self, feeds: list[Feed]) -> int:
+        """What the head makes, and its copy in float32 where the processor makes it in 16 bits."""
+        rows = sum({"last": 1, "all": len(feed.ids), "none": 0}[feed.want.logits] for feed in feeds)
+        number = self.place.dtype.itemsize
+        copied = 4 if number < 4 and self.network.device.type == "cpu" else 0
+        return rows * self._probe.vocabulary * (number + copied)
+
+    def _short(self, error: BaseException, feeds: list[Feed]) -> ResourceError | None:
+        """The error that says how long a text would fit, where memory is too short."""
+        asked = memory.asked_bytes(error)
+        if asked is None:
+            return None
+        error.__traceback__ = None  # it holds the tensors of the failed pass
+        gc.collect()
+        longest = max(feeds, key=lambda feed: len(feed.sequence.ids) + len(feed.ids)).sequence
+        free = place.free_bytes(self.network.device) or 0
+        block = self.cache_bytes(128) - self.cache_bytes(64)
+        fitting = 64 * int((free + longest.nbytes) / block) if block else 0
+        tokens = len(longest.ids) + max(len(feed.ids) for feed in feeds)
+        return ResourceError(
+            "out_of_memory",
+            device=str(self.network.device),
+            tokens=tokens,
+            needed=Bytes(asked),
+            available=Bytes(free),
+            fitting=max(len(longest.ids), min(fitting, tokens - 1)),
+        )
+
+    def _whatever_the_weights(self, feeds: list[Feed], marks: list[list[Any]]) -> list[Output | None]:
+        """The outputs; with every weight as it was stored from now on, should a packed one meet code that the
+        first pass did not reach (a long text's, say) and that has another use for it.
+        """
+        try:
+            return self._outputs(feeds)
+        except RuntimeError as error:
+            if memory.asked_bytes(error) is not None or not packed.unpack(self.network.model):
+                raise
+        for place_, feed in enumerate(feeds):
+            own(feed).back(marks[place_])
+            marks[place_] = own(feed).mark()
+        return self._outputs(feeds)
+
+    def _outputs(self, feeds: list[Feed]) -> list[Output | None]:
+        if len(feeds) == 1 and self.lane is not None and self.lane.takes(feeds[0]):
+            compiled = self._compiled(self.lane, feeds[0])
+            if compiled is not None:
+                return [compiled]
+        plain = [feed for feed in feeds if not feed.want.attention]
+        if len(plain) > 1 and Capability.BATCH in self.capabilities and self._rows_agree(plain):
+            found = dict(zip(map(id, plain), self._row(plain), strict=True))
+            return [found.get(id(feed)) or self._alone(feed) for feed in feeds]
+        return [self._one_by_one(feed) if self._goes_on(feed) == probe.IN_TURN else self._alone(feed) for feed in feeds]
+
+    def _compiled(self, lane: static.Lane, feed: Feed) -> Output | None:
+        """One token in the lane; None, and no lane any more, where it turns out that it cannot be compiled here."""
+        try:
+            return Output(logits=inside.host(lane.logits(feed)))
+        except Exception as error:
+            if memory.asked_bytes(error) is not None:
+                raise
+            own(feed).settle()
+            self.lane = None
+            self._notice("engines.not_compiled", reason=type(error).__name__)
+            return None
+
+    # ------------------------------------------------------------ one sequence
+
+    def _goes_on(self, feed: Feed) -> str:
+        """How several tokens that follow others are computed; what follows nothing, or is one token, goes by itself."""
+        return self._probe.goes_on if len(feed.ids) > 1 and len(feed.sequence.ids) > 0 else probe.ITSELF
+
+    def _one_by_one(self, feed: Feed) -> Output | None:
+        """A chunk that follows others, in a family whose code begins anew when given several tokens; None, and
+        the state before it, where the sequence is cancelled on the way.
+        """
+        want, outputs, mark = feed.want, [], own(feed).mark()
+        for place_, token in enumerate(feed.ids, start=1):
+            if feed.sequence.cancelled:
+                own(feed).back(mark)
+                return None
+            last = place_ == len(feed.ids)
+            kept = want.logits if want.logits == "all" or last else "none"
+            one = dataclasses.replace(want, logits=kept, layer_logits=want.layer_logits and last)
+            outputs.append(self._alone(Feed(feed.sequence, [token], one)))
+        return Output(
+            logits=np.concatenate([one.logits for one in outputs]) if want.logits == "all" else outputs[-1].logits,
+            hidden=np.concatenate([one.hidden for one in outputs], axis=1) if want.hidden else None,
+            layer_logits=outputs[-1].layer_logits,
+        )
+
+    def _alone(self, feed: Feed) -> Output:
+        want, network, cache = feed.want, self.network, own(feed).cache
+        span = slice(0, len(feed.ids))
+        levels = inside.Levels(network, [span])
+        levels.watch(0, hidden=want.hidden, lasts=want.layer_logits)
+        attentions = None
+        more: dict[str, Any] = {}
+        with contextlib.ExitStack() as stack:
+            if levels.asked:
+                stack.enter_context(levels.listening())
+            if want.attention:
+                stack.enter_context(inside.attending(network, "eager"))
+                more["output_attentions"] = True
+            if self._goes_on(feed) == probe.HANDED:
+                stack.enter_context(states.handed(network, cache))
+            ids = torch.tensor([feed.ids], device=network.device)
+            more |= network.positions(len(feed.sequence.ids), len(feed.ids))
+            answer = network.run(ids, want.logits, cache, **more)
+        if want.attention:
+            attentions = inside.weights(answer.attentions, len(feed.sequence.ids) + len(feed.ids))
+        return self._output(want, answer.logits[0], levels, 0, attentions)
+
+    def _output(
+        self, want: Any, logits: torch.Tensor, levels: inside.Levels, index: int, attentions: np.ndarray | None = None
+    ) -> Output:
+        """Shapes: logits (rows asked for, V)."""
+        lasts = levels.lasts[index]
+        rows = None if want.logits == "none" else inside.host(logits[-1] if want.logits == "last" else logits)
+        return Output(
+            logits=rows,
+            hidden=levels.hidden[index],
+            attention=attentions,
+            layer_logits=None if lasts is None else inside.host(inside.endings(self.network, lasts)),
+        )
+
+    # ------------------------------------------------------------ several
+
+    def _row(self, feeds: list[Feed]) -> list[Output]:
+        """One pass for all: see ``batch``."""
+        network, ends = self.network, np.cumsum([len(feed.ids) for feed in feeds]).tolist()
+        spans = [slice(end - len(feed.ids), end) for feed, end in zip(feeds, ends, strict=True)]
+        row = batch.BatchCache([own(feed).cache for feed in feeds], spans)
+        levels = inside.Levels(network, spans)
+        wanted: list[int] = []
+        counts: list[int] = []
+        for place_, (feed, span) in enumerate(zip(feeds, spans, strict=True)):
+            levels.watch(place_, hidden=feed.want.hidden, lasts=feed.want.layer_logits)
+            rows = {"last": [span.stop - 1], "all": range(span.start, span.stop), "none": []}[feed.want.logits]
+            wanted.extend(rows)
+            counts.append(len(rows))
+        ids = torch.tensor([[token for feed in feeds for token in feed.ids]], device=network.device)
+        keep = torch.tensor(wanted, dtype=torch.long, device=network.device)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(inside.attending(network, batch.KIND))
+            stack.enter_context(row.at_work())
+            if levels.asked:
+                stack.enter_context(levels.listening())
+            logits = network.run(ids, keep, row, position_ids=row.positions(network.device)).logits[0]
+        parts = logits.split(counts)
+        return [self._output(feed.want, parts[i], levels, i) for i, feed in enumerate(feeds)]
+
+    def _rows_agree(self, feeds: list[Feed]) -> bool:
+        """Whether a row gives what one sequence gives alone: tried once, on the first that come.
+
+        A family may do with its keys what nobody can foresee; then several are computed in turn.
+        """
+        if self._rows_seen:
+            return True
+        pair = [Feed(feed.sequence, feed.ids) for feed in feeds[:2]]
+        marks = [own(feed).mark() for feed in pair]
+
+        def tried(compute: Callable[[], list[Output]]) -> list[np.ndarray]:
+            try:
+                return [output.logits for output in compute() if output.logits is not None]
+            finally:
+                for feed, mark in zip(pair, marks, strict=True):
+                    own(feed).back(mark)
+
+        alone = tried(lambda: [self._alone(feed) for feed in pair])
+        try:
+            together = tried(lambda: self._row(pair))
+        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
+            if memory.asked_bytes(error) is not None:
+                raise
+            together = [np.full_like(one, np.inf) for one in alone]
+        bound = probe.CLOSE[self.place.dtype]
+        self._rows_seen = all(
+            np.abs(a - b).max() <= bound * max(1.0, np.abs(a).max()) for a, b in zip(alone, together, strict=True)
+        )
+        if not self._rows_seen:
+            self.capabilities &= ~Capability.BATCH
+        return self._rows_seen

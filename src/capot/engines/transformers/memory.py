@@ -1,0 +1,164 @@
+"""Bytes on a device: counted while somebody watches, and too few of them.
+
+A GPU's allocator counts by itself. On the processor nobody does, so a step that is watched
+has each tensor counted as it comes and goes; that slows small models down, which is why it
+is done between a reset of the peak and its reading, and not otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from capot.engines.protocol import Allocations
+from capot.engines.transformers.cache import TransformersSequence, tensors
+from capot.engines.transformers.network import Network
+
+COMPOSED = torch._C.DispatchKey.CompositeImplicitAutograd
+UNITS = {"": 1, "ki": 2**10, "mi": 2**20, "gi": 2**30, "k": 2**10, "m": 2**20, "g": 2**30}
+
+
+def asked_bytes(error: BaseException) -> int | None:
+    """How many bytes were asked for in vain, 0 where it is not said, None where ``error`` is another one.
+
+    >>> asked_bytes(RuntimeError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total..."))
+    2684354560
+    >>> asked_bytes(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes."))
+    4096
+    >>> asked_bytes(ValueError("no"))
+    """
+    text = str(error)
+    short = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    if not short and not re.search(r"out of memory|can't allocate memory|not enough memory", text, re.IGNORECASE):
+        return None
+    found = re.search(r"allocate ([\d.]+) ?(?:([kmg]i?)?b|bytes)", text, re.IGNORECASE)
+    return int(float(found[1]) * UNITS[(found[2] or "").lower()]) if found else 0
+
+
+class Tensors(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations make, until nobody holds them any more."""
+
+    def __init__(self, *, weights: Iterable[torch.Tensor], caches: Iterable[torch.Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's has no annotations
+        self.alive = {one.untyped_storage()._cdata: 0 for one in weights}
+        self.now = self.peak = 0
+        for one in caches:
+            self._count(one.untyped_storage())
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        with self:  # in inference mode an operation made of others hides what they hold, such as attention its mask
+            composed = torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), COMPOSED)
+            # never by ``decompose``, whose Python forms make copies that PyTorch at work does not (of a dropout, say)
+            if composed:
+                return function._op_dk(COMPOSED, *args, **(kwargs or {}))
+        answer = function(*args, **(kwargs or {}))
+        for leaf in tree_leaves(answer):
+            if isinstance(leaf, torch.Tensor):
+                self._count(leaf.untyped_storage())
+        self.peak = max(self.peak, self.now)
+        return answer
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key not in self.alive:
+            self.alive[key] = storage.nbytes()
+            self.now += storage.nbytes()
+            weakref.finalize(storage, self._freed, key).atexit = False
+
+    def _freed(self, key: int) -> None:
+        self.now -= self.alive.pop(key, 0)
+
+    def restart(self) -> None:
+        self.peak = self.now
+
+
+class Cuda:
+    """The same from the GPUs' own allocators. ``base`` are the weights."""
+
+    def __init__(self, base: int) -> None:
+        self.base = base
+
+    def __enter__(self) -> Cuda:
+        self.restart()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @property
+    def peak(self) -> int:
+        return sum(map(torch.cuda.max_memory_allocated, range(torch.cuda.device_count()))) - self.base
+
+    def restart(self) -> None:
+        for index in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(index)
+
+
+class DeviceMeter:
+    """What an engine holds beside its weights, and the most it held while watched."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.sequences = network, weakref.WeakSet[TransformersSequence]()
+        self._watched, self._peak = False, dict.fromkeys(("kv_cache", "activations", "logits"), 0)
+        self._cuda = network.device.type == "cuda"
+        self._base = sum(map(torch.cuda.memory_allocated, range(torch.cuda.device_count()))) if self._cuda else 0
+
+    @property
+    def current(self) -> dict[str, int]:
+        held = sum(sequence.nbytes for sequence in self.sequences)
+        return {"kv_cache": held, "activations": 0, "logits": 0}
+
+    def read(self, *, reset_peak: bool) -> Allocations:
+        """What is held now and at the peak since the last reset; a reset begins to watch, a reading ends it."""
+        current = self.current
+        if reset_peak:
+            self._peak = dict(current)
+        self._watched = reset_peak
+        peak = max(self._peak, current, key=lambda parts: sum(parts.values()))
+        return Allocations(current=current, peak=dict(peak))
+
+    @contextlib.contextmanager
+    def watching(self, logits_bytes: int) -> Iterator[None]:
+        """A step that may be watched. ``logits_bytes``: what its logits take when the head has made them."""
+        if not self._watched:
+            yield
+            return
+        layers = 0
+        with self._counter() as counter:
+
+            def head_begins(*_: object) -> None:
+                nonlocal layers
+                layers = counter.peak
+                counter.restart()
+
+            handle = self.network.head.register_forward_pre_hook(head_begins)
+            try:
+                yield
+            finally:
+                handle.remove()
+            self._note(layers, logits=0)
+            self._note(counter.peak, logits=logits_bytes)
+
+    def _counter(self) -> Tensors | Cuda:
+        if self._cuda:
+            return Cuda(self._base)
+        model, caches = self.network.model, [s._cache for s in self.sequences if s._cache]
+        return Tensors(
+            weights=[one for one in (*model.parameters(), *model.buffers()) if not one.is_mkldnn],
+            caches=[one for cache in caches for layer in cache.layers for one in tensors(layer)],
+        )
+
+    def _note(self, total: int, *, logits: int) -> None:
+        """A moment of a step: its caches are taken to be what they are at its end."""
+        held = self.current["kv_cache"]
+        found = {"kv_cache": held, "activations": max(0, total - held - logits), "logits": logits}
+        self._peak = max(self._peak, found, key=lambda parts: sum(parts.values()))

@@ -1,0 +1,152 @@
+"""Weights read onto their device, checked, and refused in words where they cannot be used.
+
+transformers fills a tensor that a file does not have with random numbers, and says so in a
+log: here that is an error, because every answer of such a model would be wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging
+
+from capot.config import Loading
+from capot.engines.transformers import memory, place
+from capot.engines.transformers.place import Place
+from capot.errors import CapotError, ModelError, UnsupportedError, foreign, local
+from capot.sources.checkpoint import Checkpoint, architectures, auto_map
+
+OTHER_HEADS = ("CausalLM", "ConditionalGeneration")  # after "For" in the name of what writes text
+RESERVE = 0.1  # of each GPU, left to caches where the weights are spread over several
+
+
+def read(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[[Place], Any]) -> tuple[PreTrainedModel, Place]:
+    """The model on its device, ready to compute; ``notice`` hears where, before anything large is read.
+
+    Raises: UnsupportedError ``not_causal``, ``family_unknown``, ``remote_code``, ``needs_package``; ModelError
+    ``config_layers``, ``tensor_missing``, ``tensor_shape``, ``model_refused``; what ``place.choose``,
+    ``Checkpoint.tensors`` and ``Folder.check`` raise.
+    """
+    _check(checkpoint, remote=loading.trust_remote_code)
+    where = place.choose(checkpoint, device=loading.device, dtype=loading.dtype)
+    notice(where)
+    checkpoint.fetch("weights")
+    tensors = checkpoint.tensors  # headers are checked before anything trusts them
+    checkpoint.folder.check(".json", ".py", ".safetensors")  # transformers opens what it likes of these
+    if where.device.type == "cpu":
+        checkpoint.hold()
+    with quietly(), refused(checkpoint, where):
+        model, found = _load(checkpoint, where, remote=loading.trust_remote_code, most=len(tensors))
+    _complete(checkpoint, found)
+    spread: Any = model.hf_device_map if where.spread else {}  # accelerate's: parts of the model, each with its device
+    if {"cpu", "disk"} & set(map(str, spread.values())):
+        raise place.too_large(checkpoint, where)
+    model.eval().requires_grad_(False)
+    model.config.return_dict = True
+    return model, where
+
+
+def _check(checkpoint: Checkpoint, *, remote: bool) -> None:
+    """Refuse what cannot be opened, from config.json alone."""
+    raw, kind = checkpoint.raw_config, str(checkpoint.raw_config.get("model_type") or "")
+    name = (architectures(raw) or [""])[0]
+    if "AutoModelForCausalLM" in auto_map(raw):
+        if not remote and kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+            raise UnsupportedError("remote_code", model=checkpoint.name)
+        return
+    if kind not in CONFIG_MAPPING:
+        raise UnsupportedError("family_unknown", family=kind[:80] or "?", version=transformers.__version__)
+    _, has_head, head = name.rpartition("For")
+    if (
+        kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        or (has_head and head not in OTHER_HEADS)
+        or raw.get("is_encoder_decoder")
+    ):
+        raise UnsupportedError("not_causal", architecture=name[:80] or kind, model=checkpoint.name)
+
+
+def _load(checkpoint: Checkpoint, where: Place, *, remote: bool, most: int) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model and what transformers says of its weights; ``most``: tensors that there are to make layers of.
+
+    Raises: ModelError ``config_layers``; what transformers raises.
+    """
+    local = {"local_files_only": True, "trust_remote_code": remote}
+    config = AutoConfig.from_pretrained(checkpoint.path, **local)
+    layers = getattr(config.get_text_config(decoder=True), "num_hidden_layers", None) or 0
+    if layers > most:  # it would make them all, empty, before it looks at the weights
+        raise ModelError("config_layers", layers=layers, most=most)
+    answer: Any = AutoModelForCausalLM.from_pretrained(
+        checkpoint.path,
+        config=config,
+        dtype=where.dtype,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,  # a wrong shape is then told apart from other refusals
+        output_loading_info=True,
+        **_devices(where),
+        **local,
+    )
+    model, found = answer
+    return model, found
+
+
+def _devices(where: Place) -> dict[str, Any]:
+    if where.spread:
+        room = {i: int(torch.cuda.mem_get_info(i)[0] * (1 - RESERVE)) for i in range(torch.cuda.device_count())}
+        return {"device_map": "auto", "max_memory": room}
+    return {} if where.device.type == "cpu" else {"device_map": {"": where.device}}
+
+
+def _complete(checkpoint: Checkpoint, found: dict[str, Any]) -> None:
+    """Raises: ModelError ``tensor_shape``, ``tensor_missing``."""
+    for name, stored, expected in sorted(found.get("mismatched_keys") or ()):
+        raise ModelError("tensor_shape", tensor=name, found=list(stored), expected=list(expected))
+    for name in sorted(found.get("missing_keys") or ()):
+        raise ModelError("tensor_missing", tensor=name, folder=local(checkpoint.path, checkpoint.name))
+
+
+@contextlib.contextmanager
+def refused(checkpoint: Checkpoint, where: Place) -> Iterator[None]:
+    """What transformers raises as it opens a model, or computes with it for the first time, in our words."""
+    try:
+        yield
+    except CapotError:
+        raise
+    except ImportError as error:
+        raise UnsupportedError("needs_package", model=checkpoint.name, reason=foreign(_line(error))) from None
+    except Exception as error:
+        if memory.asked_bytes(error) is not None:
+            raise place.too_large(checkpoint, where) from None
+        raise ModelError("model_refused", model=checkpoint.name, reason=foreign(_line(error))) from None
+
+
+def _line(error: Exception) -> str:
+    """The first line of a foreign message, cut where it grows long."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Inside the block no progress bar and no warning; afterwards transformers logs errors alone.
+
+    Who sets TRANSFORMERS_VERBOSITY wants to read its logs, and does.
+    """
+    if "TRANSFORMERS_VERBOSITY" not in os.environ:
+        logging.set_verbosity_error()
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if bars:
+            logging.enable_progress_bar()

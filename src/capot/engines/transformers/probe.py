@@ -1,0 +1,157 @@
+"""What a model shows of itself when it is opened.
+
+A family is never known by its name: a first pass says what it gives, and, where it keeps a state
+instead of keys, a few more say how it goes on from what it has read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import Cache
+
+from capot.engines.protocol import Capability
+from capot.engines.transformers import batch, inside, states
+from capot.engines.transformers.cache import CacheLayer, nbytes, new_cache, tensors, twin
+from capot.engines.transformers.network import Network
+from capot.errors import UnsupportedError
+
+# How several tokens follow others: by the family's own code, by its code with the state handed
+# to it (``states``), or in as many passes as there are tokens.
+ITSELF, HANDED, IN_TURN = "itself", "handed", "in turn"
+# Two ways to compute the same: the difference that rounding may make, as a share of the whole.
+CLOSE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
+
+
+class Probe:
+    """What a model shows of itself in a first pass over a few tokens, which also warms it up."""
+
+    TOKENS = 8
+
+    def __init__(self, network: Network) -> None:
+        self.cache = new_cache(network.config)
+        asked: dict[str, Any] = {}
+        attends = all(isinstance(layer, CacheLayer) for layer in self.cache.layers)
+        rows = network.table.shape[0]
+        self._ids = torch.arange(self.TOKENS, device=network.device)[None] * 7 % rows  # no two alike: states differ
+        begun = None if attends else self._begun(network)
+        with contextlib.ExitStack() as stack:
+            if attends:
+                stack.enter_context(inside.attending(network, "eager"))
+                asked["output_attentions"] = True
+            if network.layers:
+                handle = network.layers[-1].register_forward_hook(functools.partial(_leaves, network))
+                stack.callback(handle.remove)
+            asked |= network.positions(0, self.TOKENS)
+            answer = network.run(self._ids, "last" if attends else "all", self.cache, **asked)
+        self.vocabulary: int = answer.logits.shape[-1]
+        self.capabilities = self._found(network, answer, attends=attends)
+        self._layers = [self._size(layer) for layer in self.cache.layers]
+        self.goes_on = ITSELF if begun is None else self._goes_on(network, begun, answer.logits[0])
+        del self.cache
+
+    def _found(self, network: Network, answer: Any, *, attends: bool) -> Capability:
+        capabilities = Capability(0)
+        if network.layers:
+            capabilities |= Capability.HIDDEN | Capability.LAYER_LOGITS
+        if attends:
+            capabilities |= Capability.PREFIX
+            if self._attention(answer, network):
+                capabilities |= Capability.ATTENTION
+        if network.takes_positions and batch.fits(network, self.cache.layers):
+            capabilities |= Capability.BATCH
+        return capabilities
+
+    def _attention(self, answer: Any, network: Network) -> bool:
+        """Whether every layer gave weights that look back only and sum to one."""
+        found = getattr(answer, "attentions", None) or ()
+        if len(found) != network.config.num_hidden_layers or any(one is None for one in found):
+            return False
+        matrix = inside.weights(found, self.TOKENS)
+        return bool(np.allclose(matrix.sum(-1), 1, atol=0.02) and not np.triu(matrix, 1).any())
+
+    # ------------------------------------------------------------ going on from a state
+
+    def _run(self, network: Network, cache: Cache, start: int, stop: int) -> torch.Tensor:
+        """Shapes: answer (stop - start, V)."""
+        ids, positions = self._ids[:, start:stop], network.positions(start, stop - start)
+        logits: torch.Tensor = network.run(ids, "all", cache, **positions).logits[0]
+        return logits
+
+    def _begun(self, network: Network) -> tuple[Cache, torch.Tensor]:
+        """The text's first two tokens in a cache, and what the third gives, before another sequence is computed."""
+        cache = new_cache(network.config)
+        self._run(network, cache, 0, 2)
+        return cache, self._run(network, copied(cache), 2, 3)
+
+    def _goes_on(self, network: Network, begun: tuple[Cache, torch.Tensor], whole: torch.Tensor) -> str:
+        """Which of the ways gives what one pass over the whole text gave.
+
+        Raises: UnsupportedError ``no_token_by_token`` where a model keeps in itself what belongs to a sequence.
+        Shapes: whole (T, V).
+        """
+        cache, third = begun
+        if distance(self._run(network, cache, 2, 3), third) > CLOSE[torch.float32]:  # the same passes, number by number
+            raise UnsupportedError("no_token_by_token", architecture=type(network.model).__name__)
+        for way in (ITSELF, HANDED) if states.mixers(network) else (ITSELF,):
+            tried = copied(cache)
+            with states.handed(network, tried) if way == HANDED else contextlib.nullcontext():
+                found = self._run(network, tried, 3, self.TOKENS)
+            if self._agrees(network, tried, distance(found, whole[3:]), in_turn=(cache, whole)):
+                return way
+        return IN_TURN
+
+    def _agrees(self, network: Network, tried: Cache, off: float, *, in_turn: tuple[Cache, torch.Tensor]) -> bool:
+        """Whether a way is right: by the states of the first layer that keeps some, then by the logits, which
+        may be as far off as those of one token at a time where a model makes much of rounding.
+        """
+        (cache, whole), bound = in_turn, CLOSE[in_turn[1].dtype]
+        if any(distance(*pair) > bound for pair in zip(first_states(tried), first_states(self.cache), strict=True)):
+            return False
+        if off <= bound:
+            return True
+        alone = copied(cache)
+        slow = torch.cat([self._run(network, alone, at, at + 1) for at in range(3, self.TOKENS)])
+        return off <= 2 * distance(slow, whole[3:])
+
+    # ------------------------------------------------------------ what it holds
+
+    def _size(self, layer: Any) -> Callable[[int], int]:
+        """The bytes a layer will hold for a text of so many tokens."""
+        held = nbytes(layer)
+        if not isinstance(layer, CacheLayer):
+            return lambda _: held
+        slot = held // layer.capacity(self.TOKENS)
+        capacity = CacheLayer(layer.window).capacity
+        return lambda tokens: slot * capacity(tokens)
+
+    def cache_bytes(self, tokens: int) -> int:
+        return sum(size(tokens) for size in self._layers)
+
+
+def _leaves(network: Network, _: torch.nn.Module, __: Any, given: Any) -> None:
+    network.parts = len(given) if isinstance(given, tuple) else 0
+
+
+def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """The length of the difference, as a share of what is expected."""
+    found, expected = found.float(), expected.float()
+    return float((found - expected).norm()) / max(float((expected - expected.mean()).norm()), 1e-6)
+
+
+def copied(cache: Cache) -> Cache:
+    """A cache that goes on from the same text by itself."""
+    other = copy.copy(cache)
+    other.layers = [twin(layer) for layer in cache.layers]
+    return other
+
+
+def first_states(cache: Cache) -> Iterator[torch.Tensor]:
+    """What the first layer that keeps a state holds: nothing below it was rounded in another way."""
+    yield from tensors(next(layer for layer in cache.layers if not isinstance(layer, CacheLayer)))

@@ -1,0 +1,190 @@
+"""Words in French and in English, and numbers as each language writes them.
+
+The catalogues are ``words/<lang>/<topic>.toml``, beside this file or in the folder of a chapter; the first
+part of a key names the topic, so a command reads only the files it needs. Both languages hold the
+same keys and the same named placeholders; a test says so.
+
+    >>> tr("cli.written", "en", path="page.html"), number(1234.5, "en")
+    ('Written to page.html', '1,234.5')
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import math
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from types import MappingProxyType
+from typing import Any
+
+LANGUAGES = ("fr", "en")
+VARIABLE = "CAPOT_LANG"
+_SPACE = "\u202f"  # narrow no-break space: thousands in French
+_UNREADABLE = 10**24
+_NBSP = "\u00a0"  # no-break space: before a unit or a percent sign
+
+_current: contextvars.ContextVar[str | None] = contextvars.ContextVar("capot_lang", default=None)
+
+
+def language(explicit: str | None = None) -> str:
+    """The language to speak: ``explicit``, else the one in use, ``CAPOT_LANG``, the locale, English."""
+    names = (VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")
+    for candidate in (explicit, _current.get(), *(os.environ.get(name) for name in names)):
+        if candidate and candidate[:2].lower() in LANGUAGES:
+            return candidate[:2].lower()
+    return "en"
+
+
+def unheard() -> str | None:
+    """What ``CAPOT_LANG`` asks for where no catalogue speaks it: whoever set it should know why nothing changes."""
+    asked = os.environ.get(VARIABLE, "")
+    return asked if asked and asked[:2].lower() not in LANGUAGES else None
+
+
+@contextlib.contextmanager
+def speaking(lang: str | None) -> Iterator[str]:
+    """Speak ``lang`` inside a ``with`` block, on this thread or task alone."""
+    mark = _current.set(language(lang))
+    try:
+        yield language()
+    finally:
+        _current.reset(mark)
+
+
+@functools.cache
+def catalogue(lang: str, topic: str) -> Mapping[str, Any]:
+    """One topic of one language, as nested tables of sentences."""
+    path = next((path for path in _places(lang, topic) if path.is_file()), None)
+    return {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _places(lang: str, topic: str) -> Iterator[Traversable]:
+    """Where a topic may be: among the words of the whole house, else in the folder of a chapter."""
+    house = resources.files("capot")
+    yield house.joinpath("i18n", "words", lang, f"{topic}.toml")
+    for chapter in house.joinpath("chapters").iterdir():
+        yield chapter.joinpath("words", lang, f"{topic}.toml")
+
+
+def find(key: str, lang: str | None = None) -> str | Mapping[str, str] | None:
+    """The raw entry of ``key``: a sentence, a table of ``one`` and ``other``, or None."""
+    topic, *path = key.split(".")
+    entry: Any = catalogue(language(lang), topic)
+    for part in path:
+        if not isinstance(entry, Mapping) or part not in entry:
+            return None
+        entry = entry[part]
+    found: str | Mapping[str, str] = entry
+    return found
+
+
+def tr(key: str, lang: str | None = None, **params: Any) -> str:
+    """The sentence of ``key`` with its placeholders filled.
+
+    Where the entry is a table of ``one`` and ``other``, ``count`` chooses: French
+    counts 0 and 1 as one, English only 1. Numbers are written in the language.
+
+    Raises: KeyError where no catalogue has the key (our bug, never a user's).
+    """
+    entry = find(key, lang)
+    if isinstance(entry, Mapping) and "other" in entry:
+        count = abs(params["count"])
+        entry = entry["one" if (count < 2 if language(lang) == "fr" else count == 1) else "other"]
+    if not isinstance(entry, str):
+        raise KeyError(f"no sentence {key!r} in {language(lang)!r}")
+    return fill(entry, lang, params)
+
+
+class Bytes(int):
+    """A number of bytes: in a sentence it is written as ``size`` writes it."""
+
+
+class Reason(str):
+    """Why something that is not ours refused, as it says so itself.
+
+    In a sentence it is written as the catalogues have it under ``key``, with ``params``, where they have it.
+    """
+
+    key = ""
+    params: Mapping[str, Any] = MappingProxyType({})
+
+    def told(self, lang: str | None) -> str:
+        sentence = find(self.key, lang) if self.key else None
+        return fill(sentence, lang, self.params) if isinstance(sentence, str) else str(self)
+
+
+def fill(sentence: str, lang: str | None, params: Mapping[str, Any]) -> str:
+    """Put ``params`` into a sentence; numbers are written in the language first."""
+    written = {name: _written(value, lang) for name, value in params.items()}
+    return sentence.format_map(written)
+
+
+def _written(value: Any, lang: str | None) -> Any:
+    if isinstance(value, Bytes):
+        return size(value, lang)
+    if isinstance(value, Reason):
+        return value.told(lang)
+    return number(value, lang) if type(value) in (int, float) else value
+
+
+def number(value: float, lang: str | None = None, digits: int | None = None) -> str:
+    """``value`` with thousands parted; ``digits`` after the point, else as many as it needs.
+
+    A number of more than 24 digits, which nobody reads, is written as a power of ten.
+
+    >>> number(128256, "en"), number(0.5, "fr", 2), number(3 * 10**400, "fr")
+    ('128,256', '0,50', '3,0 × 10⁴⁰⁰')
+    """
+    if abs(value) >= _UNREADABLE and value not in (math.inf, -math.inf):
+        return _power(value, lang)
+    if digits is None:
+        digits = 0 if isinstance(value, int) or float(value).is_integer() else 4
+        text = f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
+        text = text.rstrip("0").rstrip(".") if digits else text
+    else:
+        text = f"{value:,.{digits}f}"
+    text = "0" + text[2:] if float(value) == 0 and text.startswith("-0") else text
+    if language(lang) == "fr":
+        text = text.translate({ord(","): _SPACE, ord("."): ","})
+    return text.replace("-", "\u2212")
+
+
+def _power(value: float, lang: str | None) -> str:
+    """A number as a power of ten; a whole one may be beyond what a float holds."""
+    magnitude = math.log10(abs(value))
+    power = math.floor(magnitude)
+    raised = str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    mantissa = 10 ** (magnitude - power) * (1 if value > 0 else -1)
+    return f"{number(mantissa, lang, 1)} × 10{raised}"
+
+
+def percent(share: float, lang: str | None = None, digits: int = 1) -> str:
+    """A share of one as a percentage: ``50.0%`` or ``50,0 %``."""
+    gap = _NBSP if language(lang) == "fr" else ""
+    return f"{number(100 * share, lang, digits)}{gap}%"
+
+
+def size(count: float, lang: str | None = None) -> str:
+    """A number of bytes with a decimal unit: ``2.47 GB`` or ``2,47 Go`` (GB = 10^9 bytes)."""
+    letter = "o" if language(lang) == "fr" else "B"
+    for power, prefix in ((4, "T"), (3, "G"), (2, "M"), (1, "k")):
+        if abs(count) >= 1000**power:
+            scaled = count / 1000**power if abs(count) < _UNREADABLE else count // 1000**power
+            digits = 2 if abs(scaled) < 10 else 1 if abs(scaled) < 100 else 0
+            return f"{number(scaled, lang, digits)}{_NBSP}{prefix}{letter}"
+    return f"{number(count, lang, 0)}{_NBSP}{letter}"
+
+
+def duration(seconds: float, lang: str | None = None) -> str:
+    """A time in the unit that suits it: ``340 µs``, ``12.0 ms``, ``1.50 s``, ``2 min 05 s``."""
+    if seconds >= 120:
+        return f"{int(seconds) // 60}{_NBSP}min{_NBSP}{int(seconds) % 60:02d}{_NBSP}s"
+    for scale, unit, digits in ((1, "s", 2), (1e-3, "ms", 1), (1e-6, "µs", 0)):
+        if seconds >= scale or unit == "µs":
+            return f"{number(seconds / scale, lang, digits)}{_NBSP}{unit}"
+    raise AssertionError("the last unit takes everything")

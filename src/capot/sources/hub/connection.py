@@ -1,0 +1,210 @@
+"""One request to the hub, over the standard library: proxies, certificates, redirects.
+
+A token is for the hub alone: it is sent to the address it was meant for (scheme, host and
+port) and left out of every redirect that leads elsewhere, such as the servers that hold
+the large files.
+
+``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are obeyed; this machine
+itself is never asked for through a proxy, which would look for it elsewhere. Certificates
+are those of the system, with those of ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` or
+``SSL_CERT_FILE`` added: a company that looks into its traffic has one of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import importlib.util
+import ipaddress
+import os
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urljoin, urlsplit
+
+from capot.errors import InputError, NetworkError, local
+from capot.sources.hub import settings
+
+REDIRECTS = (301, 302, 303, 307, 308)
+HOPS = 8
+_AGENT = "capot"
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+BROKEN = (OSError, http.client.HTTPException)  # what a network may do to a request or to its answer
+
+
+@dataclass
+class Response:
+    """What came back. ``heard`` holds the headers of every hop, the first to say a thing
+    being believed: the hub tells of a file while it points to where the file lies.
+
+    To be closed, or used in a ``with`` block.
+    """
+
+    status: int
+    heard: Mapping[str, str]
+    stream: Any  # read1(count) -> bytes
+    url: str
+    ours: bool  # whether the hub itself answered, and no server it pointed to
+
+    def header(self, name: str) -> str | None:
+        return self.heard.get(name.lower())
+
+    def read(self, count: int = -1) -> bytes:
+        return self.stream.read(count) if count >= 0 else self.stream.read()
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: where a redirect leads decides what may be sent there."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = None, method: str = "GET") -> Response:
+    """Ask for ``url`` and follow where it leads; any status is an answer.
+
+    Raises: OSError and http.client.HTTPException as the network has them (``BROKEN``); NetworkError
+    ``hub_redirect``; as ``proxy``.
+    """
+    heard, first = {}, url
+    for _ in range(HOPS):
+        opener = _opener(urlsplit(url).scheme, proxy(url), _bundles())
+        asked = urllib.request.Request(url, method=method, headers={"User-Agent": _AGENT, **(headers or {})})
+        asked.add_header("Accept-Encoding", "identity")  # bytes as they are: ranges count them
+        if token and origin(url) == origin(first):
+            asked.add_unredirected_header("Authorization", f"Bearer {token}")
+        try:
+            stream: Any = opener.open(asked, timeout=settings.timeout())
+        except HTTPError as refused:
+            stream = refused
+        except UnicodeError:  # a name that no host can have
+            raise http.client.InvalidURL(origin(url)[1]) from None
+        heard |= {name.lower(): value for name, value in stream.headers.items() if name.lower() not in heard}
+        onward = stream.headers.get("Location")
+        if stream.status not in REDIRECTS or not onward:
+            heard |= {name.lower(): value for name, value in stream.headers.items() if name.lower() in _LAST}
+            return Response(stream.status, heard, stream, url, ours=origin(url) == origin(first))
+        stream.close()
+        url = _followed(url, onward)
+    raise _astray(first, url)
+
+
+_LAST = ("content-length", "content-range", "content-type", "retry-after", "etag")  # of the server that answers
+
+
+def _followed(url: str, onward: str) -> str:
+    """Where a redirect leads. Nothing but the web, and never from an encrypted page to an open one.
+
+    Raises: NetworkError ``hub_redirect``.
+    """
+    schemes = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
+    try:
+        target = urljoin(url, onward)
+        sound = origin(target)[0] in schemes
+    except ValueError:  # no address at all
+        target, sound = onward, False
+    if not sound:
+        raise _astray(url, target)
+    return target
+
+
+def _astray(url: str, target: str) -> NetworkError:
+    """The refusal to follow, which shows of an address neither who goes there nor what is asked for."""
+    scheme, _, rest = target.partition("://")
+    shown = f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}" if rest else "…"
+    return NetworkError("hub_redirect", host=origin(url)[1], target=shown[:80])
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port: whom a token was meant for.
+
+    >>> origin("https://Hub.example/x") == origin("https://hub.example:443/y")
+    True
+    """
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+
+
+def loopback(url: str) -> bool:
+    """Whether an address is this machine's own.
+
+    >>> loopback("http://127.0.0.1:8080/x"), loopback("https://huggingface.co")
+    (True, False)
+    """
+    host = (urlsplit(url).hostname or "").lower()
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def proxy(url: str) -> str | None:
+    """The proxy on the way to ``url``, as the surroundings write it; None where there is none.
+
+    Raises: InputError ``hub_proxy_address`` where it is none that HTTP leads through, its password left out.
+    """
+    parts, proxies = urlsplit(url), {} if loopback(url) else urllib.request.getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or urllib.request.proxy_bypass(parts.netloc):
+        return None
+    shown = proxy_shown(found)
+    try:
+        address = urlsplit(shown)
+        sound = address.scheme in ("http", "https") and bool(address.hostname) and (address.port or 1) > 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise InputError("hub_proxy_address", proxy=shown[:200])
+    return found
+
+
+def proxy_shown(address: str) -> str:
+    """A proxy's address without who goes through it.
+
+    >>> proxy_shown("http://me:my/secret@proxy.example:3128"), proxy_shown("proxy.example:3128")
+    ('http://proxy.example:3128', 'http://proxy.example:3128')
+    """
+    scheme, _, rest = address.rpartition("://")
+    return f"{scheme.partition('://')[0] or 'http'}://{rest.rpartition('@')[2]}"
+
+
+def _bundles() -> tuple[str, ...]:
+    return tuple(filter(None, (os.environ.get(name) for name in _BUNDLES)))
+
+
+@functools.lru_cache(maxsize=4)
+def _opener(scheme: str, through: str | None, bundles: tuple[str, ...]) -> urllib.request.OpenerDirector:
+    tls = urllib.request.HTTPSHandler(context=_certificates(bundles))
+    return urllib.request.build_opener(urllib.request.ProxyHandler({scheme: through} if through else {}), tls, _Stay())
+
+
+def _certificates(bundles: tuple[str, ...]) -> ssl.SSLContext:
+    """The system's certificates and those of ``bundles``, files or folders.
+
+    Raises: InputError ``hub_certificates`` where one is no file of certificates.
+    """
+    context = ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    if not (paths.cafile or paths.capath or context.get_ca_certs()) and importlib.util.find_spec("certifi"):
+        import certifi  # a Python that came without the system's
+
+        context.load_verify_locations(certifi.where())
+    for bundle in bundles:
+        try:
+            context.load_verify_locations(**{"capath" if os.path.isdir(bundle) else "cafile": bundle})
+        except (OSError, ssl.SSLError):
+            raise InputError("hub_certificates", path=local(bundle, os.path.basename(bundle))) from None
+    return context

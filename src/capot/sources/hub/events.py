@@ -1,0 +1,75 @@
+"""What a download tells while it goes: read by a bar in the terminal, or by a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from capot.i18n import Bytes, percent
+
+Step = Literal["announced", "downloading", "waiting", "retrying", "checking", "done"]
+
+
+@dataclass(frozen=True)
+class DownloadProgress:
+    """Where a download stands. Units: bytes, of all its files together.
+
+    ``announced`` comes first, before a byte does: ``total`` is what is to come, ``free`` what
+    the disk has. ``waiting``: another process is bringing the same file. ``retrying``: the
+    connection broke and is tried again. ``checking``: bytes are held against the published
+    hash. ``done`` comes last.
+    """
+
+    step: Step
+    name: str  # of the model
+    file: str
+    done: int
+    total: int
+    files: int
+    free: int | None = None
+
+
+Watch = Callable[[Iterator[DownloadProgress]], None]
+SMALL = 1_000_000  # bytes: what weighs less comes without a word
+STEPS = 10  # lines that a download makes where nobody sees a bar
+
+
+def quietly(events: Iterator[DownloadProgress]) -> None:
+    """Follow a download and say nothing."""
+    for _ in events:
+        pass
+
+
+def announced(event: DownloadProgress) -> tuple[str, dict[str, Any]]:
+    """The sentence that comes before a download, as a key of the catalogue and what fills it."""
+    key = "hub.resumed" if event.done else "hub.announced"
+    free = Bytes(event.free) if event.free is not None else None
+    sizes = {"total": Bytes(event.total), "done": Bytes(event.done)}
+    return key if free is not None else f"{key}_only", {"name": event.name, "count": event.files, "free": free, **sizes}
+
+
+def telling(notice: Callable[..., None]) -> Watch:
+    """Follow a download in a few lines: what is to come, each tenth of it, what goes wrong, its end."""
+
+    def watch(events: Iterator[DownloadProgress]) -> None:
+        told, last = 0, ""
+        for event in events:
+            if event.total < SMALL and event.step not in ("waiting", "retrying"):
+                continue
+            tenth = STEPS * event.done // event.total if event.total else STEPS
+            if event.step == "announced":
+                key, facts = announced(event)
+                notice(key, **facts)
+                told = tenth
+            elif event.step == "downloading" and tenth > told:
+                sizes = {"done": Bytes(event.done), "total": Bytes(event.total)}
+                notice("hub.share", share=percent(event.done / event.total, digits=0), **sizes)
+                told = tenth
+            elif event.step != last and event.step in ("waiting", "retrying"):
+                notice(f"hub.{event.step}", file=event.file)
+            elif event.step == "done":
+                notice("hub.done", name=event.name, count=event.files, total=Bytes(event.total))
+            last = event.step
+
+    return watch

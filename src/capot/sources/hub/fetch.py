@@ -1,0 +1,260 @@
+"""Files from the hub to the cache: announced, resumed where they broke off, held against their hash.
+
+    1. the disk is asked for room, before a byte comes
+    2. each file goes to ``blobs/<etag>.incomplete``, from where it stopped the last time
+    3. whole, it is read back and its hash compared with the one the hub publishes
+    4. only then does it take its name, and the snapshot its link
+
+A process that is stopped at any line leaves nothing but an incomplete file that the next
+one goes on with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import http.client
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from io import RawIOBase
+from pathlib import Path
+from typing import Any
+
+from capot.errors import CapotError, InputError, ModelError, NetworkError, ResourceError, local, reason
+from capot.i18n import Bytes
+from capot.sources.hub import requests, settings
+from capot.sources.hub.connection import BROKEN, Response, send
+from capot.sources.hub.events import DownloadProgress
+from capot.sources.hub.listing import RemoteFile, Repo
+from capot.sources.hub.refusals import refused, unreachable, wait_asked
+from capot.sources.hub.requests import PASSING, refuse_offline
+from capot.sources.hub.store import Store
+from capot.sources.machine import free_disk
+
+CHUNK = 1 << 20
+SPARE = 50_000_000  # bytes of the disk that a download leaves alone
+SHARE = 0.5  # seconds between two looks at a file that another process brings
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+@dataclass
+class Transfer:
+    """One download under way: its files, and how far they have come. Sizes in bytes."""
+
+    repo: Repo
+    store: Store
+    files: Sequence[RemoteFile]
+    _done: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        return sum(self._done.values())
+
+    @property
+    def total(self) -> int:
+        return sum(file.size for file in self.files)
+
+    def events(self) -> Iterator[DownloadProgress]:
+        """Bring what is missing.
+
+        Raises: ResourceError ``disk_full``; ModelError ``hub_checksum``; NetworkError ``hub_cut``;
+        InputError ``cache_unwritable``; as ``requests.ask``.
+        """
+        self._done = {file.name: self._here(file) for file in self.files}
+        yield replace(self.stand("announced"), free=self._room())
+        try:
+            for file in self.files:
+                with writing(self.store.folder):
+                    yield from self._one(file)
+        finally:
+            self._sweep()
+        yield self.stand("done")
+
+    def _sweep(self) -> None:
+        """Leave no file behind in which nothing came."""
+        for file in self.files:
+            partial = self.store.partial(file.etag)
+            with contextlib.suppress(OSError):
+                if partial.stat().st_size == 0:
+                    partial.unlink()
+
+    def stand(self, step: Any, file: str = "") -> DownloadProgress:
+        return DownloadProgress(step, self.repo.name, file, self.done, self.total, len(self.files))
+
+    @property
+    def coming(self) -> int:
+        """Bytes that are not on this disk yet."""
+        return self.total - sum(self._here(file) for file in self.files)
+
+    def fits(self) -> bool:
+        """Whether the disk has room for what is to come, as far as it says."""
+        free = free_disk(self.store.folder)
+        return free is None or not self.coming or self.coming + SPARE <= free
+
+    def _here(self, file: RemoteFile) -> int:
+        """Bytes of a file that this disk has already."""
+        for path in (self.store.blob(file.etag), self.store.partial(file.etag)):
+            if path.is_file():
+                return min(path.stat().st_size, file.size)
+        return 0
+
+    def _room(self) -> int | None:
+        """Free bytes of the disk. Raises: ResourceError ``disk_full`` where they are too few."""
+        free = free_disk(self.store.folder)
+        if free is not None and not self.fits():
+            needed, spare, folder = Bytes(self.coming), Bytes(SPARE), local(settings.cache(), settings.cache().name)
+            free_now, name = Bytes(free), self.repo.name
+            raise ResourceError("disk_full", name=name, needed=needed, free=free_now, spare=spare, folder=folder)
+        return free
+
+    def _one(self, file: RemoteFile) -> Iterator[DownloadProgress]:
+        """One file in its place, by us or by another process."""
+        blob, pointer = self.store.blob(file.etag), self.store.snapshot(self.repo.commit) / file.name
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        while not pointer.is_file():
+            with self.store.lock(file.etag) as ours:
+                if ours and not pointer.is_file():  # it may have come while we waited
+                    if fresh := not blob.is_file():
+                        yield from self._bring(file)
+                    self.store.link(file.etag, self.repo.commit, file.name, fresh=fresh)
+            if not ours:
+                self._done[file.name] = self._here(file)
+                yield self.stand("waiting", file.name)
+                time.sleep(SHARE)
+        self._done[file.name] = file.size
+
+    def _bring(self, file: RemoteFile) -> Iterator[DownloadProgress]:
+        """One file, whole and verified; a resumed one that proves wrong is brought once more from its start."""
+        partial = self.store.partial(file.etag)
+        partial.touch()
+        resumed = partial.stat().st_size > 0
+        for again in (resumed, False):
+            for size in FileTransfer(self.repo, file, partial).sizes():
+                retried = size < 0
+                self._done[file.name] = self._done[file.name] if retried else size
+                yield self.stand("retrying" if retried else "downloading", file.name)
+            yield self.stand("checking", file.name)
+            if published(partial, file):
+                partial.replace(self.store.blob(file.etag))
+                return
+            partial.unlink()
+            if not again:
+                raise ModelError("hub_checksum", name=self.repo.name, file=file.name, host=settings.endpoint())
+
+
+@dataclass
+class FileTransfer:
+    """One file on its way to ``partial``, taken up again after every break that brought something."""
+
+    repo: Repo
+    file: RemoteFile
+    partial: Path
+
+    def sizes(self) -> Iterator[int]:
+        """How many bytes are there, after each piece; -1 before the connection is tried again.
+
+        Raises: NetworkError ``hub_cut`` where it breaks again and again; as ``requests.ask``.
+        """
+        misses, first = 0, self._size()
+        while (before := self._size()) < self.file.size:
+            error, wait = None, None
+            try:
+                with self._answer(before) as answer:
+                    if answer.status >= 300:
+                        error, wait = self._refusal(answer), wait_asked(answer)
+                    else:
+                        yield from self._append(answer, before)
+            except BROKEN as broken:
+                if isinstance(broken, OSError) and broken.filename is not None:
+                    raise  # of the disk's, not of the network's
+                error = unreachable(broken, self.repo.url(self.file.name))
+                if requests.final(broken) and before == first:  # no network at all
+                    raise error from None
+            misses = 0 if self._size() > before else misses + 1
+            if misses > len(pauses := settings.pauses()):
+                raise error if error and not before else self._cut()
+            if self._size() < self.file.size:
+                yield -1
+                time.sleep(pauses[max(0, misses - 1)] if wait is None else wait)
+
+    def _size(self) -> int:
+        size = self.partial.stat().st_size if self.partial.is_file() else 0
+        if size > self.file.size:  # of something else
+            self.partial.unlink()
+            size = 0
+        return size
+
+    def _answer(self, start: int) -> Response:
+        refuse_offline(self.repo.name)
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        return send(self.repo.url(self.file.name), token=settings.token(), headers=headers)
+
+    def _refusal(self, answer: Response) -> CapotError:
+        """What the answer says, where asking again may help; else raised.
+
+        A server that the hub pointed to refuses when the address it was given has grown old.
+        """
+        error = refused(answer, self.repo.subject, token=settings.token())
+        passing = answer.status in PASSING or not answer.ours
+        if not passing or (wait_asked(answer) or 0) > requests.LONGEST:
+            raise error
+        return error
+
+    def _append(self, answer: Response, start: int) -> Iterator[int]:
+        """Write what comes after byte ``start``; from the beginning where a server knows no ranges.
+
+        Raises: http.client.HTTPException where it is another part of the file.
+        """
+        size = start if answer.status == 206 else 0
+        part = re.match(r"bytes (\d+)-", answer.header("content-range") or "")
+        if part and int(part[1]) != size:
+            raise http.client.HTTPException("Content-Range")
+        with self.partial.open("ab" if size else "wb", buffering=0) as out:
+            while size < self.file.size and (piece := answer.stream.read1(min(CHUNK, self.file.size - size))):
+                self._write(out, piece)
+                size += len(piece)
+                yield size
+
+    def _write(self, out: RawIOBase, piece: bytes) -> None:
+        """All of a piece. An error of the disk carries the file's name, an error of the network none."""
+        rest = memoryview(piece)
+        try:
+            while rest:
+                rest = rest[out.write(rest) or 0 :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.partial)) from None
+
+    def _cut(self) -> CapotError:
+        done, total = Bytes(self._size()), Bytes(self.file.size)
+        return NetworkError("hub_cut", name=self.repo.name, file=self.file.name, done=done, total=total)
+
+
+def published(path: Path, file: RemoteFile) -> bool:
+    """Whether a file holds the bytes that the hub publishes the hash of.
+
+    SHA-256 for large files; for the others git's: the SHA-1 of ``blob SIZE``, a zero byte and the bytes.
+    """
+    if path.stat().st_size != file.size:
+        return False
+    kind = {64: hashlib.sha256(), 40: hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)}.get(len(file.etag))
+    if kind is None or not all(letter in "0123456789abcdef" for letter in file.etag):
+        return True  # a mirror's own name for it
+    with path.open("rb") as stream:
+        while piece := stream.read(CHUNK):
+            kind.update(piece)
+    return kind.hexdigest() == file.etag
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """The disk's refusals, in words. Raises: ResourceError ``disk_full_now``; InputError ``cache_unwritable``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise ResourceError("disk_full_now", folder=local(folder, folder.name)) from None
+        where = local(error.filename or folder, folder.name)
+        raise InputError("cache_unwritable", path=where, reason=reason(error)) from None

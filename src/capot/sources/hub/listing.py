@@ -1,0 +1,220 @@
+"""What the hub says of a model before anything is downloaded: files, sizes, hashes, licence, gate.
+
+One question, ``/api/models/ORG/NAME/revision/REV?blobs=true``, answers all of it. For each
+file the hub publishes a hash: the SHA-256 of what lies in large storage, the SHA-1 that git
+gives to the rest. They are also the names of the files' bytes in the cache.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from capot.errors import NetworkError, NotFoundError, UnsupportedError
+from capot.sources.checkpoint import Part, architectures, auto_map
+from capot.sources.files import INDEX
+from capot.sources.hub import settings
+from capot.sources.hub.refusals import Subject
+from capot.sources.hub.requests import ask, ask_json
+from capot.sources.hub.store import COMMIT, words
+
+SETTINGS = (
+    "config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "chat_template.jinja", "README.md",
+)  # fmt: skip
+ESSENTIAL = ("config.json", "generation_config.json", "tokenizer_config.json", "chat_template.jinja")
+VOCABULARIES = ("tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")  # older than tokenizer.json
+TOKENIZERS = ("tokenizer.json", *VOCABULARIES)
+SINGLE = "model.safetensors"
+PICKLES = re.compile(r"\.(bin|pt|pth|pkl|ckpt|h5|msgpack)$")
+_BESIDE = re.compile(r"(^|/)(training_args|optimizer|scheduler|rng_state|scaler)[^/]*$")  # of a training, not weights
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
+_PAGE = re.compile(r"(?:https?://[^/]+|(?:www\.)?huggingface\.co|hf\.co)/(?!datasets/|spaces/)([^/]+/[^/?#]+)")
+REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
+_CAUSAL = re.compile(r"ForCausalLM|LMHead")
+_ETAG = re.compile(r"[\w.-]{6,100}")
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+_TOP = re.compile(r"[\w][\w.-]*")  # a file at the top of the repository, its name harmless everywhere
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file on the hub. ``etag`` is its published hash: 64 hexadecimal digits for SHA-256, 40 for git's."""
+
+    name: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A model on the hub, at one commit."""
+
+    name: str
+    commit: str
+    gated: str  # "" for everyone, "auto" or "manual" for those whom its authors let in
+    downloads: int | None
+    config: Mapping[str, Any]  # the few fields that the hub repeats
+    _listed: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    told: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the whole answer
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.name, self.commit)
+
+    def has(self, name: str) -> bool:
+        return name in self._listed
+
+    def names(self) -> list[str]:
+        return list(self._listed)
+
+    def url(self, name: str) -> str:
+        return f"{settings.endpoint()}/{self.name}/resolve/{self.commit}/{quote(name)}"
+
+    def file(self, name: str) -> RemoteFile:
+        """Size and published hash of one file; asked for by itself where a mirror's list has neither.
+
+        Raises: NotFoundError ``hub_file_missing``; as ``ask``.
+        """
+        if name not in self._listed:
+            raise NotFoundError("hub_file_missing", name=self.name, file=name)
+        entry = self._listed[name]
+        large = entry.get("lfs") if isinstance(entry.get("lfs"), dict) else {}
+        size, etag = large.get("size", entry.get("size")), large.get("sha256") or entry.get("blobId")
+        if not (isinstance(size, int) and isinstance(etag, str)):
+            with ask(self.url(name), self.subject, method="HEAD") as answer:
+                told = answer.header("x-linked-size") or answer.header("content-length") or ""
+                size = int(told) if told.isdecimal() else -1
+                etag = (answer.header("x-linked-etag") or answer.header("etag") or "").removeprefix("W/").strip('"')
+        if size < 0 or not _ETAG.fullmatch(etag):
+            raise NetworkError("hub_not_a_hub", host=settings.endpoint())
+        return RemoteFile(name, size, etag)
+
+
+def is_name(model: str) -> bool:
+    """Whether a model is written as the hub writes them, an owner and a name.
+
+    >>> is_name("org/model-1B"), is_name("model"), is_name("../model"), is_name("a/b/c")
+    (True, False, False, False)
+    """
+    return bool(NAME.fullmatch(model)) and not (model.endswith(".git") or any(o in model for o in ("..", "--", "/.")))
+
+
+def named_in(address: str) -> str | None:
+    """The model whose page an address leads to, as a browser shows it.
+
+    >>> named_in("https://huggingface.co/org/model-1B/tree/main"), named_in("org/model-1B")
+    ('org/model-1B', None)
+    """
+    found = _PAGE.match(address)
+    return found[1] if found and is_name(found[1]) else None
+
+
+def describe(name: str, revision: str) -> Repo:
+    """Ask the hub about a model.
+
+    Raises: as ``requests.ask_json``; NetworkError ``hub_not_a_hub``; NotFoundError ``hub_unknown_revision``.
+    """
+    if not REVISION.fullmatch(revision):  # nothing that could lead out of a folder
+        raise NotFoundError("hub_unknown_revision", name=name, revision=revision[:100])
+    address = f"{settings.endpoint()}/api/models/{name}/revision/{quote(revision, safe='')}?blobs=true"
+    told = ask_json(address, Subject(name, revision))
+    commit, siblings = (told.get("sha"), told.get("siblings")) if isinstance(told, dict) else (None, None)
+    if not (isinstance(commit, str) and COMMIT.fullmatch(commit) and isinstance(siblings, list)):
+        raise NetworkError("hub_not_a_hub", host=settings.endpoint())
+    listed = {entry["rfilename"]: entry for entry in siblings if isinstance(entry, dict) and _harmless(entry)}
+    return Repo(
+        name=name,
+        commit=commit,
+        gated=gate(told),
+        downloads=told.get("downloads") if isinstance(told.get("downloads"), int) else None,
+        config=told["config"] if isinstance(told.get("config"), dict) else {},
+        _listed=listed,
+        told=told,
+    )
+
+
+def gate(told: Mapping[str, Any]) -> str:
+    """``auto`` or ``manual`` where a licence is to be accepted first, else nothing."""
+    return str(told["gated"]) if told.get("gated") in ("auto", "manual") else ""
+
+
+def _harmless(entry: Mapping[str, Any]) -> bool:
+    name = entry.get("rfilename")
+    return isinstance(name, str) and all(_TOP.fullmatch(part) for part in name.split("/"))
+
+
+def tokenizer_kind(has: Callable[[str], bool]) -> str:
+    """``ready``, ``old`` or ``none``, for ``has`` that knows which files there are.
+
+    >>> tokenizer_kind({"vocab.json", "merges.txt"}.__contains__)
+    'old'
+    """
+    if has("tokenizer.json"):
+        return "ready"
+    return "old" if any(map(has, VOCABULARIES)) else "none"
+
+
+def needed(repo: Repo, part: Part, *, remote_code: bool = False) -> list[str]:
+    """The files of one part; the index of several weights files stands for them.
+
+    Raises: UnsupportedError as ``weights``.
+    """
+    if part == "settings":
+        return [name for name in SETTINGS if repo.has(name)]
+    if part == "tokenizer":
+        one = ["tokenizer.json"] if repo.has("tokenizer.json") else []
+        return one or [name for name in VOCABULARIES if repo.has(name)]
+    code = [name for name in repo.names() if name.endswith(".py") and "/" not in name] if remote_code else []
+    return [weights(repo), *code]
+
+
+def whole(repo: Repo) -> list[str]:
+    """The files that opening brings, by their names alone: no index is read. Raises: as ``weights``."""
+    first = weights(repo)
+    shards = [first] if first == SINGLE else [INDEX, *filter(_SHARD.fullmatch, repo.names())]
+    return [*needed(repo, "settings"), *needed(repo, "tokenizer"), *shards]
+
+
+def code_files(config: Mapping[str, Any]) -> list[str]:
+    """The Python files of its own that a model asks to run, as ``auto_map`` names them.
+
+    >>> code_files({"auto_map": {"AutoModelForCausalLM": "modeling_x.XForCausalLM"}})
+    ['modeling_x.py']
+    """
+    named = [item for item in auto_map(config).values() if isinstance(item, str)]
+    return sorted({f"{item.partition('.')[0]}.py" for item in named if "--" not in item})  # "--": of another model
+
+
+def weights(repo: Repo) -> str:
+    """The file of weights, or the index of several.
+
+    Raises: UnsupportedError ``hub_pickled`` where only files that can run code hold them, ``hub_no_weights``.
+    """
+    for name in (SINGLE, INDEX):
+        if repo.has(name):
+            return name
+    others = sorted(name for name in repo.names() if name.endswith((".safetensors", ".gguf", ".onnx")))
+    pickled = sorted(name for name in repo.names() if PICKLES.search(name) and not _BESIDE.search(name))
+    if pickled and not others:
+        raise UnsupportedError("hub_pickled", name=repo.name, files=", ".join(pickled[:3]), words=words(repo.name))
+    raise UnsupportedError("hub_no_weights", name=repo.name, files=", ".join(others[:3]) or "–", words=words(repo.name))
+
+
+def refuse_other_kinds(name: str, config: Mapping[str, Any]) -> None:
+    """Let causal language models pass, and what says nothing of itself.
+
+    What encodes and decodes (T5) or fills gaps (BERT) does not continue a text.
+
+    Raises: UnsupportedError ``hub_not_causal`` naming the architecture.
+    """
+    named = architectures(config)
+    if not named or "AutoModelForCausalLM" in auto_map(config):
+        return
+    sees_too = "text_config" in config
+    causal = any(_CAUSAL.search(item) or (sees_too and item.endswith("ForConditionalGeneration")) for item in named)
+    if not causal or config.get("is_encoder_decoder"):
+        raise UnsupportedError("hub_not_causal", name=name, architecture=named[0])

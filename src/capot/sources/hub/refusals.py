@@ -1,0 +1,122 @@
+"""What the hub or the network said, as an error that helps. The one place that knows their words.
+
+The hub says more than a status: ``X-Error-Code`` is ``RepoNotFound``, ``RevisionNotFound``,
+``EntryNotFound`` or ``GatedRepo``. To someone without a token, a private model and one that
+does not exist answer alike (401), so that nobody learns which it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.error import URLError
+from urllib.parse import urlsplit
+
+from capot.errors import AccessError, BusyError, CapotError, NetworkError, NotFoundError, local, reason
+from capot.sources.hub import settings
+from capot.sources.hub.connection import Response, proxy, proxy_shown
+from capot.sources.hub.store import near, words
+
+# Refusals that who sends no token does not meet.
+WRONG_TOKEN = ("hub_wrong_token", "hub_wrong_token_file", "hub_token_malformed")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is asked about: a model at a revision, or nothing by name (a search)."""
+
+    name: str = ""
+    revision: str = "main"
+
+
+def refused(answer: Response, subject: Subject, *, token: str | None) -> CapotError:
+    """The error for an answer that is none."""
+    code, status = answer.header("x-error-code") or "", answer.status
+    page = f"{settings.endpoint()}/{subject.name}"
+    if status == 429:
+        return BusyError("hub_rate_limited", seconds=round(wait_asked(answer) or 60))
+    if status == 407:
+        return NetworkError("hub_proxy", host=_host(answer.url), reason=status)
+    if not answer.ours:  # a server of files, which knows nothing of models or of tokens
+        return NetworkError("hub_failing", host=_host(answer.url), status=status)
+    if status == 401 and token:  # to a token that it knows the hub says 403 or 404
+        return _wrong_token()
+    if code == "GatedRepo" and status in (401, 403):
+        return _gated(answer, subject.name, page, token=token)
+    if status == 403:
+        return _forbidden(answer, page, token=token)
+    if code == "RevisionNotFound":
+        return NotFoundError("hub_unknown_revision", name=subject.name, revision=subject.revision)
+    if status in (401, 404) and subject.name:
+        return unknown(subject.name)
+    return NetworkError("hub_failing", host=_host(answer.url), status=status)
+
+
+def _wrong_token() -> CapotError:
+    place, url = settings.token_place(), f"{settings.endpoint()}/settings/tokens"
+    if place == str(settings.token_path()):
+        return AccessError("hub_wrong_token_file", path=local(place, settings.token_path().name), url=url)
+    return AccessError("hub_wrong_token", variable=place, url=url)
+
+
+def _gated(answer: Response, name: str, page: str, *, token: str | None) -> CapotError:
+    if token is None:
+        return AccessError("hub_gated", name=name, page=page, url=f"{settings.endpoint()}/settings/tokens")
+    if "fine-grained" in _said(answer, token):
+        return AccessError("hub_token_scope", url=f"{settings.endpoint()}/settings/tokens")
+    return AccessError("hub_no_access", name=name, page=page)
+
+
+def _forbidden(answer: Response, page: str, *, token: str | None) -> CapotError:
+    if "fine-grained" in _said(answer, token):
+        return AccessError("hub_token_scope", url=f"{settings.endpoint()}/settings/tokens")
+    return AccessError("hub_forbidden", page=page, reason=_said(answer, token) or "403")
+
+
+def unknown(name: str) -> CapotError:
+    """A name that the hub does not know, with those of this machine that look like it."""
+    alike = near(name)
+    if alike:
+        return NotFoundError("hub_unknown_near", name=name, near=alike[0], others=", ".join(alike))
+    return NotFoundError("hub_unknown", name=name, words=words(name))
+
+
+def _said(answer: Response, token: str | None) -> str:
+    """The hub's own words, short and harmless."""
+    said = re.sub(r"[^\x20-\x7e]+", " ", answer.header("x-error-message") or "")
+    return (said.replace(token, "…") if token else said)[:200]
+
+
+def wait_asked(answer: Response) -> float | None:
+    """How many seconds the hub asks to wait: ``Retry-After: 30`` or a date, or ``RateLimit: "api";r=0;t=30``."""
+    after = (answer.header("retry-after") or "").strip()
+    if after.isdecimal():
+        return float(after)
+    with contextlib.suppress(ValueError):
+        return max(0.0, parsedate_to_datetime(after).timestamp() - time.time())
+    limit = re.search(r"\bt=(\d+)", answer.header("ratelimit") or "")
+    return float(limit[1]) if limit else None
+
+
+def unreachable(error: Exception, url: str) -> CapotError:
+    """The error for a request that got no answer."""
+    cause = error.reason if isinstance(error, URLError) else error
+    host, through = _host(url), proxy(url)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return NetworkError("hub_certificate", host=host, reason=cause.verify_message)
+    if isinstance(cause, socket.gaierror | ConnectionRefusedError):
+        if through:
+            return NetworkError("hub_no_proxy", host=host, proxy=proxy_shown(through), reason=reason(error))
+        return NetworkError("hub_unreachable", host=host, reason=reason(error))
+    if "Tunnel connection failed" in str(cause):
+        return NetworkError("hub_proxy", host=host, reason=reason(error))
+    return NetworkError("hub_broken", host=host, reason=reason(error))
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]

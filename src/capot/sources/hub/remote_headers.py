@@ -1,0 +1,111 @@
+"""The headers of weights that are still on the hub: a few kilobytes of each file, by range requests."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
+from pathlib import Path
+
+from capot.sources.hub import requests, settings
+from capot.sources.hub.connection import BROKEN
+from capot.sources.hub.listing import RemoteFile, Repo
+from capot.sources.hub.refusals import unreachable
+from capot.sources.safetensors import TensorInfo, parse_header
+
+Header = Mapping[str, TensorInfo]
+FIRST = 32_768  # bytes asked for at once: the header of a small model is in there
+AT_ONCE = 8  # files asked about together
+HEARD = 0.2  # seconds after which a Ctrl-C is heard at the latest
+
+
+class FarFile:
+    """The beginning of a file on the hub, read in order. See :class:`capot.sources.safetensors.Readable`.
+
+    Raises, on reading: as ``requests.ask``; NetworkError ``hub_broken``.
+    """
+
+    def __init__(self, repo: Repo, file: RemoteFile) -> None:
+        self._repo, self._file = repo, file
+        self._held, self._at = b"", 0
+
+    def read(self, count: int) -> bytes:
+        stop = min(self._at + count, self._file.size)
+        if stop > len(self._held):
+            self._held += self._asked(len(self._held), max(stop, min(FIRST, self._file.size)))
+        piece = self._held[self._at : stop]
+        self._at = stop
+        return piece
+
+    def _asked(self, start: int, stop: int) -> bytes:
+        """Bytes ``start`` to ``stop``, asked for again where they come cut short."""
+        for pause in (*settings.pauses(), None):
+            try:
+                return self._once(start, stop)
+            except (*BROKEN, EOFError) as error:
+                if pause is None:
+                    raise unreachable(error, self._repo.url(self._file.name)) from None
+                time.sleep(pause)
+        raise AssertionError("the last attempt answers or raises")
+
+    def _once(self, start: int, stop: int) -> bytes:
+        """Where a server knows no ranges, no more of the file than these bytes is read."""
+        wanted = {"Range": f"bytes={start}-{stop - 1}"}
+        with requests.ask(self._repo.url(self._file.name), self._repo.subject, headers=wanted) as answer:
+            part = answer.status == 206
+            raw = answer.read(stop - start) if part else answer.read(stop)[start:]
+            total = re.search(r"/(\d+)$", answer.header("content-range") or "")
+        if len(raw) < stop - start or (total and int(total[1]) != self._file.size):
+            raise EOFError(self._file.name)
+        return raw
+
+
+def headers(repo: Repo, names: list[str]) -> dict[str, Header]:
+    """The tensors of each of ``names``, several files at a time.
+
+    Raises: ModelError as ``parse_header``; as ``FarFile``.
+    """
+
+    def one(name: str) -> Header:
+        file = repo.file(name)
+        return parse_header(FarFile(repo, file), path=Path(name), size=file.size)
+
+    if len(names) == 1:  # here, where Ctrl-C is heard at once
+        return {names[0]: one(names[0])}
+    return together(one, names)
+
+
+def together(one: Callable[[str], Header], names: Sequence[str]) -> dict[str, Header]:
+    """What ``one`` answers to each of ``names``, on several threads; the first error ends it.
+
+    Threads that nobody waits for: those of a pool would be, at a Ctrl-C, until the network gives up.
+    """
+    left, done = list(reversed(names)), queue.SimpleQueue()
+
+    def work() -> None:
+        with contextlib.suppress(IndexError):  # nothing is left
+            while True:
+                name = left.pop()
+                try:
+                    done.put((name, one(name)))
+                except BaseException as error:
+                    left.clear()
+                    done.put((name, error))
+
+    found: dict[str, Header] = {}
+    try:
+        for _ in range(min(AT_ONCE, len(names))):
+            threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
+        while len(found) < len(names):
+            with contextlib.suppress(queue.Empty):  # Windows hears no Ctrl-C while a thread waits for good
+                name, answer = done.get(timeout=HEARD)
+                if isinstance(answer, BaseException):
+                    raise answer
+                found[name] = answer
+    finally:
+        left.clear()
+    return {name: found[name] for name in names}

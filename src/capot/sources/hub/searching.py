@@ -1,0 +1,116 @@
+"""Causal language models of the hub, by words: what the hub tells of each, before anything is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from capot.errors import NetworkError, UnsupportedError
+from capot.sources.hub import settings
+from capot.sources.hub.listing import gate, is_name, refuse_other_kinds
+from capot.sources.hub.refusals import Subject
+from capot.sources.hub.requests import ask_json
+from capot.sources.safetensors import DTYPES
+
+TOLD = ("safetensors", "gated", "downloads", "cardData", "config", "tags")  # what is asked of each model
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model as a search tells it. ``dtypes``: how many numbers its weights hold in each type."""
+
+    name: str
+    gated: str
+    downloads: int
+    licence: str | None
+    tags: tuple[str, ...]
+    dtypes: Mapping[str, int]
+    chat_template: str | None
+    ends: tuple[str, ...]
+
+    @property
+    def parameters(self) -> int:
+        return sum(self.dtypes.values())
+
+    @property
+    def nbytes(self) -> int:
+        return sum(count * width_of(dtype) for dtype, count in self.dtypes.items())
+
+    @property
+    def dtype(self) -> str:
+        """The type that most of the weights' bytes have, as the files spell it."""
+        return max(self.dtypes, key=lambda dtype: self.dtypes[dtype] * width_of(dtype), default="")
+
+
+def width_of(dtype: str) -> int:
+    """Bytes of one number of a type, as safetensors spell it; 2 where it is new to us."""
+    return DTYPES.get(dtype, (2,))[0]
+
+
+def search(words: str, *, limit: int) -> list[Found]:
+    """At most ``limit`` causal models in safetensors, those downloaded most first.
+
+    Raises: as ``requests.ask_json``; NetworkError ``hub_not_a_hub``.
+    """
+    asked = {
+        "search": words,
+        "pipeline_tag": "text-generation",
+        "filter": "safetensors",
+        "sort": "downloads",
+        "limit": 2 * limit,  # some will not be for us
+        "expand": TOLD,
+    }
+    told = ask_json(f"{settings.endpoint()}/api/models?{urlencode(asked, doseq=True)}", Subject())
+    if not isinstance(told, list):
+        raise NetworkError("hub_not_a_hub", host=settings.endpoint())
+    return list(_causal(told))[:limit]
+
+
+def _causal(told: list[Any]) -> Iterator[Found]:
+    for entry in told:
+        if not (isinstance(entry, dict) and isinstance(entry.get("id"), str) and is_name(entry["id"])):
+            continue
+        found = read(entry)
+        try:
+            refuse_other_kinds(found.name, _table(entry, "config"))
+        except UnsupportedError:
+            continue
+        if found.parameters:
+            yield found
+
+
+def read(entry: Mapping[str, Any]) -> Found:
+    """What the hub's answer about one model holds, in a search as alone."""
+    counts = _table(_table(entry, "safetensors"), "parameters")
+    listed = entry.get("tags")
+    tags = tuple(tag for tag in listed if isinstance(tag, str)) if isinstance(listed, list) else ()
+    tokenizer = _table(_table(entry, "config"), "tokenizer_config")
+    template, end = tokenizer.get("chat_template"), tokenizer.get("eos_token")
+    end = end.get("content") if isinstance(end, dict) else end
+    downloads = entry.get("downloads")
+    return Found(
+        name=str(entry["id"]),
+        gated=gate(entry),
+        downloads=downloads if isinstance(downloads, int) else 0,
+        licence=_licence(_table(entry, "cardData"), tags),
+        tags=tags,
+        dtypes={str(name): count for name, count in counts.items() if isinstance(count, int) and count > 0},
+        chat_template=template if isinstance(template, str) else None,
+        ends=(end,) if isinstance(end, str) and end else (),
+    )
+
+
+def _table(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = entry.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _licence(card: Mapping[str, Any], tags: tuple[str, ...]) -> str | None:
+    stated = card.get("license")
+    if stated == "other" and isinstance(card.get("license_name"), str):
+        return card["license_name"]
+    if isinstance(stated, str):
+        return stated
+    return next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), None)

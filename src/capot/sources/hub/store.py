@@ -1,0 +1,162 @@
+"""Where downloads are kept: the layout of Hugging Face's own tools, so that each finds the other's.
+
+    models--org--name/
+        refs/main                      the commit that a branch stood for when last asked
+        blobs/<etag>                   a file's bytes, under the hub's name for them
+        blobs/<etag>.incomplete        what has come of one so far
+        snapshots/<commit>/<file>      a link to its blob (a copy where links cannot be made)
+        .no_exist/<commit>/<file>      empty: the hub has no such file at this commit
+    .locks/models--org--name/<etag>.lock
+
+Source of the layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from capot.sources.hub import settings
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+_FOLDER = re.compile(r"models--(.+)")
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of one model in the cache, there or not yet."""
+
+    folder: Path
+    locks: Path
+
+    @classmethod
+    def of(cls, name: str) -> Store:
+        folder = "models--" + name.replace("/", "--")
+        return cls(settings.cache() / folder, settings.cache() / ".locks" / folder)
+
+    def commit(self, revision: str) -> str | None:
+        """The commit that ``revision`` stands for, as far as this machine knows."""
+        if COMMIT.fullmatch(revision):
+            return revision
+        try:
+            found = self.folder.joinpath("refs", *revision.split("/")).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return found if COMMIT.fullmatch(found) else None
+
+    def snapshot(self, commit: str) -> Path:
+        return self.folder / "snapshots" / commit
+
+    def blob(self, etag: str) -> Path:
+        return self.folder / "blobs" / etag
+
+    def partial(self, etag: str) -> Path:
+        return self.folder / "blobs" / f"{etag}.incomplete"
+
+    def remember(self, revision: str, commit: str) -> None:
+        """Note what a branch stands for; a commit stands for itself."""
+        if revision != commit and self.commit(revision) != commit:
+            path = self.folder.joinpath("refs", *revision.split("/"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = _beside(path)
+            fresh.write_text(commit, encoding="utf-8")
+            fresh.replace(path)
+
+    def absent(self, commit: str, name: str) -> None:
+        """Note that the hub has no such file; in a cache that cannot be written one asks again the next time."""
+        path = self.folder / ".no_exist" / commit / name
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+    def known_absent(self, commit: str, name: str) -> bool:
+        return (self.folder / ".no_exist" / commit / name).is_file()
+
+    def link(self, etag: str, commit: str, name: str, *, fresh: bool = False) -> None:
+        """Let ``name`` of ``commit`` be the bytes of ``etag``; ``fresh``: nothing else leans on them yet.
+
+        Made beside and moved into its place: several processes may do so at once, and others may be reading.
+        """
+        pointer, blob = self.snapshot(commit) / name, self.blob(etag)
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        beside = _beside(pointer)
+        try:
+            if os.environ.get("HF_HUB_DISABLE_SYMLINKS"):
+                raise OSError
+            beside.symlink_to(os.path.relpath(blob, pointer.parent))
+        except OSError:  # Windows without developer mode
+            if not fresh:
+                shutil.copyfile(blob, beside)
+        (blob if fresh and not beside.is_symlink() else beside).replace(pointer)
+
+    @contextlib.contextmanager
+    def lock(self, etag: str) -> Iterator[bool]:
+        """Whether these bytes are ours to bring; False while another process is at it."""
+        self.locks.mkdir(parents=True, exist_ok=True)
+        with (self.locks / f"{etag}.lock").open("a+b") as file:
+            yield _taken(file.fileno())  # given back as the file closes
+
+
+def _beside(path: Path) -> Path:
+    """Where what will take the place of ``path`` is made: nobody else makes it there."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+
+
+def _taken(handle: int) -> bool:
+    """Take the system's lock of an open file, the same as the package ``filelock`` takes."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            os.lseek(handle, 0, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except PermissionError:  # how Windows says that it is taken
+        return os.name != "nt"
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def names() -> list[str]:
+    """The models of the cache, by name, in alphabetical order."""
+    try:
+        folders = [entry.name for entry in settings.cache().iterdir() if entry.is_dir()]
+    except OSError:
+        return []
+    found = (_FOLDER.fullmatch(folder) for folder in folders)
+    return sorted(match[1].replace("--", "/", 1) for match in found if match)
+
+
+def near(name: str) -> list[str]:
+    """Other models of the cache that look like ``name``, the nearest first."""
+    wanted = _short(name)
+    scored = [
+        (difflib.SequenceMatcher(None, wanted, _short(other)).ratio(), other) for other in names() if other != name
+    ]
+    return [other for score, other in sorted(scored, key=lambda pair: -pair[0]) if score >= 0.6][:3]
+
+
+def _short(name: str) -> str:
+    return words(name).casefold()
+
+
+def words(name: str) -> str:
+    """What tells a model from the others of its owner: what another copy is looked for by.
+
+    >>> words("org/tiny-1B"), words("https://hub.example/org/tiny/")
+    ('tiny-1B', 'tiny')
+    """
+    return name.strip("/").rpartition("/")[2][:100]

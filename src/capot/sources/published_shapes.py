@@ -1,0 +1,351 @@
+"""Parameters by formula, and the public shapes of models everybody talks about.
+
+A causal language model is a table of vectors (one per token), L equal layers of
+attention and MLP, and a head. With D the width, H query heads and K key/value heads
+of d numbers each, F the width of the MLP and V the vocabulary, a Llama layer has
+
+    attention   D·H·d (queries) + 2·D·K·d (keys, values) + H·d·D (output)
+    MLP         3·D·F (gate, up, down)         GPT-2's: 2·D·F and biases
+    norms       2·D
+
+and V·D numbers before and after the layers, once only where the two are tied.
+
+Source: Vaswani et al. 2017, arXiv:1706.03762, section 3; the families' own reports.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from capot.errors import ModelError, NotFoundError, UnsupportedError
+from capot.sources.checkpoint import HEADLESS, Config, count
+
+BLOCKS = ("embeddings", "attention", "mlp", "norms", "head")
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")  # as families spell how many a layer has
+
+
+@dataclass(frozen=True)
+class Family:
+    """In what a family differs from Llama: biases, norms, positions learnt."""
+
+    gated: bool = True  # three matrices in the MLP instead of two
+    qkv_bias: bool = False
+    out_bias: bool = False
+    mlp_bias: bool = False
+    head_bias: bool = False
+    norm_values: int = 1  # a scale; 2: a scale and a shift
+    layer_norms: int = 2
+    qk_norm: str = ""  # "head": one norm shared by the heads; "width": one for all of them
+    positions: int | None = None  # learnt positions beyond the context; None: none are learnt
+    embedding_norms: int = 0  # between the table and the first layer
+
+
+_CLASSIC = Family(gated=False, qkv_bias=True, out_bias=True, mlp_bias=True, norm_values=2)
+_GPTJ = Family(gated=False, mlp_bias=True, head_bias=True, layer_norms=1, norm_values=2)
+FAMILIES = {
+    "llama": Family(), "mistral": Family(), "mixtral": Family(), "phi3": Family(), "smollm3": Family(),
+    "granite": Family(), "deepseek_v3": Family(), "gemma": Family(), "gemma2": Family(layer_norms=4),
+    "gemma3": Family(layer_norms=4, qk_norm="head"), "gemma3_text": Family(layer_norms=4, qk_norm="head"),
+    "qwen2": Family(qkv_bias=True), "qwen2_moe": Family(qkv_bias=True),
+    "qwen3": Family(qk_norm="head"), "qwen3_moe": Family(qk_norm="head"),
+    "olmo": Family(norm_values=0), "olmo2": Family(qk_norm="width"), "olmo3": Family(qk_norm="width"),
+    "olmoe": Family(qk_norm="width"), "cohere": Family(layer_norms=1), "cohere2": Family(layer_norms=1),
+    "stablelm": Family(norm_values=2), "nemotron": Family(gated=False, norm_values=2),
+    "gpt2": replace(_CLASSIC, positions=0), "gpt_bigcode": replace(_CLASSIC, positions=0),
+    "opt": replace(_CLASSIC, positions=2), "gpt_neox": _CLASSIC, "starcoder2": _CLASSIC,
+    "bloom": replace(_CLASSIC, embedding_norms=1), "falcon": Family(gated=False, norm_values=2),
+    "phi": replace(_CLASSIC, layer_norms=1, head_bias=True),
+    "gptj": _GPTJ, "codegen": _GPTJ, "mpt": Family(gated=False),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Experts:
+    """A mixture: of ``count`` MLPs of ``width``, a token goes through ``active`` and the shared ones.
+
+    Source: Shazeer et al. 2017, arXiv:1701.06538; shared ones: Dai et al. 2024, arXiv:2401.06066.
+    """
+
+    count: int
+    active: int
+    width: int
+    shared: int = 0
+    shared_width: int = 0  # of a shared one that has a width, and a gate, of its own
+    dense: frozenset[int] = frozenset()  # the layers with one ordinary MLP
+    router_bias: bool = False
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Multi-head latent attention: keys and values are had back from ``kv_rank`` numbers.
+
+    Source: DeepSeek-V2, arXiv:2405.04434, section 2.1.
+    """
+
+    q_rank: int  # 0: queries come straight from the width
+    kv_rank: int
+    plain_dim: int
+    rotary_dim: int
+    value_dim: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A configuration together with what its family adds to it."""
+
+    config: Config
+    family: Family | None  # None: the parameters cannot be counted from the configuration
+    experts: Experts | None = None
+    latent: Latent | None = None
+    prediction_layers: int = 0  # extra layers that guess further tokens (DeepSeek-V3, section 2.2)
+
+
+def shape(raw: Mapping[str, Any]) -> Shape:
+    """Read a config.json, in either spelling. Raises: ModelError ``config_field``."""
+    inner = raw.get("text_config")
+    raw = {**raw, **inner} if isinstance(inner, dict) else raw
+    config = Config.from_dict(raw)
+    family = FAMILIES.get(config.model_type)
+    family = None if family is None else _as_said(family, raw)
+    return Shape(config, family, _experts(raw, config), _latent(raw), count(raw, "num_nextn_predict_layers"))
+
+
+# What a field of config.json says of a family's biases; those that only some families heed, with them.
+_BIASES = {
+    "attention_bias": (("qkv_bias", "out_bias"), None),
+    "qkv_bias": (("qkv_bias",), {"qwen2_moe"}),
+    "use_qkv_bias": (("qkv_bias",), {"stablelm"}),
+    "use_bias": (("qkv_bias", "out_bias", "mlp_bias"), {"starcoder2"}),
+    "bias": (("qkv_bias", "out_bias", "mlp_bias"), {"falcon"}),
+    "mlp_bias": (("mlp_bias",), {"llama", "granite", "nemotron"}),
+}
+
+
+def _as_said(family: Family, raw: Mapping[str, Any]) -> Family:
+    """What config.json may say of its own against the family's habit."""
+    name = raw.get("model_type")
+    changes: dict[str, Any] = {}
+    for field_, (fields, heeding) in _BIASES.items():
+        if isinstance(raw.get(field_), bool) and (heeding is None or name in heeding):
+            changes |= dict.fromkeys(fields, raw[field_])
+    if raw.get("use_qk_norm") or raw.get("qk_layernorm"):  # Cohere's word, and StableLM's
+        changes["qk_norm"] = "width"
+    if name == "stablelm" and raw.get("use_parallel_residual"):
+        changes["layer_norms"] = 1
+    if name == "falcon":
+        changes["layer_norms"] = _falcon_norms(raw)
+    return replace(family, **changes)
+
+
+def _falcon_norms(raw: Mapping[str, Any]) -> int:
+    """One where attention and MLP read the same vector; in the second generation, as many as config.json says."""
+    if raw.get("new_decoder_architecture"):
+        return count(raw, "num_ln_in_parallel_attn", default=2)
+    return 1 if raw.get("parallel_attn", True) else 2
+
+
+def _experts(raw: Mapping[str, Any], config: Config) -> Experts | None:
+    experts = count(raw, *EXPERTS)
+    if not experts or config.model_type not in ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "deepseek_v3"):
+        return None
+    active = count(raw, "num_experts_per_tok")
+    if not active:
+        raise ModelError("config_field", field="num_experts_per_tok", value=str(raw.get("num_experts_per_tok"))[:80])
+    return Experts(
+        count=experts,
+        active=active,
+        width=count(raw, "moe_intermediate_size", default=config.mlp_width),
+        shared=count(raw, "n_shared_experts", default=int(config.model_type == "qwen2_moe")),
+        shared_width=count(raw, "shared_expert_intermediate_size"),
+        dense=dense_layers(raw, config.layers),
+        router_bias=config.model_type == "deepseek_v3",
+    )
+
+
+def dense_layers(raw: Mapping[str, Any], layers: int) -> frozenset[int]:
+    """The layers of a mixture that have one ordinary MLP: the first ones, those listed, all but one in so many."""
+    first, every = count(raw, "first_k_dense_replace"), count(raw, "decoder_sparse_step", default=1)
+    listed = raw.get("mlp_only_layers")
+    listed = listed if isinstance(listed, list) else []
+    return frozenset(layer for layer in range(layers) if layer < first or layer in listed or (layer + 1) % every)
+
+
+def _latent(raw: Mapping[str, Any]) -> Latent | None:
+    if not raw.get("kv_lora_rank"):
+        return None
+    names = ("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+    return Latent(*(count(raw, name) for name in names))
+
+
+def _family(shape: Shape) -> Family:
+    """Raises: UnsupportedError ``shape_unknown`` naming the family."""
+    if shape.family is None:
+        family = shape.config.model_type or "?"
+        raise UnsupportedError("shape_unknown", family=family, known=", ".join(sorted(FAMILIES)))
+    return shape.family
+
+
+def attention_parameters(shape: Shape) -> int:
+    """Parameters of one layer's attention, its norms of queries and keys apart."""
+    config, family = shape.config, _family(shape)
+    width, heads, latent = config.width, config.heads, shape.latent
+    if latent:
+        query_dim = latent.plain_dim + latent.rotary_dim
+        down, rank = (width * latent.q_rank, latent.q_rank) if latent.q_rank else (0, width)
+        return (
+            down + rank * heads * query_dim
+            + width * (latent.kv_rank + latent.rotary_dim)
+            + latent.kv_rank * heads * (latent.plain_dim + latent.value_dim)
+            + heads * latent.value_dim * width
+        )  # fmt: skip
+    queries, pairs = heads * config.head_dim, 2 * config.kv_heads * config.head_dim
+    biases = family.qkv_bias * (queries + pairs) + family.out_bias * width
+    return width * (queries + pairs) + queries * width + biases
+
+
+def mlp_parameters(shape: Shape, layer: int = 0, *, active: bool = False) -> int:
+    """Parameters of one layer's MLP with its experts, or only of what one token goes through."""
+    width, experts = shape.config.width, shape.experts
+    if experts is None or layer in experts.dense:
+        return _one_mlp(shape, shape.config.mlp_width)
+    routed = (experts.active if active else experts.count) * _one_mlp(shape, experts.width)
+    shared = experts.shared * _one_mlp(shape, experts.shared_width or experts.width)
+    router = experts.count * width + experts.router_bias * experts.count
+    return routed + shared + router + (width if experts.shared_width else 0)
+
+
+def _one_mlp(shape: Shape, inner: int) -> int:
+    family = _family(shape)
+    matrices = 3 if family.gated else 2
+    biases = (matrices - 1) * inner + shape.config.width
+    return matrices * shape.config.width * inner + family.mlp_bias * biases
+
+
+def norm_parameters(shape: Shape) -> int:
+    """Parameters of one layer's norms, those of queries and keys included."""
+    config, family = shape.config, _family(shape)
+    size = family.layer_norms * config.width * family.norm_values
+    if family.qk_norm == "head":
+        size += 2 * config.head_dim
+    if family.qk_norm == "width":
+        size += (config.heads + config.kv_heads) * config.head_dim
+    return size + (shape.latent.q_rank + shape.latent.kv_rank if shape.latent else 0)
+
+
+def layer_parameters(shape: Shape, layer: int = 0) -> dict[str, int]:
+    """One layer, by block."""
+    return {
+        "attention": attention_parameters(shape),
+        "mlp": mlp_parameters(shape, layer),
+        "norms": norm_parameters(shape),
+    }
+
+
+def parameters(shape: Shape) -> dict[str, int]:
+    """Parameters by block; layers that predict further tokens are counted apart.
+
+    Raises: UnsupportedError ``shape_unknown`` where the family is not one of ``FAMILIES``.
+
+    >>> sum(parameters(find("GPT-2").shape).values())
+    124439808
+    """
+    config, family = shape.config, _family(shape)
+    table = config.vocabulary_size * config.width
+    learnt = 0 if family.positions is None else ((config.context_length or 0) + family.positions) * config.width
+    layers = [layer_parameters(shape, layer) for layer in range(config.layers)]
+    by_block = {name: sum(layer[name] for layer in layers) for name in ("attention", "mlp", "norms")}
+    by_block["norms"] += (1 + family.embedding_norms) * config.width * family.norm_values
+    head = (0 if config.tied else table) + family.head_bias * config.vocabulary_size
+    return {"embeddings": table + learnt, **by_block, "head": head}
+
+
+def prediction_parameters(shape: Shape) -> int:
+    """Parameters of the layers that predict further tokens (0 for most models).
+
+    Each has a layer of its own, a joint of two vectors, three norms, and copies of the
+    embeddings and of the head. Source: DeepSeek-V3, arXiv:2412.19437, section 2.2.
+    """
+    if not shape.prediction_layers:
+        return 0
+    width, table = shape.config.width, shape.config.vocabulary_size * shape.config.width
+    layer = sum(layer_parameters(shape, shape.config.layers).values())
+    return shape.prediction_layers * (layer + 2 * width * width + 3 * width + 2 * table)
+
+
+def active_parameters(shape: Shape) -> int:
+    """What one token goes through: all of it, less the experts it is not sent to."""
+    idle = sum(
+        mlp_parameters(shape, layer) - mlp_parameters(shape, layer, active=True) for layer in range(shape.config.layers)
+    )
+    return sum(parameters(shape).values()) - idle
+
+
+def kv_values(shape: Shape) -> int:
+    """Numbers that one token leaves in one layer's cache: keys and values, or their latent.
+
+    >>> kv_values(find("Llama-3.2-1B").shape), kv_values(find("DeepSeek-R1").shape)
+    (1024, 576)
+    """
+    if shape.latent:
+        return shape.latent.kv_rank + shape.latent.rotary_dim
+    return 2 * shape.config.kv_heads * shape.config.head_dim
+
+
+def kv_bytes(shape: Shape, tokens: int, *, bytes_per_value: int = 2) -> int:
+    """Bytes of the cache after ``tokens`` tokens; a layer keeps no more than its window, a state space nothing."""
+    if shape.config.model_type in HEADLESS:
+        return 0
+    kept = (tokens if window is None else min(tokens, window) for window in shape.config.sliding_window)
+    return sum(kept) * kv_values(shape) * bytes_per_value
+
+
+def guessed_kv_values(parameters: int) -> int:
+    """Numbers that one token leaves in all layers' caches, where no more is known than how many parameters there are.
+
+    A model of N = 12·L·D² whose width is a hundred times its layers leaves 2·L·D = 200·(N / 120,000)^⅔; grouped
+    queries leave less. Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1 and figure 5.
+
+    >>> guessed_kv_values(124_439_808), 2 * 12 * 768  # GPT-2's
+    (20490, 18432)
+    """
+    values: float = 200 * (parameters / 120_000) ** (2 / 3)
+    return round(values)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A published model: its name, where its shape is published, its config.json as far as it counts."""
+
+    name: str
+    source: str
+    licence: str | None
+    kind: str  # base, instruct
+    config: Mapping[str, Any] = field(repr=False)
+
+    @functools.cached_property
+    def shape(self) -> Shape:
+        return shape(self.config)
+
+
+@functools.cache
+def models() -> tuple[Known, ...]:
+    """The shapes of ``published_shapes.json``, small to large in the order of the file."""
+    listed = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    return tuple(Known(**entry) for entry in listed)
+
+
+def find(name: str) -> Known:
+    """A known model by its name, with or without the organisation before it, in any case.
+
+    Raises: NotFoundError ``unknown_shape`` with the names that are known.
+    """
+    wanted = name.rpartition("/")[2].casefold()
+    for known in models():
+        if known.name.casefold() == wanted:
+            return known
+    raise NotFoundError("unknown_shape", name=name, known=", ".join(known.name for known in models()))

@@ -1,0 +1,151 @@
+"""The headers of safetensors files: where each tensor lies, checked before anything trusts it.
+
+    8 bytes    length N of the header, little-endian
+    N bytes    JSON, {"name": {"dtype", "shape", "data_offsets"}}
+    the rest   the numbers, nothing else (hence "safe")
+
+A header says what is in a file of gigabytes for a few kilobytes read: from the disk,
+or over a network before any download.
+
+Source of the format: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from capot.errors import ModelError, NotFoundError, local, reason
+from capot.sources.files import Folder
+
+MAX_HEADER = 100_000_000  # bytes; the format's own limit
+
+# Bytes of one number, and the NumPy type that holds it as it is in the file. NumPy
+# has no bfloat16: its bits are handed out as uint16 and ``widen`` makes floats of them.
+DTYPES = {
+    "F64": (8, "<f8"), "F32": (4, "<f4"), "F16": (2, "<f2"), "BF16": (2, "<u2"),
+    "I64": (8, "<i8"), "I32": (4, "<i4"), "I16": (2, "<i2"), "I8": (1, "i1"), "U64": (8, "<u8"), "U32": (4, "<u4"),
+    "U16": (2, "<u2"), "U8": (1, "u1"), "BOOL": (1, "?"), "F8_E4M3": (1, "u1"), "F8_E5M2": (1, "u1"),
+    "F8_E8M0": (1, "u1"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where one tensor lies. ``start`` and ``stop`` are byte offsets in ``file``."""
+
+    name: str
+    dtype: str  # F32, F16, BF16...
+    shape: tuple[int, ...]
+    file: Path
+    start: int
+    stop: int
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.stop - self.start
+
+
+class Readable(Protocol):
+    """Bytes read in order: an open file, or a file far away."""
+
+    def read(self, count: int, /) -> bytes: ...
+
+
+def read_header(path: Path, *, name: str | None = None) -> dict[str, TensorInfo]:
+    """The tensors of one file on this disk; ``name`` is what its model is called.
+
+    Raises: NotFoundError ``shard_missing``; ModelError as ``Folder.open``, ``parse_header``.
+    """
+    folder = Folder(path.parent, name or path.parent.name)
+    if not folder.has(path.name):
+        raise NotFoundError("shard_missing", file=path.name, folder=local(path.parent, folder.name))
+    with folder.open(path.name) as file:
+        try:
+            return parse_header(file, path=path, size=os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            raise ModelError("file_unreadable", file=path.name, model=folder.name, reason=reason(error)) from None
+
+
+def parse_header(file: Readable, *, path: Path, size: int) -> dict[str, TensorInfo]:
+    """The tensors of a file of ``size`` bytes, checked: nothing outside it, nothing twice.
+
+    Raises: ModelError ``safetensors_truncated``, ``safetensors_corrupt``,
+    ``safetensors_outside``, ``safetensors_shape``, ``safetensors_overlap``.
+    """
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or (length <= MAX_HEADER and 8 + length > size):
+        raise ModelError("safetensors_truncated", file=path.name)
+    try:
+        header = json.loads(file.read(length)) if length <= MAX_HEADER else None
+    except (ValueError, RecursionError):  # not JSON, or not even text
+        header = None
+    if not isinstance(header, dict):
+        raise ModelError("safetensors_corrupt", file=path.name)
+    header.pop("__metadata__", None)
+    infos = {name: _tensor_info(path, name, entry, 8 + length, size) for name, entry in header.items()}
+    _refuse_overlaps(path, infos.values())
+    return infos
+
+
+def _tensor_info(path: Path, name: str, entry: Any, base: int, size: int) -> TensorInfo:
+    try:
+        dtype, shape = entry["dtype"], tuple(entry["shape"])
+        begin, end = entry["data_offsets"]
+        width = DTYPES[dtype][0]
+        sound = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (*shape, begin, end))
+    except (KeyError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise ModelError("safetensors_corrupt", file=path.name)
+    if begin > end or base + end > size:
+        raise ModelError("safetensors_outside", file=path.name, tensor=name)
+    if math.prod(shape) * width != end - begin:
+        raise ModelError("safetensors_shape", file=path.name, tensor=name, shape=list(shape), bytes=end - begin)
+    return TensorInfo(name, dtype, shape, path, base + begin, base + end)
+
+
+def _refuse_overlaps(path: Path, infos: Iterable[TensorInfo]) -> None:
+    # Two names for the same bytes would let a file of one megabyte claim a terabyte. A
+    # hole between two tensors harms nobody and is let through.
+    laid = sorted((info for info in infos if info.nbytes), key=lambda info: info.start)
+    for before, after in itertools.pairwise(laid):
+        if after.start < before.stop:
+            raise ModelError("safetensors_overlap", file=path.name, first=before.name, second=after.name)
+
+
+def weight_map(index: Mapping[str, Any], *, folder: Path, name: str | None = None) -> dict[str, str]:
+    """Which file holds which tensor. A shard is a file of the same folder, and of no other kind: no path
+    leads out of it, and nothing that could run code is among them.
+
+    Raises: ModelError ``index_invalid``.
+    """
+    shard_of = index.get("weight_map")
+    if not isinstance(shard_of, dict) or not all(map(_is_shard, shard_of.values())):
+        raise ModelError("index_invalid", folder=local(folder, name or folder.name))
+    return shard_of
+
+
+def _is_shard(name: Any) -> bool:
+    """A name that leads nowhere else, on Windows neither."""
+    return isinstance(name, str) and Path(name).name == name and "\\" not in name and name.endswith(".safetensors")
+
+
+def gathered(
+    shard_of: Mapping[str, str], headers: Mapping[str, Mapping[str, TensorInfo]], *, folder: Path, name: str
+) -> dict[str, TensorInfo]:
+    """The tensors of all shards, by name. Raises: ModelError ``tensor_missing``."""
+    for tensor, shard in shard_of.items():
+        if tensor not in headers[shard]:
+            raise ModelError("tensor_missing", tensor=tensor, folder=local(folder, name))
+    return {tensor: headers[shard][tensor] for tensor, shard in shard_of.items()}

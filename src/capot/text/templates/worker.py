@@ -1,0 +1,87 @@
+"""A process that renders chat templates for a lab, so that the lab can end it.
+
+One call in C (a comparison, a sort) holds Python's lock for as long as it lasts, and no
+thread ends it from beside. A process can be killed. This one reads a JSON line from its
+standard input and writes one to its standard output:
+
+    {"source", "variables", "size", "most"}  ->  {"text"} or {"code", "params"}, and "worn"
+
+It limits itself before it reads anything: memory, seconds of processor, no file written,
+low priority. It says ``worn`` where another process should take its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from capot.errors import CapotError, ModelError
+from capot.text.templates import sandbox
+
+READY = b'{"ready": true}\n'
+SECONDS = sandbox.MAX_SECONDS  # of one rendering
+MEMORY = 256 * 2**20  # bytes of address space
+NICE = 10  # an engine at work on the same core has nine tenths of it
+KEPT = 1_000_000  # characters of templates read, after which what is kept of them has grown large
+
+
+def main() -> None:
+    """Answer until the standard input ends."""
+    _limited()
+    read, out = 0, sys.stdout.buffer
+    out.write(READY)
+    out.flush()
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        read += len(request["source"])
+        _timed()
+        answer = answered(request)
+        answer["worn"] = answer.get("code") == "template_too_costly" or read > KEPT
+        out.write(json.dumps(answer).encode() + b"\n")
+        out.flush()
+
+
+def answered(request: dict[str, Any]) -> dict[str, Any]:
+    """What is said of one request: the text, no longer than ``most`` characters, or why there is none."""
+    try:
+        text = sandbox.render(request["source"], request["variables"], size=request["size"])
+        if len(text) > request["most"]:
+            raise ModelError("template_too_costly")
+        return {"text": text}
+    except CapotError as error:
+        return {"code": error.code, "params": error.params}
+    except (MemoryError, RecursionError):
+        return {"code": "template_too_costly", "params": {}}
+
+
+def _limited() -> None:
+    """Hold this process to what a template may cost. Windows limits it from outside, by a job object."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the lab, which then ends this process
+    if os.name == "nt":
+        return
+    import resource
+
+    os.nice(NICE)
+    for kind, limit in (("AS", MEMORY), ("CORE", 0), ("FSIZE", 0)):
+        number: int | None = getattr(resource, f"RLIMIT_{kind}", None)
+        if number is None:
+            continue
+        with contextlib.suppress(ValueError, OSError, TypeError):  # a system that knows no such limit
+            resource.setrlimit(number, (limit, limit))
+
+
+def _timed() -> None:
+    """Give the next rendering its seconds of processor; the system ends a process that passes them."""
+    if os.name == "nt":
+        return
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    soft = int(time.process_time() + SECONDS) + 2
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))

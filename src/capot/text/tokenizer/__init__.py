@@ -1,0 +1,224 @@
+"""Text to ids and back, true to the byte.
+
+A token is a run of bytes, not of characters: ``🤗`` may be three tokens, none of them
+a character. So nothing here goes through a token's text: bytes are kept, a place is a
+place in the UTF-8 bytes, and a stream holds back half characters.
+
+    >>> Tokenizer.bytes().spans("œ")
+    [(197, b'\\xc5', 0, 1), (147, b'\\x93', 1, 2)]
+"""
+
+from __future__ import annotations
+
+import builtins  # in the class ``bytes`` is a method
+import codecs
+import functools
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+from capot.errors import InputError
+from capot.text.tokenizer.vocabulary import ByteVocabulary, Specials, Vocabulary
+from capot.view.graphemes import hexadecimal, spelled
+
+__all__ = ["Specials", "TextStream", "Tokenizer"]
+
+
+class Tokenizer:
+    """A vocabulary with a name: made by ``from_file``, ``from_tiktoken`` or ``bytes``.
+
+    ``vocabulary_size`` counts added tokens, ``vocabulary_base`` does not; ``opening``
+    are the ids that a prompt to the model begins with, often one BOS or nothing;
+    ``named`` finds the id of a token that has a name of its own, ``<|eot_id|>``.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, *, name: str) -> None:
+        self._vocabulary = vocabulary
+        self.name = name
+        self.vocabulary_size = vocabulary.size
+        self.vocabulary_base = vocabulary.base
+        self.lossless = vocabulary.lossless
+        self.special_ids = frozenset(vocabulary.special)
+        # By name, every token that a text could call: special ones, and those merely added (Qwen's <tool_call>).
+        self.named = {name: token for token, name in getattr(vocabulary, "added", vocabulary.special).items()}
+        self.opening = vocabulary.opening
+        self.bos_id = vocabulary.bos_id
+        self.eos_ids = vocabulary.eos_ids
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja text of the vocabulary's files. Raises: as ``Checkpoint.chat_template``."""
+        return self._vocabulary.chat_template
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, name: str | None = None) -> Tokenizer:
+        """Read a tokenizer.json, or the one of a folder, with its settings beside it.
+
+        Raises: NotFoundError ``tokenizer_missing``; UnsupportedError ``tokenizer_format``;
+        ModelError ``tokenizer_damaged``, ``tokenizer_bound``, ``tokenizer_grows``; as ``Folder.read``.
+        """
+        from capot.text.tokenizer.files import FileVocabulary
+
+        path = Path(path).expanduser()
+        folder = path if path.is_dir() else path.parent
+        name = name or folder.resolve().name
+        return cls(FileVocabulary(path, name=name), name=name)
+
+    @classmethod
+    def from_tiktoken(cls, encoding: str) -> Tokenizer:
+        """A GPT vocabulary: packaged for o200k_base, cl100k_base and gpt2, else through tiktoken.
+
+        Raises: NotFoundError ``unknown_tokenizer``; MissingExtraError ``missing_extra``;
+        NetworkError ``tiktoken_download``.
+        """
+        from capot.text.tokenizer.ranks import ENCODINGS, RankVocabulary
+
+        if encoding in ENCODINGS:
+            return cls(RankVocabulary(encoding), name=encoding)
+        from capot.text.tokenizer.encodings import TiktokenVocabulary
+
+        return cls(TiktokenVocabulary(encoding), name=encoding)
+
+    @classmethod
+    def bytes(cls) -> Tokenizer:
+        """One token per byte: what the scripted engine reads."""
+        return cls(ByteVocabulary(), name="bytes")
+
+    def encode(self, text: str, *, specials: Specials = "text", bos: bool = False) -> list[int]:
+        """The ids of ``text`` and nothing else; ``bos`` puts the begin-of-text id before them.
+
+        Raises: InputError ``not_unicode`` for half of a surrogate pair, ``specials_mode``.
+        """
+        check(text, specials)
+        ids = self._vocabulary.encode(text, specials)
+        return [self.bos_id, *ids] if bos and self.bos_id is not None else ids
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """What is sent to the model for ``text``: its ids after the BOS that the files ask for.
+
+        No text is no prompt, whether the files ask for a BOS or not: what a model makes of its BOS alone
+        would pass for an answer to something. Raises: InputError ``empty_prompt``.
+        """
+        if not text:
+            raise InputError("empty_prompt")
+        return [*self.opening, *self.encode(text)]
+
+    def spans(self, text: str, *, specials: Specials = "text") -> list[tuple[int, builtins.bytes, int, int]]:
+        """Each token: id, bytes, and where it begins and ends in the UTF-8 bytes of ``text``.
+
+        Where the tokenizer is lossless the bytes joined are the text: the space that
+        SentencePiece puts before a text is left out of its first token.
+        """
+        ids = self.encode(text, specials=specials)
+        pieces = [self._vocabulary.token_bytes(token) for token in ids]
+        raw, joined = text.encode(), b"".join(pieces)
+        if joined == b" " + raw:
+            pieces[0], joined = pieces[0][1:], raw
+        elif self.lossless and "▁" in text:
+            pieces = respelled(pieces, raw)
+            joined = b"".join(pieces)
+        if joined != raw:
+            return self._placed(text, ids, specials)
+        stops = list(accumulate(map(len, pieces)))
+        return [(token, piece, stop - len(piece), stop) for token, piece, stop in zip(ids, pieces, stops)]
+
+    def _placed(self, text: str, ids: Sequence[int], specials: Specials) -> list[tuple[int, builtins.bytes, int, int]]:
+        """Spans of a text that the tokens do not spell: places from the library, in characters."""
+        at = [0, *accumulate(len(char.encode()) for char in text)]
+        places = self._vocabulary.places(text, specials)
+        return [(token, self.token_bytes(token), at[a], at[b]) for token, (a, b) in zip(ids, places)]
+
+    def token_bytes(self, token: int) -> builtins.bytes:
+        """The bytes a token stands for; none for an id without a token (models pad their tables)."""
+        return self._vocabulary.token_bytes(token)
+
+    def token_text(self, token: int) -> str:
+        """The text of a token, empty where its bytes are no whole characters."""
+        return whole(self.token_bytes(token))
+
+    def display(self, token: int) -> str:
+        """A token as a view shows it: spaces and line ends drawn, half characters as their bytes."""
+        raw = self.token_bytes(token)
+        if not raw:
+            return f"⟨{token}⟩"
+        return spelled(whole(raw)) or hexadecimal(raw)
+
+    def bytes_of(self, ids: Iterable[int]) -> builtins.bytes:
+        """The bytes of the tokens, end to end."""
+        return b"".join(map(self._vocabulary.token_bytes, ids))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of a whole sequence; for one that grows, see :class:`TextStream`."""
+        raw = self.bytes_of(token for token in ids)
+        if self._leads_with_space and raw.startswith(b" "):
+            raw = raw[1:]
+        return raw.decode("utf-8", errors="replace")
+
+    @functools.cached_property
+    def _leads_with_space(self) -> bool:
+        return self.bytes_of(self.encode("a")) == b" a"
+
+
+class TextStream:
+    """Text out of tokens as they come: characters leave when they are whole.
+
+    >>> stream = TextStream(Tokenizer.bytes())
+    >>> [stream.push(byte) for byte in "œ!".encode()]
+    ['', 'œ', '!']
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def push(self, token: int) -> str:
+        """The characters that this token completes."""
+        return self._decoder.decode(self._tokenizer.token_bytes(token))
+
+    def flush(self) -> str:
+        """What was held back, a replacement character if it never became whole."""
+        return self._decoder.decode(b"", final=True)
+
+
+def whole(raw: bytes) -> str:
+    """``raw`` as text, or an empty string where it begins or ends inside a character.
+
+    >>> whole("é".encode()), whole(b"\\xc3")
+    ('é', '')
+    """
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
+def respelled(pieces: Sequence[bytes], raw: bytes) -> list[bytes]:
+    """``pieces`` as ``raw`` spells them, where it has a ``▁`` of its own.
+
+    SentencePiece writes a space as ``▁``, so that its tokens cannot tell one from the other.
+
+    >>> respelled([b" a", b" b"], "a▁b".encode())
+    [b'a', b'\\xe2\\x96\\x81b']
+    """
+    mark, place, found = "▁".encode(), 0, []
+    joined, spaced = b"".join(pieces), raw.replace(mark, b" ")
+    if joined not in (spaced, b" " + spaced):
+        return list(pieces)
+    skip = len(joined) - len(spaced)  # the space put before the text
+    for piece in pieces:
+        start = place
+        for byte in piece[skip:]:
+            place += len(mark) if byte == 0x20 and raw.startswith(mark, place) else 1
+        found.append(raw[start:place])
+        skip = 0
+    return found
+
+
+def check(text: str, specials: str = "text") -> None:
+    """Refuse what no tokenizer can read. Raises: InputError ``not_unicode``, ``specials_mode``."""
+    if specials not in ("text", "strict", "allow"):
+        raise InputError("specials_mode", value=str(specials), known="text, strict, allow")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError("not_unicode", place=error.start, char=f"U+{ord(text[error.start]):04X}") from None

@@ -1,0 +1,257 @@
+"""A vocabulary in a tokenizer.json, read by Hugging Face's ``tokenizers``, down to its bytes.
+
+That library answers in strings of its own alphabets; the bytes are had back here:
+
+* *byte-level* (GPT-2 and most since): each of the 256 bytes is written as one
+  printable letter, ``Ġ`` for a space. Source: Radford et al. 2019, encoder.py.
+* *byte-fallback* (SentencePiece: Llama 2, Mistral, Gemma): ``▁`` is a space and
+  ``<0xE2>`` a byte of a character that has no token.
+* anything else (WordPiece, Unigram without fallback) loses part of the text:
+  ``lossless`` is False and places come from the library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from capot.errors import CapotError, ModelError, NotFoundError, UnsupportedError, foreign, local
+from capot.sources.checkpoint import Checkpoint
+from capot.sources.files import LARGER, Folder
+from capot.text.tokenizer.bounds import check_file, check_model, steps
+from capot.text.tokenizer.growth import Growth
+from capot.text.tokenizer.vocabulary import Specials, encoded
+
+_FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_FAITHFUL = {"ByteLevel", "Sequence", "Prepend"}  # normalizers that keep every byte
+_USUAL_BOS = ("<|begin_of_text|>", "<s>", "<bos>")
+
+
+def tokenizer_file(path: Path, *, name: str) -> Path:
+    """The tokenizer.json that ``path``, a file or a folder, stands for; ``name`` is what its model is called.
+
+    Raises: NotFoundError ``tokenizer_missing``; UnsupportedError ``tokenizer_format``.
+    """
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if Folder(file.parent, name).has(file.name):
+        return file
+    if path.is_dir() and any((path / older).is_file() for older in ("tokenizer.model", "vocab.json", "vocab.txt")):
+        raise UnsupportedError("tokenizer_format", path=local(path, name))
+    raise NotFoundError("tokenizer_missing", path=local(path, name))
+
+
+class FileVocabulary:
+    """See :class:`capot.text.tokenizer.vocabulary.Vocabulary`.
+
+    Raises: as ``tokenizer_file``; ModelError ``tokenizer_damaged`` with the library's reason, ``tokenizer_bound``,
+    ``tokenizer_grows``; as ``Folder.read``.
+    """
+
+    def __init__(self, path: Path, *, name: str) -> None:
+        file = tokenizer_file(path, name=name)
+        self.name = name
+        self._backend = _load(Folder(file.parent, name), file.name)
+        self._switch = _Switch(lambda on: setattr(self._backend, "encode_special_tokens", on))
+        self._parts = {name: _component(self._backend, name) for name in ("normalizer", "pre_tokenizer", "decoder")}
+        self._kind = _kind(self._parts, self._backend.model)
+        self._growth = Growth(self._parts["normalizer"], model=name)
+        self.lossless = self._kind in ("byte_level", "byte_fallback") and _faithful(self._parts["normalizer"])
+        self.added = {token: added.content for token, added in self._backend.get_added_tokens_decoder().items()}
+        added = self._backend.get_added_tokens_decoder().items()
+        self.special: Mapping[int, str] = {token: entry.content for token, entry in added if entry.special}
+        self.size = self._backend.get_vocab_size(with_added_tokens=True)
+        self.base = self._backend.get_vocab_size(with_added_tokens=False)
+        self._folder = Checkpoint(file.parent, name, {})
+        self._read_settings(self._folder)
+        self._bytes: dict[int, bytes] = {}
+
+    def _read_settings(self, folder: Checkpoint) -> None:
+        """Begin and end of text, from the files beside tokenizer.json."""
+        config = folder.tokenizer_config
+        self.opening = self._post_processed()
+        named = self._id_of(config.get("bos_token"))
+        usual = (self._id_of(name) for name in _USUAL_BOS)
+        first = self.opening[0] if self.opening else next((token for token in usual if token is not None), None)
+        self.bos_id = first if named is None else named
+        if not self.opening and config.get("add_bos_token") is True and named is not None:
+            self.opening = (named,)
+        ends = folder.generation_config.get("eos_token_id", self._id_of(config.get("eos_token")))
+        ends = ends if isinstance(ends, list) else [ends]
+        self.eos_ids = tuple(end for end in ends if isinstance(end, int) and not isinstance(end, bool))
+
+    def _post_processed(self) -> tuple[int, ...]:
+        """What the file itself puts before a text; what it may put after is no business of a prompt's."""
+        encoding = self._encoded(self._backend, "a", around=True)
+        text_begins = next((i for i, part in enumerate(encoding.sequence_ids) if part is not None), 0)
+        return tuple(encoding.ids[:text_begins])
+
+    def _id_of(self, token: Any) -> int | None:
+        content = token.get("content") if isinstance(token, dict) else token
+        return self._backend.token_to_id(content) if isinstance(content, str) else None
+
+    def encode(self, text: str, specials: Specials) -> list[int]:
+        return self._encoding(text, specials).ids
+
+    def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
+        return self._encoding(text, specials).offsets
+
+    def _encoding(self, text: str, specials: Specials) -> Any:
+        if specials == "strict":
+            return self._encoded(self._bare, text)
+        with self._switch.at(specials != "allow"):
+            return self._encoded(self._backend, text)
+
+    def _encoded(self, backend: Any, text: str, *, around: bool = False) -> Any:
+        """What the library makes of a text. Raises: ModelError ``tokenizer_grows``, ``tokenizer_stops``."""
+        self._growth.check(text)
+        with _stopping(self.name):
+            return encoded(backend, text, around=around)
+
+    @property
+    def chat_template(self) -> str | None:
+        """The one beside tokenizer.json, read when it is asked for. Raises: as ``Checkpoint.chat_template``."""
+        return self._folder.chat_template
+
+    @functools.cached_property
+    def _bare(self) -> Any:
+        """The same model, shared in memory, with no added token to find in a text."""
+        from tokenizers import Tokenizer as Backend
+
+        bare = Backend(self._backend.model)
+        if self._backend.normalizer is not None:
+            bare.normalizer = self._backend.normalizer
+        if self._backend.pre_tokenizer is not None:
+            bare.pre_tokenizer = self._backend.pre_tokenizer
+        return bare
+
+    def token_bytes(self, token: int) -> bytes:
+        raw = self._bytes.get(token)
+        if raw is None:
+            raw = self._bytes[token] = self._to_bytes(token)
+        return raw
+
+    def _to_bytes(self, token: int) -> bytes:
+        if token in self.added:  # written as it is, in no alphabet
+            return self.added[token].encode()
+        written = self._backend.id_to_token(token) if 0 <= token < 2**32 else None
+        if written is None:
+            return b""
+        if self._kind == "byte_level":
+            alphabet = byte_letters()
+            return b"".join(alphabet.get(letter) or letter.encode() for letter in written)
+        if self._kind == "byte_fallback" and (found := _FALLBACK.fullmatch(written)):
+            return bytes([int(found[1], 16)])
+        if self._kind == "wordpiece":
+            return written.removeprefix("##").encode()
+        return written.replace("▁", " ").encode()
+
+
+class _Switch:
+    """The library keeps "special or text" as a switch on the object: those who want it as it stands go in together.
+
+    Who wants it the other way waits for those inside, and whoever comes later waits behind them.
+    """
+
+    def __init__(self, turn: Callable[[bool], None]) -> None:
+        self._turn, self._on, self._inside = turn, None, 0
+        self._door, self._changed = threading.Lock(), threading.Condition()
+
+    @contextlib.contextmanager
+    def at(self, on: bool) -> Iterator[None]:
+        """Inside the block the switch is ``on``, or off."""
+        with self._door, self._changed:
+            if self._on is not on:
+                self._changed.wait_for(lambda: self._inside == 0)
+                self._turn(on)
+                self._on = on
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+
+def _load(folder: Folder, file: str) -> Any:
+    from tokenizers import Tokenizer as Backend
+
+    raw = folder.read(file, most=LARGER["tokenizer.json"])
+    try:
+        text = raw.decode()
+        check_file(text, model=folder.name)
+        with _stopping(folder.name):
+            backend = Backend.from_str(text)
+            backend.no_truncation()  # some files were saved with a limit: a text would be cut without a word
+            backend.no_padding()
+    except CapotError as error:
+        if error.code != "tokenizer_stops":
+            raise
+        why = error.params["reason"]
+    except Exception as error:  # the library raises nothing narrower
+        why = foreign(str(error))
+    else:
+        check_model(backend, model=folder.name)
+        return backend
+    where = local(folder.path / file, folder.name)
+    raise ModelError("tokenizer_damaged", file=where, reason=why)
+
+
+@contextlib.contextmanager
+def _stopping(name: str) -> Iterator[None]:
+    """Where the library panics (a regular expression that takes too many steps, a table that leads nowhere), an error.
+
+    What it raises then is no Exception to Python, and nobody else would hear it. Raises: ModelError
+    ``tokenizer_stops``.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ModelError("tokenizer_stops", model=name, reason=foreign(str(error))) from None
+
+
+def _component(backend: Any, name: str) -> dict[str, Any]:
+    part = getattr(backend, name)
+    return {} if part is None else json.loads(part.__getstate__())
+
+
+def _kind(parts: Mapping[str, Mapping[str, Any]], model: Any) -> str:
+    types = {step.get("type") for part in parts.values() for step in steps(part)}
+    if "ByteLevel" in types:
+        return "byte_level"
+    if "ByteFallback" in types or getattr(model, "byte_fallback", False):
+        return "byte_fallback"
+    return "wordpiece" if "WordPiece" in types else "pieces"
+
+
+def _faithful(normalizer: Mapping[str, Any]) -> bool:
+    """Whether a normalizer keeps every byte; a space written ``▁`` is kept."""
+    return all(
+        step.get("type") in _FAITHFUL or (step.get("type") == "Replace" and step.get("content") == "▁")
+        for step in steps(normalizer)
+        if step
+    )
+
+
+@functools.cache
+def byte_letters() -> dict[str, bytes]:
+    """The letter that byte-level vocabularies write for each byte.
+
+    Printable Latin-1 stands for itself; the 68 others take the letters from U+0100 on,
+    in order: a space, the 33rd of them, is ``Ġ``.
+
+    >>> byte_letters()["Ġ"], byte_letters()["é"]
+    (b' ', b'\\xe9')
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    letters = [chr(byte) for byte in printable] + [chr(0x100 + place) for place in range(len(others))]
+    return {letter: bytes([byte]) for letter, byte in zip(letters, printable + others)}

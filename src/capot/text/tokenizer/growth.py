@@ -1,0 +1,115 @@
+"""How much longer a tokenizer's normalizer makes a text, known before it does.
+
+A normalizer may write a hundred letters for one, and the next step a hundred for each of these: five such steps
+make ten thousand million, and the library, which takes some forty bytes for each, ends the process. What a short
+text could become at worst follows from the file, and most of them are let through by that alone. Any other is
+followed step by step, each bounded before it is taken.
+
+    " " -> "▁"             three bytes for one: Llama, Gemma
+    "a" -> "a" * 100       a hundred, and as many again in the next step
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from capot.errors import ModelError
+from capot.text.tokenizer.bounds import steps
+
+FREE = 1 << 18  # bytes that any text may become
+MOST = 12  # times its bytes that a text may become beyond that; no published normalizer makes more of a letter
+PIECE = 1_000  # letters that are measured at once
+MOST_REPLACED = 1_000  # bytes that a table of letters may write for one
+# The most bytes that one becomes. Unicode: ﷺ is 3 bytes, and 33 in its compatible form.
+FACTORS = {
+    "NFC": 3, "NFD": 3, "NFKC": 11, "NFKD": 11, "Lowercase": 3, "BertNormalizer": 9, "ByteLevel": 2, "Nmt": 1,
+    "Strip": 1, "StripAccents": 1, "Sequence": 1,
+}  # fmt: skip
+UNKNOWN = 100  # a kind that a later version of the library brings
+
+
+class Growth:
+    """The steps of one normalizer. ``worst`` is how many bytes each byte of a text may become."""
+
+    def __init__(self, normalizer: Mapping[str, Any], *, model: str) -> None:
+        self.model = model
+        self._steps = [_Step(step) for step in steps(normalizer) if step and step.get("type") != "Sequence"]
+        for step in self._steps:
+            if step.table and step.factor > MOST_REPLACED:
+                raise self._refused()
+        self.worst = functools.reduce(lambda product, step: min(product * step.factor, 1e18), self._steps, 1.0)
+
+    def check(self, text: str) -> None:
+        """Raises: ModelError ``tokenizer_grows`` where ``text`` would become more than its bound."""
+        size = len(text.encode())
+        if size * self.worst <= FREE:
+            return
+        for step in self._steps:
+            if step.bound(text) > max(FREE, MOST * size):
+                raise self._refused()
+            text = step.apply(text)
+
+    def _refused(self) -> ModelError:
+        return ModelError("tokenizer_grows", model=self.model, times=MOST)
+
+
+class _Step:
+    """One step of a normalizer."""
+
+    def __init__(self, step: Mapping[str, Any]) -> None:
+        self.step, self.kind = step, step.get("type")
+        self.table = self.kind == "Precompiled"
+        self.written = len(str(step.get("content", step.get("prepend", ""))).encode())
+        pattern = step.get("pattern")
+        found = pattern.get("String") if isinstance(pattern, dict) else None
+        self.pattern = found if isinstance(found, str) else None
+
+    @functools.cached_property
+    def factor(self) -> float:
+        """The most bytes that one byte becomes, whatever the text."""
+        if self.kind == "Replace" and self.pattern:
+            return max(1.0, self.written / len(self.pattern.encode()))
+        if self.kind in ("Replace", "Prepend"):  # what may match nothing at all, or stand before each part
+            return 1.0 + self.written
+        if self.table:
+            return float(max(1, _longest(self.step.get("precompiled_charsmap"))))
+        return float(FACTORS.get(str(self.kind), UNKNOWN))
+
+    def bound(self, text: str) -> float:
+        """Bytes that ``text`` becomes at most; nothing large is made to find out."""
+        size = len(text.encode())
+        if self.kind == "Replace" and self.pattern:
+            return size + text.count(self.pattern) * max(0, self.written - len(self.pattern.encode()))
+        if self.kind in ("Replace", "Prepend"):
+            return size + (1 + len(text)) * self.written
+        pieces = (text[start : start + PIECE] for start in range(0, len(text), PIECE))
+        return sum(len(self.apply(piece).encode()) for piece in pieces)
+
+    def apply(self, text: str) -> str:
+        return self._normalizer.normalize_str(text)
+
+    @functools.cached_property
+    def _normalizer(self) -> Any:
+        """The step alone, which the library reads out of a file and nowhere else."""
+        from tokenizers import Tokenizer as Backend
+
+        empty = {"type": "BPE", "vocab": {}, "merges": []}
+        return Backend.from_str(json.dumps({"normalizer": self.step, "model": empty})).normalizer
+
+
+def _longest(charsmap: Any) -> int:
+    """The longest that a table of letters writes: a size, so many bytes of a search tree, then texts between zeros.
+
+    Source: github.com/google/sentencepiece, normalizer.cc, ``DecodePrecompiledCharsMap``.
+    """
+    try:
+        raw = base64.b64decode(charsmap) if isinstance(charsmap, str) else bytes(charsmap or b"")
+    except (binascii.Error, ValueError, TypeError):
+        return 0  # the library does not read it either
+    texts = raw[4 + int.from_bytes(raw[:4], "little") :]
+    return max(map(len, texts.split(b"\0")), default=0)

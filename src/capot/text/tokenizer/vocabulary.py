@@ -1,0 +1,97 @@
+"""What stands behind a :class:`capot.text.tokenizer.Tokenizer`, and the simplest of them: bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+# What becomes of "<|endoftext|>" typed in a text. ``text``: letters like any other.
+# ``strict``: the same for tokens a tokenizer adds without calling them special, as
+# Qwen does with <tool_call>. ``allow``: the special token itself.
+Specials = Literal["text", "strict", "allow"]
+
+
+LONG = 5000  # characters of a text during which other threads should run
+
+
+class Vocabulary(Protocol):
+    """Ids and bytes, whatever file or library they come from.
+
+    ``opening`` are the ids that a prompt begins with, ``special`` the ids of control
+    tokens and their names; ``lossless`` says that every text can be had back.
+    """
+
+    @property
+    def size(self) -> int:
+        """With added tokens."""
+
+    @property
+    def base(self) -> int:
+        """As trained, without them."""
+
+    @property
+    def lossless(self) -> bool: ...
+
+    @property
+    def special(self) -> Mapping[int, str]: ...
+
+    @property
+    def opening(self) -> tuple[int, ...]: ...
+
+    @property
+    def bos_id(self) -> int | None: ...
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]: ...
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja text of its files, None where they have none."""
+
+    def encode(self, text: str, specials: Specials) -> list[int]:
+        """The ids of ``text``, nothing added."""
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes a token stands for; none for an id that has no token."""
+
+    def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
+        """Where each token lies, in characters; asked only where bytes do not say it."""
+
+
+class ByteVocabulary:
+    """One token per byte, then the marks of texts and turns: needs no file, reads anything."""
+
+    size, base = 260, 256
+    lossless = True
+    special: Mapping[int, str] = {256: "<|end|>", 257: "<|system|>", 258: "<|user|>", 259: "<|assistant|>"}
+    opening: tuple[int, ...] = ()
+    bos_id: int | None = None
+    eos_ids: tuple[int, ...] = (256,)
+    chat_template: str | None = (
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+
+    def encode(self, text: str, specials: Specials) -> list[int]:
+        if specials != "allow":
+            return list(text.encode())
+        ids = {name: token for token, name in self.special.items()}
+        parts = re.split(f"({'|'.join(map(re.escape, ids))})", text)
+        return [token for part in parts for token in ([ids[part]] if part in ids else part.encode())]
+
+    def token_bytes(self, token: int) -> bytes:
+        return bytes([token]) if 0 <= token < 256 else self.special.get(token, "").encode()
+
+    def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
+        raise NotImplementedError("bytes always say where they lie")
+
+
+def encoded(backend: Any, text: str, *, around: bool = False) -> Any:
+    """The library's encoding of a text, with what its post-processor puts ``around`` it. A long one goes as a batch.
+
+    Only then does the library let other threads of Python run meanwhile, which takes a second for 200,000 letters.
+    """
+    if len(text) < LONG:
+        return backend.encode(text, add_special_tokens=around)
+    return backend.encode_batch([text], add_special_tokens=around)[0]

@@ -1,0 +1,6 @@
+// Tokenizers by the names that people give them.
+
+import { has, tr } from "../../lib/words.js";
+
+/** A tokenizer's name as people say it. */
+export const named = (name) => (has(`tokenizers.${name}`) ? tr(`tokenizers.${name}`) : name);
