@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 import time
@@ -123,6 +124,29 @@ def test_owners_take_turns_whoever_asks_most(scheduler: Scheduler, recorder: Rec
     assert all(ticket.wait(20) for ticket in tickets)
     assert order == ["greedy", "modest", "greedy", "greedy", "greedy"]
     assert [ticket.position for ticket in tickets] == [0] * 5
+
+
+def first_texts(scheduler: Scheduler, recorder: Recorder) -> list[list[tuple[int, int]]]:
+    """The steps after three owners with four texts each, and a newcomer whose prompt has 7 tokens, came at once."""
+    hold(scheduler, recorder)
+    jobs = [Decoding(ids_of(5, n), tokens=30, owner=f"owner-{n % 3}") for n in range(12)]
+    tickets = [scheduler.submit(job) for job in (*jobs, Decoding(ids_of(7, 99), tokens=3, owner="newcomer"))]
+    recorder.gate.set()
+    assert all(ticket.wait(60) for ticket in tickets)
+    return recorder.steps[1:]
+
+
+def test_who_has_no_text_at_work_is_read_before_anybodys_second_one(scheduler: Scheduler, recorder: Recorder) -> None:
+    assert first_texts(scheduler, recorder)[:4] == [[(0, 5)], [(0, 5)], [(0, 5)], [(0, 7)]]
+
+
+def test_short_prompts_read_together_end_with_their_time(recorder: Recorder) -> None:
+    seconds = itertools.count()
+    scheduler = Scheduler(ScriptedEngine(before_step=recorder), clock=lambda: float(next(seconds)))
+    steps = first_texts(scheduler, recorder)
+    scheduler.close()
+    prompts = [place for place, step in enumerate(steps) if step[0][0] == 0]
+    assert len(prompts) == 13 and all(after - before > 1 for before, after in itertools.pairwise(prompts))
 
 
 def test_one_owners_prompts_are_read_in_order(scheduler: Scheduler, recorder: Recorder) -> None:

@@ -116,7 +116,7 @@ class Serving:
     max_streams: int = bounded(8, 1, 1000)
     max_cache_bytes: int = bounded(512_000_000, 1_000_000, 10**13)
     idle_s: float = bounded(300.0, 0.01, 10**7)  # after which a learner's caches are given back
-    max_learners_of_address: int = bounded(256, 1, 10_000)  # with something under way, each by a connection at least
+    max_learners_of_address: int = bounded(128, 1, 10_000)  # with something under way: some classes behind one router
     max_upload_bytes: int = bounded(12_000_000, 4_000_000, 10**10)  # bodies of one learner's requests under way
     max_connections: int = bounded(1000, 8, 100_000)  # in all; fewer where descriptors do not allow them
     max_connections_of_address: int = bounded(256, 6, 100_000)  # thirty learners behind one router, with six each

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -154,32 +154,3 @@ class Gathered:
     @staticmethod
     def _room(array: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
         return np.zeros(shape, np.float32) if array is None else array
-
-
-class OnePass(Job):
-    """A job that ends with its first output."""
-
-    found: Pass | None = None
-
-    def advance(self, output: Output, pass_: Pass) -> None:
-        self.found = pass_
-
-
-class Call:
-    """A function, its answer or its error, and the moment it is known."""
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.function, self.value, self.error, self.over = function, None, None, threading.Event()
-
-    def __call__(self) -> None:
-        try:
-            self.value = self.function()
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.over.set()
-
-    def answer(self) -> Any:
-        if self.error is not None:
-            raise self.error
-        return self.value

@@ -16,13 +16,15 @@ from typing import Any, TypeVar
 from capot.engines import forks, openmp
 from capot.engines.protocol import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, check_ids, require
 from capot.engines.scheduler.caches import Caches
+from capot.engines.scheduler.calls import Call, OnePass
 from capot.engines.scheduler.fair_queue import FairQueue
 from capot.engines.scheduler.interrupts import stopping
-from capot.engines.scheduler.job import Call, Job, OnePass, Pass, PromptProgress, Ticket
+from capot.engines.scheduler.job import Job, Pass, PromptProgress, Ticket
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser
 
 MAX_BATCH = 32  # texts advanced in one pass; more would make a newcomer's first token wait
 MIN_CHUNK = 32  # tokens; below, a prompt costs more passes over the weights than it is worth
+TOGETHER, TOGETHER_SECONDS = 64, 0.1  # tokens, and time, of short prompts read one after the other
 CHUNK_SECONDS = 0.25  # how long one owner's prompt may hold up the others' next token
 IDLE_S = 0.5  # without work, after which the thread lets go of its cores
 CACHE_BUDGET = 2_000_000_000  # bytes of key/value caches, at work and idle together
@@ -205,7 +207,7 @@ class Scheduler:
         return bool(self._closing or self._prompts.queues or self._decoding.queues or self._calls)
 
     def _turn(self) -> None:
-        """One decode step for those under way, then one chunk of one prompt."""
+        """One decode step for those under way, then one chunk of one prompt, or a few that are short."""
         while self._calls:
             self._calls.popleft()()
         self._drop_cancelled()
@@ -213,11 +215,23 @@ class Scheduler:
             batch = self._decoding.take_many(MAX_BATCH)
         if batch:
             self._step(batch, size=1)
-        with self._wake:
-            company = bool(self._decoding.queues) or len(self._prompts.queues) > 1
-            ticket = self._next_prompt()
-        if ticket is not None:
+        self._read()
+
+    def _read(self) -> None:
+        """One chunk of one prompt in its turn; behind a short one also some, as short, of who has no text at work.
+
+        So a newcomer need not wait until each of many has had a turn, and a long prompt goes on all the same.
+        """
+        began, left = self._clock(), TOGETHER
+        while left > 0 and (left == TOGETHER or self._clock() - began < TOGETHER_SECONDS):
+            with self._wake:
+                company = bool(self._decoding.queues) or len(self._prompts.queues) > 1
+                ticket = self._next_prompt() if left == TOGETHER else self._next_newcomer(left)
+            if ticket is None:
+                return
+            left -= len(ticket._pending) - ticket._fed
             self._step([ticket], size=self._chunk() if company else MAX_CHUNK)
+            self._drop_cancelled()
 
     def _drop_cancelled(self) -> None:
         while self.cancellations:
@@ -227,6 +241,15 @@ class Scheduler:
             if waiting:
                 self._finish(ticket, InterruptedByUser("interrupted"))
 
+    def _next_newcomer(self, most: int) -> Ticket | None:
+        """The first prompt of an owner with nothing at work; None where there is none, or one of more than ``most``."""
+        at_work = {ticket.job.owner for ticket in self._active}
+        ticket = self._prompts.take(lambda other: other.job.owner not in at_work)
+        if ticket is None:
+            return None
+        self._put_back(ticket)
+        return self._next_prompt() if len(ticket._pending) <= most else None
+
     def _next_prompt(self) -> Ticket | None:
         """The next prompt to go on with, or to begin where its cache fits beside those at work."""
         ticket = self._prompts.take()
@@ -235,11 +258,14 @@ class Scheduler:
         need = self.engine.cache_bytes(min(len(ticket.job.ids) + ticket.job.room, self.engine.info.context_length))
         if self._active and self._in_use() + need > self._caches.budget:
             # Nobody begins until it fits: a stream of small jobs must not starve a large one.
-            self._prompts.add(ticket, first=True)
-            self._prompts.queues.move_to_end(ticket.job.owner, last=False)
+            self._put_back(ticket)
             return self._prompts.take(lambda other: other._sequence is not None)
         self._begin(ticket, need)
         return ticket
+
+    def _put_back(self, ticket: Ticket) -> None:
+        self._prompts.add(ticket, first=True)
+        self._prompts.queues.move_to_end(ticket.job.owner, last=False)
 
     def _begin(self, ticket: Ticket, need: int) -> None:
         self._active[ticket] = need
