@@ -18,8 +18,8 @@ from lab_helpers import Gate, Live, Reader, asked, part, scripted, until
 from uvicorn.server import ServerState
 
 from capot.config import Serving
-from capot.web.addresses import NETWORK, Quota
 from capot.web.connections import ANSWER, BODY, HEADERS, IDLE, STUCK_S, Connections
+from capot.web.quota import NETWORK, Quota
 from capot.web.wire import AHEAD, PIECE, Connection
 
 CODE = "code-code"

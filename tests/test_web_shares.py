@@ -27,14 +27,14 @@ from capot.chapters.memory.measured import REPEATS
 from capot.config import Serving
 from capot.errors import BusyError, InputError, InterruptedByUser
 from capot.web import descriptors, learners, streams
-from capot.web.addresses import NETWORK
 from capot.web.events import NamedEvent
 from capot.web.learners import Learners
 from capot.web.line import MEASURING, Line
+from capot.web.quota import NETWORK
 from capot.web.request_scope import Account
 from capot.web.stream_jobs import StreamJob, line_of
 from capot.web.streams import OpenStream, Streams
-from capot.web.uploads import FREE, KEPT, LEARNERS, Uploads
+from capot.web.uploads import FREE, KEPT, LEARNERS, Requests, Uploads
 from capot.web.verbs import verbs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,6 +107,41 @@ def test_a_body_too_many_is_a_refusal_in_words(monkeypatch: pytest.MonkeyPatch) 
 
 def busy() -> BusyError:
     return BusyError("too_much_upload", limit=1)
+
+
+def test_requests_under_way_at_an_address_are_counted_behind_a_proxy_too() -> None:
+    requests, one = Requests(Serving(max_connections_of_address=6)), {"client": ("192.0.2.1", 1)}
+
+    async def asked() -> None:
+        async with contextlib.AsyncExitStack() as held, contextlib.AsyncExitStack() as others:
+            for _ in range(6):
+                requests.take({**one, KEPT: held})
+            with pytest.raises(BusyError) as refused:
+                requests.take({**one, KEPT: held})
+            assert refused.value.code == "too_many_requests" and refused.value.params == {"limit": 6}
+            requests.take({"client": ("192.0.2.2", 1), KEPT: others})
+            await held.aclose()
+            requests.take({**one, KEPT: others})
+        assert len(requests.quota) == 0
+
+    asyncio.run(asked())
+
+
+def test_the_guard_counts_each_request_and_refuses_in_words() -> None:
+    gate = Gate()
+    with (
+        Live(scripted(before_step=gate), Serving(max_connections_of_address=6)) as live,
+        live.client() as client,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+        live.connections.trusted = lambda address: True  # all of them come by one proxy
+        asking = [pool.submit(client.post, "/api/next", json={"prompt": f"hello {n}"}) for n in range(6)]
+        (learner,) = until(lambda: list(live.app.state.learners.known.values()))
+        until(lambda: learner.under_way == 6)
+        answer = httpx.get(f"{live.root}/api/status", trust_env=False)
+        assert answer.status_code == 429 and answer.json()["error"]["code"] == "too_many_requests"
+        gate.open.set()
+        assert all(each.result().status_code == 200 for each in asking)
 
 
 # Learners.

@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from capot.config import Serving
-from capot.web.addresses import Quota, network_of
+from capot.web.addresses import network_of
+from capot.web.quota import Quota
 
 EVERY_S = 1.0  # between two looks at all connections
 STUCK_S = 5.0  # without a byte taken, after which a reader's place may be given to a newcomer

@@ -32,7 +32,7 @@ from capot.web.addresses import parsed
 from capot.web.admission import Admission, cookie_of, has_code, set_cookie, without_code
 from capot.web.forwarded import Proxies
 from capot.web.paths import mounted, root_of
-from capot.web.uploads import KEPT, Uploads
+from capot.web.uploads import KEPT, Requests, Uploads
 
 log = logging.getLogger("capot.web")
 
@@ -72,7 +72,7 @@ class Guard:
     ) -> None:
         self.app, self.serving, self.opening = app, serving, opening
         self.admission, self.proxies = Admission(serving, owner_key), Proxies(serving.trusted_proxies)
-        self.uploads = Uploads(serving)
+        self.requests, self.uploads = Requests(serving), Uploads(serving)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -89,6 +89,7 @@ class Guard:
         try:
             self.check_host(scope, headers)
             self.check_origin(scope, headers)
+            self.requests.take(scope)
             cookie = self.admission.admit(scope, headers)
             body = None
             if scope["method"] not in ("GET", "HEAD"):

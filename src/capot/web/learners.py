@@ -16,9 +16,10 @@ import anyio
 from capot.config import Serving
 from capot.errors import BusyError
 from capot.model import Model
-from capot.web.addresses import Quota, network_of
+from capot.web.addresses import network_of
 from capot.web.credentials import is_owner
 from capot.web.line import MEASURING
+from capot.web.quota import Quota
 from capot.web.rendering import Helpers, Rendering
 from capot.web.request_scope import Account, RequestScope, shared
 

@@ -1,4 +1,4 @@
-"""Bodies of requests: read whole, bounded each, and bounded together for each learner."""
+"""What requests under way hold: their bodies, read whole and bounded for each learner; their number at an address."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from starlette.types import Receive, Scope
 
 from capot.config import Serving
 from capot.errors import BusyError, InputError, InterruptedByUser
+from capot.web.addresses import address_of
+from capot.web.quota import Quota
 
 FREE = 65_536  # bytes of each body that nobody counts: an ordinary request passes whatever the others send
 LEARNERS = 16  # whose whole budgets fit in the lab at once
@@ -18,6 +20,21 @@ KEPT = "capot.kept"
 def kept(scope: Scope) -> contextlib.AsyncExitStack:
     """What a request holds until its answer has been taken, or its connection has ended."""
     return scope[KEPT]
+
+
+class Requests:
+    """Requests under way at each address: behind a proxy an address has no connections of its own to be counted."""
+
+    def __init__(self, serving: Serving) -> None:
+        self.quota = Quota(serving.max_connections_of_address)
+
+    def take(self, scope: Scope) -> None:
+        """Count a request for as long as it lasts. Raises: BusyError ``too_many_requests``."""
+        address = address_of(scope)
+        if self.quota.full(address) is not None:
+            raise BusyError("too_many_requests", limit=self.quota.most)
+        self.quota.add(address)
+        kept(scope).callback(self.quota.remove, address)
 
 
 class Uploads:
