@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import httpx
 from starlette.testclient import TestClient
@@ -22,6 +24,7 @@ from capot.web import wire
 from capot.web.app import create_app
 from capot.web.connections import Connections
 
+Answer = TypeVar("Answer")
 JSON = {"content-type": "application/json"}
 
 
@@ -173,6 +176,12 @@ class Gate:
         self.steps.append(len(feeds))
         if len(self.steps) > self.free:
             self.open.wait(300)
+
+
+def looped(coroutine: Coroutine[Any, Any, Answer]) -> Answer:
+    """What a coroutine answers, on a loop and a thread of its own: a browser's test before may have left one here."""
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(asyncio.run, coroutine).result()
 
 
 def until(true: Callable[[], Any], *, seconds: float = 120) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from lab_helpers import Gate, Live, Reader, asked, part, scripted, until
+from lab_helpers import Gate, Live, Reader, asked, looped, part, scripted, until
 from uvicorn.server import ServerState
 
 from capot.config import Serving
@@ -269,7 +269,7 @@ def test_what_is_taken_is_progress_and_what_is_written_is_none() -> None:
         await send({"type": "http.response.body", "body": b"y" * 10_000})
 
     more = asyncio.Event()
-    asyncio.run(seen())
+    looped(seen())
 
 
 def test_a_stream_that_waits_in_the_queue_and_says_nothing_is_not_cut(timed) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
-from lab_helpers import Gate, Live, Reader, asgi, asked, part, scripted, until
+from lab_helpers import Gate, Live, Reader, asgi, asked, looped, part, scripted, until
 
 from capot.chapters.generate.result import Finished
 from capot.chapters.memory.measured import REPEATS
@@ -77,7 +77,7 @@ def test_bodies_of_one_learner_have_one_budget_until_their_answers_are_taken() -
             assert await uploads.read({**ann, KEPT: second}, arriving(big), limit=4_000_000) == big
         assert not uploads.held
 
-    asyncio.run(read())
+    looped(read())
 
 
 def test_learners_together_have_a_budget_too_and_half_a_body_is_none() -> None:
@@ -94,7 +94,7 @@ def test_learners_together_have_a_budget_too_and_half_a_body_is_none() -> None:
             with pytest.raises(InputError):
                 await uploads.read({"learner": "ann", KEPT: held}, arriving(b"xxx", b"yyy"), limit=5)
 
-    asyncio.run(read())
+    looped(read())
 
 
 def test_a_body_too_many_is_a_refusal_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_requests_under_way_at_an_address_are_counted_behind_a_proxy_too() -> No
             requests.take({**one, KEPT: others})
         assert len(requests.quota) == 0
 
-    asyncio.run(asked())
+    looped(asked())
 
 
 def test_the_guard_counts_each_request_and_refuses_in_words() -> None:
@@ -251,7 +251,7 @@ def test_texts_that_only_wait_to_be_read_are_at_work_for_nobody(monkeypatch: pyt
             hub._check_room(ann, 4)
             hub._check_room(room.seen("ben"), 4)
 
-    asyncio.run(opened())
+    looped(opened())
 
 
 def test_in_a_full_lab_everyone_has_a_share_and_a_newcomer_finds_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ def test_a_long_backlog_is_written_piece_by_piece_and_the_others_have_their_turn
             task.cancel()
             return sizes
 
-    sizes = asyncio.run(read())
+    sizes = looped(read())
     assert sum(sizes) > 1_000_000 and max(sizes) < streams.PIECE + 2000
 
 
@@ -398,7 +398,7 @@ def test_what_is_measured_counts_in_its_learners_memory() -> None:
         assert [row["tokens"] for row in some["rows"]] == [1, 64]
         assert (
             some["stopped"]["reason"] == "memory"
-            and some["stopped"]["needed_bytes"] > some["stopped"]["available_bytes"] == 1_000_000
+            and some["stopped"]["needed_bytes"] > some["stopped"]["available_bytes"] > 990_000
         )
         client.get("/?code=key")
         assert len(client.post("/api/memory", json={"tokens": [4000], "mode": "all"}).json()["result"]["rows"]) == 1

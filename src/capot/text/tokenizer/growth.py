@@ -22,7 +22,7 @@ from capot.errors import ModelError
 from capot.text.tokenizer.bounds import steps
 
 FREE = 1 << 18  # bytes that any text may become
-MOST = 12  # times its bytes that a text may become beyond that; no published normalizer makes more of a letter
+MOST = 24  # times its bytes that a text may become beyond that; no published normalizer makes more of a letter
 PIECE = 1_000  # letters that are measured at once
 MOST_REPLACED = 1_000  # bytes that a table of letters may write for one
 # The most bytes that one becomes. Unicode: ﷺ is 3 bytes, and 33 in its compatible form.
