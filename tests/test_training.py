@@ -317,6 +317,37 @@ def test_the_blocked_loss_is_the_plain_one(shards: Path) -> None:
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(gradients, expected, strict=True))
 
 
+def test_the_spans_of_the_loss_add_up_in_bfloat16_and_under_a_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    from training.model import HeadLoss
+
+    monkeypatch.setattr(HeadLoss, "ROWS", 64)
+    monkeypatch.setattr(HeadLoss, "SPAN", 150)  # neither divides the other nor the 301 rows
+    torch.manual_seed(0)
+    hidden = (torch.randn(301, 32) / 4).bfloat16().requires_grad_()
+    table_ = torch.randn(90, 32).bfloat16().float().requires_grad_()
+    targets = torch.randint(0, 90, (301,))
+    ours = torch.autograd.grad(HeadLoss.apply(hidden, table_, targets) / 4, (hidden, table_))
+    plain = torch.nn.functional.cross_entropy(hidden.float() @ table_.T, targets) / 4
+    expected = torch.autograd.grad(plain, (hidden, table_))
+    for a, b in zip(ours, expected, strict=True):
+        assert (a.float() - b.float()).norm() < 0.01 * b.float().norm()  # bfloat16 keeps eight bits
+
+
+def test_attention_in_blocks_is_the_plain_one_and_its_gradients_too() -> None:
+    torch = pytest.importorskip("torch")
+    from training.model import BLOCK, in_blocks
+
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, heads, 3 * BLOCK, 16, requires_grad=True) for heads in (4, 2, 2))
+    above = torch.randn(2, 4, 3 * BLOCK, 16)
+    plain = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    ours = in_blocks(q, k, v)
+    assert torch.allclose(ours, plain, atol=1e-5)
+    ours, plain = (torch.autograd.grad(y, (q, k, v), above) for y in (ours, plain))
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(ours, plain, strict=True))
+
+
 def test_muon_makes_matrices_nearly_orthogonal() -> None:
     torch = pytest.importorskip("torch")
     from training.muon import orthogonal

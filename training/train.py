@@ -77,7 +77,7 @@ def start(settings: Settings, shards: Path, device: torch.device) -> Run:
     run.optimisers = optimisers(model, settings)
     run.forward = torch.compile(model, dynamic=False) if settings.compiled else model
     HeadLoss.block = torch.compile(block_loss, dynamic=False) if settings.compiled else None
-    HeadLoss.ROWS = 256 if device.type == "cpu" else 8192
+    HeadLoss.ROWS, HeadLoss.SPAN = (256, 2048) if device.type == "cpu" else (8192, 8192)
     return run
 
 
