@@ -16,6 +16,7 @@ SEPARATOR = "<|endoftext|>"
 HERE = Path(__file__).parent
 SOURCES = HERE / "sources.json"
 HELDOUT = HERE / "heldout.json"
+EVERYDAY = HERE / "everyday.json"  # everyday questions, wordings and facts that are held out
 
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]?")
 _WORDS = re.compile(r"\w+")

@@ -20,10 +20,12 @@ from tokenizers import Tokenizer
 
 from training import corpus
 from training.facts import stream
+from training.language import language
 from training.typography import set_text
 
 BATCH = 512  # documents encoded at once
 GENERATED = "generated"
+SHARES = ("weight_cpu", "weight_gpu", "weight_long")
 
 
 def source_texts(folder: Path, record: dict[str, Any], shared: set[str]) -> Iterator[str]:
@@ -78,6 +80,14 @@ def capped(texts: Iterator[str], characters: float) -> Iterator[str]:
             return
 
 
+def by_language(texts: Iterator[str]) -> dict[str, list[str]]:
+    """Part the documents of a source of two languages, so that a sequence keeps to one."""
+    parts: dict[str, list[str]] = {"_en": [], "_fr": []}
+    for text in texts:
+        parts["_" + language(text)].append(text)
+    return parts
+
+
 def main() -> None:
     """Write every source that may be used, then the generated text."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -92,18 +102,21 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(args.tokenizer))
     args.out.mkdir(parents=True, exist_ok=True)
     shared = corpus.heldout_sentences(folder)
+    manifest = json.loads(corpus.SOURCES.read_text("utf-8"))
     rows = []
     for record in corpus.sources():
         texts = capped(source_texts(folder, record, shared), args.cap * 1e6)
-        row = write(Path(record["file"]).stem, texts, tokenizer, out=args.out, most=args.most)
-        rows.append(row | {k: record[k] for k in ("weight_cpu", "weight_gpu")})
+        parts = by_language(texts) if record.get("split") else {"": texts}
+        for end, part in parts.items():
+            row = write(Path(record["file"]).stem + end, part, tokenizer, out=args.out, most=args.most)
+            rows.append(row | {k: record[k] / len(parts) for k in SHARES})
+            print(row["name"], row["tokens"], row["bytes"], flush=True)
+    trivia = stream.corpus_questions(folder, shared)
+    for seed, lang in ((7, "en"), (8, "fr")):
+        texts = capped(stream.documents(folder, seed, trivia, only=lang), args.generated * 5e5)
+        row = write(f"{GENERATED}_{lang}", texts, tokenizer, out=args.out, most=args.most)
+        rows.append(row | {k: manifest[f"generated_{k}"] / 2 for k in SHARES})
         print(row["name"], row["tokens"], row["bytes"], flush=True)
-    facts = stream.documents(folder, 7, stream.corpus_questions(folder, shared))
-    texts = capped(facts, args.generated * 1e6)
-    row = write(GENERATED, texts, tokenizer, out=args.out, most=args.most)
-    manifest = json.loads(corpus.SOURCES.read_text("utf-8"))
-    weights = {k: manifest[f"generated_{k}"] for k in ("weight_cpu", "weight_gpu")}
-    rows.append(row | weights)
     (args.out / "index.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
 
 

@@ -1,5 +1,6 @@
 """The one record of generated text, and the guard that keeps evaluation out of it."""
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -29,7 +30,10 @@ class Guard:
 
     def __init__(self, held: dict | None = None):
         held = held or corpus.heldout()
+        everyday = json.loads(corpus.EVERYDAY.read_text("utf-8"))
         self.questions = {normal(q) for qs in held["few_shot"].values() for q in qs}
+        self.questions |= {normal(row["question"]) for row in everyday["seen"] + everyday["never"]}
+        self.never = [marks(key) for key in everyday["facts"]]
         self.phrases = [p for ps in held["capital_phrasings"].values() for p in map(fixed, ps)]
         self.countries = corpus.CountryFilter(held["countries"]).pattern
 
@@ -40,8 +44,22 @@ class Guard:
         text = f"{fact.question} {fact.answer} {fact.sentence}"
         if self.countries.search(text):
             return False
-        plain = normal(text)
+        plain = f" {normal(text)}"
+        if any(all(f" {mark}" in plain for mark in fact) for fact in self.never):
+            return False
         return not any(phrase in plain for phrase in self.phrases)
+
+
+def marks(key: str) -> list[str]:
+    """Return what gives a hidden fact away: the last word of each of its fields.
+
+    >>> marks("en|makes|silkworm|silkworms|fine silk"), marks("en|python|sort a list|items.sort()")
+    (['silkworm', 'silkworms', 'silk'], ['list', 'items sort'])
+    """
+    _, name, *parts = key.split("|")
+    if name == "python":
+        return [normal(parts[0]).split()[-1], normal(parts[1])]
+    return [normal(part).split()[-1] for part in parts]
 
 
 def fixed(phrasing: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from training import corpus
 from training.facts import forms
 from training.facts.calendar import calendar
+from training.facts.common import common
 from training.facts.countries import capitals, table
 from training.facts.everyday import everyday
 from training.facts.fact import Fact, Guard
@@ -18,18 +19,19 @@ from training.typography import set_text
 
 # share of each generator, in per cent
 SHARES = {
-    "capitals": 40,
-    "sums": 9,
+    "capitals": 26,
+    "sums": 5,
     "conversions": 3,
-    "comparisons": 3,
-    "opposites": 5,
-    "kinds": 8,
-    "qualities": 5,
-    "translations": 5,
-    "calendar": 4,
+    "comparisons": 2,
+    "opposites": 2,
+    "kinds": 6,
+    "qualities": 3,
+    "translations": 4,
+    "calendar": 3,
     "conjugations": 4,
-    "everyday": 8,
-    "python": 6,
+    "everyday": 6,
+    "python": 5,
+    "common": 31,
 }
 FORMS = {"prose": 0.4, "questions": 0.15, "few_shot": 0.45}
 
@@ -51,12 +53,15 @@ def generators(folder: Path, rng: random.Random, lang: str) -> dict[str, Iterato
         "conjugations": conjugations(rng, lang),
         "everyday": everyday(rng, lang),
         "python": python_tasks(rng, lang),
+        "common": common(rng, lang),
     }
     return {name: filter(guard.allows, facts) for name, facts in made.items()}
 
 
-def documents(folder: Path, seed: int, trivia: dict[str, list[Fact]] | None = None) -> Iterator[str]:
-    """Yield documents without end; the same seed gives the same documents.
+def documents(
+    folder: Path, seed: int, trivia: dict[str, list[Fact]] | None = None, *, only: str | None = None
+) -> Iterator[str]:
+    """Yield documents without end, of both languages or `only` one; the same seed gives the same documents.
 
     A dialogue mixes generators; prose keeps to one, as a text keeps to its subject.
     `trivia`: questions of the corpus by language, which vary the few-shot dialogues.
@@ -64,7 +69,7 @@ def documents(folder: Path, seed: int, trivia: dict[str, list[Fact]] | None = No
     rng = random.Random(seed)
     made = {lang: generators(folder, rng, lang) for lang in ("en", "fr")}
     while True:
-        lang = rng.choice(["en", "fr"])
+        lang = only or rng.choice(["en", "fr"])
         form = rng.choices(list(FORMS), list(FORMS.values()))[0]
         name = rng.choices(list(SHARES), list(SHARES.values()))[0]
         one = made[lang][name]
