@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import os
@@ -15,8 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from training import corpus  # noqa: E402
-from training.facts import forms, stream  # noqa: E402
+from training import corpus, make_everyday  # noqa: E402
+from training.facts import common, forms, stream  # noqa: E402
 from training.facts.countries import capitals, table  # noqa: E402
 from training.facts.fact import Fact, Guard, fixed, normal  # noqa: E402
 from training.facts.numbers import comparisons, conversions, sums  # noqa: E402
@@ -141,6 +142,59 @@ def test_nothing_that_evaluation_asks_is_generated(small_corpus: Path) -> None:
     lines = {normal(re.sub(r"^\w+ ?: ", "", line)) for t in texts for line in t.split("\n")}
     assert not lines & guard.questions
     assert any("Strelsau" in t for t in texts)  # the guard lets the others through
+
+
+def test_everyday_wordings_and_facts_that_are_held_out_are_not_generated(small_corpus: Path) -> None:
+    held, said = json.loads(corpus.EVERYDAY.read_text("utf-8")), {}
+    for lang in ("en", "fr"):
+        texts = itertools.islice(stream.documents(small_corpus, 9, only=lang), 3000)
+        said[lang] = [f" {normal(t)} " for t in texts]
+    for lang, texts in said.items():
+        whole = "\n".join(texts)
+        for relation in common.relations(lang):
+            for fact in (f for f in relation.facts if relation.key(f) in held["facts"]):
+                told = [normal(common.say(w, fact, lang)) for w in relation.sentences + relation.questions]
+                assert not [t for t in told if f" {t} " in whole and len(t.split()) > 3], fact
+    for wording in held["wordings"]:
+        lang, _, form = wording.split("|", 2)
+        open_ = [q for r in common.relations(lang) for q in common.wordings(r)]
+        assert form not in open_, form
+    asked = {normal(row["question"]) for row in held["seen"] + held["never"]}
+    lines = {normal(re.sub(r"^\w+ ?: ", "", line)) for texts in said.values() for t in texts for line in t.split("\n")}
+    assert not lines & asked
+
+
+def test_the_held_out_questions_are_chosen_by_their_hashes() -> None:
+    held = json.loads(corpus.EVERYDAY.read_text("utf-8"))
+    assert held == make_everyday.everyday()
+    assert [len(held[k]) for k in ("seen", "never", "facts")] == [300, 60, 60]
+    assert {r["lang"] for r in held["seen"]} == {"en", "fr"} and len({r["relation"] for r in held["seen"]}) > 30
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_every_wording_of_every_fact_can_be_said(lang: str) -> None:
+    for relation in common.relations(lang):
+        assert len(common.wordings(relation)) >= 3 and len(relation.sentences) >= 3, relation.name
+        for fact, wording in itertools.product(relation.facts, relation.questions + relation.sentences):
+            said = common.say(wording, fact, lang)
+            assert not re.search(r"[{}]", said.replace(fact["a"], "")), said
+            wrong = r"\b(de|à) les?\b" if lang == "fr" else r"\ba [aeio]"
+            assert not re.search(wrong, said) or relation.name == "python", said
+
+
+def test_the_guard_drops_hidden_everyday_facts() -> None:
+    guard = Guard()
+    assert not guard.allows(Fact("What eats cheese?", "a mouse", "Mice and a mouse eat cheese."))
+    assert guard.allows(Fact("What eats nuts?", "a squirrel", "A squirrel eats nuts."))
+
+
+def test_a_text_is_parted_by_its_language() -> None:
+    pytest.importorskip("numpy")
+    pytest.importorskip("tokenizers")
+    from training.shards import by_language
+
+    parts = by_language(iter(["Le chat est sur la table.", "The cat is on the table.", "Kenya: 7"]))
+    assert [len(parts[k]) for k in ("_en", "_fr")] == [2, 1]
 
 
 def test_the_guard_drops_what_is_asked() -> None:
@@ -301,6 +355,76 @@ def test_an_interrupted_run_ends_bit_for_bit_as_a_whole_one(shards: Path, tmp_pa
         assert all(torch.equal(held[i][k], again[i][k]) for i in held for k in held[i])
 
 
+def steady_run(shards: Path, out: Path, steps: int, **first):
+    torch = pytest.importorskip("torch")
+    from training import train as training
+
+    torch.set_num_threads(1)
+    out.mkdir(exist_ok=True)
+    run = training.start(
+        training.Settings("tiny", minutes=1e9, compiled=False, steady=True), shards, torch.device("cpu")
+    )
+    given = {"out": out, "branch": None, "fall": 60, "weights": None} | first
+    training.begin(run, argparse.Namespace(**given))
+    training.train(run, out, steps=steps)
+    return run
+
+
+def test_a_steady_run_is_ended_by_a_branch_that_resumes_bit_for_bit(shards: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    main = steady_run(shards, tmp_path / "main", 8)
+    assert main.plan.decay_from_s is None
+    ends = {"branch": tmp_path / "main" / "checkpoint.pt", "fall": 1e7}
+    whole = steady_run(shards, tmp_path / "whole", 14, **ends)
+    steady_run(shards, tmp_path / "parts", 11, **ends)
+    parts = steady_run(shards, tmp_path / "parts", 14, **ends)  # its own checkpoint comes before the branch's
+    assert parts.plan == whole.plan and whole.plan.decay_from_s == pytest.approx(main.budget.spent_s)
+    assert whole.step == 14 and whole.budget.minutes == pytest.approx(whole.plan.end_s / 60)
+    on = steady_run(shards, tmp_path / "main", 14)
+    assert on.plan.decay_from_s is None  # the steady run goes on beside its end
+    assert whole.rate() < on.plan.rate(1e6)
+    assert all(torch.isfinite(w).all() for w in whole.model.parameters())
+
+
+def test_a_branch_takes_the_same_steps_whether_or_not_it_is_interrupted(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr("training.train.Budget.add", lambda self, _: setattr(self, "spent_s", self.spent_s + 1.0))
+    ends = {"branch": tmp_path / "main" / "checkpoint.pt", "fall": 0.1}
+    steady_run(shards, tmp_path / "main", 8)
+    whole = steady_run(shards, tmp_path / "whole", 99, **ends)
+    steady_run(shards, tmp_path / "parts", 11, **ends)
+    parts = steady_run(shards, tmp_path / "parts", 99, **ends)
+    assert whole.step == parts.step == 14 and whole.rate() == 0.0  # six seconds of one step each
+    for a, b in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_run_goes_on_from_exported_weights_with_a_fresh_optimiser(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    from training import export
+    from training.train import loss_of
+
+    monkeypatch.setattr("training.train.Budget.add", lambda self, _: setattr(self, "spent_s", self.spent_s + 10.0))
+    run = steady_run(shards, tmp_path / "run", 30)
+    given = tmp_path / "given"
+    export.export(tmp_path / "run" / "checkpoint.pt", "tiny", given)
+    export.write_json(given / "run.json", export.run_facts(tmp_path / "run" / "checkpoint.pt", shards))
+    again = steady_run(shards, tmp_path / "again", 30, weights=given)
+    assert (again.step, again.tokens, again.budget.spent_s) == (run.step, run.tokens, run.budget.spent_s)
+    assert run.rate() == 1.0 and again.rate() == 0.05  # the rate rises again
+    ids = torch.from_numpy(run.batches.next(8, 32))
+    with torch.no_grad():
+        assert loss_of(again, ids).item() == pytest.approx(loss_of(run, ids).item(), abs=0.01)  # bfloat16
+    on = steady_run(shards, tmp_path / "again", 50)
+    assert on.step == 50 and on.plan.warm_from_s == run.budget.spent_s
+    with torch.no_grad():
+        assert loss_of(on, ids) < loss_of(run, ids) + 0.1
+
+
 def test_the_blocked_loss_is_the_plain_one(shards: Path) -> None:
     torch = pytest.importorskip("torch")
     from training.model import HeadLoss
@@ -412,6 +536,8 @@ def test_windows_score_every_token_once() -> None:
         "corpus",
         "typography",
         "schedule",
+        "language",
+        "facts.common",
         "facts.fact",
         "facts.tables",
         "facts.words",

@@ -41,6 +41,7 @@ SHAPES = {
     "tiny": Shape(vocabulary=512, width=32, layers=2, heads=2, kv_heads=1, feed=64, context=64),
     "laptop": Shape(vocabulary=4096, width=192, layers=4, heads=3, kv_heads=1, feed=512, context=256),
     "cpu": Shape(),
+    "boxed": Shape(layers=8, feed=576),
     "gpu": Shape(width=384, layers=9, heads=6, kv_heads=2, feed=960, context=1024),
 }
 

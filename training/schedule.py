@@ -49,6 +49,30 @@ def rate(fraction: float, *, warm: float = 0.01, hold: float = 0.25) -> float:
     return (1 - fraction) / (1 - hold)
 
 
+@dataclass
+class Plan:
+    """When the rate rises and falls, in seconds of computing: up, level, and down in a branch.
+
+    A run that has no end holds its rate. Any checkpoint of it can be ended: a branch falls to zero from there.
+    """
+
+    warm_from_s: float = 0.0
+    decay_from_s: float | None = None
+    end_s: float = 0.0
+
+    def rate(self, spent_s: float, *, warm_s: float = 120.0) -> float:
+        """Return the share of the peak: 1 less the root of the way down (Hägele et al. 2024).
+
+        >>> plan = Plan(0.0, 1000.0, 2000.0)
+        >>> [plan.rate(s) for s in (0, 60, 500, 1000, 1250, 2000)]
+        [0.05, 0.5, 1.0, 1.0, 0.5, 0.0]
+        """
+        if self.decay_from_s is not None and spent_s >= self.decay_from_s:
+            way = (spent_s - self.decay_from_s) / max(1e-9, self.end_s - self.decay_from_s)
+            return 1 - min(1.0, way) ** 0.5
+        return min(1.0, max(0.05, (spent_s - self.warm_from_s) / warm_s))
+
+
 @dataclass(frozen=True)
 class Phase:
     """Until `until` of the budget: sequences of `length`, `rows` at once, `times` a step."""
@@ -63,6 +87,7 @@ PHASES = {
     "tiny": [Phase(0.5, 32, 4, 1), Phase(1.0, 64, 2, 2)],
     "laptop": [Phase(1.0, 256, 16, 1)],
     "cpu": [Phase(0.45, 256, 32, 1), Phase(1.0, 512, 16, 1)],
+    "boxed": [Phase(0.1, 256, 32, 1), Phase(1.0, 512, 16, 2)],
     "gpu": [Phase(0.3, 512, 128, 1), Phase(0.6, 512, 128, 2), Phase(1.0, 1024, 64, 4)],
 }
 

@@ -2,8 +2,11 @@
 
 Run: python -m training.train --shards SHARDS --out RUN --recipe cpu --minutes 90
 
-RUN/checkpoint.pt is written every two minutes and when the process is asked to end; the same
+RUN/checkpoint.pt is written every ten minutes and when the process is asked to end; the same
 command goes on from it. RUN/loss.csv has a line every ten steps.
+
+The recipe `boxed` holds its rate to the end. To finish it, at any moment, fall from a checkpoint:
+python -m training.train --shards SHARDS --out END --recipe boxed --branch RUN/checkpoint.pt --fall 60
 """
 
 import argparse
@@ -16,13 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from training.batches import Batches
 from training.model import SHAPES, HeadLoss, Llama, block_loss
 from training.muon import Muon
-from training.schedule import PHASES, Budget, Phase, phase, rate
+from training.schedule import PHASES, Budget, Phase, Plan, phase, rate
 
-SAVE_S = 120.0
+SAVE_S = 600.0
+WEIGHTS = {"gpu": "weight_gpu", "boxed": "weight_long"}  # which shares of sources.json a recipe reads
 COLUMNS = "step,spent_s,tokens,length,rate,loss_nats,tokens_per_s"
 
 
@@ -38,6 +43,7 @@ class Settings:
     norm_rate: float = 2e-3  # AdamW, norms
     decay: float = 0.02
     compiled: bool = True
+    steady: bool = False  # hold the rate until a branch ends the run
 
 
 @dataclass
@@ -53,6 +59,11 @@ class Run:
     step: int = 0
     tokens: int = 0
     forward: object = None
+    plan: Plan | None = None  # of a steady run
+
+    def rate(self) -> float:
+        """Return the share of the peak rate that the next step takes."""
+        return self.plan.rate(self.budget.spent_s) if self.plan else rate(self.budget.fraction)
 
 
 def optimisers(model: Llama, s: Settings) -> list[torch.optim.Optimizer]:
@@ -71,10 +82,10 @@ def optimisers(model: Llama, s: Settings) -> list[torch.optim.Optimizer]:
 def start(settings: Settings, shards: Path, device: torch.device) -> Run:
     """Build a fresh run."""
     model = Llama(SHAPES[settings.recipe], settings.seed).to(device)
-    weight = "weight_gpu" if settings.recipe == "gpu" else "weight_cpu"
-    batches = Batches(shards, weight=weight, seed=settings.seed)
+    batches = Batches(shards, weight=WEIGHTS.get(settings.recipe, "weight_cpu"), seed=settings.seed)
     run = Run(settings, device, model, batches, Budget(settings.minutes))
     run.optimisers = optimisers(model, settings)
+    run.plan = Plan() if settings.steady else None
     run.forward = torch.compile(model, dynamic=False) if settings.compiled else model
     HeadLoss.block = torch.compile(block_loss, dynamic=False) if settings.compiled else None
     HeadLoss.ROWS, HeadLoss.SPAN = (256, 2048) if device.type == "cpu" else (8192, 8192)
@@ -94,7 +105,7 @@ def loss_of(run: Run, ids: torch.Tensor) -> torch.Tensor:
 
 def advance(run: Run, now: Phase) -> float:
     """Do one optimiser step of `now.times` batches; return the mean loss."""
-    share = rate(run.budget.fraction)
+    share = run.rate()
     total = 0.0
     for _ in range(now.times):
         ids = torch.from_numpy(run.batches.next(now.rows, now.length)).to(run.device)
@@ -122,6 +133,7 @@ def save(run: Run, path: Path) -> None:
         "typical_s": run.budget.typical_s,
         "step": run.step,
         "tokens": run.tokens,
+        "plan": vars(run.plan) if run.plan else None,
     }
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
@@ -137,6 +149,30 @@ def restore(run: Run, path: Path) -> None:
     run.batches.restore(state["batches"])
     run.budget.spent_s, run.budget.typical_s = state["spent_s"], state["typical_s"]
     run.step, run.tokens = state["step"], state["tokens"]
+    if run.plan and state.get("plan"):
+        run.plan = Plan(**state["plan"])
+        if run.plan.decay_from_s is not None:
+            run.budget.minutes = run.plan.end_s / 60
+
+
+def branch(run: Run, path: Path, minutes: float) -> None:
+    """Start the end of a steady run: from its checkpoint the rate falls to zero in so many minutes."""
+    restore(run, path)
+    spent = run.budget.spent_s
+    run.plan = Plan(run.plan.warm_from_s, spent, spent + 60 * minutes)
+    run.budget.minutes = run.plan.end_s / 60
+
+
+def adopt(run: Run, folder: Path, facts: dict) -> None:
+    """Go on from exported weights where the checkpoint is lost: the optimiser is fresh, the rate rises again.
+
+    `facts` is what `export` wrote into run.json. Give another seed, so that other sequences come first.
+    """
+    weights = load_file(folder / "model.safetensors")
+    run.model.load_state_dict({k.removeprefix("model."): w.float() for k, w in weights.items()})
+    run.step, run.tokens, run.budget.spent_s = (facts[k] for k in ("step", "tokens", "spent_s"))
+    if run.plan:
+        run.plan.warm_from_s = run.budget.spent_s
 
 
 def warm_up(run: Run) -> None:
@@ -163,7 +199,7 @@ class Diary:
         if run.step % self.every:
             return
         mean, speed = sum(self.losses) / len(self.losses), self.tokens / self.seconds
-        share = rate(run.budget.fraction)
+        share = run.rate()
         row = f"{run.step},{run.budget.spent_s:.1f},{run.tokens},{now.length},{share:.4f},{mean:.4f},{speed:.0f}"
         with self.path.open("a") as file:
             file.write(row + "\n")
@@ -205,21 +241,34 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="stop at this step, for a throughput test")
     parser.add_argument("--wall", type=float, default=float("inf"), help="stop after so many seconds by the clock")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=NUMBER", help="change a rate")
+    parser.add_argument("--branch", type=Path, metavar="CHECKPOINT", help="end the steady run of this checkpoint")
+    parser.add_argument("--fall", type=float, default=60, help="minutes in which a branch falls to a rate of zero")
+    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="go on from exported weights and run.json")
     parser.add_argument("--device", help="cpu, cuda; by default cuda where there is one")
     parser.add_argument("--eager", action="store_true", help="do not compile")
     return parser.parse_args()
+
+
+def begin(run: Run, args: argparse.Namespace) -> None:
+    """Take up what there is: the run's own checkpoint, else one to branch from, else weights, else nothing."""
+    if (args.out / "checkpoint.pt").exists():
+        restore(run, args.out / "checkpoint.pt")
+    elif args.branch:
+        branch(run, args.branch, args.fall)
+    elif args.weights:
+        adopt(run, args.weights, json.loads((args.weights / "run.json").read_text("utf-8")))
 
 
 def main() -> None:
     """Train, from the start or from the checkpoint in --out."""
     args = parsed()
     changes = {k: float(v) for k, v in (item.split("=") for item in args.set)}
-    settings = Settings(args.recipe, args.minutes, args.seed, compiled=not args.eager, **changes)
+    steady = args.recipe == "boxed"
+    settings = Settings(args.recipe, args.minutes, args.seed, compiled=not args.eager, steady=steady, **changes)
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     args.out.mkdir(parents=True, exist_ok=True)
     run = start(settings, args.shards, device)
-    if (args.out / "checkpoint.pt").exists():
-        restore(run, args.out / "checkpoint.pt")
+    begin(run, args)
     print(json.dumps(vars(settings)), f"{run.model.count():,} parameters on {device}", flush=True)
     if settings.compiled:
         warm_up(run)
