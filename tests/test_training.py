@@ -520,6 +520,72 @@ def test_in_form_means_an_answer_then_the_mark_alone_on_its_line() -> None:
     assert not in_form(" Paris\nUSER: again\nFIN\n")
 
 
+def test_a_right_answer_is_named_first_and_in_few_words() -> None:
+    pytest.importorskip("torch")
+    import doctest
+
+    from training import everyday
+    from training.everyday import right
+
+    failed, tried = doctest.testmod(everyday)
+    assert tried >= 4 and not failed
+    honey = {"answer": "honey", "also": [], "others": []}
+    assert right(" Bees make honey.\nFIN", honey) and not right(" the capital\nhoney", honey)
+    assert not right(" " + "so " * 12 + "honey", honey)
+    hive = {"answer": "dans une ruche", "also": ["dans un tronc"], "others": []}
+    assert right("une ruche", hive) and right("dans un vieux tronc", hive) and not right("dans une maison", hive)
+    assert right("It has 8.", {"answer": "eight", "also": [], "others": []})
+    code = {"answer": 'for line in open("file.txt"):\n    print(line)', "also": [], "others": []}
+    assert right('for line in open("file.txt"):', code) and not right("for line in f:", code)
+    for held in json.loads(corpus.EVERYDAY.read_text("utf-8"))["seen"]:
+        assert right(held["answer"], held) and not right("quite another thing", held)
+
+
+def test_the_attention_that_is_looked_at_is_the_attention_that_is_used() -> None:
+    torch = pytest.importorskip("torch")
+    from training.everyday import attention
+    from training.model import SHAPES, Llama
+
+    torch.manual_seed(0)
+    model = Llama(SHAPES["tiny"]).eval()
+    used = model.layers[0].self_attn
+    with torch.no_grad():
+        used.o_proj.weight.copy_(torch.eye(32))
+    ids, made = torch.randint(0, 512, (2, 20)), []
+    hook = used.register_forward_hook(lambda _m, given, out: made.append((given[0], out)))
+    first, *_ = attention(model, ids)
+    hook.remove()
+    x, out = made[0]
+    with torch.inference_mode():
+        values = used.v_proj(x).view(2, 20, 1, 16).transpose(1, 2)
+    assert torch.allclose((first @ values).transpose(1, 2).reshape(2, 20, 32), out, atol=1e-5)
+
+
+def test_an_induction_head_is_found_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    from training import everyday
+    from training.model import SHAPES, Llama
+    from training.reading import Reader
+
+    seen = []
+
+    def ideal(_model, ids):
+        seen.append(ids)
+        B, T = ids.shape
+        weights = torch.full((3, B, 2, T, T), 1 / T)
+        half = (T - 1) // 2
+        for t in range(half + 1, T):
+            weights[1, :, 1, t] = 0.0
+            weights[1, :, 1, t, t - half + 1] = 1.0
+        return list(weights)
+
+    monkeypatch.setattr(everyday, "attention", ideal)
+    found = everyday.induction(Reader(Llama(SHAPES["tiny"]), None))
+    assert (found["best"], found["layer"], found["head"]) == (1.0, 1, 1)
+    ids, half = seen[0], (seen[0].shape[1] - 1) // 2
+    assert (ids[:, 1 : half + 1] == ids[:, half + 1 :]).all() and (ids[:, 0] == 0).all()
+
+
 def test_windows_score_every_token_once() -> None:
     pytest.importorskip("torch")
     from training.measures import windows
