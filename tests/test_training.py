@@ -425,6 +425,18 @@ def test_a_run_goes_on_from_exported_weights_with_a_fresh_optimiser(
         assert loss_of(on, ids) < loss_of(run, ids) + 0.1
 
 
+def test_the_budget_counts_what_the_clock_of_computing_says(shards: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from training.train import Settings, start, train
+
+    run, ticks = start(Settings("tiny", minutes=0.2, compiled=False), shards, torch.device("cpu")), itertools.count()
+    train(run, tmp_path, clock=lambda _: 1.5 * next(ticks))
+    assert run.step == 8 and run.budget.spent_s == 12.0  # of one and a half seconds each
+    slow, ticks = start(Settings("tiny", minutes=5, compiled=False), shards, torch.device("cpu")), itertools.count()
+    train(slow, tmp_path, clock=lambda _: 60.0 * next(ticks))
+    assert slow.step == 5  # no step of a slow processor is taken for a pause
+
+
 def test_the_blocked_loss_is_the_plain_one(shards: Path) -> None:
     torch = pytest.importorskip("torch")
     from training.model import HeadLoss

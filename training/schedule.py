@@ -17,14 +17,15 @@ class Budget:
     minutes: float
     spent_s: float = 0.0
     typical_s: float = 0.0
+    pause_s: float = PAUSE_S  # infinite where the clock stands still in a pause
 
     def add(self, step_s: float) -> None:
-        """Count a step; one longer than PAUSE_S counts as a typical one.
+        """Count a step; one longer than a pause counts as a typical one.
 
         >>> b = Budget(minutes=1); b.add(2.0); b.add(3600.0); b.spent_s
         4.0
         """
-        if step_s > PAUSE_S:
+        if step_s > self.pause_s:
             step_s = self.typical_s
         else:
             self.typical_s = 0.9 * self.typical_s + 0.1 * step_s if self.typical_s else step_s

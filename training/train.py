@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from training.batches import Batches
 from training.model import SHAPES, HeadLoss, Llama, block_loss
 from training.muon import Muon
-from training.schedule import PHASES, Budget, Phase, Plan, phase, rate
+from training.schedule import PAUSE_S, PHASES, Budget, Phase, Plan, phase, rate
 
 SAVE_S = 600.0
 WEIGHTS = {"gpu": "weight_gpu", "boxed": "weight_long"}  # which shares of sources.json a recipe reads
@@ -83,7 +83,8 @@ def start(settings: Settings, shards: Path, device: torch.device) -> Run:
     """Build a fresh run."""
     model = Llama(SHAPES[settings.recipe], settings.seed).to(device)
     batches = Batches(shards, weight=WEIGHTS.get(settings.recipe, "weight_cpu"), seed=settings.seed)
-    run = Run(settings, device, model, batches, Budget(settings.minutes))
+    budget = Budget(settings.minutes, pause_s=float("inf") if device.type == "cpu" else PAUSE_S)
+    run = Run(settings, device, model, batches, budget)
     run.optimisers = optimisers(model, settings)
     run.plan = Plan() if settings.steady else None
     run.forward = torch.compile(model, dynamic=False) if settings.compiled else model
@@ -207,7 +208,12 @@ class Diary:
         self.losses, self.seconds, self.tokens = [], 0.0, 0
 
 
-def train(run: Run, out: Path, *, steps: int | None = None, wall_s: float = float("inf")) -> None:
+def computing_s(device: torch.device) -> float:
+    """Return a clock of computing: processor seconds of a thread, so that a busy machine costs no budget."""
+    return time.process_time() / torch.get_num_threads() if device.type == "cpu" else time.monotonic()
+
+
+def train(run: Run, out: Path, *, steps: int | None = None, wall_s: float = float("inf"), clock=computing_s) -> None:
     """Step until the budget, `steps` or `wall_s` (seconds by the clock) is spent; save on the way."""
     asked = {"end": False}
     before = {n: signal.signal(n, lambda *_: asked.update(end=True)) for n in (signal.SIGTERM, signal.SIGINT)}
@@ -217,9 +223,9 @@ def train(run: Run, out: Path, *, steps: int | None = None, wall_s: float = floa
         if time.monotonic() - first > wall_s:
             break
         now = phase(run.settings.recipe, run.budget.fraction)
-        begun = time.monotonic()
+        begun = clock(run.device)
         loss = advance(run, now)
-        seconds = time.monotonic() - begun
+        seconds = clock(run.device) - begun
         run.budget.add(seconds)
         diary.note(run, now, loss, seconds)
         if time.monotonic() - saved > SAVE_S:
