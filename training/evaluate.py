@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from training import corpus, measures, probes
+from training import corpus, everyday, measures, probes
 from training.facts.countries import table
 from training.facts.fact import Guard
 from training.reading import Reader, open_folder
@@ -91,6 +91,7 @@ def evaluation(reader: Reader, folder: Path, *, quick: bool = False) -> dict:
     answer["few_shot"] = probes.few_shot(reader, held["few_shot"], temperature=0)
     answer["few_shot_sampled"] = probes.few_shot(reader, held["few_shot"], temperature=0.7)
     answer["variety"] = probes.variety(reader, openings(folder, 20 if quick else 200))
+    answer["everyday"] = everyday.figures(reader, folder, quick=quick)
     answer["pronouns"] = probes.pronouns(reader, held["word_groups"]["jobs"])
     return answer
 
@@ -106,6 +107,9 @@ def summary(answer: dict) -> dict:
         "word groups": answer["word_groups"]["separation"],
         "calibration error": answer["calibration"]["expected_error"],
         "repeated 4-grams": answer["variety"]["repeated_4grams"],
+        "everyday questions right": {k: answer["everyday"][k]["right"]["all"] for k in ("seen", "never")},
+        "continuations": {k: answer["everyday"]["continuations"][k] for k in ("stays", "repeats")},
+        "best induction head": answer["everyday"]["induction"]["best"],
         "distinct 2": answer["variety"]["distinct_2"],
     }
 
