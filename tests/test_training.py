@@ -372,6 +372,8 @@ def steady_run(shards: Path, out: Path, steps: int, **first):
 
 def test_a_steady_run_is_ended_by_a_branch_that_resumes_bit_for_bit(shards: Path, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
+    from training.train import Settings, begin, start
+
     main = steady_run(shards, tmp_path / "main", 8)
     assert main.plan.decay_from_s is None
     ends = {"branch": tmp_path / "main" / "checkpoint.pt", "fall": 1e7}
@@ -380,6 +382,9 @@ def test_a_steady_run_is_ended_by_a_branch_that_resumes_bit_for_bit(shards: Path
     parts = steady_run(shards, tmp_path / "parts", 14, **ends)  # its own checkpoint comes before the branch's
     assert parts.plan == whole.plan and whole.plan.decay_from_s == pytest.approx(main.budget.spent_s)
     assert whole.step == 14 and whole.budget.minutes == pytest.approx(whole.plan.end_s / 60)
+    with pytest.raises(SystemExit, match="steady"):
+        unsteady = argparse.Namespace(out=tmp_path / "none", branch=ends["branch"], fall=1, weights=None)
+        begin(start(Settings("tiny", compiled=False), shards, torch.device("cpu")), unsteady)
     on = steady_run(shards, tmp_path / "main", 14)
     assert on.plan.decay_from_s is None  # the steady run goes on beside its end
     assert whole.rate() < on.plan.rate(1e6)

@@ -260,6 +260,8 @@ def begin(run: Run, args: argparse.Namespace) -> None:
     if (args.out / "checkpoint.pt").exists():
         restore(run, args.out / "checkpoint.pt")
     elif args.branch:
+        if run.plan is None:
+            raise SystemExit("Only a steady run, of the recipe boxed, can be ended by a branch.")
         branch(run, args.branch, args.fall)
     elif args.weights:
         adopt(run, args.weights, json.loads((args.weights / "run.json").read_text("utf-8")))
