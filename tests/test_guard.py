@@ -6,6 +6,7 @@ import io
 import logging
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 
@@ -153,6 +154,31 @@ def test_visits_without_a_code_are_no_tries(coded: TestClient) -> None:
 def test_a_stolen_cookie_name_is_no_key(coded: TestClient) -> None:
     assert code_of(coded.get("/", headers={"cookie": "capot=guessed"})) == "access_code"
     assert code_of(coded.get("/", headers={"cookie": "\x00;;=; capot"})) == "access_code"
+
+
+@pytest.mark.parametrize("others", ['{"open": [1, 2]}', 'a b="c', "=", "käse=1", "x" * 2000])
+def test_a_cookie_is_found_beside_others_however_they_are_written(coded: TestClient, others: str) -> None:
+    mine = coded.get("/?code=right-code").headers["set-cookie"].partition(";")[0]
+    coded.cookies.clear()
+    for shown in (f"{others}; {mine}", f"{mine};{others}"):
+        assert coded.get("/", headers={"cookie": shown.encode()}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cookie", 'a="' + "\\" * 40_000 + '"'),
+        ("cookie", "a=b;" * 3500),
+        ("forwarded", ";" + " " * 14_000 + "("),
+        ("forwarded", "a=" + " " * 14_000 + '"'),
+        ("accept-language", "a;q=" * 3500),
+    ],
+)
+def test_a_long_header_is_read_once(name: str, value: str) -> None:
+    client = behind()
+    begin = time.process_time()
+    assert code_of(client.get("/", headers={name: value})) == "access_code"
+    assert time.process_time() - begin < 1  # of the processor; where each character is held against all others, many
 
 
 def test_every_answer_carries_the_policy(client: TestClient, coded: TestClient) -> None:

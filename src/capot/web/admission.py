@@ -5,7 +5,6 @@ The owner is known by a key alone, never by where they sit: behind a proxy every
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.datastructures import Headers
@@ -75,12 +74,13 @@ def cookie_name(scope: Scope, headers: Headers) -> str:
 
 
 def cookie_of(scope: Scope, headers: Headers) -> str | None:
-    """The cookie that the visitor shows."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(cookie_name(scope, headers))
-    except CookieError:
-        return None
-    return found.value if found else None
+    """The cookie that the visitor shows. Those of others at the same host do not matter, however they are written."""
+    name = cookie_name(scope, headers)
+    for pair in headers.get("cookie", "").split(";"):
+        found, _, value = pair.partition("=")
+        if found.strip() == name:
+            return value.strip()
+    return None
 
 
 def set_cookie(scope: Scope, headers: Headers, cookie: str) -> str:

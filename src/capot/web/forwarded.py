@@ -20,7 +20,8 @@ from capot.web.addresses import address_of, is_loopback, parsed
 HERE = "capot.here"  # in a scope: whether the visitor sits at the machine
 # What a proxy adds, of whatever make: a request with one of these did not come straight from its visitor.
 SIGNS = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
-PAIR = re.compile(r'\s*(?:([\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*))?\s*([;,]|$)')  # of ``Forwarded``, and its end
+# A pair of ``Forwarded`` and its end. What is taken is not given back: spaces are looked at once, however many.
+PAIR = re.compile(r'\s*+(?:([\w-]+)\s*+=\s*+("(?:[^"\\]|\\.)*"|[^\s;,"]*))?+\s*+([;,]|$)')
 
 
 def network(named: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
