@@ -130,11 +130,15 @@ def serve(model: Model, serving: Serving, *, say: Say) -> None:
 
 def _begin(model: Model, serving: Serving, links: Links, *, say: Say) -> None:
     """What goes on beside the serving: the model is read, the browser opened on the link with the owner's key."""
-    threading.Thread(target=_warmed, args=[model], name="capot-warm", daemon=True).start()
+    _beside("capot-warm", _warmed, model)
     if serving.open_browser:
-        speaking = contextvars.copy_context()  # the thread speaks the language asked for
-        arguments = [show, links.owner or links.own, say]
-        threading.Thread(target=speaking.run, args=arguments, name="capot-show", daemon=True).start()
+        _beside("capot-show", show, links.owner or links.own, say)
+
+
+def _beside(name: str, function: Callable[..., None], *given: Any) -> None:
+    """Run a function on a thread that speaks the language asked for and ends with the lab."""
+    speaking = contextvars.copy_context()
+    threading.Thread(target=speaking.run, args=[function, *given], name=name, daemon=True).start()
 
 
 def show(link: str, say: Say) -> None:
