@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import re
 import select
 import shlex
@@ -304,6 +305,15 @@ def test_the_browser_is_opened_on_the_link_that_lets_in(monkeypatch: pytest.Monk
     monkeypatch.setattr("webbrowser.open", lambda link: False)
     web.show("http://127.0.0.1:1/", lambda key, **params: said.append(key))
     assert said == ["serve.no_browser"]
+
+
+def test_what_is_read_beside_the_serving_speaks_the_language_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr(web, "warm", lambda _: heard.put(i18n.language()))
+    with i18n.speaking("fr"):
+        web._begin(None, Serving(open_browser=False), web.Links("", None, None), say=lambda *_, **__: None)
+    with i18n.speaking("en"):
+        assert heard.get(timeout=120) == "fr"
 
 
 def test_make_lab_is_capot_serve(monkeypatch: pytest.MonkeyPatch) -> None:
