@@ -15,6 +15,7 @@ from conftest import ROOT
 from lab_helpers import asgi, until
 
 import capot
+from capot.chapters.assistant import chat
 from capot.config import Loading
 from capot.errors import BusyError
 from capot.web.opening import opened
@@ -136,3 +137,15 @@ def test_closing_by_hand_is_as_before() -> None:
         assert scheduler.leave() and scheduler.leave(), "it has a thread that ends it"
     with pytest.raises(BusyError):
         scheduler.run([1])
+
+
+def test_a_text_under_way_holds_its_model() -> None:
+    """Nobody else may: the engine would end, and the text with it, before the first token."""
+    events = capot.open("scripted").stream("The capital of Japan is", temperature=0, max_new_tokens=3)
+    gc.collect()
+    assert [type(event).__name__ for event in events] == ["Started", "Step", "Step", "Step", "Finished"]
+    model = capot.open("scripted")
+    turn = chat.Events(model, chat.opened(model), "Hello!", template=chat.chosen(model, "stopped"))
+    del model
+    gc.collect()
+    assert list(turn)[-1].stop_reason != "interrupted"

@@ -165,6 +165,7 @@ class Events(Iterator[Any]):
     ) -> None:
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._over = False
+        self._model = model  # held, since its engine ends once nobody does
         self._ticket = begin(model, state, message, template=template, sampling=sampling, emit=self._events.put)
 
     def cancel(self) -> None:

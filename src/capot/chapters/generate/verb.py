@@ -141,6 +141,7 @@ class Stream(Iterator[Event]):
         self.result: Generation | None = None
         self.inbox = _Inbox()
         self._cancelled = self._over = False
+        self._begin = begin  # it holds the model, whose engine ends once nobody does
         self._ticket = begin(self.inbox.put)
 
     def __next__(self) -> Event:
