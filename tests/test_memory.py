@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import capot
-from capot.chapters.memory import measured, process, sizes
+from capot.chapters.memory import layers, measured, process, sizes
 from capot.chapters.memory.computed import PromptPass, layer_numbers, ruler, simulated
 from capot.chapters.memory.fits import USABLE, fit
 from capot.chapters.memory.rows import Parts, Row
@@ -493,8 +493,10 @@ COUNTED = {
     "gpt_bigcode wide": ("gpt_bigcode", {"n_embd": 256, "n_head": 8, "vocab_size": 2000}),
     "gptj": ("gptj", {}),
     "gptj wide": ("gptj", {"n_embd": 256, "n_head": 8, "vocab_size": 2000}),
+    "gptj narrow MLP": ("gptj", {"n_inner": 48}),
     "codegen": ("codegen", {"n_head": 8}),
     "codegen wide": ("codegen", {"n_embd": 256, "n_head": 8, "vocab_size": 2000}),
+    "codegen narrow MLP": ("codegen", {"n_head": 8, "n_inner": 48}),
     "mpt": ("mpt", {}),
     "mpt wide": ("mpt", {"d_model": 256, "n_heads": 8, "vocab_size": 2000}),
     "bloom": ("bloom", {}),
@@ -531,6 +533,15 @@ def test_computed_agrees_with_what_other_families_allocate(tmp_path, case, dtype
             assert answer.exact
             for row in answer.rows:
                 assert abs(row.computed.total / row.measured_bytes - 1) < 0.03, (row.measured, row.computed)
+
+
+@pytest.mark.parametrize(("installed", "anew"), [("5.23.0", False), ("5.24.0", True), ("5.24.3", True)])
+def test_a_family_written_anew_is_counted_as_the_installed_transformers_writes_it(monkeypatch, installed, anew):
+    monkeypatch.setattr(layers, "version", lambda name: installed)
+    for layout in layers.SINCE_5_24:
+        found = layers.layer_of(SimpleNamespace(layout=layout))
+        assert (found is layers.SINCE_5_24[layout]) == anew != (found is layers.LAYERS[layout])
+    assert layers.layer_of(SimpleNamespace(layout="gpt2")) is layers.LAYERS["gpt2"]
 
 
 def test_the_bytes_of_a_token_are_those_that_the_engine_keeps(tmp_path):

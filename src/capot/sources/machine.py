@@ -1,4 +1,4 @@
-"""How much memory this machine has, and how much of it can still be taken.
+"""How much memory this machine has, how much of it can still be taken, and which release of a package is installed.
 
 Linux says so in /proc/meminfo, a container in its control group; where nobody
 says, the answer is None and a face says nothing rather than a guess. ``CAPOT_RAM``, in
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -130,3 +131,13 @@ def give_back() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc, which has no need of it
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The numbers of a package's version, for comparisons.
+
+    >>> release("2.13.0+cpu"), release("5.25.0.dev0")
+    ((2, 13, 0), (5, 25, 0))
+    """
+    found = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, found[0].split("."))) if found else ()

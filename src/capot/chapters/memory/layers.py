@@ -1,6 +1,6 @@
 """What the layers of transformers hold while they compute, family by family, in our engine's caches.
 
-Found by counting every tensor of transformers 5.23 as it comes and goes: what is alive depends on
+Found by counting every tensor of transformers 5.23 and 5.24 as it comes and goes: what is alive depends on
 how a family's code is written, down to names that keep a tensor which nobody needs any more. So a
 family that was not counted has no formula of its own: it gets a Llama's, and the answer says so.
 
@@ -9,10 +9,13 @@ D is the width, F the MLP's, Q the numbers of one token's queries, T the chunk, 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 
 from capot.chapters.memory.shape import MemoryShape
 from capot.engines.protocol import MAX_CHUNK
+from capot.sources.machine import release
 
 ALL = 10**6  # layers
 
@@ -58,7 +61,8 @@ class LayerMoments:
     where it is one of numbers, "" where the moments count it. ``rotary``: the share of a head's numbers that is
     rotated, and ``activation``, where config.json does not say. ``unused_masks``: of bits, made each time.
     ``whole_cache``: keys and values are kept for each query head. ``scaled_logits``: the head's are multiplied.
-    ``tables``: how many cosines and sines there are for a position, ``wide_turns``: whether they have 32 bits;
+    ``tables``: how many cosines and sines there are for a position (half of one where the two numbers that turn
+    together share them), ``wide_turns``: whether they have 32 bits;
     ``alibi``: a number of 32 bits for each head and position there is, in their stead.
     """
 
@@ -69,7 +73,7 @@ class LayerMoments:
     unused_masks: int = 0
     whole_cache: bool = False
     scaled_logits: bool = False
-    tables: int = 1
+    tables: float = 1
     wide_turns: bool = False
     alibi: bool = False
 
@@ -247,6 +251,24 @@ LAYERS["codegen"] = replace(  # queries, keys and values in one, then apart by h
         Moment(width=3, queries=4, kept=1.5, rotated=2, copied=2, scores=5, half=True),
     ),
 )
+# Families whose code transformers 5.24 wrote anew, on the attention that the others have.
+_IN_PART = LAYERS["stablelm"].moments[1:]  # of a head, a part is rotated
+_JOINT = tuple(replace(moment, queries=moment.queries + 1, kept=moment.kept + 1) for moment in _IN_PART)
+_GPTJ = LayerMoments((Moment(width=4, branch=True), *_IN_PART), activation="gelu_new", tables=0.5)
+SINCE_5_24 = {
+    "gptj": _GPTJ,
+    "codegen": LayerMoments(  # rotating makes numbers of 32 bits, of which the queries' copy in 16 is made first
+        (
+            _GPTJ.moments[0],
+            *_JOINT,
+            *(replace(moment, rotated=2, half=True) for moment in _JOINT),
+            Moment(width=3, queries=5, kept=3, rotated=2, before=1, half=True),
+        ),
+        activation="gelu_new",
+        tables=0.5,
+        wide_turns=True,
+    ),
+}
 LAYERS["stablelm parallel"] = replace(LAYERS["stablelm"], moments=(_GATED, *LAYERS["stablelm"].moments[1:]))
 
 # Vectors of F numbers in an MLP of one branch: what enters the activation, its answer, and where it is
@@ -255,7 +277,10 @@ WRITTEN_OUT = {"gelu_new": 4, "gelu_fast": 5, "quick_gelu": 3, "relu2": 3}
 
 
 def layer_of(shape: MemoryShape) -> LayerMoments:
-    """The family's own layer, or a Llama's."""
+    """The family's own layer, as the installed transformers writes it, or a Llama's."""
+    with contextlib.suppress(PackageNotFoundError):
+        if shape.layout in SINCE_5_24 and release(version("transformers")) >= (5, 24):
+            return SINCE_5_24[shape.layout]
     return LAYERS.get(shape.layout, _LLAMA)
 
 

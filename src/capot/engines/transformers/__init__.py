@@ -22,7 +22,6 @@ import contextlib
 import importlib.util
 import os
 import platform
-import re
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from capot.engines.transformers.precisions import precision
 from capot.errors import MissingExtraError, UnsupportedError
 from capot.sources.checkpoint import auto_map
+from capot.sources.machine import release
 
 if TYPE_CHECKING:
     from capot.config import Loading
@@ -56,19 +56,9 @@ def untried() -> str | None:
     """
     for name, (first, beyond) in BOUNDS.items():
         with contextlib.suppress(PackageNotFoundError):
-            if not _numbers(first) <= _numbers(version(name)) < _numbers(beyond):
+            if not release(first) <= release(version(name)) < release(beyond):
                 return name
     return None
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """The release of a version, for comparisons.
-
-    >>> _numbers("2.13.0+cpu"), _numbers("5.25.0.dev0")
-    ((2, 13, 0), (5, 25, 0))
-    """
-    release = re.match(r"\d+(\.\d+)*", text)
-    return tuple(map(int, release[0].split("."))) if release else ()
 
 
 def knows(raw_config: Mapping[str, Any]) -> bool:
