@@ -323,10 +323,12 @@ def test_an_answer_nobody_takes_keeps_its_learners_turn_and_no_thread_of_the_lab
         assert connection.untaken() <= 2 * PIECE  # the rest is held once, as the answer itself
         assert learner.under_way == 1 and learner.turns._limiter.borrowed_tokens == 1
         assert learners.room._limiter.borrowed_tokens == 0
+        assert learner.account.nbytes > 0  # the answer is still in memory
         looked(live)
         clock.now = Serving().stalled_s + 1
         looked(live)
         until(lambda: not learner.under_way and not learner.turns._limiter.borrowed_tokens)
+        until(lambda: not learner.account.nbytes)
 
 
 def test_a_large_answer_arrives_whole(quiet: None) -> None:

@@ -139,8 +139,8 @@ def visitor(request: Request) -> Learner:
 async def computed(request: Request, work: Callable[[Model], T], *, price: int, line: Line | None = None) -> T:
     """Run ``work`` on a thread, on behalf of the request's learner; their leaving ends it, or its waiting, at once.
 
-    ``price`` is the memory that it may take besides caches. Its turn lasts until the answer is taken. Where there
-    is a ``line``, it waits there for that one's thread.
+    ``price`` is the memory that it may take besides caches: it counts, and its turn lasts, until the answer is taken.
+    Where there is a ``line``, it waits there for that one's thread.
 
     Units: bytes. Raises: what ``work`` does; InterruptedByUser; BusyError ``too_much_memory``.
     """
@@ -160,12 +160,11 @@ async def computed(request: Request, work: Callable[[Model], T], *, price: int, 
     try:
         with learner.calling(request.headers.get(CALL), leaving), leaving.scope:
             await kept(request.scope).enter_async_context(learners.turn(learner, leaving))
+            kept(request.scope).enter_context(learner.account.holding(price))
             if line is not None:
-                with learner.account.holding(price):
-                    return await line.run(call, owner=learner.name, who=leaving)
+                return await line.run(call, owner=learner.name, who=leaving)
             async with learners.room.taken(leaving):
-                with learner.account.holding(price):
-                    return await anyio.to_thread.run_sync(call, limiter=learners.threads)
+                return await anyio.to_thread.run_sync(call, limiter=learners.threads)
     finally:
         watch.cancel()
     raise InterruptedByUser("interrupted")

@@ -30,36 +30,36 @@ class Line:
 
     def __init__(self, name: str) -> None:
         self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._rota: FairQueue[Waiting] = FairQueue(lambda work: work.owner)
+        self._queue: FairQueue[Waiting] = FairQueue(lambda work: work.owner)
         self._lock = threading.Lock()
 
     def add(self, work: Waiting) -> None:
         with self._lock:
-            self._rota.add(work)
+            self._queue.add(work)
         self.worker.submit(self._next)
 
     def _next(self) -> None:
         """What is next when the thread is free, which need not be what was added with this call."""
         with self._lock:
-            work = self._rota.take()
+            work = self._queue.take()
         if work is not None:
             work.run()
 
     def remove(self, work: Waiting) -> bool:
         """Take it out of the line; whether it still waited there."""
         with self._lock:
-            return self._rota.remove(work)
+            return self._queue.remove(work)
 
     @property
     def waiting(self) -> list[Waiting]:
         with self._lock:
-            return list(self._rota)
+            return list(self._queue)
 
     def place(self, who: Any) -> int:
         """0 at work, done or never here."""
         with self._lock:
-            work = next((each for each in self._rota if each.who is who), None)
-            return 0 if work is None else self._rota.place(work)
+            work = next((each for each in self._queue if each.who is who), None)
+            return 0 if work is None else self._queue.place(work)
 
     async def run(self, call: Callable[[], Answer], *, owner: str, who: Any) -> Answer:
         """What ``call`` answers when its turn has come.

@@ -62,8 +62,8 @@ class FileVocabulary:
         self._kind = _kind(self._parts, self._backend.model)
         self._growth = Growth(self._parts["normalizer"], model=name)
         self.lossless = self._kind in ("byte_level", "byte_fallback") and _faithful(self._parts["normalizer"])
-        self.added = {token: added.content for token, added in self._backend.get_added_tokens_decoder().items()}
         added = self._backend.get_added_tokens_decoder().items()
+        self.added = {token: entry.content for token, entry in added}
         self.special: Mapping[int, str] = {token: entry.content for token, entry in added if entry.special}
         self.size = self._backend.get_vocab_size(with_added_tokens=True)
         self.base = self._backend.get_vocab_size(with_added_tokens=False)
