@@ -16,6 +16,7 @@ from conftest import ROOT
 
 import capot
 from capot.card import describe
+from capot.engines.native import check
 from capot.errors import CapotError, ModelError, NotFoundError
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.files import LARGER, SETTINGS_BYTES, TEMPLATE_BYTES, Folder
@@ -61,14 +62,14 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def outcome(read: Callable[[Path], object], folder: Path) -> str:
+def outcome(read: Callable[[Path], object], folder: Path, *, named: bool = True) -> str:
     """The code of the refusal, in both languages told with the model's name and without a path; else ``read``."""
     try:
         read(folder)
     except CapotError as error:
         for lang in ("en", "fr"):
             told = error.public().message(lang)
-            assert "mine" in told and str(folder) not in told
+            assert (not named or "mine" in told) and str(folder) not in told
         return error.code
     return "read"
 
@@ -227,6 +228,25 @@ def test_text_that_is_none_is_refused_in_words(folder: Path) -> None:
     for raw in (b'{"a": "\\ud83e\\udd17"}', '\ufeff{"a": "🤗"}'.encode()):
         (folder / "tokenizer_config.json").write_bytes(raw)
         assert checkpoint(folder).tokenizer_config == {"a": "🤗"}
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 5000, "1" + "0" * 30])
+def test_a_number_beyond_all_measure_is_refused_or_read_over(folder: Path, number: str) -> None:
+    raw = (BOXED / "config.json").read_text()
+    for key in ("head_dim", "vocab_size", "num_hidden_layers", "num_key_value_heads", "max_position_embeddings",
+                "partial_rotary_factor", "rotary_dim", "rope_theta", "rms_norm_eps", "sliding_window"):  # fmt: skip
+        (folder / "config.json").write_text(raw.rstrip().removesuffix("}") + f', "{key}": {number}}}')
+        for ask in (lambda model: model.card().to_json(), lambda model: model.memory(simulate=True).to_text("fr")):
+            code = outcome(lambda folder, ask=ask: ask(capot.open(folder)), folder, named=False)
+            assert code in ("read", "config_field", "config_layers", "shape_unknown"), (key, code)
+
+
+@pytest.mark.parametrize("value", ["true", "-1", "1.5", '"x"', "[1, 0]", "[0]"])
+def test_layers_without_positions_are_refused_however_they_are_written(folder: Path, value: str) -> None:
+    config = json.loads((BOXED / "config.json").read_text())
+    for written, refused in ((value, True), ("[1, 1]", False), ("[]", False), ("null", False), ("0", False)):
+        (folder / "config.json").write_text(json.dumps(config)[:-1] + f', "no_rope_layers": {written}}}')
+        assert (outcome(lambda folder: check(checkpoint(folder)), folder) == "feature_unsupported") == refused
 
 
 @pytest.mark.parametrize("name", [[], {}, None, 3])

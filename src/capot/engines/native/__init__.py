@@ -34,10 +34,11 @@ def check(checkpoint: Checkpoint) -> None:
     if config.architecture not in ARCHITECTURES:
         raise UnsupportedError("architecture_unsupported", architecture=config.architecture, engine="hf")
     rope = (config.rope_scaling or {}).get("rope_type", "llama3")
+    bare = raw.get("no_rope_layers")  # a list with a 0 for each layer without positions
     refused = {
         f"rope_type {rope}": rope != "llama3",
         f"hidden_act {config.hidden_act}": config.hidden_act != "silu",
-        "no_rope_layers": not all(raw.get("no_rope_layers") or [1]),
+        "no_rope_layers": bool(bare) and not (isinstance(bare, list) and all(bare)),
         "quantization_config": bool(raw.get("quantization_config")),
         f"head_dim {config.head_dim}": config.head_dim % 2 != 0,
         f"num_key_value_heads {config.kv_heads}": config.heads % config.kv_heads != 0,
