@@ -8,6 +8,7 @@ SMALL = {
     "fr": """le la les de des du et un une est que qui il elle dans en au aux pour pas ce cette ces se sa son ses ne
         sur avec plus par je tu nous vous ils mais ou où était sont été fut leur lui mon ma mes si comme tout bien""",
 }  # "on", "me" and letters cut off by an apostrophe are of both
+WINDOW, STEP = 16, 4  # words
 SETS = {lang: frozenset(words.split()) for lang, words in SMALL.items()}
 
 
@@ -32,11 +33,19 @@ def language(text: str) -> str:
 
 
 def mixed(text: str, lang: str) -> bool:
-    """True where a text leaves its language: three small words of the other and a third of all, or more.
+    """True where a text leaves its language, for good or for a while.
+
+    Some window of `WINDOW` words has three small words of the other language, and more of them than of its own.
 
     >>> mixed("He said that il est dans la maison.", "en"), mixed("He was in the town of La Paz.", "en")
     (True, False)
+    >>> mixed("The king was in the wood and saw that it was good. " * 9 + "Il est dans la maison et il dort.", "en")
+    True
     """
-    found = counts(text)
-    other = found["fr" if lang == "en" else "en"]
-    return other >= 3 and other >= (found["en"] + found["fr"]) / 3
+    words = text.split()
+    other = "fr" if lang == "en" else "en"
+    for at in range(0, max(1, len(words) - WINDOW + STEP), STEP):
+        found = counts(" ".join(words[at : at + WINDOW]))
+        if found[other] >= 3 and found[other] > found[lang]:
+            return True
+    return False

@@ -19,6 +19,7 @@ RULES = {
     "sum", "somme", "difference", "larger", "superieur", "bigger", "plus_gros", "day_after", "jour_suivant",
     "month_after", "mois_suivant", "season", "saison",
 }  # fmt: skip
+COMPARED = {"bigger", "plus_gros", "larger", "superieur"}  # two things are named, one is the answer
 SEEN, NEVER = 150, 30  # a language
 
 
@@ -49,13 +50,16 @@ def hidden_facts(found: tuple[Relation, ...]) -> list[str]:
 
 
 def row(relation: Relation, wording: str, fact: dict) -> dict:
-    """Return one question of the evaluation; `others` must not be named before the answer."""
+    """Return one question of the evaluation; `others` must not be named before the answer.
+
+    Where the question itself names what is compared (`others`), other facts give no accepted answer.
+    """
     question = say(wording.split("|", 2)[2], fact, relation.lang)
     made = {"lang": relation.lang, "relation": relation.name, "question": question, "answer": fact["a"]}
+    if relation.name in COMPARED:
+        return made | {"also": [], "others": [fact["t"]]}
     same = {f["a"] for f in relation.facts if {**f, "a": ""} == {**fact, "a": ""}}
-    made["also"] = sorted(same - {fact["a"]})
-    rivals = relation.name in ("bigger", "plus_gros", "larger", "superieur")
-    return made | {"others": [fact["t"]] if rivals else []}
+    return made | {"also": sorted(same - {fact["a"]}), "others": []}
 
 
 def questions(relation: Relation, wordings: Iterable[str], facts: Iterable[dict]) -> list[dict]:
