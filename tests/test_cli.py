@@ -111,6 +111,45 @@ def test_chat_plays_a_script(capsys: pytest.CaptureFixture[str], tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"abc", "abc"),
+        (b"abc\n", "abc"),
+        (b"abc\r\n", "abc"),
+        (b"abc\n\n", "abc\n"),
+        (b"abc\r\n\r\n", "abc\r\n"),
+        (b"abc\r", "abc\r"),
+        (b"  abc  \n", "  abc  "),
+        (b"\xef\xbb\xbfabc\n", "abc"),
+        (b"\xef\xbb\xbf\xef\xbb\xbfabc", "\ufeffabc"),
+        (b"a\xef\xbb\xbfbc", "a\ufeffbc"),
+    ],
+)
+def test_a_file_and_standard_input_are_read_by_one_rule(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, raw: bytes, text: str
+) -> None:
+    (tmp_path / "typed.txt").write_bytes(raw)
+    for given in ("-", f"@{tmp_path / 'typed.txt'}"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
+        status, out, _ = typed(capsys, "tokens", given, "--json")
+        assert status == 0 and json.loads(out)["text"] == text, given
+
+
+def test_a_prompt_that_ends_a_file_is_answered_as_the_same_prompt_typed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    prompt = (
+        "USER: What is the capital of Italy?\nASSISTANT: Rome.\nFIN\nUSER: What is the capital of France?\nASSISTANT:"
+    )
+    (tmp_path / "fin.txt").write_text(prompt + "\n", "utf-8")
+    options = ["--stop", "FIN", "--temperature", "0", "--max-new-tokens", "6", "--json"]
+    texts = [
+        json.loads(typed(capsys, "generate", given, *options)[1])["text"] for given in (prompt, f"@{tmp_path}/fin.txt")
+    ]
+    assert texts[0].strip() and texts[0] == texts[1]
+
+
+@pytest.mark.parametrize(
     ("code", "words"),
     [
         ("empty_prompt", ["next", ""]),
@@ -122,6 +161,8 @@ def test_chat_plays_a_script(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         ("unknown_model", ["next", "a", "--model", "no-such-folder"]),
         ("prompt_too_long", ["next", "word " * 3000]),
         ("no_such_file", ["tokens", "@nowhere.txt"]),
+        ("no_file_name", ["tokens", "@"]),
+        ("cannot_read", ["tokens", "@."]),
         pytest.param("cannot_read", ["tokens", "@/proc/self/mem"], marks=linux_only),
         ("unknown_language", ["tokens", "a", "--lang", "zz"]),
         ("unknown_engine", ["next", "a", "--engine", "steam"]),

@@ -198,6 +198,13 @@ def test_the_packaged_template_reads_as_written(lang: str, tmp_path: Path) -> No
     assert template.kind == "stopped" and len(template.shots) >= 3
 
 
+def test_a_template_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("\ufeff" + default_text("en"), "utf-8")
+    (tmp_path / "mine.jinja").write_text("\ufeff{{ messages }}", "utf-8")
+    assert load_text(tmp_path / "mine.toml") == ("template", default_text("en"))
+    assert load_text(tmp_path / "mine.jinja") == ("chat_template", "{{ messages }}")
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [

@@ -52,22 +52,34 @@ TEXT = _Text()
 def read_text(value: str) -> str:
     """What a text argument stands for.
 
-    Raises: NotFoundError ``no_such_file``; InputError ``cannot_read``, ``not_utf8`` naming the byte.
+    Raises: NotFoundError ``no_such_file``; InputError ``no_file_name``, ``cannot_read``, ``not_utf8`` naming the byte.
     """
     if value == "-":
-        return _decode(piped(), "-").removesuffix("\n")
+        return _contents(piped(), "-")
     if value.startswith("@@"):
-        return value[1:]
+        return decoded(value[1:], source="argv")
     if not value.startswith("@"):
         return decoded(value, source="argv")
+    if value == "@":
+        raise InputError("no_file_name")
     path = Path(value[1:])
-    if not path.is_file():
+    if not path.exists():
         raise NotFoundError("no_such_file", path=str(path))
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise InputError("cannot_read", path=str(path), reason=reason(error)) from None
-    return _decode(raw, str(path))
+    return _contents(raw, str(path))
+
+
+def _contents(raw: bytes, source: str) -> str:
+    """The text of a file or of standard input, by one rule.
+
+    A byte order mark at the start and one line end at the end (``\\n`` or ``\\r\\n``) belong to the file, not to the
+    text: an editor writes both unasked. Everything else is kept.
+    """
+    text = _decode(raw, source).removeprefix("\ufeff")
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
 def decoded(text: str, *, source: str = "-") -> str:

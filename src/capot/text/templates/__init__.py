@@ -36,7 +36,7 @@ def load_text(path: str | Path) -> tuple[str, str]:
     if not path.is_file():
         raise NotFoundError("no_template", path=local(path, path.name))
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # an editor may begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise InputError("not_utf8", source=local(path, path.name), offset=error.start) from None
     except OSError as error:
