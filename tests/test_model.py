@@ -12,12 +12,15 @@ import pytest
 from conftest import ROOT
 
 import capot
+from capot.chapters.registry import Verbs, verbs
 from capot.errors import InputError, NotFoundError
 from capot.model import Model
 
 
-def verbs() -> dict[str, object]:
-    return {name: verb for name, verb in vars(Model).items() if hasattr(verb, "chapter")}
+def test_every_verb_of_the_registry_is_a_method_of_the_model() -> None:
+    written = [name for base in Verbs.__bases__ for name in vars(base) if not name.startswith("_")]
+    assert written == list(verbs()) and len(written) > 10
+    assert issubclass(Model, Verbs) and not set(written) & set(vars(Model))
 
 
 def test_every_chapter_of_the_table_has_its_verbs() -> None:
@@ -28,15 +31,12 @@ def test_every_chapter_of_the_table_has_its_verbs() -> None:
     assert set(told) == set(verbs())
     for name, module in told.items():
         places = {part.strip(" `").removesuffix(".py").strip("/") for part in module.split(",")}
-        assert f"chapters/{verbs()[name].chapter}" in places
+        assert f"chapters/{verbs()[name][0].name}" in places
 
 
 @pytest.mark.parametrize("name", sorted(verbs()))
 def test_a_verb_takes_the_model_and_at_most_two_positions(name: str) -> None:
-    import importlib
-
-    verb = verbs()[name]
-    function = getattr(importlib.import_module(f"capot.chapters.{verb.module}"), verb.function)
+    function = verbs()[name][1].load()
     kinds = [p.kind for p in inspect.signature(function).parameters.values()]
     positional = [kind for kind in kinds if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     assert 1 <= len(positional) <= 2 and function.__doc__

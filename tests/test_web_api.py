@@ -18,9 +18,11 @@ from starlette.testclient import TestClient
 
 import capot
 from capot import i18n
+from capot.chapters import registry
+from capot.chapters.chapter import Chapter, ModelVerb
 from capot.chapters.next import verb as prediction
 from capot.config import Serving
-from capot.model import Model, _verb
+from capot.model import Model
 from capot.view.result import Result
 from capot.web import verbs as web_verbs
 from capot.web.app import PAGES
@@ -101,7 +103,8 @@ def shout(model: Model, text: str, *, times: int = 1, loud: bool = False) -> Ech
 
 
 def test_a_new_chapter_appears_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Model, "shout", _verb("next.verb", "shout"), raising=False)
+    chapter = Chapter("shout", {"shout": ModelVerb("next.verb:shout")}, ())
+    monkeypatch.setattr(registry, "CHAPTERS", (*registry.CHAPTERS, chapter))
     monkeypatch.setattr(prediction, "shout", shout, raising=False)
     web_verbs.verbs.cache_clear()
     try:

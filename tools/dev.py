@@ -42,7 +42,7 @@ WANTED = {
     "transformers": ["transformers", "accelerate", "safetensors", "sympy", "networkx", "fsspec", "filelock"],
     "test": [
         "pytest", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "axe-playwright-python",
-        "schemathesis", "safetensors",
+        "schemathesis", "safetensors", "jedi",
     ],
     "check": ["ruff", "codespell", "pyspellchecker"],
     "bench": ["py-cpuinfo", "playwright"],

@@ -15,7 +15,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "capot"
-CHAPTERS = sorted(path.parent.name for path in (SOURCE / "chapters").glob("*/__init__.py"))
+sys.path.insert(0, str(ROOT / "src"))
+from capot.chapters.chapter import Chapter  # noqa: E402 - where the package lies had to be said first
+from capot.chapters.registry import CHAPTERS as REGISTERED  # noqa: E402
+
+CHAPTERS = [chapter.name for chapter in REGISTERED]
 
 # From the ground up. A module may import its own room, and any room of a floor below.
 FLOORS = [
@@ -25,8 +29,9 @@ FLOORS = [
     {"text", "engines.protocol", "engines.openmp", "engines.forks"},
     {"engines.scheduler", "engines.native", "engines.transformers", "engines.openai", "engines.scripted"},
     {"engines"},  # the chooser: its ``__init__``
-    {"chapters.protocols"},
+    {"chapters.protocols", "chapters.chapter"},
     {f"chapters.{name}" for name in CHAPTERS},
+    {"chapters.registry"},
     {"model"},
     {"web"},
     {"cli", ""},
@@ -34,11 +39,7 @@ FLOORS = [
 ]
 # Rooms of one floor that may see each other; elsewhere a floor's rooms are strangers.
 NEIGHBOURS = {("errors", "i18n"), ("config", "errors"), ("leaving", "errors")}
-CHAPTERS_SEE = {
-    ("chapters.assistant", "chapters.generate"),
-    ("chapters.assistant", "chapters.tokens"),
-    ("chapters.models", "chapters.card"),
-}
+CHAPTERS_SEE = {(f"chapters.{one.name}", f"chapters.{other}") for one in REGISTERED for other in one.sees}
 # What no floor says: an engine computes with ids and knows of no text, a chapter knows no engine by name.
 STRANGERS = [
     ("engines", {"text"}),
@@ -135,18 +136,13 @@ def picture() -> str:
     return "```text\n" + "\n".join(lines) + "\n```"
 
 
-def chapters() -> list[str]:
-    """The chapters, those with a verb of ``Model`` first, in its order."""
-    from capot.model import Model
-
-    with_verbs = dict.fromkeys(v.chapter for v in vars(Model).values() if hasattr(v, "chapter"))
-    return [*with_verbs, *(name for name in CHAPTERS if name not in with_verbs)]
-
-
 def verbs(chapter: str) -> list[str]:
-    from capot.model import Model
+    """The chapter's verbs of ``Model``."""
+    return list(registered(chapter).verbs)
 
-    return [name for name, verb in vars(Model).items() if getattr(verb, "chapter", None) == chapter]
+
+def registered(chapter: str) -> Chapter:
+    return next(each for each in REGISTERED if each.name == chapter)
 
 
 def answers(chapter: str) -> list[str]:
@@ -166,11 +162,7 @@ def answers(chapter: str) -> list[str]:
 
 
 def commands(chapter: str) -> list[str]:
-    """The chapter's commands: those whose words are in its folder."""
-    from capot.cli import COMMANDS
-
-    topics = {path.stem for path in (SOURCE / "chapters" / chapter / "words").rglob("*.toml")}
-    return [name for name in COMMANDS if name in topics]
+    return list(registered(chapter).commands)
 
 
 def question(chapter: str, lang: str) -> str:
@@ -192,7 +184,7 @@ def chapter_table(lang: str) -> str:
         return ", ".join(f"`{name}`" for name in names) or "–"
 
     rows = ["| " + " | ".join(COLUMNS[lang]) + " |", "|---" * len(COLUMNS[lang]) + "|"]
-    for name in chapters():
+    for name in CHAPTERS:
         named = map(code, (verbs(name), answers(name), commands(name)))
         rows.append("| " + " | ".join([f"`{name}`", question(name, lang), f"`chapters/{name}/`", *named]) + " |")
     return "\n".join(rows)
@@ -216,5 +208,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT / "src"))
     main()

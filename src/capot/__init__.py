@@ -15,8 +15,12 @@ import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from capot.chapters.card import verb as card  # noqa: F401
-    from capot.chapters.models import verb as models  # noqa: F401
+    from capot.chapters.card import verb as card
+    from capot.chapters.models import verb as models
+    from capot.config import Loading, Sampling, Serving
+    from capot.engines.protocol import Capability
+    from capot.errors import CapotError
+    from capot.model import Model, open
 
 __version__ = "0.1.0"
 
@@ -32,19 +36,24 @@ _HOMES = {
 # Chapters whose functions need no opened model, by the short names that the pages give them.
 _CHAPTERS = {"card": "chapters.card.verb", "models": "chapters.models.verb"}
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the keys are strings
+# Written out: a type checker reads no more than this.
+__all__ = [
+    "Capability", "CapotError", "Loading", "Model", "Sampling", "Serving", "__version__", "card", "models", "open",
+]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'capot' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"capot.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a checker that saw it would believe in any name at all
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'capot' has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"capot.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_CHAPTERS])
+    return sorted(__all__)
 
 
 class _Chapter(types.ModuleType):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +74,7 @@ class Sampling:
     top_p: float = bounded(1.0, 0.0, 1.0)
     min_p: float = bounded(0.0, 0.0, 1.0)
     seed: int | None = bounded(None, 0, 2**64 - 1)
-    stop: tuple[str, ...] = ()
+    stop: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check(self)

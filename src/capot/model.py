@@ -1,4 +1,4 @@
-"""An opened model: one verb per chapter.
+"""An opened model. Its verbs are methods that the chapters write (``capot.chapters.registry``).
 
 >>> import capot
 >>> capot.open("scripted").tokens("œuf").bytes
@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import importlib
 import os
 import re
 import sys
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capot import engines
+from capot.chapters.registry import Verbs
 from capot.config import Loading
 from capot.errors import InputError, NotFoundError, local
 from capot.i18n import tr
@@ -27,17 +26,6 @@ from capot.sources.hub.events import quietly, telling
 from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
-    from capot.chapters.assistant.chat_result import Conversation
-    from capot.chapters.assistant.result import Answers
-    from capot.chapters.card.result import Card
-    from capot.chapters.embeddings.context_result import Context
-    from capot.chapters.embeddings.embed_result import Embedding
-    from capot.chapters.embeddings.lens_result import Lens
-    from capot.chapters.generate.result import Generation
-    from capot.chapters.generate.verb import Stream
-    from capot.chapters.memory.result import Memory
-    from capot.chapters.next.result import Prediction
-    from capot.chapters.tokens.result import Tokens
     from capot.engines.scheduler import Scheduler
     from capot.engines.scheduler.job import PromptProgress
     from capot.sources.checkpoint import Checkpoint
@@ -48,17 +36,39 @@ if TYPE_CHECKING:
 BOXED = Path(__file__).parent / "boxed"
 
 
-def open(model: str | Path = "boxed", **options: Any) -> Model:
+def open(
+    model: str | Path = "boxed",
+    *,
+    engine: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    compiled: bool = False,
+) -> Model:
     """Open a model by name or folder; nothing is read but its config.
 
-    ``model`` is ``boxed``, ``scripted``, a folder in Hugging Face's layout, or ``org/name``,
-    a model of the hub, of which only the small files come before more is needed; ``options``
-    are the fields of :class:`capot.Loading` (``engine``, ``device``, ``dtype``, ``revision``...).
+    ``model``: ``boxed``, ``scripted``, a folder in Hugging Face's layout, or ``org/name``, a model of the hub,
+    of which only the small files come before more is needed.
+    ``engine``: ``native``, ``transformers`` or ``scripted``; None lets capot choose.
+    ``device``: where to compute (``cpu``, ``cuda``, ``cuda:1``, ``mps``); None lets the engine choose.
+    ``dtype``: the precision to compute in (``float32``, ``bfloat16``, ``float16``); None lets the engine choose.
+    ``revision``: a branch, a tag or a commit of a model of the hub.
+    ``trust_remote_code``: let Python files of the model's authors run with all your rights.
+    ``compiled``: compile the passes that decode one text (transformers alone).
 
-    Raises: NotFoundError ``unknown_model``, ``model_address``; ModelError for a damaged config; for a model of
-    the hub, as ``HubCheckpoint.of``.
+    Raises: NotFoundError ``unknown_model``, ``model_address``; InputError ``revision_of_folder``; ModelError for a
+    damaged config; for a model of the hub, as ``HubCheckpoint.of``.
+
+    >>> import capot
+    >>> capot.open("scripted").name
+    'scripted'
     """
-    return open_loading(Loading(model=str(model), **options), notice=_say)
+    loading = Loading(
+        model=str(model), engine=engine, device=device, dtype=dtype, revision=revision,
+        trust_remote_code=trust_remote_code, compiled=compiled,
+    )  # fmt: skip
+    return open_loading(loading, notice=_say)
 
 
 def _say(key: str, **params: Any) -> None:
@@ -131,24 +141,11 @@ def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> N
     notice("hub.remote_code" if files else "hub.no_remote_code", name=checkpoint.name, files=files)
 
 
-def _verb(module: str, function: str) -> Callable[..., Any]:
-    """A method that calls a chapter's function with the model first; the chapter is imported then."""
-
-    def call(self: Model, *args: Any, **options: Any) -> Any:
-        return getattr(importlib.import_module(f"capot.chapters.{module}"), function)(self, *args, **options)
-
-    call.__doc__ = f"See :func:`capot.chapters.{module}.{function}`."
-    call.__name__ = call.__qualname__ = function
-    told = {"chapter": module.partition(".")[0], "module": module, "function": function}
-    vars(call).update(told)  # where the web and the docs find its parameters
-    return call
-
-
 class Lease:
     """Held by a model and by all that are the same model for others: with the last of them its engine ends."""
 
 
-class Model:
+class Model(Verbs):
     """A model, opened lazily: tokenizer, engine and weights each come at first need.
 
     It is a context manager; leaving it gives weights and caches back.
@@ -167,18 +164,6 @@ class Model:
         self.reading: PromptProgress | None = None  # hears, on the engine thread, how far each prompt has been read
         self.watch = watch
         self._checkpoint, self._notice = checkpoint, notice
-
-    card: Callable[..., Card] = _verb("card.verb", "describe")
-    tokens: Callable[..., Tokens] = _verb("tokens.verb", "tokenize")
-    embed: Callable[..., Embedding] = _verb("embeddings.embed", "embed")
-    context: Callable[..., Context] = _verb("embeddings.context", "context")
-    lens: Callable[..., Lens] = _verb("embeddings.lens", "lens")
-    next: Callable[..., Prediction] = _verb("next.verb", "predict")
-    generate: Callable[..., Generation] = _verb("generate.verb", "generate")
-    stream: Callable[..., Stream] = _verb("generate.verb", "stream")
-    memory: Callable[..., Memory] = _verb("memory.verb", "weigh")
-    assistant: Callable[..., Answers] = _verb("assistant.verb", "ask")
-    chat: Callable[..., Conversation] = _verb("assistant.chat", "chat")
 
     @property
     def name(self) -> str:

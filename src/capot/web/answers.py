@@ -94,7 +94,7 @@ def _route(app: FastAPI, verb: Verb) -> None:
         endpoint,
         methods=["POST"],
         operation_id=verb.name,
-        summary=(verb.function.__doc__ or verb.name).splitlines()[0],
+        summary=verb.summary,
         response_class=JSONResponse,
         responses={200: {"description": "answer", "content": content}, **ERRORS},
     )

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from capot.chapters import registry
 from capot.web.faults import STATUSES
 
-# One request of each verb that any model can answer; a new verb does without until it has one.
+# One request of each verb that any model can answer; a verb does without until it has one.
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "card": {"known": False},
-    "tokens": {"text": "RTE est le gestionnaire du réseau.", "compare": ["english", "french"]},
-    "embed": {"words": ["cat", "dog", "green", "blue", "house", "room"], "near": 3},
-    "context": {"word": "avocat", "sentences": ["Il mange un avocat bien mûr.", "Son avocat plaide au tribunal."]},
-    "lens": {"prompt": "The capital of Australia is"},
-    "next": {"prompt": "The capital of Australia is", "k": 5, "rank": [" Canberra"]},
-    "generate": {"prompt": "Once upon a time", "max_new_tokens": 12, "seed": 1},
-    "memory": {"simulate": True, "known": "Llama-3.2-1B", "tokens": [1, 512, 8192]},
-    "assistant": {"question": "What is the capital of France?", "max_new_tokens": 12, "seed": 1},
-    "chat": {"messages": ["Hello!"], "max_new_tokens": 12, "seed": 1},
+    name: dict(verb.example) for name, (_, verb) in registry.verbs().items() if verb.example
 }
 
 ERROR_SCHEMA = {

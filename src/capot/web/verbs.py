@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import importlib
 import inspect
 import types
 import typing
@@ -19,8 +18,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
+from capot.chapters import registry
 from capot.config import Sampling
-from capot.model import Model
 from capot.view.result import Result
 
 # Parameters that a page may never set: they reach files, callbacks or another person's caches.
@@ -49,6 +48,12 @@ class Verb:
     schema: dict[str, Any]
     logits: bool = False  # whether its answer holds the raw logits, which no JSON carries
 
+    @property
+    def summary(self) -> str:
+        """What it does, in one sentence: the first of the method's own words."""
+        words = inspect.getdoc(getattr(registry.Verbs, self.name, self.function)) or self.name
+        return words.splitlines()[0]
+
     def arguments(self, body: BaseModel) -> dict[str, Any]:
         """The call's arguments: what the body sets, its sampling fields gathered in one ``Sampling``."""
         given = {name: getattr(body, name) for name in body.model_fields_set}
@@ -63,14 +68,12 @@ class Verb:
 def verbs() -> dict[str, Verb]:
     """Every verb of ``Model`` that answers a :class:`Result`, by name, in the order of the chapters."""
     found = {}
-    for name, attribute in vars(Model).items():
-        if hasattr(attribute, "chapter"):
-            function = getattr(importlib.import_module(f"capot.chapters.{attribute.module}"), attribute.function)
-            answer = _hints(function).get("return")
-            if isinstance(answer, type) and issubclass(answer, Result):
-                logits = any(field.name == "logits" for field in dataclasses.fields(answer))
-                shapes = _request(name, function), schema(answer)
-                found[name] = Verb(name, attribute.chapter, function, *shapes, logits)
+    for name, (chapter, verb) in registry.verbs().items():
+        function = verb.load()
+        answer = _hints(function).get("return")
+        if isinstance(answer, type) and issubclass(answer, Result):
+            logits = any(field.name == "logits" for field in dataclasses.fields(answer))
+            found[name] = Verb(name, chapter.name, function, _request(name, function), schema(answer), logits)
     return found
 
 
@@ -118,7 +121,7 @@ def _sampling_fields() -> dict[str, Any]:
     fields = {}
     for field in dataclasses.fields(Sampling):
         bounds = {"ge": field.metadata["low"], "le": field.metadata["high"]} if "low" in field.metadata else {}
-        fields[field.name] = (hints[field.name], Field(field.default, json_schema_extra=None, **bounds))
+        fields[field.name] = (_plain_type(hints[field.name]), Field(field.default, json_schema_extra=None, **bounds))
     return fields
 
 

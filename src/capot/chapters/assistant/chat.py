@@ -60,19 +60,9 @@ def chat(
     price_out: float = 0.0,
     **settings: Any,
 ) -> Conversation:
-    """Say ``messages`` one after the other and answer the conversation with its bill.
+    """A conversation and its bill. Takes and raises: as ``Model.chat``.
 
-    ``kind`` is one of ``assistant.KINDS``; empty, it is the model's own chat template where
-    there is one, else the dialogue with an end marker. ``conversation`` goes on from what
-    ``Conversation.to_dict`` gave. ``settings`` are the fields of :class:`capot.Sampling`, unless
-    ``sampling`` is given. Units: prices per million tokens.
-
-    Raises: InputError ``unknown_kind``, ``empty_message``, ``conversation_field``, ``out_of_range``;
-    what ``assistant.ask`` raises; ContextError ``message_too_long``.
-
-    >>> import capot
-    >>> capot.open("scripted").chat(["What is a token?", "Hello!"], temperature=0).computed_tokens
-    29
+    ``settings`` are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
     """
     texts = {"template": template, "chat_template": chat_template}
     state = opened(model, conversation, kind=kind, system=system, price_in=price_in, price_out=price_out, **texts)

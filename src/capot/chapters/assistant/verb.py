@@ -53,19 +53,9 @@ def ask(
     progress: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> Answers:
-    """Ask ``question`` in every way that the model has, with the same seed.
+    """One question asked in every way that the model has. Takes and raises: as ``Model.assistant``.
 
-    ``template`` is the text of a plain template (TOML, see ``capot.text.templates.default_text``)
-    and ``chat_template`` that of one in Jinja; empty, they are the packaged one and the
-    model's own. ``system`` is said before everything else, but to the raw model. ``settings``
-    are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
-
-    Raises: InputError ``no_question``, ``out_of_range``, ``template_toml``, ``template_key``, ``template_refused``;
-    ModelError ``template_syntax``, ``template_failed``; ContextError ``prompt_too_long``.
-
-    >>> import capot
-    >>> capot.open("scripted").assistant("What is a token?", temperature=0).answers[2].text
-    'A run of bytes with a number.'
+    ``settings`` are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
     """
     sampling = (sampling or Sampling(**settings)).seeded()
     texts = {"template": template, "chat_template": chat_template, "system": system}
@@ -267,7 +257,7 @@ def _answer(way: _Way, made: Generation, *, seconds: float) -> Answer:
         after_stop=made.after_stop,
         generated_tokens=len(made.tokens),
         seconds=seconds,
-        stop=way.sampling.stop,
+        stop=tuple(way.sampling.stop),
         indented=prompt.indented,
         at_marker=cut_at_marker(template, made),
         tokens=way.tokens,

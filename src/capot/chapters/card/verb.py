@@ -74,11 +74,7 @@ class Source:
 
 
 def describe(model: Opened, *, known: bool = False) -> Card:
-    """The card of an opened model; no weight is read. ``known`` adds the table of published models.
-
-    Raises: NotFoundError ``no_checkpoint``; ModelError as ``Checkpoint.tensors``;
-    UnsupportedError ``shape_unknown`` for an unknown family without weights.
-    """
+    """The card of an opened model. Takes and raises: as ``Model.card``."""
     checkpoint = model.checkpoint
     vocabulary, ends = _tokenizer_facts(model, checkpoint) if checkpoint.has("tokenizer") else (None, ())
     return card(

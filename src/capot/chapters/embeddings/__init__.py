@@ -6,3 +6,97 @@
 
 ``embed`` reads the table from the model's file and never opens an engine.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from capot.chapters.chapter import Chapter, ModelVerb
+
+if TYPE_CHECKING:
+    from capot.chapters.embeddings.context_result import Context
+    from capot.chapters.embeddings.embed_result import Embedding
+    from capot.chapters.embeddings.lens_result import Lens
+    from capot.chapters.protocols import Opened
+
+SENTENCES = ["Il mange un avocat bien mûr.", "Son avocat plaide au tribunal."]
+CHAPTER = Chapter(
+    "embeddings",
+    {
+        "embed": ModelVerb(
+            "embeddings.embed:embed", {"words": ["cat", "dog", "green", "blue", "house", "room"], "near": 3}
+        ),
+        "context": ModelVerb("embeddings.context:context", {"word": "avocat", "sentences": SENTENCES}),
+        "lens": ModelVerb("embeddings.lens:lens", {"prompt": "The capital of Australia is"}),
+    },
+    ("embed", "context", "lens"),
+)
+
+
+class EmbeddingsVerbs:
+    """The verbs of the chapter ``embeddings``."""
+
+    def embed(
+        self: Opened,
+        words: Sequence[str] = ("cat", "dog", "green", "blue", "house", "room"),
+        *,
+        dimensions: int = 2,
+        near: int = 5,
+        space: str = "auto",
+    ) -> Embedding:
+        """Show the vectors of ``words``, in the order given, as the model's own table has them.
+
+        A word of several tokens is their mean.
+        ``dimensions``: of the picture, 2 to 3.
+        ``near``: neighbours to find for each word, 0 to 100; 0 finds none, and the table is not walked through.
+        ``space``: ``auto``, ``space`` (the word as inside a sentence) or ``bare`` (as at its start).
+
+        Units: ``cosine`` from -1 to 1, ``explained_variance`` as shares of 1.
+        Raises: InputError ``no_words``, ``empty_word``, ``too_many``, ``out_of_range``, ``bad_choice``;
+        ModelError ``no_table``; CapabilityError ``capability``.
+
+        >>> import capot
+        >>> [near.text for near in capot.open("boxed").embed(["cat", "dog"], near=1).neighbours[0].near]
+        [' dog']
+        """
+        from capot.chapters.embeddings.embed import embed
+
+        return embed(self, words, dimensions=dimensions, near=near, space=space)
+
+    def context(self: Opened, word: str, *, sentences: Sequence[str], layer: int | None = None) -> Context:
+        """Follow ``word`` through the layers in each of ``sentences``, every occurrence of it.
+
+        A word of several tokens is the mean of their vectors.
+        ``layer``: the one to draw, 0 the embeddings themselves; None takes the one where the occurrences
+        are farthest apart.
+
+        Units: cosines from -1 to 1.
+        Raises: InputError ``no_sentences``, ``empty_word``, ``word_too_long``, ``empty_sentence``,
+        ``word_not_in_sentence``, ``too_many_tokens``, ``too_many_tokens_in_all``, ``too_many``, ``out_of_range``;
+        CapabilityError ``capability``; ContextError ``prompt_too_long``; UnsupportedError ``table_apart``.
+
+        >>> import capot
+        >>> len(capot.open("scripted").context("bank", sentences=["A river bank.", "My bank."]).layers)
+        5
+        """
+        from capot.chapters.embeddings.context import context
+
+        return context(self, word, sentences=sentences, layer=layer)
+
+    def lens(self: Opened, prompt: str) -> Lens:
+        """Guess the next token after every layer, by the final norm and the head of the model itself.
+
+        Layer 0 is the embedding of the last token of ``prompt``, before any layer. Source: nostalgebraist,
+        "interpreting GPT: the logit lens" (2020).
+
+        Units: probabilities as shares of 1, ``entropy_bits`` in bits.
+        Raises: InputError ``empty_prompt``; CapabilityError ``capability``; ContextError ``prompt_too_long``.
+
+        >>> import capot
+        >>> capot.open("scripted").lens("The capital of France is").final.text
+        ' '
+        """
+        from capot.chapters.embeddings.lens import lens
+
+        return lens(self, prompt)

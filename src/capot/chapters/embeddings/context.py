@@ -46,15 +46,7 @@ class Read:
 
 
 def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | None = None) -> Context:
-    """Follow ``word`` through the layers in each of ``sentences``, every occurrence of it.
-
-    ``layer`` is the one to draw, 0 the embeddings themselves; None takes the one where the
-    occurrences are farthest apart. A word of several tokens is the mean of their vectors.
-
-    Raises: InputError ``no_sentences``, ``empty_word``, ``word_too_long``, ``empty_sentence``,
-    ``word_not_in_sentence``, ``too_many_tokens``, ``too_many_tokens_in_all``, ``too_many``, ``out_of_range``;
-    CapabilityError ``capability``; ContextError ``prompt_too_long``; UnsupportedError ``table_apart``.
-    """
+    """One word in several sentences. Takes and raises: as ``Model.context``."""
     sentences = (sentences,) if isinstance(sentences, str) else tuple(sentences)
     word = _word(word)
     if not sentences:

@@ -24,15 +24,7 @@ MOST_NEAR = 100
 def embed(
     model: Opened, words: Sequence[str] = WORDS, *, dimensions: int = 2, near: int = 5, space: str = "auto"
 ) -> Embedding:
-    """Show the vectors of ``words``, in the order given, as the model's own table has them.
-
-    A word of several tokens is their mean. ``dimensions`` is 2 or 3; ``near`` is how many
-    neighbours to find for each word, 0 for none (the table is then not walked through);
-    ``space`` is ``auto``, ``space`` (as inside a sentence) or ``bare`` (as at its start).
-
-    Raises: InputError ``no_words``, ``empty_word``, ``too_many``, ``out_of_range``, ``bad_choice``;
-    ModelError ``no_table``; CapabilityError ``capability``.
-    """
+    """Words as points. Takes and raises: as ``Model.embed``."""
     words = (words,) if isinstance(words, str) else tuple(words)
     _check(words, dimensions, near)
     spelled = spellings(model, words, space=space)

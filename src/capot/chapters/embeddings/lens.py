@@ -18,13 +18,7 @@ WANT = Want(logits="none", layer_logits=True)
 
 
 def lens(model: Opened, prompt: str) -> Lens:
-    """Guess the next token after every layer, by the final norm and the head of the model itself.
-
-    Layer 0 is the embedding of the last token, before any layer. Source: nostalgebraist,
-    "interpreting GPT: the logit lens" (2020).
-
-    Raises: InputError ``empty_prompt``; CapabilityError ``capability``; ContextError ``prompt_too_long``.
-    """
+    """The guess after every layer. Takes and raises: as ``Model.lens``."""
     ids = model.tokenizer.encode_prompt(prompt)
     logits = model.scheduler.run(ids, want=WANT, owner=model.owner).output.layer_logits  # (L + 1, V)
     assert logits is not None  # WANT asks for them

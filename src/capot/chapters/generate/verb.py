@@ -33,21 +33,9 @@ def generate(
     after_stop: int = 0,
     **settings: Any,
 ) -> Generation:
-    """The text the model makes of ``prompt``; Ctrl-C ends it with what there is.
+    """A text made of a prompt. Takes and raises: as ``Model.generate``.
 
     ``settings`` are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
-    ``ids`` are the exact ids to go on from; the last ``first_draw`` of them are text made
-    before, and the first draw has that number. With both, a text can be taken up again at
-    any token, as if it had never been cut, or branch from there; ``max_new_tokens`` counts
-    the tokens of this call, and ``text`` is what they add.
-    ``alternatives`` tokens are kept for each step; after a stop string ``after_stop`` more
-    tokens are generated, and kept apart.
-
-    Raises: as :func:`start`, and the engine's errors.
-
-    >>> import capot
-    >>> capot.open("scripted").generate("The capital of Japan is", temperature=0).text
-    ' Tokyo.'
     """
     events = stream(
         model, prompt, sampling=sampling, ids=ids, first_draw=first_draw, alternatives=alternatives,
@@ -72,14 +60,9 @@ def stream(
     after_stop: int = 0,
     **settings: Any,
 ) -> Stream:
-    """The events of a generation, as they come: see :func:`generate` for what it takes.
+    """The events of a generation, as they come. Takes and raises: as ``Model.stream``.
 
-    Raises: as :func:`start`, and the engine's errors while it is read.
-
-    >>> import capot
-    >>> events = capot.open("scripted").stream("le gestionnaire du r", temperature=0, max_new_tokens=3)
-    >>> [event.text for event in events if isinstance(event, Step)]
-    ['', 'é', 's']
+    ``settings`` are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
     """
     chosen = sampling if sampling is not None else Sampling(**settings)
 

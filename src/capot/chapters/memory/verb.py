@@ -40,19 +40,7 @@ def weigh(
     users_at: str | Sequence[int] = "2048,8192",
     progress: RowProgress | None = None,
 ) -> Memory:
-    """What prompts of ``tokens`` tokens cost beyond the weights, in memory and in time.
-
-    Measured by running them, unless ``simulate``: then computed from config.json alone (or from
-    the published shape ``known`` instead of ``model``), with what fits on 1, 2 and 8 cards of
-    each size in ``gpu``, in each ``precision`` of the weights, and how many users with texts of
-    ``users_at`` tokens at once. ``mode`` "all" keeps the logits of every position. ``progress``
-    hears each row as soon as it is measured; what was measured before Ctrl-C, or before memory
-    would run out, is answered.
-
-    Raises: InputError ``bad_length``, ``out_of_range``, ``bad_size``, ``unknown_precision``, ``unknown_mode``;
-    NotFoundError ``unknown_shape``; CapabilityError where the engine cannot; ResourceError
-    ``memory_short`` and BusyError ``too_much_memory`` before the first row.
-    """
+    """What prompts of some lengths cost. Takes and raises: as ``Model.memory``."""
     if mode not in MODES:
         raise InputError("unknown_mode", value=shown(mode), known=", ".join(MODES))
     asked = lengths(tokens) if tokens else ()

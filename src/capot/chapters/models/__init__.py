@@ -1,1 +1,7 @@
 """Which models are there to open, here and on the hub?"""
+
+from __future__ import annotations
+
+from capot.chapters.chapter import Chapter
+
+CHAPTER = Chapter("models", {}, ("models",), sees=("card",))

@@ -55,20 +55,7 @@ def predict(
     rank: str | Iterable[str] = (),
     ids: Sequence[int] | None = None,
 ) -> Prediction:
-    """The probability of each next token after ``prompt``.
-
-    What ``top_k``, ``top_p`` and ``min_p`` leave out keeps its logit and its rank, without a probability.
-    ``rank`` asks for the place of tokens by text (``" Paris"``; ``"·Paris"`` as shown by the views, quoted
-    as Python would, or ``"id:123"``). Where a word is several tokens the first is meant; a word that begins
-    with a letter is looked up with a space before it as well. ``ids`` are to go on from instead of the prompt's.
-
-    Raises: InputError ``empty_prompt``, ``empty_rank``, ``not_an_id``, ``no_such_id``; ContextError
-    ``prompt_too_long``; those of the settings.
-
-    >>> import capot
-    >>> capot.open("scripted").next("The capital of Australia is Canb", k=1).candidates[0].text
-    'e'
-    """
+    """The probability of each next token. Takes and raises: as ``Model.next``."""
     most, settings = Showing(k).k, Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     tokenizer = model.tokenizer
     prompt_ids = tokenizer.encode_prompt(prompt) if ids is None else ids

@@ -32,17 +32,7 @@ Spans = Sequence[tuple[int, bytes, int, int]]
 
 
 def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), specials: Specials = "text") -> Tokens:
-    """Cut ``text`` as the model does, and as each tokenizer of ``compare`` does.
-
-    ``compare`` holds names (``english``, ``french``, ``bilingual``, ``gpt2``, ``cl100k_base``,
-    ``o200k_base``, ``llama3`` for the sentences of the lessons, any encoding of tiktoken's),
-    paths of a tokenizer.json or its folder, or models of the hub (``org/name``). Special tokens
-    in the text are text unless ``specials`` is ``allow``.
-
-    Units: ``start`` and ``end`` in bytes of the UTF-8 text; ``relative`` in counts of the first.
-    Raises: NotFoundError ``unknown_tokenizer``, ``tokenizer_hub``, ``tokenizer_recorded``,
-    ``tokenizer_missing``; InputError ``not_unicode``; what ``Tokenizer.from_file`` raises.
-    """
+    """A text cut by the model and by others. Takes and raises: as ``Model.tokens``."""
     tokenizer = model.tokenizer
     cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
     others = [_counted(name, text, specials, watch=model.watch) for name in named_in(compare)]

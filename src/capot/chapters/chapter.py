@@ -1,0 +1,43 @@
+"""What a chapter says of itself: its name, its verbs and its commands.
+
+The folder of a chapter says it in its ``__init__``, which imports nothing heavy: the command line and
+the pages read it without loading what answers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelVerb:
+    """What stands behind a method of ``Model``.
+
+    ``function`` is written ``folder.module:name``. ``example`` holds arguments that any model can answer.
+    """
+
+    function: str
+    example: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Callable[..., Any]:
+        """The chapter's function, which takes the model first; its module is imported now."""
+        module, _, name = self.function.partition(":")
+        function: Callable[..., Any] = getattr(importlib.import_module(f"capot.chapters.{module}"), name)
+        return function
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One question about language models.
+
+    ``name`` is its folder, the address of its page and the topic of its words. ``verbs`` are those of
+    ``Model`` by their names, ``commands`` those of the command line in their order.
+    """
+
+    name: str
+    verbs: Mapping[str, ModelVerb]
+    commands: tuple[str, ...]
+    sees: tuple[str, ...] = ()  # chapters that its modules may import

@@ -1,0 +1,34 @@
+"""The chapters, in one list: the house's floors, the verbs of ``Model``, commands, routes and pages come from it."""
+
+from __future__ import annotations
+
+from capot.chapters import assistant, card, embeddings, generate, memory, models, next, tokens
+from capot.chapters.chapter import Chapter, ModelVerb
+
+CHAPTERS: tuple[Chapter, ...] = (
+    card.CHAPTER,
+    tokens.CHAPTER,
+    embeddings.CHAPTER,
+    next.CHAPTER,
+    generate.CHAPTER,
+    memory.CHAPTER,
+    assistant.CHAPTER,
+    models.CHAPTER,
+)
+
+
+class Verbs(
+    card.CardVerbs,
+    tokens.TokensVerbs,
+    embeddings.EmbeddingsVerbs,
+    next.NextVerbs,
+    generate.GenerateVerbs,
+    memory.MemoryVerbs,
+    assistant.AssistantVerbs,
+):
+    """The verbs of an opened model. A type checker and an editor read them here, so they are written out."""
+
+
+def verbs() -> dict[str, tuple[Chapter, ModelVerb]]:
+    """Every verb of ``Model`` by its name, with the chapter that it belongs to."""
+    return {name: (chapter, verb) for chapter in CHAPTERS for name, verb in chapter.verbs.items()}
