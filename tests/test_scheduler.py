@@ -137,10 +137,56 @@ def first_texts(scheduler: Scheduler, recorder: Recorder) -> list[list[tuple[int
 
 
 def test_who_has_no_text_at_work_is_read_before_anybodys_second_one(scheduler: Scheduler, recorder: Recorder) -> None:
-    assert first_texts(scheduler, recorder)[:4] == [[(0, 5)], [(0, 5)], [(0, 5)], [(0, 7)]]
+    first, *later = first_texts(scheduler, recorder)
+    assert first == [(0, 5), (0, 5), (0, 5), (0, 7)]  # in one pass over the weights
+    assert [step for step in later if step[0][0] == 0] == [[(0, 5)]] * 9
 
 
-def test_short_prompts_read_together_end_with_their_time(recorder: Recorder) -> None:
+def read_together(scheduler: Scheduler, recorder: Recorder, lengths: list[int]) -> list[int]:
+    """How many prompts of these lengths, an owner each, are read in each pass over prompts, beside a text at work."""
+    beside = Decoding([1], tokens=200, owner="beside")
+    recorder.gate.clear()
+    tickets = [scheduler.submit(beside)]
+    assert recorder.reached.wait(10)
+    tickets += [scheduler.submit(Job(ids_of(length, n), owner=f"o{n}")) for n, length in enumerate(lengths)]
+    recorder.gate.set()
+    assert all(ticket.wait(60) for ticket in tickets)
+    return [len(step) for step in recorder.steps if step[0] != (0, 1) and step[0][0] == 0]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "passes"),
+    [
+        ([8] * 40, [32, 8]),  # as many texts as one pass advances
+        ([20] * 30, [12, 12, 6]),  # as many tokens as one chunk
+        ([200, 50, 10, 10], [2, 2]),
+        ([300, 10, 10], [1, 2]),  # a long prompt goes on by itself; so 44 tokens of it come after the two
+    ],
+)
+def test_short_prompts_are_read_together_up_to_one_chunk(
+    scheduler: Scheduler, recorder: Recorder, lengths: list[int], passes: list[int]
+) -> None:
+    assert read_together(scheduler, recorder, lengths) == passes
+
+
+def test_without_batch_short_prompts_are_read_one_by_one(recorder: Recorder) -> None:
+    engine = ScriptedEngine(before_step=recorder, capabilities=~Capability.BATCH)
+    scheduler = Scheduler(engine, clock=STILL)
+    assert read_together(scheduler, recorder, [8] * 5) == [1] * 5
+    scheduler.close()
+
+
+def test_an_error_in_prompts_read_together_meets_its_own_alone(scheduler: Scheduler, recorder: Recorder) -> None:
+    hold(scheduler, recorder)
+    recorder.poison = 200
+    jobs = [Decoding([7, ids, 9], owner=f"o{ids}") for ids in (1, 200, 3)]
+    tickets = [scheduler.submit(job) for job in jobs]
+    recorder.gate.set()
+    assert all(ticket.wait(20) for ticket in tickets)
+    assert [len(job.passes) for job in jobs] == [1, 0, 1] and isinstance(jobs[1].error, RuntimeError)
+
+
+def test_short_prompts_are_read_together_only_where_they_are_read_soon(recorder: Recorder) -> None:
     seconds = itertools.count()
     scheduler = Scheduler(ScriptedEngine(before_step=recorder), clock=lambda: float(next(seconds)))
     steps = first_texts(scheduler, recorder)
@@ -201,7 +247,7 @@ def test_in_company_a_chunk_shrinks_to_what_others_can_wait_for(recorder: Record
     scheduler.close()
     sizes = [fed for step in recorder.steps for _, fed in step]
     assert sizes[1] == 256  # nothing is known yet
-    assert sizes[2] == 64  # a quarter of a second at 300 tokens a second, as a power of two
+    assert sizes[2] == 32  # a tenth of a second at 300 tokens a second, but never fewer
 
 
 @pytest.mark.parametrize("want", [Want("all"), Want(hidden=True), Want(attention=True), Want("all", True, True, True)])

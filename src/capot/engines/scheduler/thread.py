@@ -20,12 +20,9 @@ from capot.engines.scheduler.calls import Call, OnePass
 from capot.engines.scheduler.fair_queue import FairQueue
 from capot.engines.scheduler.interrupts import stopping
 from capot.engines.scheduler.job import Job, Pass, PromptProgress, Ticket
+from capot.engines.scheduler.pace import MAX_BATCH, Pace
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser
 
-MAX_BATCH = 32  # texts advanced in one pass; more would make a newcomer's first token wait
-MIN_CHUNK = 32  # tokens; below, a prompt costs more passes over the weights than it is worth
-TOGETHER, TOGETHER_SECONDS = 64, 0.1  # tokens, and time, of short prompts read one after the other
-CHUNK_SECONDS = 0.25  # how long one owner's prompt may hold up the others' next token
 IDLE_S = 0.5  # without work, after which the thread lets go of its cores
 CACHE_BUDGET = 2_000_000_000  # bytes of key/value caches, at work and idle together
 
@@ -56,7 +53,7 @@ class Scheduler:
         self._wake = threading.Condition()  # its lock guards the two queues and what is active
         self._thread: threading.Thread | None = None
         self._closing = False
-        self._rate = float("inf")  # prompt tokens per second, a moving average
+        self._pace = Pace()
         self._counts = {"steps": 0, "prompt_tokens": 0, "decoded_tokens": 0, "reused_tokens": 0}
 
     # What any thread may call.
@@ -214,24 +211,20 @@ class Scheduler:
         with self._wake:
             batch = self._decoding.take_many(MAX_BATCH)
         if batch:
-            self._step(batch, size=1)
+            self._step(batch, size=1, prompts=False)
         self._read()
 
     def _read(self) -> None:
-        """One chunk of one prompt in its turn; behind a short one also some, as short, of who has no text at work.
+        """One chunk of one prompt in its turn; with a short one also some, as short, of who has no text at work.
 
         So a newcomer need not wait until each of many has had a turn, and a long prompt goes on all the same.
         """
-        began, left = self._clock(), TOGETHER
-        while left > 0 and (left == TOGETHER or self._clock() - began < TOGETHER_SECONDS):
-            with self._wake:
-                company = bool(self._decoding.queues) or len(self._prompts.queues) > 1
-                ticket = self._next_prompt() if left == TOGETHER else self._next_newcomer(left)
-            if ticket is None:
-                return
-            left -= len(ticket._pending) - ticket._fed
-            self._step([ticket], size=self._chunk() if company else MAX_CHUNK)
-            self._drop_cancelled()
+        with self._wake:
+            company = bool(self._decoding.queues) or len(self._prompts.queues) > 1
+            size = self._pace.chunk() if company else MAX_CHUNK
+            tickets = self._next_prompts(size)
+        if tickets:
+            self._step(tickets, size=size, prompts=True)
 
     def _drop_cancelled(self) -> None:
         while self.cancellations:
@@ -241,9 +234,19 @@ class Scheduler:
             if waiting:
                 self._finish(ticket, InterruptedByUser("interrupted"))
 
-    def _next_newcomer(self, most: int) -> Ticket | None:
-        """The first prompt of an owner with nothing at work; None where there is none, or one of more than ``most``."""
-        at_work = {ticket.job.owner for ticket in self._active}
+    def _next_prompts(self, size: int) -> list[Ticket]:
+        """The next prompt, and newcomers' as long as all of them have no more than ``size`` tokens."""
+        ticket, tickets = self._next_prompt(), []
+        at_work = {each.job.owner for each in self._active}
+        while ticket is not None:
+            tickets.append(ticket)
+            at_work.add(ticket.job.owner)
+            size -= len(ticket._pending) - ticket._fed
+            ticket = self._next_newcomer(size, at_work) if size > 0 and len(tickets) < self._pace.texts() else None
+        return tickets
+
+    def _next_newcomer(self, most: int, at_work: set[str]) -> Ticket | None:
+        """The first prompt of an owner not ``at_work``; None where there is none, or one of more than ``most``."""
         ticket = self._prompts.take(lambda other: other.job.owner not in at_work)
         if ticket is None:
             return None
@@ -280,12 +283,7 @@ class Scheduler:
             max(need, ticket._sequence.nbytes if ticket._sequence else 0) for ticket, need in self._active.items()
         )
 
-    def _chunk(self) -> int:
-        """Tokens of a prompt that the others can wait for: a power of two, by the rate seen so far."""
-        fitting = min(self._rate * CHUNK_SECONDS, MAX_CHUNK)
-        return max(MIN_CHUNK, 1 << (int(fitting).bit_length() - 1)) if fitting >= 1 else MIN_CHUNK
-
-    def _step(self, tickets: list[Ticket], *, size: int) -> None:
+    def _step(self, tickets: list[Ticket], *, size: int, prompts: bool) -> None:
         feeds = [ticket._feed(size) for ticket in tickets]
         began = self._clock()
         outputs = self._compute(feeds)
@@ -293,7 +291,7 @@ class Scheduler:
         for ticket, feed, output in zip(tickets, feeds, outputs, strict=True):
             ticket._seconds += seconds
             self._settle(ticket, feed, output)
-        self._note(feeds, seconds)
+        self._note(feeds, seconds, prompts=prompts)
 
     def _compute(self, feeds: list[Feed]) -> list[Output | Exception | None]:
         """One pass for all feeds, else one by one: an error then meets only the job that caused it."""
@@ -307,16 +305,12 @@ class Scheduler:
                 return [error]
         return [self._compute([feed])[0] for feed in feeds]
 
-    def _note(self, feeds: list[Feed], seconds: float) -> None:
+    def _note(self, feeds: list[Feed], seconds: float, *, prompts: bool) -> None:
         tokens = sum(len(feed.ids) for feed in feeds)
         self._counts["steps"] += 1
-        if len(feeds) == 1 and tokens > 1:
-            self._counts["prompt_tokens"] += tokens
-        else:
-            self._counts["decoded_tokens"] += tokens
-        if tokens >= MIN_CHUNK and len(feeds) == 1 and seconds > 0:
-            rate = tokens / seconds
-            self._rate = rate if self._rate == float("inf") else 0.7 * self._rate + 0.3 * rate
+        self._counts["prompt_tokens" if prompts and tokens > len(feeds) else "decoded_tokens"] += tokens
+        if prompts:
+            self._pace.note(texts=len(feeds), tokens=tokens, seconds=seconds)
 
     def _settle(self, ticket: Ticket, feed: Feed, output: Output | Exception | None) -> None:
         """Give a step's output to its job, and put the ticket where it belongs next."""

@@ -1,0 +1,37 @@
+"""How much of others' prompts a text under way can wait for, by what prompts have taken so far."""
+
+from __future__ import annotations
+
+from capot.engines.protocol import MAX_CHUNK
+
+MAX_BATCH = 32  # texts advanced in one pass; more would make a newcomer's first token wait
+MIN_CHUNK = 32  # tokens; below, a prompt costs more passes over the weights than it is worth
+WAIT_S = 0.1  # how long prompts may hold up the others' next token
+
+
+class Pace:
+    """Moving averages: of a long prompt's tokens a second, and of the seconds for a short prompt."""
+
+    def __init__(self) -> None:
+        self._rate, self._text_seconds = float("inf"), 0.0
+
+    def chunk(self) -> int:
+        """Tokens of prompts that the others can wait for: a power of two."""
+        fitting = min(self._rate * WAIT_S, MAX_CHUNK)
+        return max(MIN_CHUNK, 1 << (int(fitting).bit_length() - 1)) if fitting >= 1 else MIN_CHUNK
+
+    def texts(self) -> int:
+        """Short prompts that the others can wait for: what is the same for every text counts there."""
+        fitting = WAIT_S / self._text_seconds if self._text_seconds else MAX_BATCH
+        return max(1, min(MAX_BATCH, int(fitting)))
+
+    def note(self, *, texts: int, tokens: int, seconds: float) -> None:
+        """What one pass over prompts took."""
+        if seconds <= 0:
+            return
+        if texts == 1 and tokens >= MIN_CHUNK:
+            rate = tokens / seconds
+            self._rate = rate if self._rate == float("inf") else 0.7 * self._rate + 0.3 * rate
+        else:
+            each = seconds / texts
+            self._text_seconds = 0.7 * self._text_seconds + 0.3 * each if self._text_seconds else each
