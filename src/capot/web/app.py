@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -24,6 +25,7 @@ from capot.text.templates import default_text
 from capot.view.html import style_sheet
 from capot.web import answers, assets, faults, live, opening
 from capot.web.checked import checked
+from capot.web.collecting import Collector
 from capot.web.documents import answered
 from capot.web.forms import Formed
 from capot.web.guard import Guard, preferred
@@ -58,15 +60,17 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
 
 
 def _life(hub: Streams, first: Model) -> Any:
-    """While the lab is open: caches of those who have left go back; at its end nothing is left at work."""
+    """While the lab is open: what those who have left held goes back; at its end nothing is left at work."""
 
     async def sweep() -> None:
-        swept = 0
+        swept, collector = 0, Collector()
         while True:
             await asyncio.sleep(min(5.0, hub.serving.idle_s / 2))
             before, swept = swept, hub.learners.sweep(streaming=hub.streaming)
             if before or swept:  # once more a turn later, when the engine's thread has let go of what it held
                 await anyio.to_thread.run_sync(machine.give_back)
+            quiet = not any(each.under_way for each in hub.learners.known.values())
+            await anyio.to_thread.run_sync(functools.partial(collector.look, quiet=quiet))
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:

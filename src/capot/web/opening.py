@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 import weakref
@@ -18,6 +17,7 @@ from capot.i18n import Bytes, language, tr
 from capot.model import Model, open_loading
 from capot.sources.hub.events import DownloadProgress
 from capot.view.result import Result
+from capot.web.collecting import everything
 from capot.web.events import NamedEvent
 from capot.web.learners import Learners
 from capot.web.verbs import Verb, schema
@@ -87,7 +87,7 @@ def _given_back(model: Model) -> None:
     """Close a model and let go of its files now: its parts know each other, and would wait for the collector."""
     model.close()
     del model
-    gc.collect()
+    everything()
 
 
 def opened(loading: Loading, *, tell: Callable[[NamedEvent], None]) -> Model:

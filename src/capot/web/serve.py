@@ -26,6 +26,7 @@ from capot.model import Model
 from capot.web import descriptors, journal, wire
 from capot.web.app import create_app
 from capot.web.checked import checked, chosen_code
+from capot.web.collecting import everything, paced
 from capot.web.connections import Connections
 from capot.web.credentials import access_code
 from capot.web.forwarded import Proxies
@@ -120,7 +121,7 @@ def serve(model: Model, serving: Serving, *, say: Say) -> None:
     announce(say, links, serving.access_code)
     app = create_app(model, serving, owner_key=owner_key)
     try:
-        with journal.guarded(), contextlib.suppress(KeyboardInterrupt):  # which is how a lab is closed
+        with paced(), journal.guarded(), contextlib.suppress(KeyboardInterrupt):  # which is how a lab is closed
             _begin(model, serving, links, say=say)
             asyncio.run(_run(app, serving, listener, say=say))
     finally:
@@ -149,10 +150,9 @@ def show(link: str, say: Say) -> None:
 
 def _warmed(model: Model) -> None:
     """Read the model while the browser opens. What is wrong with it is said when it is first asked."""
-    try:
+    with contextlib.suppress(CapotError):
         warm(model)
-    except CapotError:
-        return
+    everything()  # what a lab is made of need not be looked at again
 
 
 def has_display() -> bool:

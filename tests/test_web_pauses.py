@@ -1,0 +1,151 @@
+"""What would stop every thread of a lab at once: Python's collector, and threads that keep the interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+import weakref
+from collections.abc import Iterator
+
+import pytest
+from lab_helpers import Live, scripted, until
+
+import capot
+from capot.config import Serving
+from capot.web import collecting
+from capot.web import serve as web
+from capot.web.collecting import NEVER, SWITCH_S, Collector, everything, paced
+
+
+class Circle:
+    """It holds itself: only the collector lets go of it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def looks() -> Iterator[list[int]]:
+    """The generation of each look of the collector."""
+    seen: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop":
+            seen.append(info["generation"])
+
+    gc.callbacks.append(note)
+    yield seen
+    gc.callbacks.remove(note)
+
+
+@pytest.fixture
+def young_only() -> Iterator[None]:
+    with paced():
+        yield
+    assert gc.get_threshold()[2] != NEVER and gc.get_freeze_count() == 0
+
+
+def aged(thing: object) -> weakref.ref:
+    """A reference to what is now among the old objects."""
+    gc.collect()
+    return weakref.ref(thing)
+
+
+def test_a_long_answer_is_made_without_a_look_at_all_objects(young_only: None, looks: list[int]) -> None:
+    made = [[] for _ in range(600_000)]
+    assert len(made) == 600_000 and set(looks) == {0, 1}
+
+
+def test_without_it_there_are_several(looks: list[int]) -> None:
+    made = [[] for _ in range(600_000)]
+    assert len(made) == 600_000 and (2 in looks or sys.version_info >= (3, 14))
+
+
+def test_everything_is_let_go_of_what_was_set_aside_included(young_only: None) -> None:
+    circle = Circle()
+    held = aged(circle)
+    everything()
+    assert gc.get_freeze_count() > 1000
+    del circle
+    gc.collect()
+    assert held() is not None, "it was set aside"
+    everything()
+    assert held() is None
+
+
+def come(count: int) -> list[list[None]]:
+    """So many more objects, which a look at young ones has found in use."""
+    made = [[] for _ in range(count)]
+    gc.collect(1)
+    return made
+
+
+def test_a_busy_lab_looks_at_a_few_that_have_come_and_a_quiet_one_at_many(
+    young_only: None, looks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "FEW", 1000)
+    monkeypatch.setattr(collecting, "MANY", 20_000)
+    now = [0.0]
+    collector = Collector(clock=lambda: now[0])
+
+    def looked(*, quiet: bool) -> int:
+        looks.clear()
+        collector.look(quiet=quiet)
+        return looks.count(2)
+
+    everything()
+    assert looked(quiet=True) == 0, "nothing has come since"
+    kept = [come(5000)]
+    assert (looked(quiet=False), looked(quiet=False)) == (1, 0)
+    kept.append(come(30_000))
+    assert (looked(quiet=False), looked(quiet=True)) == (0, 1)
+    kept.append(come(30_000))
+    now[0] = 2 * collecting.AGAIN_S
+    assert looked(quiet=False) == 1, "it has waited too long for a quiet moment"
+
+
+def test_after_a_while_a_quiet_lab_looks_at_what_was_set_aside(young_only: None) -> None:
+    now = [0.0]
+    collector = Collector(clock=lambda: now[0])
+    circle = Circle()
+    held = aged(circle)
+    everything()
+    del circle
+    collector.look(quiet=True)
+    assert held() is not None
+    now[0] = 2 * collecting.AGAIN_S
+    collector.look(quiet=True)
+    assert held() is None
+
+
+def test_outside_a_lab_pythons_own_way_is_left_alone(looks: list[int]) -> None:
+    made = [[] for _ in range(2 * collecting.MANY)]
+    looks.clear()
+    Collector(clock=lambda: 0.0).look(quiet=True)
+    assert looks == [] and gc.get_freeze_count() == 0 and len(made) > 0
+
+
+def test_a_lab_that_is_open_looks_by_itself(young_only: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "FEW", 10)
+    with Live(scripted(), Serving(idle_s=0.02)):
+        circle = Circle()
+        held = aged(circle)
+        del circle
+        kept = come(1000)
+        until(lambda: held() is None)
+    assert len(kept) == 1000
+
+
+def test_a_lab_is_paced_from_its_warming_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, found = (gc.get_threshold(), sys.getswitchinterval()), []
+
+    async def run(app: object, *_: object, **__: object) -> None:
+        until(gc.get_freeze_count)  # once it is warm
+        found.append((gc.get_threshold()[2], round(sys.getswitchinterval(), 6)))
+
+    monkeypatch.setattr(web, "_run", run)
+    with capot.open("scripted") as model, contextlib.suppress(KeyboardInterrupt):
+        web.serve(model, Serving(port=0, open_browser=False), say=lambda key, **params: None)
+    assert found == [(NEVER, SWITCH_S)]
+    assert (gc.get_threshold(), sys.getswitchinterval()) == before and gc.get_freeze_count() == 0
