@@ -12,9 +12,7 @@ read from disk when an engine touches its page of the mapped file, and not befor
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import math
 import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +20,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from capot.errors import ModelError, NotFoundError, UnsupportedError, local
+from capot.sources.fields import (  # fmt: skip
+    LONGEST,
+    Raw,
+    family,
+    flag,
+    found,
+    ids,
+    of_text,
+    positive,
+    real,
+    strict_ids,
+    table,
+    whole,
+    word,
+)
 from capot.sources.files import INDEX, TEMPLATE_BYTES, Folder
+from capot.sources.layer_kinds import HEADLESS, layer_count, layer_kinds
 from capot.sources.safetensors import DTYPES, TensorInfo, gathered, read_header, weight_map
 
 if TYPE_CHECKING:
@@ -46,9 +60,8 @@ SPELLINGS = {
     "hidden_act": ("hidden_act", "activation_function", "hidden_activation"),
     "dtype": ("dtype", "torch_dtype"),
 }
-LOOKS_AT_ALL = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "gpt_oss": 2}  # one layer in so many
-HEADLESS = {"mamba", "mamba2", "falcon_mamba", "rwkv"}  # no attention, so no heads: a state of a fixed size
-MAX_LAYERS = 10_000  # what a config.json names is made one by one; the deepest models have some hundreds
+QUANTIZED = ("quantization_config", "quantization")  # what says that weights are packed: the second is MLX's alone
+STRETCHED = ("llama3", "yarn", "longrope")  # positions whose rule counts from those a model had before
 UNTIED = {  # where config.json may leave it out
     "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "phi3", "deepseek_v3", "gptj", "granite",
     "codegen", "stablelm", "olmo", "olmo2", "olmo3", "olmoe", "nemotron",
@@ -60,7 +73,8 @@ class Config:
     """The shape of a causal language model, one spelling for all families.
 
     ``sliding_window`` holds, for each layer, how many tokens its attention looks back
-    (itself included), or None for all. ``rope_scaling`` is None where the positions are
+    (itself included), or None for all; ``keeps`` whether it keeps keys and values of its own
+    at all, which is ``guessed`` where the file is not understood. ``rope_scaling`` is None where the positions are
     those of the paper, else ``{"rope_type": ..., ...}`` as config.json has it.
     """
 
@@ -79,6 +93,8 @@ class Config:
     rope_theta: float
     rope_scaling: dict[str, Any] | None
     sliding_window: tuple[int | None, ...]
+    keeps: tuple[bool, ...]
+    guessed: bool
     tied: bool
     dtype: str | None
     bos_id: int | None
@@ -88,35 +104,40 @@ class Config:
     def from_dict(cls, raw: Mapping[str, Any]) -> Config:
         """Read a config.json in either spelling: the hub's older one or transformers 5's.
 
-        Raises: ModelError ``config_field`` where a size is missing or is no positive number, ``config_layers``.
+        Raises: ModelError ``config_field`` where a size is missing or is no positive number, ``config_value``,
+        ``config_list``, ``config_layers``.
         """
-        inner = raw.get("text_config")
-        raw = {**raw, **inner} if isinstance(inner, dict) else raw  # a model that also sees or hears
-        model_type = str(raw.get("model_type") or "")
-        width, heads = _whole(raw, "width"), _whole(raw, "heads", 1 if model_type in HEADLESS else None)
-        if (layers := _whole(raw, "layers")) > MAX_LAYERS:
-            raise ModelError("config_layers", layers=layers, most=MAX_LAYERS)
+        raw = of_text(raw)
+        model_type = family(raw)
+        width, heads = _size(raw, "width"), _size(raw, "heads", 1 if model_type in HEADLESS else None)
+        layers = layer_count(raw, *SPELLINGS["layers"])
+        kinds = layer_kinds(raw, layers=layers, family=model_type)
         rope = _rope(raw)
+        bos, ends = strict_ids(raw, "bos_token_id"), strict_ids(raw, "eos_token_id")
         return cls(
             architecture=(architectures(raw) or ["?"])[0],
             model_type=model_type,
-            vocabulary_size=_whole(raw, "vocabulary_size"),
+            vocabulary_size=_size(raw, "vocabulary_size"),
             width=width,
             layers=layers,
             heads=heads,
             kv_heads=_kv_heads(raw, heads),
-            head_dim=_whole(raw, "head_dim", max(1, width // heads)),
-            mlp_width=_whole(raw, "mlp_width", 4 * width),
-            context_length=_whole(raw, "context_length", 0) or None,
-            norm_eps=_real(raw, "norm_eps", 1e-6),
-            hidden_act=str(_first(raw, "hidden_act") or "silu"),
-            rope_theta=finite(rope.pop("rope_theta", None) or raw.get("rope_theta") or 10_000.0, "rope_theta"),
-            rope_scaling=rope if rope["rope_type"] != "default" else None,
-            sliding_window=_windows(raw, layers, model_type),
-            tied=bool(raw.get("tie_word_embeddings", model_type not in UNTIED)),
-            dtype=dtype if isinstance(dtype := _first(raw, "dtype"), str) else None,
-            bos_id=_ids(raw.get("bos_token_id"))[0] if _ids(raw.get("bos_token_id")) else None,
-            eos_ids=_ids(raw.get("eos_token_id")),
+            head_dim=_size(raw, "head_dim", max(1, width // heads)),
+            mlp_width=_mlp_width(raw, 4 * width),
+            context_length=whole(raw, *SPELLINGS["context_length"], default=0, most=LONGEST) or None,
+            norm_eps=real(raw, *SPELLINGS["norm_eps"], default=1e-6),
+            hidden_act=word(raw, *SPELLINGS["hidden_act"], default="silu"),
+            rope_theta=positive(rope, "rope_theta", default=positive(raw, "rope_theta", default=10_000.0)),
+            rope_scaling={key: value for key, value in rope.items() if key != "rope_theta"}
+            if rope["rope_type"] != "default"
+            else None,
+            sliding_window=kinds.windows,
+            keeps=kinds.keeps,
+            guessed=kinds.guessed,
+            tied=flag(raw, "tie_word_embeddings", default=model_type not in UNTIED),
+            dtype=dtype if isinstance(dtype := found(raw, *SPELLINGS["dtype"])[1], str) else None,
+            bos_id=bos[0] if bos else None,
+            eos_ids=ends,
         )
 
 
@@ -127,7 +148,7 @@ def architectures(raw: Mapping[str, Any]) -> list[str]:
     (['LlamaForCausalLM'], [])
     """
     listed = raw.get("architectures")
-    return [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+    return [name[:80] for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
 
 
 def auto_map(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,84 +157,51 @@ def auto_map(raw: Mapping[str, Any]) -> dict[str, Any]:
     return mapped if isinstance(mapped, dict) else {}
 
 
-def _kv_heads(raw: Mapping[str, Any], heads: int) -> int:
+def _kv_heads(raw: Raw, heads: int) -> int:
     """One where queries share it; Falcon's second generation says so too, and has as many as it says besides."""
     shared = raw.get("multi_query") and not raw.get("new_decoder_architecture")
-    return 1 if shared else _whole(raw, "kv_heads", heads)
+    return 1 if shared else _size(raw, "kv_heads", heads)
 
 
-def _first(raw: Mapping[str, Any], name: str) -> Any:
-    return next((raw[key] for key in SPELLINGS[name] if raw.get(key) is not None), None)
+def _size(raw: Raw, name: str, default: int | None = None) -> int:
+    return whole(raw, *SPELLINGS[name], default=default)
 
 
-def _whole(raw: Mapping[str, Any], name: str, default: int | None = None) -> int:
-    value = _first(raw, name)
-    value = default if value is None else value
-    if not isinstance(value, int) or isinstance(value, bool) or (value < 1 and value != default):
-        raise ModelError("config_field", field=SPELLINGS[name][0], value=str(value)[:80])
-    return value
+def _mlp_width(raw: Raw, usual: int) -> int:
+    """Gemma 3n writes it once for each layer, the same each time."""
+    name, value = found(raw, *SPELLINGS["mlp_width"])
+    if isinstance(value, list) and value and value.count(value[0]) == len(value):
+        return whole({name: value[0]}, name)
+    return _size(raw, "mlp_width", usual)
 
 
-def _real(raw: Mapping[str, Any], name: str, default: float) -> float:
-    return finite(default if (found := _first(raw, name)) is None else found, SPELLINGS[name][0])
+def _rope(raw: Raw) -> dict[str, Any]:
+    """Both spellings of the rotary positions as one table that has a ``rope_type``.
 
-
-def finite(value: Any, field: str) -> float:
-    """The number that ``field`` is set to. Raises: ModelError ``config_field`` where it is none, or endless."""
-    with contextlib.suppress(OverflowError):  # an integer beyond all measure
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
-    raise ModelError("config_field", field=field, value=str(value)[:80])
-
-
-def count(raw: Mapping[str, Any], *names: str, default: int = 0) -> int:
-    """The first of ``names`` that is set to more than nothing. Raises: ModelError ``config_field`` if it is no number.
-
-    >>> count({"num_experts": 8}, "num_local_experts", "num_experts"), count({}, "n_shared_experts")
-    (8, 0)
+    Raises: ModelError ``config_field``, ``config_value``.
     """
-    field = next((name for name in names if raw.get(name)), None)
-    if field is None:
-        return default
-    value = raw[field]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ModelError("config_field", field=field, value=str(value)[:80])
-    return value
-
-
-def _ids(value: Any) -> tuple[int, ...]:
-    listed = value if isinstance(value, list | tuple) else [value]
-    return tuple(item for item in listed if isinstance(item, int) and not isinstance(item, bool))
-
-
-def _rope(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Both spellings of the rotary positions as one table that has a ``rope_type``."""
-    new, old = raw.get("rope_parameters"), raw.get("rope_scaling")
-    rope = dict(new if isinstance(new, dict) else old if isinstance(old, dict) else {})
-    kind = rope.pop("rope_type", None) or rope.pop("type", None)  # "type" is the oldest spelling
-    rope.pop("type", None)
+    rope = table(raw, "rope_scaling") or table(raw, "rope_parameters")
+    older = word(rope, "type") or None  # the oldest spelling
+    kind = word(rope, "rope_type") or older
+    for spelling in ("rope_type", "type"):
+        rope.pop(spelling, None)
     if kind is None:  # one table for each kind of layer
         kind = "by_layer_type" if any(isinstance(part, dict) for part in rope.values()) else "default"
-    partial = raw.get("partial_rotary_factor")
-    if partial not in (None, 1, 1.0):
-        rope.setdefault("partial_rotary_factor", partial)
-    if rope.get("partial_rotary_factor") not in (None, 1, 1.0) and kind == "default":
-        kind = "partial"
-    return {"rope_type": str(kind), **rope}
+    outside = real(raw, "partial_rotary_factor", default=1.0, most=1.0)
+    partial = real(rope, "partial_rotary_factor", default=outside, most=1.0)
+    if partial != 1.0:
+        rope["partial_rotary_factor"] = partial
+        kind = "partial" if kind == "default" else kind
+    if kind in STRETCHED and (original := _original_length(raw, rope)):
+        rope["original_max_position_embeddings"] = original
+    return {"rope_type": kind, **rope}
 
 
-def _windows(raw: Mapping[str, Any], layers: int, model_type: str) -> tuple[int | None, ...]:
-    """How far back each layer looks, by the rules of the families that have a window."""
-    window = raw.get("sliding_window", 4096 if model_type == "mistral" else None)
-    used = raw.get("use_sliding_window", not model_type.startswith("qwen"))
-    if model_type == "llama" or not used or not isinstance(window, int) or window < 1:
-        return (None,) * layers
-    kinds = raw.get("layer_types")
-    if isinstance(kinds, list) and len(kinds) == layers and model_type != "mistral":
-        return tuple(window if kind == "sliding_attention" else None for kind in kinds)
-    first = raw.get("max_window_layers", 0) if model_type.startswith("qwen") else 0
-    every = raw.get("sliding_window_pattern") or LOOKS_AT_ALL.get(model_type) or layers + 1
-    return tuple(window if layer >= first and (layer + 1) % every else None for layer in range(layers))
+def _original_length(raw: Raw, rope: Raw) -> int:
+    """How many positions a model had before they were stretched: said outside, inside, or as many as it has now."""
+    outside = whole(raw, "original_max_position_embeddings", default=0, most=LONGEST)
+    inside = whole(rope, "original_max_position_embeddings", default=0, most=LONGEST)
+    return outside or inside or whole(raw, *SPELLINGS["context_length"], default=0, most=LONGEST)
 
 
 def widen(array: np.ndarray, dtype: str) -> np.ndarray:
@@ -293,7 +281,7 @@ class Checkpoint:
     @functools.cached_property
     def eos_ids(self) -> tuple[int, ...]:
         """The tokens that end a text: generation_config.json knows best, then config.json."""
-        return _ids(self.generation_config.get("eos_token_id")) or self.config.eos_ids
+        return ids(self.generation_config.get("eos_token_id")) or self.config.eos_ids
 
     def _optional(self, filename: str) -> dict[str, Any]:
         return self.folder.json(filename) if self.folder.has(filename) else {}

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from capot.errors import ModelError, NotFoundError, UnsupportedError
-from capot.sources.checkpoint import HEADLESS, Config, count
+from capot.errors import NotFoundError, UnsupportedError
+from capot.sources.checkpoint import Config
+from capot.sources.fields import Raw, count, listed, of_text, whole
 
 BLOCKS = ("embeddings", "attention", "mlp", "norms", "head")
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")  # as families spell how many a layer has
@@ -105,10 +106,9 @@ class Shape:
     prediction_layers: int = 0  # extra layers that guess further tokens (DeepSeek-V3, section 2.2)
 
 
-def shape(raw: Mapping[str, Any]) -> Shape:
+def shape(raw: Raw) -> Shape:
     """Read a config.json, in either spelling. Raises: ModelError ``config_field``."""
-    inner = raw.get("text_config")
-    raw = {**raw, **inner} if isinstance(inner, dict) else raw
+    raw = of_text(raw)
     config = Config.from_dict(raw)
     family = FAMILIES.get(config.model_type)
     family = None if family is None else _as_said(family, raw)
@@ -126,7 +126,7 @@ _BIASES = {
 }
 
 
-def _as_said(family: Family, raw: Mapping[str, Any]) -> Family:
+def _as_said(family: Family, raw: Raw) -> Family:
     """What config.json may say of its own against the family's habit."""
     name = raw.get("model_type")
     changes: dict[str, Any] = {}
@@ -142,23 +142,20 @@ def _as_said(family: Family, raw: Mapping[str, Any]) -> Family:
     return replace(family, **changes)
 
 
-def _falcon_norms(raw: Mapping[str, Any]) -> int:
+def _falcon_norms(raw: Raw) -> int:
     """One where attention and MLP read the same vector; in the second generation, as many as config.json says."""
     if raw.get("new_decoder_architecture"):
         return count(raw, "num_ln_in_parallel_attn", default=2)
     return 1 if raw.get("parallel_attn", True) else 2
 
 
-def _experts(raw: Mapping[str, Any], config: Config) -> Experts | None:
+def _experts(raw: Raw, config: Config) -> Experts | None:
     experts = count(raw, *EXPERTS)
     if not experts or config.model_type not in ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "deepseek_v3"):
         return None
-    active = count(raw, "num_experts_per_tok")
-    if not active:
-        raise ModelError("config_field", field="num_experts_per_tok", value=str(raw.get("num_experts_per_tok"))[:80])
     return Experts(
         count=experts,
-        active=active,
+        active=whole(raw, "num_experts_per_tok", most=experts),
         width=count(raw, "moe_intermediate_size", default=config.mlp_width),
         shared=count(raw, "n_shared_experts", default=int(config.model_type == "qwen2_moe")),
         shared_width=count(raw, "shared_expert_intermediate_size"),
@@ -167,15 +164,14 @@ def _experts(raw: Mapping[str, Any], config: Config) -> Experts | None:
     )
 
 
-def dense_layers(raw: Mapping[str, Any], layers: int) -> frozenset[int]:
+def dense_layers(raw: Raw, layers: int) -> frozenset[int]:
     """The layers of a mixture that have one ordinary MLP: the first ones, those listed, all but one in so many."""
     first, every = count(raw, "first_k_dense_replace"), count(raw, "decoder_sparse_step", default=1)
-    listed = raw.get("mlp_only_layers")
-    listed = listed if isinstance(listed, list) else []
-    return frozenset(layer for layer in range(layers) if layer < first or layer in listed or (layer + 1) % every)
+    dense = listed(raw, "mlp_only_layers", int) or []
+    return frozenset(layer for layer in range(layers) if layer < first or layer in dense or (layer + 1) % every)
 
 
-def _latent(raw: Mapping[str, Any]) -> Latent | None:
+def _latent(raw: Raw) -> Latent | None:
     if not raw.get("kv_lora_rank"):
         return None
     names = ("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
@@ -296,11 +292,14 @@ def kv_values(shape: Shape) -> int:
     return 2 * shape.config.kv_heads * shape.config.head_dim
 
 
+def caching_windows(config: Config) -> tuple[int | None, ...]:
+    """How far back each layer that has a KV cache of its own looks."""
+    return tuple(window for window, keeps in zip(config.sliding_window, config.keeps, strict=True) if keeps)
+
+
 def kv_bytes(shape: Shape, tokens: int, *, bytes_per_value: int = 2) -> int:
-    """Bytes of the cache after ``tokens`` tokens; a layer keeps no more than its window, a state space nothing."""
-    if shape.config.model_type in HEADLESS:
-        return 0
-    kept = (tokens if window is None else min(tokens, window) for window in shape.config.sliding_window)
+    """Bytes of the cache after ``tokens`` tokens; a layer keeps no more than its window, one with a state nothing."""
+    kept = (tokens if window is None else min(tokens, window) for window in caching_windows(shape.config))
     return sum(kept) * kv_values(shape) * bytes_per_value
 
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from capot.chapters.card.result import BlockParameters, Card, Fit, KnownModel, NetworkPart, Parameters
 from capot.errors import CapotError, NotFoundError
 from capot.sources import published_shapes as shapes
-from capot.sources.checkpoint import HEADLESS
+from capot.sources.checkpoint import QUANTIZED
 from capot.sources.hub.published import Published
+from capot.sources.layer_kinds import HEADLESS
 from capot.sources.machine import Ram, longest, ram
 from capot.sources.published_shapes import BLOCKS, Known, Shape
 
@@ -181,7 +182,7 @@ def file_bytes(parameters: int) -> dict[str, int]:
 def _counted(source: Source, shape: Shape) -> Parameters:
     """Parameters from the weights' headers; by formula where there are none, or packed ones."""
     known_family = shape.family is not None
-    if source.tensors is None or (known_family and "quantization_config" in source.config):
+    if source.tensors is None or (known_family and any(map(source.config.get, QUANTIZED))):
         by_block, origin = shapes.parameters(shape), "config"
     else:
         by_block, origin = _by_block(source.tensors, shape), "weights"

@@ -11,18 +11,17 @@ DeepSeek-V2, arXiv:2405.04434, section 2.1.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from capot.sources import published_shapes
-from capot.sources.checkpoint import HEADLESS, SPELLINGS, Config, count, finite
+from capot.sources.checkpoint import SPELLINGS, Config
+from capot.sources.fields import Raw, count, of_text, real, table, whole, word
+from capot.sources.layer_kinds import HEADLESS
 
 LAYOUTS = {  # a field of config.json that asks for other layers, and how they are called here
     "falcon": {"new_decoder_architecture": "new", "alibi": "alibi"},
     "stablelm": {"use_parallel_residual": "parallel"},
 }
-KEEPS_NO_KEYS = ("linear", "mamba", "conv", "recurrent", "ssm")  # layers whose state has a fixed size
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,13 @@ class MemoryShape:
         return kept * self.cache_width
 
 
-def shape_of(raw: Mapping[str, Any]) -> MemoryShape:
+def shape_of(raw: Raw) -> MemoryShape:
     """The shape behind a config.json. Raises: ModelError ``config_field``.
 
     >>> shape_of(published_shapes.find("Mistral-7B").config).cache_numbers(100_000) == 2 * 32 * 8 * 128 * 4096
     True
     """
-    inner = raw.get("text_config")
-    raw = {**raw, **inner} if isinstance(inner, dict) else raw
+    raw = of_text(raw)
     found, exact = _known_shape(raw)
     config, latent = found.config, found.latent
     return MemoryShape(
@@ -85,19 +83,19 @@ def shape_of(raw: Mapping[str, Any]) -> MemoryShape:
         query_width=config.heads * (latent.plain_dim + latent.rotary_dim if latent else config.head_dim),
         kv_heads=config.kv_heads,
         cache_width=published_shapes.kv_values(found),
-        windows=_caching_windows(config, raw),
+        windows=published_shapes.caching_windows(config),
         attention="latent" if latent else _attention_kind(config),
         shards=1 if latent else config.kv_heads,
         layers=config.layers,
         context_length=config.context_length,
         layout=_layout(found, raw),
-        activation=str(next((raw[name] for name in SPELLINGS["hidden_act"] if raw.get(name)), "")),
+        activation=word(raw, *SPELLINGS["hidden_act"]),
         rotary=_rotary(raw, config.head_dim),
         state_numbers=_state(config, raw),
     )
 
 
-def _state(config: Config, raw: Mapping[str, Any]) -> int:
+def _state(config: Config, raw: Raw) -> int:
     """Numbers in the state of a family without attention; 0 for one whose state is not known here.
 
     Each of the E channels of a Mamba layer keeps N numbers and the last few of a convolution; in Mamba 2 the
@@ -108,14 +106,14 @@ def _state(config: Config, raw: Mapping[str, Any]) -> int:
         return 0
     if config.model_type == "rwkv":
         return config.layers * 5 * config.width
-    inner = count(raw, "intermediate_size") or int(finite(raw.get("expand", 2), "expand") * config.width)
+    inner = count(raw, "intermediate_size") or int(real(raw, "expand", default=2, most=1000) * config.width)
     mamba2 = config.model_type == "mamba2"
     kept, taps = count(raw, "state_size", default=128 if mamba2 else 16), count(raw, "conv_kernel", default=4)
     convolved = inner + 2 * count(raw, "n_groups", default=8) * kept if mamba2 else inner
     return config.layers * (inner * kept + convolved * taps)
 
 
-def _layout(found: published_shapes.Shape, raw: Mapping[str, Any]) -> str:
+def _layout(found: published_shapes.Shape, raw: Raw) -> str:
     """The family, and which of its layers where it has several; "mixed" where not all of them have experts."""
     family = found.config.model_type
     word = next((word for field, word in LAYOUTS.get(family, {}).items() if raw.get(field)), "")
@@ -123,17 +121,18 @@ def _layout(found: published_shapes.Shape, raw: Mapping[str, Any]) -> str:
     return f"{family} {word or mixed}".strip()
 
 
-def _rotary(raw: Mapping[str, Any], head: int) -> float | None:
+def _rotary(raw: Raw, head: int) -> float | None:
     """The hub's older spellings, then transformers 5's; of ``head`` numbers, where a count of them is said."""
-    rope = raw.get("rope_parameters")
-    rope = rope if isinstance(rope, dict) else {}
-    said = (raw.get("rotary_pct"), raw.get("partial_rotary_factor"), rope.get("partial_rotary_factor"))
-    if isinstance(raw.get("rotary_dim"), int):
-        return int(raw["rotary_dim"]) / head
-    return next((float(share) for share in said if isinstance(share, int | float)), None)
+    if raw.get("rotary_dim") is not None:
+        return whole(raw, "rotary_dim", least=0, most=head) / head
+    inside = table(raw, "rope_scaling") or table(raw, "rope_parameters")
+    for said, field in ((raw, "rotary_pct"), (raw, "partial_rotary_factor"), (inside, "partial_rotary_factor")):
+        if said.get(field) is not None:
+            return real(said, field, default=1.0, most=1.0)
+    return None
 
 
-def _known_shape(raw: Mapping[str, Any]) -> tuple[published_shapes.Shape, bool]:
+def _known_shape(raw: Raw) -> tuple[published_shapes.Shape, bool]:
     """The family's own shape; another family's is near enough to a Llama's for a first answer."""
     found = published_shapes.shape(raw)
     if found.family is not None:
@@ -143,14 +142,14 @@ def _known_shape(raw: Mapping[str, Any]) -> tuple[published_shapes.Shape, bool]:
     ), False
 
 
-def _experts(raw: Mapping[str, Any], config: Config) -> published_shapes.Experts | None:
+def _experts(raw: Raw, config: Config) -> published_shapes.Experts | None:
     """The mixture of a family that is not known, by the fields that most families use."""
     experts = count(raw, *published_shapes.EXPERTS)
     if experts < 2:
         return None
     return published_shapes.Experts(
         count=experts,
-        active=count(raw, "num_experts_per_tok", "num_experts_per_token", default=1),
+        active=whole(raw, "num_experts_per_tok", "num_experts_per_token", default=1, most=experts),
         width=count(raw, "moe_intermediate_size", default=config.mlp_width),
         shared=count(raw, "n_shared_experts"),
         dense=published_shapes.dense_layers(raw, config.layers),
@@ -161,21 +160,6 @@ def _attention_kind(config: Config) -> str:
     if config.kv_heads == config.heads:
         return "multi_head"
     return "multi_query" if config.kv_heads == 1 else "grouped_query"
-
-
-def _caching_windows(config: Config, raw: Mapping[str, Any]) -> tuple[int | None, ...]:
-    """How far back each layer that has a KV cache of its own looks."""
-    if config.model_type in HEADLESS:
-        return ()
-    kinds = raw.get("layer_types")
-    kinds = kinds if isinstance(kinds, list) and len(kinds) == config.layers else [""] * config.layers
-    chunk = count(raw, "attention_chunk_size")
-    own = config.layers - count(raw, "num_kv_shared_layers")  # the last layers may read those below
-    windows = []
-    for kind, window in list(zip(kinds, config.sliding_window, strict=True))[:own]:
-        if not any(word in str(kind) for word in KEEPS_NO_KEYS):
-            windows.append(chunk if kind == "chunked_attention" and chunk else window)
-    return tuple(windows)
 
 
 def _active_mlp(found: published_shapes.Shape) -> int:

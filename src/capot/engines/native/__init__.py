@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from capot.errors import UnsupportedError
-from capot.sources.checkpoint import Checkpoint
+from capot.sources.checkpoint import QUANTIZED, Checkpoint
 
 if TYPE_CHECKING:
     from capot.engines.native.llama import NativeEngine
@@ -39,7 +39,7 @@ def check(checkpoint: Checkpoint) -> None:
         f"rope_type {rope}": rope != "llama3",
         f"hidden_act {config.hidden_act}": config.hidden_act != "silu",
         "no_rope_layers": bool(bare) and not (isinstance(bare, list) and all(bare)),
-        "quantization_config": bool(raw.get("quantization_config")),
+        **{field: bool(raw.get(field)) for field in QUANTIZED},
         f"head_dim {config.head_dim}": config.head_dim % 2 != 0,
         f"num_key_value_heads {config.kv_heads}": config.heads % config.kv_heads != 0,
     }

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from capot.errors import ModelError
 from capot.sources.checkpoint import Config
+from capot.sources.fields import positive
 
 
 def frequencies(config: Config) -> np.ndarray:
@@ -23,16 +23,21 @@ def frequencies(config: Config) -> np.ndarray:
 
 
 def _stretched(turns: np.ndarray, scaling: dict[str, Any]) -> np.ndarray:
-    """Llama 3's rule: slow pairs turn ``factor`` times slower, fast ones as before, smooth between."""
-    names = ("original_max_position_embeddings", "low_freq_factor", "high_freq_factor", "factor")
-    missing = [name for name in names if not isinstance(scaling.get(name), int | float)]
-    if missing:
-        raise ModelError("config_field", field=missing[0], value=str(scaling.get(missing[0])))
-    original, slow, fast, factor = (scaling[name] for name in names)
-    rounds = original * turns / np.float32(2 * math.pi)  # whole turns over the original context
-    kept = np.clip((rounds - slow) / (fast - slow), 0, 1)  # 1: as before, 0: slowed in full
-    slowed: np.ndarray = ((1 - kept) * turns / factor + kept * turns).astype(np.float32)
-    return slowed
+    """Llama 3's rule: slow pairs turn ``factor`` times slower, fast ones as before, smooth between.
+
+    Raises: ModelError ``config_field``.
+    """
+    original, slow, fast, factor = (
+        positive(scaling, name)
+        for name in ("original_max_position_embeddings", "low_freq_factor", "high_freq_factor", "factor")
+    )
+    wavelengths = np.float32(2 * math.pi) / turns
+    slowed: np.ndarray = np.where(wavelengths > original / slow, turns / np.float32(factor), turns)
+    between = (wavelengths >= original / fast) & (wavelengths <= original / slow)
+    if fast != slow:
+        kept = (original / wavelengths - slow) / (fast - slow)  # 1: as before, 0: slowed in full
+        slowed = np.where(between, (1 - kept) * slowed / factor + kept * slowed, slowed)
+    return slowed.astype(np.float32)
 
 
 def angles(turns: np.ndarray, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
