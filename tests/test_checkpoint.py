@@ -177,6 +177,23 @@ def test_the_headers_agree_with_the_safetensors_package(tmp_path):
         np.testing.assert_array_equal(opened.tensor(name), array)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "shape", "size"),
+    [("F4", [4, 8], 16), ("F6_E2M3", [8], 6), ("F6_E3M2", [4], 3), ("F8_E4M3FNUZ", [3], 3), ("F8_E5M2FNUZ", [3], 3),
+     ("F8_E8M0", [3], 3), ("C64", [2], 16)],
+)  # fmt: skip
+def test_every_number_format_of_the_format_is_sound(folder, dtype, shape, size):
+    write_safetensors(folder / "model.safetensors", header={"a": entry(0, size, shape, dtype)}, data=bytes(size))
+    opened = Checkpoint.open(folder)
+    assert (opened.tensors["a"].nbytes, opened.tensors["a"].dtype) == (size, dtype)
+    if dtype.startswith(("F4", "F6")):  # NumPy has none
+        with pytest.raises(UnsupportedError) as error:
+            opened.tensor("a")
+        assert error.value.code == "weights_dtype"
+    else:
+        assert opened.tensor("a").shape == tuple(shape)
+
+
 def test_several_shards(folder):
     one, two = np.float32([1, 2]), np.float32([3])
     write_safetensors(folder / "m-1.safetensors", {"a": ("F32", one)})
@@ -216,7 +233,9 @@ def test_an_index_that_leads_elsewhere(folder, index):
         ({"a": entry(0, 8, [3])}, bytes(8), "safetensors_shape"),
         ({"a": entry(0, 8, [2**40, 2**40])}, bytes(8), "safetensors_shape"),
         ({"a": entry(0, 8, [-1, -2])}, bytes(8), "safetensors_corrupt"),
-        ({"a": entry(0, 8, [2], "F7")}, bytes(8), "safetensors_corrupt"),
+        ({"a": entry(0, 8, [2], "F7")}, bytes(8), "safetensors_format"),
+        ({"a": entry(0, 8, [2], "F4")}, bytes(8), "safetensors_shape"),
+        ({"a": entry(0, 8, [2], ["F4"])}, bytes(8), "safetensors_corrupt"),
         ({"a": entry(0, 8, [2.0])}, bytes(8), "safetensors_corrupt"),
         ({"a": entry(0, 8, 2)}, bytes(8), "safetensors_corrupt"),
         ({"a": {"dtype": "F32"}}, bytes(8), "safetensors_corrupt"),

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from capot.errors import NotFoundError, UnsupportedError
-from capot.sources.checkpoint import Config
+from capot.sources.configuration import Config
 from capot.sources.fields import Raw, count, listed, of_text, whole
 
 BLOCKS = ("embeddings", "attention", "mlp", "norms", "head")
@@ -106,10 +106,14 @@ class Shape:
     prediction_layers: int = 0  # extra layers that guess further tokens (DeepSeek-V3, section 2.2)
 
 
-def shape(raw: Raw) -> Shape:
-    """Read a config.json, in either spelling. Raises: ModelError ``config_field``."""
+def shape(raw: Raw, *, tied: bool | None = None) -> Shape:
+    """Read a config.json, in either spelling; ``tied`` where the weights say otherwise of the head.
+
+    Raises: ModelError as ``Config.from_dict``.
+    """
     raw = of_text(raw)
     config = Config.from_dict(raw)
+    config = config if tied is None else replace(config, tied=tied)
     family = FAMILIES.get(config.model_type)
     family = None if family is None else _as_said(family, raw)
     return Shape(config, family, _experts(raw, config), _latent(raw), count(raw, "num_nextn_predict_layers"))

@@ -21,18 +21,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from capot.errors import ModelError, NotFoundError, local, reason
+from capot.errors import ModelError, NotFoundError, UnsupportedError, local, reason
 from capot.sources.files import Folder
 
 MAX_HEADER = 100_000_000  # bytes; the format's own limit
 
-# Bytes of one number, and the NumPy type that holds it as it is in the file. NumPy
-# has no bfloat16: its bits are handed out as uint16 and ``widen`` makes floats of them.
-DTYPES = {
-    "F64": (8, "<f8"), "F32": (4, "<f4"), "F16": (2, "<f2"), "BF16": (2, "<u2"),
-    "I64": (8, "<i8"), "I32": (4, "<i4"), "I16": (2, "<i2"), "I8": (1, "i1"), "U64": (8, "<u8"), "U32": (4, "<u4"),
-    "U16": (2, "<u2"), "U8": (1, "u1"), "BOOL": (1, "?"), "F8_E4M3": (1, "u1"), "F8_E5M2": (1, "u1"),
-    "F8_E8M0": (1, "u1"),
+# Bits of one number, and the NumPy type that holds it as it is in the file; None where NumPy has none. It has no
+# bfloat16 either: its bits are handed out as uint16 and ``widen`` makes floats of them.
+DTYPES: dict[str, tuple[int, str | None]] = {
+    "F64": (64, "<f8"), "F32": (32, "<f4"), "F16": (16, "<f2"), "BF16": (16, "<u2"), "C64": (64, "<c8"),
+    "I64": (64, "<i8"), "I32": (32, "<i4"), "I16": (16, "<i2"), "I8": (8, "i1"),
+    "U64": (64, "<u8"), "U32": (32, "<u4"), "U16": (16, "<u2"), "U8": (8, "u1"), "BOOL": (8, "?"),
+    "F8_E4M3": (8, "u1"), "F8_E5M2": (8, "u1"), "F8_E4M3FNUZ": (8, "u1"), "F8_E5M2FNUZ": (8, "u1"),
+    "F8_E8M0": (8, "u1"), "F6_E2M3": (6, None), "F6_E3M2": (6, None), "F4": (4, None),
 }  # fmt: skip
 
 
@@ -81,7 +82,7 @@ def parse_header(file: Readable, *, path: Path, size: int) -> dict[str, TensorIn
     """The tensors of a file of ``size`` bytes, checked: nothing outside it, nothing twice.
 
     Raises: ModelError ``safetensors_truncated``, ``safetensors_corrupt``,
-    ``safetensors_outside``, ``safetensors_shape``, ``safetensors_overlap``.
+    ``safetensors_outside``, ``safetensors_shape``, ``safetensors_overlap``; UnsupportedError ``safetensors_format``.
     """
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or (length <= MAX_HEADER and 8 + length > size):
@@ -102,15 +103,17 @@ def _tensor_info(path: Path, name: str, entry: Any, base: int, size: int) -> Ten
     try:
         dtype, shape = entry["dtype"], tuple(entry["shape"])
         begin, end = entry["data_offsets"]
-        width = DTYPES[dtype][0]
         sound = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (*shape, begin, end))
+        sound = sound and isinstance(dtype, str)
     except (KeyError, TypeError, ValueError):
         sound = False
     if not sound:
         raise ModelError("safetensors_corrupt", file=path.name)
+    if dtype not in DTYPES:  # a format younger than the list: the file is sound all the same
+        raise UnsupportedError("safetensors_format", file=path.name, tensor=name[:80], dtype=dtype[:40])
     if begin > end or base + end > size:
         raise ModelError("safetensors_outside", file=path.name, tensor=name)
-    if math.prod(shape) * width != end - begin:
+    if math.prod(shape) * DTYPES[dtype][0] != 8 * (end - begin):
         raise ModelError("safetensors_shape", file=path.name, tensor=name, shape=list(shape), bytes=end - begin)
     return TensorInfo(name, dtype, shape, path, base + begin, base + end)
 

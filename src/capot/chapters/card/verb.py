@@ -10,14 +10,14 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from capot.chapters.card.kind import base_or_instruct, front_matter, licence
 from capot.chapters.card.result import BlockParameters, Card, Fit, KnownModel, NetworkPart, Parameters
+from capot.chapters.card.source import Source
 from capot.errors import CapotError, NotFoundError
 from capot.sources import published_shapes as shapes
-from capot.sources.checkpoint import QUANTIZED
-from capot.sources.hub.published import Published
+from capot.sources.configuration import QUANTIZED
 from capot.sources.layer_kinds import HEADLESS
 from capot.sources.machine import Ram, longest, ram
 from capot.sources.published_shapes import BLOCKS, Known, Shape
@@ -50,28 +50,6 @@ _BLOCK_OF = (
 # Constants that some files carry among what was learnt.
 _BUFFERS = re.compile(r"inv_freq$|masked_bias$|\bh\.\d+\.attn\.bias$|attention\.bias$|position_ids$|_scale(_inv)?$")
 _LAYER = re.compile(r"\.(?:layers|h|blocks|block)\.(\d+)\.")
-_INSTRUCT = re.compile(r"instruct|chat|[-_]it\b|assistant|dialog|[-_](sft|dpo|rlhf)\b|\br1\b", re.I)
-_BASE = re.compile(r"[-_](base|pt)\b", re.I)
-
-
-@dataclass(frozen=True)
-class Source:
-    """All that a card needs to know of a model. ``tensors`` None: its weights are not there."""
-
-    name: str
-    config: Mapping[str, Any]
-    tensors: Mapping[str, TensorInfo] | None = None
-    chat_template: str | None = None
-    ends: tuple[str, ...] = ()  # the tokens that end a text, as the chat template would write them
-    readme: str = ""
-    vocabulary: tuple[int, int] | None = None  # with and without added tokens
-    kind: tuple[str, str] | None = None
-    licence: str | None = None
-    url: str | None = None
-    known: tuple[KnownModel, ...] = field(default=(), repr=False)
-    engine: str | None = None
-    obstacle: str | None = None
-    published: Published | None = None
 
 
 def describe(model: Opened, *, known: bool = False) -> Card:
@@ -91,6 +69,7 @@ def describe(model: Opened, *, known: bool = False) -> Card:
             engine=model.engine_name,
             obstacle=model.obstacle,
             published=checkpoint.published(),
+            tied=_tied(checkpoint),
         )
     )
 
@@ -135,7 +114,7 @@ def card(source: Source) -> Card:
 
     Raises: ModelError ``config_field``; UnsupportedError ``shape_unknown``.
     """
-    shape = shapes.shape(source.config)
+    shape = shapes.shape(source.config, tied=source.tied)
     config, front = shape.config, front_matter(source.readme)
     counted = _counted(source, shape)
     kind, reason = source.kind or base_or_instruct(source, front)
@@ -149,7 +128,7 @@ def card(source: Source) -> Card:
         name=source.name,
         kind=kind,
         kind_reason=reason,
-        licence=source.licence or _licence(front, source.config),
+        licence=source.licence or licence(front, source.config),
         parameters=counted,
         file_bytes=file_bytes(counted.total),
         dtype=dtype,
@@ -303,52 +282,6 @@ def verdict(needed: int, here: Ram) -> str:
     return "tight" if here.total is not None and needed <= here.total else "no"
 
 
-def base_or_instruct(source: Source, front: Mapping[str, Any]) -> tuple[str, str]:
-    """Whether a model continues texts or answers, and what says so.
-
-    A name that says it is believed first. A chat template alone is not enough: some base
-    models carry one. It counts where it writes the token at which generation stops.
-    """
-    if _INSTRUCT.search(source.name):
-        return "instruct", "name"
-    if _BASE.search(source.name):
-        return "base", "name"
-    template = source.chat_template
-    if template and ("eos_token" in template or any(end in template for end in source.ends)):
-        return "instruct", "template"
-    if template:
-        return "base", "unused_template"
-    if "conversational" in front.get("tags", ()):
-        return "instruct", "tags"
-    return "base", "no_template"
-
-
-def front_matter(readme: str) -> dict[str, Any]:
-    """The fields at the head of a model's README: ``key: value`` and lists of ``- item``.
-
-    >>> front_matter("---\\nlicense: mit\\ntags:\\n- fr\\n---\\n# Model")
-    {'license': 'mit', 'tags': ['fr']}
-    """
-    found: dict[str, Any] = {}
-    head = re.match(r"---\r?\n(.*?)\r?\n---", readme, re.DOTALL)
-    key = ""
-    for line in head[1].splitlines() if head else ():
-        if (item := re.match(r"\s*- (.+)", line)) and isinstance(found.get(key), list):
-            found[key].append(item[1].strip().strip("\"'"))
-        elif pair := re.match(r"([\w-]+):\s*(.*)", line):
-            key, value = pair[1], pair[2].strip().strip("\"'")
-            found[key] = value or []
-    return found
-
-
-def _licence(front: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
-    stated = front.get("license")
-    if stated == "other" and front.get("license_name"):
-        stated = front["license_name"]
-    stated = stated or config.get("license")
-    return stated if isinstance(stated, str) else None
-
-
 def _readme(folder: Folder) -> str:
     """The beginning of a model's description: what a card reads stands at its top."""
     found = next((name for name in ("CARD.md", "README.md") if folder.has(name)), None)
@@ -365,6 +298,13 @@ def _tensors(checkpoint: Checkpoint) -> Mapping[str, TensorInfo] | None:
     except NotFoundError as error:
         if error.code != "weights_missing":
             raise
+        return None
+
+
+def _tied(checkpoint: Checkpoint) -> bool | None:
+    try:
+        return checkpoint.tied
+    except NotFoundError:  # no weights to look at
         return None
 
 

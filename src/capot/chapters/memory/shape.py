@@ -14,7 +14,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from capot.sources import published_shapes
-from capot.sources.checkpoint import SPELLINGS, Config
+from capot.sources.configuration import SPELLINGS, Config
 from capot.sources.fields import Raw, count, of_text, real, table, whole, word
 from capot.sources.layer_kinds import HEADLESS
 

@@ -18,7 +18,8 @@ from capot.chapters.models.result import CachedModel, Changed, FoundModel, Model
 from capot.config import Loading
 from capot.errors import CapotError, InputError, NotFoundError
 from capot.sources import published_shapes
-from capot.sources.checkpoint import Checkpoint, architectures
+from capot.sources.checkpoint import Checkpoint
+from capot.sources.configuration import architectures
 from capot.sources.files import INDEX
 from capot.sources.hub import cache_index, settings
 from capot.sources.hub.checkpoint import HubCheckpoint

@@ -1,6 +1,7 @@
 """The native engine: the Llama family in a few hundred lines of NumPy and Numba.
 
     llama       the network, layer by layer: start here
+    names       what the file calls the weights, and which there are
     rope        how positions turn queries and keys
     cache       key/value caches, and the count of every byte
     kernels     the five operations in which the time goes
@@ -17,7 +18,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from capot.errors import UnsupportedError
-from capot.sources.checkpoint import QUANTIZED, Checkpoint
+from capot.sources.checkpoint import Checkpoint
+from capot.sources.configuration import QUANTIZED
 
 if TYPE_CHECKING:
     from capot.engines.native.llama import NativeEngine

@@ -15,7 +15,7 @@ import numpy as np
 
 from capot.engines.native.kernels import BLOCK
 from capot.engines.protocol import Allocations
-from capot.sources.checkpoint import Config
+from capot.sources.configuration import Config
 
 FLOAT32 = np.dtype(np.float32)
 

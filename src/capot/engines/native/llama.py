@@ -23,6 +23,7 @@ import numpy as np
 
 from capot.engines.native import kernels, rope
 from capot.engines.native.cache import Ledger, NativeSequence, block_shape
+from capot.engines.native.names import biases, names
 from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
 from capot.errors import UnsupportedError
 from capot.sources.checkpoint import Checkpoint, widen
@@ -117,11 +118,12 @@ class NativeEngine:
     def __init__(self, checkpoint: Checkpoint, *, notice: Callable[[], None] | None = None) -> None:
         self.checkpoint, self.ledger = checkpoint, Ledger()
         config = checkpoint.config
-        self.embedding = self._tensor("model.embed_tokens.weight", config.vocabulary_size, config.width)
+        self.names = names(checkpoint)
+        self.embedding = self._tensor(self.names.table, config.vocabulary_size, config.width)
         self.layers = [self._layer(index) for index in range(config.layers)]
-        self.norm = self._tensor("model.norm.weight", config.width)
+        self.norm = self._tensor(f"{self.names.prefix}norm.weight", config.width)
         tied = Linear(self.embedding)
-        self.head = tied if config.tied else self._linear("lm_head", config.vocabulary_size, config.width)
+        self.head = tied if self.names.tied else self._linear("lm_head", config.vocabulary_size, config.width)
         self.turns = rope.frequencies(config)
         self._like = np.zeros(1, self.layers[0].key.weight.dtype)  # the cache keeps the type of the weights
         scratch = kernels.scratch_shape(config.heads // config.kv_heads, config.head_dim)
@@ -140,28 +142,28 @@ class NativeEngine:
 
     def _linear(self, name: str, rows: int, columns: int, *, biased: bool = False) -> Linear:
         bias = None
-        if biased or f"{name}.bias" in self.checkpoint.tensors:
+        if biased:
             stored = self.checkpoint.tensor(f"{name}.bias", (rows,))
             bias = widen(stored, self.checkpoint.tensors[f"{name}.bias"].dtype)  # a few numbers: made float32 once
         return Linear(self._tensor(f"{name}.weight", rows, columns), bias)
 
     def _layer(self, index: int) -> LayerWeights:
-        c, at = self.checkpoint.config, f"model.layers.{index}."
+        c, at = self.checkpoint.config, f"{self.names.prefix}layers.{index}."
         queries, keys = c.heads * c.head_dim, c.kv_heads * c.head_dim
-        biased = c.architecture == "Qwen2ForCausalLM"  # must be there; in a Llama they may be
+        biased = biases(self.checkpoint)
         normed = c.architecture == "Qwen3ForCausalLM"
         return LayerWeights(
             attention_norm=self._tensor(f"{at}input_layernorm.weight", c.width),
-            query=self._linear(f"{at}self_attn.q_proj", queries, c.width, biased=biased),
-            key=self._linear(f"{at}self_attn.k_proj", keys, c.width, biased=biased),
-            value=self._linear(f"{at}self_attn.v_proj", keys, c.width, biased=biased),
+            query=self._linear(f"{at}self_attn.q_proj", queries, c.width, biased=biased.queries),
+            key=self._linear(f"{at}self_attn.k_proj", keys, c.width, biased=biased.queries),
+            value=self._linear(f"{at}self_attn.v_proj", keys, c.width, biased=biased.queries),
             query_norm=self._tensor(f"{at}self_attn.q_norm.weight", c.head_dim) if normed else None,
             key_norm=self._tensor(f"{at}self_attn.k_norm.weight", c.head_dim) if normed else None,
-            output=self._linear(f"{at}self_attn.o_proj", c.width, queries),
+            output=self._linear(f"{at}self_attn.o_proj", c.width, queries, biased=biased.output),
             mlp_norm=self._tensor(f"{at}post_attention_layernorm.weight", c.width),
-            gate=self._linear(f"{at}mlp.gate_proj", c.mlp_width, c.width),
-            up=self._linear(f"{at}mlp.up_proj", c.mlp_width, c.width),
-            down=self._linear(f"{at}mlp.down_proj", c.width, c.mlp_width),
+            gate=self._linear(f"{at}mlp.gate_proj", c.mlp_width, c.width, biased=biased.mlp),
+            up=self._linear(f"{at}mlp.up_proj", c.mlp_width, c.width, biased=biased.mlp),
+            down=self._linear(f"{at}mlp.down_proj", c.width, c.mlp_width, biased=biased.mlp),
             window=c.sliding_window[index] or EVERYTHING,
         )
 
@@ -175,7 +177,7 @@ class NativeEngine:
             model=self.checkpoint.name,
             architecture=c.architecture,
             device="cpu",
-            dtype=NAMES[self.checkpoint.tensors["model.embed_tokens.weight"].dtype],
+            dtype=NAMES[self.checkpoint.tensors[self.names.table].dtype],
             vocabulary_size=c.vocabulary_size,
             context_length=c.context_length or EVERYTHING,
             layers=c.layers,
@@ -188,7 +190,7 @@ class NativeEngine:
         return NativeSequence(self.checkpoint.config, self._like.dtype, self.ledger)
 
     def embed(self, ids: list[int]) -> np.ndarray:
-        return self.checkpoint.rows("model.embed_tokens.weight", ids)
+        return self.checkpoint.rows(self.names.table, ids)
 
     def cache_bytes(self, tokens: int) -> int:
         blocks = -(-tokens // kernels.BLOCK)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from capot.sources.checkpoint import Config
+from capot.sources.configuration import Config
 from capot.sources.fields import positive
 
 

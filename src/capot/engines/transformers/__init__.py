@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from capot.engines.transformers.precisions import precision
 from capot.errors import MissingExtraError, UnsupportedError
-from capot.sources.checkpoint import auto_map
+from capot.sources.configuration import auto_map
 from capot.sources.machine import release
 
 if TYPE_CHECKING:

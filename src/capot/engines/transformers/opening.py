@@ -23,7 +23,8 @@ from capot.config import Loading
 from capot.engines.transformers import memory, place
 from capot.engines.transformers.place import Place
 from capot.errors import CapotError, ModelError, UnsupportedError, foreign, local
-from capot.sources.checkpoint import Checkpoint, architectures, auto_map
+from capot.sources.checkpoint import Checkpoint
+from capot.sources.configuration import architectures, auto_map
 
 OTHER_HEADS = ("CausalLM", "ConditionalGeneration")  # after "For" in the name of what writes text
 RESERVE = 0.1  # of each GPU, left to caches where the weights are spread over several

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 from capot.errors import NetworkError, NotFoundError, UnsupportedError
-from capot.sources.checkpoint import Part, architectures, auto_map
+from capot.sources.checkpoint import Part
+from capot.sources.configuration import architectures, auto_map
 from capot.sources.files import INDEX
 from capot.sources.hub import settings
 from capot.sources.hub.refusals import Subject

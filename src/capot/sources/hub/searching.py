@@ -36,7 +36,7 @@ class Found:
 
     @property
     def nbytes(self) -> int:
-        return sum(count * width_of(dtype) for dtype, count in self.dtypes.items())
+        return round(sum(count * width_of(dtype) for dtype, count in self.dtypes.items()))
 
     @property
     def dtype(self) -> str:
@@ -44,9 +44,9 @@ class Found:
         return max(self.dtypes, key=lambda dtype: self.dtypes[dtype] * width_of(dtype), default="")
 
 
-def width_of(dtype: str) -> int:
+def width_of(dtype: str) -> float:
     """Bytes of one number of a type, as safetensors spell it; 2 where it is new to us."""
-    return DTYPES.get(dtype, (2,))[0]
+    return DTYPES.get(dtype, (16,))[0] / 8
 
 
 def search(words: str, *, limit: int) -> list[Found]:

@@ -1,0 +1,180 @@
+"""The shape of a language model, read from its config.json in either spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from capot.sources.fields import (  # fmt: skip
+    LONGEST,
+    Raw,
+    family,
+    flag,
+    found,
+    of_text,
+    positive,
+    real,
+    strict_ids,
+    table,
+    whole,
+    word,
+)
+from capot.sources.layer_kinds import HEADLESS, layer_count, layer_kinds
+
+# One name per idea, then how the config.json of the hub's model families spell it.
+SPELLINGS = {
+    "vocabulary_size": ("vocab_size",),
+    "width": ("hidden_size", "n_embd", "d_model", "dim"),
+    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    "heads": ("num_attention_heads", "n_head", "n_heads"),
+    "kv_heads": ("num_key_value_heads", "multi_query_group_num", "num_kv_heads", "n_head_kv"),
+    "head_dim": ("head_dim", "d_kv"),
+    "mlp_width": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
+    "context_length": ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"),
+    "norm_eps": ("rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_epsilon"),
+    "hidden_act": ("hidden_act", "activation_function", "hidden_activation"),
+    "dtype": ("dtype", "torch_dtype"),
+}
+QUANTIZED = ("quantization_config", "quantization")  # what says that weights are packed: the second is MLX's alone
+STRETCHED = ("llama3", "yarn", "longrope")  # positions whose rule counts from those a model had before
+UNTIED = {  # where config.json may leave it out
+    "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "phi3", "deepseek_v3", "gptj", "granite",
+    "codegen", "stablelm", "olmo", "olmo2", "olmo3", "olmoe", "nemotron",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Config:
+    """The shape of a causal language model, one spelling for all families.
+
+    ``sliding_window`` holds, for each layer, how many tokens its attention looks back
+    (itself included), or None for all; ``keeps`` whether it keeps keys and values of its own
+    at all, which is ``guessed`` where the file is not understood. ``rope_scaling`` is None where the positions are
+    those of the paper, else ``{"rope_type": ..., ...}`` as config.json has it.
+    """
+
+    architecture: str
+    model_type: str
+    vocabulary_size: int
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    mlp_width: int
+    context_length: int | None
+    norm_eps: float
+    hidden_act: str
+    rope_theta: float
+    rope_scaling: dict[str, Any] | None
+    sliding_window: tuple[int | None, ...]
+    keeps: tuple[bool, ...]
+    guessed: bool
+    tied: bool
+    dtype: str | None
+    bos_id: int | None
+    eos_ids: tuple[int, ...]
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Config:
+        """Read a config.json in either spelling: the hub's older one or transformers 5's.
+
+        Raises: ModelError ``config_field`` where a size is missing or is no positive number, ``config_value``,
+        ``config_list``, ``config_layers``.
+        """
+        raw = of_text(raw)
+        model_type = family(raw)
+        width, heads = _size(raw, "width"), _size(raw, "heads", 1 if model_type in HEADLESS else None)
+        layers = layer_count(raw, *SPELLINGS["layers"])
+        kinds = layer_kinds(raw, layers=layers, family=model_type)
+        rope = _rope(raw)
+        bos, ends = strict_ids(raw, "bos_token_id"), strict_ids(raw, "eos_token_id")
+        return cls(
+            architecture=(architectures(raw) or ["?"])[0],
+            model_type=model_type,
+            vocabulary_size=_size(raw, "vocabulary_size"),
+            width=width,
+            layers=layers,
+            heads=heads,
+            kv_heads=_kv_heads(raw, heads),
+            head_dim=_size(raw, "head_dim", max(1, width // heads)),
+            mlp_width=_mlp_width(raw, 4 * width),
+            context_length=whole(raw, *SPELLINGS["context_length"], default=0, most=LONGEST) or None,
+            norm_eps=real(raw, *SPELLINGS["norm_eps"], default=1e-6),
+            hidden_act=word(raw, *SPELLINGS["hidden_act"], default="silu"),
+            rope_theta=positive(rope, "rope_theta", default=positive(raw, "rope_theta", default=10_000.0)),
+            rope_scaling={key: value for key, value in rope.items() if key != "rope_theta"}
+            if rope["rope_type"] != "default"
+            else None,
+            sliding_window=kinds.windows,
+            keeps=kinds.keeps,
+            guessed=kinds.guessed,
+            tied=flag(raw, "tie_word_embeddings", default=model_type not in UNTIED),
+            dtype=dtype if isinstance(dtype := found(raw, *SPELLINGS["dtype"])[1], str) else None,
+            bos_id=bos[0] if bos else None,
+            eos_ids=ends,
+        )
+
+
+def architectures(raw: Mapping[str, Any]) -> list[str]:
+    """The classes that a config.json names; none where they are not written as a list.
+
+    >>> architectures({"architectures": ["LlamaForCausalLM"]}), architectures({"architectures": 3})
+    (['LlamaForCausalLM'], [])
+    """
+    listed = raw.get("architectures")
+    return [name[:80] for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+
+
+def auto_map(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The classes in a model's own code, by the class of transformers that each stands for."""
+    mapped = raw.get("auto_map")
+    return mapped if isinstance(mapped, dict) else {}
+
+
+def _kv_heads(raw: Raw, heads: int) -> int:
+    """One where queries share it; Falcon's second generation says so too, and has as many as it says besides."""
+    shared = raw.get("multi_query") and not raw.get("new_decoder_architecture")
+    return 1 if shared else _size(raw, "kv_heads", heads)
+
+
+def _size(raw: Raw, name: str, default: int | None = None) -> int:
+    return whole(raw, *SPELLINGS[name], default=default)
+
+
+def _mlp_width(raw: Raw, usual: int) -> int:
+    """Gemma 3n writes it once for each layer, the same each time."""
+    name, value = found(raw, *SPELLINGS["mlp_width"])
+    if isinstance(value, list) and value and value.count(value[0]) == len(value):
+        return whole({name: value[0]}, name)
+    return _size(raw, "mlp_width", usual)
+
+
+def _rope(raw: Raw) -> dict[str, Any]:
+    """Both spellings of the rotary positions as one table that has a ``rope_type``.
+
+    Raises: ModelError ``config_field``, ``config_value``.
+    """
+    rope = table(raw, "rope_scaling") or table(raw, "rope_parameters")
+    older = word(rope, "type") or None  # the oldest spelling
+    kind = word(rope, "rope_type") or older
+    for spelling in ("rope_type", "type"):
+        rope.pop(spelling, None)
+    if kind is None:  # one table for each kind of layer
+        kind = "by_layer_type" if any(isinstance(part, dict) for part in rope.values()) else "default"
+    outside = real(raw, "partial_rotary_factor", default=1.0, most=1.0)
+    partial = real(rope, "partial_rotary_factor", default=outside, most=1.0)
+    if partial != 1.0:
+        rope["partial_rotary_factor"] = partial
+        kind = "partial" if kind == "default" else kind
+    if kind in STRETCHED and (original := _original_length(raw, rope)):
+        rope["original_max_position_embeddings"] = original
+    return {"rope_type": kind, **rope}
+
+
+def _original_length(raw: Raw, rope: Raw) -> int:
+    """How many positions a model had before they were stretched: said outside, inside, or as many as it has now."""
+    outside = whole(raw, "original_max_position_embeddings", default=0, most=LONGEST)
+    inside = whole(rope, "original_max_position_embeddings", default=0, most=LONGEST)
+    return outside or inside or whole(raw, *SPELLINGS["context_length"], default=0, most=LONGEST)
