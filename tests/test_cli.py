@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from capot.cli import COMMANDS, group, run
+from capot.cli import commands, group, run
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="a file that nobody can read, root neither")
 
@@ -89,7 +89,7 @@ def test_the_two_languages_differ(capsys: pytest.CaptureFixture[str]) -> None:
     assert "paramètres" in texts["fr"].lower() and "parameters" in texts["en"].lower()
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
+@pytest.mark.parametrize("name", sorted(commands()))
 @pytest.mark.parametrize("lang", ["fr", "en"])
 def test_help_of_every_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, lang: str

@@ -105,6 +105,7 @@ def shout(model: Model, text: str, *, times: int = 1, loud: bool = False) -> Ech
 def test_a_new_chapter_appears_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     chapter = Chapter("shout", {"shout": ModelVerb("next.verb:shout")}, ())
     monkeypatch.setattr(registry, "CHAPTERS", (*registry.CHAPTERS, chapter))
+    monkeypatch.setattr(registry.Verbs, "shout", shout, raising=False)
     monkeypatch.setattr(prediction, "shout", shout, raising=False)
     web_verbs.verbs.cache_clear()
     try:

@@ -59,8 +59,8 @@ class Server:
     With a ``brake``, a file, the engine takes no more steps than the test allows.
     """
 
-    def __init__(self, *options: str, brake: Path | None = None) -> None:
-        self.options, self.brake, self.leaves = options, brake, itertools.count()
+    def __init__(self, *options: str, brake: Path | None = None, source: Path = ROOT / "src") -> None:
+        self.options, self.brake, self.leaves, self.source = options, brake, itertools.count(), source
         self.port = 0
         self.start()
 
@@ -76,8 +76,8 @@ class Server:
     def start(self) -> None:
         program = ["-m", "capot"] if self.brake is None else [str(ROOT / "tests" / "braked_lab.py"), str(self.brake)]
         command = [sys.executable, *program, "serve", "--no-open", "--port", str(self.port), *self.options]
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "CAPOT_LANG": "en", "PYTHONUNBUFFERED": "1"}
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        environment = os.environ | {"PYTHONPATH": str(self.source), "CAPOT_LANG": "en", "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=self.source)
         self.links = self._links()
         self.port = int(re.search(r":(\d+)/", self.links[0]).group(1))
         self.root = f"http://127.0.0.1:{self.port}"

@@ -32,6 +32,7 @@ FLOORS = [
     {"chapters.protocols", "chapters.chapter"},
     {f"chapters.{name}" for name in CHAPTERS},
     {"chapters.registry"},
+    {"chapters.settings"},
     {"model"},
     {"web"},
     {"cli", ""},
@@ -166,11 +167,7 @@ def commands(chapter: str) -> list[str]:
 
 
 def question(chapter: str, lang: str) -> str:
-    from capot.i18n import find
-
-    found = find(f"web.chapters.{chapter}.question", lang) or find(f"{chapter}.question", lang)
-    assert isinstance(found, str), f"{chapter} asks no question in {lang}"
-    return found
+    return registered(chapter).words(lang)["question"]
 
 
 COLUMNS = {

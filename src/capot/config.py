@@ -19,9 +19,33 @@ SHORTEST_CODE = 6  # letters and digits of an access code that is chosen by hand
 SEEDS = 2**32  # seeds drawn for the user stay short enough to be read aloud
 
 
+@dataclass(frozen=True)
+class Slide:
+    """How a page moves a setting: between which values, by which steps, and from where if not from its default."""
+
+    low: float
+    high: float
+    step: float
+    coarse: float
+    start: float | None = None
+
+
 def bounded(default: Any, low: float, high: float, **extra: Any) -> Any:
-    """A field with inclusive bounds, checked at construction and shown by every face."""
+    """A field with inclusive bounds, checked at construction and shown by every face.
+
+    ``most`` is a narrower upper bound for one person of a lab, ``slide`` how a page moves it.
+    """
     return dataclasses.field(default=default, metadata={"low": low, "high": high, **extra})
+
+
+def limits(config: type, name: str) -> tuple[float, float]:
+    """The bounds of a field, for a check that has words of its own.
+
+    >>> limits(WordPlane, "near")
+    (0, 100)
+    """
+    found = next(field.metadata for field in dataclasses.fields(config) if field.name == name)
+    return found["low"], found["high"]
 
 
 def check(config: Any) -> None:
@@ -68,11 +92,11 @@ class Sampling:
     nothing, ``top_p`` 0 leaves the best token alone; ``seed`` None draws one, and the seed is always reported.
     """
 
-    temperature: float = bounded(0.7, 0.0, 100.0)
-    max_new_tokens: int = bounded(100, 1, 1_000_000)
-    top_k: int = bounded(0, 0, 1_000_000)
-    top_p: float = bounded(1.0, 0.0, 1.0)
-    min_p: float = bounded(0.0, 0.0, 1.0)
+    temperature: float = bounded(0.7, 0.0, 100.0, slide=Slide(0, 3, 0.01, 0.25))
+    max_new_tokens: int = bounded(100, 1, 1_000_000, slide=Slide(1, 500, 1, 20, start=60))
+    top_k: int = bounded(0, 0, 1_000_000, slide=Slide(0, 100, 1, 10))
+    top_p: float = bounded(1.0, 0.0, 1.0, slide=Slide(0.01, 1, 0.01, 0.1))
+    min_p: float = bounded(0.0, 0.0, 1.0, slide=Slide(0, 1, 0.01, 0.1))
     seed: int | None = bounded(None, 0, 2**64 - 1)
     stop: Sequence[str] = ()
 
@@ -86,6 +110,51 @@ class Sampling:
     def seeded(self) -> Sampling:
         """The same, with a seed drawn where there was none."""
         return self if self.seed is not None else dataclasses.replace(self, seed=secrets.randbelow(SEEDS))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is generated besides the settings of ``Sampling``."""
+
+    first_draw: int = bounded(0, 0, 2**62)
+    alternatives: int = bounded(5, 0, 100)
+    after_stop: int = bounded(0, 0, 10_000, slide=Slide(0, 200, 1, 10, start=40))
+    made: int = 0  # how many of the last ids are text made before
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How much of a distribution is shown."""
+
+    k: int = bounded(10, 1, 1_000_000, most=10_000)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class WordPlane:
+    """How words are drawn, and how many neighbours of each are looked for."""
+
+    dimensions: int = bounded(2, 2, 3)
+    near: int = bounded(5, 0, 100, slide=Slide(0, 20, 1, 5))
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What tokens cost. Units: per million tokens."""
+
+    price_in: float = bounded(0.0, 0, 1_000_000_000, real=True)
+    price_out: float = bounded(0.0, 0, 1_000_000_000, real=True)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)

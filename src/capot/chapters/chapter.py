@@ -11,16 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from capot.i18n import tr
+
 
 @dataclass(frozen=True)
 class ModelVerb:
     """What stands behind a method of ``Model``.
 
     ``function`` is written ``folder.module:name``. ``example`` holds arguments that any model can answer.
+    ``bounds`` are the classes of ``config`` whose fields bound its arguments of the same names.
     """
 
     function: str
     example: Mapping[str, Any] = field(default_factory=dict)
+    bounds: tuple[type, ...] = ()
 
     def load(self) -> Callable[..., Any]:
         """The chapter's function, which takes the model first; its module is imported now."""
@@ -34,10 +38,17 @@ class Chapter:
     """One question about language models.
 
     ``name`` is its folder, the address of its page and the topic of its words. ``verbs`` are those of
-    ``Model`` by their names, ``commands`` those of the command line in their order.
+    ``Model`` by their names, ``commands`` those of the command line in their order. ``page`` says whether the lab
+    has a page of it, ``aside`` that the page stands at the end of the rail, being no step from a text to the next.
     """
 
     name: str
     verbs: Mapping[str, ModelVerb]
     commands: tuple[str, ...]
     sees: tuple[str, ...] = ()  # chapters that its modules may import
+    page: bool = True
+    aside: bool = False
+
+    def words(self, lang: str | None = None) -> dict[str, str]:
+        """Its name and its question."""
+        return {key: tr(f"{self.name}.chapter.{key}", lang) for key in ("name", "question")}

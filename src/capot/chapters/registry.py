@@ -7,13 +7,13 @@ from capot.chapters.chapter import Chapter, ModelVerb
 
 CHAPTERS: tuple[Chapter, ...] = (
     card.CHAPTER,
+    models.CHAPTER,
     tokens.CHAPTER,
     embeddings.CHAPTER,
     next.CHAPTER,
     generate.CHAPTER,
     memory.CHAPTER,
     assistant.CHAPTER,
-    models.CHAPTER,
 )
 
 
@@ -32,3 +32,8 @@ class Verbs(
 def verbs() -> dict[str, tuple[Chapter, ModelVerb]]:
     """Every verb of ``Model`` by its name, with the chapter that it belongs to."""
     return {name: (chapter, verb) for chapter in CHAPTERS for name, verb in chapter.verbs.items()}
+
+
+def rail() -> list[Chapter]:
+    """The chapters that have a page, in the order of the lab's rail."""
+    return sorted((chapter for chapter in CHAPTERS if chapter.page), key=lambda chapter: chapter.aside)

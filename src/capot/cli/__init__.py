@@ -1,12 +1,18 @@
-"""The command line: parse, one call, print. Each command's module is read when it is named."""
+"""The command line: parse, one call, print.
+
+A command is ``capot.cli.<name>.command``, read when it is named; without such a module it is made of what its verb
+takes.
+"""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import json
 import sys
 from collections.abc import Sequence
+from importlib import util
 from typing import Any
 
 import click
@@ -16,41 +22,36 @@ from capot.cli import streams
 from capot.cli.words import Command, Option, WordedCommand, heading, language_option
 from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError
 
-# In the order a newcomer meets them; each is `capot.cli.<module>.command`.
-COMMANDS = {
-    "tour": "tour",
-    "serve": "serve",
-    "card": "card",
-    "models": "models",
-    "tokens": "tokens",
-    "embed": "embed",
-    "context": "context",
-    "next": "next",
-    "lens": "lens",
-    "generate": "generate",
-    "memory": "memory",
-    "assistant": "assistant",
-    "chat": "chat",
-}
+
+@functools.cache
+def commands() -> tuple[str, ...]:
+    """Every command in the order a newcomer meets them: those of the house, then those of the chapters."""
+    from capot.chapters.registry import CHAPTERS  # not needed for --version
+
+    return ("tour", "serve", *(name for chapter in CHAPTERS for name in chapter.commands))
 
 
 class Capot(WordedCommand, click.Group):
     """The group of commands, loaded lazily."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(commands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in commands():
             return None
-        command: click.Command = importlib.import_module(f"capot.cli.{COMMANDS[cmd_name]}").command
+        if util.find_spec(f"capot.cli.{cmd_name}") is None:  # it needs nothing but what its verb takes
+            from capot.cli.settings import plain
+
+            return plain(cmd_name)
+        command: click.Command = importlib.import_module(f"capot.cli.{cmd_name}").command
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS:
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
+        if args and args[0] not in commands():
+            near = difflib.get_close_matches(args[0], commands(), n=1, cutoff=0.5)
             raise NotFoundError("unknown_command", name=args[0], near=near[0] if near else "--help")
         return super().resolve_command(ctx, args)
 
@@ -66,7 +67,7 @@ class Capot(WordedCommand, click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands with their one sentence each, without importing any of them."""
         with formatter.section(heading("commands")):
-            formatter.write_dl([(name, i18n.tr(f"cli.commands.{name}")) for name in COMMANDS])
+            formatter.write_dl([(name, i18n.tr(f"{name}.cli.short")) for name in commands()])
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -92,7 +93,7 @@ def _start(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:  # the lab for a person at a terminal; a program would wait for ever
         at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
         command = group.get_command(ctx, "serve" if at_terminal else "tour")
-        assert command is not None  # both are among COMMANDS
+        assert command is not None  # both are among the commands
         ctx.invoke(command)
 
 
@@ -185,4 +186,4 @@ def _parameter_name(error: click.UsageError) -> str:
     return name
 
 
-__all__ = ["COMMANDS", "Command", "run"]
+__all__ = ["Command", "commands", "run"]

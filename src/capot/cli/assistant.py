@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.common import FILE, TEXT, Argument, Option, chapter, write_file
+from capot.cli.common import FILE, TEXT, Option, chapter, write_file
+from capot.cli.settings import argument, option
 from capot.cli.streams import notice
 from capot.config import Sampling
 from capot.errors import InputError
@@ -18,29 +19,20 @@ if TYPE_CHECKING:
     from capot.model import Model
 
 
-FILTERS = ("top-k", "top-p", "min-p")
+# The settings of ``Sampling`` that both commands of this chapter show, with what stands for a value.
+SHOWN = {"max_new_tokens": "N", "temperature": "T", "top_k": "K", "top_p": "P", "min_p": "P", "seed": "S"}
 
 
-def sampling_options(topic: str) -> list[click.Parameter]:
-    """The settings that both commands of this chapter show; ``Sampling`` holds their bounds."""
-    return [
-        Option(["--max-new-tokens"], words=f"{topic}.cli.max_new_tokens", metavar="N"),
-        Option(["--temperature"], words=f"{topic}.cli.temperature", metavar="T"),
-        *(
-            Option([f"--{name}"], words=f"generate.cli.{name.replace('-', '_')}", metavar=name[-1].upper())
-            for name in FILTERS
-        ),
-        Option(["--seed"], words=f"{topic}.cli.seed", metavar="S"),
-    ]
+def sampling_options(verb: str) -> list[click.Parameter]:
+    return [option(verb, name, metavar=metavar) for name, metavar in SHOWN.items()]
 
 
 def sampling(given: dict[str, Any]) -> Sampling:
     """Take the sampling settings out of what was given."""
-    names = ("max_new_tokens", "temperature", "seed", *(name.replace("-", "_") for name in FILTERS))
-    return Sampling(**{name: value for name in names if (value := given.pop(name)) is not None})
+    return Sampling(**{name: given.pop(name) for name in SHOWN})
 
 
-def from_file(path: Path | None) -> dict[str, str]:
+def from_file(path: Path | None) -> dict[str, Any]:
     """The arguments that a template file stands for: a plain dialogue, or a chat template."""
     from capot.text.templates import load_text
 
@@ -59,8 +51,6 @@ def assistant(
         return None
     if question is None:
         raise InputError("missing_argument", name="QUESTION")
-    if given["after_stop"] is None:
-        given.pop("after_stop")
     return model.assistant(question, sampling=settings, progress=tell, **from_file(template), **given)
 
 
@@ -80,11 +70,11 @@ def tell(kind: str) -> None:
 
 command = chapter(
     "assistant",
-    Argument(["question"], words="assistant.cli.question", type=TEXT, required=False, metavar="QUESTION"),
+    argument("assistant", "question", required=False, metavar="QUESTION"),
     Option(["--template"], words="assistant.cli.template", metavar="FILE", type=FILE),
     Option(["--write-template"], words="assistant.cli.write_template", metavar="FILE", type=FILE),
-    Option(["--system"], words="assistant.cli.system", metavar="TEXT", type=TEXT, default=""),
-    Option(["--after-stop"], words="assistant.cli.after_stop", metavar="N", type=int),
+    option("assistant", "system", type=TEXT, default="", metavar="TEXT"),
+    option("assistant", "after_stop", metavar="N"),
     *sampling_options("assistant"),
     call=assistant,
 )

@@ -12,7 +12,8 @@ import click
 
 from capot.cli.assistant import from_file, sampling, sampling_options
 from capot.cli.common import FILE, TEXT, Option, chapter, colored, decoded, read_text, terminal_width, write_file
-from capot.cli.streams import notice  # fmt: skip
+from capot.cli.settings import option
+from capot.cli.streams import notice
 from capot.errors import CapotError, InputError
 from capot.i18n import find, tr
 from capot.view.visible import paragraph, visible
@@ -41,7 +42,7 @@ def chat(model: Model, *, template: str | None, script: Path | None, **given: An
     return terminal.state if output["html"] else None
 
 
-def named(template: str | None) -> dict[str, str]:
+def named(template: str | None) -> dict[str, Any]:
     """What ``--template`` or ``/template`` stands for: a kind by its name, else a file.
 
     Raises: NotFoundError ``no_template``.
@@ -211,10 +212,10 @@ def lines() -> Iterator[str]:
 command = chapter(
     "chat",
     Option(["--template"], words="chat.cli.template", metavar="NAME|FILE"),
-    Option(["--system"], words="chat.cli.system", metavar="TEXT", type=TEXT, default=""),
+    option("chat", "system", type=TEXT, default="", metavar="TEXT"),
     Option(["--script"], words="chat.cli.script", metavar="FILE", type=FILE),
-    Option(["--price-in"], words="chat.cli.price_in", metavar="P", type=float, default=0.0),
-    Option(["--price-out"], words="chat.cli.price_out", metavar="P", type=float, default=0.0),
+    option("chat", "price_in", metavar="P"),
+    option("chat", "price_out", metavar="P"),
     *sampling_options("chat"),
     call=chat,
 )

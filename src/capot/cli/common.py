@@ -4,8 +4,8 @@ A chapter's command is written so:
 
     command = chapter(
         "tokens",
-        Argument(["text"], words="tokens.cli.text", type=TEXT),
-        Option(["--compare"], words="tokens.cli.compare"),
+        argument("tokens", "text"),
+        option("tokens", "compare"),
         call=lambda model, text, compare: model.tokens(text, compare=split(compare)),
     )
 """
@@ -105,7 +105,7 @@ def split(value: str | None) -> tuple[str, ...]:
 def loading_options() -> list[click.Parameter]:
     """--model and what says how to open it, on every command that opens one: the fields of ``Loading``."""
     return [
-        Option(["--model"], words="cli.options.model", metavar="MODEL", envvar="CAPOT_MODEL", default="boxed"),
+        Option(["--model"], words="cli.options.model", metavar="MODEL", envvar="CAPOT_MODEL", default=Loading.model),
         Option(["--engine"], words="cli.options.engine", metavar="ENGINE"),
         Option(["--device"], words="cli.options.device", metavar="DEVICE"),
         Option(["--dtype"], words="cli.options.dtype", metavar="DTYPE"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from capot.cli.common import TEXT, Argument, Option, chapter
+from capot.cli.common import chapter
+from capot.cli.settings import argument, option
 
 
 def lines(texts: Iterable[str]) -> list[str]:
@@ -14,9 +15,9 @@ def lines(texts: Iterable[str]) -> list[str]:
 
 command = chapter(
     "embed",
-    Argument(["words"], words="embed.cli.words", nargs=-1, type=TEXT, metavar="[WORD]..."),
-    Option(["--dimensions"], words="embed.cli.dimensions", metavar="2|3", type=int, default=2),
-    Option(["--near"], words="embed.cli.near", metavar="K", type=int, default=5),
-    Option(["--space"], words="embed.cli.space", metavar="auto|space|bare", default="auto"),
+    argument("embed", "words", metavar="[WORD]..."),
+    option("embed", "dimensions", metavar="2|3"),
+    option("embed", "near", metavar="K"),
+    option("embed", "space", metavar="auto|space|bare"),
     call=lambda model, words, **options: model.embed(lines(words), **options) if words else model.embed(**options),
 )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.common import TEXT, Argument, Option, chapter, colored
-from capot.config import Sampling
+from capot.cli.common import chapter, colored
+from capot.cli.settings import argument, option
 from capot.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,25 +58,18 @@ def numbers(text: str) -> list[int]:
         raise InputError("not_a_number", name="--ids", value=text[:80]) from None
 
 
-def _setting(flag: str, kind: type, metavar: str, **extra: Any) -> Option:
-    """An option of ``Sampling``: its default is written there alone."""
-    name = flag.removeprefix("--").replace("-", "_")
-    shown = {"default": getattr(Sampling, name), "show_default": True, "metavar": metavar}
-    return Option([flag, name], words=f"generate.cli.{name}", type=kind, **shown, **extra)
-
-
 command = chapter(
     "generate",
-    Argument(["prompt"], words="generate.cli.prompt", type=TEXT),
-    _setting("--max-new-tokens", int, "N"),
-    _setting("--temperature", float, "T"),
-    _setting("--top-k", int, "K"),
-    _setting("--top-p", float, "P"),
-    _setting("--min-p", float, "P"),
-    _setting("--seed", int, "S"),
-    _setting("--stop", str, "STRING", multiple=True),
-    Option(["--after-stop"], words="generate.cli.after_stop", type=int, default=0, metavar="N"),
-    Option(["--ids"], words="generate.cli.ids", metavar="N,N"),
-    Option(["--first-draw"], words="generate.cli.first_draw", type=int, default=0, metavar="N"),
+    argument("generate", "prompt"),
+    option("generate", "max_new_tokens", metavar="N"),
+    option("generate", "temperature", metavar="T"),
+    option("generate", "top_k", metavar="K"),
+    option("generate", "top_p", metavar="P"),
+    option("generate", "min_p", metavar="P"),
+    option("generate", "seed", metavar="S"),
+    option("generate", "stop", type=str, multiple=True, metavar="STRING"),
+    option("generate", "after_stop", metavar="N"),
+    option("generate", "ids", type=str, metavar="N,N"),
+    option("generate", "first_draw", metavar="N"),
     call=generate,
 )

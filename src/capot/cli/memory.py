@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capot.cli.common import Command, Option, emit, loading_options, open_model, output_options, take_loading
+from capot.cli.common import Command, emit, loading_options, open_model, output_options, take_loading
+from capot.cli.settings import option
 from capot.cli.streams import notice
 from capot.errors import InputError
 from capot.i18n import duration, size
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # Options that nothing measured here has a use for; left unsaid, they would seem to have been obeyed.
 ON_PAPER = {"gpu": "--gpu", "precision": "--precision", "kv_precision": "--kv-precision", "users_at": "--users-at"}
+UNSAID = {"default": None, "show_default": False}
 
 
 def run(as_json: bool, html: Path | None, **given: Any) -> None:
@@ -53,13 +55,14 @@ command = Command(
     words="memory.cli.help",
     callback=run,
     params=[
-        Option(["--tokens"], words="memory.cli.tokens", metavar="N,N"),
-        Option(["--mode"], words="memory.cli.mode", metavar="last|all", default="last"),
-        Option(["--simulate"], words="memory.cli.simulate", is_flag=True),
-        Option(["--gpu"], words="memory.cli.gpu", metavar="SIZE,SIZE"),
-        Option(["--precision"], words="memory.cli.precision", metavar="A,B"),
-        Option(["--kv-precision"], words="memory.cli.kv_precision", metavar="A"),
-        Option(["--users-at"], words="memory.cli.users_at", metavar="N,N"),
+        option("memory", "tokens", metavar="N,N"),
+        option("memory", "mode", type=str, metavar="last|all"),
+        option("memory", "simulate"),
+        # What nothing measured has a use for has no default here: only what was said is refused.
+        option("memory", "gpu", **UNSAID, metavar="SIZE,SIZE"),
+        option("memory", "precision", **UNSAID, metavar="A,B"),
+        option("memory", "kv_precision", **UNSAID, metavar="A"),
+        option("memory", "users_at", **UNSAID, metavar="N,N"),
         *loading_options(),
         *output_options(),
     ],

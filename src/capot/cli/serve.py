@@ -65,8 +65,8 @@ command = Command(
     "serve",
     words="serve.cli.help",
     params=[
-        Option(["--host"], words="serve.cli.host", default="127.0.0.1", show_default=True),
-        Option(["--port"], words="serve.cli.port", type=int, default=8420, show_default=True),
+        Option(["--host"], words="serve.cli.host", default=Serving.host, show_default=True),
+        Option(["--port"], words="serve.cli.port", type=int, default=Serving.port, show_default=True),
         Option(["--no-open"], words="serve.cli.no_open", is_flag=True),
         Option(["--allow-host"], words="serve.cli.allow_host", multiple=True, metavar="NAME"),
         Option(["--access-code"], words="serve.cli.access_code", metavar="CODE"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from capot.cli.common import TEXT, Argument, Option, chapter, split
-from capot.cli.words import Choice
+from capot.cli.common import chapter, split
+from capot.cli.settings import argument, option
 
 command = chapter(
     "tokens",
-    Argument(["text"], words="tokens.cli.text", type=TEXT),
-    Option(["--compare"], words="tokens.cli.compare", metavar="A,B"),
-    Option(["--specials"], words="tokens.cli.specials", type=Choice(["text", "strict", "allow"]), default="text"),
+    argument("tokens", "text"),
+    option("tokens", "compare", metavar="A,B"),
+    option("tokens", "specials"),
     call=lambda model, text, compare, specials: model.tokens(text, compare=split(compare), specials=specials),
 )

@@ -23,7 +23,7 @@ from capot.model import Model
 from capot.sources import machine
 from capot.text.templates import default_text
 from capot.view.html import style_sheet
-from capot.web import answers, assets, faults, live, opening
+from capot.web import answers, assets, described, faults, live, opening
 from capot.web.checked import checked
 from capot.web.collecting import Collector
 from capot.web.documents import answered
@@ -92,7 +92,7 @@ def _life(hub: Streams, first: Model) -> Any:
 
 def _pages(app: FastAPI) -> None:
     async def page(request: Request) -> Response:
-        return assets.respond(assets.page(root_of(request.scope)), request)
+        return assets.respond(assets.page(root_of(request.scope), described.lab()), request)
 
     for name in PAGES:
         app.add_api_route(f"/{name}", page, methods=["GET"], include_in_schema=False)
@@ -130,6 +130,10 @@ def _facts(app: FastAPI, hub: Streams) -> None:
         who = {"owner": request.scope["owner"], "coded": serving.access_code is not None}
         more = {**who, "version": __version__, "limits": limits}
         return JSONResponse({"ok": True, "result": {**found.to_dict(), **more}})
+
+    @app.get("/api/chapters/{name}", summary="What a chapter's verbs take, in words", responses=answered(OBJECT))
+    async def chapter(request: Request, name: str) -> JSONResponse:
+        return JSONResponse({"ok": True, "result": described.forms(name, preferred(request.scope))})
 
     @app.get("/api/words/{lang}", summary="The pages' words in one language", responses=answered(OBJECT))
     async def words(request: Request, lang: str) -> Response:

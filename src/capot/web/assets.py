@@ -26,6 +26,8 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".s
 
 PACKED = ("text/", "image/svg", "application/json")
 
+TOLD = '<script type="application/json" id="lab">{}</script>'  # data, which the policy lets stand in a page
+
 
 @dataclass(frozen=True)
 class Asset:
@@ -80,11 +82,12 @@ def icon() -> str:
     return link[0]
 
 
-def page(root: str) -> Asset:
-    """The one page of the lab, its links beginning with the path under which it is."""
+def page(root: str, lab: str) -> Asset:
+    """The one page of the lab, its links beginning with the path under which it is, ``lab`` being what it is told."""
     found = find("index.html")
     assert found is not None  # a file of this package
-    return of_text(found.raw.decode().replace('="/', f'="{escape(root)}/'), "text/html")
+    text = found.raw.decode().replace('="/', f'="{escape(root)}/')
+    return of_text(text.replace(TOLD, TOLD.replace("{}", lab)), "text/html")
 
 
 def respond(asset: Asset, request: Request) -> Response:

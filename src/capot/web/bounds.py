@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from capot.chapters.settings import takes
 from capot.chapters.tokens import verb as tokens
 from capot.config import Sampling, Serving
 from capot.errors import InputError, NotFoundError, shown
@@ -22,7 +23,6 @@ MAX_CUT = 250_000  # bytes of a text times the tokenizers that cut it: Python's 
 MAX_LENGTHS = 40  # rows of a memory table
 MAX_MEASURED = 8192  # tokens of one measured row: time grows as their square
 MAX_MEASURED_ALL = 4 * MAX_MEASURED  # and of all rows together
-MOST = {"k": 10_000, "near": 100, "dimensions": 3}  # candidates, neighbours, axes
 LISTED = ("tokens", "gpu", "precision", "users_at")  # the verb memory takes these as one text, with commas
 
 # Bytes held for each byte of a request's texts while it is answered, measured: its tokens as records, and as JSON.
@@ -43,7 +43,7 @@ def bounded(verb: str, arguments: dict[str, Any], *, serving: Serving, owner: bo
     for name, value in arguments.items():
         _texts("stop" if isinstance(value, Sampling) else name, value, limit=serving.max_prompt_chars)
         _lists(name, value)
-        _numbers(name, value, serving)
+        _numbers(verb, name, value, serving=serving)
     if verb == "memory":
         _lengths(arguments)
     if verb == "tokens":
@@ -101,13 +101,14 @@ def _lists(name: str, value: Any) -> None:
         raise InputError("text_too_long", name=name, length=longest, limit=LETTERS[name])
 
 
-def _numbers(name: str, value: Any, serving: Serving) -> None:
+def _numbers(verb: str, name: str, value: Any, *, serving: Serving) -> None:
     asked = value.max_new_tokens if isinstance(value, Sampling) else value if name == "after_stop" else 0
     if isinstance(asked, int) and asked > serving.max_new_tokens:
         field = name if name == "after_stop" else "max_new_tokens"
         raise InputError("too_many_new_tokens", name=field, asked=asked, limit=serving.max_new_tokens)
-    if name in MOST and isinstance(value, int) and value > MOST[name]:
-        raise InputError("out_of_range", name=name, value=value, low=1, high=MOST[name])
+    bounds = takes(verb)[name].bounds if name in takes(verb) else {}
+    if bounds and isinstance(value, int) and value > bounds["maximum"]:
+        raise InputError("out_of_range", name=name, value=value, low=bounds["minimum"], high=bounds["maximum"])
 
 
 def _cut(arguments: Mapping[str, Any], *, owner: bool) -> None:

@@ -9,8 +9,10 @@ import re
 
 from starlette.types import Scope
 
+from capot.chapters.registry import CHAPTERS
+
 FORM = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
-PAGES = ("", "card", "tokens", "embeddings", "next", "generate", "memory", "assistant")
+PAGES = ("", *(chapter.name for chapter in CHAPTERS if chapter.page))
 OWN = ("static", "api", *PAGES[1:])  # what a path begins with that is the lab's own, and so none that it is under
 
 

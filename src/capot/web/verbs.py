@@ -1,6 +1,6 @@
-"""The web's view of ``Model``: one POST route per verb, made from the verb's own signature.
+"""The web's view of ``Model``: one POST route per verb, made from the verb's own description.
 
-A new chapter appears here by itself: its parameters become the request's schema, its
+A new chapter appears here by itself: its settings (``chapters.settings``) become the request's schema, its
 answer's fields the response's.
 """
 
@@ -19,11 +19,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
 from capot.chapters import registry
+from capot.chapters.settings import SAMPLING, hints_of, takes
 from capot.config import Sampling
 from capot.view.result import Result
 
-# Parameters that a page may never set: they reach files, callbacks or another person's caches.
-HIDDEN = {"emit", "progress", "notice", "owner", "template_path", "write_template"}
 JSON_KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", bytes: "string"}
 
 
@@ -57,10 +56,8 @@ class Verb:
     def arguments(self, body: BaseModel) -> dict[str, Any]:
         """The call's arguments: what the body sets, its sampling fields gathered in one ``Sampling``."""
         given = {name: getattr(body, name) for name in body.model_fields_set}
-        for name, parameter in _parameters(self.function).items():
-            if _is_sampling(parameter.annotation):
-                fields = {f.name for f in dataclasses.fields(Sampling)}
-                given[name] = Sampling(**{key: given.pop(key) for key in list(given) if key in fields})
+        if _sampled(self.function):
+            given["sampling"] = Sampling(**{key: given.pop(key) for key in list(given) if key in SAMPLING})
         return given
 
 
@@ -70,59 +67,30 @@ def verbs() -> dict[str, Verb]:
     found = {}
     for name, (chapter, verb) in registry.verbs().items():
         function = verb.load()
-        answer = _hints(function).get("return")
+        answer = hints_of(function).get("return")
         if isinstance(answer, type) and issubclass(answer, Result):
             logits = any(field.name == "logits" for field in dataclasses.fields(answer))
-            found[name] = Verb(name, chapter.name, function, _request(name, function), schema(answer), logits)
+            found[name] = Verb(
+                name, chapter.name, function, _request(name, sampled=_sampled(function)), schema(answer), logits
+            )
     return found
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """A function's annotations, resolved; Any where a name is imported for type checkers alone."""
-    names = {name: Any for name in ("Opened", "Ticket", "Iterator") if name not in function.__globals__}
-    return typing.get_type_hints(function, localns=names)
+def _sampled(function: Callable[..., Any]) -> bool:
+    """Whether it takes a ``Sampling``, which stands for the fields of one."""
+    return "sampling" in inspect.signature(function).parameters
 
 
-@cache
-def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The parameters a page may set, with their annotations resolved; the model itself is left out."""
-    hints = _hints(function)
-    parameters = list(inspect.signature(function).parameters.values())[1:]
-    shown = {p.name: p.replace(annotation=hints.get(p.name, Any)) for p in parameters if p.name not in HIDDEN}
-    return {name: p for name, p in shown.items() if p.kind is not inspect.Parameter.VAR_KEYWORD and not _opaque(p)}
-
-
-def _opaque(parameter: inspect.Parameter) -> bool:
-    """Whether a parameter is something JSON cannot hold (a callback, a path, an opened file)."""
-    text = str(parameter.annotation)
-    return any(word in text for word in ("Callable", "Path", "IO[", "capot.engines.scheduler", "capot.text.templates"))
-
-
-def _is_sampling(annotation: Any) -> bool:
-    return annotation is Sampling or Sampling in typing.get_args(annotation)
-
-
-def _request(name: str, function: Callable[..., Any]) -> type[BaseModel]:
+def _request(verb: str, *, sampled: bool) -> type[BaseModel]:
+    """The body of a verb's route. What ``Sampling`` bounds is refused here, the rest in the words of its chapter."""
     fields: dict[str, Any] = {}
-    for parameter in _parameters(function).values():
-        if _is_sampling(parameter.annotation):
-            fields.update(_sampling_fields())
-        else:
-            required = parameter.default is inspect.Parameter.empty
-            default = ... if required else parameter.default
-            fields[parameter.name] = (_plain_type(parameter.annotation), Field(default))
+    for name, setting in takes(verb).items():
+        held = sampled and name in SAMPLING
+        low, high = (setting.low, setting.high) if held else (None, None)
+        default = ... if setting.required else setting.default
+        fields[name] = (_plain_type(setting.type), Field(default, ge=low, le=high, json_schema_extra=setting.bounds))
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-    return create_model(f"{name.capitalize()}Request", __config__=config, **fields)
-
-
-def _sampling_fields() -> dict[str, Any]:
-    """The fields of ``Sampling`` with the bounds that it holds itself to."""
-    hints = typing.get_type_hints(Sampling)
-    fields = {}
-    for field in dataclasses.fields(Sampling):
-        bounds = {"ge": field.metadata["low"], "le": field.metadata["high"]} if "low" in field.metadata else {}
-        fields[field.name] = (_plain_type(hints[field.name]), Field(field.default, json_schema_extra=None, **bounds))
-    return fields
+    return create_model(f"{verb.capitalize()}Request", __config__=config, **fields)
 
 
 def _plain_type(annotation: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from capot.chapters.chapter import Chapter, ModelVerb
-from capot.config import Sampling
+from capot.config import Plan, Prices, Sampling
 
 if TYPE_CHECKING:
     from capot.chapters.assistant.chat_result import Conversation
@@ -17,9 +17,13 @@ CHAPTER = Chapter(
     "assistant",
     {
         "assistant": ModelVerb(
-            "assistant.verb:ask", {"question": "What is the capital of France?", "max_new_tokens": 12, "seed": 1}
+            "assistant.verb:ask",
+            {"question": "What is the capital of France?", "max_new_tokens": 12, "seed": 1},
+            (Sampling, Plan),
         ),
-        "chat": ModelVerb("assistant.chat:chat", {"messages": ["Hello!"], "max_new_tokens": 12, "seed": 1}),
+        "chat": ModelVerb(
+            "assistant.chat:chat", {"messages": ["Hello!"], "max_new_tokens": 12, "seed": 1}, (Sampling, Prices)
+        ),
     },
     ("assistant", "chat"),
     sees=("generate", "tokens"),

@@ -12,6 +12,7 @@ from typing import Any
 from capot import i18n
 from capot.chapters.assistant.result import indented
 from capot.chapters.generate.result import CUT
+from capot.config import Prices, limits
 from capot.errors import InputError
 from capot.i18n import duration, number, percent, tr
 from capot.view import blocks as b
@@ -227,8 +228,9 @@ class Conversation(Result):
 
 def check_price(name: str, value: float) -> float:
     """A price per million tokens. Raises: InputError ``out_of_range``."""
-    if not 0 <= value <= 1_000_000_000:
-        raise InputError("out_of_range", name=name, value=value, low=0, high=1_000_000_000)
+    low, high = limits(Prices, name)
+    if not low <= value <= high:
+        raise InputError("out_of_range", name=name, value=value, low=low, high=high)
     return float(value)
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from capot.chapters.card.result import Card
     from capot.chapters.protocols import Opened
 
-CHAPTER = Chapter("card", {"card": ModelVerb("card.verb:describe", {"known": False})}, ("card",))
+CHAPTER = Chapter("card", {"card": ModelVerb("card.verb:describe", {"known": False})}, ("card",), aside=True)
 
 
 class CardVerbs:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from capot.chapters.chapter import Chapter, ModelVerb
+from capot.config import WordPlane
 
 if TYPE_CHECKING:
     from capot.chapters.embeddings.context_result import Context
@@ -25,7 +26,9 @@ CHAPTER = Chapter(
     "embeddings",
     {
         "embed": ModelVerb(
-            "embeddings.embed:embed", {"words": ["cat", "dog", "green", "blue", "house", "room"], "near": 3}
+            "embeddings.embed:embed",
+            {"words": ["cat", "dog", "green", "blue", "house", "room"], "near": 3},
+            (WordPlane,),
         ),
         "context": ModelVerb("embeddings.context:context", {"word": "avocat", "sentences": SENTENCES}),
         "lens": ModelVerb("embeddings.lens:lens", {"prompt": "The capital of Australia is"}),

@@ -11,6 +11,7 @@ from capot.chapters.embeddings.embed_result import Embedding, Near, Neighbours, 
 from capot.chapters.embeddings.geometry import cosines, principal, rounded, unit
 from capot.chapters.embeddings.spelling import spellings, vectors
 from capot.chapters.embeddings.table import VectorTable, nearest, open_table
+from capot.config import WordPlane, limits
 from capot.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 WORDS = ("cat", "dog", "green", "blue", "house", "room")
 MOST_WORDS = 1000  # the cosine matrix grows with the square
-MOST_NEAR = 100
 
 
 def embed(
@@ -49,7 +49,8 @@ def _check(words: tuple[str, ...], dimensions: int, near: int) -> None:
         raise InputError("no_words")
     if len(words) > MOST_WORDS:
         raise InputError("too_many", count=len(words), most=MOST_WORDS)
-    for name, value, low, high in (("dimensions", dimensions, 2, 3), ("near", near, 0, MOST_NEAR)):
+    for name, value in (("dimensions", dimensions), ("near", near)):
+        low, high = limits(WordPlane, name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise InputError("not_a_number", name=name, value=shown(value))
         if not low <= value <= high:

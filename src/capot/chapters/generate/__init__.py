@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from capot.chapters.chapter import Chapter, ModelVerb
-from capot.config import Sampling
+from capot.config import Plan, Sampling
 
 if TYPE_CHECKING:
     from capot.chapters.generate.result import Generation
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 EXAMPLE = {"prompt": "Once upon a time", "max_new_tokens": 12, "seed": 1}
 CHAPTER = Chapter(
     "generate",
-    {"generate": ModelVerb("generate.verb:generate", EXAMPLE), "stream": ModelVerb("generate.verb:stream", EXAMPLE)},
+    {
+        "generate": ModelVerb("generate.verb:generate", EXAMPLE, (Sampling, Plan)),
+        "stream": ModelVerb("generate.verb:stream", EXAMPLE, (Sampling, Plan)),
+    },
     ("generate",),
 )
 

@@ -22,7 +22,7 @@ from capot.chapters.generate.result import (
 )
 from capot.chapters.generate.text import GrowingText
 from capot.chapters.protocols import Opened
-from capot.config import Sampling, bounded, check
+from capot.config import Plan, Sampling
 from capot.engines.protocol import MAX_CHUNK, Output
 from capot.engines.scheduler import Job, Pass
 from capot.errors import InterruptedByUser, NotFoundError
@@ -31,19 +31,6 @@ from capot.text import sampling as choosing
 from capot.text.tokenizer import Tokenizer
 
 _ROOM = 1024  # tokens for which memory is set aside; few texts are longer, and those may grow
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What is generated besides the settings of ``Sampling``."""
-
-    first_draw: int = bounded(0, 0, 2**62)
-    alternatives: int = bounded(5, 0, 100)
-    after_stop: int = bounded(0, 0, 10_000)
-    made: int = 0  # how many of the last ids are text made before
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 class Loop(Job):

@@ -11,10 +11,10 @@ import queue
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from capot.chapters.generate.loop import Loop, Plan
+from capot.chapters.generate.loop import Loop
 from capot.chapters.generate.result import Event, Finished, Generation, Progress, Started, Step
 from capot.chapters.protocols import Opened
-from capot.config import Sampling
+from capot.config import Plan, Sampling
 from capot.engines.protocol import check_ids
 from capot.engines.scheduler import Ticket, stopping
 from capot.errors import InputError

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from capot.chapters.chapter import Chapter
 
-CHAPTER = Chapter("models", {}, ("models",), sees=("card",))
+CHAPTER = Chapter("models", {}, ("models",), sees=("card",), page=False)

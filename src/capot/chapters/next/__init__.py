@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from capot.chapters.chapter import Chapter, ModelVerb
+from capot.config import Sampling, Showing
 
 if TYPE_CHECKING:
     from capot.chapters.next.result import Prediction
     from capot.chapters.protocols import Opened
 
 EXAMPLE = {"prompt": "The capital of Australia is", "k": 5, "rank": [" Canberra"]}
-CHAPTER = Chapter("next", {"next": ModelVerb("next.verb:predict", EXAMPLE)}, ("next",))
+CHAPTER = Chapter("next", {"next": ModelVerb("next.verb:predict", EXAMPLE, (Showing, Sampling))}, ("next",))
 
 
 class NextVerbs:

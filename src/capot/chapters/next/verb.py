@@ -18,7 +18,7 @@ import numpy as np
 
 from capot.chapters.next.result import Asked, Candidate, Prediction
 from capot.chapters.protocols import Opened
-from capot.config import Sampling, bounded, check
+from capot.config import Sampling, Showing
 from capot.engines.protocol import check_ids
 from capot.engines.scheduler import Pass
 from capot.errors import InputError, shown
@@ -31,16 +31,6 @@ _LITERAL = re.compile(
     r"""(?P<mark>['"])(?:[^\\\n\r\0'"]|(?!(?P=mark))['"]|\\(?:[\\'"abfnrtv\n]|[0-3]?[0-7]{1,2}|x[0-9a-fA-F]{2}"""
     r"""|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[A-Z0-9 -]{1,100}\}))*+(?P=mark)"""
 )
-
-
-@dataclass(frozen=True)
-class Showing:
-    """How much of a distribution is shown."""
-
-    k: int = bounded(10, 1, 1_000_000)
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 def predict(

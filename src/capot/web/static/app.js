@@ -5,7 +5,7 @@ import { preferred, speak, tr } from "./lib/words.js";
 import { get, LabError, visitor } from "./lib/api.js";
 import { door, own, restore } from "./lib/state.js";
 import { fault } from "./parts/fault.js";
-import { chapterOf, rail } from "./parts/rail.js";
+import { chapterOf, moduleOf, rail, titled } from "./parts/rail.js";
 import { tip } from "./parts/terms.js";
 import { top } from "./parts/top.js";
 import "./parts/strip.js";
@@ -34,14 +34,14 @@ async function show() {
   leave();
   own();
   app.rail.at(chapter);
-  document.title = `${tr(`chapters.${chapter}.name`)} · capot`;
+  document.title = `${titled(chapter, "name")} · capot`;
   document.body.append(app.tip);
-  fill(app.main, h("h1", {}, tr(`chapters.${chapter}.question`)));
+  fill(app.main, h("h1", {}, titled(chapter, "question")));
   app.main.dataset.chapter = chapter;
   try {
-    const { default: page } = await import(`./pages/${chapter}.js`);
+    const { default: page } = await import(`./pages/${moduleOf(chapter)}.js`);
     if (turn !== app.turn) return; // the visitor has moved on
-    app.page = await page(app.main, { model: app.model, go, door });
+    app.page = await page(app.main, { model: app.model, go, door, chapter });
   } catch (error) {
     if (!(error instanceof LabError)) console.error(error);
     app.main.append(fault(error, show));

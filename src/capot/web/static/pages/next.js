@@ -3,18 +3,18 @@
 import { fill, framed, h, later, unique, visible } from "../lib/dom.js";
 import { number, percent, tr } from "../lib/words.js";
 import { call, raw } from "../lib/api.js";
+import { lab } from "../lib/lab.js";
 import * as state from "../lib/state.js";
 import { inPython, onCommandLine } from "../lib/code.js";
 import { Distribution, entropyBits } from "../sampling.js";
 import { frame } from "../parts/frame.js";
 import { fault, waiting } from "../parts/fault.js";
 import { promptField } from "../parts/prompt.js";
-import { SAMPLING } from "../parts/slider.js";
 import { help } from "../parts/terms.js";
 
 const KEPT = 100; // candidates whose text the page holds: as many as it ever draws
 const FEW = 12;
-const SLIDERS = { ...SAMPLING, temperature: { ...SAMPLING.temperature, start: 1 } }; // the model as it is
+const SLIDERS = lab.sliders.next;
 
 export default async function page(main, { model }) {
   const saved = state.read();

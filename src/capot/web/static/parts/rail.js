@@ -1,21 +1,30 @@
 // The chapters in order, with what has been visited; on a phone, the bar at the bottom.
 
 import { h } from "../lib/dom.js";
-import { tr } from "../lib/words.js";
+import { lang, tr } from "../lib/words.js";
+import { lab } from "../lib/lab.js";
 import { inside } from "../lib/place.js";
 import { door } from "../lib/state.js";
 
-export const CHAPTERS = ["home", "tokens", "embeddings", "next", "generate", "memory", "assistant", "card"];
+export const CHAPTERS = ["home", ...lab.chapters.map(({ name }) => name)];
 const KEY = "capot-visited";
 
 /** The chapter that an address names. */
 export const chapterOf = (path) => (CHAPTERS.includes(inside(path).slice(1)) ? inside(path).slice(1) : "home");
 
+const of = (chapter) => lab.chapters.find(({ name }) => name === chapter);
+
+/** A chapter's `name` or `question` in the reader's language; the road's are the page's own. */
+export const titled = (chapter, what) => of(chapter)?.words[lang()][what] ?? tr(`chapters.${chapter}.${what}`);
+
+/** The module that draws a chapter: its own, or the one that draws any. */
+export const moduleOf = (chapter) => of(chapter)?.page ?? chapter;
+
 /** The rail: `at(chapter)` marks where the visitor is; its links carry the prompt along. */
 export function rail() {
   const visited = new Set((sessionStorage.getItem(KEY) ?? "").split(",").filter(Boolean));
-  const links = CHAPTERS.map((chapter) => h("a", { title: tr(`chapters.${chapter}.question`), dataset: { chapter } },
-    h("span", { class: "dot", "aria-hidden": "true" }), tr(`chapters.${chapter}.name`), h("span", { class: "offstage" })));
+  const links = CHAPTERS.map((chapter) => h("a", { title: titled(chapter, "question"), dataset: { chapter } },
+    h("span", { class: "dot", "aria-hidden": "true" }), titled(chapter, "name"), h("span", { class: "offstage" })));
   // whole addresses: a link to "/#..." that is scrolled out of sight would pass for one that skips to a part of this page
   const carry = () => { for (const link of links) link.href = location.origin + door(link.dataset.chapter); };
   const box = h("nav", { class: "rail", "aria-label": tr("rail.label") }, links);

@@ -5,14 +5,6 @@ import { h, unique } from "../lib/dom.js";
 import { number, unwritten } from "../lib/words.js";
 import { help } from "./terms.js";
 
-/** The settings that choose a token: from where to where, by which steps, and where they begin. */
-export const SAMPLING = {
-  temperature: { min: 0, max: 3, step: 0.01, coarse: 0.25, start: 0.7 },
-  top_k: { min: 0, max: 100, step: 1, coarse: 10, start: 0 },
-  top_p: { min: 0.01, max: 1, step: 0.01, coarse: 0.1, start: 1 },
-  min_p: { min: 0, max: 1, step: 0.01, coarse: 0.1, start: 0 },
-};
-
 /**
  * <capot-slider name min max step coarse value label hint>: sends "input" with { value } while it moves.
  * `value` is a number; what is typed outside the bounds is brought back to them, and what is no number changes nothing.

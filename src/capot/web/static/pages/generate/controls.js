@@ -2,14 +2,10 @@
 
 import { h, unique } from "../../lib/dom.js";
 import { tr } from "../../lib/words.js";
+import { lab } from "../../lib/lab.js";
 import * as state from "../../lib/state.js";
-import { SAMPLING } from "../../parts/slider.js";
 
-const SLIDERS = {
-  ...SAMPLING,
-  max_new_tokens: { min: 1, max: 500, step: 1, coarse: 20, start: 60 },
-  after_stop: { min: 0, max: 200, step: 1, coarse: 10, start: 40 },
-};
+const SLIDERS = lab.sliders.generate;
 const FOLDED = ["top_k", "top_p", "min_p"];
 
 /** What is counted is whole, whoever wrote the address. */

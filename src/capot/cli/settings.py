@@ -1,0 +1,86 @@
+"""Options and arguments made of what a verb takes: name, type, default and words are the verb's own."""
+
+from __future__ import annotations
+
+import collections.abc
+import typing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from capot.chapters.settings import Setting, takes
+from capot.cli.common import TEXT, Argument, Command, Option, chapter
+from capot.cli.words import Choice, Number, ParamType
+
+if TYPE_CHECKING:
+    from capot.model import Model
+    from capot.view.result import Result
+
+
+def option(verb: str, name: str, *flags: str, **extra: Any) -> Option:
+    """The option for one setting of a verb; ``extra`` is what only a command line needs to say."""
+    setting = takes(verb)[name]
+    told: dict[str, Any] = {"words": setting.words, "type": written(setting), "default": setting.default}
+    if setting.required:
+        told |= {"required": True, "default": None}
+    elif setting.kind is bool:
+        told |= {"is_flag": True, "type": None}
+    elif setting.default is None or setting.default in ("", ()):
+        told["default"] = None
+    else:
+        told["show_default"] = True
+    return Option([*(flags or (f"--{name.replace('_', '-')}",)), name], **(told | extra))
+
+
+def argument(verb: str, name: str, **extra: Any) -> Argument:
+    """The argument for one setting of a verb: a text, or several where the verb takes several."""
+    setting = takes(verb)[name]
+    told: dict[str, Any] = {"words": setting.words, "type": TEXT, "required": setting.required}
+    if several(setting):  # none at all is refused in the words of its chapter
+        told |= {"nargs": -1, "required": False}
+    return Argument([name], **(told | extra))
+
+
+def plain(verb: str) -> Command:
+    """The command of a verb that needs nothing but what it takes: its first setting, then the others as options."""
+    first, *others = takes(verb).values()
+    led = first.kind is str or several(first)
+    params = [argument(verb, first.name) if led else option(verb, first.name)]
+
+    def call(model: Model, **given: Any) -> Result:
+        answer: Result = getattr(model, verb)(**{name: value for name, value in given.items() if said(value)})
+        return answer
+
+    return chapter(verb, *params, *(option(verb, each.name) for each in others), call=call)
+
+
+def said(value: Any) -> bool:
+    return value is not None and value != ()
+
+
+def several(setting: Setting) -> bool:
+    return typing.get_origin(setting.kind) in (collections.abc.Sequence, collections.abc.Iterable)
+
+
+def written(setting: Setting) -> Any:
+    """How the value of an option is read."""
+    if typing.get_origin(setting.kind) is typing.Literal:
+        return Choice(list(typing.get_args(setting.kind)))
+    if several(setting):
+        return Several(typing.get_args(setting.kind)[0])
+    return setting.kind if setting.kind in (int, float) else str
+
+
+class Several(ParamType):
+    """Values parted by commas."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind, self.name = kind, "A,B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        return (
+            tuple(Number(self.kind).convert(part, param, ctx) for part in parts) if self.kind is int else tuple(parts)
+        )

@@ -1,0 +1,85 @@
+"""The chapters as pages read them: the rail and the sliders of every page, and the forms of a chapter's verbs."""
+
+from __future__ import annotations
+
+import collections.abc
+import functools
+import json
+import typing
+from typing import Any
+
+from capot.chapters import registry
+from capot.chapters.settings import Setting, takes
+from capot.errors import NotFoundError
+from capot.i18n import LANGUAGES, find, tr
+from capot.web.assets import find as asset
+from capot.web.verbs import verbs
+
+KINDS = {str: "text", int: "whole", float: "real", bool: "yes"}
+PLAIN = "plain"  # the page of a chapter that has none of its own
+
+
+@functools.cache
+def lab() -> str:
+    """What is written into the lab's one page, as JSON that may stand in HTML."""
+    chapters = [
+        {
+            "name": chapter.name,
+            "page": chapter.name if asset(f"pages/{chapter.name}.js") else PLAIN,
+            "words": {lang: chapter.words(lang) for lang in LANGUAGES},
+        }
+        for chapter in registry.rail()
+    ]
+    text = json.dumps({"chapters": chapters, "sliders": sliders()}, ensure_ascii=False)
+    return text.replace("<", "\\u003c")
+
+
+def sliders() -> dict[str, dict[str, dict[str, float]]]:
+    """How the pages move what each verb takes, by verb and name."""
+    found = {name: {each.name: each.slider for each in takes(name).values() if each.slide} for name in verbs()}
+    return {name: moved for name, moved in found.items() if moved}
+
+
+def forms(chapter: str, lang: str) -> dict[str, Any]:
+    """A chapter's verbs and what each takes, in words. Raises: NotFoundError ``no_such_page``."""
+    found = next((each for each in registry.CHAPTERS if each.name == chapter), None)
+    if found is None:
+        raise NotFoundError("no_such_page")
+    told = [
+        {
+            "name": name,
+            "help": tr(f"{name}.cli.help", lang),
+            "example": dict(verb.example),
+            "settings": [field(setting, lang) for setting in takes(name).values()],
+        }
+        for name, verb in found.verbs.items()
+        if name in verbs()
+    ]
+    return {"chapter": chapter, **found.words(lang), "verbs": told}
+
+
+def field(setting: Setting, lang: str) -> dict[str, Any]:
+    """One setting as a form shows it."""
+    choices = list(typing.get_args(setting.kind)) if typing.get_origin(setting.kind) is typing.Literal else []
+    return {
+        "name": setting.name,
+        "words": find(setting.words, lang) or "",
+        "kind": "choice" if choices else kind(setting.kind),
+        "choices": choices,
+        "required": setting.required,
+        "default": None if setting.required else setting.default,
+        **setting.bounds,
+    }
+
+
+def kind(type_: Any) -> str:
+    """What a form asks for: ``texts`` and ``numbers`` are several, ``data`` is left to JSON."""
+    if type_ in KINDS:
+        return KINDS[type_]
+    parts = [part for part in (type_, *typing.get_args(type_)) if typing.get_origin(part) in SEVERAL]
+    if not parts:
+        return "data"
+    return "texts" if typing.get_args(parts[0])[0] is str else "numbers"
+
+
+SEVERAL = (collections.abc.Sequence, collections.abc.Iterable)
