@@ -42,7 +42,7 @@ WANTED = {
     "transformers": ["transformers", "accelerate", "safetensors", "sympy", "networkx", "fsspec", "filelock"],
     "test": [
         "pytest", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "axe-playwright-python",
-        "schemathesis", "safetensors", "jedi",
+        "schemathesis", "safetensors", "jedi", "mypy", "setuptools",
     ],
     "check": ["ruff", "codespell", "pyspellchecker"],
     "bench": ["py-cpuinfo", "playwright"],

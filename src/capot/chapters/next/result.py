@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+import numpy as np
 
 from capot.i18n import number, percent, tr
 from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Table, Text
@@ -58,7 +59,7 @@ class Prediction(Result):
     prompt_tokens: int
     reused_tokens: int
     prefill_s: float
-    logits: Any = field(default=None, repr=False, compare=False, metadata={"json": False})
+    logits: np.ndarray = field(repr=False, compare=False, metadata={"json": False})
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The end of the prompt, the most probable tokens as bars and as figures, those asked for."""
