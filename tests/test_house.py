@@ -226,3 +226,18 @@ def test_the_pytorch_that_a_page_names_is_the_locked_one(page: str) -> None:
     """Whoever took a newer one would see it replaced by the build for GPUs, fifteen packages and all."""
     locked = (ROOT / "requirements" / "torch.txt").read_text(encoding="utf-8").strip()
     assert f"`{locked}`" in (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_types_are_checked_strictly_and_nothing_is_let_off_without_a_name() -> None:
+    """``make check`` runs mypy over all that is shipped, trained with or built with; what it lets off is named."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
+    assert told["strict"] is True and set(told["files"]) == {"src", "training", "tools"}
+    assert '"-m", "mypy"' in (ROOT / "tools" / "dev.py").read_text(encoding="utf-8")
+    allowed = {"module", "ignore_missing_imports", "disallow_subclassing_any", "disallow_untyped_decorators"}
+    assert {key for override in told["overrides"] for key in override} == allowed
+    for override in told["overrides"]:
+        ours = {name for name in override["module"] if name.split(".")[0] in ("capot", "training")}
+        assert ours <= {"capot.engines.transformers.*", "training.*"}, "only where PyTorch may be missing"
+    sources = [path for top in told["files"] for path in (ROOT / top).rglob("*.py")]
+    let_off = [line for path in sources for line in path.read_text(encoding="utf-8").splitlines() if "# type:" in line]
+    assert len(let_off) <= 12 and [line for line in let_off if not re.search(r"# type: ignore\[[a-z-]+\]", line)] == []

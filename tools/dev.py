@@ -44,7 +44,7 @@ WANTED = {
         "pytest", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "axe-playwright-python",
         "schemathesis", "safetensors", "jedi", "mypy", "setuptools",
     ],
-    "check": ["ruff", "codespell", "pyspellchecker"],
+    "check": ["ruff", "codespell", "pyspellchecker", "mypy"],
     "bench": ["py-cpuinfo", "playwright"],
 }  # fmt: skip
 
@@ -153,12 +153,13 @@ def test_newest(*arguments: str) -> None:
 
 
 def check(*_: str) -> None:
-    """Style, formatting, spelling in both languages."""
+    """Style, formatting, spelling in both languages, types."""
     ready("check")
     run(PYTHON, "-m", "ruff", "check", ".")
     run(PYTHON, "-m", "ruff", "format", "--check", ".")
     run(PYTHON, "-m", "codespell_lib")
     run(PYTHON, "tools/spell.py")
+    run(PYTHON, "-m", "mypy")
 
 
 def bench(*arguments: str) -> None:
@@ -199,7 +200,8 @@ def write(name: str, packages: dict[str, str]) -> None:
 
 def clean(*_: str) -> None:
     """Remove what the other commands made."""
-    for folder in (VENV, NEWEST, ROOT / ".pytest_cache", ROOT / ".ruff_cache", ROOT / "build", ROOT / "bench" / "out"):
+    caches = (ROOT / f".{tool}_cache" for tool in ("pytest", "ruff", "mypy"))
+    for folder in (VENV, NEWEST, *caches, ROOT / "build", ROOT / "bench" / "out"):
         shutil.rmtree(folder, ignore_errors=True)
 
 

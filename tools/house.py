@@ -11,6 +11,7 @@ import importlib
 import inspect
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,7 +96,8 @@ def inside(room: str, folder: str) -> bool:
 
 def imports(module: str) -> dict[str, bool]:
     """The modules of the package that one imports, and whether the import is run when the module is."""
-    known, found = modules(), {}
+    known = modules()
+    found: dict[str, bool] = {}
 
     def look(node: ast.AST, now: bool) -> None:
         for child in ast.iter_child_nodes(node):
@@ -116,7 +118,7 @@ def named(node: ast.AST) -> set[str]:
         return {alias.name.removeprefix("capot.") for alias in node.names if alias.name.startswith("capot.")}
     if not isinstance(node, ast.ImportFrom) or (node.module or "").split(".")[0] != "capot":
         return set()
-    base, known = node.module.removeprefix("capot").lstrip("."), modules()
+    base, known = (node.module or "").removeprefix("capot").lstrip("."), modules()
     names = {f"{base}.{alias.name}".lstrip(".") for alias in node.names}
     return {name if name in known else base for name in names} - {""}
 
@@ -157,8 +159,9 @@ def answers(chapter: str) -> list[str]:
             if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_"):
                 for word in re.findall(r"\w+", str(function.__annotations__.get("return"))):
                     kind = vars(module).get(word)
-                    ours = inspect.isclass(kind) and kind.__module__.startswith(f"capot.chapters.{chapter}.")
-                    found |= {word: None} if ours and issubclass(kind, Result) else {}
+                    answer = isinstance(kind, type) and issubclass(kind, Result)
+                    ours = answer and kind.__module__.startswith(f"capot.chapters.{chapter}.")
+                    found |= {word: None} if ours else {}
     return list(found)
 
 
@@ -187,13 +190,15 @@ def chapter_table(lang: str) -> str:
     return "\n".join(rows)
 
 
+def _between(made: str, marks: re.Match[str]) -> str:
+    return f"{marks[1]}{made}\n{marks[2]}"
+
+
 def with_tables(text: str, lang: str) -> str:
     """A page with what is made from the code made anew, between its marks."""
-    for name, make in (("chapters", lambda: chapter_table(lang)), ("rooms", picture)):
+    for name, made in (("chapters", chapter_table(lang)), ("rooms", picture())):
         marks = re.compile(rf"(<!-- made by tools/house\.py: {name} -->\n).*?(<!-- made -->)", re.DOTALL)
-        if marks.search(text):
-            made = make()
-            text = marks.sub(lambda found, made=made: f"{found[1]}{made}\n{found[2]}", text)
+        text = marks.sub(partial(_between, made), text)
     return text
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from typography import outside_code
 
 import capot
+from capot.chapters.next.result import Prediction
 from capot.i18n import percent
 from capot.view.graphemes import spelled
 from capot.view.theme import DARK, LIGHT, STEPS
@@ -78,7 +79,7 @@ def layers(count: int, name: str) -> str:
     return drawn + word(STACK, 140, name, kind="q") + arrow(f"M{last} 178H{last + 18}")
 
 
-def bars(found: capot.Prediction, lang: str) -> str:
+def bars(found: Prediction, lang: str) -> str:
     """The five most probable tokens, the first one marked."""
     drawn = ""
     for place, candidate in enumerate(found.candidates):

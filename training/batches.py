@@ -7,6 +7,7 @@ count for each source; with it a run resumes exactly.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ SNAP = 128  # tokens: a start this near before a document's beginning moves to i
 class Source:
     """The shards of one source, seen as one array of ids."""
 
-    def __init__(self, folder: Path, row: dict):
+    def __init__(self, folder: Path, row: dict[str, Any]):
         parts = [np.fromfile(folder / f"{name}.bin", dtype=np.uint16) for name in row["shards"]]
         offsets = np.cumsum([0] + [len(p) for p in parts[:-1]])
         starts = [np.load(folder / f"{n}.starts.npy") + o for n, o in zip(row["shards"], offsets, strict=True)]
@@ -60,10 +61,10 @@ class Batches:
         self.counts[i] += 1
         return self.sources[i].sequence(k, length, self.phases[i])
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """Return what `restore` needs."""
         return {"counts": list(self.counts), "drawn": self.drawn}
 
-    def restore(self, state: dict) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.counts, self.drawn = list(state["counts"]), state["drawn"]

@@ -8,6 +8,7 @@ Bits per byte of a language is the mean of its three sources, as the targets are
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from training import corpus, everyday, measures, probes
 from training.facts.countries import table
@@ -26,7 +27,8 @@ OPENING = 60  # characters of a held-out document that a sample continues, to a 
 
 def first(texts: list[str], most: float) -> list[str]:
     """Return the first documents, up to `most` bytes in all and at least one."""
-    kept, size = [], 0
+    kept: list[str] = []
+    size = 0
     for text in texts:
         if kept and size + len(text.encode()) > most:
             break
@@ -35,7 +37,7 @@ def first(texts: list[str], most: float) -> list[str]:
     return kept
 
 
-def bits_per_byte(reader: Reader, folder: Path, *, quick: bool = False) -> dict:
+def bits_per_byte(reader: Reader, folder: Path, *, quick: bool = False) -> dict[str, Any]:
     """Return bits per byte by source and by language, calibration and xz's figure beside."""
     tallies, rows = {}, {}
     for name in [n for names in LANGUAGES.values() for n in names] + ([] if quick else EXTRA):
@@ -54,7 +56,7 @@ def bits_per_byte(reader: Reader, folder: Path, *, quick: bool = False) -> dict:
     return {"bits_per_byte": means, "sources": rows, "calibration": measures.calibration(scored)}
 
 
-def capital_figures(reader: Reader, folder: Path, held: dict) -> dict:
+def capital_figures(reader: Reader, folder: Path, held: dict[str, Any]) -> dict[str, Any]:
     """Return capitals by language: seen countries scored, unseen ones shown."""
     answer = {}
     hidden = Guard(held).countries
@@ -82,7 +84,7 @@ def openings(folder: Path, count: int = 200) -> list[str]:
     return found
 
 
-def evaluation(reader: Reader, folder: Path, *, quick: bool = False) -> dict:
+def evaluation(reader: Reader, folder: Path, *, quick: bool = False) -> dict[str, Any]:
     """Return every figure of the card; `quick` reads 40 kB a source and samples less."""
     held = corpus.heldout()
     answer = {"parameters": reader.model.count()} | bits_per_byte(reader, folder, quick=quick)
@@ -96,7 +98,7 @@ def evaluation(reader: Reader, folder: Path, *, quick: bool = False) -> dict:
     return answer
 
 
-def summary(answer: dict) -> dict:
+def summary(answer: dict[str, Any]) -> dict[str, Any]:
     """Return the figures that have a target."""
     return {
         "bits per byte": answer["bits_per_byte"],

@@ -6,7 +6,9 @@ Run: python -m training.everyday --corpus FOLDER --model src/capot/boxed --out f
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -44,7 +46,7 @@ def place(answer: str, text: str) -> int:
     return f" {normal(text)} ".find(f" {answer} ")
 
 
-def right(text: str, row: dict) -> bool:
+def right(text: str, row: dict[str, Any]) -> bool:
     """True where the first line is short and names an accepted answer before any other that stands to choice.
 
     >>> row = {"answer": "a bus", "also": [], "others": ["a bicycle"]}
@@ -59,7 +61,7 @@ def right(text: str, row: dict) -> bool:
     return bool(found) and len(line.split()) <= MOST_WORDS and all(min(found) < at for at in rivals)
 
 
-def asked(reader: Reader, rows: list[dict]) -> list[str]:
+def asked(reader: Reader, rows: list[dict[str, Any]]) -> list[str]:
     """Return the most probable continuation of each question, in the few-shot form of the lab."""
     prompts, texts = [reader.ids(few_shot_prompt(r["question"], r["lang"])) for r in rows], []
     for at in range(0, len(prompts), 60):
@@ -68,7 +70,7 @@ def asked(reader: Reader, rows: list[dict]) -> list[str]:
     return texts
 
 
-def questions(reader: Reader, rows: list[dict]) -> dict:
+def questions(reader: Reader, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the share of questions answered rightly: of all, by language, by kind."""
     texts = asked(reader, rows)
     marks = defaultdict(list)
@@ -89,7 +91,7 @@ def repeats(ids: list[int]) -> bool:
     >>> repeats([1, 2, 3, 4, 5, 1, 2, 3, 4]), repeats([1, 2, 3, 4, 5, 6])
     (True, False)
     """
-    last = {}
+    last: dict[tuple[int, ...], int] = {}
     for at in range(len(ids) - 3):
         four = tuple(ids[at : at + 4])
         if at - last.get(four, -WITHIN - 1) <= WITHIN:
@@ -98,7 +100,7 @@ def repeats(ids: list[int]) -> bool:
     return False
 
 
-def continuations(reader: Reader, openings: list[tuple[str, str]], *, count: int = 64) -> dict:
+def continuations(reader: Reader, openings: list[tuple[str, str]], *, count: int = 64) -> dict[str, Any]:
     """Return the shares of sampled continuations (0.7) that keep to their language, and that repeat themselves.
 
     `openings`: language and first words.
@@ -130,7 +132,7 @@ def attention(model: Llama, ids: torch.Tensor) -> list[torch.Tensor]:
     """Return the attention weights (B, H, T, T) of each layer, computed from what its attention reads."""
     found = []
 
-    def look(module, given):
+    def look(module: Any, given: tuple[torch.Tensor, ...]) -> None:
         x, cos, sin = given
         s, (B, T, _) = module.shape, x.shape
         q = turned(module.q_proj(x).view(B, T, s.heads, s.head).transpose(1, 2), cos, sin)
@@ -139,7 +141,8 @@ def attention(model: Llama, ids: torch.Tensor) -> list[torch.Tensor]:
         later = torch.ones(T, T, dtype=torch.bool).triu(1)
         found.append(scores.masked_fill(later, float("-inf")).softmax(dim=-1))
 
-    hooks = [layer.self_attn.register_forward_pre_hook(look) for layer in model.layers]
+    layers: Iterable[Any] = model.layers
+    hooks = [layer.self_attn.register_forward_pre_hook(look) for layer in layers]
     try:
         model(ids)
     finally:
@@ -148,7 +151,7 @@ def attention(model: Llama, ids: torch.Tensor) -> list[torch.Tensor]:
     return found
 
 
-def induction(reader: Reader, *, rows: int = 32, length: int = 48) -> dict:
+def induction(reader: Reader, *, rows: int = 32, length: int = 48) -> dict[str, Any]:
     """Return, for each head, the weight on the token after the earlier copy (Olsson et al. 2022).
 
     Random ids, drawn evenly, are read twice behind the document mark; the mean is over the second reading.
@@ -168,7 +171,7 @@ def induction(reader: Reader, *, rows: int = 32, length: int = 48) -> dict:
     }
 
 
-def figures(reader: Reader, folder: Path, *, quick: bool = False) -> dict:
+def figures(reader: Reader, folder: Path, *, quick: bool = False) -> dict[str, Any]:
     """Return all figures of this module; `quick` asks a third and samples forty."""
     held = json.loads(corpus.EVERYDAY.read_text("utf-8"))
     step = 3 if quick else 1

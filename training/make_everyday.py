@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from training import corpus
 from training.facts.common import Relation, relations, say
@@ -40,7 +41,8 @@ def hidden_facts(found: tuple[Relation, ...]) -> list[str]:
     A subject or an answer is hidden once at most, so that the sixty are spread.
     """
     keys = [r.key(f) for r in found if r.name not in RULES for f in r.facts]
-    counts, kept = {}, []
+    counts: dict[str, int] = {}
+    kept: list[str] = []
     for key in sorted(keys, key=digest):
         name = key.split("|")[1]
         if counts.get(name, 0) < 2 and len(kept) < NEVER:
@@ -49,33 +51,33 @@ def hidden_facts(found: tuple[Relation, ...]) -> list[str]:
     return kept
 
 
-def row(relation: Relation, wording: str, fact: dict) -> dict:
+def row(relation: Relation, wording: str, fact: dict[str, str]) -> dict[str, Any]:
     """Return one question of the evaluation; `others` must not be named before the answer.
 
     Where the question itself names what is compared (`others`), other facts give no accepted answer.
     """
     question = say(wording.split("|", 2)[2], fact, relation.lang)
-    made = {"lang": relation.lang, "relation": relation.name, "question": question, "answer": fact["a"]}
+    made: dict[str, Any] = {"lang": relation.lang, "relation": relation.name, "question": question, "answer": fact["a"]}
     if relation.name in COMPARED:
         return made | {"also": [], "others": [fact["t"]]}
     same = {f["a"] for f in relation.facts if {**f, "a": ""} == {**fact, "a": ""}}
     return made | {"also": sorted(same - {fact["a"]}), "others": []}
 
 
-def questions(relation: Relation, wordings: Iterable[str], facts: Iterable[dict]) -> list[dict]:
+def questions(relation: Relation, wordings: Iterable[str], facts: Iterable[dict[str, str]]) -> list[dict[str, Any]]:
     """Return every wording of every fact, in the order of their hashes."""
     rows = [row(relation, w, f) for w, f in itertools.product(wordings, facts)]
     return sorted(rows, key=lambda r: digest(f"{r['relation']}|{r['question']}"))
 
 
-def seen_questions(found: tuple[Relation, ...], hidden: set[str]) -> list[dict]:
+def seen_questions(found: tuple[Relation, ...], hidden: set[str]) -> list[dict[str, Any]]:
     """Return the questions of one language in held-out wordings, in turn from each relation."""
     stacks = [questions(r, hidden_wordings(r), (f for f in r.facts if r.key(f) not in hidden)) for r in found]
     turns = itertools.chain.from_iterable(itertools.zip_longest(*stacks))
     return list(itertools.islice((r for r in turns if r), SEEN))
 
 
-def never_questions(found: tuple[Relation, ...], hidden: set[str]) -> list[dict]:
+def never_questions(found: tuple[Relation, ...], hidden: set[str]) -> list[dict[str, Any]]:
     """Return one question, in a wording of the training text, for each fact never generated."""
     made = []
     for r in found:
@@ -85,9 +87,9 @@ def never_questions(found: tuple[Relation, ...], hidden: set[str]) -> list[dict]
     return made
 
 
-def everyday() -> dict:
+def everyday() -> dict[str, Any]:
     """Return the content of `everyday.json`."""
-    answer = {"rule": "lowest sha256", "wordings": [], "facts": [], "seen": [], "never": []}
+    answer: dict[str, Any] = {"rule": "lowest sha256", "wordings": [], "facts": [], "seen": [], "never": []}
     for lang in ("en", "fr"):
         found = relations(lang)
         hidden = hidden_facts(found)

@@ -4,7 +4,9 @@ Names of the weights are those of the Hugging Face files, so export is a copy.
 Shapes: B sequences, T tokens, D width, H heads, K key/value heads, V vocabulary.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -30,7 +32,7 @@ class Shape:
         """Width of one head."""
         return self.width // self.heads
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """Return the sizes as a dictionary."""
         return asdict(self)
 
@@ -114,7 +116,7 @@ class Attention(nn.Module):
             y = in_blocks(q, k, v)
         else:
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-        return self.o_proj(y.transpose(1, 2).reshape(B, T, -1))
+        return cast(torch.Tensor, self.o_proj(y.transpose(1, 2).reshape(B, T, -1)))
 
 
 class Mlp(nn.Module):
@@ -127,7 +129,7 @@ class Mlp(nn.Module):
         self.down_proj = nn.Linear(shape.feed, shape.width, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return cast(torch.Tensor, self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x)))
 
 
 class Layer(nn.Module):
@@ -142,7 +144,7 @@ class Layer(nn.Module):
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         x = x + self.self_attn(self.input_layernorm(x), cos, sin)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        return cast(torch.Tensor, x + self.mlp(self.post_attention_layernorm(x)))
 
 
 class Llama(nn.Module):
@@ -174,7 +176,7 @@ class Llama(nn.Module):
         x, cos, sin = x.to(dtype), cos.to(dtype), sin.to(dtype)
         for layer in self.layers:
             x = layer(x, cos, sin)
-        return self.norm(x)
+        return cast(torch.Tensor, self.norm(x))
 
     def logits(self, ids: torch.Tensor) -> torch.Tensor:
         """Return logits (B, T, V) of the next token at every position."""
@@ -194,14 +196,15 @@ class HeadLoss(torch.autograd.Function):
 
     ROWS = 256  # a block of the softmax; 256 x 16,384 bfloat16 logits are 8 MB
     SPAN = 2048  # rows of one product for the table's gradient
-    block = None  # block_loss, or its compiled form
+    block: Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]] | None = None  # compiled
 
     @staticmethod
-    def forward(ctx, hidden, table, targets):
+    def forward(ctx: Any, hidden: torch.Tensor, table: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Shapes: hidden (N, D), table (V, D), targets (N). Unit: nats."""
         n = hidden.shape[0]
         low = table.to(hidden.dtype)
-        d_hidden, d_table = torch.empty_like(hidden), None
+        d_hidden = torch.empty_like(hidden)
+        d_table: torch.Tensor | None = None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         room = hidden.new_empty(min(n, HeadLoss.SPAN), len(low))
         for start in range(0, n, HeadLoss.SPAN):
@@ -213,7 +216,7 @@ class HeadLoss(torch.autograd.Function):
         return total / n
 
     @staticmethod
-    def backward(ctx, above):
+    def backward(ctx: Any, above: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         """Scale the gradients made in forward; a scale of one costs nothing."""
         d_hidden, d_table = ctx.saved_tensors
         if above != 1:
@@ -221,13 +224,22 @@ class HeadLoss(torch.autograd.Function):
         return d_hidden, d_table, None
 
 
-def span_loss(hidden, low, targets, *, room, out, n) -> tuple[torch.Tensor, torch.Tensor]:
+def span_loss(
+    hidden: torch.Tensor,
+    low: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    room: torch.Tensor,
+    out: torch.Tensor,
+    n: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the summed loss of a span and the table's gradient; write that of `hidden` to `out`.
 
     `room` (span, V) holds the logits, then the gradient of each row times its softmax's sum: the
     division is done on the narrow side, (span, D).
     """
-    total, work = 0.0, HeadLoss.block or block_loss
+    work = HeadLoss.block or block_loss
+    total = torch.zeros((), dtype=torch.float32, device=hidden.device)
     scaled = torch.empty_like(hidden)
     for start in range(0, len(hidden), HeadLoss.ROWS):
         rows = slice(start, min(start + HeadLoss.ROWS, len(hidden)))

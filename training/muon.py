@@ -5,6 +5,8 @@ Newton-Schulz steps together, which on two cores takes a third less time.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 
@@ -24,27 +26,28 @@ def orthogonal(stack: torch.Tensor, steps: int = 5) -> torch.Tensor:
     for _ in range(steps):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return (x.mT if tall else x).to(stack.dtype)
+    found: torch.Tensor = (x.mT if tall else x).to(stack.dtype)
+    return found
 
 
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonal update, decoupled weight decay; `lr` is in spectral norm."""
 
-    def __init__(self, weights, *, lr: float, momentum: float = 0.95, decay: float = 0.0):
+    def __init__(self, weights: Iterable[torch.Tensor], *, lr: float, momentum: float = 0.95, decay: float = 0.0):
         super().__init__(weights, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
-    def step(self, closure=None):
-        """Advance every matrix by one step."""
+    def step(self, closure: Any = None) -> Any:
+        """Advance every matrix by one step; `closure` is for optimisers that compute the loss again."""
         for group in self.param_groups:
-            sizes = defaultdict(list)
+            sizes: dict[tuple[int, ...], list[torch.Tensor]] = defaultdict(list)
             for weight in group["params"]:
                 if weight.grad is not None:
                     sizes[tuple(weight.shape)].append(weight)
             for weights in sizes.values():
                 self._advance(weights, group)
 
-    def _advance(self, weights: list[torch.Tensor], group: dict) -> None:
+    def _advance(self, weights: list[torch.Tensor], group: dict[str, Any]) -> None:
         pushed = torch.stack([self._pushed(w, group["momentum"]) for w in weights])
         rows, columns = weights[0].shape
         scale = max(1.0, rows / columns) ** 0.5  # keeps the change of the output the same size
@@ -53,6 +56,8 @@ class Muon(torch.optim.Optimizer):
             weight.add_(change, alpha=-group["lr"] * scale)
 
     def _pushed(self, weight: torch.Tensor, momentum: float) -> torch.Tensor:
+        gradient = weight.grad
+        assert gradient is not None  # `step` leaves out what has none
         held = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
-        held.lerp_(weight.grad, 1 - momentum)
-        return weight.grad.lerp(held, momentum)
+        held.lerp_(gradient, 1 - momentum)
+        return gradient.lerp(held, momentum)

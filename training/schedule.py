@@ -5,6 +5,7 @@ spent. Only time spent in steps counts: a machine lent to someone else for a whi
 signal that stops the process, must not shorten the training.
 """
 
+import math
 from dataclasses import dataclass
 
 PAUSE_S = 20.0  # a step longer than this was a pause or a compilation
@@ -70,7 +71,7 @@ class Plan:
         """
         if self.decay_from_s is not None and spent_s >= self.decay_from_s:
             way = (spent_s - self.decay_from_s) / max(1e-9, self.end_s - self.decay_from_s)
-            return 1 - min(1.0, way) ** 0.5
+            return 1 - math.sqrt(min(1.0, way))
         return min(1.0, max(0.05, (spent_s - self.warm_from_s) / warm_s))
 
 

@@ -10,7 +10,7 @@ A shard stops at `--most` million tokens and a new one starts, so that no file i
 import argparse
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,15 @@ def source_texts(folder: Path, record: dict[str, Any], shared: set[str]) -> Iter
         yield set_text(text) if record.get("typography") and rng.random() < 1 / 3 else text
 
 
-def encoded(texts: Iterator[str], tokenizer: Tokenizer) -> Iterator[tuple[np.ndarray, int]]:
+def encoded(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[tuple[np.ndarray, int]]:
     """Yield (ids, bytes) of each document; ids begin with the document mark."""
-    texts = iter(texts)
-    while batch := list(islice(texts, BATCH)):
+    coming = iter(texts)
+    while batch := list(islice(coming, BATCH)):
         for text, coded in zip(batch, tokenizer.encode_batch(batch), strict=True):
             yield np.array(coded.ids, dtype=np.uint16), len(text.encode())
 
 
-def write(name: str, texts: Iterator[str], tokenizer: Tokenizer, *, out: Path, most: float) -> dict[str, Any]:
+def write(name: str, texts: Iterable[str], tokenizer: Tokenizer, *, out: Path, most: float) -> dict[str, Any]:
     """Write the shards of one source; return its row of the index."""
     row: dict[str, Any] = {"name": name, "shards": [], "tokens": 0, "bytes": 0, "documents": 0}
     held: list[np.ndarray] = []
@@ -106,7 +106,7 @@ def main() -> None:
     rows = []
     for record in corpus.sources():
         texts = capped(source_texts(folder, record, shared), args.cap * 1e6)
-        parts = by_language(texts) if record.get("split") else {"": texts}
+        parts: Mapping[str, Iterable[str]] = by_language(texts) if record.get("split") else {"": texts}
         for end, part in parts.items():
             row = write(Path(record["file"]).stem + end, part, tokenizer, out=args.out, most=args.most)
             rows.append(row | {k: record[k] / len(parts) for k in SHARES})

@@ -15,8 +15,10 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -55,10 +57,10 @@ class Run:
     model: Llama
     batches: Batches
     budget: Budget
-    optimisers: list = field(default_factory=list)
+    optimisers: list[torch.optim.Optimizer] = field(default_factory=list)
     step: int = 0
     tokens: int = 0
-    forward: object = None
+    forward: Callable[..., Any] | None = None  # the model, or its compiled form
     plan: Plan | None = None  # of a steady run
 
     def rate(self) -> float:
@@ -98,10 +100,11 @@ def loss_of(run: Run, ids: torch.Tensor) -> torch.Tensor:
     mixed = run.settings.compiled or run.device.type != "cpu"
     low = torch.autocast(run.device.type, dtype=torch.bfloat16) if mixed else contextlib.nullcontext()
     with low:
-        hidden = run.forward(ids[:, :-1])
+        hidden = (run.forward or run.model)(ids[:, :-1])
     hidden = hidden.reshape(-1, hidden.shape[-1])
     hidden = hidden.to(torch.bfloat16) if mixed else hidden
-    return HeadLoss.apply(hidden, run.model.embed_tokens.weight, ids[:, 1:].reshape(-1))
+    apply: Callable[..., torch.Tensor] = HeadLoss.apply
+    return apply(hidden, run.model.embed_tokens.weight, ids[:, 1:].reshape(-1))
 
 
 def advance(run: Run, now: Phase) -> float:
@@ -159,12 +162,13 @@ def restore(run: Run, path: Path) -> None:
 def branch(run: Run, path: Path, minutes: float) -> None:
     """Start the end of a steady run: from its checkpoint the rate falls to zero in so many minutes."""
     restore(run, path)
+    assert run.plan is not None  # `begin` refuses another run
     spent = run.budget.spent_s
     run.plan = Plan(run.plan.warm_from_s, spent, spent + 60 * minutes)
     run.budget.minutes = run.plan.end_s / 60
 
 
-def adopt(run: Run, folder: Path, facts: dict) -> None:
+def adopt(run: Run, folder: Path, facts: dict[str, Any]) -> None:
     """Go on from exported weights where the checkpoint is lost: the optimiser is fresh, the rate rises again.
 
     `facts` is what `export` wrote into run.json. Give another seed, so that other sequences come first.
@@ -188,7 +192,9 @@ class Diary:
     """The loss curve as CSV, and a line on the screen."""
 
     def __init__(self, path: Path, every: int = 10):
-        self.path, self.every, self.losses, self.seconds, self.tokens = path, every, [], 0.0, 0
+        self.path, self.every = path, every
+        self.losses: list[float] = []
+        self.seconds, self.tokens = 0.0, 0
         if not path.exists():
             path.write_text(COLUMNS + "\n")
 
@@ -213,7 +219,14 @@ def computing_s(device: torch.device) -> float:
     return time.process_time() / torch.get_num_threads() if device.type == "cpu" else time.monotonic()
 
 
-def train(run: Run, out: Path, *, steps: int | None = None, wall_s: float = float("inf"), clock=computing_s) -> None:
+def train(
+    run: Run,
+    out: Path,
+    *,
+    steps: int | None = None,
+    wall_s: float = float("inf"),
+    clock: Callable[[torch.device], float] = computing_s,
+) -> None:
     """Step until the budget, `steps` or `wall_s` (seconds by the clock) is spent; save on the way."""
     asked = {"end": False}
     before = {n: signal.signal(n, lambda *_: asked.update(end=True)) for n in (signal.SIGTERM, signal.SIGINT)}

@@ -26,10 +26,10 @@ class Relation:
     name: str
     questions: tuple[str, ...]
     sentences: tuple[str, ...]
-    facts: tuple[dict, ...]
+    facts: tuple[dict[str, str], ...]
     answer: str = "{a}"
 
-    def key(self, fact: dict) -> str:
+    def key(self, fact: dict[str, str]) -> str:
         """Return the name of a fact: what is hashed."""
         return "|".join([self.lang, self.name, *fact.values()])
 
@@ -49,7 +49,7 @@ def _with(word: str, noun: str) -> str:
     return f"{short} {rest}" if short else f"{word} {noun}"
 
 
-def fields(fact: dict, lang: str) -> dict:
+def fields(fact: dict[str, str], lang: str) -> dict[str, str]:
     """Return the fields of a fact and all that wordings make of them."""
     made = dict(fact)
     if lang == "en":
@@ -64,7 +64,7 @@ def fields(fact: dict, lang: str) -> dict:
     return made | {k[0].upper() + k[1:]: tables.capital(v) for k, v in made.items()}
 
 
-def say(wording: str, fact: dict, lang: str) -> str:
+def say(wording: str, fact: dict[str, str], lang: str) -> str:
     """Fill a wording; its first letter is a capital."""
     return tables.capital(wording.format(**fields(fact, lang)))
 
@@ -129,7 +129,7 @@ def wordings(relation: Relation) -> list[str]:
     return [q for q in relation.questions if f"{relation.lang}|{relation.name}|{q}" not in held()[0]]
 
 
-def facts(relation: Relation) -> list[dict]:
+def facts(relation: Relation) -> list[dict[str, str]]:
     """Return the facts of a relation that may be trained on."""
     return [f for f in relation.facts if relation.key(f) not in held()[1]]
 

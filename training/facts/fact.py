@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from training import corpus
 
@@ -28,7 +29,7 @@ def normal(text: str) -> str:
 class Guard:
     """Say whether a generated text repeats what evaluation asks."""
 
-    def __init__(self, held: dict | None = None):
+    def __init__(self, held: dict[str, Any] | None = None):
         held = held or corpus.heldout()
         everyday = json.loads(corpus.EVERYDAY.read_text("utf-8"))
         self.questions = {normal(q) for qs in held["few_shot"].values() for q in qs}

@@ -1,8 +1,9 @@
 """Mix all generators into a stream of documents; deduplicated, guarded, seeded."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from training import corpus
 from training.facts import forms
@@ -82,7 +83,9 @@ def documents(
         yield set_text(text) if lang == "fr" and rng.random() < 1 / 3 else text
 
 
-def _mixed(rng: random.Random, made: dict, one: Iterator[Fact], trivia: list[Fact]) -> list[Fact]:
+def _mixed(
+    rng: random.Random, made: Mapping[str, Iterator[Fact]], one: Iterator[Fact], trivia: list[Fact]
+) -> list[Fact]:
     """Return 2 to 7 facts of a dialogue: of one generator, of all, or of the corpus's questions."""
     count, kind = rng.randint(2, 7), rng.random()
     if kind < 0.35:
@@ -104,7 +107,7 @@ def corpus_questions(folder: Path, shared: set[str]) -> dict[str, list[Fact]]:
     return {lang: list(_short(folder, records[n], shared, marks)) for lang, (n, *marks) in names.items()}
 
 
-def _short(folder: Path, record: dict, shared: set[str], marks: list[str]) -> Iterator[Fact]:
+def _short(folder: Path, record: dict[str, Any], shared: set[str], marks: list[str]) -> Iterator[Fact]:
     guard = Guard()
     for text in corpus.training_documents(folder, record, shared):
         for block in text.split("\n\n"):

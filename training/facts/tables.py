@@ -3,14 +3,16 @@
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PLACE = Path(__file__).parent / "tables"
 
 
 @cache
-def table(name: str) -> dict:
+def table(name: str) -> dict[str, Any]:
     """Return a table file: "en", "fr" or "both"."""
-    return json.loads((PLACE / f"{name}.json").read_text("utf-8"))
+    content: dict[str, Any] = json.loads((PLACE / f"{name}.json").read_text("utf-8"))
+    return content
 
 
 def pairs(text: str) -> list[tuple[str, str]]:

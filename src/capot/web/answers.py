@@ -21,7 +21,7 @@ from capot.web.bounds import bounded, price
 from capot.web.documents import ERRORS, LOGITS, PAGE, answered, body_of, described
 from capot.web.faults import malformed
 from capot.web.guard import preferred
-from capot.web.learners import Learner
+from capot.web.learners import Learner, Learners
 from capot.web.line import Line
 from capot.web.request_scope import RequestScope
 from capot.web.shown import answer_body
@@ -55,10 +55,9 @@ def install(app: FastAPI) -> None:
         def work(model: Model) -> str:
             result = public(verb.function(model, **arguments))
             look()
-            return result.to_html(lang)
+            return str(result.to_html(lang))
 
-        asked = {"price": price(verb.name, arguments), "line": line_of(verb, arguments)}
-        text = await computed(request, work, **asked)
+        text = await computed(request, work, price=price(verb.name, arguments), line=line_of(verb, arguments))
         headers = {"content-disposition": f'attachment; filename="{verb.name}.html"'}
         return Response(text, media_type="text/html", headers=headers)
 
@@ -131,7 +130,8 @@ def validated(verb: Verb, arguments: dict[str, Any]) -> BaseModel:
 
 def visitor(request: Request) -> Learner:
     """The request's learner, with something under way until the answer is taken. Raises: as ``Learners.seen``."""
-    learner = request.app.state.learners.seen(request.scope["learner"], address_of(request.scope))
+    learners: Learners = request.app.state.learners
+    learner = learners.seen(request.scope["learner"], address_of(request.scope))
     kept(request.scope).enter_context(learner.busy())
     return learner
 

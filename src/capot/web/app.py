@@ -45,8 +45,14 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     serving = checked(serving or Serving())
     learners = Learners(model, serving)
     hub = Streams(learners, serving)
-    options = {"docs_url": None, "redoc_url": None, "openapi_url": "/api/openapi.json"}
-    app = FastAPI(title="capot", version=__version__, lifespan=_life(hub, model), **options)
+    app = FastAPI(
+        title="capot",
+        version=__version__,
+        lifespan=_life(hub, model),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
     app.state.learners, app.state.hub = learners, hub
     app.router.route_class = Formed
     faults.install(app)

@@ -54,14 +54,14 @@ def bounded(verb: str, arguments: dict[str, Any], *, serving: Serving, owner: bo
 def price(verb: str, arguments: Mapping[str, Any]) -> int:
     """Bytes that answering may take besides caches, at most: what a learner's account holds until the end."""
     written = sum(len(text.encode()) for value in arguments.values() for text in _strings(value))
-    bytes_of_texts = written * BYTES.get(verb, BYTES_OF_TEXT)
+    bytes_of_texts: int = written * BYTES.get(verb, BYTES_OF_TEXT)
     if verb == "tokens":
         bytes_of_texts *= 1 + len(tokens.named_in(arguments.get("compare", ())))
     sampling = next((value for value in arguments.values() if isinstance(value, Sampling)), None)
-    made = 0 if sampling is None else sampling.max_new_tokens + arguments.get("after_stop", 0)
+    made: int = 0 if sampling is None else sampling.max_new_tokens + arguments.get("after_stop", 0)
     ways = WAYS if verb == "assistant" else max(1, len(arguments.get("messages", ())))
-    kept = 1 + (min(max(arguments.get("alternatives", 5), 0), 100) if verb == "generate" else 0)
-    return bytes_of_texts + ways * made * kept * BYTES_OF_TOKEN + arguments.get("k", 0) * BYTES_OF_CANDIDATE
+    kept: int = 1 + (min(max(arguments.get("alternatives", 5), 0), 100) if verb == "generate" else 0)
+    return bytes_of_texts + ways * made * kept * BYTES_OF_TOKEN + int(arguments.get("k", 0)) * BYTES_OF_CANDIDATE
 
 
 def _texts(name: str, value: Any, *, limit: int) -> None:

@@ -64,7 +64,7 @@ def finished(event: Any) -> dict[str, Any]:
     """The body of the last event, of one shape whatever the verb: what was held back, a summary, ``result``."""
     result = answer_of(event)
     turns = getattr(result, "turns", ())
-    source = turns[-1] if turns else result
+    source: Any = turns[-1] if turns else result
     body = {name: plain(getattr(source, name)) for name in LIFTED if hasattr(source, name)}
     if hasattr(source, "decode_s"):  # a generation, which counts its tokens by holding them
         body["generated_tokens"] = len(source.tokens)

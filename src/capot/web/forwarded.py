@@ -36,7 +36,7 @@ class Proxies:
     """The proxies whose word counts."""
 
     def __init__(self, named: Iterable[str]) -> None:
-        self.networks = list(filter(None, map(network, named)))
+        self.networks = [found for each in named if (found := network(each)) is not None]
 
     def trusts(self, address: str) -> bool:
         """Whether ``address`` is one of them."""

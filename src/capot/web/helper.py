@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from types import ModuleType
 from typing import Any
 
@@ -54,8 +55,9 @@ class Helper:
 
     def __init__(self) -> None:
         """Raises: OSError where no process can be had."""
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command(), close_fds=True, **pipes, **_options())
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(
+            command(), close_fds=True, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, **_options()
+        )
         self.ready = False
         self._job: Any = None
         if os.name == "nt":
@@ -91,6 +93,7 @@ class Helper:
         """Kill it, close its pipes, and leave no zombie; how it ended."""
         self.process.kill()
         for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
             with contextlib.suppress(OSError):
                 pipe.close()
         if self._job is not None:

@@ -26,7 +26,7 @@ class Written(logging.LogRecord):
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         if self.exc_info:
-            self.exc_text = printable(logging.Formatter().formatException(self.exc_info))  # type: ignore[arg-type]
+            self.exc_text = printable(logging.Formatter().formatException(self.exc_info))
 
     def getMessage(self) -> str:
         return printable(super().getMessage())

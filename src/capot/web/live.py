@@ -89,7 +89,7 @@ def install(app: FastAPI, hub: Streams) -> None:
         finally:
             watch.cancel()
         if leaving.left:
-            hub.close(leaving.share)
+            hub.close(stream)
             raise InterruptedByUser("interrupted")
         return EventResponse(hub, stream)
 

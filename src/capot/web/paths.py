@@ -41,9 +41,10 @@ def mounted(scope: Scope, root: str) -> Scope:
 
 def root_of(scope: Scope) -> str:
     """The path under which the lab is, as links begin with it."""
-    return scope.get("root_path", "")
+    return str(scope.get("root_path", ""))
 
 
 def inside(scope: Scope) -> str:
     """The path within the lab."""
-    return scope["path"][len(root_of(scope)) :]
+    path: str = scope["path"]
+    return path[len(root_of(scope)) :]

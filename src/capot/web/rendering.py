@@ -249,8 +249,9 @@ def _text(answer: Mapping[str, Any] | None, asked: RenderingAsked) -> str:
     """The answer's text. Raises: what the answer says, or why there is none."""
     if answer is None:
         raise _ended(asked)
-    if isinstance(answer.get("text"), str):
-        return answer["text"]
+    text = answer.get("text")
+    if isinstance(text, str):
+        return text
     if answer.get("code") not in CODES:
         raise ModelError("template_crashed")
     params = answer.get("params") or {}

@@ -66,7 +66,7 @@ def address_of_this_machine() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # a documentation address: UDP connect only picks a route
-            return probe.getsockname()[0]
+            return str(probe.getsockname()[0])
         except OSError:
             return "127.0.0.1"
 
@@ -210,7 +210,8 @@ def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
     try:
         with opener.open(request, timeout=5) as answer:
-            return json.load(answer)["result"]
+            load: dict[str, Any] = json.load(answer)["result"]
+            return load
     except (OSError, ValueError, KeyError) as error:
         if (refused := _refusal(error)) in ("access_code", "wrong_code"):
             raise AccessError(refused) from None

@@ -38,4 +38,4 @@ def view_of(result: Result, lang: str) -> list[dict[str, Any]]:
 
 def cut_prompt(model: Model, ids: Sequence[int]) -> list[Any]:
     """The very ids that were sent, as tokens."""
-    return plain(assistant.cut(ids, model.tokenizer))
+    return list(plain(assistant.cut(ids, model.tokenizer)))

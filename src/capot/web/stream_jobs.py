@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from capot import i18n
+from capot.engines.scheduler import Ticket
 from capot.errors import InterruptedByUser, NotFoundError
 from capot.model import Model
 from capot.view.result import plain
@@ -93,7 +94,7 @@ def line_of(verb: Verb, arguments: Mapping[str, Any]) -> Line | None:
 class TicketWork:
     """A ticket, and the share that knows whatever else was begun with it."""
 
-    ticket: Any
+    ticket: Ticket
     share: RequestScope
 
     @property

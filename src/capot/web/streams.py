@@ -13,6 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
@@ -79,6 +80,10 @@ class OpenStream:
             if name in found:
                 share.end_rendering()
         return bool(found)
+
+    def given_up(self, tag: str) -> bool:
+        """Whether nobody wants a part any more: it was stopped, or the visitor has left."""
+        return self.left or tag in self.stopped
 
     def cancel(self) -> None:
         """The visitor has left: what is begun ends, and what is being begun as soon as it looks."""
@@ -173,7 +178,7 @@ class Streams:
                 return
             emit = stream.emitter(tag)
             try:
-                with self._ending(stream, tag, share), wanted(lambda tag=tag: stream.left or tag in stream.stopped):
+                with self._ending(stream, tag, share), wanted(partial(stream.given_up, tag)):
                     stream.works[tag] = start(part, person, share, emit=emit, lang=stream.lang)
             except InterruptedByUser as error:
                 if stream.left:

@@ -19,7 +19,8 @@ KEPT = "capot.kept"
 
 def kept(scope: Scope) -> contextlib.AsyncExitStack:
     """What a request holds until its answer has been taken, or its connection has ended."""
-    return scope[KEPT]
+    held: contextlib.AsyncExitStack = scope[KEPT]
+    return held
 
 
 class Requests:

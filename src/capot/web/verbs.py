@@ -97,7 +97,8 @@ def _plain_type(annotation: Any) -> Any:
     """An annotation that JSON can meet: abstract sequences become tuples."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (collections.abc.Sequence, collections.abc.Iterable, list):
-        return Annotated[tuple[_plain_type(inner[0]), ...], FIRST]
+        items: Any = tuple.__class_getitem__((_plain_type(inner[0]), ...))
+        return Annotated[items, FIRST]
     if origin in (typing.Union, types.UnionType):
         return typing.Union[tuple(_plain_type(part) for part in inner)]  # noqa: UP007 - built from a tuple
     return annotation

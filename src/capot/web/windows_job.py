@@ -55,7 +55,7 @@ class WindowsJob:
 
 def around(process: subprocess.Popen[bytes], *, memory: int) -> WindowsJob:
     """Put ``process`` into a job of its own. Raises: OSError. Units: ``memory`` in bytes."""
-    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined]  # Windows alone has it
     kernel.CreateJobObjectW.restype = wintypes.HANDLE
     kernel.CreateJobObjectW.argtypes = [ctypes.c_void_p, wintypes.LPCWSTR]
     kernel.SetInformationJobObject.argtypes = [wintypes.HANDLE, ctypes.c_int, ctypes.c_void_p, wintypes.DWORD]
@@ -69,8 +69,8 @@ def around(process: subprocess.Popen[bytes], *, memory: int) -> WindowsJob:
     if not (
         handle
         and kernel.SetInformationJobObject(handle, EXTENDED, ctypes.byref(limits), size)
-        and kernel.AssignProcessToJobObject(handle, int(process._handle))
+        and kernel.AssignProcessToJobObject(handle, int(process._handle))  # type: ignore[attr-defined]
     ):
         process.kill()
-        raise ctypes.WinError(ctypes.get_last_error())
+        raise ctypes.WinError(ctypes.get_last_error())  # type: ignore[attr-defined]
     return WindowsJob(kernel, handle)

@@ -35,7 +35,7 @@ class Connection(H11Protocol):
     def __init__(self, *, connections: Connections, **options: Any) -> None:
         super().__init__(**options)
         self.room, self.lab = connections, self.app
-        self.app = self._answer  # type: ignore[assignment]
+        self.app = self._answer
         self.address, self.sent, self._taken = "?", 0, 0
         self.begin(HEADERS)
         self._moved = self.since

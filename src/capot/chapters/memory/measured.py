@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class PassMeter:
             self.kept.append(logits)
 
 
-def _parts(found: dict[str, int]) -> Parts:
+def _parts(found: Mapping[str, int]) -> Parts:
     return Parts(found.get("kv_cache", 0), found.get("activations", 0), found.get("logits", 0))
 
 
@@ -139,7 +140,7 @@ def _steps(
         stop = min(start + MAX_CHUNK, tokens)
         want = Want("all") if mode == "all" else LAST if stop == tokens else NOTHING
         feed = Feed(sequence, prompt(start, stop, vocabulary), want)
-        yield scheduler.call(lambda feed=feed: _step(scheduler.engine, feed, meter))
+        yield scheduler.call(partial(_step, scheduler.engine, feed, meter))
 
 
 def _step(engine: Engine, feed: Feed, meter: PassMeter) -> float:
@@ -162,13 +163,13 @@ def _one_more(scheduler: Scheduler, sequence: protocol.Sequence) -> float | None
     start, vocabulary = len(sequence.ids), scheduler.engine.info.vocabulary_size
     feeds = [Feed(sequence, prompt(start + index, start + index + 1, vocabulary)) for index in range(REPEATS)]
     try:
-        times = [scheduler.call(lambda feed=feed: _step(scheduler.engine, feed, meter)) for feed in feeds]
+        times = [scheduler.call(partial(_step, scheduler.engine, feed, meter)) for feed in feeds]
     except ContextError:
         return None
     return statistics.median(times)
 
 
-def prompt(start: int, stop: int, vocabulary: int) -> Sequence[int]:
+def prompt(start: int, stop: int, vocabulary: int) -> list[int]:
     """Ids for the positions from ``start`` to ``stop``: any will do, spread over the vocabulary.
 
     >>> prompt(0, 3, 100)

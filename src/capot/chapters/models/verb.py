@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from capot import engines
+from capot.chapters.card.kind import base_or_instruct
 from capot.chapters.card.result import Card, Parameters
-from capot.chapters.card.verb import SPELLED, TOKENS, Source, base_or_instruct, card, file_bytes, held, verdict
+from capot.chapters.card.source import Source
+from capot.chapters.card.verb import SPELLED, TOKENS, card, file_bytes, held, verdict
 from capot.chapters.models.preview import Preview
 from capot.chapters.models.result import CachedModel, Changed, FoundModel, Models, Search
 from capot.config import Loading
@@ -124,7 +126,7 @@ def _context(found: Found) -> int:
 
 def _cache(found: Found) -> Callable[[int], int]:
     """Bytes that a text of so many tokens takes beside the weights: by the shape, else guessed from their number."""
-    width, same = max(2, width_of(found.dtype)), _shape(found)
+    width, same = int(max(2, width_of(found.dtype))), _shape(found)
     if same is not None:
         return lambda tokens: published_shapes.kv_bytes(same.shape, tokens, bytes_per_value=width)
     return lambda tokens: tokens * published_shapes.guessed_kv_values(found.parameters) * width

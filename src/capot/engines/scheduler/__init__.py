@@ -12,6 +12,7 @@ prompt that begins alike takes it over and computes only what differs.
 
 from capot.engines.scheduler.interrupts import stopping
 from capot.engines.scheduler.job import Job, Pass, Ticket
-from capot.engines.scheduler.thread import CACHE_BUDGET, KERNELS, MAX_BATCH, Scheduler
+from capot.engines.scheduler.pace import MAX_BATCH
+from capot.engines.scheduler.thread import CACHE_BUDGET, KERNELS, Scheduler
 
 __all__ = ["CACHE_BUDGET", "KERNELS", "MAX_BATCH", "Job", "Pass", "Scheduler", "Ticket", "stopping"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar, cast
 
 from capot.engines.protocol import Output
 from capot.engines.scheduler.job import Job, Pass
+
+T = TypeVar("T")
 
 
 class OnePass(Job):
@@ -19,11 +21,13 @@ class OnePass(Job):
         self.found = pass_
 
 
-class Call:
+class Call(Generic[T]):
     """A function, its answer or its error, and the moment it is known."""
 
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.function, self.value, self.error, self.over = function, None, None, threading.Event()
+    def __init__(self, function: Callable[[], T]) -> None:
+        self.function, self.over = function, threading.Event()
+        self.value: T | None = None
+        self.error: BaseException | None = None
 
     def __call__(self) -> None:
         try:
@@ -33,7 +37,7 @@ class Call:
         finally:
             self.over.set()
 
-    def answer(self) -> Any:
+    def answer(self) -> T:
         if self.error is not None:
             raise self.error
-        return self.value
+        return cast(T, self.value)

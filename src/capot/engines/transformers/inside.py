@@ -18,7 +18,8 @@ from capot.engines.transformers.network import Network
 
 def host(tensor: torch.Tensor) -> np.ndarray:
     """A tensor as a float32 array of this machine's memory."""
-    return tensor.float().cpu().numpy()
+    array: np.ndarray = tensor.float().cpu().numpy()
+    return array
 
 
 class Levels:

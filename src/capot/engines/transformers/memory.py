@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -46,7 +46,8 @@ class Tensors(TorchDispatchMode):
     """Counts the bytes of the tensors that operations make, until nobody holds them any more."""
 
     def __init__(self, *, weights: Iterable[torch.Tensor], caches: Iterable[torch.Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's has no annotations
+        begin: Callable[[], None] = super().__init__  # PyTorch's has no annotations
+        begin()
         self.alive = {one.untyped_storage()._cdata: 0 for one in weights}
         self.now = self.peak = 0
         for one in caches:
@@ -96,7 +97,7 @@ class Cuda:
 
     @property
     def peak(self) -> int:
-        return sum(map(torch.cuda.max_memory_allocated, range(torch.cuda.device_count()))) - self.base
+        return int(sum(map(torch.cuda.max_memory_allocated, range(torch.cuda.device_count()))) - self.base)
 
     def restart(self) -> None:
         for index in range(torch.cuda.device_count()):

@@ -107,14 +107,14 @@ def precisions(device: torch.device, stored: torch.dtype) -> list[torch.dtype]:
 def native_bfloat16(device: torch.device) -> bool:
     """Whether a device multiplies bfloat16 numbers with circuits of its own."""
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device)[0] >= 8 or torch.version.hip is not None
+        return bool(torch.cuda.get_device_capability(device)[0] >= 8) or torch.version.hip is not None
     if device.type == "cpu":
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() or _arm_bfloat16()
     return False
 
 
 def _arm_bfloat16() -> bool:
-    return torch.backends.cpu.get_cpu_capability() == "SVE256"
+    return bool(torch.backends.cpu.get_cpu_capability() == "SVE256")
 
 
 def stored_dtype(checkpoint: Checkpoint) -> torch.dtype:
@@ -141,9 +141,9 @@ def free_bytes(device: torch.device, *, spread: bool = False) -> int | None:
     """Bytes that can still be taken on a device, or on all GPUs together; None where nobody says."""
     if device.type == "cuda":
         indices = range(torch.cuda.device_count()) if spread else [device.index or 0]
-        return sum(torch.cuda.mem_get_info(index)[0] for index in indices)
+        return sum(int(torch.cuda.mem_get_info(index)[0]) for index in indices)
     if device.type == "mps":
-        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     here = ram()
     return here.available if here.available is not None else here.total
 

@@ -197,7 +197,7 @@ class HubCheckpoint(Checkpoint):
             raise ModelError("hub_damaged", name=self.name, file=error.params["file"]) from None
 
     @functools.cached_property
-    def headers(self) -> Mapping[str, TensorInfo]:  # type: ignore[override]
+    def headers(self) -> Mapping[str, TensorInfo]:
         """Every tensor by name, read from the cache or by range requests. Raises: as ``_far``."""
         if self.has("weights"):
             return self.tensors

@@ -54,7 +54,8 @@ class Response:
         return self.heard.get(name.lower())
 
     def read(self, count: int = -1) -> bytes:
-        return self.stream.read(count) if count >= 0 else self.stream.read()
+        found: bytes = self.stream.read(count) if count >= 0 else self.stream.read()
+        return found
 
     def close(self) -> None:
         self.stream.close()
@@ -79,7 +80,8 @@ def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = Non
     Raises: OSError and http.client.HTTPException as the network has them (``BROKEN``); NetworkError
     ``hub_redirect``; as ``proxy``.
     """
-    heard, first = {}, url
+    heard: dict[str, str] = {}
+    first = url
     for _ in range(HOPS):
         opener = _opener(urlsplit(url).scheme, proxy(url), _bundles())
         asked = urllib.request.Request(url, method=method, headers={"User-Agent": _AGENT, **(headers or {})})

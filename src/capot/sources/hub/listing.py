@@ -83,7 +83,8 @@ class Repo:
         if name not in self._listed:
             raise NotFoundError("hub_file_missing", name=self.name, file=name)
         entry = self._listed[name]
-        large = entry.get("lfs") if isinstance(entry.get("lfs"), dict) else {}
+        stored = entry.get("lfs")
+        large = stored if isinstance(stored, dict) else {}
         size, etag = large.get("size", entry.get("size")), large.get("sha256") or entry.get("blobId")
         if not (isinstance(size, int) and isinstance(etag, str)):
             with ask(self.url(name), self.subject, method="HEAD") as answer:

@@ -84,7 +84,8 @@ def together(one: Callable[[str], Header], names: Sequence[str]) -> dict[str, He
 
     Threads that nobody waits for: those of a pool would be, at a Ctrl-C, until the network gives up.
     """
-    left, done = list(reversed(names)), queue.SimpleQueue()
+    left = list(reversed(names))
+    done: queue.SimpleQueue[tuple[str, Header | BaseException]] = queue.SimpleQueue()
 
     def work() -> None:
         with contextlib.suppress(IndexError):  # nothing is left

@@ -108,9 +108,9 @@ def _table(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _licence(card: Mapping[str, Any], tags: tuple[str, ...]) -> str | None:
-    stated = card.get("license")
-    if stated == "other" and isinstance(card.get("license_name"), str):
-        return card["license_name"]
+    stated, name = card.get("license"), card.get("license_name")
+    if stated == "other" and isinstance(name, str):
+        return name
     if isinstance(stated, str):
         return stated
     return next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), None)

@@ -63,7 +63,8 @@ def _around(text: str) -> Any:
 
     Raises: ValueError or RecursionError where it cannot be read.
     """
-    found, place, decode = {}, text.find("{") + 1, json.JSONDecoder().raw_decode
+    found: dict[str, Any] = {}
+    place, decode = text.find("{") + 1, json.JSONDecoder().raw_decode
     while member := _MEMBER.match(text, place):
         name = json.loads(f'"{member[1]}"')
         if name == "model":
@@ -114,7 +115,8 @@ def _template(step: Mapping[str, Any], model: str) -> int:
 
 
 def _ids(named: Mapping[str, Any], special: Any) -> int:
-    entry = named.get(special.get("id")) if isinstance(special, dict) and isinstance(special.get("id"), str) else None
+    name = special.get("id") if isinstance(special, dict) else None
+    entry = named.get(name) if isinstance(name, str) else None
     listed = entry.get("ids") if isinstance(entry, dict) else None
     return len(listed) if isinstance(listed, list) else 0
 

@@ -63,7 +63,7 @@ class FileVocabulary:
         self._growth = Growth(self._parts["normalizer"], model=name)
         self.lossless = self._kind in ("byte_level", "byte_fallback") and _faithful(self._parts["normalizer"])
         added = self._backend.get_added_tokens_decoder().items()
-        self.added = {token: entry.content for token, entry in added}
+        self.added: Mapping[int, str] = {token: entry.content for token, entry in added}
         self.special: Mapping[int, str] = {token: entry.content for token, entry in added if entry.special}
         self.size = self._backend.get_vocab_size(with_added_tokens=True)
         self.base = self._backend.get_vocab_size(with_added_tokens=False)
@@ -96,10 +96,12 @@ class FileVocabulary:
         return self._backend.token_to_id(content) if isinstance(content, str) else None
 
     def encode(self, text: str, specials: Specials) -> list[int]:
-        return self._encoding(text, specials).ids
+        ids: list[int] = self._encoding(text, specials).ids
+        return ids
 
     def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
-        return self._encoding(text, specials).offsets
+        places: list[tuple[int, int]] = self._encoding(text, specials).offsets
+        return places
 
     def _encoding(self, text: str, specials: Specials) -> Any:
         if specials == "strict":
@@ -139,7 +141,7 @@ class FileVocabulary:
     def _to_bytes(self, token: int) -> bytes:
         if token in self.added:  # written as it is, in no alphabet
             return self.added[token].encode()
-        written = self._backend.id_to_token(token) if 0 <= token < 2**32 else None
+        written: str | None = self._backend.id_to_token(token) if 0 <= token < 2**32 else None
         if written is None:
             return b""
         if self._kind == "byte_level":
@@ -159,7 +161,8 @@ class _Switch:
     """
 
     def __init__(self, turn: Callable[[bool], None]) -> None:
-        self._turn, self._on, self._inside = turn, None, 0
+        self._turn, self._inside = turn, 0
+        self._on: bool | None = None  # as nobody has turned it yet
         self._door, self._changed = threading.Lock(), threading.Condition()
 
     @contextlib.contextmanager

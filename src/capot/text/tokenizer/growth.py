@@ -91,7 +91,7 @@ class _Step:
         return sum(len(self.apply(piece).encode()) for piece in pieces)
 
     def apply(self, text: str) -> str:
-        return self._normalizer.normalize_str(text)
+        return str(self._normalizer.normalize_str(text))
 
     @functools.cached_property
     def _normalizer(self) -> Any:
