@@ -113,6 +113,7 @@ def _native(info: EngineInfo, shape: MemoryShape) -> Ruler:
     """
     number = PRECISIONS[precision_name(info.dtype)]
     token = shape.layers * shape.cache_width * number
+    narrow = 2 if info.dtype == "bfloat16" else 4  # bytes of a number that a product takes
 
     def parts(tokens: int, mode: Mode) -> Parts:
         ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}  # the last whole chunk may hold more than the rest
@@ -122,9 +123,10 @@ def _native(info: EngineInfo, shape: MemoryShape) -> Ruler:
         """When the head is applied to the chunk that ends at ``end``: the layers' buffers stay."""
         chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
         rows = chunk if mode == "all" else int(end == tokens)
-        floats = chunk * native_floats(shape) + rows * shape.width + native_scratch(shape)
+        floats = chunk * native_floats(shape) + native_scratch(shape)
+        taken = chunk * max(shape.width, shape.query_width, shape.mlp_width) + rows * shape.width
         logits = 4 * shape.vocabulary * (end if mode == "all" else rows)
-        return Parts(round(-(-end // 64) * 64 * token), 4 * floats, logits)
+        return Parts(round(-(-end // 64) * 64 * token), 4 * floats + narrow * taken, logits)
 
     return Ruler(info.device, info.dtype, number, round(token), shape.layers, parts, windows=False)
 
@@ -132,9 +134,9 @@ def _native(info: EngineInfo, shape: MemoryShape) -> Ruler:
 def native_floats(shape: MemoryShape) -> int:
     """Buffers of the native engine, for each token of a chunk.
 
-    The residual and its norm, queries and what attention makes of them, keys and values, gate and up.
+    The residual, queries, keys and values, gate and up. What each product takes is counted apart.
     """
-    return 2 * shape.width + 2 * shape.query_width + shape.cache_width + 2 * shape.mlp_width
+    return shape.width + shape.query_width + shape.cache_width + 2 * shape.mlp_width
 
 
 def native_scratch(shape: MemoryShape) -> int:

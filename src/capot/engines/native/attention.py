@@ -14,13 +14,13 @@ from numba import carray, get_num_threads, get_thread_id, njit, prange, types  #
 
 from capot.engines.native.stored import (  # fmt: skip
     F32,
-    FAST,
     I64,
     LANES,
     ROWS,
     Array,
     Value,
     cgutils,
+    dot,
     emit_fma,
     emit_load,
     emit_spread,
@@ -32,13 +32,14 @@ from capot.engines.native.stored import (  # fmt: skip
     widen,
 )
 
-STORED = "a52a9d012d07"
+STORED = "47fc632597bd"
 BLOCK = 64  # tokens in a block of the cache
 TILE = 16  # queries that share one widening of a block
-UNSEEN = np.float32(-1e30)  # the score of a token that a query does not see: its exponential is nothing
+UNSEEN = np.float32(-1e30)  # the score of a token that a query does not see: never the largest
+ONES = np.ones(BLOCK, np.float32)
 
 
-@njit(fastmath=FAST)
+@njit()
 def _rotate(heads: Array, t: int, size: int, cosines: Array, sines: Array) -> None:
     """Rotary positions (Su et al., 2021): the pair (i, i + H/2) of each head turns by its angle."""
     half = size // 2
@@ -49,7 +50,7 @@ def _rotate(heads: Array, t: int, size: int, cosines: Array, sines: Array) -> No
             heads[t, first + half + i] = b * cosines[t, i] + a * sines[t, i]
 
 
-@njit(fastmath=FAST, cache=True)
+@njit(cache=True)
 def place(
     queries: Array, keys: Array, values: Array, cosines: Array, sines: Array, blocks: Array, like: Array, layer: int,
     start: int,
@@ -133,25 +134,25 @@ def _add_outer(a: Array, b: Array, out: Array, rows: int) -> None:
             _outer_small(a, b, out, row, column)
 
 
-@njit(fastmath=FAST | {"nnan"})  # a largest number that fills vector registers cannot watch for NaN
+@njit(fastmath={"nnan", "nsz"})  # a largest number that fills vector registers cannot watch for NaN
 def _largest(numbers: Array, top: np.float32) -> np.float32:
     for i in range(BLOCK):
         top = max(top, numbers[i])
     return top
 
 
-@njit(fastmath=FAST)
+@njit()
 def _weigh(scores: Array, low: int, high: int, top: np.float32) -> tuple[np.float32, np.float32]:
     """Scores become e ** (score - the largest so far), 0 outside low to high; answers that largest and their sum."""
     scores[:low], scores[high:] = UNSEEN, UNSEEN
-    top, total = _largest(scores, top), np.float32(0)
+    top = _largest(scores, top)
     for i in range(BLOCK):
         scores[i] = exp(scores[i] - top)
-        total += scores[i]
-    return top, total
+    scores[:low], scores[high:] = np.float32(0), np.float32(0)
+    return top, dot(scores, ONES)
 
 
-@njit(fastmath=FAST)
+@njit()
 def _widen_block(cache: Array, filled: int, keys: Array, values: Array) -> None:
     """Keys and values of one head's block, zero where no token is yet. Shapes: cache (2, size x BLOCK)."""
     size = keys.shape[0]
@@ -169,7 +170,7 @@ def scratch_shape(group: int, size: int) -> tuple[int, int]:
     return (get_num_threads(), floats)
 
 
-@njit(parallel=True, fastmath=FAST, cache=True)
+@njit(parallel=True, cache=True)
 def attend(
     queries: Array, blocks: Array, like: Array, layer: int, start: int, window: int, scratch: Array, out: Array,
     weights: Array,
@@ -178,11 +179,13 @@ def attend(
 
     The softmax is taken block by block, with the largest score so far as its reference
     (Milakov and Gimelshein, 2018), so nothing of the size of T x S is stored unless
-    ``weights`` asks for it (it is empty otherwise). A query at position p sees the tokens
-    p - window + 1 to p. Query head h reads key head h // group, group = heads / K.
+    ``weights`` asks for it (it is empty otherwise). Blocks begin at multiples of BLOCK,
+    whatever the chunk, so each query meets the same ones in the same order. A query at
+    position p sees the tokens p - window + 1 to p. Query head h reads key head h // group,
+    group = heads / K.
 
-    Shapes: queries, out (T, K, group, size); blocks as in ``place``; scratch as in
-    ``scratch_shape``; weights (K, group, T, S), zeros, or empty.
+    Shapes: queries, out (T, K, group, size), out as the next product takes it; blocks as in
+    ``place``; scratch as in ``scratch_shape``; weights (K, group, T, S), zeros, or empty.
     """
     tokens, kv_heads, group, size = queries.shape
     wide, wanted = (size + 15) // 16 * 16, weights.shape[3]
@@ -230,6 +233,6 @@ def attend(
         for row in range(rows):
             t, g = first + row // group, row % group
             for d in range(size):
-                out[t, head, g, d] = mixed[row, d] / totals[row]
+                out[t, head, g, d] = narrow(mixed[row, d] / totals[row], out[t, head, g, d])
             for s in range(max(0, start + t + 1 - window), min(start + t + 1, wanted)):
                 weights[head, g, t, s] = exp(weights[head, g, t, s] - tops[row]) / totals[row]

@@ -21,12 +21,12 @@ from numba import njit, prange, types
 
 from capot.engines.native.attention import BLOCK, attend, place, scratch_shape
 from capot.engines.native.product import add_product
-from capot.engines.native.stored import FAST, PAIRS, Array, exp, narrow, widen
+from capot.engines.native.stored import PAIRS, Array, dot, exp, narrow, widen
 
-__all__ = ["BLOCK", "PAIRS", "add_product", "attend", "exp", "gate", "place", "prepare", "rms_norm", "rounded"]
-__all__ += ["scratch_shape"]
+__all__ = ["BLOCK", "PAIRS", "add_product", "attend", "exp", "gate", "place", "prepare", "rms_norm"]
+__all__ += ["scratch_shape", "taken"]
 
-STORED = "a52a9d012d07"
+STORED = "47fc632597bd"
 # The first that is there; each but the last lets other threads of the process compute as well.
 setattr(numba.config, "THREADING_LAYER_PRIORITY", ["omp", "tbb", "workqueue"])  # noqa: B010 - not in its annotations
 
@@ -39,33 +39,29 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
-@njit(fastmath=FAST, cache=True)
-def rounded(x: Array, out: Array) -> None:
-    """x in the type of ``out``. Shapes: both (T, D)."""
-    for t in range(x.shape[0]):
-        for d in range(x.shape[1]):
-            out[t, d] = narrow(x[t, d], out[t, d])
+def taken(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What a product takes beside weights of a type: bfloat16 for bfloat16, else float32."""
+    return np.dtype(np.uint16 if dtype == np.uint16 else np.float32)
 
 
-@njit(fastmath=FAST, cache=True)
+@njit(cache=True)
 def rms_norm(x: Array, weight: Array, epsilon: float, out: Array) -> None:
     """out = x / sqrt(mean(x²) + epsilon) * weight (Zhang and Sennrich, 2019). Shapes: x, out (T, D), weight (D,)."""
     depth = x.shape[1]
     for t in range(x.shape[0]):
-        squares = np.float32(0)
-        for d in range(depth):
-            squares += x[t, d] * x[t, d]
+        squares = dot(x[t], x[t])
         scale = np.float32(1) / np.sqrt(squares / np.float32(depth) + np.float32(epsilon))
         for d in range(depth):
-            out[t, d] = x[t, d] * scale * widen(weight[d])
+            out[t, d] = narrow(x[t, d] * scale * widen(weight[d]), out[t, d])
 
 
-@njit(parallel=True, fastmath=FAST, cache=True)
-def gate(gates: Array, ups: Array) -> None:
-    """gates = silu(gates) * ups, in place (SwiGLU: Shazeer, 2020). Shapes: both (T, M)."""
+@njit(parallel=True, cache=True)
+def gate(gates: Array, ups: Array, out: Array) -> None:
+    """out = silu(gates) * ups (SwiGLU: Shazeer, 2020). Shapes: all (T, M)."""
     for t in prange(gates.shape[0]):
         for m in range(gates.shape[1]):
-            gates[t, m] = gates[t, m] / (np.float32(1) + exp(-gates[t, m])) * ups[t, m]
+            silu = gates[t, m] / (np.float32(1) + exp(-gates[t, m]))
+            out[t, m] = narrow(silu * ups[t, m], out[t, m])
 
 
 def prepare(dtype: np.dtype[Any], notice: Callable[[], None] | None = None) -> None:
@@ -76,21 +72,19 @@ def prepare(dtype: np.dtype[Any], notice: Callable[[], None] | None = None) -> N
     """
     stored, whole, real = numba.from_dtype(dtype), types.int64, types.float64
     weights, weight = types.Array(stored, 2, "C", readonly=True), types.Array(stored, 1, "C", readonly=True)
-    like, blocks = stored[::1], whole[::1]
+    like, blocks, given = stored[::1], whole[::1], numba.from_dtype(taken(dtype))
     rows, cells = types.float32[:, ::1], types.float32[:, :, :, ::1]
     decoding: list[tuple[Any, tuple[Any, ...]]] = [
-        (rms_norm, (rows, weight, real, rows)),  # the quickest to compile comes first
+        (rms_norm, (rows, weight, real, given[:, ::1])),  # the quickest to compile comes first
         (place, (rows, rows, rows, rows, rows, blocks, like, whole, whole)),
-        (gate, (rows, rows)),
-        (add_product, (weights, rows, rows)),
-        (attend, (cells, blocks, like, whole, whole, whole, rows, cells, cells)),
+        (gate, (rows, rows, given[:, ::1])),
+        (add_product, (weights, given[:, ::1], rows)),
+        (attend, (cells, blocks, like, whole, whole, whole, rows, given[:, :, :, ::1], cells)),
     ]
     for kernel, signature in decoding:
         kernel.compile(signature)
         if notice is not None and kernel.stats.cache_misses:
             notice()
             notice = None
-    if PAIRS and dtype == np.uint16 and any(kernel.stats.cache_misses for kernel, _ in decoding):
-        # For prompts alone: compiled with the others, but read from disk when one comes.
-        rounded.compile((rows, stored[:, ::1]))
-        add_product.compile((weights, stored[:, ::1], rows))
+    if any(kernel.stats.cache_misses for kernel, _ in decoding):
+        rms_norm.compile((rows, weight, real, rows))  # for heads (Qwen3): read from disk when one comes

@@ -32,10 +32,6 @@ from capot.sources.checkpoint import Checkpoint, widen
 VIEWS = {"F32": np.float32, "BF16": np.uint16, "F16": np.int16}
 NAMES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 EVERYTHING = 2**40  # a window that no text fills
-# From so many tokens of a sequence on, products of bfloat16 weights take x rounded to bfloat16 as
-# well, where the machine multiplies such pairs: twice as fast as float32, and what transformers
-# always does. One token at a time stays in float32, alone or in a batch of many.
-ROUNDED = 6
 NOWHERE = np.empty((1, 1, 1, 0), np.float32)  # where attention weights go that nobody asked for
 
 _one_launch = threading.Lock()  # the workqueue layer of Numba dies of two threads at once
@@ -83,33 +79,28 @@ class Buffers:
     """Where the values of one step live, made for T columns and used again by each layer. Shapes: all (T, width)."""
 
     x: np.ndarray
-    normed: np.ndarray
-    mlp: np.ndarray
+    gates: np.ndarray
     ups: np.ndarray
     queries: np.ndarray
-    mixed: np.ndarray
     keys: np.ndarray
     values: np.ndarray
 
     def __init__(self, columns: int, engine: NativeEngine) -> None:
         c = engine.checkpoint.config
-        widths = {"x": c.width, "normed": c.width, "mlp": c.mlp_width, "ups": c.mlp_width}
-        widths |= {"queries": c.heads * c.head_dim, "mixed": c.heads * c.head_dim}
-        widths |= {"keys": c.kv_heads * c.head_dim, "values": c.kv_heads * c.head_dim}
+        query_width, key_width = c.heads * c.head_dim, c.kv_heads * c.head_dim
+        widths = {"x": c.width, "gates": c.mlp_width, "ups": c.mlp_width}
+        widths |= {"queries": query_width, "keys": key_width, "values": key_width}
         floats = engine.ledger.array("activations", (columns * sum(widths.values()),))
         self.columns, end = columns, 0
         for name, width in widths.items():
             start, end = end, end + columns * width
             setattr(self, name, floats[start:end].reshape(columns, width))
-        self.rounds = False  # said anew at each step
+        widest = max(c.width, query_width, c.mlp_width)
+        self._taken = engine.ledger.array("activations", (columns * widest,), engine.taken)
 
-    def input(self, x: np.ndarray, spare: np.ndarray) -> np.ndarray:
-        """x as a product takes it: as it is, or rounded to bfloat16 in memory to spare (see ROUNDED)."""
-        if not self.rounds or 2 * spare.nbytes < x.nbytes:
-            return x
-        rounded = spare.reshape(-1).view(np.uint16)[: x.size].reshape(x.shape)
-        kernels.rounded(x, rounded)
-        return rounded
+    def taken(self, width: int) -> np.ndarray:
+        """What the next product takes, in the type that its weights ask for. The last one's is overwritten."""
+        return self._taken[: self.columns * width].reshape(self.columns, width)
 
 
 class NativeEngine:
@@ -126,6 +117,7 @@ class NativeEngine:
         self.head = tied if self.names.tied else self._linear("lm_head", config.vocabulary_size, config.width)
         self.turns = rope.frequencies(config)
         self._like = np.zeros(1, self.layers[0].key.weight.dtype)  # the cache keeps the type of the weights
+        self.taken = kernels.taken(self.embedding.dtype)
         scratch = kernels.scratch_shape(config.heads // config.kv_heads, config.head_dim)
         self._scratch = self.ledger.array("activations", scratch)
         self._buffers: Buffers | None = None
@@ -231,7 +223,6 @@ class NativeEngine:
             self._buffers = None  # given back before the next is asked for
             self._buffers = Buffers(columns, self)
         buffers = self._buffers
-        buffers.rounds = kernels.PAIRS and self.embedding.dtype == np.uint16 and columns >= ROUNDED * len(feeds)
         passes, first = [], 0
         for feed in feeds:
             passes.append(SequencePass(self, feed, first))
@@ -248,7 +239,7 @@ class NativeEngine:
 
     def _attention(self, index: int, layer: LayerWeights, b: Buffers, passes: list[SequencePass]) -> None:
         c = self.checkpoint.config
-        normed = b.input(self._normed(b.x, layer.attention_norm, b.normed), b.mlp)
+        normed = self._normed(b.x, layer.attention_norm, b.taken(c.width))
         queries = layer.query.write(normed, b.queries)  # (T, H S)
         keys = layer.key.write(normed, b.keys)  # (T, K S)
         values = layer.value.write(normed, b.values)  # (T, K S)
@@ -257,18 +248,21 @@ class NativeEngine:
                 by_head = array.reshape(-1, c.head_dim)
                 self._normed(by_head, weight, by_head)
         grouped = (-1, c.kv_heads, c.heads // c.kv_heads, c.head_dim)  # (T, K, H / K, S)
+        mixed = b.taken(c.heads * c.head_dim)
         for one in passes:
             rows, blocks, start = one.rows, one.sequence.addresses, one.start
             cache = (blocks, self._like, index, start)
             kernels.place(queries[rows], keys[rows], values[rows], one.cosines, one.sines, *cache)
-            mine, mixed = queries[rows].reshape(grouped), b.mixed[rows].reshape(grouped)
-            kernels.attend(mine, *cache, layer.window, self._scratch, mixed, one.weights(index))
-        layer.output.add(b.input(b.mixed, b.mlp), b.x)
+            mine, theirs = queries[rows].reshape(grouped), mixed[rows].reshape(grouped)
+            kernels.attend(mine, *cache, layer.window, self._scratch, theirs, one.weights(index))
+        layer.output.add(mixed, b.x)
 
     def _mlp(self, layer: LayerWeights, b: Buffers) -> None:
-        normed = b.input(self._normed(b.x, layer.mlp_norm, b.normed), b.mixed)
-        kernels.gate(layer.gate.write(normed, b.mlp), layer.up.write(normed, b.ups))
-        layer.down.add(b.input(b.mlp, b.ups), b.x)
+        c = self.checkpoint.config
+        normed = self._normed(b.x, layer.mlp_norm, b.taken(c.width))
+        gates, ups, gated = layer.gate.write(normed, b.gates), layer.up.write(normed, b.ups), b.taken(c.mlp_width)
+        kernels.gate(gates, ups, gated)
+        layer.down.add(gated, b.x)
 
     def _normed(self, x: np.ndarray, weight: np.ndarray, out: np.ndarray) -> np.ndarray:
         kernels.rms_norm(x, weight, self.checkpoint.config.norm_eps, out)
@@ -278,12 +272,13 @@ class NativeEngine:
         """The head on the rows that were asked for, of all sequences in one product."""
         asked = [one.for_head(x) for one in passes]  # each (R, D)
         counts = [len(rows) for rows in asked]
+        ends = np.cumsum(counts)
         logits = self.ledger.array("logits", (sum(counts), self.checkpoint.config.vocabulary_size))
         if len(logits):
-            rows = self.ledger.array("activations", (len(logits), x.shape[1]))
-            np.concatenate(asked, out=rows)
-            self.head.write(self._normed(rows, self.norm, rows), logits)
-        ends = np.cumsum(counts)
+            normed = self.ledger.array("activations", (len(logits), x.shape[1]), self.taken)
+            for rows, count, end in zip(asked, counts, ends, strict=True):
+                self._normed(rows, self.norm, normed[end - count : end])
+            self.head.write(normed, logits)
         return [one.output(logits[end - count : end]) for one, count, end in zip(passes, counts, ends, strict=True)]
 
 

@@ -3,6 +3,12 @@
 One token is a product with a single column, as fast as memory gives the weights. A few
 tokens cost little more, because each weight is read once for all of them; a long prompt
 is bound by arithmetic instead.
+
+How many there are changes no bit of the answer. One rule for each stored type says what x
+is: beside bfloat16 weights it is rounded to bfloat16, on every machine; beside float16 and
+float32 it stays float32. And one order holds for each row: DEPTH numbers at a time are
+summed by lanes (``stored``) and added to y, then the next. Where one instruction multiplies
+pairs of bfloat16, a lane takes two neighbours at once.
 """
 
 from __future__ import annotations
@@ -11,15 +17,13 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
 from numba import njit, prange, types
 
 from capot.engines.native.stored import (  # fmt: skip
     COLUMNS,
-    F32,
-    FAST,
     I64,
     LANES,
+    PAIRS,
     ROWS,
     Array,
     BFloat,
@@ -30,16 +34,17 @@ from capot.engines.native.stored import (  # fmt: skip
     emit_prefetch,
     emit_total,
     emit_widen,
+    fma,
     intrinsic,
-    shaped,
     stored_type,
     widen,
+    zeros,
 )
 
-STORED = "a52a9d012d07"
+STORED = "47fc632597bd"
 SHARE = 64  # rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold
 HEAD = 16  # lines of memory, of 64 bytes, that a row of weights needs to be asked for before it is read
-DEPTH = 2048  # and so much of each row, so that six columns of x stay near; a single column is let stay whole
+DEPTH = 2048  # and so much of each row, so that six columns of x stay near
 
 
 def _tile(rows: int, columns: int) -> Callable[..., Any]:
@@ -69,11 +74,9 @@ def _tile(rows: int, columns: int) -> Callable[..., Any]:
             next_rows = [line(w, args[1], r + rows, depth) for r in range(rows)]
             x_rows = [line(xs, args[3], c, depth) for c in range(columns)]
             # 2. One register of sums for each row and column.
-            pairs = x.dtype == types.uint16
-            step, zero = LANES * (2 if pairs else 1), ir.Constant(shaped(F32, LANES), [0.0] * LANES)
-            sums = [[cgutils.alloca_once(build, zero.type) for _ in x_rows] for _ in w_rows]
-            for cell in itertools.chain(*sums):
-                build.store(zero, cell)
+            pairs = PAIRS and x.dtype == types.uint16
+            step = LANES * (2 if pairs else 1)
+            sums = [[zeros(build) for _ in x_rows] for _ in w_rows]
 
             def load(base: Value, k: Value, dtype: Value) -> Value:
                 if pairs:
@@ -98,7 +101,7 @@ def _tile(rows: int, columns: int) -> Callable[..., Any]:
                 y_row = line(ys, args[3], c, width)
                 for r in range(rows):
                     cell = build.gep(y_row, [build.add(args[1], I64(r))])
-                    build.store(emit_total(build, build.load(cell), build.load(sums[r][c])), cell)
+                    build.store(build.fadd(build.load(cell), emit_total(build, build.load(sums[r][c]))), cell)
             return context.get_dummy_value()
 
         whole = types.intp
@@ -111,36 +114,47 @@ _one = _tile(1, 1)
 _by_six, _by_three, _by_one = _tile(ROWS, COLUMNS), _tile(ROWS, COLUMNS // 2), _tile(ROWS, 1)
 
 
-@njit(parallel=True, fastmath=FAST, cache=True)
+@njit()
+def _add_tiles(weights: Array, first: int, last: int, x: Array, y: Array, whole: int) -> None:
+    """The rows from first to last for all columns: DEPTH numbers of them after another, by the largest tiles."""
+    columns = x.shape[0]
+    even = last - (last - first) % ROWS  # rows done by tiles
+    for start in range(0, whole, DEPTH):
+        stop = min(start + DEPTH, whole)
+        c = 0
+        while c < columns:
+            left = columns - c
+            for r in range(first, even, ROWS):
+                if left >= COLUMNS:
+                    _by_six(weights, r, x, c, y, start, stop)
+                elif left >= COLUMNS // 2:
+                    _by_three(weights, r, x, c, y, start, stop)
+                else:
+                    _by_one(weights, r, x, c, y, start, stop)
+            c += COLUMNS if left >= COLUMNS else COLUMNS // 2 if left >= COLUMNS // 2 else 1
+        for c in range(columns):
+            for r in range(even, last):
+                _one(weights, r, x, c, y, start, stop)
+
+
+@njit(parallel=True, cache=True)
 def add_product(weights: Array, x: Array, y: Array) -> None:
     """y += x @ weights.T, each weight read from memory once whatever the number of columns.
 
-    Shapes: weights (N, D) as stored, x (T, D) float32, or bfloat16 like the weights, y (T, N).
+    Shapes: weights (N, D) as stored, x (T, D) as ``taken`` says, y (T, N).
     """
     total, depth = weights.shape
     columns = x.shape[0]
-    whole = depth - depth % (LANES * 4 // x.itemsize)
-    block = DEPTH if columns > 1 else 4 * DEPTH
+    whole = depth - depth % (LANES * 2 if PAIRS and x.itemsize == 2 else LANES)
     for share in prange((total + SHARE - 1) // SHARE):
         first, last = share * SHARE, min(total, share * SHARE + SHARE)
-        even = first if columns == 1 else last - (last - first) % ROWS  # rows done by tiles
-        for start in range(0, whole, block):
-            stop = min(start + block, whole)
-            c = 0
-            while columns > 1 and c < columns:
-                left = columns - c
-                for r in range(first, even, ROWS):
-                    if left >= COLUMNS:
-                        _by_six(weights, r, x, c, y, start, stop)
-                    elif left >= COLUMNS // 2:
-                        _by_three(weights, r, x, c, y, start, stop)
-                    else:
-                        _by_one(weights, r, x, c, y, start, stop)
-                c += COLUMNS if left >= COLUMNS else COLUMNS // 2 if left >= COLUMNS // 2 else 1
-            for c in range(columns):
-                for r in range(even, last):
-                    _one(weights, r, x, c, y, start, stop)
+        if columns == 1:
+            for r in range(first, last):
+                for start in range(0, whole, DEPTH):
+                    _one(weights, r, x, 0, y, start, min(start + DEPTH, whole))
+        else:
+            _add_tiles(weights, first, last, x, y, whole)
         for c in range(columns):  # a width that is no multiple of a register's
             for r in range(first, last):
                 for k in range(whole, depth):
-                    y[c, r] += widen(weights[r, k]) * widen(x[c, k])
+                    y[c, r] = fma(widen(weights[r, k]), widen(x[c, k]), y[c, r])

@@ -6,6 +6,7 @@ Llama 3.1, as published in its reference code.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 
 from capot.sources.configuration import Config
 from capot.sources.fields import positive
+
+SPAN = 64  # positions whose angles are computed together
 
 
 def frequencies(config: Config) -> np.ndarray:
@@ -42,6 +45,16 @@ def _stretched(turns: np.ndarray, scaling: dict[str, Any]) -> np.ndarray:
 
 def angles(turns: np.ndarray, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and sines for ``count`` positions from ``start``. Shapes: two of (count, H_size / 2)."""
-    positions = np.arange(start, start + count, dtype=np.float32)
-    angle = positions[:, None] * turns  # float32, as the models were trained with
+    first = start // SPAN
+    spans = [_span(turns.tobytes(), number) for number in range(first, (start + count - 1) // SPAN + 1)]
+    cosines, sines = (each[0] if len(each) == 1 else np.concatenate(each) for each in zip(*spans, strict=True))
+    rows = slice(start - first * SPAN, start - first * SPAN + count)
+    return cosines[rows], sines[rows]
+
+
+@functools.lru_cache(maxsize=64)
+def _span(turns: bytes, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """SPAN positions together, whichever are asked for: NumPy may treat the last numbers of an array in another way."""
+    positions = np.arange(number * SPAN, (number + 1) * SPAN, dtype=np.float32)
+    angle = positions[:, None] * np.frombuffer(turns, np.float32)  # float32, as the models were trained with
     return np.cos(angle), np.sin(angle)

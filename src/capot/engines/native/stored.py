@@ -4,12 +4,19 @@ What a number is follows from the array's type: float32 is itself, uint16 the bi
 bfloat16, int16 the bits of a float16 (NumPy has no bfloat16, Numba no float16). All sums
 are float32.
 
+The order of every sum is written out here, and no kernel lets the compiler choose another
+(there is no ``fastmath``): lane i of a register sums what lies i, i + LANES, i + 2 LANES...
+into a row, each product added with one rounding; then the halves of the register are added
+until one number is left. What does not fill a register follows one by one. A row's sum is
+therefore the same whatever is computed beside it, and by whichever thread.
+
 Numba's disk cache sees changes in the file of a kernel only, so each file of kernels
 carries this one's mark (``STORED``); a test says so.
 """
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -20,15 +27,22 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils as _cgutils
 
-# Sums may be reordered, as vector units need; NaN and infinity keep their meaning.
-FAST = {"reassoc", "contract", "nsz"}
+
+def _features() -> dict[str, bool]:
+    """What the processor can do that Numba compiles for: this one, unless NUMBA_CPU_NAME or _FEATURES say another."""
+    given = numba.config.CPU_FEATURES  # type: ignore[attr-defined]  # not in its annotations
+    if given is None:
+        return dict(llvmlite.binding.get_host_cpu_features())
+    return {name[1:]: name[0] == "+" for name in given.split(",") if name}
+
 
 # How many float32 a vector register holds, and how many rows of a product fit in the registers
 # next to six columns: 4 x 6 sums, 4 weights and 1 x are 29 of 32 (of 16: 2 x 6, 2 and 1).
-_FEATURES = llvmlite.binding.get_host_cpu_features()
+_FEATURES = _features()
 LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx") else 4
 ROWS, COLUMNS = 2 if LANES == 8 else 4, 6
 PAIRS = LANES == 16 and _FEATURES.get("avx512bf16", False)  # one instruction multiplies and adds pairs of bfloat16
+FUSED = _FEATURES.get("fma", False) or platform.machine().lower() not in ("x86_64", "amd64")  # a product and a sum
 
 F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
@@ -113,20 +127,49 @@ def pointer(typing: Value, address: Value) -> Value:
     return types.voidptr(types.int64), emit
 
 
-@njit(fastmath=FAST)
+@intrinsic
+def fma(typing: Value, a: Value, b: Value, total: Value) -> Value:
+    """total + a * b, rounded once where the machine can."""
+    return types.float32(types.float32, types.float32, types.float32), lambda c, build, s, args: emit_fma(build, *args)
+
+
+@njit()
 def exp(x: np.float32) -> np.float32:
     """e ** x for any float32, in a form that fills vector registers (the C library's does not).
 
     x = n ln 2 + r, and a polynomial for r (Cephes, ``expf``): off by 2e-7 of the value at most.
     """
     x = min(max(x, np.float32(-87.0)), np.float32(88.0))
-    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
-    r = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
-    p = np.float32(1.9875691500e-4) * r + np.float32(1.3981999507e-3)
-    p = (p * r + np.float32(8.3334519073e-3)) * r + np.float32(4.1665795894e-2)
-    p = (p * r + np.float32(1.6666665459e-1)) * r + np.float32(5.0000001201e-1)
-    value: np.float32 = (p * r * r + r + np.float32(1.0)) * power_of_two(np.int32(n))
+    n = np.floor(fma(x, np.float32(1.44269504), np.float32(0.5)))
+    r = fma(n, np.float32(2.12194440e-4), fma(n, np.float32(-0.693359375), x))
+    p = fma(np.float32(1.9875691500e-4), r, np.float32(1.3981999507e-3))
+    p = fma(fma(p, r, np.float32(8.3334519073e-3)), r, np.float32(4.1665795894e-2))
+    p = fma(fma(p, r, np.float32(1.6666665459e-1)), r, np.float32(5.0000001201e-1))
+    value: np.float32 = (fma(p, r * r, r) + np.float32(1.0)) * power_of_two(np.int32(n))
     return value
+
+
+@intrinsic
+def _dot_lanes(typing: Value, a: Value, b: Value, whole: Value) -> Value:
+    def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
+        lines = [context.make_array(signature.args[i])(context, build, args[i]).data for i in range(2)]
+        cell = zeros(build)
+        with cgutils.for_range_slice(build, I64(0), args[2], I64(LANES), I64) as (k, _):
+            left, right = (emit_load(build, line, k, F32, LANES) for line in lines)
+            build.store(emit_fma(build, left, right, build.load(cell)), cell)
+        return emit_total(build, build.load(cell))
+
+    return types.float32(a, b, types.intp), emit
+
+
+@njit()
+def dot(a: Array, b: Array) -> np.float32:
+    """The sum of a * b, both of the same length and float32, in the order of every sum (see above)."""
+    whole = len(a) - len(a) % LANES
+    total: np.float32 = _dot_lanes(a, b, whole)
+    for i in range(whole, len(a)):
+        total = fma(a[i], b[i], total)
+    return total
 
 
 def stored_type(dtype: Value) -> Value:
@@ -141,11 +184,15 @@ def emit_load(build: Value, base: Value, index: Value, scalar: Value, lanes: int
 
 def emit_fma(build: Value, a: Value, b: Value, total: Value) -> Value:
     """total + a * b, lane by lane; two products a lane where a and b are bfloat16."""
-    if isinstance(a.type.element, BFloat):
+    if isinstance(getattr(a.type, "element", None), BFloat):
         kind = ir.FunctionType(total.type, [total.type, a.type, b.type])
         name = "llvm.x86.avx512bf16.dpbf16ps.512"
         return build.call(cgutils.get_or_insert_function(build.module, kind, name), [total, a, b])
-    return build.fadd(build.fmul(a, b, flags=("contract",)), total, flags=("contract",))
+    if not FUSED:
+        return build.fadd(build.fmul(a, b), total)
+    lanes = f"v{total.type.count}f32" if isinstance(total.type, ir.VectorType) else "f32"
+    kind = ir.FunctionType(total.type, [total.type] * 3)
+    return build.call(cgutils.get_or_insert_function(build.module, kind, f"llvm.fma.{lanes}"), [a, b, total])
 
 
 def emit_prefetch(build: Value, place: Value) -> None:
@@ -155,10 +202,23 @@ def emit_prefetch(build: Value, place: Value) -> None:
     build.call(function, [build.bitcast(place, byte), I32(0), I32(3), I32(1)])  # read, keep near, data
 
 
-def emit_total(build: Value, first: Value, vector: Value) -> Value:
-    kind = ir.FunctionType(F32, [F32, vector.type])
-    function = cgutils.get_or_insert_function(build.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
-    return build.call(function, [first, vector], fastmath=("reassoc",))
+def zeros(build: Value) -> Value:
+    """A register of sums that begin with nothing."""
+    cell = cgutils.alloca_once(build, shaped(F32, LANES))
+    build.store(ir.Constant(shaped(F32, LANES), [0.0] * LANES), cell)
+    return cell
+
+
+def emit_total(build: Value, vector: Value) -> Value:
+    """The lanes of a register together: its halves added, then the halves of that."""
+    while isinstance(vector.type, ir.VectorType) and vector.type.count > 1:
+        half = vector.type.count // 2
+        low, high = (
+            build.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(I32, half), list(range(at, at + half))))
+            for at in (0, half)
+        )
+        vector = build.fadd(low, high)
+    return build.extract_element(vector, I32(0))
 
 
 def emit_spread(build: Value, number: Value) -> Value:
