@@ -215,18 +215,16 @@ class _Chooser:
         """A token with its probability and its alternatives."""
         chosen, chance = self.choose(logits, number)
         others = choosing.top(logits, self.count).tolist() if self.count else []
-        top = logits[others[0]] if others else logits.max()
-        total = math.log(float(np.exp(logits - top).sum(dtype=np.float64))) + float(top)
-        logprob = float(logits[chosen]) - total
+        shares = choosing.softmax(logits)  # the very probabilities that ``next`` and ``lens`` tell
+        total = float(logits.max()) - math.log(shares.max())
         alternatives = tuple(
-            Alternative(token, *self._face(token), math.exp(value - total))
-            for token, value in zip(others, logits[others].tolist(), strict=True)
+            Alternative(token, *self._face(token), share)
+            for token, share in zip(others, shares[others].tolist(), strict=True)
         )
         text, label = self._face(chosen)
         rank = others.index(chosen) + 1 if chosen in others else choosing.rank_of(logits, chosen)
-        return GeneratedToken(
-            chosen, text, label, math.exp(logprob), logprob, rank, chance, alternatives, seconds, number
-        )
+        probability, logprob = float(shares[chosen]), float(logits[chosen]) - total
+        return GeneratedToken(chosen, text, label, probability, logprob, rank, chance, alternatives, seconds, number)
 
     def _face(self, token: int) -> tuple[str, str]:
         face = self.faces.get(token)
