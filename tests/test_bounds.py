@@ -529,6 +529,8 @@ def test_an_answer_written_in_pieces_is_the_one_written_whole(boxed: Model) -> N
         whole = {**body, "result": answer.to_dict(), "half": "?"}
         assert json.loads(written.written(body)) == json.loads(json.dumps(whole))
         assert written.written(whole, small=True) == written.written(body)
+    odd = [float("nan"), b"\x01", Sampling(stop="b")]
+    assert written.written({"a": odd}, small=True).startswith(b'{"a":[null,"01",{')
     longest = max(map(len, written.pieces(answers[0])))
     assert longest < 200_000 and len(list(written.pieces(answers[0]))) > 15
 

@@ -258,6 +258,22 @@ def test_texts_of_one_learner_share_one_account() -> None:
         assert second.submit(Job([1] * 100, owner="ann")).wait(30) and account.nbytes == 0
 
 
+def test_a_cancelled_text_leaves_its_learners_account_at_once() -> None:
+    """Who reloads a page asks for the same texts again, before the engine has taken the step that ends the first."""
+    gate = Gate()
+    with scripted(before_step=gate) as model:
+        need = bytes_of(Job([1] * 100), model.scheduler.engine)
+        account = Account(need)
+        (_, before), (_, after) = shared(model, "ann", account), shared(model, "ann", account)
+        first = before.submit(Job([1] * 100, owner="ann"))
+        before.cancel()
+        assert account.nbytes == 0 and not first.done
+        second = after.submit(Job([1] * 100, owner="ann"))
+        assert account.nbytes == need
+        gate.open.set()
+        assert first.wait(30) and second.wait(30) and second.error is None
+
+
 def test_a_share_that_was_cancelled_begins_nothing_more() -> None:
     with scripted() as model:
         person, share = shared(model, "ann", Account(None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -11,10 +12,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from lab_helpers import JSON, Gate, Live, Reader, asgi, asked, events_of, part, scripted, until
+from lab_helpers import JSON, Gate, Live, Reader, asgi, asked, events_of, looped, part, scripted, until
 
 import capot
-from capot.errors import ResourceError
+from capot.errors import BusyError, ResourceError
 from capot.web import stream_jobs, streams
 
 LONG = {"prompt": "hello world", "temperature": 0, "max_new_tokens": 1000, "alternatives": 0}
@@ -110,6 +111,69 @@ def test_a_name_and_a_tag_are_each_taken_once(live: Live) -> None:
         assert first.join().events[-1][2]["stop_reason"] == "interrupted"
         again = Reader(client, asked(part(prompt="a", max_new_tokens=1, seed=0))).start().join()
         assert again.kinds()[-1] == "finished"
+
+
+EIGHT = [part(str(n), **{**LONG, "max_new_tokens": 2}) for n in range(8)]
+
+
+def test_a_reloaded_page_takes_the_place_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser may ask for the new page's texts before it is heard that the old page was left."""
+    gate, refused = Gate(), []
+    monkeypatch.setattr(streams, "AGAIN", 100_000)
+    with Live(scripted(before_step=gate)) as held, held.client() as client, contextlib.ExitStack() as page:
+        page.callback(gate.open.set)  # a test that fails shall end
+        hub = held.app.state.hub
+        check = hub._check_room
+
+        def noted(*given) -> None:
+            try:
+                check(*given)
+            except BusyError as error:
+                refused.append(error.code)
+                raise
+
+        monkeypatch.setattr(hub, "_check_room", noted)
+        with client.stream("POST", "/api/stream", json=asked(*EIGHT)):
+            until(lambda: gate.steps)
+            again = Reader(client, asked(*EIGHT, name="page-0002")).start()
+            until(lambda: refused)
+            assert set(refused) == {"too_many_streams"} and not again.status
+        until(lambda: again.status)
+        assert again.status == 200 and len(gate.steps) == 1, "before the engine took another step"
+        gate.open.set()
+        assert again.join().kinds().count("finished") == 8
+
+
+def test_more_texts_than_a_page_may_have_are_refused_at_once(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "AGAIN_S", 3600.0)
+    learner = live.app.state.learners.seen("someone")
+    with pytest.raises(BusyError) as refused:
+        looped(live.app.state.hub._found_room(learner, 9))
+    assert refused.value.code == "too_many_streams"
+
+
+def test_a_page_that_left_counts_no_more_while_an_event_of_its_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, writing, written = Gate(free=1), threading.Event(), threading.Event()
+    told = stream_jobs.StreamJob.told
+
+    def slowly(self, event, lang):
+        if event.kind == "started" and not writing.is_set():
+            writing.set()
+            assert written.wait(300)
+        return told(self, event, lang)
+
+    monkeypatch.setattr(stream_jobs.StreamJob, "told", slowly)
+    with Live(scripted(before_step=gate)) as held, held.client() as client, contextlib.ExitStack() as page:
+        page.callback(gate.open.set)  # a test that fails shall end
+        page.callback(written.set)
+        with client.stream("POST", "/api/stream", json=asked(*EIGHT)):
+            assert writing.wait(120)
+        again = Reader(client, asked(*EIGHT, name="page-0002")).start()
+        until(lambda: again.status)
+        assert again.status == 200 and not written.is_set()
+        written.set()
+        gate.open.set()
+        assert again.join().kinds().count("finished") == 8
 
 
 def test_stopping_one_work_leaves_the_others() -> None:

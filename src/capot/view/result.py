@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -72,12 +73,28 @@ def public(record: Record) -> Record:
     return dataclasses.replace(record, **changed) if changed else record  # type: ignore[type-var]
 
 
+_ATOMS = frozenset((str, int, bool, type(None)))
+
+
+@functools.cache
+def _names(kind: type) -> tuple[str, ...] | None:
+    """The fields of a kind of record, None for anything else."""
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
+
+
 def plain(value: Any) -> Any:
     """``value`` as JSON can hold it: records become tables, NaN and infinity null."""
+    kind = type(value)
+    if kind in _ATOMS:  # most of what there is, so first
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind is tuple or kind is list:
+        return [plain(item) for item in value]
     if isinstance(value, Result):
         return value.to_dict()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if (names := _names(kind)) is not None:
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, bytes):

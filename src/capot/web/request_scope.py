@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Account:
-    """The bytes that one learner's requests and their jobs hold or may come to hold.
+    """The bytes that one learner's requests and their jobs hold or may come to hold, those cancelled left out.
 
     ``limit`` is None for the owner, whose machine it is.
     """
@@ -35,7 +35,7 @@ class Account:
 
     @property
     def nbytes(self) -> int:
-        self._held = [(ticket, need) for ticket, need in self._held if not ticket.done]
+        self._held = [(ticket, need) for ticket, need in self._held if not (ticket.done or ticket.cancelled)]
         return self._requests + sum(need for _, need in self._held)
 
     def _check(self, need: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import anyio.to_thread
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from capot.config import Serving
 from capot.errors import BusyError, CapotError, InputError, InterruptedByUser
@@ -36,6 +36,7 @@ LARGE = ("started", "answered", "finished")  # events that hold a prompt or an a
 PIECE = 16_384  # bytes of events written in one go
 LAST = "finished"  # what a part's last event is called
 LOOK_S = 0.5  # how often a waiting learner's place is looked up
+AGAIN, AGAIN_S = 40, 0.025  # looks for room before a refusal, and between two: that a page was left may be heard late
 
 
 @dataclass(eq=False)
@@ -92,8 +93,8 @@ class OpenStream:
 
     @property
     def at_work(self) -> int:
-        """Parts that have not ended; those that only wait to be read are no work for anybody."""
-        return len(self.parts.keys() - self.over)
+        """Parts that have not ended; those that only wait to be read, or whose visitor has left, are no work."""
+        return 0 if self.left else len(self.parts.keys() - self.over)
 
     @property
     def position(self) -> int:
@@ -135,7 +136,7 @@ class Streams:
 
         Raises: BusyError ``too_many_streams``, ``lab_full``; InputError for a part that makes no sense.
         """
-        self._check_room(learner, len(parts))
+        await self._found_room(learner, len(parts))
         if (learner.name, name) in self.streams:
             raise InputError("stream_name_taken", name=name)
         if len({part.tag for part in parts}) < len(parts):
@@ -154,6 +155,18 @@ class Streams:
             self.close(stream)
             raise
         return stream
+
+    async def _found_room(self, learner: Learner, more: int) -> None:
+        """Look again for a moment where there is no room: who reloads a page asks anew, often before it is heard
+        that the page before was left.
+
+        Raises: as ``_check_room``.
+        """
+        for _ in range(AGAIN if more <= self.serving.max_streams else 0):
+            with contextlib.suppress(BusyError):
+                return self._check_room(learner, more)
+            await asyncio.sleep(AGAIN_S)
+        self._check_room(learner, more)
 
     def _check_room(self, learner: Learner, more: int) -> None:
         """Hold a learner to their own bound, and in a full lab to their share of it: who comes new finds room.
@@ -278,7 +291,13 @@ class EventResponse(StreamingResponse):
         self.hub, self.stream = hub, stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def heard() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect":  # now, and not only once a long event has been written
+                self.stream.cancel()
+            return message
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, heard, send)
         finally:
             self.hub.close(self.stream)

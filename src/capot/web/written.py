@@ -26,8 +26,16 @@ def written(value: Any, *, small: bool = False) -> bytes:
     >>> written({"ok": True, "result": [1, 2.5, None]})
     b'{"ok":true,"result":[1,2.5,null]}'
     """
-    text = _encode(plain(value)) if small else "".join(pieces(value))
+    text = _whole(value) if small else "".join(pieces(value))
     return text.encode("utf-8", "replace")
+
+
+def _whole(value: Any) -> str:
+    """In one go: most small values have been made plain before, for a whole class on one thread."""
+    try:
+        return _encode(value)
+    except (TypeError, ValueError):  # a record, an array, NaN
+        return _encode(plain(value))
 
 
 def pieces(value: Any) -> Iterator[str]:

@@ -83,6 +83,11 @@ class Ticket:
         return self._over.is_set()
 
     @property
+    def cancelled(self) -> bool:
+        """Whether it ends at the next step, if it has not ended."""
+        return self._cancelled
+
+    @property
     def position(self) -> int:
         """0 when at work or done, else the place in the queue."""
         return self._scheduler.position_of(self)
