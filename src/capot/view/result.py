@@ -84,7 +84,7 @@ def _names(kind: type) -> tuple[str, ...] | None:
 
 def plain(value: Any) -> Any:
     """``value`` as JSON can hold it: records become tables, NaN and infinity null."""
-    kind = type(value)
+    kind: type = type(value)
     if kind in _ATOMS:  # most of what there is, so first
         return value
     if kind is float:
