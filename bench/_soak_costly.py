@@ -24,6 +24,7 @@ TEMPLATES = {
     "nested loops": "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
     "recursive macro": "{% macro f(n) %}{{ f(n+1) }}{% endmacro %}{{ f(0) }}",
 }
+EVERY_TOKENIZER = ["bilingual", "english", "french", "o200k_base", "cl100k_base", "gpt2"]
 TURN = {
     "user": "a " * 20,
     "assistant": "b " * 20,
@@ -39,26 +40,58 @@ def chat(**more: Any) -> tuple[str, dict[str, Any]]:
     return "/api/chat", {"messages": ["hi"], "max_new_tokens": 1} | more
 
 
-REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{f"template, {name}": chat(chat_template=text) for name, text in TEMPLATES.items()},
-    "TOML, a dotted key": chat(template="a." * 90_000 + "b=1"),
-    "TOML, nested arrays": chat(template="a=" + "[" * 90_000),
-    "TOML, many tables": chat(template="[[shots]]\n" * 19_000),
-    "TOML, a long number": chat(template="a=1" + "_1" * 90_000),
-    "compare, one text of 20,000 names": (
-        "/api/tokens",
-        {"text": "le gestionnaire du " * 105, "compare": "english," * 20_000},
-    ),
-    "compare, 200 names": ("/api/tokens", {"text": "le gestionnaire du " * 9_000, "compare": ["english"] * 200}),
-    "tokens, 190,000 emoji": ("/api/tokens?view=1", {"text": "🤗" * 190_000}),
-    "chat, 800 turns": chat(conversation={"turns": [TURN] * 800}),
-    "chat, 9,900 turns": chat(conversation={"turns": [TURN] * 9_900}),
-    "generate, 200 long stop strings": (
-        "/api/generate",
-        {"prompt": "Once", "max_new_tokens": 1000, "stop": ["a" * 15_000 + str(i) for i in range(200)]},
-    ),
-    "next, ranks of long literals": ("/api/next", {"prompt": "a", "rank": ["''" + "<1" * 90_000 + "<''"] * 18}),
-    "embed, 180 long words": ("/api/embed?view=1", {"words": [f"x{i} " * 4000 for i in range(180)], "near": 100}),
-    "context, 200 sentences": ("/api/context?view=1", {"word": "a", "sentences": ["a b c " * 150] * 200}),
-    "memory, measured": ("/api/memory", {"tokens": [8192 - i for i in range(40)], "mode": "all"}),
+def texts(count: int) -> tuple[str, dict[str, Any]]:
+    """So many texts on one response, each step with all its alternatives."""
+    asked = {"prompt": "Once upon a time", "max_new_tokens": 1000, "temperature": 2.0, "alternatives": 100}
+    parts = [{"tag": f"t{i}", "verb": "generate", "arguments": asked | {"seed": i}} for i in range(count)]
+    return "/api/stream", {"name": "costly-texts", "streams": parts}
+
+
+# What is sent at once.
+REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    **{f"template, {name}": [chat(chat_template=text)] for name, text in TEMPLATES.items()},
+    "TOML, a dotted key": [chat(template="a." * 90_000 + "b=1")],
+    "TOML, nested arrays": [chat(template="a=" + "[" * 90_000)],
+    "TOML, many tables": [chat(template="[[shots]]\n" * 19_000)],
+    "TOML, a long number": [chat(template="a=1" + "_1" * 90_000)],
+    "compare, one text of 20,000 names": [
+        (
+            "/api/tokens",
+            {"text": "le gestionnaire du " * 105, "compare": "english," * 20_000},
+        )
+    ],
+    "compare, 200 names": [("/api/tokens", {"text": "le gestionnaire du " * 9_000, "compare": ["english"] * 200})],
+    "tokens, 190,000 emoji": [("/api/tokens?view=1", {"text": "🤗" * 190_000})],
+    "chat, 800 turns": [chat(conversation={"turns": [TURN] * 800})],
+    "chat, 9,900 turns": [chat(conversation={"turns": [TURN] * 9_900})],
+    "generate, 200 long stop strings": [
+        (
+            "/api/generate",
+            {"prompt": "Once", "max_new_tokens": 1000, "stop": ["a" * 15_000 + str(i) for i in range(200)]},
+        )
+    ],
+    "next, ranks of long literals": [("/api/next", {"prompt": "a", "rank": ["''" + "<1" * 90_000 + "<''"] * 18})],
+    "embed, 180 long words": [("/api/embed?view=1", {"words": [f"x{i} " * 4000 for i in range(180)], "near": 100})],
+    "context, 200 sentences": [("/api/context?view=1", {"word": "a", "sentences": ["a b c " * 150] * 200})],
+    "context, all that is read": [
+        ("/api/context?view=1", {"word": "a", "sentences": ["a b c d e f g h i j" * 9] * 200})
+    ],
+    "next, three of 10,000": [("/api/next?view=1", {"prompt": "a", "k": 10_000})] * 3,
+    "tokens, 200,000 characters": [("/api/tokens?view=1", {"text": ("le gestionnaire du réseau " * 8_000)[:200_000]})],
+    "tokens, three of 200,000 characters": [("/api/tokens?view=1", {"text": "xq" * 100_000})] * 3,
+    "compare, every packaged tokenizer": [
+        ("/api/tokens?view=1", {"text": "le gestionnaire du " * 1_870, "compare": EVERY_TOKENIZER})
+    ],
+    "embed, all that is taken": [
+        ("/api/embed?view=1", {"words": [f"x{i} " * 200 for i in range(190)], "near": 100, "dimensions": 3})
+    ],
+    "next, ranks of 200 texts": [
+        ("/api/next?view=1", {"prompt": "a", "rank": ["ab " * 330 + str(i) for i in range(190)]})
+    ],
+    "assistant, a long question": [("/api/assistant", {"question": "a b " * 45_000, "max_new_tokens": 1})],
+    "chat, 2,000 turns": [chat(conversation={"turns": [TURN | {"user": "a", "assistant": "b"}] * 2_000})],
+    "generate, eight texts": [texts(8)],
+    "tokens, as a page": [("/api/page/tokens", {"text": "le gestionnaire du " * 10_500})],
+    "memory, measured": [("/api/memory", {"tokens": [8192 - i for i in range(40)], "mode": "all"})],
+    "memory, all that is measured": [("/api/memory", {"tokens": [8192, 8191, 8190]})],
 }

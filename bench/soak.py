@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from _common import ROOT, arguments, report
 from _results import append
@@ -91,8 +92,8 @@ def of_requests(given: argparse.Namespace) -> list[Row]:
 
 def of_costly(given: argparse.Namespace) -> list[Row]:
     later, unheard = [], []
-    for name, request in REQUESTS.items():
-        delay, heard = one_costly(*request)
+    for name, requests in REQUESTS.items():
+        delay, heard = one_costly(requests)
         later.append(delay)
         unheard += [] if heard else [name]
         print(
@@ -105,17 +106,21 @@ def of_costly(given: argparse.Namespace) -> list[Row]:
     ]
 
 
-def one_costly(path: str, body: dict) -> tuple[float, bool]:
+def one_costly(requests: list[tuple[str, dict]]) -> tuple[float, bool]:
     """By how many seconds another's token came later than on a quiet lab, and whether Ctrl-C was heard meanwhile."""
     with Lab() as lab:
         bad = lab.enter()
 
         def send(timeout: float) -> threading.Thread:
-            def ask() -> None:
+            def ask(request: tuple[str, dict]) -> None:
                 with contextlib.suppress(OSError):
-                    lab.ask("POST", path, body, cookie=bad, timeout=timeout)
+                    lab.ask("POST", *request, cookie=bad, timeout=timeout)
 
-            thread = threading.Thread(target=ask, daemon=True)
+            def ask_all() -> None:
+                with ThreadPoolExecutor(len(requests)) as pool:
+                    list(pool.map(ask, requests))
+
+            thread = threading.Thread(target=ask_all, daemon=True)
             thread.start()
             return thread
 

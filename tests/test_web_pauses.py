@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
+import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from lab_helpers import Live, scripted, until
+from lab_helpers import Live, Reader, asked, part, scripted, until
 
 import capot
 from capot.config import Serving
-from capot.web import collecting
+from capot.web import answers, collecting
 from capot.web import serve as web
 from capot.web.collecting import NEVER, SWITCH_S, Collector, everything, paced
 
@@ -149,3 +152,60 @@ def test_a_lab_is_paced_from_its_warming_to_its_end(monkeypatch: pytest.MonkeyPa
         web.serve(model, Serving(port=0, open_browser=False), say=lambda key, **params: None)
     assert found == [(NEVER, SWITCH_S)]
     assert (gc.get_threshold(), sys.getswitchinterval()) == before and gc.get_freeze_count() == 0
+
+
+class Writing:
+    """Stands in for the writing of answers: how many at once, at most; each is held until ``open``."""
+
+    def __init__(self, write: Callable[..., bytes]) -> None:
+        self.write, self.now, self.most, self.done = write, 0, 0, 0
+        self.open, self.lock = threading.Event(), threading.Lock()
+
+    def __call__(self, *given: Any, **options: Any) -> bytes:
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        assert self.open.wait(300)
+        with self.lock:
+            self.now -= 1
+            self.done += 1
+        return self.write(*given, **options)
+
+
+@pytest.mark.parametrize(("verb", "body"), [("tokens", {"text": "a b c"}), ("next", {"prompt": "a b c"})])
+def test_of_one_learners_answers_one_at_a_time_is_written(
+    verb: str, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing = Writing(answers.written)
+    monkeypatch.setattr(answers, "written", writing)
+    class_ = Serving(host="0.0.0.0", access_code="class-code")
+    with (
+        Live(scripted(), class_) as live,
+        live.client("class-code") as mine,
+        live.client("class-code") as theirs,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        sent = [pool.submit(mine.post, f"/api/{verb}", json=body) for _ in range(3)]
+        people = live.app.state.learners.known.values()
+        until(lambda: any(person.under_way == 3 for person in people) and writing.now)
+        with contextlib.suppress(AssertionError):
+            until(lambda: writing.now > 1, seconds=1)
+        assert writing.now == 1
+        sent.append(pool.submit(theirs.post, f"/api/{verb}", json=body))
+        until(lambda: writing.now == 2)  # another learner's does not wait for it
+        writing.open.set()
+        assert [each.result().status_code for each in sent] == [200] * 4
+    assert (writing.most, writing.done) == (2, 4)
+
+
+def test_the_end_of_a_text_is_written_in_its_learners_turn() -> None:
+    texts = [part(str(n), prompt="a", max_new_tokens=2, seed=1) for n in range(2)]
+    with Live(scripted()) as live, live.client() as client:
+        client.post("/api/tokens", json={"text": "a"})
+        (learner,) = live.app.state.learners.known.values()
+        with learner.desk:
+            reader = Reader(client, asked(*texts)).start()
+            with contextlib.suppress(AssertionError):
+                until(lambda: "finished" in reader.kinds(), seconds=1)
+            assert "finished" not in reader.kinds()
+        assert reader.join().kinds().count("finished") == 2

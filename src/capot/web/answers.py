@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,14 +17,13 @@ from capot import i18n
 from capot.errors import InterruptedByUser, NotFoundError
 from capot.leaving import look, wanted
 from capot.model import Model
-from capot.view.result import public
+from capot.view.result import Result, public
 from capot.web.addresses import address_of
 from capot.web.bounds import bounded, price
 from capot.web.documents import ERRORS, LOGITS, PAGE, answered, body_of, described
 from capot.web.faults import malformed
 from capot.web.guard import preferred
 from capot.web.learners import Learner, Learners
-from capot.web.line import Line
 from capot.web.request_scope import RequestScope
 from capot.web.shown import answer_body
 from capot.web.stream_jobs import line_of
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CALL = "x-capot-call"  # a name of the page's choosing for one answer, so that it can ask where that stands
 NAME = r"^[\w-]+$"
+WITHOUT_ENGINE = ("tokens",)  # verbs that compute long in Python, from beginning to end
 
 
 def install(app: FastAPI) -> None:
@@ -52,12 +54,10 @@ def install(app: FastAPI) -> None:
         arguments = allowed(request, verb, validated(verb, body))
         lang = preferred(request.scope)
 
-        def work(model: Model) -> str:
-            result = public(verb.function(model, **arguments))
-            look()
-            return str(result.to_html(lang))
+        def page_of(result: Result) -> str:
+            return str(public(result).to_html(lang))
 
-        text = await computed(request, work, price=price(verb.name, arguments), line=line_of(verb, arguments))
+        text = await computed(request, verb, arguments, written_by=page_of)
         headers = {"content-disposition": f'attachment; filename="{verb.name}.html"'}
         return Response(text, media_type="text/html", headers=headers)
 
@@ -103,15 +103,14 @@ async def _answer(request: Request, verb: Verb, body: BaseModel, *, view: bool, 
     arguments = allowed(request, verb, body)
     lang = preferred(request.scope)
 
-    def work(model: Model) -> Response:
-        result = verb.function(model, **arguments)
+    def response(result: Any) -> Response:
         result = result if request.scope["owner"] else public(result)
         if logits:
             raw = result.logits.astype("<f4").tobytes()  # V little-endian float32, for the sliders
             return Response(raw, media_type="application/octet-stream")
         return Response(written(answer_body(result, lang, shown=view)), media_type="application/json")
 
-    return await computed(request, work, price=price(verb.name, arguments), line=line_of(verb, arguments))
+    return await computed(request, verb, arguments, written_by=response)
 
 
 def allowed(request: Request, verb: Verb, body: BaseModel) -> dict[str, Any]:
@@ -136,14 +135,15 @@ def visitor(request: Request) -> Learner:
     return learner
 
 
-async def computed(request: Request, work: Callable[[Model], T], *, price: int, line: Line | None = None) -> T:
-    """Run ``work`` on a thread, on behalf of the request's learner; their leaving ends it, or its waiting, at once.
+async def computed(request: Request, verb: Verb, arguments: dict[str, Any], *, written_by: Callable[[Any], T]) -> T:
+    """Answer on a thread, on behalf of the request's learner; their leaving ends it, or its waiting, at once.
 
-    ``price`` is the memory that it may take besides caches: it counts, and its turn lasts, until the answer is taken.
-    Where there is a ``line``, it waits there for that one's thread.
+    The memory that it may take besides caches counts, and its turn lasts, until the answer is taken. A measurement
+    waits for the one thread that makes them.
 
-    Units: bytes. Raises: what ``work`` does; InterruptedByUser; BusyError ``too_much_memory``.
+    Raises: what the verb does; InterruptedByUser; BusyError ``too_much_memory``.
     """
+    line = line_of(verb, arguments)
     learners, lang = request.app.state.learners, preferred(request.scope)
     learner = visitor(request)
     leaving = Leaving()
@@ -154,13 +154,13 @@ async def computed(request: Request, work: Callable[[Model], T], *, price: int, 
         if leaving.left:
             raise InterruptedByUser("interrupted")
         with i18n.speaking(lang), wanted(lambda: leaving.left):
-            return work(model)
+            return _worked(model, verb, arguments, desk=learner.desk, written_by=written_by)
 
     watch = asyncio.create_task(leaving.watch(request))
     try:
         with learner.calling(request.headers.get(CALL), leaving), leaving.scope:
             await kept(request.scope).enter_async_context(learners.turn(learner, leaving))
-            kept(request.scope).enter_context(learner.account.holding(price))
+            kept(request.scope).enter_context(learner.account.holding(price(verb.name, arguments)))
             if line is not None:
                 return await line.run(call, owner=learner.name, who=leaving)
             async with learners.room.taken(leaving):
@@ -168,6 +168,20 @@ async def computed(request: Request, work: Callable[[Model], T], *, price: int, 
     finally:
         watch.cancel()
     raise InterruptedByUser("interrupted")
+
+
+def _worked(
+    model: Model, verb: Verb, arguments: dict[str, Any], *, desk: threading.Lock, written_by: Callable[[Any], T]
+) -> T:
+    """The answer, written; of one learner's one at a time, as the engine shares the interpreter with all of them.
+
+    A verb that waits for the engine does so beside the others: its answer alone is written in its turn.
+    """
+    with desk if verb.name in WITHOUT_ENGINE else contextlib.nullcontext():
+        result = verb.function(model, **arguments)
+    with desk:
+        look()
+        return written_by(result)
 
 
 class Leaving:

@@ -67,6 +67,7 @@ class Learner:
         self.left: float | None = None  # when a connection of theirs was cut, if they have not come back
         self.account = Account(None if is_owner(name) else serving.max_cache_bytes)
         self.turns = Turns(AT_ONCE)
+        self.desk = threading.Lock()  # where Python works for them, on one thing at a time
         self.calls: dict[str, Any] = {}  # one-shot answers under way, by the names that their page gave them
         self.under_way = 0  # answers and streams
 

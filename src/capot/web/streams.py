@@ -271,11 +271,13 @@ class Streams:
             log.error("%s", part.verb.name, exc_info=event)
 
         def told() -> tuple[str, bytes]:
-            kind, body = part.told(event, stream.lang)
-            return kind, sse(kind, {"tag": tag, "body": body})
+            with stream.learner.desk if kind == LAST else contextlib.nullcontext():
+                name, body = part.told(event, stream.lang)
+                return name, sse(name, {"tag": tag, "body": body})
 
-        large = getattr(event, "kind", "") in LARGE  # and perhaps to be drawn: not on the loop
-        kind, line = await anyio.to_thread.run_sync(told) if large else told()
+        kind = getattr(event, "kind", "")
+        # A large one, which is perhaps to be drawn, is not written on the loop.
+        kind, line = await anyio.to_thread.run_sync(told) if kind in LARGE else told()
         if kind in ("finished", "error"):
             del stream.parts[tag]
             stream.works.pop(tag, None)
