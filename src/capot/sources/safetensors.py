@@ -134,7 +134,7 @@ def weight_map(index: Mapping[str, Any], *, folder: Path, name: str | None = Non
     Raises: ModelError ``index_invalid``.
     """
     shard_of = index.get("weight_map")
-    if not isinstance(shard_of, dict) or not all(map(_is_shard, shard_of.values())):
+    if not shard_of or not isinstance(shard_of, dict) or not all(map(_is_shard, shard_of.values())):
         raise ModelError("index_invalid", folder=local(folder, name or folder.name))
     return shard_of
 

@@ -239,7 +239,7 @@ class Card(Sheet):
             lang,
             total=amount_of(total, lang),
             block=tr(f"card.blocks.{largest.block}", lang),
-            share=percent(largest.parameters / total, lang, 0),
+            share=percent(largest.parameters / total if total else 0.0, lang, 0),
         )
         head = next((row.parameters for row in self.parameters.by_block if row.block == "head"), 0)
         second = tr("card.blocks.tied" if self.tied and not head else "card.blocks.untied", lang)

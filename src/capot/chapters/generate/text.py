@@ -20,6 +20,8 @@ class GrowingText:
         self.text = self.held = self.after = ""
         self.found: str | None = None
         self._stops, self._specials, self._stream = stops, tokenizer.special_ids, TextStream(tokenizer)
+        named = {tokenizer.named[stop]: stop for stop in stops if stop in tokenizer.named}
+        self._stopping = {token: stop for token, stop in named.items() if token in self._specials}  # they have no text
         for token in ids[-_PRIMING:]:
             self._characters(token)
 
@@ -28,6 +30,9 @@ class GrowingText:
 
     def push(self, token: int) -> str:
         """The text that this token lets go."""
+        if token in self._stopping:
+            self.found = self._stopping[token]
+            return self.finish()
         self.held += self._characters(token)
         if not self.held:
             return ""

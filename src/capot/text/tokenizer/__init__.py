@@ -13,6 +13,7 @@ from __future__ import annotations
 import builtins  # in the class ``bytes`` is a method
 import codecs
 import functools
+import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -20,6 +21,8 @@ from pathlib import Path
 from capot.errors import InputError
 from capot.text.tokenizer.vocabulary import ByteVocabulary, Specials, Vocabulary
 from capot.view.graphemes import hexadecimal, spelled
+
+RECENT = 8  # tokens that a decoder is shown again with each new one: what it writes between two depends on the two
 
 __all__ = ["Specials", "TextStream", "Tokenizer"]
 
@@ -125,7 +128,7 @@ class Tokenizer:
     def _placed(self, text: str, ids: Sequence[int], specials: Specials) -> list[tuple[int, builtins.bytes, int, int]]:
         """Spans of a text that the tokens do not spell: places from the library, in characters."""
         at = [0, *accumulate(len(char.encode()) for char in text)]
-        places = self._vocabulary.places(text, specials)
+        places = covering(text, self._vocabulary.places(text, specials))
         return [(token, self.token_bytes(token), at[a], at[b]) for token, (a, b) in zip(ids, places)]
 
     def token_bytes(self, token: int) -> builtins.bytes:
@@ -149,10 +152,17 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of a whole sequence; for one that grows, see :class:`TextStream`."""
-        raw = self.bytes_of(token for token in ids)
+        listed = list(ids)
+        if (joined := self._vocabulary.joined(listed)) is not None:
+            return joined
+        raw = self.bytes_of(listed)
         if self._leads_with_space and raw.startswith(b" "):
             raw = raw[1:]
         return raw.decode("utf-8", errors="replace")
+
+    def joined(self, tokens: Sequence[int]) -> str | None:
+        """As :meth:`capot.text.tokenizer.vocabulary.Vocabulary.joined`."""
+        return self._vocabulary.joined(tokens)
 
     @functools.cached_property
     def _leads_with_space(self) -> bool:
@@ -170,10 +180,23 @@ class TextStream:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._joins = tokenizer.joined([]) is not None
+        self._recent: list[int] = []
 
     def push(self, token: int) -> str:
         """The characters that this token completes."""
+        if self._joins:
+            return self._added(token)
         return self._decoder.decode(self._tokenizer.token_bytes(token))
+
+    def _added(self, token: int) -> str:
+        """What the text of the last tokens has more with this one: the space before it is part of it."""
+        before = self._tokenizer.joined(self._recent) or ""
+        self._recent.append(token)
+        after = self._tokenizer.joined(self._recent) or ""
+        self._recent = self._recent[-RECENT:]
+        shared = next((at for at, (a, b) in enumerate(zip(before, after)) if a != b), min(len(before), len(after)))
+        return after[shared:]
 
     def flush(self) -> str:
         """What was held back, a replacement character if it never became whole."""
@@ -190,6 +213,28 @@ def whole(raw: bytes) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return ""
+
+
+def covering(text: str, places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Places in characters, each to the end of its last letter: where a normalizer joins a letter and its accent into
+    one, the library ends the place before the accent.
+
+    >>> covering("e\u0301t", [(0, 1), (2, 3)])
+    [(0, 2), (2, 3)]
+    """
+    found = []
+    for start, end in places:
+        while start < end < len(text) and _belongs(text[start:end], text[end]):
+            end += 1
+        found.append((start, end))
+    return found
+
+
+def _belongs(letters: str, following: str) -> bool:
+    """Whether a character is part of the letter before it: an accent, or a part that makes one syllable with it."""
+    composed = unicodedata.normalize("NFC", letters[-2:])
+    marks = unicodedata.category(following).startswith("M")
+    return marks or len(unicodedata.normalize("NFC", composed + following)) <= len(composed)
 
 
 def respelled(pieces: Sequence[bytes], raw: bytes) -> list[bytes]:

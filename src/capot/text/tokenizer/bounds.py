@@ -5,7 +5,7 @@ against the vocabulary piece by piece, a template may write a text a thousand ti
 process. So the numbers that its cost grows with are held to bounds far above any vocabulary that was published.
 
 How much longer a text becomes is another matter, which depends on the text: see ``growth``. What a decoder would
-make of tokens costs nothing here, for no decoder is ever run.
+make of tokens costs little here: none is run but those that write a space for a mark, or between two tokens.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capot.errors import MissingExtraError, NetworkError, NotFoundError, foreign
@@ -50,6 +50,9 @@ class TiktokenVocabulary:
 
     def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
         raise NotImplementedError("bytes always say where they lie")
+
+    def joined(self, tokens: Sequence[int]) -> str | None:
+        return None
 
 
 def _encoding(name: str) -> Any:

@@ -6,8 +6,8 @@ That library answers in strings of its own alphabets; the bytes are had back her
   printable letter, ``Ġ`` for a space. Source: Radford et al. 2019, encoder.py.
 * *byte-fallback* (SentencePiece: Llama 2, Mistral, Gemma): ``▁`` is a space and
   ``<0xE2>`` a byte of a character that has no token.
-* anything else (WordPiece, Unigram without fallback) loses part of the text:
-  ``lossless`` is False and places come from the library.
+* anything else (WordPiece, ``</w>``, Unigram without fallback) loses part of the text:
+  ``lossless`` is False, places come from the library, and so does the text of several tokens.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import functools
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from capot.errors import CapotError, ModelError, NotFoundError, UnsupportedError, foreign, local
 from capot.sources.checkpoint import Checkpoint
+from capot.sources.fields import ids
 from capot.sources.files import LARGER, Folder
 from capot.text.tokenizer.bounds import check_file, check_model, steps
 from capot.text.tokenizer.growth import Growth
@@ -30,6 +31,8 @@ from capot.text.tokenizer.vocabulary import Specials, encoded
 
 _FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _FAITHFUL = {"ByteLevel", "Sequence", "Prepend"}  # normalizers that keep every byte
+# Decoders that write no more than they read: a space between tokens, for a mark or in place of one.
+_PLAIN = {"Sequence", "BPEDecoder", "WordPiece", "Metaspace", "Fuse"}
 _USUAL_BOS = ("<|begin_of_text|>", "<s>", "<bos>")
 
 
@@ -60,6 +63,9 @@ class FileVocabulary:
         self._switch = _Switch(lambda on: setattr(self._backend, "encode_special_tokens", on))
         self._parts = {name: _component(self._backend, name) for name in ("normalizer", "pre_tokenizer", "decoder")}
         self._kind = _kind(self._parts, self._backend.model)
+        self._marks = _marks(self._parts)
+        decoding = {step.get("type") for step in steps(self._parts["decoder"]) if step}
+        self._joins = self._kind in ("wordpiece", "pieces") and decoding <= _PLAIN
         self._growth = Growth(self._parts["normalizer"], model=name)
         self.lossless = self._kind in ("byte_level", "byte_fallback") and _faithful(self._parts["normalizer"])
         added = self._backend.get_added_tokens_decoder().items()
@@ -81,9 +87,7 @@ class FileVocabulary:
         self.bos_id = first if named is None else named
         if not self.opening and config.get("add_bos_token") is True and named is not None:
             self.opening = (named,)
-        ends = folder.generation_config.get("eos_token_id", self._id_of(config.get("eos_token")))
-        ends = ends if isinstance(ends, list) else [ends]
-        self.eos_ids = tuple(end for end in ends if isinstance(end, int) and not isinstance(end, bool))
+        self.eos_ids = ids(folder.generation_config.get("eos_token_id")) or ids(self._id_of(config.get("eos_token")))
 
     def _post_processed(self) -> tuple[int, ...]:
         """What the file itself puts before a text; what it may put after is no business of a prompt's."""
@@ -149,9 +153,19 @@ class FileVocabulary:
             return b"".join(alphabet.get(letter) or letter.encode() for letter in written)
         if self._kind == "byte_fallback" and (found := _FALLBACK.fullmatch(written)):
             return bytes([int(found[1], 16)])
-        if self._kind == "wordpiece":
-            return written.removeprefix("##").encode()
-        return written.replace("▁", " ").encode()
+        for mark, meant in self._marks:
+            written = written.replace(mark, meant)
+        return written.encode()
+
+    def joined(self, tokens: Sequence[int]) -> str | None:
+        """What the library's decoder makes of tokens that are no bytes; special ones are no text to it."""
+        if not self._joins:
+            return None
+        with _stopping(self.name):
+            text: str = self._backend.decode(
+                [token for token in tokens if 0 <= token < 2**32], skip_special_tokens=True
+            )
+        return text
 
 
 class _Switch:
@@ -233,6 +247,18 @@ def _kind(parts: Mapping[str, Mapping[str, Any]], model: Any) -> str:
     if "ByteFallback" in types or getattr(model, "byte_fallback", False):
         return "byte_fallback"
     return "wordpiece" if "WordPiece" in types else "pieces"
+
+
+def _marks(parts: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """What a token's spelling has that its text has not, and what it stands for: where a word begins, goes on, ends."""
+    found = [
+        (step.get({"BPEDecoder": "suffix", "WordPiece": "prefix", "Metaspace": "replacement"}[kind]), kind)
+        for part in parts.values()
+        for step in steps(part)
+        if (kind := str(step.get("type"))) in ("BPEDecoder", "WordPiece", "Metaspace")
+    ]
+    marks = [(mark, " " if kind == "Metaspace" else "") for mark, kind in found if isinstance(mark, str) and mark]
+    return tuple(dict.fromkeys([*marks, ("▁", " ")]))
 
 
 def _faithful(normalizer: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ import functools
 import heapq
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,9 @@ class RankVocabulary:
 
     def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
         raise NotImplementedError("bytes always say where they lie")
+
+    def joined(self, tokens: Sequence[int]) -> str | None:
+        return None
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 # What becomes of "<|endoftext|>" typed in a text. ``text``: letters like any other.
@@ -58,6 +58,9 @@ class Vocabulary(Protocol):
     def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
         """Where each token lies, in characters; asked only where bytes do not say it."""
 
+    def joined(self, tokens: Sequence[int]) -> str | None:
+        """The text of tokens where spaces come between them, or marks go; None where it is their bytes, end to end."""
+
 
 class ByteVocabulary:
     """One token per byte, then the marks of texts and turns: needs no file, reads anything."""
@@ -85,6 +88,9 @@ class ByteVocabulary:
 
     def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
         raise NotImplementedError("bytes always say where they lie")
+
+    def joined(self, tokens: Sequence[int]) -> str | None:
+        return None
 
 
 def encoded(backend: Any, text: str, *, around: bool = False) -> Any:
