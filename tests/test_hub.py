@@ -74,6 +74,7 @@ def without(*names: str, **added: bytes) -> dict[str, bytes]:
 
 
 PICKLED = without(WEIGHTS) | {"pytorch_model.bin": b"\x80\x02", "training_args.bin": b"\x80"}
+NOTHING_IN_IT = without(WEIGHTS) | {"model.safetensors.index.json": b'{"weight_map": {}}'}
 BERT = tiny(architectures=["BertForMaskedLM"], model_type="bert")
 REMOTE = {
     "architectures": ["XForCausalLM"],
@@ -597,6 +598,21 @@ REFUSALS: dict[str, tuple[Setting, str, str]] = {  # the code, and what the line
         "hub_rate_limited",
         "HF_TOKEN",
     ),
+    "rate limited for a number of 400 digits": (
+        api(Fault(429, {"Retry-After": "9" * 400}, always=True)),
+        "hub_rate_limited",
+        "HF_TOKEN",
+    ),
+    "rate limited until the year 10^11": (
+        api(Fault(429, {"Retry-After": "Wed, 21 Oct 100000000000 07:28:00 GMT"}, always=True)),
+        "hub_rate_limited",
+        "HF_TOKEN",
+    ),
+    "rate limited for ever, today's header": (
+        api(Fault(429, {"RateLimit": '"api";r=0;t=' + "9" * 5000}, always=True)),
+        "hub_rate_limited",
+        "HF_TOKEN",
+    ),
     "rate limited by the store": (
         stored(Fault(429, {"Retry-After": "300"}, always=True)),
         "hub_rate_limited",
@@ -609,6 +625,8 @@ REFUSALS: dict[str, tuple[Setting, str, str]] = {  # the code, and what the line
     "a proxy that wants to know who asks": (api(Fault(407, always=True)), "hub_proxy", "USER:PASSWORD|NOM:MOTDEPASSE"),
     "failing": (api(Fault(500, always=True)), "hub_failing", "https://status.huggingface.co"),
     "forbidden": (api(Fault(403, {"X-Error-Message": "not from here"}, always=True)), "hub_forbidden", "/org/wanted"),
+    "a redirect to no address": (api(Fault(307, {"Location": "http://[::1/"}, always=True)), "hub_redirect", ""),
+    "an index of nothing": (repo(NOTHING_IN_IT), "index_invalid", "model.safetensors.index.json"),
     "not a hub": (api(HOTEL), "hub_not_a_hub", "unset HF_ENDPOINT"),
     "no address": (env(HF_ENDPOINT="ftp://x"), "hub_endpoint", "HF_ENDPOINT=https://huggingface.co"),
     "no certificates": (env(REQUESTS_CA_BUNDLE="/no/such.pem"), "hub_certificates", "unset REQUESTS_CA_BUNDLE"),
@@ -782,6 +800,31 @@ def test_a_cut_download_goes_on_from_where_it_stopped(hub: Hub) -> None:
     models.get("org/m")
     assert (cached("org/m") / WEIGHTS).read_bytes() == files[WEIGHTS]
     assert ranges(hub) == [None, "bytes=200000-", "bytes=400000-"]
+
+
+def test_one_byte_a_connection_is_no_progress(hub: Hub) -> None:
+    hub.add("org/m", large())
+    hub.fault(WEIGHTS, Fault(cut=1, always=True))
+    with pytest.raises(NetworkError) as refused:
+        models.get("org/m")
+    assert refused.value.code == "hub_cut" and len(ranges(hub)) == 4 == int(refused.value.params["done"])
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "9" * 5000, "-1", "1e400", str(2**62)])
+def test_sizes_and_counts_beyond_all_measure(hub: Hub, number: str) -> None:
+    hub.add("org/m")
+    told = {"sha": hub.models["org/m"].commit, "downloads": 0, "safetensors": {"parameters": {"F32": 0}}}
+    files = [{"rfilename": name, "size": 0, "blobId": "0" * 40} for name in ("config.json", WEIGHTS, "tokenizer.json")]
+    body = json.dumps(told | {"siblings": files, "id": "org/m"}).replace(": 0", f": {number}").encode()
+    hub.fault("api", Fault(body=body), Fault(body=b"[" + body + b"]"))
+    repo = describe("org/m", "main")
+    assert repo.downloads is None or repo.downloads == int(number)
+    for name in (WEIGHTS, "config.json"):  # what the list says is no size: the file itself is asked
+        try:
+            assert repo.file(name).size == len(hub.models["org/m"].files[name])
+        except NetworkError as error:
+            assert error.code == "hub_not_a_hub"
+    assert list(models.search("m").models) == []
 
 
 def test_one_cut_again_and_again_is_taken_up_by_the_next_run(hub: Hub) -> None:

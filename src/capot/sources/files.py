@@ -113,7 +113,7 @@ class Folder:
         """A JSON object. Raises: as ``read``; ModelError ``json_invalid``."""
         raw = self.read(file)
         try:
-            value = json.loads(raw.decode(json.detect_encoding(raw)), parse_int=_whole)
+            value = json.loads(raw.decode(json.detect_encoding(raw)), parse_int=whole_number)
             if _HALVES.search(raw):  # of characters: two make one, one alone makes what no library can write
                 json.dumps(value, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
@@ -127,10 +127,10 @@ def _most(file: str) -> int:
     return LARGER.get(file, SETTINGS_BYTES)
 
 
-def _whole(digits: str) -> int | float:
+def whole_number(digits: str) -> int | float:
     """A number beyond 64 bits as other languages read it: a real one, endless where it is longer than those are.
 
-    >>> _whole("12"), _whole("1" + "0" * 20), _whole("9" * 400)
+    >>> whole_number("12"), whole_number("1" + "0" * 20), whole_number("9" * 400)
     (12, 1e+20, inf)
     """
     return int(digits) if len(digits) < 20 else float(digits)

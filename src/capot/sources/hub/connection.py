@@ -68,10 +68,12 @@ class Response:
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follows nothing: where a redirect leads decides what may be sent there."""
+    """Follows nothing and reads no address: where a redirect leads decides what may be sent there."""
 
-    def redirect_request(self, *_: Any) -> None:
+    def http_error_302(self, *_: Any) -> None:
         return None
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = None, method: str = "GET") -> Response:

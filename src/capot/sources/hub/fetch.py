@@ -156,6 +156,8 @@ class FileTransfer:
     def sizes(self) -> Iterator[int]:
         """How many bytes are there, after each piece; -1 before the connection is tried again.
 
+        One that brought a byte or two counts as one that brought nothing, or a file would never end.
+
         Raises: NetworkError ``hub_cut`` where it breaks again and again; as ``requests.ask``.
         """
         misses, first = 0, self._size()
@@ -173,12 +175,17 @@ class FileTransfer:
                 error = unreachable(broken, self.repo.url(self.file.name))
                 if requests.final(broken) and before == first:  # no network at all
                     raise error from None
-            misses = 0 if self._size() > before else misses + 1
+            misses = 0 if self._size() - before >= self._enough else misses + 1
             if misses > len(pauses := settings.pauses()):
                 raise error if error and not before else self._cut()
             if self._size() < self.file.size:
                 yield -1
                 time.sleep(pauses[max(0, misses - 1)] if wait is None else wait)
+
+    @property
+    def _enough(self) -> int:
+        """Bytes that make a connection worth another."""
+        return max(1, min(CHUNK, self.file.size // 100))
 
     def _size(self) -> int:
         size = self.partial.stat().st_size if self.partial.is_file() else 0
@@ -210,7 +217,7 @@ class FileTransfer:
         """
         size = start if answer.status == 206 else 0
         part = re.match(r"bytes (\d+)-", answer.header("content-range") or "")
-        if part and int(part[1]) != size:
+        if part and part[1].lstrip("0") != str(size).lstrip("0"):
             raise http.client.HTTPException("Content-Range")
         with self.partial.open("ab" if size else "wb", buffering=0) as out:
             while size < self.file.size and (piece := answer.stream.read1(min(CHUNK, self.file.size - size))):

@@ -32,6 +32,7 @@ TOKENIZERS = ("tokenizer.json", *VOCABULARIES)
 SINGLE = "model.safetensors"
 PICKLES = re.compile(r"\.(bin|pt|pth|pkl|ckpt|h5|msgpack)$")
 _BESIDE = re.compile(r"(^|/)(training_args|optimizer|scheduler|rng_state|scaler)[^/]*$")  # of a training, not weights
+MOST_BYTES = 2**50  # of one file; the largest known have some 2**36
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
 _PAGE = re.compile(r"(?:https?://[^/]+|(?:www\.)?huggingface\.co|hf\.co)/(?!datasets/|spaces/)([^/]+/[^/?#]+)")
 REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
@@ -89,9 +90,9 @@ class Repo:
         if not (isinstance(size, int) and isinstance(etag, str)):
             with ask(self.url(name), self.subject, method="HEAD") as answer:
                 told = answer.header("x-linked-size") or answer.header("content-length") or ""
-                size = int(told) if told.isdecimal() else -1
+                size = int(told) if told.isdecimal() and len(told) < 20 else -1
                 etag = (answer.header("x-linked-etag") or answer.header("etag") or "").removeprefix("W/").strip('"')
-        if size < 0 or not _ETAG.fullmatch(etag):
+        if not 0 <= size <= MOST_BYTES or not _ETAG.fullmatch(etag):
             raise NetworkError("hub_not_a_hub", host=settings.endpoint())
         return RemoteFile(name, size, etag)
 

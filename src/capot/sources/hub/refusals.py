@@ -26,6 +26,9 @@ from capot.sources.hub.store import near, words
 WRONG_TOKEN = ("hub_wrong_token", "hub_wrong_token_file", "hub_token_malformed")
 
 
+LONGEST_WAIT = 7 * 86_400.0  # seconds that are told where a hub asks for more: a number of any length may stand there
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is asked about: a model at a revision, or nothing by name (a search)."""
@@ -96,11 +99,15 @@ def wait_asked(answer: Response) -> float | None:
     """How many seconds the hub asks to wait: ``Retry-After: 30`` or a date, or ``RateLimit: "api";r=0;t=30``."""
     after = (answer.header("retry-after") or "").strip()
     if after.isdecimal():
-        return float(after)
-    with contextlib.suppress(ValueError):
-        return max(0.0, parsedate_to_datetime(after).timestamp() - time.time())
+        return _seconds(after)
+    with contextlib.suppress(ValueError, OverflowError):  # no date, or one that no calendar has
+        return min(max(0.0, parsedate_to_datetime(after).timestamp() - time.time()), LONGEST_WAIT)
     limit = re.search(r"\bt=(\d+)", answer.header("ratelimit") or "")
-    return float(limit[1]) if limit else None
+    return _seconds(limit[1]) if limit else None
+
+
+def _seconds(digits: str) -> float:
+    return min(float(digits), LONGEST_WAIT)
 
 
 def unreachable(error: Exception, url: str) -> CapotError:

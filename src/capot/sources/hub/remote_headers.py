@@ -59,7 +59,7 @@ class FarFile:
             part = answer.status == 206
             raw = answer.read(stop - start) if part else answer.read(stop)[start:]
             total = re.search(r"/(\d+)$", answer.header("content-range") or "")
-        if len(raw) < stop - start or (total and int(total[1]) != self._file.size):
+        if len(raw) < stop - start or (total and total[1] != str(self._file.size)):
             raise EOFError(self._file.name)
         return raw
 

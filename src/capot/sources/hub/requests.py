@@ -11,6 +11,7 @@ from typing import Any
 from urllib.error import URLError
 
 from capot.errors import NetworkError
+from capot.sources.files import whole_number
 from capot.sources.hub import settings
 from capot.sources.hub.connection import BROKEN, Response, send
 from capot.sources.hub.refusals import Subject, refused, unreachable, wait_asked
@@ -82,6 +83,6 @@ def ask_json(url: str, subject: Subject) -> Any:
         except BROKEN as error:
             raise unreachable(error, url) from None
     try:
-        return json.loads(raw)
+        return json.loads(raw, parse_int=whole_number)
     except (ValueError, RecursionError):
         raise NetworkError("hub_not_a_hub", host=settings.endpoint()) from None

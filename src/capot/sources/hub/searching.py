@@ -96,7 +96,7 @@ def read(entry: Mapping[str, Any]) -> Found:
         downloads=downloads if isinstance(downloads, int) else 0,
         licence=_licence(_table(entry, "cardData"), tags),
         tags=tags,
-        dtypes={str(name): count for name, count in counts.items() if isinstance(count, int) and count > 0},
+        dtypes={str(name): count for name, count in counts.items() if isinstance(count, int) and 0 < count < 2**50},
         chat_template=template if isinstance(template, str) else None,
         ends=(end,) if isinstance(end, str) and end else (),
     )
