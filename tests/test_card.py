@@ -475,6 +475,7 @@ def test_a_container_and_a_system_without_proc(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.delenv("CAPOT_RAM", raising=False)
     monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "MEMBERSHIP", tmp_path / "nobody says")
     assert machine.ram() == Ram(2_048_000, 1_536_000)
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("600000\n")

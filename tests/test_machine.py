@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from capot.sources import machine
+
 PROGRAM = """
 from capot.sources import machine
 def resident():
@@ -26,3 +28,82 @@ def test_what_was_freed_goes_back_to_the_system() -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent / "src")}
     found = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
     assert int(found.stdout) > 50_000_000
+
+
+def group(folder: Path, limit: str, used: int, *, version: int = 2, droppable: int = 0) -> None:
+    """A control group as the system shows it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("memory.max", "memory.current") if version == 2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    (folder / names[0]).write_text(f"{limit}\n")
+    (folder / names[1]).write_text(f"{used}\n")
+    inside = "total_inactive_file" if version == 1 else "inactive_file"
+    (folder / "memory.stat").write_text(f"anon 1\n{inside} {droppable}\n")
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine of 8 GB, 4 of them free, whose control groups are folders of the test."""
+    monkeypatch.delenv("CAPOT_RAM", raising=False)
+    (tmp_path / "meminfo").write_text("MemTotal: 8000000 kB\nMemAvailable: 4000000 kB\n")
+    for name, path in (("MEMINFO", "meminfo"), ("CGROUP", "groups"), ("MEMBERSHIP", "membership")):
+        monkeypatch.setattr(machine, name, tmp_path / path)
+    return tmp_path
+
+
+MB = 10**6
+
+
+@pytest.mark.parametrize(
+    ("membership", "groups", "expected"),
+    [
+        # A scope of systemd, version 2, under a slice without a limit.
+        ("0::/user.slice/run.scope\n", {"user.slice/run.scope": ("400000000", 100 * MB, 2)}, (400 * MB, 300 * MB)),
+        # The limit is the parent's; the group itself has a looser one.
+        (
+            "0::/a/b\n",
+            {"a": ("300000000", 250 * MB, 2), "a/b": ("900000000", 10 * MB, 2), ".": ("max", 1, 2)},
+            (300 * MB, 50 * MB),
+        ),
+        # The tightest total and the tightest room are those of two groups.
+        ("0::/a/b\n", {"a": ("900000000", 880 * MB, 2), "a/b": ("500000000", 10 * MB, 2)}, (500 * MB, 20 * MB)),
+        # Version 1, a job of Slurm; its other controllers do not matter.
+        (
+            "9:name=systemd:/x\n5:cpu,cpuacct:/y\n4:memory:/slurm/job\n0::/\n",
+            {"memory/slurm/job": ("400000000", 100 * MB, 1), "memory": ("9223372036854771712", 10**9, 1)},
+            (400 * MB, 300 * MB),
+        ),
+        # A container of version 1 whose path is the host's: its own group is the root that it sees.
+        ("4:memory:/docker/0123\n", {"memory": ("200000000", 50 * MB, 1)}, (200 * MB, 150 * MB)),
+        # Both versions at once.
+        (
+            "4:memory:/one\n0::/two\n",
+            {"memory/one": ("600000000", 0, 1), "unified/two": ("500000000", 0, 2)},
+            (500 * MB, 500 * MB),
+        ),
+        # A path that leads out of what is mounted here is followed inside it.
+        ("0::/../../a\n", {"a": ("400000000", 0, 2)}, (400 * MB, 400 * MB)),
+        # Nothing is told of this process.
+        ("", {".": ("700000000", 0, 2)}, (700 * MB, 700 * MB)),
+        # More is used than is allowed, for a moment.
+        ("0::/a\n", {"a": ("400000000", 500 * MB, 2)}, (400 * MB, 0)),
+        # No limits at all, and lines that say nothing.
+        ("0::/a\nnonsense\n7:memory\n", {"a": ("max", 10, 2)}, (8000 * MB * 1024 // 1000, 4000 * MB * 1024 // 1000)),
+    ],
+)
+def test_the_tightest_control_group_counts(
+    here: Path, membership: str, groups: dict[str, tuple[str, int, int]], expected: tuple[int, int]
+) -> None:
+    (here / "membership").write_text(membership)
+    for path, (limit, used, version) in groups.items():
+        group(here / "groups" / path, limit, used, version=version)
+    assert machine.ram() == machine.Ram(*expected)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_a_group_could_drop_can_be_taken(here: Path, version: int) -> None:
+    (here / "membership").write_text("4:memory:/a\n" if version == 1 else "0::/a\n")
+    path = here / "groups" / ("memory/a" if version == 1 else "a")
+    group(path, "400000000", 300 * MB, version=version, droppable=50 * MB)
+    assert machine.ram() == machine.Ram(400 * MB, 150 * MB)
+    (path / "memory.stat").write_text("total_inactive_file")  # cut short
+    assert machine.ram() == machine.Ram(400 * MB, 100 * MB)

@@ -1,6 +1,6 @@
 """How much memory this machine has, how much of it can still be taken, and which release of a package is installed.
 
-Linux says so in /proc/meminfo, a container in its control group; where nobody
+Linux says so in /proc/meminfo, a container in its control groups; where nobody
 says, the answer is None and a face says nothing rather than a guess. ``CAPOT_RAM``, in
 GB, stands for another machine: what would be said on the class's laptops? ``CAPOT_DISK``
 does the same for the free room on its disk.
@@ -19,14 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capot.errors import InputError
+from capot.sources.control_groups import limits
 
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
-# Version 2 of control groups, then version 1: the limit, what is used, and what could be dropped.
-_GROUP_FILES = (
-    ("memory.max", "memory.current", "memory.stat"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
-)
+MEMBERSHIP = Path("/proc/self/cgroup")  # the control groups that this process is in
 
 
 @dataclass(frozen=True)
@@ -98,16 +95,11 @@ def _meminfo() -> Ram | None:
 
 
 def _group() -> Ram:
-    """What a container may take in all, and still: its limit less what it uses and cannot drop."""
-    for limit, used, stat in _GROUP_FILES:
-        try:
-            total = int((CGROUP / limit).read_text())
-            words = (CGROUP / stat).read_text().split()
-            droppable = int(words[words.index("inactive_file") + 1])
-            return Ram(total, total - int((CGROUP / used).read_text()) + droppable)
-        except (OSError, ValueError):  # no such file, or no limit ("max")
-            continue
-    return Ram(None, None)
+    """What the control groups of this process leave to it: the tightest of them counts."""
+    found = limits(root=CGROUP, membership=MEMBERSHIP)
+    return Ram(
+        min((limit.total for limit in found), default=None), min((limit.available for limit in found), default=None)
+    )
 
 
 def _pages() -> Ram:

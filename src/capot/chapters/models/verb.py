@@ -126,7 +126,7 @@ def _context(found: Found) -> int:
 
 def _cache(found: Found) -> Callable[[int], int]:
     """Bytes that a text of so many tokens takes beside the weights: by the shape, else guessed from their number."""
-    width, same = int(max(2, width_of(found.dtype))), _shape(found)
+    width, same = max(2, round(width_of(found.dtype))), _shape(found)
     if same is not None:
         return lambda tokens: published_shapes.kv_bytes(same.shape, tokens, bytes_per_value=width)
     return lambda tokens: tokens * published_shapes.guessed_kv_values(found.parameters) * width
