@@ -70,10 +70,10 @@ class Response:
 class _Stay(urllib.request.HTTPRedirectHandler):
     """Follows nothing and reads no address: where a redirect leads decides what may be sent there."""
 
-    def http_error_302(self, *_: Any) -> None:
+    def _nowhere(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> None:
         return None
 
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+    http_error_301 = http_error_302 = http_error_303 = http_error_307 = http_error_308 = _nowhere
 
 
 def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = None, method: str = "GET") -> Response:
