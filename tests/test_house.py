@@ -241,3 +241,55 @@ def test_types_are_checked_strictly_and_nothing_is_let_off_without_a_name() -> N
     sources = [path for top in told["files"] for path in (ROOT / top).rglob("*.py")]
     let_off = [line for path in sources for line in path.read_text(encoding="utf-8").splitlines() if "# type:" in line]
     assert len(let_off) <= 12 and [line for line in let_off if not re.search(r"# type: ignore\[[a-z-]+\]", line)] == []
+
+
+def private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_names(tree: ast.AST) -> set[str]:
+    """The private names that a file gives to something of its own."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and of_itself(node):
+            found.add(node.attr)
+    return set(filter(private, found))
+
+
+def of_itself(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+
+
+def foreign_names(tree: ast.AST, elsewhere: set[str]) -> list[str]:
+    """The private names of other files of ours that a file reads, writes or imports."""
+    own, found = private_names(tree), []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and private(node.attr) and node.attr in elsewhere - own:
+            found.append(ast.unparse(node))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("capot"):
+            found += [alias.name for alias in node.names if private(alias.name)]
+    return found
+
+
+def test_no_file_reads_anothers_private_names() -> None:
+    trees = {
+        path: ast.parse(path.read_text(encoding="utf-8"))
+        for top in ("src", "training", "tools")
+        for path in (ROOT / top).rglob("*.py")
+    }
+    names = {path: private_names(tree) for path, tree in trees.items()}
+    assert len(set().union(*names.values())) > 300
+    for path, tree in trees.items():
+        elsewhere = set().union(*(each for other, each in names.items() if other != path))
+        assert foreign_names(tree, elsewhere) == [], path
+
+
+def test_the_guard_of_private_names_sees_one() -> None:
+    theirs = private_names(ast.parse("class A:\n    def _b(self): self._c = 1"))
+    assert theirs == {"_b", "_c"}
+    read = ast.parse("from capot.model import _said\nticket._c = ticket._b()\nself._d = torch._C")
+    assert sorted(foreign_names(read, theirs)) == ["_said", "ticket._b", "ticket._c"]

@@ -89,7 +89,7 @@ class Sheet(Result):
     dtype: str | None
     cache_known = "needed"  # the sentence of what opening takes: with a cache counted, or guessed
 
-    def _names(self, lang: str | None) -> list[tuple[str, str]]:
+    def name_rows(self, lang: str | None) -> list[tuple[str, str]]:
         """The first rows of every card."""
         names = ("model", "architecture", "kind", "licence", "parameters")
         values = [
@@ -101,7 +101,7 @@ class Sheet(Result):
         ]
         return [(tr(f"card.facts.{name}", lang), value) for name, value in zip(names, values)]
 
-    def _hub(self, told: Published, lang: str | None) -> list[tuple[str, str]]:
+    def hub_rows(self, told: Published, lang: str | None) -> list[tuple[str, str]]:
         """Who may have the model, how many do, of which commit this is said, and whether texts can be read to it."""
         rows = [(tr("card.hub.commit", lang), told.commit[:12])]
         if told.gated is not None:
@@ -112,7 +112,7 @@ class Sheet(Result):
             rows += [(tr("card.hub.tokenizer", lang), tr(f"card.hub.tokenizers.{told.tokenizer}", lang))]
         return rows
 
-    def _disk(self, told: Published, lang: str | None) -> Text:
+    def disk_text(self, told: Published, lang: str | None) -> Text:
         """What is still to be downloaded, and whether the disk has room for it."""
         if told.downloaded:
             return Text(tr("card.hub.here", lang, cache=told.cache))
@@ -123,14 +123,14 @@ class Sheet(Result):
         free = tr(f"card.hub.{'fits' if told.fits_disk else 'full'}", lang, free=size(told.free_bytes, lang))
         return Text(f"{coming} {free}", tone="plain" if told.fits_disk else "warning")
 
-    def _sizes(self, memory: Fit, lang: str | None) -> Table:
+    def size_table(self, memory: Fit, lang: str | None) -> Table:
         rows = [(name, bits(name, lang), size(self.file_bytes[name], lang)) for name in PRECISIONS]
         columns = [tr(f"card.sizes.{name}", lang) for name in ("precision", "bits", "size")]
         first = tr("card.sizes.caption", lang, size=size(memory.weights_bytes, lang), dtype=self.dtype or "?")
         caption = f"{first} {tr('card.sizes.scales', lang)}"
         return Table(columns, rows, title=tr("card.sizes.title", lang), caption=caption, align="lrr")
 
-    def _fit(self, memory: Fit, lang: str | None) -> str:
+    def fit_sentence(self, memory: Fit, lang: str | None) -> str:
         needed = tr(
             f"card.fit.{self.cache_known if memory.kv_bytes_per_token else 'fixed'}", lang,
             needed=size(memory.needed_bytes, lang), count=memory.tokens, each=size(memory.kv_bytes_per_token, lang),
@@ -176,17 +176,20 @@ class Card(Sheet):
             Heading(tr("card.title", lang)),
             self._facts(lang),
             self._blocks(lang),
-            self._sizes(self.memory, lang),
-            Text(self._fit(self.memory, lang), tone="plain" if self.memory.fits in ("yes", "unknown") else "warning"),
+            self.size_table(self.memory, lang),
+            Text(
+                self.fit_sentence(self.memory, lang),
+                tone="plain" if self.memory.fits in ("yes", "unknown") else "warning",
+            ),
         ]
         if self.published:
-            blocks += [self._disk(self.published, lang)]
+            blocks += [self.disk_text(self.published, lang)]
         if self.known:
             blocks += [Heading(tr("card.known.heading", lang), level=2), self._known(lang)]
         return blocks
 
     def _facts(self, lang: str | None) -> Facts:
-        rows = self._names(lang)
+        rows = self.name_rows(lang)
         rows += [
             (tr("card.facts.shape", lang), tr("card.facts.shape_value", lang, layers=self.layers, width=self.width)),
             (tr("card.facts.attention", lang), self._attention(lang)),
@@ -201,7 +204,7 @@ class Card(Sheet):
         if self.engine:
             note = tr(f"card.engine.{self.obstacle}", lang, engine=self.engine) if self.obstacle else self.engine
             rows += [(tr("card.facts.engine", lang), note)]
-        return Facts([*rows, *(self._hub(self.published, lang) if self.published else ())])
+        return Facts([*rows, *(self.hub_rows(self.published, lang) if self.published else ())])
 
     def _attention(self, lang: str | None) -> str:
         if not self.heads:

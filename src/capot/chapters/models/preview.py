@@ -26,9 +26,12 @@ class Preview(Sheet):
         """What it is called, what it weighs, whether it fits; and that there is more behind the gate."""
         return [
             Heading(tr("card.title", lang)),
-            Facts([*self._names(lang), *self._hub(self.published, lang)]),
-            self._sizes(self.memory, lang),
-            Text(self._fit(self.memory, lang), tone="plain" if self.memory.fits in ("yes", "unknown") else "warning"),
-            self._disk(self.published, lang),
+            Facts([*self.name_rows(lang), *self.hub_rows(self.published, lang)]),
+            self.size_table(self.memory, lang),
+            Text(
+                self.fit_sentence(self.memory, lang),
+                tone="plain" if self.memory.fits in ("yes", "unknown") else "warning",
+            ),
+            self.disk_text(self.published, lang),
             Text(tr("card.preview", lang), tone="quiet"),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -14,6 +15,7 @@ import numpy as np
 from capot.engines import protocol
 from capot.engines.protocol import LAST, NOTHING, Feed, Output, Want
 
+_log = logging.getLogger("capot.engines.scheduler")
 PromptProgress = Callable[[int, int], None]  # tokens read, tokens to read; called on the engine thread
 
 
@@ -56,14 +58,16 @@ class Job:
 class Keeper(Protocol):
     """What a ticket asks of the scheduler that keeps it."""
 
-    cancellations: deque[Ticket]
+    @property
+    def cancellations(self) -> deque[Ticket]:
+        """Where a ticket puts itself that is to end."""
 
     def position_of(self, ticket: Ticket) -> int:
         """0 when at work or done, else the place in the queue."""
 
 
 class Ticket:
-    """A job in the queue or at work."""
+    """A job in the queue or at work. Its holder waits for it or cancels it; all the rest is the engine thread's."""
 
     def __init__(self, scheduler: Keeper, job: Job) -> None:
         self.job = job
@@ -92,11 +96,6 @@ class Ticket:
         """0 when at work or done, else the place in the queue."""
         return self._scheduler.position_of(self)
 
-    @property
-    def cached(self) -> int:
-        """Tokens whose keys and values are in its cache; 0 while it waits, and once it has ended."""
-        return len(self._sequence.ids) if self._sequence is not None else 0
-
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end; whether it came. Returns often, so that Ctrl-C is heard everywhere."""
         limit = None if timeout is None else time.monotonic() + timeout
@@ -113,7 +112,37 @@ class Ticket:
             sequence.cancel()
         self._scheduler.cancellations.append(self)
 
-    def _feed(self, size: int) -> Feed:
+    # What only the engine thread calls, or whoever holds the scheduler's lock.
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has a sequence: not while it waits, nor once it has ended."""
+        return self._sequence is not None
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    @property
+    def left(self) -> int:
+        """Tokens to compute before the next advance."""
+        return len(self._pending) - self._fed
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that its cache holds."""
+        return self._sequence.nbytes if self._sequence is not None else 0
+
+    @property
+    def cached(self) -> int:
+        """Tokens whose keys and values are in its cache."""
+        return len(self._sequence.ids) if self._sequence is not None else 0
+
+    def begin(self, sequence: protocol.Sequence, *, shared: int) -> None:
+        """Go to work on a sequence whose cache holds the first ``shared`` tokens already."""
+        self._pending, self._reused, self._sequence = self.job.ids[shared:], shared, sequence
+
+    def feed(self, size: int) -> Feed:
         """The next chunk; what is wanted of the last position is asked of the last chunk only."""
         ids = self._pending[self._fed : self._fed + size]
         want, last = self.job.want, self._fed + len(ids) == len(self._pending)
@@ -123,15 +152,44 @@ class Ticket:
         assert self._sequence is not None  # only a ticket at work is fed
         return Feed(self._sequence, ids, want)
 
-    def _absorb(self, feed: Feed, output: Output) -> Output | None:
-        """Take in one chunk's output; the whole output once all chunks are in."""
+    def took(self, seconds: float) -> None:
+        """Count a step's engine time."""
+        self._seconds += seconds
+
+    def absorb(self, feed: Feed, output: Output) -> Pass | None:
+        """Take in one chunk's output; once all chunks are in, the whole."""
         self._fed += len(feed.ids)
         complete = self._fed == len(self._pending)
         if self.job.want.positions and not (complete and self._gathered is None):
             self._gathered = self._gathered or Gathered(len(self._pending), len(feed.sequence.ids) - len(feed.ids))
             self._gathered.add(output, len(feed.ids))
             output, self._gathered = self._gathered.output, None if complete else self._gathered
-        return output if complete else None
+        return Pass(output, self._reused, len(self._pending), self._seconds) if complete else None
+
+    def read(self) -> tuple[int, int] | None:
+        """Tokens of a prompt in the cache, and all of them; None for what follows, token by token."""
+        if len(self._pending) == 1:
+            return None
+        return self.cached, self.cached + self.left
+
+    def go_on(self, ids: Sequence[int]) -> None:
+        """Have ``ids`` to compute before the next advance."""
+        self._pending, self._fed, self._seconds = list(ids), 0, 0.0
+
+    def release(self) -> protocol.Sequence | None:
+        """Its sequence, which it lets go of."""
+        sequence, self._sequence = self._sequence, None
+        return sequence
+
+    def end(self, error: Exception | None) -> None:
+        """Tell the job of an error, and wake up whoever waits for the end."""
+        self.error = error
+        if error is not None:
+            try:
+                self.job.failed(error)
+            except Exception:
+                _log.exception("failed")
+        self._over.set()
 
 
 class Gathered:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 
 from capot.engines import forks, openmp
 from capot.engines.protocol import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, check_ids, require
+from capot.engines.scheduler.admission import Admission
 from capot.engines.scheduler.caches import Caches
 from capot.engines.scheduler.calls import Call, OnePass
 from capot.engines.scheduler.fair_queue import FairQueue
@@ -31,11 +31,6 @@ if hasattr(os, "register_at_fork"):  # whoever held it is not in the copy
     os.register_at_fork(after_in_child=KERNELS._at_fork_reinit)  # type: ignore[attr-defined]  # typeshed leaves it out
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
-
-
-def _owner(ticket: Ticket) -> str:
-    return ticket.job.owner
 
 
 class Scheduler:
@@ -48,15 +43,14 @@ class Scheduler:
         self.reading: PromptProgress | None = None  # hears of every job's prompt, beside the job itself
         self._clock = clock
         self._caches = Caches(engine, budget=cache_budget)
-        self._prompts, self._decoding = FairQueue(_owner), FairQueue(_owner)
-        self._active: dict[Ticket, int] = {}  # jobs that hold a sequence, and the bytes set aside for each
+        self._admission = Admission(engine, self._caches)
         self._calls: deque[Callable[[], None]] = deque()
         self.cancellations: deque[Ticket] = deque()
-        self._wake = threading.Condition()  # its lock guards the two queues and what is active
+        self._wake = threading.Condition()  # its lock guards the queues and what is at work
         self._thread: threading.Thread | None = None
         self._closing = False
         self._pace = Pace()
-        self._counts = {"steps": 0, "prompt_tokens": 0, "decoded_tokens": 0, "reused_tokens": 0}
+        self._counts = {"steps": 0, "prompt_tokens": 0, "decoded_tokens": 0}
 
     # What any thread may call.
 
@@ -78,7 +72,7 @@ class Scheduler:
         ticket = Ticket(self, job)
         with self._wake:
             self._start()
-            self._prompts.add(ticket)
+            self._admission.prompts.add(ticket)
             self._wake.notify()
         return ticket
 
@@ -135,17 +129,7 @@ class Scheduler:
         """The load, for a status page. Units: bytes; counts since the start."""
         forks.check(self._process)
         with self._wake:
-            waiting = [ticket for ticket in self._prompts if ticket._sequence is None]
-            return {
-                "at_work": len(self._active),
-                "waiting": len(waiting),
-                "owners": len({ticket.job.owner for ticket in (*self._active, *waiting)}),
-                "idle_caches": len(self._caches.idle),
-                "cache_bytes": self._caches.nbytes + self._in_use(),
-                "cache_budget": self._caches.budget,
-                "evicted": self._caches.evicted,
-                **self._counts,
-            }
+            return {**self._admission.status(), **self._counts, "reused_tokens": self._admission.reused_tokens}
 
     def close(self) -> None:
         """Interrupt what is at work, end the thread, close the engine. Closing twice is harmless.
@@ -184,7 +168,7 @@ class Scheduler:
 
     def position_of(self, ticket: Ticket) -> int:
         with self._wake:
-            return self._prompts.place(ticket, lambda other: other._sequence is None)
+            return self._admission.place(ticket)
 
     # The engine thread.
 
@@ -203,7 +187,7 @@ class Scheduler:
             return not self._closing
 
     def _something(self) -> bool:
-        return bool(self._closing or self._prompts.queues or self._decoding.queues or self._calls)
+        return bool(self._closing or self._admission.anyone or self._calls)
 
     def _turn(self) -> None:
         """One decode step for those under way, then one chunk of one prompt, or a few that are short."""
@@ -211,20 +195,16 @@ class Scheduler:
             self._calls.popleft()()
         self._drop_cancelled()
         with self._wake:
-            batch = self._decoding.take_many(MAX_BATCH)
+            batch = self._admission.decoding.take_many(MAX_BATCH)
         if batch:
             self._step(batch, size=1, prompts=False)
         self._read()
 
     def _read(self) -> None:
-        """One chunk of one prompt in its turn; with a short one also some, as short, of who has no text at work.
-
-        So a newcomer need not wait until each of many has had a turn, and a long prompt goes on all the same.
-        """
+        """One chunk of one prompt in its turn; with a short one also some, as short, of who has no text at work."""
         with self._wake:
-            company = bool(self._decoding.queues) or len(self._prompts.queues) > 1
-            size = self._pace.chunk() if company else MAX_CHUNK
-            tickets = self._next_prompts(size)
+            size = self._pace.chunk() if self._admission.company else MAX_CHUNK
+            tickets = self._admission.next_prompts(size, texts=self._pace.texts())
         if tickets:
             self._step(tickets, size=size, prompts=True)
 
@@ -232,66 +212,17 @@ class Scheduler:
         while self.cancellations:
             ticket = self.cancellations.popleft()
             with self._wake:
-                waiting = self._prompts.remove(ticket) or self._decoding.remove(ticket)
+                waiting = self._admission.remove(ticket)
             if waiting:
                 self._finish(ticket, InterruptedByUser("interrupted"))
 
-    def _next_prompts(self, size: int) -> list[Ticket]:
-        """The next prompt, and newcomers' as long as all of them have no more than ``size`` tokens."""
-        ticket, tickets = self._next_prompt(), []
-        at_work = {each.job.owner for each in self._active}
-        while ticket is not None:
-            tickets.append(ticket)
-            at_work.add(ticket.job.owner)
-            size -= len(ticket._pending) - ticket._fed
-            ticket = self._next_newcomer(size, at_work) if size > 0 and len(tickets) < self._pace.texts() else None
-        return tickets
-
-    def _next_newcomer(self, most: int, at_work: set[str]) -> Ticket | None:
-        """The first prompt of an owner not ``at_work``; None where there is none, or one of more than ``most``."""
-        ticket = self._prompts.take(lambda other: other.job.owner not in at_work)
-        if ticket is None:
-            return None
-        self._put_back(ticket)
-        return self._next_prompt() if len(ticket._pending) <= most else None
-
-    def _next_prompt(self) -> Ticket | None:
-        """The next prompt to go on with, or to begin where its cache fits beside those at work."""
-        ticket = self._prompts.take()
-        if ticket is None or ticket._sequence is not None:
-            return ticket
-        need = self.engine.cache_bytes(min(len(ticket.job.ids) + ticket.job.room, self.engine.info.context_length))
-        if self._active and self._in_use() + need > self._caches.budget:
-            # Nobody begins until it fits: a stream of small jobs must not starve a large one.
-            self._put_back(ticket)
-            return self._prompts.take(lambda other: other._sequence is not None)
-        self._begin(ticket, need)
-        return ticket
-
-    def _put_back(self, ticket: Ticket) -> None:
-        self._prompts.add(ticket, first=True)
-        self._prompts.queues.move_to_end(ticket.job.owner, last=False)
-
-    def _begin(self, ticket: Ticket, need: int) -> None:
-        self._active[ticket] = need
-        sequence, shared = self._caches.take(ticket.job)
-        self._caches.shrink(self._in_use())
-        ticket._pending, ticket._reused, ticket._sequence = ticket.job.ids[shared:], shared, sequence
-        self._counts["reused_tokens"] += shared
-
-    def _in_use(self) -> int:
-        """Bytes that the jobs at work hold or may come to hold."""
-        return sum(
-            max(need, ticket._sequence.nbytes if ticket._sequence else 0) for ticket, need in self._active.items()
-        )
-
     def _step(self, tickets: list[Ticket], *, size: int, prompts: bool) -> None:
-        feeds = [ticket._feed(size) for ticket in tickets]
+        feeds = [ticket.feed(size) for ticket in tickets]
         began = self._clock()
         outputs = self._compute(feeds)
         seconds = self._clock() - began
         for ticket, feed, output in zip(tickets, feeds, outputs, strict=True):
-            ticket._seconds += seconds
+            ticket.took(seconds)
             self._settle(ticket, feed, output)
         self._note(feeds, seconds, prompts=prompts)
 
@@ -318,16 +249,16 @@ class Scheduler:
         """Give a step's output to its job, and put the ticket where it belongs next."""
         if isinstance(output, Exception):
             self._finish(ticket, output, keep=False)
-        elif ticket._cancelled:
+        elif ticket.cancelled:
             self._finish(ticket, InterruptedByUser("interrupted"))
         elif output is None:  # a late cancellation meant for the sequence's last job: step again
             feed.sequence.cancelled = False
-            self._requeue(ticket, self._prompts)
+            self._requeue(ticket, self._admission.prompts)
         else:
-            whole = ticket._absorb(feed, output)
+            whole = ticket.absorb(feed, output)
             try:
                 self._report(ticket)
-                again = self._prompts if whole is None else self._advance(ticket, whole)
+                again = self._admission.prompts if whole is None else self._advance(ticket, whole)
             except Exception as error:  # the job's own
                 self._finish(ticket, error)
                 return
@@ -338,48 +269,36 @@ class Scheduler:
 
     def _requeue(self, ticket: Ticket, queue: FairQueue[Ticket]) -> None:
         with self._wake:
-            queue.add(ticket, first=queue is self._prompts)
+            queue.add(ticket, first=queue is self._admission.prompts)
 
     def _report(self, ticket: Ticket) -> None:
-        if len(ticket._pending) > 1:
-            total = ticket.cached - ticket._fed + len(ticket._pending)
+        read = ticket.read()
+        if read is not None:
             for hears in filter(None, (ticket.job.progress, self.reading)):
-                hears(ticket.cached, total)
+                hears(*read)
 
-    def _advance(self, ticket: Ticket, output: Output) -> FairQueue[Ticket] | None:
+    def _advance(self, ticket: Ticket, found: Pass) -> FairQueue[Ticket] | None:
         """Ask the job what follows; where to queue it, None when it is finished."""
-        found = Pass(output, ticket._reused, len(ticket._pending), ticket._seconds)
-        ids = ticket.job.advance(output, found)
+        ids = ticket.job.advance(found.output, found)
         if ids is None or len(ids) == 0:
             return None
         tokens, context = ticket.cached + len(ids), self.engine.info.context_length
         if tokens > context:
             raise ContextError("prompt_too_long", tokens=tokens, context_length=context)
-        ticket._pending, ticket._fed, ticket._seconds = list(ids), 0, 0.0
-        return self._decoding if len(ids) == 1 else self._prompts
+        ticket.go_on(ids)
+        return self._admission.decoding if len(ids) == 1 else self._admission.prompts
 
     def _finish(self, ticket: Ticket, error: Exception | None = None, *, keep: bool = True) -> None:
         with self._wake:
-            self._active.pop(ticket, None)
-            sequence, ticket._sequence = ticket._sequence, None
-            if sequence is not None and keep:
-                self._caches.give(sequence, owner=ticket.job.owner, in_use=self._in_use())
-            elif sequence is not None:
-                sequence.close()
-        ticket.error = error
-        if error is not None:
-            try:
-                ticket.job.failed(error)
-            except Exception:
-                _log.exception("failed")
-        ticket._over.set()
+            self._admission.dismiss(ticket, keep=keep)
+        ticket.end(error)
 
     def _abandon(self) -> None:
         """The thread ends: nobody may wait for an answer that will not come."""
         with self._wake:
             self._closing = True
-            left = [*self._prompts, *self._decoding, *self._active]
-        for ticket in dict.fromkeys(left):
+            left = self._admission.everyone
+        for ticket in left:
             self._finish(ticket, InterruptedByUser("interrupted"))
         while self._calls:
             self._calls.popleft()()

@@ -198,6 +198,11 @@ class TransformersSequence:
         return self._cache
 
     @property
+    def made(self) -> Cache | None:
+        """Its cache, where there is one already; nothing is settled or made."""
+        return self._cache
+
+    @property
     def nbytes(self) -> int:
         """What it holds now; any thread may ask."""
         return sum(map(nbytes, self._cache.layers)) if self._cache else 0

@@ -152,7 +152,7 @@ class DeviceMeter:
     def _counter(self) -> Tensors | Cuda:
         if self._cuda:
             return Cuda(self._base)
-        model, caches = self.network.model, [s._cache for s in self.sequences if s._cache]
+        model, caches = self.network.model, [s.made for s in self.sequences if s.made]
         return Tensors(
             weights=[one for one in (*model.parameters(), *model.buffers()) if not one.is_mkldnn],
             caches=[one for cache in caches for layer in cache.layers for one in tensors(layer)],

@@ -1,0 +1,122 @@
+"""Who waits, who is at work, and whether one more fits beside them. Whoever calls holds the scheduler's lock."""
+
+from __future__ import annotations
+
+from capot.engines.protocol import Engine
+from capot.engines.scheduler.caches import Caches
+from capot.engines.scheduler.fair_queue import FairQueue
+from capot.engines.scheduler.job import Ticket
+
+
+def _owner(ticket: Ticket) -> str:
+    return ticket.job.owner
+
+
+class Admission:
+    """Two queues (prompts to read, texts to go on with), and the jobs that hold a sequence."""
+
+    def __init__(self, engine: Engine, caches: Caches) -> None:
+        self.engine, self.caches = engine, caches
+        self.prompts, self.decoding = FairQueue(_owner), FairQueue(_owner)
+        self.active: dict[Ticket, int] = {}  # those at work, and the bytes set aside for each
+        self.reused_tokens = 0
+
+    @property
+    def anyone(self) -> bool:
+        """Whether somebody waits for a step."""
+        return bool(self.prompts.queues or self.decoding.queues)
+
+    @property
+    def company(self) -> bool:
+        """Whether the next prompt is not alone: others wait for a token, or to be read."""
+        return bool(self.decoding.queues) or len(self.prompts.queues) > 1
+
+    @property
+    def waiting(self) -> list[Ticket]:
+        """Those that have not begun."""
+        return [ticket for ticket in self.prompts if not ticket.begun]
+
+    @property
+    def everyone(self) -> list[Ticket]:
+        return list(dict.fromkeys([*self.prompts, *self.decoding, *self.active]))
+
+    @property
+    def in_use(self) -> int:
+        """Bytes that the jobs at work hold or may come to hold."""
+        return sum(max(need, ticket.nbytes) for ticket, need in self.active.items())
+
+    def place(self, ticket: Ticket) -> int:
+        """0 when at work or done, else the place in the queue."""
+        return self.prompts.place(ticket, lambda other: not other.begun)
+
+    def remove(self, ticket: Ticket) -> bool:
+        """Take it out of its queue; whether it was in one."""
+        return self.prompts.remove(ticket) or self.decoding.remove(ticket)
+
+    def next_prompts(self, size: int, *, texts: int) -> list[Ticket]:
+        """The next prompt, and newcomers' as long as all of them have no more than ``size`` tokens.
+
+        So a newcomer need not wait until each of many has had a turn, and a long prompt goes on all the same.
+        """
+        ticket, tickets = self._next_prompt(), list[Ticket]()
+        at_work = {each.job.owner for each in self.active}
+        while ticket is not None:
+            tickets.append(ticket)
+            at_work.add(ticket.job.owner)
+            size -= ticket.left
+            ticket = self._next_newcomer(size, at_work) if size > 0 and len(tickets) < texts else None
+        return tickets
+
+    def _next_newcomer(self, most: int, at_work: set[str]) -> Ticket | None:
+        """The first prompt of an owner not ``at_work``; None where there is none, or one of more than ``most``."""
+        ticket = self.prompts.take(lambda other: other.job.owner not in at_work)
+        if ticket is None:
+            return None
+        self._put_back(ticket)
+        return self._next_prompt() if ticket.left <= most else None
+
+    def _next_prompt(self) -> Ticket | None:
+        """The next prompt to go on with, or to begin where its cache fits beside those at work."""
+        ticket = self.prompts.take()
+        if ticket is None or ticket.begun:
+            return ticket
+        need = self.engine.cache_bytes(min(len(ticket.job.ids) + ticket.job.room, self.engine.info.context_length))
+        if self.active and self.in_use + need > self.caches.budget:
+            # Nobody begins until it fits: a stream of small jobs must not starve a large one.
+            self._put_back(ticket)
+            return self.prompts.take(lambda other: other.begun)
+        self._begin(ticket, need)
+        return ticket
+
+    def _put_back(self, ticket: Ticket) -> None:
+        self.prompts.add(ticket, first=True)
+        self.prompts.queues.move_to_end(ticket.job.owner, last=False)
+
+    def _begin(self, ticket: Ticket, need: int) -> None:
+        self.active[ticket] = need
+        sequence, shared = self.caches.take(ticket.job)
+        self.caches.shrink(self.in_use)
+        ticket.begin(sequence, shared=shared)
+        self.reused_tokens += shared
+
+    def dismiss(self, ticket: Ticket, *, keep: bool) -> None:
+        """End a ticket's work; with ``keep`` its cache stays for its owner's next prompt."""
+        self.active.pop(ticket, None)
+        sequence = ticket.release()
+        if sequence is not None and keep:
+            self.caches.give(sequence, owner=ticket.job.owner, in_use=self.in_use)
+        elif sequence is not None:
+            sequence.close()
+
+    def status(self) -> dict[str, int]:
+        """Jobs and caches. Units: bytes."""
+        waiting = self.waiting
+        return {
+            "at_work": len(self.active),
+            "waiting": len(waiting),
+            "owners": len({ticket.job.owner for ticket in (*self.active, *waiting)}),
+            "idle_caches": len(self.caches.idle),
+            "cache_bytes": self.caches.nbytes + self.in_use,
+            "cache_budget": self.caches.budget,
+            "evicted": self.caches.evicted,
+        }
