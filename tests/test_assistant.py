@@ -31,7 +31,6 @@ from capot.model import Model
 from capot.text.templates import PlainTemplate
 from capot.text.templates.jinja import JinjaTemplate
 from capot.text.tokenizer import Tokenizer
-from capot.web.events import told
 
 QUESTION = "What is the capital of France?"
 
@@ -68,7 +67,7 @@ def test_together_the_ways_give_what_they_give_in_turn() -> None:
 def test_each_event_says_whose_it_is() -> None:
     with capot.open("scripted") as model:
         found = events(model, sampling=Sampling(temperature=0, max_new_tokens=2))
-    named = [told(event, "en") for event in found]
+    named = [(event.kind, event.body()) for event in found]
     assert {body["column"] for kind, body in named if kind == "started"} == set(assistant.KINDS)
     assert all("prompt_ids" in body for kind, body in named if kind == "started")
     assert sum(kind == "answered" for kind, _ in named) == 4

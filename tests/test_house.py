@@ -132,10 +132,23 @@ def test_every_event_of_a_stream_says_what_it_is() -> None:
     from capot.chapters.assistant import chat
     from capot.chapters.assistant import verb as assistant
     from capot.chapters.generate import result
+    from capot.view.event import LastEvent, StreamEvent
     from capot.web import events
 
     assert [kind.kind for kind in result.Event.__args__] == ["progress", "started", "step", "finished"]
     assert {last.kind for last in (chat.TurnFinished, assistant.AnswersFinished, events.Ended)} == {"finished"}
+    family = {*result.Event.__args__, assistant.WayEvent, assistant.Answered, assistant.AnswersFinished}
+    family |= {chat.TurnFinished, events.NamedEvent, events.Ended, events.Failed}
+    assert all(issubclass(kind, StreamEvent) for kind in family)
+    assert all(issubclass(kind, LastEvent) for kind in family if kind.kind == "finished")
+
+
+def test_nothing_asks_an_event_what_it_has() -> None:
+    """What tells or shows a stream reads ``kind``, ``last``, ``outcome`` and ``body()``, or asks for a class."""
+    told = ("web/events.py", "web/streams.py", "web/stream_jobs.py", "cli/chat.py", "cli/generate.py", "view/event.py")
+    for name in told:
+        text = (SOURCE / name).read_text(encoding="utf-8")
+        assert not re.search(r"(hasattr|getattr)\((event|result|source|found)|__name__ ==", text), name
 
 
 @pytest.mark.parametrize(("lang", "page"), [("en", "docs/architecture.md"), ("fr", "docs/fr/architecture.md")])

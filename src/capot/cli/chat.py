@@ -99,14 +99,16 @@ class Terminal:
 
     def answer(self, message: str) -> None:
         """One turn, letter by letter; Ctrl-C stops the answer and keeps what there is of it."""
+        from capot.chapters.assistant.chat import TurnFinished
         from capot.chapters.assistant.chat_result import note, notices
+        from capot.chapters.generate.result import Step
         from capot.engines.scheduler import stopping
 
         before, shown = self.state.turns[-1] if self.state.turns else None, ""
         events = self.chapter.Events(self.model, self.state, message, template=self.template, sampling=self.settings)
         with stopping(events.cancel):
             for event in events:
-                text = getattr(event, "text", "")
+                text = event.text if isinstance(event, Step | TurnFinished) else ""
                 text = text if shown else text.lstrip()
                 shown += text
                 click.echo(visible(text, lines=True), nl=False)

@@ -22,6 +22,15 @@ class Result:
         """The answer as wordless blocks, its words in ``lang``."""
         raise TypeError(f"{type(self).__name__} has no view")
 
+    def figures(self) -> dict[str, Any]:
+        """What the end of a stream repeats before the whole answer, for who does not read it; nothing by itself."""
+        return {}
+
+    @property
+    def ending(self) -> str:
+        """``complete``, or why there is no more of it."""
+        return "complete"
+
     def to_dict(self) -> dict[str, Any]:
         """The bare result of ``--json``: plain host values, no NaN, no infinity."""
         return {name: plain(value) for name, value in shown_fields(self).items()}

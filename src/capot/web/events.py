@@ -17,65 +17,63 @@ import dataclasses
 from typing import Any
 
 from capot.errors import CapotError
-from capot.view.result import Result, plain
+from capot.view.event import LastEvent, StreamEvent
+from capot.view.result import Result
 from capot.web.faults import body as fault_body
 from capot.web.written import written
 
-# What `finished` lifts out of the result, where the result or its last turn has it.
-LIFTED = (
-    "stop_reason", "stop_string", "after_stop", "seed", "prompt_tokens", "sent_tokens", "computed_tokens",
-    "reused_tokens", "generated_tokens", "prefill_s", "decode_s", "tokens_per_s", "first_token_s", "total_s",
-)  # fmt: skip
-
 
 @dataclasses.dataclass(frozen=True)
-class NamedEvent:
+class NamedEvent(StreamEvent):
     """An event that has its name and its body already."""
 
-    kind: str
-    body: dict[str, Any]
+    name: str
+    content: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return self.name
+
+    @property
+    def last(self) -> bool:
+        return self.name == "finished"
+
+    def body(self) -> dict[str, Any]:
+        return self.content
 
 
 @dataclasses.dataclass(frozen=True)
-class Ended:
-    """The end of a part: what was held back of its text, its answer, and why it stopped."""
+class Ended(LastEvent):
+    """The end of a work that makes no text: its answer."""
 
-    kind = "finished"
-
-    text: str
     result: Result
-    stop_reason: str
+
+    @property
+    def outcome(self) -> Result:
+        return self.result
+
+    @property
+    def why(self) -> str:
+        return self.result.ending
 
 
-def told(event: Any, lang: str) -> tuple[str, dict[str, Any]]:
-    """An event's name and body."""
-    if isinstance(event, NamedEvent):
-        return event.kind, event.body
-    if isinstance(event, BaseException):
-        error = event if isinstance(event, CapotError) else CapotError("internal")
-        return "error", fault_body(error, lang)
-    if hasattr(event, "column"):  # one way of several of ``assistant``: told as it would be alone, with its name
-        kind, body = told(event.event, lang) if hasattr(event, "event") else ("answered", plain(event))
-        return kind, {**body, "column": event.column}
-    return event.kind, finished(event) if event.kind == "finished" else plain(event)
+@dataclasses.dataclass(frozen=True)
+class Failed(StreamEvent):
+    """The end of a work that failed, in words of a language."""
+
+    kind = "error"
+    last = True
+
+    error: BaseException
+    lang: str
+
+    def body(self) -> dict[str, Any]:
+        return fault_body(self.error if isinstance(self.error, CapotError) else CapotError("internal"), self.lang)
 
 
-def finished(event: Any) -> dict[str, Any]:
-    """The body of the last event, of one shape whatever the verb: what was held back, a summary, ``result``."""
-    result = answer_of(event)
-    turns = getattr(result, "turns", ())
-    source: Any = turns[-1] if turns else result
-    body = {name: plain(getattr(source, name)) for name in LIFTED if hasattr(source, name)}
-    if hasattr(source, "decode_s"):  # a generation, which counts its tokens by holding them
-        body["generated_tokens"] = len(source.tokens)
-    body["stop_reason"] = getattr(event, "stop_reason", body.get("stop_reason"))
-    return {"text": event.text, **body, "result": result.to_dict()}
-
-
-def answer_of(event: Any) -> Result:
-    """The answer that the last event of a work carries."""
-    found = (getattr(event, field.name) for field in dataclasses.fields(event))
-    return next(value for value in found if isinstance(value, Result))
+def told(event: StreamEvent | BaseException, lang: str) -> StreamEvent:
+    """An event as a stream holds it: an error, which a work tells as it is, becomes one."""
+    return Failed(event, lang) if isinstance(event, BaseException) else event
 
 
 def sse(kind: str, data: Any) -> bytes:

@@ -19,14 +19,15 @@ from capot import i18n
 from capot.engines.scheduler import Ticket
 from capot.errors import InterruptedByUser, NotFoundError
 from capot.model import Model
+from capot.view.event import StreamEvent
 from capot.view.result import plain
-from capot.web.events import Ended, NamedEvent, answer_of, told
+from capot.web.events import Ended, NamedEvent
 from capot.web.line import MEASURING, OPENING, Line
 from capot.web.request_scope import RequestScope
 from capot.web.shown import cut_prompt, view_of
 from capot.web.verbs import Verb
 
-Emit = Callable[[Any], None]
+Emit = Callable[[StreamEvent | BaseException], None]
 
 
 class Work(Protocol):
@@ -52,14 +53,14 @@ class StreamJob:
     price: int = 0  # bytes that its learner's account holds until the end
     model: Model | None = None  # once it is started
 
-    def told(self, event: Any, lang: str) -> tuple[str, dict[str, Any]]:
-        """An event's name and body, with what was asked for besides."""
-        kind, body = told(event, lang)
-        if self.prompt and kind == "started" and "prompt_ids" in body and self.model is not None:
+    def body(self, event: StreamEvent, lang: str) -> dict[str, Any]:
+        """An event's body, with what was asked for besides."""
+        body = event.body()
+        if self.prompt and event.kind == "started" and "prompt_ids" in body and self.model is not None:
             body["prompt"] = cut_prompt(self.model, body["prompt_ids"])
-        if self.view and kind == "finished":
-            body["view"] = view_of(answer_of(event), lang)
-        return kind, body
+        if self.view and event.outcome is not None:
+            body["view"] = view_of(event.outcome, lang)
+        return body
 
 
 def start(part: StreamJob, model: Model, share: RequestScope, *, emit: Emit, lang: str) -> Work:
@@ -133,8 +134,7 @@ class Called:
         except Exception as error:
             self.emit(error)
         else:
-            stopped = getattr(result, "stopped", None)
-            self.emit(Ended("", result, "complete" if stopped is None else stopped.reason))
+            self.emit(Ended(result))
 
     def _progress(self, row: Any) -> None:
         if isinstance(row, NamedEvent):

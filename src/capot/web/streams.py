@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import anyio.to_thread
 from starlette.responses import StreamingResponse
@@ -23,10 +22,11 @@ from starlette.types import Message, Receive, Scope, Send
 from capot.config import Serving
 from capot.errors import BusyError, CapotError, InputError, InterruptedByUser
 from capot.leaving import wanted
-from capot.web.events import sse
+from capot.view.event import StreamEvent
+from capot.web.events import Failed, sse, told
 from capot.web.learners import Learner, Learners
 from capot.web.request_scope import RequestScope
-from capot.web.stream_jobs import StreamJob, Work, start
+from capot.web.stream_jobs import Emit, StreamJob, Work, start
 
 log = logging.getLogger("capot.web")
 
@@ -34,7 +34,6 @@ HEARTBEAT_S = 10.0  # a comment line, so that a dead connection is noticed and a
 MAX_TEXTS = 512  # under way in the whole server: who makes themself many learners meets this one
 LARGE = ("started", "answered", "finished")  # events that hold a prompt or an answer, token by token
 PIECE = 16_384  # bytes of events written in one go
-LAST = "finished"  # what a part's last event is called
 LOOK_S = 0.5  # how often a waiting learner's place is looked up
 AGAIN, AGAIN_S = 40, 0.025  # looks for room before a refusal, and between two: that a page was left may be heard late
 
@@ -47,7 +46,7 @@ class OpenStream:
     name: str
     lang: str
     loop: asyncio.AbstractEventLoop
-    queue: asyncio.Queue[tuple[str, Any]] = field(default_factory=asyncio.Queue)
+    queue: asyncio.Queue[tuple[str, StreamEvent]] = field(default_factory=asyncio.Queue)
     parts: dict[str, StreamJob] = field(default_factory=dict)
     works: dict[str, Work] = field(default_factory=dict)
     shares: dict[str, RequestScope] = field(default_factory=dict)  # of the part that is being begun
@@ -58,11 +57,12 @@ class OpenStream:
     held: int = 0  # bytes of its learner's account
     left: bool = False  # its visitor has gone, perhaps before it began
 
-    def emitter(self, tag: str) -> Callable[[Any], None]:
+    def emitter(self, tag: str) -> Emit:
         """A callback for the engine thread; it only hands the event over."""
 
-        def emit(event: Any) -> None:
-            if isinstance(event, BaseException) or getattr(event, "kind", "") == LAST:
+        def emit(told_by_work: StreamEvent | BaseException) -> None:
+            event = told(told_by_work, self.lang)
+            if event.last:
                 self.over.add(tag)
             if self.open:
                 with contextlib.suppress(RuntimeError):  # the loop is closing: nobody is left to read
@@ -252,7 +252,7 @@ class Streams:
             if lines:
                 yield b"".join(lines)
 
-    async def _lines(self, stream: OpenStream, tag: str, event: Any) -> list[bytes]:
+    async def _lines(self, stream: OpenStream, tag: str, event: StreamEvent) -> list[bytes]:
         """An event and what has come since, up to a piece, as nobody should wait while a long backlog is written."""
         lines, waiting = [], [(tag, event)]
         while waiting:
@@ -264,24 +264,22 @@ class Streams:
         await asyncio.sleep(0)  # a reader as quick as this would keep the loop for itself
         return lines
 
-    async def _line(self, stream: OpenStream, tag: str, event: Any) -> bytes:
+    async def _line(self, stream: OpenStream, tag: str, event: StreamEvent) -> bytes:
         """One event as it is sent; the last of a part takes the part off the list."""
         part = stream.parts[tag]
-        if isinstance(event, BaseException) and not isinstance(event, CapotError):
-            log.error("%s", part.verb.name, exc_info=event)
+        if isinstance(event, Failed) and not isinstance(event.error, CapotError):
+            log.error("%s", part.verb.name, exc_info=event.error)
 
-        def told() -> tuple[str, bytes]:
-            with stream.learner.desk if kind == LAST else contextlib.nullcontext():
-                name, body = part.told(event, stream.lang)
-                return name, sse(name, {"tag": tag, "body": body})
+        def write() -> bytes:
+            with stream.learner.desk if event.outcome is not None else contextlib.nullcontext():
+                return sse(event.kind, {"tag": tag, "body": part.body(event, stream.lang)})
 
-        kind = getattr(event, "kind", "")
         # A large one, which is perhaps to be drawn, is not written on the loop.
-        kind, line = await anyio.to_thread.run_sync(told) if kind in LARGE else told()
-        if kind in ("finished", "error"):
+        line = await anyio.to_thread.run_sync(write) if event.kind in LARGE else write()
+        if event.last:
             del stream.parts[tag]
             stream.works.pop(tag, None)
-            self.ended[kind] += 1
+            self.ended[event.kind] += 1
         return line
 
 

@@ -28,22 +28,33 @@ from capot.errors import ContextError, InputError
 from capot.leaving import look
 from capot.text.templates import Message, PlainTemplate, Prompt, Template
 from capot.text.tokenizer import check as readable
+from capot.view.event import LastEvent
 
 _LETTERS = 16  # in a token, on the average of a text: more than any text of words has
 
 
 @dataclass(frozen=True)
-class TurnFinished:
+class TurnFinished(LastEvent):
     """The last event of a turn: the rest of its text, and the conversation with the new turn in it.
 
     An answer interrupted before its first token is no turn: the conversation is then as it was.
     """
 
-    kind = "finished"
-
     text: str
     conversation: Conversation
     stop_reason: str
+
+    @property
+    def outcome(self) -> Conversation:
+        return self.conversation
+
+    @property
+    def rest(self) -> str:
+        return self.text
+
+    @property
+    def why(self) -> str:
+        return self.stop_reason
 
 
 def chat(

@@ -19,6 +19,8 @@ from capot.view import blocks as b
 from capot.view.result import Result
 
 MAX_TURNS = 10_000
+SUMS = ("sent_tokens", "computed_tokens", "generated_tokens")
+TURN = ("stop_reason", *SUMS, "first_token_s", "total_s")
 MOST = 10**12  # tokens, or seconds: what is believed of a bill that comes back
 
 
@@ -120,6 +122,11 @@ class Conversation(Result):
                 raise InputError("conversation_field", name=name)
             values[name] = value if isinstance(value, str) else check_price(name, value)
         return cls(**values)
+
+    def figures(self) -> dict[str, Any]:
+        """Those of the last turn; of a conversation with none, its sums."""
+        source, names = (self.turns[-1], TURN) if self.turns else (self, SUMS)
+        return {name: getattr(source, name) for name in names}
 
     @property
     def sent_tokens(self) -> int:

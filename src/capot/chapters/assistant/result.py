@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from capot.chapters.tokens.result import SHOWN, Token, pieces
 from capot.i18n import tr
@@ -79,6 +80,9 @@ class Answers(Result):
     temperature: float
     seed: int
     missing: Sequence[str] = ()
+
+    def figures(self) -> dict[str, Any]:
+        return {"seed": self.seed}
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The four ways, two by two, then what to take away."""

@@ -32,6 +32,7 @@ from capot.text.templates import Message, PlainTemplate, Prompt, RawTemplate, Te
 from capot.text.templates.message import Renderer
 from capot.text.tokenizer import Tokenizer, whole
 from capot.text.tokenizer import check as readable
+from capot.view.event import LastEvent, StreamEvent
 
 if TYPE_CHECKING:
     from capot.sources.hub.events import Watch
@@ -73,16 +74,26 @@ def ask(
 
 
 @dataclasses.dataclass(frozen=True)
-class WayEvent:
+class WayEvent(StreamEvent):
     """What one way has to tell: one of ``generate``'s events but the last; ``column`` is the way's kind."""
 
     column: str
     event: generation.Event
 
+    @property
+    def kind(self) -> str:
+        return self.event.kind
+
+    def body(self) -> dict[str, Any]:
+        """As the event would be told alone, with the way's name."""
+        return {**self.event.body(), "column": self.column}
+
 
 @dataclasses.dataclass(frozen=True)
-class Answered:
+class Answered(StreamEvent):
     """One way has ended. ``text`` is what had been held back of it."""
+
+    kind = "answered"
 
     column: str
     text: str
@@ -90,14 +101,24 @@ class Answered:
 
 
 @dataclasses.dataclass(frozen=True)
-class AnswersFinished:
+class AnswersFinished(LastEvent):
     """The last event: every way has ended."""
-
-    kind = "finished"
 
     text: str
     answers: Answers
     stop_reason: str
+
+    @property
+    def outcome(self) -> Answers:
+        return self.answers
+
+    @property
+    def rest(self) -> str:
+        return self.text
+
+    @property
+    def why(self) -> str:
+        return self.stop_reason
 
 
 def start(

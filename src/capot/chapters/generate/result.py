@@ -9,11 +9,16 @@ from typing import Any, Literal
 
 from capot.i18n import duration, number, percent, tr
 from capot.view.blocks import Block, Facts, Heading, Piece, PieceKind, Strip, Table, Text
+from capot.view.event import LastEvent, StreamEvent
 from capot.view.result import Result
 
 StopReason = Literal["stop_string", "end_token", "max_new_tokens", "context_full", "interrupted"]
 CUT = ("max_new_tokens", "context_full", "interrupted")  # reasons that are not the text's own
 
+FIGURES = (
+    "stop_reason", "stop_string", "after_stop", "seed", "prompt_tokens", "reused_tokens", "prefill_s", "decode_s",
+    "tokens_per_s",
+)  # fmt: skip
 SHOWN = 400  # tokens of the strip; the rest is in --json
 HESITATIONS = 5  # rows of the table
 _PROMPT_END = 120  # characters of the prompt before the strip
@@ -89,6 +94,9 @@ class Generation(Result):
                 blocks.append(Text(tr("generate.more", lang, shown=SHOWN, count=len(self.tokens)), tone="quiet"))
             blocks.append(self._table(lang))
         return [*blocks, self._facts(lang)]
+
+    def figures(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in FIGURES} | {"generated_tokens": len(self.tokens)}
 
     def _pieces(self, lang: str | None) -> list[Piece]:
         pieces = [Piece(_end(self.prompt), kind="prompt")] if self.prompt else []
@@ -181,7 +189,7 @@ def _is_best(token: GeneratedToken) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(StreamEvent):
     """How much of a long prompt has been read. Units: tokens."""
 
     kind = "progress"
@@ -191,7 +199,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class Started(StreamEvent):
     """The prompt has been read and the first token is about to be drawn."""
 
     kind = "started"
@@ -204,7 +212,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Step(GeneratedToken):
+class Step(GeneratedToken, StreamEvent):
     """One more token, whose own text is ``token_text``: ``text`` is what the stream may now show, often nothing.
 
     Half characters and what may be the beginning of a stop string are held back.
@@ -216,13 +224,23 @@ class Step(GeneratedToken):
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(LastEvent):
     """The end. ``text`` is what had been held back and was no stop string after all."""
-
-    kind = "finished"
 
     text: str
     generation: Generation
+
+    @property
+    def outcome(self) -> Generation:
+        return self.generation
+
+    @property
+    def rest(self) -> str:
+        return self.text
+
+    @property
+    def why(self) -> str:
+        return self.generation.stop_reason
 
 
 Event = Progress | Started | Step | Finished

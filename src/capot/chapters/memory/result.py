@@ -40,6 +40,10 @@ class Memory(Result):
             raise KeyError(tokens)
         return found
 
+    @property
+    def ending(self) -> str:
+        return self.stopped.reason if self.stopped is not None else "complete"
+
     def view(self, lang: str | None = None) -> list[Block]:
         return blocks(self, lang)
 

@@ -12,7 +12,7 @@ def _owner(ticket: Ticket) -> str:
     return ticket.job.owner
 
 
-class Admission:
+class JobAdmission:
     """Two queues (prompts to read, texts to go on with), and the jobs that hold a sequence."""
 
     def __init__(self, engine: Engine, caches: Caches) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from capot.engines import forks, openmp
 from capot.engines.protocol import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, check_ids, require
-from capot.engines.scheduler.admission import Admission
+from capot.engines.scheduler.admission import JobAdmission
 from capot.engines.scheduler.caches import Caches
 from capot.engines.scheduler.calls import Call, OnePass
 from capot.engines.scheduler.fair_queue import FairQueue
@@ -43,7 +43,7 @@ class Scheduler:
         self.reading: PromptProgress | None = None  # hears of every job's prompt, beside the job itself
         self._clock = clock
         self._caches = Caches(engine, budget=cache_budget)
-        self._admission = Admission(engine, self._caches)
+        self._admission = JobAdmission(engine, self._caches)
         self._calls: deque[Callable[[], None]] = deque()
         self.cancellations: deque[Ticket] = deque()
         self._wake = threading.Condition()  # its lock guards the queues and what is at work
