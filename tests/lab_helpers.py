@@ -31,7 +31,7 @@ JSON = {"content-type": "application/json"}
 def scripted(**options: Any) -> Model:
     """The scripted model, its engine made with ``options`` (``before_step``, ``context_length``)."""
     model = capot.open("scripted")
-    model.__dict__["scheduler"] = Scheduler(ScriptedEngine(**options))
+    model.shared.at_work = Scheduler(ScriptedEngine(**options))
     return model
 
 

@@ -49,5 +49,5 @@ class Puppet(ScriptedEngine):
 def puppet(*replies: str, **options: object) -> Model:
     """An opened model with a :class:`Puppet` for its engine."""
     model = capot.open("scripted")
-    model.__dict__["scheduler"] = Scheduler(Puppet(*replies, **options))
+    model.shared.at_work = Scheduler(Puppet(*replies, **options))
     return model

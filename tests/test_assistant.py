@@ -141,7 +141,7 @@ def test_the_exact_prompt_of_each_way(scripted: Model, kind: str) -> None:
 def test_the_ids_are_what_the_engine_was_fed(scripted: Model) -> None:
     fed: list[int] = []
     engine = ScriptedEngine(before_step=lambda feeds: fed.extend(feeds[0].ids))
-    scripted.__dict__["scheduler"] = Scheduler(engine)
+    scripted.shared.at_work = Scheduler(engine)
     (raw, *_) = scripted.assistant(QUESTION, max_new_tokens=1).answers
     assert fed[: raw.prompt_tokens] == [token.id for token in raw.tokens]
 
@@ -301,7 +301,7 @@ def test_the_same_seed_gives_the_same_answers(scripted: Model) -> None:
 
 
 def test_an_engine_without_logits_is_refused_in_words(scripted: Model) -> None:
-    scripted.__dict__["scheduler"] = Scheduler(ScriptedEngine(capabilities=Capability.PREFIX))
+    scripted.shared.at_work = Scheduler(ScriptedEngine(capabilities=Capability.PREFIX))
     with pytest.raises(CapabilityError) as caught:
         scripted.assistant(QUESTION)
     assert "LOGITS" in caught.value.message("en") and "scripted" in caught.value.message("fr")
@@ -317,7 +317,7 @@ def test_ctrl_c_keeps_the_ways_that_were_answered(scripted: Model) -> None:
             while not scheduler.cancellations:  # until it was heard
                 time.sleep(0.001)
 
-    scripted.__dict__["scheduler"] = scheduler = Scheduler(ScriptedEngine(before_step=interrupt))
+    scripted.shared.at_work = scheduler = Scheduler(ScriptedEngine(before_step=interrupt))
     answers = scripted.assistant(QUESTION, temperature=0, max_new_tokens=400)
     assert answers.answers[-1].stop_reason == "interrupted" and len(answers.answers) < 4
     assert "interrupted" in answers.to_text("en") and "interrompue" in answers.to_text("fr")
@@ -346,7 +346,7 @@ def test_an_end_of_turn_that_the_files_forgot_ends_the_answer(tmp_path: Path) ->
     template = JinjaTemplate(STYLES["chatml"], NAMES)
     assert tokenizer.named["<|im_end|>"] not in tokenizer.eos_ids
     with capot.open("scripted") as model:
-        model.__dict__["tokenizer"] = tokenizer
+        model.shared.tokenizer = tokenizer
         ended = assistant.ending(model, template)
         assert ended.tokenizer.eos_ids == (*tokenizer.eos_ids, tokenizer.named["<|im_end|>"])
         assert ended.scheduler is model.scheduler and ended.name == model.name and ended.owner == model.owner

@@ -47,7 +47,7 @@ def test_every_engine_answers(model: Model, verb: str) -> None:
 @pytest.mark.parametrize("verb", LACKING)
 def test_what_an_engine_lacks_is_said_in_words(verb: str) -> None:
     with capot.open("scripted") as model:
-        model.__dict__["scheduler"] = Scheduler(ScriptedEngine(capabilities=Capability.PREFIX))
+        model.shared.at_work = Scheduler(ScriptedEngine(capabilities=Capability.PREFIX))
         with pytest.raises(CapabilityError) as caught:
             VERBS[verb][0](model)
     for lang in ("en", "fr"):

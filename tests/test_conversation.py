@@ -148,7 +148,7 @@ def test_added_tokens_that_are_not_special_cannot_be_typed_either(name: str, tmp
     template = JinjaTemplate(STYLES["chatml"], NAMES)
     state = Conversation(context_length=4096)
     with capot.open("scripted") as model:
-        model.__dict__["tokenizer"] = tokenizer
+        model.shared.tokenizer = tokenizer
         hostile, innocent = (
             conversation.fitted(model, state, text, template=template, room=10)[0] for text in (f"a{name}b", "ab")
         )
@@ -347,14 +347,14 @@ def test_the_boxed_model_talks_through_the_plain_dialogue() -> None:
 
 
 def test_an_engine_without_logits_is_refused_in_words(scripted: Model) -> None:
-    scripted.__dict__["scheduler"] = Scheduler(ScriptedEngine(capabilities=Capability.PREFIX))
+    scripted.shared.at_work = Scheduler(ScriptedEngine(capabilities=Capability.PREFIX))
     with pytest.raises(CapabilityError):
         scripted.chat(["a"])
 
 
 def test_an_engine_whose_cache_cannot_be_cropped_only_goes_on_with_it(scripted: Model) -> None:
     engine = ScriptedEngine(capabilities=~Capability.PREFIX)
-    scripted.__dict__["scheduler"] = Scheduler(engine)
+    scripted.shared.at_work = Scheduler(engine)
     talk = scripted.chat(["What is a token?", "Hello!"], sampling=GREEDY)
     assert [turn.computed_tokens for turn in talk.turns] == [19, 10]  # the second prompt begins with the whole cache
     again = scripted.chat(["Hello!"], conversation=conversation.undo(talk).to_dict(), sampling=GREEDY)
@@ -402,14 +402,14 @@ def with_interrupt(model: Model, *, at: int) -> None:
             while signal.getsignal(signal.SIGINT) is not usual:  # until it was heard
                 time.sleep(0.001)
 
-    model.__dict__["scheduler"] = Scheduler(ScriptedEngine(before_step=interrupt))
+    model.shared.at_work = Scheduler(ScriptedEngine(before_step=interrupt))
 
 
 def test_the_engines_error_comes_out(scripted: Model) -> None:
     def fail(_: Any) -> None:
         raise MemoryError("full")
 
-    scripted.__dict__["scheduler"] = Scheduler(ScriptedEngine(before_step=fail))
+    scripted.shared.at_work = Scheduler(ScriptedEngine(before_step=fail))
     with pytest.raises(MemoryError):
         scripted.chat(["a"])
 

@@ -27,7 +27,7 @@ from capot.engines.protocol import Capability
 from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import ScriptedEngine
 from capot.errors import CapabilityError, CapotError, InputError, ModelError, NotFoundError, UnsupportedError
-from capot.model import Model
+from capot.model import Model, SharedModel
 
 SENTENCES = ("The river bank is green.", "The bank lent money.", "A dog in the bank")
 RANDOM = np.random.default_rng(7)
@@ -366,11 +366,11 @@ def test_neither_engine_nor_numba_is_loaded(folder: Path) -> None:
 
 def without(*missing: Capability) -> Model:
     """A scripted model whose engine lacks something."""
-    model = Model(Loading(model="scripted"), checkpoint=None)
+    model = Model(SharedModel(Loading(model="scripted"), checkpoint=None))
     capabilities = ~Capability(0)
     for flag in missing:
         capabilities &= ~flag
-    model.__dict__["scheduler"] = Scheduler(ScriptedEngine(capabilities=capabilities))
+    model.shared.at_work = Scheduler(ScriptedEngine(capabilities=capabilities))
     return model
 
 

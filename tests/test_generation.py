@@ -40,7 +40,7 @@ def model():
 
 
 def with_engine(model, **options):
-    model.__dict__["scheduler"] = Scheduler(ScriptedEngine(**options))
+    model.shared.at_work = Scheduler(ScriptedEngine(**options))
     return model
 
 

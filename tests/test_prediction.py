@@ -110,7 +110,7 @@ def test_of_two_spellings_the_likelier_comes_first(model) -> None:
 
 @pytest.mark.parametrize("plain", [200, 201])
 def test_of_two_single_tokens_the_better_rank_comes_first(model, plain: int) -> None:
-    model.__dict__["tokenizer"] = Words()
+    model.shared.tokenizer = Words()
     model.tokenizer.known = {"Paris": [plain], " Paris": [401 - plain]}
     asked = model.next("to", rank="Paris").asked
     assert {each.id for each in asked} == {200, 201} and asked[0].rank < asked[1].rank
@@ -141,7 +141,7 @@ def test_what_makes_no_sense_is_refused(model, options, code) -> None:
 
 
 def test_a_prompt_longer_than_the_context_is_refused(model) -> None:
-    model.__dict__["scheduler"] = Scheduler(ScriptedEngine(context_length=20))
+    model.shared.at_work = Scheduler(ScriptedEngine(context_length=20))
     assert model.next("x" * 20).prompt_tokens == 20
     with pytest.raises(ContextError) as caught:
         model.next("x" * 21)

@@ -404,7 +404,7 @@ def test_closing_the_server_ends_what_is_under_way() -> None:
         reader = Reader(client, asked(part(**LONG))).start()
         until(lambda: len(reader.events) > 3)
     reader.thread.join(30)
-    assert not reader.thread.is_alive() and live.model.__dict__.get("scheduler") is None
+    assert not reader.thread.is_alive() and live.model.shared.at_work is None
     client.close()
     left = {thread.name for thread in set(threading.enumerate()) - before if not thread.daemon}
     assert not any(name.startswith("capot-engine") for name in left)

@@ -26,7 +26,7 @@ from capot.sources.hub.events import quietly, telling
 from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
-    from capot.engines.scheduler import Scheduler
+    from capot.engines.scheduler import Computing, Scheduler
     from capot.engines.scheduler.job import PromptProgress
     from capot.sources.checkpoint import Checkpoint
     from capot.sources.hub.events import Watch
@@ -84,11 +84,11 @@ def open_loading(loading: Loading, *, notice: engines.Notice = engines.silent, w
     """
     watch = watch or telling(notice)
     if engines.chosen(loading) == "scripted":
-        return Model(loading, checkpoint=None, notice=notice, watch=watch)
+        return Model(SharedModel(loading, checkpoint=None, notice=notice, watch=watch))
     checkpoint = _located(loading, watch=watch)
     if loading.trust_remote_code:
         _warn(loading, checkpoint, notice)
-    return Model(loading, checkpoint=checkpoint, notice=notice, watch=watch)
+    return Model(SharedModel(loading, checkpoint=checkpoint, notice=notice, watch=watch))
 
 
 def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
@@ -141,14 +141,11 @@ def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> N
     notice("hub.remote_code" if files else "hub.no_remote_code", name=checkpoint.name, files=files)
 
 
-class Lease:
-    """Held by a model and by all that are the same model for others: with the last of them its engine ends."""
+class SharedModel:
+    """What all who use an opened model share: its files, its vocabulary, its engine; each comes at first need.
 
-
-class Model(Verbs):
-    """A model, opened lazily: tokenizer, engine and weights each come at first need.
-
-    It is a context manager; leaving it gives weights and caches back.
+    The engine ends with the last of them: its thread would keep it, weights and all, when whoever opened the model
+    has let go of it unclosed.
     """
 
     def __init__(
@@ -159,75 +156,120 @@ class Model(Verbs):
         notice: engines.Notice = engines.silent,
         watch: Watch = quietly,
     ) -> None:
-        self.loading = loading
-        self.owner = "local"
+        self.loading, self.checkpoint, self.watch = loading, checkpoint, watch
         self.reading: PromptProgress | None = None  # hears, on the engine thread, how far each prompt has been read
-        self.watch = watch
-        self._checkpoint, self._notice = checkpoint, notice
-
-    @property
-    def name(self) -> str:
-        return self._checkpoint.name if self._checkpoint else "scripted"
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """The model's folder. Raises: NotFoundError ``no_checkpoint`` (the scripted engine has none)."""
-        if self._checkpoint is None:
-            raise NotFoundError("no_checkpoint", name=self.name)
-        return self._checkpoint
-
-    @property
-    def engine_name(self) -> str:
-        """The engine that will compute, or that computes; naming it opens nothing."""
-        return engines.chosen(self.loading, self._checkpoint)
-
-    @property
-    def obstacle(self) -> str | None:
-        """What that engine still lacks, as ``engines.obstacle`` has it; None where it is open."""
-        if "scheduler" in self.__dict__ or self._checkpoint is None:
-            return None
-        return engines.obstacle(self.loading, self._checkpoint)
+        self.at_work: Scheduler | None = None  # once the engine is open
+        self._notice = notice
+        self._end: weakref.finalize[..., SharedModel] | None = None
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         from capot.text.tokenizer import Tokenizer
 
-        if self._checkpoint is None:
+        if self.checkpoint is None:
             return Tokenizer.bytes()
-        self._checkpoint.fetch("tokenizer")
-        return Tokenizer.from_file(self._checkpoint.path, name=self._checkpoint.name)
+        self.checkpoint.fetch("tokenizer")
+        return Tokenizer.from_file(self.checkpoint.path, name=self.checkpoint.name)
 
-    @functools.cached_property
+    @property
+    def scheduler(self) -> Scheduler:
+        """What computes; opens the engine where it is not open."""
+        if self.at_work is None:
+            from capot.engines.scheduler import Scheduler
+
+            scheduler = Scheduler(engines.open_engine(self.loading, self.checkpoint, notice=self._notice))
+            scheduler.reading = self.reading
+            self._end = weakref.finalize(self, scheduler.leave)
+            self._end.atexit = False
+            self.at_work = scheduler
+        return self.at_work
+
+    def close(self) -> None:
+        """Stop the engine and give its memory back. Closing twice is harmless."""
+        scheduler, self.at_work = self.at_work, None
+        if self._end is not None:
+            self._end.detach()  # it holds the scheduler
+            self._end = None
+        if scheduler is not None:
+            scheduler.close()
+
+
+class Model(Verbs):
+    """A model opened for one person: ``shared`` is everybody's, ``owner`` says on whose behalf it computes.
+
+    It is a context manager; leaving it gives weights and caches back.
+    """
+
+    def __init__(
+        self,
+        shared: SharedModel,
+        *,
+        owner: str = "local",
+        scheduler: Computing | None = None,
+        renderer: Renderer | None = None,
+    ) -> None:
+        """``scheduler`` and ``renderer`` stand in the place of the shared ones, where they are given."""
+        self.shared, self.owner = shared, owner
+        self._scheduler, self._renderer = scheduler, renderer
+
+    @property
+    def loading(self) -> Loading:
+        return self.shared.loading
+
+    @property
+    def watch(self) -> Watch:
+        return self.shared.watch
+
+    @property
+    def name(self) -> str:
+        return self.shared.checkpoint.name if self.shared.checkpoint else "scripted"
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The model's folder. Raises: NotFoundError ``no_checkpoint`` (the scripted engine has none)."""
+        if self.shared.checkpoint is None:
+            raise NotFoundError("no_checkpoint", name=self.name)
+        return self.shared.checkpoint
+
+    @property
+    def engine_name(self) -> str:
+        """The engine that will compute, or that computes; naming it opens nothing."""
+        return engines.chosen(self.loading, self.shared.checkpoint)
+
+    @property
+    def obstacle(self) -> str | None:
+        """What that engine still lacks, as ``engines.obstacle`` has it; None where it is open."""
+        if self._scheduler is not None or self.shared.at_work is not None or self.shared.checkpoint is None:
+            return None
+        return engines.obstacle(self.loading, self.shared.checkpoint)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.shared.tokenizer
+
+    @property
     def renderer(self) -> Renderer:
         """In this process; a lab puts another in its place."""
         from capot.text.templates import sandbox
 
-        return sandbox.render
+        return self._renderer or sandbox.render
 
-    @functools.cached_property
-    def scheduler(self) -> Scheduler:
-        from capot.engines.scheduler import Scheduler
+    @property
+    def scheduler(self) -> Computing:
+        """What computes for this person; opens the engine where it is not open."""
+        return self._scheduler or self.shared.scheduler
 
-        scheduler = Scheduler(engines.open_engine(self.loading, self._checkpoint, notice=self._notice))
-        scheduler.reading = self.reading
-        # Its thread would keep it, weights and all, when whoever opened the model has let go of it unclosed.
-        self._lease = Lease()
-        weakref.finalize(self._lease, scheduler.leave).atexit = False
-        return scheduler
-
-    def on_behalf_of(self, owner: str) -> Model:
+    def on_behalf_of(
+        self, owner: str, *, scheduler: Computing | None = None, renderer: Renderer | None = None
+    ) -> Model:
         """The same model for another person: shared weights, caches never shared."""
-        other = Model(self.loading, checkpoint=self._checkpoint, notice=self._notice, watch=self.watch)
-        scheduler = self.scheduler
-        other.__dict__.update({**self.__dict__, "owner": owner, "scheduler": scheduler})
-        return other
+        return Model(
+            self.shared, owner=owner, scheduler=scheduler or self.scheduler, renderer=renderer or self._renderer
+        )
 
     def close(self) -> None:
-        """Stop the engine and give its memory back. Closing twice is harmless."""
-        scheduler = self.__dict__.pop("scheduler", None)
-        self.__dict__.pop("_lease", None)
-        if scheduler is not None:
-            scheduler.close()
+        """Stop the engine and give its memory back, whoever uses it. Closing twice is harmless."""
+        self.shared.close()
 
     def __enter__(self) -> Model:
         return self

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from capot.engines.scheduler import Scheduler
+from capot.engines.scheduler import Computing
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.hub.events import Watch
 from capot.text.templates.message import Renderer
@@ -40,7 +40,7 @@ class Opened(Protocol):
         """Text to ids and back."""
 
     @property
-    def scheduler(self) -> Scheduler:
+    def scheduler(self) -> Computing:
         """The one thread that computes; ``scheduler.engine.info`` names what is at work."""
 
     @property

@@ -150,7 +150,7 @@ def open_model(*, watched: bool = True, **loading: Any) -> Model:
     from capot.model import open_loading
 
     model = open_loading(Loading(**loading), notice=notice, watch=watch())
-    model.reading = reading() if watched else None
+    model.shared.reading = reading() if watched else None
     return model
 
 

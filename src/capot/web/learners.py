@@ -162,7 +162,7 @@ class Learners:
         """The model on behalf of ``learner``, its weights and its vocabulary read once for all. May take a while."""
         with self._opening:
             model = self.model
-            model.tokenizer, model.scheduler  # noqa: B018 - read now, so that nobody's copy reads them again
+            model.tokenizer, model.shared.scheduler  # noqa: B018 - read now, so that nobody's copy reads them again
         rendering = Rendering(self.helpers, learner.name, most=self.serving.max_prompt_chars)
         return shared(model, learner.name, learner.account, rendering=rendering)
 
@@ -189,11 +189,11 @@ class Learners:
         learner = self.known.pop(name, None)
         if learner is not None:
             self.addresses.remove(learner.address)
-        scheduler = self.model.__dict__.get("scheduler")
+        scheduler = self.model.shared.at_work
         if scheduler is not None:
             scheduler.forget(name)
 
     def status(self) -> dict[str, Any]:
         """Learners seen lately, and the scheduler's own account where it is at work."""
-        scheduler = self.model.__dict__.get("scheduler")
+        scheduler = self.model.shared.at_work
         return {"learners": len(self.known), "scheduler": {} if scheduler is None else scheduler.status()}

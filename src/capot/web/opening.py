@@ -147,7 +147,7 @@ class _Page:
 
 def warm(model: Model, ready: Callable[[], None] = lambda: None) -> None:
     """Open the engine and compute one token, so that kernels are compiled and files are mapped."""
-    scheduler = model.scheduler
+    scheduler = model.shared.scheduler
     ready()
     scheduler.run([0], owner="warm")
     scheduler.forget("warm")

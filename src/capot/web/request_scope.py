@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
-from capot.engines.protocol import Engine
-from capot.engines.scheduler import Job, Scheduler, Ticket
+from capot.engines.protocol import LAST, Engine, Want
+from capot.engines.scheduler import Job, Pass, Scheduler, Ticket
+from capot.engines.scheduler.calls import one_pass
+from capot.engines.scheduler.job import PromptProgress
 from capot.errors import BusyError, InterruptedByUser
 from capot.model import Model
 from capot.web.rendering import Rendering
@@ -84,7 +86,7 @@ def bytes_of(job: Job, engine: Engine) -> int:
 
 
 class RequestScope:
-    """Stands in for a :class:`Scheduler`; ``cancel`` ends all that was asked through it, templates included."""
+    """One request's :class:`Computing`; ``cancel`` ends all that was asked through it, templates included."""
 
     def __init__(self, scheduler: Scheduler, account: Account, rendering: Rendering | None = None) -> None:
         self._scheduler, self._account, self._rendering = scheduler, account, rendering
@@ -101,9 +103,15 @@ class RequestScope:
             ticket.cancel()
         return ticket
 
-    def run(self, *args: Any, **options: Any) -> Any:
-        """As ``Scheduler.run``, through this share."""
-        return Scheduler.run(self, *args, **options)  # type: ignore[arg-type]
+    @property
+    def engine(self) -> Engine:
+        return self._scheduler.engine
+
+    def run(
+        self, ids: Sequence[int], *, want: Want = LAST, owner: str = "local", progress: PromptProgress | None = None
+    ) -> Pass:
+        """As ``Scheduler.run``, through this scope."""
+        return one_pass(self.submit, ids, want=want, owner=owner, progress=progress)
 
     def call(self, function: Callable[[], T]) -> T:
         """As ``Scheduler.call``; the first one after a cancellation is refused, those that clean up are not."""
@@ -141,17 +149,10 @@ class RequestScope:
     def cancelled(self) -> bool:
         return self._cancelled
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._scheduler, name)
-
 
 def shared(
     model: Model, owner: str, account: Account, *, rendering: Rendering | None = None
 ) -> tuple[Model, RequestScope]:
     """The model on behalf of ``owner``, its templates rendered by ``rendering``, and the share that it works with."""
-    person = model.on_behalf_of(owner)
-    share = RequestScope(model.scheduler, account, rendering)
-    person.__dict__["scheduler"] = share
-    if rendering is not None:
-        person.__dict__["renderer"] = rendering
-    return person, share
+    share = RequestScope(model.shared.scheduler, account, rendering)
+    return model.on_behalf_of(owner, scheduler=share, renderer=rendering), share

@@ -24,7 +24,7 @@ from capot.chapters.generate.result import CUT, Generation
 from capot.chapters.protocols import Opened
 from capot.chapters.tokens.result import Token
 from capot.config import Sampling
-from capot.engines.scheduler import Scheduler, Ticket
+from capot.engines.scheduler import Computing, Ticket
 from capot.errors import ContextError, InputError, NotFoundError
 from capot.leaving import look
 from capot.sources.checkpoint import Checkpoint
@@ -329,7 +329,7 @@ class _Ending:
         return self.opened.checkpoint
 
     @property
-    def scheduler(self) -> Scheduler:
+    def scheduler(self) -> Computing:
         return self.opened.scheduler
 
 

@@ -10,9 +10,10 @@ A text that ends leaves its key/value cache behind, for its owner alone: the nex
 prompt that begins alike takes it over and computes only what differs.
 """
 
+from capot.engines.scheduler.computing import Computing
 from capot.engines.scheduler.interrupts import stopping
 from capot.engines.scheduler.job import Job, Pass, Ticket
 from capot.engines.scheduler.pace import MAX_BATCH
 from capot.engines.scheduler.thread import CACHE_BUDGET, KERNELS, Scheduler
 
-__all__ = ["CACHE_BUDGET", "KERNELS", "MAX_BATCH", "Job", "Pass", "Scheduler", "Ticket", "stopping"]
+__all__ = ["CACHE_BUDGET", "KERNELS", "MAX_BATCH", "Computing", "Job", "Pass", "Scheduler", "Ticket", "stopping"]

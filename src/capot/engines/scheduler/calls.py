@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
-from capot.engines.protocol import Output
-from capot.engines.scheduler.job import Job, Pass
+from capot.engines.protocol import LAST, Output, Want
+from capot.engines.scheduler.interrupts import stopping
+from capot.engines.scheduler.job import Job, Pass, PromptProgress, Ticket
 
 T = TypeVar("T")
 
@@ -19,6 +20,29 @@ class OnePass(Job):
 
     def advance(self, output: Output, pass_: Pass) -> None:
         self.found = pass_
+
+
+def one_pass(
+    submit: Callable[[Job], Ticket],
+    ids: Sequence[int],
+    *,
+    want: Want = LAST,
+    owner: str = "local",
+    progress: PromptProgress | None = None,
+) -> Pass:
+    """Submit one pass over ``ids`` and wait for it.
+
+    Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
+    """
+    job = OnePass(ids, want=want, owner=owner, progress=progress)
+    ticket = submit(job)
+    with stopping(ticket.cancel):
+        while not ticket.wait(0.2):
+            pass
+    if ticket.error is not None:
+        raise ticket.error
+    assert job.found is not None
+    return job.found
 
 
 class Call(Generic[T]):

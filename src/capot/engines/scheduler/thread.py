@@ -15,9 +15,8 @@ from capot.engines import forks, openmp
 from capot.engines.protocol import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, check_ids, require
 from capot.engines.scheduler.admission import JobAdmission
 from capot.engines.scheduler.caches import Caches
-from capot.engines.scheduler.calls import Call, OnePass
+from capot.engines.scheduler.calls import Call, one_pass
 from capot.engines.scheduler.fair_queue import FairQueue
-from capot.engines.scheduler.interrupts import stopping
 from capot.engines.scheduler.job import Job, Pass, PromptProgress, Ticket
 from capot.engines.scheduler.pace import MAX_BATCH, Pace
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser
@@ -83,13 +82,8 @@ class Scheduler:
 
         Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
         """
-        job = OnePass(ids, want=want, owner=owner, progress=progress)
-        ticket = self.submit(job)
-        self._wait(ticket.wait, cancel=ticket.cancel)
-        if ticket.error is not None:
-            raise ticket.error
-        assert job.found is not None
-        return job.found
+        assert threading.current_thread() is not self._thread  # it would wait for itself
+        return one_pass(self.submit, ids, want=want, owner=owner, progress=progress)
 
     def call(self, function: Callable[[], T]) -> T:
         """Run ``function`` on the engine thread between two steps, and answer what it returns."""
@@ -101,7 +95,8 @@ class Scheduler:
             self._start()
             self._calls.append(call)
             self._wake.notify()
-        self._wait(call.over.wait)
+        while not call.over.wait(0.2):  # returns often, so that Ctrl-C is heard everywhere
+            pass
         return call.answer()
 
     @contextlib.contextmanager
@@ -151,12 +146,6 @@ class Scheduler:
             started, self._closing = self._closing or self._thread is not None, True
             self._wake.notify_all()
         return started
-
-    def _wait(self, wait: Callable[[float], bool], *, cancel: Callable[[], None] | None = None) -> None:
-        assert threading.current_thread() is not self._thread  # it would wait for itself
-        with stopping(cancel) if cancel is not None else contextlib.nullcontext():
-            while not wait(0.2):
-                pass
 
     def _start(self) -> None:
         if self._closing:
