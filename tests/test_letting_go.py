@@ -84,7 +84,7 @@ def test_a_model_lets_go_of_the_page_that_opened_it(
         assert page.heard.count("progress") == 4
         del page
         until(lambda: gone(held))
-        found._notice("native.compiling")  # whatever comes later is told to nobody
+        found.shared.notice("native.compiling")  # whatever comes later is told to nobody
         found.watch(iter(()))
         assert found.scheduler.run([1, 2]).computed_tokens == 2
 

@@ -159,7 +159,7 @@ class SharedModel:
         self.loading, self.checkpoint, self.watch = loading, checkpoint, watch
         self.reading: PromptProgress | None = None  # hears, on the engine thread, how far each prompt has been read
         self.at_work: Scheduler | None = None  # once the engine is open
-        self._notice = notice
+        self.notice = notice
         self._end: weakref.finalize[..., SharedModel] | None = None
 
     @functools.cached_property
@@ -177,7 +177,7 @@ class SharedModel:
         if self.at_work is None:
             from capot.engines.scheduler import Scheduler
 
-            scheduler = Scheduler(engines.open_engine(self.loading, self.checkpoint, notice=self._notice))
+            scheduler = Scheduler(engines.open_engine(self.loading, self.checkpoint, notice=self.notice))
             scheduler.reading = self.reading
             self._end = weakref.finalize(self, scheduler.leave)
             self._end.atexit = False

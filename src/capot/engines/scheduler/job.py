@@ -120,10 +120,6 @@ class Ticket:
         return self._sequence is not None
 
     @property
-    def cancelled(self) -> bool:
-        return self._cancelled
-
-    @property
     def left(self) -> int:
         """Tokens to compute before the next advance."""
         return len(self._pending) - self._fed
