@@ -108,7 +108,7 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
 
         if not loading.engine and loading.model != "boxed":
             notice("engines.native", model=checkpoint.name)
-        return open_native(checkpoint, notice=lambda: notice("native.compiling"))
+        return open_native(checkpoint, notice=lambda: notice("native.compiling"), warn=notice)
     from capot.engines.transformers import open_transformers
 
     return open_transformers(checkpoint, loading, notice=notice)

@@ -4,6 +4,7 @@
     names       what the file calls the weights, and which there are
     rope        how positions turn queries and keys
     cache       key/value caches, and the count of every byte
+    compiling   Numba, with a place on disk or without
     kernels     the five operations in which the time goes
     product     the first of them: x times a matrix of weights
     attention   the last: each token's mean of those before it
@@ -14,10 +15,11 @@ Nothing here is imported before a model of the family is opened.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from capot.errors import UnsupportedError
+from capot.errors import InputError, UnsupportedError
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import QUANTIZED
 
@@ -50,15 +52,32 @@ def check(checkpoint: Checkpoint) -> None:
             raise UnsupportedError("feature_unsupported", feature=feature, model=checkpoint.name, engine="hf")
 
 
-def open_native(checkpoint: Checkpoint, *, notice: Callable[[], None] | None = None) -> NativeEngine:
+def open_native(
+    checkpoint: Checkpoint, *, notice: Callable[[], None] | None = None, warn: Callable[..., None] | None = None
+) -> NativeEngine:
     """Map the weights and make the kernels ready.
 
     ``notice`` is called, once, where the kernels must first be compiled: some seconds,
-    after which they stay on disk.
+    after which they stay on disk; ``warn`` where they cannot.
 
-    Raises: UnsupportedError as ``check``, ``weights_dtype``; ModelError from the files.
+    Raises: UnsupportedError as ``check``, ``weights_dtype``; ModelError from the files; InputError ``numba_setting``,
+    as ``compiling.check``.
     """
     check(checkpoint)
+    _check_threads()
+    from capot.engines.native import compiling
+
+    compiling.check()
     from capot.engines.native.llama import NativeEngine
 
-    return NativeEngine(checkpoint, notice=notice)
+    return NativeEngine(checkpoint, notice=notice, warn=warn)
+
+
+def _check_threads() -> None:
+    """Numba reads its number of threads as it is imported: whoever asks for none is told before.
+
+    Raises: InputError ``numba_setting``.
+    """
+    value = os.environ.get("NUMBA_NUM_THREADS", "").strip()
+    if value.lstrip("-").isdecimal() and int(value[:20]) < 1:
+        raise InputError("numba_setting", name="NUMBA_NUM_THREADS", value=value[:20], reason="< 1")

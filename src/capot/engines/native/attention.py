@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import carray, get_num_threads, get_thread_id, njit, prange, types  # type: ignore[attr-defined]
+from numba import carray, get_num_threads, get_thread_id, prange, types  # type: ignore[attr-defined]
 
+from capot.engines.native.compiling import njit
 from capot.engines.native.stored import (  # fmt: skip
     F32,
     I64,

@@ -11,15 +11,15 @@ The small ones are here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, prange, types
+from numba import prange, types
 
 from capot.engines.native.attention import BLOCK, attend, place, scratch_shape
+from capot.engines.native.compiling import njit, told, trouble
 from capot.engines.native.product import add_product
 from capot.engines.native.stored import PAIRS, Array, dot, exp, narrow, widen
 
@@ -27,16 +27,6 @@ __all__ = ["BLOCK", "PAIRS", "add_product", "attend", "exp", "gate", "place", "p
 __all__ += ["scratch_shape", "taken"]
 
 STORED = "47fc632597bd"
-# The first that is there; each but the last lets other threads of the process compute as well.
-setattr(numba.config, "THREADING_LAYER_PRIORITY", ["omp", "tbb", "workqueue"])  # noqa: B010 - not in its annotations
-
-
-# How long a thread that waits for another spins before it sleeps: some microseconds, longer than most waits.
-# OpenMP's own milliseconds are quickest where nobody else works; elsewhere they take the core from the very thread
-# that is waited for. The boxed model on two cores, tokens/s with those, with these and with none: 2,200, 2,100 and
-# 380 on a quiet machine; 2, 100-180 and 300 beside four busy programs. OpenMP reads it once, at the first kernel.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def taken(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -64,12 +54,18 @@ def gate(gates: Array, ups: Array, out: Array) -> None:
             out[t, m] = narrow(silu * ups[t, m], out[t, m])
 
 
-def prepare(dtype: np.dtype[Any], notice: Callable[[], None] | None = None) -> None:
+def prepare(
+    dtype: np.dtype[Any], notice: Callable[[], None] | None = None, *, warn: Callable[..., None] | None = None
+) -> None:
     """Load the kernels for weights of one type from disk, or compile them and leave them there.
 
-    ``notice`` is called, once, as soon as it is known that they must be compiled. The types
-    are spelt out because a mapped, read-only array is a type of its own to Numba.
+    ``notice`` is called, once, as soon as it is known that they must be compiled, ``warn`` with the words that say why
+    they will have to be the next time too. The types are spelt out because a mapped, read-only array is a type of its
+    own to Numba.
     """
+    if trouble and warn is not None:
+        told(warn)
+        notice = None
     stored, whole, real = numba.from_dtype(dtype), types.int64, types.float64
     weights, weight = types.Array(stored, 2, "C", readonly=True), types.Array(stored, 1, "C", readonly=True)
     like, blocks, given = stored[::1], whole[::1], numba.from_dtype(taken(dtype))
@@ -88,3 +84,5 @@ def prepare(dtype: np.dtype[Any], notice: Callable[[], None] | None = None) -> N
             notice = None
     if any(kernel.stats.cache_misses for kernel, _ in decoding):
         rms_norm.compile((rows, weight, real, rows))  # for heads (Qwen3): read from disk when one comes
+    if warn is not None:
+        told(warn)

@@ -106,7 +106,13 @@ class Buffers:
 class NativeEngine:
     """The weights at work (see ``engine.Engine``)."""
 
-    def __init__(self, checkpoint: Checkpoint, *, notice: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        notice: Callable[[], None] | None = None,
+        warn: Callable[..., None] | None = None,
+    ) -> None:
         self.checkpoint, self.ledger = checkpoint, Ledger()
         config = checkpoint.config
         self.names = names(checkpoint)
@@ -121,7 +127,7 @@ class NativeEngine:
         scratch = kernels.scratch_shape(config.heads // config.kv_heads, config.head_dim)
         self._scratch = self.ledger.array("activations", scratch)
         self._buffers: Buffers | None = None
-        kernels.prepare(self.embedding.dtype, notice)
+        kernels.prepare(self.embedding.dtype, notice, warn=warn)
 
     # ------------------------------------------------------------ opening
 

@@ -17,8 +17,9 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit, prange, types
+from numba import prange, types
 
+from capot.engines.native.compiling import njit
 from capot.engines.native.stored import (  # fmt: skip
     COLUMNS,
     I64,
