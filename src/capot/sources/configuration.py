@@ -29,18 +29,21 @@ SPELLINGS = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "heads": ("num_attention_heads", "n_head", "n_heads"),
     "kv_heads": ("num_key_value_heads", "multi_query_group_num", "num_kv_heads", "n_head_kv"),
-    "head_dim": ("head_dim", "d_kv"),
-    "mlp_width": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
+    "head_dim": ("head_dim", "d_kv", "attention_head_dim"),
+    "mlp_width": ("block_ff_dim", "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
     "context_length": ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"),
     "norm_eps": ("rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_epsilon"),
     "hidden_act": ("hidden_act", "activation_function", "hidden_activation"),
     "dtype": ("dtype", "torch_dtype"),
 }
+DOUBLED = ("zamba", "zamba2")  # whose attention reads two vectors of the width, end to end
 QUANTIZED = ("quantization_config", "quantization")  # what says that weights are packed: the second is MLX's alone
 STRETCHED = ("llama3", "yarn", "longrope")  # positions whose rule counts from those a model had before
 UNTIED = {  # where config.json may leave it out
     "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "phi3", "deepseek_v3", "gptj", "granite",
-    "codegen", "stablelm", "olmo", "olmo2", "olmo3", "olmoe", "nemotron",
+    "codegen", "stablelm", "olmo", "olmo2", "olmo3", "olmoe", "nemotron", "jamba", "bamba", "nemotron_h", "falcon_h1",
+    "qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text", "minimax", "kimi_linear",
+    "granitemoehybrid",
 }  # fmt: skip
 
 
@@ -70,6 +73,7 @@ class Config:
     rope_scaling: dict[str, Any] | None
     sliding_window: tuple[int | None, ...]
     keeps: tuple[bool, ...]
+    kinds: tuple[str, ...]
     guessed: bool
     tied: bool
     dtype: str | None
@@ -98,7 +102,7 @@ class Config:
             layers=layers,
             heads=heads,
             kv_heads=_kv_heads(raw, heads),
-            head_dim=_size(raw, "head_dim", max(1, width // heads)),
+            head_dim=_size(raw, "head_dim", max(1, width * (2 if model_type in DOUBLED else 1) // heads)),
             mlp_width=_mlp_width(raw, 4 * width),
             context_length=whole(raw, *SPELLINGS["context_length"], default=0, most=LONGEST) or None,
             norm_eps=real(raw, *SPELLINGS["norm_eps"], default=1e-6),
@@ -109,8 +113,9 @@ class Config:
             else None,
             sliding_window=kinds.windows,
             keeps=kinds.keeps,
+            kinds=kinds.kinds,
             guessed=kinds.guessed,
-            tied=flag(raw, "tie_word_embeddings", default=model_type not in UNTIED),
+            tied=flag(raw, "tie_word_embeddings", default=flag(raw, "tie_embedding", default=model_type not in UNTIED)),
             dtype=dtype if isinstance(dtype := found(raw, *SPELLINGS["dtype"])[1], str) else None,
             bos_id=bos[0] if bos else None,
             eos_ids=ends,

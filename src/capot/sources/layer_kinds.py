@@ -19,17 +19,18 @@ from dataclasses import dataclass
 from capot.errors import ModelError
 from capot.sources.fields import LONGEST, MOST_LAYERS, Raw, count, flag, for_layers, listed, refusal, table, whole, word
 
-FULL, SLIDING, CHUNKED, STATE, NOTHING, UNKNOWN = "full", "sliding", "chunked", "state", "nothing", "unknown"
+FULL, SLIDING, CHUNKED, STATE, UNKNOWN = "full", "sliding", "chunked", "state", "unknown"
+MLP, MOE = "mlp", "moe"  # layers that do not mix tokens at all
 HEADLESS = {"mamba", "mamba2", "falcon_mamba", "rwkv"}  # no attention, so no heads: a state of a fixed size
 
 # What a name that a file gives a layer says of it; a layer may have attention and a state as well ("hybrid").
 _NAMED = {
     "attention": FULL, "full_attention": FULL, "hybrid": FULL, "indexed_attention": FULL, "sliding_attention": SLIDING,
     "hybrid_sliding": SLIDING, "chunked_attention": CHUNKED, "linear_attention": STATE, "mamba": STATE,
-    "mamba2": STATE, "conv": STATE, "recurrent": STATE, "moe": NOTHING, "mlp": NOTHING,
+    "mamba2": STATE, "conv": STATE, "recurrent": STATE, "moe": MOE, "mlp": MLP,
 }  # fmt: skip
 _STATES = ("linear", "mamba", "conv", "recurrent", "ssm")  # in a name that is not listed
-_LETTERS = {"M": STATE, "*": FULL, "-": NOTHING, "E": NOTHING}  # Nemotron-H's
+_LETTERS = {"M": STATE, "*": FULL, "-": MLP, "E": MOE}  # Nemotron-H's
 # How far back attention looks where config.json says nothing: of the families whose classes have a habit.
 _WINDOW = {
     "mistral": 4096, "ministral": 4096, "gemma2": 4096, "gemma3": 4096, "gemma3_text": 4096, "vaultgemma": 4096,
@@ -59,6 +60,7 @@ class LayerKinds:
 
     windows: tuple[int | None, ...]
     keeps: tuple[bool, ...]
+    kinds: tuple[str, ...]
     guessed: bool = False
 
 
@@ -80,7 +82,8 @@ def layer_kinds(raw: Raw, *, layers: int, family: str) -> LayerKinds:
     own = layers - min(layers, count(raw, "num_kv_shared_layers"))  # the last layers may read those below
     return LayerKinds(
         windows=tuple(spans.get(kind) for kind in kinds),
-        keeps=tuple(place < own and kind not in (STATE, NOTHING) for place, kind in enumerate(kinds)),
+        keeps=tuple(place < own and kind not in (STATE, MLP, MOE) for place, kind in enumerate(kinds)),
+        kinds=tuple(kinds),
         guessed=guessed or UNKNOWN in kinds,
     )
 

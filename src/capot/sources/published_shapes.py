@@ -25,6 +25,7 @@ from typing import Any
 from capot.errors import NotFoundError, UnsupportedError
 from capot.sources.configuration import Config
 from capot.sources.fields import Raw, count, listed, of_text, whole
+from capot.sources.hybrids import Hybrid, hybrid
 
 BLOCKS = ("embeddings", "attention", "mlp", "norms", "head")
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")  # as families spell how many a layer has
@@ -103,6 +104,7 @@ class Shape:
     family: Family | None  # None: the parameters cannot be counted from the configuration
     experts: Experts | None = None
     latent: Latent | None = None
+    hybrid: Hybrid | None = None  # whose layers are counted each by itself
     prediction_layers: int = 0  # extra layers that guess further tokens (DeepSeek-V3, section 2.2)
 
 
@@ -116,7 +118,20 @@ def shape(raw: Raw, *, tied: bool | None = None) -> Shape:
     config = config if tied is None else replace(config, tied=tied)
     family = FAMILIES.get(config.model_type)
     family = None if family is None else _as_said(family, raw)
-    return Shape(config, family, _experts(raw, config), _latent(raw), count(raw, "num_nextn_predict_layers"))
+    if (mixed := hybrid(raw, config)) is not None:
+        return Shape(config, Family(), _mixture(mixed, config.layers), _latent(raw), mixed)
+    more = count(raw, "num_nextn_predict_layers")
+    return Shape(config, family, _experts(raw, config), _latent(raw), prediction_layers=more)
+
+
+def _mixture(mixed: Hybrid, layers: int) -> Experts | None:
+    """The experts of a hybrid, as a card tells them."""
+    found = mixed.experts
+    if found is None or not mixed.sparse:
+        return None
+    shared = found.shared // (found.matrices * found.width)
+    dense = frozenset(range(layers)) - mixed.sparse
+    return Experts(found.count, min(found.active, found.count), found.inner, int(shared > 0), shared, dense)
 
 
 # What a field of config.json says of a family's biases; those that only some families heed, with them.
@@ -238,7 +253,9 @@ def norm_parameters(shape: Shape) -> int:
 
 
 def layer_parameters(shape: Shape, layer: int = 0) -> dict[str, int]:
-    """One layer, by block."""
+    """One layer, by block; "other" is what keeps a state."""
+    if shape.hybrid is not None:
+        return dict(shape.hybrid.layers[layer])
     return {
         "attention": attention_parameters(shape),
         "mlp": mlp_parameters(shape, layer),
@@ -258,7 +275,9 @@ def parameters(shape: Shape) -> dict[str, int]:
     table = config.vocabulary_size * config.width
     learnt = 0 if family.positions is None else ((config.context_length or 0) + family.positions) * config.width
     layers = [layer_parameters(shape, layer) for layer in range(config.layers)]
-    by_block = {name: sum(layer[name] for layer in layers) for name in ("attention", "mlp", "norms")}
+    by_block = {name: sum(layer.get(name, 0) for layer in layers) for name in ("attention", "mlp", "norms", "other")}
+    if not by_block["other"]:
+        del by_block["other"]
     by_block["norms"] += (1 + family.embedding_norms) * config.width * family.norm_values
     head = (0 if config.tied else table) + family.head_bias * config.vocabulary_size
     return {"embeddings": table + learnt, **by_block, "head": head}
@@ -279,6 +298,8 @@ def prediction_parameters(shape: Shape) -> int:
 
 def active_parameters(shape: Shape) -> int:
     """What one token goes through: all of it, less the experts it is not sent to."""
+    if shape.hybrid is not None:
+        return sum(parameters(shape).values()) - shape.hybrid.idle
     idle = sum(
         mlp_parameters(shape, layer) - mlp_parameters(shape, layer, active=True) for layer in range(shape.config.layers)
     )

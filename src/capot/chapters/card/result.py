@@ -57,6 +57,7 @@ class Fit:
     fits: str  # yes, tight (once other programs are closed), no, unknown
     fitting_precision: str | None  # where it does not fit: the widest of PRECISIONS that would
     room_tokens: int | None
+    layers_guessed: bool = False  # which layers keep keys and values is not known: all are counted
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ class Sheet(Result):
         answer = tr(f"card.fit.{'smaller' if smaller else memory.fits}", lang, precision=smaller or "", **sizes)
         if memory.fits == "yes" and memory.room_tokens and memory.kv_bytes_per_token and self.cache_known == "needed":
             answer += " " + tr("card.fit.room", lang, count=memory.room_tokens)
-        return f"{needed} {answer}"
+        guessed = tr("card.fit.layers_guessed", lang) + " " if memory.layers_guessed else ""
+        return f"{needed} {guessed}{answer}"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from capot.chapters.card.kind import base_or_instruct, front_matter, licence
@@ -209,7 +210,8 @@ def _structure(source: Source, shape: Shape) -> list[NetworkPart]:
     totals, layers = shapes.parameters(shape), []
     for place in range(shape.config.layers):
         blocks = shapes.layer_parameters(shape, place)
-        layers.append(NetworkPart("layer", place, sum(blocks.values()), **blocks))
+        named = {name: blocks[name] for name in ("attention", "mlp", "norms")}
+        layers.append(NetworkPart("layer", place, sum(blocks.values()), **named))
     last = totals["norms"] - sum(layer.norms for layer in layers)
     first = NetworkPart("embeddings", None, totals["embeddings"])
     return [first, *layers, NetworkPart("norms", None, last, norms=last), NetworkPart("head", None, totals["head"])]
@@ -247,7 +249,8 @@ def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, in
 def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2) -> Fit:
     """Whether ``weights`` bytes and a cache fit this machine's memory, and for how long a context."""
     cache = functools.partial(shapes.kv_bytes, shape, bytes_per_value=bytes_per_value)
-    return held(weights, cache, context=shape.config.context_length or TOKENS, parameters=parameters)
+    found = held(weights, cache, context=shape.config.context_length or TOKENS, parameters=parameters)
+    return replace(found, layers_guessed=shape.config.guessed)
 
 
 def held(weights: int, cache: Callable[[int], int], *, context: int, parameters: int) -> Fit:

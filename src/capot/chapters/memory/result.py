@@ -28,6 +28,7 @@ class Memory(Result):
     chunk: int
     rows: tuple[Row, ...]
     simulated: bool = False
+    layers_guessed: bool = False  # which layers keep keys and values is not known: all are counted
     exact: bool = True  # False where the family, or what its layers hold, is unknown and was counted as a Llama's
     parameters: int | None = None
     fits: tuple[CardsFit, ...] = ()
@@ -275,6 +276,8 @@ def _notes(memory: Memory, lang: str | None) -> list[str]:
     notes = []
     if any(row.beyond_context for row in memory.rows):
         notes.append(tr("memory.note.beyond", lang, context=memory.context_length))
+    if memory.layers_guessed:
+        notes.append(tr("memory.note.layers_guessed", lang))
     if not memory.exact:
         notes.append(tr("memory.note.family" if memory.simulated else "memory.note.layers", lang))
     notes.append(tr("memory.note.chunk", lang, count=memory.chunk))

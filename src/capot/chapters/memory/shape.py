@@ -53,6 +53,7 @@ class MemoryShape:
     layout: str  # the family, and which of its layers where it has several
     activation: str  # of the MLP, "" where config.json does not say
     rotary: float | None  # the share of a head's numbers that is rotated, where config.json says it
+    guessed: bool = False  # which layers keep keys and values is not known: all are counted
     state_numbers: int = 0  # that a text leaves in layers which keep nothing that grows, in a family without any other
 
     def cache_numbers(self, tokens: int) -> int:
@@ -91,6 +92,7 @@ def shape_of(raw: Raw) -> MemoryShape:
         layout=_layout(found, raw),
         activation=word(raw, *SPELLINGS["hidden_act"]),
         rotary=_rotary(raw, config.head_dim),
+        guessed=config.guessed,
         state_numbers=_state(config, raw),
     )
 

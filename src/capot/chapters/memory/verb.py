@@ -88,6 +88,7 @@ def _on_paper(
         weights_bytes=weights_bytes(shape, precision),
         parameters=shape.parameters,
         exact=shape.exact,
+        layers_guessed=shape.guessed,
         context_length=shape.context_length,
         kv_cache=_cache(shape, kv, how.cache_number),
         chunk=how.chunk,
@@ -147,7 +148,7 @@ def _measured(model: Opened, tokens: Sequence[int], *, mode: Mode, progress: Row
         model=model.name, device=info.device, engine=info.engine, mode=mode, precision=info.dtype,
         weights_bytes=_weights(model, shape, info.dtype), parameters=shape.parameters if shape else None,
         context_length=rule.context, kv_cache=_cache_at_work(rule, shape), chunk=MAX_CHUNK,
-        rows=tuple(rows), stopped=stopped, exact=rule.exact,
+        rows=tuple(rows), stopped=stopped, exact=rule.exact, layers_guessed=shape is not None and shape.guessed,
     )  # fmt: skip
 
 

@@ -1,0 +1,110 @@
+"""What mixes the tokens in a layer of a hybrid, counted: attention, or one of the kinds that keep a state.
+
+Of a layer with a state what mixes tokens is counted as "other". With D the width, E the channels, N the numbers that
+each keeps, H heads, G groups, K the taps of a convolution and R the rank of a step:
+
+    Mamba            2·D·E + E·K + E·(R + 2·N) + R·E + E·N + E·D, and biases       arXiv:2312.00752
+    Mamba 2          D·(2·E + 2·G·N + H) + (E + 2·G·N)·K + 3·H + E + E·D           arXiv:2405.21060
+    gated delta      D·(2·Q + 2·P + 2·H) + (2·Q + P)·K + P·D, Q keys, P values     arXiv:2412.06464
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from capot.sources.configuration import Config
+from capot.sources.fields import Raw, flag, whole
+
+Blocks = dict[str, int]  # attention, other (what keeps a state), mlp, norms
+
+
+def attention(config: Config, *, bias: int = 0, gate: bool = False, normed: bool = False) -> Blocks:
+    """A Llama's; ``gate``: queries come twice, ``normed``: each head's query and key have a norm."""
+    queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
+    matrices = config.width * (queries * (3 if gate else 2) + 2 * keys)
+    return {"attention": matrices + bias, "norms": 2 * config.head_dim * normed}
+
+
+def biases(raw: Raw, config: Config) -> int:
+    """Of queries, keys, values and output, where config.json asks for them."""
+    sizes = (config.heads + 2 * config.kv_heads) * config.head_dim + config.width
+    return sizes * flag(raw, "attention_bias", default=False)
+
+
+def mlp(config: Config, width: int, *, bias: bool = False) -> int:
+    return 3 * config.width * width + bias * (2 * width + config.width)
+
+
+def layer_of(*parts: Blocks, norms: int, mlp: int = 0) -> Blocks:
+    found = {"attention": 0, "mlp": mlp, "norms": norms}
+    for part in parts:
+        for block, size in part.items():
+            found[block] = found.get(block, 0) + size
+    return found
+
+
+def mamba(raw: Raw, config: Config, *, normed: bool) -> Blocks:
+    width, kept = config.width, whole(raw, "mamba_d_state", default=16)
+    inner, taps = whole(raw, "mamba_expand", default=2) * width, whole(raw, "mamba_d_conv", default=4)
+    automatic = raw.get("mamba_dt_rank") in (None, "auto")
+    rank = math.ceil(width / 16) if automatic else whole(raw, "mamba_dt_rank")
+    size = 3 * width * inner + inner * (taps + rank + 2 * kept + rank + 1 + kept + 1)
+    size += inner * flag(raw, "mamba_conv_bias", default=True)
+    size += (2 * inner + width) * flag(raw, "mamba_proj_bias", default=False)
+    return {"other": size, "norms": (rank + 2 * kept) * normed}
+
+
+@dataclass(frozen=True)
+class Mamba2:
+    inner: int
+    kept: int
+    groups: int
+    heads: int
+    taps: int = 4
+    conv_bias: bool = True
+    bias_in: bool = False
+    bias_out: bool = False
+    normed: bool = True
+
+    def blocks(self, width: int) -> Blocks:
+        convolved = self.inner + 2 * self.groups * self.kept
+        entering = self.inner + convolved + self.heads
+        size = width * (entering + self.inner) + convolved * (self.taps + self.conv_bias) + 3 * self.heads
+        size += entering * self.bias_in + width * self.bias_out
+        return {"other": size, "norms": self.inner * self.normed}
+
+
+def bamba_mixer(raw: Raw, config: Config, *, inner: int | None = None, normed: bool = True) -> Mamba2:
+    bias = flag(raw, "mamba_proj_bias", default=False)
+    return Mamba2(
+        inner=inner or whole(raw, "mamba_expand", default=2) * config.width,
+        kept=whole(raw, "mamba_d_state", default=256),
+        groups=whole(raw, "mamba_n_groups", default=1),
+        heads=whole(raw, "mamba_n_heads", default=128),
+        taps=whole(raw, "mamba_d_conv", default=4),
+        conv_bias=flag(raw, "mamba_conv_bias", default=True),
+        bias_in=bias,
+        bias_out=bias,
+        normed=normed,
+    )
+
+
+def delta(raw: Raw, config: Config) -> Blocks:
+    """Gated delta net: Qwen3-Next and after."""
+    values = whole(raw, "linear_num_value_heads", default=32)
+    value_dim = whole(raw, "linear_value_head_dim", default=128)
+    keys = whole(raw, "linear_num_key_heads", default=16) * whole(raw, "linear_key_head_dim", default=128)
+    out, taps = values * value_dim, whole(raw, "linear_conv_kernel_dim", default=4)
+    size = config.width * (2 * keys + 3 * out + 2 * values) + (2 * keys + out) * taps + 2 * values
+    return {"other": size, "norms": value_dim}
+
+
+def zamba2_mixer(raw: Raw, config: Config) -> Blocks:
+    return Mamba2(
+        inner=whole(raw, "mamba_expand", default=2) * config.width,
+        kept=whole(raw, "mamba_d_state", default=64),
+        groups=whole(raw, "mamba_ngroups", default=1),
+        heads=whole(raw, "n_mamba_heads", default=8),
+        taps=whole(raw, "mamba_d_conv", default=4),
+    ).blocks(config.width)
