@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core import caching
 
 from capot.errors import InputError, foreign, reason
 
@@ -44,19 +44,26 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
     return compiled
 
 
-class _Kept(FunctionCache):  # type: ignore[misc]  # Numba has no annotations
+class _Kept:
     """Numba's own cache on disk, less what it raises."""
+
+    def __init__(self, function: Any) -> None:
+        made: Any = caching.FunctionCache  # Numba has no annotations
+        self._cache = made(function)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            return self._cache.load_overload(sig, target_context)
         except Exception as error:  # a file cut short, of another owner, of another version: whatever it is
             trouble.append(error)
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
-            super().save_overload(sig, data)
+            self._cache.save_overload(sig, data)
         except Exception as error:
             trouble.append(error)
 
