@@ -19,7 +19,9 @@ from puppet_helpers import puppet
 from templates_helpers import NAMES, STYLES, make_tokenizer
 
 import capot
+from capot.chapters.assistant import events as events_of
 from capot.chapters.assistant import verb as assistant
+from capot.chapters.assistant import ways as ways_of
 from capot.chapters.assistant.result import Answer, Answers
 from capot.cli import run
 from capot.config import Sampling
@@ -40,7 +42,7 @@ def events(model: Any, **options: Any) -> list[Any]:
     heard: queue.Queue[Any] = queue.Queue()
     assistant.start(model, QUESTION, emit=heard.put, **options)
     found = [heard.get(timeout=60)]
-    while not isinstance(found[-1], assistant.AnswersFinished):
+    while not isinstance(found[-1], events_of.AnswersFinished):
         assert not isinstance(found[-1], Exception), found[-1]
         found.append(heard.get(timeout=60))
     return found
@@ -60,7 +62,7 @@ def test_together_the_ways_give_what_they_give_in_turn() -> None:
     assert found[-1].stop_reason == "complete"
     for answer in together.answers:
         own = [event for event in found if getattr(event, "column", None) == answer.kind]
-        assert isinstance(own[-1], assistant.Answered)
+        assert isinstance(own[-1], events_of.Answered)
         assert sum(type(getattr(event, "event", None)).__name__ == "Step" for event in own) == answer.generated_tokens
 
 
@@ -68,7 +70,7 @@ def test_each_event_says_whose_it_is() -> None:
     with capot.open("scripted") as model:
         found = events(model, sampling=Sampling(temperature=0, max_new_tokens=2))
     named = [(event.kind, event.body()) for event in found]
-    assert {body["column"] for kind, body in named if kind == "started"} == set(assistant.KINDS)
+    assert {body["column"] for kind, body in named if kind == "started"} == set(ways_of.KINDS)
     assert all("prompt_ids" in body for kind, body in named if kind == "started")
     assert sum(kind == "answered" for kind, _ in named) == 4
     kind, body = named[-1]
@@ -90,7 +92,7 @@ def test_one_stop_ends_them_all() -> None:
         assert begun.wait(60)
         work.cancel()
         last = heard.get(timeout=60)
-        while not isinstance(last, assistant.AnswersFinished):
+        while not isinstance(last, events_of.AnswersFinished):
             last = heard.get(timeout=60)
         assert work.done
     assert last.stop_reason == "interrupted"
@@ -127,7 +129,7 @@ def by_kind(answers: Answers) -> dict[str, Answer]:
     return {answer.kind: answer for answer in answers.answers}
 
 
-@pytest.mark.parametrize("kind", assistant.KINDS)
+@pytest.mark.parametrize("kind", ways_of.KINDS)
 def test_the_exact_prompt_of_each_way(scripted: Model, kind: str) -> None:
     answer = by_kind(scripted.assistant(QUESTION, max_new_tokens=1))[kind]
     assert answer.prompt == PROMPTS[kind].format(question=QUESTION)
@@ -149,7 +151,7 @@ def test_the_ids_are_what_the_engine_was_fed(scripted: Model) -> None:
 def test_the_boxed_model_has_three_ways_and_a_bos() -> None:
     with capot.open("boxed") as model:
         answers = model.assistant(QUESTION, temperature=0, max_new_tokens=2)
-    assert list(by_kind(answers)) == list(assistant.KINDS[:3]) and answers.missing == ("chat_template",)
+    assert list(by_kind(answers)) == list(ways_of.KINDS[:3]) and answers.missing == ("chat_template",)
     for answer in answers.answers:
         first, *rest = answer.tokens
         assert first.special and not any(token.special for token in rest)
@@ -162,7 +164,7 @@ def test_json_has_the_fields_that_are_promised(scripted: Model) -> None:
     assert {"question", "answers"} <= set(answer) and answer["question"] == QUESTION
     promised = {"kind", "prompt", "prompt_tokens", "text", "stop_reason", "after_stop"}
     assert all(promised <= set(way) for way in answer["answers"])
-    assert [way["kind"] for way in answer["answers"]] == list(assistant.KINDS)
+    assert [way["kind"] for way in answer["answers"]] == list(ways_of.KINDS)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ def test_after_the_stop_only_as_much_as_asked() -> None:
 def test_a_stop_string_of_the_person_stops_every_way() -> None:
     with puppet(" Rome. And more") as model:
         ways = by_kind(model.assistant(QUESTION, temperature=0, stop=(".",)))
-    assert [ways[kind].text.strip() for kind in assistant.KINDS[1:]] == ["Rome"] * 3
+    assert [ways[kind].text.strip() for kind in ways_of.KINDS[1:]] == ["Rome"] * 3
     assert ways["stopped"].stop == (".", "\nFIN\n") and ways["few_shot"].stop == (".",)
 
 
@@ -347,10 +349,10 @@ def test_an_end_of_turn_that_the_files_forgot_ends_the_answer(tmp_path: Path) ->
     assert tokenizer.named["<|im_end|>"] not in tokenizer.eos_ids
     with capot.open("scripted") as model:
         model.shared.tokenizer = tokenizer
-        ended = assistant.ending(model, template)
+        ended = ways_of.ending(model, template)
         assert ended.tokenizer.eos_ids == (*tokenizer.eos_ids, tokenizer.named["<|im_end|>"])
         assert ended.scheduler is model.scheduler and ended.name == model.name and ended.owner == model.owner
-        assert assistant.ending(model, PlainTemplate()) is model
+        assert ways_of.ending(model, PlainTemplate()) is model
 
 
 def test_the_command_writes_a_template_and_keeps_the_one_that_is_there(

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 import capot
 from capot import i18n
 from capot.chapters.assistant import chat as conversation
-from capot.chapters.assistant import verb as assistant
+from capot.chapters.assistant import ways
 from capot.chapters.assistant.chat_result import Conversation, Exchange
 from capot.chapters.embeddings import embed as vectors
 from capot.chapters.memory.sizes import lengths, parse_size
@@ -394,7 +394,7 @@ WORKS = {
     "context": ({"word": "a", "sentences": ["a b", "a c", "a d"]}, "capot.chapters.embeddings.context.places"),
     "memory": ({"simulate": True, "known": "Llama-3.2-1B", "tokens": [1]}, "capot.chapters.memory.verb.fit"),
     "chat": ({"messages": ["a"], "conversation": TURNS}, "capot.chapters.assistant.chat._messages"),
-    "assistant": ({"question": "a"}, "capot.chapters.assistant.verb.cut"),
+    "assistant": ({"question": "a"}, "capot.chapters.assistant.ways.cut"),
     "lens": ({"prompt": "a"}, "capot.chapters.embeddings.lens.softmax"),
     "page/tokens": ({"text": "a b", "compare": ["english", "french"]}, "capot.chapters.tokens.verb._counted"),
 }
@@ -459,8 +459,8 @@ def test_a_look_ends_what_nobody_waits_for() -> None:
 
 
 def test_the_engine_thread_cuts_no_prompt_of_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads, cut = set(), assistant.cut
-    monkeypatch.setattr(assistant, "cut", lambda *a: (threads.add(threading.current_thread().name), cut(*a))[1])
+    threads, cut = set(), ways.cut
+    monkeypatch.setattr(ways, "cut", lambda *a: (threads.add(threading.current_thread().name), cut(*a))[1])
     with Live(scripted()) as live, live.client() as client:
         reader = Reader(client, asked(part("a", "assistant", question="a", max_new_tokens=2))).start().join()
         assert reader.kinds()[-1] == "finished"

@@ -21,7 +21,7 @@ from templates_helpers import NAMES, STYLES, make_tokenizer
 
 import capot
 from capot.chapters.assistant import chat as conversation
-from capot.chapters.assistant import verb as assistant
+from capot.chapters.assistant import ways as ways_of
 from capot.chapters.assistant.chat_result import Conversation, money
 from capot.chapters.generate.result import CUT
 from capot.cli import run
@@ -599,7 +599,7 @@ def test_what_is_typed_wrong(
 
 
 def test_every_kind_can_hold_a_conversation(scripted: Model) -> None:
-    for kind in assistant.KINDS:
+    for kind in ways_of.KINDS:
         talk = scripted.chat(["Hello!", "Hello!"], kind=kind, sampling=Sampling(temperature=0, max_new_tokens=5))
         assert talk.kind == kind and len(talk.turns) == 2
         assert talk.turns[1].sent_tokens > talk.turns[0].sent_tokens

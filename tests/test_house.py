@@ -130,7 +130,7 @@ def test_no_two_public_classes_have_one_name() -> None:
 
 def test_every_event_of_a_stream_says_what_it_is() -> None:
     from capot.chapters.assistant import chat
-    from capot.chapters.assistant import verb as assistant
+    from capot.chapters.assistant import events as assistant
     from capot.chapters.generate import result
     from capot.view.event import LastEvent, StreamEvent
     from capot.web import events
@@ -306,3 +306,18 @@ def test_the_guard_of_private_names_sees_one() -> None:
     assert theirs == {"_b", "_c"}
     read = ast.parse("from capot.model import _said\nticket._c = ticket._b()\nself._d = torch._C")
     assert sorted(foreign_names(read, theirs)) == ["_said", "ticket._b", "ticket._c"]
+
+
+def test_members_of_protocols_are_read_only() -> None:
+    """A protocol whose member may be set is met by nothing that has a property there."""
+    kinds = [
+        node
+        for path in modules().values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).startswith("Protocol") for base in node.bases)
+    ]
+    assert len(kinds) >= 10
+    may_be_set = [
+        f"{kind.name}.{ast.unparse(node)}" for kind in kinds for node in kind.body if type(node) is ast.AnnAssign
+    ]
+    assert may_be_set == []

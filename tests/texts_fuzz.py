@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import capot
-from capot.chapters.assistant.verb import templates
+from capot.chapters.assistant.ways import templates
 from capot.errors import CapotError
 from capot.sources.checkpoint import Checkpoint
 from capot.text.templates import Message

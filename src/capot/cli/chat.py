@@ -47,7 +47,7 @@ def named(template: str | None) -> dict[str, Any]:
 
     Raises: NotFoundError ``no_template``.
     """
-    from capot.chapters.assistant.verb import KINDS
+    from capot.chapters.assistant.ways import KINDS
 
     if template is None or template in KINDS:
         return {"kind": template or ""}
@@ -140,7 +140,7 @@ class Terminal:
         self.say("chat.leave")
 
     def do_prompt(self, _: str) -> None:
-        from capot.chapters.assistant.verb import cut
+        from capot.chapters.assistant.ways import cut
         from capot.chapters.tokens.result import pieces
         from capot.view.blocks import Strip
 

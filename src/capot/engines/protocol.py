@@ -131,13 +131,18 @@ class Sequence(Protocol):
     @property
     def nbytes(self) -> int: ...
 
-    cancelled: bool  # the scheduler takes it back before a cache is used again
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked that no further step advance it."""
 
     def crop(self, length: int) -> None:
         """Forget everything after the first ``length`` tokens (needs ``Capability.PREFIX``)."""
 
     def cancel(self) -> None:
         """Ask that no further step advance it; the one call allowed from any thread."""
+
+    def resume(self) -> None:
+        """Take a cancellation back, before its cache is used again."""
 
     def close(self) -> None:
         """Give the cache's memory back. Closing twice is harmless."""

@@ -103,6 +103,9 @@ class ScriptedSequence:
     def cancel(self) -> None:
         self.cancelled = True
 
+    def resume(self) -> None:
+        self.cancelled = False
+
     def close(self) -> None:
         self.crop(0)
 

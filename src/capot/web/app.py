@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from capot import __version__, i18n
-from capot.chapters.assistant import verb as assistant
+from capot.chapters.assistant.ways import own_source
 from capot.chapters.models import verb as models
 from capot.chapters.models.result import Models
 from capot.config import Serving
@@ -165,7 +165,7 @@ def _facts(app: FastAPI, hub: Streams) -> None:
 def _own_template(model: Model) -> str | None:
     """The model's own template to edit. Why one cannot be read is said where it is to be used; the others can be."""
     try:
-        return assistant.own_source(model)
+        return own_source(model)
     except ModelError:
         return None
 

@@ -29,9 +29,16 @@ IDLE, HEADERS, BODY, ANSWER = "idle", "headers", "body", "answer"
 class Watched(Protocol):
     """What is looked at of a connection."""
 
-    address: str
-    state: str  # one of those above: what it waits for; an answer is waited for by its reader
-    since: float  # when that began
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def state(self) -> str:
+        """One of those above: what it waits for; an answer is waited for by its reader."""
+
+    @property
+    def since(self) -> float:
+        """When that began."""
 
     def untaken(self) -> int:
         """Bytes of answers that its reader has not taken yet."""

@@ -18,8 +18,13 @@ Answer = TypeVar("Answer")
 class Waiting(Protocol):
     """A work in a line: its owner, and who asks for its place."""
 
-    owner: str
-    who: Any
+    @property
+    def owner(self) -> str:
+        """In whose turn it comes."""
+
+    @property
+    def who(self) -> Any:
+        """What its place is asked for by."""
 
     def run(self) -> None:
         """Do it, on the line's thread."""

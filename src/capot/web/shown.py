@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from capot.chapters.assistant import verb as assistant
+from capot.chapters.assistant.ways import cut
 from capot.leaving import look
 from capot.model import Model
 from capot.view.blocks import Curves, Scatter
@@ -38,4 +38,4 @@ def view_of(result: Result, lang: str) -> list[dict[str, Any]]:
 
 def cut_prompt(model: Model, ids: Sequence[int]) -> list[Any]:
     """The very ids that were sent, as tokens."""
-    return list(plain(assistant.cut(ids, model.tokenizer)))
+    return list(plain(cut(ids, model.tokenizer)))

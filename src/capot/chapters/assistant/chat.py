@@ -18,6 +18,7 @@ from itertools import accumulate
 from typing import Any
 
 from capot.chapters.assistant import verb as assistant
+from capot.chapters.assistant import ways
 from capot.chapters.assistant.chat_result import Conversation, Exchange, check_price
 from capot.chapters.generate import verb as generation
 from capot.chapters.generate.result import Generation
@@ -146,13 +147,13 @@ def opened(
 def kind_of(model: Opened, *, template: str = "", chat_template: str = "") -> str:
     """The kind of template that a conversation takes where none is named."""
     if chat_template or not template:
-        return "chat_template" if chat_template or assistant.own_source(model) else "stopped"
+        return "chat_template" if chat_template or ways.own_source(model) else "stopped"
     return PlainTemplate.from_toml(template, source="template").kind
 
 
 def chosen(model: Opened, kind: str, *, template: str = "", chat_template: str = "") -> Template:
     """The template of a kind. Raises: InputError ``unknown_kind`` naming those the model has."""
-    found = assistant.templates(model, template=template, chat_template=chat_template)
+    found = ways.templates(model, template=template, chat_template=chat_template)
     if kind not in found:
         raise InputError("unknown_kind", kind=kind[:40], known=", ".join(found))
     return found[kind]
@@ -202,7 +203,7 @@ def begin(
     prompt, dropped = fitted(model, state, message, template=template, room=sampling.max_new_tokens)
     sampling = dataclasses.replace(sampling, stop=(*sampling.stop, *template.stops))
     turn = _Turn(state, message, prompt, dropped, template, clock, emit)
-    ending = assistant.ending(model, template)
+    ending = ways.ending(model, template)
     return generation.start(ending, prompt.text, ids=prompt.ids, sampling=sampling, alternatives=0, emit=turn.hear)
 
 

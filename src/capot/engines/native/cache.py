@@ -90,6 +90,9 @@ class NativeSequence:
     def cancel(self) -> None:
         self.cancelled = True
 
+    def resume(self) -> None:
+        self.cancelled = False
+
     def close(self) -> None:
         self.cancelled = True
         self.crop(0)

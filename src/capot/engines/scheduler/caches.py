@@ -78,7 +78,7 @@ class Caches:
 
     def give(self, sequence: protocol.Sequence, *, owner: str, in_use: int) -> None:
         """Keep a sequence for its owner's next job, within the budget."""
-        sequence.cancelled = False
+        sequence.resume()
         if not sequence.ids:
             sequence.close()
             return

@@ -241,7 +241,7 @@ class Scheduler:
         elif ticket.cancelled:
             self._finish(ticket, InterruptedByUser("interrupted"))
         elif output is None:  # a late cancellation meant for the sequence's last job: step again
-            feed.sequence.cancelled = False
+            feed.sequence.resume()
             self._requeue(ticket, self._admission.prompts)
         else:
             whole = ticket.absorb(feed, output)

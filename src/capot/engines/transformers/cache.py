@@ -249,6 +249,9 @@ class TransformersSequence:
     def cancel(self) -> None:
         self.cancelled = True
 
+    def resume(self) -> None:
+        self.cancelled = False
+
     def close(self) -> None:
         self.cancelled = True
         self.settle()

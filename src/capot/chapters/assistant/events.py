@@ -1,0 +1,58 @@
+"""What asking in several ways at once tells while it is under way."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from capot.chapters.assistant.result import Answer, Answers
+from capot.chapters.generate.result import Event
+from capot.view.event import LastEvent, StreamEvent
+
+
+@dataclasses.dataclass(frozen=True)
+class WayEvent(StreamEvent):
+    """What one way has to tell: one of ``generate``'s events but the last; ``column`` is the way's kind."""
+
+    column: str
+    event: Event
+
+    @property
+    def kind(self) -> str:
+        return self.event.kind
+
+    def body(self) -> dict[str, Any]:
+        """As the event would be told alone, with the way's name."""
+        return {**self.event.body(), "column": self.column}
+
+
+@dataclasses.dataclass(frozen=True)
+class Answered(StreamEvent):
+    """One way has ended. ``text`` is what had been held back of it."""
+
+    kind = "answered"
+
+    column: str
+    text: str
+    answer: Answer
+
+
+@dataclasses.dataclass(frozen=True)
+class AnswersFinished(LastEvent):
+    """The last event: every way has ended."""
+
+    text: str
+    answers: Answers
+    stop_reason: str
+
+    @property
+    def outcome(self) -> Answers:
+        return self.answers
+
+    @property
+    def rest(self) -> str:
+        return self.text
+
+    @property
+    def why(self) -> str:
+        return self.stop_reason
