@@ -28,11 +28,12 @@ import pytest
 from hub_server import CONFIG, GOOD, OUTSIDER, SCOPED, Fault, Hub, tiny
 
 import capot
+from capot.chapters.card.gated import Preview, before_the_gate
 from capot.chapters.card.result import Card
 from capot.chapters.models import verb as models
 from capot.cli import run
 from capot.cli.progress import draw
-from capot.errors import CapotError, InterruptedByUser, ModelError, NetworkError, ResourceError
+from capot.errors import AccessError, CapotError, InterruptedByUser, ModelError, NetworkError, ResourceError
 from capot.sources.hub import connection, fetch, requests, settings
 from capot.sources.hub import remote_headers as far
 from capot.sources.hub.checkpoint import HubCheckpoint
@@ -318,6 +319,28 @@ def test_a_gated_model_has_the_card_that_the_hub_tells_everyone(
     assert (told["kind"], told["kind_reason"], told["licence"], told["dtype"]) == ("instruct", "name", "mit", "float32")
     assert (told["published"]["download_bytes"], told["published"]["gated"]) == (sum(sizes.values()), "manual")
     assert not hub.paths(server="store")
+
+
+def test_the_chapter_gives_the_card_before_the_gate(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python and a page have it from the chapter, as the command does; what is no gate is refused as it was."""
+    hub.add("org/gated", gated="manual")
+    for token in (None, "hf_mistyped"):
+        if token is not None:
+            monkeypatch.setenv("HF_TOKEN", token)
+        with pytest.raises(AccessError) as refused:
+            capot.open("org/gated")
+        told = before_the_gate("org/gated", refused.value)
+        assert isinstance(told, Preview) and told.published.gated == "manual"
+        assert (
+            told.to_dict() == capot.models.preview("org/gated").to_dict() if token is None else told.name == "org/gated"
+        )
+    other = AccessError("owner_only")
+    with pytest.raises(AccessError) as same:
+        before_the_gate("org/gated", other)
+    assert same.value is other
+    with pytest.raises(AccessError) as same:
+        before_the_gate("org/nowhere", refused.value)
+    assert same.value is refused.value
 
 
 def test_a_gated_model_of_a_public_shape_has_a_whole_card(

@@ -14,9 +14,6 @@ from capot.view.visible import visible
 if TYPE_CHECKING:
     from capot.chapters.card.result import Card
     from capot.model import Model
-    from capot.view.result import Result
-
-GATES = ("hub_gated", "hub_no_access", "hub_token_scope")  # refusals behind which the hub still tells something
 
 
 def card(model: Model, *, named: str | None) -> Card:
@@ -37,7 +34,7 @@ def _opened(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def before_the_gate(callback: Any) -> Any:
+def told_all_the_same(callback: Any) -> Any:
     """The same command; where the hub hands out no files it shows what it tells everyone, and how to have them."""
 
     def run(**given: Any) -> None:
@@ -45,25 +42,32 @@ def before_the_gate(callback: Any) -> Any:
         try:
             callback(**given)
         except AccessError as refusal:
-            if not _told(callback, given, refusal.code):
+            if not _told(callback, given, refusal):
                 raise
             click.echo(visible(refusal.message(), lines=True), err=True)
 
     return run
 
 
-def _told(callback: Any, given: dict[str, Any], code: str) -> bool:
+def _told(callback: Any, given: dict[str, Any], refusal: AccessError) -> bool:
     """Whether there was something to show all the same.
 
     A wrong token closes what is open to all as well: there, one asks again without any.
     """
+    from capot.chapters.card.gated import before_the_gate
     from capot.sources.hub.refusals import WRONG_TOKEN
     from capot.sources.hub.settings import anonymous
 
-    if code in WRONG_TOKEN:
+    if refusal.code in WRONG_TOKEN:
         with anonymous():
-            return _shown(callback, given) or _previewed(given)
-    return code in GATES and _previewed(given)
+            if _shown(callback, given):
+                return True
+    try:
+        told = before_the_gate(given["model"], refusal, revision=given["revision"])
+    except CapotError:
+        return False
+    emit(told, as_json=given["as_json"], html=given["html"])
+    return True
 
 
 def _shown(callback: Any, given: dict[str, Any]) -> bool:
@@ -73,15 +77,5 @@ def _shown(callback: Any, given: dict[str, Any]) -> bool:
     return False
 
 
-def _previewed(given: dict[str, Any]) -> bool:
-    from capot.chapters.models import verb as models
-
-    told: Result | None = None
-    with contextlib.suppress(CapotError):
-        told = models.preview(given["model"], revision=given["revision"])
-    emit(told, as_json=given["as_json"], html=given["html"])
-    return told is not None
-
-
 command = chapter("card", Argument(["named"], words="card.cli.model", metavar="[MODEL]", required=False), call=card)
-command.callback = before_the_gate(command.callback)
+command.callback = told_all_the_same(command.callback)
