@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from capot.web import helper
-from capot.web.rendering import RenderingAsked
+from capot.web.desks import Errand
 
 _TWICE = (
     "{% set ns = namespace(a=[], b=[]) %}{% for i in range(60) %}"
@@ -75,9 +75,9 @@ FOREVER = "sum(iter(int, 1))"  # one call in C, which holds Python's lock and ne
 ASLEEP = "__import__('time').sleep(1000)"  # the same for a test that is about another end than its time
 
 
-def asked(owner: str, source: str = "a") -> RenderingAsked:
+def asked(owner: str, source: str = "a") -> Errand:
     line = json.dumps({"source": source, "variables": {}, "size": 1, "most": 1000}).encode() + b"\n"
-    return RenderingAsked(owner, line, most=20_000, seconds=600)
+    return Errand(owner, line, most=20_000, seconds=600)
 
 
 class Puppet:
@@ -91,7 +91,7 @@ class Puppet:
 
     ready = True
 
-    def begun(self) -> bool:
+    def begun(self, opens: bytes = b"") -> bool:
         return True
 
     def exchange(self, line: bytes, *, most: int) -> bytes:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from capot.sources.checkpoint import Checkpoint
     from capot.sources.hub.events import Watch
     from capot.text.templates.message import Renderer
-    from capot.text.tokenizer import Tokenizer
+    from capot.text.tokenizer import Cutter, Tokenizer
 
 BOXED = Path(__file__).parent / "boxed"
 
@@ -207,10 +207,11 @@ class Model(Verbs):
         owner: str = "local",
         scheduler: Computing | None = None,
         renderer: Renderer | None = None,
+        cutter: Cutter | None = None,
     ) -> None:
-        """``scheduler`` and ``renderer`` stand in the place of the shared ones, where they are given."""
+        """``scheduler``, ``renderer`` and ``cutter`` stand in the place of the usual ones, where they are given."""
         self.shared, self.owner = shared, owner
-        self._scheduler, self._renderer = scheduler, renderer
+        self._scheduler, self._renderer, self._cutter = scheduler, renderer, cutter
 
     @property
     def loading(self) -> Loading:
@@ -243,9 +244,9 @@ class Model(Verbs):
             return None
         return engines.obstacle(self.loading, self.shared.checkpoint)
 
-    @property
+    @functools.cached_property
     def tokenizer(self) -> Tokenizer:
-        return self.shared.tokenizer
+        return self.shared.tokenizer.apart(self._cutter)
 
     @property
     def renderer(self) -> Renderer:
@@ -255,16 +256,30 @@ class Model(Verbs):
         return self._renderer or sandbox.render
 
     @property
+    def cutter(self) -> Cutter | None:
+        """None, as every text is cut in this process; a lab puts another in its place."""
+        return self._cutter
+
+    @property
     def scheduler(self) -> Computing:
         """What computes for this person; opens the engine where it is not open."""
         return self._scheduler or self.shared.scheduler
 
     def on_behalf_of(
-        self, owner: str, *, scheduler: Computing | None = None, renderer: Renderer | None = None
+        self,
+        owner: str,
+        *,
+        scheduler: Computing | None = None,
+        renderer: Renderer | None = None,
+        cutter: Cutter | None = None,
     ) -> Model:
         """The same model for another person: shared weights, caches never shared."""
         return Model(
-            self.shared, owner=owner, scheduler=scheduler or self.scheduler, renderer=renderer or self._renderer
+            self.shared,
+            owner=owner,
+            scheduler=scheduler or self.scheduler,
+            renderer=renderer or self._renderer,
+            cutter=cutter or self._cutter,
         )
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from capot.engines.scheduler import Computing
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.hub.events import Watch
 from capot.text.templates.message import Renderer
-from capot.text.tokenizer import Tokenizer
+from capot.text.tokenizer import Cutter, Tokenizer
 
 
 class Opened(Protocol):
@@ -46,6 +46,10 @@ class Opened(Protocol):
     @property
     def renderer(self) -> Renderer:
         """What renders chat templates: this process, or in a lab one that can be ended."""
+
+    @property
+    def cutter(self) -> Cutter | None:
+        """What cuts texts with a tokenizer whose time is not known; None where this process does."""
 
     @property
     def watch(self) -> Watch:

@@ -86,7 +86,8 @@ def _life(hub: Streams, first: Model) -> Any:
             yield
         finally:
             sweeping.cancel()
-            await anyio.to_thread.run_sync(hub.learners.helpers.close)
+            for helpers in (hub.learners.helpers, hub.learners.cutters):
+                await anyio.to_thread.run_sync(helpers.close)
             await packing
             for stream in list(hub.streams.values()):
                 hub.close(stream)

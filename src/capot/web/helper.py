@@ -1,4 +1,4 @@
-"""A helper: one child process that renders templates, as its parent sees it.
+"""A helper: one child process that works for a lab, as its parent sees it.
 
 It knows nothing of the lab: an environment with nothing in it, its three pipes and no
 other descriptor, no folder but the root, and modules from where this process has them.
@@ -21,13 +21,14 @@ import jinja2
 import markupsafe
 
 import capot
+from capot.text.limits import READY
 from capot.text.templates import worker
 
 # ``-m`` would find only what is installed: a checkout, an archive and a user's own folder are told to the child.
 BOOT = "import sys; sys.path[:0] = sys.argv[1:]; from capot.text.templates.worker import main; main()"
 
 
-def homes(modules: tuple[ModuleType, ...] = (capot, jinja2, markupsafe)) -> list[str]:
+def homes(modules: tuple[ModuleType, ...]) -> list[str]:
     """The folders (or archives) of what a child imports, less those in which it looks by itself."""
     own = {*site.getsitepackages(), *(sysconfig.get_path(name) for name in ("purelib", "platlib"))}
     own = set() if os.name == "nt" else {os.path.realpath(path) for path in own}
@@ -35,11 +36,11 @@ def homes(modules: tuple[ModuleType, ...] = (capot, jinja2, markupsafe)) -> list
     return list(dict.fromkeys(path for path in found if os.path.realpath(path) not in own))
 
 
-def command() -> list[str]:
+def command(boot: str, modules: tuple[ModuleType, ...]) -> list[str]:
     """Python apart from everything: no variable of the environment, no folder of the user's, no bytecode written."""
     # The python.exe of a virtual environment of Windows starts another one, which would be in no job of ours.
     python = getattr(sys, "_base_executable", sys.executable) if os.name == "nt" else sys.executable
-    return [python or "", "-I", "-B", "-c", BOOT, *homes()]
+    return [python or "", "-I", "-B", "-c", boot, *homes(modules)]
 
 
 def _options() -> dict[str, Any]:
@@ -51,28 +52,40 @@ def _options() -> dict[str, Any]:
 
 
 class Helper:
-    """The process and its two pipes. ``exchange`` is for one thread at a time; ``kill`` is for any."""
+    """The process and its two pipes. ``exchange`` is for one thread at a time; ``kill`` is for any.
+
+    This one renders templates; another kind has its own ``boot``, ``modules`` and ``memory``.
+    """
+
+    modules: tuple[ModuleType, ...] = (capot, jinja2, markupsafe)
+    memory = worker.MEMORY
 
     def __init__(self) -> None:
         """Raises: OSError where no process can be had."""
         self.process: subprocess.Popen[bytes] = subprocess.Popen(
-            command(), close_fds=True, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, **_options()
+            command(self.boot(), self.modules), close_fds=True, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, **_options()
         )
-        self.ready = False
+        self.ready, self._opened = False, b""
         self._job: Any = None
         if os.name == "nt":
             from capot.web import windows_job
 
-            self._job = windows_job.around(self.process, memory=worker.MEMORY)
+            self._job = windows_job.around(self.process, memory=self.memory)
+
+    @staticmethod
+    def boot() -> str:
+        return BOOT
 
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def begun(self) -> bool:
-        """Wait until it reads; False where it ended instead."""
-        self.ready = self.ready or self.exchange(b"", most=len(worker.READY)) == worker.READY
-        return self.ready
+    def begun(self, opens: bytes = b"") -> bool:
+        """Wait until it reads, and has read the line ``opens`` if there is one; False where it ended instead."""
+        self.ready = self.ready or self.exchange(b"", most=len(READY)) == READY
+        if self.ready and opens and opens != self._opened:
+            self._opened = opens if self.exchange(opens, most=len(READY)) == READY else b""
+        return self.ready and (not opens or opens == self._opened)
 
     def exchange(self, line: bytes, *, most: int) -> bytes:
         """Its answer to a line, of ``most`` bytes; nothing where it ended first, or said something else than a line."""

@@ -18,6 +18,7 @@ from capot.errors import BusyError
 from capot.model import Model
 from capot.web.addresses import network_of
 from capot.web.credentials import is_owner
+from capot.web.cutting import Cutters, Cutting
 from capot.web.line import MEASURING
 from capot.web.quota import Quota
 from capot.web.rendering import Helpers, Rendering
@@ -102,6 +103,7 @@ class Learners:
         self.room = Turns(ROOM)
         self.threads = anyio.CapacityLimiter(math.inf)  # those above say how many there may be
         self.helpers = Helpers()  # where everybody's templates are rendered
+        self.cutters = Cutters()  # and texts are cut that may take any time
         self._opening = threading.Lock()
         self.opening = secrets.token_hex(4)  # names which model is at work; another one has another name
 
@@ -164,7 +166,8 @@ class Learners:
             model = self.model
             model.tokenizer, model.shared.scheduler  # noqa: B018 - read now, so that nobody's copy reads them again
         rendering = Rendering(self.helpers, learner.name, most=self.serving.max_prompt_chars)
-        return shared(model, learner.name, learner.account, rendering=rendering)
+        cutting = Cutting(self.cutters, learner.name)
+        return shared(model, learner.name, learner.account, rendering=rendering, cutting=cutting)
 
     def replace(self, model: Model) -> Model:
         """Put another model in the place of the present one, and answer the one that was there."""

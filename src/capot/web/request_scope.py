@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from capot.engines.protocol import LAST, Engine, Want
 from capot.engines.scheduler import Job, Pass, Scheduler, Ticket
@@ -18,6 +18,7 @@ from capot.engines.scheduler.calls import one_pass
 from capot.engines.scheduler.job import PromptProgress
 from capot.errors import BusyError, InterruptedByUser
 from capot.model import Model
+from capot.web.cutting import Cutting
 from capot.web.rendering import Rendering
 
 T = TypeVar("T")
@@ -85,11 +86,17 @@ def bytes_of(job: Job, engine: Engine) -> int:
     return cache + 4 * (tokens * floats + after)
 
 
+class Elsewhere(Protocol):
+    """Work of one request in another process."""
+
+    def cancel(self) -> None: ...
+
+
 class RequestScope:
     """One request's :class:`Computing`; ``cancel`` ends all that was asked through it, templates included."""
 
-    def __init__(self, scheduler: Scheduler, account: Account, rendering: Rendering | None = None) -> None:
-        self._scheduler, self._account, self._rendering = scheduler, account, rendering
+    def __init__(self, scheduler: Scheduler, account: Account, apart: Iterable[Elsewhere] = ()) -> None:
+        self._scheduler, self._account, self._apart = scheduler, account, tuple(apart)
         self._tickets: list[Ticket] = []
         self._cancelled = self._told = False
 
@@ -127,14 +134,14 @@ class RequestScope:
     def cancel(self) -> None:
         """From any thread."""
         self._cancelled = True
-        self.end_rendering()
+        self.end_apart()
         for ticket in self.tickets:
             ticket.cancel()
 
-    def end_rendering(self) -> None:
-        """End the template that is being rendered, and any that would come after it. From any thread."""
-        if self._rendering is not None:
-            self._rendering.cancel()
+    def end_apart(self) -> None:
+        """End what is at work for it in another process, and what would come after. From any thread."""
+        for each in self._apart:
+            each.cancel()
 
     @property
     def tickets(self) -> Iterable[Ticket]:
@@ -151,8 +158,12 @@ class RequestScope:
 
 
 def shared(
-    model: Model, owner: str, account: Account, *, rendering: Rendering | None = None
+    model: Model, owner: str, account: Account, *, rendering: Rendering | None = None, cutting: Cutting | None = None
 ) -> tuple[Model, RequestScope]:
-    """The model on behalf of ``owner``, its templates rendered by ``rendering``, and the share that it works with."""
-    share = RequestScope(model.shared.scheduler, account, rendering)
-    return model.on_behalf_of(owner, scheduler=share, renderer=rendering), share
+    """The model on behalf of ``owner``, and the share that it works with.
+
+    Its templates are rendered by ``rendering``, and ``cutting`` cuts texts where their tokenizer's time is not known.
+    """
+    apart = [each for each in (rendering, cutting) if each is not None]
+    share = RequestScope(model.shared.scheduler, account, apart)
+    return model.on_behalf_of(owner, scheduler=share, renderer=rendering, cutter=cutting), share

@@ -79,7 +79,7 @@ class OpenStream:
                 work.cancel()
         for name, share in list(self.shares.items()):
             if name in found:
-                share.end_rendering()
+                share.end_apart()
         return bool(found)
 
     def given_up(self, tag: str) -> bool:
@@ -206,11 +206,11 @@ class Streams:
     @staticmethod
     @contextlib.contextmanager
     def _ending(stream: OpenStream, tag: str, share: RequestScope) -> Iterator[None]:
-        """Inside the block a stop ends the template that is being rendered for the part."""
+        """Inside the block a stop ends what is rendered or cut for the part in another process."""
         stream.shares[tag] = share
         try:
             if tag in stream.stopped or not stream.open:
-                share.end_rendering()
+                share.end_apart()
             yield
         finally:
             del stream.shares[tag]

@@ -35,7 +35,7 @@ def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), spe
     """A text cut by the model and by others. Takes and raises: as ``Model.tokens``."""
     tokenizer = model.tokenizer
     cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
-    others = [_counted(name, text, specials, watch=model.watch) for name in named_in(compare)]
+    others = [_counted(name, text, specials, model=model) for name in named_in(compare)]
     own = Comparison(model.name, tokenizer.vocabulary_size, len(cut), 1.0, cut)
     raw = text.encode()
     return Tokens(
@@ -68,13 +68,13 @@ def to_tokens(spans: Spans, *, special_ids: frozenset[int] = frozenset()) -> lis
     return [Token(token, raw, whole(raw), start, end, token in special_ids) for token, raw, start, end in spans]
 
 
-def _counted(name: str, text: str, specials: Specials, *, watch: Watch) -> Comparison:
+def _counted(name: str, text: str, specials: Specials, *, model: Opened) -> Comparison:
     look()
     known = ALIASES.get(name, name)
     if known in recorded.RECORDED:
         cut = to_tokens(recorded.spans(known, text))
         return Comparison(name, recorded.vocabulary_size(known), len(cut), 1.0, cut)
-    tokenizer = named(name, watch=watch)
+    tokenizer = named(name, watch=model.watch).apart(model.cutter)
     cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
     return Comparison(name, tokenizer.vocabulary_size, len(cut), 1.0, cut)
 

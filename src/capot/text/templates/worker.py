@@ -12,21 +12,18 @@ low priority. It says ``worn`` where another process should take its place.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
 import sys
-import time
 from typing import Any
 
 from capot.errors import CapotError, ModelError
+from capot.text import limits
 from capot.text.templates import sandbox
 
-READY = b'{"ready": true}\n'
+READY = limits.READY
 SECONDS = sandbox.MAX_SECONDS  # of one rendering
 MEMORY = 256 * 2**20  # bytes of address space
-NICE = 10  # an engine at work on the same core has nine tenths of it
+NICE = limits.NICE
 KEPT = 1_000_000  # characters of templates read, after which what is kept of them has grown large
 
 
@@ -60,28 +57,8 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _limited() -> None:
-    """Hold this process to what a template may cost. Windows limits it from outside, by a job object."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the lab, which then ends this process
-    if os.name == "nt":
-        return
-    import resource
-
-    os.nice(NICE)
-    for kind, limit in (("AS", MEMORY), ("CORE", 0), ("FSIZE", 0)):
-        number: int | None = getattr(resource, f"RLIMIT_{kind}", None)
-        if number is None:
-            continue
-        with contextlib.suppress(ValueError, OSError, TypeError):  # a system that knows no such limit
-            resource.setrlimit(number, (limit, limit))
+    limits.hold(MEMORY)
 
 
 def _timed() -> None:
-    """Give the next rendering its seconds of processor; the system ends a process that passes them."""
-    if os.name == "nt":
-        return
-    import resource
-
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    soft = int(time.process_time() + SECONDS) + 2
-    if hard == resource.RLIM_INFINITY or soft < hard:
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+    limits.allow(SECONDS)

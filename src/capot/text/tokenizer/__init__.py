@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import builtins  # in the class ``bytes`` is a method
 import codecs
+import copy
 import functools
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -19,12 +20,13 @@ from itertools import accumulate
 from pathlib import Path
 
 from capot.errors import InputError
+from capot.text.tokenizer.apart import Cutter, VocabularyApart
 from capot.text.tokenizer.vocabulary import ByteVocabulary, Specials, Vocabulary
 from capot.view.graphemes import hexadecimal, spelled
 
 RECENT = 8  # tokens that a decoder is shown again with each new one: what it writes between two depends on the two
 
-__all__ = ["Specials", "TextStream", "Tokenizer"]
+__all__ = ["Cutter", "Specials", "TextStream", "Tokenizer"]
 
 
 class Tokenizer:
@@ -86,6 +88,14 @@ class Tokenizer:
     def bytes(cls) -> Tokenizer:
         """One token per byte: what the scripted engine reads."""
         return cls(ByteVocabulary(), name="bytes")
+
+    def apart(self, cutter: Cutter | None) -> Tokenizer:
+        """The same, its texts cut by ``cutter`` where its time is not known to grow as a text does."""
+        if cutter is None or getattr(self._vocabulary, "steady", True):
+            return self
+        other = copy.copy(self)
+        other._vocabulary = VocabularyApart(self._vocabulary, cutter)
+        return other
 
     def encode(self, text: str, *, specials: Specials = "text", bos: bool = False) -> list[int]:
         """The ids of ``text`` and nothing else; ``bos`` puts the begin-of-text id before them.

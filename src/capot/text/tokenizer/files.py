@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from capot.errors import CapotError, ModelError, NotFoundError, UnsupportedError
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.fields import ids
 from capot.sources.files import LARGER, Folder
+from capot.text.tokenizer.apart import steady
 from capot.text.tokenizer.bounds import check_file, check_model, steps
 from capot.text.tokenizer.growth import Growth
 from capot.text.tokenizer.vocabulary import Specials, encoded
@@ -59,6 +61,8 @@ class FileVocabulary:
     def __init__(self, path: Path, *, name: str) -> None:
         file = tokenizer_file(path, name=name)
         self.name = name
+        # What a process that cuts texts in the place of this one is told.
+        self.opens = {"file": os.path.abspath(file), "name": name, "stamp": _stamp(file)}
         self._backend = _load(Folder(file.parent, name), file.name)
         self._switch = _Switch(lambda on: setattr(self._backend, "encode_special_tokens", on))
         self._parts = {name: _component(self._backend, name) for name in ("normalizer", "pre_tokenizer", "decoder")}
@@ -67,6 +71,8 @@ class FileVocabulary:
         decoding = {step.get("type") for step in steps(self._parts["decoder"]) if step}
         self._joins = self._kind in ("wordpiece", "pieces") and decoding <= _PLAIN
         self._growth = Growth(self._parts["normalizer"], model=name)
+        self._growth.check("a", expressions=False)  # nothing whose time is not known
+        self.steady = steady(self._parts, self._backend, worst=self._growth.worst)
         self.lossless = self._kind in ("byte_level", "byte_fallback") and _faithful(self._parts["normalizer"])
         added = self._backend.get_added_tokens_decoder().items()
         self.added: Mapping[int, str] = {token: entry.content for token, entry in added}
@@ -90,8 +96,13 @@ class FileVocabulary:
         self.eos_ids = ids(folder.generation_config.get("eos_token_id")) or ids(self._id_of(config.get("eos_token")))
 
     def _post_processed(self) -> tuple[int, ...]:
-        """What the file itself puts before a text; what it may put after is no business of a prompt's."""
-        encoding = self._encoded(self._backend, "a", around=True)
+        """What the file itself puts before a text; what it may put after is no business of a prompt's.
+
+        No text is cut to find out: with a strange tokenizer that may take any time.
+        """
+        if self._backend.post_processor is None:
+            return ()
+        encoding = self._backend.post_processor.process(_one_word().encode("a"))
         text_begins = next((i for i, part in enumerate(encoding.sequence_ids) if part is not None), 0)
         return tuple(encoding.ids[:text_begins])
 
@@ -100,24 +111,24 @@ class FileVocabulary:
         return self._backend.token_to_id(content) if isinstance(content, str) else None
 
     def encode(self, text: str, specials: Specials) -> list[int]:
-        ids: list[int] = self._encoding(text, specials).ids
+        ids: list[int] = self.encoding(text, specials).ids
         return ids
 
     def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
-        places: list[tuple[int, int]] = self._encoding(text, specials).offsets
+        places: list[tuple[int, int]] = self.encoding(text, specials).offsets
         return places
 
-    def _encoding(self, text: str, specials: Specials) -> Any:
+    def encoding(self, text: str, specials: Specials) -> Any:
+        """Both, as the library has them. Raises: ModelError ``tokenizer_grows``, ``tokenizer_stops``."""
         if specials == "strict":
             return self._encoded(self._bare, text)
         with self._switch.at(specials != "allow"):
             return self._encoded(self._backend, text)
 
-    def _encoded(self, backend: Any, text: str, *, around: bool = False) -> Any:
-        """What the library makes of a text. Raises: ModelError ``tokenizer_grows``, ``tokenizer_stops``."""
-        self._growth.check(text)
+    def _encoded(self, backend: Any, text: str) -> Any:
         with _stopping(self.name):
-            return encoded(backend, text, around=around)
+            self._growth.check(text)
+            return encoded(backend, text)
 
     @property
     def chat_template(self) -> str | None:
@@ -233,6 +244,20 @@ def _stopping(name: str) -> Iterator[None]:
         if type(error).__name__ != "PanicException":
             raise
         raise ModelError("tokenizer_stops", model=name, reason=foreign(str(error))) from None
+
+
+def _stamp(file: Path) -> list[int]:
+    """By which a file is known to be the one that was read."""
+    found = os.stat(file)
+    return [found.st_size, found.st_mtime_ns]
+
+
+@functools.cache
+def _one_word() -> Any:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers.models import WordLevel
+
+    return Backend(WordLevel({"a": 0}, unk_token="a"))
 
 
 def _component(backend: Any, name: str) -> dict[str, Any]:

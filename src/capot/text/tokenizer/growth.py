@@ -44,14 +44,19 @@ class Growth:
                 raise self._refused()
         self.worst = functools.reduce(lambda product, step: min(product * step.factor, 1e18), self._steps, 1.0)
 
-    def check(self, text: str) -> None:
-        """Raises: ModelError ``tokenizer_grows`` where ``text`` would become more than its bound."""
+    def check(self, text: str, *, expressions: bool = True) -> None:
+        """Follow ``text`` through the steps; without ``expressions``, up to the first step that looks for one.
+
+        Raises: ModelError ``tokenizer_grows`` where it would become more than its bound.
+        """
         size = len(text.encode())
         if size * self.worst <= FREE:
             return
         for step in self._steps:
             if step.bound(text) > max(FREE, MOST * size):
                 raise self._refused()
+            if step.expression and not expressions:
+                return
             text = step.apply(text)
 
     def _refused(self) -> ModelError:
@@ -68,6 +73,7 @@ class _Step:
         pattern = step.get("pattern")
         found = pattern.get("String") if isinstance(pattern, dict) else None
         self.pattern = found if isinstance(found, str) else None
+        self.expression = self.kind == "Replace" and self.pattern is None
 
     @functools.cached_property
     def factor(self) -> float:

@@ -93,11 +93,11 @@ class ByteVocabulary:
         return None
 
 
-def encoded(backend: Any, text: str, *, around: bool = False) -> Any:
-    """The library's encoding of a text, with what its post-processor puts ``around`` it. A long one goes as a batch.
+def encoded(backend: Any, text: str) -> Any:
+    """The library's encoding of a text, nothing put around it. A long one goes as a batch.
 
     Only then does the library let other threads of Python run meanwhile, which takes a second for 200,000 letters.
     """
     if len(text) < LONG:
-        return backend.encode(text, add_special_tokens=around)
-    return backend.encode_batch([text], add_special_tokens=around)[0]
+        return backend.encode(text, add_special_tokens=False)
+    return backend.encode_batch([text], add_special_tokens=False)[0]

@@ -1,0 +1,42 @@
+"""What a process that works for a lab allows itself, set by itself before it reads anything.
+
+Windows limits it from outside, by a job object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+READY = b'{"ready": true}\n'  # the first line that such a process writes
+NICE = 10  # an engine at work on the same core has nine tenths of it
+
+
+def hold(memory: int) -> None:
+    """Hold this process to so many bytes of address space, low priority, and no file written."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the lab, which then ends this process
+    if os.name == "nt":
+        return
+    import resource
+
+    os.nice(NICE)
+    for kind, limit in (("AS", memory), ("CORE", 0), ("FSIZE", 0)):
+        number: int | None = getattr(resource, f"RLIMIT_{kind}", None)
+        if number is None:
+            continue
+        with contextlib.suppress(ValueError, OSError, TypeError):  # a system that knows no such limit
+            resource.setrlimit(number, (limit, limit))
+
+
+def allow(seconds: float) -> None:
+    """Give what comes next so many seconds of processor; the system ends a process that passes them."""
+    if os.name == "nt":
+        return
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    soft = int(time.process_time() + seconds) + 2
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))

@@ -1,0 +1,89 @@
+"""Tokenizers whose time is not known to grow as a text does, and where their texts are cut.
+
+A regular expression may look at the rest of a text from each letter of it, or try every way to part a run in two:
+200,000 letters then take minutes, in one call into a library that nothing interrupts. No look at an expression
+tells which ones do, so those of published families are known here by their letters, each measured on long texts of
+many kinds (``bench/patterns.py``). The library and the command line cut with any tokenizer in this process; a lab cuts
+with one that is not ``steady`` in another, which can be ended.
+
+    a(?=.*z)          from each a to the end of the text
+    (x|x)*y           each x doubles the ways to fail
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from capot.text.tokenizer.bounds import steps
+from capot.text.tokenizer.ranks import ENCODINGS
+from capot.text.tokenizer.vocabulary import Specials
+
+MOST_WRITTEN = 100  # bytes that a normalizer makes of one, at worst; SentencePiece's table of letters writes 33
+MOST_FOLLOWED = 64  # letters of a token of Unigram, which follows each from every letter of a text; usual are 16
+
+_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_SPACES, _BEFORE = r"\s*[\r\n]+|\s+(?!\S)|\s+", r"[^\r\n\p{L}\p{N}]?"
+_BOXED = (
+    r"(?i: ?(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu|quelqu)['’](?=\p{L}))|(?i:['’](?:[sdmt]|ll|ve|re)(?!\p{L}))",
+    r" ?[\p{L}\p{M}]+", r" ?\p{N}", r" ?«[\u00a0\u202f]?", r"[ \u00a0\u202f]?[^\s\p{L}\p{M}\p{N}]+",
+    r"[^\S\r\n]*[\r\n]+", r"\s+(?!\S)|\s+",
+)  # fmt: skip
+PATTERNS = {
+    *(encoding.pattern for encoding in ENCODINGS.values()),
+    "|".join(_BOXED),
+    rf"{_WORDS}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|{_SPACES}",  # Qwen
+    rf"{_BEFORE}{_UPPER}*{_LOWER}+|{_BEFORE}{_UPPER}+{_LOWER}*"
+    rf"|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACES}",  # Mistral
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|"""
+    + _SPACES,  # DeepSeek, as the next one
+    "[一-龥\u3040-ゟ゠-ヿ]+",
+    *(r"\p{N}{1,3}", r"\p{N}", r"[\r\n]", r"\s+", " {2,}"),
+}  # fmt: skip
+# Steps without an expression of the file's own, or whose expression is looked at.
+KINDS = {
+    "BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Prepend", "Replace", "Strip",
+    "StripAccents", "BertPreTokenizer", "CharDelimiterSplit", "Digits", "FixedLength", "Metaspace", "Punctuation",
+    "Split", "UnicodeScripts", "Whitespace", "WhitespaceSplit", "ByteLevel", "Sequence",
+}  # fmt: skip
+
+
+def steady(parts: Mapping[str, Mapping[str, Any]], backend: Any, *, worst: float) -> bool:
+    """Whether the time of a tokenizer grows as a text does; ``worst`` is how many bytes its normalizer makes of one."""
+    taken = [step for name in ("normalizer", "pre_tokenizer") for step in steps(parts[name]) if step]
+    patterns = [step["pattern"]["Regex"] for step in taken if "Regex" in (step.get("pattern") or ())]
+    known = PATTERNS.issuperset(patterns) and KINDS.issuperset(step.get("type") for step in taken)
+    return known and worst <= MOST_WRITTEN and _followed(backend) <= MOST_FOLLOWED
+
+
+def _followed(backend: Any) -> int:
+    if type(backend.model).__name__ != "Unigram":
+        return 0
+    return max(map(len, backend.get_vocab(with_added_tokens=False)), default=0)
+
+
+class Cutter(Protocol):
+    """What cuts a text with a tokenizer that is read elsewhere."""
+
+    def __call__(self, text: str, specials: Specials, *, opens: Mapping[str, Any]) -> Mapping[str, Sequence[Any]]:
+        """``ids`` and ``places``. Raises: as ``FileVocabulary.encode``, and what ending it means."""
+
+
+class VocabularyApart:
+    """A vocabulary read here, whose texts are cut elsewhere."""
+
+    def __init__(self, vocabulary: Any, cutter: Cutter) -> None:
+        self._vocabulary, self._cutter = vocabulary, cutter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._vocabulary, name)
+
+    def encode(self, text: str, specials: Specials) -> list[int]:
+        return list(self._cut(text, specials)["ids"])
+
+    def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
+        return [(begin, end) for begin, end in self._cut(text, specials)["places"]]
+
+    def _cut(self, text: str, specials: Specials) -> Mapping[str, Sequence[Any]]:
+        return self._cutter(text, specials, opens=self._vocabulary.opens)

@@ -1,0 +1,61 @@
+"""A process that cuts texts for a lab with a tokenizer whose time is not known, so that the lab can end it.
+
+It reads a JSON line from its standard input and writes one to its standard output:
+
+    {"file", "name", "stamp"}    ->  ``limits.READY``, once it has read that tokenizer
+    {"text", "specials"}         ->  {"ids", "places"} or {"code", "params"}
+
+It limits itself before it reads anything, as the one that renders templates does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from capot.errors import CapotError
+from capot.text import limits
+from capot.text.tokenizer.files import FileVocabulary
+
+SECONDS = 5.0  # of one text
+MEMORY = 2 * 2**30  # bytes of address space: the largest vocabularies take a few hundred million
+
+
+def main() -> None:
+    """Answer until the standard input ends."""
+    limits.hold(MEMORY)
+    os.environ["RAYON_NUM_THREADS"] = "1"  # as the library names it that cuts a batch on every core
+    out, vocabulary = sys.stdout.buffer, None
+    out.write(limits.READY)
+    out.flush()
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        if "file" in request:
+            vocabulary = opened(request)
+            out.write(limits.READY)
+        elif vocabulary is not None:
+            limits.allow(SECONDS)
+            out.write(json.dumps(answered(vocabulary, request)).encode() + b"\n")
+        out.flush()
+
+
+def opened(request: dict[str, Any]) -> FileVocabulary:
+    """The tokenizer that the lab has read. Raises: SystemExit where its file is another one since."""
+    vocabulary = FileVocabulary(Path(request["file"]), name=request["name"])
+    if vocabulary.opens != request:
+        sys.exit(1)
+    return vocabulary
+
+
+def answered(vocabulary: FileVocabulary, request: dict[str, Any]) -> dict[str, Any]:
+    """What is said of one text."""
+    try:
+        found = vocabulary.encoding(request["text"], request["specials"])
+        return {"ids": found.ids, "places": found.offsets}
+    except CapotError as error:
+        return {"code": error.code, "params": error.params}
+    except (MemoryError, RecursionError):
+        return {"code": "tokenizer_too_costly", "params": {}}
