@@ -38,7 +38,10 @@ def family(raw: Raw) -> str:
 
 def refusal(field: str, value: Any, *, code: str = "config_field") -> ModelError:
     """The error that names a field and what stands in it."""
-    return ModelError(code, field=field, value=str(shown(str(value))))
+    told = str(shown(str(value)))
+    if code == "config_value":
+        return ModelError("config_value", field=field, value=told)
+    return ModelError("config_field", field=field, value=told)
 
 
 def found(raw: Raw, *names: str) -> tuple[str, Any]:
