@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import capot
-from capot.chapters.tokens.result import LISTED, SHOWN, Tokens, groups
-from capot.chapters.tokens.verb import PACKAGED, named, packaged_names, tokenize
+from capot.chapters.tokens.result import LISTED, SHOWN, Token, Tokens, groups
+from capot.chapters.tokens.verb import PACKAGED, named, packaged_names, to_tokens, tokenize
 from capot.cli import run
 from capot.errors import InputError, NotFoundError
 from capot.sources.hub.events import quietly
@@ -26,7 +27,7 @@ RTE = "RTE est le gestionnaire du réseau de transport d'électricité."
 
 
 def model(tokenizer: Tokenizer | None = None) -> SimpleNamespace:
-    return SimpleNamespace(name="boxed", watch=quietly, tokenizer=tokenizer or named("bilingual"))
+    return SimpleNamespace(name="boxed", watch=quietly, cutter=None, tokenizer=tokenizer or named("bilingual"))
 
 
 def words(blocks: Iterable[b.Block]) -> Iterable[str]:
@@ -247,3 +248,21 @@ def test_an_error_is_json_where_json_was_asked_for(capsys: pytest.CaptureFixture
 def test_one_character_is_not_several(lang: str, text: str, said: str) -> None:
     with capot.open("scripted") as model:
         assert said in model.tokens(text).to_text(lang, width=200)
+
+
+def test_the_tokens_of_a_comparison_are_made_when_they_are_looked_at() -> None:
+    text = "le gestionnaire du réseau 🤗 " * 200
+    gc.collect()
+    before = sum(type(each) is Token for each in gc.get_objects())
+    compared = capot.open("scripted").tokens(text, compare="gpt2,french")
+    made = sum(type(each) is Token for each in gc.get_objects()) - before
+    assert made == compared.count, "those of the model's own tokenizer, which are written down"
+    for name, other in zip(("gpt2", "french"), compared.comparisons[1:]):
+        whole = to_tokens(named(name).spans(text))
+        assert other.tokens == whole and other.count == len(whole) and other.tokens[-1] == whole[-1]
+        assert other.tokens[3:9] == whole[3:9] and other.tokens != whole[:-1] and other.tokens[::-50] == whole[::-50]
+
+
+def test_a_comparison_knows_special_tokens() -> None:
+    other = capot.open("scripted").tokens("a<|endoftext|>", compare="gpt2", specials="allow").comparisons[1]
+    assert [token.special for token in other.tokens] == [False, True]

@@ -19,7 +19,8 @@ MAX_ITEMS = 200  # words, sentences, tokens to rank, lengths: a page shows fewer
 # Of these fewer, as each of them repeats the whole work; of what a conversation has come to, more.
 ITEMS = {"compare": 8, "messages": 8, "stop": 16, "turns": 2000}
 LETTERS = {"rank": 1000, "stop": 200}  # of one item: a token's text, what each new token is held against
-MAX_CUT = 250_000  # bytes of a text times the tokenizers that cut it: Python's collector stops for all their records
+MAX_CUT = 250_000  # bytes of a text that is cut and written token by token, of which one may stand for each
+BESIDE = 5  # so many tokenizers beside the model's cost as much again: their tokens are counted, and few of them shown
 MAX_LENGTHS = 40  # rows of a memory table
 MAX_MEASURED = 8192  # tokens of one measured row: time grows as their square
 MAX_MEASURED_ALL = 4 * MAX_MEASURED  # and of all rows together
@@ -27,6 +28,7 @@ LISTED = ("tokens", "gpu", "precision", "users_at")  # the verb memory takes the
 
 # Bytes held for each byte of a request's texts while it is answered, measured: its tokens as records, and as JSON.
 BYTES = {"tokens": 500, "embed": 900, "context": 500, "assistant": 2000}
+BYTES_BESIDE = 40  # and for each tokenizer beside the model's, as numbers alone
 BYTES_OF_TEXT = 200
 BYTES_OF_TOKEN = 200  # of a token made, and of each alternative to it
 BYTES_OF_CANDIDATE = 1000
@@ -56,7 +58,7 @@ def price(verb: str, arguments: Mapping[str, Any]) -> int:
     written = sum(len(text.encode()) for value in arguments.values() for text in _strings(value))
     bytes_of_texts: int = written * BYTES.get(verb, BYTES_OF_TEXT)
     if verb == "tokens":
-        bytes_of_texts *= 1 + len(tokens.named_in(arguments.get("compare", ())))
+        bytes_of_texts += written * BYTES_BESIDE * len(tokens.named_in(arguments.get("compare", ())))
     sampling = next((value for value in arguments.values() if isinstance(value, Sampling)), None)
     made: int = 0 if sampling is None else sampling.max_new_tokens + arguments.get("after_stop", 0)
     ways = WAYS if verb == "assistant" else max(1, len(arguments.get("messages", ())))
@@ -119,8 +121,9 @@ def _cut(arguments: Mapping[str, Any], *, owner: bool) -> None:
     if not owner:
         packaged_only(names)
     size = len(arguments["text"].encode("utf-8", "replace"))
-    if size * (1 + len(names)) > MAX_CUT:
-        raise InputError("too_much_to_cut", name="text", size=size, count=1 + len(names), limit=MAX_CUT)
+    asked = size + size * len(names) // BESIDE
+    if asked > MAX_CUT:
+        raise InputError("too_much_to_cut", name="text", size=size, count=len(names), asked=asked, limit=MAX_CUT)
 
 
 def _lengths(arguments: Mapping[str, Any]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import overload
 
 from capot.i18n import number, tr
+from capot.text.tokenizer import whole
 from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Piece, PieceKind, Strip, Table, Text
 from capot.view.graphemes import graphemes, hexadecimal, spelled
 from capot.view.result import Result
@@ -27,6 +30,40 @@ class Token:
     start: int
     end: int
     special: bool = False
+
+
+class Cut(Sequence[Token]):
+    """The tokens of a text, each made when it is looked at: a comparison shows a few of 100,000 and counts the rest."""
+
+    def __init__(self, spans: Iterable[tuple[int, bytes, int, int]], *, special_ids: frozenset[int]) -> None:
+        self._ids, self._starts, self._ends = array("Q"), array("I"), array("I")
+        self._pieces: list[bytes] = []
+        self._special = special_ids
+        for token, raw, start, end in spans:
+            self._ids.append(token)
+            self._pieces.append(raw)
+            self._starts.append(start)
+            self._ends.append(end)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, place: int) -> Token: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Token]: ...
+
+    def __getitem__(self, place: int | slice) -> Token | list[Token]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        raw, token = self._pieces[place], self._ids[place]
+        return Token(token, raw, whole(raw), self._starts[place], self._ends[place], token in self._special)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other))
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capot.chapters.tokens.result import Comparison, Token, Tokens
+from capot.chapters.tokens.result import Comparison, Cut, Token, Tokens
 from capot.errors import NetworkError, NotFoundError
 from capot.leaving import look
 from capot.sources.hub.events import Watch, quietly
@@ -72,10 +72,10 @@ def _counted(name: str, text: str, specials: Specials, *, model: Opened) -> Comp
     look()
     known = ALIASES.get(name, name)
     if known in recorded.RECORDED:
-        cut = to_tokens(recorded.spans(known, text))
-        return Comparison(name, recorded.vocabulary_size(known), len(cut), 1.0, cut)
+        told = Cut(recorded.spans(known, text), special_ids=frozenset())
+        return Comparison(name, recorded.vocabulary_size(known), len(told), 1.0, told)
     tokenizer = named(name, watch=model.watch).apart(model.cutter)
-    cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
+    cut = Cut(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
     return Comparison(name, tokenizer.vocabulary_size, len(cut), 1.0, cut)
 
 
