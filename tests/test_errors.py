@@ -99,3 +99,19 @@ def test_statuses_are_drawn_in_the_docstring() -> None:
         line = next(line for line in (errors.__doc__ or "").splitlines() if f" {name} " in line)
         assert line.split()[-len(line.split("  ")[-1].split()) :] and str(kind.http_status) in line
         assert str(kind.exit_status) in line
+
+
+@pytest.mark.parametrize("lang", ["fr", "en"])
+def test_a_hint_proposes_one_thing_or_says_or(lang: str) -> None:
+    """Two lines that begin alike are two answers to two questions, of which the reader asked one."""
+    for code, entry in words(lang).items():
+        begun = [line.split(":")[0].split(",")[0].strip() for line in entry.get("hint", "").splitlines()]
+        assert len(set(begun)) == len(begun), f"error.{code}: {begun}"
+
+
+@pytest.mark.parametrize("lang", ["fr", "en"])
+def test_what_happened_goes_on_after_a_colon(lang: str) -> None:
+    """A terminal writes ``Error: `` before it, so that it begins small; a name is left as it is."""
+    names = ("HF_", "PyTorch")
+    wrong = [code for code, entry in words(lang).items() if entry["what"][0].isupper()]
+    assert [code for code in wrong if not words(lang)[code]["what"].startswith(names)] == []

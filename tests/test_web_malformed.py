@@ -61,3 +61,39 @@ def test_bounds_and_choices_are_told() -> None:
 def test_what_pydantic_may_say_one_day_is_told_as_it_says_it() -> None:
     error = ValidationError.from_exception_data("Other", [{"type": "url_type", "loc": ("when",), "input": 1}])
     assert "URL" in malformed(error).message("fr")
+
+
+MIXED = (True, 1.0, 1.5, "1", "0.5", "true", 7)
+KINDS: dict[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float), "boolean": (bool,)}
+
+
+def scalars(kind: type[BaseModel]) -> Iterator[tuple[str, bool, str, set[str]]]:
+    """Each argument that is a number or a truth, or a list of these: whether it is a list, and all it may be."""
+    for name, field in kind.model_json_schema()["properties"].items():
+        ways = [field, *field.get("anyOf", [])]
+        plain = {way.get("type") for way in ways}
+        for way in ways:
+            items = way.get("items", {}).get("type")
+            if (items or way.get("type")) in KINDS:
+                yield name, items is not None, items or way["type"], plain
+
+
+def test_nothing_passes_for_a_number_but_a_number() -> None:
+    """``true`` was the token 1, ``1.0`` and ``"1"`` as well; and 1 was true."""
+    tried = set()
+    for kind in requests():
+        for name, listed, wanted, ways in scalars(kind):
+            for value in MIXED:
+                if type(value) in KINDS[wanted] or (isinstance(value, str) and "string" in ways and not listed):
+                    continue
+                errors = refused(kind, {name: [value] if listed else value}).errors(include_input=False)
+                assert any(error["loc"][0] == name for error in errors), (kind.__name__, name, value)
+                tried.add(name)
+    assert {"ids", "k", "near", "tokens", "temperature", "seed", "simulate", "known", "price_in"} <= tried
+
+
+def test_numbers_are_taken_as_they_are() -> None:
+    body = {"prompt": "a", "ids": [1, 2], "temperature": 0, "top_p": 0.5, "max_new_tokens": 3, "seed": 2**53}
+    found = verbs()["generate"].request.model_validate(body)
+    assert (found.ids, found.temperature, found.seed) == ((1, 2), 0.0, 2**53)  # type: ignore[attr-defined]
+    assert verbs()["memory"].request.model_validate({"tokens": "1,64"}).tokens == "1,64"  # type: ignore[attr-defined]

@@ -34,8 +34,8 @@ class StreamPart(BaseModel):
     arguments: dict[str, Any] = Field(
         default_factory=dict, examples=[{"prompt": "Once upon a time", "max_new_tokens": 12, "seed": 1}]
     )
-    prompt: bool = False
-    view: bool = False
+    prompt: bool = Field(default=False, strict=True)
+    view: bool = Field(default=False, strict=True)
 
 
 class StreamRequest(BaseModel):

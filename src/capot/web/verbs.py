@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
+from pydantic import BaseModel, ConfigDict, FailFast, Field, Strict, create_model
 
 from capot.chapters import registry
 from capot.chapters.settings import SAMPLING, hints_of, takes
@@ -94,9 +94,14 @@ def _request(verb: str, *, sampled: bool) -> type[BaseModel]:
 
 
 def _plain_type(annotation: Any) -> Any:
-    """An annotation that JSON can meet: abstract sequences become tuples."""
+    """An annotation that JSON can meet: abstract sequences become tuples, and nothing passes for a number but one.
+
+    ``true`` is no id, ``"1"`` no temperature, and ``1.0`` nothing that is counted.
+    """
+    if annotation in (int, float, bool):
+        return Annotated[annotation, Strict()]
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (collections.abc.Sequence, collections.abc.Iterable, list):
+    if origin in (collections.abc.Sequence, collections.abc.Iterable, list, tuple):
         items: Any = tuple.__class_getitem__((_plain_type(inner[0]), ...))
         return Annotated[items, FIRST]
     if origin in (typing.Union, types.UnionType):

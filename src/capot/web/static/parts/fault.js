@@ -23,7 +23,7 @@ function hints(code, lines) {
 }
 
 // What may go well another time, nothing being changed in what was asked.
-const PASSING = /^(unreachable|cut|internal|interrupted|closed|lab_full|too_many_(requests|streams|learners)|too_much_(memory|upload)|template_no_helper|memory_short|out_of_memory|hub_|disk_)/;
+const PASSING = /^(unreachable|cut|internal|interrupted|closed|lab_full|too_many_(requests|streams|learners)|too_much_(memory|upload)|(template|tokenizer)_no_helper|memory_short|out_of_memory|hub_|disk_)/;
 
 /** A message for an error; `again` offers to try once more, where that may help. */
 export function fault(error, again) {
