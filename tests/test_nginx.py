@@ -43,9 +43,9 @@ def free_port() -> int:
 
 def certificate(folder: Path) -> tuple[Path, Path]:
     key, cert = folder / "key.pem", folder / "cert.pem"
-    names = ["-subj", "/CN=lab.school", "-addext", "subjectAltName=DNS:lab.school"]
+    names = ["-subj", "/CN=lab.school", "-addext", "subjectAltName=DNS:lab.school", "-days", "2"]
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", cert, *names],
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, *names],
         check=True,
         capture_output=True,
     )

@@ -18,7 +18,7 @@ from capot.leaving import look
 from capot.sources.checkpoint import Checkpoint
 from capot.text.templates import Message, PlainTemplate, Prompt, RawTemplate, Template, default
 from capot.text.templates.message import Renderer
-from capot.text.tokenizer import Tokenizer, whole
+from capot.text.tokenizer import Cutter, Tokenizer, whole
 from capot.text.tokenizer import check as readable
 
 if TYPE_CHECKING:
@@ -143,6 +143,10 @@ class _Ending:
     @property
     def renderer(self) -> Renderer:
         return self.opened.renderer
+
+    @property
+    def cutter(self) -> Cutter | None:
+        return self.opened.cutter
 
     @property
     def watch(self) -> Watch:
