@@ -62,7 +62,7 @@ def of_bytes(folder: Path, pattern: str = STRANGE) -> Tokenizer:
 def strange(folder: Path, pattern: str = STRANGE) -> Model:
     """The scripted model, with a tokenizer whose time is not known."""
     model = scripted()
-    model.__dict__["tokenizer"] = of_bytes(folder, pattern)
+    model.shared.tokenizer = of_bytes(folder, pattern)
     return model
 
 

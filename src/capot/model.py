@@ -244,8 +244,12 @@ class Model(Verbs):
             return None
         return engines.obstacle(self.loading, self.shared.checkpoint)
 
-    @functools.cached_property
+    @property
     def tokenizer(self) -> Tokenizer:
+        return self.shared.tokenizer if self._cutter is None else self._tokenizer_apart
+
+    @functools.cached_property
+    def _tokenizer_apart(self) -> Tokenizer:
         return self.shared.tokenizer.apart(self._cutter)
 
     @property
