@@ -63,6 +63,9 @@ class Cut(Sequence[Token]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other))
 
+    def __hash__(self) -> int:
+        return hash((self._ids.tobytes(), self._starts.tobytes(), self._ends.tobytes()))
+
 
 @dataclass(frozen=True)
 class Comparison(Result):
