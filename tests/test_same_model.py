@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -174,6 +175,38 @@ def hold_candidates(candidates: list[dict[str, Any]], logits: np.ndarray) -> Non
     for candidate in candidates:
         assert candidate["logit"] == float(logits[candidate["id"]])
         assert candidate["probability"] == shares[candidate["id"]]
+
+
+def test_a_text_cut_by_a_restart_of_the_lab_goes_on_as_if_it_had_not_been(truth: Truth) -> None:
+    question, made = Question(2, "generate", seed=1, way=1), 5
+    expected, found = truth.text(question), []
+    for count in (made, MADE - made):
+        ids = [*truth.model.tokenizer.encode_prompt(PROMPTS[2]), *(step["id"] for step in found)]
+        settings = {"seed": 1, **WAYS[1], "max_new_tokens": count, "ids": ids, "first_draw": len(found)}
+        with Live(capot.open()) as live, live.client() as client:
+            reader = Reader(client, asked(part(prompt=PROMPTS[2], **settings))).start().join()
+        found += [body for kind, _, body in reader.events if kind == "step"]
+    assert [(step["id"], step["probability"]) for step in found] == [(each.id, each.probability) for each in expected]
+
+
+@pytest.mark.parametrize(("lang", "prompt", "pages"), [("fr", 0, 3), ("en", 2, 2)])
+def test_a_figure_is_the_same_on_every_page_that_shows_it(lang: str, prompt: int, pages: int) -> None:
+    """The README, its picture and the notebook, of one prompt: a label and its share, as they were made."""
+    notebook = json.loads((ROOT / f"notebooks/tour.{lang}.ipynb").read_text(encoding="utf-8"))
+    told = [cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    texts = [
+        (ROOT / ("README.md" if lang == "en" else "README.fr.md")).read_text(encoding="utf-8"),
+        re.sub("<[^>]*>", " ", (ROOT / f"docs/road.{lang}.svg").read_text(encoding="utf-8")),
+        *("".join(line) for outputs in told for each in outputs for line in each.get("data", {}).values()),
+    ]
+    shown = [shares for shares in (shares_of(text, PROMPTS[prompt]) for text in texts) if shares]
+    assert len(shown) == pages and all(shares[:3] == shown[0][:3] for shares in shown), shown
+
+
+def shares_of(text: str, prompt: str) -> list[tuple[str, str]]:
+    """The labels under a prompt that stands alone on its line, with the percentage beside each."""
+    _, found, below = text.partition(f"\n{prompt}\n") if f"\n{prompt}\n" in text else text.partition(f"\n {prompt} ")
+    return re.findall(r"(·\w+)\s+([\d.,]+)\s?%", below) if found else []
 
 
 @pytest.mark.parametrize("prompt", [0, 2])

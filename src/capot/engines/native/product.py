@@ -112,7 +112,7 @@ def _tile(rows: int, columns: int) -> Callable[..., Any]:
 
 
 _one = _tile(1, 1)
-_by_six, _by_three, _by_one = _tile(ROWS, COLUMNS), _tile(ROWS, COLUMNS // 2), _tile(ROWS, 1)
+_by_six, _by_four, _by_two, _by_one = (_tile(ROWS, columns) for columns in (COLUMNS, 4, 2, 1))
 
 
 @njit()
@@ -125,14 +125,17 @@ def _add_tiles(weights: Array, first: int, last: int, x: Array, y: Array, whole:
         c = 0
         while c < columns:
             left = columns - c
+            wide = COLUMNS if left >= COLUMNS else 4 if left >= 4 else 2 if left >= 2 else 1
             for r in range(first, even, ROWS):
-                if left >= COLUMNS:
+                if wide == COLUMNS:
                     _by_six(weights, r, x, c, y, start, stop)
-                elif left >= COLUMNS // 2:
-                    _by_three(weights, r, x, c, y, start, stop)
+                elif wide == 4:
+                    _by_four(weights, r, x, c, y, start, stop)
+                elif wide == 2:
+                    _by_two(weights, r, x, c, y, start, stop)
                 else:
                     _by_one(weights, r, x, c, y, start, stop)
-            c += COLUMNS if left >= COLUMNS else COLUMNS // 2 if left >= COLUMNS // 2 else 1
+            c += wide
         for c in range(columns):
             for r in range(even, last):
                 _one(weights, r, x, c, y, start, stop)
