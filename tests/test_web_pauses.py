@@ -108,6 +108,23 @@ def test_a_busy_lab_looks_at_a_few_that_have_come_and_a_quiet_one_at_many(
     assert looked(quiet=False) == 1, "it has waited too long for a quiet moment"
 
 
+def test_what_was_in_use_at_one_look_is_let_go_of_at_the_next(
+    young_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer under way holds itself in circles as often as not, and whatever it was made of with it."""
+    monkeypatch.setattr(collecting, "FEW", 1000)
+    collector = Collector(clock=lambda: 0.0)
+    everything()
+    circle = Circle()
+    held = aged(circle)
+    kept = [come(2000)]
+    collector.look(quiet=False)
+    del circle
+    kept.append(come(2000))
+    collector.look(quiet=False)
+    assert held() is None and len(kept) == 2
+
+
 def test_after_a_while_a_quiet_lab_looks_at_what_was_set_aside(young_only: None) -> None:
     now = [0.0]
     collector = Collector(clock=lambda: now[0])

@@ -2,8 +2,8 @@
 
 No other thread runs meanwhile. With what a lab has imported that takes a tenth of a second, and much longer while
 one long answer is being made, to which the collector comes back again and again. In a lab it looks at young objects
-by itself, and at all others when the lab says so. What it has found in use it sets aside, and passes over the next
-time.
+by itself, and at the others when the lab says so; what the lab is made of is set aside, and passed over. An answer
+under way is not, since it would stay there for long once it is over.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 
 NEVER = 1_000_000_000  # of so many looks at the objects of middle age, one would look at the old ones
-FEW, MANY = 10_000, 100_000  # objects that have come since the last look: worth none, too many for a busy lab
+FEW, MANY = 3_000, 100_000  # old objects: so few more are not worth a look, and so many take too long in a busy lab
 AGAIN_S = 600.0  # after which also what was set aside is looked at, and in a busy lab however many there are
 SWITCH_S = 0.0005  # how long a thread keeps the interpreter while another waits for it
 
@@ -46,23 +46,30 @@ def _paced() -> bool:
     return gc.get_threshold()[2] == NEVER
 
 
+def _old() -> int:
+    """How many old objects there are that are not set aside."""
+    return len(gc.get_objects(generation=2))
+
+
 class Collector:
     """Decides when to look, for one lab."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._last = clock, clock()
+        self._kept = 0  # objects that the last look has found in use
 
     def look(self, *, quiet: bool) -> None:
-        """Look at what has come since the last time, where it is worth it. ``quiet``: nobody waits for an answer."""
+        """Look at old objects, where enough have come since the last time. ``quiet``: nobody waits for an answer."""
         if not _paced():
             return
-        come, late = len(gc.get_objects(generation=2)), self._clock() - self._last > AGAIN_S
+        there, late = _old(), self._clock() - self._last > AGAIN_S
+        self._kept = min(self._kept, there)  # some have gone by themselves
         if quiet and late:
             everything()
-        elif come > FEW and (come < MANY or quiet or late):
+        elif there - self._kept > FEW and (there < MANY or quiet or late):
             gc.collect()
-            gc.freeze()
         else:
             return
+        self._kept = _old()
         if late:
             self._last = self._clock()
