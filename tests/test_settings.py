@@ -114,3 +114,29 @@ def test_the_forms_themselves() -> None:
     for value in (3, [1, "x"], [True], {}):
         with pytest.raises(ModelError):
             listed({"a": value}, "a", int)
+
+
+@pytest.mark.parametrize("name", ["proj.qweight", "proj.weight_packed"])
+def test_a_card_of_packed_weights_counts_by_formula(tmp_path: Path, name: str) -> None:
+    """Older GPTQ folders say nothing in config.json of how their weights are packed."""
+    from capot.chapters.card.verb import Source, card
+    from capot.sources.safetensors import TensorInfo
+
+    plain = {"model.norm.weight": TensorInfo("model.norm.weight", "F16", (64,), tmp_path, 0, 128)}
+    packed = {f"model.layers.0.self_attn.q_{name}": TensorInfo(name, "I32", (8, 64), tmp_path, 0, 2048)}
+    total = card(Source("mine", LLAMA)).parameters.total
+    assert card(Source("mine", LLAMA, tensors=plain | packed)).parameters.total == total
+    assert card(Source("mine", LLAMA, tensors=plain)).parameters.total == 64
+
+
+@pytest.mark.parametrize("how", [None, {"group_size": 64, "bits": 4}])
+def test_weights_packed_for_mlx_are_refused_in_words(tmp_path: Path, how: dict[str, int] | None) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    import capot
+
+    raw = LLAMA | {"quantization": {"group_size": 64, "bits": 4}} | ({"quantization_config": how} if how else {})
+    (tmp_path / "config.json").write_text(json.dumps(raw))
+    with capot.open(tmp_path) as model, pytest.raises(UnsupportedError) as error:
+        _ = model.scheduler
+    assert error.value.code == "packed_for_mlx"

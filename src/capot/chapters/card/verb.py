@@ -50,6 +50,7 @@ _BLOCK_OF = (
 )
 # Constants that some files carry among what was learnt.
 _BUFFERS = re.compile(r"inv_freq$|masked_bias$|\bh\.\d+\.attn\.bias$|attention\.bias$|position_ids$|_scale(_inv)?$")
+_PACKED = (".qweight", ".weight_packed")  # of GPTQ and AWQ, of compressed-tensors
 _LAYER = re.compile(r"\.(?:layers|h|blocks|block)\.(\d+)\.")
 
 
@@ -162,7 +163,7 @@ def file_bytes(parameters: int) -> dict[str, int]:
 def _counted(source: Source, shape: Shape) -> Parameters:
     """Parameters from the weights' headers; by formula where there are none, or packed ones."""
     known_family = shape.family is not None
-    if source.tensors is None or (known_family and any(map(source.config.get, QUANTIZED))):
+    if source.tensors is None or (known_family and _packed(source)):
         by_block, origin = shapes.parameters(shape), "config"
     else:
         by_block, origin = _by_block(source.tensors, shape), "weights"
@@ -174,6 +175,12 @@ def _counted(source: Source, shape: Shape) -> Parameters:
         with_prediction=total + extra if extra else None,
         source=origin,
     )
+
+
+def _packed(source: Source) -> bool:
+    """Whether several weights share a number: config.json says so, or names do that no other file has."""
+    names = source.tensors or ()
+    return any(map(source.config.get, QUANTIZED)) or any(name.endswith(_PACKED) for name in names)
 
 
 def _by_block(tensors: Mapping[str, TensorInfo], shape: Shape) -> dict[str, int]:

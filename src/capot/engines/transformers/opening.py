@@ -60,6 +60,9 @@ def _check(checkpoint: Checkpoint, *, remote: bool) -> None:
     """Refuse what cannot be opened, from config.json alone."""
     raw, kind = checkpoint.raw_config, str(checkpoint.raw_config.get("model_type") or "")
     name = (architectures(raw) or [""])[0]
+    how = raw.get("quantization_config")
+    if raw.get("quantization") and not (isinstance(how, dict) and how.get("quant_method")):
+        raise UnsupportedError("packed_for_mlx", model=checkpoint.name)
     if "AutoModelForCausalLM" in auto_map(raw):
         if not remote and kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
             raise UnsupportedError("remote_code", model=checkpoint.name)
