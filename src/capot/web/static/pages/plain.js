@@ -6,33 +6,68 @@ import { inPython, onCommandLine } from "../lib/code.js";
 import { tr, typed, unwritten } from "../lib/words.js";
 import { answers } from "../parts/answer.js";
 
+/** @typedef {"text" | "whole" | "real" | "yes" | "choice" | "texts" | "numbers" | "data"} Kind */
+/**
+ * @typedef {object} Setting
+ * @property {string} name
+ * @property {string} words
+ * @property {Kind} kind
+ * @property {string[]} choices
+ * @property {boolean} required
+ * @property {unknown} default
+ * @property {number} [minimum]
+ * @property {number} [maximum]
+ */
+/** @typedef {{ name: string, help: string, example: Record<string, unknown>, settings: Setting[] }} Verb */
+
+/**
+ * @param {HTMLElement} main
+ * @param {{ model: { model?: string } | null, chapter: string }} context
+ */
 export default async function page(main, { model, chapter }) {
   const name = model?.model ?? "boxed";
+  /** @type {{ verbs: Verb[] }} */
   const { verbs } = await get(`/api/chapters/${chapter}`);
   const made = verbs.map((verb) => form(verb, name));
   main.append(...made.map(({ box }) => box));
   return { leave: () => made.forEach(({ stop }) => stop()) };
 }
 
-/** One verb: its fields, a button, and where its answers are drawn. */
+/**
+ * One verb: its fields, a button, and where its answers are drawn.
+ * @param {Verb} verb
+ * @param {string} name
+ */
 function form(verb, name) {
   const fields = verb.settings.map((setting) => field(setting, verb.example[setting.name] ?? setting.default));
   const troubles = h("div", { class: "troubles" });
-  const answer = answers(verb.name, { words: tr("plain.waiting"), troubles });
-  const submit = (event) => { event.preventDefault(); ask(); };
+  const answer = answers(/** @type {any} */ (verb.name), { words: tr("plain.waiting"), troubles });
   const ask = () => {
-    const given = Object.fromEntries(fields.map(({ setting, read }) => [setting.name, read()]).filter(([, value]) => value !== undefined));
-    const flags = Object.fromEntries(Object.entries(given).map(([key, value]) => [`--${key.replaceAll("_", "-")}`, value]));
-    const [first] = verb.settings;
-    const { [`--${first?.name}`]: led, ...others } = flags;
-    const told = { python: inPython(name, verb.name, [], given), command: onCommandLine(name, verb.name, led === undefined ? [] : [led].flat(), others) };
-    return answer.ask(given, told);
+    const given = Object.fromEntries(fields.map(({ setting, read }) => [setting.name, read()]));
+    for (const key of Object.keys(given)) if (given[key] === undefined) delete given[key];
+    return answer.ask(given, { python: inPython(name, verb.name, [], given), command: command(verb, name, given) });
   };
-  const box = h("section", { class: "plain", dataset: { verb: verb.name } }, h("p", { class: "lead" }, verb.help),
-    h("form", { onsubmit: submit }, fields.map(({ box: one }) => one), h("button", { type: "submit", class: "primary" }, tr("plain.ask"))), troubles, answer.box);
+  const asked = h("form", { onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); ask(); } },
+    fields.map(({ box }) => box), h("button", { type: "submit", class: "primary" }, tr("plain.ask")));
+  const lead = h("p", { class: "lead" }, verb.help);
+  const box = h("section", { class: "plain", dataset: { verb: verb.name } }, lead, asked, troubles, answer.box);
   return { box, stop: answer.stop };
 }
 
+/**
+ * The same on the command line, where the first setting of a verb is an argument.
+ * @param {Verb} verb
+ * @param {string} name
+ * @param {Record<string, unknown>} given
+ */
+function command(verb, name, given) {
+  const [first, ...others] = verb.settings;
+  const led = first && given[first.name] !== undefined ? [given[first.name]].flat().map(String) : [];
+  const flags = others.map((setting) => [`--${setting.name.replaceAll("_", "-")}`, given[setting.name]]);
+  return onCommandLine(name, verb.name, led, Object.fromEntries(flags));
+}
+
+/** What a field's text stands for, by kind. @type {Record<Exclude<Kind, "yes">, (text: string) => unknown>} */
 const READ = {
   text: (text) => text,
   whole: (text) => (text === "" ? undefined : unwritten(text)),
@@ -40,42 +75,67 @@ const READ = {
   choice: (text) => text,
   texts: (text) => text.split("\n").filter(Boolean),
   numbers: (text) => text.split(/[\s;,]+/).filter(Boolean).map(Number),
-  data: (text) => (text === "" ? undefined : JSON.parse(text)),
+  data: (text) => (text === "" ? undefined : parsed(text)),
 };
 
-/** A field for one setting; `read()` is undefined where the verb's default is meant. */
+/**
+ * What is no JSON is sent as it was typed, to be refused in words that name the field.
+ * @param {string} text
+ */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/**
+ * A field for one setting; `read()` is undefined where the verb's default is meant.
+ * @param {Setting} setting
+ * @param {unknown} value
+ */
 function field(setting, value) {
   const id = unique(setting.name);
-  const input = CONTROLS[setting.kind]?.(setting, value, id) ?? area(setting, value, id);
   const hint = setting.words ? h("p", { class: "small quiet", id: `${id}-words` }, setting.words) : null;
-  if (hint) input.setAttribute("aria-describedby", hint.id);
+  const input = control(setting, value, { id, "aria-describedby": hint?.id });
   const read = () => {
     if (setting.kind === "yes") return input.checked === Boolean(setting.default) ? undefined : input.checked;
-    const [found, usual] = [READ[setting.kind](input.value), READ[setting.kind](shown(setting.default))];
+    const [found, usual] = [input.value, shown(setting.default)].map(READ[setting.kind]);
     return !setting.required && JSON.stringify(found) === JSON.stringify(usual) ? undefined : found;
   };
   return { setting, read, box: h("div", { class: "field" }, h("label", { for: id }, setting.name), input, hint) };
 }
 
-const CONTROLS = {
-  yes: (_, value, id) => h("input", { id, type: "checkbox", checked: Boolean(value) }),
-  choice: ({ choices }, value, id) => {
-    const select = h("select", { id });
-    fill(select, choices.map((choice) => h("option", { value: choice, selected: choice === value }, choice)));
-    return select;
-  },
-  whole: (setting, value, id) => h("input", { id, type: "text", inputmode: "numeric", value: shown(value), ...marks(setting) }),
-  real: (setting, value, id) => h("input", { id, type: "text", inputmode: "decimal", value: shown(value), ...marks(setting) }),
-};
+/**
+ * What is typed into, ticked or chosen from.
+ * @param {Setting} setting
+ * @param {unknown} value
+ * @param {Record<string, any>} props
+ * @returns {any} an input, a select or a text area
+ */
+function control({ kind, choices, required, minimum, maximum }, value, props) {
+  if (kind === "yes") return h("input", { ...props, type: "checkbox", checked: Boolean(value) });
+  if (kind === "choice") {
+    return fill(h("select", props), choices.map((one) => h("option", { value: one, selected: one === value }, one)));
+  }
+  if (kind !== "whole" && kind !== "real") {
+    const rows = kind === "texts" ? 3 : 2;
+    return h("textarea", { ...props, rows, spellcheck: "false", required, value: shown(value) });
+  }
+  const said = { role: "spinbutton", "aria-valuemin": minimum, "aria-valuemax": maximum };
+  const bounds = minimum === undefined ? {} : said;
+  const inputmode = kind === "whole" ? "numeric" : "decimal";
+  return h("input", { ...props, ...bounds, type: "text", inputmode, required, value: shown(value) });
+}
 
-const area = (setting, value, id) => h("textarea", { id, rows: setting.kind === "texts" ? 3 : 2, spellcheck: "false", required: setting.required, value: shown(value) });
-
-/** The bounds, said to who hears the page. */
-const marks = ({ minimum, maximum }) => (minimum === undefined ? {} : { role: "spinbutton", "aria-valuemin": minimum, "aria-valuemax": maximum });
-
-/** A value as a field holds it. */
+/**
+ * A value as a field holds it.
+ * @param {unknown} value
+ */
 function shown(value) {
   if (value === null || value === undefined) return "";
   if (Array.isArray(value)) return value.join("\n");
-  return typeof value === "number" ? typed(value) : typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (typeof value === "number") return typed(value);
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

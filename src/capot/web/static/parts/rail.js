@@ -12,12 +12,20 @@ const KEY = "capot-visited";
 /** The chapter that an address names. */
 export const chapterOf = (path) => (CHAPTERS.includes(inside(path).slice(1)) ? inside(path).slice(1) : "home");
 
+/** @param {string} chapter */
 const of = (chapter) => lab.chapters.find(({ name }) => name === chapter);
 
-/** A chapter's `name` or `question` in the reader's language; the road's are the page's own. */
+/**
+ * A chapter's `name` or `question` in the reader's language; the road's are the page's own.
+ * @param {string} chapter
+ * @param {"name" | "question"} what
+ */
 export const titled = (chapter, what) => of(chapter)?.words[lang()][what] ?? tr(`chapters.${chapter}.${what}`);
 
-/** The module that draws a chapter: its own, or the one that draws any. */
+/**
+ * The module that draws a chapter: its own, or the one that draws any.
+ * @param {string} chapter
+ */
 export const moduleOf = (chapter) => of(chapter)?.page ?? chapter;
 
 /** The rail: `at(chapter)` marks where the visitor is; its links carry the prompt along. */
