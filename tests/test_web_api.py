@@ -28,7 +28,7 @@ from capot.web import verbs as web_verbs
 from capot.web.app import PAGES
 from capot.web.documents import EXAMPLES
 
-VERBS = ["card", "tokens", "embed", "context", "lens", "next", "generate", "memory", "assistant", "chat"]
+VERBS = list(web_verbs.verbs())
 TIMES = ("seconds", "_s", "tokens_per_s", "reused_tokens", "computed_tokens", "rss", "measured", "available")
 
 
@@ -51,6 +51,9 @@ def code_of(answer) -> str:
 
 
 def test_every_verb_has_a_route(client: TestClient) -> None:
+    assert {"card", "tokens", "embed", "context", "lens", "next", "generate", "memory", "assistant", "chat"} <= set(
+        VERBS
+    )
     paths = client.get("/api/openapi.json").json()["paths"]
     assert [name for name in paths if paths[name].get("post", {}).get("operationId") in VERBS] == [
         f"/api/{name}" for name in VERBS

@@ -10,9 +10,10 @@ import pytest
 from conftest import ROOT
 from web_helpers import Visits
 
+from capot.cli import commands
 from capot.errors import InputError
 
-COMMANDS = "card|tokens|embed|context|lens|next|generate|memory|assistant|chat|serve|tour|models"
+COMMANDS = "|".join(commands())
 # A line to paste, an option of the command line, or a word that sends the reader to where such lines are typed.
 COMMAND = re.compile(
     rf"\bcapot (?:{COMMANDS})\b|(?<![\w-])--[a-z]|\bpip |\b(?:export|unset|iconv|rm|read) [-A-Z\"]|python -c|"

@@ -12,6 +12,7 @@ from proxy_helpers import Proxy
 from starlette.testclient import TestClient
 from web_helpers import Server, Visits, axe, copied, settled, until
 
+from capot.chapters import registry
 from capot.config import Serving
 from capot.web.app import create_app
 
@@ -112,7 +113,7 @@ def test_an_outer_application_may_give_the_path_as_well() -> None:
 
 # In a browser, behind a proxy.
 
-CHAPTERS = ("home", "tokens", "embeddings", "next", "generate", "memory", "assistant", "card")
+CHAPTERS = ("home", *(chapter.name for chapter in registry.rail()))
 
 
 @pytest.fixture(scope="module")

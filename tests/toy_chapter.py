@@ -42,7 +42,18 @@ class EchoVerbs:
     def echo(
         self: Opened, text: str, *, times: int = 2, tone: Literal["calm", "wild"] = "calm", marks: bool = False
     ) -> Echo:
-        """Say ``text`` again."""
+        """Say ``text`` again.
+
+        ``times``: how often, 1 to 9.
+        ``tone``, ``marks``: in which way.
+
+        Units: ``tokens`` of the text as a count.
+        Raises: InputError ``out_of_range``.
+
+        >>> import capot
+        >>> capot.open("scripted").echo("Ho").said
+        'Ho Ho'
+        """
         from capot.chapters.echo.verb import repeat
 
         return repeat(self, text, times=times, tone=tone, marks=marks)
