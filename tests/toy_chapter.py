@@ -12,26 +12,14 @@ FOLDER = {
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from capot.chapters.chapter import Chapter, ModelVerb
-from capot.config import bounded, check
+from capot.chapters.echo.bounds import Repeats
 
 if TYPE_CHECKING:
-    from capot.chapters.protocols import Opened
     from capot.chapters.echo.result import Echo
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """How often it is said."""
-
-    times: int = bounded(2, 1, 9)
-
-    def __post_init__(self) -> None:
-        check(self)
-
+    from capot.chapters.protocols import Opened
 
 CHAPTER = Chapter("echo", {"echo": ModelVerb("echo.verb:repeat", {"text": "Ho!"}, (Repeats,))}, ("echo",))
 
@@ -58,13 +46,31 @@ class EchoVerbs:
 
         return repeat(self, text, times=times, tone=tone, marks=marks)
 ''',
+    "bounds.py": '''"""How often it is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from capot.config import bounded, check
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How often it is said."""
+
+    times: int = bounded(2, 1, 9)
+
+    def __post_init__(self) -> None:
+        check(self)
+''',
     "verb.py": '''"""Saying it again."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from capot.chapters.echo import Repeats
+from capot.chapters.echo.bounds import Repeats
 from capot.chapters.echo.result import Echo
 from capot.chapters.protocols import Opened
 
@@ -134,12 +140,13 @@ REGISTRY = {
 
 
 def house_with_it(top: Path) -> Path:
-    """A copy of the package, of its tools and of its changelog, with the chapter; answers where it is imported from."""
+    """A copy of the package, of its tools and tests, with the chapter; answers where it is imported from."""
     source = top / "src"
     ours = ROOT / "src" / "capot"
     shutil.copytree(ours, source / "capot", ignore=shutil.ignore_patterns("__pycache__", "boxed"))
     (source / "capot" / "boxed").symlink_to(ours / "boxed")
-    shutil.copytree(ROOT / "tools", top / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("tools", "tests"):
+        shutil.copytree(ROOT / name, top / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in FOLDER.items():
         path = source / "capot" / "chapters" / "echo" / name
         path.parent.mkdir(parents=True, exist_ok=True)
