@@ -186,9 +186,22 @@ def test_an_error_in_prompts_read_together_meets_its_own_alone(scheduler: Schedu
     assert [len(job.passes) for job in jobs] == [1, 0, 1] and isinstance(jobs[1].error, RuntimeError)
 
 
-def test_short_prompts_are_read_together_only_where_they_are_read_soon(recorder: Recorder) -> None:
+def test_prompts_in_one_pass_have_no_more_tokens_than_others_can_wait_for(recorder: Recorder) -> None:
+    now = [0.0]
+
+    def slow(feeds: list[Feed]) -> None:
+        recorder(feeds)
+        now[0] += 0.2 + sum(len(feed.ids) for feed in feeds) / 300  # weights that take long to read, however few tokens
+
+    scheduler = Scheduler(ScriptedEngine(before_step=slow), clock=lambda: now[0])
+    assert read_together(scheduler, recorder, [8] * 45) == [32, 4, 4, 4, 1]
+    scheduler.close()
+
+
+def test_short_prompts_are_read_one_after_the_other_only_where_they_are_read_soon(recorder: Recorder) -> None:
     seconds = itertools.count()
-    scheduler = Scheduler(ScriptedEngine(before_step=recorder), clock=lambda: float(next(seconds)))
+    engine = ScriptedEngine(before_step=recorder, capabilities=~Capability.BATCH)
+    scheduler = Scheduler(engine, clock=lambda: float(next(seconds)))
     steps = first_texts(scheduler, recorder)
     scheduler.close()
     prompts = [place for place, step in enumerate(steps) if step[0][0] == 0]

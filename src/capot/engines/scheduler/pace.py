@@ -10,7 +10,7 @@ WAIT_S = 0.1  # how long prompts may hold up the others' next token
 
 
 class Pace:
-    """Moving averages: of a long prompt's tokens a second, and of the seconds for a short prompt."""
+    """Moving averages: of a prompt's tokens a second, and of the seconds for a short prompt in a pass of its own."""
 
     def __init__(self) -> None:
         self._rate, self._text_seconds = float("inf"), 0.0
@@ -20,8 +20,10 @@ class Pace:
         fitting = min(self._rate * WAIT_S, MAX_CHUNK)
         return max(MIN_CHUNK, 1 << (int(fitting).bit_length() - 1)) if fitting >= 1 else MIN_CHUNK
 
-    def texts(self) -> int:
-        """Short prompts that the others can wait for: what is the same for every text counts there."""
+    def texts(self, *, together: bool) -> int:
+        """Short prompts that the others can wait for: ``together`` in one pass, which their tokens bound, or apart."""
+        if together:
+            return MAX_BATCH
         fitting = WAIT_S / self._text_seconds if self._text_seconds else MAX_BATCH
         return max(1, min(MAX_BATCH, int(fitting)))
 
@@ -29,9 +31,9 @@ class Pace:
         """What one pass over prompts took."""
         if seconds <= 0:
             return
-        if texts == 1 and tokens >= MIN_CHUNK:
+        if tokens >= MIN_CHUNK:
             rate = tokens / seconds
             self._rate = rate if self._rate == float("inf") else 0.7 * self._rate + 0.3 * rate
-        else:
+        if tokens < MIN_CHUNK * texts:
             each = seconds / texts
             self._text_seconds = 0.7 * self._text_seconds + 0.3 * each if self._text_seconds else each

@@ -193,7 +193,8 @@ class Scheduler:
         """One chunk of one prompt in its turn; with a short one also some, as short, of who has no text at work."""
         with self._wake:
             size = self._pace.chunk() if self._admission.company else MAX_CHUNK
-            tickets = self._admission.next_prompts(size, texts=self._pace.texts())
+            together = Capability.BATCH in self.engine.capabilities
+            tickets = self._admission.next_prompts(size, texts=self._pace.texts(together=together))
         if tickets:
             self._step(tickets, size=size, prompts=True)
 
