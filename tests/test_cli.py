@@ -207,8 +207,8 @@ def test_a_language_of_the_environment_that_nobody_speaks_is_told(
     status, out, err = typed(capsys, "tokens", "a", "--model", "scripted", "--json")
     assert status == 0 and json.loads(out)["count"] == 1
     assert len(err.splitlines()) == 1 and "\x1b" not in err
-    assert "is not spoken here; use one of: fr, en" in err and "n’est pas parlée ici" in err
-    assert "spoken" not in typed(capsys, "tokens", "a", "--model", "scripted", "--lang", "fr")[2]
+    assert "is not available; use one of: fr, en" in err and "n’est pas disponible" in err
+    assert "disponible" not in typed(capsys, "tokens", "a", "--model", "scripted", "--lang", "fr")[2]
 
 
 @pytest.mark.parametrize("value", ["", "fr", "FR_fr.UTF-8", "en"])
@@ -309,7 +309,8 @@ def test_a_page_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_p
 
 def test_the_tour_walks_the_road(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = typed(capsys, "tour", "--lang", "fr")
-    assert status == 0 and "RTE est le gestionnaire" in out and "The capital of Australia is" in out
+    assert status == 0 and "RTE est le gestionnaire" in out and "La capitale de l’Australie est" in out
+    assert "Once upon" not in out and "The capital" not in out, "a French tour takes French texts"
     answers = json.loads(typed(capsys, "tour", "--json")[1])
     assert len(answers) == 6 and answers[-1]["prompt"].startswith("How to remove an item")
 

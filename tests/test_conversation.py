@@ -213,7 +213,7 @@ def test_json_has_the_fields_that_are_promised(scripted: Model) -> None:
 
 def test_the_pages_and_the_notebook_display(scripted: Model) -> None:
     talk = scripted.chat(["<script>alert(1)</script>", "Hello!"], sampling=GREEDY, price_in=1)
-    for lang, title in (("en", "The bill"), ("fr", "L’addition")):
+    for lang, title in (("en", "The bill"), ("fr", "La facture")):
         assert title in talk.to_text(lang)
         assert title in talk.to_html(lang) and "<script>alert" not in talk.to_html(lang)
     assert "sent" in str(talk.turns[1]) and "Hello!" in talk.turns[1]._repr_html_()  # a turn shows itself too
@@ -561,7 +561,7 @@ def test_a_script_as_text_page_and_json(
         ("What is a token?", 19, 19), ("Hello!", 91, 10),
     ]  # fmt: skip
     assert run([*words, "--html", "talk.html", "--lang", "fr"]) == 0
-    assert "L’addition" in Path("talk.html").read_text(encoding="utf-8")
+    assert "La facture" in Path("talk.html").read_text(encoding="utf-8")
     capsys.readouterr()
     assert run([*words, "--system", "Be brief.", "--template", "stopped"]) == 0
     assert "Hello!" in capsys.readouterr().out

@@ -28,6 +28,7 @@ from capot.engines.protocol import Capability
 from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import ScriptedEngine
 from capot.errors import CapabilityError, CapotError, InputError, ModelError, NotFoundError, ResourceError
+from capot.i18n import size
 from capot.sources import machine
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.published_shapes import find
@@ -604,7 +605,7 @@ def test_longer_than_the_model_was_trained_for(native):
     assert [row.beyond_context for row in answer.rows] == [False, False, True]
     curve = next(block for block in answer.view("en") if isinstance(block, Curves))
     beyond = next(line for line in curve.series if "beyond" in line.label)
-    assert beyond.dashed and list(beyond.x) == [256, 257] and curve.log_x and curve.log_y
+    assert beyond.dashed and list(beyond.x) == [256, 257] and not (curve.log_x or curve.log_y)
     timed = [block for block in answer.view("en") if isinstance(block, Curves)][1]
     assert [(line.dashed, list(line.x)) for line in timed.series] == [(False, [64, 256]), (True, [256, 257])] * 2
     assert "257 *" in answer.to_text("en") and "256 tokens the model was trained on" in answer.to_text("en")
@@ -822,7 +823,7 @@ def test_a_simulation_beyond_the_trained_context_is_dashed_too():
     curve = next(block for block in answer.view("fr") if isinstance(block, Curves))
     beyond = next(line for line in curve.series if "au-delà" in line.label)
     assert beyond.dashed and list(beyond.x) == [131072, 131073, 200000]
-    assert list(beyond.y) == [row.computed.total for row in answer.rows[1:]]
+    assert list(beyond.y) == [answer.weights_bytes + row.computed.total for row in answer.rows[1:]]
 
 
 @pytest.mark.parametrize("option", ["--gpu", "--precision", "--kv-precision", "--users-at"])
@@ -900,3 +901,22 @@ def test_a_row_is_told_where_the_system_tells_no_size(capsys: pytest.CaptureFixt
     none = Parts(0, 0, 0)
     tell(Row(64, None, none, None, False, none))
     assert capsys.readouterr().err.count("–") == 2
+
+
+def test_room_beyond_the_trained_context_is_told_as_several_texts():
+    answer = capot.open("scripted").memory(known="Llama-3.2-1B", gpu="80GB", precision="bf16", users_at="2048,200000")
+    first = answer.fits[0]
+    assert first.max_context > first.trained.context == answer.context_length == 131072 and first.trained.users > 1
+    for lang, times in (("en", f"131,072 × {first.trained.users}"), ("fr", f"131\u202f072 × {first.trained.users}")):
+        text = answer.to_text(lang)
+        assert times in text and "200" in text and "*" in text
+        assert str(first.max_context) not in text.replace(",", "").replace("\u202f", "")
+
+
+def test_the_other_totals_caption_tells_the_logits_apart_from_the_total():
+    answer = capot.open("scripted").memory("4096", known="Llama-3.2-1B")
+    row = answer.rows[-1]
+    curve = next(block for block in answer.view("en") if isinstance(block, Curves))
+    total, logits = (size(count, "en") for count in (row.other_mode.total, row.other_mode.logits))
+    assert total != logits and total in curve.caption and logits in curve.caption
+    assert max(line.y[-1] for line in curve.series) == answer.weights_bytes + row.other_mode.total

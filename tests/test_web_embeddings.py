@@ -46,7 +46,7 @@ def test_words_come_and_go_as_chips_and_the_plane_follows(visit: Visits, lang: s
 def test_the_table_and_the_files_hold_what_is_drawn(visit: Visits) -> None:
     page = visit("/embeddings#words=cat,dog,house")
     shows(page, 3)
-    page.get_by_text("Take it away").click()
+    page.get_by_text("Export").click()
     with page.expect_download() as saved:
         page.get_by_role("button", name="Data (JSON)").click()
     found = json.loads(saved.value.path().read_text(encoding="utf-8"))

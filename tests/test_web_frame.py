@@ -140,7 +140,7 @@ def test_a_link_restores_the_view_and_copies_on_a_plain_page(visit: Visits) -> N
     page.locator("capot-slider[name=temperature] input[type=text]").fill("0.5")
     page.keyboard.press("Enter")
     page.get_by_label("Raw logits").check()
-    page.get_by_text("Take it away").click()
+    page.get_by_text("Export").click()
     until(page, "location.hash.includes('temperature=0.5') && location.hash.includes('as=logits')")
     page.get_by_role("button", name="Copy the link").click()
     link = copied(page)
@@ -155,13 +155,13 @@ def test_a_view_too_long_for_a_link_is_a_file(visit: Visits, tmp_path) -> None:
     page.locator(".prompt textarea").fill("long é " * 3000)
     until(page, "document.querySelectorAll('.strip li').length > 1000")
     assert len(page.url) < 9000
-    page.locator(".frame").first.get_by_text("Take it away").click()
+    page.locator(".frame").first.get_by_text("Export").click()
     with page.expect_download() as download:
         page.locator(".frame").first.get_by_role("button", name="The view as a file").click()
     path = tmp_path / "view.json"
     download.value.save_as(path)
     other = visit("/card")
-    other.get_by_text("Take it away").first.click()
+    other.get_by_text("Export").first.click()
     with other.expect_file_chooser() as chooser:
         other.get_by_role("button", name="Open a kept view…").first.click()
     chooser.value.set_files(path)
@@ -174,7 +174,7 @@ def test_a_view_too_long_for_a_link_is_a_file(visit: Visits, tmp_path) -> None:
 
 def test_every_file_of_a_view(visit: Visits, tmp_path) -> None:
     page = visit("/next#prompt=Il+%C3%A9tait+une+fois&top_k=3", lang="fr")
-    page.get_by_text("Emporter").click()
+    page.get_by_text("Exporter").click()
     kept = {}
     for name in ("CSV", "JSON", "SVG", "PNG", "HTML"):
         with page.expect_download() as download:

@@ -106,7 +106,7 @@ def test_the_lines_to_paste_give_this_very_text(visit: Visits, server: Server) -
     assert page.inner_text(".code").startswith(
         "capot generate 'Once upon a time' --temperature 0.7 --max-new-tokens 8 --seed 5"
     )
-    page.get_by_text("Take it away").click()
+    page.get_by_text("Export").click()
     with page.expect_download() as saved:
         press(page, "Data (JSON)")
     made = json.loads(saved.value.path().read_text(encoding="utf-8"))
@@ -217,7 +217,7 @@ def test_several_temperatures_side_by_side(visit: Visits) -> None:
     assert page.locator(".side-by-side section").count() == 2
     page.get_by_text("En Python").click()
     assert page.inner_text(".code").count("model.generate") == 2
-    page.get_by_text("Emporter").click()
+    page.get_by_text("Exporter").click()
     with page.expect_download() as saved:
         press(page, "Page (HTML)")
     assert saved.value.path().read_text(encoding="utf-8").count('<ol class="strip') == 2

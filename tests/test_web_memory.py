@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
+
 import pytest
 from web_helpers import Server, Visits, axe, overflow, stop, until
 
@@ -101,3 +104,42 @@ def test_a_phone_does_not_scroll_sideways(visit: Visits) -> None:
     page = visit("/memory#axes=linear", width=360)
     until(page, DRAWN)
     assert overflow(page) <= 0
+
+
+FIGURE = "document.querySelector('capot-figure .plot')"
+
+
+def test_areas_are_stacked_on_linear_axes_alone_and_every_line_is_a_whole(visit: Visits) -> None:
+    page = visit("/memory")
+    until(page, DRAWN)
+    assert page.evaluate(f"{FIGURE}.layout.yaxis.type") == "linear"
+    traces = page.evaluate(f"{FIGURE}.data.map((one) => [one.fill ?? '', one.y])")
+    areas, lines = [y for fill, y in traces if fill], [y for fill, y in traces if not fill]
+    assert len(areas) >= 3 and all(
+        low <= high for under, over in pairwise(areas) for low, high in zip(under, over, strict=True)
+    )
+    assert all(line[0] >= areas[0][0] for line in lines), "a total holds the weights, as the stack does"
+    page.get_by_role("radio", name="logarithmic").check()
+    until(page, f"{FIGURE}.layout.yaxis.type === 'log'")
+    traces = page.evaluate(f"{FIGURE}.data.map((one) => [one.fill ?? '', one.y])")
+    assert not any(fill for fill, _ in traces)
+    parts, total = [y for _, y in traces[: len(areas)]], traces[len(areas)][1]
+    assert [sum(values) for values in zip(*parts, strict=True)] == pytest.approx(total) == pytest.approx(areas[-1])
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_no_length_beyond_what_the_model_was_made_for_passes_for_one_text(
+    visit: Visits, server: Server, lang: str
+) -> None:
+    page = visit("/memory", lang=lang)
+    until(page, f"document.querySelectorAll('.verdicts td').length > 0 && ({DRAWN})")
+    made_for = server.get("/api/model")["context_length"]
+    for cell in page.locator(".verdicts td").all_inner_texts():
+        lengths = [
+            int("".join(found.split())) for found in re.findall(r"\d[\d,\u202f]*(?= tokens)", cell.replace(",", ""))
+        ]
+        assert lengths and max(lengths) <= made_for, cell
+    page.get_by_text({"en": "Measured, not computed", "fr": "Mesuré, pas calculé"}[lang]).wait_for()
+    page.locator("#main").get_by_label({"en": "Model", "fr": "Modèle"}[lang], exact=True).select_option("Llama-3.1-8B")
+    until(page, "document.querySelector('.fits-part figcaption').textContent.includes('Llama-3.1-8B')")
+    assert "boxed" in page.inner_text(f"{MEASURED} > p"), "what is measured is the model that is open"

@@ -169,7 +169,7 @@ def test_what_a_language_costs(visit: Visits) -> None:
 @pytest.mark.parametrize(("lang", "mark"), [("en", ","), ("fr", ";")])
 def test_a_table_is_parted_as_the_readers_spreadsheet_parts_it(visit: Visits, lang: str, mark: str) -> None:
     page = visit("/next#prompt=Once+upon+a+time", lang=lang)
-    page.get_by_text({"en": "Take it away", "fr": "Emporter"}[lang]).click()
+    page.get_by_text({"en": "Export", "fr": "Exporter"}[lang]).click()
     with page.expect_download() as saved:
         page.get_by_role("button", name="(CSV)").click()
     first, second = saved.value.path().read_text(encoding="utf-8-sig").splitlines()[:2]
@@ -197,7 +197,7 @@ def test_sliders_redraw_without_the_server(visit: Visits, lang: str) -> None:
     page.locator("capot-slider[name=top_k] input[type=text]").fill("3")
     page.keyboard.press("Enter")
     until(page, "document.querySelectorAll('capot-bars li.cut').length === 9")
-    page.get_by_role("button", name={"en": "Reset", "fr": "Remettre à zéro"}[lang]).click()
+    page.get_by_role("button", name={"en": "Reset", "fr": "Réinitialiser"}[lang]).click()
     until(page, f"document.querySelector('capot-bars').innerText === {json.dumps(before)}")
     assert asked == [], "the logits are in the page"
     for typed, kept in [("0,7", "0.7"), ("0.45", "0.45"), ("much", "0.45"), ("", "0.45"), ("-3", "0"), ("99", "3")]:

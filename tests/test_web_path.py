@@ -167,7 +167,7 @@ def test_what_is_taken_away_from_under_the_path_comes_back(browser, lab: Server,
             before="delete Navigator.prototype.clipboard",
         )
         assert page.locator(".at-work > button").count() == 1
-        page.get_by_text("Take it away").first.click()
+        page.get_by_text("Export").first.click()
         page.get_by_role("button", name="Copy the link").first.click()
         assert copied(page).startswith(f"{proxy.root}/next#")
         with page.expect_download() as coming:

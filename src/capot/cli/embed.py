@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from capot.cli.common import chapter
 from capot.cli.settings import argument, option
+from capot.i18n import tr
 
 
 def lines(texts: Iterable[str]) -> list[str]:
@@ -19,5 +20,5 @@ command = chapter(
     option("embed", "dimensions", metavar="2|3"),
     option("embed", "near", metavar="K"),
     option("embed", "space", metavar="auto|space|bare"),
-    call=lambda model, words, **options: model.embed(lines(words), **options) if words else model.embed(**options),
+    call=lambda model, words, **options: model.embed(lines(words) or tr("embed.default").split(), **options),
 )

@@ -14,23 +14,19 @@ from capot.i18n import language, speaking, tr
 from capot.view.blocks import Block, Heading, Text
 from capot.view.result import Result
 
-PROMPTS = (
-    "RTE est le gestionnaire du réseau de transport d'électricité.",
-    "The capital of Australia is",
-    "How to remove an item from a list in python?",
-)
 SEED = 1  # so that two people who follow the tour read the same text
 
 
 def road(model: Any) -> list[tuple[str, Any]]:
     """The stops: a catalogue key for what is about to be seen, and the call that shows it."""
-    french, capital, _ = PROMPTS
+    prompts = tr("tour.prompts").split("|")
+    french, capital = tr("tour.french"), prompts[1]
     sampling = Sampling(max_new_tokens=40, seed=SEED)
     return [
         ("card", model.card),
         ("tokens", lambda: model.tokens(french, compare=("english", "french"))),
         ("next", lambda: model.next(capital)),
-        *(("generate", lambda prompt=prompt: model.generate(prompt, sampling=sampling)) for prompt in PROMPTS),
+        *(("generate", lambda prompt=prompt: model.generate(prompt, sampling=sampling)) for prompt in prompts),
     ]
 
 
@@ -69,4 +65,4 @@ command = Command(
     callback=tour,
 )
 
-__all__ = ["PROMPTS", "command"]
+__all__ = ["command"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from capot.errors import InputError
-from capot.i18n import LANGUAGES, tr
+from capot.i18n import LANGUAGES, find, tr
 
 if TYPE_CHECKING:
     ParamType: TypeAlias = click.ParamType[Any]
@@ -64,12 +65,25 @@ FILE = _File()
 _NUMBERS = {int: Number(int), float: Number(float)}
 
 
+def named(metavar: str) -> str:
+    """The names of values in a usage line, in the reader's language: ``[FILE]`` is ``[FICHIER]``."""
+    return re.sub(r"[A-Z]{3,}", lambda found: _name(found[0]), metavar)
+
+
+def _name(word: str) -> str:
+    said = find(f"cli.metavar.{word}")
+    return said if isinstance(said, str) else word
+
+
 class Option(click.Option):
     """An option whose help is the sentence ``words``, looked up when it is shown."""
 
     def __init__(self, names: Sequence[str], *, words: str, type: Any = None, **kwargs: Any) -> None:
         super().__init__(names, type=_NUMBERS.get(type, type), **kwargs)
         self.words = words
+
+    def make_metavar(self, *given: Any, **named_too: Any) -> str:
+        return named(super().make_metavar(*given, **named_too))
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         self.help = tr(self.words)
@@ -94,6 +108,9 @@ class Argument(click.Argument):
     def __init__(self, *args: Any, words: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.words = words
+
+    def make_metavar(self, *given: Any, **named_too: Any) -> str:
+        return named(super().make_metavar(*given, **named_too))
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         return self.make_metavar(ctx), tr(self.words)

@@ -180,6 +180,15 @@ def size(count: float, lang: str | None = None) -> str:
     return f"{number(count, lang, 0)}{_NBSP}{letter}"
 
 
+def bits(value: float, lang: str | None = None, digits: int = 2) -> str:
+    """An amount of information with its unit, as its language counts it.
+
+    >>> bits(0.93, "en"), bits(0.93, "fr") == f"0,93{_NBSP}bit", bits(5.4142, "en", 1)
+    ('0.93 bits', True, '5.4 bits')
+    """
+    return tr("view.bits", lang, count=round(value, digits), value=number(value, lang, digits))
+
+
 def duration(seconds: float, lang: str | None = None) -> str:
     """A time in the unit that suits it: ``340 µs``, ``12.0 ms``, ``1.50 s``, ``2 min 05 s``."""
     if seconds >= 120:

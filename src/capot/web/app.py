@@ -30,6 +30,7 @@ from capot.web.documents import answered
 from capot.web.forms import Formed
 from capot.web.guard import Guard, preferred
 from capot.web.learners import Learners
+from capot.web.links import Invitation, invitation
 from capot.web.paths import PAGES, root_of
 from capot.web.streams import Streams
 from capot.web.verbs import schema
@@ -59,6 +60,7 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     _pages(app)
     _facts(app, hub)
     _here(app)
+    _invited(app, serving)
     answers.install(app)
     live.install(app, hub)
     app.add_middleware(Guard, serving=serving, owner_key=owner_key, opening=lambda: learners.opening)
@@ -169,6 +171,22 @@ def _own_template(model: Model) -> str | None:
         return own_source(model)
     except ModelError:
         return None
+
+
+def _invited(app: FastAPI, serving: Serving) -> None:
+    @app.get(
+        "/api/invitation",
+        summary="The class's link, its code and its picture, to be projected: the server's owner only",
+        responses=answered(schema(Invitation)),
+    )
+    async def invited(request: Request) -> JSONResponse:
+        if not request.scope["owner"]:
+            raise AccessError("owner_only")
+        seen = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        found = invitation(serving, (request.scope.get("server") or ("", 0))[1] or 0, seen=seen)
+        if found is None:
+            raise NotFoundError("no_such_page")
+        return JSONResponse({"ok": True, "result": found.to_dict()})
 
 
 def _here(app: FastAPI) -> None:

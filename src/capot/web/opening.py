@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from capot.config import Loading
-from capot.errors import CapotError
+from capot.errors import CapotError, told
 from capot.i18n import Bytes, language, tr
 from capot.model import Model, open_loading
 from capot.sources.hub.events import DownloadProgress
@@ -75,12 +75,26 @@ def verb(learners: Learners) -> Verb:
     """Opening as a work like the others: progress while it lasts, what is at work at its end."""
 
     def replace(_: Model, model: str, engine: str | None = None, *, progress: Callable[[NamedEvent], None]) -> AtWork:
-        found = opened(Loading(model=model, engine=engine), tell=progress)
+        try:
+            found = opened(Loading(model=model, engine=engine), tell=progress)
+        except CapotError as error:
+            raise _for_owner(error) from error
         before = learners.replace(found)
         threading.Thread(target=_given_back, args=[before], name="capot-closing").start()  # waits for the last step
         return at_work(found)
 
     return Verb("open", "", replace, OpenRequest, schema(AtWork))
+
+
+def _for_owner(error: CapotError) -> CapotError:
+    """The same error with its paths: who opens a model has typed them, and must find what to mend."""
+    params = {name: str(value) if _kept(value) else value for name, value in error.params.items()}
+    return type(error)(error.code, **params)
+
+
+def _kept(value: Any) -> bool:
+    """Whether others than the owner would be told something else."""
+    return bool(told(value) != value)
 
 
 def _given_back(model: Model) -> None:

@@ -30,14 +30,10 @@ from capot.web.collecting import everything, paced
 from capot.web.connections import Connections
 from capot.web.credentials import access_code
 from capot.web.forwarded import Proxies
+from capot.web.links import Links, bracket, loopback, qr_code
 from capot.web.opening import warm
 
 Say = Callable[..., None]
-EVERYWHERE = ("0.0.0.0", "::")
-
-
-def loopback(host: str) -> bool:
-    return host in ("localhost", "127.0.0.1", "::1")
 
 
 def bind(serving: Serving) -> socket.socket:
@@ -59,43 +55,6 @@ def bind(serving: Serving) -> socket.socket:
             listener.close()
             refused = error
     raise InputError("cannot_listen", host=serving.host, port=str(serving.port), reason=reason(refused))
-
-
-def address_of_this_machine() -> str:
-    """The address others on the local network would use; no packet is sent to find it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # a documentation address: UDP connect only picks a route
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
-
-
-@dataclasses.dataclass(frozen=True)
-class Links:
-    """Where the lab is: for anybody here, for its owner, and for a class where there is one.
-
-    ``learners`` is a path alone where a proxy has the address.
-    """
-
-    own: str
-    owner: str | None
-    learners: str | None
-
-    @classmethod
-    def to(cls, serving: Serving, port: int, *, owner_key: str | None) -> Links:
-        shown = address_of_this_machine() if serving.host in EVERYWHERE else serving.host
-        near = "127.0.0.1" if serving.host == "0.0.0.0" else "::1" if serving.host == "::" else serving.host
-        own = f"http://{_bracket(near)}:{port}{serving.root_path}/"
-        code = serving.access_code
-        path = f"{serving.root_path}/?code={quote(code)}" if code else None
-        before = "" if proxied(serving) else f"http://{_bracket(shown)}:{port}"
-        return cls(own, f"{own}?code={owner_key}" if owner_key else None, path and before + path)
-
-
-def proxied(serving: Serving) -> bool:
-    """Whether learners come by a proxy, whose address it alone knows."""
-    return bool(serving.trusted_proxies or serving.root_path)
 
 
 def settled(serving: Serving) -> Serving:
@@ -162,10 +121,6 @@ def has_display() -> bool:
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
 
 
-def _bracket(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 def announce(say: Say, links: Links, code: str | None) -> None:
     """Print where the lab is; for a class, also the link with its code, as text and as a picture."""
     say("serve.here", link=links.own)
@@ -176,17 +131,6 @@ def announce(say: Say, links: Links, code: str | None) -> None:
         say("serve.class_link", link=links.learners, code=code)
         say("serve.qr", qr=qr_code(links.learners))
     say("serve.stop_hint")
-
-
-def qr_code(link: str) -> str:
-    """The link as a QR code of half blocks, two modules to a character."""
-    import io
-
-    import segno
-
-    out = io.StringIO()
-    segno.make(link, error="m").terminal(out, compact=True, border=2)
-    return out.getvalue()
 
 
 async def _run(app: Any, serving: Serving, listener: socket.socket, *, say: Say) -> None:
@@ -206,7 +150,7 @@ def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
     Raises: NetworkError ``no_server``; AccessError ``access_code``, ``wrong_code`` where it asks for one.
     """
     query = f"?code={quote(code)}" if code else ""
-    request = urllib.request.Request(f"http://{_bracket(host)}:{port}/api/status{query}")
+    request = urllib.request.Request(f"http://{bracket(host)}:{port}/api/status{query}")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
     try:
         with opener.open(request, timeout=5) as answer:

@@ -19,7 +19,8 @@ class Answer(Result):
     ``prompt_tokens`` counts BOS and ``tokens`` shows it; ``after_stop`` is what the model
     would have gone on to write; ``indented`` are the question's lines that were moved to
     the right because they would have passed for the template's own; ``at_marker`` says that
-    it was cut right after the end marker, before the end of that line.
+    it was cut right after the end marker, before the end of that line; ``next_turn`` is the line where it went on
+    as somebody else, and ``marker`` an end marker that it wrote though its prompt has none.
     Units: ``seconds`` from the question to the last token.
     """
 
@@ -34,6 +35,8 @@ class Answer(Result):
     stop: Sequence[str] = ()
     indented: Sequence[str] = ()
     at_marker: bool = False
+    next_turn: str = ""
+    marker: str = ""
     tokens: Sequence[Token] = field(default=(), repr=False)
 
     def view(self, lang: str | None = None) -> list[Block]:
@@ -60,7 +63,16 @@ class Answer(Result):
         first = tr("assistant.caption.answer", lang, count=self.generated_tokens)
         why = "stop_string_more" if self.stop_reason == "stop_string" and self._after else self.stop_reason
         more = f" {tr('assistant.at_marker', lang)}" if self.at_marker else ""
-        return f"{first} {tr(f'assistant.stopped_by.{why}', lang)}{more}"
+        return f"{first} {tr(f'assistant.stopped_by.{why}', lang)}{more}{self._happened(lang)}"
+
+    def _happened(self, lang: str | None) -> str:
+        """What this very answer did beside answering."""
+        told = []
+        if self.marker:
+            told.append(tr("assistant.happened.marker", lang, marker=self.marker))
+        if self.next_turn:
+            told.append(tr("assistant.happened.next_turn", lang, line=self.next_turn))
+        return "".join(f" {each}" for each in told)
 
     @property
     def _after(self) -> str:

@@ -23,6 +23,7 @@ from capot.chapters.generate.result import CUT, Generation
 from capot.chapters.protocols import Opened
 from capot.config import Sampling
 from capot.engines.scheduler import Ticket
+from capot.errors import shown
 from capot.text.templates import PlainTemplate, Template
 
 AFTER_STOP = 40  # tokens to go on for after a stop string, to show what would have followed
@@ -150,11 +151,12 @@ def _answers(
 def _answer(way: Way, made: Generation, *, seconds: float) -> Answer:
     """What came back from one way of asking. Units: ``seconds`` from the question to the last token."""
     template, prompt = way.template, way.prompt
+    text = template.finish(made.text)
     return Answer(
         kind=way.kind,
         prompt=prompt.text,
         prompt_tokens=len(prompt.ids),
-        text=template.finish(made.text),
+        text=text,
         stop_reason=stop_reason(template, made),
         after_stop=made.after_stop,
         generated_tokens=len(made.tokens),
@@ -162,8 +164,23 @@ def _answer(way: Way, made: Generation, *, seconds: float) -> Answer:
         stop=tuple(way.sampling.stop),
         indented=prompt.indented,
         at_marker=cut_at_marker(template, made),
+        next_turn=_next_turn(way, text),
+        marker=_learnt_marker(way, text),
         tokens=way.tokens,
     )
+
+
+def _next_turn(way: Way, text: str) -> str:
+    """The first line of an answer that speaks for the user; empty where there is none."""
+    lines = (line.strip() for line in text.splitlines())
+    found = next((line for line in lines if line.startswith(way.dialogue.user)), "")
+    return str(shown(found, 60))
+
+
+def _learnt_marker(way: Way, text: str) -> str:
+    """The dialogue's end marker, alone on a line of an answer whose prompt does not hold it."""
+    end = way.dialogue.end
+    return end if end not in way.prompt.text and end in map(str.strip, text.splitlines()) else ""
 
 
 def stop_reason(template: Template, made: Generation) -> str:

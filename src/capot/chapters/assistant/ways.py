@@ -75,6 +75,7 @@ class Way:
     sampling: Sampling
     after_stop: int
     tokens: tuple[Token, ...]  # of the prompt, cut beforehand: the engine thread has no time for it
+    dialogue: PlainTemplate  # whose roles and end marker an answer may write by itself
 
     @property
     def kind(self) -> str:
@@ -102,7 +103,9 @@ def every_way(
         stops = chosen.marker if isinstance(chosen, PlainTemplate) else chosen.stops
         using = dataclasses.replace(sampling, stop=(*sampling.stop, *stops))
         look()
-        ways.append(Way(chosen, prompts[kind], using, plan.after_stop, cut(prompts[kind].ids, model.tokenizer)))
+        tokens, dialogue = cut(prompts[kind].ids, model.tokenizer), found["stopped"]
+        assert isinstance(dialogue, PlainTemplate)  # as ``templates`` makes it
+        ways.append(Way(chosen, prompts[kind], using, plan.after_stop, tokens, dialogue))
     return ways
 
 

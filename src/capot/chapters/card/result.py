@@ -168,6 +168,8 @@ class Card(Sheet):
     memory: Fit
     source: str | None = None  # where the shape is published, for a known model
     known: Sequence[KnownModel] = ()
+    shared_experts: int = 0  # of the active ones, those that every token goes through
+    dense_layers: int = 0  # with one MLP and no experts
     engine: str | None = None  # that will open it
     obstacle: str | None = None  # what it still lacks: family, device, extra, untried, version or code
     published: Published | None = None  # for a model of the hub
@@ -219,7 +221,10 @@ class Card(Sheet):
         if not self.experts:
             return tr("card.facts.mlp_value", lang, width=self.mlp_width)
         active = amount_of(self.parameters.active or self.parameters.total, lang)
-        return tr("card.facts.experts", lang, experts=self.experts, chosen=self.active_experts, active=active)
+        told = {"experts": self.experts, "chosen": self.active_experts - self.shared_experts, "active": active}
+        shared = tr("card.facts.shared", lang, count=self.shared_experts) if self.shared_experts else ""
+        dense = tr("card.facts.dense", lang, count=self.dense_layers) if self.dense_layers else ""
+        return tr("card.facts.experts", lang, shared=shared, dense=dense, **told)
 
     def _vocabulary(self, lang: str | None) -> str:
         if self.vocabulary_tokens is None or self.vocabulary_tokens == self.vocabulary_base == self.vocabulary_size:

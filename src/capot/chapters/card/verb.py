@@ -140,6 +140,8 @@ def card(source: Source) -> Card:
         latent_width=shapes.kv_values(shape) if latent else None,
         experts=shape.experts.count if shape.experts else 0,
         active_experts=shape.experts.active + shape.experts.shared if shape.experts else 0,
+        shared_experts=shape.experts.shared if shape.experts else 0,
+        dense_layers=len(shape.experts.dense) if shape.experts else 0,
         structure=_structure(source, shape),
         memory=fit(shape, weights, parameters=counted.total, bytes_per_value=_WIDTHS.get(dtype or "", 2)),
         source=source.url,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from capot.chapters.embeddings.lens_result import Lens
     from capot.chapters.protocols import Opened
 
-SENTENCES = ["Il mange un avocat bien mûr.", "Son avocat plaide au tribunal."]
+SENTENCES = ["Le pilote commence son vol", "Il est en prison pour vol"]
 CHAPTER = Chapter(
     "embeddings",
     {
@@ -30,7 +30,7 @@ CHAPTER = Chapter(
             {"words": ["cat", "dog", "green", "blue", "house", "room"], "near": 3},
             (WordPlane,),
         ),
-        "context": ModelVerb("embeddings.context:context", {"word": "avocat", "sentences": SENTENCES}),
+        "context": ModelVerb("embeddings.context:context", {"word": "vol", "sentences": SENTENCES}),
         "lens": ModelVerb("embeddings.lens:lens", {"prompt": "The capital of Australia is"}),
     },
     ("embed", "context", "lens"),

@@ -89,7 +89,8 @@ class Embedding(Result):
         if len(self.words) > 1:
             blocks += [self._picture(lang), self._angles(lang)]
         else:
-            blocks.append(Text(tr("embed.alone", lang, word=self.words[0].word), tone="quiet"))
+            alone = tr("embed.alone", lang, word=self.words[0].word, width=self.shape[1])
+            blocks.append(Text(alone, tone="quiet"))
         if self.neighbours:
             blocks.append(self._near(lang))
         if len(self.words) > MATRIX:
@@ -132,8 +133,13 @@ class Embedding(Result):
             )
 
     def _picture(self, lang: str | None) -> Scatter:
+        once = {
+            word.word: word for word in reversed(self.words)
+        }  # a word written twice is one point, at its first place
         points = [
-            Point(word.word if place < LABELLED else "", xyz(word), place % 6) for place, word in enumerate(self.words)
+            Point(word.word if place < LABELLED else "", xyz(word), place % 6)
+            for place, word in enumerate(self.words)
+            if once[word.word] is word
         ]
         axes = [
             tr("embed.picture.axis", lang, axis=axis, share=percent(share, lang))

@@ -8,6 +8,7 @@ import numpy as np
 
 from capot.chapters.embeddings.lens_result import Depth, Guess, Lens
 from capot.engines.protocol import Want
+from capot.errors import CapotError
 from capot.leaving import look
 from capot.text.sampling import softmax
 
@@ -24,7 +25,16 @@ def lens(model: Opened, prompt: str) -> Lens:
     assert logits is not None  # WANT asks for them
     final = int(np.argmax(logits[-1]))
     layers = tuple(_depth(model, layer, row, final=final) for layer, row in enumerate(logits))
-    return Lens(prompt=prompt, ids=tuple(ids), final=layers[-1].top, layers=layers, settled=_settled(layers, final))
+    settled = _settled(layers, final)
+    return Lens(prompt, tuple(ids), final=layers[-1].top, layers=layers, settled=settled, tied=_tied(model))
+
+
+def _tied(model: Opened) -> bool:
+    """Whether the head is the embedding table itself; False where no config.json says so."""
+    try:
+        return model.checkpoint.config.tied
+    except CapotError:
+        return False
 
 
 def _depth(model: Opened, layer: int, logits: np.ndarray, *, final: int) -> Depth:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from capot.i18n import number, percent, tr
+from capot.i18n import bits, number, percent, tr
 from capot.view.blocks import Block, Curves, Heading, Series, Table, Text
 from capot.view.result import Result
 
@@ -41,7 +41,7 @@ class Lens(Result):
     """The next-token guess after every layer; ``layers[0]`` is before any of them.
 
     ``final`` is the answer of the last layer, ``settled`` the first layer from which on
-    the guess is that answer.
+    the guess is that answer; ``tied`` says that the head is the embedding table itself.
     """
 
     prompt: str
@@ -49,6 +49,7 @@ class Lens(Result):
     final: Guess
     layers: Sequence[Depth]
     settled: int
+    tied: bool = False
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The guesses by layer, then the final answer's way up in probability and in rank."""
@@ -77,7 +78,7 @@ class Lens(Result):
         shown = {"final": self.final.shown, "layers": last, "settled": self.settled, "first": self.layers[0].top.shown}
         echo = self.layers[0].top.id == self.ids[-1]
         form = "late" if not count else "always" if not self.settled else "early"
-        before = "same" if form == "always" else "echo" if echo else "other"
+        before = "same" if form == "always" else "other" if not echo else "echo" if self.tied else "echo_apart"
         return f"{tr(f'lens.caption.{form}', lang, **shown)} {tr(f'lens.before.{before}', lang, **shown)}"
 
     def _curve(self, values: Sequence[float], label: str, *, dashed: bool = False) -> Series:
@@ -94,7 +95,7 @@ class Lens(Result):
         caption = tr(
             "lens.curve.caption", lang, final=self.final.shown, layers=len(self.layers) - 1,
             start=percent(low.final_probability, lang, 2), end=percent(self.final.probability, lang),
-            bits=number(low.entropy_bits, lang, 1), left=number(self.layers[-1].entropy_bits, lang, 1),
+            bits=number(low.entropy_bits, lang, 1), left=bits(self.layers[-1].entropy_bits, lang, 1),
         )  # fmt: skip
         axes = tr("lens.curve.layer", lang), tr("lens.curve.probability", lang)
         return Curves(lines, *axes, y_kind="percent", title=tr("lens.curve.title", lang), caption=caption)

@@ -48,6 +48,11 @@ def fit(
         return card_bytes(shape, tokens, precision=precision, gpus=gpus, how=how) <= usable
 
     weights = weights_bytes(shape, precision)
+    room, trained = usable - weights / gpus, shape.context_length
+
+    def users(context: int) -> Users:
+        return Users(context, concurrent(shape, context, room=room, gpus=gpus, how=how))
+
     return CardsFit(
         gpu_bytes=gpu_bytes,
         gpus=gpus,
@@ -55,10 +60,8 @@ def fit(
         weights_bytes=weights,
         fits=weights / gpus <= usable and holds(1),
         max_context=longest(holds, most=MAX_TOKENS),
-        concurrent=tuple(
-            Users(context, concurrent(shape, context, room=usable - weights / gpus, gpus=gpus, how=how))
-            for context in contexts
-        ),
+        concurrent=tuple(users(context) for context in contexts),
+        trained=None if trained is None else users(trained),
     )
 
 

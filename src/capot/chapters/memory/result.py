@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -121,30 +122,37 @@ def _cell(value: Any, lang: str | None) -> str:
 
 
 def curve(memory: Memory, lang: str | None) -> Curves:
-    """The parts stacked, the weights on top of them, and the measured points, dashed beyond the trained context.
+    """The weights and the parts stacked on them, and the measured points, dashed beyond the trained context.
 
-    On a logarithmic axis what lies lowest gets the most room: the weights go last.
+    Every line is a whole total, the weights included, as the stack's top is; axes are linear, since heights that are
+    added up mean nothing on a logarithmic one.
     """
-    rows = memory.rows
+    rows, weights = memory.rows, memory.weights_bytes
     lengths = [row.tokens for row in rows]
-    heights = {part: [getattr(row.computed, part) for row in rows] for part in PARTS}
-    heights["weights"] = [memory.weights_bytes] * len(rows)
+    heights = {"weights": [weights] * len(rows)}
+    heights |= {part: [getattr(row.computed, part) for row in rows] for part in PARTS}
     series = [
         Series(tr(f"memory.part.{name}", lang), lengths, stacked, area=True)
         for name, stacked in heights.items()
         if any(stacked)
     ]
     if memory.simulated:
-        series += _beyond_in_dashes(rows, tr("memory.column.computed", lang), lambda row: row.computed.total, lang)[1:]
+        label = tr("memory.part.total", lang)
+        series += _beyond_in_dashes(rows, label, lambda row: weights + row.computed.total, lang)[1:]
     else:
-        series += _beyond_in_dashes(rows, tr("memory.part.measured", lang), lambda row: row.measured_bytes, lang)
+        label = tr("memory.part.measured", lang)
+        series += _beyond_in_dashes(rows, label, lambda row: _with(weights, row.measured_bytes), lang)
     other = "all" if memory.mode == "last" else "last"
-    totals = [row.other_mode.total for row in rows]
+    totals = [weights + row.other_mode.total for row in rows]
     series.append(Series(tr(f"memory.other.{other}", lang), lengths, totals, dashed=True))
     return Curves(
         series=series, x_label=tr("memory.column.tokens", lang), y_label=tr("memory.axis.bytes", lang),
-        log_x=True, log_y=True, y_kind="bytes", title=tr("memory.curve.title", lang), caption=_caption(memory, lang),
+        y_kind="bytes", title=tr("memory.curve.title", lang), caption=_caption(memory, lang),
     )  # fmt: skip
+
+
+def _with(weights: int, measured: int | None) -> int | None:
+    return None if measured is None else weights + measured
 
 
 def _beyond_in_dashes(
@@ -173,7 +181,9 @@ def _caption(memory: Memory, lang: str | None) -> str:
         share=_share(getattr(parts, largest) / max(parts.total, 1), lang), part=tr(f"memory.the.{largest}", lang),
     )  # fmt: skip
     ratio = row.other_mode.total / max(parts.total, 1)
-    other = {"bytes": size(row.other_mode.total, lang), "ratio": _times(max(ratio, 1 / ratio), lang)}
+    logits = row.other_mode.logits if memory.mode == "last" else parts.logits
+    other = {"bytes": size(row.other_mode.total, lang), "logits": size(logits, lang)}
+    other["ratio"] = _times(max(ratio, 1 / ratio), lang)
     return f"{first} {tr(f'memory.caption.other_{memory.mode}', lang, **other)}"
 
 
@@ -219,7 +229,7 @@ def fits_table(memory: Memory, lang: str | None) -> Table:
     """What is left for the text, for each precision and each number of cards."""
     contexts = [users.context for users in memory.fits[0].concurrent]
     columns = [tr(f"memory.fit.{name}", lang) for name in ("precision", "weights", "cards", "max_context")]
-    columns += [tr("memory.fit.users", lang, context=context) for context in contexts]
+    columns += [tr("memory.fit.users", lang, context=_marked(context, memory, lang)) for context in contexts]
     return Table(
         columns=columns,
         rows=[_fit_row(fit, lang) for fit in memory.fits],
@@ -230,15 +240,30 @@ def fits_table(memory: Memory, lang: str | None) -> Table:
 
 
 def _fit_row(fit: CardsFit, lang: str | None) -> list[str]:
-    cards = f"{fit.gpus} × {size(fit.gpu_bytes, lang)}"
+    cards = f"{fit.gpus} × {_card(fit.gpu_bytes, lang)}"
     start = [fit.precision, size(fit.weights_bytes, lang), cards]
     if not fit.fits:
         return [*start, tr("memory.fit.no", lang), *("–" for _ in fit.concurrent)]
-    return [*start, _context(fit.max_context, lang), *(number(users.users, lang) for users in fit.concurrent)]
+    return [*start, _context(fit, lang), *(number(users.users, lang) for users in fit.concurrent)]
 
 
-def _context(tokens: int, lang: str | None) -> str:
-    return tr("memory.fit.unlimited", lang) if tokens >= UNLIMITED else number(tokens, lang)
+def _context(fit: CardsFit, lang: str | None) -> str:
+    """The longest text, never longer than the model was trained for: what is left over serves more texts."""
+    if fit.max_context >= UNLIMITED:
+        return tr("memory.fit.unlimited", lang) + (" *" if fit.trained else "")
+    if fit.trained is not None and fit.max_context > fit.trained.context:
+        return f"{number(fit.trained.context, lang)} × {number(fit.trained.users, lang)}"
+    return number(fit.max_context, lang)
+
+
+def _marked(tokens: int, memory: Memory, lang: str | None) -> str:
+    """A number of tokens, with a star beyond the trained context."""
+    return number(tokens, lang) + (" *" if memory.context_length and tokens > memory.context_length else "")
+
+
+def _card(count: int, lang: str | None) -> str:
+    """The memory of a card as it is sold, with no digits of precision."""
+    return re.sub(r"[.,]0+(?=\u00a0)", "", size(count, lang))
 
 
 def _fit_caption(memory: Memory, lang: str | None) -> str:
@@ -253,14 +278,21 @@ def _fit_caption(memory: Memory, lang: str | None) -> str:
     if least != first:
         return f"{opening} {tr('memory.fit.caption_least', lang, **_said(least, lang))}"
     most = max(fitting, key=lambda fit: (fit.max_context, sum(one.users for one in fit.concurrent)))
-    users = most.concurrent[0]
-    return f"{opening} {tr('memory.fit.caption_most', lang, users=users.users, at=users.context, **_said(most, lang))}"
+    return f"{opening} {tr('memory.fit.caption_most', lang, **_said(most, lang))}"
 
 
 def _said(fit: CardsFit, lang: str | None) -> dict[str, Any]:
-    endless = fit.max_context >= UNLIMITED
-    context = tr("memory.fit.any", lang) if endless else tr("memory.fit.tokens", lang, count=fit.max_context)
-    return {"precision": fit.precision, "gpu": size(fit.gpu_bytes, lang), "count": fit.gpus, "context": context}
+    said = {"precision": fit.precision, "gpu": _card(fit.gpu_bytes, lang), "count": fit.gpus}
+    return said | {"context": _room(fit, lang)}
+
+
+def _room(fit: CardsFit, lang: str | None) -> str:
+    """What the room left is for, in words: a text, or several as long as the model was trained for."""
+    if fit.trained is not None and fit.max_context > fit.trained.context:
+        return tr("memory.fit.trained", lang, count=fit.trained.users, context=fit.trained.context)
+    if fit.max_context >= UNLIMITED:
+        return tr("memory.fit.any", lang)
+    return tr("memory.fit.tokens", lang, count=fit.max_context)
 
 
 def _stopped(stopped: Stopped, lang: str | None) -> str:
@@ -274,7 +306,10 @@ def _stopped(stopped: Stopped, lang: str | None) -> str:
 
 def _notes(memory: Memory, lang: str | None) -> list[str]:
     notes = []
-    if any(row.beyond_context for row in memory.rows):
+    asked = [users.context for fit in memory.fits[:1] for users in fit.concurrent]
+    asked += [fit.max_context for fit in memory.fits if fit.max_context >= UNLIMITED]
+    starred = memory.context_length is not None and any(context > memory.context_length for context in asked)
+    if starred or any(row.beyond_context for row in memory.rows):
         notes.append(tr("memory.note.beyond", lang, context=memory.context_length))
     if memory.layers_guessed:
         notes.append(tr("memory.note.layers_guessed", lang))

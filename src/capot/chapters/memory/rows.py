@@ -71,8 +71,9 @@ class Users:
 class CardsFit:
     """What is left for the text on ``gpus`` cards of ``gpu_bytes`` each.
 
-    ``max_context``: tokens that one conversation may have, 0 where the weights do not fit.
-    ``fits``: whether the weights do. Memory alone decides: a model may be trained for less.
+    ``max_context``: tokens that one conversation may have, 0 where the weights do not fit; memory alone decides.
+    ``trained``: how many conversations as long as the model was trained for fit at once, None where its trained
+    context is unknown. ``fits``: whether the weights do.
     """
 
     gpu_bytes: int
@@ -82,6 +83,7 @@ class CardsFit:
     fits: bool
     max_context: int
     concurrent: tuple[Users, ...] = ()
+    trained: Users | None = None
 
 
 @dataclass(frozen=True)

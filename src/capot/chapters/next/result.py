@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from capot.i18n import number, percent, tr
+from capot.i18n import bits, number, percent, tr
 from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Table, Text
 from capot.view.result import Result
 
@@ -39,7 +39,8 @@ class Prediction(Result):
     """The distribution over the next token.
 
     Units: ``entropy_bits`` bits, of the distribution at ``temperature`` after the filters, which
-    leave ``kept`` tokens to draw from; ``prefill_s`` seconds of engine time. ``exact`` is False
+    leave ``kept`` tokens to draw from; ``model_entropy_bits`` of the model's own, at temperature 1 and
+    without filters; ``prefill_s`` seconds of engine time. ``exact`` is False
     where an engine gives the most probable tokens only: entropy is then a bound.
     Shapes: ``logits`` (V,) float32, raw, left out of JSON.
     """
@@ -53,6 +54,7 @@ class Prediction(Result):
     kept: int
     vocabulary_size: int
     entropy_bits: float
+    model_entropy_bits: float
     exact: bool
     candidates: Sequence[Candidate]
     asked: Sequence[Asked]
@@ -88,10 +90,10 @@ class Prediction(Result):
         first = tr("next.caption.best", lang, **facts)
         if self.temperature == 0:
             return f"{first} {tr('next.caption.greedy', lang)}"
-        entropy = number(self.entropy_bits, lang, 2)
         alike = number(2**self.entropy_bits, lang, 1 if self.entropy_bits < 5 else 0)
-        kind = "sure" if self.entropy_bits < 0.5 else "entropy"
-        return f"{first} {tr(f'next.caption.{kind}', lang, entropy=entropy, alike=alike)}"
+        kind = "drawn" if self._moved else "sure" if self.entropy_bits < 0.5 else "entropy"
+        said = {"entropy": bits(self.entropy_bits, lang), "own": bits(self.model_entropy_bits, lang)}
+        return f"{first} {tr(f'next.caption.{kind}', lang, alike=alike, **said)}"
 
     def _table(self, lang: str | None) -> Table:
         rows, total = [], 0.0
@@ -100,14 +102,21 @@ class Prediction(Result):
             rows.append((*_figures(each, lang), share(total, lang)))
         names = ("rank", "token", "id", "logit", "probability", "total")
         mass = percent(total, lang)
-        key = "filtered" if self._filtered else "caption"
-        facts = {"count": len(rows), "mass": mass, "size": self.vocabulary_size, "kept": self.kept}
+        key = "greedy" if self.temperature == 0 else "filtered" if self._filtered else "caption"
+        kept = tr("next.table.kept", lang, count=self.kept)
+        facts = {"count": len(rows), "mass": mass, "size": self.vocabulary_size, "kept": kept}
+        facts["token"] = self.candidates[0].label
         caption = tr(f"next.table.{key}", lang, **facts)
         return Table([tr(f"next.table.{name}", lang) for name in names], rows, caption=caption, align="rlrrrr")
 
     @property
     def _filtered(self) -> bool:
         return self.temperature > 0 and self.kept < self.vocabulary_size
+
+    @property
+    def _moved(self) -> bool:
+        """Whether the draw is another distribution than the model's own."""
+        return self.temperature != 1 or self._filtered
 
     def _facts(self, lang: str | None) -> Facts:
         values = {
@@ -116,7 +125,8 @@ class Prediction(Result):
             "vocabulary": tr("next.facts.tokens", lang, count=self.vocabulary_size),
             "temperature": number(self.temperature, lang),
             **({"kept": tr("next.facts.tokens", lang, count=self.kept)} if self._filtered else {}),
-            "entropy": tr("next.facts.bits", lang, value=number(self.entropy_bits, lang, 2)),
+            **({"model_entropy": bits(self.model_entropy_bits, lang)} if self._moved else {}),
+            "draw_entropy" if self._moved else "entropy": bits(self.entropy_bits, lang),
         }
         return Facts([(tr(f"next.facts.{name}", lang), value) for name, value in values.items()])
 

@@ -79,6 +79,7 @@ def _prediction(table: _Table, found: Pass, settings: Sampling) -> Prediction:
         kept=int(np.count_nonzero(table.probabilities)) if _filters(settings) else len(table.logits),
         vocabulary_size=len(table.logits),
         entropy_bits=sampling.entropy_bits(table.probabilities),
+        model_entropy_bits=sampling.entropy_bits(sampling.softmax(table.logits)),
         exact=True,
         candidates=(),
         asked=(),

@@ -1,8 +1,8 @@
 // The lab's frame: header, rail, and the page of the chapter in the address. Pages are read when they are visited.
 
-import { fill, h } from "./lib/dom.js";
-import { preferred, speak, tr } from "./lib/words.js";
-import { get, LabError, visitor } from "./lib/api.js";
+import { h } from "./lib/dom.js";
+import { choose, preferred, speak, tr } from "./lib/words.js";
+import { get, LabError, reached, visitor } from "./lib/api.js";
 import { door, own, restore } from "./lib/state.js";
 import { fault } from "./parts/fault.js";
 import { chapterOf, moduleOf, rail, titled } from "./parts/rail.js";
@@ -28,7 +28,8 @@ function leave() {
   app.page = null;
 }
 
-async function show() {
+/** Show the chapter of the address; `handed` is what the same page, in another language, had under way. */
+async function show(handed = null) {
   const [turn, chapter] = [app.turn += 1, chapterOf(location.pathname)];
   delete document.documentElement.dataset.shown;
   leave();
@@ -36,22 +37,36 @@ async function show() {
   app.rail.at(chapter);
   document.title = `${titled(chapter, "name")} · capot`;
   document.body.append(app.tip);
-  fill(app.main, h("h1", {}, titled(chapter, "question")));
-  app.main.dataset.chapter = chapter;
+  const main = h("main", { id: "main", tabindex: "-1", dataset: { chapter } }, h("h1", {}, titled(chapter, "question")));
+  app.main.replaceWith(main); // this page's own: what another appends when it is not wanted any more is seen by nobody
+  app.main = main;
   try {
-    const { default: page } = await import(`./pages/${moduleOf(chapter)}.js`);
+    const { default: page } = await read(`./pages/${moduleOf(chapter)}.js`);
     if (turn !== app.turn) return; // the visitor has moved on
-    app.page = await page(app.main, { model: app.model, go, door, chapter });
+    const drawn = await page(main, { model: app.model, go, door, chapter, handed });
+    if (turn !== app.turn) return drawn.leave?.();
+    app.page = drawn;
   } catch (error) {
+    if (turn !== app.turn) return;
     if (!(error instanceof LabError)) console.error(error);
-    app.main.append(fault(error, show));
+    main.append(fault(error, () => show()));
   }
   document.documentElement.dataset.shown = chapter; // what it draws first is there
   performance.mark("capot-shown");
 }
 
+/** A module of the lab. Where no server is there to give it, the page says so as it does for an answer. */
+async function read(path) {
+  try {
+    return await import(path);
+  } catch (error) {
+    if (error instanceof TypeError && !(await reached())) throw new LabError("unreachable", "");
+    throw error;
+  }
+}
+
 function head() {
-  const made = top({ model: app.model, relearn: dress, reopened });
+  const made = top({ model: app.model, relearn, reopened });
   app.top?.leave();
   app.top?.box.replaceWith(made.box);
   app.top = made;
@@ -82,16 +97,30 @@ function atWork(model) {
   return other ? show() : null;
 }
 
-/** The whole page in the visitor's language. */
-async function dress() {
-  await speak(preferred());
+/** Another language: the page is drawn anew, and goes on with what it had under way. */
+async function relearn(name) {
+  try {
+    await speak(name);
+  } catch {
+    head(); // the language is what it was
+    app.main.prepend(fault(new LabError("unreachable", "")));
+    return;
+  }
+  choose(name);
+  const handed = app.page?.leave?.({ again: true }) ?? null;
+  app.page = null;
+  await dress(handed);
+}
+
+/** The whole page in the language that is spoken. */
+async function dress(handed = null) {
   app.main = h("main", { id: "main", tabindex: "-1" });
   app.rail = rail();
   head();
   document.body.replaceChildren(
     h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); app.main.focus(); } }, tr("header.skip")),
     app.top.box, app.rail.box, app.main, app.tip);
-  await show();
+  await show(handed);
 }
 
 document.addEventListener("click", (event) => {
@@ -100,11 +129,11 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   go(link.pathname + link.hash);
 });
-addEventListener("popstate", show);
+addEventListener("popstate", () => show());
 document.addEventListener("capot-opening", changed);
 document.addEventListener("capot-state", () => app.rail.carry());
 
-// A view kept as a file is dropped anywhere, or chosen under "Take it away".
+// A view kept as a file is dropped anywhere, or chosen under "Export".
 const opened = async (file) => {
   try {
     await go(await restore(file));
@@ -117,4 +146,5 @@ addEventListener("drop", (event) => { event.preventDefault(); if (event.dataTran
 document.addEventListener("capot-view", (event) => opened(event.detail));
 
 get("/api/model").then(atWork).catch(() => {}); // where the server is away, the page says so beside what was asked
+await speak(preferred());
 await dress();

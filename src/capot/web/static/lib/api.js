@@ -64,6 +64,9 @@ function look(name, queued) {
   }
 }
 
+/** Whether the server answers at all. */
+export const reached = () => fetch(`${root}/static/early.js`, { cache: "no-store" }).then(() => true, () => false);
+
 async function refusal(answer) {
   try {
     const { error } = await answer.json();

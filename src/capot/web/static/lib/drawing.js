@@ -23,13 +23,20 @@ export function drawing(node) {
     const { width, height } = own.getBoundingClientRect();
     return { text: svgText(own), width, height };
   }
-  const around = node.getBoundingClientRect();
+  node.classList.add("whole"); // what scrolls on the screen is as long as its text; nothing is painted before it is back
+  const { marks, width, height } = marked(node);
+  node.classList.remove("whole");
   const paper = getComputedStyle(document.body).backgroundColor;
-  const marks = [];
-  walk(node, { x: around.x - 12, y: around.y - 12 }, marks);
-  const [width, height] = [Math.ceil(around.width + 24), Math.ceil(around.height + 24)];
   const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"><rect width="100%" height="100%" fill="${paper}"/>${marks.join("")}</svg>`;
   return { text, width, height };
+}
+
+function marked(node) {
+  const around = node.getBoundingClientRect();
+  const marks = [];
+  walk(node, { x: around.x - 12, y: around.y - 12 }, marks);
+  const wide = Math.max(around.width, ...Array.from(node.querySelectorAll(".scroll"), (part) => part.getBoundingClientRect().right - around.x));
+  return { marks, width: Math.ceil(wide + 24), height: Math.ceil(around.height + 24) };
 }
 
 function onlyDrawing(node) {
@@ -48,10 +55,13 @@ function walk(node, origin, marks) {
     return;
   }
   box(style, place, marks);
+  const cut = style.overflowX !== "visible" && place.width && place.height ? `cut-${marks.length}` : null;
+  if (cut) marks.push(`<clipPath id="${cut}"><rect x="${place.x}" y="${place.y}" width="${place.width}" height="${place.height}"/></clipPath><g clip-path="url(#${cut})">`);
   for (const child of node.childNodes) {
     if (child.nodeType === Node.TEXT_NODE) lines(child, style, origin, marks);
     else if (child.nodeType === Node.ELEMENT_NODE) walk(child, origin, marks);
   }
+  if (cut) marks.push("</g>");
 }
 
 function box(style, { x, y, width, height }, marks) {
@@ -65,9 +75,18 @@ function box(style, { x, y, width, height }, marks) {
   if (fill !== "none" || stroke !== "none") {
     marks.push(`<rect x="${x + inset}" y="${y + inset}" width="${Math.max(0, width - 2 * inset)}" height="${Math.max(0, height - 2 * inset)}" rx="${Math.min(parseFloat(style.borderTopLeftRadius) || 0, height / 2)}" fill="${fill}" stroke="${stroke}" stroke-width="${sides[0]}"${dash}/>`);
   }
-  if (!whole && sides[2] && seen(style.borderBottomColor)) {
-    marks.push(`<path d="M${x} ${y + height - sides[2] / 2}h${width}" stroke="${style.borderBottomColor}" stroke-width="${sides[2]}"/>`);
-  }
+  if (!whole) edges(style, sides, { x, y, width, height }, marks);
+}
+
+/** The edges of a box that has not all four: a tick, a rule, a mark beside a text. */
+function edges(style, sides, { x, y, width, height }, marks) {
+  const lines = [`M${x} ${y + sides[0] / 2}h${width}`, `M${x + width - sides[1] / 2} ${y}v${height}`, `M${x} ${y + height - sides[2] / 2}h${width}`, `M${x + sides[3] / 2} ${y}v${height}`];
+  ["Top", "Right", "Bottom", "Left"].forEach((side, place) => {
+    const color = style[`border${side}Color`];
+    if (!sides[place] || !seen(color)) return;
+    const dash = style[`border${side}Style`] === "dashed" ? ' stroke-dasharray="4 3"' : "";
+    marks.push(`<path d="${lines[place]}" stroke="${color}" stroke-width="${sides[place]}"${dash}/>`);
+  });
 }
 
 /** One <text> for each line that a text node is broken into. */

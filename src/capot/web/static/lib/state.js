@@ -5,6 +5,9 @@ import { inside, root } from "./place.js";
 
 const LIMIT = 8000; // characters of a fragment that every browser and mail program carries
 const PROMPT = "capot-prompt";
+const SETTINGS = "capot-settings";
+const CHOICE = ["temperature", "top_k", "top_p", "min_p"];
+const CHOOSING = { next: CHOICE, generate: [...CHOICE, "seed"], assistant: [...CHOICE, "seed"] }; // what means the same there
 
 let shown = location.pathname; // the page on show; one that is being left, by the Back button, no longer owns the address
 
@@ -64,16 +67,35 @@ export function write(changes, { push = false } = {}) {
 /** Whether the address alone restores what the page shows. */
 export const fits = () => Object.keys(longOnes()).length === 0;
 
-/** The prompt that follows the visitor from page to page, even where it is too long for an address. */
-export const prompt = {
-  get: () => read().prompt ?? sessionStorage.getItem(PROMPT) ?? "",
-  /** Whether the visitor has ever typed one, were it to erase it. */
-  known: () => read().prompt !== undefined || sessionStorage.getItem(PROMPT) !== null,
-  set(text) {
-    keep(PROMPT, text);
-    return write({ prompt: text });
-  },
-};
+/** A text that follows the visitor, in the address as `name` and in the tab, even where it is too long for an address. */
+function carried(name, place) {
+  return {
+    get: () => read()[name] ?? sessionStorage.getItem(place) ?? "",
+    /** Whether the visitor has ever typed one, were it to erase it. */
+    known: () => read()[name] !== undefined || sessionStorage.getItem(place) !== null,
+    set(text) {
+      keep(place, text);
+      return write({ [name]: text });
+    },
+  };
+}
+
+/** The text to continue, from page to page. */
+export const prompt = carried("prompt", PROMPT);
+
+/** The assistant's own: a question is no text to continue. */
+export const question = carried("question", "capot-question");
+
+/** How a token is chosen, as it was set on the last page that asks for it. */
+function settings() {
+  const kept = JSON.parse(sessionStorage.getItem(SETTINGS) ?? "{}");
+  const names = location.pathname === shown ? CHOOSING[inside(shown).slice(1)] : null;
+  if (!names) return kept;
+  const here = read();
+  for (const name of names) kept[name] = here[name]; // JSON leaves out what is not set
+  keep(SETTINGS, JSON.stringify(kept));
+  return kept;
+}
 
 let grown = null;
 
@@ -84,11 +106,14 @@ export function grow(text, { left = false } = {}) {
   document.dispatchEvent(new CustomEvent("capot-state"));
 }
 
-/** The address of a chapter, the prompt carried along where it is short enough; the tab carries it anyway. */
+/** The address of a chapter, the text carried along where it is short enough (the tab carries it anyway), and the settings. */
 export function door(chapter) {
   const params = new URLSearchParams();
-  const text = (chapter === "home" ? null : grown) ?? prompt.get();
-  if (text && text.length < LIMIT / 4) params.set("prompt", text);
+  const name = chapter === "assistant" ? "question" : "prompt";
+  const text = chapter === "assistant" ? question.get() : (chapter === "home" ? null : grown) ?? prompt.get();
+  if (text && text.length < LIMIT / 4) params.set(name, text);
+  const set = settings();
+  for (const one of CHOOSING[chapter] ?? []) if (set[one] !== undefined) params.set(one, set[one]);
   const query = params.toString();
   return `${root}/${chapter === "home" ? "" : chapter}${query ? `#${query}` : ""}`;
 }

@@ -92,6 +92,9 @@ export function size(count) {
   return `${number(count, 0)}\u00a0${letter}`;
 }
 
+/** An amount of information with its unit. */
+export const bits = (value, digits) => tr("units.bit", { count: Number(value.toFixed(digits)), n: number(value, digits) });
+
 /** A time in the unit that suits it. */
 export function duration(seconds) {
   if (seconds >= 120) {

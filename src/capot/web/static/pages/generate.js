@@ -17,13 +17,14 @@ export default async function page(main, context) {
   document.addEventListener("capot-model", named);
   const field = promptField({ heard: (text) => { if (text !== state.read().prompt) state.write({ tree: "", drawn: "", on: "", all: "" }); }, examples: ownFirst(EXAMPLES) });
   const settings = controls();
-  const parts = { field, settings, name: () => model ?? "boxed" };
+  const parts = { field, settings, name: () => model ?? "boxed", handed: context.handed };
   let current = null;
   const views = { one, all: beside };
   const box = tabs({ names: Object.keys(views), name: "view", label: tr("generate.views"), title: (view) => tr(`generate.tab.${view}`), open: (view, place) => {
     current?.leave();
     settings.showTemperature(view === "one");
     current = views[view](parts);
+    parts.handed = null;
     place.replaceChildren(current.box);
     return current.start();
   } });
@@ -37,10 +38,10 @@ export default async function page(main, context) {
   const hidden = () => current?.leave(); // a reload in the middle keeps what there is
   document.addEventListener("keydown", keys);
   addEventListener("pagehide", hidden);
-  return { leave: () => {
-    current?.leave();
+  return { leave: (how) => {
     document.removeEventListener("keydown", keys);
     document.removeEventListener("capot-model", named);
     removeEventListener("pagehide", hidden);
+    return current?.leave(how);
   } };
 }

@@ -1,13 +1,13 @@
 // The whole road at one glance: text, tokens, vectors, probabilities, and a text that grows when a key is pressed.
 
 import { fill, h, visible } from "../lib/dom.js";
-import { number, percent, tr } from "../lib/words.js";
+import { bits, number, percent, tr } from "../lib/words.js";
 import { call } from "../lib/api.js";
 import * as state from "../lib/state.js";
 import { fault, waiting } from "../parts/fault.js";
 import { fly } from "../parts/flight.js";
 import { promptField } from "../parts/prompt.js";
-import { pieces } from "../parts/pieces.js";
+import { pieces, recurring } from "../parts/pieces.js";
 import { plane } from "../parts/plane.js";
 import { withTerms } from "../parts/terms.js";
 
@@ -104,14 +104,14 @@ export default async function page(main, { door }) {
   }
 
   function drawTokens(tokens) {
-    const cut = pieces(tokens.tokens.slice(-STRIP));
+    const cut = recurring(pieces(tokens.tokens.slice(-STRIP)));
     strip.pieces = tokens.count > STRIP ? [{ text: "…", kind: "after" }, ...cut] : cut;
     fill(say.tokens, withTerms(tr("home.tokens_said", { count: tokens.count, characters: tr("home.characters", { count: tokens.characters }) })));
   }
 
   function drawNext() {
     bars.rows = prediction.candidates.map((one, index) => ({ label: one.text ? visible(one.text) : one.label, value: one.probability / prediction.candidates[0].probability, text: percent(one.probability), marked: index === 0 }));
-    fill(say.next, withTerms(tr("home.next_said", { vocabulary: prediction.vocabulary_size, entropy: number(prediction.entropy_bits, 1), choices: number(2 ** prediction.entropy_bits, 0) })));
+    fill(say.next, withTerms(tr("home.next_said", { vocabulary: prediction.vocabulary_size, entropy: bits(prediction.entropy_bits, 1), choices: number(2 ** prediction.entropy_bits, 0) })));
     fill(say.generate, withTerms(added.length ? tr("home.generate_said", { count: added.length }) : tr("home.generate_none")));
     next.disabled = !prediction.candidates.length;
   }
@@ -141,7 +141,7 @@ export default async function page(main, { door }) {
 function wordsOf(tokens) {
   const encoder = new TextEncoder();
   const shown = Math.max(0, tokens.count - STRIP);
-  const tones = pieces(tokens.tokens.slice(-STRIP)).map((piece) => piece.tone);
+  const tones = recurring(pieces(tokens.tokens.slice(-STRIP))).map((piece) => piece.tone);
   const found = new Map();
   const from = tokens.tokens[shown]?.start ?? 0;
   let [bytes, before] = [0, 0];

@@ -6,7 +6,7 @@ import * as state from "../lib/state.js";
 import { computed } from "./memory/computed.js";
 import { measured } from "./memory/measured.js";
 
-export default async function page(main, { model }) {
+export default async function page(main, { model, handed }) {
   const name = model?.model ?? "boxed";
   const scale = axes();
   const paper = computed(name, scale);
@@ -15,14 +15,15 @@ export default async function page(main, { model }) {
   const hidden = () => real.stop();
   addEventListener("pagehide", hidden);
   await paper.start();
-  return { leave: () => { paper.stop(); real.stop(); removeEventListener("pagehide", hidden); } };
+  if (handed) real.measure();
+  return { leave: () => { paper.stop(); removeEventListener("pagehide", hidden); return real.stop(); } }; // what is measured is measured again
 }
 
-/** Logarithmic or linear, for every curve of the page. */
+/** Linear or logarithmic, for every curve of the page. */
 function axes() {
-  let flat = state.read().axes === "linear";
+  let logarithmic = state.read().axes === "log";
   const listeners = [];
-  const box = h("fieldset", { class: "checks plain" }, h("legend", {}, tr("memory.axes")), ["log", "linear"].map((one) => h("label", { class: "tick" },
-    h("input", { type: "radio", name: "axes", value: one, checked: flat === (one === "linear"), onchange: () => { flat = one === "linear"; state.write({ axes: flat ? "linear" : "" }); for (const each of listeners) each(); } }), tr(`memory.axes_are.${one}`))));
-  return { box, linear: () => flat, heard: (listener) => listeners.push(listener) };
+  const box = h("fieldset", { class: "checks plain" }, h("legend", {}, tr("memory.axes")), ["linear", "log"].map((one) => h("label", { class: "tick" },
+    h("input", { type: "radio", name: "axes", value: one, checked: logarithmic === (one === "log"), onchange: () => { logarithmic = one === "log"; state.write({ axes: logarithmic ? "log" : "" }); for (const each of listeners) each(); } }), tr(`memory.axes_are.${one}`))));
+  return { box, get logarithmic() { return logarithmic; }, heard: (listener) => listeners.push(listener) };
 }

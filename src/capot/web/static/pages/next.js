@@ -1,7 +1,7 @@
 // What could come next? The network's opinion of every token, and what the sliders make of it.
 
 import { fill, framed, h, later, unique, visible } from "../lib/dom.js";
-import { number, percent, tr } from "../lib/words.js";
+import { bits, number, percent, tr } from "../lib/words.js";
 import { call, raw } from "../lib/api.js";
 import { lab } from "../lib/lab.js";
 import * as state from "../lib/state.js";
@@ -10,6 +10,7 @@ import { Distribution, entropyBits } from "../sampling.js";
 import { frame } from "../parts/frame.js";
 import { fault, waiting } from "../parts/fault.js";
 import { promptField } from "../parts/prompt.js";
+import { restored } from "../parts/slider.js";
 import { help } from "../parts/terms.js";
 
 const KEPT = 100; // candidates whose text the page holds: as many as it ever draws
@@ -17,8 +18,8 @@ const FEW = 12;
 const SLIDERS = lab.sliders.next;
 
 export default async function page(main, { model }) {
-  const saved = state.read();
-  const setting = Object.fromEntries(Object.entries(SLIDERS).map(([name, bounds]) => [name, Number(saved[name] ?? bounds.start)]));
+  let saved = state.read();
+  const setting = Object.fromEntries(Object.entries(SLIDERS).map(([name, bounds]) => [name, restored(saved[name], bounds)]));
   let shown = Math.min(KEPT, Math.max(1, Number(saved.k) || FEW));
   let asLogits = saved.as === "logits";
   let asked = saved.rank ?? "";
@@ -49,13 +50,15 @@ export default async function page(main, { model }) {
     const count = h("button", { type: "button", onclick: () => { shown = shown > FEW ? FEW : 48; count.textContent = tr(shown > FEW ? "next.fewer" : "next.more"); redraw(); keep(); } }, tr(shown > FEW ? "next.fewer" : "next.more"));
     const reset = h("button", { type: "button", onclick: () => {
       for (const one of sliders) one.value = setting[one.getAttribute("name")] = SLIDERS[one.getAttribute("name")].start;
+      saved = {};
       redraw(); keep();
     } }, tr("next.reset"));
     return h("div", { class: "tools" }, scale, reset, count, h("span", { class: "field inline" }, h("label", { for: id }, tr("next.rank_of")), rank, help(tr("next.rank_of"), tr("next.hint.rank"))), rankSays);
   }
 
   function remember() {
-    const moved = Object.entries(setting).map(([name, value]) => [name, value === SLIDERS[name].start ? "" : value]);
+    const usual = (name, value) => value === SLIDERS[name].start && saved[name] === undefined; // what was asked for is said, were it the usual
+    const moved = Object.entries(setting).map(([name, value]) => [name, usual(name, value) ? "" : value]);
     state.write({ ...Object.fromEntries(moved), k: shown === FEW ? "" : shown, as: asLogits ? "logits" : "", rank: asked });
   }
 
@@ -149,18 +152,18 @@ export default async function page(main, { model }) {
   }
 
   function tell(rows, { p, kept, share }) {
-    const bits = entropyBits(p, kept);
+    const drawn = entropyBits(p, kept);
     const given = Object.fromEntries(Object.entries(setting).filter(([name, value]) => value !== SLIDERS[name].start));
     const options = { k: shown, ...given, ...(asked ? { rank: [asked] } : {}) };
     const flags = { "-k": shown, ...Object.fromEntries(Object.entries(given).map(([name, value]) => [`--${name.replace("_", "-")}`, value])), "--rank": asked || undefined };
     const name = (id) => texts.get(id) ?? `id ${id}`;
     const one = found.asked[0];
     picture.update({
-      caption: tr(kept === 1 ? "next.caption_one" : "next.caption", { first: name(rows[0].id), share: percent(p[0]), kept, vocabulary: found.vocabulary_size, entropy: number(bits, 2), choices: number(2 ** bits, 1), temperature: number(setting.temperature, 2) }),
+      caption: tr(`next.${kept === 1 ? "caption_one" : moved() ? "caption_drawn" : "caption"}`, { first: name(rows[0].id), share: percent(p[0]), kept, vocabulary: found.vocabulary_size, entropy: bits(drawn, 2), choices: number(2 ** drawn, 1), own: bits(found.model_entropy_bits, 2), temperature: number(setting.temperature, 2) }),
       table: () => ({ columns: [tr("next.rank"), tr("tokens.column.text"), "id", "logit", tr("next.probability")], rows: rows.map((row) => [number(row.rank), name(row.id), row.id, number(row.logit, 3), percent(row.p, 4)]) }),
       python: () => inPython(model?.model ?? "boxed", "next", [found.prompt], options),
       command: () => onCommandLine(model?.model ?? "boxed", "next", [found.prompt], flags),
-      json: () => ({ ...found, ...setting, kept, entropy_bits: bits, candidates: rows.map((row) => ({ ...found.candidates.find((each) => each.id === row.id), id: row.id, rank: row.rank, logit: row.logit, probability: row.p })) }),
+      json: () => ({ ...found, ...setting, kept, entropy_bits: drawn, candidates: rows.map((row) => ({ ...found.candidates.find((each) => each.id === row.id), id: row.id, rank: row.rank, logit: row.logit, probability: row.p })) }),
       page: () => ({ verb: "next", arguments: { prompt: found.prompt, ...options } }),
     });
     const key = one && one.tokens > 1 ? "next.rank_first" : "next.rank_said";

@@ -1,11 +1,11 @@
-// A list of words to add to and take from: order and repetitions are the visitor's.
+// A list of words to add to and take from: the order is the visitor's, and each word stands once.
 
 import { fill, h, unique } from "../lib/dom.js";
 import { tr } from "../lib/words.js";
 
 /** `heard(words)` is called after each change; words are parted by commas or line ends when typed. */
 export function chips(words, { label, heard, max = 60 }) {
-  let list = [...words];
+  let list = [...new Set(words)];
   const id = unique("chip");
   const shelf = h("ul", { class: "chips" });
   const field = h("input", { id, type: "text", size: 16, onkeydown: (event) => {
@@ -18,7 +18,8 @@ export function chips(words, { label, heard, max = 60 }) {
   const add = (text) => {
     const found = text.split(/[,\n]/).map((word) => word.trim()).filter(Boolean);
     field.value = "";
-    if (found.length) change([...list, ...found]);
+    const all = [...new Set([...list, ...found])];
+    if (all.length > list.length) change(all);
   };
   draw();
   return { box: h("div", { class: "field" }, h("label", { for: id }, label), h("div", { class: "row" }, shelf, field)), set: change, get words() { return list; } };

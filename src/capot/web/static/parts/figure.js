@@ -1,6 +1,8 @@
 // Plotly's figures: its script is read when the first one is drawn, and each is drawn again when the theme changes.
 
-import { h, later } from "../lib/dom.js";
+import { fill, h, later } from "../lib/dom.js";
+import { LabError } from "../lib/api.js";
+import { fault } from "./fault.js";
 import { root } from "../lib/place.js";
 import { lang, tr } from "../lib/words.js";
 import { named, taken } from "./names.js";
@@ -12,7 +14,8 @@ let script;
 export function plotly() {
   script ??= new Promise((resolve, reject) => {
     const src = `${root}/static/plotly.min.js`;
-    const tag = h("script", { src, onload: () => resolve(globalThis.Plotly), onerror: () => reject(new Error("plotly")) });
+    const failed = () => { script = undefined; tag.remove(); reject(new LabError("unreachable", "")); }; // asked again another time
+    const tag = h("script", { src, onload: () => resolve(globalThis.Plotly), onerror: failed });
     document.head.append(tag);
   });
   return script;
@@ -21,20 +24,24 @@ export function plotly() {
 /** <capot-figure>: set `spec` to { light, dark }, each { data, layout }. */
 class Figure extends HTMLElement {
   #spec = null;
-  #draw = () => this.draw();
+  #draw = () => { this.draw(); };
   #width = null; // for which names were set; null where there are none
   #turn = 0;
   #sized = new ResizeObserver(later(150, () => { if (this.#width !== null && this.#width !== this.clientWidth) this.draw(); }));
 
+  #printed = (event) => { if (isDark()) this.draw(event.type === "beforeprint"); }; // paper is light
+
   connectedCallback() {
     this.#sized.observe(this);
     document.addEventListener("capot-theme", this.#draw);
+    for (const kind of ["beforeprint", "afterprint"]) addEventListener(kind, this.#printed);
     this.classList.add("plotted");
     this.setAttribute("role", "img");
   }
 
   disconnectedCallback() {
     document.removeEventListener("capot-theme", this.#draw);
+    for (const kind of ["beforeprint", "afterprint"]) removeEventListener(kind, this.#printed);
     this.#sized.disconnect();
     queueMicrotask(() => { if (this.place && !this.isConnected) globalThis.Plotly?.purge(this.place); }); // not where it only moves
   }
@@ -44,17 +51,26 @@ class Figure extends HTMLElement {
     this.draw();
   }
 
-  async draw() {
+  /** Draw the spec; `light` whatever the page's theme is. */
+  async draw(light = false) {
     if (!this.#spec) return;
     const turn = this.#turn += 1;
-    const library = await plotly();
+    let library;
+    try {
+      library = await plotly();
+    } catch (error) {
+      if (turn === this.#turn) fill(this, fault(error, () => this.draw()));
+      return;
+    }
+    this.querySelector(":scope > .fault")?.remove();
     this.place ??= this.appendChild(h("div", { class: "plot" }));
-    const { data, layout } = structuredClone(this.#spec[isDark() ? "dark" : "light"]);
+    const { data, layout } = structuredClone(this.#spec[isDark() && !light ? "dark" : "light"]);
     library.register({ moduleType: "locale", name: lang(), dictionary: {}, format: {} });
     const config = { locale: lang(), responsive: true, displaylogo: false, displayModeBar: false, typesetMath: false, scrollZoom: false };
     const names = taken(data);
     this.#width = names.length ? this.clientWidth : null;
     await library.react(this.place, data, { ...layout, uirevision: "kept" }, config);
+    sized(this.place);
     if (!names.length || turn !== this.#turn || !this.isConnected) return;
     await library.relayout(this.place, { annotations: [...(layout.annotations ?? []), ...named(this.place, names)] });
   }
@@ -64,6 +80,13 @@ class Figure extends HTMLElement {
     const library = await plotly();
     return library.downloadImage(this.place, { format, filename: name, width: 1200, height: 720, scale: format === "png" ? 2 : 1 });
   }
+}
+
+/** Say at what size the layers are drawn, so that print can make them as wide as the paper. */
+function sized(place) {
+  const layers = place.querySelectorAll(".main-svg");
+  for (const layer of layers) layer.setAttribute("viewBox", `0 0 ${layer.getAttribute("width")} ${layer.getAttribute("height")}`);
+  if (layers.length) place.style.setProperty("--drawn", `${layers[0].getAttribute("width")} / ${layers[0].getAttribute("height")}`);
 }
 
 customElements.define("capot-figure", Figure);

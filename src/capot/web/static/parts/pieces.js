@@ -2,6 +2,8 @@
 
 import { tr } from "../lib/words.js";
 
+export const HUES = 6;
+
 const decoder = new TextDecoder("utf-8", { fatal: true });
 const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
@@ -32,6 +34,22 @@ export function pieces(tokens) {
     at += run.length;
   }
   return shown;
+}
+
+/** The same pieces, each text in one hue wherever it stands, and neighbours in different ones as long as six are enough. */
+export function recurring(shown) {
+  const names = shown.map((piece) => piece.text.trim() || piece.text);
+  const beside = new Map(names.map((name) => [name, new Set()]));
+  names.forEach((name, at) => { if (at && names[at - 1] !== name) { beside.get(name).add(names[at - 1]); beside.get(names[at - 1]).add(name); } });
+  const hues = new Map();
+  let next = 0;
+  for (const [name, around] of beside) {
+    const taken = new Set([...around].map((one) => hues.get(one)));
+    const free = Array.from({ length: HUES }, (_, step) => (next + step) % HUES).find((hue) => !taken.has(hue)) ?? next;
+    hues.set(name, free);
+    next = (free + 1) % HUES;
+  }
+  return shown.map((piece, at) => ({ ...piece, tone: hues.get(names[at]) }));
 }
 
 /**

@@ -5,6 +5,13 @@ import { h, unique } from "../lib/dom.js";
 import { number, unwritten } from "../lib/words.js";
 import { help } from "./terms.js";
 
+/** What an address says of a setting, within its bounds; what is counted is whole, whoever wrote it. */
+export function restored(text, { min, max, step, start }) {
+  const value = text === undefined || text === "" ? start : Number(text);
+  if (!Number.isFinite(value)) return start;
+  return Math.min(max, Math.max(min, step === 1 ? Math.round(value) : value));
+}
+
 /**
  * <capot-slider name min max step coarse value label hint>: sends "input" with { value } while it moves.
  * `value` is a number; what is typed outside the bounds is brought back to them, and what is no number changes nothing.

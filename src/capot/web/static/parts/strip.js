@@ -1,9 +1,8 @@
 // Tokens in a row: six soft hues and a border each, or one hue by lightness where a probability is shown.
 
 import { h, visible } from "../lib/dom.js";
-import { united } from "./pieces.js";
+import { HUES, united } from "./pieces.js";
 
-const HUES = 6;
 const STEPS = 10;
 
 /**

@@ -1,9 +1,10 @@
 // The line above every page: what is at work, the glossary, the language, the theme.
 
 import { h } from "../lib/dom.js";
-import { amount, choose, lang, LANGUAGES, tr } from "../lib/words.js";
+import { amount, lang, LANGUAGES, tr } from "../lib/words.js";
 import { door } from "../lib/state.js";
 import { glossaryPage } from "./glossary.js";
+import { inviting } from "./invite.js";
 import { opener, told } from "./opener.js";
 
 const DARK = matchMedia("(prefers-color-scheme: dark)");
@@ -22,7 +23,7 @@ function turn() {
   announce();
 }
 
-/** The header for a model, which may not be known yet. `relearn` is called when another language is chosen, `reopened` with another model. */
+/** The header for a model, which may not be known yet. `relearn(name)` is called when another language is chosen, `reopened` with another model. */
 export function top({ model, relearn, reopened }) {
   const theme = h("button", { type: "button", class: "quiet-button", onclick: turn },
     h("span", { "aria-hidden": "true" }), h("span", { class: "offstage" }, tr("header.theme")));
@@ -32,10 +33,10 @@ export function top({ model, relearn, reopened }) {
   };
   show();
   document.addEventListener("capot-theme", show);
-  const language = h("select", { "aria-label": tr("header.language"), onchange: (event) => { choose(event.target.value); relearn(); } },
+  const language = h("select", { "aria-label": tr("header.language"), onchange: (event) => relearn(event.target.value) },
     LANGUAGES.map((name) => h("option", { value: name, selected: name === lang(), lang: name }, tr(`languages.${name}`))));
   const box = h("header", { class: "top" }, h("a", { class: "brand", href: door("home") }, "capot"), atWork(model, reopened),
-    h("div", { class: "choices" }, glossaryPage(), language, theme));
+    h("div", { class: "choices" }, model?.owner && model.coded ? inviting() : null, glossaryPage(), language, theme));
   return { box, leave: () => document.removeEventListener("capot-theme", show) };
 }
 

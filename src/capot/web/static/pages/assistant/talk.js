@@ -16,9 +16,9 @@ const KEY = "capot-talk";
 const SHOWN = 600; // tokens of a prompt that are drawn
 
 /** The instrument; see the page for `settings`, `template` and `name`. */
-export function talk({ settings, template, name }) {
+export function talk({ settings, template, name, handed }) {
   let talked = saved(); // { conversation, view, turns: [{ message, options }], prompt }
-  let running = null, sending = "";
+  let running = null, sending = null, gone = false;
   const says = status(() => halt());
   const log = h("ol", { class: "chat", "aria-live": "polite" });
   const id = unique("message");
@@ -52,8 +52,23 @@ export function talk({ settings, template, name }) {
     box: h("div", {}, h("div", { class: "row" }, labelled(kind, "kind"), labelled(prices.price_in, "price_in"), labelled(prices.price_out, "price_out")),
       settings.box, template.box, log, says.box, h("div", { class: "prompt" }, h("label", { for: id }, tr("assistant.message")), field, troubles),
       h("div", { class: "row" }, send, stop, undo, anew), sent, picture.box),
-    start: () => { if (talked.turns.length && (!talked.view || talked.lang !== lang())) redo(); }, leave: () => { talked.typed = field.value || (running ? sending : ""); keep(); running?.abort(); },
+    start, leave,
   };
+
+  async function start() {
+    if (talked.turns.length && (!talked.view || talked.lang !== lang())) await redo();
+    if (handed && !gone) run(handed.args, handed.turn);
+  }
+
+  /** The visitor leaves; where the page comes back at once (`again`), what it is to go on with. */
+  function leave({ again = false } = {}) {
+    gone = true;
+    const under = again && running ? sending : null;
+    talked.typed = field.value || (running && !under ? sending.turn.message : ""); // what is handed on is sent, and not typed again
+    keep();
+    running?.abort();
+    return under;
+  }
 
   function say(text = field.value) {
     if (running) return;
@@ -72,7 +87,11 @@ export function talk({ settings, template, name }) {
     const work = running = once({ verb: "chat", arguments: args, prompt: true, view: true }, (event, body) => {
       if (event === "started") {
         fresh = ""; // after a cut the same answer comes again: what is shown stays until it is overtaken
-        if (!mine[0].isConnected) { log.append(...mine); field.value = ""; }
+        if (!mine[0].isConnected) {
+          log.querySelector(":scope > .quiet")?.remove();
+          log.append(...mine);
+          field.value = "";
+        }
         talked.prompt = body.prompt.slice(-SHOWN);
         exact(body.prompt);
       }
@@ -84,7 +103,7 @@ export function talk({ settings, template, name }) {
         else field.value = turn.message;
       }
     }, { says, troubles, again: () => run(args, turn), elsewhere: template.refused });
-    sending = turn.message;
+    sending = { args, turn };
     buttons();
     await work.over;
     if (work.left) return;
@@ -121,8 +140,10 @@ export function talk({ settings, template, name }) {
     const { call } = await import("../../lib/api.js");
     try {
       const { result, view } = await call("chat", { messages: [], conversation: { ...talked.conversation, price_in, price_out } }, { query: "?view=1", whole: true });
+      if (gone) return;
       Object.assign(talked, { conversation: result, view });
     } catch (error) {
+      if (gone) return;
       says.fail(error, () => redo());
     }
     keep();

@@ -10,31 +10,48 @@ import { status } from "../../parts/status.js";
 import { pieces } from "../../parts/pieces.js";
 import { promptField } from "../../parts/prompt.js";
 import { chosen, flags } from "../generate/controls.js";
+import { settled, unsettled } from "../generate/story.js";
 
 const KINDS = ["raw", "few_shot", "stopped", "chat_template"];
 const EXAMPLES = { fr: ["Quelle est la capitale de la France ?", "Combien de pattes a un chat ?"], en: ["What is the capital of France?", "How many legs does a cat have?"] };
 const SHOWN = 400; // tokens of a prompt that are drawn
 
 /** The instrument; see the page for `settings`, `template` and `name`. */
-export function ways({ settings, template, name }) {
+export function ways({ settings, template, name, handed }) {
   let running = null, columns = [], result = null, asked = null;
   const says = status(() => halt());
-  const field = promptField({ heard: () => {}, label: tr("assistant.question"), examples: ownFirst(EXAMPLES) });
+  const field = promptField({ heard: changed, label: tr("assistant.question"), examples: ownFirst(EXAMPLES), own: state.question, placeholder: tr("assistant.question_hint") });
   const go = h("button", { type: "button", class: "primary", onclick: () => begin() }, tr("assistant.ask"));
   const stop = h("button", { type: "button", disabled: true, onclick: () => halt() }, tr("actions.stop"));
   const place = h("div", { class: "side-by-side pairs" });
   const picture = frame(place, { name: "assistant" });
   tell();
-  return { box: h("div", {}, field.box, settings.box, template.box, h("div", { class: "row" }, go, stop), says.box, picture.box), start, leave: () => running?.abort() };
+  return { box: h("div", {}, field.box, settings.box, template.box, h("div", { class: "row" }, go, stop), says.box, picture.box), start, changed, leave };
 
-  function start() {
-    const saved = state.read();
-    if (saved.asked && field.text) begin(Number(saved.asked));
+  /** The visitor leaves; where the page comes back at once (`again`), what it is to go on with. */
+  function leave({ again = false } = {}) {
+    running?.abort();
+    return again && running ? asked : null;
   }
 
-  function begin(seed = settings.seed() ?? Math.floor(Math.random() * 2 ** 32)) {
+  /** What is asked is not what was answered any more: a link no longer holds the answer. */
+  function changed() {
+    state.write({ asked: "" });
+  }
+
+  function start() {
+    if (handed) return begin(handed);
+    const saved = state.read();
+    if (!saved.asked || !field.text) return null;
+    const [seed, count, after, own] = saved.asked.split(":"); // of a link of before the seed alone
+    return begin({ seed: Number(seed), max_new_tokens: Number(count) || settings.count(), after_stop: Number(after ?? settings.after()), ...unsettled(own, settings.sampling()) });
+  }
+
+  /** Ask: by the settings of the page, where `given` holds none. */
+  function begin(given = {}) {
     running?.abort();
-    asked = { question: field.text, ...template.given(), ...settings.sampling(), max_new_tokens: settings.count(), seed, after_stop: settings.after() };
+    const seed = settings.seed() ?? Math.floor(Math.random() * 2 ** 32);
+    asked = { question: field.text, ...template.given(), ...settings.sampling(), max_new_tokens: settings.count(), seed, after_stop: settings.after(), ...given };
     columns = KINDS.filter((kind) => kind !== "chat_template" || template.own).map((kind) => column(kind));
     fill(place, columns.map((one) => one.box), template.own ? null : lacking());
     result = null;
@@ -52,7 +69,7 @@ export function ways({ settings, template, name }) {
     if (work.left) return;
     running = null;
     tell();
-    if (result) state.write({ asked: result.seed });
+    if (result && asked.question === field.text) state.write({ asked: [asked.seed, asked.max_new_tokens, asked.after_stop, settled(asked)].join(":") });
   }
 
   function halt() {

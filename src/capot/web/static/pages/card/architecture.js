@@ -4,8 +4,8 @@ import { h } from "../../lib/dom.js";
 import { amount, has, number, tr } from "../../lib/words.js";
 
 const TONES = { embeddings: 0, attention: 1, mlp: 2, norms: 3, head: 4, other: 5 };
-const [HEIGHT, GAP] = [440, 4];
-const LEAST = 13; // height of a row that can be read
+const [HEIGHT, GAP] = [560, 4];
+const LEAST = 13; // height of a block that can be read
 const LETTER = 7.4;
 
 export const blockName = (name) => (has(`card.block.${name}`) ? tr(`card.block.${name}`) : name);
@@ -18,10 +18,9 @@ export function architecture(card, width) {
   const told = new Set([layers[0], layers.at(-1), layers[Math.floor(layers.length / 2)]]);
   let y = 2;
   const rows = parts.map((part) => {
-    const cells = cellsOf(part);
-    const height = (part.parameters * scale) / (width - GAP * (cells.length - 1));
-    const row = height < 0.2 ? null : h("g:svg", {}, drawn(part, cells, { y, height, wide: width, named: height >= LEAST }),
-      height < LEAST && told.has(part) && layers.length > 1 ? h("text:svg", { class: "name", x: width + 8, y: y + height / 2 + 4 }, number(part.layer + 1)) : null);
+    const height = (part.parameters * scale) / width;
+    const row = height < 0.2 ? null : h("g:svg", {}, drawn(part, cellsOf(part), { y, height, wide: width }),
+      height < 2 * LEAST && told.has(part) && layers.length > 1 ? h("text:svg", { class: "name", x: width + 8, y: y + height / 2 + 4 }, number(part.layer + 1)) : null);
     y += height + Math.min(GAP, Math.max(0.6, height * 0.15));
     return row;
   });
@@ -30,9 +29,9 @@ export function architecture(card, width) {
     rows, h("text:svg", { x: width / 2, y: y + 16, "text-anchor": "middle" }, says));
 }
 
-/** The blocks of one part, side by side; what is too thin to be seen keeps its place in the sum. */
+/** The blocks of one part, the last that a token meets first; what is too thin to be seen keeps its place in the sum. */
 function cellsOf(part) {
-  const inner = ["attention", "mlp", "norms"].filter((name) => part[name] > 0).map((name) => [name, part[name]]);
+  const inner = ["norms", "mlp", "attention"].filter((name) => part[name] > 0).map((name) => [name, part[name]]);
   if (part.layer === null || !inner.length) return [[part.part in TONES ? part.part : "other", part.parameters]];
   const rest = part.parameters - inner.reduce((sum, [, count]) => sum + count, 0);
   const all = rest > 0 ? [...inner, ["other", rest]] : inner;
@@ -40,18 +39,20 @@ function cellsOf(part) {
   return wide.length ? wide : all;
 }
 
-function drawn(part, cells, { y, height, wide, named }) {
+function drawn(part, cells, { y: top, height: whole, wide: width }) {
   const sum = cells.reduce((total, [, count]) => total + count, 0);
-  let x = 0;
+  const x = 0;
+  let y = top;
   return cells.map(([name, count]) => {
-    const width = (wide - GAP * (cells.length - 1)) * (count / sum);
+    const height = whole * (count / sum);
+    const named = height >= LEAST;
     const label = part.layer === null ? blockName(name) : tr("card.of_layer", { layer: part.layer + 1, block: blockName(name) });
     const figure = amount(count);
     const cell = [h("rect:svg", { class: `cell c${TONES[name] ?? 5}`, x, y, width, height, rx: Math.min(4, height / 4), dataset: { parameters: count } }, h("title:svg", {}, `${label}: ${number(count)}`))];
     const said = [label, blockName(name)].find((one) => width > LETTER * one.length + 16); // in a narrow cell its neighbour tells the layer
     if (named && said) cell.push(h("text:svg", { class: "name", x: x + 9, y: y + Math.min(height / 2 + 4.5, 20) }, said));
     if (named && width > LETTER * (label.length + figure.length) + 34) cell.push(h("text:svg", { class: "name", x: x + width - 9, y: y + Math.min(height / 2 + 4.5, 20), "text-anchor": "end" }, figure));
-    x += width + GAP;
+    y += height;
     return cell;
   });
 }

@@ -1,7 +1,7 @@
 // Words as points: added and removed as chips, drawn in the plane or in space, with their angles and their neighbours.
 
 import { h, later } from "../../lib/dom.js";
-import { lang, number, tr } from "../../lib/words.js";
+import { number, tr } from "../../lib/words.js";
 import { lab } from "../../lib/lab.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
@@ -9,20 +9,16 @@ import { answers } from "../../parts/answer.js";
 import { blocks, pictured, redrawn } from "../../parts/blocks.js";
 import { chips } from "../../parts/chips.js";
 
-const WORDS = {
-  en: ["cat,dog,green,blue,house,room", "king,queen,man,woman,boy,girl", "Paris,London,France,England,river,sea", "one,two,three,red,green,eat,sleep"],
-  fr: ["chat,chien,vert,bleu,maison,chambre", "roi,reine,homme,femme,garçon,fille", "Paris,Londres,France,Angleterre,fleuve,mer", "un,deux,trois,rouge,vert,manger,dormir"],
-};
 const { start: NEAR, ...NEIGHBOURS } = lab.sliders.embed.near;
 
 export function words(name) {
-  const saved = state.read();
+  const [saved, samples] = [state.read(), tr("embeddings.sample.words").split("|")];
   let dimensions = Number(saved.dimensions) === 3 ? 3 : 2;
   let near = Math.min(NEIGHBOURS.max, Math.max(NEIGHBOURS.min, Number(saved.near ?? NEAR) || 0));
   const picture = redrawn();
   const answer = answers("embed", { name: "embeddings", words: tr("embeddings.waiting"), drawn, rows });
-  const list = chips(split(saved.words ?? WORDS[lang()][0]), { label: tr("embeddings.words"), heard: ask });
-  const presets = h("div", { class: "examples" }, h("span", {}, tr("prompt.try")), WORDS[lang()].map((some) => h("button", { type: "button", class: "small", onclick: () => list.set(split(some)) }, split(some).slice(0, 3).join(", "), "…")));
+  const list = chips(split(saved.words ?? samples[0]), { label: tr("embeddings.words"), heard: ask });
+  const presets = h("div", { class: "examples" }, h("span", {}, tr("prompt.try")), samples.map((some) => h("button", { type: "button", class: "small", onclick: () => list.set(split(some)) }, split(some).slice(0, 3).join(", "), "…")));
   const space = h("fieldset", { class: "checks plain" }, h("legend", { class: "offstage" }, tr("embeddings.drawn_in")), [2, 3].map((count) => h("label", { class: "tick" }, h("input", { type: "radio", name: "dimensions", checked: count === dimensions, onchange: () => { dimensions = count; ask(list.words); } }), tr(`embeddings.dimensions.d${count}`))));
   const soon = later(150, () => ask(list.words));
   const neighbours = h("capot-slider", { ...NEIGHBOURS, value: near, label: tr("embeddings.near"), oninput: (event) => { if (event.detail) { near = event.detail.value; soon(); } } });

@@ -4,12 +4,10 @@ import { h, unique } from "../../lib/dom.js";
 import { tr } from "../../lib/words.js";
 import { lab } from "../../lib/lab.js";
 import * as state from "../../lib/state.js";
+import { restored } from "../../parts/slider.js";
 
 const SLIDERS = lab.sliders.generate;
 const FOLDED = ["top_k", "top_p", "min_p"];
-
-/** What is counted is whole, whoever wrote the address. */
-const within = (value, step) => (step === 1 ? Math.round(value) : value);
 
 /**
  * The fields, restored from the address and kept in it. `sampling()`, `seed()`, `count()` and `after()` read them.
@@ -17,7 +15,7 @@ const within = (value, step) => (step === 1 ? Math.round(value) : value);
  */
 export function controls({ template = false } = {}) {
   const saved = state.read();
-  const values = Object.fromEntries(Object.entries(SLIDERS).map(([name, { start, min, max, step }]) => [name, Math.min(max, Math.max(min, within(Number(saved[name] ?? start) || 0, step)))]));
+  const values = Object.fromEntries(Object.entries(SLIDERS).map(([name, bounds]) => [name, restored(saved[name], bounds)]));
   const slider = (name) => {
     const { start: _, ...bounds } = SLIDERS[name];
     return h("capot-slider", { name, ...bounds, value: values[name], label: tr(`generate.${name}`), hint: tr(`generate.about.${name}`),
@@ -46,7 +44,8 @@ export function controls({ template = false } = {}) {
   };
 
   function keep() {
-    state.write({ ...Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value === SLIDERS[name].start ? "" : value])), seed: seed.value, stop: stop.value });
+    const usual = (name, value) => value === SLIDERS[name].start && saved[name] === undefined; // what was asked for is said, were it the usual
+    state.write({ ...Object.fromEntries(Object.entries(values).map(([name, value]) => [name, usual(name, value) ? "" : value])), seed: seed.value, stop: stop.value });
   }
 }
 

@@ -68,7 +68,7 @@ export function why(line) {
 export function caption(line) {
   const strip = line.view?.find((block) => block.block === "strip");
   const parts = [strip ? strip.caption : told(line), why(line)];
-  if (line.speed) parts.push(tr("generate.speed", { speed: number(line.speed, line.speed < 100 ? 1 : 0), seed: String(line.seed), reused: line.reused ?? 0 }));
+  if (line.speed) parts.push(tr("generate.speed", { speed: number(line.speed, line.speed < 100 ? 1 : 0), seed: String(line.seed), count: line.reused ?? 0 }));
   return parts.filter(Boolean).join(" ");
 }
 

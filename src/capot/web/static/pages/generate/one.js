@@ -8,17 +8,17 @@ import { watched } from "../../lib/lasting.js";
 import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
 import { asked, caption, hear, open, opening, piece, scale, wanted, ALTERNATIVES } from "./line.js";
-import { alike, blank, inAddress, instead, keep, kept, leave, regrow } from "./story.js";
+import { alike, blank, inAddress, instead, keep, kept, leave, linked, owner, regrow } from "./story.js";
 import { chosen, flags } from "./controls.js";
 import { asTable, showTree } from "./tree.js";
 
 /** Whether a token drawn stands further down than those shown beside it. */
 const isFar = ({ id, alternatives }) => !alternatives.some((one) => one.id === id);
 
-/** The instrument of one text. `field` is the prompt's, `settings` the controls, `name()` the model's. */
-export function one({ field, settings, name }) {
+/** The instrument of one text. `field` is the prompt's, `settings` the controls, `name()` the model's, `handed` a text under way. */
+export function one({ field, settings, name, handed }) {
   let story = blank(field.text);
-  let running = null;
+  let running = null, growing = false;
   const says = status(() => halt());
   const button = (key, run, props = {}) => h("button", { type: "button", onclick: run, ...props }, tr(`generate.${key}`), props.kbd ? h("kbd", { "aria-hidden": "true" }, props.kbd) : null);
   const go = button("go", () => begin(), { class: "primary" });
@@ -32,22 +32,44 @@ export function one({ field, settings, name }) {
   const tree = h("section", { class: "tree", hidden: true });
   const box = h("div", {}, h("div", { class: "row" }, go, step, more, stop), says.box, picture.box, tree);
   show();
-  return { box, start, halt, further, leave: () => { save(); running?.abort(); }, get busy() { return running !== null; } };
+  return { box, start, halt, further, leave: quit, get busy() { return running !== null; } };
 
-  /** What this tab kept of a text, or the tree of a link, grown again. */
+  /** The visitor leaves; where the page comes back at once (`again`), what it is to go on with. */
+  function quit({ again = false } = {}) {
+    const under = again && running && !growing ? structuredClone(story) : null;
+    if (!growing) save(); // else the address holds more than what is grown so far
+    running?.abort();
+    return under;
+  }
+
+  /** What is handed on, what this tab kept of a text, or the tree of a link, grown again. */
   async function start() {
+    if (handed) return goOn(handed);
     const saved = state.read();
     const found = kept(field.text, name());
-    if (found && (!saved.tree || String(found.lines[0].seed) === saved.drawn)) {
+    if (found && (!saved.tree || linked(found, saved))) {
       story = found;
       const cut = story.lines.find(wanted);
       if (cut) [cut.reason, cut.left] = ["interrupted", 0];
       show();
       if (cut) says.note(tr("generate.kept", { count: story.current.tokens.length }));
     } else if (saved.tree && field.text) {
-      story = await regrow(field.text, saved, { sampling: settings.sampling(), grow: async (growing, line) => { story = growing; show(); return run(line); } });
+      growing = true; // until all has grown, a reload must find the whole link
+      const found = await regrow(field.text, saved, { sampling: settings.sampling(), grow: async (some, line) => { story = some; show(); return run(line); } });
+      growing = false;
+      story = found.story;
+      if (found.whole) save();
       show();
     }
+  }
+
+  /** A text that was under way when the page was drawn anew. */
+  function goOn(under) {
+    story = under;
+    for (const line of story.lines) line.view = null; // its sentences are of the language before
+    show();
+    const line = story.lines.find(wanted);
+    return line && run(line);
   }
 
   /** A new text from the prompt. */
@@ -94,7 +116,8 @@ export function one({ field, settings, name }) {
     if (!line.tokens.length && story.lines.length === 1) story = blank(story.prompt);
     if (shown()) tell();
     showTree(tree, story, select);
-    save();
+    if (growing) buttons();
+    else save();
     return line.reason !== "interrupted" && line.reason !== "error";
   }
 
@@ -183,8 +206,10 @@ export function one({ field, settings, name }) {
     return [isFar(token) ? tr("generate.far", { token: token.label, rank: token.rank, share: percent(token.probability) }) : "", tr("generate.branch_hint", { token: token.label, share, chance, count: token.alternatives.length })].filter(Boolean).join(" ");
   }
 
-  function branch(line, at, other) {
-    if (other.id === line.tokens[at].id) return close(true);
+  function branch(shown, at, other) {
+    if (other.id === shown.tokens[at].id) return close(true);
+    const line = owner(shown, at);
+    if (other.id === line.tokens[at].id) return select(line);
     const same = story.lines.find((one) => one.parent === line && one.at === at && one.token?.id === other.id);
     if (same) return select(same);
     running?.stop();

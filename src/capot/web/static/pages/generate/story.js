@@ -6,6 +6,7 @@ import { begun } from "./line.js";
 
 const KEY = "capot-story";
 const NAMES = ["temperature", "top_k", "top_p", "min_p"];
+const MOST = 100; // lines of a link that are grown again
 
 /** The tree of `prompt`, empty. */
 export const blank = (prompt) => ({ prompt, base: null, lines: [], current: null });
@@ -21,6 +22,13 @@ export function leave(story, { parent = null, at = 0, token = null, sampling, se
   story.lines.push(Object.assign(line, { parent, at, token, number: story.lines.length + 1 }));
   story.current = line;
   return line;
+}
+
+/** The line whose own the token `at` of `line` is: before a line leaves its parent its tokens are the parent's. */
+export function owner(line, at) {
+  let found = line;
+  while (found.parent && (at < found.at || (at === found.at && found.token))) found = found.parent;
+  return found;
 }
 
 /** Another token of a step as a step of its own. */
@@ -52,29 +60,54 @@ export function kept(prompt, model) {
   return story;
 }
 
-/** The tree in the address: for each line parent, place, token taken, tokens drawn, and its settings where they differ. */
+/** Settings in a link: four numbers, then the stop string where there is one, with no sign that parts what is around it. */
+export const settled = (sampling) => [...NAMES.map((name) => sampling[name]), ...(sampling.stop?.[0] ? [encodeURIComponent(sampling.stop[0])] : [])].join(",");
+
+/** The settings that `settled` wrote; `otherwise` where a link has none. */
+export function unsettled(text, otherwise) {
+  if (!text) return otherwise;
+  const [stop, numbers] = [text.split(",")[NAMES.length], text.split(",").slice(0, NAMES.length).map(Number)];
+  if (numbers.length < NAMES.length || numbers.some((value) => !Number.isFinite(value))) return otherwise;
+  return { ...Object.fromEntries(numbers.map((value, place) => [NAMES[place], value])), ...(stop ? { stop: [decodeURIComponent(stop)] } : {}) };
+}
+
+/** For each line parent, place, token taken, tokens drawn, and the settings it was drawn with: the first line's always. */
+function written(story) {
+  const first = story.lines[0];
+  const own = (line) => (line !== first && alike(line.sampling, first.sampling) ? [] : [settled(line.sampling)]);
+  return story.lines.map((line) => [line.parent?.number ?? 0, line.at, line.token?.id ?? "", line.drawn, ...own(line)].join(":")).join(";");
+}
+
+/** Whether an address holds this very tree. */
+export const linked = (story, { tree, drawn }) => written(story) === tree && String(story.lines[0].seed) === drawn;
+
+/** The tree in the address. */
 export function inAddress(story) {
   const first = story.lines[0];
   if (!first?.tokens.length) return state.write({ tree: "", drawn: "", on: "" });
-  const own = (line) => (alike(line.sampling, first.sampling) ? [] : [NAMES.map((name) => line.sampling[name]).join(",")]);
-  const tree = story.lines.map((line) => [line.parent?.number ?? 0, line.at, line.token?.id ?? "", line.drawn, ...own(line)].join(":"));
-  return state.write({ tree: tree.join(";"), drawn: first.seed, on: story.current === first ? "" : story.current.number });
+  return state.write({ tree: written(story), drawn: first.seed, on: story.current === first ? "" : story.current.number });
 }
 
-/** Grow the tree that an address holds, line after line: `grow(line)` settles when a line has what it had. */
+/** Grow the tree that an address holds, line after line: `grow(line)` settles when a line has what it had. { story, whole }. */
 export async function regrow(prompt, { tree, drawn, on }, { sampling, grow }) {
   const story = blank(prompt);
-  for (const text of tree.split(";").slice(0, 100)) {
+  let first = sampling; // of a link that says no settings: those beside the text
+  for (const text of tree.split(";").slice(0, MOST)) {
     const [parent, at, id, count, own] = text.split(":");
     const above = story.lines[Number(parent) - 1] ?? null;
     const other = id === "" ? null : above?.tokens[Number(at)]?.alternatives.find((one) => one.id === Number(id));
-    if ((Number(parent) && !above) || (id !== "" && !other)) break; // another model's tree
-    const settings = own ? { ...sampling, ...Object.fromEntries(own.split(",").map((value, place) => [NAMES[place], Number(value)])) } : sampling;
+    if ((Number(parent) && !above) || (id !== "" && !other)) return { story: shown(), whole: false }; // another model's tree
+    const settings = unsettled(own, first);
+    if (!story.lines.length) first = settings;
     const token = other && instead(above.tokens[Number(at)], other);
     const line = leave(story, { parent: above, at: Number(at), token, sampling: settings, seed: Number(drawn), left: Number(count) || 0, linked: true });
-    if (!(await grow(story, line))) break;
+    if (!(await grow(story, line))) return { story: shown(), whole: false };
     story.base ??= line.base;
   }
-  story.current = story.lines[Number(on) - 1] ?? story.lines[0];
-  return story;
+  return { story: shown(), whole: true };
+
+  function shown() {
+    story.current = story.lines[Number(on) - 1] ?? story.lines[0] ?? null;
+    return story;
+  }
 }

@@ -8,7 +8,7 @@ import { inPython, onCommandLine } from "../../lib/code.js";
 import { answers } from "../../parts/answer.js";
 import { blocks, pictured, redrawn } from "../../parts/blocks.js";
 import { frame } from "../../parts/frame.js";
-import { linear } from "./axes.js";
+import { scaled } from "./axes.js";
 import { verdicts } from "./fit.js";
 
 const PRECISIONS = ["fp32", "bf16", "fp8", "int8", "int4"];
@@ -21,7 +21,7 @@ const parted = (text) => text.split(/(?<=[a-z])\s*[,;]|[,;]\s+/i).map((one) => o
 /** A size of a card as it is sold, with no digits of precision. */
 const whole = (bytes) => size(bytes).replace(/[.,]0+(?=\u00a0)/, "");
 
-/** `name` is the model's; `scale` says how axes are drawn: `scale.linear()`, and `scale.heard(redraw)`. */
+/** `name` is the model's; `scale` says how axes are drawn: `scale.logarithmic`, and `scale.heard(redraw)`. */
 export function computed(name, scale) {
   const saved = state.read();
   const picture = redrawn();
@@ -83,7 +83,7 @@ export function computed(name, scale) {
 
   function draw() {
     const curves = last.view.find((block) => block.block === "curves");
-    if (curves) fill(last.place, pictured(curves, picture(scale.linear() ? linear(curves) : curves)));
+    if (curves) fill(last.place, pictured(curves, picture(scaled(curves, scale))));
   }
 
   function rows(_, view) {

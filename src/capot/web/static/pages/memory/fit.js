@@ -1,7 +1,7 @@
 // Will it fit? Precisions down, cards across: a yes with the longest text, or a no with what the weights want.
 
 import { h } from "../../lib/dom.js";
-import { number, size, tr } from "../../lib/words.js";
+import { size, tr } from "../../lib/words.js";
 
 const UNLIMITED = 2 ** 40; // tokens; where every layer has a window, nothing grows any more
 
@@ -16,9 +16,16 @@ export function verdicts(fits) {
         cards.map((card) => verdict(found(precision, card))))))));
 }
 
-function verdict({ fits, max_context: context, concurrent }) {
+/** What the room left is for: a text, or as many as there is room for of the longest that the model was trained on. */
+function room(context, trained) {
+  if (trained && context > trained.context) return tr("memory.fits_trained", { context: trained.context, count: trained.users });
+  return context >= UNLIMITED ? tr("memory.fits_any") : tr("memory.fits", { context });
+}
+
+function verdict({ fits, max_context: context, concurrent, trained }) {
   const fit = fits && context > 0;
-  const users = concurrent.map((one) => tr("memory.users", { users: one.users, context: one.context })).join("\n");
+  const within = concurrent.filter((one) => !trained || one.context <= trained.context);
+  const users = within.map((one) => tr("memory.users", { users: one.users, context: one.context })).join("\n");
   return h("td", { class: fit ? "fit" : "no-fit", title: fit ? users : undefined }, h("span", { "aria-hidden": "true" }, fit ? "✓ " : "✗ "),
-    fit ? (context >= UNLIMITED ? tr("memory.fits_any") : tr("memory.fits", { context: number(context) })) : tr(fits ? "memory.fits_barely" : "memory.no_fit"));
+    fit ? room(context, trained) : tr(fits ? "memory.fits_barely" : "memory.no_fit"));
 }

@@ -9,7 +9,7 @@ import { blocks, pictured, redrawn } from "../../parts/blocks.js";
 import { fault } from "../../parts/fault.js";
 import { frame, table } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
-import { linear } from "./axes.js";
+import { scaled } from "./axes.js";
 
 const LENGTHS = "1, 16, 64, 256, 512, 1024";
 
@@ -27,9 +27,16 @@ export function measured(name, scale, mode) {
   const picture = frame(h("div", {}, progress, place), { name: "measured" });
   picture.box.hidden = true;
   scale.heard(() => last && draw());
-  const box = h("section", {}, h("h2", {}, tr("memory.measured_title")), h("p", {}, tr("memory.measured_lead")),
+  const box = h("section", {}, h("h2", {}, tr("memory.measured_title")), h("p", {}, tr("memory.measured_lead", { model: name })),
     h("div", { class: "row" }, h("div", { class: "field" }, h("label", { for: lengths.id }, tr("memory.lengths")), lengths), go, stop), troubles, says.box, picture.box);
-  return { box, stop: () => running?.abort() };
+  return { box, measure, stop: quit };
+
+  /** Whether anything was under way. */
+  function quit() {
+    const under = running !== null;
+    running?.abort();
+    return under;
+  }
 
   async function measure() {
     const tokens = lengths.value.split(/[\s,;]+/).filter(Boolean).map(Number);
@@ -79,7 +86,7 @@ export function measured(name, scale, mode) {
   function draw() {
     const curves = last.view.filter((block) => block.block === "curves");
     fill(place, blocks(last.view.filter((block) => block.block === "text" && block.tone === "warning")),
-      h("div", {}, curves.map((one, index) => pictured(one, pictures[index](scale.linear() ? linear(one) : one)))),
+      h("div", {}, curves.map((one, index) => pictured(one, pictures[index](scaled(one, scale))))),
       blocks(last.view.filter((block) => block.block === "text" && block.tone !== "warning")));
   }
 }

@@ -60,7 +60,7 @@ export function cost(name, names) {
     const [dear, fair] = [ranked[0], ranked.at(-1)];
     const given = compare.length ? { compare } : {};
     picture.update({
-      caption: tr("tokens.cost_said", { dear: dear.name, fair: fair.name, most: number(ratio(dear), 2), least: number(ratio(fair), 2) }),
+      caption: [tr("tokens.cost_said", { dear: dear.name, fair: fair.name, most: number(ratio(dear), 2), least: number(ratio(fair), 2) }), ratio(dear) > 1 ? tr("tokens.cost_why") : ""].filter(Boolean).join(" "),
       table: { columns: [tr("tokens.tokenizer"), ...LANGUAGES.map((lang) => tr(`languages.${lang}`)), tr("tokens.ratio")], rows: rows.map((row) => [row.name, row.fr, row.en, number(ratio(row), 2)]) },
       python: () => LANGUAGES.map((lang, index) => inPython(name, "tokens", [text[lang]], given).split("\n").slice(index ? -1 : 0).join("\n")).join("\n"),
       command: () => LANGUAGES.map((lang) => onCommandLine(name, "tokens", [text[lang]], { "--compare": compare.join(",") || undefined })).join("\n"),
