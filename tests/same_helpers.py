@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import native_helpers as tiny
@@ -45,8 +46,22 @@ PASSES = st.tuples(st.lists(PIECES, min_size=1, max_size=3, unique_by=lambda pie
 SCHEDULES = st.lists(PASSES, min_size=1, max_size=8)
 
 
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Inside the block the calling thread computes with so many, or with as many as there are."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
 class OneByOne:
-    """The outputs of texts that an engine reads alone, one token at a time, and is asked nothing but logits before."""
+    """The outputs of texts that an engine reads alone, one token at a time, and is asked nothing but logits before.
+
+    One thread computes them: it waits for no other where the processor has much else to do.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self._known = engine, {}
@@ -55,7 +70,8 @@ class OneByOne:
         """Of every position. Shapes: (T, V)."""
         if tuple(ids) not in self._known:
             sequence = self.engine.open_sequence()
-            found = [self.engine.step([Feed(sequence, [token])])[0].logits for token in ids]
+            with threads(1):
+                found = [self.engine.step([Feed(sequence, [token])])[0].logits for token in ids]
             self._known[tuple(ids)] = np.array(found)
             sequence.close()
         return self._known[tuple(ids)]
@@ -63,28 +79,27 @@ class OneByOne:
     def beside(self, ids: list[int], first: int) -> list[Output]:
         """All there is to ask for, of the positions from ``first`` on."""
         sequence = self.engine.open_sequence()
-        for token in ids[:first]:
-            self.engine.step([Feed(sequence, [token], NOTHING)])
-        return [self.engine.step([Feed(sequence, [token], EVERY)])[0] for token in ids[first:]]
+        with threads(1):
+            for token in ids[:first]:
+                self.engine.step([Feed(sequence, [token], NOTHING)])
+            return [self.engine.step([Feed(sequence, [token], EVERY)])[0] for token in ids[first:]]
 
 
 def hold(engine: Engine, schedule: Iterable[tuple[list[Piece], int]], *, alone: OneByOne) -> int:
     """Run a schedule and hold each output to the same text alone; how many logits were compared."""
     sequences: list[Any] = [engine.open_sequence() for _ in TEXTS]
-    threads, compared = numba.get_num_threads(), 0
-    try:
-        for pieces, workers in schedule:
-            numba.set_num_threads(min(workers, threads))
-            feeds = [_feed(sequences[piece.who], piece) for piece in pieces]
-            for piece, feed, output in zip(pieces, feeds, engine.step(feeds), strict=True):
-                feed.sequence.cancelled = False
-                assert (output is None) == piece.cancelled
-                if output is not None:
-                    compared += _compare(output, feed, alone)
-    finally:
-        numba.set_num_threads(threads)
-        for sequence in sequences:
-            sequence.close()
+    compared = 0
+    for pieces, workers in schedule:
+        feeds = [_feed(sequences[piece.who], piece) for piece in pieces]
+        with threads(workers):
+            outputs = engine.step(feeds)
+        for piece, feed, output in zip(pieces, feeds, outputs, strict=True):
+            feed.sequence.cancelled = False
+            assert (output is None) == piece.cancelled
+            if output is not None:
+                compared += _compare(output, feed, alone)
+    for sequence in sequences:
+        sequence.close()
     return compared
 
 
