@@ -321,3 +321,14 @@ def test_members_of_protocols_are_read_only() -> None:
         f"{kind.name}.{ast.unparse(node)}" for kind in kinds for node in kind.body if type(node) is ast.AnnAssign
     ]
     assert may_be_set == []
+
+
+def test_no_object_is_copied_or_faked() -> None:
+    """Nothing is made by copying another's ``__dict__``, and nothing answers for whatever it is asked.
+
+    Modules make a name at its first use; the wrapper of Numba's cache, which has no annotations, hands on the rest.
+    """
+    for name, path in modules().items():
+        text = path.read_text(encoding="utf-8")
+        assert "__dict__" not in text, name
+        assert "def __getattr__" not in text or name in ("", "engines.native.compiling"), name

@@ -166,7 +166,7 @@ class _Ending:
 
 def ending(model: Opened, template: Template) -> Opened:
     """The model, ended as well by the token that ends a turn in ``template``: many files forget to name it."""
-    name = getattr(template, "end_of_turn", lambda _: None)(model.tokenizer)
+    name = template.end_of_turn(model.tokenizer)
     if name is None or model.tokenizer.named[name] in model.tokenizer.eos_ids:
         return model
     tokenizer = copy.copy(model.tokenizer)

@@ -10,7 +10,6 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from capot.chapters.card.kind import base_or_instruct, front_matter, licence
@@ -258,12 +257,15 @@ def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, in
 def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2) -> Fit:
     """Whether ``weights`` bytes and a cache fit this machine's memory, and for how long a context."""
     cache = functools.partial(shapes.kv_bytes, shape, bytes_per_value=bytes_per_value)
-    found = held(weights, cache, context=shape.config.context_length or TOKENS, parameters=parameters)
-    return replace(found, layers_guessed=shape.config.guessed)
+    context, guessed = shape.config.context_length or TOKENS, shape.config.guessed
+    return held(weights, cache, context=context, parameters=parameters, guessed=guessed)
 
 
-def held(weights: int, cache: Callable[[int], int], *, context: int, parameters: int) -> Fit:
-    """The same for a cache of ``cache(tokens)`` bytes, of at most ``context`` tokens. Units: bytes."""
+def held(weights: int, cache: Callable[[int], int], *, context: int, parameters: int, guessed: bool = False) -> Fit:
+    """The same for a cache of ``cache(tokens)`` bytes, of at most ``context`` tokens. Units: bytes.
+
+    ``guessed``: which layers keep a cache is not known for sure.
+    """
     here, tokens = ram(), min(context, TOKENS)
 
     def needed(length: int) -> int:
@@ -281,6 +283,7 @@ def held(weights: int, cache: Callable[[int], int], *, context: int, parameters:
         fits=verdict(needed(tokens), here),
         fitting_precision=next((name for name, size in sizes if size + cache(tokens) <= (here.total or 0)), None),
         room_tokens=None if free is None else longest(lambda length: needed(length) <= free, most=context),
+        layers_guessed=guessed,
     )
 
 

@@ -124,6 +124,7 @@ class Stream(Iterator[Event]):
         self.result: Generation | None = None
         self.inbox = _Inbox()
         self._cancelled = self._over = False
+        self._ticket: Ticket | None = None  # none where what begins it raises
         self._begin = begin  # it holds the model, whose engine ends once nobody does
         self._ticket = begin(self.inbox.put)
 
@@ -152,11 +153,12 @@ class Stream(Iterator[Event]):
     def cancel(self) -> None:
         """End the generation at its next token; what there is still comes."""
         self._cancelled = True
-        self._ticket.cancel()
+        if self._ticket is not None:
+            self._ticket.cancel()
 
     def close(self) -> None:
         self._over = True
-        if hasattr(self, "_ticket") and not self._ticket.done:
+        if self._ticket is not None and not self._ticket.done:
             self._ticket.cancel()
 
     def __enter__(self) -> Stream:

@@ -90,7 +90,7 @@ def _on_paper(
         exact=shape.exact,
         layers_guessed=shape.guessed,
         context_length=shape.context_length,
-        kv_cache=_cache(shape, kv, how.cache_number),
+        kv_cache=_cache(shape, kv, bytes_per_token=round(shape.cache_numbers(1) * how.cache_number)),
         chunk=how.chunk,
         rows=tuple(_simulated(shape, count, how) for count in tokens or _doubling(shape.context_length or LONGEST)),
         simulated=True,
@@ -118,11 +118,11 @@ def _doubling(longest: int) -> tuple[int, ...]:
     return (*powers, longest)
 
 
-def _cache(shape: MemoryShape, dtype: str, number: float) -> Cache:
+def _cache(shape: MemoryShape, dtype: str, *, bytes_per_token: int) -> Cache:
     windows = [window for window in shape.windows if window is not None]
     return Cache(
         dtype=dtype,
-        bytes_per_token=round(shape.cache_numbers(1) * number),
+        bytes_per_token=bytes_per_token,
         attention=shape.attention,
         layers=len(shape.windows),
         windows=len(windows),
@@ -235,6 +235,5 @@ def _weights(model: Opened, shape: MemoryShape | None, dtype: str) -> int:
 def _cache_at_work(rule: Ruler, shape: MemoryShape | None) -> Cache:
     if shape is not None:
         kept = shape if rule.windows else dataclasses.replace(shape, windows=(None,) * shape.layers)
-        found = _cache(kept, rule.cache_dtype, rule.cache_number)
-        return dataclasses.replace(found, bytes_per_token=rule.token_bytes)
+        return _cache(kept, rule.cache_dtype, bytes_per_token=rule.token_bytes)
     return Cache(rule.cache_dtype, rule.token_bytes, "multi_query", rule.layers)

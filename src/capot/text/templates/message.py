@@ -45,6 +45,9 @@ class Template(Protocol):
     def finish(self, answer: str) -> str:
         """An answer as it is kept, without what only the template needed."""
 
+    def end_of_turn(self, tokenizer: Tokenizer) -> str | None:
+        """The named token that ends the model's turn, where the form has one."""
+
 
 def check(messages: Sequence[Message]) -> None:
     """Hold messages to the three roles. Raises: InputError ``unknown_role``."""

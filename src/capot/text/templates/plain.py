@@ -45,6 +45,10 @@ class RawTemplate:
         text = "\n".join(message.content for message in messages)
         return Prompt(text, ordinary(text, tokenizer))
 
+    def end_of_turn(self, tokenizer: Tokenizer) -> str | None:
+        """None: a plain form ends by text."""
+        return None
+
     def finish(self, answer: str) -> str:
         return answer
 
@@ -176,6 +180,10 @@ class PlainTemplate:
     def ends(self, answer: str) -> bool:
         """Whether an answer ends on the marker, alone on its line though no line end came after it."""
         return bool(self.end) and answer.rstrip().endswith("\n" + self.end)
+
+    def end_of_turn(self, tokenizer: Tokenizer) -> str | None:
+        """None: a plain form ends by text."""
+        return None
 
     def finish(self, answer: str) -> str:
         """An answer that ended on the marker before its line end came is cut there too.

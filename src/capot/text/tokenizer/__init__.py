@@ -45,7 +45,7 @@ class Tokenizer:
         self.lossless = vocabulary.lossless
         self.special_ids = frozenset(vocabulary.special)
         # By name, every token that a text could call: special ones, and those merely added (Qwen's <tool_call>).
-        self.named = {name: token for token, name in getattr(vocabulary, "added", vocabulary.special).items()}
+        self.named = {name: token for token, name in vocabulary.added.items()}
         self.opening = vocabulary.opening
         self.bos_id = vocabulary.bos_id
         self.eos_ids = vocabulary.eos_ids

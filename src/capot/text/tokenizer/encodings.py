@@ -29,6 +29,7 @@ class TiktokenVocabulary:
         self.size = self._encoding.n_vocab
         names = self._encoding.special_tokens_set
         self.special: Mapping[int, str] = {self._encoding.encode_single_token(text): text for text in sorted(names)}
+        self.added = self.special
         self.base = self.size - len(self.special)
         end = next((token for token, text in self.special.items() if text == "<|endoftext|>"), None)
         self.bos_id = end

@@ -79,7 +79,7 @@ class RankVocabulary:
     def __init__(self, name: str) -> None:
         encoding = ENCODINGS[name]
         self._tokens, self._ranks = read_ranks(name)
-        self.special = encoding.special
+        self.special = self.added = encoding.special
         self.base = len(self._tokens)
         self.size = 1 + max(self.special)  # a few ids in between are unused, as in tiktoken's n_vocab
         self.eos_ids = (min(self.special),)

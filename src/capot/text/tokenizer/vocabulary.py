@@ -37,6 +37,10 @@ class Vocabulary(Protocol):
     def special(self) -> Mapping[int, str]: ...
 
     @property
+    def added(self) -> Mapping[int, str]:
+        """Every token that a text could call by a name: the special ones, and those merely added."""
+
+    @property
     def opening(self) -> tuple[int, ...]: ...
 
     @property
@@ -68,6 +72,7 @@ class ByteVocabulary:
     size, base = 260, 256
     lossless = True
     special: Mapping[int, str] = {256: "<|end|>", 257: "<|system|>", 258: "<|user|>", 259: "<|assistant|>"}
+    added = special
     opening: tuple[int, ...] = ()
     bos_id: int | None = None
     eos_ids: tuple[int, ...] = (256,)
