@@ -154,15 +154,15 @@ def test_more_texts_than_a_page_may_have_are_refused_at_once(live: Live, monkeyp
 
 def test_a_page_that_left_counts_no_more_while_an_event_of_its_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     gate, writing, written = Gate(free=1), threading.Event(), threading.Event()
-    told = stream_jobs.StreamJob.told
+    body = stream_jobs.StreamJob.body
 
     def slowly(self, event, lang):
         if event.kind == "started" and not writing.is_set():
             writing.set()
             assert written.wait(300)
-        return told(self, event, lang)
+        return body(self, event, lang)
 
-    monkeypatch.setattr(stream_jobs.StreamJob, "told", slowly)
+    monkeypatch.setattr(stream_jobs.StreamJob, "body", slowly)
     with Live(scripted(before_step=gate)) as held, held.client() as client, contextlib.ExitStack() as page:
         page.callback(gate.open.set)  # a test that fails shall end
         page.callback(written.set)

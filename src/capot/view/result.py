@@ -7,11 +7,14 @@ import functools
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from capot import i18n
 from capot.errors import Local, told
 from capot.view.blocks import Block
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,19 +70,19 @@ def shown_fields(result: Result) -> dict[str, Any]:
     return {f.name: getattr(result, f.name) for f in dataclasses.fields(result) if f.metadata.get("json", True)}
 
 
-Record = TypeVar("Record")
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 def public(record: Record) -> Record:
     """A record as anybody may read it: where it names a path of this machine, a name stands instead."""
     changed = {}
-    for field in dataclasses.fields(record):  # type: ignore[arg-type]
+    for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         inner = dataclasses.is_dataclass(value) and not isinstance(value, type)
         shown = public(value) if inner else told(value) if isinstance(value, Local) else value
         if shown is not value:
             changed[field.name] = shown
-    return dataclasses.replace(record, **changed) if changed else record  # type: ignore[type-var]
+    return dataclasses.replace(record, **changed) if changed else record
 
 
 _ATOMS = frozenset((str, int, bool, type(None)))
