@@ -75,9 +75,23 @@ class VocabularyApart:
 
     def __init__(self, vocabulary: Any, cutter: Cutter) -> None:
         self._vocabulary, self._cutter = vocabulary, cutter
+        self.size, self.base, self.lossless = vocabulary.size, vocabulary.base, vocabulary.lossless
+        self.special, self.added = vocabulary.special, vocabulary.added
+        self.opening, self.bos_id, self.eos_ids = vocabulary.opening, vocabulary.bos_id, vocabulary.eos_ids
+        self.steady = vocabulary.steady
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._vocabulary, name)
+    @property
+    def chat_template(self) -> str | None:
+        """Read when it is asked for, as there."""
+        template: str | None = self._vocabulary.chat_template
+        return template
+
+    def token_bytes(self, token: int) -> bytes:
+        return bytes(self._vocabulary.token_bytes(token))
+
+    def joined(self, tokens: Sequence[int]) -> str | None:
+        text: str | None = self._vocabulary.joined(tokens)
+        return text
 
     def encode(self, text: str, specials: Specials) -> list[int]:
         return list(self._cut(text, specials)["ids"])
