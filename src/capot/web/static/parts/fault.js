@@ -10,7 +10,7 @@ const begun = (text) => (/^\p{Ll}[\p{L}\u2019]*[ ,]/u.test(text) ? text[0].toLoc
 // What is wrong with the model, its files or the machine: nobody mends it from a page.
 const OWNERS = new RegExp(`^(${[
   "hub_", "cache_", "disk_", "weights_", "safetensors_", "config_", "shard_", "index_", "tensor_", "json_invalid", "tokenizer_(missing|format|damaged|hub)", "tiktoken_",
-  "missing_extra", "extra_", "needs_package", "numba_", "architecture_", "feature_", "family_", "device_", "precision_", "no_such_device", "unknown_device", "revision_", "not_causal", "not_finite", "remote_code", "wrong_host",
+  "missing_extra", "extra_", "needs_package", "numba_", "packed_", "architecture_", "feature_", "family_", "device_", "precision_", "no_such_device", "unknown_device", "revision_", "not_causal", "not_finite", "remote_code", "wrong_host",
 ].join("|")})`);
 
 /** What to do: in the page's own words; for what only the owner can mend, the terminal's lines, and a learner hears who it is. */
