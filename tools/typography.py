@@ -43,7 +43,7 @@ def main() -> None:
     for path in sorted((ROOT / "src/capot").rglob("words/fr/*.toml")):
         lines = path.read_text(encoding="utf-8").split("\n")
         path.write_text("\n".join(map(toml_line, lines)), encoding="utf-8")
-    pages = [*ROOT.glob("*.fr.md"), *(ROOT / "docs/fr").rglob("*.md"), *(ROOT / "src/capot/lessons/fr").rglob("*.md")]
+    pages = [*ROOT.glob("*.fr.md"), *(ROOT / "docs/fr").rglob("*.md")]
     for path in sorted(pages):
         path.write_text(outside_code(path.read_text(encoding="utf-8")), encoding="utf-8")
 

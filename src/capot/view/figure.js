@@ -2,7 +2,7 @@
 // Draws each figure over the drawing that stands in its place, and again when the theme changes.
 // Where Plotly cannot draw (no WebGL for a figure in space), the drawing stays.
 (() => {
-  const { lang, dictionary, figures } = JSON.parse(document.getElementById("capot-figures").textContent);
+  const { lang, dictionary, figures } = JSON.parse(document.getElementById("capot-figures")?.textContent ?? "");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const webgl = Boolean(document.createElement("canvas").getContext("webgl"));
   Plotly.register({ moduleType: "locale", name: lang, dictionary, format: {} });
@@ -12,14 +12,18 @@
     plane: ["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"],
     space: ["toImage", "orbitRotation", "tableRotation", "resetCameraDefault3d"],
   };
+  /** @type {(spec: any) => "space" | "bars" | "plane"} */
   const kind = (spec) => (spec.layout.scene ? "space" : spec.data[0]?.type === "bar" ? "bars" : "plane");
+  /** @type {(texts: string[]) => number} */
   const longest = (texts) => Math.max(0, ...texts.map((text) => text.length));
+  /** @type {(spec: any, width: number) => void} */
   const fit = (spec, width) => { // leave the longest number its room after the longest bar
     const [bars] = spec.data;
     const room = width - 8.6 * longest(spec.layout.yaxis.ticktext) - 40;
     const share = Math.min(0.7, (8.2 * longest(bars.text) + 10) / Math.max(room, 1));
     spec.layout.xaxis.range[1] = (Math.max(0, ...bars.x) || 1) / (1 - share);
   };
+  /** @type {(place: any) => Promise<void>} */
   const draw = async (place) => {
     const spec = structuredClone(figures[place.dataset.figure][dark.matches ? "dark" : "light"]);
     if (spec.layout.scene && !webgl) return;

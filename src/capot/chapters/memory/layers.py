@@ -90,7 +90,7 @@ _GATED = Moment(width=4, inner=3)  # what entered the model and the layer, the r
 _JOINT_GATE = replace(_GATED, inner=4)  # gate and up in one
 _BRANCH = Moment(width=4, branch=True)
 _LLAMA = LayerMoments((_GATED, *_ATTENTION))
-# Where rotating makes numbers of 32 bits: of the queries, of the keys.
+# Where RoPE makes float32 of them: the queries, the keys.
 _WIDE = (
     Moment(width=3, queries=7, kept=1, before=1, half=True),
     Moment(width=3, queries=3, kept=4, before=1, half=True),
@@ -154,7 +154,7 @@ LAYERS: dict[str, LayerMoments] = {
     "qwen2_moe": LayerMoments(  # the answer of the expert that all tokens go to
         (*(replace(moment, width=5) for moment in _ROUTED), *_ATTENTION), unused_masks=1
     ),
-    "gemma2": LayerMoments(  # attention in plain words, its scores kept until the layer's end
+    "gemma2": LayerMoments(  # eager attention, its scores kept until the layer's end
         (
             replace(_GATED, scores=1),
             *_ATTENTION[:3],
@@ -257,7 +257,7 @@ _JOINT = tuple(replace(moment, queries=moment.queries + 1, kept=moment.kept + 1)
 _GPTJ = LayerMoments((Moment(width=4, branch=True), *_IN_PART), activation="gelu_new", tables=0.5)
 SINCE_5_24 = {
     "gptj": _GPTJ,
-    "codegen": LayerMoments(  # rotating makes numbers of 32 bits, of which the queries' copy in 16 is made first
+    "codegen": LayerMoments(  # RoPE makes float32, of which the queries' copy in 16 bits is made first
         (
             _GPTJ.moments[0],
             *_JOINT,

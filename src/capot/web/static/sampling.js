@@ -3,7 +3,10 @@
 
 /** Filters apply in this order: temperature, top_k, top_p, min_p. All arithmetic is in float64. */
 export class Distribution {
-  /** `logits` is a Float32Array of V raw logits. */
+  /**
+   * `logits` is a Float32Array of V raw logits.
+   * @param {Float32Array} logits
+   */
   constructor(logits) {
     this.logits = logits;
     this.order = descending(logits);
@@ -12,6 +15,7 @@ export class Distribution {
   /**
    * Probabilities in descending order of logit. Returns { p: Float64Array(V), kept, order }: p[i] belongs to token
    * order[i]; the first `kept` may be chosen, the others have probability 0. Temperature 0 leaves the first alone.
+   * @param {{ temperature?: number, topK?: number, topP?: number, minP?: number }} [settings]
    */
   probabilities({ temperature = 1, topK = 0, topP = 1, minP = 0 } = {}) {
     const { logits, order } = this;
@@ -27,6 +31,7 @@ export class Distribution {
     const top = logits[order[0]];
     let total = 0;
     for (let i = 0; i < kept; i += 1) total += p[i] = Math.exp((logits[order[i]] - top) / temperature);
+    /** @type {Uint32Array} */
     let ranked = order;
     if (topP < 1) {
       const limit = kept;
@@ -39,7 +44,10 @@ export class Distribution {
     return { p, kept, order: ranked };
   }
 
-  /** The probability of a token with nothing moved: temperature 1, no filter. */
+  /**
+   * The probability of a token with nothing moved: temperature 1, no filter.
+   * @param {number} id
+   */
   plain(id) {
     const top = this.logits[this.order[0]];
     if (this.total === undefined) {
@@ -49,17 +57,23 @@ export class Distribution {
     return Math.exp(this.logits[id] - top) / this.total;
   }
 
-  /** Rank, from 1, of a token among all by raw logit; the lowest id is first among equals. */
+  /**
+   * Rank, from 1, of a token among all by raw logit; the lowest id is first among equals.
+   * @param {number} id
+   */
   rank(id) {
     if (this.places === undefined) {
       this.places = new Uint32Array(this.order.length);
-      this.order.forEach((token, place) => { this.places[token] = place; });
+      for (const [place, token] of this.order.entries()) this.places[token] = place;
     }
     return this.places[id] + 1;
   }
 }
 
-/** Ids by descending logit, lower ids first among equals: a radix sort of the bits, since V may be 128,256. */
+/**
+ * Ids by descending logit, lower ids first among equals: a radix sort of the bits, since V may be 128,256.
+ * @param {ArrayLike<number>} logits
+ */
 export function descending(logits) {
   const size = logits.length;
   const bits = new Uint32Array(Float32Array.from(logits).buffer);
@@ -85,7 +99,12 @@ export function descending(logits) {
   return order;
 }
 
-/** The first `count` tokens, and those after them whose logit equals the last one's. */
+/**
+ * The first `count` tokens, and those after them whose logit equals the last one's.
+ * @param {Float32Array} logits
+ * @param {Uint32Array} order
+ * @param {number} count
+ */
 function tied(logits, order, count) {
   const least = logits[order[count - 1]];
   let kept = count;
@@ -93,7 +112,13 @@ function tied(logits, order, count) {
   return kept;
 }
 
-/** The smallest head whose mass reaches `topP` of the total; at least one token. */
+/**
+ * The smallest head whose mass reaches `topP` of the total; at least one token.
+ * @param {Float64Array} p
+ * @param {number} kept
+ * @param {number} total
+ * @param {number} topP
+ */
 function nucleus(p, kept, total, topP) {
   let mass = 0;
   for (let i = 0; i < kept; i += 1) {
@@ -103,7 +128,13 @@ function nucleus(p, kept, total, topP) {
   return [kept, mass];
 }
 
-/** The order where top_p cuts through equal weights: of those, the highest ids are the ones that stay. */
+/**
+ * The order where top_p cuts through equal weights: of those, the highest ids are the ones that stay.
+ * @param {Float64Array} p
+ * @param {Uint32Array} order
+ * @param {number} kept
+ * @param {number} limit
+ */
 function highestFirst(p, order, kept, limit) {
   if (kept >= limit || p[kept - 1] !== p[kept]) return order;
   let [from, to] = [kept - 1, kept + 1];
@@ -114,14 +145,23 @@ function highestFirst(p, order, kept, limit) {
   return ranked;
 }
 
-/** The tokens at least `minP` times as likely as the first. */
+/**
+ * The tokens at least `minP` times as likely as the first.
+ * @param {Float64Array} p
+ * @param {number} kept
+ * @param {number} minP
+ */
 function likely(p, kept, minP) {
   let [count, mass] = [0, 0];
   while (count < kept && p[count] >= minP * p[0]) mass += p[count++];
   return [Math.max(count, 1), count ? mass : p[0]];
 }
 
-/** Entropy in bits of the first `kept` probabilities. */
+/**
+ * Entropy in bits of the first `kept` probabilities.
+ * @param {Float64Array} p
+ * @param {number} kept
+ */
 export function entropyBits(p, kept) {
   let sum = 0;
   for (let i = 0; i < kept; i += 1) if (p[i] > 0) sum -= p[i] * Math.log2(p[i]);

@@ -6,9 +6,15 @@ import { root } from "./place.js";
 
 /** An error with the server's code and its words; `code` is "unreachable" where no server answered. */
 export class LabError extends Error {
+  /**
+   * @param {string} code
+   * @param {string} message
+   * @param {string | null} [field]
+   */
   constructor(code, message, field) {
     super(message);
-    [this.code, this.field] = [code, field];
+    this.code = code;
+    this.field = field;
   }
 }
 
@@ -20,13 +26,24 @@ const [PATIENCE, LOOK] = [500, 1000]; // ms before an answer's place in the queu
 
 const headers = () => ({ "content-type": "application/json", "x-capot-lang": lang() });
 
+/**
+ * What a call may say besides: what ends it, and who hears of its place in the queue.
+ * @typedef {{ signal?: AbortSignal, queued?: (place: Lab.Place) => unknown }} Options
+ */
+
+/**
+ * @param {string} path
+ * @param {Options & { body?: unknown, accept?: string }} [options]
+ */
 async function send(path, { body, signal, accept, queued } = {}) {
-  const name = queued && unique("call");
+  const name = unique("call");
   const looking = queued && look(name, queued);
+  /** @type {Response} */
   let answer;
   try {
     const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-    answer = await fetch(root + path, { ...options, headers: { ...headers(), ...(accept ? { accept } : {}), ...(name ? { "x-capot-call": name } : {}) }, signal });
+    const told = { ...headers(), ...(accept ? { accept } : {}), ...(queued ? { "x-capot-call": name } : {}) };
+    answer = await fetch(root + path, { ...options, headers: told, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new LabError("unreachable", "");
@@ -38,9 +55,13 @@ async function send(path, { body, signal, accept, queued } = {}) {
   return answer;
 }
 
+/** @type {string | null} */
 let opening = null;
 
-/** Each answer names the opening of the model at work: where it is another than before, the page must hear of it. */
+/**
+ * Each answer names the opening of the model at work: where it is another than before, the page must hear of it.
+ * @param {string | null} name
+ */
 function noticed(name) {
   if (!name) return; // refused at the door
   const changed = opening !== null && name !== opening;
@@ -48,25 +69,31 @@ function noticed(name) {
   if (changed) document.dispatchEvent(new CustomEvent("capot-opening"));
 }
 
-/** Tell `queued` the place of the call `name` in the queue, until `end`. */
+/**
+ * Tell `queued` the place of the call `name` in the queue, until `end`.
+ * @param {string} name
+ * @param {(place: Lab.Place) => unknown} queued
+ */
 function look(name, queued) {
+  /** @type {number | undefined} */
   let timer = setTimeout(again, PATIENCE);
-  return { end: () => { clearTimeout(timer); timer = null; } };
+  return { end: () => { clearTimeout(timer); timer = undefined; } };
 
   async function again() {
     try {
       const place = await get(`/api/place?call=${name}`);
-      if (timer !== null) queued(place);
+      if (timer !== undefined) queued(place);
     } catch {
       // the call itself will say what is wrong
     }
-    if (timer !== null) timer = setTimeout(again, LOOK);
+    if (timer !== undefined) timer = setTimeout(again, LOOK);
   }
 }
 
 /** Whether the server answers at all. */
 export const reached = () => fetch(`${root}/static/early.js`, { cache: "no-store" }).then(() => true, () => false);
 
+/** @param {Response} answer */
 async function refusal(answer) {
   try {
     const { error } = await answer.json();
@@ -76,22 +103,50 @@ async function refusal(answer) {
   }
 }
 
-/** GET a path of the API and return its result. */
+/**
+ * GET a path of the API and return its result.
+ * @template {string} Path
+ * @param {Path} path
+ * @param {Options} [options]
+ * @returns {Promise<Path extends keyof Lab.Paths ? Lab.Paths[Path] : any>}
+ */
 export async function get(path, options = {}) {
   return (await (await send(path, options)).json()).result;
 }
 
 /**
- * POST a verb and return its result; `whole` returns the body, which holds `view` where the query asks for it. While it is
- * waited for, `queued` hears where it stands: { position } in the queue of all, { turn } among the visitor's own answers, of
- * which { at_once } are worked on at a time; both 0 once it is at work.
+ * POST a verb and return its result. While it is waited for, `queued` hears where it stands: { position } in the
+ * queue of all, { turn } among the visitor's own answers, of which { at_once } are worked on at a time; both 0 once
+ * it is at work.
+ * @template {keyof Api.Verbs} Verb
+ * @param {Verb} verb
+ * @param {Api.Verbs[Verb]["takes"]} body
+ * @param {Options & { query?: string, whole?: boolean }} [options] `whole`: the body, which holds `view` where asked for
+ * @returns {Promise<Api.Verbs[Verb]["answers"]>}
  */
 export async function call(verb, body, { query = "", whole = false, ...options } = {}) {
   const answer = await (await send(`/api/${verb}${query}`, { ...options, body })).json();
   return whole ? answer : answer.result;
 }
 
-/** POST a path and return the raw answer: float32 logits, a page to keep. */
+/**
+ * As `call`, with the blocks that draw the answer.
+ * @template {keyof Api.Verbs} Verb
+ * @param {Verb} verb
+ * @param {Api.Verbs[Verb]["takes"]} body
+ * @param {Options} [options]
+ * @returns {Promise<{ result: Api.Verbs[Verb]["answers"], view: Api.Block[] }>}
+ */
+export async function callDrawn(verb, body, options = {}) {
+  return (await send(`/api/${verb}?view=1`, { ...options, body })).json();
+}
+
+/**
+ * POST a path and return the raw answer: float32 logits, a page to keep.
+ * @param {string} path
+ * @param {object} body
+ * @param {Options} [options]
+ */
 export async function raw(path, body, options = {}) {
   return send(path, { ...options, body });
 }
@@ -100,47 +155,68 @@ export async function raw(path, body, options = {}) {
  * Start several generations on one response. `parts` is [{ tag, verb, arguments }]; `on(kind, body, tag)` hears
  * queued, started, step, finished and error. Returns { name, stop(tag?), done } ; `done` settles when all have ended,
  * and rejects with LabError "cut" where the connection broke before that.
+ * @param {Lab.Work[]} parts
+ * @param {Lab.Heard} on
  */
 export function stream(parts, on) {
   const name = unique("page");
-  return listen("/api/stream", { name, streams: parts }, { name, tags: parts.map((part) => part.tag), on });
+  return listen(
+    "/api/stream",
+    { name, streams: parts },
+    { name, tags: parts.map((part) => part.tag ?? part.verb), on },
+  );
 }
 
-/** Open another model: the owner's own. `on(kind, body)` hears progress, notice, finished and error. */
+/**
+ * Open another model: the owner's own. `on(kind, body)` hears progress, notice, finished and error.
+ * @param {{ model: string, engine: string | null }} body
+ * @param {Lab.Heard} on
+ */
 export function openModel(body, on) {
   return listen("/api/open", body, { name: "open", tags: ["open"], on });
 }
 
+/**
+ * @param {string} path
+ * @param {object} body
+ * @param {{ name: string, tags: string[], on: Lab.Heard }} how
+ * @returns {Lab.Stream}
+ */
 function listen(path, body, { name, tags, on }) {
   const control = new AbortController();
   const open = new Set(tags);
+  /** @type {(kind: keyof Lab.Events, told: { tag: string, body: any }) => void} */
   const heard = (kind, told) => {
     if (kind === "finished" || kind === "error") open.delete(told.tag);
-    on(kind, told.body, told.tag);
+    on(.../** @type {Lab.Event} */ ([kind, told.body, told.tag]));
   };
   let waited = false; // for the visitor's own answers, before anything is begun
-  const queued = (place) => {
+  const queued = (/** @type {Lab.Place} */ place) => {
     if (place.turn || waited) on("queued", place, tags[0]);
-    waited = place.turn > 0;
+    waited = Boolean(place.turn);
   };
   const run = async () => {
     const answer = await send(path, { body, signal: control.signal, accept: "text/event-stream", queued });
     try {
-      await read(answer.body.getReader(), heard);
+      await read(/** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader(), heard);
     } catch (error) {
       if (error.name === "AbortError") return;
       throw new LabError("cut", "");
     }
     if (open.size) throw new LabError("cut", "");
   };
-  const stop = (tag) => {
+  const stop = (/** @type {string | undefined} */ tag) => {
     if (tag === undefined && !open.size) return Promise.resolve();
     return raw("/api/stop", { name, tag: tag ?? null }).catch(() => control.abort());
   };
   return { name, stop, abort: () => control.abort(), done: run() };
 }
 
-/** The next bytes; the server says something every ten seconds, so a long silence is a dead connection. */
+/**
+ * The next bytes; the server says something every ten seconds, so a long silence is a dead connection.
+ * @param {ReadableStreamDefaultReader<Uint8Array>} reader
+ * @returns {Promise<ReadableStreamReadResult<Uint8Array>>}
+ */
 function bytes(reader) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => { reader.cancel().catch(() => {}); reject(new LabError("cut", "")); }, SILENCE);
@@ -148,7 +224,11 @@ function bytes(reader) {
   });
 }
 
-/** Read server-sent events through a buffer: an event may be cut anywhere, even inside a character. */
+/**
+ * Read server-sent events through a buffer: an event may be cut anywhere, even inside a character.
+ * @param {ReadableStreamDefaultReader<Uint8Array>} reader
+ * @param {(kind: keyof Lab.Events, told: any) => void} heard
+ */
 async function read(reader, heard) {
   const decoder = new TextDecoder();
   let buffer = "";
@@ -156,11 +236,11 @@ async function read(reader, heard) {
     const { value, done } = await bytes(reader);
     buffer += decoder.decode(value, { stream: !done });
     const events = buffer.split("\n\n");
-    buffer = events.pop();
+    buffer = events.pop() ?? "";
     for (const event of events) {
       const kind = /^event: (.*)$/m.exec(event)?.[1];
       const data = /^data: (.*)$/m.exec(event)?.[1];
-      if (kind && data) heard(kind, JSON.parse(data));
+      if (kind && data) heard(/** @type {keyof Lab.Events} */ (kind), JSON.parse(data));
     }
     if (done) return;
   }

@@ -1,16 +1,28 @@
 // The few helpers every page is built with. Text reaches the page as text, never as markup.
 
-/** An element: `h("p", { class: "quiet", onclick }, "text", child, [more])`. Empty children are left out. */
+/**
+ * An element: `h("p", { class: "quiet", onclick }, "text", child, [more])`. Empty children are left out.
+ * @template {string} Tag
+ * @param {Tag} tag
+ * @param {Lab.Props} [props]
+ * @param {...Lab.Child} children
+ * @returns {Lab.Made<Tag>}
+ */
 export function h(tag, props = {}, ...children) {
   const node = tag.includes(":svg")
     ? document.createElementNS("http://www.w3.org/2000/svg", tag.replace(":svg", ""))
     : document.createElement(tag);
   set(node, props);
   node.append(...flat(children));
-  return node;
+  return /** @type {Lab.Made<Tag>} */ (node);
 }
 
-/** Set attributes, properties, listeners (`onclick`), `dataset` and `style` (custom properties included). */
+/**
+ * Set attributes, properties, listeners (`onclick`), `dataset` and `style` (custom properties included).
+ * @template {Element} Node
+ * @param {Node} node
+ * @param {Lab.Props} props
+ */
 export function set(node, props) {
   for (const [name, value] of Object.entries(props)) {
     if (value === undefined || value === null || value === false) {
@@ -18,11 +30,11 @@ export function set(node, props) {
     } else if (name.startsWith("on") && typeof value === "function") {
       node.addEventListener(name.slice(2), value);
     } else if (name === "dataset") {
-      Object.assign(node.dataset, value);
+      Object.assign(/** @type {any} */ (node).dataset, value);
     } else if (name === "style") {
-      for (const [key, part] of Object.entries(value)) node.style.setProperty(key, part);
+      for (const [key, part] of Object.entries(value)) /** @type {any} */ (node).style.setProperty(key, part);
     } else if (name === "value" || name === "checked" || typeof value === "object") {
-      node[name] = value; // a field's content, or what a custom element draws
+      /** @type {any} */ (node)[name] = value; // a field's content, or what a custom element draws
     } else {
       node.setAttribute(name, value === true ? "" : value);
     }
@@ -30,18 +42,35 @@ export function set(node, props) {
   return node;
 }
 
+/**
+ * @param {Lab.Child[]} children
+ * @returns {(string | Node)[]}
+ */
 function flat(children) {
-  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  const all = /** @type {any[]} */ (children).flat(Infinity);
+  return all.filter((child) => child !== null && child !== undefined && child !== false);
 }
 
-/** Replace what an element holds. */
+/**
+ * Replace what an element holds.
+ * @template {Element} Node
+ * @param {Node} node
+ * @param {...Lab.Child} children
+ */
 export function fill(node, ...children) {
   node.replaceChildren(...flat(children));
   return node;
 }
 
-/** A function that runs once, `ms` after the last call. */
+/**
+ * A function that runs once, `ms` after the last call.
+ * @template {any[]} Args
+ * @param {number} ms
+ * @param {(...args: Args) => unknown} action
+ * @returns {(...args: Args) => void}
+ */
 export function later(ms, action) {
+  /** @type {number | undefined} */
   let timer;
   return (...args) => {
     clearTimeout(timer);
@@ -49,12 +78,18 @@ export function later(ms, action) {
   };
 }
 
-/** At most one call a frame, with the last arguments. */
+/**
+ * At most one call a frame, with the last arguments.
+ * @template {any[]} Args
+ * @param {(...args: Args) => unknown} action
+ * @returns {(...args: Args) => void}
+ */
 export function framed(action) {
+  /** @type {Args | null} */
   let waiting = null;
   return (...args) => {
     if (waiting === null) requestAnimationFrame(() => {
-      const last = waiting;
+      const last = /** @type {Args} */ (/** @type {unknown} */ (waiting));
       waiting = null;
       action(...last);
     });
@@ -68,7 +103,15 @@ export function unique(prefix = "x") {
   return `${prefix}-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-/** Spaces and line ends made visible. */
+/**
+ * Spaces and line ends made visible.
+ * @param {string} text
+ */
 export function visible(text) {
-  return text.replaceAll(" ", "·").replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll("\u00a0", "⍽").replaceAll("\u202f", "⍽");
+  return text
+    .replaceAll(" ", "·")
+    .replaceAll("\n", "⏎")
+    .replaceAll("\t", "⇥")
+    .replaceAll("\u00a0", "⍽")
+    .replaceAll("\u202f", "⍽");
 }

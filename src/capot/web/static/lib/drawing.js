@@ -3,6 +3,7 @@
 import { svgText } from "./keep.js";
 
 const MOST = 6000; // marks of one picture
+// eslint-disable-next-line no-control-regex -- what XML cannot hold
 const escaped = (text) => text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`).replace(/[\u0000-\u0008\u000b-\u001f\ufffe\uffff]/g, "");
 const seen = (color) => color && color !== "transparent" && !/, 0\)$|\/ 0\)$/.test(color);
 const round = (value) => Math.round(value * 100) / 100;

@@ -2,7 +2,10 @@
 
 import { lang } from "./words.js";
 
-/** Copy a text, also on a plain-HTTP page of a local network, where navigator.clipboard does not exist. */
+/**
+ * Copy a text, also on a plain-HTTP page of a local network, where navigator.clipboard does not exist.
+ * @param {string} text
+ */
 export async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const before = document.activeElement;
@@ -14,11 +17,16 @@ export async function copy(text) {
   field.select();
   const copied = document.execCommand("copy");
   field.remove();
-  before?.focus();
+  if (before instanceof HTMLElement) before.focus();
   if (!copied) throw new Error("copy refused");
 }
 
-/** Offer a file under a name. */
+/**
+ * Offer a file under a name.
+ * @param {string} name
+ * @param {string | Blob} content
+ * @param {string} [type]
+ */
 export function save(name, content, type = "text/plain") {
   const blob = content instanceof Blob ? content : new Blob([content], { type: `${type};charset=utf-8` });
   const link = document.createElement("a");
@@ -31,9 +39,12 @@ export function save(name, content, type = "text/plain") {
 /**
  * A table as CSV (RFC 4180), with a byte-order mark so that spreadsheets read accents. In French, where a comma stands
  * in numbers, spreadsheets part the cells at semicolons.
+ * @param {string[]} columns
+ * @param {Lab.Rows["rows"]} rows
  */
 export function csv(columns, rows) {
   const mark = lang() === "fr" ? ";" : ",";
+  /** @type {(value: unknown) => string} */
   const cell = (value) => {
     const text = String(value ?? "");
     const safe = /^[=+\-@\t]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text; // no formula from a token
@@ -42,20 +53,39 @@ export function csv(columns, rows) {
   return "\ufeff" + [columns, ...rows].map((row) => row.map(cell).join(mark)).join("\r\n") + "\r\n";
 }
 
-/** An SVG element as a file that stands alone: the computed colours and fonts written into it. */
+/**
+ * An SVG element as a file that stands alone: the computed colours and fonts written into it.
+ * @param {Element} svg
+ */
 export function svgText(svg) {
-  const twin = svg.cloneNode(true);
-  const both = [[svg, twin], ...Array.from(svg.querySelectorAll("*"), (node, index) => [node, twin.querySelectorAll("*")[index]])];
+  const twin = /** @type {Element} */ (svg.cloneNode(true));
+  /** @type {Element[][]} */
+  const both = [
+    [svg, twin],
+    ...Array.from(svg.querySelectorAll("*"), (node, index) => [node, twin.querySelectorAll("*")[index]]),
+  ];
   for (const [from, to] of both) {
     const style = getComputedStyle(from);
-    for (const name of ["fill", "stroke", "stroke-width", "stroke-dasharray", "fill-opacity", "opacity", "font-family", "font-size", "font-weight", "text-anchor", "dominant-baseline"]) {
+    for (const name of [
+      "fill",
+      "stroke",
+      "stroke-width",
+      "stroke-dasharray",
+      "fill-opacity",
+      "opacity",
+      "font-family",
+      "font-size",
+      "font-weight",
+      "text-anchor",
+      "dominant-baseline",
+    ]) {
       const value = style.getPropertyValue(name);
       if (value) to.setAttribute(name, value);
     }
   }
   const box = svg.getBoundingClientRect();
   twin.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  twin.setAttribute("width", box.width);
-  twin.setAttribute("height", box.height);
+  twin.setAttribute("width", String(box.width));
+  twin.setAttribute("height", String(box.height));
   return new XMLSerializer().serializeToString(twin);
 }

@@ -10,62 +10,98 @@ const PATIENCE = 900_000; // ms without a server before giving up
 /**
  * Run the works that `missing()` lists, [{ tag, verb, arguments }], until it lists none; after a cut it is asked again.
  * `on(kind, body, tag)` hears their events, `cut({ error, again })` that the connection is lost and `cut(null)` that it
- * is back. A work that the server ended by itself ("interrupted" though nobody asked) must be listed again by `missing`.
- * Returns { stop, abort, stopping, left, done }; once the visitor has left (`abort`) nothing is heard any more.
+ * is back. A work that the server ended by itself ("interrupted" though nobody asked) must be listed again by
+ * `missing`. Returns { stop, abort, stopping, left, done }; once the visitor has left (`abort`) nothing is heard any
+ * more.
+ * @template {keyof Api.Verbs} Verb
+ * @param {() => Lab.Work<Verb>[]} missing
+ * @param {Lab.Heard<Verb>} on
+ * @param {(lost: Lab.Lost | null) => unknown} cut
+ * @returns {Lab.Lasting}
  */
 export function lasting(missing, on, cut) {
-  const self = { stopping: false, left: false, stop, abort, done: null };
-  let busy = null, wake = null, lost = null;
-  self.done = run();
-  return self;
+  return new Lasting(missing, on, cut);
+}
 
-  function heard(kind, body, tag) {
-    if (self.left) return;
-    if (lost) cut(null);
-    lost = null;
-    on(kind, body, tag);
+/** @template {keyof Api.Verbs} Verb */
+class Lasting {
+  stopping = false;
+  left = false;
+  /** @type {Promise<boolean>} */
+  over = Promise.resolve(true);
+  ended = false;
+  /** @type {Lab.Stream | null} */
+  #busy = null;
+  /** @type {(() => void) | null} */
+  #wake = null;
+  /** @type {{ since: number, tries: number } | null} */
+  #lost = null;
+
+  /**
+   * @param {() => Lab.Work<Verb>[]} missing
+   * @param {Lab.Heard<Verb>} on
+   * @param {(lost: Lab.Lost | null) => unknown} cut
+   */
+  constructor(missing, on, cut) {
+    this.missing = missing;
+    this.on = on;
+    this.cut = cut;
+    this.done = this.#run();
   }
 
-  async function run() {
-    for (let parts = missing(); parts.length && !self.stopping; parts = missing()) {
+  /** @param {Lab.Event<Verb>} event */
+  #heard(...event) {
+    if (this.left) return;
+    if (this.#lost) this.cut(null);
+    this.#lost = null;
+    this.on(...event);
+  }
+
+  async #run() {
+    for (let parts = this.missing(); parts.length && !this.stopping; parts = this.missing()) {
       try {
-        busy = stream(parts, heard);
-        await busy.done;
-        if (self.stopping || !missing().length) return;
+        this.#busy = stream(parts, (...event) => this.#heard(...event));
+        await this.#busy.done;
+        if (this.stopping || !this.missing().length) return;
         throw new LabError("cut", "");
       } catch (error) {
-        if (self.stopping) return;
-        if (error.code !== "cut" && !lost) throw error; // nothing had begun
-        lost ??= { since: Date.now(), tries: 0 };
+        if (this.stopping) return;
+        if (error.code !== "cut" && !this.#lost) throw error; // nothing had begun
+        const lost = this.#lost ??= { since: Date.now(), tries: 0 };
         if (Date.now() - lost.since > PATIENCE || (lost.tries > 8 && error.code !== "unreachable")) throw error;
-        await pause(error);
+        await this.#pause(error, lost);
       } finally {
-        busy = null;
+        this.#busy = null;
       }
     }
   }
 
-  function pause(error) {
+  /**
+   * @param {Lab.Trouble} error
+   * @param {{ tries: number }} lost
+   * @returns {Promise<void>}
+   */
+  #pause(error, lost) {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, Math.min(LONG, SHORT * 2 ** lost.tries));
       lost.tries += 1;
-      wake = () => { clearTimeout(timer); resolve(); };
-      cut({ error, again: wake });
+      this.#wake = () => { clearTimeout(timer); resolve(); };
+      this.cut({ error, again: this.#wake });
     });
   }
 
   /** The engine stops, not only the display. */
-  function stop() {
-    self.stopping = true;
-    wake?.();
-    return busy?.stop();
+  stop() {
+    this.stopping = true;
+    this.#wake?.();
+    return this.#busy?.stop();
   }
 
   /** The visitor leaves. */
-  function abort() {
-    self.stopping = self.left = true;
-    wake?.();
-    busy?.abort();
+  abort() {
+    this.stopping = this.left = true;
+    this.#wake?.();
+    this.#busy?.abort();
   }
 }
 
@@ -74,11 +110,15 @@ export function lasting(missing, on, cut) {
  * the events (those of `kinds` alone, where they are given); `troubles` stands beside the field, for what is refused;
  * `again()` tries once more; `elsewhere(error)` may say an error in a place of its own, and answers whether it did.
  * `over` resolves once all is said, to whether nothing failed.
+ * @template {keyof Api.Verbs} Verb
+ * @param {() => Lab.Work<Verb>[]} missing
+ * @param {Lab.Heard<Verb>} on
+ * @param {Lab.Saying} place
  */
 export function watched(missing, on, { says, troubles, again, elsewhere, kinds, words = tr("home.waiting") }) {
-  const work = lasting(missing, (kind, body, tag) => {
-    if (!kinds || kinds.includes(kind)) says.hear(kind, body);
-    on(kind, body, tag);
+  const work = lasting(missing, (...event) => {
+    if (!kinds || kinds.includes(event[0])) says.hear(...event);
+    on(...event);
   }, says.cut);
   says.wait(words);
   fill(troubles);
@@ -95,15 +135,20 @@ export function watched(missing, on, { says, troubles, again, elsewhere, kinds, 
 }
 
 /**
- * `watched` for one work, { verb, arguments, ... }, begun again from its start after a cut. `on` hears "finished" when it
- * has really ended, not where the server broke it off; `ended` says whether it has.
+ * `watched` for one work, { verb, arguments, ... }, begun again from its start after a cut. `on` hears "finished"
+ * when it has really ended, not where the server broke it off; `ended` says whether it has.
+ * @template {keyof Api.Verbs} Verb
+ * @param {Lab.Work<Verb>} part
+ * @param {Lab.Heard<Verb>} on
+ * @param {Lab.Saying} place
  */
 export function once(part, on, place) {
   let ended = false;
-  const work = watched(() => (ended ? [] : [{ tag: part.verb, ...part }]), (kind, body) => {
+  const work = watched(() => (ended ? [] : [{ tag: part.verb, ...part }]), (...event) => {
+    const [kind, body] = event;
     const off = kind === "finished" && body.stop_reason === "interrupted" && !work.stopping;
     if (kind === "error" || (kind === "finished" && !off)) work.ended = ended = true;
-    if (!off) on(kind, body);
+    if (!off) on(...event);
   }, place);
   work.ended = ended;
   return work;

@@ -2,14 +2,19 @@
 
 import { fill, h } from "../lib/dom.js";
 import { number, percent, size, tr } from "../lib/words.js";
-import { call } from "../lib/api.js";
+import { callDrawn } from "../lib/api.js";
 import { inPython, onCommandLine } from "../lib/code.js";
-import { blocks } from "../parts/blocks.js";
+import { blocks, ofKind } from "../parts/blocks.js";
 import { frame, table } from "../parts/frame.js";
 import { fault, waiting } from "../parts/fault.js";
 import { withTerms } from "../parts/terms.js";
 import { architecture, blockName } from "./card/architecture.js";
 
+/**
+ * @param {HTMLElement} main
+ * @param {Lab.Context} context
+ * @returns {Promise<Lab.Page | void>}
+ */
 export default async function page(main, { model }) {
   const control = new AbortController();
   const place = h("div");
@@ -19,7 +24,7 @@ export default async function page(main, { model }) {
   async function look() {
     const note = waiting(fill(place), tr("card.waiting"), () => control.abort());
     try {
-      const { result, view } = await call("card", { known: true }, { signal: control.signal, query: "?view=1", whole: true });
+      const { result, view } = await callDrawn("card", { known: true }, { signal: control.signal });
       draw(result, view);
     } catch (error) {
       if (error.name !== "AbortError") fill(place, fault(error, look));
@@ -28,17 +33,26 @@ export default async function page(main, { model }) {
     }
   }
 
+  /**
+   * @param {Api.Card} card
+   * @param {Api.Block[]} view
+   */
   function draw(card, view) {
     const name = model?.model ?? "boxed";
-    const shared = { python: inPython(name, "card", [], name === "boxed" ? { known: true } : {}), command: onCommandLine(name, "card", []), json: card, page: { verb: "card", arguments: name === "boxed" ? { known: true } : {} } };
-    const [facts, bars, sizes, fit] = ["facts", "bars", "table", "text"].map((kind) => view.find((block) => block.block === kind));
-    const warnings = view.filter((block) => block.block === "text" && block !== fit);
+    const shared = { python: inPython(name, "card", [], name === "boxed" ? { known: true } : {}), command: onCommandLine(name, "card", []), json: card, page: { verb: /** @type {const} */ ("card"), arguments: name === "boxed" ? { known: true } : {} } };
+    const [[facts], [bars], [sizes]] = [ofKind(view, "facts"), ofKind(view, "bars"), ofKind(view, "table")];
+    const [fit, ...warnings] = ofKind(view, "text");
     fill(place, h("div", { class: "anatomy" }, drawn(card, bars, { ...shared, width: Math.min(620, main.clientWidth - 40) }), h("div", {}, facts ? blocks([facts]) : null)),
       h("div", { class: "side-by-side" }, weights(card, sizes), fit ? h("section", {}, h("h2", {}, tr("card.here")), h("p", { class: `fits ${card.memory.fits}` }, withTerms(fit.text))) : null),
       blocks(warnings), known(card, view));
   }
 }
 
+/**
+ * @param {Api.Card} card
+ * @param {Api.Bars | undefined} bars
+ * @param {Lab.Facts & { width: number }} how
+ */
 function drawn(card, bars, { width, ...shared }) {
   const total = card.parameters.total;
   const picture = frame(architecture(card, width), { name: "card", title: tr("card.drawn") });
@@ -53,16 +67,24 @@ function drawn(card, bars, { width, ...shared }) {
   return picture.box;
 }
 
+/**
+ * @param {Api.Card} card
+ * @param {Api.Table | undefined} block
+ */
 function weights(card, block) {
   const largest = Math.max(...Object.values(card.file_bytes));
   const rows = Object.entries(card.file_bytes).map(([precision, bytes]) => ({ label: precision, value: bytes / largest, text: size(bytes), marked: precision === card.dtype }));
   return h("section", {}, h("h2", {}, block?.title ?? tr("card.sizes")), h("capot-bars", { rows }), h("p", { class: "quiet" }, withTerms(block?.caption ?? "")));
 }
 
+/**
+ * @param {Api.Card} card
+ * @param {Api.Block[]} view
+ */
 function known(card, view) {
-  const block = view.findLast((one) => one.block === "table" && one.rows.length > 4);
+  const block = ofKind(view, "table").findLast((one) => one.rows.length > 4);
   if (!card.known?.length || !block) return null;
-  const title = view.find((one) => one.block === "heading" && one.level === 2);
+  const title = ofKind(view, "heading").find((one) => one.level === 2);
   const picture = frame(table(block), { name: "known-models", title: title?.text ?? block.title });
   picture.update({ caption: block.caption, rows: block, json: card.known });
   return picture.box;

@@ -2,29 +2,39 @@
 
 import { fill, h } from "../lib/dom.js";
 import { number, tr } from "../lib/words.js";
-import { call } from "../lib/api.js";
+import { callDrawn } from "../lib/api.js";
 import * as state from "../lib/state.js";
 import { inPython, onCommandLine } from "../lib/code.js";
 import { frame } from "../parts/frame.js";
 import { fault, waiting } from "../parts/fault.js";
 import { promptField } from "../parts/prompt.js";
+import { ofKind } from "../parts/blocks.js";
 import { withTerms } from "../parts/terms.js";
 import { pieces } from "../parts/pieces.js";
 import { cost } from "./tokens/cost.js";
 import { named } from "./tokens/named.js";
 
 const OTHERS = ["bilingual", "english", "french", "gpt2", "cl100k_base", "o200k_base", "llama3"];
-const HARD = ["naïve cœur 🤗 déjà vu", "1234567 + 89 = 1234656", "def f(x):\n    return x * 2"]; // the same in every language
+// the same in every language
+const HARD = ["naïve cœur 🤗 déjà vu", "1234567 + 89 = 1234656", "def f(x):\n    return x * 2"];
 const DRAWN = 2000; // tokens of the model's own strip
 const USUAL = "english,french";
 
+/**
+ * @param {HTMLElement} main
+ * @param {Lab.Context} context
+ * @returns {Promise<Lab.Page | void>}
+ */
 export default async function page(main, { model }) {
   const name = model?.model ?? "boxed";
   const offered = OTHERS.filter((other) => name !== "boxed" || other !== "bilingual");
   const saved = state.read();
   const chosen = new Set((saved.compare ?? USUAL).split(",").filter((other) => offered.includes(other)));
   let withIds = saved.ids === "1";
-  let running, last = null;
+  /** @type {AbortController | undefined} */
+  let running;
+  /** @type {{ result: Api.Tokens, view: Api.Block[] } | null} */
+  let last = null;
 
   const field = promptField({ heard: show, examples: [...tr("tokens.examples").split("|"), ...HARD], delay: 50, rows: 2 });
   const strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
@@ -37,6 +47,7 @@ export default async function page(main, { model }) {
     h("section", { class: "frame" }, h("h2", {}, tr("tokens.cost_title")), cost(name, offered)));
   await show(field.text);
 
+  /** @param {string} other */
   function check(other) {
     return h("label", { class: "tick" }, h("input", { type: "checkbox", checked: chosen.has(other), onchange: (event) => {
       chosen[event.target.checked ? "add" : "delete"](other);
@@ -46,12 +57,13 @@ export default async function page(main, { model }) {
     } }), named(other));
   }
 
+  /** @param {string} text */
   async function show(text) {
     running?.abort();
     const control = running = new AbortController();
     const note = waiting(field.troubles, tr("tokens.waiting"), () => control.abort());
     try {
-      const ask = (compare) => call("tokens", { text, compare }, { signal: control.signal, query: "?view=1", whole: true });
+      const ask = (/** @type {string[]} */ compare) => callDrawn("tokens", { text, compare }, { signal: control.signal });
       const list = offered.filter((one) => chosen.has(one));
       fill(compareTroubles);
       const answer = await ask(list).catch((error) => {
@@ -69,13 +81,14 @@ export default async function page(main, { model }) {
     }
   }
 
+  /** @param {{ result: Api.Tokens, view: Api.Block[] }} answer */
   function draw({ result, view }) {
-    const strips = view.filter((block) => block.block === "strip");
+    const strips = ofKind(view, "strip");
     const compared = result.comparisons.slice(1);
     const long = result.count > DRAWN ? tr("tokens.first", { shown: DRAWN, count: result.count }) : "";
     strip.pieces = pieces(result.tokens.slice(0, DRAWN)).map((piece, index) => ({ ...piece, sub: withIds ? String(result.tokens[index].id) : null }));
     const compare = compared.map((one) => one.tokenizer);
-    const place = view.find((block) => block.block === "table");
+    const [place] = ofKind(view, "table");
     own.update({
       caption: result.count ? [strips[0].caption, long].filter(Boolean).join(" ") : tr("tokens.empty"),
       table: result.count ? () => ({ columns: place.columns, rows: result.tokens.map((token, index) => place.rows[index] ?? [index + 1, token.id, token.text, token.bytes, `${token.start}–${token.end}`]) }) : null,

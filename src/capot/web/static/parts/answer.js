@@ -1,33 +1,48 @@
-// One verb's answer drawn from its own blocks: asked, waited for, shown, told, kept. Newer questions replace older ones.
+// One verb's answer drawn from its own blocks: asked, waited for, shown, told, kept. Newer questions replace older
+// ones.
 
 import { fill, h } from "../lib/dom.js";
-import { call } from "../lib/api.js";
+import { callDrawn } from "../lib/api.js";
 import { fault, waiting } from "./fault.js";
-import { blocks } from "./blocks.js";
+import { blocks, ofKind } from "./blocks.js";
 import { frame } from "./frame.js";
 
 /**
  * A place for the answers of `verb`. `ask(arguments, { python, command })` shows the next one; `drawn(result, view)`
- * may draw it otherwise and returns elements, `rows(result, view)` makes the table under it. `troubles` is where errors go, beside the field that caused them.
+ * may draw it otherwise and returns elements, `rows(result, view)` makes the table under it. `troubles` is where
+ * errors go, beside the field that caused them.
+ * @template {keyof Api.Verbs} Verb
+ * @param {Verb} verb
+ * @param {{
+ *   name?: string, words: string, troubles?: HTMLElement,
+ *   drawn?: (result: Api.Verbs[Verb]["answers"], view: Api.Block[]) => Lab.Child,
+ *   rows?: (result: Api.Verbs[Verb]["answers"], view: Api.Block[]) => Lab.Rows,
+ * }} how
  */
-export function answers(verb, { name = verb, words, troubles, drawn, rows } = {}) {
+export function answers(verb, { name = verb, words, troubles, drawn, rows }) {
   const picture = h("div", { class: "answer" });
   const { box, update } = frame(picture, { name });
   const faults = troubles ?? h("div");
+  /** @type {AbortController | undefined} */
   let running;
   box.hidden = true;
 
+  /**
+   * @param {Api.Verbs[Verb]["takes"]} args
+   * @param {Lab.Told} [told]
+   * @returns {Promise<Api.Verbs[Verb]["answers"] | null>}
+   */
   async function ask(args, told = {}) {
     running?.abort();
     const control = running = new AbortController();
     const note = waiting(faults, words, () => control.abort());
     try {
-      const { result, view } = await call(verb, args, { signal: control.signal, query: "?view=1", whole: true, queued: note.queued });
+      const { result, view } = await callDrawn(verb, args, { signal: control.signal, queued: note.queued });
       fill(faults);
       fill(picture, drawn ? drawn(result, view) : blocks(view));
       box.hidden = false;
-      const table = view.find((block) => block.block === "table");
-      update({ table: rows ? rows(result, view) : drawn && table ? { columns: table.columns, rows: table.rows } : null, json: result, page: { verb, arguments: args }, ...told });
+      const table = rows ? rows(result, view) : drawn ? ofKind(view, "table")[0] : null;
+      update({ table: table ?? null, json: result, page: { verb, arguments: args }, ...told });
       return result;
     } catch (error) {
       if (error.name === "AbortError") return null;
@@ -39,5 +54,10 @@ export function answers(verb, { name = verb, words, troubles, drawn, rows } = {}
     }
   }
 
-  return { box: h("div", {}, troubles ? null : faults, box), ask, stop: () => running?.abort(), hide: (hidden) => { box.hidden = hidden; }, update };
+  /** @param {boolean} hidden */
+  function hide(hidden) {
+    box.hidden = hidden;
+  }
+
+  return { box: h("div", {}, troubles ? null : faults, box), ask, stop: () => running?.abort(), hide, update };
 }

@@ -2,13 +2,18 @@
 
 import { h } from "../lib/dom.js";
 
-/** <capot-bars>: set `rows` to [{ label, value (0..1), text, marked, cut, ghost (0..1), hint }]; "pick" tells which was clicked. */
+/**
+ * <capot-bars>: set `rows` to [{ label, value (0..1), text, marked, cut, ghost (0..1), hint }]; "pick" tells which
+ * was clicked.
+ */
 class Bars extends HTMLElement {
+  /** @type {Lab.Bar[]} */
   #rows = [];
 
+  /** @param {Lab.Bar[]} rows */
   set rows(rows) {
     const list = this.firstElementChild ?? this.appendChild(h("ol", { class: "bars" }));
-    while (list.children.length > rows.length) list.lastElementChild.remove();
+    while (list.children.length > rows.length) list.children[rows.length].remove();
     while (list.children.length < rows.length) list.append(this.#line(list.children.length));
     rows.forEach((row, index) => this.#update(list.children[index], row));
     this.#rows = rows;
@@ -18,20 +23,30 @@ class Bars extends HTMLElement {
     return this.#rows;
   }
 
+  /** @param {number} index */
   #line(index) {
-    const parts = [h("span", { class: "name" }), h("span", { class: "track" }, h("i"), h("b", { hidden: true })), h("span", { class: "figure" })];
+    const parts = [
+      h("span", { class: "name" }),
+      h("span", { class: "track" }, h("i"), h("b", { hidden: true })),
+      h("span", { class: "figure" }),
+    ];
     const send = () => this.dispatchEvent(new CustomEvent("pick", { detail: index }));
     return h("li", {}, this.hasAttribute("pick") ? h("button", { type: "button", onclick: send }, parts) : parts);
   }
 
+  /**
+   * @param {any} line
+   * @param {Lab.Bar} row
+   */
   #update(line, row) {
     const [name, track, figure] = (line.firstElementChild.matches("button") ? line.firstElementChild : line).children;
     if (name.textContent !== row.label) name.textContent = row.label;
     if (figure.textContent !== row.text) figure.textContent = row.text;
     track.firstElementChild.style.width = `${(100 * Math.max(0, Math.min(1, row.value))).toFixed(2)}%`;
     const ghost = track.lastElementChild; // where the bar would stand with nothing moved
-    ghost.hidden = row.ghost === undefined || row.ghost === null;
-    if (!ghost.hidden) ghost.style.width = `${(100 * Math.min(1, row.ghost)).toFixed(2)}%`;
+    const share = row.ghost ?? null;
+    ghost.hidden = share === null;
+    if (share !== null) ghost.style.width = `${(100 * Math.min(1, share)).toFixed(2)}%`;
     line.classList.toggle("far", Boolean(row.far));
     line.classList.toggle("marked", Boolean(row.marked));
     line.classList.toggle("cut", Boolean(row.cut));

@@ -3,18 +3,30 @@
 import { fill, h, unique } from "../lib/dom.js";
 import { tr } from "../lib/words.js";
 
-/** `heard(words)` is called after each change; words are parted by commas or line ends when typed. */
+/**
+ * `heard(words)` is called after each change; words are parted by commas or line ends when typed.
+ * @param {string[]} words
+ * @param {{ label: string, heard: (words: string[]) => unknown, max?: number }} how
+ */
 export function chips(words, { label, heard, max = 60 }) {
   let list = [...new Set(words)];
   const id = unique("chip");
   const shelf = h("ul", { class: "chips" });
+  /** @type {HTMLInputElement} */
   const field = h("input", { id, type: "text", size: 16, onkeydown: (event) => {
     if (event.key === "Enter" || event.key === ",") { event.preventDefault(); add(field.value); }
     if (event.key === "Backspace" && !field.value && list.length) change(list.slice(0, -1));
   }, onblur: () => add(field.value) });
+  /** @type {(word: string, index: number) => HTMLElement} */
+  const takeAway = (word, index) => {
+    const onclick = () => change(list.filter((_, place) => place !== index));
+    return h("button", { type: "button", "aria-label": tr("chips.remove", { word }), onclick }, "×");
+  };
   const draw = () => fill(shelf, list.map((word, index) => h("li", { class: "chip" }, h("span", {}, word),
-    h("button", { type: "button", "aria-label": tr("chips.remove", { word }), onclick: () => change(list.filter((_, place) => place !== index)) }, "×"))));
+    takeAway(word, index))));
+  /** @type {(next: string[]) => void} */
   const change = (next) => { list = next.slice(0, max); draw(); heard(list); };
+  /** @type {(text: string) => void} */
   const add = (text) => {
     const found = text.split(/[,\n]/).map((word) => word.trim()).filter(Boolean);
     field.value = "";
@@ -22,5 +34,6 @@ export function chips(words, { label, heard, max = 60 }) {
     if (all.length > list.length) change(all);
   };
   draw();
-  return { box: h("div", { class: "field" }, h("label", { for: id }, label), h("div", { class: "row" }, shelf, field)), set: change, get words() { return list; } };
+  const box = h("div", { class: "field" }, h("label", { for: id }, label), h("div", { class: "row" }, shelf, field));
+  return { box, set: change, get words() { return list; } };
 }

@@ -10,62 +10,151 @@ import { fault, waiting } from "./fault.js";
 import { withTerms } from "./terms.js";
 
 const ROWS = 500; // of a table that a page draws; the files hold them all
+/** @typedef {"table" | "python" | "command" | "keep"} Kind */
+/** @type {Kind[]} */
 const KINDS = ["table", "python", "command", "keep"];
+
+/**
+ * Asks for one of the facts told of a picture.
+ * @typedef {(kind: keyof Lab.Facts) => any} Asked
+ */
 
 /**
  * A frame around `picture`. `update({ caption, table: { columns, rows }, python, command, json, page })` refreshes
  * what is told and kept; `page` is { verb, arguments } of the one-file copy, or
  * { make } where it takes several. Any of them may be a function that is
  * called when a fold is opened, so that a slider pays for nothing that is not seen.
+ * @param {Element} picture
+ * @param {{ name: string, title?: string }} how
  */
-export function frame(picture, { name, title } = {}) {
+export function frame(picture, { name, title }) {
   const caption = h("figcaption");
   const figure = h("figure", { class: "picture" }, title ? h("h2", {}, title) : null, picture, caption);
+  /** @type {Lab.Facts} */
   const told = {};
-  const fact = (kind) => (typeof told[kind] === "function" ? told[kind]() : told[kind]);
-  const folds = Object.fromEntries(KINDS.map((kind) => [kind, fold(kind, () => content(kind))]));
-  const content = (kind) => (kind === "keep" ? keep(name, picture, fact) : kind === "table" ? table(fact(kind)) : code(fact(kind)));
+  /** @type {Asked} */
+  const fact = (kind) => {
+    const value = told[kind];
+    return typeof value === "function" ? value() : value;
+  };
+  const folds = /** @type {Record<Kind, ReturnType<typeof fold>>} */ (
+    Object.fromEntries(KINDS.map((kind) => [kind, fold(kind, () => content(kind))]))
+  );
+  /** @type {(kind: Kind) => HTMLElement} */
+  const content = (kind) =>
+    kind === "keep" ? keep(name, picture, fact) : kind === "table" ? table(fact(kind)) : code(fact(kind));
   const refresh = later(120, () => { for (const kind of KINDS) folds[kind].refresh(); });
-  const update = (facts) => {
+  const update = (/** @type {Lab.Facts} */ facts) => {
     Object.assign(told, facts);
     tell(caption, told.caption ?? "");
     for (const kind of KINDS) folds[kind].box.hidden = kind === "keep" ? !told.json && !told.table : !told[kind];
     refresh();
   };
-  return { box: h("section", { class: "frame" }, figure, h("div", { class: "folds" }, KINDS.map((kind) => folds[kind].box))), update };
+  return {
+    box: h(
+      "section",
+      { class: "frame" },
+      figure,
+      h(
+        "div",
+        { class: "folds" },
+        KINDS.map((kind) => folds[kind].box),
+      ),
+    ),
+    update,
+  };
 }
 
+/**
+ * @param {HTMLElement} caption
+ * @param {string} words
+ */
 function tell(caption, words) {
   if (caption.dataset.said === words) return;
   caption.dataset.said = words;
   fill(caption, withTerms(words));
 }
 
-/** A fold whose content is made when it is opened, and again when what it shows has changed. */
+/**
+ * A fold whose content is made when it is opened, and again when what it shows has changed.
+ * @param {Kind} kind
+ * @param {() => Lab.Child} content
+ */
 function fold(kind, content) {
   const place = h("div");
   const show = () => { if (box.open) fill(place, content()); };
-  const box = h("details", { hidden: true, class: `fold-${kind}`, ontoggle: show }, h("summary", {}, tr(`folds.${kind}`)), place);
+  const box = h(
+    "details",
+    { hidden: true, class: `fold-${kind}`, ontoggle: show },
+    h("summary", {}, tr(`folds.${kind}`)),
+    place,
+  );
   return { box, refresh: () => { if (box.open && !place.contains(document.activeElement)) show(); } };
 }
 
 const NUMBER = /^[\u2212-]?[\d.,\u202f\u00a0]+(?:[\u00a0 ]?(?:%|‰|[kMGTµm]?[a-zA-Z]{1,2}))?$/u;
 
-/** A table of strings; numbers are already written, and stand to the right. `title` names it where there are several. */
+/**
+ * A table of strings; numbers are already written, and stand to the right. `title` names it where there are several.
+ * @param {Lab.Rows} table
+ */
 export function table({ columns, rows, title: name }) {
-  const right = columns.map((_, index) => rows.length > 0 && rows.slice(0, 50).every((row) => ["", "–"].includes(String(row[index] ?? "")) || NUMBER.test(String(row[index]))));
-  const cell = (value, index) => h(index ? "td" : "th", { scope: index ? undefined : "row", class: right[index] ? "r" : undefined }, String(value ?? ""));
-  const drawn = h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": name || tr("folds.table") },
-    h("table", {}, h("thead", {}, h("tr", {}, columns.map((title, index) => h(title ? "th" : "td", !title ? {} : { scope: "col", class: right[index] ? "r" : undefined }, title)))),
-      h("tbody", {}, rows.slice(0, ROWS).map((row) => h("tr", {}, row.map(cell))))));
-  return rows.length > ROWS ? h("div", {}, drawn, h("p", { class: "quiet" }, tr("folds.first_rows", { shown: ROWS, count: rows.length }))) : drawn;
+  const right = columns.map(
+    (_, index) =>
+      rows.length > 0 &&
+      rows.slice(0, 50).every((row) => ["", "–"].includes(String(row[index] ?? "")) || NUMBER.test(String(row[index]))),
+  );
+  /** @type {(value: unknown, index: number) => HTMLElement} */
+  const cell = (value, index) =>
+    h(
+      index ? "td" : "th",
+      { scope: index ? undefined : "row", class: right[index] ? "r" : undefined },
+      String(value ?? ""),
+    );
+  const drawn = h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "group", "aria-label": name || tr("folds.table") },
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          columns.map((title, index) =>
+            h(title ? "th" : "td", !title ? {} : { scope: "col", class: right[index] ? "r" : undefined }, title),
+          ),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.slice(0, ROWS).map((row) => h("tr", {}, row.map(cell))),
+      ),
+    ),
+  );
+  return rows.length > ROWS
+    ? h("div", {}, drawn, h("p", { class: "quiet" }, tr("folds.first_rows", { shown: ROWS, count: rows.length })))
+    : drawn;
 }
 
+/** @param {string} text */
 function code(text) {
-  const button = h("button", { type: "button", class: "small", onclick: () => copied(button, text) }, tr("actions.copy"));
+  /** @type {HTMLButtonElement} */
+  const button = h(
+    "button",
+    { type: "button", class: "small", onclick: () => copied(button, text) },
+    tr("actions.copy"),
+  );
   return h("div", { class: "code" }, h("pre", { tabindex: "0" }, h("code", {}, text)), button);
 }
 
+/**
+ * @param {HTMLElement} button
+ * @param {string} text
+ */
 async function copied(button, text) {
   const before = button.textContent;
   try {
@@ -77,25 +166,40 @@ async function copied(button, text) {
   setTimeout(() => { button.textContent = before; }, 1500);
 }
 
-/** What a CSV file holds: `rows` where the picture is a table itself. */
+/**
+ * What a CSV file holds: `rows` where the picture is a table itself.
+ * @param {Asked} fact
+ */
 const cells = (fact) => fact("rows") ?? fact("table");
 
+/** @type {Record<string, (name: string, fact: Asked, picture: Element) => unknown>} */
 const FILES = {
   csv: (name, fact) => save(`${name}.csv`, csv(cells(fact).columns, cells(fact).rows), "text/csv"),
   json: (name, fact) => save(`${name}.json`, JSON.stringify(fact("json"), null, 1), "application/json"),
-  svg: (name, _, picture) => plotted(picture)?.keep(name, "svg") ?? save(`${name}.svg`, drawing(picture).text, "image/svg+xml"),
-  png: async (name, _, picture) => plotted(picture)?.keep(name, "png") ?? save(`${name}.png`, await png(drawing(picture))),
+  svg: (name, _, picture) =>
+    plotted(picture)?.keep(name, "svg") ?? save(`${name}.svg`, drawing(picture).text, "image/svg+xml"),
+  png: async (name, _, picture) =>
+    plotted(picture)?.keep(name, "png") ?? save(`${name}.png`, await png(drawing(picture))),
   async page(name, fact) {
     const { verb, arguments: given, make } = fact("page");
     save(`${name}.html`, make ? await make() : await (await raw(`/api/page/${verb}`, given)).blob());
   },
 };
 
-const plotted = (picture) => (picture.matches(".plotted") ? picture : picture.querySelector(".plotted"));
+/** @type {(picture: Element) => Lab.Figure | null} */
+const plotted = (picture) =>
+  /** @type {Lab.Figure | null} */ (picture.matches(".plotted") ? picture : picture.querySelector(".plotted"));
 
+/**
+ * @param {string} name
+ * @param {Element} picture
+ * @param {Asked} fact
+ */
 function keep(name, picture, fact) {
   const troubles = h("div");
+  /** @type {Record<string, (fact: Asked) => unknown>} */
   const has = { csv: cells, json: () => fact("json"), page: () => fact("page") };
+  /** @type {(kind: string) => HTMLElement} */
   const action = (kind) => h("button", { type: "button", class: "small", onclick: async () => {
     const note = waiting(fill(troubles), tr("keep.making"));
     try {
@@ -106,7 +210,20 @@ function keep(name, picture, fact) {
       note.done();
     }
   } }, tr(`keep.${kind}`));
-  return h("div", {}, h("div", { class: "keep" }, link(), opening(), Object.keys(FILES).filter((kind) => !has[kind] || has[kind](fact)).map(action)), troubles);
+  return h(
+    "div",
+    {},
+    h(
+      "div",
+      { class: "keep" },
+      link(),
+      opening(),
+      Object.keys(FILES)
+        .filter((kind) => !has[kind] || has[kind](fact))
+        .map(action),
+    ),
+    troubles,
+  );
 }
 
 /** The link that restores this view; above what an address holds, a file to drop on any page. */
@@ -121,8 +238,16 @@ function link() {
 
 /** A view that was kept as a file, shown again. */
 function opening() {
-  const field = h("input", { type: "file", accept: ".json,application/json", hidden: true, "aria-label": tr("keep.open"), onchange: () => {
-    if (field.files[0]) document.dispatchEvent(new CustomEvent("capot-view", { detail: field.files[0] }));
-  } });
+  /** @type {HTMLInputElement} */
+  const field = h("input", {
+    type: "file",
+    accept: ".json,application/json",
+    hidden: true,
+    "aria-label": tr("keep.open"),
+    onchange: () => {
+      const [file] = field.files ?? [];
+      if (file) document.dispatchEvent(new CustomEvent("capot-view", { detail: file }));
+    },
+  });
   return [h("button", { type: "button", class: "small", onclick: () => field.click() }, tr("keep.open")), field];
 }

@@ -9,12 +9,34 @@ export function glossaryPage() {
   const sheet = h("dialog", { class: "sheet", "aria-labelledby": id });
   const open = () => {
     const terms = Object.values(glossary()).sort((a, b) => a.name.localeCompare(b.name, lang()));
-    fill(sheet, h("h2", { id }, tr("glossary_page.title")),
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": id }, h("dl", {}, terms.map(({ name, said }) => [h("dt", {}, name), h("dd", {}, said)]))),
-      h("p", { class: "row" }, h("button", { type: "button", class: "primary", onclick: () => sheet.close() }, tr("actions.close"))));
+    fill(
+      sheet,
+      h("h2", { id }, tr("glossary_page.title")),
+      h(
+        "div",
+        { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": id },
+        h(
+          "dl",
+          {},
+          terms.map(({ name, said }) => [h("dt", {}, name), h("dd", {}, said)]),
+        ),
+      ),
+      h(
+        "p",
+        { class: "row" },
+        h("button", { type: "button", class: "primary", onclick: () => sheet.close() }, tr("actions.close")),
+      ),
+    );
     sheet.showModal();
   };
   sheet.addEventListener("click", (event) => { if (event.target === sheet) sheet.close(); });
-  return [h("button", { type: "button", class: "quiet-button glossary", "aria-haspopup": "dialog", onclick: open },
-    h("span", { class: "long" }, tr("glossary_page.title")), h("span", { class: "brief", "aria-hidden": "true" }, "?")), sheet];
+  return [
+    h(
+      "button",
+      { type: "button", class: "quiet-button glossary", "aria-haspopup": "dialog", onclick: open },
+      h("span", { class: "long" }, tr("glossary_page.title")),
+      h("span", { class: "brief", "aria-hidden": "true" }, "?"),
+    ),
+    sheet,
+  ];
 }

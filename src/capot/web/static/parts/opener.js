@@ -12,46 +12,34 @@ const ALWAYS = ["boxed", "scripted"];
 export function told() {
   const id = unique("opener");
   const close = h("button", { type: "button", class: "primary", onclick: () => dialog.close() }, tr("actions.close"));
+  /** @type {HTMLDialogElement} */
   const dialog = h("dialog", { "aria-labelledby": `${id}-title` },
-    h("h2", { id: `${id}-title` }, tr("opener.title")), h("p", {}, tr("opener.only_owner")), h("p", { class: "row" }, close));
+    h("h2", { id: `${id}-title` }, tr("opener.title")), h("p", {}, tr("opener.only_owner")),
+    h("p", { class: "row" }, close));
   return { dialog, open: () => dialog.showModal() };
 }
 
-/** A dialog and the function that shows it; `reopened(model)` hears what is at work afterwards. */
+/**
+ * A dialog and the function that shows it; `reopened(model)` hears what is at work afterwards.
+ * @param {Lab.AtWork} model
+ * @param {(model: Lab.AtWork) => unknown} reopened
+ */
 export function opener(model, reopened) {
-  const id = unique("opener");
-  const name = h("input", { id, type: "text", required: true, spellcheck: "false", autocomplete: "off", list: `${id}-known`, "aria-describedby": `${id}-hint` });
-  const engine = h("select", { id: `${id}-engine` }, ENGINES.map((one) => h("option", { value: one }, one || tr("opener.any_engine"))));
-  const known = h("datalist", { id: `${id}-known` });
-  const go = h("button", { type: "submit", class: "primary" }, tr("opener.open"));
-  const close = h("button", { type: "button", onclick: () => dialog.close() }, tr("actions.close"));
-  const troubles = h("div");
-  const dialog = h("dialog", { "aria-labelledby": `${id}-title`, onclose: () => working?.stop() },
-    h("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); run(); } },
-      h("h2", { id: `${id}-title` }, tr("opener.title")),
-      h("p", {}, tr("opener.now", { model: model.model, engine: model.engine })),
-      h("div", { class: "field" }, h("label", { for: id }, tr("opener.name")), name,
-        known, h("p", { class: "quiet", id: `${id}-hint` }, tr("opener.hint"))),
-      troubles,
-      h("div", { class: "field" }, h("label", { for: `${id}-engine` }, tr("opener.engine")), engine),
-      h("p", { class: "row" }, go, close)));
+  const { name, engine, known, go, close, troubles, dialog } = parts(model, { run, stop: () => working?.stop() });
+  /** @type {Lab.Stream | null} */
   let working = null;
+  close.addEventListener("click", () => dialog.close());
+  return { dialog, open };
 
   async function run() {
-    const bar = h("progress", { max: 1, value: 0, "aria-label": tr("opener.opening", { model: name.value }) });
-    const says = h("span", {}, tr("opener.opening", { model: name.value }));
-    const stop = h("button", { type: "button", onclick: () => working?.stop() }, tr("actions.stop"));
-    fill(troubles, h("div", { class: "waiting", role: "status" }, bar, says, stop));
+    const { box, hear, failed } = progress(name.value, () => working?.stop());
+    fill(troubles, box);
     go.disabled = true;
-    let failed = null;
-    working = openModel({ model: name.value.trim(), engine: engine.value || null }, (kind, body) => {
-      if (kind === "progress") [bar.max, bar.value, says.textContent] = [body.total, body.done + 0.5, body.message];
-      if (kind === "notice") says.textContent = body.message;
-      if (kind === "error") failed = new LabError(body.error.code, body.error.message);
-    });
     try {
+      working = openModel({ model: name.value.trim(), engine: engine.value || null }, hear);
       await working.done;
-      if (failed) throw failed;
+      const error = failed();
+      if (error) throw error;
       dialog.close();
       reopened(await get("/api/model"));
     } catch (error) {
@@ -64,19 +52,71 @@ export function opener(model, reopened) {
     }
   }
 
-  /** Offer the names of what is on this machine, those that an engine opens. */
-  async function offer() {
-    fill(known, ALWAYS.map((value) => h("option", { value })));
-    const { models } = await get("/api/models").catch(() => ({ models: [] })); // a help: names can be typed without it
-    known.append(...models.filter((one) => one.engine).map((one) => h("option", { value: one.name, label: `${one.name} · ${size(one.bytes)} · ${one.engine}` })));
-  }
-
-  const open = () => {
+  function open() {
     fill(troubles);
-    offer();
+    offer(known);
     name.removeAttribute("aria-invalid");
     dialog.showModal();
     name.focus();
+  }
+}
+
+/**
+ * The dialog and what it is made of.
+ * @param {Lab.AtWork} model
+ * @param {{ run: () => unknown, stop: () => unknown }} acts
+ */
+function parts(model, { run, stop }) {
+  const id = unique("opener");
+  const known = h("datalist", { id: `${id}-known` });
+  const about = { list: known.id, "aria-describedby": `${id}-hint` };
+  const name = h("input", { id, type: "text", required: true, spellcheck: "false", autocomplete: "off", ...about });
+  const engines = ENGINES.map((one) => h("option", { value: one }, one || tr("opener.any_engine")));
+  const engine = h("select", { id: `${id}-engine` }, engines);
+  const go = h("button", { type: "submit", class: "primary" }, tr("opener.open"));
+  const close = h("button", { type: "button" }, tr("actions.close"));
+  const troubles = h("div");
+  const hint = h("p", { class: "quiet", id: `${id}-hint` }, tr("opener.hint"));
+  const form = h("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); run(); } },
+    h("h2", { id: `${id}-title` }, tr("opener.title")),
+    h("p", {}, tr("opener.now", { model: model.model, engine: model.engine })),
+    h("div", { class: "field" }, h("label", { for: id }, tr("opener.name")), name, known, hint),
+    troubles,
+    h("div", { class: "field" }, h("label", { for: engine.id }, tr("opener.engine")), engine),
+    h("p", { class: "row" }, go, close));
+  const dialog = h("dialog", { "aria-labelledby": `${id}-title`, onclose: stop }, form);
+  return { name, engine, known, go, close, troubles, dialog };
+}
+
+/**
+ * How far the opening of `name` is: a bar that hears the stream's events, and the error it ended with.
+ * @param {string} name
+ * @param {() => unknown} stop
+ */
+function progress(name, stop) {
+  const words = tr("opener.opening", { model: name });
+  const bar = h("progress", { max: 1, value: 0, "aria-label": words });
+  const says = h("span", {}, words);
+  const button = h("button", { type: "button", onclick: stop }, tr("actions.stop"));
+  /** @type {LabError | null} */
+  let failed = null;
+  /** @type {Lab.Heard} */
+  const hear = (...[kind, body]) => {
+    if (kind === "progress") [bar.max, bar.value, says.textContent] = [body.total, body.done + 0.5, body.message];
+    if (kind === "notice") says.textContent = body.message;
+    if (kind === "error") failed = new LabError(body.error.code ?? "", body.error.message);
   };
-  return { dialog, open };
+  return { box: h("div", { class: "waiting", role: "status" }, bar, says, button), hear, failed: () => failed };
+}
+
+/**
+ * Offer the names of what is on this machine, those that an engine opens.
+ * @param {HTMLDataListElement} known
+ */
+async function offer(known) {
+  fill(known, ALWAYS.map((value) => h("option", { value })));
+  // a help: names can be typed without it
+  const { models } = await get("/api/models").catch(() => ({ models: /** @type {Api.CachedModel[]} */ ([]) }));
+  const label = (/** @type {Api.CachedModel} */ one) => `${one.name} · ${size(one.bytes)} · ${one.engine}`;
+  known.append(...models.filter((one) => one.engine).map((one) => h("option", { value: one.name, label: label(one) })));
 }

@@ -7,9 +7,13 @@ export const HUES = 6;
 const decoder = new TextDecoder("utf-8", { fatal: true });
 const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
+/** @param {string} hex */
 const unhex = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 
-/** The text of several tokens' bytes, or null where they are no whole characters. */
+/**
+ * The text of several tokens' bytes, or null where they are no whole characters.
+ * @param {{ bytes?: string | null }[]} tokens
+ */
 function joined(tokens) {
   try {
     return decoder.decode(unhex(tokens.map((token) => token.bytes).join("")));
@@ -18,8 +22,13 @@ function joined(tokens) {
   }
 }
 
-/** [{ text, part, hint, tone, kind }] from [{ id, bytes, text }]: never a replacement character. */
+/**
+ * [{ text, part, hint, tone, kind }] from [{ id, bytes, text }]: never a replacement character.
+ * @param {Api.Token[]} tokens
+ * @returns {Lab.Piece[]}
+ */
 export function pieces(tokens) {
+  /** @type {Lab.Piece[]} */
   const shown = [];
   let tone = 0;
   for (let at = 0; at < tokens.length; tone += 1) {
@@ -28,8 +37,16 @@ export function pieces(tokens) {
     for (const [part, token] of run.entries()) {
       const bytes = token.bytes.match(/../g)?.join(" ").toUpperCase() ?? "";
       const text = shared ?? (token.text || `⟨${bytes}⟩`);
-      const hint = shared ? tr("strip.part_of", { id: String(token.id), bytes, character: shared }) : tr("strip.hint", { id: String(token.id), bytes });
-      shown.push({ text, part: shared === null ? null : `${part + 1}/${run.length}`, hint, tone, kind: token.special ? "special" : run.length === 1 && token.text ? "token" : "bytes" });
+      const hint = shared
+        ? tr("strip.part_of", { id: String(token.id), bytes, character: shared })
+        : tr("strip.hint", { id: String(token.id), bytes });
+      shown.push({
+        text,
+        part: shared === null ? null : `${part + 1}/${run.length}`,
+        hint,
+        tone,
+        kind: token.special ? "special" : run.length === 1 && token.text ? "token" : "bytes",
+      });
     }
     at += run.length;
   }
@@ -55,19 +72,31 @@ export function recurring(shown) {
 /**
  * The place of the first of the pieces that end at `last` and only together are whole characters, each renamed after
  * them; `last` where there are none. Pieces of half a character have `bytes` (hexadecimal), the others none.
+ * @param {Lab.Piece[]} shown
+ * @param {number} last
  */
 export function united(shown, last) {
   for (let first = last; first >= 0 && last - first < 4 && shown[first].bytes; first -= 1) {
     const run = shown.slice(first, last + 1);
     const text = joined(run);
     if (text === null) continue;
-    for (const [part, piece] of run.entries()) Object.assign(piece, { text, part: `${part + 1}/${run.length}`, bytes: null, label: piece.label?.replace(piece.text, text) });
+    for (const [part, piece] of run.entries())
+      Object.assign(piece, {
+        text,
+        part: `${part + 1}/${run.length}`,
+        bytes: null,
+        label: piece.label?.replace(piece.text, text),
+      });
     return first;
   }
   return last;
 }
 
-/** The tokens from `at` on that only together are whole characters. */
+/**
+ * The tokens from `at` on that only together are whole characters.
+ * @param {Api.Token[]} tokens
+ * @param {number} at
+ */
 function whole(tokens, at) {
   if (tokens[at].text || tokens[at].bytes === "") return extended(tokens, at);
   for (let length = 2; length <= 12 && at + length <= tokens.length; length += 1) {
@@ -77,13 +106,18 @@ function whole(tokens, at) {
   return [tokens[at]];
 }
 
-/** A token and those after it that only add marks to its last character (accents, skin tones, joiners). */
+/**
+ * A token and those after it that only add marks to its last character (accents, skin tones, joiners).
+ * @param {Api.Token[]} tokens
+ * @param {number} at
+ */
 function extended(tokens, at) {
   let text = tokens[at].text;
   let length = 1;
   while (at + length < tokens.length && length < 12) {
     const next = tokens[at + length].text;
-    if (!next || [...segmenter.segment(text.slice(-8) + next)].length !== [...segmenter.segment(text.slice(-8))].length) break;
+    if (!next || [...segmenter.segment(text.slice(-8) + next)].length !== [...segmenter.segment(text.slice(-8))].length)
+      break;
     text += next;
     length += 1;
   }

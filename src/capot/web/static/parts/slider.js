@@ -21,12 +21,41 @@ class Slider extends HTMLElement {
     if (this.firstElementChild) return;
     const [min, max, step] = ["min", "max", "step"].map((name) => this.getAttribute(name));
     const id = unique("slider");
-    this.range = h("input", { type: "range", id, min, max, step, value: this.getAttribute("value"), oninput: () => this.#heard(Number(this.range.value)), onkeydown: (event) => this.#keys(event, event.shiftKey) });
-    this.field = h("input", { type: "text", inputmode: Number.isInteger(Number(step)) ? "numeric" : "decimal", autocomplete: "off", role: "spinbutton", "aria-valuemin": min, "aria-valuemax": max,
-      "aria-label": this.getAttribute("label"), onchange: () => this.#heard(unwritten(this.field.value)), onkeydown: (event) => this.#keys(event, ["ArrowUp", "ArrowDown"].includes(event.key)) });
+    /** @type {HTMLInputElement} */
+    this.range = h("input", {
+      type: "range",
+      id,
+      min,
+      max,
+      step,
+      value: this.getAttribute("value"),
+      oninput: () => this.#heard(Number(this.range.value)),
+      onkeydown: (event) => this.#keys(event, event.shiftKey),
+    });
+    /** @type {HTMLInputElement} */
+    this.field = h("input", {
+      type: "text",
+      inputmode: Number.isInteger(Number(step)) ? "numeric" : "decimal",
+      autocomplete: "off",
+      role: "spinbutton",
+      "aria-valuemin": min,
+      "aria-valuemax": max,
+      "aria-label": this.getAttribute("label"),
+      onchange: () => this.#heard(unwritten(this.field.value)),
+      onkeydown: (event) => this.#keys(event, ["ArrowUp", "ArrowDown"].includes(event.key)),
+    });
     this.#write(Number(this.getAttribute("value")));
     const hint = this.getAttribute("hint");
-    this.append(h("span", { class: "name" }, h("label", { for: id }, this.getAttribute("label")), hint ? help(this.getAttribute("label"), hint) : null), this.range, this.field);
+    this.append(
+      h(
+        "span",
+        { class: "name" },
+        h("label", { for: id }, this.getAttribute("label")),
+        hint ? help(this.getAttribute("label") ?? "", hint) : null,
+      ),
+      this.range,
+      this.field,
+    );
   }
 
   get value() {
@@ -34,24 +63,31 @@ class Slider extends HTMLElement {
   }
 
   set value(value) {
-    if (!this.range) this.setAttribute("value", value);
+    if (!this.range) this.setAttribute("value", String(value));
     else this.#write(value);
   }
 
+  /** @param {number} value */
   #write(value) {
-    this.range.value = value;
+    this.range.value = String(value);
     this.field.value = number(value);
-    this.field.setAttribute("aria-valuenow", value);
+    this.field.setAttribute("aria-valuenow", String(value));
   }
 
+  /** @param {number} typed */
   #heard(typed) {
     const [min, max] = [Number(this.getAttribute("min")), Number(this.getAttribute("max"))];
-    const value = Number.isFinite(typed) ? Number(Math.min(max, Math.max(min, typed)).toPrecision(12)) : this.value; // 1.26, not 1.2600000000000002
+    // 1.26, not 1.2600000000000002
+    const value = Number.isFinite(typed) ? Number(Math.min(max, Math.max(min, typed)).toPrecision(12)) : this.value;
     this.#write(value);
     this.dispatchEvent(new CustomEvent("input", { detail: { value } }));
   }
 
-  /** Arrows by steps that the browser does not take by itself: coarse ones, and those of the field. */
+  /**
+   * Arrows by steps that the browser does not take by itself: coarse ones, and those of the field.
+   * @param {KeyboardEvent} event
+   * @param {boolean} ours
+   */
   #keys(event, ours) {
     const direction = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
     if (!direction || !ours) return;

@@ -4,11 +4,19 @@ import { fill, h } from "../lib/dom.js";
 import { tr } from "../lib/words.js";
 import { fault, queue } from "./fault.js";
 
-/** A line for a stream's state; `stop` is what its button does. */
+/**
+ * A line for a stream's state; `stop` is what its button does.
+ * @param {() => unknown} stop
+ * @returns {Lab.Status}
+ */
 export function status(stop) {
   const box = h("div", { class: "status", role: "status" });
-  let timer, held = 0;
+  /** @type {number | undefined} */
+  let timer;
+  let held = 0;
+  /** @type {(words: string) => HTMLElement[]} */
   const spin = (words) => [h("span", { class: "spin", "aria-hidden": "true" }), h("span", {}, words)];
+  /** @type {(...content: Lab.Child[]) => void} */
   const say = (...content) => { clearTimeout(timer); fill(box, ...content); };
   return {
     box,
@@ -29,9 +37,9 @@ export function status(stop) {
       box.append(note);
       timer = setTimeout(() => { note.hidden = false; say(note); }, 100);
     },
-    hear: (kind, body) => {
+    hear: (...[kind, body]) => {
       if (kind === "queued" && queue(body)) say(h("p", { class: "waiting" }, spin(queue(body))));
-      else if (kind === "progress" && body.total) say(h("p", { class: "waiting" }, spin(tr("status.reading", { done: body.done, total: body.total })), h("progress", { max: body.total, value: body.done, "aria-label": tr("status.reading", { done: body.done, total: body.total }) })));
+      else if (kind === "progress" && body.total) say(reading(body, spin));
       else if (kind === "error") say(fault(body.error));
       else if (Date.now() > held) say();
     },
@@ -39,8 +47,21 @@ export function status(stop) {
     cut: (lost) => {
       held = lost ? 0 : Date.now() + 4000; // long enough to be read
       if (!lost) return say(h("p", { class: "quiet" }, tr("status.back")));
-      return say(h("div", { class: "fault cut" }, h("p", {}, tr("status.cut")), h("p", { class: "waiting" }, spin(tr("status.again"))),
-        h("p", { class: "row" }, h("button", { type: "button", class: "small", onclick: lost.again }, tr("status.now")), h("button", { type: "button", class: "small", onclick: stop }, tr("status.give_up")))));
+      const button = (/** @type {string} */ key, /** @type {() => unknown} */ onclick) =>
+        h("button", { type: "button", class: "small", onclick }, tr(`status.${key}`));
+      const choices = h("p", { class: "row" }, button("now", lost.again), button("give_up", stop));
+      const again = h("p", { class: "waiting" }, spin(tr("status.again")));
+      return say(h("div", { class: "fault cut" }, h("p", {}, tr("status.cut")), again, choices));
     },
   };
+}
+
+/**
+ * How far a long prompt has been read.
+ * @param {{ done: number, total: number }} body
+ * @param {(words: string) => HTMLElement[]} spin
+ */
+function reading({ done, total }, spin) {
+  const words = tr("status.reading", { done, total });
+  return h("p", { class: "waiting" }, spin(words), h("progress", { max: total, value: done, "aria-label": words }));
 }

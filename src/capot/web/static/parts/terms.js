@@ -3,20 +3,30 @@
 import { fill, h } from "../lib/dom.js";
 import { glossary, lang, tr } from "../lib/words.js";
 
-const known = { lang: null, pattern: null, names: new Map() };
+/** @type {{ lang: string | null, pattern: RegExp, names: Map<string, string> }} */
+const known = { lang: null, pattern: /$^/g, names: new Map() };
 
 function learn() {
-  const forms = Object.entries(glossary()).flatMap(([key, { forms: listed }]) => listed.split("|").map((form) => [form.toLowerCase(), key]));
+  /** @type {[string, string][]} */
+  const forms = Object.entries(glossary()).flatMap(([key, { forms: listed }]) =>
+    listed.split("|").map((form) => /** @type {[string, string]} */ ([form.toLowerCase(), key])),
+  );
   known.names = new Map(forms);
   const any = forms.map(([form]) => form).sort((a, b) => b.length - a.length).join("|");
   known.pattern = any ? new RegExp(`(?<![\\p{L}\\p{N}])(?:${any})(?![\\p{L}\\p{N}])`, "giu") : /$^/g;
   known.lang = lang();
 }
 
-/** A sentence as nodes, its first mention of each term explained. Quoted words are left alone: they are the visitor's. */
+/**
+ * A sentence as nodes, its first mention of each term explained. Quoted words are left alone: they are the visitor's.
+ * @param {string} text
+ * @returns {Lab.Child[]}
+ */
 export function withTerms(text) {
   if (known.lang !== lang()) learn();
-  const [nodes, met] = [[], new Set()];
+  /** @type {Lab.Child[]} */
+  const nodes = [];
+  const met = new Set();
   let from = 0;
   for (const found of text.replace(/“[^”]*”|«[^»]*»/g, (quoted) => " ".repeat(quoted.length)).matchAll(known.pattern)) {
     const key = known.names.get(found[0].toLowerCase());
@@ -29,12 +39,31 @@ export function withTerms(text) {
   return nodes;
 }
 
-/** One word that is explained: by the glossary's `key`, or by `said`. */
+/**
+ * One word that is explained: by the glossary's `key`, or by `said`.
+ * @param {string} word
+ * @param {string | null | undefined} key
+ * @param {string} [said]
+ */
 export function term(word, key, said) {
-  return h("span", { role: "button", tabindex: "0", class: "term", "aria-describedby": "tip", dataset: { said: said ?? glossary()[key]?.said ?? "" } }, word);
+  return h(
+    "span",
+    {
+      role: "button",
+      tabindex: "0",
+      class: "term",
+      "aria-describedby": "tip",
+      dataset: { said: said ?? glossary()[key ?? ""]?.said ?? "" },
+    },
+    word,
+  );
 }
 
-/** A question mark beside a label, which says `said`. */
+/**
+ * A question mark beside a label, which says `said`.
+ * @param {string} label
+ * @param {string} said
+ */
 export function help(label, said) {
   const mark = term("?", null, said);
   mark.classList.add("mark");
@@ -42,10 +71,18 @@ export function help(label, said) {
   return mark;
 }
 
+/**
+ * @param {EventTarget | null} target
+ * @returns {target is HTMLElement}
+ */
+const isTerm = (target) => target instanceof HTMLElement && target.matches(".term");
+
 /** The one tip of the lab: it shows beside the term under the pointer or in focus, and leaves with Escape. */
 export function tip() {
   const box = h("div", { id: "tip", role: "tooltip", hidden: true });
+  /** @type {HTMLElement | null} */
   let owner = null;
+  /** @type {(word: HTMLElement) => void} */
   const show = (word) => {
     owner = word;
     fill(box, word.dataset.said);
@@ -58,17 +95,18 @@ export function tip() {
     box.style.top = `${below + box.offsetHeight < innerHeight ? below : Math.max(4, at.top - box.offsetHeight - 4)}px`;
   };
   const hide = () => { box.hidden = true; owner = null; };
-  const within = (event) => event.target.closest?.(".term, #tip");
+  /** @type {(event: Event) => HTMLElement | null | undefined} */
+  const within = ({ target }) => (target instanceof Element ? target.closest(".term, #tip") : null);
   document.addEventListener("pointerover", (event) => {
     const found = within(event);
     if (found?.matches(".term")) show(found);
     else if (!found && owner && owner !== document.activeElement) hide();
   });
-  document.addEventListener("focusin", (event) => (event.target.matches?.(".term") ? show(event.target) : hide()));
-  document.addEventListener("click", (event) => { if (event.target.matches?.(".term")) show(event.target); else hide(); });
+  document.addEventListener("focusin", ({ target }) => (isTerm(target) ? show(target) : hide()));
+  document.addEventListener("click", ({ target }) => { if (isTerm(target)) show(target); else hide(); });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && owner) { hide(); event.preventDefault(); }
-    if (event.key === " " && event.target.matches?.(".term")) event.preventDefault(); // it is no reason to scroll
+    if (event.key === " " && isTerm(event.target)) event.preventDefault(); // it is no reason to scroll
   });
   addEventListener("scroll", hide, { passive: true });
   return box;

@@ -5,19 +5,23 @@ import { number, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { answers } from "../../parts/answer.js";
-import { blocks, pictured, redrawn } from "../../parts/blocks.js";
+import { blocks, ofKind, pictured, redrawn } from "../../parts/blocks.js";
 
+/** @param {string} name */
 export function context(name) {
   const saved = state.read();
   const ids = { word: unique("word"), sentences: unique("sentences") };
   const word = h("input", { type: "text", id: ids.word, value: saved.word ?? tr("embeddings.sample.word"), size: 16 });
   const sentences = h("textarea", { rows: 4, id: ids.sentences, value: saved.sentences ?? tr("embeddings.sample.sentences") });
+  /** @type {number | null} */
   let layer = saved.layer === undefined ? null : Number(saved.layer);
+  /** @type {HTMLElement | null} */
   let slider = null;
   const pictures = [redrawn(), redrawn(), redrawn()];
   const troubles = h("div", { class: "troubles" });
   const place = h("div", { class: "layer-slider" });
-  const answer = answers("context", { words: tr("embeddings.waiting"), troubles, drawn, rows });
+  const shown = (/** @type {Api.Context} */ _, /** @type {Api.Block[]} */ view) => drawn(view, pictures);
+  const answer = answers("context", { words: tr("embeddings.waiting"), troubles, drawn: shown, rows });
   const soon = later(400, ask);
   for (const field of [word, sentences]) field.addEventListener("input", soon);
   const box = h("div", {}, h("p", { class: "lead" }, tr("embeddings.context_lead")),
@@ -36,32 +40,47 @@ export function context(name) {
     if (result) slide(result);
   }
 
-  /** The slider, once the number of layers is known. */
+  /**
+   * The slider, once the number of layers is known.
+   * @param {Api.Context} result
+   */
   function slide({ layers, layer: shown }) {
     if (slider?.getAttribute("max") === String(layers.length - 1)) return;
     const move = later(40, ask);
     slider = h("capot-slider", { min: 0, max: layers.length - 1, step: 1, coarse: 2, value: shown, label: tr("embeddings.layer"), hint: tr("embeddings.about_layer"), oninput: (event) => { if (event.detail) { layer = event.detail.value; move(); } } });
     fill(place, slider);
   }
+}
 
-  /** The sentences, what the slider moves, then every layer at once. */
-  function drawn(_, view) {
-    const of = (kind) => view.filter((block) => block.block === kind);
-    const [scatter] = of("scatter");
-    const angles = view.find((block) => block.heat?.length);
-    return [
-      h("div", { class: "sentences" }, blocks([...of("strip"), ...of("text")])),
-      h("div", { class: "picture-and-angles" }, scatter ? pictured(scatter, pictures[0](scatter)) : null, angles ? blocks([angles]) : null),
-      h("div", { class: "side-by-side pairs" }, of("curves").map((curves, index) => pictured(curves, pictures[1 + index](curves)))),
-    ];
-  }
+/** @typedef {ReturnType<typeof redrawn>} Redrawn */
 
-  function rows({ layers, occurrences }, view) {
-    const table = view.filter((block) => block.block === "table").at(-1);
-    const pairs = occurrences.flatMap((_, b) => Array.from({ length: b }, (__, a) => [a, b]));
-    return {
-      columns: [...table.columns, ...pairs.map(([a, b]) => `${a + 1}–${b + 1}`)],
-      rows: table.rows.map((row, index) => [...row, ...pairs.map(([a, b]) => number(layers[index].cosine[a][b], 2))]),
-    };
-  }
+/**
+ * The sentences, what the slider moves, then every layer at once.
+ * @param {Api.Block[]} view
+ * @param {Redrawn[]} pictures
+ */
+function drawn(view, [first, ...others]) {
+  const [scatter] = ofKind(view, "scatter");
+  const angles = ofKind(view, "table").filter((block) => block.heat.length).slice(0, 1);
+  const curves = ofKind(view, "curves").map((block, index) => pictured(block, others[index](block)));
+  const moved = [scatter ? pictured(scatter, first(scatter)) : null, blocks(angles)];
+  return [
+    h("div", { class: "sentences" }, blocks([...ofKind(view, "strip"), ...ofKind(view, "text")])),
+    h("div", { class: "picture-and-angles" }, moved),
+    h("div", { class: "side-by-side pairs" }, curves),
+  ];
+}
+
+/**
+ * The table, with the cosine of each pair of places.
+ * @param {Api.Context} result
+ * @param {Api.Block[]} view
+ */
+function rows({ layers, occurrences }, view) {
+  const [table] = ofKind(view, "table").slice(-1);
+  const pairs = occurrences.flatMap((_, b) => Array.from({ length: b }, (__, a) => [a, b]));
+  return {
+    columns: [...table.columns, ...pairs.map(([a, b]) => `${a + 1}–${b + 1}`)],
+    rows: table.rows.map((row, index) => [...row, ...pairs.map(([a, b]) => number(layers[index].cosine[a][b], 2))]),
+  };
 }

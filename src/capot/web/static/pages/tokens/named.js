@@ -2,5 +2,8 @@
 
 import { has, tr } from "../../lib/words.js";
 
-/** A tokenizer's name as people say it. */
+/**
+ * A tokenizer's name as people say it.
+ * @param {string} name
+ */
 export const named = (name) => (has(`tokenizers.${name}`) ? tr(`tokenizers.${name}`) : name);

@@ -1,0 +1,725 @@
+// Made by tools/api_types.py from the classes of the server: what the API takes and answers, as JSON.
+// A float that is not finite is null in JSON; the types leave that out, since no answer of a sound model holds one.
+
+declare namespace Api {
+  interface Verbs {
+    card: { takes: CardRequest; answers: Card };
+    tokens: { takes: TokensRequest; answers: Tokens };
+    embed: { takes: EmbedRequest; answers: Embedding };
+    context: { takes: ContextRequest; answers: Context };
+    lens: { takes: LensRequest; answers: Lens };
+    next: { takes: NextRequest; answers: Prediction };
+    generate: { takes: GenerateRequest; answers: Generation };
+    memory: { takes: MemoryRequest; answers: Memory };
+    assistant: { takes: AssistantRequest; answers: Answers };
+    chat: { takes: ChatRequest; answers: Conversation };
+  }
+
+  interface CardRequest {
+    known?: boolean;
+  }
+
+  interface TokensRequest {
+    text: string;
+    compare?: string | string[];
+    specials?: "text" | "strict" | "allow";
+  }
+
+  interface EmbedRequest {
+    words?: string[];
+    dimensions?: number;
+    near?: number;
+    space?: string;
+  }
+
+  interface ContextRequest {
+    word: string;
+    sentences: string[];
+    layer?: number | null;
+  }
+
+  interface LensRequest {
+    prompt: string;
+  }
+
+  interface NextRequest {
+    prompt: string;
+    k?: number;
+    temperature?: number;
+    top_k?: number;
+    top_p?: number;
+    min_p?: number;
+    rank?: string | string[];
+    ids?: number[] | null;
+  }
+
+  interface GenerateRequest {
+    prompt: string;
+    max_new_tokens?: number;
+    temperature?: number;
+    top_k?: number;
+    top_p?: number;
+    min_p?: number;
+    seed?: number | null;
+    stop?: string[];
+    ids?: number[] | null;
+    first_draw?: number;
+    alternatives?: number;
+    after_stop?: number;
+  }
+
+  interface MemoryRequest {
+    tokens?: string | number[];
+    mode?: "last" | "all";
+    simulate?: boolean;
+    known?: string;
+    gpu?: string | string[];
+    precision?: string | string[];
+    kv_precision?: string;
+    users_at?: string | number[];
+  }
+
+  interface AssistantRequest {
+    question: string;
+    template?: string;
+    chat_template?: string;
+    system?: string;
+    max_new_tokens?: number;
+    temperature?: number;
+    top_k?: number;
+    top_p?: number;
+    min_p?: number;
+    seed?: number | null;
+    stop?: string[];
+    after_stop?: number;
+  }
+
+  interface ChatRequest {
+    messages: string[];
+    kind?: string;
+    template?: string;
+    chat_template?: string;
+    system?: string;
+    conversation?: Record<string, any> | null;
+    max_new_tokens?: number;
+    temperature?: number;
+    top_k?: number;
+    top_p?: number;
+    min_p?: number;
+    seed?: number | null;
+    stop?: string[];
+    price_in?: number;
+    price_out?: number;
+  }
+
+  interface Figure {
+    data: any[];
+    layout: any;
+  }
+
+  type Block = Heading | Text | Facts | Strip | Bars | Table | Scatter | Curves | Chat | Columns;
+
+  interface Alternative {
+    id: number;
+    text: string;
+    label: string;
+    probability: number;
+  }
+
+  interface Angles {
+    layer: number;
+    cosine: ((number | null)[])[];
+    to_static: (number | null)[];
+    others: number | null;
+  }
+
+  interface Answer {
+    kind: string;
+    prompt: string;
+    prompt_tokens: number;
+    text: string;
+    stop_reason: string;
+    after_stop: string;
+    generated_tokens: number;
+    seconds: number;
+    stop: string[];
+    indented: string[];
+    at_marker: boolean;
+    next_turn: string;
+    marker: string;
+    tokens: Token[];
+  }
+
+  interface Answered {
+    column: string;
+    text: string;
+    answer: Answer;
+  }
+
+  interface Answers {
+    question: string;
+    model: string;
+    answers: Answer[];
+    temperature: number;
+    seed: number;
+    missing: string[];
+  }
+
+  interface Asked {
+    rank: number;
+    id: number;
+    text: string;
+    label: string;
+    logit: number;
+    probability: number;
+    asked: string;
+    tokens: number;
+  }
+
+  interface AtWork {
+    model: string;
+    engine: string;
+    architecture: string;
+    device: string;
+    dtype: string;
+    parameters: number | null;
+    vocabulary_size: number;
+    context_length: number;
+    layers: number;
+    width: number;
+    heads: number;
+    kv_heads: number;
+  }
+
+  interface Bar {
+    label: string;
+    value: number;
+    text: string;
+    marked: boolean;
+  }
+
+  interface Bars {
+    block: "bars";
+    rows: Bar[];
+    title: string;
+    caption: string;
+    x_label: string;
+  }
+
+  interface BlockParameters {
+    block: string;
+    parameters: number;
+  }
+
+  interface Cache {
+    dtype: string;
+    bytes_per_token: number;
+    attention: string;
+    layers: number;
+    windows: number;
+    window: number | null;
+    other_layers: number;
+  }
+
+  interface CachedModel {
+    name: string;
+    commit: string | null;
+    bytes: number;
+    unfinished_bytes: number;
+    architecture: string | null;
+    engine: string | null;
+    state: string;
+  }
+
+  interface Candidate {
+    rank: number;
+    id: number;
+    text: string;
+    label: string;
+    logit: number;
+    probability: number;
+  }
+
+  interface Card {
+    name: string;
+    architecture: string;
+    kind: string;
+    kind_reason: string;
+    licence: string | null;
+    parameters: Parameters;
+    file_bytes: Record<string, number>;
+    dtype: string | null;
+    vocabulary_size: number;
+    vocabulary_tokens: number | null;
+    vocabulary_base: number | null;
+    context_length: number | null;
+    layers: number;
+    width: number;
+    heads: number;
+    kv_heads: number;
+    head_dim: number;
+    latent_width: number | null;
+    mlp_width: number;
+    tied: boolean;
+    experts: number;
+    active_experts: number;
+    structure: NetworkPart[];
+    memory: Fit;
+    source: string | null;
+    known: KnownModel[];
+    shared_experts: number;
+    dense_layers: number;
+    engine: string | null;
+    obstacle: string | null;
+    published: Published | null;
+  }
+
+  interface CardsFit {
+    gpu_bytes: number;
+    gpus: number;
+    precision: string;
+    weights_bytes: number;
+    fits: boolean;
+    max_context: number;
+    concurrent: Users[];
+    trained: Users | null;
+  }
+
+  interface Chat {
+    block: "chat";
+    turns: Turn[];
+    title: string;
+    caption: string;
+  }
+
+  interface Columns {
+    block: "columns";
+    columns: ((Heading | Text | Facts | Strip | Bars | Table | Scatter | Curves | Chat | Columns)[])[];
+  }
+
+  interface Comparison {
+    tokenizer: string;
+    vocabulary_size: number;
+    count: number;
+    relative: number;
+  }
+
+  interface Context {
+    word: string;
+    sentences: Sentence[];
+    occurrences: Occurrence[];
+    static: Spelling;
+    layers: Angles[];
+    layer: number;
+    explained_variance: number[];
+    points: PlanePoint[];
+  }
+
+  interface Conversation {
+    turns: Exchange[];
+    kind: string;
+    system: string;
+    model: string;
+    context_length: number;
+    price_in: number;
+    price_out: number;
+  }
+
+  interface Curves {
+    block: "curves";
+    series: Series[];
+    x_label: string;
+    y_label: string;
+    log_x: boolean;
+    log_y: boolean;
+    y_kind: "number" | "bytes" | "seconds" | "percent";
+    title: string;
+    caption: string;
+    figure: Record<'light' | 'dark', Figure>;
+  }
+
+  interface Depth {
+    layer: number;
+    top: Guess;
+    final_rank: number;
+    final_probability: number;
+    entropy_bits: number;
+  }
+
+  interface Embedding {
+    shape: [number, number];
+    dtype: string;
+    table_bytes: number;
+    words: Word[];
+    explained_variance: number[];
+    cosine: ((number | null)[])[];
+    neighbours: Neighbours[];
+  }
+
+  interface Exchange {
+    user: string;
+    assistant: string;
+    sent_tokens: number;
+    computed_tokens: number;
+    generated_tokens: number;
+    first_token_s: number;
+    total_s: number;
+    stop_reason: string;
+    dropped_turns: number;
+    indented: string[];
+    at_marker: boolean;
+  }
+
+  interface Facts {
+    block: "facts";
+    rows: [string, string][];
+  }
+
+  interface Fit {
+    weights_bytes: number;
+    kv_bytes_per_token: number;
+    tokens: number;
+    needed_bytes: number;
+    available_bytes: number | null;
+    total_bytes: number | null;
+    fits: string;
+    fitting_precision: string | null;
+    room_tokens: number | null;
+    layers_guessed: boolean;
+  }
+
+  interface GeneratedToken {
+    id: number;
+    text: string;
+    label: string;
+    probability: number;
+    logprob: number;
+    rank: number;
+    chance: number;
+    alternatives: Alternative[];
+    seconds: number;
+    draw: number;
+  }
+
+  interface Generation {
+    prompt: string;
+    text: string;
+    stop_reason: "stop_string" | "end_token" | "max_new_tokens" | "context_full" | "interrupted";
+    prompt_tokens: number;
+    reused_tokens: number;
+    prefill_s: number;
+    decode_s: number;
+    tokens_per_s: number | null;
+    tokens: GeneratedToken[];
+    stop_string: string | null;
+    after_stop: string;
+    seed: number;
+    sampling: Record<string, any>;
+    prompt_ids: number[];
+    model: string;
+  }
+
+  interface Guess {
+    id: number;
+    text: string;
+    probability: number;
+    shown: string;
+  }
+
+  interface Heading {
+    block: "heading";
+    text: string;
+    level: number;
+  }
+
+  interface KnownModel {
+    name: string;
+    source: string;
+    parameters: number;
+    active: number;
+    with_prediction: number | null;
+    file_bytes: Record<string, number>;
+    layers: number;
+    width: number;
+    context_length: number | null;
+    kv_bytes_per_token: number;
+  }
+
+  interface Lens {
+    prompt: string;
+    ids: number[];
+    final: Guess;
+    layers: Depth[];
+    settled: number;
+    tied: boolean;
+  }
+
+  interface Memory {
+    model: string;
+    device: string;
+    engine: string;
+    mode: "last" | "all";
+    precision: string;
+    weights_bytes: number;
+    context_length: number | null;
+    kv_cache: Cache;
+    chunk: number;
+    rows: Row[];
+    simulated: boolean;
+    layers_guessed: boolean;
+    exact: boolean;
+    parameters: number | null;
+    fits: CardsFit[];
+    stopped: Stopped | null;
+  }
+
+  interface Models {
+    models: CachedModel[];
+    cache: string;
+    total_bytes: number;
+    free_bytes: number | null;
+  }
+
+  interface Near {
+    id: number;
+    text: string;
+    cosine: number | null;
+    shown: string;
+  }
+
+  interface Neighbours {
+    word: string;
+    near: Near[];
+  }
+
+  interface NetworkPart {
+    part: string;
+    layer: number | null;
+    parameters: number;
+    attention: number;
+    mlp: number;
+    norms: number;
+  }
+
+  interface Occurrence {
+    sentence: number;
+    start: number;
+    end: number;
+    positions: number[];
+    ids: number[];
+    tokens: string[];
+  }
+
+  interface Parameters {
+    total: number;
+    by_block: BlockParameters[];
+    active: number | null;
+    with_prediction: number | null;
+    source: string;
+  }
+
+  interface Parts {
+    kv_cache: number;
+    activations: number;
+    logits: number;
+  }
+
+  interface Piece {
+    text: string;
+    hint: string;
+    tone: number;
+    weight: number | null;
+    kind: "token" | "bytes" | "special" | "prompt" | "after";
+  }
+
+  interface PlanePoint {
+    x: number;
+    y: number;
+  }
+
+  interface Point {
+    label: string;
+    xyz: number[];
+    group: number;
+  }
+
+  interface Prediction {
+    prompt: string;
+    model: string;
+    temperature: number;
+    top_k: number;
+    top_p: number;
+    min_p: number;
+    kept: number;
+    vocabulary_size: number;
+    entropy_bits: number;
+    model_entropy_bits: number;
+    exact: boolean;
+    candidates: Candidate[];
+    asked: Asked[];
+    prompt_tokens: number;
+    reused_tokens: number;
+    prefill_s: number;
+  }
+
+  interface Progress {
+    done: number;
+    total: number;
+  }
+
+  interface Published {
+    commit: string;
+    gated: string | null;
+    downloads: number | null;
+    downloaded: boolean;
+    download_bytes: number;
+    download_files: number;
+    cache: string;
+    free_bytes: number | null;
+    fits_disk: boolean | null;
+    tokenizer: string;
+  }
+
+  interface Row {
+    tokens: number;
+    measured_bytes: number | null;
+    computed: Parts;
+    seconds: number | null;
+    beyond_context: boolean;
+    other_mode: Parts;
+    measured: Parts | null;
+    process_bytes: number | null;
+    resident_bytes: number | null;
+    next_token_s: number | null;
+  }
+
+  interface Scatter {
+    block: "scatter";
+    points: Point[];
+    axes: string[];
+    arrows: boolean;
+    title: string;
+    caption: string;
+    figure: Record<'light' | 'dark', Figure>;
+  }
+
+  interface Sentence {
+    text: string;
+    ids: number[];
+    tokens: string[];
+  }
+
+  interface Series {
+    label: string;
+    x: number[];
+    y: (number | null)[];
+    dashed: boolean;
+    area: boolean;
+  }
+
+  interface Spelling {
+    text: string;
+    ids: number[];
+    tokens: string[];
+  }
+
+  interface Started {
+    prompt_ids: number[];
+    prompt_tokens: number;
+    reused_tokens: number;
+    prefill_s: number;
+    seed: number;
+  }
+
+  interface Step {
+    id: number;
+    text: string;
+    label: string;
+    probability: number;
+    logprob: number;
+    rank: number;
+    chance: number;
+    alternatives: Alternative[];
+    seconds: number;
+    draw: number;
+    token_text: string;
+  }
+
+  interface Stopped {
+    reason: "memory" | "positions" | "interrupted";
+    tokens: number;
+    needed_bytes: number | null;
+    available_bytes: number | null;
+  }
+
+  interface Strip {
+    block: "strip";
+    pieces: Piece[];
+    label: string;
+    caption: string;
+  }
+
+  interface Table {
+    block: "table";
+    columns: string[];
+    rows: string[][];
+    title: string;
+    caption: string;
+    align: string;
+    heat: ((number | null)[])[];
+  }
+
+  interface Text {
+    block: "text";
+    text: string;
+    tone: "plain" | "quiet" | "warning";
+  }
+
+  interface Token {
+    id: number;
+    bytes: string;
+    text: string;
+    start: number;
+    end: number;
+    special: boolean;
+  }
+
+  interface Tokens {
+    text: string;
+    tokenizer: string;
+    vocabulary_size: number;
+    vocabulary_base: number;
+    count: number;
+    characters: number;
+    bytes: number;
+    characters_per_token: number | null;
+    lossless: boolean;
+    tokens: Token[];
+    comparisons: Comparison[];
+  }
+
+  interface Turn {
+    role: string;
+    text: string;
+    after: string;
+    note: string;
+  }
+
+  interface Users {
+    context: number;
+    users: number;
+  }
+
+  interface Word {
+    word: string;
+    ids: number[];
+    x: number;
+    y: number;
+    z: number | null;
+    tokens: string[];
+    used: string;
+    spaced: Spelling;
+    bare: Spelling;
+    spellings_cosine: number | null;
+  }
+}

@@ -1,0 +1,346 @@
+// Shapes that the pages' scripts share. What the server answers is in api.d.ts, which is made from its classes.
+
+declare namespace Lab {
+  /** What an element holds: text, elements, and lists of them; nothing where a part is left out. */
+  type Child = string | number | Node | false | null | undefined | Child[];
+
+  /** Attributes, properties and listeners of `h`. */
+  interface Props {
+    class?: string;
+    dataset?: Record<string, string | undefined>;
+    style?: Record<string, string>;
+    [listener: `on${string}`]: ((event: any) => unknown) | undefined;
+    [name: string]: any;
+  }
+
+  /** What `h(tag)` makes. */
+  type Made<Tag extends string> = Tag extends keyof HTMLElementTagNameMap
+    ? HTMLElementTagNameMap[Tag]
+    : Tag extends `${infer Name}:svg`
+      ? Name extends keyof SVGElementTagNameMap
+        ? SVGElementTagNameMap[Name]
+        : SVGElement
+      : HTMLElement;
+
+  /** An error to show: the server's, with its code; or one of ours. */
+  interface Trouble {
+    code?: string;
+    message: string;
+    field?: string | null;
+  }
+
+  /** Where an answer stands that is waited for. */
+  interface Place {
+    position?: number;
+    turn?: number;
+    at_once?: number;
+  }
+
+  /** `GET /api/model`: what is at work, and who asks. */
+  interface AtWork extends Api.AtWork {
+    owner: boolean;
+    coded: boolean;
+    version: string;
+    limits: { max_prompt_chars: number; max_new_tokens: number; max_streams: number };
+  }
+
+  /** What GET paths answer; other paths are asked for what they are. */
+  interface Paths {
+    "/api/model": AtWork;
+    "/api/models": Api.Models;
+    "/api/templates": { template: string; chat_template: string | null };
+  }
+
+  /** The bodies of a stream's events, by kind; `column` names one way of `assistant`. */
+  interface Events<Verb extends keyof Api.Verbs = keyof Api.Verbs> {
+    queued: Place;
+    progress: { done: number; total: number; row: Api.Row; message: string; column?: string };
+    notice: { message: string; column?: string };
+    started: Api.Started & { prompt: Api.Token[]; column?: string };
+    step: Api.Step & { column?: string };
+    answered: Api.Answered;
+    finished: Finished<Verb>;
+    error: { error: Trouble; column?: string };
+  }
+
+  /** The last event of every work. */
+  interface Finished<Verb extends keyof Api.Verbs> {
+    text: string;
+    result: Api.Verbs[Verb]["answers"];
+    view: Api.Block[];
+    stop_reason: string;
+    stop_string?: string | null;
+    tokens_per_s?: number | null;
+    column?: string;
+  }
+
+  /** An event as it is heard: its kind, its body, the tag of its work. */
+  type Event<Verb extends keyof Api.Verbs = keyof Api.Verbs> = {
+    [Kind in keyof Events]: [kind: Kind, body: Events<Verb>[Kind], tag: string];
+  }[keyof Events];
+
+  /** Hears a stream's events. */
+  type Heard<Verb extends keyof Api.Verbs = any> = (...event: Event<Verb>) => unknown;
+
+  /** A line of text that grows, see pages/generate/line.js and story.js. */
+  interface Line {
+    prompt: string;
+    base: number[] | null;
+    sampling: Sampling;
+    seed: number | undefined;
+    left: number;
+    tokens: Api.Step[];
+    drawn: number;
+    runs: number;
+    reason: string;
+    view: Api.Block[] | null;
+    result: Api.Generation | null;
+    reused?: number;
+    stopString?: string | null;
+    speed?: number | null;
+  }
+
+  /** A line in a tree: where it left which other, and the token taken there. */
+  interface Branch extends Line {
+    parent: Branch | null;
+    at: number;
+    token: Api.Step | null;
+    number: number;
+  }
+
+  /** The tree of a prompt. */
+  interface Story {
+    prompt: string;
+    base: number[] | null;
+    lines: Branch[];
+    current: Branch | null;
+  }
+
+  /** How tokens are chosen, as the sliders of a page say it. */
+  interface Sampling {
+    temperature: number;
+    top_k: number;
+    top_p: number;
+    min_p: number;
+    stop?: string[];
+  }
+
+  /** The settings of pages/generate/controls.js. */
+  interface Controls {
+    box: HTMLElement;
+    showTemperature: (shown: boolean) => void;
+    sampling: () => Sampling;
+    seed: () => number | undefined;
+    count: () => number;
+    after: () => number;
+  }
+
+  /** The edited template, see pages/assistant/template.js. */
+  interface Template {
+    box: HTMLElement;
+    own: boolean;
+    given: () => { template?: string; chat_template?: string; system?: string };
+    files: (command: string) => string;
+    refused: (error: Trouble) => boolean;
+  }
+
+  /** The prompt's field, see parts/prompt.js. */
+  interface Field {
+    box: HTMLElement;
+    field: HTMLTextAreaElement;
+    troubles: HTMLElement;
+    set: (text: string, how?: { focus?: boolean }) => void;
+    readonly text: string;
+  }
+
+  /** How the curves of the memory page are drawn. */
+  interface Scale {
+    box: HTMLElement;
+    linear: () => boolean;
+    heard: (listener: () => unknown) => unknown;
+  }
+
+  /** One work of a stream. */
+  interface Work<Verb extends keyof Api.Verbs = keyof Api.Verbs> {
+    tag?: string;
+    verb: Verb;
+    arguments: Api.Verbs[Verb]["takes"];
+    prompt?: boolean;
+    view?: boolean;
+  }
+
+  /** A response under way. */
+  interface Stream {
+    name: string;
+    stop: (tag?: string) => Promise<unknown>;
+    abort: () => void;
+    done: Promise<void>;
+  }
+
+  /** A stream that outlives a cut. */
+  interface Lasting {
+    stopping: boolean;
+    left: boolean;
+    ended?: boolean;
+    stop: () => Promise<unknown> | undefined;
+    abort: () => void;
+    done: Promise<void>;
+    over: Promise<boolean>;
+  }
+
+  /** The connection is lost: why, and how to try at once. */
+  interface Lost {
+    error: Trouble;
+    again: () => void;
+  }
+
+  /** The line beside a button that says what its stream does, see parts/status.js. */
+  interface Status {
+    box: HTMLElement;
+    clear: () => void;
+    note: (words: string) => void;
+    fail: (error: Trouble, again?: () => unknown) => void;
+    refused: (error: Trouble, place: HTMLElement) => boolean;
+    wait: (words: string) => void;
+    hear: Heard;
+    cut: (lost: Lost | null) => void;
+  }
+
+  /** Where a work says what it does, see lib/lasting.js. */
+  interface Saying {
+    says: Status;
+    troubles: HTMLElement;
+    again?: () => unknown;
+    elsewhere?: (error: Trouble) => unknown;
+    kinds?: (keyof Events)[];
+    words?: string;
+  }
+
+  /** A table under a picture: numbers are already written. */
+  interface Rows {
+    columns: string[];
+    rows: (string | number | null | undefined)[][];
+    title?: string;
+  }
+
+  /** What can be done with a picture, see parts/frame.js; a function is asked when it is needed. */
+  interface Facts {
+    caption?: string;
+    table?: Lazy<Rows | null>;
+    rows?: Lazy<Rows | null>;
+    python?: Lazy<string | null>;
+    command?: Lazy<string | null>;
+    json?: Lazy<any>;
+    page?: Lazy<{ verb?: keyof Api.Verbs; arguments?: object; make?: () => Promise<string | Blob> } | null>;
+  }
+
+  type Lazy<Value> = Value | (() => Value);
+
+  /** The lines of Python and of shell that give what a page shows. */
+  interface Told {
+    python?: Lazy<string | null>;
+    command?: Lazy<string | null>;
+  }
+
+  /** One piece of <capot-strip>. */
+  interface Piece {
+    text: string;
+    part?: string | null;
+    hint?: string;
+    tone?: number;
+    weight?: number | null;
+    kind?: Api.Piece["kind"];
+    label?: string;
+    bytes?: string | null;
+    ends?: boolean;
+    sub?: string | null;
+    chosen?: boolean;
+  }
+
+  /** One row of <capot-bars>. */
+  interface Bar {
+    label: string;
+    value: number;
+    text: string;
+    marked?: boolean;
+    cut?: boolean;
+    far?: boolean;
+    ghost?: number | null;
+    hint?: string;
+  }
+
+  /** A labelled point of parts/plane.js. */
+  interface Point {
+    label: string;
+    x: number;
+    y: number;
+    tone?: number;
+    group?: number;
+  }
+
+  /** What a page is given by the frame, and what it gives back. */
+  interface Context {
+    model: AtWork | { model: null } | null;
+    go: (address: string) => Promise<void>;
+    door: (chapter: string) => string;
+    chapter: string;
+  }
+
+  /** What a verb takes, as `GET /api/chapters/<chapter>` says it. */
+  interface Setting {
+    name: string;
+    kind: "text" | "whole" | "real" | "choice" | "texts" | "numbers" | "data" | "yes";
+    default: unknown;
+    required: boolean;
+    words: string;
+    choices: string[];
+    minimum?: number;
+    maximum?: number;
+  }
+
+  type Control = HTMLInputElement | HTMLSelectElement;
+
+  /** A verb of a chapter, as `GET /api/chapters/<chapter>` says it. */
+  interface Verb {
+    name: keyof Api.Verbs;
+    help: string;
+    settings: Setting[];
+    example: Record<string, unknown>;
+  }
+
+  interface Page {
+    leave?: () => void;
+  }
+
+  interface Strip extends HTMLElement {
+    pieces: Piece[];
+    push(piece: Piece): void;
+  }
+
+  interface Bars extends HTMLElement {
+    rows: Bar[];
+  }
+
+  interface Figure extends HTMLElement {
+    spec: Record<"light" | "dark", Api.Figure>;
+    keep(name: string, format: "svg" | "png"): Promise<unknown>;
+  }
+
+  interface Slider extends HTMLElement {
+    value: number;
+  }
+}
+
+interface HTMLElementTagNameMap {
+  "capot-strip": Lab.Strip;
+  "capot-bars": Lab.Bars;
+  "capot-figure": Lab.Figure;
+  "capot-slider": Lab.Slider;
+}
+
+interface DocumentEventMap {
+  "capot-model": CustomEvent<Lab.AtWork>;
+  "capot-view": CustomEvent<File>;
+}
+
+declare var Plotly: any;
