@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from capot.chapters.assistant.verb import Answered
+from capot.chapters.assistant.events import Answered
 from capot.chapters.generate.result import Progress, Started, Step
 from capot.chapters.models.result import Models
 from capot.view import blocks
