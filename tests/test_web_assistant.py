@@ -60,7 +60,7 @@ def test_the_python_of_the_page_gives_the_page(visit: Visits) -> None:
 def test_a_system_text_that_is_erased_is_not_sent_any_more(visit: Visits) -> None:
     page = visit("/assistant#view=talk&max_new_tokens=3&temperature=0&seed=1")
     page.get_by_text("The template, to edit").first.click()
-    field = page.get_by_label("A text for the system's part, said before everything else")
+    field = page.get_by_label("A text for the system role, said before everything else")
     field.fill("zebra crossing")
     say(page, "Hello", 1)
     page.locator("details.exact summary").click()
