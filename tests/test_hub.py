@@ -997,7 +997,7 @@ def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(hub: Hub) -> None:
     with subprocess_of("next", "a", "--model", "org/m", "--json") as running:
         out, told = running.communicate(timeout=120)
     assert running.returncode == 0 and json.loads(out)["vocabulary_size"] == 256, told
-    assert (ranges(hub)[0] or "").startswith("bytes=") and "have come already" in told
+    assert (ranges(hub)[0] or "").startswith("bytes=") and "of it here already" in told
     assert (cached("org/m") / WEIGHTS).read_bytes() == files[WEIGHTS]
 
 
@@ -1018,7 +1018,7 @@ def test_the_bar_moves_on_one_line(capsys: pytest.CaptureFixture[str], monkeypat
     steps = [("announced", 0), ("downloading", 0), ("downloading", 2), ("retrying", 2), ("done", 4)]
     draw(DownloadProgress(step, "org/m", "f", done * 10**6, 4 * 10**6, 1, free=10**9) for step, done in steps)  # type: ignore
     told = capsys.readouterr().err.replace("\xa0", " ")
-    assert "4.00 MB in 1 file (1.00 GB free" in told and " 50%" in told and "goes on from where it stopped" in told
+    assert "4.00 MB in 1 file (1.00 GB free" in told and " 50%" in told and "resumes where it stopped" in told
     assert told.count("\n") == 2  # the announcement and the end
 
 
@@ -1280,7 +1280,7 @@ def test_the_cache_is_listed_with_sizes_and_engines(hub: Hub, capsys: pytest.Cap
     assert found["org/whole"].bytes == files + len(found["org/whole"].commit or "")  # what its main branch stands for
     status, out, _ = typed(capsys, "models", "--json")
     assert status == 0 and json.loads(out)["total_bytes"] == sum(model.bytes for model in found.values())
-    assert "entier" in typed(capsys, "models", "--lang", "fr")[1]
+    assert "complet" in typed(capsys, "models", "--lang", "fr")[1]
 
 
 def test_removing_asks_first(hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1452,7 +1452,7 @@ ENGLISH = (["card"], "Nothing large is downloaded yet"), (["embed", "a", "b"], "
 FRENCH = (
     (["tokens", "a b"], "3 caractères deviennent 3 tokens"),
     (["generate", "a", "--max-new-tokens", "3"], "À télécharger pour org/tiny-chat"),
-    (["models"], "entier"),
+    (["models"], "complet"),
 )
 
 
