@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 VOCABULARY, CONTEXT, WINDOW = 320, 1024, 96
 COMMON = {"vocab_size": VOCABULARY, "initializer_range": 0.2, "bos_token_id": 1, "eos_token_id": 2}
@@ -129,8 +130,8 @@ OTHERS = {
 
 def make(folder: Path, family: str, *, seed: int = 0, dtype: str = "float32", **changes) -> Path:
     """Write the model of one family into ``folder``, every bias and norm given a value of its own."""
-    import torch
-    import transformers
+    torch = pytest.importorskip("torch", reason="the model is made by PyTorch")
+    transformers = pytest.importorskip("transformers", reason="the model is made by transformers")
 
     config, name, shape = (FAMILIES | OTHERS)[family]
     torch.manual_seed(seed)
@@ -155,8 +156,8 @@ def engine(folder: Path, **loading):
 
 def load(folder: Path):
     """The same folder in transformers itself."""
-    import torch
-    import transformers
+    torch = pytest.importorskip("torch", reason="the model is made by PyTorch")
+    transformers = pytest.importorskip("transformers", reason="the model is made by transformers")
 
     return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 VOCABULARY, CONTEXT, WINDOW = 320, 1024, 96
 SHAPE = {
@@ -53,8 +54,8 @@ FAMILIES = {
 
 def make(folder: Path, family: str, *, seed: int = 0, dtype: str = "float32", shard: str = "5GB") -> Path:
     """Write the model of one family into ``folder``, every bias and norm given a value of its own."""
-    import torch
-    import transformers
+    torch = pytest.importorskip("torch", reason="the model is made by PyTorch")
+    transformers = pytest.importorskip("transformers", reason="the model is made by transformers")
 
     name, changes = FAMILIES[family]
     shape = {key: value for key, value in (SHAPE | changes).items() if value is not None}
@@ -71,8 +72,8 @@ def make(folder: Path, family: str, *, seed: int = 0, dtype: str = "float32", sh
 
 def load(folder: Path):
     """The same folder in transformers, in float32, with attention weights to be had."""
-    import torch
-    import transformers
+    torch = pytest.importorskip("torch", reason="the model is made by PyTorch")
+    transformers = pytest.importorskip("transformers", reason="the model is made by transformers")
 
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     return model.eval()

@@ -38,9 +38,9 @@ def commands(ids: tuple[int, ...], tokenizer: Tokenizer) -> list[int]:
 
 def reference(folder: Path, template: str, messages: list[Message]) -> tuple[str, list[int]]:
     """What transformers makes of the same messages."""
-    from transformers import PreTrainedTokenizerFast
+    transformers = pytest.importorskip("transformers", reason="what ours is held to")
 
-    theirs = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **NAMES)
+    theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **NAMES)
     plain = [{"role": m.role, "content": m.content} for m in messages]
     text = theirs.apply_chat_template(plain, chat_template=template, add_generation_prompt=True, tokenize=False)
     ids = theirs.apply_chat_template(plain, chat_template=template, add_generation_prompt=True)
@@ -73,9 +73,9 @@ def test_the_real_llama_3_vocabulary(shared_tokenizers: Path) -> None:
     folder = shared_tokenizers / "llama3"
     names = {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"}
     tokenizer = Tokenizer.from_file(folder)
-    from transformers import PreTrainedTokenizerFast
+    transformers = pytest.importorskip("transformers", reason="what ours is held to")
 
-    theirs = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **names)
+    theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **names)
     for messages in (HELLO, UNICODE):
         plain = [{"role": m.role, "content": m.content} for m in messages]
         ids = theirs.apply_chat_template(plain, chat_template=LLAMA3, add_generation_prompt=True)["input_ids"]
