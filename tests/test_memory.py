@@ -850,7 +850,7 @@ def test_a_share_is_never_rounded_to_the_whole() -> None:
     ]
 
 
-@pytest.mark.parametrize(("lang", "said"), [("en", "512 tokens at a time"), ("fr", "512 tokens à la fois")])
+@pytest.mark.parametrize(("lang", "said"), [("en", "512 tokens at most"), ("fr", "512 tokens à la fois")])
 def test_room_for_more_than_a_model_reads_is_said(lang: str, said: str) -> None:
     model = capot.open("boxed")
     assert said in " ".join(model.memory(simulate=True, gpu="24GB").to_text(lang, width=400).split())
