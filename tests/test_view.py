@@ -382,7 +382,8 @@ def test_a_fragment_has_no_script_and_keeps_to_itself(words: str) -> None:
     assert len(to_fragment([b.Text("a")], lang="fr")) < 40_000
     without_media = re.sub(r"@media [^{]+\{", "", re.sub(r"/\*.*?\*/", "", style_sheet(), flags=re.S))
     for rule in re.findall(r"(?:^|[}{])\s*([^{}@]+)\{", without_media):
-        assert all(".capot" in selector for selector in rule.split(",")), rule
+        outside = re.sub(r"\([^()]*\)", "", rule)  # a comma inside :is() parts no selectors
+        assert all(".capot" in selector for selector in outside.split(",")), rule
 
 
 def test_nothing_to_show_is_no_crash_in_a_page() -> None:
