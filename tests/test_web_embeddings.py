@@ -102,7 +102,7 @@ def test_any_text_is_only_text_and_what_is_refused_is_told(visit: Visits) -> Non
     until(page, "document.querySelector('.fault') !== null")
     assert "zebra" in page.inner_text(".fault")
     assert not page.locator(".frame").is_visible(), "nothing of another word stays beside an error"
-    page.get_by_label("The word").fill("bank")
+    page.get_by_label("The word").fill("kind")
     until(page, f"document.querySelector('.fault') === null && ({DRAWN})")
     assert page.locator(".frame").is_visible()
     page.get_by_role("tab", name="Layer by layer").click()

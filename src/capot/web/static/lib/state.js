@@ -5,14 +5,20 @@ import { inside, root } from "./place.js";
 
 const LIMIT = 8000; // characters of a fragment that every browser and mail program carries
 const PROMPT = "capot-prompt";
+const QUESTION = "capot-question";
 const SETTINGS = "capot-settings";
 const CHOICE = ["temperature", "top_k", "top_p", "min_p"];
 const CHOOSING = { next: CHOICE, generate: [...CHOICE, "seed"], assistant: [...CHOICE, "seed"] }; // what means the same there
 
 let shown = location.pathname; // the page on show; one that is being left, by the Back button, no longer owns the address
 
-/** The page of this address is the one on show from now on. */
-export const own = () => { shown = location.pathname; };
+/** The page of this address is the one on show from now on; the texts of a link are the tab's, for the pages that follow. */
+export function own() {
+  shown = location.pathname;
+  const here = read();
+  if (here.prompt !== undefined && inside(shown) !== "/assistant") keep(PROMPT, here.prompt);
+  if (here.question !== undefined) keep(QUESTION, here.question);
+}
 
 const store = (path) => `capot-long:${path}`;
 
@@ -84,7 +90,7 @@ function carried(name, place) {
 export const prompt = carried("prompt", PROMPT);
 
 /** The assistant's own: a question is no text to continue. */
-export const question = carried("question", "capot-question");
+export const question = carried("question", QUESTION);
 
 /** How a token is chosen, as it was set on the last page that asks for it. */
 function settings() {

@@ -22,7 +22,7 @@ export function beside({ field, settings, name, handed }) {
   let lines = [], running = null, seed, count;
   const id = unique("heats");
   const troubles = h("div", { class: "troubles", id: `${id}-troubles` });
-  const heats = h("input", { id, type: "text", inputmode: "decimal", "aria-describedby": troubles.id, value: shown(state.read().heats), onchange: heard });
+  const heats = h("input", { id, type: "text", inputmode: "decimal", "aria-describedby": troubles.id, value: shown(state.read().heats), oninput: () => fill(troubles), onchange: heard }); // gone as one types: nothing moves under a click
   const says = status(() => halt());
   const go = h("button", { type: "button", class: "primary", onclick: () => begin() }, tr("generate.go_all"));
   const stop = h("button", { type: "button", onclick: () => halt(), disabled: true }, tr("actions.stop"));
