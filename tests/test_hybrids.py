@@ -120,3 +120,9 @@ def test_what_is_guessed_is_said_at_the_figure(lang: str, tmp_path: Path) -> Non
         assert described.memory.layers_guessed is memory.layers_guessed is guessed
         assert (tr("card.fit.layers_guessed", lang) in described.to_text(lang).replace("\n", " ")) == guessed
         assert (tr("memory.note.layers_guessed", lang)[:30] in memory.to_text(lang)) == guessed
+
+
+@pytest.mark.parametrize("kind", ["novel", "sliding_attention", "chunked_attention"])
+def test_a_layer_that_its_family_has_not_is_guessed(kind: str) -> None:
+    raw = SMALL | NEMOTRON | {"model_type": "nemotron_h", "layers_block_type": [kind] * 8}
+    assert published_shapes.shape(raw).family is None and not shape_of(raw).exact

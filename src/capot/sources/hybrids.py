@@ -145,6 +145,8 @@ def _nemotron_h(raw: Raw, config: Config) -> Hybrid | None:
         "mlp": mixers.layer_of(norms=width, mlp=plain),
         "moe": mixers.layer_of(norms=width, mlp=experts.parameters),
     }
+    if set(config.kinds) - set(kinds):  # a layer of a kind that the family has not
+        return None
     sparse = frozenset(place for place, kind in enumerate(config.kinds) if kind == "moe")
     return Hybrid(tuple(dict(kinds[kind]) for kind in config.kinds), experts if sparse else None, sparse)
 
