@@ -12,7 +12,7 @@ const CHOOSING = { next: CHOICE, generate: [...CHOICE, "seed"], assistant: [...C
 
 let shown = location.pathname; // the page on show; one that is being left, by the Back button, no longer owns the address
 
-/** The page of this address is the one on show from now on; the texts of a link are the tab's, for the pages that follow. */
+/** The page of this address is the one on show from now on; the texts of a link become the tab's, for other pages. */
 export function own() {
   shown = location.pathname;
   const here = read();
