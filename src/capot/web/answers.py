@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ValidationError
 
 from capot import i18n
-from capot.errors import InterruptedByUser, NotFoundError
+from capot.errors import AccessError, InterruptedByUser, NotFoundError
 from capot.leaving import look, wanted
 from capot.model import Model
 from capot.view.result import Result, public
@@ -133,6 +133,12 @@ def visitor(request: Request) -> Learner:
     learner = learners.seen(request.scope["learner"], address_of(request.scope))
     kept(request.scope).enter_context(learner.busy())
     return learner
+
+
+def check_owner(request: Request) -> None:
+    """Let nobody but the server's owner on. Raises: AccessError ``owner_only``."""
+    if not request.scope["owner"]:
+        raise AccessError("owner_only")
 
 
 async def computed(request: Request, verb: Verb, arguments: dict[str, Any], *, written_by: Callable[[Any], T]) -> T:

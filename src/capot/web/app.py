@@ -18,7 +18,7 @@ from capot.chapters.assistant.ways import own_source
 from capot.chapters.models import verb as models
 from capot.chapters.models.result import Models
 from capot.config import Serving
-from capot.errors import AccessError, InputError, ModelError, NotFoundError
+from capot.errors import InputError, ModelError, NotFoundError
 from capot.model import Model
 from capot.sources import machine
 from capot.text.templates import default_text
@@ -180,8 +180,7 @@ def _invited(app: FastAPI, serving: Serving) -> None:
         responses=answered(schema(Invitation)),
     )
     async def invited(request: Request) -> JSONResponse:
-        if not request.scope["owner"]:
-            raise AccessError("owner_only")
+        answers.check_owner(request)
         seen = f"{request.url.scheme}://{request.headers.get('host', '')}"
         found = invitation(serving, (request.scope.get("server") or ("", 0))[1] or 0, seen=seen)
         if found is None:
@@ -196,7 +195,6 @@ def _here(app: FastAPI) -> None:
         responses=answered(schema(Models)),
     )
     async def here(request: Request) -> JSONResponse:
-        if not request.scope["owner"]:
-            raise AccessError("owner_only")
+        answers.check_owner(request)
         found = await anyio.to_thread.run_sync(models.cached)
         return JSONResponse({"ok": True, "result": found.to_dict()})

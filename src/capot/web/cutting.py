@@ -16,7 +16,7 @@ from capot.errors import ModelError, ResourceError, foreign
 from capot.text.tokenizer import worker
 from capot.text.tokenizer.growth import FREE, MOST
 from capot.text.tokenizer.vocabulary import Specials
-from capot.web.desks import ALLOWANCE_S, Desks, Errand, Refusals
+from capot.web.desks import Desks, Errand, Lent, Refusals
 from capot.web.helper import Helper
 
 BOOT = "import sys; sys.path[:0] = sys.argv[1:]; from capot.text.tokenizer.worker import main; main()"
@@ -58,36 +58,17 @@ class Cutters(Desks):
         raise self.refusals.late() if late else self.refusals.crashed()
 
 
-class Cutting:
+class Cutting(Lent):
     """What stands in a model for its tokenizer's own cutting on behalf of one request: see ``apart.Cutter``."""
 
     def __init__(self, cutters: Cutters, owner: str) -> None:
-        self._cutters, self._owner = cutters, owner
-        self._left, self._allowance = False, ALLOWANCE_S
-        self._asked: set[Errand] = set()
+        super().__init__(cutters, owner)
+        self._cutters = cutters
 
     def __call__(self, text: str, specials: Specials, *, opens: Mapping[str, Any]) -> Mapping[str, Sequence[Any]]:
         """Raises: as ``Cutters.cut``; ModelError ``tokenizer_too_costly`` once the request's allowance is spent."""
-        if self._allowance <= 0:
-            raise self._cutters.refusals.late()
-        asked = Errand(
-            self._owner,
-            json.dumps({"text": text, "specials": specials}).encode() + b"\n",
-            most=1000 + OF_TOKEN * max(FREE, MOST * len(text.encode())),
-            seconds=min(worker.SECONDS, self._allowance),
-            opens=json.dumps(opens).encode() + b"\n",
-        )
-        self._asked.add(asked)
-        try:
-            if self._left:
-                asked.end("left")
+        line = json.dumps({"text": text, "specials": specials}).encode() + b"\n"
+        most = 1000 + OF_TOKEN * max(FREE, MOST * len(text.encode()))
+        tokenizer = json.dumps(opens).encode() + b"\n"
+        with self.errand(line, most=most, seconds=worker.SECONDS, opens=tokenizer) as asked:
             return self._cutters.cut(asked, model=str(opens["name"]))
-        finally:
-            self._asked.discard(asked)
-            self._allowance -= asked.took
-
-    def cancel(self) -> None:
-        """End what is being cut, from any thread."""
-        self._left = True
-        for asked in list(self._asked):
-            self._cutters.end(asked)

@@ -230,3 +230,33 @@ def _read(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
+
+
+class Lent:
+    """What one request has of the helpers: a time in all, and works that end when its learner leaves."""
+
+    def __init__(self, desks: Desks, owner: str) -> None:
+        self._desks, self._owner = desks, owner
+        self._left, self._allowance = False, ALLOWANCE_S
+        self._asked: set[Errand] = set()
+
+    @contextlib.contextmanager
+    def errand(self, line: bytes, *, most: int, seconds: float, opens: bytes = b"") -> Iterator[Errand]:
+        """A work of this request, for as long as the block lasts. Raises: ``Refusals.late`` once its time is spent."""
+        if self._allowance <= 0:
+            raise self._desks.refusals.late()
+        asked = Errand(self._owner, line, most=most, seconds=min(seconds, self._allowance), opens=opens)
+        self._asked.add(asked)
+        try:
+            if self._left:
+                asked.end("left")
+            yield asked
+        finally:
+            self._asked.discard(asked)
+            self._allowance -= asked.took
+
+    def cancel(self) -> None:
+        """End what is under way, from any thread, and what is still to come."""
+        self._left = True
+        for asked in list(self._asked):
+            self._desks.end(asked)

@@ -9,9 +9,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from capot.errors import AccessError, InterruptedByUser, NotFoundError
+from capot.errors import InterruptedByUser, NotFoundError
 from capot.web import opening
-from capot.web.answers import CALL, NAME, Leaving, allowed, validated, visitor
+from capot.web.answers import CALL, NAME, Leaving, allowed, check_owner, validated, visitor
 from capot.web.bounds import price
 from capot.web.documents import EVENTS, answered
 from capot.web.guard import preferred
@@ -73,8 +73,7 @@ def install(app: FastAPI, hub: Streams) -> None:
 
     @app.post("/api/open", summary="Open another model, with progress: the server's owner only", responses=EVENTS)
     async def open_model(request: Request, body: opening.OpenRequest) -> EventResponse:
-        if not request.scope["owner"]:
-            raise AccessError("owner_only")
+        check_owner(request)
         verb = opening.verb(hub.learners)
         return await _streamed(request, "open", [StreamJob("open", verb, verb.arguments(body))])
 

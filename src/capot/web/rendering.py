@@ -12,7 +12,7 @@ from typing import Any
 
 from capot.errors import InputError, ModelError, ResourceError
 from capot.text.templates import worker
-from capot.web.desks import ALLOWANCE_S, Desks, Errand, Refusals
+from capot.web.desks import Desks, Errand, Lent, Refusals
 
 CODES = ("template_syntax", "template_failed", "template_refused", "template_too_costly")
 
@@ -41,36 +41,20 @@ class Helpers(Desks):
         raise (InputError if answer["code"] == "template_refused" else ModelError)(answer["code"], **told)
 
 
-class Rendering:
+class Rendering(Lent):
     """What stands in a model for ``sandbox.render`` on behalf of one request: see ``opened.Renderer``.
 
     ``most`` characters and twice those of the messages may come of a template.
     """
 
     def __init__(self, helpers: Helpers, owner: str, *, most: int) -> None:
-        self._helpers, self._owner, self._most = helpers, owner, most
-        self._left, self._allowance = False, ALLOWANCE_S
-        self._asked: set[Errand] = set()
+        super().__init__(helpers, owner)
+        self._helpers, self._most = helpers, most
 
     def __call__(self, source: str, variables: Mapping[str, Any], *, size: int) -> str:
         """Raises: as ``Helpers.render``; ModelError ``template_too_costly`` once the request's allowance is spent."""
         most = self._most + 2 * size
         request = {"source": source, "variables": variables, "size": size, "most": most}
         line = json.dumps(request).encode() + b"\n"
-        asked = Errand(self._owner, line, most=12 * most + 2000, seconds=min(worker.SECONDS, self._allowance))
-        if self._allowance <= 0:
-            raise ModelError("template_too_costly")
-        self._asked.add(asked)
-        try:
-            if self._left:
-                asked.end("left")
+        with self.errand(line, most=12 * most + 2000, seconds=worker.SECONDS) as asked:
             return self._helpers.render(asked)
-        finally:
-            self._asked.discard(asked)
-            self._allowance -= asked.took
-
-    def cancel(self) -> None:
-        """End what is being rendered, from any thread."""
-        self._left = True
-        for asked in list(self._asked):
-            self._helpers.end(asked)
