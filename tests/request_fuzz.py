@@ -33,6 +33,7 @@ TEXTS = [
     "last", "all",
     "text", "strict", "allow", "auto", "bare", "raw", "few_shot", "stopped", "chat_template", "bf16", "fr", "en", "NaN",
 ]  # fmt: skip
+LARGEST = 8_000_000  # letters of a list repeated: one bent four times would be 70^4 times as long, more than any memory
 KEYS = ["unknown", "owner", "emit", "template_path", "\ud800", "", "x" * 3000, "__class__", "prompt", "turns", "é"]
 QUERIES = [
     "?view=1", "?view=true", "?view=\ud800", "?view=" + "1" * 400, "?logits=1", "?logits=2&view=0", "?%ff%fe",
@@ -216,7 +217,8 @@ class _Drawer:
         if isinstance(value, dict):
             return {name: self._alike(each) if self.dice.random() < 0.3 else each for name, each in value.items()}
         alike = [self._alike(each) if self.dice.random() < 0.5 else each for each in value] or [self._text()]
-        return alike * self.dice.choice([1, 1, 1, 2, 70])
+        times = self.dice.choice([1, 1, 1, 2, 70])
+        return alike * times if times * len(_written(alike)) <= LARGEST else alike
 
     def _nest(self) -> Any:
         depth, found = self.dice.choice([3] if self.tame else [3, 20, 120, 900]), Raw("1")
