@@ -62,6 +62,9 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "compare, 200 names": [("/api/tokens", {"text": "le gestionnaire du " * 9_000, "compare": ["english"] * 200})],
     "tokens, 190,000 emoji": [("/api/tokens?view=1", {"text": "🤗" * 190_000})],
+    "tokens, 20,000 emoji in nine ways": [
+        ("/api/tokens?view=1", {"text": each * 20_000}) for each in "🤗👍🦆🐝🧀🚗🎈🌧🏠"
+    ],
     "chat, 800 turns": [chat(conversation={"turns": [TURN] * 800})],
     "chat, 9,900 turns": [chat(conversation={"turns": [TURN] * 9_900})],
     "generate, 200 long stop strings": [
@@ -94,4 +97,13 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "tokens, as a page": [("/api/page/tokens", {"text": "le gestionnaire du " * 10_500})],
     "memory, measured": [("/api/memory", {"tokens": [8192 - i for i in range(40)], "mode": "all"})],
     "memory, all that is measured": [("/api/memory", {"tokens": [8192, 8191, 8190]})],
+}
+
+# What is asked of a model whose tokenizer reads the rest of the text again for each "a".
+SLOW_EXPRESSION = "a(?=.*z)"
+OF_A_SLOW_TOKENIZER: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "slow expression, tokens": [("/api/tokens?view=1", {"text": "a" * 200_000})],
+    "slow expression, next": [("/api/next?view=1", {"prompt": "a" * 200_000})],
+    "slow expression, three at once": [("/api/generate", {"prompt": "a" * 200_000, "max_new_tokens": 1})] * 3,
+    "slow expression, conversation": [chat(messages=["a" * 190_000])],
 }

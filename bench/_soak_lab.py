@@ -123,6 +123,7 @@ class Reader:
     def __init__(self, lab: Lab) -> None:
         self.lab, self.cookie, self.times, self.faults = lab, lab.enter(), [], []
         self.gaps: list[float] = []
+        self.first: list[float] = []  # until the first token of each text
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._read, daemon=True)
 
@@ -143,22 +144,23 @@ class Reader:
                 sent = self.lab.begin(f"reader-{number:06}", cookie=self.cookie, prompt="Once upon", max_new_tokens=300)
                 with sent:
                     sent.settimeout(60)
-                    first = True
+                    answered = begun = False
                     while piece := sent.recv(1 << 16):
-                        if first and b" 200 " not in piece[:20]:
+                        if not answered and b" 200 " not in piece[:20]:
                             self.faults.append(piece[-300:].decode("utf-8", "replace"))
-                        first = False
+                        answered = True
                         if STEP in piece:
                             now = time.perf_counter()
-                            self.gaps.append(now - last)
-                            last = now
+                            (self.gaps if begun else self.first).append(now - last)
+                            begun, last = True, now
 
-    def worst(self, seconds: float, *, until: threading.Thread | None = None) -> float:
-        """The longest wait for a token in the next ``seconds``, or while ``until`` runs and a little longer."""
+    def worst(self, seconds: float, *, until: threading.Thread | None = None) -> tuple[float, float]:
+        """The longest waits for a first and for a next token in so many ``seconds``, or until ``until`` has ended."""
         self.gaps.clear()
+        self.first.clear()
         if until is None:
             time.sleep(seconds)
         else:
             until.join(seconds)
             time.sleep(0.5)
-        return max(self.gaps, default=seconds)
+        return max(self.first, default=0.0), max(self.gaps, default=seconds)
