@@ -171,16 +171,18 @@ class Missing(Exception):
 
 
 class Contestant:
-    """A process that answers ``_worker.py``'s questions."""
+    """A process that answers ``_worker.py``'s questions; ``source``: the folder that capot is taken from."""
 
-    def __init__(self, peer: str, given: argparse.Namespace, model: Path | None = None) -> None:
+    def __init__(
+        self, peer: str, given: argparse.Namespace, model: Path | None = None, *, source: Path = ROOT / "src"
+    ) -> None:
         self.peer, python = peer, Path(sys.executable)
         if peer == "llama.cpp":
             python, model = llama_python(given), gguf_model(given)
         if peer == "transformers" and not installed("torch", "transformers"):
             raise Missing("transformers is not installed here")
         command = [python, HERE / "_worker.py", peer, model or model_folder(given), "--threads", str(given.threads)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "NUMBA_NUM_THREADS": str(given.threads)}
+        environment = os.environ | {"PYTHONPATH": str(source), "NUMBA_NUM_THREADS": str(given.threads)}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen([str(part) for part in command], env=environment, text=True, **pipes)
         if not self.process.stdout.readline():

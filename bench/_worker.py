@@ -2,6 +2,7 @@
 
     {"do": "decode", "tokens": 72}     seconds to decode so many tokens after a short prompt
     {"do": "prefill", "tokens": 512}   seconds from a prompt's ids to the logits of what follows
+    {"do": "streams", "tokens": 16}    seconds to decode so many tokens in each of eight texts at once (native)
 
 Every contestant computes the same ids, one at a time where it decodes, and all of its
 logits. Nothing of capot is imported for another contestant.
@@ -17,6 +18,7 @@ import sys
 import time
 
 PROMPT = 16  # tokens before decoding starts
+STREAMS = 8
 
 
 def ids(count: int, vocabulary: int) -> list[int]:
@@ -43,6 +45,15 @@ class Native:
             last = start + self.chunk >= len(tokens)
             want = self.last if last else self.nothing
             self.engine.step([self.feed(self.sequence, chunk, want)])
+
+    def eval_streams(self, texts: list[list[int]]) -> None:
+        """Decode all texts together, a token of each in a pass, and let them go."""
+        sequences = [self.engine.open_sequence() for _ in texts]
+        for tokens in zip(*texts, strict=True):
+            pairs = zip(sequences, tokens, strict=True)
+            self.engine.step([self.feed(sequence, [token], self.last) for sequence, token in pairs])
+        for sequence in sequences:
+            sequence.close()
 
 
 class LlamaCpp:
@@ -88,6 +99,11 @@ def timed(peer, do: str, tokens: int) -> float:
     if do == "prefill":
         begin = time.perf_counter()
         peer.eval(text[:tokens])
+        return time.perf_counter() - begin
+    if do == "streams":
+        texts = [text[:tokens]] * STREAMS
+        begin = time.perf_counter()
+        peer.eval_streams(texts)
         return time.perf_counter() - begin
     peer.eval(text[:PROMPT])
     begin = time.perf_counter()
