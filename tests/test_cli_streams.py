@@ -103,12 +103,14 @@ def test_windows_says_a_broken_pipe_in_its_own_way(monkeypatch: pytest.MonkeyPat
         ({"NO_COLOR": "1"}, True, False),
         ({"FORCE_COLOR": "1"}, False, True),
         ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, False),
+        ({"TERM": "dumb"}, True, False),
+        ({"TERM": "dumb", "FORCE_COLOR": "1"}, True, True),
     ],
 )
 def test_colour_only_where_it_is_wanted(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], terminal: bool, expected: bool
 ) -> None:
-    for name in ("NO_COLOR", "FORCE_COLOR"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

@@ -250,7 +250,8 @@ def test_a_tokenizer_of_the_hub_is_compared_without_its_weights(
         assert status == 0 and json.loads(out)["comparisons"][1]["count"] == 5
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert not hub.paths(containing=WEIGHTS)
-    assert typed(capsys, "tokens", "a", "--compare", "org/other")[0] == 2
+    status, out, _ = typed(capsys, "tokens", "a", "--compare", "org/other", "--json")
+    assert status == 0 and [each["code"] for each in json.loads(out)["missing"]] == ["tokenizer_hub"]
 
 
 @pytest.mark.parametrize(("lang", "words"), [("en", "To download for org/fat"), ("fr", "À télécharger pour org/fat")])

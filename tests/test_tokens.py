@@ -15,10 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import capot
+from capot import i18n
 from capot.chapters.tokens.result import LISTED, SHOWN, Token, Tokens, groups
 from capot.chapters.tokens.verb import PACKAGED, named, packaged_names, to_tokens, tokenize
 from capot.cli import run
-from capot.errors import InputError, NotFoundError
+from capot.errors import InputError, InterruptedByUser, NotFoundError
 from capot.sources.hub.events import quietly
 from capot.text.tokenizer import Tokenizer, recorded
 from capot.view import blocks as b
@@ -187,11 +188,52 @@ def test_what_a_lossy_tokenizer_drops_is_said() -> None:
     ],
 )
 def test_unknown_names_are_explained(name: str, code: str) -> None:
-    with pytest.raises(NotFoundError) as caught:
-        tokenize(model(), "a text that no lesson has", compare=(name,))
-    assert caught.value.code == code
     for lang in ("en", "fr"):
-        assert name in caught.value.message(lang) and "\n" in caught.value.message(lang)
+        with i18n.speaking(lang):
+            answer = tokenize(model(), "a text that no lesson has", compare=("english", name, "french"))
+        assert [other.tokenizer for other in answer.comparisons[1:]] == ["english", "french"], "the others are had"
+        (missing,) = answer.missing
+        assert (missing.tokenizer, missing.code) == (name, code)
+        assert name in missing.message and "\n" in missing.message
+        why, hint = missing.message.split("\n")[0], missing.message.split("\n")[-1]
+        shown = " ".join(answer.to_text(lang, width=10_000).split())
+        assert " ".join(why.split()) in shown and " ".join(hint.split()) in shown
+        assert {"tokenizer": name, "code": code, "message": missing.message} == answer.to_dict()["missing"][0]
+
+
+def test_one_that_is_known_for_some_sentences_alone_is_marked_wherever_it_is_listed() -> None:
+    with pytest.raises(NotFoundError) as caught:
+        named("nothing")
+    for lang, words in (
+        ("en", "for the sentences of the lessons alone: llama3"),
+        ("fr", "phrases des leçons : llama3"),
+    ):
+        assert words in caught.value.message(lang).replace("\u00a0", " ")
+    for lang, words in (("en", "llama3 (the lessons"), ("fr", "llama3 (les phrases")):
+        assert words in i18n.tr("tokens.cli.compare", lang)
+
+
+def test_an_interrupted_download_is_no_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise InterruptedByUser("hub_interrupted", name="org/x", done=1, total=2)
+
+    monkeypatch.setattr("capot.chapters.tokens.verb.from_hub", interrupted)
+    with pytest.raises(InterruptedByUser):
+        tokenize(model(), "a", compare=("org/x",))
+
+
+def test_what_stands_before_a_prompt_is_told_where_tokens_are_counted() -> None:
+    boxed = capot.open("boxed")
+    cut, predicted = boxed.tokens("Le chat"), boxed.next("Le chat", k=1)
+    made = boxed.generate("Le chat", max_new_tokens=1, seed=1)
+    assert cut.opening == predicted.opening == made.opening == ("<|endoftext|>",)
+    assert cut.count + 1 == predicted.prompt_tokens == made.prompt_tokens == 3
+    for lang, words in (("en", "included"), ("fr", "compris")):
+        assert f"<|endoftext|> {words}" in predicted.to_text(lang) and f"<|endoftext|> {words}" in made.to_text(lang)
+        assert "3 tokens" in " ".join(cut.to_text(lang).split()) and "<|endoftext|>" in cut.to_text(lang)
+    bare = boxed.next("", ids=[7447], k=1)
+    assert bare.opening == () and "<|endoftext|>" not in bare.to_text("en"), "ids are sent as they are"
+    assert capot.open("scripted").tokens("a").opening == ()
 
 
 def test_half_a_character_is_refused() -> None:
@@ -232,9 +274,61 @@ def test_the_command_takes_specials(capsys: pytest.CaptureFixture[str], specials
 
 
 def test_an_error_is_json_where_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["tokens", "a", "--compare", "nothing", "--json"]) == 2
+    assert run(["tokens", "@nowhere", "--json"]) == 2
     answer = json.loads(capsys.readouterr().out)
-    assert (answer["ok"], answer["error"]["code"]) == (False, "unknown_tokenizer")
+    assert (answer["ok"], answer["error"]["code"]) == (False, "no_such_file")
+
+
+def bare(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a command prints that succeeds."""
+    assert run(["tokens", *words]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["Le cœur 🤗, déjà.", "", " two\n lines ", "1"])
+def test_the_count_and_the_ids_alone_and_back_again(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    answer = json.loads(bare(capsys, text, "--json"))
+    ids = ",".join(str(token["id"]) for token in answer["tokens"])
+    assert bare(capsys, text, "--count") == f"{answer['count']}\n"
+    assert bare(capsys, text, "--ids") == f"{ids}\n"
+    assert bare(capsys, text, "--count", "--ids") == f"{answer['count']}\t{ids}\n"
+    assert bare(capsys, "--decode", ids) == f"{text}\n"
+    whole = json.loads(bare(capsys, "--decode", ids, "--json"))
+    assert whole["text"] == text and whole["tokens"] == answer["tokens"] and whole["lossless"]
+
+
+def test_ids_come_from_a_file_however_they_are_parted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ids = bare(capsys, "Le chat", "--ids").strip()
+    (tmp_path / "ids").write_text(ids.replace(",", " \n") + "\n")
+    assert bare(capsys, "--decode", f"@{tmp_path / 'ids'}") == "Le chat\n"
+
+
+def test_half_a_character_is_decoded_as_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    ids = json.loads(bare(capsys, "🤗", "--model", "scripted", "--json"))["tokens"]
+    told = json.loads(bare(capsys, "--decode", str(ids[0]["id"]), "--model", "scripted", "--json"))
+    assert told["text"] == "\ufffd" and not told["lossless"]
+
+
+def test_bare_figures_of_several_tokenizers_are_lines_with_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["tokens", RTE, "--compare", "gpt2,nothing,o200k_base", "--count"]) == 0
+    told = capsys.readouterr()
+    assert [line.split("\t") for line in told.out.splitlines()][1:] == [["gpt2", "20"], ["o200k_base", "13"]]
+    assert "nothing" in told.err and "gpt2" in told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--decode", "1,x"], "not_a_number"),
+        (["--decode", "16384"], "no_such_id"),
+        (["--decode", "-1"], "no_such_id"),
+        (["a", "--decode", "1"], "text_or_ids"),
+        ([], "missing_argument"),
+    ],
+)
+def test_what_is_no_id_is_refused(capsys: pytest.CaptureFixture[str], words: list[str], code: str) -> None:
+    assert run(["tokens", *words, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == code
 
 
 @pytest.mark.parametrize(

@@ -330,10 +330,10 @@ def test_make_lab_is_capot_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr(dev, "ready", lambda name: None)
     monkeypatch.setattr(dev, "run", lambda *command, check: calls.append(command[1:]) or 0)
-    for arguments in ((), ("tour", "--json")):
+    for arguments in ((), ("tour", "--json"), ("--no-open",)):
         with pytest.raises(SystemExit):
             dev.lab(*arguments)
-    assert calls == [("-m", "capot", "serve"), ("-m", "capot", "tour", "--json")]
+    assert calls == [("-m", "capot", "serve"), ("-m", "capot", "tour", "--json"), ("-m", "capot", "--no-open")]
 
 
 @UNIX

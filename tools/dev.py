@@ -51,7 +51,8 @@ WANTED = {
 
 
 def say(text: str) -> None:
-    print(f"\033[2m· {text}\033[0m" if sys.stdout.isatty() else f"- {text}", flush=True)
+    plain = os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR") or not sys.stdout.isatty()
+    print(f"- {text}" if plain else f"\033[2m· {text}\033[0m", flush=True)
 
 
 def run(*command: str | Path, check: bool = True, **options: Any) -> int:
@@ -123,7 +124,7 @@ def pip(*arguments: str) -> None:
 
 
 def lab(*arguments: str) -> None:
-    """The lab in the browser, on the boxed model; with arguments, any other command."""
+    """The lab in the browser, on the boxed model, also with options of its own; with a command, that command."""
     ready("lab")
     sys.exit(run(PYTHON, "-m", "capot", *(arguments or ("serve",)), check=False))
 

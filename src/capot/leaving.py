@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import threading
 from collections.abc import Callable, Iterator
 
 from capot.errors import InterruptedByUser
+
+# Set by a Ctrl-C that ended the last computation early or came as it ended: its answer is given, nothing follows it.
+INTERRUPTED = threading.Event()
 
 _gone: contextvars.ContextVar[Callable[[], bool] | None] = contextvars.ContextVar("capot_gone", default=None)
 

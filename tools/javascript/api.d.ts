@@ -417,6 +417,7 @@ declare namespace Api {
     sampling: Record<string, any>;
     prompt_ids: number[];
     model: string;
+    opening: string[];
   }
 
   interface Guess {
@@ -471,6 +472,12 @@ declare namespace Api {
     parameters: number | null;
     fits: CardsFit[];
     stopped: Stopped | null;
+  }
+
+  interface Missing {
+    tokenizer: string;
+    code: string;
+    message: string;
   }
 
   interface Models {
@@ -560,6 +567,7 @@ declare namespace Api {
     prompt_tokens: number;
     reused_tokens: number;
     prefill_s: number;
+    opening: string[];
   }
 
   interface Progress {
@@ -696,6 +704,8 @@ declare namespace Api {
     lossless: boolean;
     tokens: Token[];
     comparisons: Comparison[];
+    missing: Missing[];
+    opening: string[];
   }
 
   interface Turn {

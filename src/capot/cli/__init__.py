@@ -6,7 +6,6 @@ takes.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import json
@@ -21,6 +20,9 @@ from capot import __version__, i18n
 from capot.cli import streams
 from capot.cli.words import Command, Option, WordedCommand, heading, language_option
 from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError
+from capot.leaving import INTERRUPTED
+
+HELP = "help"  # no command: another way to write --help
 
 
 @functools.cache
@@ -47,12 +49,29 @@ class Capot(WordedCommand, click.Group):
         command: click.Command = importlib.import_module(f"capot.cli.{cmd_name}").command
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Options of ``serve`` without a command are meant for it: the lab is what ``capot`` alone opens."""
+        own = {name for param in self.get_params(ctx) for name in param.opts}
+        foreign = [word for word in args if word.startswith("-") and _name(word) not in own]
+        if foreign and not any(word in (*commands(), HELP) for word in args):
+            serve = self.get_command(ctx, "serve")
+            assert serve is not None  # it is among the commands
+            if any(_name(foreign[0]) in param.opts for param in serve.params):
+                args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in commands():
-            near = difflib.get_close_matches(args[0], commands(), n=1, cutoff=0.5)
-            raise NotFoundError("unknown_command", name=args[0], near=near[0] if near else "--help")
+        if args and args[0] == HELP:
+            args = [word for word in args[1:] if not word.startswith("-")] + ["--help"]
+        if args[0] == "--help":
+            click.echo(ctx.get_help())
+            ctx.exit()
+        if args[0] not in commands():
+            from capot.cli.near import near
+
+            raise NotFoundError("unknown_command", name=args[0][:80], near=near(args[0], (*commands(), HELP)))
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -67,7 +86,13 @@ class Capot(WordedCommand, click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands with their one sentence each, without importing any of them."""
         with formatter.section(heading("commands")):
-            formatter.write_dl([(name, i18n.tr(f"{name}.cli.short")) for name in commands()])
+            listed = [(name, i18n.tr(f"{name}.cli.short")) for name in commands()]
+            formatter.write_dl([*listed, (HELP, i18n.tr("cli.help_command"))])
+
+
+def _name(word: str) -> str:
+    """An option's name, without the value that may follow it."""
+    return word.partition("=")[0]
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -82,7 +107,9 @@ group = Capot(
     invoke_without_command=True,
     no_args_is_help=False,
     params=[
-        Option(["--version"], words="cli.version", is_flag=True, is_eager=True, expose_value=False, callback=_version),
+        Option(
+            ["-V", "--version"], words="cli.version", is_flag=True, is_eager=True, expose_value=False, callback=_version
+        ),
         language_option(expose_value=False),
     ],
 )
@@ -104,13 +131,15 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and answer its exit status; no user's mistake shows a traceback."""
     arguments = list(arguments)
     as_json = "--json" in arguments
+    INTERRUPTED.clear()
     streams.prepare()
     lang = _asked_language(arguments)
     with i18n.speaking(lang):
         if lang is None:
             _tell_unheard()
         try:
-            return group.main(arguments, prog_name="capot", standalone_mode=False, color=streams.color()) or 0
+            status = group.main(arguments, prog_name="capot", standalone_mode=False, color=streams.color()) or 0
+            return InterruptedByUser.exit_status if INTERRUPTED.is_set() else status
         except CapotError as error:
             return _report(error, as_json=as_json and error.params.get("path") != streams.OUTPUT)
         except click.UsageError as error:

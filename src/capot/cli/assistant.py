@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.common import FILE, TEXT, Option, chapter, write_file
+from capot.cli.common import FILE, STDOUT, TEXT, Option, chapter, put, typed_or_piped
 from capot.cli.settings import argument, option
 from capot.cli.streams import notice
 from capot.config import Sampling
@@ -49,8 +49,7 @@ def assistant(
     if write_template is not None:
         write(write_template)
         return None
-    if question is None:
-        raise InputError("missing_argument", name="QUESTION")
+    question = typed_or_piped(question, name="QUESTION")
     return model.assistant(question, sampling=settings, progress=tell, **from_file(template), **given)
 
 
@@ -58,10 +57,9 @@ def write(path: Path) -> None:
     """Put the packaged template where it can be edited; a file that is there stays as it is."""
     from capot.text.templates import default_text
 
-    if path.exists():
+    if path != STDOUT and path.exists():
         raise InputError("file_exists", path=str(path))
-    write_file(path, default_text())
-    notice("cli.written", path=str(path))
+    put(path, default_text())
 
 
 def tell(kind: str) -> None:

@@ -11,11 +11,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capot.cli.assistant import from_file, sampling, sampling_options
-from capot.cli.common import FILE, TEXT, Option, chapter, colored, decoded, read_text, terminal_width, write_file
+from capot.cli.common import (
+    FILE,
+    STDOUT,
+    TEXT,
+    Option,
+    chapter,
+    colored,
+    decoded,
+    read_text,
+    terminal_width,
+    write_file,
+)
 from capot.cli.settings import option
 from capot.cli.streams import notice
 from capot.errors import CapotError, InputError
 from capot.i18n import find, tr
+from capot.leaving import INTERRUPTED
 from capot.view.visible import paragraph, visible
 
 if TYPE_CHECKING:
@@ -35,7 +47,7 @@ def chat(model: Model, *, template: str | None, script: Path | None, **given: An
         lines = read_text("-" if str(script) == "-" else f"@{script}").splitlines()
         return model.chat([line for line in lines if line.strip()], sampling=settings, **asked, **given)
     output = click.get_current_context().params
-    if output["as_json"]:  # what is said would stand between the braces
+    if output["as_json"] or output["html"] == STDOUT:  # what is said would stand in the midst of it
         raise InputError("missing_argument", name="--script")
     terminal = Terminal(model, settings, asked, given)
     terminal.run()
@@ -112,6 +124,7 @@ class Terminal:
                 text = text if shown else text.lstrip()
                 shown += text
                 click.echo(visible(text, lines=True), nl=False)
+        INTERRUPTED.clear()  # it ended the answer and not the talk
         click.echo("" if shown else "∅")
         if event.conversation is self.state:  # interrupted before its first token
             self.say("chat.cut.nothing")

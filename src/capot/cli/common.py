@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.streams import colored, notice, piped
-from capot.cli.words import FILE, Argument, Command, Option, ParamType, language_option
+from capot.cli.streams import colored, fed, notice, piped
+from capot.cli.words import FILE, STDOUT, Argument, Command, Option, ParamType, language_option
 from capot.config import Loading
 from capot.errors import InputError, NotFoundError, reason
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from capot.view.result import Result
 
 __all__ = [
-    "FILE", "TEXT", "Argument", "Command", "Option", "chapter", "colored", "emit", "notice", "open_model", "read_text",
-    "split", "take_loading",
+    "FILE", "STDOUT", "TEXT", "Argument", "Command", "Option", "chapter", "colored", "emit", "notice", "numbers",
+    "open_model", "put", "read_text", "split", "take_loading", "typed_or_piped",
 ]  # fmt: skip
 
 
@@ -70,6 +70,24 @@ def read_text(value: str) -> str:
     except OSError as error:
         raise InputError("cannot_read", path=str(path), reason=reason(error)) from None
     return _contents(raw, str(path))
+
+
+def typed_or_piped(text: str | None, *, name: str) -> str:
+    """A text that was typed, else the one that a pipe or a file feeds. Raises: InputError ``missing_argument``."""
+    if text is not None:
+        return text
+    if not fed():
+        raise InputError("missing_argument", name=name)
+    return read_text("-")
+
+
+def numbers(text: str, *, name: str) -> list[int]:
+    """Ids parted by commas, spaces or lines; ``-`` and ``@FILE`` as for a text. Raises: InputError ``not_a_number``."""
+    text = read_text(text)
+    try:
+        return [int(part) for part in text.replace(",", " ").split()]
+    except ValueError:
+        raise InputError("not_a_number", name=name, value=text[:80]) from None
 
 
 def _contents(raw: bytes, source: str) -> str:
@@ -159,12 +177,20 @@ def emit(result: Result | None, *, as_json: bool, html: Path | None) -> None:
     if result is None:
         return
     if html is not None:
-        write_file(html, result.to_html())
-        notice("cli.written", path=str(html))
+        put(html, result.to_html())
     if as_json:
         click.echo(result.to_json())
     elif html is None:
         click.echo(result.to_text(width=terminal_width(), color=colored()))
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file and say so; ``-`` is standard output, where nothing else is then written."""
+    if path == STDOUT:
+        click.echo(text, nl=not text.endswith("\n"))
+    else:
+        write_file(path, text)
+        notice("cli.written", path=str(path))
 
 
 def write_file(path: Path, text: str) -> None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.common import chapter, colored
+from capot.cli.common import chapter, colored, numbers
 from capot.cli.settings import argument, option
-from capot.errors import InputError
 
 if TYPE_CHECKING:
     from capot.chapters.generate.result import Generation
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 def generate(model: Model, prompt: str, *, ids: str | None, **options: Any) -> Generation | None:
     """Print the text as it comes; where a file or JSON is asked for, answer the whole."""
-    options["ids"] = None if ids is None else numbers(ids)
+    options["ids"] = None if ids is None else numbers(ids, name="--ids")
     asked = click.get_current_context().params
     if asked["as_json"] or asked["html"]:
         return model.generate(prompt, **options)
@@ -48,14 +47,6 @@ def _show(model: Model, prompt: str, options: dict[str, Any]) -> None:
     assert events.result is not None  # the last event has come
     click.echo()
     click.echo(click.style(events.result.summary(), dim=True), err=True)
-
-
-def numbers(text: str) -> list[int]:
-    """Ids parted by commas. Raises: InputError ``not_a_number``."""
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError("not_a_number", name="--ids", value=text[:80]) from None
 
 
 command = chapter(

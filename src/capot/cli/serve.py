@@ -9,6 +9,7 @@ import click
 
 from capot.cli.common import Command, Option, colored, loading_options, open_model, output_options, terminal_width
 from capot.config import Serving
+from capot.errors import AccessError
 from capot.i18n import number, size, speaking, tr
 
 
@@ -20,6 +21,23 @@ def say(key: str, **params: Any) -> None:
     click.echo(tr(key, **params))
 
 
+class StatusRefused(AccessError):
+    """A lab's refusal of ``--status``, in words for its owner: a page tells a learner of the teacher's link instead."""
+
+    def message(self, lang: str | None = None) -> str:
+        return tr(f"serve.refused.{self.code}", lang)
+
+
+def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
+    """As ``capot.web.serve.status_of``. Raises: NetworkError ``no_server``; StatusRefused."""
+    from capot.web import serve as web
+
+    try:
+        return web.status_of(host, port, code)
+    except AccessError as refusal:
+        raise StatusRefused(refusal.code) from None
+
+
 def serve(
     host: str, port: int, no_open: bool, allow_host: tuple[str, ...], access_code: str | None,
     trusted_proxy: tuple[str, ...], root_path: str, status: bool, as_json: bool, lang: str | None, **loading: Any,
@@ -28,7 +46,7 @@ def serve(
     from capot.web import serve as web
 
     if status:
-        report(web.status_of("127.0.0.1" if host == "0.0.0.0" else host, port, access_code), as_json=as_json)
+        report(status_of("127.0.0.1" if host == "0.0.0.0" else host, port, access_code), as_json=as_json)
         return
     serving = web.settled(
         Serving(

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from capot.view.result import Result
 
 
+SHORT = {"max_new_tokens": "-n", "temperature": "-t"}  # of every verb that takes these
+
+
 def option(verb: str, name: str, *flags: str, **extra: Any) -> Option:
     """The option for one setting of a verb; ``extra`` is what only a command line needs to say."""
     setting = takes(verb)[name]
@@ -29,13 +32,18 @@ def option(verb: str, name: str, *flags: str, **extra: Any) -> Option:
         told["default"] = None
     else:
         told["show_default"] = True
-    return Option([*(flags or (f"--{name.replace('_', '-')}",)), name], **(told | extra))
+    flags = flags or (*((SHORT[name],) if name in SHORT else ()), f"--{name.replace('_', '-')}")
+    return Option([*flags, name], **(told | extra))
 
 
 def argument(verb: str, name: str, **extra: Any) -> Argument:
-    """The argument for one setting of a verb: a text, or several where the verb takes several."""
+    """The argument for one setting of a verb: a text, or several where the verb takes several.
+
+    One that the verb cannot do without may come from a pipe, unnamed.
+    """
     setting = takes(verb)[name]
     told: dict[str, Any] = {"words": setting.words, "type": TEXT, "required": setting.required}
+    told["fed"] = setting.required
     if several(setting):  # none at all is refused in the words of its chapter
         told |= {"nargs": -1, "required": False}
     return Argument([name], **(told | extra))

@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import errno
 import os
+import stat
 import sys
 from typing import Any
 
@@ -13,7 +14,6 @@ import click
 
 from capot.errors import InputError, reason
 from capot.i18n import tr
-from capot.view.visible import paragraph
 
 _FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -41,10 +41,12 @@ def prepare() -> None:
 
 
 def color() -> bool | None:
-    """Colour as the environment wishes it (no-color.org, FORCE_COLOR); None: on terminals."""
+    """Colour as the environment wishes it (no-color.org, FORCE_COLOR, a dumb terminal); None: on terminals."""
     if os.environ.get("NO_COLOR"):
         return False
-    return True if os.environ.get("FORCE_COLOR") else None
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return False if os.environ.get("TERM") == "dumb" else None
 
 
 def colored() -> bool:
@@ -72,6 +74,18 @@ def _silence() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def fed() -> bool:
+    """Whether a pipe or a file feeds standard input: a text may come from there that no argument gave.
+
+    A service, a scheduler or a test gives none of the two, and is told what is missing instead of kept waiting.
+    """
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):  # closed, or none of the system's
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+
+
 def piped() -> bytes:
     """All of standard input. Raises: InputError ``no_stdin`` where it is closed."""
     if sys.stdin is None:
@@ -81,4 +95,6 @@ def piped() -> bytes:
 
 def notice(key: str, **params: Any) -> None:
     """One dim line on standard error about what is being waited for."""
+    from capot.view.visible import paragraph  # not needed for --help
+
     click.echo(click.style(paragraph(tr(key, **params)), dim=True), err=True)

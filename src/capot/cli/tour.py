@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from capot.cli.common import Command, colored, loading_options, open_model, output_options, terminal_width
-from capot.cli.common import write_file as _write
+from capot.cli.common import Command, colored, loading_options, open_model, output_options, put, terminal_width
 from capot.config import Sampling
 from capot.i18n import language, speaking, tr
+from capot.leaving import INTERRUPTED
 from capot.view.blocks import Block, Heading, Text
 from capot.view.result import Result
 
@@ -43,6 +43,8 @@ def tour(as_json: bool, html: Path | None, lang: str | None, **loading: Any) -> 
             blocks += [Text(tr(f"tour.{stop}"), tone="quiet"), *answer.view(language())]
             if not as_json and html is None:
                 click.echo(answer.to_text(width=terminal_width(), color=colored()) + "\n")
+            if INTERRUPTED.is_set():
+                break
     _finish(answers, blocks, as_json=as_json, html=html)
 
 
@@ -51,7 +53,7 @@ def _finish(answers: list[Result], blocks: list[Block], *, as_json: bool, html: 
 
     if html is not None:
         with speaking(None) as lang:
-            _write(html, to_html([Heading(tr("tour.title")), *blocks], lang=lang))
+            put(html, to_html([Heading(tr("tour.title")), *blocks], lang=lang))
     if as_json:
         click.echo("[" + ",\n".join(answer.to_json() for answer in answers) + "]")
     elif html is None:

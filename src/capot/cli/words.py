@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
+from click.core import ParameterSource
 
+from capot.cli import streams
 from capot.errors import InputError
 from capot.i18n import LANGUAGES, find, tr
 
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 else:  # the oldest versions of click have no parameters of types
     ParamType = click.ParamType
     WordChoice = click.Choice
+
+
+NARROWEST, WIDEST = 40, 100  # columns of a page of help
+LEAST_COLUMN = 24  # columns that a sentence beside its option takes
 
 
 def heading(name: str) -> str:
@@ -62,6 +69,7 @@ class _File(ParamType):
 
 
 FILE = _File()
+STDOUT = Path("-")  # as a file to write
 _NUMBERS = {int: Number(int), float: Number(float)}
 
 
@@ -103,11 +111,21 @@ def language_option(**options: Any) -> Option:
 
 
 class Argument(click.Argument):
-    """An argument; ``metavar`` names it in usage lines, ``words`` explains it."""
+    """An argument; ``metavar`` names it in usage lines, ``words`` explains it.
 
-    def __init__(self, *args: Any, words: str, **kwargs: Any) -> None:
+    One that is ``fed`` reads standard input where nothing was said and a pipe or a file feeds it.
+    """
+
+    def __init__(self, *args: Any, words: str, fed: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.words = words
+        self.words, self.fed = words, fed
+
+    def consume_value(self, ctx: click.Context, opts: Any) -> tuple[Any, ParameterSource]:
+        value, source = super().consume_value(ctx, opts)
+        said = value not in (None, ()) and source is ParameterSource.COMMANDLINE
+        if said or not self.fed or ctx.resilient_parsing or not streams.fed():
+            return value, source
+        return "-" if self.nargs == 1 else ("-",), ParameterSource.COMMANDLINE
 
     def make_metavar(self, *given: Any, **named_too: Any) -> str:
         return named(super().make_metavar(*given, **named_too))
@@ -116,25 +134,54 @@ class Argument(click.Argument):
         return self.make_metavar(ctx), tr(self.words)
 
 
+class Formatter(click.HelpFormatter):
+    """Help as wide as the terminal. In a narrow one a sentence stands under its option, not in a column beside it."""
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        rows = list(rows)
+        column = min(max(len(term) for term, _ in rows), col_max) + col_spacing
+        if self.width - self.current_indent - column >= LEAST_COLUMN:
+            super().write_dl(rows, col_max, col_spacing)
+            return
+        for term, sentence in rows:
+            self.write_text(term)
+            with self.indentation():
+                self.write_text(sentence)
+
+
+class CallContext(click.Context):
+    """A call of a command, whose help is as wide as the terminal, from 40 columns to 100."""
+
+    formatter_class = Formatter
+
+    def make_formatter(self) -> click.HelpFormatter:
+        columns = shutil.get_terminal_size((80, 24)).columns or 80
+        return Formatter(width=max(NARROWEST, min(columns, WIDEST)) - 2)
+
+
 class WordedCommand(click.Command):
     """A command that explains itself in the reader's language."""
+
+    context_class = CallContext
 
     def __init__(self, *args: Any, words: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.words = words
-        self.context_settings.setdefault("max_content_width", 100)
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Raises: InputError ``too_many_arguments``, a text without its quotes most often, or ``no_such_argument``."""
+        """Raises: InputError ``one_output``, ``no_such_argument``, ``too_many_arguments``."""
         ctx.allow_extra_args = True
         try:
             rest = super().parse_args(ctx, args)
         except click.BadOptionUsage as error:
             error.ctx = ctx  # click knows the command and forgets to say
             raise
+        if ctx.params.get("as_json") and ctx.params.get("html") == STDOUT:
+            raise InputError("one_output")
         if ctx.args and not isinstance(self, click.Group):
             extra, command = ctx.args[0][:80], ctx.command_path
-            if any(isinstance(one, Argument) and one.type.name == "TEXT" for one in self.params):
+            if any(isinstance(one, Argument) and one.type.name == "TEXT" for one in self.params):  # without its quotes
                 raise InputError("too_many_arguments", extra=extra, command=command)
             raise InputError("no_such_argument", extra=extra, command=command)
         return rest

@@ -17,8 +17,7 @@ import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from importlib import resources
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -63,12 +62,14 @@ def catalogue(lang: str, topic: str) -> Mapping[str, Any]:
     return {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def _places(lang: str, topic: str) -> Iterator[Traversable]:
-    """Where a topic may be: among the words of the whole house, else in the folder of a chapter."""
-    house = resources.files("capot")
-    yield house.joinpath("i18n", "words", lang, f"{topic}.toml")
-    for chapter in house.joinpath("chapters").iterdir():
-        yield chapter.joinpath("words", lang, f"{topic}.toml")
+def _places(lang: str, topic: str) -> Iterator[Path]:
+    """Where a topic may be: among the words of the whole house, else in the folder of a chapter.
+
+    ``importlib.resources`` would find the same, and takes 7 ms to import: a tenth of ``capot --help``.
+    """
+    house = Path(__file__).parents[1]
+    yield house / "i18n" / "words" / lang / f"{topic}.toml"
+    yield from house.glob(f"chapters/*/words/{lang}/{topic}.toml")
 
 
 def find(key: str, lang: str | None = None) -> str | Mapping[str, str] | None:

@@ -13,7 +13,7 @@ from typing import Any
 from capot.chapters.settings import takes
 from capot.chapters.tokens import verb as tokens
 from capot.config import Sampling, Serving
-from capot.errors import InputError, NotFoundError, shown
+from capot.errors import InputError
 
 MAX_ITEMS = 200  # words, sentences, tokens to rank, lengths: a page shows fewer
 # Of these fewer, as each of them repeats the whole work; of what a conversation has come to, more.
@@ -39,8 +39,7 @@ def bounded(verb: str, arguments: dict[str, Any], *, serving: Serving, owner: bo
     """The same arguments, within what ``serving`` allows one person.
 
     Raises: InputError ``text_too_long``, ``too_many_items``, ``too_many_new_tokens``, ``out_of_range``,
-    ``measured_too_long``, ``measured_too_long_in_all``, ``too_much_to_cut``; NotFoundError ``unknown_tokenizer``
-    for a learner's path or hub name.
+    ``measured_too_long``, ``measured_too_long_in_all``, ``too_much_to_cut``.
     """
     for name, value in arguments.items():
         _texts("stop" if isinstance(value, Sampling) else name, value, limit=serving.max_prompt_chars)
@@ -49,7 +48,9 @@ def bounded(verb: str, arguments: dict[str, Any], *, serving: Serving, owner: bo
     if verb == "memory":
         _lengths(arguments)
     if verb == "tokens":
-        _cut(arguments, owner=owner)
+        _cut(arguments)
+        if not owner:
+            return {**arguments, "compare": packaged_only(tokens.named_in(arguments.get("compare", ())))}
     return arguments
 
 
@@ -113,13 +114,11 @@ def _numbers(verb: str, name: str, value: Any, *, serving: Serving) -> None:
         raise InputError("out_of_range", name=name, value=value, low=bounds["minimum"], high=bounds["maximum"])
 
 
-def _cut(arguments: Mapping[str, Any], *, owner: bool) -> None:
+def _cut(arguments: Mapping[str, Any]) -> None:
     """A text is cut by few tokenizers, each once, and the longer it is by the fewer."""
     names = tokens.named_in(arguments.get("compare", ()))
     if len(names) > ITEMS["compare"]:
         raise InputError("too_many_items", name="compare", count=len(names), limit=ITEMS["compare"])
-    if not owner:
-        packaged_only(names)
     size = len(arguments["text"].encode("utf-8", "replace"))
     asked = size + size * len(names) // BESIDE
     if asked > MAX_CUT:
@@ -144,12 +143,7 @@ def _lengths(arguments: Mapping[str, Any]) -> None:
         raise InputError("measured_too_long_in_all", name="tokens", asked=sum(asked), limit=MAX_MEASURED_ALL)
 
 
-def packaged_only(names: Iterable[str]) -> None:
-    """A learner compares the tokenizers that every machine has: no path of the server's is looked at.
-
-    Raises: NotFoundError ``unknown_tokenizer``.
-    """
+def packaged_only(names: Iterable[str]) -> tuple[str, ...]:
+    """A learner compares the tokenizers that every machine has: no path of the server's is looked at."""
     known = tokens.packaged_names()
-    for name in names:
-        if tokens.ALIASES.get(name, name) not in known:
-            raise NotFoundError("unknown_tokenizer", name=shown(name), known=", ".join(known))
+    return tuple(name if tokens.ALIASES.get(name, name) in known else tokens.Unlooked(name) for name in names)

@@ -26,7 +26,7 @@ from capot.chapters.protocols import Opened
 from capot.config import Sampling
 from capot.engines.scheduler import Ticket, stopping
 from capot.errors import ContextError, InputError
-from capot.leaving import look
+from capot.leaving import INTERRUPTED, look
 from capot.text.templates import Message, PlainTemplate, Prompt, Template
 from capot.text.tokenizer import check as readable
 from capot.view.event import LastEvent
@@ -85,7 +85,7 @@ def chat(
         with stopping(events.cancel):
             last = next(event for event in events if isinstance(event, TurnFinished))
         state = last.conversation
-        if last.stop_reason == "interrupted":
+        if last.stop_reason == "interrupted" or INTERRUPTED.is_set():
             break
     return state
 

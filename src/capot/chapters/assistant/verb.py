@@ -24,6 +24,7 @@ from capot.chapters.protocols import Opened
 from capot.config import Sampling
 from capot.engines.scheduler import Ticket
 from capot.errors import shown
+from capot.leaving import INTERRUPTED
 from capot.text.templates import PlainTemplate, Template
 
 AFTER_STOP = 40  # tokens to go on for after a stop string, to show what would have followed
@@ -55,7 +56,7 @@ def ask(
         begin = time.perf_counter()
         made = generation.generate(ending(model, way.template), way.prompt.text, **way.options)
         answers.append(_answer(way, made, seconds=time.perf_counter() - begin))
-        if answers[-1].stop_reason == "interrupted":
+        if answers[-1].stop_reason == "interrupted" or INTERRUPTED.is_set():
             break
     return _answers(model, question, answers, sampling=sampling, kinds=[way.kind for way in ways])
 

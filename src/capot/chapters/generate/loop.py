@@ -181,6 +181,7 @@ class Loop(Job):
             sampling=settings,
             prompt_ids=tuple(self.ids),
             model=self.name,
+            opening=self.chooser.tokenizer.before(self.ids),
         )
 
 

@@ -61,6 +61,7 @@ class GeneratedToken:
 class Generation(Result):
     """A prompt and what the model made of it.
 
+    ``prompt_tokens`` counts ``opening``, the names of the tokens that the model's files put before a prompt (BOS).
     ``text`` ends before the stop string; ``after_stop`` is what would have followed it,
     where that was asked for. ``tokens`` are all that were computed for ``text``, those of
     the stop string and the end token included. ``sampling`` holds the settings, with the
@@ -84,6 +85,7 @@ class Generation(Result):
     sampling: dict[str, Any]
     prompt_ids: Sequence[int]
     model: str
+    opening: Sequence[str] = ()
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The text with each token's probability, where the model hesitated, what it cost."""
@@ -138,12 +140,16 @@ class Generation(Result):
             "stopped": self.why(lang),
             "tokens": number(len(self.tokens), lang),
             "speed": speed,
-            "prompt": tr("generate.facts.prompt_value", lang, count=self.prompt_tokens, reused=self.reused_tokens),
+            "prompt": self._prompt_size(lang),
             "prefill": duration(self.prefill_s, lang),
             "temperature": number(self.sampling["temperature"], lang),
             "seed": str(self.seed),
         }
         return Facts([(tr(f"generate.facts.{name}", lang), value) for name, value in values.items()])
+
+    def _prompt_size(self, lang: str | None) -> str:
+        size = tr("generate.facts.prompt_value", lang, count=self.prompt_tokens, reused=self.reused_tokens)
+        return tr("generate.facts.opened", lang, size=size, opening=", ".join(self.opening)) if self.opening else size
 
     def why(self, lang: str | None = None) -> str:
         """Why the text ends where it does."""

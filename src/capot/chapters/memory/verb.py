@@ -16,6 +16,7 @@ from capot.chapters.memory.sizes import PRECISIONS, lengths, parse_sizes, precis
 from capot.chapters.protocols import Opened
 from capot.engines.protocol import MAX_CHUNK
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError, shown
+from capot.leaving import INTERRUPTED
 from capot.sources.published_shapes import find
 
 DEFAULT_TOKENS = tuple(2**power for power in range(14))  # 1 to 8,192
@@ -164,9 +165,11 @@ def _rows(
                 rows.append(_row(model, count, rule=rule, mode=mode))
             if progress is not None:
                 progress(rows[-1])
-    except (KeyboardInterrupt, InterruptedByUser):
+    except (KeyboardInterrupt, InterruptedByUser) as stop:
         if not rows:
             raise
+        if isinstance(stop, KeyboardInterrupt):
+            INTERRUPTED.set()
         return rows, Stopped("interrupted", count)
     except ContextError:  # positions were learnt one by one, and there is none beyond
         if not rows:

@@ -42,6 +42,7 @@ class Prediction(Result):
     leave ``kept`` tokens to draw from; ``model_entropy_bits`` of the model's own, at temperature 1 and
     without filters; ``prefill_s`` seconds of engine time. ``exact`` is False
     where an engine gives the most probable tokens only: entropy is then a bound.
+    ``prompt_tokens`` counts ``opening``, the names of the tokens that the model's files put before a prompt (BOS).
     Shapes: ``logits`` (V,) float32, raw, left out of JSON.
     """
 
@@ -62,6 +63,7 @@ class Prediction(Result):
     reused_tokens: int
     prefill_s: float
     logits: np.ndarray = field(repr=False, compare=False, metadata={"json": False})
+    opening: Sequence[str] = ()
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The end of the prompt, the most probable tokens as bars and as figures, those asked for."""
@@ -121,7 +123,7 @@ class Prediction(Result):
     def _facts(self, lang: str | None) -> Facts:
         values = {
             "model": self.model,
-            "prompt": tr("next.facts.tokens", lang, count=self.prompt_tokens),
+            "prompt": self._prompt_size(lang),
             "vocabulary": tr("next.facts.tokens", lang, count=self.vocabulary_size),
             "temperature": number(self.temperature, lang),
             **({"kept": tr("next.facts.tokens", lang, count=self.kept)} if self._filtered else {}),
@@ -129,6 +131,10 @@ class Prediction(Result):
             "draw_entropy" if self._moved else "entropy": bits(self.entropy_bits, lang),
         }
         return Facts([(tr(f"next.facts.{name}", lang), value) for name, value in values.items()])
+
+    def _prompt_size(self, lang: str | None) -> str:
+        key, opening = ("tokens", "") if not self.opening else ("prompt_value", ", ".join(self.opening))
+        return tr(f"next.facts.{key}", lang, count=self.prompt_tokens, opening=opening)
 
     def _asked_table(self, lang: str | None) -> Table:
         names = ("asked", "rank", "token", "id", "logit", "probability")

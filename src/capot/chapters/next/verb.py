@@ -57,6 +57,7 @@ def predict(
         _prediction(table, found, settings),
         prompt=prompt,
         model=model.name,
+        opening=tokenizer.before(prompt_ids),
         candidates=tuple(map(table.candidate, sampling.top(table.logits, most).tolist(), itertools.count(1))),
         asked=tuple(token for entries in named for token in sorted(map(table.asked, entries), key=_likely)),
     )

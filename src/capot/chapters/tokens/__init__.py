@@ -32,9 +32,10 @@ class TokensVerbs:
         of its folder, or models of the hub (``org/name``); one text with commas, or several.
         ``specials``: special tokens in the text are text, unless it is ``allow``; ``strict`` refuses them.
 
+        A tokenizer that cannot be had or does not take the text is told in ``missing``, with its error's code.
+
         Units: ``start`` and ``end`` in bytes of the UTF-8 text; ``relative`` in counts of the first tokenizer.
-        Raises: NotFoundError ``unknown_tokenizer``, ``tokenizer_hub``, ``tokenizer_recorded``,
-        ``tokenizer_missing``; InputError ``not_unicode``; ModelError for a damaged tokenizer.
+        Raises: InputError ``not_unicode``, ``specials_mode``.
 
         >>> import capot
         >>> capot.open("boxed").tokens("Bonjour").count

@@ -84,11 +84,21 @@ class Comparison(Result):
 
 
 @dataclass(frozen=True)
+class Missing:
+    """A tokenizer that the text could not be compared with, and why: ``code`` and ``message`` as an error has them."""
+
+    tokenizer: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Tokens(Result):
     """A text as the model reads it.
 
     ``lossless`` says whether the bytes of the tokens, joined, are the text;
-    ``comparisons`` begins with the model's own tokenizer.
+    ``comparisons`` begins with the model's own tokenizer, ``missing`` are those that could not be had.
+    ``opening`` names the tokens that the model's files put before a prompt (BOS); ``count`` leaves them out.
     """
 
     text: str
@@ -102,6 +112,13 @@ class Tokens(Result):
     lossless: bool
     tokens: Sequence[Token]
     comparisons: Sequence[Comparison] = ()
+    missing: Sequence[Missing] = ()
+    opening: Sequence[str] = ()
+
+    @property
+    def own(self) -> Comparison:
+        """The text in the model's own tokenizer, as ``comparisons`` has it where there are some."""
+        return Comparison(self.tokenizer, self.vocabulary_size, self.count, 1.0, self.tokens)
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The text cut, its figures, its tokens one by one, and the other tokenizers."""
@@ -114,13 +131,30 @@ class Tokens(Result):
         blocks.append(self._facts(lang))
         if self.tokens:
             blocks.append(self._table(lang))
-        if self.comparisons:
+        if len(self.comparisons) > 1:
             blocks += self._compared(lang)
+        return blocks + self._missed(lang)
+
+    def _missed(self, lang: str | None) -> list[Block]:
+        """A line for each tokenizer that could not be had, and what to do."""
+        blocks: list[Block] = []
+        for each in self.missing:
+            why, _, hint = each.message.partition("\n")
+            blocks.append(Text(tr("tokens.missing", lang, name=each.tokenizer, why=why), tone="warning"))
+            blocks += [Text(hint, tone="quiet")] if hint else []
         return blocks
 
     def _caption(self, lang: str | None) -> str:
         if not self.tokens:
             return tr("tokens.caption.empty", lang)
+        said = self._cut_into(lang)
+        if not self.opening:
+            return said
+        named, count = ", ".join(self.opening), self.count + len(self.opening)
+        return f"{said} {tr('tokens.caption.prompt', lang, count=count, opening=named)}"
+
+    def _cut_into(self, lang: str | None) -> str:
+        """Into how many tokens, and how long the longest is."""
         rate = number(self.characters_per_token or 0, lang, 1)
         become = tr("tokens.caption.characters", lang, count=self.characters)
         first = tr("tokens.caption.count", lang, count=self.count, characters=become, rate=rate)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capot.chapters.tokens.result import Comparison, Cut, Token, Tokens
-from capot.errors import NetworkError, NotFoundError
+from capot.chapters.tokens.result import Comparison, Cut, Missing, Token, Tokens
+from capot.errors import CapotError, InputError, InterruptedByUser, NetworkError, NotFoundError, shown
+from capot.i18n import Reason
 from capot.leaving import look
 from capot.sources.hub.events import Watch, quietly
 from capot.text.tokenizer import Specials, Tokenizer, recorded, whole
@@ -35,9 +38,35 @@ def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), spe
     """A text cut by the model and by others. Takes and raises: as ``Model.tokens``."""
     tokenizer = model.tokenizer
     cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
-    others = [_counted(name, text, specials, model=model) for name in named_in(compare)]
-    own = Comparison(model.name, tokenizer.vocabulary_size, len(cut), 1.0, cut)
-    raw = text.encode()
+    found = [_found(name, text, specials, model=model) for name in named_in(compare)]
+    others = [each for each in found if isinstance(each, Comparison)]
+    whole = _tokens(model, text, cut)
+    return replace(
+        whole,
+        comparisons=[whole.own, *(_relative_to(whole.own, other) for other in others)] if found else [],
+        missing=[each for each in found if isinstance(each, Missing)],
+    )
+
+
+def of_ids(model: Opened, ids: Sequence[int]) -> Tokens:
+    """The text that ids spell, and its tokens: not those that the text would be cut into, which may be others.
+
+    Raises: InputError ``no_such_id``.
+    """
+    tokenizer = model.tokenizer
+    size = tokenizer.vocabulary_size
+    wrong = [token for token in ids if not 0 <= token < size]
+    if wrong:
+        raise InputError("no_such_id", id=wrong[0], size=size)
+    pieces = [tokenizer.token_bytes(token) for token in ids]
+    stops = accumulate(map(len, pieces))
+    spans = [(token, raw, stop - len(raw), stop) for token, raw, stop in zip(ids, pieces, stops)]
+    return _tokens(model, tokenizer.decode(ids), to_tokens(spans, special_ids=tokenizer.special_ids), opening=False)
+
+
+def _tokens(model: Opened, text: str, cut: Sequence[Token], *, opening: bool = True) -> Tokens:
+    """A text that is cut, compared with nothing yet."""
+    tokenizer, raw = model.tokenizer, text.encode()
     return Tokens(
         text=text,
         tokenizer=model.name,
@@ -49,8 +78,12 @@ def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), spe
         characters_per_token=len(text) / len(cut) if cut else None,
         lossless=b"".join(token.bytes for token in cut) == raw,
         tokens=cut,
-        comparisons=[own, *(_relative_to(own, other) for other in others)] if others else [],
+        opening=tokenizer.before(tokenizer.opening) if opening else (),
     )
+
+
+class Unlooked(str):
+    """A name that is told as unknown whatever stands there: a learner looks at no path and no hub by the server."""
 
 
 def named_in(compare: str | Iterable[str]) -> tuple[str, ...]:
@@ -60,12 +93,23 @@ def named_in(compare: str | Iterable[str]) -> tuple[str, ...]:
     ('english', 'french')
     """
     names = compare.split(",") if isinstance(compare, str) else compare
-    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    bare = (name if isinstance(name, Unlooked) else name.strip() for name in names)
+    return tuple(dict.fromkeys(filter(None, bare)))
 
 
 def to_tokens(spans: Spans, *, special_ids: frozenset[int] = frozenset()) -> list[Token]:
     """Spans as the result holds them."""
     return [Token(token, raw, whole(raw), start, end, token in special_ids) for token, raw, start, end in spans]
+
+
+def _found(name: str, text: str, specials: Specials, *, model: Opened) -> Comparison | Missing:
+    """The text in one other tokenizer; one that cannot be had is a note beside those that can."""
+    try:
+        return _counted(name, text, specials, model=model)
+    except InterruptedByUser:
+        raise
+    except CapotError as error:
+        return Missing(shown(name), error.code, error.message())
 
 
 def _counted(name: str, text: str, specials: Specials, *, model: Opened) -> Comparison:
@@ -89,6 +133,8 @@ def named(name: str, *, watch: Watch = quietly) -> Tokenizer:
 
     Raises: as ``tokenize``.
     """
+    if isinstance(name, Unlooked):
+        raise NotFoundError("unknown_tokenizer", name=shown(name), known=known_names())
     known = ALIASES.get(name, name)
     if known in PACKAGED or known in ENCODINGS or known in NAMES:
         return _packaged(known)
@@ -97,7 +143,7 @@ def named(name: str, *, watch: Watch = quietly) -> Tokenizer:
         return Tokenizer.from_file(path, name=name)
     if _HUB_NAME.fullmatch(name):
         return from_hub(name, watch=watch)
-    raise NotFoundError("unknown_tokenizer", name=name, known=", ".join(packaged_names()))
+    raise NotFoundError("unknown_tokenizer", name=name, known=known_names())
 
 
 @functools.lru_cache(maxsize=8)
@@ -118,8 +164,16 @@ def from_hub(name: str, *, watch: Watch = quietly) -> Tokenizer:
     except NetworkError as error:
         if error.code != "hub_offline":
             raise
-        raise NotFoundError("tokenizer_hub", name=name, known=", ".join(packaged_names())) from None
+        raise NotFoundError("tokenizer_hub", name=name, known=known_names()) from None
     return Tokenizer.from_file(checkpoint.path, name=name)
+
+
+def known_names() -> Reason:
+    """``packaged_names`` in the reader's words: of some the sentences of the lessons alone are known."""
+    names = Reason(", ".join(packaged_names()))
+    whole = ", ".join(name for name in packaged_names() if name not in recorded.RECORDED)
+    names.key, names.params = "tokens.known", {"names": whole, "recorded": ", ".join(recorded.RECORDED)}
+    return names
 
 
 def packaged_names() -> list[str]:

@@ -7,10 +7,12 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
+from capot.leaving import INTERRUPTED
+
 
 @contextlib.contextmanager
 def stopping(cancel: Callable[[], None]) -> Iterator[None]:
-    """Inside the block the first Ctrl-C calls ``cancel``; a second one interrupts as usual.
+    """Inside the block the first Ctrl-C calls ``cancel`` and sets ``INTERRUPTED``; a second one interrupts as usual.
 
     Without effect outside the main thread, where Python hears no signal.
     """
@@ -21,8 +23,10 @@ def stopping(cancel: Callable[[], None]) -> Iterator[None]:
 
     def first(*_: object) -> None:
         signal.signal(signal.SIGINT, before)
+        INTERRUPTED.set()
         cancel()
 
+    INTERRUPTED.clear()
     signal.signal(signal.SIGINT, first)
     try:
         yield

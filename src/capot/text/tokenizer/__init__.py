@@ -116,6 +116,11 @@ class Tokenizer:
             raise InputError("empty_prompt")
         return [*self.opening, *self.encode(text)]
 
+    def before(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """The names of the tokens that the model's files put before a prompt, where ``ids`` begin with them."""
+        opening = list(self.opening)
+        return tuple(map(self.display, opening)) if list(ids[: len(opening)]) == opening else ()
+
     def spans(self, text: str, *, specials: Specials = "text") -> list[tuple[int, builtins.bytes, int, int]]:
         """Each token: id, bytes, and where it begins and ends in the UTF-8 bytes of ``text``.
 

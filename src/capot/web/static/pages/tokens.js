@@ -12,7 +12,7 @@ import { ofKind } from "../parts/blocks.js";
 import { withTerms } from "../parts/terms.js";
 import { pieces } from "../parts/pieces.js";
 import { cost } from "./tokens/cost.js";
-import { named } from "./tokens/named.js";
+import { named, RECORDED } from "./tokens/named.js";
 
 const OTHERS = ["bilingual", "english", "french", "gpt2", "cl100k_base", "o200k_base", "llama3"];
 // the same in every language
@@ -54,7 +54,7 @@ export default async function page(main, { model }) {
       const list = offered.filter((one) => chosen.has(one)).join(",");
       state.write({ compare: list === USUAL ? "" : list || "none" });
       show(field.text);
-    } }), named(other));
+    } }), named(other), other === RECORDED ? h("span", { class: "quiet" }, ` (${tr("tokens.recorded")})`) : null);
   }
 
   /** @param {string} text */
@@ -68,10 +68,12 @@ export default async function page(main, { model }) {
       fill(compareTroubles);
       const answer = await ask(list).catch((error) => {
         if (error.name === "AbortError" || !list.length) throw error;
-        fill(compareTroubles, fault(error)); // a tokenizer that cannot be had is no reason to show nothing
-        return ask(error.code === "too_much_to_cut" ? [] : list.filter((one) => one !== "llama3"));
+        if (error.code !== "too_much_to_cut") throw error;
+        fill(compareTroubles, fault(error)); // beside others it is too long, alone it may not be
+        return ask([]);
       });
       fill(field.troubles);
+      if (answer.result.missing.length) fill(compareTroubles, answer.result.missing.map((one) => fault(one)));
       last = answer;
       draw(answer);
     } catch (error) {

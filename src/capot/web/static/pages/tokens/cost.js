@@ -7,9 +7,8 @@ import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { frame } from "../../parts/frame.js";
 import { fault, waiting } from "../../parts/fault.js";
-import { named } from "./named.js";
+import { named, RECORDED } from "./named.js";
 
-const RECORDED = "llama3"; // known for the lessons' sentences alone
 const LANGUAGES = ["fr", "en"];
 
 /** The section for the model called `name` and the tokenizers `names`. */

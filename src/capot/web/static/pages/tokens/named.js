@@ -2,6 +2,9 @@
 
 import { has, tr } from "../../lib/words.js";
 
+/** The tokenizer of which the lessons' sentences alone are known. */
+export const RECORDED = "llama3";
+
 /**
  * A tokenizer's name as people say it.
  * @param {string} name

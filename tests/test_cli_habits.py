@@ -1,0 +1,332 @@
+"""The command line as people type it out of habit: short options, pipes, help, other programs' names, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from conftest import ROOT
+from test_cli import CALLS, typed
+
+from capot import __main__ as program
+from capot.cli import commands as names
+from capot.cli import group, near, run
+from capot.cli.words import Argument, CallContext
+from capot.config import Serving
+from capot.engines.scripted import ScriptedEngine
+from capot.view.visible import width
+
+SCRIPTED = ("--model", "scripted")
+COMPUTING = [name for name in CALLS if name not in ("card", "tokens", "embed", "memory")]
+
+
+def command(name: str) -> click.Command:
+    found = group.get_command(CallContext(group), name)
+    assert found is not None
+    return found
+
+
+# --- What the lab takes, without its name
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--no-open"], {"open_browser": False}),
+        (["--lang", "fr", "--no-open", "--port", "0"], {"open_browser": False, "port": 0}),
+        (["--port=9000", "--model", "scripted"], {"open_browser": True, "port": 9000}),
+    ],
+)
+def test_options_of_the_lab_without_a_command_open_the_lab(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], expected: dict[str, Any]
+) -> None:
+    served: list[Serving] = []
+    monkeypatch.setattr("capot.web.serve.serve", lambda model, serving, say: served.append(serving))
+    assert run(words) == 0
+    assert {name: getattr(served[0], name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("words", [["--bogus"], ["--no-opn"], ["--no-open", "tokens", "a"]])
+def test_other_options_are_still_refused(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    status, out, _ = typed(capsys, *words, "--json")
+    assert status == 2 and json.loads(out)["error"]["code"] == "no_such_option"
+
+
+# --- A pipe
+
+
+@contextmanager
+def fed(monkeypatch: pytest.MonkeyPatch, raw: bytes) -> Iterator[None]:
+    """A pipe as standard input, which holds ``raw``."""
+    reading, writing = os.pipe()
+    os.write(writing, raw)
+    os.close(writing)
+    with os.fdopen(reading, "r", encoding="utf-8") as pipe:
+        monkeypatch.setattr("sys.stdin", pipe)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (["tokens"], "text"),
+        (["next"], "prompt"),
+        (["generate", "-n", "1", "--seed", "1"], "prompt"),
+        (["lens"], "prompt"),
+        (["assistant", "-n", "1", "--seed", "1"], "question"),
+    ],
+)
+def test_a_text_that_is_piped_needs_no_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str], field: str
+) -> None:
+    model = () if words[0] == "lens" else SCRIPTED
+    with fed(monkeypatch, b"The cat\n"):
+        status, out, _ = typed(capsys, *words, *model, "--json")
+    assert status == 0 and json.loads(out)[field] == "The cat"
+
+
+def test_sentences_that_are_piped_are_those_of_the_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fed(monkeypatch, b"The cat sleeps.\nA black cat.\n"):
+        status, out, _ = typed(capsys, "context", "cat", "--json")
+    assert status == 0 and len(json.loads(out)["occurrences"]) == 2
+    with fed(monkeypatch, b"The cat sleeps.\n"):
+        assert typed(capsys, "context")[0] == 2, "a word to look for is typed"
+
+
+def test_what_is_typed_comes_before_what_is_piped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fed(monkeypatch, b"piped"):
+        assert json.loads(typed(capsys, "tokens", "typed", *SCRIPTED, "--json")[1])["text"] == "typed"
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_text_that_a_command_cannot_do_without_may_be_piped(name: str) -> None:
+    texts = [one for one in command(name).params if isinstance(one, Argument) and one.required]
+    assert all(one.fed for one in texts if one.type.name == "TEXT" and (name, one.name) != ("context", "word"))
+
+
+def test_where_nothing_feeds_standard_input_nobody_waits(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(os.devnull, encoding="utf-8") as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        status, out, _ = typed(capsys, "tokens", "--json")
+    assert status == 2 and json.loads(out)["error"]["code"] == "missing_argument"
+
+
+# --- Short options and help
+
+
+@pytest.mark.parametrize("name", ["", *names()])
+def test_help_is_had_in_every_way(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    words = [name] if name else []
+    status, told, _ = typed(capsys, *words, "--help")
+    assert status == 0 and f"Usage: capot {name}".rstrip() in told
+    assert typed(capsys, *words, "-h")[:2] == (0, told)
+    assert typed(capsys, "help", *words)[:2] == (0, told)
+
+
+def test_help_of_what_is_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = typed(capsys, "help", "tokns")
+    assert status == 2 and "capot tokens" in err
+    assert re.search(r"^  help +\S", typed(capsys, "--help")[1], re.MULTILINE)
+
+
+def test_short_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(capsys, "-V") == typed(capsys, "--version")
+    answer = json.loads(typed(capsys, "generate", "a", "-n", "3", "-t", "0,5", "--seed", "1", *SCRIPTED, "--json")[1])
+    assert len(answer["tokens"]) == 3 and answer["sampling"]["temperature"] == 0.5
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_short_option_is_the_same_everywhere(name: str) -> None:
+    short = {"--max-new-tokens": "-n", "--temperature": "-t", "--version": "-V", "--help": "-h"}
+    for param in command(name).get_params(CallContext(command(name), **command(name).context_settings)):
+        for long, letter in short.items():
+            assert (long in param.opts) == (letter in param.opts), param.opts
+
+
+@pytest.mark.parametrize("lang", ["fr", "en"])
+@pytest.mark.parametrize("name", ["", *names()])
+def test_help_is_read_in_forty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, lang: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    told = typed(capsys, *([name] if name else []), "--help", "--lang", lang)[1].splitlines()
+    assert max(map(width, told)) <= 40
+    assert max(len(line) - len(line.lstrip()) for line in told) <= 18, "a sentence is squeezed at the edge"
+    monkeypatch.setenv("COLUMNS", "100")
+    assert len(typed(capsys, *([name] if name else []), "--help", "--lang", lang)[1].splitlines()) < len(told)
+
+
+@pytest.mark.parametrize(
+    ("word", "command"),
+    [
+        ("decode", "tokens --decode"),
+        ("Encode", "tokens"),
+        ("tokenise", "tokens"),
+        ("predict", "next"),
+        ("complete", "generate"),
+        ("pull", "models get"),
+        ("lab", "serve"),
+        ("info", "card"),
+        ("version", "--version"),
+        ("aide", "help"),
+        ("décoder", "tokens --decode"),
+        ("tokns", "tokens"),
+        ("contxt", "context"),
+        ("xyzzy", "help"),
+    ],
+)
+def test_a_word_of_other_programs_is_led_to_ours(capsys: pytest.CaptureFixture[str], word: str, command: str) -> None:
+    status, _, err = typed(capsys, word, "a")
+    assert status == 2 and err.splitlines()[-1] == f"Try: capot {command}"
+
+
+def test_the_words_of_other_programs_lead_to_what_there_is() -> None:
+    every = " ".join(near.CALLED.values()).split()
+    assert len(set(every)) == len(every) and not set(every) & set(names())
+    for known in near.CALLED:
+        name, _, rest = known.partition(" ")
+        assert name in (*names(), "help", "--version")
+        flags = {flag for param in command(name).params for flag in param.opts} if rest.startswith("-") else set()
+        assert not rest or rest in flags or rest in ("get", "remove")
+
+
+# --- Ctrl-C
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("moment", ["loading", "printing"])
+def test_ctrl_c_ends_every_command_with_its_status(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, moment: str
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    if moment == "loading":
+        monkeypatch.setattr("capot.model.open_loading", interrupted)
+    else:
+        monkeypatch.setattr("capot.view.result.Result.to_json", interrupted)
+    status, _, _ = typed(capsys, *CALLS[name], "--json")
+    assert status == 130
+
+
+@pytest.fixture
+def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Ctrl-C at the n-th step of the scripted engine."""
+
+    def at(step: int) -> None:
+        stepped, count = ScriptedEngine.step, [0]
+
+        def counted(self: ScriptedEngine, feeds: Any) -> Any:
+            count[0] += 1
+            if count[0] == step:
+                os.kill(os.getpid(), signal.SIGINT)
+            return stepped(self, feeds)
+
+        monkeypatch.setattr(ScriptedEngine, "step", counted)
+
+    return at
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a process on Windows")
+@pytest.mark.parametrize("step", [1, 6])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["generate", "a", "-n", "400", "--seed", "1"],
+        ["generate", "a", "-n", "400", "--seed", "1", "--json"],
+        ["assistant", "a", "-n", "400", "--seed", "1", "--json"],
+        ["chat", "--script", "SCRIPT", "-n", "400", "--seed", "1", "--json"],
+    ],
+)
+def test_ctrl_c_while_computing_keeps_what_there_is_and_ends_with_its_status(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, ctrl_c: Callable[[int], None], words: list[str], step: int
+) -> None:
+    (tmp_path / "talk").write_text("Hello\nAnd you?\n", encoding="utf-8")
+    ctrl_c(step)
+    words = [str(tmp_path / "talk") if word == "SCRIPT" else word for word in words]
+    status, out, err = typed(capsys, *words, *SCRIPTED)
+    assert status == 130 and "Traceback" not in err
+    assert "--json" not in words or json.loads(out)
+
+
+def test_ctrl_c_before_our_first_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("capot.cli.run", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            program.main()
+        assert ended.value.code == 130
+        status: list[int] = []
+        monkeypatch.setattr(program.os, "_exit", status.append)
+        signal.raise_signal(signal.SIGINT)  # while Python waits for what is left
+        assert status == [130]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# --- A page on standard output
+
+
+@pytest.mark.parametrize("name", [*CALLS, "models", "tour"])
+def test_a_page_on_standard_output_is_the_page_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = CALLS.get(name, [name])
+    model = () if name in ("models", "lens", "context", "embed", "memory") else SCRIPTED
+    status, out, err = typed(capsys, *words, *(() if name in ("card", "tour") else model), "--html", "-")
+    assert status == 0 and out.startswith("<!doctype html>") and out.rstrip().endswith("</html>")
+    assert not Path("-").exists() and "Written to" not in err
+
+
+def test_two_answers_do_not_share_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = typed(capsys, "tokens", "a", "--html", "-", "--json")
+    assert status == 2 and json.loads(out)["error"]["code"] == "one_output"
+    assert typed(capsys, "chat", "--html", "-")[0] == 2, "a talk would stand in the midst of the page"
+
+
+def test_a_template_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    from capot.text.templates import default_text
+
+    assert typed(capsys, "assistant", "--write-template", "-")[1].strip() == default_text().strip()
+
+
+# --- Words
+
+
+@pytest.mark.parametrize("code", ["access_code", "wrong_code"])
+@pytest.mark.parametrize("lang", ["fr", "en"])
+def test_a_lab_that_asks_its_owner_for_the_code_says_where_it_stands(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: str, lang: str
+) -> None:
+    from capot.errors import AccessError
+
+    def refused(*_: Any) -> None:
+        raise AccessError(code)
+
+    monkeypatch.setattr("capot.web.serve.status_of", refused)
+    status, _, err = typed(capsys, "serve", "--status", "--lang", lang)
+    assert status == 2 and "--access-code" in err and "terminal" in err
+    assert "teacher" not in err and "enseignant" not in err
+
+
+def test_a_proxy_has_one_name_in_french() -> None:
+    french = [*(ROOT / "src").rglob("words/fr/*.toml"), *(ROOT / "docs" / "fr").glob("*.md"), *ROOT.glob("*.fr.md")]
+    assert [path.name for path in french if "mandataire" in path.read_text("utf-8").casefold()] == []
