@@ -18,6 +18,7 @@ from capot.chapters.assistant.events import Answered
 from capot.chapters.generate.result import Progress, Started, Step
 from capot.chapters.models.result import Models
 from capot.view import blocks
+from capot.web.links import Invitation
 from capot.web.opening import AtWork
 from capot.web.verbs import Verb, verbs
 
@@ -27,8 +28,8 @@ HEAD = """\
 // A float that is not finite is null in JSON; the types leave that out, since no answer of a sound model holds one.
 """
 PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", bytes: "string", type(None): "null"}
-# What JSON holds besides the verbs' own answers: the events of a stream, and what is open on this machine.
-OTHERS = (Progress, Started, Step, Answered, AtWork, Models)
+# What JSON holds besides the verbs' own answers: the events of a stream, what is open here, who may come.
+OTHERS = (Progress, Started, Step, Answered, AtWork, Models, Invitation)
 
 
 class Types:
@@ -112,7 +113,7 @@ def text() -> str:
     ]
     for kind in OTHERS:
         spelling.name(kind)
-    figure = block("interface Figure", ["data: any[];", "layout: any;"])
+    figure = block("interface Figure", ["data: Lab.Trace[];", "layout: Lab.Layout;"])
     union = f"  type Block = {spelling.spell(blocks.Block)};"
     parts = [block("interface Verbs", verbs_of), *requests, figure, union, *spelling.interfaces()]
     return HEAD + "\ndeclare namespace Api {\n" + "\n\n".join(parts) + "\n}\n"

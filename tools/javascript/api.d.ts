@@ -113,8 +113,8 @@ declare namespace Api {
   }
 
   interface Figure {
-    data: any[];
-    layout: any;
+    data: Lab.Trace[];
+    layout: Lab.Layout;
   }
 
   type Block = Heading | Text | Facts | Strip | Bars | Table | Scatter | Curves | Chat | Columns;
@@ -431,6 +431,12 @@ declare namespace Api {
     block: "heading";
     text: string;
     level: number;
+  }
+
+  interface Invitation {
+    link: string;
+    code: string;
+    qr: string[];
   }
 
   interface KnownModel {

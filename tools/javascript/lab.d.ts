@@ -1,6 +1,21 @@
 // Shapes that the pages' scripts share. What the server answers is in api.d.ts, which is made from its classes.
 
 declare namespace Lab {
+  type Language = "fr" | "en";
+
+  /** The catalogue of a language: sentences by key, nested as keys are. */
+  interface Words {
+    [key: string]: string | Words;
+  }
+
+  /** A term of the field: its name, the forms it takes in a sentence, what it means. */
+  interface Term {
+    [part: string]: string;
+    name: string;
+    forms: string;
+    said: string;
+  }
+
   /** What an element holds: text, elements, and lists of them; nothing where a part is left out. */
   type Child = string | number | Node | false | null | undefined | Child[];
 
@@ -48,6 +63,7 @@ declare namespace Lab {
   interface Paths {
     "/api/model": AtWork;
     "/api/models": Api.Models;
+    "/api/invitation": Api.Invitation;
     "/api/templates": { template: string; chat_template: string | null };
   }
 
@@ -135,6 +151,42 @@ declare namespace Lab {
     after: () => number;
   }
 
+  /** What an instrument of the generate page is given; `handed` is what it gave back when it was left. */
+  interface Writing<Handed> {
+    field: Field;
+    settings: Controls;
+    name: () => string;
+    handed: Handed | null;
+  }
+
+  /** An instrument of the generate page: one text, or several side by side. */
+  interface Instrument<Handed> {
+    readonly box: HTMLElement;
+    /** Whether anything is under way. */
+    readonly busy: boolean;
+    start(): unknown;
+    halt(): unknown;
+    further(count: number): unknown;
+    leave(how?: Leaving): Handed | null;
+  }
+
+  /** What an instrument of the assistant's page is given; `handed` is what it gave back when it was left. */
+  interface Assisting<Handed> {
+    settings: Controls;
+    template: Template;
+    name: () => string;
+    handed: Handed | null;
+  }
+
+  /** An instrument of the assistant's page: a question four ways, or a conversation. */
+  interface Assistant<Handed> {
+    readonly box: HTMLElement;
+    start(): unknown;
+    /** The template was edited. */
+    changed?(): void;
+    leave(how?: Leaving): Handed | null;
+  }
+
   /** The edited template, see pages/assistant/template.js. */
   interface Template {
     box: HTMLElement;
@@ -153,10 +205,19 @@ declare namespace Lab {
     readonly text: string;
   }
 
+  /** A text that follows the visitor, see lib/state.js. */
+  interface Carried {
+    get: () => string;
+    /** Whether the visitor has ever typed one, were it to erase it. */
+    known: () => boolean;
+    /** Whether an address holds it. */
+    set: (text: string) => boolean;
+  }
+
   /** How the curves of the memory page are drawn. */
   interface Scale {
     box: HTMLElement;
-    linear: () => boolean;
+    readonly logarithmic: boolean;
     heard: (listener: () => unknown) => unknown;
   }
 
@@ -278,13 +339,17 @@ declare namespace Lab {
     group?: number;
   }
 
-  /** What a page is given by the frame, and what it gives back. */
-  interface Context {
-    model: AtWork | { model: null } | null;
+  /** What a page is given by the frame; `handed` is what it gave back itself, when another language was chosen. */
+  interface Context<Handed = unknown> {
+    model: AtWork | null;
     go: (address: string) => Promise<void>;
     door: (chapter: string) => string;
     chapter: string;
+    handed: Handed | null;
   }
+
+  /** The default of each module of a page. */
+  type Draws = (main: HTMLElement, context: Context) => Promise<Page | void>;
 
   /** What a verb takes, as `GET /api/chapters/<chapter>` says it. */
   interface Setting {
@@ -308,8 +373,13 @@ declare namespace Lab {
     example: Record<string, unknown>;
   }
 
-  interface Page {
-    leave?: () => void;
+  /** What a page gives back: how it is left, and, where it comes back at once (`again`), what it is to go on with. */
+  interface Page<Handed = unknown> {
+    leave?: (how?: Leaving) => Handed | null | void;
+  }
+
+  interface Leaving {
+    again?: boolean;
   }
 
   interface Strip extends HTMLElement {
@@ -329,6 +399,65 @@ declare namespace Lab {
   interface Slider extends HTMLElement {
     value: number;
   }
+
+  interface Font {
+    size: number;
+    family: string;
+    color: string;
+  }
+
+  /** A trace of a Plotly figure, as far as the pages look into it. */
+  interface Trace {
+    [more: string]: unknown;
+    type: string;
+    mode?: string;
+    name?: string;
+    x: (number | null)[];
+    y: (number | null)[];
+    text?: string[];
+    textfont?: Font;
+    hovertext?: string[];
+    fill?: string;
+    fillcolor?: string;
+    line?: { color?: string; width?: number };
+  }
+
+  /** A word beside a point, and an arrow to it where there is one. */
+  interface Annotation {
+    [more: string]: unknown;
+    text?: string;
+    showarrow?: boolean;
+  }
+
+  /** What stands around the traces. */
+  interface Layout {
+    [more: string]: unknown;
+    xaxis?: object;
+    yaxis?: object;
+    annotations?: Annotation[];
+  }
+
+  /** An axis that Plotly has drawn: where it lies in pixels, and where a value lies on it. */
+  interface DrawnAxis {
+    _offset: number;
+    _length: number;
+    l2p(value: number): number;
+  }
+
+  /** An element that Plotly has drawn in. */
+  interface Plotted extends HTMLElement {
+    layout: Layout;
+    _fullLayout: { width: number; xaxis: DrawnAxis; yaxis: DrawnAxis };
+  }
+
+  /** What the lab uses of Plotly. */
+  interface Plotly {
+    register(module: object): void;
+    react(place: HTMLElement, data: object[], layout: object, config: object): Promise<unknown>;
+    relayout(place: HTMLElement, changes: object): Promise<unknown>;
+    purge(place: HTMLElement): void;
+    downloadImage(place: HTMLElement | undefined, how: object): Promise<unknown>;
+  }
 }
 
 interface HTMLElementTagNameMap {
@@ -343,4 +472,5 @@ interface DocumentEventMap {
   "capot-view": CustomEvent<File>;
 }
 
-declare var Plotly: any;
+/** Plotly's script is read when the first figure is drawn, see parts/figure.js. */
+declare var Plotly: Lab.Plotly;

@@ -12,9 +12,19 @@ import "./parts/strip.js";
 import "./parts/bars.js";
 import "./parts/slider.js";
 
-const app = { model: null, turn: 0, page: null, main: null, rail: null, top: null, tip: tip() };
+/**
+ * What there is of the page: the model at work, the frame's parts, the chapter that is shown.
+ * @type {{
+ *   model: Lab.AtWork | null, turn: number, page: Lab.Page | null, main: HTMLElement, tip: HTMLElement,
+ *   rail: ReturnType<typeof rail> | null, top: ReturnType<typeof top> | null,
+ * }}
+ */
+const app = { model: null, turn: 0, page: null, main: h("main"), rail: null, top: null, tip: tip() };
 
-/** Go to a chapter without leaving the page. */
+/**
+ * Go to a chapter without leaving the page.
+ * @param {string} address
+ */
 async function go(address) {
   leave(); // while the address is still its own
   history.pushState(null, "", address);
@@ -28,24 +38,28 @@ function leave() {
   app.page = null;
 }
 
-/** Show the chapter of the address; `handed` is what the same page, in another language, had under way. */
+/**
+ * Show the chapter of the address; `handed` is what the same page, in another language, had under way.
+ * @param {unknown} [handed]
+ */
 async function show(handed = null) {
   const [turn, chapter] = [app.turn += 1, chapterOf(location.pathname)];
   delete document.documentElement.dataset.shown;
   leave();
   own();
-  app.rail.at(chapter);
+  app.rail?.at(chapter);
   document.title = `${titled(chapter, "name")} · capot`;
   document.body.append(app.tip);
-  const main = h("main", { id: "main", tabindex: "-1", dataset: { chapter } }, h("h1", {}, titled(chapter, "question")));
+  const question = h("h1", {}, titled(chapter, "question"));
+  const main = h("main", { id: "main", tabindex: "-1", dataset: { chapter } }, question);
   app.main.replaceWith(main); // this page's own: what another appends when it is not wanted any more is seen by nobody
   app.main = main;
   try {
     const { default: page } = await read(`./pages/${moduleOf(chapter)}.js`);
     if (turn !== app.turn) return; // the visitor has moved on
     const drawn = await page(main, { model: app.model, go, door, chapter, handed });
-    if (turn !== app.turn) return drawn.leave?.();
-    app.page = drawn;
+    if (turn !== app.turn) return drawn?.leave?.();
+    app.page = drawn ?? null;
   } catch (error) {
     if (turn !== app.turn) return;
     if (!(error instanceof LabError)) console.error(error);
@@ -55,7 +69,11 @@ async function show(handed = null) {
   performance.mark("capot-shown");
 }
 
-/** A module of the lab. Where no server is there to give it, the page says so as it does for an answer. */
+/**
+ * The module of a page. Where no server is there to give it, the page says so as it does for an answer.
+ * @param {string} path
+ * @returns {Promise<{ default: Lab.Draws }>}
+ */
 async function read(path) {
   try {
     return await import(path);
@@ -70,34 +88,46 @@ function head() {
   app.top?.leave();
   app.top?.box.replaceWith(made.box);
   app.top = made;
+  return made;
 }
 
+/**
+ * Every page is drawn anew, whatever the model is called.
+ * @param {Lab.AtWork} model
+ */
 function reopened(model) {
-  app.model = { model: null }; // every page is drawn anew, whatever it is called
-  return atWork(model);
+  return atWork(model, { anew: true });
 }
+
+// What makes a model another one.
+const SAME = /** @type {const} */ (["model", "engine", "device", "dtype"]);
 
 /** Somebody has opened another model, or the server was started again with one. */
 async function changed() {
   const model = await get("/api/model").catch(() => null);
-  if (!model || ["model", "engine", "device", "dtype"].every((name) => model[name] === app.model?.[name])) return;
+  if (!model || SAME.every((name) => model[name] === app.model?.[name])) return;
   await reopened(model);
-  app.main.querySelector("h1").after(h("p", { class: "quiet", role: "status" }, tr("opener.changed", { model: model.model })));
+  const said = tr("opener.changed", { model: model.model });
+  app.main.querySelector("h1")?.after(h("p", { class: "quiet", role: "status" }, said));
 }
 
-function atWork(model) {
+/** @param {Lab.AtWork} model */
+function atWork(model, { anew = false } = {}) {
   const before = app.model?.model ?? "boxed"; // what the page's lines of code were written for
   app.model = model;
   visitor.owner = model.owner;
-  if (!app.top) return; // the words have not come yet
+  if (!app.top) return null; // the words have not come yet
   head();
-  const other = model.model !== before;
+  const other = anew || model.model !== before;
   if (other) leave(); // first, so that what is kept of the page is kept as the other model's
   document.dispatchEvent(new CustomEvent("capot-model", { detail: model }));
   return other ? show() : null;
 }
 
-/** Another language: the page is drawn anew, and goes on with what it had under way. */
+/**
+ * Another language: the page is drawn anew, and goes on with what it had under way.
+ * @param {Lab.Language} name
+ */
 async function relearn(name) {
   try {
     await speak(name);
@@ -112,28 +142,44 @@ async function relearn(name) {
   await dress(handed);
 }
 
-/** The whole page in the language that is spoken. */
+/**
+ * The whole page in the language that is spoken.
+ * @param {unknown} [handed] see `show`
+ */
 async function dress(handed = null) {
   app.main = h("main", { id: "main", tabindex: "-1" });
   app.rail = rail();
-  head();
-  document.body.replaceChildren(
-    h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); app.main.focus(); } }, tr("header.skip")),
-    app.top.box, app.rail.box, app.main, app.tip);
+  const { box } = head();
+  const skip = (/** @type {Event} */ event) => { event.preventDefault(); app.main.focus(); };
+  document.body.replaceChildren(h("a", { class: "skip", href: "#main", onclick: skip }, tr("header.skip")),
+    box, app.rail.box, app.main, app.tip);
   await show(handed);
 }
 
+/**
+ * Whether a click follows a link of the lab's own, in this tab.
+ * @param {MouseEvent} event
+ * @param {HTMLAnchorElement} link
+ */
+function followed(event, link) {
+  if (link.origin !== location.origin || link.matches(".skip") || link.target || link.download) return false;
+  return !(event.ctrlKey || event.metaKey || event.shiftKey || event.button);
+}
+
 document.addEventListener("click", (event) => {
-  const link = event.target.closest?.("a[href]");
-  if (!link || link.origin !== location.origin || link.matches(".skip") || event.ctrlKey || event.metaKey || event.shiftKey || event.button || link.target || link.download) return;
+  const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
+  if (!(link instanceof HTMLAnchorElement) || !followed(event, link)) return;
   event.preventDefault();
   go(link.pathname + link.hash);
 });
 addEventListener("popstate", () => show());
 document.addEventListener("capot-opening", changed);
-document.addEventListener("capot-state", () => app.rail.carry());
+document.addEventListener("capot-state", () => app.rail?.carry());
 
-// A view kept as a file is dropped anywhere, or chosen under "Export".
+/**
+ * A view kept as a file is dropped anywhere, or chosen under "Export".
+ * @param {File} file
+ */
 const opened = async (file) => {
   try {
     await go(await restore(file));
@@ -142,7 +188,11 @@ const opened = async (file) => {
   }
 };
 addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) opened(event.dataTransfer.files[0]); });
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  const file = event.dataTransfer?.files[0];
+  if (file) opened(file);
+});
 document.addEventListener("capot-view", (event) => opened(event.detail));
 
 get("/api/model").then(atWork).catch(() => {}); // where the server is away, the page says so beside what was asked

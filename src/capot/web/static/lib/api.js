@@ -121,12 +121,11 @@ export async function get(path, options = {}) {
  * @template {keyof Api.Verbs} Verb
  * @param {Verb} verb
  * @param {Api.Verbs[Verb]["takes"]} body
- * @param {Options & { query?: string, whole?: boolean }} [options] `whole`: the body, which holds `view` where asked for
+ * @param {Options} [options]
  * @returns {Promise<Api.Verbs[Verb]["answers"]>}
  */
-export async function call(verb, body, { query = "", whole = false, ...options } = {}) {
-  const answer = await (await send(`/api/${verb}${query}`, { ...options, body })).json();
-  return whole ? answer : answer.result;
+export async function call(verb, body, options = {}) {
+  return (await (await send(`/api/${verb}`, { ...options, body })).json()).result;
 }
 
 /**

@@ -8,9 +8,12 @@ const PROMPT = "capot-prompt";
 const QUESTION = "capot-question";
 const SETTINGS = "capot-settings";
 const CHOICE = ["temperature", "top_k", "top_p", "min_p"];
-const CHOOSING = { next: CHOICE, generate: [...CHOICE, "seed"], assistant: [...CHOICE, "seed"] }; // what means the same there
+// what means the same there
+/** @type {Record<string, string[]>} */
+const CHOOSING = { next: CHOICE, generate: [...CHOICE, "seed"], assistant: [...CHOICE, "seed"] };
 
-let shown = location.pathname; // the page on show; one that is being left, by the Back button, no longer owns the address
+// the page on show; one that is being left, by the Back button, no longer owns the address
+let shown = location.pathname;
 
 /** The page of this address is the one on show from now on; the texts of a link become the tab's, for other pages. */
 export function own() {
@@ -20,8 +23,10 @@ export function own() {
   if (here.question !== undefined) keep(QUESTION, here.question);
 }
 
+/** @param {string} path */
 const store = (path) => `capot-long:${path}`;
 
+/** @returns {Record<string, string>} */
 function longOnes(path = location.pathname) {
   try {
     return JSON.parse(sessionStorage.getItem(store(path)) ?? "{}");
@@ -30,6 +35,10 @@ function longOnes(path = location.pathname) {
   }
 }
 
+/**
+ * @param {string} name
+ * @param {string} text
+ */
 function keep(name, text) {
   try {
     sessionStorage.setItem(name, text);
@@ -38,23 +47,35 @@ function keep(name, text) {
   }
 }
 
-/** The state as an object of strings. */
+/**
+ * The state as an object of strings.
+ * @returns {Record<string, string>}
+ */
 export function read() {
   return { ...longOnes(), ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))) };
 }
 
-/** Part a state in what an address carries and what it cannot, the longest values first. */
+/**
+ * Part a state in what an address carries and what it cannot, the longest values first.
+ * @param {Record<string, string>} state
+ * @returns {[string, Record<string, string>]}
+ */
 function parted(state) {
-  const [short, long] = [{ ...state }, {}];
+  const short = { ...state };
+  /** @type {Record<string, string>} */
+  const long = {};
   while (new URLSearchParams(short).toString().length > LIMIT) {
     const name = Object.keys(short).reduce((a, b) => (short[a].length >= short[b].length ? a : b));
-    [long[name], short[name]] = [short[name], undefined];
+    long[name] = short[name];
     delete short[name];
   }
   return [new URLSearchParams(short).toString(), long];
 }
 
-/** Change some of the state; empty values leave it. Whether an address holds all of it. */
+/**
+ * Change some of the state; empty values leave it. Whether an address holds all of it.
+ * @param {Record<string, string | number | null | undefined>} changes
+ */
 export function write(changes, { push = false } = {}) {
   if (location.pathname !== shown) return fits();
   const state = read();
@@ -73,11 +94,15 @@ export function write(changes, { push = false } = {}) {
 /** Whether the address alone restores what the page shows. */
 export const fits = () => Object.keys(longOnes()).length === 0;
 
-/** A text that follows the visitor, in the address as `name` and in the tab, even where it is too long for an address. */
+/**
+ * A text that follows the visitor, in the address as `name` and in the tab, even where it is too long for an address.
+ * @param {string} name
+ * @param {string} place
+ * @returns {Lab.Carried}
+ */
 function carried(name, place) {
   return {
     get: () => read()[name] ?? sessionStorage.getItem(place) ?? "",
-    /** Whether the visitor has ever typed one, were it to erase it. */
     known: () => read()[name] !== undefined || sessionStorage.getItem(place) !== null,
     set(text) {
       keep(place, text);
@@ -92,7 +117,10 @@ export const prompt = carried("prompt", PROMPT);
 /** The assistant's own: a question is no text to continue. */
 export const question = carried("question", QUESTION);
 
-/** How a token is chosen, as it was set on the last page that asks for it. */
+/**
+ * How a token is chosen, as it was set on the last page that asks for it.
+ * @returns {Record<string, string | undefined>}
+ */
 function settings() {
   const kept = JSON.parse(sessionStorage.getItem(SETTINGS) ?? "{}");
   const names = location.pathname === shown ? CHOOSING[inside(shown).slice(1)] : null;
@@ -103,23 +131,34 @@ function settings() {
   return kept;
 }
 
+/** @type {string | null} */
 let grown = null;
 
-/** What the road's text has become: every door but its own carries it, where the field keeps what was typed. */
+/**
+ * What the road's text has become: every door but its own carries it, where the field keeps what was typed.
+ * @param {string | null} text
+ */
 export function grow(text, { left = false } = {}) {
   if (left && grown !== null) keep(PROMPT, grown); // too long for an address, it is still where the next page begins
   grown = text;
   document.dispatchEvent(new CustomEvent("capot-state"));
 }
 
-/** The address of a chapter, the text carried along where it is short enough (the tab carries it anyway), and the settings. */
+/**
+ * The address of a chapter, the text carried along where it is short enough (the tab carries it anyway), and the
+ * settings.
+ * @param {string} chapter
+ */
 export function door(chapter) {
   const params = new URLSearchParams();
   const name = chapter === "assistant" ? "question" : "prompt";
   const text = chapter === "assistant" ? question.get() : (chapter === "home" ? null : grown) ?? prompt.get();
   if (text && text.length < LIMIT / 4) params.set(name, text);
   const set = settings();
-  for (const one of CHOOSING[chapter] ?? []) if (set[one] !== undefined) params.set(one, set[one]);
+  for (const one of CHOOSING[chapter] ?? []) {
+    const value = set[one];
+    if (value !== undefined) params.set(one, value);
+  }
   const query = params.toString();
   return `${root}/${chapter === "home" ? "" : chapter}${query ? `#${query}` : ""}`;
 }
@@ -127,13 +166,19 @@ export function door(chapter) {
 /** A state as a file, for what no address can hold; `restore` reads it back. */
 export function asFile() {
   const state = { ...read(), prompt: prompt.get() };
-  return new Blob([JSON.stringify({ capot: 1, path: inside(location.pathname), state }, null, 1)], { type: "application/json" });
+  return new Blob([JSON.stringify({ capot: 1, path: inside(location.pathname), state }, null, 1)], {
+    type: "application/json",
+  });
 }
 
-/** The address that shows what `file` holds. Throws where it is no state of ours. */
+/**
+ * The address that shows what `file` holds. Throws where it is no state of ours.
+ * @param {File} file
+ */
 export async function restore(file) {
   const saved = JSON.parse(await file.text());
-  if (saved?.capot !== 1 || typeof saved.state !== "object" || !/^\/[a-z]*$/.test(saved.path)) throw new Error("not a state");
+  if (saved?.capot !== 1 || typeof saved.state !== "object" || !/^\/[a-z]*$/.test(saved.path))
+    throw new Error("not a state");
   const state = Object.fromEntries(Object.entries(saved.state).map(([name, value]) => [name, String(value)]));
   const [text, long] = parted(state);
   keep(PROMPT, state.prompt ?? "");

@@ -2,18 +2,29 @@
 
 import { root } from "./place.js";
 
+/** @type {{ lang: Lab.Language, table: Lab.Words }} */
 const words = { lang: "en", table: {} };
 
+/** @type {[number, string][]} */
+const SIZES = [[4, "T"], [3, "G"], [2, "M"], [1, "k"]];
+/** @type {[number, string][]} */
+const AMOUNTS = [[1e9, "billion"], [1e6, "million"], [1e3, "thousand"]];
+
+/** @type {Lab.Language[]} */
 export const LANGUAGES = ["fr", "en"];
 export const lang = () => words.lang;
 
 /** The language to speak: chosen before, else the browser's, else English. */
 export function preferred() {
   const asked = [localStorage.getItem("capot-lang") ?? "", ...navigator.languages];
-  return asked.map((name) => name.slice(0, 2).toLowerCase()).find((name) => LANGUAGES.includes(name)) ?? "en";
+  const spoken = asked.map((name) => name.slice(0, 2).toLowerCase());
+  return spoken.map((name) => LANGUAGES.find((one) => one === name)).find(Boolean) ?? "en";
 }
 
-/** Fetch the catalogue of a language and speak it from now on. */
+/**
+ * Fetch the catalogue of a language and speak it from now on.
+ * @param {Lab.Language} name
+ */
 export async function speak(name) {
   const answer = await fetch(`${root}/api/words/${name}`);
   words.table = (await answer.json()).result;
@@ -21,25 +32,50 @@ export async function speak(name) {
   document.documentElement.lang = name;
 }
 
-/** Choose a language for good. */
+/**
+ * Choose a language for good.
+ * @param {Lab.Language} name
+ */
 export function choose(name) {
   localStorage.setItem("capot-lang", name);
 }
 
-/** What there is in each language, { fr: [], en: [] }, as one list: the reader's own first. */
-export const ownFirst = (lists) => LANGUAGES.toSorted((a, b) => (b === words.lang) - (a === words.lang)).flatMap((name) => lists[name]);
+/**
+ * What there is in each language, { fr: [], en: [] }, as one list: the reader's own first.
+ * @type {<T>(lists: Record<Lab.Language, T[]>) => T[]}
+ */
+export const ownFirst = (lists) =>
+  LANGUAGES.toSorted((a, b) => Number(b === words.lang) - Number(a === words.lang)).flatMap((name) => lists[name]);
 
 /** The terms of the field: { key: { name, forms, said } }. */
-export const glossary = () => words.table.glossary ?? {};
+export const glossary = () => /** @type {Record<string, Lab.Term>} */ (words.table.glossary ?? {});
 
-/** Whether the catalogue has a sentence for a key. */
-export const has = (key) => key.split(".").reduce((table, part) => table?.[part], words.table) !== undefined;
+/**
+ * What the catalogue has under a key: a sentence, its two plurals, or all that stands below.
+ * @param {string} key
+ */
+function entryOf(key) {
+  /** @type {string | Lab.Words | undefined} */
+  let found = words.table;
+  for (const part of key.split(".")) found = typeof found === "object" ? found[part] : undefined;
+  return found;
+}
 
-/** The sentence of a key, its placeholders filled; numbers are written in the language. `count` chooses a plural. */
+/**
+ * Whether the catalogue has a sentence for a key.
+ * @param {string} key
+ */
+export const has = (key) => entryOf(key) !== undefined;
+
+/**
+ * The sentence of a key, its placeholders filled; numbers are written in the language. `count` chooses a plural.
+ * @param {string} key
+ * @param {Record<string, string | number | null | undefined>} [params]
+ */
 export function tr(key, params = {}) {
-  let entry = key.split(".").reduce((table, part) => table?.[part], words.table);
-  if (entry && typeof entry === "object" && "other" in entry) {
-    const count = Math.abs(params.count);
+  let entry = entryOf(key);
+  if (typeof entry === "object" && "other" in entry) {
+    const count = Math.abs(Number(params.count));
     entry = (words.lang === "fr" ? count < 2 : count === 1) ? entry.one : entry.other;
   }
   if (typeof entry !== "string") return key;
@@ -49,7 +85,11 @@ export function tr(key, params = {}) {
   });
 }
 
-/** A number with thousands parted; `digits` after the point, else as many as it needs (4 at most). */
+/**
+ * A number with thousands parted; `digits` after the point, else as many as it needs (4 at most).
+ * @param {number | null | undefined} value
+ * @param {number} [digits]
+ */
 export function number(value, digits) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const needed = digits ?? (Number.isInteger(value) ? 0 : 4);
@@ -63,26 +103,40 @@ export function number(value, digits) {
 
 const THOUSANDS = /^-?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$/; // of an English page: 1,500 is not one and a half
 
-/** The number that a reader of either language has written, NaN where it is none. */
+/**
+ * The number that a reader of either language has written, NaN where it is none.
+ * @param {string} text
+ */
 export function unwritten(text) {
   const bare = text.replace(/[\s\u00a0\u202f]/g, "").replace("\u2212", "-");
   const plain = words.lang === "en" && THOUSANDS.test(bare) ? bare.replaceAll(",", "") : bare.replace(",", ".");
   return plain === "" ? NaN : Number(plain);
 }
 
-/** A number as a field holds it: every digit, none of them parted from the others. */
+/**
+ * A number as a field holds it: every digit, none of them parted from the others.
+ * @param {number} value
+ */
 export const typed = (value) => (words.lang === "fr" ? String(value).replace(".", ",") : String(value));
 
-/** A share of one as a percentage. Small shares keep their first digit: what may happen is not 0. */
+/**
+ * A share of one as a percentage. Small shares keep their first digit: what may happen is not 0.
+ * @param {number} share
+ * @param {number} [digits]
+ */
 export function percent(share, digits) {
-  const shown = digits ?? (share > 0 && share < 0.001 ? Math.min(9, Math.max(3, Math.ceil(-Math.log10(100 * share)))) : 1);
+  const shown =
+    digits ?? (share > 0 && share < 0.001 ? Math.min(9, Math.max(3, Math.ceil(-Math.log10(100 * share)))) : 1);
   return number(100 * share, shown) + (words.lang === "fr" ? "\u00a0" : "") + "%";
 }
 
-/** A number of bytes with a decimal unit (GB = 10^9 bytes). */
+/**
+ * A number of bytes with a decimal unit (GB = 10^9 bytes).
+ * @param {number} count
+ */
 export function size(count) {
   const letter = words.lang === "fr" ? "o" : "B";
-  for (const [power, prefix] of [[4, "T"], [3, "G"], [2, "M"], [1, "k"]]) {
+  for (const [power, prefix] of SIZES) {
     if (Math.abs(count) >= 1000 ** power) {
       const scaled = count / 1000 ** power;
       const digits = Math.abs(scaled) < 10 ? 2 : Math.abs(scaled) < 100 ? 1 : 0;
@@ -92,10 +146,18 @@ export function size(count) {
   return `${number(count, 0)}\u00a0${letter}`;
 }
 
-/** An amount of information with its unit. */
-export const bits = (value, digits) => tr("units.bit", { count: Number(value.toFixed(digits)), n: number(value, digits) });
+/**
+ * An amount of information with its unit.
+ * @param {number} value
+ * @param {number} digits
+ */
+export const bits = (value, digits) =>
+  tr("units.bit", { count: Number(value.toFixed(digits)), n: number(value, digits) });
 
-/** A time in the unit that suits it. */
+/**
+ * A time in the unit that suits it.
+ * @param {number} seconds
+ */
 export function duration(seconds) {
   if (seconds >= 120) {
     return `${Math.floor(seconds / 60)}\u00a0min\u00a0${String(Math.floor(seconds) % 60).padStart(2, "0")}\u00a0s`;
@@ -105,9 +167,12 @@ export function duration(seconds) {
   return `${number(seconds * 1e6, 0)}\u00a0µs`;
 }
 
-/** A number of parameters as short as a table wants it: 7.9M, 1.24B; 7,9 M, 1,24 Md. */
+/**
+ * A number of parameters as short as a table wants it: 7.9M, 1.24B; 7,9 M, 1,24 Md.
+ * @param {number} count
+ */
 export function amount(count) {
-  for (const [scale, unit] of [[1e9, "billion"], [1e6, "million"], [1e3, "thousand"]]) {
+  for (const [scale, unit] of AMOUNTS) {
     if (count >= scale) {
       const scaled = count / scale;
       return tr(`units.${unit}`, { n: number(scaled, scaled < 10 ? 2 : scaled < 100 ? 1 : 0) });

@@ -9,29 +9,56 @@ import { templates } from "./assistant/template.js";
 import { ways } from "./assistant/ways.js";
 import { talk } from "./assistant/talk.js";
 
+/** @typedef {"ways" | "talk"} View */
+/** @typedef {import("./assistant/ways.js").Asked} Asked */
+/** @typedef {import("./assistant/talk.js").Sending} Sending */
+/** @typedef {Asked | Sending} Handed what the open view had under way */
+
+/**
+ * @param {HTMLElement} main
+ * @param {Lab.Context<Handed>} context
+ * @returns {Promise<Lab.Page<Handed>>}
+ */
 export default async function page(main, context) {
   let model = context.model?.model ?? null;
-  const named = (event) => { model = event.detail.model; };
+  const named = (/** @type {CustomEvent<Lab.AtWork>} */ event) => { model = event.detail.model; };
   document.addEventListener("capot-model", named);
-  const before = state.read();
-  if (before.prompt !== undefined && before.question === undefined) state.write({ question: before.prompt, prompt: "" }); // a link of before
+  const before = state.read(); // a link of before had one text for all pages
+  if (before.prompt !== undefined && before.question === undefined)
+    state.write({ question: before.prompt, prompt: "" });
   const settings = controls({ template: true });
+  let { handed } = context;
+  /** @type {Lab.Assistant<Handed> | null} */
   let current = null;
   const template = await templates(() => current?.changed?.());
-  const parts = { settings, template, name: () => model ?? "boxed", handed: context.handed };
-  const views = { ways, talk };
-  main.append(h("p", { class: "lead" }, tr("assistant.lead")), tabs({ names: Object.keys(views), name: "view", label: tr("assistant.views"), title: (view) => tr(`assistant.tab.${view}`), open: (view, place) => {
+  const open = (/** @type {View} */ view, /** @type {HTMLElement} */ place) => {
     current?.leave();
-    current = views[view](parts);
-    parts.handed = null;
+    current = instrument(view, { settings, template, name: () => model ?? "boxed", handed });
+    handed = null;
     place.replaceChildren(current.box);
     current.start();
-  } }));
-  const hidden = () => current?.leave();
+  };
+  const names = /** @type {View[]} */ (["ways", "talk"]);
+  const title = (/** @type {View} */ view) => tr(`assistant.tab.${view}`);
+  main.append(h("p", { class: "lead" }, tr("assistant.lead")),
+    tabs({ names, label: tr("assistant.views"), title, open }));
+  const hidden = () => { current?.leave(); };
   addEventListener("pagehide", hidden);
   return { leave: (how) => {
     document.removeEventListener("capot-model", named);
     removeEventListener("pagehide", hidden);
     return current?.leave(how);
   } };
+}
+
+/**
+ * A view's instrument; what is handed on is what the view that was open had given.
+ * @param {View} view
+ * @param {Lab.Assisting<Handed>} parts
+ * @returns {Lab.Assistant<Handed>}
+ */
+function instrument(view, parts) {
+  return view === "ways"
+    ? ways(/** @type {Lab.Assisting<Asked>} */ (parts))
+    : talk(/** @type {Lab.Assisting<Sending>} */ (parts));
 }

@@ -39,12 +39,19 @@ export default async function page(main, { model }) {
    */
   function draw(card, view) {
     const name = model?.model ?? "boxed";
-    const shared = { python: inPython(name, "card", [], name === "boxed" ? { known: true } : {}), command: onCommandLine(name, "card", []), json: card, page: { verb: /** @type {const} */ ("card"), arguments: name === "boxed" ? { known: true } : {} } };
+    const known = name === "boxed" ? { known: true } : {};
+    const page = { verb: /** @type {const} */ ("card"), arguments: known };
+    const ways = { python: inPython(name, "card", [], known), command: onCommandLine(name, "card", []), page };
     const [[facts], [bars], [sizes]] = [ofKind(view, "facts"), ofKind(view, "bars"), ofKind(view, "table")];
     const [fit, ...warnings] = ofKind(view, "text");
-    fill(place, h("div", { class: "anatomy" }, drawn(card, bars, { ...shared, width: Math.min(620, main.clientWidth - 40) }), h("div", {}, facts ? blocks([facts]) : null)),
-      h("div", { class: "side-by-side" }, weights(card, sizes), fit ? h("section", {}, h("h2", {}, tr("card.here")), h("p", { class: `fits ${card.memory.fits}` }, withTerms(fit.text))) : null),
-      blocks(warnings), known(card, view));
+    const width = Math.min(620, main.clientWidth - 40);
+    const picture = drawn(card, bars, { ...ways, json: card, width });
+    const fits = fit ? h("p", { class: `fits ${card.memory.fits}` }, withTerms(fit.text)) : null;
+    fill(place,
+      h("div", { class: "anatomy" }, picture, h("div", {}, facts ? blocks([facts]) : null)),
+      h("div", { class: "side-by-side" },
+        weights(card, sizes), fits ? h("section", {}, h("h2", {}, tr("card.here")), fits) : null),
+      blocks(warnings), beside(card, view));
   }
 }
 
@@ -61,7 +68,8 @@ function drawn(card, bars, { width, ...shared }) {
     caption: bars?.caption ?? "",
     table: {
       columns: [tr("card.block_name"), tr("card.parameters"), tr("card.share")],
-      rows: card.parameters.by_block.map((one) => [blockName(one.block), number(one.parameters), percent(one.parameters / total)]),
+      rows: card.parameters.by_block.map(({ block, parameters }) =>
+        [blockName(block), number(parameters), percent(parameters / total)]),
     },
   });
   return picture.box;
@@ -73,15 +81,18 @@ function drawn(card, bars, { width, ...shared }) {
  */
 function weights(card, block) {
   const largest = Math.max(...Object.values(card.file_bytes));
-  const rows = Object.entries(card.file_bytes).map(([precision, bytes]) => ({ label: precision, value: bytes / largest, text: size(bytes), marked: precision === card.dtype }));
-  return h("section", {}, h("h2", {}, block?.title ?? tr("card.sizes")), h("capot-bars", { rows }), h("p", { class: "quiet" }, withTerms(block?.caption ?? "")));
+  const rows = Object.entries(card.file_bytes).map(([precision, bytes]) =>
+    ({ label: precision, value: bytes / largest, text: size(bytes), marked: precision === card.dtype }));
+  return h("section", {}, h("h2", {}, block?.title ?? tr("card.sizes")), h("capot-bars", { rows }),
+    h("p", { class: "quiet" }, withTerms(block?.caption ?? "")));
 }
 
 /**
+ * The published shapes beside this one.
  * @param {Api.Card} card
  * @param {Api.Block[]} view
  */
-function known(card, view) {
+function beside(card, view) {
   const block = ofKind(view, "table").findLast((one) => one.rows.length > 4);
   if (!card.known?.length || !block) return null;
   const title = ofKind(view, "heading").find((one) => one.level === 2);

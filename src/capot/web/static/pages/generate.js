@@ -9,39 +9,82 @@ import { controls } from "./generate/controls.js";
 import { one } from "./generate/one.js";
 import { beside } from "./generate/beside.js";
 
-const EXAMPLES = { fr: ["Il était une fois", "La capitale de l’Australie est"], en: ["Once upon a time", "The capital of Australia is"] };
+const EXAMPLES = {
+  fr: ["Il était une fois", "La capitale de l’Australie est"],
+  en: ["Once upon a time", "The capital of Australia is"],
+};
+const TYPED = "textarea, input, select, button, a, summary, [tabindex='0']"; // where a key has a meaning of its own
 
+/** @typedef {"one" | "all"} View */
+/** @typedef {Lab.Story | import("./generate/beside.js").Together} Handed what the open view had under way */
+
+/**
+ * @param {HTMLElement} main
+ * @param {Lab.Context<Handed>} context
+ * @returns {Promise<Lab.Page<Handed>>}
+ */
 export default async function page(main, context) {
   let model = context.model?.model ?? null;
-  const named = (event) => { model = event.detail.model; };
+  const named = (/** @type {CustomEvent<Lab.AtWork>} */ event) => { model = event.detail.model; };
   document.addEventListener("capot-model", named);
-  const field = promptField({ heard: (text) => { if (text !== state.read().prompt) state.write({ tree: "", drawn: "", on: "", all: "" }); }, examples: ownFirst(EXAMPLES) });
+  const heard = (/** @type {string} */ text) => {
+    if (text !== state.read().prompt) state.write({ tree: "", drawn: "", on: "", all: "" });
+  };
+  const field = promptField({ heard, examples: ownFirst(EXAMPLES) });
   const settings = controls();
-  const parts = { field, settings, name: () => model ?? "boxed", handed: context.handed };
+  let { handed } = context;
+  /** @type {Lab.Instrument<Handed> | null} */
   let current = null;
-  const views = { one, all: beside };
-  const box = tabs({ names: Object.keys(views), name: "view", label: tr("generate.views"), title: (view) => tr(`generate.tab.${view}`), open: (view, place) => {
+  const open = (/** @type {View} */ view, /** @type {HTMLElement} */ place) => {
     current?.leave();
     settings.showTemperature(view === "one");
-    current = views[view](parts);
-    parts.handed = null;
+    current = instrument(view, { field, settings, name: () => model ?? "boxed", handed });
+    handed = null;
     place.replaceChildren(current.box);
     return current.start();
-  } });
-  main.append(h("p", { class: "lead" }, tr("generate.lead")), field.box, settings.box, box);
-
-  const keys = (event) => {
-    const typing = event.target.closest?.("textarea, input, select, button, a, summary, [tabindex='0']");
-    if (event.code === "Space" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); current.further(1); }
-    if (event.key === "Escape" && current.busy) current.halt();
   };
-  const hidden = () => current?.leave(); // a reload in the middle keeps what there is
-  document.addEventListener("keydown", keys);
-  addEventListener("pagehide", hidden);
+  const names = /** @type {View[]} */ (["one", "all"]);
+  const title = (/** @type {View} */ view) => tr(`generate.tab.${view}`);
+  const box = tabs({ names, label: tr("generate.views"), title, open });
+  main.append(h("p", { class: "lead" }, tr("generate.lead")), field.box, settings.box, box);
+  const stopListening = listening(() => current);
   return { leave: (how) => {
-    document.removeEventListener("keydown", keys);
+    stopListening();
     document.removeEventListener("capot-model", named);
-    removeEventListener("pagehide", hidden);
     return current?.leave(how);
   } };
+}
+
+/**
+ * A view's instrument; what is handed on is what the view that was open had given.
+ * @param {View} view
+ * @param {Lab.Writing<Handed>} parts
+ * @returns {Lab.Instrument<Handed>}
+ */
+function instrument(view, parts) {
+  return view === "one"
+    ? one(/** @type {Lab.Writing<Lab.Story>} */ (parts))
+    : beside(/** @type {Lab.Writing<import("./generate/beside.js").Together>} */ (parts));
+}
+
+/**
+ * The keys of the page: Space takes one token more, Escape stops. Returns what ends the listening.
+ * @param {() => Lab.Instrument<Handed> | null} current
+ */
+function listening(current) {
+  const keys = (/** @type {KeyboardEvent} */ event) => {
+    const typing = event.target instanceof Element && event.target.closest(TYPED);
+    if (event.code === "Space" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      current()?.further(1);
+    }
+    if (event.key === "Escape" && current()?.busy) current()?.halt();
+  };
+  const hidden = () => { current()?.leave(); }; // a reload in the middle keeps what there is
+  document.addEventListener("keydown", keys);
+  addEventListener("pagehide", hidden);
+  return () => {
+    document.removeEventListener("keydown", keys);
+    removeEventListener("pagehide", hidden);
+  };
 }

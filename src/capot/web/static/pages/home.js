@@ -14,142 +14,273 @@ import { withTerms } from "../parts/terms.js";
 const SHOWN = 6; // candidates
 const STRIP = 120; // tokens drawn: the chapter shows them all
 const WORDS = 12; // points drawn
-const CHAPTERS = ["tokens", "embeddings", "next", "generate"];
+const CHAPTERS = /** @type {const} */ (["tokens", "embeddings", "next", "generate"]);
 
+/** @typedef {typeof CHAPTERS[number]} Chapter */
+
+/**
+ * @param {HTMLElement} main
+ * @param {Lab.Context} context
+ * @returns {Promise<Lab.Page>}
+ */
 export default async function page(main, { door }) {
   const start = state.prompt.known() ? state.prompt.get() : tr("home.first_prompt");
   if (!state.prompt.known()) state.prompt.set(start);
-  const strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
-  const points = h("div", { class: "plane" });
-  const bars = h("capot-bars", { pick: true, onpick: (event) => grow(event.detail) });
-  const grown = h("p", { class: "grown", "aria-live": "polite", tabindex: "0", "aria-label": tr("home.grown") });
-  const say = Object.fromEntries(CHAPTERS.map((name) => [name, h("p", { class: "quiet" })]));
-  let running = null, prediction = null, wished = false, base = start, added = [];
-
-  const field = promptField({ heard: (text) => { [base, added] = [text, []]; look(); }, initial: start, delay: 200, rows: 1, examples: tr("home.examples").split("|") });
-  const stop = (chapter, ...content) => h("section", { class: `stop ${chapter}` },
-    h("h2", {}, h("a", { href: door(chapter), dataset: { chapter } }, tr(`home.${chapter}`))), h("div", { class: "content" }, content), say[chapter]);
-  const next = h("button", { type: "button", class: "primary", onclick: () => grow(0) }, tr("home.press"));
-  const again = h("button", { type: "button", onclick: () => { added = []; look(); } }, tr("home.restart"));
-  const road = h("div", { class: "road" },
-    stop("tokens", strip), stop("embeddings", points), stop("next", bars),
-    stop("generate", grown, h("p", { class: "row" }, next, again, h("span", { class: "quiet" }, tr("home.keys_before"), " ", h("kbd", {}, tr("home.space")), " ", tr("home.keys_after")))));
-  main.append(h("p", { class: "lead" }, withTerms(tr("home.lead"))), field.box, road);
-  const keys = (event) => {
-    const busy = event.target.closest?.("textarea, input, select, button, a, summary, dialog, [role='button']");
-    if (event.code === "Space" && !busy && !event.repeat) { event.preventDefault(); grow(0); }
+  const road = new Road(start, door);
+  main.append(h("p", { class: "lead" }, withTerms(tr("home.lead"))), road.field.box, road.box);
+  const keys = (/** @type {KeyboardEvent} */ event) => {
+    if (event.code !== "Space" || event.repeat || busy(event.target)) return;
+    event.preventDefault();
+    road.grow(0);
   };
   document.addEventListener("keydown", keys);
-  await look();
+  await road.look();
+  return { leave: () => {
+    road.leave();
+    document.removeEventListener("keydown", keys);
+  } };
+}
 
-  /** Choose a candidate: it flies to the end of the text, and the road is walked again. */
-  function grow(rank) {
-    const chosen = prediction?.candidates[rank];
+/**
+ * Whether a key has a meaning of its own where it is pressed.
+ * @param {EventTarget | null} target
+ */
+const busy = (target) =>
+  target instanceof Element && target.closest("textarea, input, select, button, a, summary, dialog, [role='button']");
+
+/** The four stops of a text that grows, each with what it shows and what it says. */
+class Road {
+  /** @type {AbortController | null} */
+  #running = null;
+  /** @type {Api.Prediction | null} */
+  #prediction = null;
+  #wished = false; // a key was pressed while the model reads: done when it has read
+  /** @type {string[]} */
+  #added = [];
+  #base;
+  #door;
+  #strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
+  #points = h("div", { class: "plane" });
+  #grown = h("p", { class: "grown", "aria-live": "polite", tabindex: "0", "aria-label": tr("home.grown") });
+  #say = {
+    tokens: h("p", { class: "quiet" }),
+    embeddings: h("p", { class: "quiet" }),
+    next: h("p", { class: "quiet" }),
+    generate: h("p", { class: "quiet" }),
+  };
+
+  /**
+   * @param {string} start
+   * @param {(chapter: string) => string} door
+   */
+  constructor(start, door) {
+    this.#base = start;
+    this.#door = door;
+    const heard = (/** @type {string} */ text) => {
+      this.#base = text;
+      this.#added = [];
+      this.look();
+    };
+    const examples = tr("home.examples").split("|");
+    this.field = promptField({ heard, initial: start, delay: 200, rows: 1, examples });
+    const onpick = (/** @type {CustomEvent<number>} */ event) => this.grow(event.detail);
+    this.bars = h("capot-bars", { pick: true, onpick });
+    const press = () => this.grow(0);
+    this.next = h("button", { type: "button", class: "primary", onclick: press }, tr("home.press"));
+    const restart = () => { this.#added = []; this.look(); };
+    this.again = h("button", { type: "button", onclick: restart }, tr("home.restart"));
+    const keys = [tr("home.keys_before"), " ", h("kbd", {}, tr("home.space")), " ", tr("home.keys_after")];
+    const row = h("p", { class: "row" }, this.next, this.again, h("span", { class: "quiet" }, keys));
+    this.box = h("div", { class: "road" }, this.#stop("tokens", this.#strip), this.#stop("embeddings", this.#points),
+      this.#stop("next", this.bars), this.#stop("generate", this.#grown, row));
+  }
+
+  /**
+   * @param {Chapter} chapter
+   * @param {...HTMLElement} content
+   */
+  #stop(chapter, ...content) {
+    const title = h("a", { href: this.#door(chapter), dataset: { chapter } }, tr(`home.${chapter}`));
+    return h("section", { class: `stop ${chapter}` },
+      h("h2", {}, title), h("div", { class: "content" }, content), this.#say[chapter]);
+  }
+
+  leave() {
+    this.#running?.abort();
+    state.grow(null, { left: true });
+  }
+
+  /**
+   * Choose a candidate: it flies to the end of the text, and the road is walked again.
+   * @param {number} rank
+   */
+  grow(rank) {
+    const chosen = this.#prediction?.candidates[rank];
     if (!chosen) {
-      wished = rank === 0 && running !== null; // pressed while the model reads: done when it has read
+      this.#wished = rank === 0 && this.#running !== null;
       return;
     }
-    const from = bars.querySelectorAll(".name")[rank];
-    added.push(chosen.text);
-    look();
-    fly(from, grown.lastElementChild);
+    const from = this.bars.querySelectorAll(".name")[rank];
+    this.#added.push(chosen.text);
+    this.look();
+    fly(from, this.#grown.lastElementChild);
   }
 
-  async function look() {
-    running?.abort();
-    const control = running = new AbortController();
-    prediction = null;
-    const text = base + added.join("");
-    state.grow(added.length ? text : null);
-    for (const link of main.querySelectorAll("a[data-chapter]")) link.href = door(link.dataset.chapter);
-    fill(grown, base.length > 400 ? `…${base.slice(-400)}` : base, added.map((piece) => h("mark", {}, piece)));
-    again.disabled = !added.length;
+  async look() {
+    this.#running?.abort();
+    const control = this.#running = new AbortController();
+    this.#prediction = null;
+    const text = this.#told();
     if (!text) {
-      clear();
-      [running, road.ariaBusy] = [null, "false"];
-      return fill(say.tokens, tr("tokens.empty"));
+      this.#clear();
+      this.#rest();
+      fill(this.#say.tokens, tr("tokens.empty"));
+      return;
     }
-    const note = waiting(field.troubles, tr("home.waiting"), () => control.abort());
-    road.ariaBusy = "true";
-    let tokens = null;
+    const note = waiting(this.field.troubles, tr("home.waiting"), () => control.abort());
+    this.box.ariaBusy = "true";
     try {
-      const opinion = call("next", { prompt: text, k: SHOWN }, { signal: control.signal, queued: note.queued });
-      opinion.catch(() => {}); // heard below, once the tokens are drawn: a text too long to be read is still cut
-      tokens = await call("tokens", { text }, { signal: control.signal });
-      drawTokens(tokens);
-      prediction = await opinion;
-      fill(field.troubles);
-      drawNext();
-      if (wished) {
-        wished = false;
-        return grow(0);
-      }
-      await drawPlane(tokens, control.signal);
+      await this.#walk(text, { signal: control.signal, queued: note.queued });
     } catch (error) {
       if (error.name === "AbortError") return;
-      clear({ strips: !tokens }); // nothing may stay that another text has drawn
-      fill(field.troubles, fault(error, look));
+      fill(this.field.troubles, fault(error, () => this.look()));
     } finally {
       note.done();
-      if (running === control) [running, road.ariaBusy] = [null, "false"];
+      if (this.#running === control) this.#rest();
     }
   }
 
-  function clear({ strips = true } = {}) {
-    [bars.rows, prediction, next.disabled] = [[], null, true];
-    fill(field.troubles);
-    fill(points);
-    for (const chapter of CHAPTERS) if (strips || chapter !== "tokens") fill(say[chapter]);
-    if (strips) strip.pieces = [];
+  /** The text as it stands: shown, and carried by the links to the chapters. */
+  #told() {
+    const [base, added] = [this.#base, this.#added];
+    const text = base + added.join("");
+    state.grow(added.length ? text : null);
+    for (const link of this.box.querySelectorAll("a"))
+      if (link.dataset.chapter) link.href = this.#door(link.dataset.chapter);
+    fill(this.#grown, base.length > 400 ? `…${base.slice(-400)}` : base, added.map((piece) => h("mark", {}, piece)));
+    this.again.disabled = !added.length;
+    return text;
   }
 
-  function drawTokens(tokens) {
-    const cut = recurring(pieces(tokens.tokens.slice(-STRIP)));
-    strip.pieces = tokens.count > STRIP ? [{ text: "…", kind: "after" }, ...cut] : cut;
-    fill(say.tokens, withTerms(tr("home.tokens_said", { count: tokens.count, characters: tr("home.characters", { count: tokens.characters }) })));
+  #rest() {
+    this.#running = null;
+    this.box.ariaBusy = "false";
   }
 
-  function drawNext() {
-    bars.rows = prediction.candidates.map((one, index) => ({ label: one.text ? visible(one.text) : one.label, value: one.probability / prediction.candidates[0].probability, text: percent(one.probability), marked: index === 0 }));
-    fill(say.next, withTerms(tr("home.next_said", { vocabulary: prediction.vocabulary_size, entropy: bits(prediction.entropy_bits, 1), choices: number(2 ** prediction.entropy_bits, 0) })));
-    fill(say.generate, withTerms(added.length ? tr("home.generate_said", { count: added.length }) : tr("home.generate_none")));
-    next.disabled = !prediction.candidates.length;
+  /**
+   * From stop to stop; where one fails, nothing stays after it that another text has drawn.
+   * @param {string} text
+   * @param {import("../lib/api.js").Options} options
+   */
+  async #walk(text, { signal, queued }) {
+    let tokens = null;
+    try {
+      const opinion = call("next", { prompt: text, k: SHOWN }, { signal, queued });
+      opinion.catch(() => {}); // heard below, once the tokens are drawn: a text too long to be read is still cut
+      tokens = await call("tokens", { text }, { signal });
+      this.#drawTokens(tokens);
+      this.#prediction = await opinion;
+      fill(this.field.troubles);
+      this.#drawNext(this.#prediction);
+    } catch (error) {
+      if (error.name !== "AbortError") this.#clear({ strips: !tokens });
+      throw error;
+    }
+    if (!this.#wished) return this.#drawPlane(tokens, signal);
+    this.#wished = false;
+    return this.grow(0);
   }
 
-  /** The words of the text as points, in the hues of their tokens: repeated words once, the last ones. */
-  async function drawPlane(tokens, signal) {
+  #clear({ strips = true } = {}) {
+    this.bars.rows = [];
+    this.#prediction = null;
+    this.next.disabled = true;
+    fill(this.field.troubles);
+    fill(this.#points);
+    for (const chapter of CHAPTERS) if (strips || chapter !== "tokens") fill(this.#say[chapter]);
+    if (strips) this.#strip.pieces = [];
+  }
+
+  /** @param {Api.Tokens} tokens */
+  #drawTokens({ tokens, count, characters }) {
+    const cut = recurring(pieces(tokens.slice(-STRIP)));
+    this.#strip.pieces = count > STRIP ? [{ text: "…", kind: "after" }, ...cut] : cut;
+    const said = tr("home.tokens_said", { count, characters: tr("home.characters", { count: characters }) });
+    fill(this.#say.tokens, withTerms(said));
+  }
+
+  /** @param {Api.Prediction} prediction */
+  #drawNext({ candidates, vocabulary_size: vocabulary, entropy_bits: entropy }) {
+    this.bars.rows = candidates.map((one, index) => ({
+      label: one.text ? visible(one.text) : one.label,
+      value: one.probability / candidates[0].probability,
+      text: percent(one.probability),
+      marked: index === 0,
+    }));
+    const said = { vocabulary, entropy: bits(entropy, 1), choices: number(2 ** entropy, 0) };
+    fill(this.#say.next, withTerms(tr("home.next_said", said)));
+    const count = this.#added.length;
+    fill(this.#say.generate, withTerms(count ? tr("home.generate_said", { count }) : tr("home.generate_none")));
+    this.next.disabled = !candidates.length;
+  }
+
+  /**
+   * The words of the text as points, in the hues of their tokens: repeated words once, the last ones.
+   * @param {Api.Tokens} tokens
+   * @param {AbortSignal | undefined} signal
+   */
+  async #drawPlane(tokens, signal) {
     const words = wordsOf(tokens).slice(-WORDS);
     if (words.length < 3) {
-      fill(say.embeddings, tr("home.more_words"));
-      return fill(points);
+      fill(this.#say.embeddings, tr("home.more_words"));
+      fill(this.#points);
+      return;
     }
     try {
       const found = await call("embed", { words: words.map(([word]) => word) }, { signal });
-      const tones = new Map(words);
-      fill(points);
-      fill(points, plane(found.words.map((word) => ({ label: word.word, x: word.x, y: word.y, tone: tones.get(word.word) })), { label: tr("home.embeddings"), width: Math.min(480, Math.max(260, points.clientWidth)), height: Math.min(260, Math.max(190, points.clientHeight)) }));
-      fill(say.embeddings, withTerms(tr("home.embeddings_said", { width: found.shape[1], share: percent(found.explained_variance.slice(0, 2).reduce((a, b) => a + b, 0), 0) })));
+      fill(this.#points);
+      fill(this.#points, drawnPlane(found, new Map(words), this.#points));
+      const [x, y] = found.explained_variance;
+      const said = { width: found.shape[1], share: percent((x ?? 0) + (y ?? 0), 0) };
+      fill(this.#say.embeddings, withTerms(tr("home.embeddings_said", said)));
     } catch (error) {
-      if (error.name !== "AbortError") fill(points, fault(error));
+      if (error.name !== "AbortError") fill(this.#points, fault(error));
     }
   }
-
-  return { leave: () => { running?.abort(); state.grow(null, { left: true }); document.removeEventListener("keydown", keys); } };
 }
 
-/** [word, tone of its first token], each word once, at its last place. */
-function wordsOf(tokens) {
+/**
+ * Words in the plane, as large as the room that `place` gives.
+ * @param {Api.Embedding} found
+ * @param {Map<string, number>} tones
+ * @param {HTMLElement} place
+ */
+function drawnPlane({ words }, tones, place) {
+  const points = words.map(({ word, x, y }) => ({ label: word, x, y, tone: tones.get(word) }));
+  return plane(points, {
+    label: tr("home.embeddings"),
+    width: Math.min(480, Math.max(260, place.clientWidth)),
+    height: Math.min(260, Math.max(190, place.clientHeight)),
+  });
+}
+
+/**
+ * [word, tone of its first token], each word once, at its last place.
+ * @param {Api.Tokens} cut
+ */
+function wordsOf({ text, tokens, count }) {
   const encoder = new TextEncoder();
-  const shown = Math.max(0, tokens.count - STRIP);
-  const tones = recurring(pieces(tokens.tokens.slice(-STRIP))).map((piece) => piece.tone);
+  const shown = Math.max(0, count - STRIP);
+  const tones = recurring(pieces(tokens.slice(-STRIP))).map((piece) => piece.tone);
+  /** @type {Map<string, number>} */
   const found = new Map();
-  const from = tokens.tokens[shown]?.start ?? 0;
+  const from = tokens[shown]?.start ?? 0;
   let [bytes, before] = [0, 0];
-  for (const match of tokens.text.matchAll(/[\p{L}\p{N}]+/gu)) {
-    bytes += encoder.encode(tokens.text.slice(before, match.index)).length;
+  for (const match of text.matchAll(/[\p{L}\p{N}]+/gu)) {
+    bytes += encoder.encode(text.slice(before, match.index)).length;
     before = match.index;
     if (bytes < from) continue;
-    const at = tokens.tokens.findIndex((token, index) => index >= shown && token.end > bytes);
+    const at = tokens.findIndex((token, index) => index >= shown && token.end > bytes);
     found.delete(match[0]);
     found.set(match[0], tones[at - shown] ?? 0);
   }

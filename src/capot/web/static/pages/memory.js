@@ -3,27 +3,50 @@
 import { h } from "../lib/dom.js";
 import { tr } from "../lib/words.js";
 import * as state from "../lib/state.js";
+import { choice } from "../parts/ticks.js";
 import { computed } from "./memory/computed.js";
 import { measured } from "./memory/measured.js";
 
+/**
+ * @param {HTMLElement} main
+ * @param {Lab.Context<boolean>} context
+ * @returns {Promise<Lab.Page<boolean>>}
+ */
 export default async function page(main, { model, handed }) {
   const name = model?.model ?? "boxed";
   const scale = axes();
   const paper = computed(name, scale);
-  const real = measured(name, scale, () => state.read().mode ?? "last");
+  const real = measured(name, scale);
   main.append(h("p", { class: "lead" }, tr("memory.lead")), paper.box, real.box);
-  const hidden = () => real.stop();
+  const hidden = () => { real.stop(); };
   addEventListener("pagehide", hidden);
   await paper.start();
   if (handed) real.measure();
-  return { leave: () => { paper.stop(); removeEventListener("pagehide", hidden); return real.stop(); } }; // what is measured is measured again
+  return { leave: () => { // what is measured is measured again
+    paper.stop();
+    removeEventListener("pagehide", hidden);
+    return real.stop();
+  } };
 }
 
-/** Linear or logarithmic, for every curve of the page. */
+/**
+ * Linear or logarithmic, for every curve of the page.
+ * @returns {Lab.Scale}
+ */
 function axes() {
   let logarithmic = state.read().axes === "log";
+  /** @type {(() => unknown)[]} */
   const listeners = [];
-  const box = h("fieldset", { class: "checks plain" }, h("legend", {}, tr("memory.axes")), ["linear", "log"].map((one) => h("label", { class: "tick" },
-    h("input", { type: "radio", name: "axes", value: one, checked: logarithmic === (one === "log"), onchange: () => { logarithmic = one === "log"; state.write({ axes: logarithmic ? "log" : "" }); for (const each of listeners) each(); } }), tr(`memory.axes_are.${one}`))));
+  const box = choice(["linear", "log"], {
+    name: "axes",
+    legend: tr("memory.axes"),
+    chosen: logarithmic ? "log" : "linear",
+    said: (one) => tr(`memory.axes_are.${one}`),
+    heard: (one) => {
+      logarithmic = one === "log";
+      state.write({ axes: logarithmic ? "log" : "" });
+      for (const each of listeners) each();
+    },
+  });
   return { box, get logarithmic() { return logarithmic; }, heard: (listener) => listeners.push(listener) };
 }

@@ -10,165 +10,356 @@ import { Distribution, entropyBits } from "../sampling.js";
 import { frame } from "../parts/frame.js";
 import { fault, waiting } from "../parts/fault.js";
 import { promptField } from "../parts/prompt.js";
-import { restored } from "../parts/slider.js";
+import { kept, restored } from "../parts/slider.js";
 import { help } from "../parts/terms.js";
 
 const KEPT = 100; // candidates whose text the page holds: as many as it ever draws
-const FEW = 12;
+const [FEW, MANY] = [12, 48];
 const SLIDERS = lab.sliders.next;
 
+/** @typedef {{ id: number, rank: number, p: number, logit: number, cut: boolean, far?: boolean }} Row */
+/** @typedef {{ found: Api.Prediction, distribution: Distribution }} Opinion */
+/** @typedef {{ p: Float64Array, kept: number, place: number }} Drawn `place`: of the token asked for, or -1 */
+
+/**
+ * @param {HTMLElement} main
+ * @param {Lab.Context} context
+ * @returns {Promise<Lab.Page>}
+ */
 export default async function page(main, { model }) {
-  let saved = state.read();
-  const setting = Object.fromEntries(Object.entries(SLIDERS).map(([name, bounds]) => [name, restored(saved[name], bounds)]));
-  let shown = Math.min(KEPT, Math.max(1, Number(saved.k) || FEW));
-  let asLogits = saved.as === "logits";
-  let asked = saved.rank ?? "";
-  let found = null, distribution = null, texts = new Map(), running;
+  const instrument = new Next(model?.model ?? "boxed");
+  main.append(...instrument.parts);
+  await instrument.look();
+  return { leave: () => instrument.leave() };
+}
 
-  const field = promptField({ heard: look, examples: tr("next.examples").split("|") });
-  const bars = h("capot-bars", { pick: true, onpick: (event) => append(bars.rows[event.detail]) });
-  const picture = frame(bars, { name: "next" });
-  const keep = later(250, remember);
-  const redraw = framed(draw);
-  const sliders = Object.entries(SLIDERS).map(([name, bounds]) => slider(name, bounds));
-  const rankSays = h("output", { class: "quiet rank" });
-  const rankTroubles = h("div", { class: "troubles" });
-  const legend = h("p", { class: "quiet moved-key", hidden: true }, h("i", { "aria-hidden": "true" }), tr("next.before"), " ", h("s", {}, tr("next.cut")), " ", tr("next.cut_is"));
-  main.append(field.box, h("div", { class: "sliders" }, sliders), tools(), rankTroubles, legend, picture.box);
-  await look(field.text);
+/** How a token is chosen: the sliders, restored from the address. */
+class Choosing {
+  #saved = state.read();
+  /** @type {Record<string, number>} */
+  values = Object.fromEntries(
+    Object.entries(SLIDERS).map(([name, bounds]) => [name, restored(this.#saved[name], bounds)]));
 
-  function slider(name, { min, max, step, coarse }) {
-    return h("capot-slider", { name, min, max, step, coarse, value: setting[name], label: tr(`next.${name}`), hint: tr(`next.hint.${name}`),
-      oninput: (event) => { if (event.detail?.value === undefined) return; setting[name] = event.detail.value; redraw(); keep(); } });
+  /** @param {() => unknown} heard */
+  constructor(heard) {
+    const slider = (/** @type {string} */ name) => {
+      const { min, max, step, coarse } = SLIDERS[name];
+      const said = { label: tr(`next.${name}`), hint: tr(`next.hint.${name}`) };
+      const oninput = (/** @type {CustomEvent<{ value?: number }>} */ { detail }) => {
+        if (detail?.value === undefined) return;
+        this.values[name] = detail.value;
+        heard();
+      };
+      return h("capot-slider", { name, min, max, step, coarse, value: this.values[name], ...said, oninput });
+    };
+    this.names = Object.keys(SLIDERS);
+    this.sliders = this.names.map(slider);
   }
 
-  function tools() {
-    const scale = h("fieldset", { class: "switch" }, h("legend", { class: "offstage" }, tr("next.scale")), ["probability", "logits"].map((kind) => h("label", {},
-      h("input", { type: "radio", name: "scale", value: kind, checked: (kind === "logits") === asLogits, onchange: () => { asLogits = kind === "logits"; redraw(); keep(); } }), h("span", {}, tr(`next.as.${kind}`)))));
+  reset() {
+    this.names.forEach((name, index) => { this.sliders[index].value = this.values[name] = SLIDERS[name].start; });
+    this.#saved = {};
+  }
+
+  /** The settings that are elsewhere than where the model is as it is. */
+  get moved() {
+    return Object.fromEntries(Object.entries(this.values).filter(([name, value]) => value !== SLIDERS[name].start));
+  }
+
+  /** What the address keeps of them. */
+  get kept() {
+    return kept(this.values, SLIDERS, this.#saved);
+  }
+
+  /** What the model makes of its logits, by these settings. */
+  get sampling() {
+    const { temperature, top_k: topK, top_p: topP, min_p: minP } = this.values;
+    return { temperature, topK, topP, minP };
+  }
+}
+
+class Next {
+  #name;
+  /** @type {Opinion | null} */
+  #opinion = null;
+  /** @type {Map<number, string>} */
+  #texts = new Map();
+  /** @type {AbortController | undefined} */
+  #running;
+  /** @type {Row[]} */
+  #rows = [];
+  #saved = state.read();
+  #shown = Math.min(KEPT, Math.max(1, Number(this.#saved.k) || FEW));
+  #asLogits = this.#saved.as === "logits";
+  #asked = this.#saved.rank ?? "";
+  #choosing = new Choosing(() => this.#changed());
+  #field = promptField({ heard: (text) => this.look(text), examples: tr("next.examples").split("|") });
+  #picked = (/** @type {CustomEvent<number>} */ event) => this.#append(event.detail);
+  #bars = h("capot-bars", { pick: true, onpick: this.#picked });
+  #picture = frame(this.#bars, { name: "next" });
+  #rankSays = h("output", { class: "quiet rank" });
+  #rankTroubles = h("div", { class: "troubles" });
+  #legend = legend();
+  #keep = later(250, () => this.#remember());
+  #redraw = framed(() => this.#draw());
+
+  /** @param {string} name the model's */
+  constructor(name) {
+    this.#name = name;
+    const sliders = h("div", { class: "sliders" }, this.#choosing.sliders);
+    const tools = h("div", { class: "tools" },
+      this.#scale(), this.#reset(), this.#count(), this.#rank(), this.#rankSays);
+    this.parts = [this.#field.box, sliders, tools, this.#rankTroubles, this.#legend, this.#picture.box];
+  }
+
+  leave() {
+    this.#running?.abort();
+  }
+
+  #changed() {
+    this.#redraw();
+    this.#keep();
+  }
+
+  /** Probabilities, or the logits as they are. */
+  #scale() {
+    const kinds = ["probability", "logits"].map((kind) => {
+      const onchange = () => { this.#asLogits = kind === "logits"; this.#changed(); };
+      const checked = (kind === "logits") === this.#asLogits;
+      return h("label", {},
+        h("input", { type: "radio", name: "scale", value: kind, checked, onchange }),
+        h("span", {}, tr(`next.as.${kind}`)));
+    });
+    return h("fieldset", { class: "switch" }, h("legend", { class: "offstage" }, tr("next.scale")), kinds);
+  }
+
+  #reset() {
+    const onclick = () => { this.#choosing.reset(); this.#changed(); };
+    return h("button", { type: "button", onclick }, tr("next.reset"));
+  }
+
+  #count() {
+    const words = () => tr(this.#shown > FEW ? "next.fewer" : "next.more");
+    /** @type {HTMLButtonElement} */
+    const count = h("button", { type: "button", onclick: () => {
+      this.#shown = this.#shown > FEW ? FEW : MANY;
+      count.textContent = words();
+      this.#changed();
+    } }, words());
+    return count;
+  }
+
+  /** The token that the visitor asks the rank of. */
+  #rank() {
     const id = unique("rank");
-    const rank = h("input", { id, type: "text", value: asked, size: 12, spellcheck: "false", oninput: later(250, (event) => { asked = event.target.value; keep(); lookUp(); }) });
-    const count = h("button", { type: "button", onclick: () => { shown = shown > FEW ? FEW : 48; count.textContent = tr(shown > FEW ? "next.fewer" : "next.more"); redraw(); keep(); } }, tr(shown > FEW ? "next.fewer" : "next.more"));
-    const reset = h("button", { type: "button", onclick: () => {
-      for (const one of sliders) one.value = setting[one.getAttribute("name")] = SLIDERS[one.getAttribute("name")].start;
-      saved = {};
-      redraw(); keep();
-    } }, tr("next.reset"));
-    return h("div", { class: "tools" }, scale, reset, count, h("span", { class: "field inline" }, h("label", { for: id }, tr("next.rank_of")), rank, help(tr("next.rank_of"), tr("next.hint.rank"))), rankSays);
+    const heard = later(250, () => { this.#asked = rank.value; this.#keep(); this.#lookUp(); });
+    const props = { type: "text", value: this.#asked, size: 12, spellcheck: "false", oninput: heard };
+    /** @type {HTMLInputElement} */
+    const rank = h("input", { id, ...props });
+    const label = h("label", { for: id }, tr("next.rank_of"));
+    return h("span", { class: "field inline" }, label, rank, help(tr("next.rank_of"), tr("next.hint.rank")));
   }
 
-  function remember() {
-    const usual = (name, value) => value === SLIDERS[name].start && saved[name] === undefined; // what was asked for is said, were it the usual
-    const moved = Object.entries(setting).map(([name, value]) => [name, usual(name, value) ? "" : value]);
-    state.write({ ...Object.fromEntries(moved), k: shown === FEW ? "" : shown, as: asLogits ? "logits" : "", rank: asked });
+  #remember() {
+    const [k, as] = [this.#shown === FEW ? "" : this.#shown, this.#asLogits ? "logits" : ""];
+    state.write({ ...this.#choosing.kept, k, as, rank: this.#asked });
   }
 
   /** Ask for the candidates' texts and for every logit; the sliders need nothing more. */
-  async function look(text) {
-    running?.abort();
-    const control = running = new AbortController();
-    if (!text) return clear();
-    const note = waiting(field.troubles, tr("home.waiting"), () => control.abort());
+  async look(text = this.#field.text) {
+    this.#running?.abort();
+    const control = this.#running = new AbortController();
+    if (!text) return this.#clear();
+    const { signal } = control;
+    const troubles = this.#field.troubles;
+    const note = waiting(troubles, tr("home.waiting"), () => control.abort());
     try {
-      const answer = await raw("/api/next?logits=1", { prompt: text }, { signal: control.signal, queued: note.queued });
+      const answer = await raw("/api/next?logits=1", { prompt: text }, { signal, queued: note.queued });
       const logits = new Float32Array(await answer.arrayBuffer());
-      const result = await call("next", { prompt: text, k: KEPT }, { signal: control.signal });
-      [found, distribution] = [result, new Distribution(logits)];
-      texts = new Map(result.candidates.map((one) => [one.id, one.text ? visible(one.text) : one.label]));
-      fill(field.troubles);
-      draw();
-      await lookUp();
+      const found = await call("next", { prompt: text, k: KEPT }, { signal });
+      this.#opinion = { found, distribution: new Distribution(logits) };
+      this.#texts = new Map(found.candidates.map((one) => [one.id, textOf(one)]));
+      fill(troubles);
+      this.#draw();
+      await this.#lookUp();
     } catch (error) {
       if (error.name === "AbortError") return;
-      clear(""); // bars of another text would pass for this one's
-      fill(field.troubles, fault(error, () => look(field.text)));
+      this.#clear(""); // bars of another text would pass for this one's
+      fill(troubles, fault(error, () => this.look()));
     } finally {
       note.done();
     }
   }
 
-  /** The token that the visitor asks the rank of. */
-  async function lookUp() {
-    const prompt = field.text;
-    let one = null;
-    if (asked && prompt && distribution) {
-      try {
-        one = (await call("next", { prompt, k: 1, rank: [asked] }, { signal: running.signal })).asked[0];
-        fill(rankTroubles);
-      } catch (error) {
-        if (error.name !== "AbortError") fill(rankTroubles, fault(error));
-      }
+  async #lookUp() {
+    const prompt = this.#field.text;
+    const one = this.#asked && prompt && this.#opinion ? await this.#asks(prompt) : null;
+    const opinion = this.#opinion;
+    if (!opinion || prompt !== this.#field.text) return;
+    this.#opinion = { ...opinion, found: { ...opinion.found, asked: one ? [one] : [] } };
+    if (one) this.#texts.set(one.id, textOf(one));
+    this.#draw();
+  }
+
+  /**
+   * The rank of the token asked for; null where there is none such.
+   * @param {string} prompt
+   */
+  async #asks(prompt) {
+    try {
+      const { asked } = await call("next", { prompt, k: 1, rank: [this.#asked] }, { signal: this.#running?.signal });
+      fill(this.#rankTroubles);
+      return asked[0];
+    } catch (error) {
+      if (error.name !== "AbortError") fill(this.#rankTroubles, fault(error));
+      return null;
     }
-    if (!found || prompt !== field.text) return;
-    found = { ...found, asked: one ? [one] : [] };
-    if (one) texts.set(one.id, one.text ? visible(one.text) : one.label);
-    draw();
   }
 
-  /** A bar that is clicked: its token goes to the end of the text. */
-  function append(row) {
-    const text = found.candidates.find((one) => one.id === row.id)?.text;
-    if (text) field.set(field.text + text, { focus: false });
+  /**
+   * A bar that is clicked: its token goes to the end of the text.
+   * @param {number} index
+   */
+  #append(index) {
+    const { id } = this.#rows[index];
+    const text = this.#opinion?.found.candidates.find((one) => one.id === id)?.text;
+    if (text) this.#field.set(this.#field.text + text, { focus: false });
   }
 
-  function clear(caption = tr("next.empty")) {
-    [found, distribution, bars.rows, legend.hidden] = [null, null, [], true];
-    fill(field.troubles);
-    picture.update({ caption, table: null, python: null, command: null, json: null, page: null });
-    rankSays.textContent = "";
+  #clear(caption = tr("next.empty")) {
+    this.#opinion = null;
+    this.#bars.rows = this.#rows = [];
+    this.#legend.hidden = true;
+    fill(this.#field.troubles);
+    this.#picture.update({ caption, table: null, python: null, command: null, json: null, page: null });
+    this.#rankSays.textContent = "";
   }
 
-  function draw() {
-    if (!distribution) return;
-    const { p, kept, order } = distribution.probabilities({ temperature: setting.temperature, topK: setting.top_k, topP: setting.top_p, minP: setting.min_p });
-    const rows = Array.from(order.subarray(0, shown), (id, index) => ({ id, rank: distribution.rank(id), p: p[index], logit: distribution.logits[id], cut: index >= kept }));
+  #draw() {
+    const opinion = this.#opinion;
+    if (!opinion) return;
+    const { distribution, found } = opinion;
+    const { p, kept, order } = distribution.probabilities(this.#choosing.sampling);
+    /** @type {(id: number, place: number) => Row} */
+    const row = (id, place) =>
+      ({ id, rank: distribution.rank(id), p: p[place], logit: distribution.logits[id], cut: place >= kept });
+    const rows = Array.from(order.subarray(0, this.#shown), row);
     const one = found.asked[0];
     const place = one ? order.indexOf(one.id) : -1;
-    if (place >= shown) rows.push({ id: one.id, rank: distribution.rank(one.id), p: p[place], logit: distribution.logits[one.id], cut: place >= kept, far: true });
-    bars.rows = rows.map(asBar(rows, one));
-    legend.hidden = asLogits || !moved();
-    tell(rows, { p, kept, share: place < 0 ? 0 : p[place] });
+    if (place >= this.#shown) rows.push({ ...row(one.id, place), far: true });
+    this.#rows = rows;
+    const moved = Object.keys(this.#choosing.moved).length > 0;
+    this.#bars.rows = this.#asBars(opinion, { ghosts: moved && !this.#asLogits });
+    this.#legend.hidden = this.#asLogits || !moved;
+    this.#tell(opinion, { p, kept, place });
   }
 
-  /** Whether any slider is elsewhere than where the model is as it is. */
-  function moved() {
-    return Object.entries(setting).some(([name, value]) => value !== SLIDERS[name].start);
-  }
-
-  /** Bars begin at zero for probabilities; logits have no zero of their own, so the lowest one shown is nearly nothing. */
-  function asBar(rows, one) {
+  /**
+   * Bars begin at zero for probabilities; logits have no zero of their own, so the lowest one shown is nearly nothing.
+   * @param {Opinion} opinion
+   * @param {{ ghosts: boolean }} how ghosts show where a bar stood before a slider was moved
+   * @returns {Lab.Bar[]}
+   */
+  #asBars({ found, distribution }, { ghosts }) {
+    const [rows, asLogits] = [this.#rows, this.#asLogits];
     const logits = rows.map((row) => row.logit);
     const [high, low] = [Math.max(...logits), Math.min(...logits)];
     const reach = 1.06 * (high - low) || 1;
     const top = Math.max(rows[0].p, distribution.plain(rows[0].id));
-    return (row) => ({
-      ...row,
-      label: texts.get(row.id) ?? `id ${row.id}`,
-      value: asLogits ? 1 - (high - row.logit) / reach : row.p / top,
-      ghost: moved() && !asLogits ? distribution.plain(row.id) / top : null,
-      text: asLogits ? number(row.logit, 2) : percent(row.p),
-      marked: row.id === one?.id,
-      hint: tr("next.bar_hint", { id: String(row.id), rank: row.rank, logit: number(row.logit, 2) }),
-    });
+    return rows.map(({ id, rank, p, logit, cut, far }) => ({
+      label: this.#text(id),
+      value: asLogits ? 1 - (high - logit) / reach : p / top,
+      ghost: ghosts ? distribution.plain(id) / top : null,
+      text: asLogits ? number(logit, 2) : percent(p),
+      marked: id === found.asked[0]?.id,
+      hint: tr("next.bar_hint", { id: String(id), rank, logit: number(logit, 2) }),
+      cut,
+      far,
+    }));
   }
 
-  function tell(rows, { p, kept, share }) {
-    const drawn = entropyBits(p, kept);
-    const given = Object.fromEntries(Object.entries(setting).filter(([name, value]) => value !== SLIDERS[name].start));
-    const options = { k: shown, ...given, ...(asked ? { rank: [asked] } : {}) };
-    const flags = { "-k": shown, ...Object.fromEntries(Object.entries(given).map(([name, value]) => [`--${name.replace("_", "-")}`, value])), "--rank": asked || undefined };
-    const name = (id) => texts.get(id) ?? `id ${id}`;
-    const one = found.asked[0];
-    picture.update({
-      caption: tr(`next.${kept === 1 ? "caption_one" : moved() ? "caption_drawn" : "caption"}`, { first: name(rows[0].id), share: percent(p[0]), kept, vocabulary: found.vocabulary_size, entropy: bits(drawn, 2), choices: number(2 ** drawn, 1), own: bits(found.model_entropy_bits, 2), temperature: number(setting.temperature, 2) }),
-      table: () => ({ columns: [tr("next.rank"), tr("tokens.column.text"), "id", "logit", tr("next.probability")], rows: rows.map((row) => [number(row.rank), name(row.id), row.id, number(row.logit, 3), percent(row.p, 4)]) }),
-      python: () => inPython(model?.model ?? "boxed", "next", [found.prompt], options),
-      command: () => onCommandLine(model?.model ?? "boxed", "next", [found.prompt], flags),
-      json: () => ({ ...found, ...setting, kept, entropy_bits: drawn, candidates: rows.map((row) => ({ ...found.candidates.find((each) => each.id === row.id), id: row.id, rank: row.rank, logit: row.logit, probability: row.p })) }),
-      page: () => ({ verb: "next", arguments: { prompt: found.prompt, ...options } }),
+  /** @param {number} id */
+  #text(id) {
+    return this.#texts.get(id) ?? `id ${id}`;
+  }
+
+  /**
+   * @param {Opinion} opinion
+   * @param {Drawn} drawn
+   */
+  #tell({ found }, { p, kept, place }) {
+    const [rows, entropy] = [this.#rows, entropyBits(p, kept)];
+    this.#picture.update({
+      caption: this.#caption(found, { first: rows[0], kept, entropy }),
+      table: () => this.#table(rows),
+      json: () =>
+        ({ ...found, ...this.#choosing.values, kept, entropy_bits: entropy, candidates: rows.map(asJson(found)) }),
+      ...this.#ways(found.prompt),
     });
+    const [one] = found.asked;
     const key = one && one.tokens > 1 ? "next.rank_first" : "next.rank_said";
-    rankSays.textContent = one ? tr(key, { token: name(one.id), rank: one.rank, share: percent(share), asked: one.asked, count: one.tokens }) : "";
+    const share = percent(place < 0 ? 0 : p[place]);
+    this.#rankSays.textContent = one
+      ? tr(key, { token: this.#text(one.id), rank: one.rank, share, asked: one.asked, count: one.tokens })
+      : "";
   }
 
-  return { leave: () => running?.abort() };
+  /**
+   * @param {Api.Prediction} found
+   * @param {{ first: Row, kept: number, entropy: number }} drawn
+   */
+  #caption(found, { first, kept, entropy }) {
+    const moved = Object.keys(this.#choosing.moved).length > 0;
+    return tr(`next.${kept === 1 ? "caption_one" : moved ? "caption_drawn" : "caption"}`, {
+      first: this.#text(first.id),
+      share: percent(first.p),
+      kept,
+      vocabulary: found.vocabulary_size,
+      entropy: bits(entropy, 2),
+      choices: number(2 ** entropy, 1),
+      own: bits(found.model_entropy_bits, 2),
+      temperature: number(this.#choosing.values.temperature, 2),
+    });
+  }
+
+  /** @param {Row[]} rows */
+  #table(rows) {
+    return {
+      columns: [tr("next.rank"), tr("tokens.column.text"), "id", "logit", tr("next.probability")],
+      rows: rows.map(({ id, rank, logit, p }) =>
+        [number(rank), this.#text(id), id, number(logit, 3), percent(p, 4)]),
+    };
+  }
+
+  /**
+   * Python, command and page that show the same.
+   * @param {string} prompt
+   * @returns {Lab.Facts}
+   */
+  #ways(prompt) {
+    const [shown, moved, asked] = [this.#shown, this.#choosing.moved, this.#asked];
+    const options = { k: shown, ...moved, ...(asked ? { rank: [asked] } : {}) };
+    const named = Object.entries(moved).map(([name, value]) => [`--${name.replace("_", "-")}`, value]);
+    const flags = { "-k": shown, ...Object.fromEntries(named), "--rank": asked || undefined };
+    return {
+      python: () => inPython(this.#name, "next", [prompt], options),
+      command: () => onCommandLine(this.#name, "next", [prompt], flags),
+      page: () => ({ verb: "next", arguments: { prompt, ...options } }),
+    };
+  }
 }
+
+/** @param {Api.Candidate} candidate */
+const textOf = ({ text, label }) => (text ? visible(text) : label);
+
+/**
+ * A row as JSON tells it, with what the server said of its token.
+ * @param {Api.Prediction} found
+ * @returns {(row: Row) => object}
+ */
+const asJson = ({ candidates }) => ({ id, rank, logit, p }) =>
+  ({ ...candidates.find((one) => one.id === id), id, rank, logit, probability: p });
+
+/** What the marks of the bars mean, once a slider has moved. */
+const legend = () => h("p", { class: "quiet moved-key", hidden: true },
+  h("i", { "aria-hidden": "true" }), tr("next.before"), " ", h("s", {}, tr("next.cut")), " ", tr("next.cut_is"));

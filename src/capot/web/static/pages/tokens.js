@@ -10,6 +10,7 @@ import { fault, waiting } from "../parts/fault.js";
 import { promptField } from "../parts/prompt.js";
 import { ofKind } from "../parts/blocks.js";
 import { withTerms } from "../parts/terms.js";
+import { tick, ticks } from "../parts/ticks.js";
 import { pieces } from "../parts/pieces.js";
 import { cost } from "./tokens/cost.js";
 import { named, RECORDED } from "./tokens/named.js";
@@ -20,42 +21,34 @@ const HARD = ["naïve cœur 🤗 déjà vu", "1234567 + 89 = 1234656", "def f(x)
 const DRAWN = 2000; // tokens of the model's own strip
 const USUAL = "english,french";
 
+/** @typedef {{ result: Api.Tokens, view: Api.Block[] }} Answer */
+
 /**
  * @param {HTMLElement} main
  * @param {Lab.Context} context
- * @returns {Promise<Lab.Page | void>}
+ * @returns {Promise<Lab.Page>}
  */
 export default async function page(main, { model }) {
   const name = model?.model ?? "boxed";
   const offered = OTHERS.filter((other) => name !== "boxed" || other !== "bilingual");
-  const saved = state.read();
-  const chosen = new Set((saved.compare ?? USUAL).split(",").filter((other) => offered.includes(other)));
-  let withIds = saved.ids === "1";
+  const compared = comparing(offered, () => show(field.text));
+  let withIds = state.read().ids === "1";
   /** @type {AbortController | undefined} */
   let running;
-  /** @type {{ result: Api.Tokens, view: Api.Block[] } | null} */
+  /** @type {Answer | null} */
   let last = null;
-
-  const field = promptField({ heard: show, examples: [...tr("tokens.examples").split("|"), ...HARD], delay: 50, rows: 2 });
-  const strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
-  const own = frame(strip, { name: "tokens" });
+  const field = promptField({ heard: show, examples: [...tr("tokens.examples").split("|"), ...HARD], delay: 50 });
+  const own = ownStrip(name);
   const others = h("div", { class: "others side-by-side" });
-  const compareTroubles = h("div", { class: "troubles" });
-  const ids = h("label", { class: "tick" }, h("input", { type: "checkbox", checked: withIds, onchange: (event) => { withIds = event.target.checked; state.write({ ids: withIds ? "1" : "" }); if (last) draw(last); } }), tr("tokens.ids"));
-  main.append(field.box, ids, own.box,
-    h("section", { class: "frame" }, h("h2", {}, tr("tokens.beside")), h("fieldset", { class: "checks plain" }, h("legend", { class: "offstage" }, tr("tokens.beside")), offered.map(check)), compareTroubles, others),
-    h("section", { class: "frame" }, h("h2", {}, tr("tokens.cost_title")), cost(name, offered)));
+  const ids = tick(tr("tokens.ids"), { checked: withIds, heard: (checked) => {
+    withIds = checked;
+    state.write({ ids: withIds ? "1" : "" });
+    if (last) draw(last);
+  } });
+  main.append(field.box, ids, own.box, section("beside", compared.box, compared.troubles, others),
+    section("cost_title", cost(name, offered)));
   await show(field.text);
-
-  /** @param {string} other */
-  function check(other) {
-    return h("label", { class: "tick" }, h("input", { type: "checkbox", checked: chosen.has(other), onchange: (event) => {
-      chosen[event.target.checked ? "add" : "delete"](other);
-      const list = offered.filter((one) => chosen.has(one)).join(",");
-      state.write({ compare: list === USUAL ? "" : list || "none" });
-      show(field.text);
-    } }), named(other), other === RECORDED ? h("span", { class: "quiet" }, ` (${tr("tokens.recorded")})`) : null);
-  }
+  return { leave: () => running?.abort() };
 
   /** @param {string} text */
   async function show(text) {
@@ -63,19 +56,9 @@ export default async function page(main, { model }) {
     const control = running = new AbortController();
     const note = waiting(field.troubles, tr("tokens.waiting"), () => control.abort());
     try {
-      const ask = (/** @type {string[]} */ compare) => callDrawn("tokens", { text, compare }, { signal: control.signal });
-      const list = offered.filter((one) => chosen.has(one));
-      fill(compareTroubles);
-      const answer = await ask(list).catch((error) => {
-        if (error.name === "AbortError" || !list.length) throw error;
-        if (error.code !== "too_much_to_cut") throw error;
-        fill(compareTroubles, fault(error)); // beside others it is too long, alone it may not be
-        return ask([]);
-      });
+      last = await compared.asked(text, control.signal);
       fill(field.troubles);
-      if (answer.result.missing.length) fill(compareTroubles, answer.result.missing.map((one) => fault(one)));
-      last = answer;
-      draw(answer);
+      draw(last);
     } catch (error) {
       if (error.name !== "AbortError") fill(field.troubles, fault(error, () => show(field.text)));
     } finally {
@@ -83,30 +66,123 @@ export default async function page(main, { model }) {
     }
   }
 
-  /** @param {{ result: Api.Tokens, view: Api.Block[] }} answer */
-  function draw({ result, view }) {
-    const strips = ofKind(view, "strip");
-    const compared = result.comparisons.slice(1);
+  /** @param {Answer} answer */
+  function draw(answer) {
+    own.draw(answer, { withIds });
+    fill(others, beside(answer));
+  }
+}
+
+/**
+ * @param {string} title
+ * @param {...HTMLElement} content
+ */
+const section = (title, ...content) =>
+  h("section", { class: "frame" }, h("h2", {}, tr(`tokens.${title}`)), content);
+
+/**
+ * The other tokenizers, to tick, kept in the address; and how the model's own and those ticked are asked for a text.
+ * @param {string[]} offered
+ * @param {() => unknown} heard
+ */
+function comparing(offered, heard) {
+  const chosen = new Set((state.read().compare ?? USUAL).split(",").filter((other) => offered.includes(other)));
+  const troubles = h("div", { class: "troubles" });
+  const picked = () => offered.filter((one) => chosen.has(one));
+  const box = (/** @type {string} */ other) => tick(labelled(other), { checked: chosen.has(other), heard: (checked) => {
+    chosen[checked ? "add" : "delete"](other);
+    const list = picked().join(",");
+    state.write({ compare: list === USUAL ? "" : list || "none" });
+    heard();
+  } });
+  return { box: ticks(tr("tokens.beside"), offered.map(box), { unseen: true }), troubles, asked };
+
+  /**
+   * @param {string} text
+   * @param {AbortSignal} signal
+   */
+  async function asked(text, signal) {
+    const ask = (/** @type {string[]} */ compare) => callDrawn("tokens", { text, compare }, { signal });
+    const list = picked();
+    fill(troubles);
+    const answer = await ask(list).catch((error) => {
+      if (error.name === "AbortError" || !list.length || error.code !== "too_much_to_cut") throw error;
+      fill(troubles, fault(error)); // beside others it is too long, alone it may not be
+      return ask([]);
+    });
+    const { missing } = answer.result;
+    if (missing.length) fill(troubles, missing.map((one) => fault(one)));
+    return answer;
+  }
+}
+
+/**
+ * A tokenizer's name; of one, the lessons' sentences alone are known.
+ * @param {string} other
+ * @returns {Lab.Child}
+ */
+function labelled(other) {
+  const known = other === RECORDED ? h("span", { class: "quiet" }, ` (${tr("tokens.recorded")})`) : null;
+  return [named(other), known];
+}
+
+/**
+ * The model's own tokens, in a frame.
+ * @param {string} name
+ */
+function ownStrip(name) {
+  const strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
+  const { box, update } = frame(strip, { name: "tokens" });
+  return { box, draw };
+
+  /**
+   * @param {Answer} answer
+   * @param {{ withIds: boolean }} how
+   */
+  function draw({ result, view }, { withIds }) {
+    const cut = pieces(result.tokens.slice(0, DRAWN));
+    strip.pieces = cut.map((piece, index) => ({ ...piece, sub: withIds ? String(result.tokens[index].id) : null }));
     const long = result.count > DRAWN ? tr("tokens.first", { shown: DRAWN, count: result.count }) : "";
-    strip.pieces = pieces(result.tokens.slice(0, DRAWN)).map((piece, index) => ({ ...piece, sub: withIds ? String(result.tokens[index].id) : null }));
-    const compare = compared.map((one) => one.tokenizer);
-    const [place] = ofKind(view, "table");
-    own.update({
-      caption: result.count ? [strips[0].caption, long].filter(Boolean).join(" ") : tr("tokens.empty"),
-      table: result.count ? () => ({ columns: place.columns, rows: result.tokens.map((token, index) => place.rows[index] ?? [index + 1, token.id, token.text, token.bytes, `${token.start}–${token.end}`]) }) : null,
+    const [first] = ofKind(view, "strip");
+    const [block] = ofKind(view, "table");
+    const compare = result.comparisons.slice(1).map((one) => one.tokenizer);
+    update({
+      caption: result.count ? [first.caption, long].filter(Boolean).join(" ") : tr("tokens.empty"),
+      table: result.count ? () => ({ columns: block.columns, rows: result.tokens.map(row(block)) }) : null,
       python: () => inPython(name, "tokens", [result.text], compare.length ? { compare } : {}),
       command: () => onCommandLine(name, "tokens", [result.text], { "--compare": compare.join(",") || undefined }),
       json: result,
       page: { verb: "tokens", arguments: { text: result.text, compare } },
     });
-    const most = Math.max(1, ...result.comparisons.map((one) => one.count));
-    fill(others, result.count === 0 ? [] : compared.map((one, index) => h("section", {},
-      h("h3", {}, named(one.tokenizer)),
-      h("capot-bars", { class: "counts", rows: [{ label: tr("tokens.count"), value: one.count / most, text: result.count ? tr("tokens.times", { count: one.count, relative: number(one.relative, 2) }) : "0" }] }),
-      h("capot-strip", { "aria-label": named(one.tokenizer), pieces: strips[index + 1].pieces }),
-      one.count > strips[index + 1].pieces.length ? h("p", { class: "quiet" }, tr("tokens.first", { shown: strips[index + 1].pieces.length, count: one.count })) : null)));
-    if (!compared.length) fill(others, h("p", { class: "quiet" }, withTerms(tr("tokens.none_beside"))));
   }
+}
 
-  return { leave: () => running?.abort() };
+/**
+ * A token as a row of the table: the view's own, which has the first ones, else one like it.
+ * @param {Api.Table} block
+ * @returns {(token: Api.Token, index: number) => (string | number)[]}
+ */
+const row = (block) => (token, index) =>
+  block.rows[index] ?? [index + 1, token.id, token.text, token.bytes, `${token.start}–${token.end}`];
+
+/**
+ * The same text as other tokenizers cut it, each a section.
+ * @param {Answer} answer
+ * @returns {Lab.Child}
+ */
+function beside({ result, view }) {
+  const [, ...strips] = ofKind(view, "strip");
+  const compared = result.comparisons.slice(1);
+  if (!compared.length) return h("p", { class: "quiet" }, withTerms(tr("tokens.none_beside")));
+  if (!result.count) return null;
+  const most = Math.max(1, ...result.comparisons.map((one) => one.count));
+  return compared.map(({ tokenizer, count, relative }, index) => {
+    const { pieces } = strips[index];
+    const text = tr("tokens.times", { count, relative: number(relative, 2) });
+    const more = count > pieces.length ? tr("tokens.first", { shown: pieces.length, count }) : "";
+    return h("section", {}, h("h3", {}, named(tokenizer)),
+      h("capot-bars", { class: "counts", rows: [{ label: tr("tokens.count"), value: count / most, text }] }),
+      h("capot-strip", { "aria-label": named(tokenizer), pieces }),
+      more ? h("p", { class: "quiet" }, more) : null);
+  });
 }

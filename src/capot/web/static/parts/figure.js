@@ -8,27 +8,41 @@ import { lang, tr } from "../lib/words.js";
 import { named, taken } from "./names.js";
 import { isDark } from "./top.js";
 
+/** @type {Promise<Lab.Plotly> | undefined} */
 let script;
 
 /** Plotly, read once, from this server. */
 export function plotly() {
   script ??= new Promise((resolve, reject) => {
     const src = `${root}/static/plotly.min.js`;
-    const failed = () => { script = undefined; tag.remove(); reject(new LabError("unreachable", "")); }; // asked again another time
+    const failed = () => { // asked again another time
+      script = undefined;
+      tag.remove();
+      reject(new LabError("unreachable", ""));
+    };
     const tag = h("script", { src, onload: () => resolve(globalThis.Plotly), onerror: failed });
     document.head.append(tag);
   });
   return script;
 }
 
+const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false, typesetMath: false, scrollZoom: false };
+
 /** <capot-figure>: set `spec` to { light, dark }, each { data, layout }. */
 class Figure extends HTMLElement {
+  /** @type {Record<"light" | "dark", Api.Figure> | null} */
   #spec = null;
   #draw = () => { this.draw(); };
+  /** @type {number | null} */
   #width = null; // for which names were set; null where there are none
   #turn = 0;
-  #sized = new ResizeObserver(later(150, () => { if (this.#width !== null && this.#width !== this.clientWidth) this.draw(); }));
+  /** @type {HTMLElement | undefined} */
+  place;
+  #sized = new ResizeObserver(later(150, () => {
+    if (this.#width !== null && this.#width !== this.clientWidth) this.draw();
+  }));
 
+  /** @type {(event: Event) => void} */
   #printed = (event) => { if (isDark()) this.draw(event.type === "beforeprint"); }; // paper is light
 
   connectedCallback() {
@@ -43,9 +57,11 @@ class Figure extends HTMLElement {
     document.removeEventListener("capot-theme", this.#draw);
     for (const kind of ["beforeprint", "afterprint"]) removeEventListener(kind, this.#printed);
     this.#sized.disconnect();
-    queueMicrotask(() => { if (this.place && !this.isConnected) globalThis.Plotly?.purge(this.place); }); // not where it only moves
+    // not where it only moves
+    queueMicrotask(() => { if (this.place && !this.isConnected) globalThis.Plotly?.purge(this.place); });
   }
 
+  /** @param {Record<"light" | "dark", Api.Figure>} spec */
   set spec(spec) {
     this.#spec = spec;
     this.draw();
@@ -55,6 +71,7 @@ class Figure extends HTMLElement {
   async draw(light = false) {
     if (!this.#spec) return;
     const turn = this.#turn += 1;
+    /** @type {Lab.Plotly} */
     let library;
     try {
       library = await plotly();
@@ -66,32 +83,44 @@ class Figure extends HTMLElement {
     this.place ??= this.appendChild(h("div", { class: "plot" }));
     const { data, layout } = structuredClone(this.#spec[isDark() && !light ? "dark" : "light"]);
     library.register({ moduleType: "locale", name: lang(), dictionary: {}, format: {} });
-    const config = { locale: lang(), responsive: true, displaylogo: false, displayModeBar: false, typesetMath: false, scrollZoom: false };
     const names = taken(data);
     this.#width = names.length ? this.clientWidth : null;
-    await library.react(this.place, data, { ...layout, uirevision: "kept" }, config);
+    await library.react(this.place, data, { ...layout, uirevision: "kept" }, { locale: lang(), ...CONFIG });
     sized(this.place);
     if (!names.length || turn !== this.#turn || !this.isConnected) return;
-    await library.relayout(this.place, { annotations: [...(layout.annotations ?? []), ...named(this.place, names)] });
+    const seen = /** @type {Lab.Plotted} */ (this.place);
+    await library.relayout(seen, { annotations: [...(layout.annotations ?? []), ...named(seen, names)] });
   }
 
-  /** The figure as a file: "svg" or "png". */
+  /**
+   * The figure as a file: "svg" or "png".
+   * @param {string} name
+   * @param {"svg" | "png"} format
+   */
   async keep(name, format) {
     const library = await plotly();
-    return library.downloadImage(this.place, { format, filename: name, width: 1200, height: 720, scale: format === "png" ? 2 : 1 });
+    const size = { width: 1200, height: 720, scale: format === "png" ? 2 : 1 };
+    return library.downloadImage(this.place, { format, filename: name, ...size });
   }
 }
 
-/** Say at what size the layers are drawn, so that print can make them as wide as the paper. */
+/**
+ * Say at what size the layers are drawn, so that print can make them as wide as the paper.
+ * @param {HTMLElement} place
+ */
 function sized(place) {
-  const layers = place.querySelectorAll(".main-svg");
-  for (const layer of layers) layer.setAttribute("viewBox", `0 0 ${layer.getAttribute("width")} ${layer.getAttribute("height")}`);
-  if (layers.length) place.style.setProperty("--drawn", `${layers[0].getAttribute("width")} / ${layers[0].getAttribute("height")}`);
+  const layers = [...place.querySelectorAll(".main-svg")];
+  const sizes = layers.map((layer) => [layer.getAttribute("width"), layer.getAttribute("height")]);
+  for (const [index, [wide, high]] of sizes.entries()) layers[index].setAttribute("viewBox", `0 0 ${wide} ${high}`);
+  if (sizes.length) place.style.setProperty("--drawn", sizes[0].join(" / "));
 }
 
 customElements.define("capot-figure", Figure);
 
-/** A figure of a block that came with one. */
+/**
+ * A figure of a block that came with one.
+ * @param {Api.Scatter | Api.Curves} block
+ */
 export function figure(block) {
   return h("capot-figure", { "aria-label": block.title || tr("figure.label"), spec: block.figure });
 }

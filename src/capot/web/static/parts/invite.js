@@ -9,8 +9,10 @@ import { fault } from "./fault.js";
 export function inviting() {
   const id = unique("invite");
   const place = h("div", { class: "invited" });
+  /** @type {HTMLButtonElement} */
+  const close = h("button", { type: "button", class: "primary", onclick: () => sheet.close() }, tr("actions.close"));
   const sheet = h("dialog", { class: "invitation", "aria-labelledby": id },
-    h("h2", { id }, tr("invite.title")), place, h("p", { class: "row" }, h("button", { type: "button", class: "primary", onclick: () => sheet.close() }, tr("actions.close"))));
+    h("h2", { id }, tr("invite.title")), place, h("p", { class: "row" }, close));
   const open = async () => {
     sheet.showModal();
     try {
@@ -19,17 +21,30 @@ export function inviting() {
       fill(place, fault(error, open));
     }
   };
-  return [h("button", { type: "button", class: "quiet-button", "aria-haspopup": "dialog", onclick: () => { fill(place); open(); } }, tr("invite.open")), sheet];
+  const onclick = () => { fill(place); open(); };
+  const props = { type: "button", class: "quiet-button", "aria-haspopup": "dialog", onclick };
+  return [h("button", props, tr("invite.open")), sheet];
 }
 
+/** @param {Api.Invitation} told */
 function invitation({ link, code, qr }) {
   const address = link.split("?")[0];
-  return [picture(qr), h("dl", {}, h("dt", {}, tr("invite.address")), h("dd", { class: "address" }, address), h("dt", {}, tr("invite.code")), h("dd", { class: "access" }, code))];
+  const facts = [
+    [h("dt", {}, tr("invite.address")), h("dd", { class: "address" }, address)],
+    [h("dt", {}, tr("invite.code")), h("dd", { class: "access" }, code)],
+  ];
+  return [picture(qr), h("dl", {}, facts)];
 }
 
-/** A QR code: dark on light, whatever the theme. */
+/**
+ * A QR code: dark on light, whatever the theme.
+ * @param {string[]} rows of 0 and 1
+ */
 function picture(rows) {
-  const dark = rows.flatMap((row, y) => Array.from(row.matchAll(/1+/g), ({ 0: run, index: x }) => `M${x} ${y}h${run.length}v1h-${run.length}z`));
-  return h("svg:svg", { class: "qr", viewBox: `0 0 ${rows.length} ${rows.length}`, role: "img", "aria-label": tr("invite.picture"), "shape-rendering": "crispEdges" },
-    h("rect:svg", { width: rows.length, height: rows.length, fill: "#fff" }), h("path:svg", { d: dark.join(""), fill: "#000" }));
+  const dark = rows.flatMap((row, y) =>
+    Array.from(row.matchAll(/1+/g), ({ 0: run, index: x }) => `M${x} ${y}h${run.length}v1h-${run.length}z`));
+  const size = { viewBox: `0 0 ${rows.length} ${rows.length}`, "shape-rendering": "crispEdges" };
+  return h("svg:svg", { class: "qr", role: "img", "aria-label": tr("invite.picture"), ...size },
+    h("rect:svg", { width: rows.length, height: rows.length, fill: "#fff" }),
+    h("path:svg", { d: dark.join(""), fill: "#000" }));
 }

@@ -8,6 +8,9 @@ const EDGE = 4; // pixels
 /** @type {CanvasRenderingContext2D | undefined} */
 let pen;
 
+/** @typedef {{ x: number, y: number, text: string, font: Lab.Font }} Name */
+/** @typedef {{ x: number, y: number, wide: number, far: boolean }} Room */
+
 /** @param {string} markup */
 const plain = (markup) => markup.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 /** @param {string} text */
@@ -15,20 +18,21 @@ const markup = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").r
 
 /**
  * Take the names out of the traces of points: [{ x, y, text, font }], none where too many points would bear one.
- * @param {any[]} data
- * @returns {{ x: number, y: number, text: string, font: any }[]}
+ * @param {Lab.Trace[]} data
+ * @returns {Name[]}
  */
 export function taken(data) {
   const traces = data.filter(
-    (trace) => trace.type === "scatter" && trace.mode === "markers+text" && trace.text.some(Boolean),
+    (trace) => trace.type === "scatter" && trace.mode === "markers+text" && trace.text?.some(Boolean),
   );
   return traces.flatMap((trace) => {
     trace.mode = "markers";
-    return trace.hovertext.map((/** @type {string} */ hint, /** @type {number} */ index) => ({
-      x: trace.x[index],
-      y: trace.y[index],
+    const font = /** @type {Lab.Font} */ (trace.textfont);
+    return (trace.hovertext ?? []).map((hint, index) => ({
+      x: Number(trace.x[index]),
+      y: Number(trace.y[index]),
       text: plain(hint.split("<br>")[0]),
-      font: trace.textfont,
+      font,
     }));
   });
 }
@@ -36,8 +40,8 @@ export function taken(data) {
 /**
  * Annotations that name the points of `place`, which is drawn already; those for which there is no room are named on
  * hover.
- * @param {any} place
- * @param {ReturnType<typeof taken>} names
+ * @param {Lab.Plotted} place
+ * @param {Name[]} names
  */
 export function named(place, names) {
   const { xaxis, yaxis } = place._fullLayout;
@@ -61,7 +65,7 @@ export function named(place, names) {
   }));
   const [zeroX, zeroY] = [xaxis._offset + xaxis.l2p(0), yaxis._offset + yaxis.l2p(0)];
   /** @type {[number, number, number, number][]} */
-  const rays = place.layout.annotations?.some((/** @type {any} */ one) => one.showarrow && !one.text)
+  const rays = place.layout.annotations?.some((one) => one.showarrow && !one.text)
     ? points.map(({ x, y }) => [zeroX, zeroY, x, y])
     : [];
   const rooms = beside(points, area, rays);
@@ -71,8 +75,8 @@ export function named(place, names) {
 }
 
 /**
- * @param {ReturnType<typeof taken>[number]} name
- * @param {{ text: string, point: { x: number, y: number }, room: { x: number, y: number, wide: number, far: boolean } }} set
+ * @param {Name} name
+ * @param {{ text: string, point: { x: number, y: number }, room: Room }} set
  */
 function annotation({ x, y, font }, { text, point, room }) {
   const [ax, ay] = [room.x + room.wide / 2 - point.x, room.y - point.y];

@@ -53,20 +53,39 @@ export function pieces(tokens) {
   return shown;
 }
 
-/** The same pieces, each text in one hue wherever it stands, and neighbours in different ones as long as six are enough. */
+/**
+ * The same pieces, each text in one hue wherever it stands, and neighbours in different ones as long as six are enough.
+ * @param {Lab.Piece[]} shown
+ * @returns {Lab.Piece[]}
+ */
 export function recurring(shown) {
   const names = shown.map((piece) => piece.text.trim() || piece.text);
-  const beside = new Map(names.map((name) => [name, new Set()]));
-  names.forEach((name, at) => { if (at && names[at - 1] !== name) { beside.get(name).add(names[at - 1]); beside.get(names[at - 1]).add(name); } });
+  /** @type {Map<string, number>} */
   const hues = new Map();
   let next = 0;
-  for (const [name, around] of beside) {
+  for (const [name, around] of neighbours(names)) {
     const taken = new Set([...around].map((one) => hues.get(one)));
     const free = Array.from({ length: HUES }, (_, step) => (next + step) % HUES).find((hue) => !taken.has(hue)) ?? next;
     hues.set(name, free);
     next = (free + 1) % HUES;
   }
   return shown.map((piece, at) => ({ ...piece, tone: hues.get(names[at]) }));
+}
+
+/**
+ * For each name, in their order, the others that stand beside it somewhere.
+ * @param {string[]} names
+ */
+function neighbours(names) {
+  /** @type {Map<string, Set<string>>} */
+  const beside = new Map(names.map((name) => [name, new Set()]));
+  for (const [at, name] of names.entries()) {
+    const before = names[at - 1];
+    if (at === 0 || before === name) continue;
+    beside.get(name)?.add(before);
+    beside.get(before)?.add(name);
+  }
+  return beside;
 }
 
 /**

@@ -7,15 +7,23 @@ import * as state from "../lib/state.js";
 /**
  * A text field. `heard(text)` is called `delay` ms after the last key; `fault` lies beside it for an error.
  * Empty, it shows `examples` to click. `own` keeps the text, where it is not the prompt of all pages.
+ * @param {{
+ *   heard: (text: string) => unknown, label?: string, examples?: string[], delay?: number, initial?: string,
+ *   rows?: number, own?: Lab.Carried, placeholder?: string,
+ * }} how
+ * @returns {Lab.Field}
  */
-export function promptField({ heard, label, examples = [], delay = 150, initial, rows = 2, own = state.prompt, placeholder }) {
+export function promptField({ heard, label, own = state.prompt, initial, placeholder, ...how }) {
+  const { examples = [], delay = 150, rows = 2 } = how;
   const id = unique("prompt");
   const start = initial ?? own.get() ?? "";
-  const field = h("textarea", { id, rows, spellcheck: "false", value: start, placeholder: placeholder ?? tr("prompt.placeholder"), "aria-describedby": `${id}-troubles` });
-  const soon = later(delay, (text) => { own.set(text); heard(text); });
+  const about = { placeholder: placeholder ?? tr("prompt.placeholder"), "aria-describedby": `${id}-troubles` };
+  const field = h("textarea", { id, rows, spellcheck: "false", value: start, ...about });
+  const soon = later(delay, (/** @type {string} */ text) => { own.set(text); heard(text); });
   const shelf = h("div", { class: "examples", "aria-label": tr("prompt.examples") }, h("span", {}, tr("prompt.try")),
     examples.map((text) => h("button", { type: "button", class: "small", onclick: () => set(text) }, text)));
   const troubles = h("div", { class: "troubles", id: `${id}-troubles` });
+  /** @type {(text: string, how?: { focus?: boolean }) => void} */
   const set = (text, { focus = true } = {}) => {
     field.value = text;
     shelf.hidden = Boolean(text);
@@ -25,6 +33,7 @@ export function promptField({ heard, label, examples = [], delay = 150, initial,
   };
   field.addEventListener("input", () => { shelf.hidden = Boolean(field.value); soon(field.value); });
   shelf.hidden = Boolean(start);
-  const box = h("div", { class: "prompt" }, h("label", { for: id }, label ?? tr("prompt.label")), field, shelf, troubles);
+  const name = h("label", { for: id }, label ?? tr("prompt.label"));
+  const box = h("div", { class: "prompt" }, name, field, shelf, troubles);
   return { box, field, set, troubles, get text() { return field.value; } };
 }

@@ -5,11 +5,27 @@ import { h, unique } from "../lib/dom.js";
 import { number, unwritten } from "../lib/words.js";
 import { help } from "./terms.js";
 
-/** What an address says of a setting, within its bounds; what is counted is whole, whoever wrote it. */
+/**
+ * What an address says of a setting, within its bounds; what is counted is whole, whoever wrote it.
+ * @param {string | undefined} text
+ * @param {import("../lib/lab.js").Slide} bounds
+ */
 export function restored(text, { min, max, step, start }) {
   const value = text === undefined || text === "" ? start : Number(text);
   if (!Number.isFinite(value)) return start;
   return Math.min(max, Math.max(min, step === 1 ? Math.round(value) : value));
+}
+
+/**
+ * What an address keeps of settings: those moved, and what was asked for (`saved`), were it the usual.
+ * @param {Record<string, number>} values
+ * @param {Record<string, import("../lib/lab.js").Slide>} sliders
+ * @param {Record<string, string>} saved
+ * @returns {Record<string, number | "">}
+ */
+export function kept(values, sliders, saved) {
+  const usual = (/** @type {string} */ name) => values[name] === sliders[name].start && saved[name] === undefined;
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, usual(name) ? "" : value]));
 }
 
 /**

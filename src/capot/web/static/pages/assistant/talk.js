@@ -1,233 +1,309 @@
 // A conversation: everything is sent again at every turn, and the bill says what that takes.
 
 import { fill, h, unique } from "../../lib/dom.js";
-import { lang, tr, typed, unwritten } from "../../lib/words.js";
+import { lang, tr } from "../../lib/words.js";
+import { callDrawn } from "../../lib/api.js";
 import * as state from "../../lib/state.js";
-import { inPython, quoted } from "../../lib/code.js";
 import { once } from "../../lib/lasting.js";
-import { blocks } from "../../parts/blocks.js";
+import { blocks, ofKind } from "../../parts/blocks.js";
 import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
 import { pieces } from "../../parts/pieces.js";
-import { chosen, flags } from "../generate/controls.js";
+import { chosen } from "../generate/controls.js";
+import { priceFields, prices } from "./prices.js";
+import { lines } from "./script.js";
+import { fresh, keep, saved } from "./talked.js";
 
 const KINDS = ["", "raw", "few_shot", "stopped", "chat_template"];
-const KEY = "capot-talk";
 const SHOWN = 600; // tokens of a prompt that are drawn
 
-/** The instrument; see the page for `settings`, `template` and `name`. */
-export function talk({ settings, template, name, handed }) {
-  let talked = saved(); // { conversation, view, turns: [{ message, options }], prompt }
-  let running = null, sending = null, gone = false;
-  const says = status(() => halt());
-  const log = h("ol", { class: "chat", "aria-live": "polite" });
-  const id = unique("message");
-  const field = h("textarea", { id, rows: 2, value: talked.typed ?? "", placeholder: tr("assistant.message_hint"), onkeydown: (event) => {
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); say(); }
-  } });
-  const troubles = h("div");
-  const send = h("button", { type: "button", class: "primary", onclick: () => say() }, tr("assistant.send"));
-  const stop = h("button", { type: "button", onclick: () => halt() }, tr("actions.stop"));
-  const undo = h("button", { type: "button", onclick: () => forget() }, tr("assistant.undo"));
-  const anew = h("button", { type: "button", onclick: () => restart() }, tr("assistant.new"));
-  const kind = h("select", { id: unique("kind"), onchange: () => state.write({ kind: kind.value }) }, KINDS.filter((one) => one !== "chat_template" || template.own).map((one) => h("option", { value: one, selected: one === (state.read().kind ?? "") }, tr(one ? `assistant.way.${one}` : "assistant.own_way"))));
-  const price = (key) => {
-    const shown = () => (Number(state.read()[key]) ? typed(Number(state.read()[key])) : "");
-    const input = h("input", { id: unique(key), type: "text", inputmode: "decimal", autocomplete: "off", value: shown(), placeholder: "0", onchange: () => {
-      const value = input.value.trim() ? unwritten(input.value) : 0;
-      if (value >= 0 && Number.isFinite(value)) state.write({ [key]: value || "" }); // else it goes back to what it was
-      input.value = shown();
-      priced();
-    } });
-    return input;
-  };
-  const prices = { price_in: price("price_in"), price_out: price("price_out") };
-  const asked = () => Object.fromEntries(Object.keys(prices).map((key) => [key, Number(state.read()[key]) || 0]));
-  const labelled = (input, key) => h("div", { class: "field" }, h("label", { for: input.id }, tr(`assistant.${key}`)), input);
-  const sent = h("details", { class: "exact", hidden: true });
-  const bill = h("div", { class: "bill" });
-  const picture = frame(bill, { name: "conversation" });
-  show();
-  return {
-    box: h("div", {}, h("div", { class: "row" }, labelled(kind, "kind"), labelled(prices.price_in, "price_in"), labelled(prices.price_out, "price_out")),
-      settings.box, template.box, log, says.box, h("div", { class: "prompt" }, h("label", { for: id }, tr("assistant.message")), field, troubles),
-      h("div", { class: "row" }, send, stop, undo, anew), sent, picture.box),
-    start, leave,
-  };
+/** @typedef {import("./talked.js").Turn} Turn */
+/** @typedef {{ args: Api.ChatRequest, turn: Turn }} Sending a turn under way */
 
-  async function start() {
-    if (talked.turns.length && (!talked.view || talked.lang !== lang())) await redo();
-    if (handed && !gone) run(handed.args, handed.turn);
+/**
+ * The instrument; see the page for `settings`, `template` and `name`.
+ * @param {Lab.Assisting<Sending>} parts
+ * @returns {Lab.Assistant<Sending>}
+ */
+export const talk = (parts) => new Talk(parts);
+
+class Talk {
+  #parts;
+  #talked = saved();
+  /** @type {Lab.Lasting | null} */
+  #running = null;
+  /** @type {Sending | null} */
+  #sending = null;
+  #gone = false;
+  #says = status(() => this.#halt());
+  #log = h("ol", { class: "chat", "aria-live": "polite" });
+  #field = messageField(this.#talked.typed ?? "", () => this.#say());
+  #troubles = h("div");
+  #send = h("button", { type: "button", class: "primary", onclick: () => this.#say() }, tr("assistant.send"));
+  #stop = h("button", { type: "button", onclick: () => this.#halt() }, tr("actions.stop"));
+  #undo = h("button", { type: "button", onclick: () => this.#forget() }, tr("assistant.undo"));
+  #anew = h("button", { type: "button", onclick: () => this.#restart() }, tr("assistant.new"));
+  #kind;
+  #sent = h("details", { class: "exact", hidden: true });
+  #bill = h("div", { class: "bill" });
+  #picture = frame(this.#bill, { name: "conversation" });
+
+  /** @param {Lab.Assisting<Sending>} parts */
+  constructor(parts) {
+    this.#parts = parts;
+    const { settings, template } = parts;
+    this.#kind = kindField(template);
+    const kind = h("div", { class: "field" }, h("label", { for: this.#kind.id }, tr("assistant.kind")), this.#kind);
+    const message = h("label", { for: this.#field.id }, tr("assistant.message"));
+    this.#show();
+    this.box = h("div", {},
+      h("div", { class: "row" }, kind, priceFields(() => this.#priced())),
+      settings.box, template.box, this.#log, this.#says.box,
+      h("div", { class: "prompt" }, message, this.#field, this.#troubles),
+      h("div", { class: "row" }, this.#send, this.#stop, this.#undo, this.#anew), this.#sent, this.#picture.box);
   }
 
-  /** The visitor leaves; where the page comes back at once (`again`), what it is to go on with. */
-  function leave({ again = false } = {}) {
-    gone = true;
-    const under = again && running ? sending : null;
-    talked.typed = field.value || (running && !under ? sending.turn.message : ""); // what is handed on is sent, and not typed again
-    keep();
-    running?.abort();
+  async start() {
+    const [talked, { handed }] = [this.#talked, this.#parts];
+    if (talked.turns.length && (!talked.view || talked.lang !== lang())) await this.#redo();
+    if (handed && !this.#gone) this.#run(handed);
+  }
+
+  /**
+   * The visitor leaves; where the page comes back at once (`again`), what it is to go on with.
+   * @param {Lab.Leaving} [how]
+   */
+  leave({ again = false } = {}) {
+    this.#gone = true;
+    const sending = this.#running ? this.#sending : null;
+    const under = again ? sending : null;
+    // what is handed on is sent, and not typed again
+    this.#talked.typed = this.#field.value || (sending && !under ? sending.turn.message : "");
+    keep(this.#talked);
+    this.#running?.abort();
     return under;
   }
 
-  function say(text = field.value) {
-    if (running) return;
-    const options = { ...chosen(settings.sampling()), max_new_tokens: settings.count(), seed: settings.seed() ?? talked.seed };
-    if (talked.turns.length === 0) talked.kind = kind.value;
-    const price = Object.fromEntries(Object.entries(asked()).filter(([, value]) => value));
-    const before = talked.conversation && { ...talked.conversation, system: "" }; // a text that was erased is not said any more
-    run({ messages: [text], conversation: before, kind: kind.value, ...template.given(), ...price, ...options }, { message: text, options });
+  #say() {
+    if (this.#running) return;
+    const [talked, text, kind] = [this.#talked, this.#field.value, this.#kind.value];
+    const { settings, template } = this.#parts;
+    const counts = { max_new_tokens: settings.count(), seed: settings.seed() ?? talked.seed };
+    const options = { ...chosen(settings.sampling()), ...counts };
+    if (talked.turns.length === 0) talked.kind = kind;
+    const asked = Object.fromEntries(Object.entries(prices()).filter(([, value]) => value));
+    // a text that was erased is not said any more
+    const conversation = talked.conversation && { ...talked.conversation, system: "" };
+    const args = { messages: [text], conversation, kind, ...template.given(), ...asked, ...options };
+    this.#run({ args, turn: { message: text, options } });
   }
 
-  async function run(args, turn) {
-    let text = "", fresh = "";
-    const answer = h("p", { class: "said" });
-    const mine = [h("li", {}, h("p", { class: "role" }, tr("assistant.you")), h("p", {}, turn.message)), h("li", { class: "even" }, h("p", { class: "role" }, name()), answer)];
-    const write = (more) => { fresh += more; if (fresh.length >= text.length) text = fresh; answer.textContent = text.trimStart(); };
-    const work = running = once({ verb: "chat", arguments: args, prompt: true, view: true }, (event, body) => {
-      if (event === "started") {
-        fresh = ""; // after a cut the same answer comes again: what is shown stays until it is overtaken
-        if (!mine[0].isConnected) {
-          log.querySelector(":scope > .quiet")?.remove();
-          log.append(...mine);
-          field.value = "";
-        }
-        talked.prompt = body.prompt.slice(-SHOWN);
-        exact(body.prompt);
-      }
-      if (event === "step") write(body.text);
-      if (event === "finished") {
-        write(body.text);
-        Object.assign(talked, { conversation: body.result, view: body.view });
-        if (body.result.turns.length > talked.turns.length) talked.turns.push(turn); // stopped before its first word it is no turn
-        else field.value = turn.message;
-      }
-    }, { says, troubles, again: () => run(args, turn), elsewhere: template.refused });
-    sending = { args, turn };
-    buttons();
+  /** @param {Sending} sending */
+  async #run(sending) {
+    const { turn } = sending;
+    this.#sending = sending;
+    const work = this.#running = this.#ask(sending);
+    this.#buttons();
     await work.over;
     if (work.left) return;
-    running = null;
-    if (!work.ended && !field.value) field.value = turn.message; // given up in a cut: what was typed is never lost
-    keep();
-    show();
-    field.focus({ preventScroll: true });
+    this.#running = null;
+    // given up in a cut: what was typed is never lost
+    if (!work.ended && !this.#field.value) this.#field.value = turn.message;
+    keep(this.#talked);
+    this.#show();
+    this.#field.focus({ preventScroll: true });
   }
 
-  function halt() {
-    return running?.stop();
+  /**
+   * @param {Sending} sending
+   * @returns {Lab.Lasting}
+   */
+  #ask({ args, turn }) {
+    const coming = new Coming(turn.message, this.#parts.name());
+    return once({ verb: "chat", arguments: args, prompt: true, view: true }, (...[kind, body]) => {
+      if (kind === "started") this.#started(coming, body.prompt);
+      if (kind === "step") coming.write(body.text);
+      if (kind === "finished") {
+        coming.write(body.text);
+        this.#finish(body, turn);
+      }
+    }, {
+      says: this.#says,
+      troubles: this.#troubles,
+      again: () => this.#run({ args, turn }),
+      elsewhere: this.#parts.template.refused,
+    });
   }
 
-  function forget() {
-    const { conversation, turns } = talked;
-    field.value = turns.at(-1).message;
-    conversation.turns.pop();
-    turns.pop();
-    redo();
+  /**
+   * @param {Coming} coming
+   * @param {Api.Token[]} prompt
+   */
+  #started(coming, prompt) {
+    coming.again();
+    if (!coming.items[0].isConnected) {
+      this.#log.querySelector(":scope > .quiet")?.remove();
+      this.#log.append(...coming.items);
+      this.#field.value = "";
+    }
+    this.#talked.prompt = prompt.slice(-SHOWN);
+    this.#exact(prompt);
   }
 
-  function restart() {
-    talked = fresh();
-    keep();
-    show();
-    field.focus();
+  /**
+   * @param {Lab.Finished<"chat">} body
+   * @param {Turn} turn
+   */
+  #finish({ result, view }, turn) {
+    const talked = this.#talked;
+    Object.assign(talked, { conversation: result, view });
+    // stopped before its first word it is no turn
+    if (result.turns.length > talked.turns.length) talked.turns.push(turn);
+    else this.#field.value = turn.message;
   }
 
-  /** The bill as the server draws it, of a conversation that has lost a turn or changed its prices: no token is computed. */
-  async function redo() {
-    if (!talked.turns.length) return restart();
-    const { price_in, price_out } = asked();
-    const { call } = await import("../../lib/api.js");
+  #halt() {
+    return this.#running?.stop();
+  }
+
+  #forget() {
+    const { conversation, turns } = this.#talked;
+    this.#field.value = turns.pop()?.message ?? "";
+    conversation?.turns.pop();
+    this.#redo();
+  }
+
+  #restart() {
+    this.#talked = fresh();
+    keep(this.#talked);
+    this.#show();
+    this.#field.focus();
+  }
+
+  /** The bill as the server draws it, of a conversation that lost a turn or has other prices: no token is computed. */
+  async #redo() {
+    const talked = this.#talked;
+    if (!talked.turns.length) return this.#restart();
     try {
-      const { result, view } = await call("chat", { messages: [], conversation: { ...talked.conversation, price_in, price_out } }, { query: "?view=1", whole: true });
-      if (gone) return;
+      const conversation = { ...talked.conversation, ...prices() };
+      const { result, view } = await callDrawn("chat", { messages: [], conversation });
+      if (this.#gone) return;
       Object.assign(talked, { conversation: result, view });
     } catch (error) {
-      if (gone) return;
-      says.fail(error, () => redo());
+      if (this.#gone) return;
+      this.#says.fail(error, () => this.#redo());
     }
-    keep();
-    show();
+    keep(this.#talked);
+    this.#show();
   }
 
-  function priced() {
-    if (talked.turns.length && !running) redo();
+  #priced() {
+    if (this.#talked.turns.length && !this.#running) this.#redo();
   }
 
-  function exact(prompt) {
-    sent.hidden = !prompt?.length;
-    if (!sent.hidden) fill(sent, h("summary", {}, tr("assistant.exactly", { count: prompt.length })), h("div", { class: "sent", tabindex: "0", role: "region", "aria-label": tr("assistant.sent") }, h("capot-strip", { pieces: pieces(prompt.slice(-SHOWN)), "aria-label": tr("assistant.sent") })));
+  /** @param {Api.Token[] | null} prompt */
+  #exact(prompt) {
+    this.#sent.hidden = !prompt?.length;
+    if (!prompt?.length) return;
+    const label = { "aria-label": tr("assistant.sent") };
+    fill(this.#sent, h("summary", {}, tr("assistant.exactly", { count: prompt.length })),
+      h("div", { class: "sent", tabindex: "0", role: "region", ...label },
+        h("capot-strip", { pieces: pieces(prompt.slice(-SHOWN)), ...label })));
   }
 
-  function buttons() {
-    stop.disabled = !running;
-    send.disabled = Boolean(running);
-    undo.disabled = anew.disabled = Boolean(running) || !talked.turns.length;
+  #buttons() {
+    const busy = this.#running !== null;
+    this.#stop.disabled = !busy;
+    this.#send.disabled = busy;
+    this.#undo.disabled = this.#anew.disabled = busy || !this.#talked.turns.length;
   }
 
-  function show() {
-    buttons();
-    const view = talked.view ?? [];
-    const chat = view.find((block) => block.block === "chat");
-    fill(log, (chat?.turns ?? []).map((turn, index) => h("li", { class: index % 2 ? "even" : undefined }, h("p", { class: "role" }, turn.role, index % 2 && turn.note ? h("span", { class: "note" }, turn.note) : null), h("p", { class: "said" }, turn.text))));
-    if (!chat) fill(log, h("li", { class: "quiet" }, tr("assistant.empty_talk")));
-    exact(talked.prompt);
-    const rest = view.filter((block) => block.block !== "chat" && !(block.block === "heading" && block.level === 1));
-    fill(bill, chat ? blocks(rest) : null);
-    const table = rest.find((block) => block.block === "table");
-    picture.update({ caption: "", table: table ? { columns: table.columns, rows: table.rows } : null, json: talked.turns.length ? talked.conversation : null,
-      page: talked.turns.length ? { verb: "chat", arguments: { messages: [], conversation: talked.conversation } } : null, ...lines() });
-  }
-
-  /** Lines that hold the same conversation: one call for the turns of the same settings. */
-  function lines() {
-    if (!talked.turns.length) return { python: null, command: null };
-    const groups = [];
-    for (const { message, options } of talked.turns) {
-      const key = JSON.stringify(options);
-      if (groups.at(-1)?.key === key) groups.at(-1).messages.push(message);
-      else groups.push({ key, options, messages: [message] });
-    }
-    const { kind: chosen, price_in, price_out } = talked.conversation;
-    const more = { kind: chosen, ...template.given(), ...(price_in ? { price_in } : {}), ...(price_out ? { price_out } : {}) };
-    const calls = groups.map(({ messages, options }, index) => inPython(name(), "chat", [messages], { ...(index ? {} : more), ...options }).split("\n").at(-1).slice("print(".length, -1));
-    const python = [inPython(name(), "chat", []).split("\n").slice(0, -1).join("\n"), ...calls.map((one, index) => `talk = ${index ? `${one.slice(0, -1)}, conversation=talk.to_dict()` : one.slice(0, -1)})`), "print(talk)"].join("\n");
-    return { python, command: groups.length === 1 && groups[0].messages.every((text) => !text.includes("\n")) ? script(groups[0], more) : null };
-  }
-
-  function script({ messages, options }, { kind: way, system, price_in, price_out }) {
-    const given = [["--system", system], ["--price-in", price_in], ["--price-out", price_out], ...Object.entries(flags(options)), ["--model", name() === "boxed" ? undefined : name()]].filter(([, value]) => value !== undefined);
-    const command = ["capot chat --script -", ...given.map(([flag, value]) => `${flag} ${quoted(String(value))}`)].join(" ");
-    const said = `printf '%s\\n' ${messages.map(quoted).join(" ")} | ${command}`;
-    const edited = template.given();
-    return edited.template || edited.chat_template ? template.files(said) : `${said} --template ${way}`;
-  }
-
-  function keep() {
-    try {
-      sessionStorage.setItem(KEY, JSON.stringify({ ...talked, lang: lang() }));
-    } catch {
-      sessionStorage.removeItem(KEY);
-    }
-    const { bill: _, ...conversation } = talked.conversation ?? {};
-    state.write({ talk: talked.turns.length ? JSON.stringify({ conversation, turns: talked.turns, seed: talked.seed }) : "" });
+  #show() {
+    this.#buttons();
+    const { view, turns, prompt, conversation } = this.#talked;
+    const [chat] = ofKind(view ?? [], "chat");
+    fill(this.#log, chat ? chat.turns.map(said) : h("li", { class: "quiet" }, tr("assistant.empty_talk")));
+    this.#exact(prompt);
+    const rest = (view ?? []).filter((block) =>
+      block.block !== "chat" && !(block.block === "heading" && block.level === 1));
+    fill(this.#bill, chat ? blocks(rest) : null);
+    const [table] = ofKind(rest, "table");
+    this.#picture.update({
+      caption: "",
+      table: table ? { columns: table.columns, rows: table.rows } : null,
+      json: turns.length ? conversation : null,
+      page: turns.length ? { verb: "chat", arguments: { messages: [], conversation } } : null,
+      ...lines(this.#parts.name(), this.#talked, this.#parts.template),
+    });
   }
 }
 
-const fresh = () => ({ conversation: null, view: null, turns: [], prompt: null, seed: Math.floor(Math.random() * 2 ** 32) });
+/** A message and its answer, while it comes. */
+class Coming {
+  #text = "";
+  #fresh = "";
+  #answer = h("p", { class: "said" });
 
-/** What this tab kept, where it is the conversation of the address. */
-function saved() {
-  const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
-  const linked = linkedTalk();
-  if (linked && JSON.stringify(linked.turns) !== JSON.stringify(kept?.turns)) return { ...fresh(), ...linked };
-  return kept ?? fresh();
+  /**
+   * @param {string} message
+   * @param {string} name
+   */
+  constructor(message, name) {
+    this.items = [
+      h("li", {}, h("p", { class: "role" }, tr("assistant.you")), h("p", {}, message)),
+      h("li", { class: "even" }, h("p", { class: "role" }, name), this.#answer),
+    ];
+  }
+
+  /** After a cut the same answer comes again: what is shown stays until it is overtaken. */
+  again() {
+    this.#fresh = "";
+  }
+
+  /** @param {string} more */
+  write(more) {
+    this.#fresh += more;
+    if (this.#fresh.length >= this.#text.length) this.#text = this.#fresh;
+    this.#answer.textContent = this.#text.trimStart();
+  }
 }
 
-function linkedTalk() {
-  try {
-    return JSON.parse(state.read().talk ?? "null");
-  } catch {
-    return null;
-  }
+/**
+ * A turn of the conversation as the server draws it: what was said, or its answer.
+ * @param {Api.Turn} turn
+ * @param {number} index
+ */
+function said({ role, text, note }, index) {
+  const answer = index % 2 === 1;
+  const noted = answer && note ? h("span", { class: "note" }, note) : null;
+  return h("li", { class: answer ? "even" : undefined },
+    h("p", { class: "role" }, role, noted), h("p", { class: "said" }, text));
+}
+
+/**
+ * Where a message is typed; Enter sends it.
+ * @param {string} value
+ * @param {() => unknown} send
+ */
+function messageField(value, send) {
+  const onkeydown = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    send();
+  };
+  const placeholder = tr("assistant.message_hint");
+  return h("textarea", { id: unique("message"), rows: 2, value, placeholder, onkeydown });
+}
+
+/**
+ * Which text stands around the messages, kept in the address.
+ * @param {Lab.Template} template
+ */
+function kindField(template) {
+  const asked = state.read().kind ?? "";
+  const options = KINDS.filter((one) => one !== "chat_template" || template.own).map((value) =>
+    h("option", { value, selected: value === asked }, tr(value ? `assistant.way.${value}` : "assistant.own_way")));
+  /** @type {HTMLSelectElement} */
+  const kind = h("select", { id: unique("kind"), onchange: () => state.write({ kind: kind.value }) }, options);
+  return kind;
 }

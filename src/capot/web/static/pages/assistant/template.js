@@ -8,6 +8,8 @@ import * as state from "../../lib/state.js";
 import { fault } from "../../parts/fault.js";
 
 /** @typedef {"template" | "chat_template"} Name */
+/** @typedef {{ name: Name, input: HTMLTextAreaElement, box: HTMLElement, original: string }} Area a text to edit */
+/** @typedef {Partial<Record<Name, string>>} Edited those that are not as they were */
 
 const CODE = { rows: 12, class: "code-field", spellcheck: "false" };
 /** @type {Name[]} */
@@ -23,44 +25,26 @@ const NAMES = ["template", "chat_template"];
 export async function templates(heard) {
   const found = await get("/api/templates");
   const saved = state.read();
-  const own = saved.chat_template ?? found.chat_template ?? "";
-  /** @type {{ template: string, chat_template: string }} */
-  const texts = { template: saved.template ?? found.template, chat_template: own };
-  const shared = { onchange: changed, rows: 1, placeholder: tr("assistant.no_system") };
-  const system = field("system", { ...shared, value: saved.system ?? "" });
-  /** @type {[keyof typeof texts, ReturnType<typeof field>][]} */
-  const areas = NAMES.filter((name) => name === "template" || found.chat_template)
-    .map((name) => [name, field(name, { onchange: changed, value: texts[name], ...CODE })]);
+  const areas = NAMES.filter((name) => name === "template" || found.chat_template).map((name) =>
+    areaOf(name, { original: found[name] ?? "", value: saved[name] ?? found[name] ?? "", onchange: changed }));
+  const system = field("system",
+    { onchange: changed, rows: 1, placeholder: tr("assistant.no_system"), value: saved.system ?? "" });
   const troubles = h("div");
-  const back = h("button", { type: "button", class: "small", onclick: restore }, tr("assistant.original"));
   const open = Boolean(saved.template || saved.chat_template || saved.system);
-  const lead = h("p", { class: "quiet" }, tr("assistant.template_lead"));
-  const box = h("details", { open }, h("summary", {}, tr("assistant.template")), lead, areas.map(([, area]) => area.box),
-    h("div", { class: "row" }, back), system.box);
-  const whole = h("div", { class: "template" }, box, troubles);
-  const written = (/** @type {string} */ command) => files(command, edited());
-  return { box: whole, given, files: written, own: Boolean(found.chat_template), refused };
-
-  function restore() {
-    for (const [name, area] of areas) area.input.value = found[name] ?? "";
-    changed();
-  }
-
-  /** @returns {{ template?: string, chat_template?: string }} */
-  function edited() {
-    const now = areas.map(([name, area]) => [name, area.input.value]);
-    return Object.fromEntries(now.filter(([name, text]) => text.trim() && text !== found[/** @type {Name} */ (name)]));
-  }
+  const box = folded(areas, system.box, { open, changed });
+  const own = Boolean(found.chat_template);
+  const written = (/** @type {string} */ command) => files(command, edited(areas));
+  return { box: h("div", { class: "template" }, box, troubles), given, files: written, own, refused };
 
   function changed() {
-    const now = edited();
+    const now = edited(areas);
     state.write({ template: now.template ?? "", chat_template: now.chat_template ?? "", system: system.input.value });
     fill(troubles);
     heard();
   }
 
   function given() {
-    return { ...edited(), ...(system.input.value ? { system: system.input.value } : {}) };
+    return { ...edited(areas), ...(system.input.value ? { system: system.input.value } : {}) };
   }
 
   /**
@@ -76,6 +60,40 @@ export async function templates(heard) {
 }
 
 /**
+ * The fold of all that can be edited, with a button that brings back what was.
+ * @param {Area[]} areas
+ * @param {HTMLElement} system
+ * @param {{ open: boolean, changed: () => unknown }} how
+ */
+function folded(areas, system, { open, changed }) {
+  const restore = () => {
+    for (const { input, original } of areas) input.value = original;
+    changed();
+  };
+  const back = h("button", { type: "button", class: "small", onclick: restore }, tr("assistant.original"));
+  return h("details", { open }, h("summary", {}, tr("assistant.template")),
+    h("p", { class: "quiet" }, tr("assistant.template_lead")), areas.map((area) => area.box),
+    h("div", { class: "row" }, back), system);
+}
+
+/**
+ * @param {Area[]} areas
+ * @returns {Edited}
+ */
+function edited(areas) {
+  const now = areas.map(({ name, input, original }) => ({ name, text: input.value, original }));
+  const changed = now.filter(({ text, original }) => text.trim() && text !== original);
+  return Object.fromEntries(changed.map(({ name, text }) => [name, text]));
+}
+
+/**
+ * @param {Name} name
+ * @param {{ original: string, value: string, onchange: () => unknown }} how
+ * @returns {Area}
+ */
+const areaOf = (name, { original, ...props }) => ({ name, original, ...field(name, { ...props, ...CODE }) });
+
+/**
  * A text to edit, under its name.
  * @param {string} name
  * @param {Lab.Props} props
@@ -89,7 +107,7 @@ function field(name, props) {
 /**
  * A command line reads a template from a file: one of the two, since --template takes one.
  * @param {string} command
- * @param {{ template?: string, chat_template?: string }} edited
+ * @param {Edited} edited
  */
 function files(command, edited) {
   const now = Object.entries(edited)[0];

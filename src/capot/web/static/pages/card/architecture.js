@@ -3,56 +3,103 @@
 import { h } from "../../lib/dom.js";
 import { amount, has, number, tr } from "../../lib/words.js";
 
+/** @type {Record<string, number>} */
 const TONES = { embeddings: 0, attention: 1, mlp: 2, norms: 3, head: 4, other: 5 };
+const INNER = /** @type {const} */ (["norms", "mlp", "attention"]);
 const [HEIGHT, GAP] = [560, 4];
 const LEAST = 13; // height of a block that can be read
 const LETTER = 7.4;
 
+/** @typedef {{ name: string, count: number }} Cell a block of a part, and its parameters */
+/** @typedef {{ y: number, height: number, width: number }} Place where a part is drawn */
+
+/** @param {string} name */
 export const blockName = (name) => (has(`card.block.${name}`) ? tr(`card.block.${name}`) : name);
 
-/** An SVG of a card's structure, `width` units wide. */
-export function architecture(card, width) {
-  const parts = [...card.structure].reverse().filter((part) => part.parameters > 0);
-  const scale = (width * HEIGHT) / Math.max(1, card.parameters.total); // square units a parameter
+/**
+ * An SVG of a card's structure, `width` units wide.
+ * @param {Api.Card} card
+ * @param {number} width
+ */
+export function architecture({ structure, parameters }, width) {
+  const parts = [...structure].reverse().filter((part) => part.parameters > 0);
+  const scale = (width * HEIGHT) / Math.max(1, parameters.total); // square units a parameter
   const layers = parts.filter((part) => part.layer !== null);
-  const told = new Set([layers[0], layers.at(-1), layers[Math.floor(layers.length / 2)]]);
+  const told = new Set([layers[0], layers[layers.length - 1], layers[Math.floor(layers.length / 2)]]);
   let y = 2;
   const rows = parts.map((part) => {
-    const height = (part.parameters * scale) / width;
-    const row = height < 0.2 ? null : h("g:svg", {}, drawn(part, cellsOf(part), { y, height, wide: width }),
-      height < 2 * LEAST && told.has(part) && layers.length > 1 ? h("text:svg", { class: "name", x: width + 8, y: y + height / 2 + 4 }, number(part.layer + 1)) : null);
-    y += height + Math.min(GAP, Math.max(0.6, height * 0.15));
-    return row;
+    const place = { y, height: (part.parameters * scale) / width, width };
+    y += place.height + Math.min(GAP, Math.max(0.6, place.height * 0.15));
+    return place.height < 0.2 ? null : row(part, place, { numbered: told.has(part) && layers.length > 1 });
   });
-  const says = parts.length ? tr("card.reading_up") : "";
-  return h("svg:svg", { class: "drawing architecture", viewBox: `0 0 ${width + (rows.length > 24 ? 44 : 0)} ${y + 24}`, role: "img", "aria-label": `${tr("card.drawn")}: ${card.parameters.by_block.map((one) => `${blockName(one.block)} ${number(one.parameters)}`).join(", ")}` },
-    rows, h("text:svg", { x: width / 2, y: y + 16, "text-anchor": "middle" }, says));
+  const said = parameters.by_block.map((one) => `${blockName(one.block)} ${number(one.parameters)}`).join(", ");
+  const view = `0 0 ${width + (rows.length > 24 ? 44 : 0)} ${y + 24}`;
+  const label = `${tr("card.drawn")}: ${said}`;
+  const end = { x: width / 2, y: y + 16, "text-anchor": "middle" };
+  return h("svg:svg", { class: "drawing architecture", viewBox: view, role: "img", "aria-label": label },
+    rows, h("text:svg", end, parts.length ? tr("card.reading_up") : ""));
 }
 
-/** The blocks of one part, the last that a token meets first; what is too thin to be seen keeps its place in the sum. */
+/**
+ * A part, and beside one that is too low to hold its words, the number of its layer.
+ * @param {Api.NetworkPart} part
+ * @param {Place} place
+ * @param {{ numbered: boolean }} how
+ */
+function row(part, { y, height, width }, { numbered }) {
+  const beside = { class: "name", x: width + 8, y: y + height / 2 + 4 };
+  const layer = height < 2 * LEAST && numbered ? h("text:svg", beside, number(Number(part.layer) + 1)) : null;
+  return h("g:svg", {}, drawn(part, cellsOf(part), { y, height, width }), layer);
+}
+
+/**
+ * The blocks of one part, the last that a token meets first; what is too thin to be seen keeps its place in the sum.
+ * @param {Api.NetworkPart} part
+ * @returns {Cell[]}
+ */
 function cellsOf(part) {
-  const inner = ["norms", "mlp", "attention"].filter((name) => part[name] > 0).map((name) => [name, part[name]]);
-  if (part.layer === null || !inner.length) return [[part.part in TONES ? part.part : "other", part.parameters]];
-  const rest = part.parameters - inner.reduce((sum, [, count]) => sum + count, 0);
-  const all = rest > 0 ? [...inner, ["other", rest]] : inner;
-  const wide = all.filter(([, count]) => count / part.parameters > 0.004);
+  const inner = INNER.map((name) => ({ name, count: part[name] })).filter(({ count }) => count > 0);
+  if (part.layer === null || !inner.length)
+    return [{ name: part.part in TONES ? part.part : "other", count: part.parameters }];
+  const rest = part.parameters - inner.reduce((sum, { count }) => sum + count, 0);
+  const all = rest > 0 ? [...inner, { name: "other", count: rest }] : inner;
+  const wide = all.filter(({ count }) => count / part.parameters > 0.004);
   return wide.length ? wide : all;
 }
 
-function drawn(part, cells, { y: top, height: whole, wide: width }) {
-  const sum = cells.reduce((total, [, count]) => total + count, 0);
-  const x = 0;
+/**
+ * @param {Api.NetworkPart} part
+ * @param {Cell[]} cells
+ * @param {Place} place
+ */
+function drawn(part, cells, { y: top, height: whole, width }) {
+  const sum = cells.reduce((total, { count }) => total + count, 0);
   let y = top;
-  return cells.map(([name, count]) => {
-    const height = whole * (count / sum);
-    const named = height >= LEAST;
-    const label = part.layer === null ? blockName(name) : tr("card.of_layer", { layer: part.layer + 1, block: blockName(name) });
-    const figure = amount(count);
-    const cell = [h("rect:svg", { class: `cell c${TONES[name] ?? 5}`, x, y, width, height, rx: Math.min(4, height / 4), dataset: { parameters: count } }, h("title:svg", {}, `${label}: ${number(count)}`))];
-    const said = [label, blockName(name)].find((one) => width > LETTER * one.length + 16); // in a narrow cell its neighbour tells the layer
-    if (named && said) cell.push(h("text:svg", { class: "name", x: x + 9, y: y + Math.min(height / 2 + 4.5, 20) }, said));
-    if (named && width > LETTER * (label.length + figure.length) + 34) cell.push(h("text:svg", { class: "name", x: x + width - 9, y: y + Math.min(height / 2 + 4.5, 20), "text-anchor": "end" }, figure));
-    y += height;
-    return cell;
+  return cells.map((cell) => {
+    const place = { y, height: whole * (cell.count / sum), width };
+    y += place.height;
+    return drawnCell(cell, part.layer, place);
   });
+}
+
+/**
+ * One block: an area, and in it what it is and how many parameters it has, where there is room for the words.
+ * @param {Cell} cell
+ * @param {number | null} layer
+ * @param {Place} place
+ */
+function drawnCell({ name, count }, layer, { y, height, width }) {
+  const block = blockName(name);
+  const label = layer === null ? block : tr("card.of_layer", { layer: layer + 1, block });
+  const area = { x: 0, y, width, height, rx: Math.min(4, height / 4), dataset: { parameters: String(count) } };
+  const title = h("title:svg", {}, `${label}: ${number(count)}`);
+  const rect = h("rect:svg", { class: `cell c${TONES[name] ?? 5}`, ...area }, title);
+  if (height < LEAST) return [rect];
+  const figure = amount(count);
+  const at = { class: "name", y: y + Math.min(height / 2 + 4.5, 20) };
+  // in a narrow cell its neighbour tells the layer
+  const said = [label, block].find((one) => width > LETTER * one.length + 16);
+  const words = said ? h("text:svg", { ...at, x: 9 }, said) : null;
+  const room = width > LETTER * (label.length + figure.length) + 34;
+  return [rect, words, room ? h("text:svg", { ...at, x: width - 9, "text-anchor": "end" }, figure) : null];
 }

@@ -12,7 +12,8 @@ export function context(name) {
   const saved = state.read();
   const ids = { word: unique("word"), sentences: unique("sentences") };
   const word = h("input", { type: "text", id: ids.word, value: saved.word ?? tr("embeddings.sample.word"), size: 16 });
-  const sentences = h("textarea", { rows: 4, id: ids.sentences, value: saved.sentences ?? tr("embeddings.sample.sentences") });
+  const text = saved.sentences ?? tr("embeddings.sample.sentences");
+  const sentences = h("textarea", { rows: 4, id: ids.sentences, value: text });
   /** @type {number | null} */
   let layer = saved.layer === undefined ? null : Number(saved.layer);
   /** @type {HTMLElement | null} */
@@ -26,7 +27,8 @@ export function context(name) {
   for (const field of [word, sentences]) field.addEventListener("input", soon);
   const box = h("div", {}, h("p", { class: "lead" }, tr("embeddings.context_lead")),
     h("div", { class: "field" }, h("label", { for: ids.word }, tr("embeddings.word")), word),
-    h("div", { class: "prompt" }, h("label", { for: ids.sentences }, tr("embeddings.sentences")), sentences, troubles), place, answer.box);
+    h("div", { class: "prompt" }, h("label", { for: ids.sentences }, tr("embeddings.sentences")), sentences, troubles),
+    place, answer.box);
   return { box, start: ask, stop: answer.stop };
 
   async function ask() {
@@ -47,9 +49,21 @@ export function context(name) {
   function slide({ layers, layer: shown }) {
     if (slider?.getAttribute("max") === String(layers.length - 1)) return;
     const move = later(40, ask);
-    slider = h("capot-slider", { min: 0, max: layers.length - 1, step: 1, coarse: 2, value: shown, label: tr("embeddings.layer"), hint: tr("embeddings.about_layer"), oninput: (event) => { if (event.detail) { layer = event.detail.value; move(); } } });
+    slider = sliderOf(layers.length, shown, (value) => { layer = value; move(); });
     fill(place, slider);
   }
+}
+
+/**
+ * A slider from layer to layer; `heard` is told where it is moved to.
+ * @param {number} count
+ * @param {number} value
+ * @param {(layer: number) => unknown} heard
+ */
+function sliderOf(count, value, heard) {
+  const said = { label: tr("embeddings.layer"), hint: tr("embeddings.about_layer") };
+  const oninput = (/** @type {CustomEvent<{ value: number }>} */ { detail }) => { if (detail) heard(detail.value); };
+  return h("capot-slider", { min: 0, max: count - 1, step: 1, coarse: 2, value, ...said, oninput });
 }
 
 /** @typedef {ReturnType<typeof redrawn>} Redrawn */

@@ -6,26 +6,38 @@ import { lab } from "../../lib/lab.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { answers } from "../../parts/answer.js";
-import { blocks, pictured, redrawn } from "../../parts/blocks.js";
+import { blocks, ofKind, pictured, redrawn } from "../../parts/blocks.js";
 import { chips } from "../../parts/chips.js";
+import { choice } from "../../parts/ticks.js";
 
 const { start: NEAR, ...NEIGHBOURS } = lab.sliders.embed.near;
 
+/** @param {string} name */
 export function words(name) {
   const [saved, samples] = [state.read(), tr("embeddings.sample.words").split("|")];
   let dimensions = Number(saved.dimensions) === 3 ? 3 : 2;
   let near = Math.min(NEIGHBOURS.max, Math.max(NEIGHBOURS.min, Number(saved.near ?? NEAR) || 0));
   const picture = redrawn();
-  const answer = answers("embed", { name: "embeddings", words: tr("embeddings.waiting"), drawn, rows });
+  const answer = answers("embed", {
+    name: "embeddings",
+    words: tr("embeddings.waiting"),
+    drawn: (_, view) => drawn(view, picture),
+    rows: (result) => rows(result, dimensions),
+  });
   const list = chips(split(saved.words ?? samples[0]), { label: tr("embeddings.words"), heard: ask });
-  const presets = h("div", { class: "examples" }, h("span", {}, tr("prompt.try")), samples.map((some) => h("button", { type: "button", class: "small", onclick: () => list.set(split(some)) }, split(some).slice(0, 3).join(", "), "…")));
-  const space = h("fieldset", { class: "checks plain" }, h("legend", { class: "offstage" }, tr("embeddings.drawn_in")), [2, 3].map((count) => h("label", { class: "tick" }, h("input", { type: "radio", name: "dimensions", checked: count === dimensions, onchange: () => { dimensions = count; ask(list.words); } }), tr(`embeddings.dimensions.d${count}`))));
+  const space = spaces(dimensions, (count) => { dimensions = count; ask(list.words); });
   const soon = later(150, () => ask(list.words));
-  const neighbours = h("capot-slider", { ...NEIGHBOURS, value: near, label: tr("embeddings.near"), oninput: (event) => { if (event.detail) { near = event.detail.value; soon(); } } });
+  const moved = (/** @type {CustomEvent<{ value: number }>} */ { detail }) => {
+    if (detail) { near = detail.value; soon(); }
+  };
+  const props = { ...NEIGHBOURS, value: near, label: tr("embeddings.near"), oninput: moved };
+  const neighbours = h("capot-slider", props);
   const empty = h("p", { class: "quiet", hidden: true }, tr("embeddings.empty"));
-  const box = h("div", {}, h("p", { class: "lead" }, tr("embeddings.words_lead")), list.box, presets, h("div", { class: "sliders" }, space, neighbours), empty, answer.box);
+  const box = h("div", {}, h("p", { class: "lead" }, tr("embeddings.words_lead")), list.box, presets(samples, list.set),
+    h("div", { class: "sliders" }, space, neighbours), empty, answer.box);
   return { box, start: () => ask(list.words), stop: answer.stop };
 
+  /** @param {string[]} some */
   async function ask(some) {
     state.write({ words: some.join(","), dimensions: dimensions === 3 ? 3 : "", near: near === NEAR ? "" : near });
     empty.hidden = some.length > 0;
@@ -34,31 +46,75 @@ export function words(name) {
     const options = { dimensions, near };
     return answer.ask({ words: some, ...options }, {
       python: inPython(name, "embed", [some], options),
-      command: onCommandLine(name, "embed", some, { "--dimensions": dimensions === 3 ? 3 : undefined, "--near": near === NEAR ? undefined : near }),
+      command: onCommandLine(name, "embed", some, {
+        "--dimensions": dimensions === 3 ? 3 : undefined,
+        "--near": near === NEAR ? undefined : near,
+      }),
     });
-  }
-
-  /** The picture and the angles first, the neighbours, then how the words are written, folded. */
-  function drawn(_, view) {
-    const tables = view.filter((block) => block.block === "table");
-    const [written, ...rest] = tables.filter((block) => !block.heat?.length);
-    const texts = view.filter((block) => block.block === "text");
-    const angles = tables.find((block) => block.heat?.length);
-    const scatter = view.find((block) => block.block === "scatter");
-    return [
-      h("div", { class: "picture-and-angles" }, scatter ? pictured(scatter, picture(scatter)) : null, angles ? blocks([angles]) : null),
-      blocks(rest), blocks(texts),
-      h("details", {}, h("summary", {}, tr("embeddings.written")), blocks([...view.filter((block) => block.block === "facts"), written].filter(Boolean))),
-    ];
-  }
-
-  function rows({ words: found, neighbours: close }) {
-    const axes = ["x", "y", ...(dimensions === 3 ? ["z"] : [])];
-    return {
-      columns: [tr("embeddings.column.word"), ...axes, tr("embeddings.column.tokens"), ...(close.length ? [tr("embeddings.column.near")] : [])],
-      rows: found.map((word, index) => [word.word, ...axes.map((axis) => number(word[axis], 4)), word.tokens.join(" + "), ...(close.length ? [close[index]?.near.map((one) => `${one.shown} ${number(one.cosine, 2)}`).join("  ") ?? ""] : [])]),
-    };
   }
 }
 
+/** @param {string} text */
 const split = (text) => text.split(",").filter(Boolean);
+
+/**
+ * Lists of words to begin with.
+ * @param {string[]} samples
+ * @param {(words: string[]) => unknown} set
+ */
+function presets(samples, set) {
+  const button = (/** @type {string} */ some) =>
+    h("button", { type: "button", class: "small", onclick: () => set(split(some)) },
+      split(some).slice(0, 3).join(", "), "…");
+  return h("div", { class: "examples" }, h("span", {}, tr("prompt.try")), samples.map(button));
+}
+
+/**
+ * In the plane or in space.
+ * @param {number} chosen
+ * @param {(dimensions: number) => unknown} heard
+ */
+function spaces(chosen, heard) {
+  const said = (/** @type {number} */ count) => tr(`embeddings.dimensions.d${count}`);
+  return choice([2, 3], { name: "dimensions", legend: tr("embeddings.drawn_in"), unseen: true, chosen, said, heard });
+}
+
+/**
+ * The picture and the angles first, the neighbours, then how the words are written, folded.
+ * @param {Api.Block[]} view
+ * @param {ReturnType<typeof redrawn>} picture
+ */
+function drawn(view, picture) {
+  const tables = ofKind(view, "table");
+  const [written, ...rest] = tables.filter((block) => !block.heat?.length);
+  const angles = tables.find((block) => block.heat?.length);
+  const [scatter] = ofKind(view, "scatter");
+  return [
+    h("div", { class: "picture-and-angles" },
+      scatter ? pictured(scatter, picture(scatter)) : null, angles ? blocks([angles]) : null),
+    blocks(rest),
+    blocks(ofKind(view, "text")),
+    h("details", {}, h("summary", {}, tr("embeddings.written")),
+      blocks([...ofKind(view, "facts"), ...(written ? [written] : [])])),
+  ];
+}
+
+/**
+ * @param {Api.Embedding} result
+ * @param {number} dimensions
+ */
+function rows({ words: found, neighbours }, dimensions) {
+  const axes = /** @type {("x" | "y" | "z")[]} */ (["x", "y", "z"].slice(0, dimensions));
+  const near = (/** @type {number} */ index) =>
+    neighbours[index]?.near.map((one) => `${one.shown} ${number(one.cosine, 2)}`).join("  ") ?? "";
+  const columns = [tr("embeddings.column.word"), ...axes, tr("embeddings.column.tokens")];
+  return {
+    columns: neighbours.length ? [...columns, tr("embeddings.column.near")] : columns,
+    rows: found.map((word, index) => [
+      word.word,
+      ...axes.map((axis) => number(word[axis], 4)),
+      word.tokens.join(" + "),
+      ...(neighbours.length ? [near(index)] : []),
+    ]),
+  };
+}

@@ -4,7 +4,7 @@ import { h, unique } from "../../lib/dom.js";
 import { tr } from "../../lib/words.js";
 import { lab } from "../../lib/lab.js";
 import * as state from "../../lib/state.js";
-import { restored } from "../../parts/slider.js";
+import { kept, restored } from "../../parts/slider.js";
 
 const SLIDERS = lab.sliders.generate;
 const FOLDED = ["top_k", "top_p", "min_p"];
@@ -12,53 +12,91 @@ const FOLDED = ["top_k", "top_p", "min_p"];
 /**
  * The fields, restored from the address and kept in it. `sampling()`, `seed()`, `count()` and `after()` read them.
  * `template`: the stop strings are a template's, and what follows them can be asked for.
+ * @returns {Lab.Controls}
  */
 export function controls({ template = false } = {}) {
   const saved = state.read();
-  const values = Object.fromEntries(Object.entries(SLIDERS).map(([name, bounds]) => [name, restored(saved[name], bounds)]));
-  const slider = (name) => {
-    const { start: _, ...bounds } = SLIDERS[name];
-    return h("capot-slider", { name, ...bounds, value: values[name], label: tr(`generate.${name}`), hint: tr(`generate.about.${name}`),
-      oninput: (event) => { if (event.detail) { values[name] = event.detail.value; keep(); } } });
+  /** @type {Record<string, number>} */
+  const values = Object.fromEntries(
+    Object.entries(SLIDERS).map(([name, bounds]) => [name, restored(saved[name], bounds)]));
+  const keep = () => {
+    state.write({ ...kept(values, SLIDERS, saved), seed: seed.input.value, stop: stop.input.value });
   };
-  const field = (name, props, label) => {
-    const id = unique(name);
-    const input = h("input", { id, ...props, onchange: keep });
-    return [input, h("div", { class: "field" }, h("label", { for: id }, label), input)];
-  };
-  const [seed, seedBox] = field("seed", { type: "number", min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, value: saved.seed ?? "", placeholder: tr("generate.any_seed") }, tr("generate.seed"));
-  const [stop, stopBox] = field("stop", { type: "text", value: saved.stop ?? "", placeholder: tr("generate.no_stop") }, tr("generate.stop_string"));
+  const slider = (/** @type {string} */ name) =>
+    sliding(name, values[name], (value) => { values[name] = value; keep(); });
+  const whole = { type: "number", min: 0, max: Number.MAX_SAFE_INTEGER, step: 1 };
+  const seed = field("seed", tr("generate.seed"),
+    { ...whole, value: saved.seed ?? "", placeholder: tr("generate.any_seed"), onchange: keep });
+  const stop = field("stop", tr("generate.stop_string"),
+    { type: "text", value: saved.stop ?? "", placeholder: tr("generate.no_stop"), onchange: keep });
   const temperature = slider("temperature");
-  const folded = h("details", { open: FOLDED.some((name) => values[name] !== SLIDERS[name].start) || Boolean(saved.seed || saved.stop) },
-    h("summary", {}, tr("generate.settings")), h("div", { class: "sliders" }, [...FOLDED, ...(template ? ["after_stop"] : [])].map(slider), seedBox, template ? null : stopBox));
+  const moved = FOLDED.some((name) => values[name] !== SLIDERS[name].start);
+  const names = template ? [...FOLDED, "after_stop"] : FOLDED;
+  const folded = h("details", { open: moved || Boolean(saved.seed || saved.stop) },
+    h("summary", {}, tr("generate.settings")),
+    h("div", { class: "sliders" }, names.map(slider), seed.box, template ? null : stop.box));
+  const first = h("div", { class: "sliders" }, temperature, slider("max_new_tokens"));
   return {
-    box: h("div", { class: "controls" }, h("div", { class: "sliders" }, temperature, slider("max_new_tokens")), folded),
+    box: h("div", { class: "controls" }, first, folded),
     showTemperature: (shown) => { temperature.hidden = !shown; },
-    sampling: () => {
-      const { max_new_tokens: _, after_stop: __, ...sampling } = values;
-      return { ...sampling, ...(stop.value ? { stop: [unescaped(stop.value)] } : {}) };
-    },
-    seed: () => (seed.value === "" ? undefined : Math.max(0, Math.floor(Number(seed.value)) || 0)),
+    sampling: () => sampled(values, stop.input.value),
+    seed: () => (seed.input.value === "" ? undefined : Math.max(0, Math.floor(Number(seed.input.value)) || 0)),
     count: () => values.max_new_tokens,
     after: () => values.after_stop,
   };
-
-  function keep() {
-    const usual = (name, value) => value === SLIDERS[name].start && saved[name] === undefined; // what was asked for is said, were it the usual
-    state.write({ ...Object.fromEntries(Object.entries(values).map(([name, value]) => [name, usual(name, value) ? "" : value])), seed: seed.value, stop: stop.value });
-  }
 }
 
-/** A stop string as it is typed in one line: \n is a line end. */
-const unescaped = (text) => text.replaceAll("\\n", "\n").replaceAll("\\t", "\t");
+/**
+ * One slider; `heard` is told where it is moved to.
+ * @param {string} name
+ * @param {number} value
+ * @param {(value: number) => unknown} heard
+ */
+function sliding(name, value, heard) {
+  const { start: _, ...bounds } = SLIDERS[name];
+  const said = { label: tr(`generate.${name}`), hint: tr(`generate.about.${name}`) };
+  const oninput = (/** @type {CustomEvent<{ value: number }>} */ { detail }) => { if (detail) heard(detail.value); };
+  return h("capot-slider", { name, ...bounds, value, ...said, oninput });
+}
 
-/** Settings as keyword arguments, those that filter nothing left out. */
+/**
+ * @param {string} name
+ * @param {string} label
+ * @param {Lab.Props} props
+ */
+function field(name, label, props) {
+  const id = unique(name);
+  const input = h("input", { id, ...props });
+  return { input, box: h("div", { class: "field" }, h("label", { for: id }, label), input) };
+}
+
+/**
+ * The settings as the verbs take them, with a stop string where one is typed: \n is a line end there.
+ * @param {Record<string, number>} values
+ * @param {string} stop
+ * @returns {Lab.Sampling}
+ */
+function sampled({ temperature, top_k, top_p, min_p }, stop) {
+  const unescaped = stop.replaceAll("\\n", "\n").replaceAll("\\t", "\t");
+  return { temperature, top_k, top_p, min_p, ...(stop ? { stop: [unescaped] } : {}) };
+}
+
+/**
+ * Settings as keyword arguments, those that filter nothing left out.
+ * @param {Partial<Lab.Sampling>} sampling
+ * @returns {Partial<Lab.Sampling>}
+ */
 export function chosen(sampling) {
+  /** @type {Record<string, number>} */
   const neutral = { top_k: 0, top_p: 1, min_p: 0 };
   return Object.fromEntries(Object.entries(sampling).filter(([name, value]) => neutral[name] !== value));
 }
 
-/** The same as options of the command line; a stop string may hold a line end, which a shell keeps between quotes. */
+/**
+ * The same as options of the command line; a stop string may hold a line end, which a shell keeps between quotes.
+ * @param {Partial<Lab.Sampling>} sampling
+ * @returns {Record<string, string | number>}
+ */
 export function flags(sampling) {
   const { stop, ...numbers } = chosen(sampling);
   const named = Object.entries(numbers).map(([name, value]) => [`--${name.replaceAll("_", "-")}`, value]);

@@ -1,6 +1,6 @@
 // One text: written, taken step by step, and left at any token for another branch.
 
-import { fill, h, visible } from "../../lib/dom.js";
+import { h, visible } from "../../lib/dom.js";
 import { duration, percent, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
@@ -10,237 +10,341 @@ import { status } from "../../parts/status.js";
 import { asked, caption, hear, open, opening, piece, scale, wanted, ALTERNATIVES } from "./line.js";
 import { alike, blank, inAddress, instead, keep, kept, leave, linked, owner, regrow } from "./story.js";
 import { chosen, flags } from "./controls.js";
+import { Others } from "./others.js";
 import { asTable, showTree } from "./tree.js";
 
-/** Whether a token drawn stands further down than those shown beside it. */
-const isFar = ({ id, alternatives }) => !alternatives.some((one) => one.id === id);
+const NOTHING = { table: null, python: null, command: null, json: null, page: null };
 
-/** The instrument of one text. `field` is the prompt's, `settings` the controls, `name()` the model's, `handed` a text under way. */
-export function one({ field, settings, name, handed }) {
-  let story = blank(field.text);
-  let running = null, growing = false;
-  const says = status(() => halt());
-  const button = (key, run, props = {}) => h("button", { type: "button", onclick: run, ...props }, tr(`generate.${key}`), props.kbd ? h("kbd", { "aria-hidden": "true" }, props.kbd) : null);
-  const go = button("go", () => begin(), { class: "primary" });
-  const step = button("one", () => further(1), { kbd: tr("generate.space"), "aria-keyshortcuts": "Space" });
-  const more = button("more", () => further(settings.count()));
-  const stop = h("button", { type: "button", onclick: () => halt(), disabled: true }, tr("actions.stop"));
-  const strip = h("capot-strip", { pick: true, "aria-label": tr("generate.text"), onpick: (event) => choose(event.detail - opening(story.prompt).length) });
-  const key = scale();
-  const others = h("section", { class: "panel instead", hidden: true, "aria-label": tr("generate.others"), onkeydown: (event) => { if (event.key === "Escape") close(true); } });
-  const picture = frame(h("div", {}, strip, others, key), { name: "generate" });
-  const tree = h("section", { class: "tree", hidden: true });
-  const box = h("div", {}, h("div", { class: "row" }, go, step, more, stop), says.box, picture.box, tree);
-  show();
-  return { box, start, halt, further, leave: quit, get busy() { return running !== null; } };
+/**
+ * The instrument of one text. `field` is the prompt's, `settings` the controls, `name()` the model's, `handed` a text
+ * under way.
+ * @param {Lab.Writing<Lab.Story>} parts
+ * @returns {Lab.Instrument<Lab.Story>}
+ */
+export const one = (parts) => new One(parts);
 
-  /** The visitor leaves; where the page comes back at once (`again`), what it is to go on with. */
-  function quit({ again = false } = {}) {
-    const under = again && running && !growing ? structuredClone(story) : null;
-    if (!growing) save(); // else the address holds more than what is grown so far
-    running?.abort();
+class One {
+  #parts;
+  /** @type {Lab.Story} */
+  #story;
+  /** @type {Lab.Lasting | null} */
+  #running = null;
+  #growing = false; // until all has grown, a reload must find the whole link
+  #says = status(() => this.halt());
+  #step = button("one", () => this.further(1), { kbd: tr("generate.space"), "aria-keyshortcuts": "Space" });
+  #more = button("more", () => this.further(this.#parts.settings.count()));
+  #stop = h("button", { type: "button", onclick: () => this.halt(), disabled: true }, tr("actions.stop"));
+  #picked = (/** @type {CustomEvent<number>} */ event) =>
+    this.#choose(event.detail - opening(this.#story.prompt).length);
+  #strip = h("capot-strip", { pick: true, "aria-label": tr("generate.text"), onpick: this.#picked });
+  #key = scale();
+  #others = new Others(this.#strip);
+  #picture = frame(h("div", {}, this.#strip, this.#others.box, this.#key), { name: "generate" });
+  #tree = h("section", { class: "tree", hidden: true });
+
+  /** @param {Lab.Writing<Lab.Story>} parts see `one` */
+  constructor(parts) {
+    this.#parts = parts;
+    this.#story = blank(parts.field.text);
+    const go = button("go", () => this.#begin(), { class: "primary" });
+    const row = h("div", { class: "row" }, go, this.#step, this.#more, this.#stop);
+    this.box = h("div", {}, row, this.#says.box, this.#picture.box, this.#tree);
+    this.#show();
+  }
+
+  get busy() {
+    return this.#running !== null;
+  }
+
+  /**
+   * The visitor leaves; where the page comes back at once (`again`), what it is to go on with.
+   * @param {Lab.Leaving} [how]
+   */
+  leave({ again = false } = {}) {
+    const under = again && this.#running && !this.#growing ? structuredClone(this.#story) : null;
+    if (!this.#growing) this.#save(); // else the address holds more than what is grown so far
+    this.#running?.abort();
     return under;
   }
 
   /** What is handed on, what this tab kept of a text, or the tree of a link, grown again. */
-  async function start() {
-    if (handed) return goOn(handed);
+  async start() {
+    const { field, handed, name } = this.#parts;
+    if (handed) return this.#goOn(handed);
     const saved = state.read();
     const found = kept(field.text, name());
-    if (found && (!saved.tree || linked(found, saved))) {
-      story = found;
-      const cut = story.lines.find(wanted);
-      if (cut) [cut.reason, cut.left] = ["interrupted", 0];
-      show();
-      if (cut) says.note(tr("generate.kept", { count: story.current.tokens.length }));
-    } else if (saved.tree && field.text) {
-      growing = true; // until all has grown, a reload must find the whole link
-      const found = await regrow(field.text, saved, { sampling: settings.sampling(), grow: async (some, line) => { story = some; show(); return run(line); } });
-      growing = false;
-      story = found.story;
-      if (found.whole) save();
-      show();
-    }
+    if (found && (!saved.tree || linked(found, saved))) return this.#restore(found);
+    return saved.tree && field.text ? this.#regrow(saved) : null;
   }
 
-  /** A text that was under way when the page was drawn anew. */
-  function goOn(under) {
-    story = under;
-    for (const line of story.lines) line.view = null; // its sentences are of the language before
-    show();
-    const line = story.lines.find(wanted);
-    return line && run(line);
+  /**
+   * A text that was under way when the page was drawn anew.
+   * @param {Lab.Story} under
+   */
+  #goOn(under) {
+    this.#story = under;
+    for (const line of under.lines) line.view = null; // its sentences are of the language before
+    this.#show();
+    const line = under.lines.find(wanted);
+    return line && this.#run(line);
+  }
+
+  /** @param {Lab.Story} found */
+  #restore(found) {
+    this.#story = found;
+    const cut = found.lines.find(wanted);
+    if (cut) [cut.reason, cut.left] = ["interrupted", 0];
+    this.#show();
+    if (cut) this.#says.note(tr("generate.kept", { count: found.current?.tokens.length }));
+  }
+
+  /** @param {Record<string, string>} saved */
+  async #regrow(saved) {
+    const { field, settings } = this.#parts;
+    this.#growing = true;
+    const found = await regrow(field.text, saved, { sampling: settings.sampling(), grow: async (story, line) => {
+      this.#story = story;
+      this.#show();
+      return this.#run(line);
+    } });
+    this.#growing = false;
+    this.#story = found.story;
+    if (found.whole) this.#save();
+    this.#show();
   }
 
   /** A new text from the prompt. */
-  function begin(count = settings.count()) {
-    running?.abort();
-    story = blank(field.text);
-    run(leave(story, { sampling: settings.sampling(), seed: settings.seed(), left: count }));
-    close();
-    show();
+  #begin(count = this.#parts.settings.count()) {
+    const { field, settings } = this.#parts;
+    this.#running?.abort();
+    this.#story = blank(field.text);
+    this.#run(leave(this.#story, { sampling: settings.sampling(), seed: settings.seed(), left: count }));
+    this.#others.close();
+    this.#show();
   }
 
-  /** Some tokens more; with other settings than before they are a branch of their own. */
-  function further(count) {
+  /**
+   * Some tokens more; with other settings than before they are a branch of their own.
+   * @param {number} count
+   */
+  further(count) {
+    const story = this.#story;
     const line = story.current;
-    if (running) return;
-    if (!line || story.prompt !== field.text) return begin(count);
-    if (!open(line)) return says.note(tr("generate.ended"));
-    close();
-    if (alike(line.sampling, settings.sampling())) [line.left, line.reason] = [count, ""];
-    else leave(story, { parent: line, at: line.tokens.length, sampling: settings.sampling(), left: count });
-    if (story.current !== line) show();
-    run(story.current);
+    if (this.#running) return;
+    if (!line || story.prompt !== this.#parts.field.text) return this.#begin(count);
+    if (!open(line)) return this.#says.note(tr("generate.ended"));
+    this.#others.close();
+    const sampling = this.#parts.settings.sampling();
+    const same = alike(line.sampling, sampling);
+    if (same) [line.left, line.reason] = [count, ""];
+    const grown = same ? line : leave(story, { parent: line, at: line.tokens.length, sampling, left: count });
+    if (grown !== line) this.#show();
+    this.#run(grown);
   }
 
-  /** Grow a line until it has what was asked; whether it has. */
-  async function run(line) {
-    running?.abort();
-    const shown = () => line === story.current;
+  /**
+   * Grow a line until it has what was asked; whether it has.
+   * @param {Lab.Branch} line
+   */
+  async #run(line) {
+    this.#running?.abort();
     let left = 0;
-    const missing = () => (wanted(line) ? [{ tag: "text", verb: "generate", arguments: asked(line), view: line.runs === 0 && !line.parent }] : []);
-    const again = () => { if (!line.tokens.length) return begin(left); Object.assign(line, { reason: "", left }); return run(line); };
-    const work = running = watched(missing, (kind, body) => {
-      hear(line, kind, body, work.stopping);
-      if (kind === "started") story.base ??= line.base;
-      if (kind === "step" && shown()) strip.push(piece(body));
-    }, { says, troubles: field.troubles, again });
-    buttons();
+    const work = this.#running = this.#grow(line, () => this.#again(line, left));
+    this.#buttons();
     const fine = await work.over;
     left = line.left;
     if (!fine || wanted(line)) line.reason = "interrupted";
     line.left = 0;
     if (work.left) return false;
-    running = null;
-    if (!line.tokens.length && story.lines.length === 1) story = blank(story.prompt);
-    if (shown()) tell();
-    showTree(tree, story, select);
-    if (growing) buttons();
-    else save();
+    this.#running = null;
+    if (!line.tokens.length && this.#story.lines.length === 1) this.#story = blank(this.#story.prompt);
+    if (line === this.#story.current) this.#tell();
+    this.#branches();
+    if (this.#growing) this.#buttons();
+    else this.#save();
     return line.reason !== "interrupted" && line.reason !== "error";
   }
 
-  function halt() {
-    return running?.stop();
+  /**
+   * Once more, for the `left` tokens that have not come.
+   * @param {Lab.Branch} line
+   * @param {number} left
+   */
+  #again(line, left) {
+    if (!line.tokens.length) return this.#begin(left);
+    Object.assign(line, { reason: "", left });
+    return this.#run(line);
   }
 
-  function save() {
-    if (story.lines.length) keep(story, name());
-    inAddress(story);
-    buttons();
+  /**
+   * @param {Lab.Branch} line
+   * @param {() => unknown} again
+   * @returns {Lab.Lasting}
+   */
+  #grow(line, again) {
+    /** @type {() => Lab.Work<"generate">[]} */
+    const missing = () => {
+      if (!wanted(line)) return [];
+      return [{ tag: "text", verb: "generate", arguments: asked(line), view: line.runs === 0 && !line.parent }];
+    };
+    const work = watched(missing, (...event) => {
+      const [kind, body] = event;
+      hear(line, event, work.stopping);
+      if (kind === "started") this.#story.base ??= line.base;
+      if (kind === "step" && line === this.#story.current) this.#strip.push(piece(body));
+    }, { says: this.#says, troubles: this.#parts.field.troubles, again });
+    return work;
   }
 
-  function select(line) {
-    if (running) halt();
-    story.current = line;
-    close();
-    show();
-    inAddress(story);
-    tree.querySelector('[aria-pressed="true"]')?.focus();
+  halt() {
+    return this.#running?.stop();
   }
 
-  function buttons() {
-    stop.disabled = !running;
-    step.disabled = more.disabled = Boolean(running) || Boolean(story.current && story.prompt === field.text && !open(story.current));
-    more.hidden = !story.current?.tokens.length;
+  #save() {
+    if (this.#story.lines.length) keep(this.#story, this.#parts.name());
+    inAddress(this.#story);
+    this.#buttons();
   }
 
-  function show() {
-    const line = story.current;
-    strip.pieces = line ? [...opening(story.prompt), ...line.tokens.map(piece)] : [];
-    key.hidden = !line;
-    tell();
-    showTree(tree, story, select);
-    buttons();
+  /** @param {Lab.Branch} line */
+  #select(line) {
+    if (this.#running) this.halt();
+    this.#story.current = line;
+    this.#others.close();
+    this.#show();
+    inAddress(this.#story);
+    /** @type {HTMLElement | null} */
+    const row = this.#tree.querySelector('[aria-pressed="true"]');
+    row?.focus();
   }
 
-  function tell() {
-    const line = story.current;
-    if (!line?.tokens.length) return picture.update({ caption: line ? "" : tr("generate.empty"), table: null, python: null, command: null, json: null, page: null });
-    picture.update({ caption: caption(line), table: asRows(line), json: line.result ?? story.lines.map(bare), ...ways(line) });
-    key.hidden = false;
+  #buttons() {
+    const { prompt, current } = this.#story;
+    const ended = current !== null && prompt === this.#parts.field.text && !open(current);
+    this.#stop.disabled = !this.#running;
+    this.#step.disabled = this.#more.disabled = Boolean(this.#running) || ended;
+    this.#more.hidden = !current?.tokens.length;
   }
 
-  /** Python, command and page that give this very line: its own tokens, after those it shares. */
-  function ways(line) {
-    const made = line.tokens.length - line.drawn;
-    const sampling = { ...chosen(line.sampling), max_new_tokens: Math.max(line.drawn, 1), seed: line.seed };
-    const ids = made ? [...line.base, ...line.tokens.slice(0, made).map((token) => token.id)] : null;
-    const prompt = story.prompt + line.tokens.slice(0, made).map((token) => token.token_text).join("");
-    const options = ids ? { ids, first_draw: made } : {};
-    if (!line.drawn) return { python: null, command: null, page: null };
+  #branches() {
+    showTree(this.#tree, this.#story, (line) => this.#select(line));
+  }
+
+  #show() {
+    const { prompt, current } = this.#story;
+    this.#strip.pieces = current ? [...opening(prompt), ...current.tokens.map(piece)] : [];
+    this.#key.hidden = !current;
+    this.#tell();
+    this.#branches();
+    this.#buttons();
+  }
+
+  #tell() {
+    const { current: line, lines } = this.#story;
+    if (!line?.tokens.length)
+      return this.#picture.update({ caption: line ? "" : tr("generate.empty"), ...NOTHING });
+    const json = line.result ?? lines.map(bare);
+    this.#picture.update({ caption: caption(line), table: asRows(this.#story, line), json, ...this.#ways(line) });
+    this.#key.hidden = false;
+  }
+
+  /**
+   * Python, command and page that give this very line: its own tokens, after those it shares.
+   * @param {Lab.Branch} line
+   * @returns {Lab.Facts}
+   */
+  #ways({ tokens, drawn, base, sampling, seed }) {
+    if (!drawn) return { python: null, command: null, page: null };
+    const name = this.#parts.name();
+    const shared = tokens.slice(0, tokens.length - drawn);
+    const prompt = this.#story.prompt + shared.map((token) => token.token_text).join("");
+    const ids = [...(base ?? []), ...shared.map((token) => token.id)];
+    const options = shared.length ? { ids, first_draw: shared.length } : {};
+    const begun = shared.length ? { "--ids": ids.join(","), "--first-draw": shared.length } : {};
+    const asked = { max_new_tokens: drawn, seed };
     return {
-      python: inPython(name(), "generate", [prompt], { ...options, ...sampling }),
-      command: onCommandLine(name(), "generate", [prompt], { ...flags(line.sampling), "--max-new-tokens": sampling.max_new_tokens, "--seed": line.seed, ...(ids ? { "--ids": ids.join(","), "--first-draw": made } : {}) }),
-      page: { verb: "generate", arguments: { prompt, ...line.sampling, max_new_tokens: sampling.max_new_tokens, seed: line.seed, ...options, alternatives: ALTERNATIVES } },
+      python: inPython(name, "generate", [prompt], { ...options, ...chosen(sampling), ...asked }),
+      command: onCommandLine(name, "generate", [prompt],
+        { ...flags(sampling), "--max-new-tokens": drawn, "--seed": seed, ...begun }),
+      page: { verb: "generate", arguments: { prompt, ...sampling, ...asked, ...options, alternatives: ALTERNATIVES } },
     };
   }
 
-  /** What else one step could have been; picking another branches from there. */
-  function choose(index) {
-    const line = story.current;
-    const token = line.tokens[index];
-    if (!token) return;
-    const bars = h("capot-bars", { pick: true, rows: could(token), onpick: (event) => branch(line, index, token.alternatives[event.detail] ?? token) });
-    fill(others, h("div", { class: "row spread" }, h("h2", {}, tr("generate.instead", { place: index + 1, token: token.label })), h("button", { type: "button", class: "quiet-button", "aria-label": tr("generate.close"), onclick: () => close(true) }, "×")),
-      bars, h("p", { class: "quiet" }, hint(token)));
-    others.hidden = false;
-    others.dataset.index = index;
-    mark(index);
-    others.scrollIntoView({ block: "nearest" });
-    bars.querySelector("button")?.focus({ preventScroll: true });
+  /**
+   * What else one step could have been; picking another branches from there.
+   * @param {number} index
+   */
+  #choose(index) {
+    const line = this.#story.current;
+    const token = line?.tokens[index];
+    if (line && token) this.#others.open(token, index, (other) => this.#branch(line, index, other));
   }
 
-  /** A row for each token that could have come; the one drawn has its own where it stands further down. */
-  function could(token) {
-    const { id, label, probability, rank, alternatives } = token;
-    const most = alternatives[0].probability;
-    const row = (one, more) => ({ label: one.label, value: one.probability / most, text: percent(one.probability), marked: one.id === id, ...more });
-    const rows = alternatives.map((one, place) => row(one, { hint: tr("generate.row", { id: String(one.id), rank: place + 1 }) }));
-    return isFar(token) ? [...rows, row({ id, label, probability }, { far: true, hint: tr("generate.row", { id: String(id), rank }) })] : rows;
-  }
-
-  function hint(token) {
-    const [share, chance] = [percent(token.alternatives.reduce((sum, one) => sum + one.probability, 0)), percent(token.chance)];
-    return [isFar(token) ? tr("generate.far", { token: token.label, rank: token.rank, share: percent(token.probability) }) : "", tr("generate.branch_hint", { token: token.label, share, chance, count: token.alternatives.length })].filter(Boolean).join(" ");
-  }
-
-  function branch(shown, at, other) {
-    if (other.id === shown.tokens[at].id) return close(true);
+  /**
+   * @param {Lab.Branch} shown
+   * @param {number} at
+   * @param {Api.Alternative} other
+   */
+  #branch(shown, at, other) {
+    if (other.id === shown.tokens[at].id) return this.#others.close(true);
     const line = owner(shown, at);
-    if (other.id === line.tokens[at].id) return select(line);
-    const same = story.lines.find((one) => one.parent === line && one.at === at && one.token?.id === other.id);
-    if (same) return select(same);
-    running?.stop();
-    const grown = leave(story, { parent: line, at, token: instead(line.tokens[at], other), sampling: settings.sampling(), left: Math.max(1, settings.count() - at - 1) });
-    close();
-    show();
-    return run(grown);
-  }
-
-  function mark(index) {
-    const buttons = [...strip.querySelectorAll("button")];
-    buttons.forEach((one, place) => (place === index ? one.setAttribute("aria-pressed", "true") : one.removeAttribute("aria-pressed")));
-    return buttons[index];
-  }
-
-  function close(back = false) {
-    if (others.hidden) return;
-    others.hidden = true;
-    const button = mark(Number(others.dataset.index));
-    button?.removeAttribute("aria-pressed");
-    if (back) button?.focus();
-  }
-
-  function asRows(line) {
-    const columns = ["#", tr("generate.column.token"), "id", tr("next.probability"), tr("generate.chance"), tr("generate.column.others"), tr("generate.time")];
-    const rest = (token) => token.alternatives.filter((one) => one.id !== token.id).slice(0, 3).map((one) => `${visible(one.label)} ${percent(one.probability)}`).join("   ");
-    if (story.lines.length > 1 && line === story.lines[0] && !line.tokens.length) return asTable(story);
-    return { columns, rows: line.tokens.map((token, index) => [index + 1, token.label, token.id, percent(token.probability, 2), percent(token.chance, 2), rest(token), token.seconds ? duration(token.seconds) : "–"]) };
-  }
-
-  function bare({ number, parent, at, sampling, seed, tokens, reason }) {
-    return { branch: number, parent: parent?.number ?? null, at, sampling, seed, stop_reason: reason, tokens };
+    if (other.id === line.tokens[at].id) return this.#select(line);
+    const same = this.#story.lines.find((one) => one.parent === line && one.at === at && one.token?.id === other.id);
+    if (same) return this.#select(same);
+    this.#running?.stop();
+    const { settings } = this.#parts;
+    const left = Math.max(1, settings.count() - at - 1);
+    const token = instead(line.tokens[at], other);
+    const grown = leave(this.#story, { parent: line, at, token, sampling: settings.sampling(), left });
+    this.#others.close();
+    this.#show();
+    return this.#run(grown);
   }
 }
+
+/**
+ * A button, with the key that does the same where there is one.
+ * @param {string} key
+ * @param {() => unknown} onclick
+ * @param {Lab.Props & { kbd?: string }} [props]
+ */
+function button(key, onclick, { kbd, ...props } = {}) {
+  const sign = kbd ? h("kbd", { "aria-hidden": "true" }, kbd) : null;
+  return h("button", { type: "button", onclick, ...props }, tr(`generate.${key}`), sign);
+}
+
+/**
+ * The tokens of a line as a table; the tree's where there is nothing of the first line to show.
+ * @param {Lab.Story} story
+ * @param {Lab.Branch} line
+ * @returns {Lab.Rows}
+ */
+function asRows(story, line) {
+  if (story.lines.length > 1 && line === story.lines[0] && !line.tokens.length) return asTable(story);
+  const names = ["generate.column.token", "next.probability", "generate.chance", "generate.column.others"];
+  const [token, probability, chance, others] = names.map((name) => tr(name));
+  return {
+    columns: ["#", token, "id", probability, chance, others, tr("generate.time")],
+    rows: line.tokens.map((one, index) => [
+      index + 1,
+      one.label,
+      one.id,
+      percent(one.probability, 2),
+      percent(one.chance, 2),
+      rest(one),
+      one.seconds ? duration(one.seconds) : "–",
+    ]),
+  };
+}
+
+/**
+ * The likeliest of the others.
+ * @param {Api.Step} token
+ */
+const rest = ({ id, alternatives }) =>
+  alternatives.filter((one) => one.id !== id).slice(0, 3)
+    .map((one) => `${visible(one.label)} ${percent(one.probability)}`).join("   ");
+
+/** @param {Lab.Branch} line */
+const bare = ({ number, parent, at, sampling, seed, tokens, reason }) =>
+  ({ branch: number, parent: parent?.number ?? null, at, sampling, seed, stop_reason: reason, tokens });

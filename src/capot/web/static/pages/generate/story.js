@@ -1,106 +1,193 @@
 // A text as a tree of lines. Each line leaves its parent at a token, by another token or by other settings, and is
-// a function of where it leaves, of its settings and of the one seed: so a link can hold the tree, and a reload keep it.
+// a function of where it leaves, of its settings and of the one seed: so a link holds the tree, and a reload keeps it.
 
 import * as state from "../../lib/state.js";
 import { begun } from "./line.js";
 
 const KEY = "capot-story";
-const NAMES = ["temperature", "top_k", "top_p", "min_p"];
+const NAMES = /** @type {const} */ (["temperature", "top_k", "top_p", "min_p"]);
 const MOST = 100; // lines of a link that are grown again
 
-/** The tree of `prompt`, empty. */
+/**
+ * The tree of `prompt`, empty.
+ * @param {string} prompt
+ * @returns {Lab.Story}
+ */
 export const blank = (prompt) => ({ prompt, base: null, lines: [], current: null });
 
 /**
  * A line that leaves `parent` before its token `at`; `token` is taken instead, where one is given. The first line of a
  * tree that is not the address's (`linked`) takes the other out of it: a reload must not bring back the text before.
+ * @param {Lab.Story} story
+ * @param {{
+ *   parent?: Lab.Branch | null, at?: number, token?: Api.Step | null, sampling: Lab.Sampling, seed?: number,
+ *   left: number, linked?: boolean,
+ * }} how
+ * @returns {Lab.Branch}
  */
 export function leave(story, { parent = null, at = 0, token = null, sampling, seed, left, linked = false }) {
   if (!story.lines.length && !linked) state.write({ tree: "", drawn: "", on: "" });
   const tokens = parent ? [...parent.tokens.slice(0, at), ...(token ? [token] : [])] : [];
-  const line = begun(story.prompt, { sampling, seed: seed ?? parent?.seed, left, base: parent?.base ?? null, tokens });
-  story.lines.push(Object.assign(line, { parent, at, token, number: story.lines.length + 1 }));
+  const line = Object.assign(
+    begun(story.prompt, { sampling, seed: seed ?? parent?.seed, left, base: parent?.base ?? null, tokens }),
+    { parent, at, token, number: story.lines.length + 1 },
+  );
+  story.lines.push(line);
   story.current = line;
   return line;
 }
 
-/** The line whose own the token `at` of `line` is: before a line leaves its parent its tokens are the parent's. */
+/**
+ * The line whose own the token `at` of `line` is: before a line leaves its parent its tokens are the parent's.
+ * @param {Lab.Branch} line
+ * @param {number} at
+ */
 export function owner(line, at) {
   let found = line;
   while (found.parent && (at < found.at || (at === found.at && found.token))) found = found.parent;
   return found;
 }
 
-/** Another token of a step as a step of its own. */
-export const instead = (step, other) => ({ ...step, id: other.id, label: other.label, token_text: other.text, text: other.text, probability: other.probability, logprob: Math.log(other.probability), rank: step.alternatives.indexOf(other) + 1, chance: other.probability, seconds: 0 });
+/**
+ * Another token of a step as a step of its own.
+ * @param {Api.Step} step
+ * @param {Api.Alternative} other
+ * @returns {Api.Step}
+ */
+export const instead = (step, other) => ({
+  ...step,
+  id: other.id,
+  label: other.label,
+  token_text: other.text,
+  text: other.text,
+  probability: other.probability,
+  logprob: Math.log(other.probability),
+  rank: step.alternatives.indexOf(other) + 1,
+  chance: other.probability,
+  seconds: 0,
+});
 
-/** Whether two settings choose alike. */
-export const alike = (a, b) => NAMES.every((name) => a[name] === b[name]) && (a.stop?.[0] ?? "") === (b.stop?.[0] ?? "");
+/**
+ * Whether two settings choose alike.
+ * @param {Lab.Sampling} a
+ * @param {Lab.Sampling} b
+ */
+export const alike = (a, b) =>
+  NAMES.every((name) => a[name] === b[name]) && (a.stop?.[0] ?? "") === (b.stop?.[0] ?? "");
 
-/** Keep the tree for a reload of this tab, its shared beginnings once. */
+/**
+ * Keep the tree for a reload of this tab, its shared beginnings once.
+ * @param {Lab.Story} story
+ * @param {string} model
+ */
 export function keep(story, model) {
-  const lines = story.lines.map((line) => ({ ...line, parent: line.parent?.number ?? 0, tokens: line.tokens.slice(line.parent ? line.at : 0), base: null, result: null, view: null }));
+  const lines = story.lines.map((line) => ({
+    ...line,
+    parent: line.parent?.number ?? 0,
+    tokens: line.tokens.slice(line.parent ? line.at : 0),
+    base: null,
+    result: null,
+    view: null,
+  }));
+  const { prompt, base, current } = story;
   try {
-    sessionStorage.setItem(KEY, JSON.stringify({ model, prompt: story.prompt, base: story.base, current: story.current?.number, lines }));
+    sessionStorage.setItem(KEY, JSON.stringify({ model, prompt, base, current: current?.number, lines }));
   } catch {
     sessionStorage.removeItem(KEY); // too long a tree for the browser: the link still has it
   }
 }
 
-/** The tree of this prompt and model that this tab kept, else null. */
+/**
+ * The tree of this prompt and model that this tab kept, else null.
+ * @param {string} prompt
+ * @param {string} model
+ * @returns {Lab.Story | null}
+ */
 export function kept(prompt, model) {
   const saved = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
   if (saved?.prompt !== prompt || !saved.lines.length || (model && saved.model && saved.model !== model)) return null;
   const story = { ...blank(prompt), base: saved.base };
   for (const line of saved.lines) {
     const parent = story.lines[line.parent - 1] ?? null;
-    story.lines.push({ ...line, parent, base: saved.base, tokens: [...(parent?.tokens.slice(0, line.at) ?? []), ...line.tokens] });
+    const tokens = [...(parent?.tokens.slice(0, line.at) ?? []), ...line.tokens];
+    story.lines.push({ ...line, parent, base: saved.base, tokens });
   }
   story.current = story.lines[saved.current - 1] ?? story.lines[0];
   return story;
 }
 
-/** Settings in a link: four numbers, then the stop string where there is one, with no sign that parts what is around it. */
-export const settled = (sampling) => [...NAMES.map((name) => sampling[name]), ...(sampling.stop?.[0] ? [encodeURIComponent(sampling.stop[0])] : [])].join(",");
+/**
+ * Settings in a link: four numbers, then the stop string where there is one, with no sign that parts what is around it.
+ * @param {Lab.Sampling} sampling
+ */
+export function settled(sampling) {
+  const [stop] = sampling.stop ?? [];
+  return [...NAMES.map((name) => sampling[name]), ...(stop ? [encodeURIComponent(stop)] : [])].join(",");
+}
 
-/** The settings that `settled` wrote; `otherwise` where a link has none. */
+/**
+ * The settings that `settled` wrote; `otherwise` where a link has none.
+ * @param {string | undefined} text
+ * @param {Lab.Sampling} otherwise
+ * @returns {Lab.Sampling}
+ */
 export function unsettled(text, otherwise) {
   if (!text) return otherwise;
   const [stop, numbers] = [text.split(",")[NAMES.length], text.split(",").slice(0, NAMES.length).map(Number)];
   if (numbers.length < NAMES.length || numbers.some((value) => !Number.isFinite(value))) return otherwise;
-  return { ...Object.fromEntries(numbers.map((value, place) => [NAMES[place], value])), ...(stop ? { stop: [decodeURIComponent(stop)] } : {}) };
+  const [temperature, top_k, top_p, min_p] = numbers;
+  return { temperature, top_k, top_p, min_p, ...(stop ? { stop: [decodeURIComponent(stop)] } : {}) };
 }
 
-/** For each line parent, place, token taken, tokens drawn, and the settings it was drawn with: the first line's always. */
-function written(story) {
-  const first = story.lines[0];
-  const own = (line) => (line !== first && alike(line.sampling, first.sampling) ? [] : [settled(line.sampling)]);
-  return story.lines.map((line) => [line.parent?.number ?? 0, line.at, line.token?.id ?? "", line.drawn, ...own(line)].join(":")).join(";");
+/**
+ * For each line parent, place, token taken, tokens drawn, and the settings it was drawn with: the first line's always.
+ * @param {Lab.Story} story
+ */
+function written({ lines }) {
+  const [first] = lines;
+  const own = (/** @type {Lab.Branch} */ line) =>
+    (line !== first && alike(line.sampling, first.sampling) ? [] : [settled(line.sampling)]);
+  return lines
+    .map((line) => [line.parent?.number ?? 0, line.at, line.token?.id ?? "", line.drawn, ...own(line)].join(":"))
+    .join(";");
 }
 
-/** Whether an address holds this very tree. */
+/**
+ * Whether an address holds this very tree.
+ * @param {Lab.Story} story
+ * @param {Record<string, string>} address
+ */
 export const linked = (story, { tree, drawn }) => written(story) === tree && String(story.lines[0].seed) === drawn;
 
-/** The tree in the address. */
+/**
+ * The tree in the address.
+ * @param {Lab.Story} story
+ */
 export function inAddress(story) {
-  const first = story.lines[0];
+  const [first] = story.lines;
   if (!first?.tokens.length) return state.write({ tree: "", drawn: "", on: "" });
-  return state.write({ tree: written(story), drawn: first.seed, on: story.current === first ? "" : story.current.number });
+  const on = story.current === first ? "" : story.current?.number;
+  return state.write({ tree: written(story), drawn: first.seed, on });
 }
 
-/** Grow the tree that an address holds, line after line: `grow(line)` settles when a line has what it had. { story, whole }. */
+/**
+ * Grow the tree that an address holds, line after line: `grow(story, line)` settles when a line has what it had.
+ * { story, whole }.
+ * @param {string} prompt
+ * @param {Record<string, string>} address
+ * @param {{ sampling: Lab.Sampling, grow: (story: Lab.Story, line: Lab.Branch) => Promise<boolean> }} how
+ */
 export async function regrow(prompt, { tree, drawn, on }, { sampling, grow }) {
   const story = blank(prompt);
   let first = sampling; // of a link that says no settings: those beside the text
   for (const text of tree.split(";").slice(0, MOST)) {
-    const [parent, at, id, count, own] = text.split(":");
-    const above = story.lines[Number(parent) - 1] ?? null;
-    const other = id === "" ? null : above?.tokens[Number(at)]?.alternatives.find((one) => one.id === Number(id));
-    if ((Number(parent) && !above) || (id !== "" && !other)) return { story: shown(), whole: false }; // another model's tree
+    const [, , , count, own] = text.split(":");
+    const place = leaving(story, text);
+    if (!place) return { story: shown(), whole: false };
     const settings = unsettled(own, first);
     if (!story.lines.length) first = settings;
-    const token = other && instead(above.tokens[Number(at)], other);
-    const line = leave(story, { parent: above, at: Number(at), token, sampling: settings, seed: Number(drawn), left: Number(count) || 0, linked: true });
+    const left = Number(count) || 0;
+    const line = leave(story, { ...place, sampling: settings, seed: Number(drawn), left, linked: true });
     if (!(await grow(story, line))) return { story: shown(), whole: false };
     story.base ??= line.base;
   }
@@ -110,4 +197,19 @@ export async function regrow(prompt, { tree, drawn, on }, { sampling, grow }) {
     story.current = story.lines[Number(on) - 1] ?? story.lines[0] ?? null;
     return story;
   }
+}
+
+/**
+ * Where a line of a link leaves which other, and by which token; null where it is another model's tree.
+ * @param {Lab.Story} story
+ * @param {string} text
+ */
+function leaving(story, text) {
+  const [number, place, id] = text.split(":");
+  const [parent, at] = [story.lines[Number(number) - 1] ?? null, Number(place)];
+  if (Number(number) && !parent) return null;
+  if (id === "") return { parent, at, token: null };
+  const step = parent?.tokens[at];
+  const other = step?.alternatives.find((one) => one.id === Number(id));
+  return step && other ? { parent, at, token: instead(step, other) } : null;
 }

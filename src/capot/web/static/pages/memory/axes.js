@@ -4,50 +4,88 @@
 import { duration, number, size, tr } from "../../lib/words.js";
 
 const GREY = "#7a7f87"; // stands on paper of either theme
+/** @type {Partial<Record<Api.Curves["y_kind"], (value: number) => string>>} */
 const WRITTEN = { bytes: size, seconds: duration, number };
 
-/** A curves block on the axes that are wanted. */
+/**
+ * A curves block on the axes that are wanted.
+ * @param {Api.Curves} block
+ * @param {{ logarithmic: boolean }} how
+ * @returns {Api.Curves}
+ */
 export function scaled(block, { logarithmic }) {
+  const range = logarithmic ? powers : flat;
+  /** @type {(figure: Api.Figure) => Api.Figure} */
   const draw = (figure) => {
     const { data, layout } = structuredClone(figure);
     const lines = logarithmic ? apart(data) : data;
-    const axis = (letter, write) => ({ ...layout[`${letter}axis`], ...(logarithmic ? powers : flat)(values(lines, letter), write) });
-    return { data: lines, layout: { ...layout, xaxis: axis("x", (value) => number(value, 0)), yaxis: axis("y", WRITTEN[block.y_kind] ?? number) } };
+    const xaxis = { ...layout.xaxis, ...range(values(lines, "x"), (value) => number(value, 0)) };
+    const yaxis = { ...layout.yaxis, ...range(values(lines, "y"), WRITTEN[block.y_kind] ?? number) };
+    return { data: lines, layout: { ...layout, xaxis, yaxis } };
   };
   return { ...block, figure: { light: draw(block.figure.light), dark: draw(block.figure.dark) } };
 }
 
-const values = (data, letter) => data.flatMap((trace) => (trace[letter] ?? []).filter((value) => value !== null).map(Number)).filter(Number.isFinite);
+/**
+ * All the numbers along one axis.
+ * @param {Lab.Trace[]} data
+ * @param {"x" | "y"} letter
+ */
+const values = (data, letter) =>
+  data.flatMap((trace) => (trace[letter] ?? []).filter((value) => value !== null).map(Number)).filter(Number.isFinite);
 
+/**
+ * @param {number[]} all
+ * @param {(value: number) => string} write
+ */
 function flat(all, write) {
   const top = Math.max(...all, 0);
   const marks = ticks(top);
-  return { type: "linear", range: [0, top * 1.03], tickvals: marks, ticktext: marks.map((value) => (value ? write(value) : "0")) };
+  const texts = marks.map((value) => (value ? write(value) : "0"));
+  return { type: "linear", range: [0, top * 1.03], tickvals: marks, ticktext: texts };
 }
 
+/**
+ * @param {number[]} all
+ * @param {(value: number) => string} write
+ */
 function powers(all, write) {
   const seen = all.filter((value) => value > 0);
   const [low, high] = [Math.log10(Math.min(...seen)), Math.log10(Math.max(...seen))];
   const first = Math.floor(low);
-  const marks = Array.from({ length: Math.ceil(high) - first + 1 }, (_, step) => 10 ** (first + step)).filter((value) => value >= 10 ** (low - 0.03) && value <= 10 ** (high + 0.06));
-  return { type: "log", range: [low - 0.03, high + 0.06], tickvals: marks, ticktext: marks.map(write) };
+  const marks = Array.from({ length: Math.ceil(high) - first + 1 }, (_, step) => 10 ** (first + step))
+    .filter((value) => value >= 10 ** (low - 0.03) && value <= 10 ** (high + 0.06));
+  const texts = marks.map((value) => write(value));
+  return { type: "log", range: [low - 0.03, high + 0.06], tickvals: marks, ticktext: texts };
 }
 
-/** Stacked areas as lines, each at its own height, and the sum of them. */
+/**
+ * Stacked areas as lines, each at its own height, and the sum of them.
+ * @param {Lab.Trace[]} data
+ * @returns {Lab.Trace[]}
+ */
 function apart(data) {
   const areas = data.filter((trace) => trace.fill);
-  if (!areas.length) return data;
-  const lines = areas.map(({ fill: _, fillcolor: __, ...trace }, place) => ({ ...trace, y: trace.y.map((value, at) => value - (place ? areas[place - 1].y[at] : 0) || null) }));
-  const { y, line } = areas.at(-1);
-  const sum = { ...lines.at(-1), y, name: tr("memory.total"), hovertext: undefined, hoverinfo: "name", line: { ...line, width: 3.5, color: GREY } };
-  return [...lines, sum, ...data.filter((trace) => !trace.fill)];
+  const last = areas.at(-1);
+  if (!last) return data;
+  const lines = areas.map(({ fill: _, fillcolor: __, ...trace }, place) => {
+    const below = place ? areas[place - 1].y : [];
+    return { ...trace, y: trace.y.map((value, at) => Number(value) - Number(below[at] ?? 0) || null) };
+  });
+  const { y, line } = last;
+  const [top] = lines.slice(-1);
+  const look = { hovertext: undefined, hoverinfo: "name", line: { ...line, width: 3.5, color: GREY } };
+  return [...lines, { ...top, y, name: tr("memory.total"), ...look }, ...data.filter((trace) => !trace.fill)];
 }
 
-/** Five or so round steps from 0 to `top`. */
+/**
+ * Five or so round steps from 0 to `top`.
+ * @param {number} top
+ */
 function ticks(top) {
   if (!(top > 0)) return [0];
   const rough = top / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough);
+  const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough) ?? 10 * power;
   return Array.from({ length: Math.floor(top / step) + 1 }, (_, index) => index * step);
 }
