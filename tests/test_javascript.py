@@ -61,6 +61,29 @@ def test_the_list_names_what_is_there() -> None:
         assert function in ("lines", "types") or f"function {function}(" in text, place
 
 
+TYPE = re.compile(r"@\w+ (\{[^@]*\})")  # of a JSDoc tag, over several lines where it has them
+
+
+def loose(text: str, *, declared: bool) -> list[str]:
+    """Where a type is given up: ``any`` in a type, or an error that is passed over."""
+    types = re.findall(r"^[^/*]*$", text, re.MULTILINE) if declared else TYPE.findall(text)
+    return re.findall(r"@ts-\w+", text) + [kind for kind in types if re.search(r"\bany\b", kind)]
+
+
+def test_every_script_conforms_and_none_gives_a_type_up() -> None:
+    assert javascript.listed() == {}, "what is new is right from the beginning"
+    assert loose("/** any, of a @param {(a: any) => void} b */ // @ts-ignore", declared=False) == [
+        "@ts-ignore",
+        "{(a: any) => void}",
+    ]
+    assert loose("  /** Any one. */\n  one: any;\n", declared=True) == ["  one: any;"]
+    scripts = [*STATIC.rglob("*.js"), *(ROOT / "src" / "capot" / "view").glob("*.js")]
+    found = {path.name: loose(path.read_text(encoding="utf-8"), declared=False) for path in scripts}
+    for path in (ROOT / "tools" / "javascript").glob("*.d.ts"):
+        found[path.name] = loose(path.read_text(encoding="utf-8"), declared=True)
+    assert len(found) > 60 and {name: kinds for name, kinds in found.items() if kinds} == {}
+
+
 SEEN = {
     "call('next', { prompt: 'x' }).then((found) => found.candidates[0].probability)": None,
     "call('next', { prompt: 'x' }).then((found) => found.candidate)": "'candidate' does not exist on type 'Prediction'",

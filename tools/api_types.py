@@ -58,7 +58,7 @@ class Types:
             return f"({item})[]" if " | " in item else f"{item}[]"
         if origin in (dict, Mapping):
             return f"Record<string, {self.spell(inner[1])}>"
-        return "any"
+        return "unknown"
 
     def name(self, kind: type) -> str:
         """The name of a record, whose interface is written too."""

@@ -100,7 +100,7 @@ declare namespace Api {
     template?: string;
     chat_template?: string;
     system?: string;
-    conversation?: Record<string, any> | null;
+    conversation?: Record<string, unknown> | null;
     max_new_tokens?: number;
     temperature?: number;
     top_k?: number;
@@ -414,7 +414,7 @@ declare namespace Api {
     stop_string: string | null;
     after_stop: string;
     seed: number;
-    sampling: Record<string, any>;
+    sampling: Record<string, unknown>;
     prompt_ids: number[];
     model: string;
     opening: string[];

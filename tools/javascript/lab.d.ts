@@ -24,8 +24,10 @@ declare namespace Lab {
     class?: string;
     dataset?: Record<string, string | undefined>;
     style?: Record<string, string>;
-    [listener: `on${string}`]: ((event: any) => unknown) | undefined;
-    [name: string]: any;
+    onkeydown?: (event: KeyboardEvent) => unknown;
+    onsubmit?: (event: SubmitEvent) => unknown;
+    [listener: `on${string}`]: ((event: never) => unknown) | undefined;
+    [name: string]: unknown;
   }
 
   /** What `h(tag)` makes. */
@@ -96,7 +98,7 @@ declare namespace Lab {
   }[keyof Events];
 
   /** Hears a stream's events. */
-  type Heard<Verb extends keyof Api.Verbs = any> = (...event: Event<Verb>) => unknown;
+  type Heard<Verb extends keyof Api.Verbs = keyof Api.Verbs> = (...event: Event<Verb>) => unknown;
 
   /** A line of text that grows, see pages/generate/line.js and story.js. */
   interface Line {
@@ -284,6 +286,9 @@ declare namespace Lab {
     title?: string;
   }
 
+  /** The page to keep: a verb's, as the server makes it, or one that is made here. */
+  type Copy = { verb: keyof Api.Verbs; arguments: object; make?: undefined } | { make: () => Promise<string | Blob> };
+
   /** What can be done with a picture, see parts/frame.js; a function is asked when it is needed. */
   interface Facts {
     caption?: string;
@@ -291,11 +296,14 @@ declare namespace Lab {
     rows?: Lazy<Rows | null>;
     python?: Lazy<string | null>;
     command?: Lazy<string | null>;
-    json?: Lazy<any>;
-    page?: Lazy<{ verb?: keyof Api.Verbs; arguments?: object; make?: () => Promise<string | Blob> } | null>;
+    json?: Lazy<unknown>;
+    page?: Lazy<Copy | null>;
   }
 
   type Lazy<Value> = Value | (() => Value);
+
+  /** What a fact is once it is asked for. */
+  type Plain<Fact> = Fact extends () => infer Value ? Value : Fact;
 
   /** The lines of Python and of shell that give what a page shows. */
   interface Told {
@@ -363,7 +371,7 @@ declare namespace Lab {
     maximum?: number;
   }
 
-  type Control = HTMLInputElement | HTMLSelectElement;
+  type Control = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
 
   /** A verb of a chapter, as `GET /api/chapters/<chapter>` says it. */
   interface Verb {
@@ -435,6 +443,16 @@ declare namespace Lab {
     xaxis?: object;
     yaxis?: object;
     annotations?: Annotation[];
+  }
+
+  /** A figure of a page that is kept, see view/figure.js: bars have ticks, a figure in space has a scene. */
+  interface Spec {
+    data: Trace[];
+    layout: Layout & {
+      xaxis: { range: number[] };
+      yaxis: { ticktext: string[] };
+      scene?: { camera: { eye: Record<"x" | "y" | "z", number> } };
+    };
   }
 
   /** An axis that Plotly has drawn: where it lies in pixels, and where a value lies on it. */

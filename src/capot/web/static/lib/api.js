@@ -31,6 +31,8 @@ const headers = () => ({ "content-type": "application/json", "x-capot-lang": lan
  * @typedef {{ signal?: AbortSignal, queued?: (place: Lab.Place) => unknown }} Options
  */
 
+/** @typedef {{ tag: string, body: unknown }} Told an event of a stream, and whose it is */
+
 /**
  * @param {string} path
  * @param {Options & { body?: unknown, accept?: string }} [options]
@@ -82,7 +84,7 @@ function look(name, queued) {
   async function again() {
     try {
       const place = await get(`/api/place?call=${name}`);
-      if (timer !== undefined) queued(place);
+      if (timer !== undefined) queued(/** @type {Lab.Place} */ (place));
     } catch {
       // the call itself will say what is wrong
     }
@@ -108,7 +110,7 @@ async function refusal(answer) {
  * @template {string} Path
  * @param {Path} path
  * @param {Options} [options]
- * @returns {Promise<Path extends keyof Lab.Paths ? Lab.Paths[Path] : any>}
+ * @returns {Promise<Path extends keyof Lab.Paths ? Lab.Paths[Path] : unknown>}
  */
 export async function get(path, options = {}) {
   return (await (await send(path, options)).json()).result;
@@ -154,8 +156,9 @@ export async function raw(path, body, options = {}) {
  * Start several generations on one response. `parts` is [{ tag, verb, arguments }]; `on(kind, body, tag)` hears
  * queued, started, step, finished and error. Returns { name, stop(tag?), done } ; `done` settles when all have ended,
  * and rejects with LabError "cut" where the connection broke before that.
- * @param {Lab.Work[]} parts
- * @param {Lab.Heard} on
+ * @template {keyof Api.Verbs} Verb
+ * @param {Lab.Work<Verb>[]} parts
+ * @param {Lab.Heard<Verb>} on
  */
 export function stream(parts, on) {
   const name = unique("page");
@@ -176,18 +179,19 @@ export function openModel(body, on) {
 }
 
 /**
+ * @template {keyof Api.Verbs} Verb
  * @param {string} path
  * @param {object} body
- * @param {{ name: string, tags: string[], on: Lab.Heard }} how
+ * @param {{ name: string, tags: string[], on: Lab.Heard<Verb> }} how
  * @returns {Lab.Stream}
  */
 function listen(path, body, { name, tags, on }) {
   const control = new AbortController();
   const open = new Set(tags);
-  /** @type {(kind: keyof Lab.Events, told: { tag: string, body: any }) => void} */
-  const heard = (kind, told) => {
-    if (kind === "finished" || kind === "error") open.delete(told.tag);
-    on(.../** @type {Lab.Event} */ ([kind, told.body, told.tag]));
+  /** @type {(kind: keyof Lab.Events, told: Told) => void} */
+  const heard = (kind, { body, tag }) => {
+    if (kind === "finished" || kind === "error") open.delete(tag);
+    on(.../** @type {Lab.Event<Verb>} */ ([kind, body, tag]));
   };
   let waited = false; // for the visitor's own answers, before anything is begun
   const queued = (/** @type {Lab.Place} */ place) => {
@@ -226,7 +230,7 @@ function bytes(reader) {
 /**
  * Read server-sent events through a buffer: an event may be cut anywhere, even inside a character.
  * @param {ReadableStreamDefaultReader<Uint8Array>} reader
- * @param {(kind: keyof Lab.Events, told: any) => void} heard
+ * @param {(kind: keyof Lab.Events, told: Told) => void} heard
  */
 async function read(reader, heard) {
   const decoder = new TextDecoder();

@@ -28,15 +28,16 @@ export function set(node, props) {
     if (value === undefined || value === null || value === false) {
       if (value === false) node.removeAttribute(name);
     } else if (name.startsWith("on") && typeof value === "function") {
-      node.addEventListener(name.slice(2), value);
+      node.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
     } else if (name === "dataset") {
-      Object.assign(/** @type {any} */ (node).dataset, value);
+      Object.assign(/** @type {HTMLElement} */ (/** @type {Element} */ (node)).dataset, value);
     } else if (name === "style") {
-      for (const [key, part] of Object.entries(value)) /** @type {any} */ (node).style.setProperty(key, part);
+      const { style } = /** @type {HTMLElement} */ (/** @type {Element} */ (node));
+      for (const [key, part] of Object.entries(value)) style.setProperty(key, part);
     } else if (name === "value" || name === "checked" || typeof value === "object") {
-      /** @type {any} */ (node)[name] = value; // a field's content, or what a custom element draws
+      Object.assign(node, { [name]: value }); // a field's content, or what a custom element draws
     } else {
-      node.setAttribute(name, value === true ? "" : value);
+      node.setAttribute(name, value === true ? "" : String(value));
     }
   }
   return node;
@@ -47,8 +48,11 @@ export function set(node, props) {
  * @returns {(string | Node)[]}
  */
 function flat(children) {
-  const all = /** @type {any[]} */ (children).flat(Infinity);
-  return all.filter((child) => child !== null && child !== undefined && child !== false);
+  return children.flatMap((child) => {
+    if (Array.isArray(child)) return flat(child);
+    if (child === null || child === undefined || child === false) return [];
+    return [typeof child === "number" ? String(child) : child];
+  });
 }
 
 /**
@@ -64,7 +68,7 @@ export function fill(node, ...children) {
 
 /**
  * A function that runs once, `ms` after the last call.
- * @template {any[]} Args
+ * @template {unknown[]} Args
  * @param {number} ms
  * @param {(...args: Args) => unknown} action
  * @returns {(...args: Args) => void}
@@ -80,7 +84,7 @@ export function later(ms, action) {
 
 /**
  * At most one call a frame, with the last arguments.
- * @template {any[]} Args
+ * @template {unknown[]} Args
  * @param {(...args: Args) => unknown} action
  * @returns {(...args: Args) => void}
  */

@@ -6,28 +6,14 @@ import { inPython, onCommandLine } from "../lib/code.js";
 import { tr, typed, unwritten } from "../lib/words.js";
 import { answers } from "../parts/answer.js";
 
-/** @typedef {"text" | "whole" | "real" | "yes" | "choice" | "texts" | "numbers" | "data"} Kind */
-/**
- * @typedef {object} Setting
- * @property {string} name
- * @property {string} words
- * @property {Kind} kind
- * @property {string[]} choices
- * @property {boolean} required
- * @property {unknown} default
- * @property {number} [minimum]
- * @property {number} [maximum]
- */
-/** @typedef {{ name: string, help: string, example: Record<string, unknown>, settings: Setting[] }} Verb */
-
 /**
  * @param {HTMLElement} main
- * @param {{ model: { model?: string } | null, chapter: string }} context
+ * @param {Lab.Context} context
+ * @returns {Promise<Lab.Page>}
  */
 export default async function page(main, { model, chapter }) {
   const name = model?.model ?? "boxed";
-  /** @type {{ verbs: Verb[] }} */
-  const { verbs } = await get(`/api/chapters/${chapter}`);
+  const { verbs } = /** @type {{ verbs: Lab.Verb[] }} */ (await get(`/api/chapters/${chapter}`));
   const made = verbs.map((verb) => form(verb, name));
   main.append(...made.map(({ box }) => box));
   return { leave: () => made.forEach(({ stop }) => stop()) };
@@ -35,13 +21,13 @@ export default async function page(main, { model, chapter }) {
 
 /**
  * One verb: its fields, a button, and where its answers are drawn.
- * @param {Verb} verb
+ * @param {Lab.Verb} verb
  * @param {string} name
  */
 function form(verb, name) {
   const fields = verb.settings.map((setting) => field(setting, verb.example[setting.name] ?? setting.default));
   const troubles = h("div", { class: "troubles" });
-  const answer = answers(/** @type {any} */ (verb.name), { words: tr("plain.waiting"), troubles });
+  const answer = answers(verb.name, { words: tr("plain.waiting"), troubles });
   const ask = () => {
     const given = Object.fromEntries(fields.map(({ setting, read }) => [setting.name, read()]));
     for (const key of Object.keys(given)) if (given[key] === undefined) delete given[key];
@@ -56,7 +42,7 @@ function form(verb, name) {
 
 /**
  * The same on the command line, where the first setting of a verb is an argument.
- * @param {Verb} verb
+ * @param {Lab.Verb} verb
  * @param {string} name
  * @param {Record<string, unknown>} given
  */
@@ -67,7 +53,10 @@ function command(verb, name, given) {
   return onCommandLine(name, verb.name, led, Object.fromEntries(flags));
 }
 
-/** What a field's text stands for, by kind. @type {Record<Exclude<Kind, "yes">, (text: string) => unknown>} */
+/**
+ * What a field's text stands for, by kind.
+ * @type {Record<Exclude<Lab.Setting["kind"], "yes">, (text: string) => unknown>}
+ */
 const READ = {
   text: (text) => text,
   whole: (text) => (text === "" ? undefined : unwritten(text)),
@@ -92,7 +81,7 @@ function parsed(text) {
 
 /**
  * A field for one setting; `read()` is undefined where the verb's default is meant.
- * @param {Setting} setting
+ * @param {Lab.Setting} setting
  * @param {unknown} value
  */
 function field(setting, value) {
@@ -100,8 +89,12 @@ function field(setting, value) {
   const hint = setting.words ? h("p", { class: "small quiet", id: `${id}-words` }, setting.words) : null;
   const input = control(setting, value, { id, "aria-describedby": hint?.id });
   const read = () => {
-    if (setting.kind === "yes") return input.checked === Boolean(setting.default) ? undefined : input.checked;
-    const [found, usual] = [input.value, shown(setting.default)].map(READ[setting.kind]);
+    const { kind } = setting;
+    if (kind === "yes") {
+      const { checked } = /** @type {HTMLInputElement} */ (input);
+      return checked === Boolean(setting.default) ? undefined : checked;
+    }
+    const [found, usual] = [input.value, shown(setting.default)].map(READ[kind]);
     return !setting.required && JSON.stringify(found) === JSON.stringify(usual) ? undefined : found;
   };
   return { setting, read, box: h("div", { class: "field" }, h("label", { for: id }, setting.name), input, hint) };
@@ -109,10 +102,10 @@ function field(setting, value) {
 
 /**
  * What is typed into, ticked or chosen from.
- * @param {Setting} setting
+ * @param {Lab.Setting} setting
  * @param {unknown} value
- * @param {Record<string, any>} props
- * @returns {any} an input, a select or a text area
+ * @param {Lab.Props} props
+ * @returns {Lab.Control}
  */
 function control({ kind, choices, required, minimum, maximum }, value, props) {
   if (kind === "yes") return h("input", { ...props, type: "checkbox", checked: Boolean(value) });

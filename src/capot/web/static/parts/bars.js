@@ -15,7 +15,8 @@ class Bars extends HTMLElement {
     const list = this.firstElementChild ?? this.appendChild(h("ol", { class: "bars" }));
     while (list.children.length > rows.length) list.children[rows.length].remove();
     while (list.children.length < rows.length) list.append(this.#line(list.children.length));
-    rows.forEach((row, index) => this.#update(list.children[index], row));
+    const lines = /** @type {HTMLCollectionOf<HTMLElement>} */ (list.children);
+    rows.forEach((row, index) => this.#update(lines[index], row));
     this.#rows = rows;
   }
 
@@ -35,15 +36,17 @@ class Bars extends HTMLElement {
   }
 
   /**
-   * @param {any} line
+   * @param {HTMLElement} line
    * @param {Lab.Bar} row
    */
   #update(line, row) {
-    const [name, track, figure] = (line.firstElementChild.matches("button") ? line.firstElementChild : line).children;
+    const inner = line.firstElementChild?.matches("button") ? line.firstElementChild : line;
+    const [name, track, figure] = inner.children;
+    // where the bar would stand with nothing moved
+    const [bar, ghost] = /** @type {HTMLCollectionOf<HTMLElement>} */ (track.children);
     if (name.textContent !== row.label) name.textContent = row.label;
     if (figure.textContent !== row.text) figure.textContent = row.text;
-    track.firstElementChild.style.width = `${(100 * Math.max(0, Math.min(1, row.value))).toFixed(2)}%`;
-    const ghost = track.lastElementChild; // where the bar would stand with nothing moved
+    bar.style.width = `${(100 * Math.max(0, Math.min(1, row.value))).toFixed(2)}%`;
     const share = row.ghost ?? null;
     ghost.hidden = share === null;
     if (share !== null) ghost.style.width = `${(100 * Math.min(1, share)).toFixed(2)}%`;

@@ -16,7 +16,7 @@ const KINDS = ["table", "python", "command", "keep"];
 
 /**
  * Asks for one of the facts told of a picture.
- * @typedef {(kind: keyof Lab.Facts) => any} Asked
+ * @typedef {<Kind extends keyof Lab.Facts>(kind: Kind) => Lab.Plain<Lab.Facts[Kind]>} Asked
  */
 
 /**
@@ -41,8 +41,10 @@ export function frame(picture, { name, title }) {
     Object.fromEntries(KINDS.map((kind) => [kind, fold(kind, () => content(kind))]))
   );
   /** @type {(kind: Kind) => HTMLElement} */
-  const content = (kind) =>
-    kind === "keep" ? keep(name, picture, fact) : kind === "table" ? table(fact(kind)) : code(fact(kind));
+  const content = (kind) => {
+    if (kind === "keep") return keep(name, picture, fact);
+    return kind === "table" ? table(fact(kind) ?? { columns: [], rows: [] }) : code(fact(kind) ?? "");
+  };
   const refresh = later(120, () => { for (const kind of KINDS) folds[kind].refresh(); });
   const update = (/** @type {Lab.Facts} */ facts) => {
     Object.assign(told, facts);
@@ -174,15 +176,20 @@ const cells = (fact) => fact("rows") ?? fact("table");
 
 /** @type {Record<string, (name: string, fact: Asked, picture: Element) => unknown>} */
 const FILES = {
-  csv: (name, fact) => save(`${name}.csv`, csv(cells(fact).columns, cells(fact).rows), "text/csv"),
+  csv(name, fact) {
+    const found = cells(fact);
+    if (found) save(`${name}.csv`, csv(found.columns, found.rows), "text/csv");
+  },
   json: (name, fact) => save(`${name}.json`, JSON.stringify(fact("json"), null, 1), "application/json"),
   svg: (name, _, picture) =>
     plotted(picture)?.keep(name, "svg") ?? save(`${name}.svg`, drawing(picture).text, "image/svg+xml"),
   png: async (name, _, picture) =>
     plotted(picture)?.keep(name, "png") ?? save(`${name}.png`, await png(drawing(picture))),
   async page(name, fact) {
-    const { verb, arguments: given, make } = fact("page");
-    save(`${name}.html`, make ? await make() : await (await raw(`/api/page/${verb}`, given)).blob());
+    const page = fact("page");
+    if (!page) return;
+    const made = page.make ? await page.make() : await (await raw(`/api/page/${page.verb}`, page.arguments)).blob();
+    save(`${name}.html`, made);
   },
 };
 
