@@ -66,7 +66,8 @@ TYPE = re.compile(r"@\w+ (\{[^@]*\})")  # of a JSDoc tag, over several lines whe
 
 def loose(text: str, *, declared: bool) -> list[str]:
     """Where a type is given up: ``any`` in a type, or an error that is passed over."""
-    types = re.findall(r"^[^/*]*$", text, re.MULTILINE) if declared else TYPE.findall(text)
+    told = "" if declared else "\n".join(re.findall(r"/\*\*.*?\*/", text, re.DOTALL))
+    types = re.findall(r"^[^/*\n]*$", text, re.MULTILINE) if declared else TYPE.findall(told)
     return re.findall(r"@ts-\w+", text) + [kind for kind in types if re.search(r"\bany\b", kind)]
 
 
