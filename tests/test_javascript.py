@@ -79,9 +79,9 @@ def test_every_script_conforms_and_none_gives_a_type_up() -> None:
     ]
     assert loose("  /** Any one. */\n  one: any;\n", declared=True) == ["  one: any;"]
     scripts = [*STATIC.rglob("*.js"), *(ROOT / "src" / "capot" / "view").glob("*.js")]
-    found = {path.name: loose(path.read_text(encoding="utf-8"), declared=False) for path in scripts}
+    found = {str(path): loose(path.read_text(encoding="utf-8"), declared=False) for path in scripts}
     for path in (ROOT / "tools" / "javascript").glob("*.d.ts"):
-        found[path.name] = loose(path.read_text(encoding="utf-8"), declared=True)
+        found[str(path)] = loose(path.read_text(encoding="utf-8"), declared=True)
     assert len(found) > 60 and {name: kinds for name, kinds in found.items() if kinds} == {}
 
 
