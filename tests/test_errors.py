@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import functools
 import inspect
 import pickle
 import re
@@ -15,11 +16,12 @@ import pytest
 from conftest import ROOT
 
 from capot import errors
-from capot.errors import CapotError, InputError
+from capot.errors import CapotError, InputError, NotFoundError
 
 KINDS = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, CapotError)}
 
 
+@functools.cache
 def raised() -> dict[str, set[str]]:
     """Codes in the source with the parameters given to each, read from the syntax tree."""
     found: dict[str, set[str]] = {}
@@ -31,6 +33,14 @@ def raised() -> dict[str, set[str]]:
             if name in KINDS and isinstance(node.args[0].value, str):
                 found.setdefault(node.args[0].value, set()).update(k.arg for k in node.keywords if k.arg)
     return found
+
+
+def raised_outside_of(*rooms: str) -> set[str]:
+    """Codes that are raised in a file of another room than these."""
+    source = ROOT / "src/capot"
+    paths = [path for path in source.rglob("*.py") if path.relative_to(source).parts[0] not in rooms]
+    told = [path.read_text(encoding="utf-8") for path in paths]
+    return {code for code in raised() if any(f'"{code}"' in text for text in told)}
 
 
 def words(lang: str) -> dict[str, dict[str, str]]:
@@ -116,3 +126,51 @@ def test_what_happened_goes_on_after_a_colon(lang: str) -> None:
     name = re.compile(r"[A-Z]+_|PyTorch\b")  # of a variable of the environment, or of a package
     large = {code for code, entry in words(lang).items() if entry["what"][0].isupper()}
     assert {code for code in large if not name.match(words(lang)[code]["what"])} == set()
+
+
+COMMAND = re.compile(r"\bcapot [a-z<{-]|(?<![\w-])--(?!upgrade)[a-z]|\b(export|unset|rm|read -rs) |@F|python -c|&&")
+PROSE = re.compile(r"https?://|\{(page|url|known|example)\}|\bpip install\b")
+
+
+def lines_of_python(hint: str) -> list[str]:
+    """What of a hint is to be pasted, its places filled: what stands after the last colon of a line."""
+
+    class Anything(dict[str, str]):
+        def __missing__(self, name: str) -> str:
+            return "a 'b' \\ c"
+
+    lines = [re.split(r": (?!PORT)", line)[-1] for line in hint.splitlines() if ": " in line]
+    return [line.format_map(Anything()) for line in lines if not PROSE.search(line)]
+
+
+@pytest.mark.parametrize("lang", ["fr", "en"])
+def test_an_error_in_python_proposes_python(lang: str) -> None:
+    """Where a hint is a command, Python has another; commands and the lab alone raise the rest."""
+    elsewhere = raised_outside_of("cli", "web")
+    for code, entry in words(lang).items():
+        if COMMAND.search(entry.get("hint", "")):
+            assert "python" in entry or code not in elsewhere, code
+        assert not COMMAND.search(entry.get("python", "")), code
+        for line in lines_of_python(entry.get("python", "")):
+            ast.parse(line)
+
+
+@pytest.mark.parametrize("lang", ["fr", "en"])
+def test_an_error_on_the_command_line_proposes_no_python(lang: str) -> None:
+    told = {code: entry.get("hint", "") for code, entry in words(lang).items()}
+    assert {code for code, hint in told.items() if re.search(r"\b(capot|model)\.\w+\(|import ", hint)} <= {
+        "tokenizer_format"  # a line of Python that a terminal runs
+    }
+    assert {code for code, entry in words("en").items() if "python" in entry} == {
+        code for code, entry in words("fr").items() if "python" in entry
+    }
+
+
+def test_one_error_speaks_to_both_faces() -> None:
+    error = NotFoundError("hub_not_here", name="a/b")
+    assert "capot.models.cached()" in str(error) and "capot models" in error.message(face="command")
+    with errors.facing("command"):
+        assert str(error) == error.message(face="command") and error.to_dict()["error"]["message"] == str(error)
+    assert "capot.models.cached()" in str(error)
+    quoted = NotFoundError("hub_checksum", name='a"b', file="f", host="h").message("en").splitlines()[1]
+    assert ast.literal_eval(quoted.partition("get(")[2].rstrip(")")) == 'a"b'  # whatever the name, the line is sound

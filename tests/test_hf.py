@@ -389,7 +389,7 @@ def test_weights_that_do_not_fit(folders, monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(ResourceError) as caught:
         place.choose(checkpoint, device="cpu", dtype="float32")
     assert caught.value.code == "weights_too_large"
-    assert "--device cpu --dtype bfloat16" in caught.value.message("fr")
+    assert "--device cpu --dtype bfloat16" in caught.value.message("fr", face="command")
     monkeypatch.setattr(place, "free_bytes", lambda device, spread=False: 1000)
     assert code(place.choose, checkpoint, device=None, dtype=None) == "weights_too_large_everywhere"
 

@@ -70,4 +70,4 @@ def test_what_a_learner_meets_is_said_in_the_pages_words(visit: Visits) -> None:
     page.get_by_label("Rang de", exact=True).fill("id:x")
     page.locator("main > .troubles .fault").wait_for()
     assert "id:x" in page.inner_text(".fault .hint") and "--" not in page.inner_text(".fault")
-    assert "--rank" in InputError("not_an_id", id="x").message("fr"), "a terminal has its own"
+    assert "--rank" in InputError("not_an_id", id="x").message("fr", face="command"), "a terminal has its own"

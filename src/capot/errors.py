@@ -1,12 +1,14 @@
 """Every error a user can meet, as a code with parameters.
 
 A code is stable and never translated; its words live in both catalogues under
-``error.<code>`` (what happened, what was expected) and ``error.<code>.hint``
-(a line to paste, where there is one). Anything raised that is not a
+``error.<code>.what`` (what happened, what was expected), ``error.<code>.hint`` (a line to
+paste, where there is one) and ``error.<code>.python`` (the same where Python says it
+otherwise than a terminal; empty where it has nothing to paste). Anything raised that is not a
 :class:`CapotError` is our bug and shows its traceback.
 
     CapotError                    exit  http
     ├── InputError                   2   422   a value the user gave is wrong
+    │   ├── ArgumentTypeError        2   422   a value is of another kind than was expected
     │   └── ContextError             2   422   more tokens than the model was trained on
     ├── NotFoundError                2   404   no such model, file, tokenizer
     ├── ModelError                   2   422   a model's files are damaged or incomplete
@@ -22,32 +24,73 @@ A code is stable and never translated; its words live in both catalogues under
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import errno
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
 from capot import i18n
 
+Face = Literal["python", "command"]
+_face: contextvars.ContextVar[Face] = contextvars.ContextVar("capot_face", default="python")
+
+
+@contextlib.contextmanager
+def facing(face: Face) -> Iterator[None]:
+    """Inside the block, hints are lines for ``face``: a program in Python, or a command line."""
+    mark = _face.set(face)
+    try:
+        yield
+    finally:
+        _face.reset(mark)
+
+
+@contextlib.contextmanager
+def speaking(lang: str | None) -> Iterator[None]:
+    """Speak ``lang`` inside the block, the errors that leave it included; None changes nothing."""
+    if lang is None:
+        yield
+        return
+    try:
+        with i18n.speaking(lang):
+            yield
+    except CapotError as error:
+        error.lang = error.lang or lang
+        raise
+
 
 class CapotError(Exception):
-    """An error with a stable ``code`` and the ``params`` that fill its words."""
+    """An error with a stable ``code`` and the ``params`` that fill its words.
+
+    ``lang`` is the language of the model that raised it; None is the one in use when it is told.
+    """
 
     exit_status = 2
     http_status = 400
+    lang: str | None = None
 
     def __init__(self, code: str, **params: Any) -> None:
         self.code = code
         self.params = params
         super().__init__(code)
 
-    def message(self, lang: str | None = None) -> str:
-        """The error in words, with its hint on a line of its own."""
+    def message(self, lang: str | None = None, *, face: Face | None = None) -> str:
+        """The error in words, with its hint for ``face`` on a line of its own."""
+        lang = lang or self.lang
         words = i18n.tr(f"error.{self.code}.what", lang, **self.params)
-        hint = i18n.find(f"error.{self.code}.hint", lang)
-        return f"{words}\n{i18n.fill(hint, lang, self.params)}" if isinstance(hint, str) else words
+        hint = self._hint(lang, face or _face.get())
+        return f"{words}\n{hint}" if hint else words
 
-    def to_dict(self, lang: str | None = None) -> dict[str, Any]:
+    def _hint(self, lang: str | None, face: Face) -> str:
+        found = i18n.find(f"error.{self.code}.python", lang) if face == "python" else None
+        if found is None:
+            found = i18n.find(f"error.{self.code}.hint", lang)
+        return i18n.fill(found, lang, self.params) if isinstance(found, str) else ""
+
+    def to_dict(self, lang: str | None = None, *, face: Face | None = None) -> dict[str, Any]:
         """The body shared by ``--json`` and the web: ``{ok, error: {code, message}}``."""
-        return {"ok": False, "error": {"code": self.code, "message": self.message(lang)}}
+        return {"ok": False, "error": {"code": self.code, "message": self.message(lang, face=face)}}
 
     def public(self) -> CapotError:
         """The same error for anybody but this machine's owner: no path is told, and nothing that may hold one."""
@@ -57,11 +100,13 @@ class CapotError(Exception):
         return self.message()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.code, self.params))
+        return (_rebuild, (type(self), self.code, self.params, self.lang))
 
 
-def _rebuild(kind: type[CapotError], code: str, params: dict[str, Any]) -> CapotError:
-    return kind(code, **params)
+def _rebuild(kind: type[CapotError], code: str, params: dict[str, Any], lang: str | None = None) -> CapotError:
+    error = kind(code, **params)
+    error.lang = lang
+    return error
 
 
 def shown(value: Any, most: int = 80) -> Any:
@@ -146,6 +191,10 @@ def _name_of(error: BaseException) -> str:
 
 class InputError(CapotError):
     http_status = 422
+
+
+class ArgumentTypeError(InputError, TypeError):
+    """A TypeError too, so that what catches those catches it."""
 
 
 class ContextError(InputError):

@@ -19,7 +19,7 @@ import click
 from capot import __version__, i18n
 from capot.cli import streams
 from capot.cli.words import Command, Option, WordedCommand, heading, language_option
-from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError
+from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError, facing
 from capot.leaving import INTERRUPTED
 
 HELP = "help"  # no command: another way to write --help
@@ -134,7 +134,7 @@ def run(arguments: Sequence[str]) -> int:
     INTERRUPTED.clear()
     streams.prepare()
     lang = _asked_language(arguments)
-    with i18n.speaking(lang):
+    with i18n.speaking(lang), facing("command"):
         if lang is None:
             _tell_unheard()
         try:

@@ -43,7 +43,7 @@ def page(error: CapotError, lang: str, *, root: str = "") -> str:
     """The page in one language: a form where a code is missing, else the way to the lab, which is under ``root``."""
     asks = error.code in ANSWERS
     words = {name: escape(tr(f"serve.door.{name}", lang)) for name in ("title", "lost", "field", "enter", "back")}
-    said = visible(error.message(lang), lines=True)
+    said = visible(error.message(lang, face="command"), lines=True)
     links = "\n".join(f'<link rel="stylesheet" href="{escape(root)}{path}">' for path in STYLES)
     rest = (_FORM if asks else _BACK).format(**words, root=escape(root))
     title, message = words["title" if asks else "lost"], escape(said[:1].upper() + said[1:])

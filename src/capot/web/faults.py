@@ -34,7 +34,7 @@ def body(error: CapotError, lang: str) -> dict[str, Any]:
     """
     public = error.public()
     params = {name: value if name == "known" else _told(value) for name, value in public.params.items()}
-    told = type(error)(error.code, **params).to_dict(lang)
+    told = type(error)(error.code, **params).to_dict(lang, face="command")
     told["error"]["message"] = visible(told["error"]["message"], lines=True)
     field = str(params.get("name", ""))
     if isinstance(error, InputError) and field.replace(".", "_").isidentifier():

@@ -205,7 +205,7 @@ async def refuse(error: CapotError, scope: Scope, send: Send, *, status: int | N
         body, kind = code_page.page(error, lang, root=root_of(scope)).encode(), "text/html"
         policy = {"content-security-policy": code_page.policy(POLICY)}
     else:
-        told = error.to_dict(lang)
+        told = error.to_dict(lang, face="command")
         told["error"]["message"] = visible(told["error"]["message"], lines=True)
         body, kind = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace"), "application/json"
     headers = {"content-type": f"{kind}; charset=utf-8", "cache-control": "no-store", **HEADERS, **policy}

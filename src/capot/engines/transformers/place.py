@@ -158,7 +158,7 @@ def too_large(checkpoint: Checkpoint, asked: Place) -> ResourceError:
             if there is None or weights_bytes(checkpoint, DTYPES[name]) * (1 + SPARE) <= there:
                 return ResourceError(
                     "weights_too_large", device=device, dtype=dtype, needed=Bytes(needed), available=Bytes(room),
-                    option=f"--device {other} --dtype {name}",
+                    option=f"--device {other} --dtype {name}", other=str(other), narrower=name,
                 )  # fmt: skip
     return ResourceError(
         "weights_too_large_everywhere", device=device, dtype=dtype, needed=Bytes(needed), available=Bytes(room),
