@@ -304,7 +304,7 @@ def folder(transformers, tmp_path: Path) -> Path:
 def opened(folder: Path, tokenizer: Tokenizer | None = None) -> SimpleNamespace:
     checkpoint = Checkpoint.open(folder)
     tokenizer = tokenizer or Tokenizer.bytes()
-    facts = {"name": checkpoint.name, "engine_name": "native", "obstacle": None}
+    facts = {"name": checkpoint.name, "engine_name": "native", "obstacle": None, "loaded": None}
     return SimpleNamespace(**facts, checkpoint=checkpoint, tokenizer=tokenizer)
 
 
@@ -371,7 +371,7 @@ def test_a_shard_that_is_missing_is_not_taken_for_a_model_without_weights(folder
 
 def test_a_card_needs_no_tokenizer(folder: Path) -> None:
     class Without:
-        name, engine_name, obstacle, checkpoint = "m", "native", None, Checkpoint.open(folder)
+        name, engine_name, obstacle, loaded, checkpoint = "m", "native", None, None, Checkpoint.open(folder)
 
         @property
         def tokenizer(self) -> Tokenizer:

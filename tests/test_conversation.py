@@ -298,7 +298,7 @@ TURN |= {"first_token_s": 0.1, "total_s": 0.2}
 @pytest.mark.parametrize(
     "given",
     [
-        {"turns": 3}, {"turns": [3]}, {"turns": [{}]}, {"kind": 4}, {"system": []}, {"price_in": "x"}, [1], "x",
+        {"turns": 3}, {"turns": [3]}, {"turns": [{}]}, {"kind": 4}, {"system": []}, {"price_in": "x"},
         *({"turns": [TURN | wrong]} for wrong in (
             {"user": 1}, {"sent_tokens": -1}, {"sent_tokens": True}, {"total_s": float("nan")}, {"indented": [1]},
             {"stop_reason": None}, {"dropped_turns": 1.5},

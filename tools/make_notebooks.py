@@ -44,15 +44,12 @@ def _lines(text: str) -> list[str]:
     return text.splitlines(keepends=True)
 
 
-def run(notebook: list[dict[str, Any]], lang: str) -> None:
-    """Run the code cells in order, as a notebook does, and keep what they say."""
-    from capot import i18n
-
+def run(notebook: list[dict[str, Any]]) -> None:
+    """Run the code cells in order, as a notebook does, and keep what they say: the model speaks its own language."""
     names: dict[str, Any] = {}
     code = [cell for cell in notebook if cell["cell_type"] == "code"]
-    with i18n.speaking(lang):
-        for count, cell in enumerate(code, start=1):
-            cell["outputs"], cell["execution_count"] = _outputs("".join(cell["source"]), names, count), count
+    for count, cell in enumerate(code, start=1):
+        cell["outputs"], cell["execution_count"] = _outputs("".join(cell["source"]), names, count), count
 
 
 def _outputs(source: str, names: dict[str, Any], count: int) -> list[dict[str, Any]]:
@@ -82,7 +79,7 @@ def notebook(lang: str, *, ran: bool) -> dict[str, Any]:
     """One notebook as the JSON that Jupyter reads."""
     made = cells(lang)
     if ran:
-        run(made, lang)
+        run(made)
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return {"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}

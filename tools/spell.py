@@ -41,7 +41,10 @@ def prose(text: str) -> str:
         r"(?<!\w)--?[\w-]+",
     ):
         text = re.sub(pattern, " ", text)
-    return re.sub(r"\b(?:capot|pip|export|unset)\b[^.\n]*", " ", text) if text.count("\n") < 3 else text
+    if text.count("\n") >= 3:
+        return text
+    text = re.sub(r"(?:\b(?:model|answer|stream|multiprocessing|capot)\.\w|\bimport \w+[;,]|\bfrom [\w.]+ import ).*", " ", text)
+    return re.sub(r"\b(?:capot|pip|export|unset)\b[^.\n]*", " ", text)
 
 
 def pages(lang: str) -> Iterator[Path]:

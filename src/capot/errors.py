@@ -86,7 +86,9 @@ class CapotError(Exception):
         found = i18n.find(f"error.{self.code}.python", lang) if face == "python" else None
         if found is None:
             found = i18n.find(f"error.{self.code}.hint", lang)
-        return i18n.fill(found, lang, self.params) if isinstance(found, str) else ""
+        if not isinstance(found, str) or ("{line}" in found and "line" not in self.params):
+            return ""  # the call is not known everywhere that a code is raised
+        return i18n.fill(found, lang, self.params)
 
     def to_dict(self, lang: str | None = None, *, face: Face | None = None) -> dict[str, Any]:
         """The body shared by ``--json`` and the web: ``{ok, error: {code, message}}``."""

@@ -13,19 +13,23 @@ import functools
 import os
 import re
 import sys
+import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from capot import engines
+from capot.chapters.arguments import Arguments
 from capot.chapters.registry import Verbs
 from capot.config import Loading
-from capot.errors import InputError, NotFoundError, local
-from capot.i18n import tr
+from capot.engines.loaded import Loaded, weights_bytes
+from capot.errors import ArgumentTypeError, BusyError, InputError, NotFoundError, local, speaking
+from capot.i18n import LANGUAGES, tr
 from capot.sources.hub.events import quietly, telling
 from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
+    from capot.engines.protocol import Engine
     from capot.engines.scheduler import Computing, Scheduler
     from capot.engines.scheduler.job import PromptProgress
     from capot.sources.checkpoint import Checkpoint
@@ -34,41 +38,54 @@ if TYPE_CHECKING:
     from capot.text.tokenizer import Cutter, Tokenizer
 
 BOXED = Path(__file__).parent / "boxed"
+VARIABLE = "CAPOT_MODEL"  # of the environment: the model that is opened where none is named
 
 
 def open(
-    model: str | Path = "boxed",
-    *,
-    engine: str | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    compiled: bool = False,
-) -> Model:
-    """Open a model by name or folder; nothing is read but its config.
+    model: str | Path | None = None, *, engine: str | None = None, device: str | None = None,
+    dtype: str | None = None, revision: str | None = None, trust_remote_code: bool = False, compiled: bool = False,
+    lang: str | None = None,
+) -> Model:  # fmt: skip
+    """Open a model by name or folder; nothing is read but its config, and ``load`` opens the rest.
 
     ``model``: ``boxed``, ``scripted``, a folder in Hugging Face's layout, or ``org/name``, a model of the hub,
-    of which only the small files come before more is needed.
+    of which only the small files come before more is needed; None takes ``CAPOT_MODEL``, else ``boxed``.
     ``engine``: ``native``, ``transformers`` or ``scripted``; None lets capot choose.
     ``device``: where to compute (``cpu``, ``cuda``, ``cuda:1``, ``mps``); None lets the engine choose.
     ``dtype``: the precision to compute in (``float32``, ``bfloat16``, ``float16``); None lets the engine choose.
     ``revision``: a branch, a tag or a commit of a model of the hub.
     ``trust_remote_code``: let Python files of the model's authors run with all your rights.
     ``compiled``: compile the passes that decode one text (transformers alone).
+    ``lang``: the language in which answers and errors show themselves, ``fr`` or ``en``; None is the one in use
+    when they do.
 
-    Raises: NotFoundError ``unknown_model``, ``model_address``; InputError ``revision_of_folder``; ModelError for a
-    damaged config; for a model of the hub, as ``HubCheckpoint.of``.
+    Raises: ArgumentTypeError; NotFoundError ``unknown_model``, ``model_address``; InputError ``unknown_language``,
+    ``revision_of_folder``; ModelError for a damaged config; for a model of the hub, as ``HubCheckpoint.of``.
 
     >>> import capot
     >>> capot.open("scripted").name
     'scripted'
     """
-    loading = Loading(
-        model=str(model), engine=engine, device=device, dtype=dtype, revision=revision,
-        trust_remote_code=trust_remote_code, compiled=compiled,
-    )  # fmt: skip
-    return open_loading(loading, notice=_say)
+    settings: dict[str, Any] = {
+        "engine": engine, "device": device, "dtype": dtype, "revision": revision,
+        "trust_remote_code": trust_remote_code, "compiled": compiled,
+    }  # fmt: skip
+    _opening().bind(model=model, lang=lang, **settings)
+    named = os.environ.get(VARIABLE) or Loading.model if model is None else str(model)
+    with speaking(_known(lang)):
+        return open_loading(Loading(model=named, **settings), notice=_say, lang=lang)
+
+
+def _known(lang: str | None) -> str | None:
+    """A language that the catalogues have. Raises: InputError ``unknown_language``."""
+    if lang not in (None, *LANGUAGES):
+        raise InputError("unknown_language", value=lang, known=", ".join(LANGUAGES))
+    return lang
+
+
+@functools.cache
+def _opening() -> Arguments:
+    return Arguments(open, call="capot.open", example={"model": "boxed"})
 
 
 def _say(key: str, **params: Any) -> None:
@@ -77,18 +94,21 @@ def _say(key: str, **params: Any) -> None:
         print(paragraph(tr(key, **params)), file=sys.stderr)
 
 
-def open_loading(loading: Loading, *, notice: engines.Notice = engines.silent, watch: Watch | None = None) -> Model:
+def open_loading(
+    loading: Loading, *, notice: engines.Notice = engines.silent, watch: Watch | None = None, lang: str | None = None
+) -> Model:
     """Open what ``loading`` names; ``notice`` hears, by key, what is being waited for.
 
-    ``watch`` follows the downloads, of which ``notice`` hears in a few lines where there is none.
+    ``watch`` follows the downloads, of which ``notice`` hears in a few lines where there is none. ``lang`` is the
+    model's language.
     """
     watch = watch or telling(notice)
     if engines.chosen(loading) == "scripted":
-        return Model(SharedModel(loading, checkpoint=None, notice=notice, watch=watch))
+        return Model(SharedModel(loading, checkpoint=None, notice=notice, watch=watch), lang=lang)
     checkpoint = _located(loading, watch=watch)
     if loading.trust_remote_code:
         _warn(loading, checkpoint, notice)
-    return Model(SharedModel(loading, checkpoint=checkpoint, notice=notice, watch=watch))
+    return Model(SharedModel(loading, checkpoint=checkpoint, notice=notice, watch=watch), lang=lang)
 
 
 def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
@@ -160,6 +180,8 @@ class SharedModel:
         self.reading: PromptProgress | None = None  # hears, on the engine thread, how far each prompt has been read
         self.at_work: Scheduler | None = None  # once the engine is open
         self.notice = notice
+        self.closed = False
+        self.loaded: Loaded | None = None  # what opening the engine took
         self._end: weakref.finalize[..., SharedModel] | None = None
 
     @functools.cached_property
@@ -173,25 +195,43 @@ class SharedModel:
 
     @property
     def scheduler(self) -> Scheduler:
-        """What computes; opens the engine where it is not open."""
+        """What computes; opens the engine where it is not open. Raises: BusyError ``closed``."""
+        if self.closed:
+            raise BusyError("closed")
         if self.at_work is None:
             from capot.engines.scheduler import Scheduler
 
-            scheduler = Scheduler(engines.open_engine(self.loading, self.checkpoint, notice=self.notice))
+            scheduler = Scheduler(self._engine())
             scheduler.reading = self.reading
             self._end = weakref.finalize(self, scheduler.leave)
             self._end.atexit = False
             self.at_work = scheduler
         return self.at_work
 
+    def _engine(self) -> Engine:
+        """The engine, opened now; what that took is noted."""
+        from capot.chapters.memory.process import sizes
+
+        before, began = sizes(), time.perf_counter()
+        engine = engines.open_engine(self.loading, self.checkpoint, notice=self.notice)
+        seconds, after, info = time.perf_counter() - began, sizes(), engine.info
+        grown = max(0, after.resident - before.resident) if before and after else None
+        weights = weights_bytes(self.checkpoint, info.dtype)
+        self.loaded = Loaded(info.engine, info.device, info.dtype, seconds, weights, grown)
+        return engine
+
     def close(self) -> None:
         """Stop the engine and give its memory back. Closing twice is harmless."""
+        self.closed, self.loaded = True, None
         scheduler, self.at_work = self.at_work, None
         if self._end is not None:
             self._end.detach()  # it holds the scheduler
             self._end = None
         if scheduler is not None:
             scheduler.close()
+
+    def __reduce_ex__(self, _: Any) -> NoReturn:
+        raise ArgumentTypeError("not_copied", kind=type(self).__name__, name=self.loading.model)
 
 
 class Model(Verbs):
@@ -208,9 +248,10 @@ class Model(Verbs):
         scheduler: Computing | None = None,
         renderer: Renderer | None = None,
         cutter: Cutter | None = None,
+        lang: str | None = None,
     ) -> None:
         """``scheduler``, ``renderer`` and ``cutter`` stand in the place of the usual ones, where they are given."""
-        self.shared, self.owner = shared, owner
+        self.shared, self.owner, self.lang = shared, owner, lang
         self._scheduler, self._renderer, self._cutter = scheduler, renderer, cutter
 
     @property
@@ -222,6 +263,36 @@ class Model(Verbs):
         return self.shared.watch
 
     @property
+    def closed(self) -> bool:
+        """Whether it was closed: what needs no engine is answered all the same."""
+        return self.shared.closed
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """Engine, device, precision, time and memory of the model at work; None before it is loaded and once closed.
+
+        Units: seconds, bytes.
+        """
+        return self.shared.loaded
+
+    def load(self) -> Loaded:
+        """Open the engine now, which the first verb that needs it does otherwise, and say what that took.
+
+        A model that is loaded stays as it is.
+
+        Units: seconds, bytes.
+        Raises: BusyError ``closed``; the engine's errors.
+
+        >>> import capot
+        >>> capot.open("scripted").load().engine
+        'scripted'
+        """
+        with speaking(self.lang):
+            self.shared.scheduler  # noqa: B018 - it opens what is not open
+        assert self.loaded is not None
+        return self.loaded
+
+    @property
     def name(self) -> str:
         return self.shared.checkpoint.name if self.shared.checkpoint else "scripted"
 
@@ -229,7 +300,8 @@ class Model(Verbs):
     def checkpoint(self) -> Checkpoint:
         """The model's folder. Raises: NotFoundError ``no_checkpoint`` (the scripted engine has none)."""
         if self.shared.checkpoint is None:
-            raise NotFoundError("no_checkpoint", name=self.name)
+            with speaking(self.lang):
+                raise NotFoundError("no_checkpoint", name=self.name)
         return self.shared.checkpoint
 
     @property
@@ -246,7 +318,8 @@ class Model(Verbs):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        return self.shared.tokenizer if self._cutter is None else self._tokenizer_apart
+        with speaking(self.lang):
+            return self.shared.tokenizer if self._cutter is None else self._tokenizer_apart
 
     @functools.cached_property
     def _tokenizer_apart(self) -> Tokenizer:
@@ -267,7 +340,8 @@ class Model(Verbs):
     @property
     def scheduler(self) -> Computing:
         """What computes for this person; opens the engine where it is not open."""
-        return self._scheduler or self.shared.scheduler
+        with speaking(self.lang):
+            return self._scheduler or self.shared.scheduler
 
     def on_behalf_of(
         self,
@@ -284,6 +358,7 @@ class Model(Verbs):
             scheduler=scheduler or self.scheduler,
             renderer=renderer or self._renderer,
             cutter=cutter or self._cutter,
+            lang=self.lang,
         )
 
     def close(self) -> None:
@@ -291,7 +366,15 @@ class Model(Verbs):
         self.shared.close()
 
     def __enter__(self) -> Model:
+        if self.closed:
+            with speaking(self.lang):
+                raise BusyError("closed")
         return self
+
+    def __reduce_ex__(self, _: Any) -> NoReturn:
+        """Neither a copy nor a pickle. Raises: ArgumentTypeError ``not_copied``."""
+        with speaking(self.lang):
+            raise ArgumentTypeError("not_copied", kind=type(self).__name__, name=self.loading.model)
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -299,4 +382,5 @@ class Model(Verbs):
     def __repr__(self) -> str:
         fields = dataclasses.asdict(self.loading)
         set_by_user = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value)
-        return f"Model({set_by_user})"
+        state = tr("python.closed", self.lang) if self.closed else self.loaded and self.loaded.words(self.lang)
+        return f"Model({set_by_user})" + (f" # {state}" if state else "")

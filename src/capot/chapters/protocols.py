@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from capot.engines.loaded import Loaded
 from capot.engines.scheduler import Computing
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.hub.events import Watch
@@ -30,6 +31,10 @@ class Opened(Protocol):
     @property
     def obstacle(self) -> str | None:
         """What that engine still lacks: family, device, extra, untried, version, code; None as far as is known."""
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """What opening the engine took; None where it is not open."""
 
     @property
     def checkpoint(self) -> Checkpoint:

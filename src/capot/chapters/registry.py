@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from capot.chapters import assistant, card, embeddings, generate, memory, models, next, tokens
+from capot.chapters.called import called
 from capot.chapters.chapter import Chapter, ModelVerb
 
 CHAPTERS: tuple[Chapter, ...] = (
@@ -32,6 +33,10 @@ class Verbs(
 def verbs() -> dict[str, tuple[Chapter, ModelVerb]]:
     """Every verb of ``Model`` by its name, with the chapter that it belongs to."""
     return {name: (chapter, verb) for chapter in CHAPTERS for name, verb in chapter.verbs.items()}
+
+
+for _name, (_, _verb) in verbs().items():
+    setattr(Verbs, _name, called(getattr(Verbs, _name), call=f"model.{_name}", example=_verb.example))
 
 
 def rail() -> list[Chapter]:

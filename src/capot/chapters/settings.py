@@ -8,17 +8,17 @@ The options of a command, the request of a route and the sliders and forms of a 
 
 from __future__ import annotations
 
-import builtins
 import collections.abc
 import dataclasses
 import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from capot.chapters import registry
+from capot.chapters.hints import hints_of
 from capot.config import Sampling, Slide
 from capot.i18n import find
 
@@ -95,24 +95,6 @@ def _bounds(configs: tuple[type, ...]) -> dict[str, Mapping[str, Any]]:
     wanted = ("low", "high", "most", "slide")
     fields = [field for config in configs for field in dataclasses.fields(config)]
     return {field.name: {name: field.metadata[name] for name in wanted if name in field.metadata} for field in fields}
-
-
-def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """A function's annotations; ``object`` stands for what its module imports for type checkers alone."""
-    return typing.get_type_hints(function, localns=_Known(vars(inspect.getmodule(function))))
-
-
-class _Known(dict[str, Any]):
-    """The names that an annotation may hold."""
-
-    def __init__(self, module: Mapping[str, Any]) -> None:
-        super().__init__()
-        self._module = module
-
-    def __missing__(self, name: str) -> Any:
-        if name in self._module or hasattr(builtins, name):
-            raise KeyError(name)  # found where Python looks next
-        return object
 
 
 def _is_union(kind: Any) -> bool:

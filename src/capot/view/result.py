@@ -6,20 +6,59 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from capot import i18n
-from capot.errors import Local, told
-from capot.view.blocks import Block
+from capot.errors import InputError, Local, MissingExtraError, speaking, told
+from capot.view.blocks import Block, Heading
+from capot.view.visible import cut, visible
 
 if TYPE_CHECKING:
+    import pandas
     from _typeshed import DataclassInstance
+
+BRIEF = 200  # cells of what a console shows of an answer
+
+
+class Shown:
+    """What an answer has beside its fields: these are none, so that JSON and comparisons leave them out.
+
+    ``lang`` is the language of the model that gave it, in which it shows itself; None is the one in use. ``table`` is
+    the field whose records are its rows.
+    """
+
+    lang: str | None = None
+    table: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class Result(Shown):
     """Base of the answers. A chapter's answer adds its fields and its ``view``."""
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        """A dataclass that finds a ``__repr__`` in its own body makes no other, which would write every field."""
+        super().__init_subclass__(**given)
+        if "__repr__" not in vars(cls):
+            setattr(cls, "__repr__", Result.__repr__)  # noqa: B010 - a type checker takes no assignment to a method
+
+    def in_language(self, lang: str | None) -> Self:
+        """The same answer, which shows itself and its parts in ``lang``."""
+        if lang is not None:
+            object.__setattr__(self, "lang", lang)
+            for part in _parts(self):
+                part.in_language(lang)
+        return self
+
+    def brief(self, lang: str | None = None) -> str:
+        """What a console shows of the answer: a sentence; unless its chapter says one, what its view begins with."""
+        blocks = [block for block in self.view(lang) if not isinstance(block, Heading)]
+        told = (getattr(block, name, "") for block in blocks for name in ("text", "title", "caption"))
+        return next(filter(None, told), "")
+
+    def __repr__(self) -> str:
+        with i18n.speaking(self.lang) as chosen:
+            return f"<{type(self).__name__}: {cut(visible(self.brief(chosen)), BRIEF)}>"
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The answer as wordless blocks, its words in ``lang``."""
@@ -45,24 +84,84 @@ class Result:
         """The answer for a terminal of ``width`` columns."""
         from capot.view.text import to_text
 
-        with i18n.speaking(lang) as chosen:
+        with i18n.speaking(lang or self.lang) as chosen:
             return to_text(self.view(chosen), width=width, color=color)
 
     def to_html(self, lang: str | None = None) -> str:
         """The answer as one page that opens with no server."""
         from capot.view.html import to_html
 
-        with i18n.speaking(lang) as chosen:
+        with i18n.speaking(lang or self.lang) as chosen:
             return to_html(self.view(chosen), lang=chosen)
 
     def _repr_html_(self) -> str:
         from capot.view.html import to_fragment
 
-        with i18n.speaking(None) as chosen:
+        with i18n.speaking(self.lang) as chosen:
             return to_fragment(self.view(chosen), lang=chosen)
 
     def __str__(self) -> str:
         return self.to_text()
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """The answer as a table, a dictionary a row: what ``to_pandas`` is made of.
+
+        Raises: InputError ``no_rows`` where an answer is no table.
+        """
+        if self.table is None:
+            with speaking(self.lang):
+                raise InputError("no_rows", kind=type(self).__name__)
+        return [flat(row) for row in getattr(self, self.table)]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The rows as a table of pandas, which is no dependency of capot.
+
+        Raises: MissingExtraError ``no_pandas`` where it is not installed; InputError ``no_rows``.
+        """
+        rows = self.to_rows()
+        try:
+            import pandas
+        except ImportError:
+            with speaking(self.lang):
+                raise MissingExtraError("no_pandas") from None
+        return pandas.DataFrame(rows)
+
+
+def flat(record: DataclassInstance, prefix: str = "") -> dict[str, Any]:
+    """A record as a row: a record in it as columns of its own, lists of records left out.
+
+    >>> from capot.view.blocks import Heading
+    >>> flat(Heading("Why?"), "of_")
+    {'of_text': 'Why?', 'of_level': 1}
+    """
+    row: dict[str, Any] = {}
+    for field in dataclasses.fields(record):
+        value, name = getattr(record, field.name), prefix + field.name
+        if not field.metadata.get("json", True):
+            continue
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            row |= flat(value, f"{name}_")
+        elif isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+            row[name] = value
+        elif not any(map(dataclasses.is_dataclass, value[:1])):
+            row[name] = list(value)
+    return row
+
+
+def ending_of(text: str, most: int = 40) -> str:
+    """The end of a text, which is what the next token follows, on one line.
+
+    >>> ending_of("a" * 50, 3), ending_of("a\\nb", 3)
+    ('…aaa', 'a⏎b')
+    """
+    return visible(text if len(text) <= most else "…" + text[-most:])
+
+
+def _parts(result: Result) -> list[Result]:
+    """The answers that an answer holds: turns, ways, comparisons."""
+    values = [getattr(result, field.name) for field in dataclasses.fields(result)]
+    lists = [value for value in values if isinstance(value, (list, tuple)) and value and isinstance(value[0], Result)]
+    return [part for parts in lists for part in parts]
 
 
 def shown_fields(result: Result) -> dict[str, Any]:

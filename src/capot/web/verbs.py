@@ -19,7 +19,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, FailFast, Field, Strict, create_model
 
 from capot.chapters import registry
-from capot.chapters.settings import SAMPLING, hints_of, takes
+from capot.chapters.hints import hints_of
+from capot.chapters.settings import SAMPLING, takes
 from capot.config import Sampling
 from capot.view.result import Result
 

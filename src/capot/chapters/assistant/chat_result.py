@@ -16,7 +16,7 @@ from capot.config import Prices, limits
 from capot.errors import InputError
 from capot.i18n import duration, number, percent, tr
 from capot.view import blocks as b
-from capot.view.result import Result
+from capot.view.result import Result, ending_of
 
 MAX_TURNS = 10_000
 SUMS = ("sent_tokens", "computed_tokens", "generated_tokens")
@@ -47,6 +47,9 @@ class Exchange(Result):
     at_marker: bool = False
     prompt: str = field(default="", repr=False, metadata={"json": False})
     prompt_ids: Sequence[int] = field(default=(), repr=False, metadata={"json": False})
+
+    def brief(self, lang: str | None = None) -> str:
+        return tr("chat.exchange", lang, user=ending_of(self.user), assistant=ending_of(self.assistant.strip(), 80))
 
     def view(self, lang: str | None = None) -> list[b.Block]:
         """This turn alone, and what there is to be told of it."""
@@ -164,6 +167,12 @@ class Conversation(Result):
             "cost_of_computed": self.cost(self.computed_tokens),
         }
         return {**super().to_dict(), "bill": bill}
+
+    table = "turns"
+
+    def brief(self, lang: str | None = None) -> str:
+        sums = {name: getattr(self, name) for name in SUMS}
+        return tr("chat.brief", lang, count=len(self.turns), model=self.model or tr("chat.model", lang), **sums)
 
     def view(self, lang: str | None = None) -> list[b.Block]:
         """What was said, then the bill."""

@@ -9,7 +9,7 @@ from typing import Any
 from capot.chapters.tokens.result import SHOWN, Token, pieces
 from capot.i18n import tr
 from capot.view.blocks import Block, Chat, Columns, Facts, Heading, Strip, Text, Turn
-from capot.view.result import Result
+from capot.view.result import Result, ending_of
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Answer(Result):
     next_turn: str = ""
     marker: str = ""
     tokens: Sequence[Token] = field(default=(), repr=False)
+
+    def brief(self, lang: str | None = None) -> str:
+        title, text = tr(f"assistant.{self.kind}.title", lang), ending_of(self.text.strip(), 120)
+        return tr("assistant.answered", lang, title=title, text=text)
 
     def view(self, lang: str | None = None) -> list[Block]:
         """This way's column: its name, what was sent, what came back, and what it means."""
@@ -95,6 +99,12 @@ class Answers(Result):
 
     def figures(self) -> dict[str, Any]:
         return {"seed": self.seed}
+
+    table = "answers"
+
+    def brief(self, lang: str | None = None) -> str:
+        asked = {"question": ending_of(self.question), "model": self.model}
+        return tr("assistant.brief", lang, count=len(self.answers), **asked)
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The four ways, two by two, then what to take away."""

@@ -22,6 +22,7 @@ from capot.text.tokenizer import Cutter, Tokenizer, whole
 from capot.text.tokenizer import check as readable
 
 if TYPE_CHECKING:
+    from capot.engines.loaded import Loaded
     from capot.sources.hub.events import Watch
 
 KINDS = ("raw", "few_shot", "stopped", "chat_template")
@@ -142,6 +143,10 @@ class _Ending:
     @property
     def obstacle(self) -> str | None:
         return self.opened.obstacle
+
+    @property
+    def loaded(self) -> Loaded | None:
+        return self.opened.loaded
 
     @property
     def renderer(self) -> Renderer:

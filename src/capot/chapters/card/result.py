@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from capot.engines.loaded import Loaded
 from capot.i18n import number, percent, size, tr
 from capot.sources.hub.published import Published
 from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Table, Text
-from capot.view.result import Result
+from capot.view.result import Result, flat
 
 PRECISIONS = ("float32", "bfloat16", "int8", "int4")
 
@@ -89,6 +91,15 @@ class Sheet(Result):
     file_bytes: dict[str, int]
     dtype: str | None
     cache_known = "needed"  # the sentence of what opening takes: with a cache counted, or guessed
+
+    def brief(self, lang: str | None = None) -> str:
+        weights = size(self.file_bytes.get(self.dtype or "", self.file_bytes["bfloat16"]), lang)
+        told = {"parameters": amount_of(self.parameters.total, lang), "architecture": self.architecture or "–"}
+        return tr("card.brief", lang, name=self.name, size=weights, **told)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a block of the network, with its parameters."""
+        return [flat(row) for row in self.parameters.by_block]
 
     def name_rows(self, lang: str | None) -> list[tuple[str, str]]:
         """The first rows of every card."""
@@ -173,6 +184,7 @@ class Card(Sheet):
     engine: str | None = None  # that will open it
     obstacle: str | None = None  # what it still lacks: family, device, extra, untried, version or code
     published: Published | None = None  # for a model of the hub
+    loaded: Loaded | None = None  # what opening its engine took, once it is open
 
     def view(self, lang: str | None = None) -> list[Block]:
         """What the model is, where its parameters are, what it weighs, whether it fits."""
@@ -207,6 +219,7 @@ class Card(Sheet):
             rows += [(tr("card.facts.with_prediction", lang), in_full(self.parameters.with_prediction, lang))]
         if self.engine:
             note = tr(f"card.engine.{self.obstacle}", lang, engine=self.engine) if self.obstacle else self.engine
+            note = self.loaded.words(lang) if self.loaded else note
             rows += [(tr("card.facts.engine", lang), note)]
         return Facts([*rows, *(self.hub_rows(self.published, lang) if self.published else ())])
 

@@ -6,6 +6,7 @@ weights. A folder gives one; whatever gives another (a hub, before any download)
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from collections import Counter
@@ -57,7 +58,7 @@ def describe(model: Opened, *, known: bool = False) -> Card:
     """The card of an opened model. Takes and raises: as ``Model.card``."""
     checkpoint = model.checkpoint
     vocabulary, ends = _tokenizer_facts(model, checkpoint) if checkpoint.has("tokenizer") else (None, ())
-    return card(
+    described = card(
         Source(
             name=model.name,
             config=checkpoint.raw_config,
@@ -73,6 +74,7 @@ def describe(model: Opened, *, known: bool = False) -> Card:
             tied=_tied(checkpoint),
         )
     )
+    return dataclasses.replace(described, loaded=model.loaded)
 
 
 def describe_known(name: str) -> Card:

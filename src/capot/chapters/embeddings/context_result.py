@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from capot.chapters.embeddings.embed_result import LISTED, Matrix, Spelling, angles, cosine, spread_caption
 from capot.i18n import percent, tr
@@ -68,6 +69,17 @@ class Context(Result):
     layer: int
     explained_variance: Sequence[float]
     points: Sequence[PlanePoint]
+
+    def brief(self, lang: str | None = None) -> str:
+        return tr("context.brief", lang, word=self.word, count=len(self.occurrences), layers=len(self.layers) - 1)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a layer and a pair of occurrences, counted from 0: the cosine between the two."""
+        return [
+            {"layer": each.layer, "first": a, "second": b, "cosine": each.cosine[a][b], "others": each.others}
+            for each in self.layers
+            for a, b in self._pairs()
+        ]
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The sentences, the cosines by layer, and the chosen layer closer."""

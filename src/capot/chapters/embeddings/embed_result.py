@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from capot.i18n import number, percent, size, tr
 from capot.view.blocks import Block, Facts, Heading, Point, Scatter, Table, Text
@@ -81,6 +82,19 @@ class Embedding(Result):
     explained_variance: Sequence[float]
     cosine: Matrix
     neighbours: Sequence[Neighbours] = ()
+
+    def brief(self, lang: str | None = None) -> str:
+        words = ", ".join(each.word for each in self.words[:NAMED]) + ("…" if self.words[NAMED:] else "")
+        return tr("embed.brief", lang, count=len(self.words), width=self.shape[1], words=words)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a word: its place in the picture, then its cosine with each word."""
+        names = [f"cosine {each.word}" for each in self.words]
+        return [
+            {"word": each.word, "used": each.used, "ids": list(each.ids), "x": each.x, "y": each.y, "z": each.z}
+            | dict(zip(names, row, strict=True))
+            for each, row in zip(self.words, self.cosine, strict=True)
+        ]
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The table's shape, the words' tokens, their picture, their angles, their neighbours."""

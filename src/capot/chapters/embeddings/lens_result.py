@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from capot.i18n import bits, number, percent, tr
 from capot.view.blocks import Block, Curves, Heading, Series, Table, Text
-from capot.view.result import Result
+from capot.view.result import Result, ending_of
 
 LONG = 300  # characters of the prompt that are repeated: its end, which the guess follows
 
@@ -50,6 +50,13 @@ class Lens(Result):
     layers: Sequence[Depth]
     settled: int
     tied: bool = False
+
+    table = "layers"
+
+    def brief(self, lang: str | None = None) -> str:
+        share = percent(self.final.probability, lang)
+        told = {"token": self.final.shown, "share": share, "layer": self.settled}
+        return tr("lens.brief", lang, prompt=ending_of(self.prompt), **told)
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The guesses by layer, then the final answer's way up in probability and in rank."""

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from capot.i18n import duration, number, percent, tr
 from capot.view.blocks import Block, Facts, Heading, Piece, PieceKind, Strip, Table, Text
 from capot.view.event import LastEvent, StreamEvent
-from capot.view.result import Result
+from capot.view.result import Result, ending_of
+from capot.view.visible import visible
 
 StopReason = Literal["stop_string", "end_token", "max_new_tokens", "context_full", "interrupted"]
 CUT = ("max_new_tokens", "context_full", "interrupted")  # reasons that are not the text's own
@@ -21,6 +22,7 @@ FIGURES = (
 )  # fmt: skip
 SHOWN = 400  # tokens of the strip; the rest is in --json
 HESITATIONS = 5  # rows of the table
+BRIEFLY = 80  # characters of the text in a console
 _PROMPT_END = 120  # characters of the prompt before the strip
 
 
@@ -86,6 +88,12 @@ class Generation(Result):
     prompt_ids: Sequence[int]
     model: str
     opening: Sequence[str] = ()
+
+    table = "tokens"
+
+    def brief(self, lang: str | None = None) -> str:
+        text = visible(self.text if len(self.text) <= BRIEFLY else self.text[:BRIEFLY] + "…")
+        return tr("generate.brief", lang, prompt=ending_of(self.prompt), text=text, why=self.why(lang))
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The text with each token's probability, where the model hesitated, what it cost."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import queue
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from capot.chapters.generate.loop import Loop
 from capot.chapters.generate.result import Event, Finished, Generation, Progress, Started, Step
@@ -17,7 +17,7 @@ from capot.chapters.protocols import Opened
 from capot.config import Plan, Sampling
 from capot.engines.protocol import check_ids
 from capot.engines.scheduler import Ticket, stopping
-from capot.errors import InputError
+from capot.errors import ArgumentTypeError, InputError, speaking
 
 __all__ = ["Event", "Finished", "Plan", "Progress", "Started", "Step", "Stream", "generate", "start", "stream"]
 
@@ -122,6 +122,7 @@ class Stream(Iterator[Event]):
 
     def __init__(self, begin: Callable[[Callable[[Event | Exception], None]], Ticket]) -> None:
         self.result: Generation | None = None
+        self.lang: str | None = None  # of the model that makes it
         self.inbox = _Inbox()
         self._cancelled = self._over = False
         self._ticket: Ticket | None = None  # none where what begins it raises
@@ -134,9 +135,10 @@ class Stream(Iterator[Event]):
         event = self._wait()
         if isinstance(event, Exception):
             self._over = True
-            raise event
+            with speaking(self.lang):
+                raise event
         if isinstance(event, Finished):
-            self._over, self.result = True, event.generation
+            self._over, self.result = True, event.generation.in_language(self.lang)
         return event
 
     def _wait(self) -> Event | Exception:
@@ -163,6 +165,11 @@ class Stream(Iterator[Event]):
 
     def __enter__(self) -> Stream:
         return self
+
+    def __reduce_ex__(self, _: Any) -> NoReturn:
+        """Neither a copy nor a pickle. Raises: ArgumentTypeError ``stream_not_copied``."""
+        with speaking(self.lang):
+            raise ArgumentTypeError("stream_not_copied")
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -11,7 +11,7 @@ from typing import Any
 from capot.chapters.memory.rows import Cache, CardsFit, Mode, Parts, Row, Stopped
 from capot.i18n import duration, number, percent, size, tr
 from capot.view.blocks import Block, Curves, Facts, Heading, Series, Table, Text
-from capot.view.result import Result
+from capot.view.result import Result, flat
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,20 @@ class Memory(Result):
         if found is None:
             raise KeyError(tokens)
         return found
+
+    table = "rows"
+
+    def brief(self, lang: str | None = None) -> str:
+        if not self.rows:
+            return self.model
+        longest = max(self.rows, key=attrgetter("tokens"))
+        held = longest.computed.total if longest.measured_bytes is None else longest.measured_bytes
+        told = {"count": len(self.rows), "tokens": longest.tokens, "bytes": size(held, lang)}
+        return tr(f"memory.brief.{'simulated' if self.simulated else 'measured'}", lang, model=self.model, **told)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a length, with the sum of what is computed for it."""
+        return [{**flat(row), "computed_total": row.computed.total} for row in self.rows]
 
     @property
     def ending(self) -> str:

@@ -33,6 +33,12 @@ class Models(Result):
     total_bytes: int
     free_bytes: int | None
 
+    table = "models"
+
+    def brief(self, lang: str | None = None) -> str:
+        sizes = {"size": size(self.total_bytes, lang), "cache": self.cache}
+        return tr("models.together", lang, count=len(self.models), **sizes)
+
     def view(self, lang: str | None = None) -> list[Block]:
         """One row a model, what they weigh together, and how to bring or remove one."""
         heading = Heading(tr("models.title", lang))
@@ -90,6 +96,11 @@ class Search(Result):
     tokens: int  # of context that "fits" allows for
     available_bytes: int | None
     free_bytes: int | None
+
+    table = "models"
+
+    def brief(self, lang: str | None = None) -> str:
+        return tr("models.search.caption", lang, count=len(self.models), words=self.words, hub=self.hub)
 
     def view(self, lang: str | None = None) -> list[Block]:
         """One row a model, and what "fits" is held against."""

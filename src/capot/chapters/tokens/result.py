@@ -12,7 +12,7 @@ from capot.i18n import number, tr
 from capot.text.tokenizer import whole
 from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Piece, PieceKind, Strip, Table, Text
 from capot.view.graphemes import graphemes, hexadecimal, spelled
-from capot.view.result import Result
+from capot.view.result import Result, ending_of
 
 SHOWN = 400  # pieces of a strip; the rest is in --json
 LISTED = 60  # rows of the table
@@ -77,6 +77,14 @@ class Comparison(Result):
     relative: float
     tokens: Sequence[Token] = field(default=(), repr=False, metadata={"json": False})
 
+    table = "tokens"
+
+    def brief(self, lang: str | None = None) -> str:
+        return tr("tokens.comparison", lang, tokenizer=self.tokenizer, count=self.count, relative=self._times(lang))
+
+    def _times(self, lang: str | None) -> str:
+        return number(self.relative, lang, 2)
+
     def view(self, lang: str | None = None) -> list[Block]:
         """The text as this tokenizer cuts it."""
         text = b"".join(token.bytes for token in self.tokens).decode("utf-8", errors="replace")
@@ -119,6 +127,11 @@ class Tokens(Result):
     def own(self) -> Comparison:
         """The text in the model's own tokenizer, as ``comparisons`` has it where there are some."""
         return Comparison(self.tokenizer, self.vocabulary_size, self.count, 1.0, self.tokens)
+
+    table = "tokens"
+
+    def brief(self, lang: str | None = None) -> str:
+        return tr("tokens.brief", lang, text=ending_of(self.text), count=self.count, tokenizer=self.tokenizer)
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The text cut, its figures, its tokens one by one, and the other tokenizers."""

@@ -1,0 +1,31 @@
+"""What happens around every verb of ``Model``: arguments held to their kinds, the model's own language spoken."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from capot.chapters.arguments import Arguments
+from capot.errors import speaking
+from capot.view.result import Result
+
+
+def called(method: Callable[..., Any], *, call: str, example: Mapping[str, Any]) -> Callable[..., Any]:
+    """``method`` with its arguments looked at first; what it answers, and what it raises, speaks ``self.lang``."""
+
+    @functools.wraps(method)
+    def verb(self: Any, /, *args: Any, **given: Any) -> Any:
+        with speaking(self.lang):
+            found = method(**arguments().bind(self, *args, **given))
+        if isinstance(found, Result):
+            return found.in_language(self.lang)
+        if hasattr(found, "lang"):  # a stream tells what it has later
+            found.lang = self.lang
+        return found
+
+    @functools.cache
+    def arguments() -> Arguments:
+        return Arguments(method, call=call, example=example)
+
+    return verb
