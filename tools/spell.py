@@ -17,6 +17,7 @@ from spellchecker import SpellChecker
 
 ROOT = Path(__file__).resolve().parent.parent
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+PYTHON = re.compile(r"(?:\b(?:model|answer|stream|multiprocessing|capot)\.\w|\bimport \w+[;,]|\bfrom [\w.]+ import ).*")
 ELISION = re.compile(r"^(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu|presqu|quelqu)[’']", re.IGNORECASE)
 
 
@@ -43,7 +44,7 @@ def prose(text: str) -> str:
         text = re.sub(pattern, " ", text)
     if text.count("\n") >= 3:
         return text
-    text = re.sub(r"(?:\b(?:model|answer|stream|multiprocessing|capot)\.\w|\bimport \w+[;,]|\bfrom [\w.]+ import ).*", " ", text)
+    text = PYTHON.sub(" ", text)
     return re.sub(r"\b(?:capot|pip|export|unset)\b[^.\n]*", " ", text)
 
 
