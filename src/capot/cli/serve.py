@@ -9,7 +9,7 @@ import click
 
 from capot.cli.common import Command, Option, colored, loading_options, open_model, output_options, terminal_width
 from capot.config import Serving
-from capot.errors import AccessError
+from capot.errors import AccessError, Face
 from capot.i18n import number, size, speaking, tr
 
 
@@ -24,7 +24,7 @@ def say(key: str, **params: Any) -> None:
 class StatusRefused(AccessError):
     """A lab's refusal of ``--status``, in words for its owner: a page tells a learner of the teacher's link instead."""
 
-    def message(self, lang: str | None = None) -> str:
+    def message(self, lang: str | None = None, *, face: Face | None = None) -> str:
         return tr(f"serve.refused.{self.code}", lang)
 
 
