@@ -542,3 +542,65 @@ def test_the_command_takes_a_name_or_a_folder(capsys: pytest.CaptureFixture[str]
     assert json.loads(capsys.readouterr().out)["known"] == []
     assert run(["card", "no-such-model", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("Meta-Llama-3-70B", "Llama-3-70B"),
+        ("meta-llama/Meta-Llama-3-70B", "Llama-3-70B"),
+        ("llama 3 70b", "Llama-3-70B"),
+        ("LLAMA_3.2_1B", "Llama-3.2-1B"),
+        ("gpt2", "GPT-2"),
+        ("openai-community/gpt2-xl", "GPT-2-XL"),
+        ("GPT3", "GPT-3-175B"),
+        ("Mistral-7B-v0.1", "Mistral-7B"),
+        ("Meta-Llama-3.1-405B", "Llama-3.1-405B"),
+    ],
+)
+def test_a_published_shape_is_found_by_the_names_that_people_use(name: str, known: str) -> None:
+    assert published_shapes.find(name).name == known
+
+
+def test_no_two_published_shapes_go_by_one_name() -> None:
+    spelled = [(name, known) for known in published_shapes.models() for name in (known.name, *known.spellings)]
+    assert len(spelled) > 25 and all(published_shapes.find(name) is known for name, known in spelled)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "near"),
+    [
+        ("GPT-3.5", "unpublished_shape", "GPT-3-175B"),
+        ("gpt-4o-mini", "unpublished_shape", None),
+        ("Llama-3.1-8B-Instruct", "unknown_shape", "Llama-3.1-8B"),
+        ("Lama-3-70B", "unknown_shape", "Llama-3-70B"),
+        ("qwen", "unknown_shape", None),
+    ],
+)
+@pytest.mark.parametrize("lang", ["fr", "en"])
+def test_near_names_are_proposed_and_all_are_listed(name: str, code: str, near: str | None, lang: str) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        published_shapes.find(name)
+    what, *lines = caught.value.message(lang).split("\n")
+    assert caught.value.code == code and name in what and "capot card" in lines[-1]
+    assert all(known.name in lines[-1] for known in published_shapes.models())
+    assert near is None or (len(lines) == 2 and near in lines[0])
+
+
+def test_a_command_takes_the_names_that_people_use(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(*words: str) -> dict[str, object]:
+        run([*words, "--json"])
+        return json.loads(capsys.readouterr().out)
+
+    assert told("card", "meta llama 3 70b")["name"] == "Llama-3-70B"
+    assert told("memory", "--simulate", "--model", "GPT-3")["model"] == "GPT-3-175B"
+    for words in (["card"], ["memory", "--simulate", "--model"]):
+        assert "GPT-3-175B" in told(*words, "GPT-3.5")["error"]["message"]
+        assert "Llama-3-70B" in told(*words, "Llama-3-71B")["error"]["message"]
+    assert told("card", "entirely-else")["error"]["code"] == "unknown_model"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gpt2").mkdir()
+    (tmp_path / "gpt2" / "config.json").write_text("{}")
+    assert told("card", "gpt2")["error"]["code"] != "unknown_shape", "a folder of that name is what was meant"

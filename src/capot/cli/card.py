@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,26 +28,54 @@ def _opened(given: dict[str, Any]) -> dict[str, Any]:
     """The same words, a name that is not that of a published model being one to open, as after --model."""
     from capot.sources import published_shapes
 
-    try:
-        published_shapes.find(given["named"] or "")
-    except NotFoundError:
+    named = given["named"] or ""
+    here = Path(named).expanduser() / "config.json"
+    if here.is_file() or published_shapes.by_its_hub_name(named) or not _published(named):
         return given | {"model": given["named"] or given["model"], "named": None}
     return given
+
+
+def _published(name: str) -> bool:
+    """Whether ``name`` is that of a published shape. Raises: NotFoundError ``unpublished_shape``."""
+    from capot.sources import published_shapes
+
+    try:
+        published_shapes.find(name)
+    except NotFoundError as error:
+        if error.code == "unpublished_shape":
+            raise
+        return False
+    return True
 
 
 def told_all_the_same(callback: Any) -> Any:
     """The same command; where the hub hands out no files it shows what it tells everyone, and how to have them."""
 
     def run(**given: Any) -> None:
-        given = _opened(given)
+        asked, given = given["named"], _opened(given)
         try:
             callback(**given)
         except AccessError as refusal:
             if not _told(callback, given, refusal):
                 raise
             click.echo(visible(refusal.message(), lines=True), err=True)
+        except NotFoundError as error:
+            raise _nearest(asked, error) from None
 
     return run
+
+
+def _nearest(name: str | None, error: NotFoundError) -> NotFoundError:
+    """Where no model goes by a name, that of a published shape may have been meant: those near it are told instead."""
+    from capot.sources import published_shapes
+
+    if name is None or "/" in name or error.code not in ("unknown_model", "unknown_model_near"):
+        return error
+    try:
+        published_shapes.find(name)
+    except NotFoundError as unknown:
+        return unknown if unknown.params["near"] else error
+    return error
 
 
 def _told(callback: Any, given: dict[str, Any], refusal: AccessError) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capot.cli.common import Command, emit, loading_options, open_model, output_options, take_loading
 from capot.cli.settings import option
 from capot.cli.streams import notice
-from capot.errors import InputError
+from capot.errors import InputError, NotFoundError
 from capot.i18n import duration, size
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ def run(as_json: bool, html: Path | None, **given: Any) -> None:
 def published(name: str) -> bool:
     """Whether ``name`` is to be looked for among published shapes: it is no folder, and the hub is not meant."""
     from capot.sources.hub.listing import is_name
-    from capot.sources.published_shapes import models
+    from capot.sources.published_shapes import find
 
     if name in ("boxed", "scripted") or Path(name).expanduser().is_dir():
         return False
-    return not is_name(name) or name.rpartition("/")[2].casefold() in {known.name.casefold() for known in models()}
+    with contextlib.suppress(NotFoundError):
+        return bool(find(name))
+    return not is_name(name)
 
 
 def tell(row: Row) -> None:

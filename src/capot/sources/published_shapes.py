@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from capot.errors import NotFoundError, UnsupportedError
+from capot.errors import NotFoundError, UnsupportedError, shown
+from capot.i18n import Reason
+from capot.sources import shape_names
 from capot.sources.configuration import Config
 from capot.sources.fields import Raw, count, listed, of_text, whole
 from capot.sources.hybrids import Hybrid, hybrid
@@ -350,6 +352,13 @@ class Known:
     licence: str | None
     kind: str  # base, instruct
     config: Mapping[str, Any] = field(repr=False)
+    also: Sequence[str] = ()  # what else it is called
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Its other names: those people use, and the one under which its shape is published."""
+        published = self.source.partition("huggingface.co/")[2].split("/")[1:2]
+        return (*self.also, *published)
 
     @functools.cached_property
     def shape(self) -> Shape:
@@ -364,12 +373,21 @@ def models() -> tuple[Known, ...]:
 
 
 def find(name: str) -> Known:
-    """A known model by its name, with or without the organisation before it, in any case.
+    """A known model by any of its names, with or without the organisation before it, however it is written.
 
-    Raises: NotFoundError ``unknown_shape`` with the names that are known.
+    Raises: NotFoundError ``unpublished_shape``, ``unknown_shape``, with the names near it and those that are known.
     """
-    wanted = name.rpartition("/")[2].casefold()
-    for known in models():
-        if known.name.casefold() == wanted:
-            return known
-    raise NotFoundError("unknown_shape", name=name, known=", ".join(known.name for known in models()))
+    spellings = {known.name: known.spellings for known in models()}
+    found = shape_names.named(name, spellings)
+    if found is not None:
+        return next(known for known in models() if known.name == found)
+    near = Reason(", ".join(shape_names.near(name, spellings)))
+    near.key, near.params = ("card.near", {"names": str(near)}) if near else ("", {})
+    if shape_names.unpublished(name):
+        raise NotFoundError("unpublished_shape", name=shown(name), near=near, known=", ".join(spellings))
+    raise NotFoundError("unknown_shape", name=shown(name), near=near, known=", ".join(spellings))
+
+
+def by_its_hub_name(name: str) -> bool:
+    """Whether a name of the hub (``org/name``) is meant for the hub: only the names of our list are not."""
+    return "/" in name and name.rpartition("/")[2].casefold() not in {known.name.casefold() for known in models()}
