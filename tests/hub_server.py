@@ -19,14 +19,36 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
+import pytest
 
 GOOD, OUTSIDER, SCOPED = "hf_goodTokenOfTheTests", "hf_tokenOfSomeoneElse", "hf_tokenOfLittleScope"
 LARGE = (".safetensors", ".bin")  # what the real hub keeps in large storage
 _PIECE = 16_384
+
+# What may speak of another hub, and of a way to it.
+NAMES = (
+    "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE", "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE",
+    "CAPOT_DISK", "CAPOT_RAM", "XDG_CACHE_HOME", "HF_HUB_DISABLE_SYMLINKS",
+)  # fmt: skip
+PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+NOWHERE = "http://127.0.0.1:9"  # the port where nobody listens
+
+
+def only(hub: Hub, monkeypatch: pytest.MonkeyPatch, *, home: Path) -> None:
+    """From now on ``hub`` is the only one there is, for this process and those it starts; its cache is in ``home``."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name in PROXIES:
+        monkeypatch.setenv(name, NOWHERE)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_HOME", str(home))
+    monkeypatch.setenv("CAPOT_HUB_PAUSE", "0.01")
 
 
 # --- Models -----------------------------------------------------------------------------------------------

@@ -20,14 +20,15 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hub_server as server
 import numpy as np
 import pytest
-from hub_server import CONFIG, GOOD, OUTSIDER, SCOPED, Fault, Hub, tiny
+from hub_server import CONFIG, GOOD, NOWHERE, OUTSIDER, SCOPED, Fault, Hub, only, tiny
 
 import capot
+from capot import i18n
 from capot.chapters.card.gated import Preview, before_the_gate
 from capot.chapters.card.result import Card
 from capot.chapters.models import verb as models
@@ -41,27 +42,18 @@ from capot.sources.hub.events import DownloadProgress, telling
 from capot.sources.hub.listing import describe, is_name, needed, refuse_other_kinds
 from capot.sources.hub.refusals import Subject, refused, wait_asked
 from capot.sources.hub.store import Store
+from capot.web import opening
+from capot.web.events import NamedEvent
+from capot.web.learners import Learners
+from capot.web.written import written
 
 WEIGHTS = "model.safetensors"
-NAMES = (
-    "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE",
-    "TRANSFORMERS_OFFLINE", "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE",
-    "CAPOT_DISK", "CAPOT_RAM", "XDG_CACHE_HOME", "HF_HUB_DISABLE_SYMLINKS",
-)  # fmt: skip
-PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-NOWHERE = "http://127.0.0.1:9"  # the port where nobody listens
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     with Hub() as running:
-        for name in NAMES:
-            monkeypatch.delenv(name, raising=False)
-        for name in PROXIES:
-            monkeypatch.setenv(name, NOWHERE)
-        monkeypatch.setenv("HF_ENDPOINT", running.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        monkeypatch.setenv("CAPOT_HUB_PAUSE", "0.01")
+        only(running, monkeypatch, home=tmp_path / "hf")
         yield running
 
 
@@ -342,6 +334,25 @@ def test_the_chapter_gives_the_card_before_the_gate(hub: Hub, monkeypatch: pytes
     with pytest.raises(AccessError) as same:
         before_the_gate("org/nowhere", refused.value)
     assert same.value is refused.value
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "tells everyone"), ("fr", "dit à tout le monde")])
+def test_the_lab_tells_its_owner_the_card_before_the_gate(hub: Hub, lang: str, words: str) -> None:
+    """Before the refusal, which stays what it was; of what is no gate nothing is told."""
+    hub.add("org/gated", gated="manual")
+    opens = opening.verb(cast(Learners, None)).function  # that nobody is asked before there is a model
+    events: list[NamedEvent] = []
+    with pytest.raises(AccessError, match="org/gated") as refused, i18n.speaking(lang):
+        opens(cast(Any, None), model="org/gated", progress=events.append)
+    assert refused.value.code == "hub_gated"
+    assert [event.kind for event in events if event.kind != "progress"] == ["card"] and events[-1].kind == "card"
+    told = json.loads(written(events[-1].body()))
+    assert told["result"] == capot.models.preview("org/gated").to_dict()
+    assert words in told["view"][-1]["text"]
+    events.clear()
+    with pytest.raises(CapotError):
+        opens(cast(Any, None), model="org/nowhere", progress=events.append)
+    assert {event.kind for event in events} == {"progress"}
 
 
 def test_a_gated_model_of_a_public_shape_has_a_whole_card(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+from hub_server import Hub, only
 from lab_helpers import Gate, Live, Reader, asked, part, scripted
 from lab_helpers import until as happens
 from web_helpers import Server, Visits, axe, copied, overflow, settled, until
@@ -190,7 +192,14 @@ def test_every_file_of_a_view(visit: Visits, tmp_path) -> None:
     assert "3 peuvent être tirés" in " ".join(alone.inner_text("body").replace("\u202f", " ").split())
 
 
-def test_only_the_owner_opens_another_model(visit: Visits) -> None:
+def test_only_the_owner_opens_another_model(visit: Visits, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with Hub() as hub:
+        hub.add("org/gated", gated="manual", parameters=7_000_000)
+        only(hub, monkeypatch, home=tmp_path)
+        opens_another_model(visit)
+
+
+def opens_another_model(visit: Visits) -> None:
     lab = Server("--access-code", "class-code", "--host", "127.0.0.1")
     try:
         owner = next(link for link in lab.links if "code=" in link and "class-code" not in link)
@@ -215,6 +224,13 @@ def test_only_the_owner_opens_another_model(visit: Visits) -> None:
         until(page, "document.querySelector('dialog[open] .fault') !== null")
         assert "no-such-folder" in page.inner_text("dialog[open] .fault")
         assert page.get_by_label("Model", exact=True).input_value() == "no-such-folder"
+        page.get_by_label("Model", exact=True).fill("org/gated")
+        page.keyboard.press("Enter")
+        until(page, "document.querySelector('dialog[open] .preview table') !== null")
+        assert "HF_TOKEN" in page.inner_text("dialog[open] .fault"), "the refusal says what to do"
+        told = page.inner_text("dialog[open] .preview")
+        assert "org/gated" in told and "bfloat16" in told and "what the hub tells everyone" in told
+        assert axe(page) == []
         page.get_by_label("Model", exact=True).fill("scripted")
         page.keyboard.press("Enter")
         until(page, "document.querySelector('dialog[open]') === null")
@@ -228,6 +244,13 @@ def test_only_the_owner_opens_another_model(visit: Visits) -> None:
         assert "scripted" in learner.inner_text("h1 + p[role=status]")
         assert learner.locator(".prompt textarea").input_value() == "hello world"
         assert learner.locator("capot-bars li").count() > 0
+        page.locator(".at-work > button").click()
+        page.get_by_label("Model", exact=True).fill("boxed")  # what a page begins with is a model like another
+        page.keyboard.press("Enter")
+        until(page, "document.querySelector('.at-work').textContent.startsWith('boxed')")
+        settled(page)
+        page.get_by_text("In Python").click()
+        assert "capot.open()" in page.inner_text(".code")
     finally:
         lab.kill()
 

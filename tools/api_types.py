@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from capot.chapters.assistant.events import Answered
+from capot.chapters.card.gated import Preview
 from capot.chapters.generate.result import Progress, Started, Step
 from capot.chapters.models.result import Models
 from capot.view import blocks
@@ -29,7 +30,7 @@ HEAD = """\
 """
 PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", bytes: "string", type(None): "null"}
 # What JSON holds besides the verbs' own answers: the events of a stream, what is open here, who may come.
-OTHERS = (Progress, Started, Step, Answered, AtWork, Models, Invitation)
+OTHERS = (Progress, Started, Step, Answered, AtWork, Models, Invitation, Preview)
 
 
 class Types:

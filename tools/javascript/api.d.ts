@@ -576,6 +576,19 @@ declare namespace Api {
     opening: string[];
   }
 
+  interface Preview {
+    name: string;
+    architecture: string;
+    kind: string;
+    kind_reason: string;
+    licence: string | null;
+    parameters: Parameters;
+    file_bytes: Record<string, number>;
+    dtype: string | null;
+    memory: Fit;
+    published: Published;
+  }
+
   interface Progress {
     done: number;
     total: number;

@@ -74,11 +74,18 @@ declare namespace Lab {
     queued: Place;
     progress: { done: number; total: number; row: Api.Row; message: string; column?: string };
     notice: { message: string; column?: string };
+    card: Preview;
     started: Api.Started & { prompt: Api.Token[]; column?: string };
     step: Api.Step & { column?: string };
     answered: Api.Answered;
     finished: Finished<Verb>;
     error: { error: Trouble; column?: string };
+  }
+
+  /** What the hub tells everyone of a model that it does not hand out. */
+  interface Preview {
+    result: Api.Card | Api.Preview;
+    view: Api.Block[];
   }
 
   /** The last event of every work. */

@@ -37,7 +37,7 @@ PAGE: dict[int | str, dict[str, Any]] = {
     **ERRORS,
 }
 # One event of a stream: what kind it is, and JSON that says whose it is; see ``web.events`` for the bodies.
-KINDS = ("queued", "progress", "notice", "started", "step", "answered", "finished", "error")
+KINDS = ("queued", "progress", "notice", "card", "started", "step", "answered", "finished", "error")
 TAGGED = {
     "type": "object",
     "required": ["tag", "body"],

@@ -4,6 +4,7 @@
     progress  done, total; row for ``memory``           how much of a long work is done
     started   prompt_ids, prompt_tokens, reused_tokens, prefill_s, seed
     step      one token: id, text, label, probability, chance, alternatives, draw...
+    card      result, view                              of a model that cannot be opened: what the hub tells everyone
     answered  column, text, answer                      one way of ``assistant`` has ended
     finished  text, stop_reason, ..., result           always last; ``result`` is what the verb answers
     error     ok, error                                 in its place where it failed

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from capot.chapters.card.gated import before_the_gate
 from capot.config import Loading
-from capot.errors import CapotError, told
+from capot.errors import AccessError, CapotError, told
 from capot.i18n import Bytes, language, tr
 from capot.model import Model, open_loading
 from capot.sources.hub.events import DownloadProgress
@@ -20,6 +21,7 @@ from capot.view.result import Result
 from capot.web.collecting import everything
 from capot.web.events import NamedEvent
 from capot.web.learners import Learners
+from capot.web.shown import view_of
 from capot.web.verbs import Verb, schema
 
 EVERY_S = 0.2  # between two words about a download
@@ -78,12 +80,23 @@ def verb(learners: Learners) -> Verb:
         try:
             found = opened(Loading(model=model, engine=engine), tell=progress)
         except CapotError as error:
+            if isinstance(error, AccessError):
+                _tell_card(model, error, tell=progress)
             raise _for_owner(error) from error
         before = learners.replace(found)
         threading.Thread(target=_given_back, args=[before], name="capot-closing").start()  # waits for the last step
         return at_work(found)
 
     return Verb("open", "", replace, OpenRequest, schema(AtWork))
+
+
+def _tell_card(name: str, refusal: AccessError, *, tell: Callable[[NamedEvent], None]) -> None:
+    """The card of a model that the hub does not hand out: what it tells everyone, where it tells anything."""
+    try:
+        told = before_the_gate(name, refusal)
+    except CapotError:  # the refusal itself says more
+        return
+    tell(NamedEvent("card", {"result": told.to_dict(), "view": view_of(told, language())}))
 
 
 def _for_owner(error: CapotError) -> CapotError:

@@ -6,7 +6,7 @@ import { fault } from "./fault.js";
 import { root } from "../lib/place.js";
 import { lang, tr } from "../lib/words.js";
 import { named, taken } from "./names.js";
-import { isDark } from "./top.js";
+import { isDark } from "./theme.js";
 
 /** @type {Promise<Lab.Plotly> | undefined} */
 let script;

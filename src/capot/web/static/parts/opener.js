@@ -32,7 +32,7 @@ export function opener(model, reopened) {
   return { dialog, open };
 
   async function run() {
-    const { box, hear, failed } = progress(name.value, () => working?.stop());
+    const { box, hear, failed, card } = progress(name.value, () => working?.stop());
     fill(troubles, box);
     go.disabled = true;
     try {
@@ -43,7 +43,7 @@ export function opener(model, reopened) {
       dialog.close();
       reopened(await get("/api/model"));
     } catch (error) {
-      fill(troubles, fault(error));
+      fill(troubles, fault(error), await drawn(card()));
       name.setAttribute("aria-invalid", "true");
       name.focus();
     } finally {
@@ -89,7 +89,8 @@ function parts(model, { run, stop }) {
 }
 
 /**
- * How far the opening of `name` is: a bar that hears the stream's events, and the error it ended with.
+ * How far the opening of `name` is: a bar that hears the stream's events, the error it ended with, and the card of a
+ * model that the hub does not hand out.
  * @param {string} name
  * @param {() => unknown} stop
  */
@@ -100,13 +101,27 @@ function progress(name, stop) {
   const button = h("button", { type: "button", onclick: stop }, tr("actions.stop"));
   /** @type {LabError | null} */
   let failed = null;
+  /** @type {Lab.Preview | null} */
+  let card = null;
   /** @type {Lab.Heard} */
   const hear = (...[kind, body]) => {
     if (kind === "progress") [bar.max, bar.value, says.textContent] = [body.total, body.done + 0.5, body.message];
     if (kind === "notice") says.textContent = body.message;
+    if (kind === "card") card = body;
     if (kind === "error") failed = new LabError(body.error.code ?? "", body.error.message);
   };
-  return { box: h("div", { class: "waiting", role: "status" }, bar, says, button), hear, failed: () => failed };
+  const box = h("div", { class: "waiting", role: "status" }, bar, says, button);
+  return { box, hear, failed: () => failed, card: () => card };
+}
+
+/**
+ * What there is to see of a model that is not opened. Its module is read when there is something: no page waits for it.
+ * @param {Lab.Preview | null} card
+ */
+async function drawn(card) {
+  if (!card) return null;
+  const read = await import("./preview.js").catch(() => null); // where it cannot be had, the refusal stands alone
+  return read && read.preview(card);
 }
 
 /**

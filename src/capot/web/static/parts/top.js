@@ -6,22 +6,7 @@ import { door } from "../lib/state.js";
 import { glossaryPage } from "./glossary.js";
 import { inviting } from "./invite.js";
 import { opener, told } from "./opener.js";
-
-const DARK = matchMedia("(prefers-color-scheme: dark)");
-const KEY = "capot-theme";
-
-/** Whether the page is dark: as chosen, else as the visitor's system is. */
-export const isDark = () => (document.documentElement.dataset.theme ?? (DARK.matches ? "dark" : "light")) === "dark";
-
-const announce = () => document.dispatchEvent(new CustomEvent("capot-theme"));
-DARK.addEventListener("change", announce);
-
-function turn() {
-  const theme = isDark() ? "light" : "dark";
-  localStorage.setItem(KEY, theme);
-  document.documentElement.dataset.theme = theme;
-  announce();
-}
+import { isDark, turn } from "./theme.js";
 
 /**
  * The header for a model, which may not be known yet. `relearn(name)` is called when another language is chosen,
