@@ -17,12 +17,14 @@ pytest.importorskip("accelerate")
 
 import embeddings_helpers  # noqa: E402
 import hf_helpers as tiny  # noqa: E402
+import inside_helpers as hooks  # noqa: E402
 import native_helpers  # noqa: E402
 
 import capot  # noqa: E402
 from capot import engines  # noqa: E402
 from capot.config import Loading  # noqa: E402
 from capot.engines import transformers as hf_engine  # noqa: E402
+from capot.engines.inside import Inside  # noqa: E402
 from capot.engines.protocol import LAST, NOTHING, Capability, Feed, Want  # noqa: E402
 from capot.engines.transformers import batch, memory, place, probe, states, static  # noqa: E402
 from capot.engines.transformers.cache import new_cache  # noqa: E402
@@ -237,6 +239,23 @@ def test_attention_is_that_of_the_eager_implementation(folders, opened, family: 
 # Going on from a state.
 
 WAYS = {"mamba": probe.HANDED, "jamba": probe.HANDED, "mamba2": probe.ITSELF, "bamba": probe.ITSELF}
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family in hooks.FAMILIES])
+def test_the_inside_is_what_hooks_tell(opened, family: str) -> None:
+    model, reference = opened(family)
+    ids = tiny.prompt(110, 5)  # longer than a window
+    hooks.holds_all(model.scheduler.engine, hooks.Reference(reference, ids, hooks.FAMILIES[family]), ids)
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in hooks.FAMILIES])
+def test_a_state_space_has_guesses_and_no_parts(opened, family: str) -> None:
+    model, reference = opened(family)
+    engine, ids = model.scheduler.engine, tiny.prompt(40, 5)
+    assert not engine.capabilities & (Capability.ADDITIONS | Capability.PARTS | Capability.HEADS)
+    found = model.scheduler.run(ids, want=Want(inside=Inside(k=3))).output.inside
+    expected = torch.softmax(passed(reference, ids).logits[0].float(), -1).numpy()
+    close(found.probabilities[-1], -np.sort(-expected, axis=-1)[:, :3])
 
 
 @pytest.mark.parametrize("family", WAYS)

@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+import inside_helpers as hooks  # noqa: E402
 import native_helpers as tiny  # noqa: E402
 
 from capot.engines.native import check, kernels, open_native, rope  # noqa: E402
@@ -101,6 +102,13 @@ def test_everything_between_is_transformers_own(models, family):
     assert error(output.attention, torch.cat(theirs.attentions).numpy()) <= TOLERANCE
     assert error(output.layer_logits, layers.numpy()) <= TOLERANCE
     np.testing.assert_allclose(output.attention.sum(-1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_the_inside_is_what_hooks_tell(models, family):
+    _, engine, reference = models(family)
+    ids = tiny.prompt(110, 5)  # longer than a window, and than a block of a cache
+    hooks.holds_all(engine, hooks.Reference(reference, ids, hooks.Names()), ids)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -370,7 +378,7 @@ def test_kernels_know_which_numbers_they_are_made_of():
     """Numba's disk cache sees changes in a kernel's own file only: its mark must follow ``stored.py``."""
     folder = Path(kernels.__file__).parent
     mark = hashlib.sha256((folder / "stored.py").read_bytes()).hexdigest()[:12]
-    for name in ("product", "attention", "kernels"):
+    for name in ("product", "attention", "kernels", "guessing"):
         assert f'STORED = "{mark}"' in (folder / f"{name}.py").read_text(), f"write {mark} into {name}.py"
 
 

@@ -22,6 +22,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from capot.engines.inside import Inside, InsideFound
 from capot.errors import CapabilityError, InputError
 
 MAX_CHUNK = 256  # tokens of one sequence that one step may take
@@ -39,6 +40,9 @@ class Capability(enum.Flag):
     BATCH = enum.auto()  # several sequences in one pass over the weights
     EMBEDDINGS = enum.auto()  # rows of the embedding table
     ALLOCATIONS = enum.auto()  # the engine counts the bytes it allocates
+    ADDITIONS = enum.auto()  # what attention and MLP add to the residual stream
+    PARTS = enum.auto()  # what each of these adds to a logit
+    HEADS = enum.auto()  # what each head adds to a logit
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Want:
     hidden: bool = False
     attention: bool = False
     layer_logits: bool = False
+    inside: Inside | None = None
 
     @property
     def capabilities(self) -> Capability:
@@ -58,14 +63,17 @@ class Want:
             Capability.ALL_LOGITS: self.logits == "all",
             Capability.HIDDEN: self.hidden,
             Capability.ATTENTION: self.attention,
-            Capability.LAYER_LOGITS: self.layer_logits,
+            Capability.LAYER_LOGITS: self.layer_logits or (self.inside is not None and self.inside.k > 0),
         }
+        if self.inside is not None:
+            needs |= {Capability.ADDITIONS: self.inside.moved, Capability.PARTS: self.inside.parts}
+            needs[Capability.ATTENTION] |= self.inside.head is not None or bool(self.inside.marks)
         return Capability(sum(flag.value for flag, needed in needs.items() if needed))
 
     @property
     def positions(self) -> bool:
         """Whether something is asked of every position, so that no prefix may be reused."""
-        return self.logits == "all" or self.hidden or self.attention
+        return self.logits == "all" or self.hidden or self.attention or self.inside is not None
 
 
 LAST, NOTHING = Want(), Want(logits="none")
@@ -79,13 +87,14 @@ class Output:
     what enters the first layer (the embeddings, scaled or with positions added where the family
     does so), row l what leaves layer l, before the final norm; ``attention``
     (L, H, T, S), softmaxed; ``layer_logits`` (L + 1, V), the final norm and the head
-    applied to the last position of each row of ``hidden``.
+    applied to the last position of each row of ``hidden``; ``inside``: see there.
     """
 
     logits: np.ndarray | None = None
     hidden: np.ndarray | None = None
     attention: np.ndarray | None = None
     layer_logits: np.ndarray | None = None
+    inside: InsideFound | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from importlib import resources
 
 import numpy as np
 
+from capot.engines.inside import Inside, InsideFound, mark_sums
 from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, Want, check_feed
 
 SPECIALS = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")  # ids from 256 on
@@ -29,7 +30,7 @@ ORDER = 16  # longest context looked up in the book
 GAIN = 1.0  # logit per length of context that matches
 NOISE = 0.2  # largest part of a logit that comes from the noise
 GRANULE = 64  # tokens by which a cache grows
-EVERYTHING = ~Capability(0)
+EVERYTHING = ~(Capability.ADDITIONS | Capability.PARTS | Capability.HEADS)  # nothing is added to anything here
 TOKEN_BYTES = 2 * LAYERS * KV_HEADS * (WIDTH // HEADS) * 4  # keys and values of one token in float32
 
 
@@ -199,13 +200,35 @@ def _outputs(sequence: ScriptedSequence, start: int, want: Want) -> Output:
         last = np.stack([_logits(sequence, t, ORDER) for t in range(start, stop)])
     elif want.logits == "last":
         last = _logits(sequence, stop - 1, ORDER)
-    depths = [layer * ORDER // LAYERS for layer in range(LAYERS + 1)]
+    depths = [_depth(layer) for layer in range(LAYERS + 1)]
     return Output(
         logits=last,
         hidden=_hidden(sequence.ids, start) if want.hidden else None,
         attention=_attention(sequence.ids, start) if want.attention else None,
         layer_logits=np.stack([_logits(sequence, stop - 1, d) for d in depths]) if want.layer_logits else None,
+        inside=None if want.inside is None else _inside(sequence, start, want.inside),
     )
+
+
+def _depth(layer: int) -> int:
+    return layer * ORDER // LAYERS
+
+
+def _inside(sequence: ScriptedSequence, start: int, asked: Inside) -> InsideFound:
+    """Guesses as at each layer's depth, attention as it is; nothing is added up."""
+    ids, shares, weights, marks = None, None, None, None
+    if asked.k:
+        positions, levels = asked.positions_of(start, len(sequence.ids)), asked.levels_of(LAYERS)
+        rows = np.array([[_logits(sequence, t, _depth(level)) for t in positions] for level in levels], np.float32)
+        rows = rows.reshape(len(levels), len(positions), VOCABULARY)
+        ids = np.argsort(-rows, axis=-1, kind="stable")[..., : asked.k].astype(np.int32)
+        exponentials = np.exp(rows - rows.max(-1, keepdims=True))
+        shares = np.take_along_axis(exponentials / exponentials.sum(-1, keepdims=True), ids, -1)
+    if asked.head is not None or asked.marks:
+        attention = _attention(sequence.ids, start)
+        weights = None if asked.head is None else attention[asked.head[0] - 1, asked.head[1] - 1]
+        marks = np.array([mark_sums(layer, start, asked.marks) for layer in attention]) if asked.marks else None
+    return InsideFound(ids=ids, probabilities=shares, weights=weights, marks=marks)
 
 
 def _logits(sequence: ScriptedSequence, t: int, order: int) -> np.ndarray:

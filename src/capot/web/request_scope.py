@@ -82,6 +82,8 @@ def bytes_of(job: Job, engine: Engine) -> int:
     floats += (info.layers + 1) * info.width if job.want.hidden else 0
     floats += info.layers * info.heads * tokens if job.want.attention else 0
     after = (info.layers + 1) * info.vocabulary_size if job.want.layer_logits else 0  # the last position's alone
+    if job.want.inside is not None:
+        after += job.want.inside.floats(tokens, layers=info.layers, heads=info.heads, width=info.width)
     cache = engine.cache_bytes(min(len(job.ids) + job.room, info.context_length))
     return cache + 4 * (tokens * floats + after)
 

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from capot.engines.native import kernels, rope
 from capot.engines.native.cache import Ledger, NativeSequence, block_shape
+from capot.engines.native.inside import InsidePass
 from capot.engines.native.names import biases, names
 from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
 from capot.errors import UnsupportedError
@@ -54,6 +55,10 @@ class Linear:
         """y += x @ weight.T + bias: the residual stream takes what a block found."""
         if self.bias is not None:
             y += self.bias
+        self.product(x, y)
+
+    def product(self, x: np.ndarray, y: np.ndarray) -> None:
+        """y += x @ weight.T"""
         kernels.add_product(self.weight, x, y)
 
 
@@ -237,13 +242,16 @@ class NativeEngine:
         for one in passes:
             one.keep(0, buffers.x)
         for index, layer in enumerate(self.layers):
-            self._attention(index, layer, buffers, passes)
+            mixed = self._attention(index, layer, buffers, passes)
+            for one in passes:
+                one.attended(index, buffers.x, mixed)
             self._mlp(layer, buffers)
             for one in passes:
                 one.keep(index + 1, buffers.x)
         return self._outputs(buffers.x, passes)
 
-    def _attention(self, index: int, layer: LayerWeights, b: Buffers, passes: list[SequencePass]) -> None:
+    def _attention(self, index: int, layer: LayerWeights, b: Buffers, passes: list[SequencePass]) -> np.ndarray:
+        """Add to x what attention brings; answers the heads that it is made of. Shapes: (T, H S)."""
         c = self.checkpoint.config
         normed = self._normed(b.x, layer.attention_norm, b.taken(c.width))
         queries = layer.query.write(normed, b.queries)  # (T, H S)
@@ -260,8 +268,12 @@ class NativeEngine:
             cache = (blocks, self._like, index, start)
             kernels.place(queries[rows], keys[rows], values[rows], one.cosines, one.sines, *cache)
             mine, theirs = queries[rows].reshape(grouped), mixed[rows].reshape(grouped)
-            kernels.attend(mine, *cache, layer.window, self._scratch, theirs, one.weights(index))
+            for span, weights in one.spans(index):
+                cache = (blocks, self._like, index, start + span.start)
+                kernels.attend(mine[span], *cache, layer.window, self._scratch, theirs[span], weights)
+                one.weighed(index, span, weights)
         layer.output.add(mixed, b.x)
+        return mixed
 
     def _mlp(self, layer: LayerWeights, b: Buffers) -> None:
         c = self.checkpoint.config
@@ -274,6 +286,11 @@ class NativeEngine:
         kernels.rms_norm(x, weight, self.checkpoint.config.norm_eps, out)
         return out
 
+    def head_of(self, rows: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        """The final norm and the head on rows of x. Shapes: rows (R, D), logits (R, V), which is answered."""
+        normed = self.ledger.array("activations", rows.shape, self.taken)
+        return self.head.write(self._normed(rows, self.norm, normed), logits)
+
     def _outputs(self, x: np.ndarray, passes: list[SequencePass]) -> list[Output]:
         """The head on the rows that were asked for, of all sequences in one product."""
         asked = [one.for_head(x) for one in passes]  # each (R, D)
@@ -285,7 +302,7 @@ class NativeEngine:
             for rows, count, end in zip(asked, counts, ends, strict=True):
                 self._normed(rows, self.norm, normed[end - count : end])
             self.head.write(normed, logits)
-        return [one.output(logits[end - count : end]) for one, count, end in zip(passes, counts, ends, strict=True)]
+        return [one.output(logits[end - count : end], x) for one, count, end in zip(passes, counts, ends, strict=True)]
 
 
 class SequencePass:
@@ -307,6 +324,8 @@ class SequencePass:
         self.lasts = kept(feed.want.layer_logits, c.layers + 1, c.width)
         group, seen = c.heads // c.kv_heads, self.start + tokens
         self.attention = kept(feed.want.attention, c.layers, c.kv_heads, group, tokens, seen)
+        asked = feed.want.inside
+        self.inside = None if asked is None else InsidePass(engine, asked, rows=self.rows, start=self.start)
 
     def keep(self, level: int, x: np.ndarray) -> None:
         """Take a copy of what leaves a layer, where it was asked for."""
@@ -314,10 +333,28 @@ class SequencePass:
             self.hidden[level] = x[self.rows]
         if self.lasts is not None:
             self.lasts[level] = x[self.rows.stop - 1]
+        if self.inside is not None:
+            self.inside.left(level, x)
 
-    def weights(self, layer: int) -> np.ndarray:
-        """Where attention leaves its weights. Shapes: (K, H / K, T, S), or empty."""
-        return NOWHERE if self.attention is None else self.attention[layer]
+    def attended(self, index: int, x: np.ndarray, mixed: np.ndarray) -> None:
+        """What attention added in a layer, where the inside was asked for."""
+        if self.inside is not None:
+            self.inside.attended(index + 1, x, mixed)
+
+    def spans(self, layer: int) -> Iterator[tuple[slice, np.ndarray]]:
+        """The queries that attend together, and where they leave their weights. Shapes: (K, H / K, T, S), or empty."""
+        tokens = len(self.feed.ids)
+        if self.attention is not None:
+            yield slice(0, tokens), self.attention[layer]
+        elif self.inside is not None:
+            yield from ((span, NOWHERE if kept is None else kept) for span, kept in self.inside.spans(layer, tokens))
+        else:
+            yield slice(0, tokens), NOWHERE
+
+    def weighed(self, layer: int, span: slice, weights: np.ndarray) -> None:
+        """Weights that some queries left."""
+        if self.inside is not None and weights.size:
+            self.inside.weighed(layer, span, weights)
 
     def for_head(self, x: np.ndarray) -> np.ndarray:
         """The rows whose logits are asked for: positions first, then one for each level."""
@@ -325,7 +362,7 @@ class SequencePass:
         positions = x[first : self.rows.stop]
         return positions if self.lasts is None else np.concatenate((positions, self.lasts))
 
-    def output(self, logits: np.ndarray) -> Output:
+    def output(self, logits: np.ndarray, x: np.ndarray) -> Output:
         positions = {"last": 1, "all": len(self.feed.ids), "none": 0}[self.want.logits]
         attention = self.attention
         if attention is not None:
@@ -335,4 +372,5 @@ class SequencePass:
             hidden=self.hidden,
             attention=attention,
             layer_logits=None if self.lasts is None else logits[positions:],
+            inside=None if self.inside is None else self.inside.found(x[self.rows.stop - 1]),
         )

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from capot.engines import protocol
+from capot.engines.inside import InsideFound, joined
 from capot.engines.protocol import LAST, NOTHING, Feed, Output, Want
 
 _log = logging.getLogger("capot.engines.scheduler")
@@ -57,6 +58,10 @@ class Job:
 
 class Keeper(Protocol):
     """What a ticket asks of the scheduler that keeps it."""
+
+    @property
+    def engine(self) -> protocol.Engine:
+        """The weights at work."""
 
     @property
     def cancellations(self) -> deque[Ticket]:
@@ -140,11 +145,15 @@ class Ticket:
 
     def feed(self, size: int) -> Feed:
         """The next chunk; what is wanted of the last position is asked of the last chunk only."""
+        want = self.job.want
+        if want.inside is not None:
+            size = want.inside.tokens(size, layers=self._scheduler.engine.info.layers)
         ids = self._pending[self._fed : self._fed + size]
-        want, last = self.job.want, self._fed + len(ids) == len(self._pending)
+        last = self._fed + len(ids) == len(self._pending)
         if not last:
             logits: Literal["all", "none"] = "all" if want.logits == "all" else "none"
-            want = Want(logits, hidden=want.hidden, attention=want.attention) if want.positions else NOTHING
+            inside = None if want.inside is None else want.inside.before_last()
+            want = Want(logits, want.hidden, want.attention, inside=inside) if want.positions else NOTHING
         assert self._sequence is not None  # only a ticket at work is fed
         return Feed(self._sequence, ids, want)
 
@@ -197,6 +206,7 @@ class Gathered:
     def __init__(self, tokens: int, start: int) -> None:
         self.tokens, self.start, self.filled = tokens, start, 0
         self.output = Output()
+        self._inside: list[InsideFound] = []
 
     def add(self, output: Output, count: int) -> None:
         rows = slice(self.filled, self.filled + count)
@@ -213,7 +223,10 @@ class Gathered:
             attention = self._room(attention, (layers, heads, self.tokens, self.start + self.tokens))
             attention[:, :, rows, :seen] = output.attention
         self.filled += count
-        self.output = Output(logits, hidden, attention, output.layer_logits)
+        if output.inside is not None:
+            self._inside.append(output.inside)
+        inside = joined(self._inside) if self._inside and self.filled == self.tokens else None
+        self.output = Output(logits, hidden, attention, output.layer_logits, inside)
 
     @staticmethod
     def _room(array: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:

@@ -232,7 +232,7 @@ class Scheduler:
         tokens = sum(len(feed.ids) for feed in feeds)
         self._counts["steps"] += 1
         self._counts["prompt_tokens" if prompts and tokens > len(feeds) else "decoded_tokens"] += tokens
-        if prompts:
+        if prompts and all(feed.want.inside is None for feed in feeds):  # which says nothing of a plain pass
             self._pace.note(texts=len(feeds), tokens=tokens, seconds=seconds)
 
     def _settle(self, ticket: Ticket, feed: Feed, output: Output | Exception | None) -> None:

@@ -19,10 +19,12 @@ import torch
 
 from capot.config import Loading
 from capot.engines import openmp
+from capot.engines.inside import joined
 from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
 from capot.engines.transformers import batch, inside, memory, opening, packed, place, probe, states, static
 from capot.engines.transformers.cache import TransformersSequence, new_cache, own
 from capot.engines.transformers.network import Network, learnt_positions
+from capot.engines.transformers.watched import Watched
 from capot.errors import ContextError, ResourceError
 from capot.i18n import Bytes
 from capot.sources.checkpoint import Checkpoint
@@ -41,6 +43,7 @@ class TransformersEngine:
         self.checkpoint = checkpoint
         model, self.place = opening.read(checkpoint, loading, notice=heard)
         self.network = Network(model)
+        self.network.stored_row = self._stored_row
         self.positions = learnt_positions(self.network)
         self.meter = memory.DeviceMeter(self.network)
         with opening.quietly(), opening.refused(checkpoint, self.place), torch.inference_mode():
@@ -90,6 +93,10 @@ class TransformersEngine:
     def embed(self, ids: list[int]) -> np.ndarray:
         weight = self.network.table
         return inside.host(weight[torch.tensor(ids, device=weight.device)])
+
+    def _stored_row(self, name: str, row: int) -> np.ndarray | None:
+        """One row of a weight as its file has it; None where no file has it by that name."""
+        return self.checkpoint.rows(name, [row])[0] if name in self.checkpoint.tensors else None
 
     def cache_bytes(self, tokens: int) -> int:
         return self._probe.cache_bytes(tokens)
@@ -198,7 +205,7 @@ class TransformersEngine:
             compiled = self._compiled(self.lane, feeds[0])
             if compiled is not None:
                 return [compiled]
-        plain = [feed for feed in feeds if not feed.want.attention]
+        plain = [feed for feed in feeds if not feed.want.attention and feed.want.inside is None]
         if len(plain) > 1 and Capability.BATCH in self.capabilities and self._rows_agree(plain):
             found = dict(zip(map(id, plain), self._row(plain), strict=True))
             return [found.get(id(feed)) or self._alone(feed) for feed in feeds]
@@ -233,15 +240,35 @@ class TransformersEngine:
                 return None
             last = place_ == len(feed.ids)
             kept = want.logits if want.logits == "all" or last else "none"
-            one = dataclasses.replace(want, logits=kept, layer_logits=want.layer_logits and last)
+            seen = want.inside if last or want.inside is None else want.inside.before_last()
+            one = dataclasses.replace(want, logits=kept, layer_logits=want.layer_logits and last, inside=seen)
             outputs.append(self._alone(Feed(feed.sequence, [token], one)))
         return Output(
             logits=np.concatenate([one.logits for one in outputs]) if want.logits == "all" else outputs[-1].logits,
             hidden=np.concatenate([one.hidden for one in outputs], axis=1) if want.hidden else None,
             layer_logits=outputs[-1].layer_logits,
+            inside=joined([one.inside for one in outputs if one.inside is not None]) if want.inside else None,
         )
 
+    def _watched(self, feed: Feed) -> Watched | None:
+        """What watches a pass whose inside is asked for, attention weights known before it begins."""
+        asked, start, tokens = feed.want.inside, len(feed.sequence.ids), len(feed.ids)
+        if asked is None:
+            return None
+        found = Watched(self.network, self._probe.anatomy, asked, start=start, tokens=tokens)
+        if found.weighs:
+            network, mark, span = self.network, own(feed).mark(), found.span(self.info.heads)
+            with inside.attending(network, "eager"):
+                for at in range(0, tokens, span):
+                    ids = torch.tensor([feed.ids[at : at + span]], device=network.device)
+                    places = network.positions(start + at, ids.shape[1])
+                    answer = network.run(ids, "last", own(feed).cache, output_attentions=True, **places)
+                    found.weighed(answer.attentions, at, ids.shape[1])
+            own(feed).back(mark)
+        return found
+
     def _alone(self, feed: Feed) -> Output:
+        watched = self._watched(feed)
         want, network, cache = feed.want, self.network, own(feed).cache
         span = slice(0, len(feed.ids))
         levels = inside.Levels(network, [span])
@@ -251,6 +278,8 @@ class TransformersEngine:
         with contextlib.ExitStack() as stack:
             if levels.asked:
                 stack.enter_context(levels.listening())
+            if watched is not None:
+                stack.enter_context(watched.listening())
             if want.attention:
                 stack.enter_context(inside.attending(network, "eager"))
                 more["output_attentions"] = True
@@ -261,7 +290,11 @@ class TransformersEngine:
             answer = network.run(ids, want.logits, cache, **more)
         if want.attention:
             attentions = inside.weights(answer.attentions, len(feed.sequence.ids) + len(feed.ids))
-        return self._output(want, answer.logits[0], levels, 0, attentions)
+        output = self._output(want, answer.logits[0], levels, 0, attentions)
+        if watched is None:
+            return output
+        seen = watched.found(answer.logits[0, -1] if want.logits != "none" else None)
+        return dataclasses.replace(output, inside=seen)
 
     def _output(
         self, want: Any, logits: torch.Tensor, levels: inside.Levels, index: int, attentions: np.ndarray | None = None

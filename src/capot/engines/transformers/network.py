@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from transformers import Cache, PreTrainedModel
 
@@ -36,6 +37,7 @@ class Network:
         self.embedding: torch.nn.Module = model.get_input_embeddings()
         self.head: torch.nn.Module = model.get_output_embeddings()
         self.layers = stack(model, self.config.num_hidden_layers)
+        self.stored_row: Callable[[str, int], np.ndarray | None] = lambda *_: None  # of a weight's file, by its name
         self.parts = 0  # how many parts a layer's answer has, x first; 0 where it is x alone
         each = [module.config for module in model.modules() if isinstance(module, PreTrainedModel)]
         self.configs = list({id(config): config for config in [*each, self.config]}.values())

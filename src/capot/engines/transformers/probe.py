@@ -18,6 +18,7 @@ from transformers import Cache
 
 from capot.engines.protocol import Capability
 from capot.engines.transformers import batch, inside, states
+from capot.engines.transformers.anatomy import Anatomy
 from capot.engines.transformers.cache import CacheLayer, nbytes, new_cache, tensors, twin
 from capot.engines.transformers.network import Network
 from capot.errors import UnsupportedError
@@ -41,7 +42,10 @@ class Probe:
         rows = network.table.shape[0]
         self._ids = torch.arange(self.TOKENS, device=network.device)[None] * 7 % rows  # no two alike: states differ
         begun = None if attends else self._begun(network)
+        self.anatomy = Anatomy(network)
         with contextlib.ExitStack() as stack:
+            if attends and network.layers:
+                stack.enter_context(self.anatomy.listening())
             if attends:
                 stack.enter_context(inside.attending(network, "eager"))
                 asked["output_attentions"] = True
@@ -51,6 +55,7 @@ class Probe:
             asked |= network.positions(0, self.TOKENS)
             answer = network.run(self._ids, "last" if attends else "all", self.cache, **asked)
         self.vocabulary: int = answer.logits.shape[-1]
+        self.anatomy.conclude(answer.logits[0, -1])
         self.capabilities = self._found(network, answer, attends=attends)
         self._layers = [self._size(layer) for layer in self.cache.layers]
         self.goes_on = ITSELF if begun is None else self._goes_on(network, begun, answer.logits[0])
@@ -64,6 +69,7 @@ class Probe:
             capabilities |= Capability.PREFIX
             if self._attention(answer, network):
                 capabilities |= Capability.ATTENTION
+            capabilities |= self.anatomy.capabilities
         if network.takes_positions and batch.fits(network, self.cache.layers):
             capabilities |= Capability.BATCH
         return capabilities

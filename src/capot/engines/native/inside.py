@@ -1,0 +1,166 @@
+"""What a pass of the native engine tells of its inside: copies of x between its additions, and what is made of them.
+
+The residual stream is x itself, so what attention or the MLP added is the difference that it made; what a head gave
+is the output's product with this head's numbers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, Parts, mark_sums, movement
+from capot.engines.native import guessing
+from capot.errors import ModelError
+from capot.sources.checkpoint import widen
+
+if TYPE_CHECKING:
+    from capot.engines.native.llama import LayerWeights, NativeEngine
+
+
+class InsidePass:
+    """One sequence's part of a step. ``rows`` are the rows of x that are its own, ``start`` their first position."""
+
+    def __init__(self, engine: NativeEngine, asked: Inside, *, rows: slice, start: int) -> None:
+        self.engine, self.asked, self.start = engine, asked, start
+        config, tokens = engine.checkpoint.config, rows.stop - rows.start
+        places = [position - start for position in asked.positions_of(start, start + tokens)]
+        self._last = rows.stop - 1
+        # The rows that are followed: those asked for, then the last one.
+        self._followed = np.array([rows.start + place for place in places] + [self._last])
+        self._levels = asked.levels_of(config.layers)
+        kept = (len(self._levels), len(places))
+        self._stream = self._array(*kept, config.width) if asked.k else None
+        self._moved = np.full((kept[0], 4, kept[1]), np.nan, np.float32) if asked.moved else None
+        self._weights = self._array(tokens, start + tokens, zeroed=True) if asked.head is not None else None
+        self._marks = np.zeros((config.layers, config.heads, len(asked.marks))) if asked.marks else None
+        self._added: list[np.ndarray] = []  # to the last row, in turn by attention and MLP, after its embedding
+        self._mixed: list[np.ndarray] = []  # the last row's heads, by layer
+        self._before = np.empty((0, 0), np.float32)
+
+    def _array(self, *shape: int, zeroed: bool = False) -> np.ndarray:
+        return self.engine.ledger.array("activations", shape, zeroed=zeroed)
+
+    # ------------------------------------------------------------ on the way
+
+    def attended(self, level: int, x: np.ndarray, mixed: np.ndarray) -> None:
+        """What attention added on the way to a level, and the heads that it is made of."""
+        self._moves(level, x, 0)
+        if self.asked.parts:
+            self._mixed.append(mixed[self._last].copy())
+
+    def left(self, level: int, x: np.ndarray) -> None:
+        """What leaves a layer, the MLP's part having been added; level 0 is what enters the first."""
+        if level:
+            self._moves(level, x, 2)
+        else:
+            self._before = x[self._followed]
+            if self.asked.parts:
+                self._added.append(self._before[-1])
+        if self._stream is not None and level in self._levels:
+            self._stream[self._levels.index(level)] = self._before[:-1]
+
+    def _moves(self, level: int, x: np.ndarray, kind: int) -> None:
+        after = x[self._followed]
+        if self.asked.parts or (self._moved is not None and level in self._levels):
+            added = after - self._before
+            if self._moved is not None and level in self._levels:
+                at = self._moved[self._levels.index(level)]
+                at[kind], at[kind + 1] = movement(self._before[:-1], added[:-1])
+            if self.asked.parts:
+                self._added.append(added[-1])
+        self._before = after
+
+    # ------------------------------------------------------------ attention
+
+    def spans(self, layer: int, tokens: int) -> Iterator[tuple[slice, np.ndarray | None]]:
+        """The queries that attend together, and where their weights go where somebody wants them.
+
+        Shapes: weights (K, H / K, queries, S), never more than a block of bytes.
+        """
+        config, head = self.engine.checkpoint.config, self.asked.head
+        if self._marks is None and (head is None or head[0] != layer + 1):
+            yield slice(0, tokens), None
+            return
+        seen = self.start + tokens
+        most = max(1, BLOCK_BYTES // (4 * config.heads * seen))
+        for first in range(0, tokens, most):
+            span = slice(first, min(first + most, tokens))
+            group = config.heads // config.kv_heads
+            yield span, self._array(config.kv_heads, group, span.stop - first, seen, zeroed=True)
+
+    def weighed(self, layer: int, span: slice, weights: np.ndarray) -> None:
+        """Take what is wanted of the weights of some queries. Shapes: weights (K, H / K, queries, S)."""
+        by_head = weights.reshape(-1, *weights.shape[2:])
+        if self._marks is not None:
+            self._marks[layer] += mark_sums(by_head, self.start + span.start, self.asked.marks)
+        if self._weights is not None and self.asked.head is not None and self.asked.head[0] == layer + 1:
+            self._weights[span, : by_head.shape[2]] = by_head[self.asked.head[1] - 1]
+
+    # ------------------------------------------------------------ the end
+
+    def found(self, last: np.ndarray) -> InsideFound:
+        """All of it. Shapes: last (D,), what leaves the last layer at the last position."""
+        ids, probabilities = (None, None) if self._stream is None else self._guesses(self._stream)
+        return InsideFound(
+            ids=ids,
+            probabilities=probabilities,
+            moved=self._moved,
+            weights=self._weights,
+            marks=self._marks,
+            parts=self._parts(last) if self.asked.parts else None,
+        )
+
+    def _guesses(self, stream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Shapes: stream (E, P, D), answers (E, P, k)."""
+        vocabulary, width = self.engine.checkpoint.config.vocabulary_size, stream.shape[-1]
+        rows, k = stream.reshape(-1, width), min(self.asked.k, vocabulary)
+        ids, shares = np.zeros((len(rows), k), np.int32), np.zeros((len(rows), k), np.float32)
+        most = max(1, min(len(rows), BLOCK_BYTES // (4 * vocabulary)))
+        logits = self.engine.ledger.array("logits", (most, vocabulary))
+        scratch = self._array(most, guessing.SPAN)
+        for first in range(0, len(rows), most):
+            span = slice(first, min(first + most, len(rows)))
+            block = self.engine.head_of(rows[span], logits[: span.stop - first])
+            guessing.guess(block, ids[span], shares[span], scratch)
+        if not np.isfinite(shares).all():
+            raise ModelError("not_finite")
+        shape = (*stream.shape[:2], k)
+        return ids.reshape(shape), shares.reshape(shape)
+
+    def _parts(self, last: np.ndarray) -> Parts:
+        """Every addition's share of one logit, the final norm being the scale that it is for ``last``."""
+        engine, config = self.engine, self.engine.checkpoint.config
+        logits = engine.head_of(last[None], engine.ledger.array("logits", (1, config.vocabulary_size)))[0]
+        target = int(logits.argmax()) if self.asked.target is None else self.asked.target
+        scale = 1 / np.sqrt(np.mean(last.astype(np.float64) ** 2) + config.norm_eps)
+        reads = scale * wide(engine.norm) * wide(engine.head.weight[target])
+        heads = [self._by_head(layer, mixed) for layer, mixed in zip(engine.layers, self._mixed, strict=True)]
+        added = [float(part @ reads) for part in self._added]
+        return Parts(
+            target=target,
+            logit=float(logits[target]),
+            embedding=added[0],
+            attention=np.array(added[1::2]),
+            mlp=np.array(added[2::2]),
+            heads=np.array([each @ reads for each in heads]),
+        )
+
+    def _by_head(self, layer: LayerWeights, mixed: np.ndarray) -> np.ndarray:
+        """What each head alone adds to the last row. Shapes: mixed (H S,), answer (H, D)."""
+        heads = self.engine.checkpoint.config.heads
+        apart = np.zeros((heads, len(mixed)), mixed.dtype)
+        for head, numbers in enumerate(np.split(np.arange(len(mixed)), heads)):
+            apart[head, numbers] = mixed[numbers]
+        added = np.zeros((heads, self.engine.checkpoint.config.width), np.float32)
+        layer.output.product(apart, added)
+        return added
+
+
+def wide(stored: np.ndarray) -> np.ndarray:
+    """A row of weights in float64."""
+    kinds = {"float32": "F32", "uint16": "BF16", "int16": "F16"}
+    raw = stored.view(np.float16) if stored.dtype == np.int16 else stored
+    return np.asarray(widen(raw, kinds[stored.dtype.name]), np.float64)

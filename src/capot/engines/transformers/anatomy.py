@@ -1,0 +1,243 @@
+"""Where a model adds to its residual stream: found by what modules give in the first pass, never by their names.
+
+A layer adds attention's part and the MLP's, one after the other or side by side, each perhaps normed and all
+perhaps multiplied by one number. So among what the modules of a layer give there are two whose sum, times a
+number, is what the layer added. Where no two are, the family is of another build, and none of this is declared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from capot.engines.protocol import Capability
+from capot.engines.transformers.network import Network
+
+EXACT = 1e-3  # a difference that is rounding, as a share of what it is part of
+LOUD = 100.0  # numbers beside which the small one that a norm adds to its mean square counts for nothing
+
+
+@dataclass(frozen=True)
+class Block:
+    """One layer: the modules that give what ``attention`` and ``mlp`` add, divided by ``by``.
+
+    ``heads`` is the product whose input has the heads side by side and whose answer is attention's part itself, None
+    where there is none.
+    """
+
+    attention: torch.nn.Module
+    mlp: torch.nn.Module
+    by: float
+    heads: torch.nn.Module | None
+
+
+@dataclass(frozen=True)
+class End:
+    """The final norm as ``gain * scale * x + shift``, x less its mean where ``centred``; the logits are the head's
+    answer times ``by``, but for a cap.
+
+    Shapes: ``gain``, ``shift`` (D,).
+    """
+
+    norm: torch.nn.Module
+    gain: np.ndarray
+    shift: np.ndarray
+    centred: bool
+    by: float
+
+    def scale(self, x: np.ndarray, given: np.ndarray) -> float:
+        """The number that the norm multiplied x by, ``given`` what it answered. Shapes: (D,) both."""
+        line = self.gain * self.less_mean(x)
+        return float((given - self.shift) @ line / max(float(line @ line), 1e-30))
+
+    def less_mean(self, x: np.ndarray) -> np.ndarray:
+        return x - x.mean() if self.centred else x
+
+    def reads(self, scale: float, row: np.ndarray) -> np.ndarray:
+        """What a logit takes of x, the scale being held. Shapes: row of the head (D,), answer (D,)."""
+        return self.less_mean(self.by * scale * self.gain * row)
+
+
+class Anatomy:
+    """What the first pass shows: a block for each layer, and the end; each None where it is of another build."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.heads = network, getattr(network.config, "num_attention_heads", None) or 1
+        self.blocks: list[Block] | None = []
+        self.end: End | None = None
+        self._given: list[tuple[torch.nn.Module, torch.Tensor]] = []  # of the layer at work, in their order
+        self._entered = self._left = torch.empty(0)
+        self._after: list[tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = []  # what other modules took and gave
+        self._head: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    @property
+    def capabilities(self) -> Capability:
+        if not self.blocks:
+            return Capability(0)
+        found = Capability.ADDITIONS
+        if self.end is not None:
+            apart = all(each.heads is not None for each in self.blocks)
+            found |= Capability.PARTS | (Capability.HEADS if apart else Capability(0))
+        return found
+
+    # ------------------------------------------------------------ listening
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside the block one pass is watched."""
+        network, handles = self.network, []
+        inside = {id(module) for layer in network.layers for module in layer.modules()}
+        for layer in network.layers:
+            handles.append(layer.register_forward_pre_hook(self._enters, with_kwargs=True))
+            handles += [module.register_forward_hook(self._inner) for module in layer.modules() if module is not layer]
+            handles.append(layer.register_forward_hook(self._leaves))
+        around = {id(parent) for parent in network.model.modules() if any(id(m) in inside for m in parent.modules())}
+        for module in network.model.modules():
+            if id(module) not in inside | around and module is not network.head:
+                handles.append(module.register_forward_hook(self._outer))
+        handles.append(network.head.register_forward_hook(self._heads_answer))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enters(self, _: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        self._entered, self._given = first(given or named["hidden_states"]).clone(), []
+
+    def _inner(self, module: torch.nn.Module, _: Any, given: Any) -> None:
+        out = given[0] if isinstance(given, tuple) and given else given
+        width, count = self._entered.shape[-1], self._entered.shape[-2]
+        if isinstance(out, torch.Tensor) and out.shape[-1] == width and out.numel() == width * count:
+            self._given.append((module, out.reshape(count, width).clone()))
+
+    def _leaves(self, _: Any, __: Any, given: Any) -> None:
+        self._left = first(given).clone()
+        found = block(self._entered[0], self._left[0], self._given, heads=self.heads)
+        self._given = []
+        if found is None:
+            self.blocks = None
+        elif self.blocks is not None:
+            self.blocks.append(found)
+
+    def _outer(self, module: torch.nn.Module, took: tuple[Any, ...], given: Any) -> None:
+        if took and isinstance(took[0], torch.Tensor) and isinstance(given, torch.Tensor):
+            if took[0].shape == self._left.shape and torch.equal(took[0], self._left):
+                self._after.append((module, took[0][0, -1], given[0, -1].clone()))
+
+    def _heads_answer(self, _: Any, took: tuple[Any, ...], given: torch.Tensor) -> None:
+        self._head = took[0].reshape(-1, took[0].shape[-1])[-1], given.reshape(-1, given.shape[-1])[-1]
+
+    # ------------------------------------------------------------ after the pass
+
+    def conclude(self, logits: torch.Tensor) -> None:
+        """Find the end, by the logits of the last position. Shapes: (V,)."""
+        if self._head is not None:
+            took, raw = self._head
+            for module, x, given in self._after:
+                if given.shape == took.shape and torch.equal(given, took):
+                    self.end = self._ending(module, x, given, by=multiplied(raw, logits))
+        if self.end is not None and not self._adds_up(*self._head_floats()):
+            self.end = None
+        if not self.blocks or len(self.blocks) != len(self.network.layers):
+            self.blocks = None
+        self._after, self._head, self._left, self._entered = [], None, torch.empty(0), torch.empty(0)
+
+    def _ending(self, norm: torch.nn.Module, x: torch.Tensor, given: torch.Tensor, *, by: float) -> End | None:
+        sign = torch.ones_like(x)
+        sign[1::2] = -1
+        answers = floats(norm((LOUD * torch.stack([sign, -sign, torch.ones_like(x)]))[None])[0])
+        gain, shift = (answers[0] - answers[1]) / 2 * floats(sign), (answers[0] + answers[1]) / 2
+        centred = np.linalg.norm(answers[2] - shift) < 0.5 * np.linalg.norm(gain)
+        found, x_, given_ = End(norm, gain, shift, bool(centred), by), floats(x), floats(given)
+        line = found.scale(x_, given_) * gain * found.less_mean(x_) + shift
+        return found if np.linalg.norm(line - given_) <= rounding(x) * np.linalg.norm(given_) else None
+
+    def _head_floats(self) -> tuple[np.ndarray, np.ndarray]:
+        assert self._head is not None  # there is an end
+        return floats(self._head[0]), floats(self._head[1])
+
+    def _adds_up(self, took: np.ndarray, raw: np.ndarray) -> bool:
+        """Whether the head's answer is the product with its rows."""
+        best = int(raw.argmax())
+        row = self.row(best)
+        bias = getattr(self.network.head, "bias", None)
+        if row is None or row.shape != took.shape:
+            return False
+        made = float(row @ took) + (0.0 if bias is None else float(bias[best]))
+        return abs(made - raw[best]) <= 4 * rounding(self._entered) * max(1.0, float(np.abs(raw).max()))
+
+    def row(self, token: int) -> np.ndarray | None:
+        """What the head multiplies with for one token; None where it has no such row. Shapes: (D,)."""
+        weight = getattr(self.network.head, "weight", None)
+        if not isinstance(weight, torch.Tensor) or weight.ndim != 2:
+            return None
+        if weight.is_mkldnn:  # in oneDNN's own order, which only the whole can be taken out of
+            names = (name for name, each in self.network.model.named_parameters() if each is weight)
+            found = self.network.stored_row(next(names), token)
+            return floats(weight.to_dense()[token]) if found is None else found.astype(np.float64)
+        return floats(weight[token])
+
+
+def first(given: Any) -> torch.Tensor:
+    found: torch.Tensor = given[0] if isinstance(given, tuple) else given
+    return found
+
+
+def floats(tensor: torch.Tensor) -> np.ndarray:
+    found: np.ndarray = tensor.float().cpu().numpy().astype(np.float64)
+    return found
+
+
+def rounding(tensor: torch.Tensor) -> float:
+    """A difference that rounding makes, as a share of the whole."""
+    return EXACT if tensor.dtype == torch.float32 else 4 * torch.finfo(tensor.dtype).eps
+
+
+def multiplied(raw: torch.Tensor, logits: torch.Tensor) -> float:
+    """The number that makes logits of the head's answer; 1 where it is none, but a cap."""
+    before, after = floats(raw), floats(logits)
+    if np.linalg.norm(after - before) <= 0.02 * np.linalg.norm(after):
+        return 1.0
+    by = float(after @ before / max(float(before @ before), 1e-30))
+    return by if np.linalg.norm(after - by * before) <= rounding(raw) * np.linalg.norm(after) else 1.0
+
+
+def block(
+    entered: torch.Tensor, left: torch.Tensor, given: list[tuple[torch.nn.Module, torch.Tensor]], *, heads: int
+) -> Block | None:
+    """The two modules whose sum, times a number, is what a layer added. Shapes: all (T, D)."""
+    if len(given) < 2:
+        return None
+    added = (floats(left) - floats(entered)).reshape(-1)
+    outs = np.stack([floats(out).reshape(-1) for _, out in given])
+    stored = rounding(left) * np.linalg.norm(floats(left)) if left.dtype != torch.float32 else 0.0
+    bound = max(EXACT * float(np.linalg.norm(added)), stored)
+    # The length of added - by * (one + two) for every pair, from products of all with all.
+    gram, along = outs @ outs.T, outs @ added
+    squares = gram.diagonal()[:, None] + gram.diagonal() + 2 * gram
+    common = along[:, None] + along
+    for by in (np.ones_like(squares), common / np.maximum(squares, 1e-30)):
+        off = added @ added - 2 * by * common + by * by * squares
+        off[np.tril_indices(len(outs))] = np.inf  # attention is called first, and no module is both
+        i, j = divmod(int(off.argmin()), len(outs))
+        if np.sqrt(max(off[i, j], 0.0)) <= bound:
+            return Block(given[i][0], given[j][0], float(by[i, j]), product(given, i, heads=heads))
+    return None
+
+
+def product(given: list[tuple[torch.nn.Module, torch.Tensor]], at: int, *, heads: int) -> torch.nn.Module | None:
+    """The matrix whose answer is attention's part, with as many numbers to take for each head."""
+    part = given[at][1]
+    for module, out in given:
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, torch.Tensor) and weight.ndim == 2 and torch.equal(out, part):
+            taken, over = divmod(weight.numel(), out.shape[-1])
+            if not over and taken % heads == 0:
+                return module
+    return None
