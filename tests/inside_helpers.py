@@ -66,24 +66,8 @@ class Reference:
         self.torch = pytest.importorskip("torch", reason="the reference is PyTorch's")
         self.model, self.names = model, names
         layers = list(model.get_submodule(names.layers))
-        kept: dict[tuple[str, int], Any] = {}
-        handles = []
-        for place, layer in enumerate(layers):
-            listen = lambda kind, module, take, place=place: handles.append(  # noqa: E731
-                module.register_forward_hook(
-                    lambda _, given, named, out: kept.__setitem__(
-                        (kind, place), take(given, named, out).detach()[0].clone()
-                    ),
-                    with_kwargs=True,
-                )
-            )
-            first = lambda out: out[0] if isinstance(out, tuple) else out  # noqa: E731
-            listen("in", layer, lambda given, named, _: given[0] if given else named["hidden_states"])
-            listen("out", layer, lambda _, __, out: first(out))
-            listen("attention", layer.get_submodule(names.attention), lambda _, __, out: first(out))
-            listen("mlp", layer.get_submodule(names.mlp), lambda _, __, out: first(out))
-            if names.heads:
-                listen("heads", layer.get_submodule(names.heads), lambda given, _, __: given[0])
+        self._kept: dict[tuple[str, int], Any] = {}
+        handles = [handle for place, layer in enumerate(layers) for handle in self._hooks(place, layer)]
         before, model.config._attn_implementation = model.config._attn_implementation, "eager"
         with self.torch.inference_mode():
             answer = model(self.torch.tensor([ids]), output_attentions=True)
@@ -93,12 +77,39 @@ class Reference:
         self.weights = np.array([one[0].numpy() for one in answer.attentions])  # (L, H, T, S)
         self.logits = answer.logits[0].numpy()
         count = range(len(layers))
-        self.stream = np.array([kept["in", place].numpy() for place in count] + [kept["out", len(layers) - 1].numpy()])
-        self.attention, self.mlp = (
-            names.by * np.array([kept[kind, place].numpy() for place in count]) for kind in ("attention", "mlp")
+        self.stream = np.array(
+            [self._kept["in", place].numpy() for place in count] + [self._kept["out", len(layers) - 1].numpy()]
         )
-        self.heads = [kept["heads", place].numpy() for place in count] if names.heads else None
+        self.attention, self.mlp = (
+            names.by * np.array([self._kept[kind, place].numpy() for place in count]) for kind in ("attention", "mlp")
+        )
+        self.heads = [self._kept["heads", place].numpy() for place in count] if names.heads else None
         self.layers = layers
+
+    def _hooks(self, place: int, layer: Any) -> list[Any]:
+        """What a layer takes and gives, what its attention and MLP give, and its heads side by side."""
+        names = self.names
+
+        def takes(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+            self._kept["in", place] = (given[0] if given else named["hidden_states"])[0].clone()
+
+        def gives(kind: str) -> Any:
+            def keep(_: Any, __: Any, out: Any) -> None:
+                out = out[0] if isinstance(out, tuple) else out
+                self._kept[kind, place] = out.reshape(-1, out.shape[-1]).clone()  # a family may add to it in place
+
+            return keep
+
+        def mixes(_: Any, given: tuple[Any, ...]) -> None:
+            self._kept["heads", place] = given[0].reshape(-1, given[0].shape[-1]).clone()
+
+        found = [
+            layer.register_forward_pre_hook(takes, with_kwargs=True),
+            layer.register_forward_hook(gives("out")),
+            layer.get_submodule(names.attention).register_forward_hook(gives("attention")),
+            layer.get_submodule(names.mlp).register_forward_hook(gives("mlp")),
+        ]
+        return found + ([layer.get_submodule(names.heads).register_forward_pre_hook(mixes)] if names.heads else [])
 
     def lens(self) -> np.ndarray:
         """Probabilities at every level and position. Shapes: (L + 1, T, V)."""

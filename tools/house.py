@@ -27,7 +27,7 @@ FLOORS = [
     {"errors", "i18n", "config", "leaving"},
     {"view"},
     {"sources"},
-    {"text", "engines.protocol", "engines.openmp", "engines.forks"},
+    {"text", "engines.protocol", "engines.inside", "engines.openmp", "engines.forks"},
     {"engines.scheduler", "engines.native", "engines.transformers", "engines.openai", "engines.scripted"},
     {"engines"},  # the chooser: its ``__init__``
     {"chapters.protocols", "chapters.chapter", "chapters.hints"},
@@ -42,7 +42,7 @@ FLOORS = [
     {"__main__"},
 ]
 # Rooms of one floor that may see each other; elsewhere a floor's rooms are strangers.
-NEIGHBOURS = {("errors", "i18n"), ("config", "errors"), ("leaving", "errors")}
+NEIGHBOURS = {("errors", "i18n"), ("config", "errors"), ("leaving", "errors"), ("engines.protocol", "engines.inside")}
 CHAPTERS_SEE = {(f"chapters.{one.name}", f"chapters.{other}") for one in REGISTERED for other in one.sees}
 # What no floor says: an engine computes with ids and knows of no text, a chapter knows no engine by name.
 STRANGERS = [

@@ -82,7 +82,7 @@ class Inside:
 
 
 @dataclass(frozen=True)
-class Parts:
+class LogitParts:
     """What added up to one logit; ``heads`` is None where a family's attention is not a sum of its heads.
 
     What is missing from the logit comes from biases, rounding, and a cap on logits.
@@ -111,7 +111,7 @@ class InsideFound:
     moved: np.ndarray | None = None
     weights: np.ndarray | None = None
     marks: np.ndarray | None = None
-    parts: Parts | None = None
+    parts: LogitParts | None = None
 
 
 def joined(chunks: Sequence[InsideFound]) -> InsideFound:

@@ -8,6 +8,8 @@
     kernels     the five operations in which the time goes
     product     the first of them: x times a matrix of weights
     attention   the last: each token's mean of those before it
+    inside      what a pass tells of its inside
+    guessing    the first guesses of each row of logits
     stored      numbers as files have them, and registers
 
 Nothing here is imported before a model of the family is opened.

@@ -15,7 +15,7 @@ ONES = np.ones(SPAN, np.float32)
 
 @njit(fastmath={"nnan", "nsz"})  # a largest number that fills vector registers cannot watch for NaN
 def _largest(numbers: Array) -> np.float32:
-    top = numbers[0]
+    top: np.float32 = numbers[0]
     for number in numbers:
         top = max(top, number)
     return top
@@ -55,6 +55,6 @@ def guess(logits: Array, ids: Array, shares: Array, scratch: Array) -> None:
             span[count:] = np.float32(0)
             for i in range(count):
                 span[i] = exp(row[start + i] - top)
-            total += dot(span, ONES)
+            total += float(dot(span, ONES))
         for i in range(len(found)):
             shares[r, i] = np.exp(np.float64(highest[i] - top)) / total

@@ -6,24 +6,61 @@ is the output's product with this head's numbers alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, Parts, mark_sums, movement
+from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, LogitParts, mark_sums, movement
 from capot.engines.native import guessing
+from capot.engines.native.cache import Ledger
 from capot.errors import ModelError
-from capot.sources.checkpoint import widen
+from capot.sources.checkpoint import Checkpoint, widen
 
-if TYPE_CHECKING:
-    from capot.engines.native.llama import LayerWeights, NativeEngine
+
+class Product(Protocol):
+    """A matrix of the network."""
+
+    @property
+    def weight(self) -> np.ndarray: ...
+
+    def product(self, x: np.ndarray, y: np.ndarray) -> None:
+        """y += x @ weight.T"""
+
+
+class Layer(Protocol):
+    """What is needed of a layer: the matrix that makes one vector of its heads."""
+
+    @property
+    def output(self) -> Product: ...
+
+
+class Weights(Protocol):
+    """What is needed of the engine."""
+
+    @property
+    def checkpoint(self) -> Checkpoint: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def layers(self) -> Sequence[Layer]: ...
+
+    @property
+    def norm(self) -> np.ndarray: ...
+
+    @property
+    def head(self) -> Product: ...
+
+    def head_of(self, rows: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        """The final norm and the head on rows of x."""
 
 
 class InsidePass:
     """One sequence's part of a step. ``rows`` are the rows of x that are its own, ``start`` their first position."""
 
-    def __init__(self, engine: NativeEngine, asked: Inside, *, rows: slice, start: int) -> None:
+    def __init__(self, engine: Weights, asked: Inside, *, rows: slice, start: int) -> None:
         self.engine, self.asked, self.start = engine, asked, start
         config, tokens = engine.checkpoint.config, rows.stop - rows.start
         places = [position - start for position in asked.positions_of(start, start + tokens)]
@@ -130,7 +167,7 @@ class InsidePass:
         shape = (*stream.shape[:2], k)
         return ids.reshape(shape), shares.reshape(shape)
 
-    def _parts(self, last: np.ndarray) -> Parts:
+    def _parts(self, last: np.ndarray) -> LogitParts:
         """Every addition's share of one logit, the final norm being the scale that it is for ``last``."""
         engine, config = self.engine, self.engine.checkpoint.config
         logits = engine.head_of(last[None], engine.ledger.array("logits", (1, config.vocabulary_size)))[0]
@@ -139,7 +176,7 @@ class InsidePass:
         reads = scale * wide(engine.norm) * wide(engine.head.weight[target])
         heads = [self._by_head(layer, mixed) for layer, mixed in zip(engine.layers, self._mixed, strict=True)]
         added = [float(part @ reads) for part in self._added]
-        return Parts(
+        return LogitParts(
             target=target,
             logit=float(logits[target]),
             embedding=added[0],
@@ -148,7 +185,7 @@ class InsidePass:
             heads=np.array([each @ reads for each in heads]),
         )
 
-    def _by_head(self, layer: LayerWeights, mixed: np.ndarray) -> np.ndarray:
+    def _by_head(self, layer: Layer, mixed: np.ndarray) -> np.ndarray:
         """What each head alone adds to the last row. Shapes: mixed (H S,), answer (H, D)."""
         heads = self.engine.checkpoint.config.heads
         apart = np.zeros((heads, len(mixed)), mixed.dtype)

@@ -8,6 +8,8 @@
     states      the state of a state space, handed to code that forgets it
     network     one pass of a model, whatever its family calls its parts
     inside      what leaves each layer, the head after each layer, attention
+    anatomy     where a family adds to its residual stream
+    watched     guesses, movements, contributions: what a pass tells of its inside
     cache       one sequence's keys and values, cropped and rebuilt
     batch       several sequences as the rows of one cache
     static      one sequence at a time in a cache that never moves, for compiled passes

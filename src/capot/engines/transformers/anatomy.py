@@ -126,9 +126,11 @@ class Anatomy:
             self.blocks.append(found)
 
     def _outer(self, module: torch.nn.Module, took: tuple[Any, ...], given: Any) -> None:
-        if took and isinstance(took[0], torch.Tensor) and isinstance(given, torch.Tensor):
-            if took[0].shape == self._left.shape and torch.equal(took[0], self._left):
-                self._after.append((module, took[0][0, -1], given[0, -1].clone()))
+        x = took[0] if took else None
+        if not isinstance(x, torch.Tensor) or not isinstance(given, torch.Tensor):
+            return
+        if x.shape == self._left.shape and torch.equal(x, self._left):
+            self._after.append((module, x[0, -1], given[0, -1].clone()))
 
     def _heads_answer(self, _: Any, took: tuple[Any, ...], given: torch.Tensor) -> None:
         self._head = took[0].reshape(-1, took[0].shape[-1])[-1], given.reshape(-1, given.shape[-1])[-1]
@@ -170,7 +172,7 @@ class Anatomy:
         if row is None or row.shape != took.shape:
             return False
         made = float(row @ took) + (0.0 if bias is None else float(bias[best]))
-        return abs(made - raw[best]) <= 4 * rounding(self._entered) * max(1.0, float(np.abs(raw).max()))
+        return bool(abs(made - raw[best]) <= 4 * rounding(self._entered) * max(1.0, float(np.abs(raw).max())))
 
     def row(self, token: int) -> np.ndarray | None:
         """What the head multiplies with for one token; None where it has no such row. Shapes: (D,)."""

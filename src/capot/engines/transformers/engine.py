@@ -24,7 +24,7 @@ from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Ou
 from capot.engines.transformers import batch, inside, memory, opening, packed, place, probe, states, static
 from capot.engines.transformers.cache import TransformersSequence, new_cache, own
 from capot.engines.transformers.network import Network, learnt_positions
-from capot.engines.transformers.watched import Watched
+from capot.engines.transformers.watched import WatchedPass
 from capot.errors import ContextError, ResourceError
 from capot.i18n import Bytes
 from capot.sources.checkpoint import Checkpoint
@@ -250,12 +250,12 @@ class TransformersEngine:
             inside=joined([one.inside for one in outputs if one.inside is not None]) if want.inside else None,
         )
 
-    def _watched(self, feed: Feed) -> Watched | None:
+    def _watched(self, feed: Feed) -> WatchedPass | None:
         """What watches a pass whose inside is asked for, attention weights known before it begins."""
         asked, start, tokens = feed.want.inside, len(feed.sequence.ids), len(feed.ids)
         if asked is None:
             return None
-        found = Watched(self.network, self._probe.anatomy, asked, start=start, tokens=tokens)
+        found = WatchedPass(self.network, self._probe.anatomy, asked, start=start, tokens=tokens)
         if found.weighs:
             network, mark, span = self.network, own(feed).mark(), found.span(self.info.heads)
             with inside.attending(network, "eager"):

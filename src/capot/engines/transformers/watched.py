@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, Parts, mark_sums, movement
+from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, LogitParts, mark_sums, movement
 from capot.engines.transformers import inside
 from capot.engines.transformers.anatomy import Anatomy, Block, first, floats
 from capot.engines.transformers.network import Network
 from capot.errors import ModelError
 
 
-class Watched:
+class WatchedPass:
     """One sequence's pass. ``start`` is the position of its first new token, ``tokens`` how many there are."""
 
     def __init__(self, network: Network, anatomy: Anatomy, asked: Inside, *, start: int, tokens: int) -> None:
@@ -164,7 +164,7 @@ class Watched:
             ids[-1, -1], shares[-1, -1] = (each[0] for each in best(logits[None], k))  # the very ones that are answered
         return ids, shares
 
-    def _parts(self, logits: torch.Tensor | None) -> Parts:
+    def _parts(self, logits: torch.Tensor | None) -> LogitParts:
         """Every addition's share of one logit, the final norm being the scale that it is for the last position."""
         end, blocks = self.anatomy.end, self.anatomy.blocks
         assert end is not None and blocks is not None  # declared
@@ -176,7 +176,7 @@ class Watched:
         reads = end.reads(scale, row)
         added = [float(part @ reads) for part in self._added]
         apart = len(self._mixed) == self._layers
-        return Parts(
+        return LogitParts(
             target=target,
             logit=float(answered[target]),
             embedding=added[0],
@@ -193,7 +193,8 @@ class Watched:
             alone[head, numbers] = mixed[numbers]
         assert block.heads is not None
         answer = floats(block.heads(alone[None])[0])
-        return block.by * (answer[:-1] - answer[-1])
+        alone_: np.ndarray = block.by * (answer[:-1] - answer[-1])
+        return alone_
 
 
 def best(logits: torch.Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
