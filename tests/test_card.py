@@ -582,7 +582,7 @@ def test_near_names_are_proposed_and_all_are_listed(name: str, code: str, near: 
     with pytest.raises(NotFoundError) as caught:
         published_shapes.find(name)
     what, *lines = caught.value.message(lang).split("\n")
-    assert caught.value.code == code and name in what and "capot card" in lines[-1]
+    assert caught.value.code == code and name in what and "known_models()" in lines[-1]
     assert all(known.name in lines[-1] for known in published_shapes.models())
     assert near is None or (len(lines) == 2 and near in lines[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import tomllib
 from pathlib import Path
@@ -88,6 +89,57 @@ def test_plurals_are_counted_in_each_language(
     monkeypatch.setattr(i18n, "catalogue", lambda lang, topic: {"key": {"one": "one", "other": "other"}})
     assert i18n.tr("topic.key", "fr", count=count) == french
     assert i18n.tr("topic.key", "en", count=count) == english
+
+
+NOUNS = {
+    "en": "tokens words characters bytes layers heads ids rows numbers texts users lengths entries seconds requests "
+    "generations experts positions temperatures candidates learners ways",
+    "fr": "tokens mots caractères octets couches têtes ids lignes nombres textes utilisateurs longueurs entrées "
+    "secondes requêtes générations experts positions températures candidats élèves façons",
+}
+# Where ``count`` has chosen the sentence, and where there are never fewer than two: no more is left out.
+SEVERAL = {"shown", "value", "n", "amount"}
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_a_word_after_a_count_agrees_with_it(lang: str) -> None:
+    counted = re.compile(rf"\{{(\w+)\}} (?:[\w’]+ )?(?:{'|'.join(NOUNS[lang].split())})\b(?!/)")
+    wrong = [
+        (key, found[0])
+        for topic in TOPICS
+        for key, sentence in flat(lang, topic).items()
+        for found in counted.finditer(sentence)
+        if found[1] not in SEVERAL and not (found[1] == "count" and key.endswith((".one", ".other", ".more")))
+        and not key.startswith(("context.between", "context.picture", "error.safetensors_format", "error.too_deep"))
+        and not (found[1] == "name" or key == "error.too_many.what")
+    ]  # fmt: skip
+    assert wrong == []
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_every_sentence_with_a_count_is_written_for_none_one_and_many(lang: str, count: int) -> None:
+    numbers = f"{count} (?:new |nouveaux |nouveau )?"
+    single = count == 1 or (count == 0 and lang == "fr")
+    several, seen = re.compile(rf"{numbers}(?:{'|'.join(NOUNS[lang].split())})\b"), 0
+    for topic in TOPICS:
+        for key, sentence in flat(lang, topic).items():
+            agreeing = re.findall(r"\{(\w+):([^{}|]*)\|([^{}|]*)\}", sentence)
+            if agreeing:
+                seen += 1
+                names = placeholders(sentence) - {name for name, _, _ in agreeing}
+                told = i18n.fill(sentence, lang, dict.fromkeys(names, "…") | {name: count for name, _, _ in agreeing})
+                assert all(f"{count} {one if single else other}" in told for _, one, other in agreeing), key
+                assert not single or not several.search(told), (key, told)
+    assert seen > 60
+
+
+def test_a_number_that_is_written_already_agrees_too() -> None:
+    assert i18n.tr("next.caption.entropy", "fr", entropy="x", alike="1,5").endswith("1,5 token était équiprobable.")
+    assert i18n.tr("next.caption.entropy", "en", entropy="x", alike="1.5").endswith("1.5 tokens were equally likely.")
+    assert i18n.tr("next.caption.entropy", "en", entropy="x", alike="1,001").endswith(
+        "1,001 tokens were equally likely."
+    )
 
 
 def test_language_is_chosen_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

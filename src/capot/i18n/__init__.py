@@ -15,6 +15,7 @@ import contextvars
 import functools
 import math
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -87,15 +88,14 @@ def find(key: str, lang: str | None = None) -> str | Mapping[str, str] | None:
 def tr(key: str, lang: str | None = None, **params: Any) -> str:
     """The sentence of ``key`` with its placeholders filled.
 
-    Where the entry is a table of ``one`` and ``other``, ``count`` chooses: French
-    counts 0 and 1 as one, English only 1. Numbers are written in the language.
+    Where the entry is a table of ``one`` and ``other``, ``count`` chooses, as ``single`` says.
+    Numbers are written in the language.
 
     Raises: KeyError where no catalogue has the key (our bug, never a user's).
     """
     entry = find(key, lang)
     if isinstance(entry, Mapping) and "other" in entry:
-        count = abs(params["count"])
-        entry = entry["one" if (count < 2 if language(lang) == "fr" else count == 1) else "other"]
+        entry = entry["one" if single(params["count"], lang) else "other"]
     if not isinstance(entry, str):
         raise KeyError(f"no sentence {key!r} in {language(lang)!r}")
     return fill(entry, lang, params)
@@ -120,9 +120,42 @@ class Reason(str):
 
 
 def fill(sentence: str, lang: str | None, params: Mapping[str, Any]) -> str:
-    """Put ``params`` into a sentence; numbers are written in the language first."""
+    """Put ``params`` into a sentence; numbers are written in the language first.
+
+    ``{tokens:token|tokens}`` is a number and the word that agrees with it.
+
+    >>> fill("{n:token|tokens}", "en", {"n": 0}), fill("{n:token|tokens}", "fr", {"n": 0})
+    ('0 tokens', '0 token')
+    """
     written = {name: _written(value, lang) for name, value in params.items()}
-    return sentence.format_map(written)
+    return _AGREEING.sub(lambda found: _agreed(found, params, lang), sentence).format_map(written)
+
+
+_AGREEING = re.compile(r"\{(\w+):([^{}|]*)\|([^{}|]*)\}")
+
+
+def _agreed(found: re.Match[str], params: Mapping[str, Any], lang: str | None) -> str:
+    name, one, other = found.groups()
+    return f"{{{name}}} {one if single(params[name], lang) else other}"
+
+
+def single(count: float | str, lang: str | None = None) -> bool:
+    """Whether a word after this number is in the singular: 0 and 1.5 in French, 1 alone in English.
+
+    A number that is written already is read again.
+
+    >>> single("1,50", "fr"), single("1.50", "en"), single(1, "en"), single(0, "en"), single("1,000", "en")
+    (True, False, True, False, False)
+    """
+    spoken = language(lang)
+    if isinstance(count, str):
+        plain = count.replace(_SPACE, "").replace("\u2212", "-")
+        plain = plain.replace(",", ".") if spoken == "fr" else plain.replace(",", "")
+        try:
+            count = float(plain)
+        except ValueError:  # a number in words, a power of ten
+            return False
+    return abs(count) < 2 if spoken == "fr" else abs(count) == 1
 
 
 def _written(value: Any, lang: str | None) -> Any:

@@ -68,21 +68,31 @@ function entryOf(key) {
 export const has = (key) => entryOf(key) !== undefined;
 
 /**
- * The sentence of a key, its placeholders filled; numbers are written in the language. `count` chooses a plural.
+ * The sentence of a key, its placeholders filled; numbers are written in the language. `count` chooses a plural,
+ * and {tokens:token|tokens} is a number with the word that agrees with it.
  * @param {string} key
  * @param {Record<string, string | number | null | undefined>} [params]
  */
 export function tr(key, params = {}) {
   let entry = entryOf(key);
   if (typeof entry === "object" && "other" in entry) {
-    const count = Math.abs(Number(params.count));
-    entry = (words.lang === "fr" ? count < 2 : count === 1) ? entry.one : entry.other;
+    entry = single(params.count) ? entry.one : entry.other;
   }
   if (typeof entry !== "string") return key;
-  return entry.replace(/\{(\w+)\}/g, (_, name) => {
+  return entry.replace(/\{(\w+)(?::([^{}|]*)\|([^{}|]*))?\}/g, (_, name, one, other) => {
     const value = params[name];
-    return typeof value === "number" ? number(value) : String(value ?? "");
+    const written = typeof value === "number" ? number(value) : String(value ?? "");
+    return one === undefined ? written : `${written} ${single(value) ? one : other}`;
   });
+}
+
+/**
+ * Whether a word after this number is in the singular: 0 and 1.5 in French, 1 alone in English.
+ * @param {string | number | null | undefined} value
+ */
+function single(value) {
+  const count = Math.abs(typeof value === "string" ? unwritten(value) : Number(value));
+  return words.lang === "fr" ? count < 2 : count === 1;
 }
 
 /**
