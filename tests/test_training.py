@@ -342,6 +342,18 @@ def tiny_run(shards: Path, out: Path, steps: int):
     return run
 
 
+def test_a_compiled_model_is_taken_as_it_is(shards: Path) -> None:
+    """PyTorch's compiled modules raise when they are asked whether they are true."""
+    torch = pytest.importorskip("torch")
+    from training.train import Settings, loss_of, start
+
+    run = start(Settings("tiny", minutes=1e9, compiled=False), shards, torch.device("cpu"))
+    ids = torch.arange(12).reshape(2, 6)
+    plain = loss_of(run, ids)
+    run.forward = torch.compile(run.model, backend="eager")  # compiled as to Python, without a C++ compiler
+    assert loss_of(run, ids).item() == pytest.approx(plain.item(), rel=1e-6)
+
+
 def test_an_interrupted_run_ends_bit_for_bit_as_a_whole_one(shards: Path, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     whole = tiny_run(shards, tmp_path / "whole", 20)

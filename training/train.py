@@ -100,7 +100,9 @@ def loss_of(run: Run, ids: torch.Tensor) -> torch.Tensor:
     mixed = run.settings.compiled or run.device.type != "cpu"
     low = torch.autocast(run.device.type, dtype=torch.bfloat16) if mixed else contextlib.nullcontext()
     with low:
-        hidden = (run.forward or run.model)(ids[:, :-1])
+        # A compiled module has no truth value: PyTorch asks the module for its length.
+        forward = run.model if run.forward is None else run.forward
+        hidden = forward(ids[:, :-1])
     hidden = hidden.reshape(-1, hidden.shape[-1])
     hidden = hidden.to(torch.bfloat16) if mixed else hidden
     apply: Callable[..., torch.Tensor] = HeadLoss.apply
