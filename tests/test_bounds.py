@@ -398,6 +398,7 @@ WORKS = {
     "chat": ({"messages": ["a"], "conversation": TURNS}, "capot.chapters.assistant.chat._messages"),
     "assistant": ({"question": "a"}, "capot.chapters.assistant.ways.cut"),
     "lens": ({"prompt": "a"}, "capot.chapters.embeddings.lens.softmax"),
+    "network": ({"prompt": "a"}, "capot.chapters.network.verb._layer"),
     "page/tokens": ({"text": "a b", "compare": ["english", "french"]}, "capot.chapters.tokens.verb._counted"),
 }
 

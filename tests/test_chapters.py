@@ -20,11 +20,18 @@ VERBS: dict[str, tuple[Callable[[Model], Any], str]] = {
     "embed": (lambda model: model.embed(["cat", "dog"], near=2), "shape words explained_variance cosine neighbours"),
     "context": (lambda model: model.context("bank", sentences=["A river bank.", "My bank."]), "word layers"),
     "lens": (lambda model: model.lens("The capital of France is"), "prompt layers"),
+    "network": (lambda model: model.network("The capital of France is", k=2), "tokens layers heads contributions"),
     "memory": (lambda model: model.memory([1, 300]), "device mode weights_bytes rows"),
     "assistant": (lambda model: model.assistant("Hello?", temperature=0, max_new_tokens=3), "question answers"),
     "chat": (lambda model: model.chat(["Hello", "And?"], temperature=0, max_new_tokens=3), "turns"),
 }  # fmt: skip
-LACKING = {"context": "HIDDEN", "lens": "LAYER_LOGITS", "assistant": "LOGITS", "chat": "LOGITS"}
+LACKING = {
+    "context": "HIDDEN",
+    "lens": "LAYER_LOGITS",
+    "network": "LAYER_LOGITS",
+    "assistant": "LOGITS",
+    "chat": "LOGITS",
+}
 
 
 @pytest.fixture(scope="module", params=["scripted", "native", "transformers"])

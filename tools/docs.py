@@ -25,7 +25,16 @@ import house
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(?ms)^```(console|python)\n(.*?)^```$")
 ANY = "…"  # a line that stands for any number of lines
-COMPUTING = {"next", "generate", "context", "lens", "assistant", "chat", "tour"}  # commands that run the network
+COMPUTING = {
+    "network",
+    "next",
+    "generate",
+    "context",
+    "lens",
+    "assistant",
+    "chat",
+    "tour",
+}  # commands that run the network
 NUMBER, BAR = re.compile(r"\d+(?:[.,]\d+)?"), re.compile("[█▉▊▋▌▍▎▏]+")
 
 

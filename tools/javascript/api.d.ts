@@ -8,6 +8,7 @@ declare namespace Api {
     embed: { takes: EmbedRequest; answers: Embedding };
     context: { takes: ContextRequest; answers: Context };
     lens: { takes: LensRequest; answers: Lens };
+    network: { takes: NetworkRequest; answers: NetworkInside };
     next: { takes: NextRequest; answers: Prediction };
     generate: { takes: GenerateRequest; answers: Generation };
     memory: { takes: MemoryRequest; answers: Memory };
@@ -40,6 +41,15 @@ declare namespace Api {
 
   interface LensRequest {
     prompt: string;
+  }
+
+  interface NetworkRequest {
+    prompt: string;
+    k?: number;
+    layers?: number[] | null;
+    positions?: number[] | null;
+    attention?: string | null;
+    target?: string | null;
   }
 
   interface NextRequest {
@@ -272,6 +282,7 @@ declare namespace Api {
     engine: string | null;
     obstacle: string | null;
     published: Published | null;
+    loaded: Loaded | null;
   }
 
   interface CardsFit {
@@ -313,6 +324,13 @@ declare namespace Api {
     layer: number;
     explained_variance: number[];
     points: PlanePoint[];
+  }
+
+  interface Contribution {
+    layer: number;
+    part: "embedding" | "attention" | "mlp";
+    head: number | null;
+    logit: number;
   }
 
   interface Conversation {
@@ -427,6 +445,26 @@ declare namespace Api {
     shown: string;
   }
 
+  interface HeadMeasured {
+    layer: number;
+    head: number;
+    kind: string | null;
+    scores: HeadScores;
+  }
+
+  interface HeadScores {
+    itself: number | null;
+    previous: number | null;
+    first: number | null;
+    induction: number | null;
+  }
+
+  interface HeadWeights {
+    layer: number;
+    head: number;
+    weights: number[][];
+  }
+
   interface Heading {
     block: "heading";
     text: string;
@@ -452,6 +490,20 @@ declare namespace Api {
     kv_bytes_per_token: number;
   }
 
+  interface LayerInside {
+    layer: number;
+    guesses: PlaceGuess[];
+    attention_norm: number[] | null;
+    mlp_norm: number[] | null;
+    attention_cosine: number[] | null;
+    mlp_cosine: number[] | null;
+  }
+
+  interface LayerToken {
+    id: number;
+    text: string;
+  }
+
   interface Lens {
     prompt: string;
     ids: number[];
@@ -459,6 +511,15 @@ declare namespace Api {
     layers: Depth[];
     settled: number;
     tied: boolean;
+  }
+
+  interface Loaded {
+    engine: string;
+    device: string;
+    dtype: string;
+    seconds: number;
+    weights_bytes: number;
+    process_bytes: number | null;
   }
 
   interface Memory {
@@ -505,6 +566,17 @@ declare namespace Api {
     near: Near[];
   }
 
+  interface NetworkInside {
+    prompt: string;
+    tokens: LayerToken[];
+    layers: LayerInside[];
+    heads: HeadMeasured[];
+    target: TargetToken | null;
+    contributions: Contribution[];
+    remainder: number | null;
+    attention: HeadWeights | null;
+  }
+
   interface NetworkPart {
     part: string;
     layer: number | null;
@@ -543,6 +615,14 @@ declare namespace Api {
     tone: number;
     weight: number | null;
     kind: "token" | "bytes" | "special" | "prompt" | "after";
+  }
+
+  interface PlaceGuess {
+    position: number;
+    id: number;
+    text: string;
+    probability: number;
+    candidates: TokenShare[];
   }
 
   interface PlanePoint {
@@ -696,6 +776,12 @@ declare namespace Api {
     heat: ((number | null)[])[];
   }
 
+  interface TargetToken {
+    id: number;
+    text: string;
+    logit: number;
+  }
+
   interface Text {
     block: "text";
     text: string;
@@ -709,6 +795,12 @@ declare namespace Api {
     start: number;
     end: number;
     special: boolean;
+  }
+
+  interface TokenShare {
+    id: number;
+    text: string;
+    probability: number;
   }
 
   interface Tokens {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capot.chapters import assistant, card, embeddings, generate, memory, models, next, tokens
+from capot.chapters import assistant, card, embeddings, generate, memory, models, network, next, tokens
 from capot.chapters.called import called
 from capot.chapters.chapter import Chapter, ModelVerb
 
@@ -11,6 +11,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     models.CHAPTER,
     tokens.CHAPTER,
     embeddings.CHAPTER,
+    network.CHAPTER,
     next.CHAPTER,
     generate.CHAPTER,
     memory.CHAPTER,
@@ -22,6 +23,7 @@ class Verbs(
     card.CardVerbs,
     tokens.TokensVerbs,
     embeddings.EmbeddingsVerbs,
+    network.NetworkVerbs,
     next.NextVerbs,
     generate.GenerateVerbs,
     memory.MemoryVerbs,

@@ -1,0 +1,63 @@
+"""How much of a network is shown at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from capot.config import bounded, check
+from capot.errors import InputError
+
+MOST_GUESSES = 50_000  # layers times positions times k: a minute of the head of a model of a billion weights
+MOST_WEIGHTS = 1_000_000  # of attention: the square of a text's tokens
+ENOUGH = 0.4  # of a head's attention, to be called by it; where it goes evenly a repeated token gets 0.03
+BYTES_OF_GUESS = 500  # as records and as JSON, at most
+BYTES_OF_WEIGHT = 60
+
+
+@dataclass(frozen=True)
+class Guessing:
+    """How many guesses are shown at each place."""
+
+    k: int = bounded(3, 1, 100)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The layers and positions that are asked for, each within what there is."""
+
+    levels: tuple[int, ...]
+    positions: tuple[int, ...]
+
+    @classmethod
+    def within(cls, layers: Sequence[int] | None, positions: Sequence[int] | None, *, most: int, tokens: int) -> Places:
+        """All layers and positions where None; a negative position counts from the end.
+
+        Raises: InputError ``out_of_range``.
+        """
+        levels = range(most + 1) if layers is None else sorted(set(layers))
+        for level in levels:
+            _within("layers", level, 0, most)
+        for position in positions or ():
+            _within("positions", position, -tokens, tokens - 1)
+        chosen = range(tokens) if positions is None else sorted({position % tokens for position in positions})
+        return cls(tuple(levels), tuple(chosen))
+
+    def price(self, k: int, weights: int) -> int:
+        """Bytes that the answer may hold.
+
+        Raises: InputError ``network_too_much``, before anything is computed.
+        """
+        guesses = k * len(self.levels) * len(self.positions)
+        for name, asked, limit in (("k", guesses, MOST_GUESSES), ("attention", weights, MOST_WEIGHTS)):
+            if asked > limit:
+                raise InputError("network_too_much", name=name, asked=asked, limit=limit)
+        return guesses * BYTES_OF_GUESS + weights * BYTES_OF_WEIGHT
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InputError("out_of_range", name=name, value=value, low=low, high=high)

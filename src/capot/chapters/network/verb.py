@@ -1,0 +1,158 @@
+"""The chapter ``network``: one pass, and what it tells of its inside."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from capot.chapters.network import heads
+from capot.chapters.network.bounds import Guessing, Places
+from capot.chapters.network.result import (  # fmt: skip
+    Contribution,
+    HeadMeasured,
+    HeadScores,
+    HeadWeights,
+    LayerInside,
+    LayerToken,
+    NetworkInside,
+    PlaceGuess,
+    TargetToken,
+    TokenShare,
+)
+from capot.chapters.next.verb import resolve
+from capot.engines.inside import Inside, InsideFound, LogitParts
+from capot.engines.protocol import Capability, Want, check_ids
+from capot.errors import ContextError, InputError, shown
+from capot.leaving import look
+
+if TYPE_CHECKING:
+    from capot.chapters.protocols import Opened
+
+_HEAD = re.compile(r"(\d{1,6})\.(\d{1,6})", re.ASCII)
+
+
+def network(
+    model: Opened,
+    prompt: str,
+    *,
+    k: int = 3,
+    layers: Sequence[int] | None = None,
+    positions: Sequence[int] | None = None,
+    attention: str | None = None,
+    target: str | None = None,
+) -> NetworkInside:
+    """What each layer makes of a prompt. Takes and raises: as ``Model.network``."""
+    k, ids = Guessing(k).k, model.tokenizer.encode_prompt(prompt)
+    head = None if attention is None else _head(attention)
+    token = None if target is None else resolve(model.tokenizer, target, prompt=prompt)[-1].id
+    info = model.scheduler.engine.info
+    if not ids:
+        raise InputError("empty_prompt")
+    if len(ids) > info.context_length:
+        raise ContextError("prompt_too_long", tokens=len(ids), context_length=info.context_length)
+    if token is not None:
+        check_ids([token], size=info.vocabulary_size)
+    if head is not None and not (0 < head[0] <= info.layers and 0 < head[1] <= info.heads):
+        raise InputError("not_a_head", value=shown(attention or ""), layers=info.layers, heads=info.heads)
+    places = Places.within(layers, positions, most=info.layers, tokens=len(ids))
+    price = places.price(k, len(ids) ** 2 if head is not None else 0)
+    asked = Inside(k=k, levels=places.levels, positions=places.positions, head=head, target=token)
+    with model.scheduler.holding(price):
+        return _told(model, prompt, ids, asked=_declared(model, asked))
+
+
+def _head(attention: str) -> tuple[int, int]:
+    """``"2.3"`` is layer 2, head 3. Raises: InputError ``not_a_head``."""
+    found = _HEAD.fullmatch(attention.strip())
+    if found is None:
+        raise InputError("not_a_head", value=shown(attention), layers="L", heads="H")
+    return int(found[1]), int(found[2])
+
+
+def _declared(model: Opened, asked: Inside) -> Inside:
+    """The rest of what an engine declares; what was asked for by name is asked for, and refused where it is not."""
+    able = model.scheduler.engine.capabilities
+    return dataclasses.replace(
+        asked,
+        moved=Capability.ADDITIONS in able,
+        marks=heads.ON_PROMPT if Capability.ATTENTION in able else (),
+        parts=Capability.PARTS in able or asked.target is not None,
+    )
+
+
+def _told(model: Opened, prompt: str, ids: list[int], *, asked: Inside) -> NetworkInside:
+    found = model.scheduler.run(ids, want=Want(inside=asked), owner=model.owner).output.inside
+    assert found is not None and asked.levels is not None and asked.positions is not None  # it was asked for
+    labels: dict[int, str] = {}
+
+    def text(token: int) -> str:
+        if token not in labels:
+            labels[token] = model.tokenizer.display(token)
+        return model.tokenizer.token_text(token)
+
+    parts = found.parts
+    target = None if parts is None else TargetToken(parts.target, text(parts.target), parts.logit)
+    contributions = () if parts is None else tuple(_contributions(parts))
+    remainder = None if parts is None else parts.logit - sum(each.logit for each in contributions)
+    levels = []
+    for place, level in enumerate(asked.levels):
+        look()
+        levels.append(_layer(found, place, level, asked.positions, text))
+    return NetworkInside(
+        prompt=prompt,
+        tokens=tuple(LayerToken(token, text(token)) for token in ids),
+        layers=tuple(levels),
+        heads=_heads(model, found, len(ids)) if asked.marks else (),
+        target=target,
+        contributions=contributions,
+        remainder=remainder,
+        attention=None if asked.head is None else _weights(found, asked.head),
+        labels=labels,
+        model=model.name,
+    )
+
+
+def _layer(found: InsideFound, place: int, level: int, positions: Sequence[int], text: object) -> LayerInside:
+    assert found.ids is not None and found.probabilities is not None and callable(text)
+    guesses = []
+    for ids, shares, position in zip(
+        found.ids[place].tolist(), found.probabilities[place].tolist(), positions, strict=True
+    ):
+        each = tuple(TokenShare(token, text(token), share) for token, share in zip(ids, shares, strict=True))
+        guesses.append(PlaceGuess(position, each[0].id, each[0].text, each[0].probability, each))
+    moved = None if found.moved is None or level == 0 else found.moved[place].tolist()
+    attention, attention_cosine, mlp, mlp_cosine = moved or (None,) * 4
+    return LayerInside(level, tuple(guesses), attention, mlp, attention_cosine, mlp_cosine)
+
+
+def _contributions(parts: LogitParts) -> list[Contribution]:
+    """The embedding, then layer by layer its heads, or its attention where heads are not told apart, and its MLP."""
+    found = [Contribution(0, "embedding", None, parts.embedding)]
+    for layer, (whole, mlp) in enumerate(zip(parts.attention.tolist(), parts.mlp.tolist(), strict=True), start=1):
+        if parts.heads is None:
+            found.append(Contribution(layer, "attention", None, whole))
+        else:
+            each = parts.heads[layer - 1].tolist()
+            found += [Contribution(layer, "attention", head, logit) for head, logit in enumerate(each, start=1)]
+        found.append(Contribution(layer, "mlp", None, mlp))
+    return found
+
+
+def _heads(model: Opened, found: InsideFound, tokens: int) -> tuple[HeadMeasured, ...]:
+    repeated = heads.induction(model)  # (L, H)
+    shares = heads.on_prompt(found.marks, tokens)
+    measured = []
+    for layer, head in np.ndindex(*repeated.shape):
+        here = [None] * 3 if shares is None else shares[layer, head].tolist()
+        scores = [*here, float(repeated[layer, head])]
+        measured.append(HeadMeasured(layer + 1, head + 1, heads.kind(scores), HeadScores(*scores)))
+    return tuple(measured)
+
+
+def _weights(found: InsideFound, head: tuple[int, int]) -> HeadWeights:
+    assert found.weights is not None
+    return HeadWeights(*head, tuple(found.weights.tolist()))
