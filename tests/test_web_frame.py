@@ -230,6 +230,7 @@ def opens_another_model(visit: Visits) -> None:
         assert "HF_TOKEN" in page.inner_text("dialog[open] .fault"), "the refusal says what to do"
         told = page.inner_text("dialog[open] .preview")
         assert "org/gated" in told and "bfloat16" in told and "what the hub tells everyone" in told
+        assert page.locator(".at-work dialog").count() == 0, "nothing of the header's look is on it"
         assert axe(page) == []
         page.get_by_label("Model", exact=True).fill("scripted")
         page.keyboard.press("Enter")

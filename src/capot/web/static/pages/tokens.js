@@ -122,8 +122,8 @@ function comparing(offered, heard) {
  * @returns {Lab.Child}
  */
 function labelled(other) {
-  const known = other === RECORDED ? h("span", { class: "quiet" }, ` (${tr("tokens.recorded")})`) : null;
-  return [named(other), known];
+  if (other !== RECORDED) return named(other);
+  return h("span", {}, named(other), h("span", { class: "quiet" }, ` (${tr("tokens.recorded")})`));
 }
 
 /**

@@ -61,5 +61,5 @@ function atWork(model, reopened) {
   const title = tr("opener.title");
   const button = h("button", { type: "button", class: "facts", title, "aria-haspopup": "dialog", onclick: open },
     spans, h("span", { class: "offstage" }, title));
-  return h("div", { class: "at-work" }, button, dialog);
+  return [h("div", { class: "at-work" }, button), dialog];
 }
