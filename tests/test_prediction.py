@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -210,3 +211,58 @@ def test_filters_leave_what_generate_may_draw(model) -> None:
     assert found.entropy_bits == sampling.entropy_bits(expected)
     assert f"{found.kept} may be drawn" in " ".join(found.to_text("en").split())
     assert model.next(PROMPT).kept == 260
+
+
+def test_several_temperatures_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    model = capot.open("scripted")
+    alone = [model.next("ab", k=3, temperature=each, top_k=5) for each in (0.2, 0.7, 0.0)]
+    whole = model.next("ab", k=3, temperature=0.2, top_k=5, beside=(0.7, 0.0))
+    assert dataclasses.replace(whole, beside=(), prefill_s=0.0, reused_tokens=0) == dataclasses.replace(
+        alone[0], prefill_s=0.0, reused_tokens=0
+    )
+    for drawn, single in zip(whole.beside, alone[1:], strict=True):
+        assert (drawn.temperature, drawn.kept) == (single.temperature, single.kept)
+        assert drawn.entropy_bits == pytest.approx(single.entropy_bits)
+        assert drawn.probabilities == tuple(each.probability for each in single.candidates)
+    for lang, mark in (("en", "T = 0.2"), ("fr", "T = 0,2")):
+        assert mark in whole.to_text(lang) and mark not in alone[0].to_text(lang)
+    assert run(["next", "ab", "-k", "3", "--top-k", "5", "-t", "0.2,0.7,0", "--model", "scripted", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["beside"] == whole.to_dict()["beside"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("0.5", [0.5]),
+        ("0,5", [0.5]),
+        ("1", [1.0]),
+        ("0.2,0.7,1.5", [0.2, 0.7, 1.5]),
+        ("0.2,1", [0.2, 1.0]),
+        ("0,1,2", [0.0, 1.0, 2.0]),
+        ("0,2;0,7;1,5", [0.2, 0.7, 1.5]),
+        ("0.2; 0.7", [0.2, 0.7]),
+    ],
+)
+def test_temperatures_are_read_as_they_are_written(
+    capsys: pytest.CaptureFixture[str], typed: str, meant: list[float]
+) -> None:
+    assert run(["next", "a", "--temperature", typed, "--model", "scripted", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [answer["temperature"], *(each["temperature"] for each in answer["beside"])] == meant
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "told"),
+    [
+        ("0.2,warm", "not_a_number", "--temperature"),
+        ("0.2,,1", "not_a_number", "--temperature"),
+        ("0.2,101", "out_of_range", "temperature"),
+        ("1,2,3,4,5,6,7,8,9", "too_many_temperatures", "8"),
+    ],
+)
+def test_what_is_no_temperature_among_several_is_refused(
+    capsys: pytest.CaptureFixture[str], typed: str, code: str, told: str
+) -> None:
+    assert run(["next", "a", "-t", typed, "--model", "scripted", "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == code and told in error["message"]

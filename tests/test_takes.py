@@ -25,6 +25,7 @@ STATIC = ROOT / "src" / "capot" / "web" / "static"
 SETTINGS = [pytest.param(setting, id=f"{verb}-{name}") for verb in verbs() for name, setting in takes(verb).items()]
 # What a command line takes otherwise than its verb does, with the reason.
 OTHERWISE = {
+    ("next", "temperature"): "several, which the method takes as one and those beside it",
     ("assistant", "template"): "a file, of either kind of template",
     ("chat", "template"): "a file, or a kind by its name",
     ("assistant", "question"): "not needed where only the template is to be written",

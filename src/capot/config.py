@@ -16,6 +16,7 @@ from typing import Any
 from capot.errors import InputError, shown
 
 SHORTEST_CODE = 6  # letters and digits of an access code that is chosen by hand
+TEMPERATURES = 8  # side by side: as many columns as a table is read with
 SEEDS = 2**32  # seeds drawn for the user stay short enough to be read aloud
 
 
@@ -130,9 +131,12 @@ class Showing:
     """How much of a distribution is shown."""
 
     k: int = bounded(10, 1, 1_000_000, most=10_000)
+    beside: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         check(self)
+        if len(self.beside) + 1 > TEMPERATURES:
+            raise InputError("too_many_temperatures", count=len(self.beside) + 1, most=TEMPERATURES)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ declare namespace Api {
     top_p?: number;
     min_p?: number;
     rank?: string | string[];
+    beside?: number[];
     ids?: number[] | null;
   }
 
@@ -364,6 +365,13 @@ declare namespace Api {
     entropy_bits: number;
   }
 
+  interface Drawn {
+    temperature: number;
+    kept: number;
+    entropy_bits: number;
+    probabilities: number[];
+  }
+
   interface Embedding {
     shape: [number, number];
     dtype: string;
@@ -654,6 +662,7 @@ declare namespace Api {
     reused_tokens: number;
     prefill_s: number;
     opening: string[];
+    beside: Drawn[];
   }
 
   interface Preview {

@@ -18,7 +18,7 @@ import click
 
 from capot import __version__, i18n
 from capot.cli import streams
-from capot.cli.words import Command, Option, WordedCommand, heading, language_option
+from capot.cli.words import Command, Option, WordedCommand, called, heading, language_option
 from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError, facing
 from capot.leaving import INTERRUPTED
 
@@ -211,7 +211,7 @@ def _parameter_name(error: click.UsageError) -> str:
     parameter = getattr(error, "param", None)
     if parameter is None:
         return getattr(error, "param_hint", None) or ""
-    name: str = parameter.opts[0] if parameter.param_type_name == "option" else parameter.make_metavar(error.ctx)
+    name: str = called(parameter) if parameter.param_type_name == "option" else parameter.make_metavar(error.ctx)
     return name
 
 

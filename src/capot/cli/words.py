@@ -43,7 +43,7 @@ class Number(ParamType):
         try:
             return self.kind(value if self.kind is int else value.replace(",", ".", 1))
         except ValueError:
-            name = param.opts[0] if param else ""
+            name = called(param)
             if self.kind is int:
                 raise InputError("not_whole", name=name, value=value[:80]) from None
             raise InputError("not_a_number", name=name, value=value[:80]) from None
@@ -54,7 +54,7 @@ class Choice(WordChoice):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value not in self.choices:
-            name = param.opts[0] if param else ""
+            name = called(param)
             raise InputError("bad_choice", name=name, value=str(value)[:80], known=", ".join(self.choices))
         return value
 
@@ -71,6 +71,11 @@ class _File(ParamType):
 FILE = _File()
 STDOUT = Path("-")  # as a file to write
 _NUMBERS = {int: Number(int), float: Number(float)}
+
+
+def called(param: click.Parameter | None) -> str:
+    """An option by its long name, which says what it is."""
+    return max(param.opts, key=len) if param else ""
 
 
 def named(metavar: str) -> str:

@@ -32,6 +32,7 @@ BYTES_BESIDE = 40  # and for each tokenizer beside the model's, as numbers alone
 BYTES_OF_TEXT = 200
 BYTES_OF_TOKEN = 200  # of a token made, and of each alternative to it
 BYTES_OF_CANDIDATE = 1000
+BYTES_OF_PROBABILITY = 100  # of a candidate at another temperature
 WAYS = 4  # of the verb assistant, each a text of its own
 
 
@@ -64,7 +65,8 @@ def price(verb: str, arguments: Mapping[str, Any]) -> int:
     made: int = 0 if sampling is None else sampling.max_new_tokens + arguments.get("after_stop", 0)
     ways = WAYS if verb == "assistant" else max(1, len(arguments.get("messages", ())))
     kept: int = 1 + (min(max(arguments.get("alternatives", 5), 0), 100) if verb == "generate" else 0)
-    return bytes_of_texts + ways * made * kept * BYTES_OF_TOKEN + int(arguments.get("k", 0)) * BYTES_OF_CANDIDATE
+    each_candidate = BYTES_OF_CANDIDATE + BYTES_OF_PROBABILITY * len(arguments.get("beside", ()))
+    return bytes_of_texts + ways * made * kept * BYTES_OF_TOKEN + int(arguments.get("k", 0)) * each_candidate
 
 
 def _texts(name: str, value: Any, *, limit: int) -> None:

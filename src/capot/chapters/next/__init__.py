@@ -29,6 +29,7 @@ class NextVerbs:
         top_p: float = 1.0,
         min_p: float = 0.0,
         rank: str | Iterable[str] = (),
+        beside: Sequence[float] = (),
         ids: Sequence[int] | None = None,
     ) -> Prediction:
         """Give the probability of each next token after ``prompt``.
@@ -40,11 +41,12 @@ class NextVerbs:
         ``rank``: tokens to look up, by text (``" Paris"``; ``"·Paris"`` as the views show it, quoted as Python
         would, or ``"id:123"``). Where a word is several tokens the first is meant; a word that begins with a
         letter is looked up with a space before it as well.
+        ``beside``: up to 7 other temperatures, whose probabilities of the same candidates are told beside the first's.
         ``ids``: the exact ids to go on from, instead of the prompt's.
 
         Units: probabilities as shares of 1, ``entropy_bits`` in bits, ``prefill_s`` in seconds.
-        Raises: InputError ``empty_prompt``, ``empty_rank``, ``not_an_id``, ``no_such_id``, ``out_of_range``;
-        ContextError ``prompt_too_long``.
+        Raises: InputError ``empty_prompt``, ``empty_rank``, ``not_an_id``, ``no_such_id``, ``out_of_range``,
+        ``too_many_temperatures``; ContextError ``prompt_too_long``.
 
         >>> import capot
         >>> capot.open("scripted").next("The capital of Australia is Canb", k=1).candidates[0].text
@@ -53,5 +55,6 @@ class NextVerbs:
         from capot.chapters.next.verb import predict
 
         return predict(
-            self, prompt, k=k, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, rank=rank, ids=ids
-        )
+            self, prompt, k=k, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, rank=rank,
+            beside=beside, ids=ids,
+        )  # fmt: skip

@@ -35,6 +35,16 @@ class Asked(Candidate):
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """The draw at another temperature, ``probabilities`` those of the same candidates in the same order."""
+
+    temperature: float
+    kept: int
+    entropy_bits: float
+    probabilities: Sequence[float]
+
+
+@dataclass(frozen=True)
 class Prediction(Result):
     """The distribution over the next token.
 
@@ -64,6 +74,7 @@ class Prediction(Result):
     prefill_s: float
     logits: np.ndarray = field(repr=False, compare=False, metadata={"json": False})
     opening: Sequence[str] = ()
+    beside: Sequence[Drawn] = ()
 
     table = "candidates"
 
@@ -77,6 +88,8 @@ class Prediction(Result):
         if not self.exact:
             blocks.append(Text(tr("next.inexact", lang), tone="warning"))
         blocks += [self._table(lang), self._facts(lang)]
+        if self.beside:
+            blocks.append(self._beside_table(lang))
         if self.asked:
             blocks.append(self._asked_table(lang))
         return blocks
@@ -141,6 +154,22 @@ class Prediction(Result):
     def _prompt_size(self, lang: str | None) -> str:
         key, opening = ("tokens", "") if not self.opening else ("prompt_value", ", ".join(self.opening))
         return tr(f"next.facts.{key}", lang, count=self.prompt_tokens, opening=opening)
+
+    def _beside_table(self, lang: str | None) -> Table:
+        """The same candidates at each temperature, and the entropy of each draw."""
+        own = Drawn(self.temperature, self.kept, self.entropy_bits, [each.probability for each in self.candidates])
+        draws = [own, *self.beside]
+        rows = [
+            (each.label, *(share(draw.probabilities[place], lang) for draw in draws))
+            for place, each in enumerate(self.candidates)
+        ]
+        rows.append((tr("next.beside.entropy", lang), *(bits(draw.entropy_bits, lang) for draw in draws)))
+        columns = [tr("next.table.token", lang), *(f"T = {number(draw.temperature, lang)}" for draw in draws)]
+        low, high = (pick(draws, key=lambda draw: draw.temperature) for pick in (min, max))
+        facts = {"low": low.temperature, "high": high.temperature, "token": self.candidates[0].label}
+        facts |= {"least": share(high.probabilities[0], lang), "most": share(low.probabilities[0], lang)}
+        caption = tr("next.beside.caption", lang, **facts)
+        return Table(columns, rows, title=tr("next.beside.title", lang), caption=caption, align="l" + "r" * len(draws))
 
     def _asked_table(self, lang: str | None) -> Table:
         names = ("asked", "rank", "token", "id", "logit", "probability")

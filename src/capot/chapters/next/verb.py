@@ -16,12 +16,13 @@ from typing import TypedDict
 
 import numpy as np
 
-from capot.chapters.next.result import Asked, Candidate, Prediction
+from capot.chapters.next.result import Asked, Candidate, Drawn, Prediction
 from capot.chapters.protocols import Opened
 from capot.config import Sampling, Showing
 from capot.engines.protocol import check_ids
 from capot.engines.scheduler import Pass
-from capot.errors import InputError, shown
+from capot.errors import InputError
+from capot.errors import shown as cut_short
 from capot.text import sampling
 from capot.text.tokenizer import Tokenizer
 
@@ -43,24 +44,36 @@ def predict(
     top_p: float = 1.0,
     min_p: float = 0.0,
     rank: str | Iterable[str] = (),
+    beside: Sequence[float] = (),
     ids: Sequence[int] | None = None,
 ) -> Prediction:
     """The probability of each next token. Takes and raises: as ``Model.next``."""
-    most, settings = Showing(k).k, Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    most, settings = Showing(k, beside).k, Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    others = [dataclasses.replace(settings, temperature=each) for each in beside]
     tokenizer = model.tokenizer
     prompt_ids = tokenizer.encode_prompt(prompt) if ids is None else ids
     named = [resolve(tokenizer, each, prompt=prompt) for each in ([rank] if isinstance(rank, str) else rank)]
     found = model.scheduler.run(prompt_ids, owner=model.owner)
     assert found.output.logits is not None  # a step gives them unless told not to
     table = _Table(tokenizer, found.output.logits, settings)
+    shown = sampling.top(table.logits, most)
     return dataclasses.replace(
         _prediction(table, found, settings),
         prompt=prompt,
         model=model.name,
         opening=tokenizer.before(prompt_ids),
-        candidates=tuple(map(table.candidate, sampling.top(table.logits, most).tolist(), itertools.count(1))),
+        candidates=tuple(map(table.candidate, shown.tolist(), itertools.count(1))),
+        beside=tuple(_drawn_at(each, table.logits, shown) for each in others),
         asked=tuple(token for entries in named for token in sorted(map(table.asked, entries), key=_likely)),
     )
+
+
+def _drawn_at(settings: Sampling, logits: np.ndarray, shown: np.ndarray) -> Drawn:
+    """The draw at another temperature: the probabilities of the tokens ``shown``. Shapes: (V,), (K,)."""
+    probabilities = sampling.probabilities(logits, settings)
+    kept = int(np.count_nonzero(probabilities)) if _filters(settings) else len(logits)
+    bits = sampling.entropy_bits(probabilities)
+    return Drawn(settings.temperature, kept, bits, tuple(probabilities[shown].tolist()))
 
 
 def _likely(asked: Asked) -> tuple[int, int]:
@@ -152,7 +165,7 @@ def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "") -> list[Named
     if asked.startswith("id:"):
         digits = asked[3:].strip()
         if not digits.isascii() or not digits.isdigit() or len(digits) > MOST_DIGITS:
-            raise InputError("not_an_id", id=shown(digits))
+            raise InputError("not_an_id", id=cut_short(digits))
         return [Named(asked, int(digits), 1)]
     text = _unquoted(asked)
     spellings = [text if text is not None else asked.replace("·", " ").replace("⏎", "\n")]
