@@ -121,11 +121,21 @@ def test_a_stream_of_many_tokens_is_the_whole_text(tmp_path: Path) -> None:
         assert len(ids) > 100 and "".join(map(stream.push, ids)) == backend.decode(ids)
 
 
-def byte_level(folder: Path, normalizer: object = None, **settings: object) -> Tokenizer:
+@pytest.mark.parametrize("text", ["the capital", " the  capital", "é", "a b"])
+def test_a_byte_level_decoder_keeps_the_space_before_a_text(tmp_path: Path, text: str) -> None:
+    tokenizer = byte_level(tmp_path, prefix_space=True)
+    ids = tokenizer.encode(text)
+    stream = TextStream(tokenizer)
+    expected = " " + text.removeprefix(" ")  # what the tokenizers library gives; a stream cannot take a space back
+    assert tokenizer.decode(ids) == "".join(map(stream.push, ids)) + stream.flush() == expected
+    assert "".join(piece.decode() for _, piece, _, _ in tokenizer.spans("abc")) == "abc"
+
+
+def byte_level(folder: Path, normalizer: object = None, *, prefix_space: bool = False, **settings: object) -> Tokenizer:
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {word: place for place, word in enumerate(["<s>", "</s>", *letters])}
     backend = tokenizers.Tokenizer(models.BPE(vocabulary, []))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix_space)
     backend.decoder = decoders.ByteLevel()
     if normalizer is not None:
         backend.normalizer = normalizer

@@ -181,7 +181,7 @@ class Tokenizer:
 
     @functools.cached_property
     def _leads_with_space(self) -> bool:
-        return self.bytes_of(self.encode("a")) == b" a"
+        return self._vocabulary.drops_space and self.bytes_of(self.encode("a")) == b" a"
 
 
 class TextStream:

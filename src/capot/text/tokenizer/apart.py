@@ -76,6 +76,7 @@ class VocabularyApart:
     def __init__(self, vocabulary: Any, cutter: Cutter) -> None:
         self._vocabulary, self._cutter = vocabulary, cutter
         self.size, self.base, self.lossless = vocabulary.size, vocabulary.base, vocabulary.lossless
+        self.drops_space = vocabulary.drops_space
         self.special, self.added = vocabulary.special, vocabulary.added
         self.opening, self.bos_id, self.eos_ids = vocabulary.opening, vocabulary.bos_id, vocabulary.eos_ids
         self.steady = vocabulary.steady

@@ -21,6 +21,7 @@ class TiktokenVocabulary:
     """
 
     lossless = True
+    drops_space = False
     opening: tuple[int, ...] = ()
     chat_template: str | None = None
 

@@ -74,6 +74,7 @@ class FileVocabulary:
         self._growth.check("a", expressions=False)  # nothing whose time is not known
         self.steady = steady(self._parts, self._backend, worst=self._growth.worst)
         self.lossless = self._kind in ("byte_level", "byte_fallback") and _faithful(self._parts["normalizer"])
+        self.drops_space = self._kind != "byte_level"
         added = self._backend.get_added_tokens_decoder().items()
         self.added: Mapping[int, str] = {token: entry.content for token, entry in added}
         self.special: Mapping[int, str] = {token: entry.content for token, entry in added if entry.special}

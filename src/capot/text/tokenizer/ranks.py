@@ -73,6 +73,7 @@ class RankVocabulary:
     """One of ``ENCODINGS``. See :class:`capot.text.tokenizer.vocabulary.Vocabulary`."""
 
     lossless = True
+    drops_space = False
     opening: tuple[int, ...] = ()
     chat_template: str | None = None
 

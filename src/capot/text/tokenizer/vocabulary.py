@@ -19,7 +19,8 @@ class Vocabulary(Protocol):
     """Ids and bytes, whatever file or library they come from.
 
     ``opening`` are the ids that a prompt begins with, ``special`` the ids of control
-    tokens and their names; ``lossless`` says that every text can be had back.
+    tokens and their names; ``lossless`` says that every text can be had back; ``drops_space``, that its decoder
+    leaves out the space before the first word. SentencePiece's does, a byte-level one keeps it.
     """
 
     @property
@@ -32,6 +33,9 @@ class Vocabulary(Protocol):
 
     @property
     def lossless(self) -> bool: ...
+
+    @property
+    def drops_space(self) -> bool: ...
 
     @property
     def special(self) -> Mapping[int, str]: ...
@@ -71,6 +75,7 @@ class ByteVocabulary:
 
     size, base = 260, 256
     lossless = True
+    drops_space = False
     special: Mapping[int, str] = {256: "<|end|>", 257: "<|system|>", 258: "<|user|>", 259: "<|assistant|>"}
     added = special
     opening: tuple[int, ...] = ()
