@@ -277,6 +277,11 @@ def test_standard_input_and_files(
 def test_a_file_that_is_no_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("été".encode("latin-1"))
     assert refused(capsys, "tokens", f"@{tmp_path / 'latin.txt'}")["code"] == "not_utf8"
+    (tmp_path / "wide.txt").write_bytes("été".encode("utf-16"))  # what PowerShell's > writes
+    wide = refused(capsys, "tokens", f"@{tmp_path / 'wide.txt'}")
+    assert wide["code"] == "not_utf8" and "iconv -f utf-16" in wide["message"]
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    assert refused(capsys, "tokens", f"@{tmp_path / 'picture.png'}")["code"] == "not_text"
 
 
 def test_a_long_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

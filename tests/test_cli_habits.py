@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -263,20 +266,49 @@ def test_ctrl_c_while_computing_keeps_what_there_is_and_ends_with_its_status(
     assert "--json" not in words or json.loads(out)
 
 
+def test_ctrl_c_while_our_modules_are_read_is_no_traceback() -> None:
+    script = (
+        "import builtins, sys, runpy\n"
+        "real = builtins.__import__\n"
+        "def interrupted(name, *rest, **named):\n"
+        "    if name == 'capot.cli': exec('raise KeyboardInterrupt')\n"
+        "    return real(name, *rest, **named)\n"
+        "builtins.__import__ = interrupted\n"
+        "sys.argv = ['capot', '--version']\n"
+        "runpy.run_module('capot', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 130 and done.stderr == ""
+
+
+def test_nothing_is_imported_before_ctrl_c_is_heard() -> None:
+    for name in ("__init__", "__main__"):
+        tree = ast.parse((ROOT / "src" / "capot" / f"{name}.py").read_text("utf-8"))
+        found = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+        found |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module}
+        assert found <= {"__future__", "importlib", "os", "sys", "types"}, name
+
+
 def test_ctrl_c_before_our_first_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: Any) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("capot.cli.run", interrupted)
-    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == 130
+
+
+def test_ctrl_c_after_our_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python then waits for what is left."""
+    monkeypatch.setattr("capot.cli.run", lambda _: 0)
+    before, status = signal.getsignal(signal.SIGINT), []
+    monkeypatch.setattr(program.os, "_exit", status.append)
     try:
         with pytest.raises(SystemExit) as ended:
             program.main()
-        assert ended.value.code == 130
-        status: list[int] = []
-        monkeypatch.setattr(program.os, "_exit", status.append)
-        signal.raise_signal(signal.SIGINT)  # while Python waits for what is left
-        assert status == [130]
+        signal.raise_signal(signal.SIGINT)
+        assert ended.value.code == 0 and status == [130]
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -290,8 +322,8 @@ def test_a_page_on_standard_output_is_the_page_alone(
 ) -> None:
     monkeypatch.chdir(ROOT)
     words = CALLS.get(name, [name])
-    model = () if name in ("models", "lens", "context", "embed", "memory") else SCRIPTED
-    status, out, err = typed(capsys, *words, *(() if name in ("card", "tour") else model), "--html", "-")
+    model = SCRIPTED if name in ("tokens", "next", "generate", "assistant") else ()
+    status, out, err = typed(capsys, *words, *model, "--html", "-")
     assert status == 0 and out.startswith("<!doctype html>") and out.rstrip().endswith("</html>")
     assert not Path("-").exists() and "Written to" not in err
 

@@ -1,27 +1,31 @@
-"""``python -m capot`` and the ``capot`` command."""
+"""``python -m capot`` and the ``capot`` command.
+
+Nothing is imported before ``main``: a Ctrl-C in the midst of an import would end on a traceback.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from typing import Any
 
 INTERRUPTED = 130  # the status of every command that Ctrl-C ends, as shells have it: 128 and the signal's number
 
 
 def main() -> None:
     try:
+        import signal
+
         from capot.cli import run
 
         status = run(sys.argv[1:])
+        signal.signal(signal.SIGINT, _end)
     except KeyboardInterrupt:  # while our own modules are read
+        exec("")  # Python remembers a Ctrl-C inside an exec, as imports use it, and would end on a signal instead
         status = INTERRUPTED
-    signal.signal(signal.SIGINT, _end)
     sys.exit(status)
 
 
-def _end(*_: Any) -> None:
+def _end(*_: object) -> None:
     """All is printed: what Python still waits for (threads, functions for the end) is not worth a traceback."""
     os._exit(INTERRUPTED)
 

@@ -12,6 +12,7 @@ A chapter's command is written so:
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import errno
 import os
@@ -112,7 +113,11 @@ def _decode(raw: bytes, source: str) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError("not_utf8", source=source, offset=error.start) from None
+        wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        if b"\0" in raw and not wide:
+            raise InputError("not_text", source=source) from None
+        encoding = "utf-16" if wide else "latin1"
+        raise InputError("not_utf8", source=source, offset=error.start, encoding=encoding) from None
 
 
 def split(value: str | None) -> tuple[str, ...]:

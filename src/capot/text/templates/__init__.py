@@ -38,7 +38,7 @@ def load_text(path: str | Path) -> tuple[str, str]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # an editor may begin a file with a byte order mark
     except UnicodeDecodeError as error:
-        raise InputError("not_utf8", source=local(path, path.name), offset=error.start) from None
+        raise InputError("not_utf8", source=local(path, path.name), offset=error.start, encoding="latin1") from None
     except OSError as error:
         raise InputError("cannot_read", path=local(path, path.name), reason=reason(error)) from None
     if path.suffix in (".jinja", ".j2"):
