@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -124,7 +125,10 @@ def with_tokenizer(folder: Path) -> Path:
     for file in [*folder.resolve().iterdir(), BOXED / "tokenizer.json"]:
         link = other / file.name
         if not link.exists():
-            link.symlink_to(file)
+            try:  # the same file under another name: a link that leads out of a model's folder is not followed
+                link.hardlink_to(file)
+            except OSError:  # on another disk
+                shutil.copyfile(file, link)
     return other
 
 

@@ -22,6 +22,7 @@ SCRIPTS = (
     "cold",
     "embed",
     "memory_chapter",
+    "network",
     "conversation",
     "hf",
     "web_page",
