@@ -90,6 +90,10 @@ def test_some_layers_and_positions_alone(boxed: Model) -> None:
             assert layer.mlp_norm == [expected.mlp_norm[1], expected.mlp_norm[last]]
 
 
+def test_no_layer_and_no_position_named_are_all_of_them(boxed: Model) -> None:
+    assert boxed.network("The", layers=[], positions=[]) == boxed.network("The")
+
+
 # What is refused, and when.
 
 

@@ -36,7 +36,7 @@ class NetworkVerbs:
         Layers and heads are counted from 1; layer 0 is what enters the first one, the embeddings. Positions are
         counted from 0.
         ``k``: guesses at each place, 1 to 100.
-        ``layers``, ``positions``: those to show, all of them where None; a position of -1 is the last.
+        ``layers``, ``positions``: those to show, all of them where none is named; a position of -1 is the last.
         ``attention``: the head whose attention weights are wanted, as ``"LAYER.HEAD"``.
         ``target``: the token whose logit is taken apart, as in ``rank`` of ``next``; where it may be written after a
         space, that is meant. The most probable token where None.

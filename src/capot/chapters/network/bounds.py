@@ -34,16 +34,16 @@ class Places:
 
     @classmethod
     def within(cls, layers: Sequence[int] | None, positions: Sequence[int] | None, *, most: int, tokens: int) -> Places:
-        """All layers and positions where None; a negative position counts from the end.
+        """All layers and positions where none is named; a negative position counts from the end.
 
         Raises: InputError ``out_of_range``.
         """
-        levels = range(most + 1) if layers is None else sorted(set(layers))
+        levels = sorted(set(layers)) if layers else range(most + 1)
         for level in levels:
             _within("layers", level, 0, most)
         for position in positions or ():
             _within("positions", position, -tokens, tokens - 1)
-        chosen = range(tokens) if positions is None else sorted({position % tokens for position in positions})
+        chosen = sorted({position % tokens for position in positions}) if positions else range(tokens)
         return cls(tuple(levels), tuple(chosen))
 
     def price(self, k: int, weights: int) -> int:
