@@ -85,6 +85,21 @@ def test_every_script_conforms_and_none_gives_a_type_up() -> None:
     assert len(found) > 60 and {name: kinds for name, kinds in found.items() if kinds} == {}
 
 
+IMPORT = re.compile(r"""(?:from|import\(|^import) ?["'](\.[^"']+\.js)["']""", re.MULTILINE)
+
+
+def test_imports_of_scripts_never_go_round() -> None:
+    """Deferred ones included; each is taken away once all that it imports is, and nothing may be left."""
+    imports = {
+        path.resolve(): {(path.parent / name).resolve() for name in IMPORT.findall(path.read_text(encoding="utf-8"))}
+        for path in STATIC.rglob("*.js")
+    }
+    assert sum(map(len, imports.values())) > 200 and set().union(*imports.values()) <= set(imports)
+    while free := {path for path, others in imports.items() if not others & set(imports)}:
+        imports = {path: others for path, others in imports.items() if path not in free}
+    assert not imports, sorted(path.relative_to(STATIC).as_posix() for path in imports)
+
+
 SEEN = {
     "call('next', { prompt: 'x' }).then((found) => found.candidates[0].probability)": None,
     "call('next', { prompt: 'x' }).then((found) => found.candidate)": "'candidate' does not exist on type 'Prediction'",
