@@ -25,6 +25,11 @@ ROUTED = EXPERTS | {"n_routed_experts": 4, "n_shared_experts": 1, "n_group": 1, 
 GEMMA = SHAPE | {"num_key_value_heads": 2, "head_dim": 24, "pad_token_id": 0}
 FAMILIES = {
     "gpt2": ("GPT2Config", "GPT2LMHeadModel", {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": CONTEXT}),
+    "openai-gpt": (  # no cache: whole texts
+        "OpenAIGPTConfig",
+        "OpenAIGPTLMHeadModel",
+        {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": CONTEXT},
+    ),
     "gpt_neox": ("GPTNeoXConfig", "GPTNeoXForCausalLM", SHAPE),
     "opt": (
         "OPTConfig",

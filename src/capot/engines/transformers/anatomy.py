@@ -111,7 +111,7 @@ class Anatomy:
         self._entered, self._given = first(given or named["hidden_states"]).clone(), []
 
     def _inner(self, module: torch.nn.Module, _: Any, given: Any) -> None:
-        out = given[0] if isinstance(given, tuple) and given else given
+        out = given[0] if isinstance(given, tuple | list) and given else given
         width, count = self._entered.shape[-1], self._entered.shape[-2]
         if isinstance(out, torch.Tensor) and out.shape[-1] == width and out.numel() == width * count:
             self._given.append((module, out.reshape(count, width).clone()))
@@ -187,7 +187,7 @@ class Anatomy:
 
 
 def first(given: Any) -> torch.Tensor:
-    found: torch.Tensor = given[0] if isinstance(given, tuple) else given
+    found: torch.Tensor = given[0] if isinstance(given, tuple | list) else given
     return found
 
 

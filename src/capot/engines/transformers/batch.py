@@ -115,4 +115,4 @@ def fits(network: Network, layers: Sequence[Any]) -> bool:
     shared = getattr(config, "num_kv_shared_layers", None)
     expanded = getattr(config, "kv_lora_rank", None)  # keys are made of what the cache holds, after it gave it
     exact = network.implementation == "sdpa" and kinds <= KINDS and not shared and not expanded
-    return through and exact and all(type(one) is CacheLayer for one in layers)
+    return network.caches and through and exact and all(type(one) is CacheLayer for one in layers)

@@ -22,9 +22,10 @@ from capot.engines import openmp
 from capot.engines.inside import joined
 from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
 from capot.engines.transformers import batch, inside, memory, opening, packed, place, probe, states, static
-from capot.engines.transformers.cache import TransformersSequence, new_cache, own
-from capot.engines.transformers.network import Network, learnt_positions
+from capot.engines.transformers.cache import TransformersSequence, own
+from capot.engines.transformers.network import Network, cache_name, learnt_positions
 from capot.engines.transformers.watched import WatchedPass
+from capot.engines.transformers.whole_texts import WholeTexts
 from capot.errors import ContextError, ResourceError
 from capot.i18n import Bytes
 from capot.sources.checkpoint import Checkpoint
@@ -42,7 +43,7 @@ class TransformersEngine:
 
         self.checkpoint = checkpoint
         model, self.place = opening.read(checkpoint, loading, notice=heard)
-        self.network = Network(model)
+        self.network = Network(model) if cache_name(type(model)) else WholeTexts(model)
         self.network.stored_row = self._stored_row
         self.positions = learnt_positions(self.network)
         self.meter = memory.DeviceMeter(self.network)
@@ -59,7 +60,7 @@ class TransformersEngine:
         return packed.tried(self.network.model, see) if packed.possible(self.place) and not compiled else see()
 
     def _lane(self) -> static.Lane | None:
-        if static.possible(self.network, new_cache(self.network.config).layers):
+        if static.possible(self.network, self.network.new_cache().layers):
             return static.Lane(self.network)
         self._notice("engines.not_compiled", reason=type(self.network.model).__name__)
         return None
@@ -86,7 +87,7 @@ class TransformersEngine:
         )
 
     def open_sequence(self) -> TransformersSequence:
-        sequence = TransformersSequence(lambda: new_cache(self.network.config))
+        sequence = TransformersSequence(self.network.new_cache)
         self.meter.sequences.add(sequence)
         return sequence
 
@@ -289,7 +290,7 @@ class TransformersEngine:
             more |= network.positions(len(feed.sequence.ids), len(feed.ids))
             answer = network.run(ids, want.logits, cache, **more)
         if want.attention:
-            attentions = inside.weights(answer.attentions, len(feed.sequence.ids) + len(feed.ids))
+            attentions = inside.weights(answer.attentions, len(feed.sequence.ids) + len(feed.ids), rows=len(feed.ids))
         output = self._output(want, answer.logits[0], levels, 0, attentions)
         if watched is None:
             return output

@@ -58,10 +58,11 @@ class Levels:
         self._keep(0, given[0] if given else named["hidden_states"])
 
     def _leaves(self, level: int, given: Any) -> None:
-        self._keep(level, given[0] if isinstance(given, tuple) else given)
+        self._keep(level, given[0] if isinstance(given, tuple | list) else given)
 
     def _keep(self, level: int, x: torch.Tensor) -> None:
-        """Copies: a family may add to x in place. Shapes: x (1, T, D)."""
+        """Copy: a family may add to x in place. Shapes: x (1, T, D), of the whole text in a family without a cache."""
+        x = x[:, x.shape[1] - self.spans[-1].stop :]
         for span, hidden, lasts in zip(self.spans, self.hidden, self.lasts, strict=True):
             if hidden is not None:
                 hidden[level] = host(x[0, span])
@@ -118,13 +119,12 @@ def attending(network: Network, kind: str) -> Iterator[None]:
             config._attn_implementation_internal = old
 
 
-def weights(attentions: Sequence[torch.Tensor], seen: int) -> np.ndarray:
-    """Attention of all layers in one array; what lies behind a window has weight 0.
+def weights(attentions: Sequence[torch.Tensor], seen: int, *, rows: int) -> np.ndarray:
+    """Attention of the last ``rows`` tokens in all layers; what lies behind a window has weight 0.
 
-    Shapes: each (1, H, T, S of the layer), answer (L, H, T, S).
+    Shapes: each (1, H, T, S of the layer), answer (L, H, rows, S).
     """
-    heads, tokens = attentions[0].shape[1:3]
-    found = np.zeros((len(attentions), heads, tokens, seen), np.float32)
+    found = np.zeros((len(attentions), attentions[0].shape[1], rows, seen), np.float32)
     for layer, one in zip(found, attentions, strict=True):
-        layer[:, :, seen - one.shape[-1] :] = host(one[0])
+        layer[:, :, seen - one.shape[-1] :] = host(one[0, :, -rows:])
     return found

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from transformers import Cache, PreTrainedModel
 
+from capot.engines.transformers.cache import new_cache
 from capot.errors import UnsupportedError
 
 # What a family calls its cache: since transformers 5.24 all say ``cache``, before that most said the second, the state
@@ -26,13 +27,16 @@ CACHES = ("cache", "past_key_values", "cache_params")
 class Network:
     """A model and its parts. Shapes: ``embedding`` (V, D), ``layers`` the L modules that hand x on."""
 
+    caches = True  # whether a pass takes what earlier ones left: see ``WholeTexts``
+
     def __init__(self, model: PreTrainedModel) -> None:
         self.model, self.config = model, model.config.get_text_config(decoder=True)
         accepted = inspect.signature(type(model).forward).parameters
         name = cache_name(type(model))
-        if name is None:
+        # One that can be told to use a cache, and is given none, keeps it in itself: texts would be mixed.
+        if name is None and (self.caches or "use_cache" in accepted):
             raise UnsupportedError("no_token_by_token", architecture=type(model).__name__)
-        self.cache_name, self.takes_positions = name, "position_ids" in accepted
+        self.cache_name, self.takes_positions = name or "", "position_ids" in accepted
         self._keeps = "logits_to_keep" in accepted
         self.embedding: torch.nn.Module = model.get_input_embeddings()
         self.head: torch.nn.Module = model.get_output_embeddings()
@@ -64,12 +68,19 @@ class Network:
 
         Shapes: ids (B, T), logits (B, kept, V).
         """
+        return self.answer(ids, keep, use_cache=cache is not None, **{self.cache_name: cache}, **more)
+
+    def answer(self, ids: torch.Tensor, keep: Literal["last", "all", "none"] | torch.Tensor, **more: Any) -> Any:
+        """Return what the model answers, told what its own ``forward`` knows. Shapes: as ``run``."""
         kept = self._kept[keep] if isinstance(keep, str) else keep
-        more |= {"use_cache": cache is not None, self.cache_name: cache}
         if self._keeps:
             return self.model(input_ids=ids, logits_to_keep=kept, **more)
         with self._only(kept):
             return self.model(input_ids=ids, **more)
+
+    def new_cache(self) -> Cache:
+        """Return an empty cache of the layers that the configuration asks for."""
+        return new_cache(self.config)
 
     def positions(self, past: int, count: int) -> dict[str, torch.Tensor]:
         """Where new tokens stand in their text, for ``run``: some families count them from 0 in every pass."""

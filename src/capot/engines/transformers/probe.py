@@ -19,7 +19,7 @@ from transformers import Cache
 from capot.engines.protocol import Capability
 from capot.engines.transformers import batch, inside, states
 from capot.engines.transformers.anatomy import Anatomy
-from capot.engines.transformers.cache import CacheLayer, nbytes, new_cache, tensors, twin
+from capot.engines.transformers.cache import CacheLayer, nbytes, tensors, twin
 from capot.engines.transformers.network import Network
 from capot.errors import UnsupportedError
 
@@ -36,7 +36,7 @@ class Probe:
     TOKENS = 8
 
     def __init__(self, network: Network) -> None:
-        self.cache = new_cache(network.config)
+        self.cache = network.new_cache()
         asked: dict[str, Any] = {}
         attends = all(isinstance(layer, CacheLayer) for layer in self.cache.layers)
         rows = network.table.shape[0]
@@ -44,7 +44,7 @@ class Probe:
         begun = None if attends else self._begun(network)
         self.anatomy = Anatomy(network)
         with contextlib.ExitStack() as stack:
-            if attends and network.layers:
+            if attends and network.layers and network.caches:  # what follows a text must be seen apart from it
                 stack.enter_context(self.anatomy.listening())
             if attends:
                 stack.enter_context(inside.attending(network, "eager"))
@@ -79,7 +79,7 @@ class Probe:
         found = getattr(answer, "attentions", None) or ()
         if len(found) != network.config.num_hidden_layers or any(one is None for one in found):
             return False
-        matrix = inside.weights(found, self.TOKENS)
+        matrix = inside.weights(found, self.TOKENS, rows=self.TOKENS)
         return bool(np.allclose(matrix.sum(-1), 1, atol=0.02) and not np.triu(matrix, 1).any())
 
     # ------------------------------------------------------------ going on from a state
@@ -92,7 +92,7 @@ class Probe:
 
     def _begun(self, network: Network) -> tuple[Cache, torch.Tensor]:
         """The text's first two tokens in a cache, and what the third gives, before another sequence is computed."""
-        cache = new_cache(network.config)
+        cache = network.new_cache()
         self._run(network, cache, 0, 2)
         return cache, self._run(network, copied(cache), 2, 3)
 
@@ -142,7 +142,7 @@ class Probe:
 
 
 def _leaves(network: Network, _: torch.nn.Module, __: Any, given: Any) -> None:
-    network.parts = len(given) if isinstance(given, tuple) else 0
+    network.parts = len(given) if isinstance(given, tuple | list) else 0
 
 
 def distance(found: torch.Tensor, expected: torch.Tensor) -> float:

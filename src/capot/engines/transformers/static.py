@@ -27,7 +27,7 @@ LENGTH = 4096  # tokens; a longer text is computed as if there were no lane
 def possible(network: Network, layers: list[Any]) -> bool:
     """Whether a family's cache can stay where it is: every layer keeps the whole text, and its code can be traced."""
     whole = all(isinstance(layer, CacheLayer) and layer.window is None for layer in layers)
-    return whole and bool(getattr(network.model, "_can_compile_fullgraph", False))
+    return network.caches and whole and bool(getattr(network.model, "_can_compile_fullgraph", False))
 
 
 def pairs(fixed: StaticCache, sequence: TransformersSequence) -> list[tuple[Any, CacheLayer]]:

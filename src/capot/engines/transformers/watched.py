@@ -80,7 +80,7 @@ class WatchedPass:
 
     def _enters(self, number: int) -> Callable[..., None]:
         def enters(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-            x = first(given or named["hidden_states"])[0]
+            x = first(given or named["hidden_states"])[0][-self.tokens :]
             self._before = x[self._followed]
             if number == 0:
                 self._keep(0, x)
@@ -90,7 +90,7 @@ class WatchedPass:
 
     def _leaves(self, number: int) -> Callable[..., None]:
         def leaves(_: Any, __: Any, given: Any) -> None:
-            x = first(given)[0]
+            x = first(given)[0][-self.tokens :]  # a family without a cache computes those before again
             self._keep(number + 1, x)
             if self.asked.moved or self.asked.parts:
                 self._moves(number)
@@ -126,7 +126,7 @@ class WatchedPass:
 
     def weighed(self, attentions: Any, first_: int, count: int) -> None:
         """Take what is wanted of the weights of ``count`` tokens. Shapes: each (1, H, count, S of the layer)."""
-        weights = inside.weights(attentions, self.start + first_ + count)
+        weights = inside.weights(attentions, self.start + first_ + count, rows=count)
         if self.asked.marks:
             sums = np.array([mark_sums(layer, self.start + first_, self.asked.marks) for layer in weights])
             self._marks = sums if self._marks is None else self._marks + sums
