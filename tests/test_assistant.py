@@ -286,7 +286,7 @@ def test_the_systems_text_is_said_in_every_way_but_the_raw_one(scripted: Model) 
 def test_what_makes_no_sense_is_refused(
     scripted: Model, options: dict[str, Any], kind: type[CapotError], code: str
 ) -> None:
-    heard: list[str] = []
+    heard: list[capot.ProgressEvent] = []
     with pytest.raises(kind) as caught:
         scripted.assistant(**options, progress=heard.append)
     assert caught.value.code == code and not heard  # nothing was asked before all was checked

@@ -976,7 +976,8 @@ def test_a_cache_that_cannot_be_written(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(CapotError) as refused:
         capot.open("org/m")
     assert refused.value.code == "cache_unwritable" and str(tmp_path / "hf") in str(refused.value)
-    assert "export HF_HOME=" in str(refused.value)
+    assert "export HF_HOME=" in refused.value.message(face="command")
+    assert 'os.environ["HF_HOME"] = ' in str(refused.value)
 
 
 def test_a_file_that_was_damaged_here_is_said_to_be(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:

@@ -423,7 +423,7 @@ def test_computed_agrees_with_what_the_engine_allocates(engine, mode, scripted, 
     model = scripted() if engine == "scripted" else request.getfixturevalue("native")
     heard = []
     answer = weigh(model, "1,64,300,512,700", mode=mode, progress=heard.append)
-    assert heard == list(answer.rows) and answer.stopped is None and answer.mode == mode
+    assert [event.value for event in heard] == list(answer.rows) and answer.stopped is None and answer.mode == mode
     for row in answer.rows:
         assert row.measured.total == row.measured_bytes
         assert abs(row.computed.total / row.measured_bytes - 1) < 0.05, row
@@ -648,8 +648,8 @@ def test_one_token_more_is_timed_with_all_those_before_it_in_the_cache(scripted)
 
 
 def test_ctrl_c_keeps_what_was_measured(scripted):
-    def interrupt(row):
-        if row.tokens == 2:
+    def interrupt(event):
+        if event.value.tokens == 2:
             raise KeyboardInterrupt
 
     model = scripted()
@@ -899,7 +899,8 @@ def test_a_row_is_told_where_the_system_tells_no_size(capsys: pytest.CaptureFixt
     from capot.cli.memory import tell
 
     none = Parts(0, 0, 0)
-    tell(Row(64, None, none, None, False, none))
+    row = Row(64, None, none, None, False, none)
+    tell(capot.ProgressEvent("measuring", 1, 1, "lengths", "m", row))
     assert capsys.readouterr().err.count("–") == 2
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import pickle
 import sys
+import threading
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,8 +37,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "chat": {"messages": ["Hello!"], "temperature": 0, "max_new_tokens": 4},
 }
 
-APART = ("card", "stream")  # one needs files, the other answers bit by bit
-CALLS |= {"card": {}, "stream": {"prompt": PROMPT}}
+APART = ("card", "stream", "vectors", "hidden")  # one needs files, the others give no answer that shows itself
+CALLS |= {"card": {}, "stream": {"prompt": PROMPT}, "vectors": {"tokens": "abc"}, "hidden": {"prompt": PROMPT}}
 
 
 @pytest.fixture(scope="module")
@@ -400,3 +401,172 @@ def test_answers_are_copied_and_pickled(answers: dict[str, Result]) -> None:
     for name, answer in answers.items():
         for other in (copy.deepcopy(answer), pickle.loads(pickle.dumps(answer))):  # noqa: S301 - our own bytes
             assert other.to_dict() == answer.to_dict() and repr(other) == repr(answer), name
+
+
+# Numbers as arrays.
+
+
+def test_rows_of_the_table_are_arrays(native: Model) -> None:
+    ids = native.tokenizer.encode("The capital")
+    found = native.vectors("The capital")
+    assert found.dtype == np.float32 and found.shape == (len(ids), native.checkpoint.config.width)
+    assert np.array_equal(found, native.vectors(ids)) and np.array_equal(found[-1:], native.vectors(np.array(ids[-1:])))
+    assert np.array_equal(native.vectors("The capital")[0], native.hidden("", ids=ids, layer=0, position=0))
+    assert native.vectors("").shape == native.vectors([]).shape == (0, found.shape[1])
+    found[:] = 0  # the caller's own: nobody else's are changed
+    assert native.vectors("The capital").any()
+    with pytest.raises(InputError) as caught:
+        native.vectors([native.tokenizer.vocabulary_size + 10**6])
+    assert caught.value.code == "no_such_id"
+
+
+@pytest.mark.parametrize("which", ["native", "french"])
+def test_hidden_states_are_arrays_of_the_shapes_that_are_told(which: str, request: pytest.FixtureRequest) -> None:
+    model = request.getfixturevalue(which)
+    info, tokens = model.load() and model.scheduler.engine.info, len(model.tokenizer.encode_prompt(PROMPT))
+    whole = model.hidden(PROMPT)
+    assert whole.shape == (info.layers + 1, tokens, info.width) and whole.dtype == np.float32
+    assert np.array_equal(model.hidden(PROMPT, layer=2), whole[2])
+    assert np.array_equal(model.hidden(PROMPT, layer=-1, position=-1), whole[-1, -1])
+    assert np.array_equal(model.hidden(PROMPT, position=1), whole[:, 1])
+    assert np.array_equal(model.hidden("", ids=model.tokenizer.encode_prompt(PROMPT)), whole)
+
+
+def test_hidden_states_are_those_of_the_chapter(native: Model) -> None:
+    """The cosine that ``context`` tells of two occurrences is the one of their vectors."""
+    sentences = ["The bank.", "My bank."]
+    told = native.context("bank", sentences=sentences)
+    place = dict(zip(sentences, (o.positions[0] for o in told.occurrences), strict=True))
+    lead = len(native.tokenizer.encode_prompt("a")) - len(native.tokenizer.encode("a"))
+    first, second = (native.hidden(text, layer=-1, position=lead + place[text]) for text in sentences)
+    cosine = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
+    assert told.layers[-1].cosine[0][1] == pytest.approx(float(cosine), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"layer": 5}, "out_of_range"), ({"layer": -6}, "out_of_range"), ({"position": 99}, "out_of_range"),
+        ({"layer": 1.5}, "not_whole"), ({"prompt": ""}, "empty_prompt"), ({"ids": [10**6]}, "no_such_id"),
+    ],
+)  # fmt: skip
+def test_hidden_states_that_are_not_there(french: Model, given: dict[str, Any], code: str) -> None:
+    given = {"prompt": "abc", **({"position": 0} if "prompt" in given else {}), **given}
+    with pytest.raises(InputError) as caught:
+        french.hidden(**given)
+    assert caught.value.code == code and caught.value.lang == "fr"
+
+
+def test_hidden_states_that_memory_has_no_room_for(french: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPOT_RAM", "0.0000001")
+    with pytest.raises(CapotError) as caught:
+        french.hidden("abc")
+    assert caught.value.code == "memory_short"
+
+
+# Progress: one shape of event.
+
+
+def heard(call: Any) -> tuple[Any, list[capot.ProgressEvent]]:
+    """What a call answers, and what it told meanwhile; every event is of the one kind, on the caller's thread."""
+    events: list[capot.ProgressEvent] = []
+    threads = set()
+
+    def hears(event: capot.ProgressEvent) -> None:
+        events.append(event)
+        threads.add(threading.get_ident())
+
+    answer = call(hears)
+    assert events and {type(event) for event in events} == {capot.ProgressEvent}
+    assert threads == {threading.get_ident()}
+    for event in events:
+        assert event.total is None or 0 <= event.done <= event.total
+        assert event.share is None or 0 <= event.share <= 1
+    return answer, events
+
+
+LONG = "word " * 150  # 750 tokens: three chunks
+
+
+@pytest.mark.parametrize("verb", ["next", "lens", "hidden"])
+def test_a_prompt_tells_how_far_it_was_read(french: Model, verb: str) -> None:
+    prompt = f"{verb} {LONG}"
+    _, events = heard(lambda hears: getattr(french, verb)(prompt, progress=hears))
+    tokens = len(french.tokenizer.encode_prompt(prompt))
+    assert [event.done for event in events] == [256, 512, tokens] and {event.total for event in events} == {tokens}
+    assert {(event.step, event.unit) for event in events} == {("reading", "tokens")}
+
+
+def test_sentences_are_told_together(french: Model) -> None:
+    sentences = ["A bank.", "My bank " + "a " * 200]
+    _, events = heard(lambda hears: french.context("bank", sentences=sentences, progress=hears))
+    assert [event.done for event in events] == sorted({event.done for event in events})
+    assert events[-1].share == 1 and events[0].what == sentences[0]
+
+
+def test_a_generation_tells_its_prompt_and_its_tokens(french: Model) -> None:
+    made, events = heard(lambda hears: french.generate(LONG, seed=1, max_new_tokens=6, progress=hears))
+    read = [event for event in events if event.step == "reading"]
+    steps = [event for event in events if event.step == "generating"]
+    assert events == read + steps and read[-1].share == 1 and len(read) >= 2
+    assert [event.done for event in steps] == list(range(1, len(made.tokens) + 1))
+    assert [event.value.id for event in steps] == [token.id for token in made.tokens]
+    assert {event.total for event in steps} == {6}
+
+
+def test_measuring_asking_and_talking_tell_of_each_part(french: Model) -> None:
+    found, events = heard(lambda hears: french.memory([1, 64], progress=hears))
+    assert [(event.step, event.done, event.total, event.unit) for event in events] == [
+        ("measuring", 1, 2, "lengths"), ("measuring", 2, 2, "lengths"),
+    ]  # fmt: skip
+    assert [event.value for event in events] == list(found.rows)
+    answers, events = heard(
+        lambda hears: french.assistant("What is a token?", seed=1, max_new_tokens=3, progress=hears)
+    )
+    asked = [event for event in events if event.step == "asking"]
+    assert [event.what for event in asked] == [answer.kind for answer in answers.answers]
+    assert [event.done for event in asked] == [0, 1, 2, 3] and events[0] == asked[0]
+    assert sum(event.step == "generating" for event in events) == sum(a.generated_tokens for a in answers.answers)
+    talk, events = heard(lambda hears: french.chat(["a", "b"], seed=1, max_new_tokens=3, progress=hears))
+    assert sum(event.step == "generating" for event in events) == talk.generated_tokens
+    assert {event.what for event in events} == {"a", "b"}
+
+
+def test_opening_tells_when_it_begins_and_what_it_took() -> None:
+    events: list[capot.ProgressEvent] = []
+    with capot.open("scripted", progress=events.append) as model:
+        assert not events  # nothing has been opened yet
+        loaded = model.load()
+        assert [(event.step, event.what) for event in events] == [("opening", "scripted")] * 2
+        assert events[0].total is None and events[1].share == 1 and events[1].value is loaded
+        model.load()
+        assert len(events) == 2
+
+
+def test_a_download_is_told_as_any_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    from capot.sources.hub.events import DownloadProgress
+    from capot.view.event import following
+
+    events: list[capot.ProgressEvent] = []
+    parts = [
+        DownloadProgress("announced", "org/m", "", 0, 90, 2),
+        DownloadProgress("downloading", "org/m", "a", 45, 90, 2),
+    ]
+    following(events.append)(iter(parts))
+    assert [(event.step, event.done, event.total, event.unit) for event in events] == [
+        ("downloading", 0, 90, "bytes"), ("downloading", 45, 90, "bytes"),
+    ]  # fmt: skip
+    assert [event.what for event in events] == ["org/m", "a"] and [event.value for event in events] == parts
+
+
+@pytest.mark.parametrize("verb", ["next", "generate", "chat", "assistant", "memory", "hidden"])
+def test_what_a_hearer_raises_ends_the_work(verb: str) -> None:
+    with capot.open("scripted") as model:
+
+        def fails(event: capot.ProgressEvent) -> None:
+            raise RuntimeError(event.step)
+
+        given = {**CALLS.get(verb, {"prompt": PROMPT}), "progress": fails}
+        with pytest.raises(RuntimeError):
+            getattr(model, verb)(**given)
+        assert model.next(PROMPT).candidates  # and the model goes on

@@ -37,7 +37,14 @@ with capot.open("boxed", engine="native") as opened:
     for event in opened.stream("x"):
         kind: str = event.kind
     known = capot.card.describe_known("Llama-3.2-1B").parameters.total
-    rows = opened.memory("1,64", progress=lambda row: print(row.tokens)).rows
+    rows = opened.memory("1,64", progress=lambda event: print(event.done, event.total)).rows
+    first = float(opened.hidden("x", layer=-1)[0, 0]) + float(opened.vectors("x").sum())
+    text = repr(opened.load().seconds) + str(opened.next("x").to_pandas()) + str(opened.next("x").to_rows()[0]["rank"])
+
+    def heard(event: capot.ProgressEvent) -> None:
+        print(event.step, event.done, event.total, event.share)
+
+    text = capot.open("org/name", lang="fr", progress=heard).generate("x", progress=heard).text
     print(text, first, count, known, rows, capot.models.cached().models, opened.chat(["a"]).turns[0].user)
 """
 
@@ -99,7 +106,7 @@ def test_mistakes_are_seen_before_anything_runs(installed: Path, tmp_path: Path)
     lines = ["import capot", "model = capot.open()", *MISTAKES]
     expected = [f"user.py:{line}: error: {said}" for line, said in enumerate(MISTAKES.values(), 3)]
     assert [said for said in checked(installed, tmp_path, "\n".join(lines) + "\n") if " error: " in said] == expected
-    assert len(expected) == 7
+    assert len(expected) == 11
 
 
 def results() -> dict[str, type]:

@@ -20,7 +20,7 @@ from capot.config import Loading, Sampling
 from capot.model import Model
 
 VERBS = sorted(verbs())
-OWN = ("lang",)  # what opening takes that is no part of which model it is
+OWN = ("lang", "progress")  # what opening takes that is no part of which model it is
 SETTINGS = {field.name: field for field in dataclasses.fields(Sampling)}
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from capot.engines.protocol import Capability
     from capot.errors import CapotError
     from capot.model import Model, open
+    from capot.view.event import ProgressEvent
 
 __version__ = "0.1.0"
 
@@ -34,13 +35,15 @@ _HOMES = {
     "Serving": "config",
     "Capability": "engines.protocol",
     "CapotError": "errors",
+    "ProgressEvent": "view.event",
 }
 # Chapters whose functions need no opened model, by the short names that the pages give them.
 _CHAPTERS = {"card": "chapters.card.verb", "models": "chapters.models.verb"}
 
 # Written out: a type checker reads no more than this.
 __all__ = [
-    "Capability", "CapotError", "Loading", "Model", "Sampling", "Serving", "__version__", "card", "models", "open",
+    "Capability", "CapotError", "Loading", "Model", "ProgressEvent", "Sampling", "Serving", "__version__", "card",
+    "models", "open",
 ]  # fmt: skip
 
 

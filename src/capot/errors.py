@@ -105,6 +105,13 @@ class CapotError(Exception):
         return (_rebuild, (type(self), self.code, self.params, self.lang))
 
 
+def known_language(lang: str | None) -> str | None:
+    """A language that the catalogues speak, or None. Raises: InputError ``unknown_language``."""
+    if lang not in (None, *i18n.LANGUAGES):
+        raise InputError("unknown_language", value=lang, known=", ".join(i18n.LANGUAGES))
+    return lang
+
+
 def _rebuild(kind: type[CapotError], code: str, params: dict[str, Any], lang: str | None = None) -> CapotError:
     error = kind(code, **params)
     error.lang = lang

@@ -15,17 +15,19 @@ import re
 import sys
 import time
 import weakref
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from capot import engines
 from capot.chapters.arguments import Arguments
 from capot.chapters.registry import Verbs
 from capot.config import Loading
 from capot.engines.loaded import Loaded, weights_bytes
-from capot.errors import ArgumentTypeError, BusyError, InputError, NotFoundError, local, speaking
-from capot.i18n import LANGUAGES, tr
+from capot.errors import ArgumentTypeError, BusyError, InputError, NotFoundError, known_language, local, speaking
+from capot.i18n import tr
 from capot.sources.hub.events import quietly, telling
+from capot.view.event import Hears, ProgressEvent, following
 from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ VARIABLE = "CAPOT_MODEL"  # of the environment: the model that is opened where n
 def open(
     model: str | Path | None = None, *, engine: str | None = None, device: str | None = None,
     dtype: str | None = None, revision: str | None = None, trust_remote_code: bool = False, compiled: bool = False,
-    lang: str | None = None,
+    lang: str | None = None, progress: Callable[[ProgressEvent], None] | None = None,
 ) -> Model:  # fmt: skip
     """Open a model by name or folder; nothing is read but its config, and ``load`` opens the rest.
 
@@ -58,6 +60,8 @@ def open(
     ``compiled``: compile the passes that decode one text (transformers alone).
     ``lang``: the language in which answers and errors show themselves, ``fr`` or ``en``; None is the one in use
     when they do.
+    ``progress``: hears of downloads, now and later, and of the engine's opening, as :class:`capot.ProgressEvent`; None
+    tells of downloads in a few lines on standard error.
 
     Raises: ArgumentTypeError; NotFoundError ``unknown_model``, ``model_address``; InputError ``unknown_language``,
     ``revision_of_folder``; ModelError for a damaged config; for a model of the hub, as ``HubCheckpoint.of``.
@@ -70,17 +74,13 @@ def open(
         "engine": engine, "device": device, "dtype": dtype, "revision": revision,
         "trust_remote_code": trust_remote_code, "compiled": compiled,
     }  # fmt: skip
-    _opening().bind(model=model, lang=lang, **settings)
+    _opening().bind(model=model, lang=lang, progress=progress, **settings)
     named = os.environ.get(VARIABLE) or Loading.model if model is None else str(model)
-    with speaking(_known(lang)):
-        return open_loading(Loading(model=named, **settings), notice=_say, lang=lang)
-
-
-def _known(lang: str | None) -> str | None:
-    """A language that the catalogues have. Raises: InputError ``unknown_language``."""
-    if lang not in (None, *LANGUAGES):
-        raise InputError("unknown_language", value=lang, known=", ".join(LANGUAGES))
-    return lang
+    with speaking(known_language(lang)):
+        watch = None if progress is None else following(progress)
+        opened = open_loading(Loading(model=named, **settings), notice=_say, watch=watch, lang=lang)
+    opened.shared.hears = progress
+    return opened
 
 
 @functools.cache
@@ -181,6 +181,7 @@ class SharedModel:
         self.at_work: Scheduler | None = None  # once the engine is open
         self.notice = notice
         self.closed = False
+        self.hears: Hears | None = None  # how far the engine's opening has come
         self.loaded: Loaded | None = None  # what opening the engine took
         self._end: weakref.finalize[..., SharedModel] | None = None
 
@@ -212,13 +213,24 @@ class SharedModel:
         """The engine, opened now; what that took is noted."""
         from capot.chapters.memory.process import sizes
 
+        self._tell("opening", 0, None)
         before, began = sizes(), time.perf_counter()
-        engine = engines.open_engine(self.loading, self.checkpoint, notice=self.notice)
+        engine = engines.open_engine(self.loading, self.checkpoint, notice=self._notice)
         seconds, after, info = time.perf_counter() - began, sizes(), engine.info
         grown = max(0, after.resident - before.resident) if before and after else None
         weights = weights_bytes(self.checkpoint, info.dtype)
         self.loaded = Loaded(info.engine, info.device, info.dtype, seconds, weights, grown)
+        self._tell("opening", weights, weights)
         return engine
+
+    def _notice(self, key: str, **params: Any) -> None:
+        if key == "native.compiling":
+            self._tell("compiling", 0, None)
+        self.notice(key, **params)
+
+    def _tell(self, step: Literal["opening", "compiling"], done: int, total: int | None) -> None:
+        if self.hears is not None:
+            self.hears(ProgressEvent(step, done, total, "bytes", self.loading.model, self.loaded))
 
     def close(self) -> None:
         """Stop the engine and give its memory back. Closing twice is harmless."""

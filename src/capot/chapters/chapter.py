@@ -19,12 +19,14 @@ class ModelVerb:
     """What stands behind a method of ``Model``.
 
     ``function`` is written ``folder.module:name``. ``example`` holds arguments that any model can answer.
-    ``bounds`` are the classes of ``config`` whose fields bound its arguments of the same names.
+    ``bounds`` are the classes of ``config`` whose fields bound its arguments of the same names. ``in_turn`` says that
+    a lab computes it alone, one answer after the other.
     """
 
     function: str
     example: Mapping[str, Any] = field(default_factory=dict)
     bounds: tuple[type, ...] = ()
+    in_turn: bool = False
 
     def load(self) -> Callable[..., Any]:
         """The chapter's function, which takes the model first; its module is imported now."""

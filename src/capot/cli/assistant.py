@@ -17,6 +17,7 @@ from capot.i18n import tr
 if TYPE_CHECKING:
     from capot.chapters.assistant.result import Answers
     from capot.model import Model
+    from capot.view.event import ProgressEvent
 
 
 # The settings of ``Sampling`` that both commands of this chapter show, with what stands for a value.
@@ -62,8 +63,9 @@ def write(path: Path) -> None:
     put(path, default_text())
 
 
-def tell(kind: str) -> None:
-    notice("assistant.asking", kind=tr(f"assistant.{kind}.title"))
+def tell(event: ProgressEvent) -> None:
+    if event.step == "asking":
+        notice("assistant.asking", kind=tr(f"assistant.{event.what}.title"))
 
 
 command = chapter(

@@ -14,6 +14,7 @@ from capot.i18n import duration, size
 
 if TYPE_CHECKING:
     from capot.chapters.memory.rows import Row
+    from capot.view.event import ProgressEvent
 
 # Options that nothing measured here has a use for; left unsaid, they would seem to have been obeyed.
 ON_PAPER = {"gpu": "--gpu", "precision": "--precision", "kv_precision": "--kv-precision", "users_at": "--users-at"}
@@ -46,8 +47,9 @@ def published(name: str) -> bool:
     return not is_name(name)
 
 
-def tell(row: Row) -> None:
+def tell(event: ProgressEvent) -> None:
     """One line on standard error for each row, as soon as it is there."""
+    row: Row = event.value
     held = "–" if row.measured_bytes is None else size(row.measured_bytes)  # a system may not tell
     spent = "–" if row.seconds is None else duration(row.seconds)
     notice("memory.progress.row", count=row.tokens, bytes=held, time=spent)

@@ -3,9 +3,61 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 from capot.view.result import Result, plain
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProgressEvent:
+    """How far something that takes long has come: what every ``progress`` of capot hears, whatever it is.
+
+    ``step`` is ``downloading``, ``opening``, ``compiling`` (kernels, once on a machine), ``reading`` (a prompt),
+    ``generating``, ``measuring`` or ``asking``. ``done`` of ``total`` are of ``unit``; ``total`` None is not known.
+    ``what`` names what is under way: a file, a model, a sentence, a way of asking. ``value`` is what came with it:
+    a download's own event, the token that was made, the row that was measured.
+
+    It is called on the thread of whoever asked, in the order of what happened; what it raises ends the work.
+    """
+
+    step: Literal["downloading", "opening", "compiling", "reading", "generating", "measuring", "asking"]
+    done: int
+    total: int | None
+    unit: Literal["bytes", "tokens", "lengths", "ways"]
+    what: str = ""
+    value: Any = None
+
+    @property
+    def share(self) -> float | None:
+        """From 0 to 1; None where the total is not known."""
+        return None if self.total is None else self.done / self.total if self.total else 1.0
+
+
+Hears = Callable[[ProgressEvent], None]
+
+
+def following(progress: Hears) -> Callable[[Iterator[Any]], None]:
+    """What follows a download, event by event."""
+
+    def watch(events: Iterator[Any]) -> None:
+        for event in events:
+            progress(ProgressEvent("downloading", event.done, event.total, "bytes", event.file or event.name, event))
+
+    return watch
+
+
+def reading(
+    progress: Hears | None, *, before: int = 0, total: int | None = None, what: str = ""
+) -> Callable[[int, int], None] | None:
+    """What hears of a prompt: tokens read and tokens to read, ``before`` and ``total`` those of several together."""
+    if progress is None:
+        return None
+
+    def hears(done: int, of: int) -> None:
+        progress(ProgressEvent("reading", before + done, of if total is None else total, "tokens", what))
+
+    return hears
 
 
 class StreamEvent:

@@ -10,16 +10,16 @@ a thread of its own.
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from capot import i18n
+from capot.chapters import registry
 from capot.engines.scheduler import Ticket
 from capot.errors import InterruptedByUser, NotFoundError
 from capot.model import Model
-from capot.view.event import StreamEvent
+from capot.view.event import ProgressEvent, StreamEvent
 from capot.view.result import plain
 from capot.web.events import Ended, NamedEvent
 from capot.web.line import MEASURING, OPENING, Line
@@ -82,7 +82,7 @@ def start(part: StreamJob, model: Model, share: RequestScope, *, emit: Emit, lan
 
 def _tells(verb: Verb) -> bool:
     """Whether it computes on its caller's thread, and tells how far it is."""
-    return "progress" in inspect.signature(verb.function).parameters
+    return not verb.chapter or registry.verbs()[verb.name][1].in_turn
 
 
 def line_of(verb: Verb, arguments: Mapping[str, Any]) -> Line | None:
@@ -114,7 +114,7 @@ class Called:
     ) -> None:
         self.part, self.model, self.share, self.emit, self.lang, self.line = part, model, share, emit, lang, line
         asked = part.arguments.get("tokens")
-        self.done, self.total = 0, len(set(asked)) if asked and not isinstance(asked, str) else None
+        self.total = len(set(asked)) if asked and not isinstance(asked, str) else None
         self.owner, self.who = model.owner, self
         line.add(self)
 
@@ -136,11 +136,11 @@ class Called:
         else:
             self.emit(Ended(result))
 
-    def _progress(self, row: Any) -> None:
-        if isinstance(row, NamedEvent):
-            self.emit(row)
+    def _progress(self, event: NamedEvent | ProgressEvent) -> None:
+        if isinstance(event, NamedEvent):
+            self.emit(event)
         else:
-            self.done += 1
-            self.emit(NamedEvent("progress", {"done": self.done, "total": self.total, "row": plain(row)}))
+            row = {"done": event.done, "total": self.total, "row": plain(event.value)}
+            self.emit(NamedEvent("progress", row))
         if self.share.cancelled:
             raise InterruptedByUser("interrupted")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from capot.chapters.assistant.chat_result import Conversation
     from capot.chapters.assistant.result import Answers
     from capot.chapters.protocols import Opened
+    from capot.view.event import ProgressEvent
 
 CHAPTER = Chapter(
     "assistant",
@@ -20,6 +21,7 @@ CHAPTER = Chapter(
             "assistant.verb:ask",
             {"question": "What is the capital of France?", "max_new_tokens": 12, "seed": 1},
             (Sampling, Plan),
+            in_turn=True,
         ),
         "chat": ModelVerb(
             "assistant.chat:chat", {"messages": ["Hello!"], "max_new_tokens": 12, "seed": 1}, (Sampling, Prices)
@@ -37,7 +39,7 @@ class AssistantVerbs:
         self: Opened, question: str, *, template: str = "", chat_template: str = "", system: str = "",
         max_new_tokens: int = 100, temperature: float = 0.7, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0,
         seed: int | None = None, stop: Sequence[str] = (), sampling: Sampling | None = None, after_stop: int = 40,
-        progress: Callable[[str], None] | None = None,
+        progress: Callable[[ProgressEvent], None] | None = None,
     ) -> Answers:  # fmt: skip
         """Ask ``question`` in every way that the model has, with the same seed.
 
@@ -49,7 +51,7 @@ class AssistantVerbs:
         :meth:`generate`, for each way.
         ``sampling``: all of these in one :class:`capot.Sampling`, in their place.
         ``after_stop``: tokens to make after the end marker, kept apart, 0 to 10,000.
-        ``progress``: hears each way's name before it is asked.
+        ``progress``: hears of each way before it is asked, then of its tokens, as :class:`capot.ProgressEvent`.
 
         Units: ``seconds`` from the question to the last token.
         Raises: InputError ``no_question``, ``out_of_range``, ``template_toml``, ``template_key``,
@@ -75,6 +77,7 @@ class AssistantVerbs:
         system: str = "", conversation: Mapping[str, Any] | None = None, max_new_tokens: int = 100,
         temperature: float = 0.7, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0, seed: int | None = None,
         stop: Sequence[str] = (), sampling: Sampling | None = None, price_in: float = 0.0, price_out: float = 0.0,
+        progress: Callable[[ProgressEvent], None] | None = None,
     ) -> Conversation:  # fmt: skip
         """Say ``messages`` one after the other and answer the conversation with its bill.
 
@@ -86,6 +89,7 @@ class AssistantVerbs:
         :meth:`generate`, for each answer.
         ``sampling``: all of these in one :class:`capot.Sampling`, in their place.
         ``price_in``, ``price_out``: what the tokens sent and made cost, 0 to 1,000,000,000.
+        ``progress``: hears of each turn's prompt and tokens, as :class:`capot.ProgressEvent`.
 
         Units: prices per million tokens; times in seconds.
         Raises: InputError ``unknown_kind``, ``empty_message``, ``conversation_field``, ``out_of_range``; as
@@ -103,5 +107,5 @@ class AssistantVerbs:
         )  # fmt: skip
         return chat(
             self, messages, kind=kind, template=template, chat_template=chat_template, system=system,
-            conversation=conversation, sampling=chosen, price_in=price_in, price_out=price_out,
+            conversation=conversation, sampling=chosen, price_in=price_in, price_out=price_out, progress=progress,
         )  # fmt: skip

@@ -29,7 +29,7 @@ from capot.errors import ContextError, InputError
 from capot.leaving import INTERRUPTED, look
 from capot.text.templates import Message, PlainTemplate, Prompt, Template
 from capot.text.tokenizer import check as readable
-from capot.view.event import LastEvent
+from capot.view.event import LastEvent, ProgressEvent
 
 _LETTERS = 16  # in a token, on the average of a text: more than any text of words has
 
@@ -70,6 +70,7 @@ def chat(
     sampling: Sampling | None = None,
     price_in: float = 0.0,
     price_out: float = 0.0,
+    progress: Callable[[ProgressEvent], None] | None = None,
     **settings: Any,
 ) -> Conversation:
     """A conversation and its bill. Takes and raises: as ``Model.chat``.
@@ -82,8 +83,8 @@ def chat(
     sampling = sampling or Sampling(**settings)
     for message in [messages] if isinstance(messages, str) else messages:
         events = Events(model, state, message, template=using, sampling=sampling)
-        with stopping(events.cancel):
-            last = next(event for event in events if isinstance(event, TurnFinished))
+        with stopping(events.cancel), events:
+            last = generation.follow(events, progress, most=sampling.max_new_tokens, what=message)
         state = last.conversation
         if last.stop_reason == "interrupted" or INTERRUPTED.is_set():
             break
@@ -173,6 +174,14 @@ class Events(Iterator[Any]):
     def cancel(self) -> None:
         """End the answer at its next token; what there is of it still comes."""
         self._ticket.cancel()
+
+    def __enter__(self) -> Events:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whoever leaves before the last event wants no more of them."""
+        if not self._over:
+            self.cancel()
 
     def __next__(self) -> Any:
         while not self._over:

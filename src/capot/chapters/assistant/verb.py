@@ -26,6 +26,7 @@ from capot.engines.scheduler import Ticket
 from capot.errors import shown
 from capot.leaving import INTERRUPTED
 from capot.text.templates import PlainTemplate, Template
+from capot.view.event import ProgressEvent
 
 AFTER_STOP = 40  # tokens to go on for after a stop string, to show what would have followed
 
@@ -39,7 +40,7 @@ def ask(
     system: str = "",
     sampling: Sampling | None = None,
     after_stop: int = AFTER_STOP,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[ProgressEvent], None] | None = None,
     **settings: Any,
 ) -> Answers:
     """One question asked in every way that the model has. Takes and raises: as ``Model.assistant``.
@@ -50,11 +51,11 @@ def ask(
     texts = {"template": template, "chat_template": chat_template, "system": system}
     ways = every_way(model, question, sampling=sampling, after_stop=after_stop, **texts)
     answers = []
-    for way in ways:
+    for place, way in enumerate(ways):
         if progress is not None:
-            progress(way.kind)
+            progress(ProgressEvent("asking", place, len(ways), "ways", way.kind))
         begin = time.perf_counter()
-        made = generation.generate(ending(model, way.template), way.prompt.text, **way.options)
+        made = generation.generate(ending(model, way.template), way.prompt.text, progress=progress, **way.options)
         answers.append(_answer(way, made, seconds=time.perf_counter() - begin))
         if answers[-1].stop_reason == "interrupted" or INTERRUPTED.is_set():
             break

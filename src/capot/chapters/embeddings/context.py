@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from capot.chapters.embeddings.table import open_table
 from capot.engines.protocol import Capability, Want, require
 from capot.errors import InputError, UnsupportedError, shown
 from capot.leaving import look
+from capot.view.event import Hears, ProgressEvent, reading
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -45,7 +46,14 @@ class Read:
     company: np.ndarray | None
 
 
-def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | None = None) -> Context:
+def context(
+    model: Opened,
+    word: str,
+    *,
+    sentences: Sequence[str],
+    layer: int | None = None,
+    progress: Callable[[ProgressEvent], None] | None = None,
+) -> Context:
     """One word in several sentences. Takes and raises: as ``Model.context``."""
     sentences = (sentences,) if isinstance(sentences, str) else tuple(sentences)
     word = _word(word)
@@ -55,7 +63,7 @@ def context(model: Opened, word: str, *, sentences: Sequence[str], layer: int | 
     _check(model, layer, located)
     ((static, _, _),) = spellings(model, [word])
     row = vectors(open_table(model), [static.ids])
-    reads = [_read(model, sentence, found) for sentence, found in located]
+    reads = _reads(model, located, progress)
     found = np.concatenate([read.found for read in reads])  # (N, L + 1, D)
     if row.shape[1] != found.shape[2]:
         raise UnsupportedError("table_apart", table=row.shape[1], width=found.shape[2])
@@ -152,12 +160,29 @@ def _located(model: Opened, word: str, text: str, *, place: int) -> tuple[Senten
     return sentence, occurrences
 
 
-def _read(model: Opened, sentence: Sentence, occurrences: list[Occurrence]) -> Read:
+def _reads(model: Opened, located: Sequence[tuple[Sentence, list[Occurrence]]], progress: Hears | None) -> list[Read]:
+    """Each sentence in turn; ``progress`` hears of their tokens together."""
+    prompts = [model.tokenizer.encode_prompt(sentence.text) for sentence, _ in located]
+    total, before, reads = sum(map(len, prompts)), 0, []
+    for ids, (sentence, found) in zip(prompts, located, strict=True):
+        hears = reading(progress, before=before, total=total, what=sentence.text)
+        reads.append(_read(model, sentence, found, ids=ids, hears=hears))
+        before += len(ids)
+    return reads
+
+
+def _read(
+    model: Opened,
+    sentence: Sentence,
+    occurrences: list[Occurrence],
+    *,
+    ids: list[int],
+    hears: Callable[[int, int], None] | None,
+) -> Read:
     """One pass of the network over a sentence, with whatever the model puts before a text."""
-    ids = model.tokenizer.encode_prompt(sentence.text)
     lead = len(ids) - len(sentence.ids)
-    hidden = model.scheduler.run(ids, want=WANT, owner=model.owner).output.hidden  # (L + 1, T, D)
-    assert hidden is not None  # WANT asks for them
+    hidden = model.scheduler.run(ids, want=WANT, owner=model.owner, progress=hears).output.hidden
+    assert hidden is not None  # WANT asks for them; (L + 1, T, D)
     found = [hidden[:, [lead + n for n in occurrence.positions]].mean(axis=1) for occurrence in occurrences]
     # The first position of a text is left out: networks use it as a place to rest their
     # attention on, and its vector resembles no other.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from capot.engines.protocol import Want
 from capot.errors import CapotError
 from capot.leaving import look
 from capot.text.sampling import softmax
+from capot.view.event import ProgressEvent, reading
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
 WANT = Want(logits="none", layer_logits=True)
 
 
-def lens(model: Opened, prompt: str) -> Lens:
+def lens(model: Opened, prompt: str, *, progress: Callable[[ProgressEvent], None] | None = None) -> Lens:
     """The guess after every layer. Takes and raises: as ``Model.lens``."""
     ids = model.tokenizer.encode_prompt(prompt)
-    logits = model.scheduler.run(ids, want=WANT, owner=model.owner).output.layer_logits  # (L + 1, V)
-    assert logits is not None  # WANT asks for them
+    logits = model.scheduler.run(ids, want=WANT, owner=model.owner, progress=reading(progress)).output.layer_logits
+    assert logits is not None  # WANT asks for them; (L + 1, V)
     final = int(np.argmax(logits[-1]))
     layers = tuple(_depth(model, layer, row, final=final) for layer, row in enumerate(logits))
     settled = _settled(layers, final)

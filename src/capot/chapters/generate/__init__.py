@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from capot.chapters.chapter import Chapter, ModelVerb
 from capot.config import Plan, Sampling
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from capot.chapters.generate.result import Generation
     from capot.chapters.generate.verb import Stream
     from capot.chapters.protocols import Opened
+    from capot.view.event import ProgressEvent
 
 EXAMPLE = {"prompt": "Once upon a time", "max_new_tokens": 12, "seed": 1}
 CHAPTER = Chapter(
@@ -31,7 +32,7 @@ class GenerateVerbs:
         self: Opened, prompt: str, *, max_new_tokens: int = 100, temperature: float = 0.7, top_k: int = 0,
         top_p: float = 1.0, min_p: float = 0.0, seed: int | None = None, stop: Sequence[str] = (),
         sampling: Sampling | None = None, ids: Sequence[int] | None = None, first_draw: int = 0,
-        alternatives: int = 5, after_stop: int = 0,
+        alternatives: int = 5, after_stop: int = 0, progress: Callable[[ProgressEvent], None] | None = None,
     ) -> Generation:  # fmt: skip
         """Make a text that goes on from ``prompt``; Ctrl-C ends it with what there is.
 
@@ -45,9 +46,10 @@ class GenerateVerbs:
         ``sampling``: all of these in one :class:`capot.Sampling`, in their place.
         ``ids``: the exact ids to go on from, instead of the prompt's.
         ``first_draw``: how many of the last ids were made before, 0 to 4,611,686,018,427,387,904; the first draw has
-        that number, so a text is taken up again at any token as if it had never been cut, or branches there.
+        that number: a text is taken up again at any token as if it had never been cut, or branches there.
         ``alternatives``: tokens to keep for each step beside the one chosen, 0 to 100.
         ``after_stop``: tokens to make after a stop text, kept apart, 0 to 10,000.
+        ``progress``: hears how far the prompt has been read, then each token, as :class:`capot.ProgressEvent`.
 
         Units: probabilities as shares of 1, ``prefill_s`` and ``decode_s`` in seconds.
         Raises: InputError ``empty_prompt``, ``no_such_id``, ``out_of_range``, ``empty_stop``; ContextError
@@ -63,10 +65,8 @@ class GenerateVerbs:
             temperature=temperature, max_new_tokens=max_new_tokens, top_k=top_k, top_p=top_p, min_p=min_p,
             seed=seed, stop=stop,
         )  # fmt: skip
-        return generate(
-            self, prompt, sampling=chosen, ids=ids, first_draw=first_draw, alternatives=alternatives,
-            after_stop=after_stop,
-        )  # fmt: skip
+        more: dict[str, Any] = {"alternatives": alternatives, "after_stop": after_stop, "progress": progress}
+        return generate(self, prompt, sampling=chosen, ids=ids, first_draw=first_draw, **more)
 
     def stream(
         self: Opened, prompt: str, *, max_new_tokens: int = 100, temperature: float = 0.7, top_k: int = 0,

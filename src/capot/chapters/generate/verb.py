@@ -18,6 +18,7 @@ from capot.config import Plan, Sampling
 from capot.engines.protocol import check_ids
 from capot.engines.scheduler import Ticket, stopping
 from capot.errors import ArgumentTypeError, InputError, speaking
+from capot.view.event import Hears, ProgressEvent
 
 __all__ = ["Event", "Finished", "Plan", "Progress", "Started", "Step", "Stream", "generate", "start", "stream"]
 
@@ -31,6 +32,7 @@ def generate(
     first_draw: int = 0,
     alternatives: int = 5,
     after_stop: int = 0,
+    progress: Callable[[ProgressEvent], None] | None = None,
     **settings: Any,
 ) -> Generation:
     """A text made of a prompt. Takes and raises: as ``Model.generate``.
@@ -41,12 +43,27 @@ def generate(
         model, prompt, sampling=sampling, ids=ids, first_draw=first_draw, alternatives=alternatives,
         after_stop=after_stop, **settings,
     )  # fmt: skip
-    events.inbox.steps = False  # they are in the result; waking up for each would slow down the engine
+    events.inbox.steps = progress is not None  # they are in the result; waking up for each slows down the engine
     with events, stopping(events.cancel):
-        for _ in events:
-            pass
+        follow(events, progress, most=(sampling or Sampling(**settings)).max_new_tokens)
     assert events.result is not None
     return events.result
+
+
+def follow(events: Iterator[Any], progress: Hears | None, *, most: int, what: str = "") -> Any:
+    """Read the events of a generation to their end, and give the last; ``progress`` hears of all of them."""
+    made, last = 0, None
+    for last in events:
+        if progress is None:
+            continue
+        if isinstance(last, Progress):
+            progress(ProgressEvent("reading", last.done, last.total, "tokens", what))
+        elif isinstance(last, Started):
+            progress(ProgressEvent("reading", last.prompt_tokens, last.prompt_tokens, "tokens", what))
+        elif isinstance(last, Step):
+            made += 1
+            progress(ProgressEvent("generating", made, most, "tokens", what, last))
+    return last
 
 
 def stream(

@@ -9,11 +9,11 @@ from capot.chapters.chapter import Chapter, ModelVerb
 
 if TYPE_CHECKING:
     from capot.chapters.memory.result import Memory
-    from capot.chapters.memory.rows import Row
     from capot.chapters.protocols import Opened
+    from capot.view.event import ProgressEvent
 
 EXAMPLE = {"simulate": True, "known": "Llama-3.2-1B", "tokens": [1, 512, 8192]}
-CHAPTER = Chapter("memory", {"memory": ModelVerb("memory.verb:weigh", EXAMPLE)}, ("memory",))
+CHAPTER = Chapter("memory", {"memory": ModelVerb("memory.verb:weigh", EXAMPLE, in_turn=True)}, ("memory",))
 
 
 class MemoryVerbs:
@@ -23,7 +23,7 @@ class MemoryVerbs:
         self: Opened, tokens: str | Sequence[int] = (), *, mode: Literal["last", "all"] = "last",
         simulate: bool = False, known: str = "", gpu: str | Sequence[str] = "24GB,80GB",
         precision: str | Sequence[str] = "bf16,int8,int4", kv_precision: str = "bf16",
-        users_at: str | Sequence[int] = "2048,8192", progress: Callable[[Row], None] | None = None,
+        users_at: str | Sequence[int] = "2048,8192", progress: Callable[[ProgressEvent], None] | None = None,
     ) -> Memory:  # fmt: skip
         """Say what prompts of ``tokens`` tokens cost beyond the weights, in memory and in time.
 
@@ -37,7 +37,7 @@ class MemoryVerbs:
         ``precision``: precisions of the weights, where it simulates.
         ``kv_precision``: precision of the key/value cache, where it simulates.
         ``users_at``: lengths of texts for which to say how many users there can be at once, where it simulates.
-        ``progress``: hears each row as soon as it is measured.
+        ``progress``: hears each row as soon as it is measured, the ``value`` of a :class:`capot.ProgressEvent`.
 
         Units: bytes, seconds, tokens.
         Raises: InputError ``bad_length``, ``out_of_range``, ``bad_size``, ``unknown_precision``, ``unknown_mode``;

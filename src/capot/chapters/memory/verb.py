@@ -18,14 +18,13 @@ from capot.engines.protocol import MAX_CHUNK
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError, shown
 from capot.leaving import INTERRUPTED
 from capot.sources.published_shapes import find
+from capot.view.event import Hears, ProgressEvent
 
 DEFAULT_TOKENS = tuple(2**power for power in range(14))  # 1 to 8,192
 LONGEST = 131_072  # where a simulated curve ends if nothing says how long the model was trained for
 MOST_MEASURED = 2**18  # tokens: twice the longest usual training; a pass takes time as the square of it
 SPARE = 100_000_000  # bytes left to the system when we stop
 MARGIN = 1.15  # of the computed size, before a row is begun
-
-RowProgress = Callable[[Row], None]
 
 
 def weigh(
@@ -39,7 +38,7 @@ def weigh(
     precision: str | Sequence[str] = "bf16,int8,int4",
     kv_precision: str = "bf16",
     users_at: str | Sequence[int] = "2048,8192",
-    progress: RowProgress | None = None,
+    progress: Callable[[ProgressEvent], None] | None = None,
 ) -> Memory:
     """What prompts of some lengths cost. Takes and raises: as ``Model.memory``."""
     if mode not in MODES:
@@ -136,7 +135,7 @@ def _beyond(tokens: int, context: int | None) -> bool:
     return context is not None and tokens > context
 
 
-def _measured(model: Opened, tokens: Sequence[int], *, mode: Mode, progress: RowProgress | None) -> Memory:
+def _measured(model: Opened, tokens: Sequence[int], *, mode: Mode, progress: Hears | None) -> Memory:
     """Each length in turn, the shortest first, until all are done, memory is short or the user has seen enough."""
     scheduler = model.scheduler
     measured.check(scheduler.engine, mode)
@@ -154,17 +153,17 @@ def _measured(model: Opened, tokens: Sequence[int], *, mode: Mode, progress: Row
 
 
 def _rows(
-    model: Opened, tokens: Sequence[int], *, rule: Ruler, mode: Mode, progress: RowProgress | None
+    model: Opened, tokens: Sequence[int], *, rule: Ruler, mode: Mode, progress: Hears | None
 ) -> tuple[list[Row], Stopped | None]:
     rows: list[Row] = []
     count = tokens[0]
     try:
         measured.warm_up(model.scheduler)
-        for count in tokens:
+        for done, count in enumerate(tokens, start=1):
             with model.scheduler.holding(_check_room(rule, count, mode)):
                 rows.append(_row(model, count, rule=rule, mode=mode))
             if progress is not None:
-                progress(rows[-1])
+                progress(ProgressEvent("measuring", done, len(tokens), "lengths", model.name, rows[-1]))
     except (KeyboardInterrupt, InterruptedByUser) as stop:
         if not rows:
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from capot.chapters.chapter import Chapter, ModelVerb
@@ -11,6 +11,7 @@ from capot.config import Sampling, Showing
 if TYPE_CHECKING:
     from capot.chapters.next.result import Prediction
     from capot.chapters.protocols import Opened
+    from capot.view.event import ProgressEvent
 
 EXAMPLE = {"prompt": "The capital of Australia is", "k": 5, "rank": [" Canberra"]}
 CHAPTER = Chapter("next", {"next": ModelVerb("next.verb:predict", EXAMPLE, (Showing, Sampling))}, ("next",))
@@ -31,6 +32,7 @@ class NextVerbs:
         rank: str | Iterable[str] = (),
         beside: Sequence[float] = (),
         ids: Sequence[int] | None = None,
+        progress: Callable[[ProgressEvent], None] | None = None,
     ) -> Prediction:
         """Give the probability of each next token after ``prompt``.
 
@@ -43,6 +45,7 @@ class NextVerbs:
         letter is looked up with a space before it as well.
         ``beside``: up to 7 other temperatures, whose probabilities of the same candidates are told beside the first's.
         ``ids``: the exact ids to go on from, instead of the prompt's.
+        ``progress``: hears how far the prompt has been read, a :class:`capot.ProgressEvent` a chunk of 256 tokens.
 
         Units: probabilities as shares of 1, ``entropy_bits`` in bits, ``prefill_s`` in seconds.
         Raises: InputError ``empty_prompt``, ``empty_rank``, ``not_an_id``, ``no_such_id``, ``out_of_range``,
@@ -56,5 +59,5 @@ class NextVerbs:
 
         return predict(
             self, prompt, k=k, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, rank=rank,
-            beside=beside, ids=ids,
+            beside=beside, ids=ids, progress=progress,
         )  # fmt: skip

@@ -10,7 +10,7 @@ import ast
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -25,6 +25,7 @@ from capot.errors import InputError
 from capot.errors import shown as cut_short
 from capot.text import sampling
 from capot.text.tokenizer import Tokenizer
+from capot.view.event import ProgressEvent, reading
 
 MOST_DIGITS = 18  # of an id
 # One string and nothing else, with the escapes that Python knows: an expression may hold any work at all.
@@ -46,6 +47,7 @@ def predict(
     rank: str | Iterable[str] = (),
     beside: Sequence[float] = (),
     ids: Sequence[int] | None = None,
+    progress: Callable[[ProgressEvent], None] | None = None,
 ) -> Prediction:
     """The probability of each next token. Takes and raises: as ``Model.next``."""
     most, settings = Showing(k, beside).k, Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
@@ -53,7 +55,7 @@ def predict(
     tokenizer = model.tokenizer
     prompt_ids = tokenizer.encode_prompt(prompt) if ids is None else ids
     named = [resolve(tokenizer, each, prompt=prompt) for each in ([rank] if isinstance(rank, str) else rank)]
-    found = model.scheduler.run(prompt_ids, owner=model.owner)
+    found = model.scheduler.run(prompt_ids, owner=model.owner, progress=reading(progress))
     assert found.output.logits is not None  # a step gives them unless told not to
     table = _Table(tokenizer, found.output.logits, settings)
     shown = sampling.top(table.logits, most)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
@@ -30,19 +31,33 @@ def one_pass(
     owner: str = "local",
     progress: PromptProgress | None = None,
 ) -> Pass:
-    """Submit one pass over ``ids`` and wait for it.
+    """Submit one pass over ``ids`` and wait for it; ``progress`` is called on the thread that waits.
 
     Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
     """
-    job = OnePass(ids, want=want, owner=owner, progress=progress)
+    told: deque[tuple[int, int]] = deque()
+    hears = None if progress is None else lambda done, total: told.append((done, total))
+    job = OnePass(ids, want=want, owner=owner, progress=hears)
     ticket = submit(job)
     with stopping(ticket.cancel):
-        while not ticket.wait(0.2):
-            pass
+        over = False
+        while not over:
+            over = ticket.wait(0.2)
+            _tell(told, progress, ticket)
     if ticket.error is not None:
         raise ticket.error
     assert job.found is not None
     return job.found
+
+
+def _tell(told: deque[tuple[int, int]], progress: PromptProgress | None, ticket: Ticket) -> None:
+    """Hand on what was noted; where its hearer fails, the pass is not wanted any more."""
+    while told and progress is not None:
+        try:
+            progress(*told.popleft())
+        except BaseException:
+            ticket.cancel()
+            raise
 
 
 class Call(Generic[T]):

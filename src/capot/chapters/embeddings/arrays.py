@@ -1,0 +1,71 @@
+"""Numbers as NumPy has them: rows of the embedding table, and what the layers make of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from capot.chapters.embeddings.table import open_table
+from capot.engines.protocol import Want, check_ids, require
+from capot.errors import InputError, ResourceError
+from capot.sources.machine import ram
+from capot.view.event import ProgressEvent, reading
+
+if TYPE_CHECKING:
+    from capot.chapters.protocols import Opened
+
+Vectors = npt.NDArray[np.float32]
+WANT = Want(logits="none", hidden=True)
+
+
+def vectors(model: Opened, tokens: str | Sequence[int]) -> Vectors:
+    """Rows of the table. Takes and raises: as ``Model.vectors``."""
+    ids = model.tokenizer.encode(tokens) if isinstance(tokens, str) else list(tokens)
+    table = open_table(model)
+    check_ids(ids, size=table.shape[0])
+    if not ids:
+        return np.zeros((0, table.shape[1]), np.float32)
+    return np.array(table.rows(ids), np.float32)  # the caller's own
+
+
+def hidden(
+    model: Opened,
+    prompt: str,
+    *,
+    layer: int | None = None,
+    position: int | None = None,
+    ids: Sequence[int] | None = None,
+    progress: Callable[[ProgressEvent], None] | None = None,
+) -> Vectors:
+    """The vectors after the layers. Takes and raises: as ``Model.hidden``."""
+    read = model.tokenizer.encode_prompt(prompt) if ids is None else list(ids)
+    if not read:
+        raise InputError("empty_prompt")
+    engine = model.scheduler.engine
+    require(engine, WANT.capabilities)
+    places = (_place("layer", layer, engine.info.layers + 1), _place("position", position, len(read)))
+    _check_room(4 * (engine.info.layers + 1) * len(read) * engine.info.width, tokens=len(read))
+    found = model.scheduler.run(read, want=WANT, owner=model.owner, progress=reading(progress)).output.hidden
+    assert found is not None  # WANT asks for them; (L + 1, T, D)
+    return np.array(found[places], np.float32)
+
+
+def _place(name: str, value: int | None, count: int) -> Any:
+    """Where one looks along an axis of ``count``, as Python counts, from the end where it is negative."""
+    if value is None:
+        return slice(None)
+    if isinstance(value, float):
+        raise InputError("not_whole", name=name, value=value)
+    if not -count <= value < count:
+        raise InputError("out_of_range", name=name, value=value, low=-count, high=count - 1)
+    return int(value)
+
+
+def _check_room(needed: int, *, tokens: int) -> None:
+    """Raises: ResourceError ``memory_short`` where the vectors of all layers would not fit beside what is there."""
+    available = ram().available
+    if available is not None and needed > available:
+        raise ResourceError("memory_short", tokens=tokens, needed=needed, available=available)
