@@ -38,7 +38,13 @@ CALLS: dict[str, dict[str, Any]] = {
 }
 
 APART = ("card", "stream", "vectors", "hidden")  # one needs files, the others give no answer that shows itself
-CALLS |= {"card": {}, "stream": {"prompt": PROMPT}, "vectors": {"tokens": "abc"}, "hidden": {"prompt": PROMPT}}
+CALLS |= {
+    "network": {"prompt": PROMPT},
+    "card": {},
+    "stream": {"prompt": PROMPT},
+    "vectors": {"tokens": "abc"},
+    "hidden": {"prompt": PROMPT},
+}
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +147,7 @@ def test_a_console_shows_a_summary_of_every_answer(answers: dict[str, Result]) -
         assert told.startswith(f"<{type(answer).__name__}: ") and told.endswith(">") and "\n" not in told, name
         assert len(f"<{type(answer).__name__}: >") + 8 < len(told) < 260, (name, told)
     assert PROMPT in repr(answers["next"]) and "Canberra" in repr(answers["generate"])
-    assert len(kinds) == 14
+    assert len(kinds) == 15
     long = dataclasses.replace(answers["next"], prompt="x\n\x1b[2J" * 5000)
     assert len(repr(long)) < 260 and "\x1b" not in repr(long)
 

@@ -173,7 +173,11 @@ def _expected(kind: Any, *, inside: bool) -> Reason:
             first = _said("either", one=first, other=other)
         return first
     if origin in SEVERAL:
-        return _expected(inner[0], inside=False) if inside else _said({str: "texts", float: "numbers"}.get(inner[0], "ids"))
+        return (
+            _expected(inner[0], inside=False)
+            if inside
+            else _said({str: "texts", float: "numbers"}.get(inner[0], "ids"))
+        )
     names = {str: "text", int: "whole", float: "number", bool: "flag", type(None): "none", os.PathLike: "path"}
     if origin in (collections.abc.Callable, collections.abc.Mapping):
         return _said("function" if origin is collections.abc.Callable else "mapping")
