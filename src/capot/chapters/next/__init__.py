@@ -21,19 +21,10 @@ class NextVerbs:
     """The verb of the chapter ``next``."""
 
     def next(
-        self: Opened,
-        prompt: str,
-        *,
-        k: int = 10,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        rank: str | Iterable[str] = (),
-        beside: Sequence[float] = (),
-        ids: Sequence[int] | None = None,
-        progress: Callable[[ProgressEvent], None] | None = None,
-    ) -> Prediction:
+        self: Opened, prompt: str, *, k: int = 10, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0,
+        min_p: float = 0.0, rank: str | Iterable[str] = (), beside: Sequence[float] = (),
+        ids: Sequence[int] | None = None, progress: Callable[[ProgressEvent], None] | None = None,
+    ) -> Prediction:  # fmt: skip
         """Give the probability of each next token after ``prompt``.
 
         ``k``: candidates to show, 1 to 1,000,000.
