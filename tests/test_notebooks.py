@@ -44,7 +44,12 @@ def test_a_committed_output_is_small_and_whole(lang: str) -> None:
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_every_cell_runs(maker, monkeypatch: pytest.MonkeyPatch, lang: str) -> None:
-    """On the boxed model where its weights are here; else all but the card on the scripted one."""
+    """On the boxed model where its weights are here; else all but the card on the scripted one.
+
+    Nothing around it says a language: the notebook does.
+    """
+    monkeypatch.delenv("CAPOT_LANG")
+    monkeypatch.setenv("LC_ALL", "C")
     cells = maker.cells(lang)
     if not (BOXED / "model.safetensors").is_file():
         scripted = capot.open
@@ -53,4 +58,6 @@ def test_every_cell_runs(maker, monkeypatch: pytest.MonkeyPatch, lang: str) -> N
     maker.run(cells)
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    told = json.dumps([cell["outputs"] for cell in code], ensure_ascii=False)
+    assert ("Probabilité" in told, "Probability" in told) == (lang == "fr", lang == "en")
     assert sum(bool(cell["outputs"]) for cell in code) >= len(code) - 2  # opening and closing say nothing
