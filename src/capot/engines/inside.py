@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BLOCK_BYTES = 32_000_000  # of logits, or of attention weights, that are held at once
+BLOCK_BYTES = 24_000_000  # of logits, or of attention weights twice, that are held at once
 ROWS = 4  # rows of the head that one step computes for each token that a plain one would read
 
 
