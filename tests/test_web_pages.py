@@ -138,10 +138,13 @@ def test_tokens_are_cut_as_one_types(visit: Visits, lang: str) -> None:
 
 
 def test_a_tokenizer_that_cannot_be_had_is_said_beside_the_choice(visit: Visits) -> None:
-    visit.forgive("status of 404")
     page = visit("/tokens#prompt=never+recorded")
+    marked = page.locator("label", has_text="Llama 3")
+    assert "the sentences of the lessons alone" in marked.inner_text(), "said before it is ticked"
     page.get_by_label("Llama 3").check()
     until(page, "document.querySelector('.troubles .fault') !== null")
+    settled(page)
+    assert page.locator(".others section").count() == 2, "the others are compared all the same"
     assert page.locator(".prompt .fault").count() == 0
     assert page.locator(".frame capot-strip li").count() > 0
 
