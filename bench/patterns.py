@@ -1,4 +1,4 @@
-"""Whether the expressions that ``capot.text.tokenizer.apart`` knows cut in a time that grows as the text does.
+"""Whether the expressions that ``capot.text.tokenizer.remote`` knows cut in a time that grows as the text does.
 
     python bench/patterns.py
 
@@ -16,7 +16,7 @@ from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 
-from capot.text.tokenizer.apart import PATTERNS
+from capot.text.tokenizer.remote import LINEAR_PATTERNS
 
 LETTERS = 200_000
 MOST = 10  # times as long, for four times the text
@@ -45,7 +45,7 @@ def times(pattern: str, shape: str, letters: int) -> tuple[float, float]:
 
 def main() -> None:
     wrong = 0
-    for pattern in sorted(PATTERNS):
+    for pattern in sorted(LINEAR_PATTERNS):
         found = {shape: times(pattern, shape, LETTERS) for shape in SHAPES}
         shape = max(found, key=lambda shape: found[shape][0])
         wrong += found[shape][0] > MOST

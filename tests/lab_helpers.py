@@ -20,7 +20,7 @@ from capot.config import Serving
 from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import ScriptedEngine
 from capot.model import Model
-from capot.web import wire
+from capot.web import protocol
 from capot.web.app import create_app
 from capot.web.connections import Connections
 
@@ -79,7 +79,7 @@ class Live:
         self.connections = connections or Connections(serving)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.root = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.server = wire.server(self.app, serving, connections=self.connections, lifespan="on")
+        self.server = protocol.server(self.app, serving, connections=self.connections, lifespan="on")
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
 
     def __enter__(self) -> Live:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from capot.web import helper
-from capot.web.desks import Errand
+from capot.web import worker_process
+from capot.web.worker_pool import WorkerTask
 
 _TWICE = (
     "{% set ns = namespace(a=[], b=[]) %}{% for i in range(60) %}"
@@ -68,16 +68,16 @@ DENIED = {
 def made_to(monkeypatch: pytest.MonkeyPatch, render: str) -> None:
     """Helpers whose rendering is this expression of Python instead, with ``source`` in it."""
     patched = f"from capot.text.templates import sandbox; sandbox.render = lambda source, variables, size: {render}; "
-    monkeypatch.setattr(helper, "BOOT", helper.BOOT.replace("from capot", patched + "from capot", 1))
+    monkeypatch.setattr(worker_process, "BOOT", worker_process.BOOT.replace("from capot", patched + "from capot", 1))
 
 
 FOREVER = "sum(iter(int, 1))"  # one call in C, which holds Python's lock and never ends
 ASLEEP = "__import__('time').sleep(1000)"  # the same for a test that is about another end than its time
 
 
-def asked(owner: str, source: str = "a") -> Errand:
+def task(owner: str, source: str = "a") -> WorkerTask:
     line = json.dumps({"source": source, "variables": {}, "size": 1, "most": 1000}).encode() + b"\n"
-    return Errand(owner, line, most=20_000, seconds=600)
+    return WorkerTask(owner, line, max_bytes=20_000, seconds=600)
 
 
 class Puppet:
@@ -91,10 +91,10 @@ class Puppet:
 
     ready = True
 
-    def begun(self, opens: bytes = b"") -> bool:
+    def wait_ready(self, setup: bytes = b"") -> bool:
         return True
 
-    def exchange(self, line: bytes, *, most: int) -> bytes:
+    def exchange(self, line: bytes, *, max_bytes: int) -> bytes:
         self.asked.append(json.loads(line)["source"])
         self.busy = True
         self._answers.acquire()
@@ -110,7 +110,7 @@ class Puppet:
         self.dead.set()
         self._answers.release()
 
-    def end(self) -> int:
+    def stop(self) -> int:
         self.alive = False
         return -9
 

@@ -19,7 +19,7 @@ from capot.chapters.card.verb import Source, card
 from capot.chapters.memory import computed, fits
 from capot.chapters.memory.shape import shape_of
 from capot.config import Loading
-from capot.engines import chosen, native, obstacle, transformers
+from capot.engines import choose_engine, native, obstacle, transformers
 from capot.engines.native import rope
 from capot.engines.protocol import EngineInfo
 from capot.errors import CapotError
@@ -115,9 +115,9 @@ def memory_of(raw: dict[str, Any]) -> None:
 def engines_of(folder: Path) -> Callable[[dict[str, Any]], None]:
     def ask(raw: dict[str, Any]) -> None:
         checkpoint = Checkpoint(folder, "mine", raw)
-        chosen(Loading(model="mine"), checkpoint)
+        choose_engine(Loading(model="mine"), checkpoint)
         obstacle(Loading(model="mine"), checkpoint)
-        transformers.knows(raw)
+        transformers.knows_family(raw)
         transformers.needs_code(raw)
         code_files(raw)
         with open_refused():

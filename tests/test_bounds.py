@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 import capot
 from capot import i18n
+from capot.cancellation import cancel_when, check_cancelled
 from capot.chapters.assistant import chat as conversation
 from capot.chapters.assistant import ways
 from capot.chapters.assistant.chat_result import Conversation, Exchange
@@ -29,13 +30,12 @@ from capot.config import Sampling, Serving
 from capot.engines.protocol import Want
 from capot.engines.scheduler import Job
 from capot.errors import BusyError, CapotError, ContextError, InputError, InterruptedByUser
-from capot.leaving import look, wanted
 from capot.model import Model
 from capot.text.templates import PlainTemplate, Prompt, plain
 from capot.text.tokenizer import Tokenizer, files, ranks
 from capot.text.tokenizer.vocabulary import LONG
-from capot.web import bounds, faults, forms, written
-from capot.web.request_scope import Account, bytes_of
+from capot.web import bounds, error_handlers, json_body, json_writer
+from capot.web.request_scope import MemoryAccount, job_bytes
 from capot.web.verbs import verbs
 
 DIGITS = "9" * 400
@@ -264,7 +264,7 @@ def test_each_tokenizer_cuts_a_text_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def bounded(verb: str, *, owner: bool = False, **arguments: Any) -> dict[str, Any]:
-    return bounds.bounded(verb, arguments, serving=CLASS, owner=owner)
+    return bounds.check_bounds(verb, arguments, serving=CLASS, owner=owner)
 
 
 NAMES = ["bilingual", "english", "french", "gpt2", "cl100k_base", "o200k_base", "llama3", "gpt-4", "gpt-4o"]
@@ -321,7 +321,7 @@ def test_the_sentences_of_a_context_are_bounded_together(monkeypatch: pytest.Mon
 
 
 def test_what_an_answer_may_take_is_counted_while_it_is_made() -> None:
-    account = Account(1000)
+    account = MemoryAccount(1000)
     with account.holding(600):
         assert account.nbytes == 600
         with pytest.raises(BusyError) as refused, account.holding(401):
@@ -331,26 +331,28 @@ def test_what_an_answer_may_take_is_counted_while_it_is_made() -> None:
     with pytest.raises(ZeroDivisionError), account.holding(1000):
         _ = 1 / 0
     assert account.nbytes == 0
-    with Account(None).holding(10**15):
+    with MemoryAccount(None).holding(10**15):
         pass
 
 
 def test_the_price_grows_with_what_is_asked_for() -> None:
-    one = bounds.price("tokens", {"text": "é" * 100})
-    assert bounds.price("tokens", {"text": "é" * 100, "compare": ("english", "gpt2")}) > 1.1 * one > 200
-    made = bounds.price("generate", {"prompt": "a", "sampling": Sampling(max_new_tokens=1000), "alternatives": 100})
-    assert made > 100 * bounds.price(
+    one = bounds.memory_cost("tokens", {"text": "é" * 100})
+    assert bounds.memory_cost("tokens", {"text": "é" * 100, "compare": ("english", "gpt2")}) > 1.1 * one > 200
+    made = bounds.memory_cost(
+        "generate", {"prompt": "a", "sampling": Sampling(max_new_tokens=1000), "alternatives": 100}
+    )
+    assert made > 100 * bounds.memory_cost(
         "generate", {"prompt": "a", "sampling": Sampling(max_new_tokens=10), "alternatives": 0}
     )
-    assert bounds.price("generate", {"prompt": "a", "sampling": Sampling(), "alternatives": 10**20}) < 10**8
-    chat = bounds.price("chat", {"messages": ("a",), "conversation": {"turns": [turn(user="a" * 1000)] * 9}})
+    assert bounds.memory_cost("generate", {"prompt": "a", "sampling": Sampling(), "alternatives": 10**20}) < 10**8
+    chat = bounds.memory_cost("chat", {"messages": ("a",), "conversation": {"turns": [turn(user="a" * 1000)] * 9}})
     assert chat > 100 * 9000
-    assert bounds.price("card", {}) == 0
+    assert bounds.memory_cost("card", {}) == 0
 
 
 def test_the_logits_of_every_layer_count_as_memory() -> None:
     engine = scripted().scheduler.engine
-    more = bytes_of(Job([1, 2], want=Want("none", layer_logits=True)), engine) - bytes_of(Job([1, 2]), engine)
+    more = job_bytes(Job([1, 2], want=Want("none", layer_logits=True)), engine) - job_bytes(Job([1, 2]), engine)
     assert more == 4 * (engine.info.layers + 1) * engine.info.vocabulary_size
 
 
@@ -374,7 +376,7 @@ class Held:
 
 def call_of(live: Live, name: str) -> Any:
     """What a learner waits for under this name, whoever they are."""
-    known = live.app.state.learners.known.values()
+    known = live.app.state.learners.by_name.values()
     return next((learner.calls[name] for learner in list(known) if name in learner.calls), None)
 
 
@@ -412,9 +414,9 @@ def test_whoever_leaves_ends_what_is_computed_for_them(monkeypatch: pytest.Monke
     with Live(scripted()) as live, held:
         with asking(live, f"/api/{verb}", body):
             until(lambda: held.calls)
-            account = next(iter(live.app.state.learners.known.values())).account
-            assert account.nbytes >= bounds.price(verb.rpartition("/")[2], {**body, "compare": ()}) > -1
-        until(lambda: call_of(live, "mine").left)
+            account = next(iter(live.app.state.learners.by_name.values())).account
+            assert account.nbytes >= bounds.memory_cost(verb.rpartition("/")[2], {**body, "compare": ()}) > -1
+        until(lambda: call_of(live, "mine").disconnected)
         held.free.set()
         until(lambda: call_of(live, "mine") is None)
         until(lambda: account.nbytes == 0)
@@ -427,11 +429,11 @@ def test_whoever_leaves_while_a_stream_begins_ends_its_beginning(monkeypatch: py
     with Live(scripted()) as live, held:
         with asking(live, "/api/stream", asked(part("a", "chat", messages=["a"], conversation=TURNS))):
             until(lambda: held.calls)
-            account = next(iter(live.app.state.learners.known.values())).account
+            account = next(iter(live.app.state.learners.by_name.values())).account
             assert account.nbytes > 0
-        until(lambda: call_of(live, "mine").left)
+        until(lambda: call_of(live, "mine").disconnected)
         held.free.set()
-        until(lambda: not live.app.state.hub.streams)
+        until(lambda: not live.app.state.streams.streams)
         assert held.calls == 1 and live.load["steps"] == 0 and account.nbytes == 0
 
 
@@ -451,14 +453,14 @@ def test_a_part_that_is_stopped_before_it_begins_leaves_the_others_alone(monkeyp
 
 
 def test_a_look_ends_what_nobody_waits_for() -> None:
-    look()
+    check_cancelled()
     left = threading.Event()
-    with wanted(left.is_set):
-        look()
+    with cancel_when(left.is_set):
+        check_cancelled()
         left.set()
         with pytest.raises(InterruptedByUser):
-            look()
-    look()
+            check_cancelled()
+    check_cancelled()
 
 
 def test_the_engine_thread_cuts_no_prompt_of_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -488,7 +490,7 @@ def test_the_engine_thread_cuts_no_prompt_of_an_answer(monkeypatch: pytest.Monke
     ],
 )  # fmt: skip
 def test_a_body_is_held_to_its_form_before_anything_is_made_of_it(raw: bytes, code: str) -> None:
-    assert refusal(lambda: forms.read(raw)).code == code
+    assert refusal(lambda: json_body.parse_body(raw)).code == code
     with asgi(scripted()) as client:
         answer = client.post("/api/next", content=raw, headers={"content-type": "application/json"})
         assert answer.status_code == 422 and answer.json()["error"]["code"] == code
@@ -497,12 +499,14 @@ def test_a_body_is_held_to_its_form_before_anything_is_made_of_it(raw: bytes, co
 
 def test_a_body_of_any_use_is_of_good_form() -> None:
     body = {"a": [0.5, -0.0, 2**64, 1e308, None, True, "🤗"], "b": {"c": [[[]]]}, "ids": list(range(131_072))}
-    assert forms.read(json.dumps(body).encode()) == body
+    assert json_body.parse_body(json.dumps(body).encode()) == body
 
 
 def test_a_refusal_repeats_neither_long_digits_nor_halves_of_characters() -> None:
     for value in (DIGITS, "a\ud800b", HUGE, "x" * 100_000):
-        told = faults.body(InputError("bad_choice", name="space", value=value, known="auto, " * 100), "fr")["error"]
+        told = error_handlers.error_body(
+            InputError("bad_choice", name="space", value=value, known="auto, " * 100), "fr"
+        )["error"]
         told["message"].encode()
         assert DIGITS not in told["message"] and "x" * 300 not in told["message"] and "auto, " * 100 in told["message"]
 
@@ -514,7 +518,7 @@ def test_one_complaint_is_made_of_a_list_however_long() -> None:
     with pytest.raises(ValidationError) as caught:
         verbs()["memory"].request.model_validate({"tokens": ["x"] * 10_000})
     assert len(caught.value.errors()) == 2  # a text, or a list
-    assert faults.malformed(caught.value).params["name"] == "tokens"
+    assert error_handlers.validation_error(caught.value).params["name"] == "tokens"
 
 
 # Long answers and long texts.
@@ -530,18 +534,18 @@ def test_an_answer_written_in_pieces_is_the_one_written_whole(boxed: Model) -> N
     for answer in answers:
         body = {"ok": True, "result": answer, "view": [{"rows": [[1, "a"]] * 2500}], "none": [], "half": "\ud800"}
         whole = {**body, "result": answer.to_dict(), "half": "?"}
-        assert json.loads(written.written(body)) == json.loads(json.dumps(whole))
-        assert written.written(whole, small=True) == written.written(body)
+        assert json.loads(json_writer.encode_json(body)) == json.loads(json.dumps(whole))
+        assert json_writer.encode_json(whole, small=True) == json_writer.encode_json(body)
     odd = [float("nan"), b"\x01", Sampling(stop="b")]
-    assert written.written({"a": odd}, small=True).startswith(b'{"a":[null,"01",{')
-    longest = max(map(len, written.pieces(answers[0])))
-    assert longest < 200_000 and len(list(written.pieces(answers[0]))) > 15
+    assert json_writer.encode_json({"a": odd}, small=True).startswith(b'{"a":[null,"01",{')
+    longest = max(map(len, json_writer.iter_json(answers[0])))
+    assert longest < 200_000 and len(list(json_writer.iter_json(answers[0]))) > 15
 
 
 def test_writing_ends_when_its_reader_has_left() -> None:
     gone = iter([False] * 3 + [True] * 9)
-    with wanted(lambda: next(gone)), pytest.raises(InterruptedByUser):
-        list(written.pieces({"a": list(range(10_000))}))
+    with cancel_when(lambda: next(gone)), pytest.raises(InterruptedByUser):
+        list(json_writer.iter_json({"a": list(range(10_000))}))
 
 
 @pytest.mark.parametrize("name", ["english", "bilingual", "gpt2", "o200k_base", "cl100k_base"])

@@ -353,7 +353,7 @@ def test_a_lab_that_asks_its_owner_for_the_code_says_where_it_stands(
     def refused(*_: Any) -> None:
         raise AccessError(code)
 
-    monkeypatch.setattr("capot.web.serve.status_of", refused)
+    monkeypatch.setattr("capot.web.serve.server_status", refused)
     status, _, err = typed(capsys, "serve", "--status", "--lang", lang)
     assert status == 2 and "--access-code" in err and "terminal" in err
     assert "teacher" not in err and "enseignant" not in err

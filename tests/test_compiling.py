@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from capot.engines.native import compiling
+from capot.engines.native import numba_cache
 from capot.i18n import tr
 
 SRC = Path(__file__).parent.parent / "src"
@@ -22,9 +22,9 @@ SRC = Path(__file__).parent.parent / "src"
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A kernel in a file of its own, with the place beside it to be kept in."""
-    monkeypatch.setattr(compiling, "trouble", [])
+    monkeypatch.setattr(numba_cache, "cache_errors", [])
     (tmp_path / "kernels_of_a_test.py").write_text(
-        "from capot.engines.native.compiling import njit\n\n\n@njit(cache=True)\ndef triple(x):\n    return 3 * x\n"
+        "from capot.engines.native.numba_cache import njit\n\n\n@njit(cache=True)\ndef triple(x):\n    return 3 * x\n"
     )
 
     def made() -> Any:
@@ -46,7 +46,7 @@ def kept(tmp_path: Path) -> list[Path]:
 def said() -> list[tuple[str, dict[str, Any]]]:
     """What a model's opening would be told."""
     told: list[tuple[str, dict[str, Any]]] = []
-    compiling.told(lambda key, **params: told.append((key, params)))
+    numba_cache.warn_uncached(lambda key, **params: told.append((key, params)))
     return told
 
 

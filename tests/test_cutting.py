@@ -21,12 +21,12 @@ from capot.chapters.tokens.verb import PACKAGED, named
 from capot.config import Serving
 from capot.errors import CapotError, InterruptedByUser
 from capot.model import Model
-from capot.text.tokenizer import Tokenizer, apart, worker
+from capot.text.tokenizer import Tokenizer, remote, worker
 from capot.text.tokenizer import files as reading
 from capot.text.tokenizer.files import FileVocabulary, byte_letters
 from capot.text.tokenizer.vocabulary import ByteVocabulary
-from capot.web import cutting
-from capot.web.cutting import Cutters, Cutting
+from capot.web import tokenizer_workers
+from capot.web.tokenizer_workers import RequestEncoder, TokenizerWorkers
 
 BOXED = ROOT / "src" / "capot" / "boxed"
 FILE = json.loads((BOXED / "tokenizer.json").read_text(encoding="utf-8"))
@@ -67,8 +67,8 @@ def strange(folder: Path, pattern: str = STRANGE) -> Model:
 
 
 @pytest.fixture
-def cutters() -> Iterator[Cutters]:
-    running = Cutters()
+def workers() -> Iterator[TokenizerWorkers]:
+    running = TokenizerWorkers()
     yield running
     running.close()
 
@@ -82,10 +82,12 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 def made_to(monkeypatch: pytest.MonkeyPatch, cut: str) -> None:
     """Helpers whose answer is this expression of Python instead, with ``text`` in it."""
     patched = (
-        "from capot.text.tokenizer import worker; before = worker.answered; "
-        f"worker.answered = lambda vocabulary, request: (lambda text: {cut})(request['text']); "
+        "from capot.text.tokenizer import worker; before = worker.answer; "
+        f"worker.answer = lambda vocabulary, request: (lambda text: {cut})(request['text']); "
     )
-    monkeypatch.setattr(cutting, "BOOT", cutting.BOOT.replace("from capot", patched + "from capot", 1))
+    monkeypatch.setattr(
+        tokenizer_workers, "BOOT", tokenizer_workers.BOOT.replace("from capot", patched + "from capot", 1)
+    )
 
 
 def code_of(call: Callable[[], Any]) -> str:
@@ -96,7 +98,7 @@ def code_of(call: Callable[[], Any]) -> str:
 
 
 def steady(tokenizer: Tokenizer) -> bool:
-    return getattr(tokenizer._vocabulary, "steady", True)
+    return getattr(tokenizer._vocabulary, "is_linear", True)
 
 
 # Whose time is known
@@ -105,7 +107,7 @@ def steady(tokenizer: Tokenizer) -> bool:
 @pytest.mark.parametrize("name", PACKAGED)
 def test_what_is_packaged_is_cut_in_the_labs_own_process(name: str) -> None:
     tokenizer = named(name)
-    assert steady(tokenizer) and tokenizer.apart(Cutting(Cutters(), "ann")) is tokenizer
+    assert steady(tokenizer) and tokenizer.with_remote_encoder(RequestEncoder(TokenizerWorkers(), "ann")) is tokenizer
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama3", "cl100k_base", "o200k_base"])
@@ -128,16 +130,16 @@ def replace(pattern: str, kind: str, content: str = " ") -> dict[str, Any]:
 STEADY = {
     "spaces joined": replace(r"\s+", "Regex"),
     "a letter for another": replace("(a+)+$", "String"),
-    "Unigram": unigram(apart.MOST_FOLLOWED),
+    "Unigram": unigram(remote.MAX_UNIGRAM_PIECE),
 }
 UNSTEADY = {
     "to the end of the text": {"pre_tokenizer": split(SLOW)},
     "every way to part a run": {"pre_tokenizer": split("(x|x)*y")},
-    "one letter more": {"pre_tokenizer": split(apart._WORDS + "|b")},
+    "one letter more": {"pre_tokenizer": split(remote._WORDS + "|b")},
     "in a normalizer": replace(SLOW, "Regex"),
     "behind a known one": {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [split(r"\p{N}"), split(SLOW)]}},
-    "much written for one": replace("q", "String", "z" * (apart.MOST_WRITTEN + 1)),
-    "a long piece of Unigram": unigram(apart.MOST_FOLLOWED + 1),
+    "much written for one": replace("q", "String", "z" * (remote.MAX_EXPANSION + 1)),
+    "a long piece of Unigram": unigram(remote.MAX_UNIGRAM_PIECE + 1),
 }
 
 
@@ -154,14 +156,14 @@ def test_steps_that_are_not_known_are_not(tmp_path: Path, name: str) -> None:
 def test_a_step_of_a_later_library_is_not_known(tmp_path: Path) -> None:
     vocabulary = opened(tmp_path, {})._vocabulary
     parts = {**vocabulary._parts, "pre_tokenizer": {"type": "Clairvoyance"}}
-    assert apart.steady(vocabulary._parts, vocabulary._backend, worst=1.0)
-    assert not apart.steady(parts, vocabulary._backend, worst=1.0)
+    assert remote.is_linear(vocabulary._parts, vocabulary._backend, worst=1.0)
+    assert not remote.is_linear(parts, vocabulary._backend, worst=1.0)
 
 
 @pytest.mark.parametrize("change", [*UNSTEADY.values(), {"post_processor": None}, {}])
 def test_opening_a_tokenizer_cuts_no_text(tmp_path: Path, change: dict[str, Any], monkeypatch) -> None:
     monkeypatch.setattr(reading, "encoded", lambda *_, **__: 1 / 0)
-    monkeypatch.setattr(Cutters, "answer", lambda *_: 1 / 0)
+    monkeypatch.setattr(TokenizerWorkers, "run", lambda *_: 1 / 0)
     assert opened(tmp_path, change).opening is not None
 
 
@@ -182,13 +184,13 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]:
     return {
         "an expression": opened(folder / "a", {"pre_tokenizer": split(STRANGE)}),
         "letters that change": opened(folder / "b", replace("[xyz]", "Regex", "ab")),
-        "pieces": opened(folder / "c", unigram(apart.MOST_FOLLOWED + 1)),
+        "pieces": opened(folder / "c", unigram(remote.MAX_UNIGRAM_PIECE + 1)),
     }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def shared_cutters() -> Iterator[Cutters]:
-    running = Cutters()
+def shared_workers() -> Iterator[TokenizerWorkers]:
+    running = TokenizerWorkers()
     yield running
     running.close()
 
@@ -200,23 +202,23 @@ def shared_cutters() -> Iterator[Cutters]:
     kind=st.sampled_from(["an expression", "letters that change", "pieces"]),
 )
 def test_what_is_cut_elsewhere_is_what_is_cut_here(
-    kinds: dict[str, Tokenizer], shared_cutters: Cutters, patient: None, text: str, specials: Any, kind: str
+    kinds: dict[str, Tokenizer], shared_workers: TokenizerWorkers, patient: None, text: str, specials: Any, kind: str
 ) -> None:
     here = kinds[kind]
-    there = here.apart(Cutting(shared_cutters, "ann"))
+    there = here.with_remote_encoder(RequestEncoder(shared_workers, "ann"))
     assert there is not here
     assert there.encode(text, specials=specials) == here.encode(text, specials=specials)
     assert there.spans(text, specials=specials) == here.spans(text, specials=specials)
     assert there.opening == here.opening and there.named == here.named and there.display(5) == here.display(5)
 
 
-def test_a_long_text_is_cut_elsewhere_as_here(cutters: Cutters, patient: None, tmp_path: Path) -> None:
+def test_a_long_text_is_cut_elsewhere_as_here(workers: TokenizerWorkers, patient: None, tmp_path: Path) -> None:
     here = opened(tmp_path, {"pre_tokenizer": split(STRANGE)})
     text = "le gestionnaire  du réseau\n\n🤗" * 3000
-    assert here.apart(Cutting(cutters, "ann")).spans(text) == here.spans(text)
+    assert here.with_remote_encoder(RequestEncoder(workers, "ann")).spans(text) == here.spans(text)
 
 
-def test_a_refusal_is_the_one_that_it_is_here(cutters: Cutters, patient: None, tmp_path: Path) -> None:
+def test_a_refusal_is_the_one_that_it_is_here(workers: TokenizerWorkers, patient: None, tmp_path: Path) -> None:
     grows = replace("a", "String", "z" * 1000) | {"pre_tokenizer": split(STRANGE)}
     stops = {"pre_tokenizer": split("(a+)+$")}
     for change, text in ((grows, "a" * 50_000), (stops, "a" * 40 + "b")):
@@ -224,7 +226,7 @@ def test_a_refusal_is_the_one_that_it_is_here(cutters: Cutters, patient: None, t
         with pytest.raises(CapotError) as one:
             here.encode(text)
         with pytest.raises(CapotError) as other:
-            here.apart(Cutting(cutters, "ann")).encode(text)
+            here.with_remote_encoder(RequestEncoder(workers, "ann")).encode(text)
         assert type(one.value) is type(other.value)
         assert one.value.to_dict("fr") == other.value.to_dict("fr")
 
@@ -232,8 +234,8 @@ def test_a_refusal_is_the_one_that_it_is_here(cutters: Cutters, patient: None, t
 # One that is ended
 
 
-def test_a_text_that_takes_hours_is_ended(cutters: Cutters, monkeypatch, tmp_path: Path) -> None:
-    tokenizer = opened(tmp_path, {"pre_tokenizer": split(SLOW)}).apart(Cutting(cutters, "ann"))
+def test_a_text_that_takes_hours_is_ended(workers: TokenizerWorkers, monkeypatch, tmp_path: Path) -> None:
+    tokenizer = opened(tmp_path, {"pre_tokenizer": split(SLOW)}).with_remote_encoder(RequestEncoder(workers, "ann"))
     monkeypatch.setattr(worker, "SECONDS", 600.0)
     assert tokenizer.encode("a cat"), "the tokenizer is there"
     monkeypatch.setattr(worker, "SECONDS", 0.1)
@@ -242,17 +244,19 @@ def test_a_text_that_takes_hours_is_ended(cutters: Cutters, monkeypatch, tmp_pat
     assert tokenizer.encode("a cat")
 
 
-def test_one_request_has_one_allowance(cutters: Cutters, patient: None, monkeypatch, tmp_path: Path) -> None:
-    request = Cutting(cutters, "ann")
-    tokenizer = of_bytes(tmp_path).apart(request)
+def test_one_request_has_one_allowance(workers: TokenizerWorkers, patient: None, monkeypatch, tmp_path: Path) -> None:
+    request = RequestEncoder(workers, "ann")
+    tokenizer = of_bytes(tmp_path).with_remote_encoder(request)
     assert tokenizer.encode("abc") == [97, 98, 99]
     monkeypatch.setattr(request, "_allowance", 0.0)
     assert code_of(lambda: tokenizer.encode("abc")) == "tokenizer_too_costly"
 
 
-def test_a_helper_that_dies_is_told_and_replaced(cutters: Cutters, patient: None, monkeypatch, tmp_path: Path) -> None:
+def test_a_helper_that_dies_is_told_and_replaced(
+    workers: TokenizerWorkers, patient: None, monkeypatch, tmp_path: Path
+) -> None:
     made_to(monkeypatch, "__import__('os')._exit(3) if text == 'x' else before(vocabulary, request)")
-    tokenizer = of_bytes(tmp_path).apart(Cutting(cutters, "ann"))
+    tokenizer = of_bytes(tmp_path).with_remote_encoder(RequestEncoder(workers, "ann"))
     assert tokenizer.encode("y") == [121]
     assert code_of(lambda: tokenizer.encode("x")) == "tokenizer_crashed"
     assert tokenizer.encode("y") == [121]
@@ -262,38 +266,42 @@ def test_a_helper_that_dies_is_told_and_replaced(cutters: Cutters, patient: None
     "answer", [{}, {"text": "x"}, {"ids": 3, "places": 4}, {"code": "internal"}, {"code": ["tokenizer_grows"]}]
 )
 def test_a_helper_is_not_believed(tmp_path: Path, answer: dict[str, Any]) -> None:
-    helpers = Cutters(start=Puppet)
-    Puppet.exchange, before = lambda self, line, *, most: json.dumps(answer).encode(), Puppet.exchange
+    helpers = TokenizerWorkers(start=Puppet)
+    Puppet.exchange, before = lambda self, line, *, max_bytes: json.dumps(answer).encode(), Puppet.exchange
     try:
-        tokenizer = of_bytes(tmp_path).apart(Cutting(helpers, "ann"))
+        tokenizer = of_bytes(tmp_path).with_remote_encoder(RequestEncoder(helpers, "ann"))
         assert code_of(lambda: tokenizer.encode("x")) == "tokenizer_crashed"
     finally:
         Puppet.exchange = before
         helpers.close()
 
 
-def test_a_file_that_is_another_one_since_is_not_cut_with(cutters: Cutters, patient: None, tmp_path: Path) -> None:
-    tokenizer = of_bytes(tmp_path).apart(Cutting(cutters, "ann"))
+def test_a_file_that_is_another_one_since_is_not_cut_with(
+    workers: TokenizerWorkers, patient: None, tmp_path: Path
+) -> None:
+    tokenizer = of_bytes(tmp_path).with_remote_encoder(RequestEncoder(workers, "ann"))
     written(tmp_path, {"pre_tokenizer": split(STRANGE)})
     assert code_of(lambda: tokenizer.encode("x")) == "tokenizer_no_helper"
 
 
-def test_a_helper_keeps_one_tokenizer_and_takes_another(cutters: Cutters, patient: None, tmp_path: Path) -> None:
+def test_a_helper_keeps_one_tokenizer_and_takes_another(
+    workers: TokenizerWorkers, patient: None, tmp_path: Path
+) -> None:
     one, other = of_bytes(tmp_path / "a"), opened(tmp_path / "b", {"pre_tokenizer": split(STRANGE)})
-    request = Cutting(cutters, "ann")
+    request = RequestEncoder(workers, "ann")
     for tokenizer in (one, other, one, other):
-        assert tokenizer.apart(request).encode("un chat") == tokenizer.encode("un chat")
-    assert [desk.helper is not None for desk in cutters.desks] == [True, False], "one after the other needs one"
+        assert tokenizer.with_remote_encoder(request).encode("un chat") == tokenizer.encode("un chat")
+    assert [slot.worker is not None for slot in workers.slots] == [True, False], "one after the other needs one"
 
 
-def test_who_leaves_ends_what_is_cut(cutters: Cutters, patient: None, monkeypatch, tmp_path: Path) -> None:
+def test_who_leaves_ends_what_is_cut(workers: TokenizerWorkers, patient: None, monkeypatch, tmp_path: Path) -> None:
     made_to(monkeypatch, ASLEEP)
-    request = Cutting(cutters, "ann")
-    call = Call(of_bytes(tmp_path).apart(request).encode, "x")
-    until(lambda: any(desk.asked and desk.helper and desk.helper.ready for desk in cutters.desks))
+    request = RequestEncoder(workers, "ann")
+    call = Call(of_bytes(tmp_path).with_remote_encoder(request).encode, "x")
+    until(lambda: any(slot.task and slot.worker and slot.worker.ready for slot in workers.slots))
     request.cancel()
     assert isinstance(call.join().error, InterruptedByUser)
-    assert isinstance(Call(of_bytes(tmp_path).apart(request).encode, "x").join().error, InterruptedByUser)
+    assert isinstance(Call(of_bytes(tmp_path).with_remote_encoder(request).encode, "x").join().error, InterruptedByUser)
 
 
 # The lab
@@ -326,7 +334,7 @@ def test_no_route_cuts_in_the_labs_process(nothing_here: None, tmp_path: Path) -
         ):
             answer = client.post(path, json=body)
             assert answer.status_code == 200 and "event: error" not in answer.text, (path, answer.text)
-        assert client.app.state.learners.cutters.desks[0].helper is not None
+        assert client.app.state.learners.tokenizer_workers.slots[0].worker is not None
 
 
 def test_the_owner_compares_with_any_tokenizer(tmp_path: Path, patient: None, monkeypatch) -> None:
@@ -335,7 +343,7 @@ def test_the_owner_compares_with_any_tokenizer(tmp_path: Path, patient: None, mo
     written(tmp_path, {"pre_tokenizer": split(STRANGE)})
     count = Tokenizer.from_file(tmp_path).encode("a cat").__len__()
     monkeypatch.setattr(
-        FileVocabulary, "encoding", lambda self, *given: (here.append(self.steady), encoding(self, *given))[1]
+        FileVocabulary, "encoding", lambda self, *given: (here.append(self.is_linear), encoding(self, *given))[1]
     )
     with asgi(scripted(), owner_key="k" * 40) as client:
         client.get("/?code=" + "k" * 40)
@@ -345,9 +353,9 @@ def test_the_owner_compares_with_any_tokenizer(tmp_path: Path, patient: None, mo
 
 
 def test_the_library_cuts_in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Cutters, "answer", lambda *_: 1 / 0)
+    monkeypatch.setattr(TokenizerWorkers, "run", lambda *_: 1 / 0)
     with strange(tmp_path) as model:
-        assert model.cutter is None and model.tokens("a cat").count == 5
+        assert model.remote_encoder is None and model.tokens("a cat").count == 5
 
 
 def test_the_page_is_told_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -368,9 +376,9 @@ def at_work(live: Live) -> Any:
     return until(
         lambda: next(
             (
-                d.helper.process
-                for d in live.app.state.learners.cutters.desks
-                if d.helper and d.helper._opened and d.asked
+                d.worker.process
+                for d in live.app.state.learners.tokenizer_workers.slots
+                if d.worker and d.worker._setup and d.task
             ),
             None,
         )
@@ -422,14 +430,14 @@ def test_a_helper_limits_itself_and_is_told_nothing(monkeypatch: pytest.MonkeyPa
     boot = (
         "import sys; sys.path[:0] = sys.argv[1:]; import json, os, resource; from capot.text.tokenizer import worker; "
     )
-    boot += f"worker.answered = lambda *_: print(json.dumps({told}), flush=True) or {{}}; worker.main()"
-    monkeypatch.setattr(cutting, "BOOT", boot)
-    child = cutting.CuttingHelper()
+    boot += f"worker.answer = lambda *_: print(json.dumps({told}), flush=True) or {{}}; worker.main()"
+    monkeypatch.setattr(tokenizer_workers, "BOOT", boot)
+    child = tokenizer_workers.TokenizerProcess()
     try:
-        opens = json.dumps(of_bytes(tmp_path)._vocabulary.opens).encode() + b"\n"
-        assert child.begun(opens)
-        environment, folder, limit = json.loads(child.exchange(b'{"text": "a"}\n', most=10_000))
+        setup = json.dumps(of_bytes(tmp_path)._vocabulary.setup).encode() + b"\n"
+        assert child.wait_ready(setup)
+        environment, folder, limit = json.loads(child.exchange(b'{"text": "a"}\n', max_bytes=10_000))
     finally:
-        child.end()
+        child.stop()
     assert set(environment) <= {"LC_CTYPE", "__CF_USER_TEXT_ENCODING", "RAYON_NUM_THREADS"} and folder == "/"
     assert limit[0] == worker.MEMORY or os.uname().sysname != "Linux"

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from capot.config import Serving
 from capot.errors import InputError
-from capot.web import credentials, guard, journal
+from capot.web import credentials, guard, safe_logging
 from capot.web.addresses import address_of
 from capot.web.guard import Guard
 
@@ -139,14 +139,14 @@ def test_the_owner_has_a_key_of_their_own(coded: TestClient) -> None:
 
 
 def test_wrong_codes_must_wait(coded: TestClient) -> None:
-    for _ in range(credentials.TRIES):
+    for _ in range(credentials.MAX_FAILURES):
         assert code_of(coded.get("/?code=wrong")) == "wrong_code"
     answer = coded.get("/?code=right-code")
     assert answer.status_code == 429 and code_of(answer) == "too_many_codes"
 
 
 def test_visits_without_a_code_are_no_tries(coded: TestClient) -> None:
-    for _ in range(credentials.TRIES + 5):
+    for _ in range(credentials.MAX_FAILURES + 5):
         coded.get("/")
     assert coded.get("/?code=right-code").status_code == 303
 
@@ -218,29 +218,33 @@ def test_another_code_is_another(coded: TestClient, spelled: str) -> None:
 
 @pytest.mark.parametrize("wanted", ["salle é 1", "SALLE e\u0301-1", "Salle É1"])
 def test_accents_are_letters_whatever_wrote_them(wanted: str) -> None:
-    assert credentials.same_code("salle-e\u03011", wanted) and not credentials.same_code("salle-e1", wanted)
+    assert credentials.same_access_code("salle-e\u03011", wanted) and not credentials.same_access_code(
+        "salle-e1", wanted
+    )
 
 
 def test_keys_are_compared_whole_and_as_they_are() -> None:
-    assert credentials.same("Key", "Key") and not credentials.same("key", "Key")
+    assert credentials.same_secret("Key", "Key") and not credentials.same_secret("key", "Key")
     assert (
-        not credentials.same(None, None) and not credentials.same_code(None, None) and not credentials.same("", "Key")
+        not credentials.same_secret(None, None)
+        and not credentials.same_access_code(None, None)
+        and not credentials.same_secret("", "Key")
     )
-    assert credentials.same("\ud800", "\ud800") and not credentials.same_code("\ud800", "Key")
+    assert credentials.same_secret("\ud800", "\ud800") and not credentials.same_access_code("\ud800", "Key")
 
 
 # Who must wait after wrong codes.
 
 
 @pytest.fixture
-def tries() -> tuple[credentials.Tries, list[float]]:
+def tries() -> tuple[credentials.FailedAttempts, list[float]]:
     clock = [0.0]
-    return credentials.Tries(lambda: clock[0]), clock
+    return credentials.FailedAttempts(lambda: clock[0]), clock
 
 
 def test_wrong_codes_count_by_full_address(tries) -> None:
     counted, clock = tries
-    for _ in range(credentials.TRIES):
+    for _ in range(credentials.MAX_FAILURES):
         assert counted.wait("2001:db8::1") == 0
         counted.note("2001:db8::1")
     assert counted.wait("2001:db8::1") == credentials.WINDOW_S
@@ -251,7 +255,7 @@ def test_wrong_codes_count_by_full_address(tries) -> None:
 
 def test_a_network_of_many_addresses_has_a_quota_of_its_own(tries) -> None:
     counted, _ = tries
-    for number in range(credentials.NETWORK_TRIES):
+    for number in range(credentials.MAX_NETWORK_FAILURES):
         address = f"2001:db8:0:1::{number:x}"
         assert counted.wait(address) == 0
         counted.note(address)
@@ -261,17 +265,17 @@ def test_a_network_of_many_addresses_has_a_quota_of_its_own(tries) -> None:
 
 def test_others_guesses_leave_a_fresh_address_its_tries(tries) -> None:
     counted, _ = tries
-    for number in range(3 * credentials.ALL_TRIES):
+    for number in range(3 * credentials.MAX_TOTAL_FAILURES):
         counted.note(f"10.0.{number // 256}.{number % 256}")
     for address in ("192.0.2.1", "2001:db8::1"):
-        for _ in range(credentials.FRESH_TRIES):
+        for _ in range(credentials.MIN_FAILURES):
             assert counted.wait(address) == 0
             counted.note(address)
         assert counted.wait(address) > 0, "and no more of them while so many guess"
 
 
 def test_the_memory_of_wrong_codes_does_not_grow(tries, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(credentials, "REMEMBERED", 50)
+    monkeypatch.setattr(credentials, "MAX_REMEMBERED", 50)
     counted, _ = tries
     for number in range(500):
         counted.note(f"2001:db8:{number:x}::1")
@@ -368,10 +372,10 @@ def test_a_name_that_a_proxy_passes_on_must_be_allowed_all_the_same() -> None:
 
 def test_who_guesses_behind_a_proxy_locks_out_themselves_alone() -> None:
     client = behind()
-    for _ in range(credentials.TRIES):
+    for _ in range(credentials.MAX_FAILURES):
         assert code_of(client.get("/?code=wrong", headers={"x-forwarded-for": "6.6.6.6"})) == "wrong_code"
     assert code_of(client.get("/?code=right-code", headers={"x-forwarded-for": "6.6.6.6"})) == "too_many_codes"
-    for number in range(credentials.ALL_TRIES):
+    for number in range(credentials.MAX_TOTAL_FAILURES):
         client.get("/?code=wrong", headers={"x-forwarded-for": f"198.51.{number // 200}.{number % 200}"})
     assert client.get("/?code=right-code", headers={"x-forwarded-for": VISITOR}).status_code == 303
 
@@ -401,7 +405,7 @@ def terminal() -> Iterator[io.StringIO]:
     names = ("capot.web", "uvicorn.error", "asyncio", "py.warnings", "somebody.elses")
     for name in names:
         logging.getLogger(name).addHandler(handler)
-    with journal.guarded():
+    with safe_logging.safe_logs():
         yield written
     for name in names:
         logging.getLogger(name).removeHandler(handler)
@@ -452,11 +456,11 @@ def test_whatever_speaks_up_is_led_through_the_loggers(terminal: io.StringIO, ca
 def test_a_record_is_not_longer_than_a_terminal_bears(terminal: io.StringIO) -> None:
     logging.getLogger("capot.web").error("begins %s ends", "x" * 10_000_000)
     text = terminal.getvalue()
-    assert len(text) < 2 * journal.LONGEST and text.startswith("begins") and text.endswith("ends\n")
+    assert len(text) < 2 * safe_logging.MAX_RECORD_CHARS and text.startswith("begins") and text.endswith("ends\n")
 
 
 def test_the_process_is_left_as_it_was() -> None:
     before = logging.getLogRecordFactory(), threading.excepthook, sys.unraisablehook, warnings.showwarning
-    with journal.guarded():
-        assert logging.getLogRecordFactory() is journal.Written
+    with safe_logging.safe_logs():
+        assert logging.getLogRecordFactory() is safe_logging.SafeLogRecord
     assert before == (logging.getLogRecordFactory(), threading.excepthook, sys.unraisablehook, warnings.showwarning)

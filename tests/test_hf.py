@@ -26,9 +26,9 @@ from capot.config import Loading  # noqa: E402
 from capot.engines import transformers as hf_engine  # noqa: E402
 from capot.engines.inside import Inside  # noqa: E402
 from capot.engines.protocol import LAST, NOTHING, Capability, Feed, Want  # noqa: E402
-from capot.engines.transformers import batch, memory, place, probe, states, static  # noqa: E402
+from capot.engines.transformers import batch, compiled, memory, placement, probe, states  # noqa: E402
 from capot.engines.transformers.cache import new_cache  # noqa: E402
-from capot.engines.transformers.network import Network, cache_name  # noqa: E402
+from capot.engines.transformers.network import Network, cache_argument  # noqa: E402
 from capot.errors import CapotError, InputError, ResourceError  # noqa: E402
 from capot.sources.checkpoint import Checkpoint  # noqa: E402
 
@@ -238,7 +238,7 @@ def test_attention_is_that_of_the_eager_implementation(folders, opened, family: 
 
 # Going on from a state.
 
-WAYS = {"mamba": probe.HANDED, "jamba": probe.HANDED, "mamba2": probe.ITSELF, "bamba": probe.ITSELF}
+WAYS = {"mamba": probe.WITH_STATE, "jamba": probe.WITH_STATE, "mamba2": probe.BY_ITSELF, "bamba": probe.BY_ITSELF}
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family in hooks.FAMILIES])
@@ -279,17 +279,17 @@ def test_a_long_prompt_goes_on_from_the_state_of_its_first_chunk(opened, family:
 def test_other_families_whose_loop_begins_anew(tmp_path, family: str, dtype: str) -> None:
     """Zamba's loop runs head by head. In 16 bits, the way is found in spite of what rounding does to the logits."""
     engine = tiny.engine(tiny.make(tmp_path, family), dtype=dtype)
-    assert engine._probe.goes_on == probe.HANDED
+    assert engine._probe.goes_on == probe.WITH_STATE
     if dtype == "float32":
         ids = tiny.prompt(150, 3)
         close(read(engine, ids, chunk=64)[-1].logits, passed(tiny.load(tmp_path), ids).logits[0, -1].numpy())
     engine.close()
 
 
-@pytest.mark.parametrize("way", [probe.HANDED, probe.IN_TURN])
+@pytest.mark.parametrize("way", [probe.WITH_STATE, probe.ONE_BY_ONE])
 def test_every_position_of_a_later_chunk(folders, opened, monkeypatch, way: str) -> None:
     engine, reference = opened("jamba")[0].scheduler.engine, opened("jamba")[1]
-    if way == probe.IN_TURN:  # as in a family whose loop nobody knows
+    if way == probe.ONE_BY_ONE:  # as in a family whose loop nobody knows
         monkeypatch.setattr(states, "mixers", lambda _: [])
         engine = tiny.engine(folders("jamba"))
     assert engine._probe.goes_on == way
@@ -402,15 +402,15 @@ def test_devices_and_precisions_that_do_not_exist(folders, loading, expected: st
 
 def test_weights_that_do_not_fit(folders, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = Checkpoint.open(folders("gpt2"))
-    whole = place.weights_bytes(checkpoint, torch.float32)
-    monkeypatch.setattr(place, "free_bytes", lambda device, spread=False: int(whole * 0.6))
-    assert place.choose(checkpoint, device="cpu", dtype=None).dtype == torch.bfloat16  # what has room is taken
+    whole = placement.weights_bytes(checkpoint, torch.float32)
+    monkeypatch.setattr(placement, "free_bytes", lambda device, spread=False: int(whole * 0.6))
+    assert placement.choose(checkpoint, device="cpu", dtype=None).dtype == torch.bfloat16  # what has room is taken
     with pytest.raises(ResourceError) as caught:
-        place.choose(checkpoint, device="cpu", dtype="float32")
+        placement.choose(checkpoint, device="cpu", dtype="float32")
     assert caught.value.code == "weights_too_large"
     assert "--device cpu --dtype bfloat16" in caught.value.message("fr", face="command")
-    monkeypatch.setattr(place, "free_bytes", lambda device, spread=False: 1000)
-    assert code(place.choose, checkpoint, device=None, dtype=None) == "weights_too_large_everywhere"
+    monkeypatch.setattr(placement, "free_bytes", lambda device, spread=False: 1000)
+    assert code(placement.choose, checkpoint, device=None, dtype=None) == "weights_too_large_everywhere"
 
 
 @pytest.mark.parametrize("family", ["llama", "mamba", "gemma3"])
@@ -495,9 +495,9 @@ def test_a_family_that_fails_in_its_first_pass_is_refused_in_words(tmp_path, mon
 
 def test_what_is_a_lack_of_memory() -> None:
     message = "[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: not enough memory: you tried to allocate"
-    assert memory.asked_bytes(RuntimeError(f"{message} 4096 bytes.")) == 4096
-    assert memory.asked_bytes(MemoryError()) == 0
-    assert memory.asked_bytes(RuntimeError("shapes do not match")) is None
+    assert memory.requested_bytes(RuntimeError(f"{message} 4096 bytes.")) == 4096
+    assert memory.requested_bytes(MemoryError()) == 0
+    assert memory.requested_bytes(RuntimeError("shapes do not match")) is None
 
 
 # The lane of compiled passes. Whether compiling pays is for bench/hf.py to say; here, that it computes the same.
@@ -511,7 +511,7 @@ def test_the_lane_gives_what_the_plain_pass_gives(folders, family: str) -> None:
     read(engine, ids[:60], sequence=sequence)
     for token in ids[60:]:
         expected.append(engine.step([Feed(sequence, [token])])[0].logits)
-    engine.lane = static.Lane(engine.network, compile=lambda function, **_: function)
+    engine.lane = compiled.CompiledDecoder(engine.network, compile=lambda function, **_: function)
     first, second = engine.open_sequence(), engine.open_sequence()
     read(engine, ids[:60], sequence=first)
     read(engine, ids[:33], sequence=second)
@@ -538,7 +538,7 @@ def test_what_cannot_be_compiled_is_computed_without(folders) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("no compiler")
 
-    engine.lane = static.Lane(engine.network, compile=lambda function, **_: broken)
+    engine.lane = compiled.CompiledDecoder(engine.network, compile=lambda function, **_: broken)
     sequence, ids = engine.open_sequence(), tiny.prompt(20)
     read(engine, ids, sequence=sequence)
     close(engine.step([Feed(sequence, [5])])[0].logits, read(engine, [*ids, 5])[0].logits)
@@ -570,7 +570,8 @@ def test_the_choice_of_an_engine(folders, monkeypatch, family: str, loading: dic
     folder = BOXED if family == "boxed" else folders(family)
     checkpoint = Checkpoint.open(folder)
     assert (
-        engines.chosen(Loading(model=family if family == "boxed" else str(folder), **loading), checkpoint) == expected
+        engines.choose_engine(Loading(model=family if family == "boxed" else str(folder), **loading), checkpoint)
+        == expected
     )
 
 
@@ -589,7 +590,7 @@ def test_without_the_extra_a_line_to_paste(folders, monkeypatch: pytest.MonkeyPa
     with pytest.raises(CapotError) as caught:
         engines.open_engine(loading, checkpoint)
     assert caught.value.code == "missing_extra" and 'pip install "capot[transformers]"' in caught.value.message("fr")
-    assert engines.chosen(Loading(model=str(folders("llama"))), Checkpoint.open(folders("llama"))) == "native"
+    assert engines.choose_engine(Loading(model=str(folders("llama"))), Checkpoint.open(folders("llama"))) == "native"
 
 
 @pytest.mark.parametrize("installed", ["5.22.2", "5.25.0.dev0", "5.40.1"])
@@ -612,19 +613,19 @@ def test_a_gpu_behind_untried_versions_takes_no_model_from_the_native_engine(
     folders, monkeypatch: pytest.MonkeyPatch, installed: str
 ) -> None:
     read = hf_engine.version
-    monkeypatch.setattr(hf_engine, "possible", lambda: True)
-    monkeypatch.setattr(place, "preferred", lambda: torch.device("cuda"))
+    monkeypatch.setattr(hf_engine, "gpu_possible", lambda: True)
+    monkeypatch.setattr(placement, "preferred_device", lambda: torch.device("cuda"))
     loading, checkpoint = Loading(model=str(folders("llama"))), Checkpoint.open(folders("llama"))
-    assert engines.chosen(loading, checkpoint) == "transformers"
+    assert engines.choose_engine(loading, checkpoint) == "transformers"
     monkeypatch.setattr(hf_engine, "version", lambda name: installed if name == "transformers" else read(name))
-    assert hf_engine.accelerator() is None and engines.chosen(loading, checkpoint) == "native"
+    assert hf_engine.accelerator() is None and engines.choose_engine(loading, checkpoint) == "native"
     assert engines.obstacle(loading, checkpoint) is None
 
 
 def test_a_cache_is_handed_over_by_the_name_that_its_code_has_for_it(folders) -> None:
     """Code of a model's authors keeps the name of the transformers that it was written for."""
     theirs = transformers.GPT2LMHeadModel
-    name = cache_name(theirs)
+    name = cache_argument(theirs)
 
     class Own(theirs):
         def forward(self, input_ids=None, past_key_values=None, use_cache=None, position_ids=None, logits_to_keep=0):
@@ -694,8 +695,8 @@ def test_what_is_mistyped_is_refused_before_pytorch_and_no_program_is_fetched(fo
     ],
 )
 def test_the_precision_a_device_computes_in(monkeypatch, stored, native: bool, kind: str, expected) -> None:
-    monkeypatch.setattr(place, "native_bfloat16", lambda device: native)
-    assert place.precisions(torch.device(kind), stored)[0] == expected
+    monkeypatch.setattr(placement, "native_bfloat16", lambda device: native)
+    assert placement.precisions(torch.device(kind), stored)[0] == expected
 
 
 # On a GPU.
@@ -781,5 +782,5 @@ def test_a_table_that_is_widened_is_shown_by_itself(opened) -> None:
 def test_every_family_of_transformers_is_known_without_importing_it() -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    assert all(hf_engine.knows({"model_type": kind}) for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-    assert not hf_engine.knows({"model_type": "no_such_family"})
+    assert all(hf_engine.knows_family({"model_type": kind}) for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    assert not hf_engine.knows_family({"model_type": "no_such_family"})

@@ -12,11 +12,11 @@ pytest.importorskip("accelerate")
 import hf_helpers as tiny  # noqa: E402
 
 from capot.engines.protocol import Feed, Want  # noqa: E402
-from capot.engines.transformers import packed, place  # noqa: E402
+from capot.engines.transformers import packed, placement  # noqa: E402
 
 CPU = torch.device("cpu")
 x86 = pytest.mark.skipif(
-    not packed.possible(place.Place(CPU, torch.float32)), reason="an x86 processor and oneDNN are needed"
+    not packed.can_pack(placement.Placement(CPU, torch.float32)), reason="an x86 processor and oneDNN are needed"
 )
 
 
@@ -132,7 +132,7 @@ def test_odd_shapes(inner: int, outer: int, bias: bool) -> None:
 def test_what_is_packed(monkeypatch, dtype: str, device: str, expected: bool) -> None:
     monkeypatch.setattr(packed.platform, "machine", lambda: "AMD64")
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
-    monkeypatch.setattr(place, "native_bfloat16", lambda device: False)
-    assert packed.possible(place.Place(torch.device(device), getattr(torch, dtype))) is expected
+    monkeypatch.setattr(placement, "native_bfloat16", lambda device: False)
+    assert packed.can_pack(placement.Placement(torch.device(device), getattr(torch, dtype))) is expected
     monkeypatch.setattr(packed.platform, "machine", lambda: "arm64")
-    assert not packed.possible(place.Place(torch.device(device), getattr(torch, dtype)))
+    assert not packed.can_pack(placement.Placement(torch.device(device), getattr(torch, dtype)))

@@ -44,8 +44,8 @@ from capot.sources.hub.refusals import Subject, refused, wait_asked
 from capot.sources.hub.store import Store
 from capot.web import opening
 from capot.web.events import NamedEvent
+from capot.web.json_writer import encode_json
 from capot.web.learners import Learners
-from capot.web.written import written
 
 WEIGHTS = "model.safetensors"
 
@@ -346,7 +346,7 @@ def test_the_lab_tells_its_owner_the_card_before_the_gate(hub: Hub, lang: str, w
         opens(cast(Any, None), model="org/gated", progress=events.append)
     assert refused.value.code == "hub_gated"
     assert [event.kind for event in events if event.kind != "progress"] == ["card"] and events[-1].kind == "card"
-    told = json.loads(written(events[-1].body()))
+    told = json.loads(encode_json(events[-1].body()))
     assert told["result"] == capot.models.preview("org/gated").to_dict()
     assert words in told["view"][-1]["text"]
     events.clear()

@@ -18,7 +18,7 @@ import capot
 from capot.chapters.assistant import chat
 from capot.config import Loading
 from capot.errors import BusyError
-from capot.web.opening import opened
+from capot.web.opening import open_warm
 
 BOXED = ROOT / "src" / "capot" / "boxed"
 
@@ -80,7 +80,7 @@ def test_a_model_lets_go_of_the_page_that_opened_it(
         shutil.copy(BOXED / "tokenizer.json", store / "snapshots" / commit)
     page = Page()
     held = weakref.ref(page)
-    with opened(Loading(model=model, engine=None if model == "scripted" else "native"), tell=page) as found:
+    with open_warm(Loading(model=model, engine=None if model == "scripted" else "native"), tell=page) as found:
         assert page.heard.count("progress") == 4
         del page
         until(lambda: gone(held))
@@ -100,7 +100,7 @@ def test_a_page_that_stops_an_opening_is_let_go_of() -> None:
     page = Impatient()
     held = weakref.ref(page)
     with pytest.raises(Stopped):
-        opened(Loading(model="scripted"), tell=page)
+        open_warm(Loading(model="scripted"), tell=page)
     del page
     until(lambda: gone(held))
 

@@ -268,13 +268,13 @@ def tiny(kind):
 def test_cache_against_the_tensors_of_transformers(kind):
     config, shape = tiny(kind)
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
-    from capot.engines.transformers.network import cache_name
+    from capot.engines.transformers.network import cache_argument
 
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     for tokens in (7, 49, 120):
         with torch.no_grad():
             answer = model(torch.zeros((1, tokens), dtype=torch.long), use_cache=True)
-        cache = answer[cache_name(type(model))]
+        cache = answer[cache_argument(type(model))]
         held = sum(tensor.numel() for layer in cache.layers for tensor in (layer.keys, layer.values))
         # Between two steps transformers leaves room for the next token: one less than the window.
         room = len(shape.windows) * shape.cache_width if kind == "sliding" and tokens >= 50 else 0
@@ -346,11 +346,11 @@ def test_chunks_against_every_tensor_of_transformers(heads, kv_heads, inner, pas
         num_attention_heads=heads, num_key_value_heads=kv_heads, max_position_embeddings=4096,
     )  # fmt: skip
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
-    from capot.engines.transformers.network import cache_name
+    from capot.engines.transformers.network import cache_argument
 
     ids, keep = torch.zeros((1, 256), dtype=torch.long), {}
     cache = transformers.DynamicCache(config=config)
-    given = {cache_name(type(model)): cache, "logits_to_keep": 1}
+    given = {cache_argument(type(model)): cache, "logits_to_keep": 1}
     with torch.no_grad():
         for _ in range(past // 256):
             model(ids, **given)
@@ -862,7 +862,7 @@ def test_room_for_more_than_a_model_reads_is_said(lang: str, said: str) -> None:
 def test_a_state_has_the_size_that_transformers_gives_it(family: str) -> None:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    from capot.engines.transformers.network import cache_name
+    from capot.engines.transformers.network import cache_argument
 
     own = {"num_heads": 8, "head_dim": 16, "n_groups": 2} if family == "Mamba2" else {}
     sizes = {"vocab_size": 50, "hidden_size": 64, "num_hidden_layers": 2, "state_size": 8}
@@ -870,7 +870,7 @@ def test_a_state_has_the_size_that_transformers_gives_it(family: str) -> None:
     model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     with torch.no_grad():
         answer = model(torch.tensor([[1, 2, 3]]), use_cache=True)
-    state = answer.state if family == "Rwkv" else answer[cache_name(type(model))]
+    state = answer.state if family == "Rwkv" else answer[cache_argument(type(model))]
     shape = shape_of(config.to_dict())
     assert shape.state_numbers == sum(tensor.numel() for tensor in _tensors(state)) > 0
     assert shape.cache_numbers(1000) == 0

@@ -18,7 +18,7 @@ import inside_helpers as hooks  # noqa: E402
 import native_helpers as tiny  # noqa: E402
 
 from capot.engines.native import check, kernels, open_native, rope  # noqa: E402
-from capot.engines.native.llama import EVERYTHING, Linear  # noqa: E402
+from capot.engines.native.llama import NO_WINDOW, Linear  # noqa: E402
 from capot.engines.protocol import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Sequence, Want  # noqa: E402
 from capot.errors import ModelError, UnsupportedError  # noqa: E402
 from capot.sources.checkpoint import Checkpoint  # noqa: E402
@@ -203,8 +203,8 @@ def turning(**changes):
 MUTATIONS = {
     "rope theta": ("mistral", turning(rope_theta=10_000.0)),
     "rope scaling": ("llama", turning(rope_scaling=None)),
-    "window": ("mistral", lambda engine: with_layers(engine, window=lambda _: EVERYTHING)),
-    "window of some layers": ("qwen3", lambda engine: with_layers(engine, window=lambda _: EVERYTHING)),
+    "window": ("mistral", lambda engine: with_layers(engine, window=lambda _: NO_WINDOW)),
+    "window of some layers": ("qwen3", lambda engine: with_layers(engine, window=lambda _: NO_WINDOW)),
     "query bias": ("qwen2", lambda engine: with_layers(engine, query=without_bias)),
     "key bias": ("qwen2", lambda engine: with_layers(engine, key=without_bias)),
     "value bias": ("qwen2", lambda engine: with_layers(engine, value=without_bias)),
@@ -261,7 +261,7 @@ def test_an_exception_leaves_every_cache_as_before(models, monkeypatch):
     before = list(sequence.ids), sequence.nbytes
     expected = feed(engine, tiny.prompt(61))[0].logits
     with monkeypatch.context() as patch:
-        patch.setattr(kernels, "gate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(kernels, "swiglu", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             feed(engine, tiny.prompt(100, seed=5), sequence=sequence)
     assert (sequence.ids, sequence.nbytes) == before
@@ -370,19 +370,19 @@ def test_the_product_of_every_shape_and_type(dtype, shape):
     stored.flags.writeable = False
     x, y = random.standard_normal((columns, depth), np.float32), random.standard_normal((columns, rows), np.float32)
     expected = y + x @ widen(stored, dtype).T
-    kernels.add_product(stored.view(np.int16) if dtype == "F16" else stored, x, y)
+    kernels.add_matmul(stored.view(np.int16) if dtype == "F16" else stored, x, y)
     np.testing.assert_allclose(y, expected, atol=1e-3, rtol=1e-4)
 
 
 def test_kernels_know_which_numbers_they_are_made_of():
-    """Numba's disk cache sees changes in a kernel's own file only: its mark must follow ``stored.py``."""
+    """Numba's disk cache sees changes in a kernel's own file only: its mark must follow ``simd.py``."""
     folder = Path(kernels.__file__).parent
     mark = hashlib.sha256((folder / "stored.py").read_bytes()).hexdigest()[:12]
     for name in ("product", "attention", "kernels", "guessing"):
         assert f'STORED = "{mark}"' in (folder / f"{name}.py").read_text(), f"write {mark} into {name}.py"
 
 
-@pytest.mark.skipif(not kernels.PAIRS, reason="this machine does not multiply pairs of bfloat16")
+@pytest.mark.skipif(not kernels.BF16_PAIRS, reason="this machine does not multiply pairs of bfloat16")
 def test_the_product_of_pairs():
     from capot.sources.checkpoint import widen
 
@@ -393,7 +393,7 @@ def test_the_product_of_pairs():
     )
     weights.flags.writeable = False
     y = np.ones((9, 70), np.float32)
-    kernels.add_product(weights, x, y)
+    kernels.add_matmul(weights, x, y)
     np.testing.assert_allclose(y, 1 + widen(x, "BF16") @ widen(weights, "BF16").T, atol=1e-3, rtol=1e-4)
 
 

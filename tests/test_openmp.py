@@ -31,7 +31,9 @@ def team() -> int:
 def test_a_scheduler_without_work_lets_go_of_its_cores(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(thread, "IDLE_S", 1e9)
     released = threading.Event()
-    monkeypatch.setattr(thread.openmp, "release", lambda release=openmp.release: (release(), released.set()))
+    monkeypatch.setattr(
+        thread.openmp, "release_threads", lambda release=openmp.release_threads: (release(), released.set())
+    )
     with capot.open(native_helpers.make(tmp_path, "llama")) as model:
         model.scheduler.run([5, 6, 7])
         before = team()  # more than nothing where OpenMP is GNU's
@@ -49,10 +51,10 @@ def test_nothing_happens_where_no_such_library_is_loaded(tmp_path: Path, monkeyp
     monkeypatch.setattr(openmp, "MAPS", maps)
     loaded: list[str] = []
     monkeypatch.setattr(openmp.ctypes, "CDLL", lambda path: loaded.append(path) or object())
-    openmp.release()  # no such file: another system
+    openmp.release_threads()  # no such file: another system
     maps.write_text("7f00-7f10 r-xp 00000000 08:01 12   /usr/lib/libc.so.6\n7f20-7f30 rw-p 0 00:00 0\n")
-    openmp.release()
+    openmp.release_threads()
     assert loaded == []
     maps.write_text("7f00-7f10 r-xp 00000000 08:01 12   /a folder/libgomp.so.1\n" * 2)
-    openmp.release()
+    openmp.release_threads()
     assert loaded == ["/a folder/libgomp.so.1"]

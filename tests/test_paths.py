@@ -19,8 +19,8 @@ from starlette.testclient import TestClient
 import capot
 from capot.config import Serving
 from capot.errors import ModelError, NotFoundError, foreign, local, reason, told
-from capot.web.documents import EXAMPLES
-from capot.web.faults import body
+from capot.web.error_handlers import error_body
+from capot.web.openapi import EXAMPLES
 
 BOXED = ROOT / "src" / "capot" / "boxed"
 PLACES = ["ann lee/secret project (2026)", "élève/projet", "it's, a;b/«ici»", "plain/x", "日本/🤗 {0}/%s", "a\nb/c\td"]
@@ -97,8 +97,8 @@ def test_the_same_error_names_the_path_to_who_reads_it_here(folder: Path) -> Non
     with pytest.raises(NotFoundError) as caught:
         capot.open(folder).next("a")
     assert str(folder) in str(caught.value) and str(folder) in caught.value.to_dict("fr")["error"]["message"]
-    assert "tiny" in body(caught.value, "fr")["error"]["message"]
-    assert str(folder.parent) not in body(caught.value, "fr")["error"]["message"]
+    assert "tiny" in error_body(caught.value, "fr")["error"]["message"]
+    assert str(folder.parent) not in error_body(caught.value, "fr")["error"]["message"]
 
 
 def test_a_model_of_the_hub_goes_by_its_name_and_only_the_owner_is_told_where_it_is(
@@ -172,7 +172,7 @@ def raisings() -> Iterator[tuple[str, ast.Call]]:
 
 
 # Where a reason is the learner's own words, or how a helper ended.
-APART = ("text/templates/", "web/rendering.py")
+APART = ("text/templates/", "web/template_workers.py")
 
 
 def test_every_error_that_names_a_place_does_so_with_such_a_value() -> None:

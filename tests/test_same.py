@@ -15,7 +15,7 @@ from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from same_helpers import ALL, SCHEDULES, TEXTS, OneByOne, digest, hold, same
 
-from capot.engines.native import kernels, open_native, stored
+from capot.engines.native import kernels, open_native, simd
 from capot.engines.protocol import MAX_CHUNK, Feed
 from capot.sources.checkpoint import Checkpoint
 
@@ -77,13 +77,13 @@ def test_a_row_of_a_product_is_the_same_whatever_is_beside_it(dtype, depth):
     begun = random.standard_normal((40, 71), np.float32)
     expected = begun.copy()
     for row in range(40):
-        kernels.add_product(weights, x[row : row + 1], expected[row : row + 1])
+        kernels.add_matmul(weights, x[row : row + 1], expected[row : row + 1])
     for columns in (2, 3, 5, 6, 8, 11, 40):
         y = begun[:columns].copy()
-        kernels.add_product(weights, x[:columns], y)
+        kernels.add_matmul(weights, x[:columns], y)
         same(y, expected[:columns])
     few = begun[:, :5].copy()  # a row of the weights, whatever rows are beside it
-    kernels.add_product(weights[:5], x, few)
+    kernels.add_matmul(weights[:5], x, few)
     same(few, expected[:, :5])
 
 
@@ -110,4 +110,4 @@ def test_kernels_without_instructions_of_x86_keep_the_promise_too():
 
 @pytest.mark.skipif("NUMBA_CPU_NAME" not in os.environ, reason="these are this processor's own kernels")
 def test_generic_kernels_are_generic_at_once():
-    assert (stored.LANES, stored.PAIRS, stored.FUSED) == (4, False, True)
+    assert (simd.LANES, simd.BF16_PAIRS, simd.HAS_FMA) == (4, False, True)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from capot.engines.protocol import Capability, Feed, Output, Want
-from capot.engines.scheduler import Job, Pass, Scheduler
-from capot.engines.scheduler.caches import common_prefix
+from capot.engines.scheduler import Job, PassResult, Scheduler
+from capot.engines.scheduler.prefix_cache import common_prefix
 from capot.engines.scripted import TOKEN_BYTES, VOCABULARY, ScriptedEngine
 from capot.errors import BusyError, CapabilityError, ContextError, InputError, InterruptedByUser
 
@@ -47,7 +47,7 @@ class Decoding(Job):
         super().__init__(ids, **options)
         self.left, self.passes, self.error = tokens, [], None
 
-    def advance(self, output: Output, pass_: Pass):
+    def advance(self, output: Output, pass_: PassResult):
         self.passes.append(pass_)
         self.left -= 1
         return [65] if self.left > 0 else None

@@ -18,7 +18,7 @@ from capot.chapters.settings import SAMPLING, Setting, takes
 from capot.cli import commands, group
 from capot.cli.words import Choice, Number
 from capot.i18n import LANGUAGES, find, tr
-from capot.web import described
+from capot.web import form_data
 from capot.web.verbs import verbs
 
 STATIC = ROOT / "src" / "capot" / "web" / "static"
@@ -117,7 +117,7 @@ def test_every_chapter_and_command_has_its_words(lang: str) -> None:
         for name in chapter.verbs:
             assert name not in verbs() or tr(f"{name}.cli.help", lang)  # the others are Python's alone
         if chapter.page:
-            form = described.forms(chapter.name, lang)
+            form = form_data.forms(chapter.name, lang)
             assert [verb["name"] for verb in form["verbs"]] == [name for name in chapter.verbs if name in verbs()]
             for verb in form["verbs"]:
                 assert [each["name"] for each in verb["settings"]] == list(takes(verb["name"]))
@@ -158,4 +158,4 @@ def test_no_slider_of_a_page_has_bounds_of_its_own() -> None:
     assert found.pop("context.js") == ["min: 0", "step: 1", "coarse: 2"]
     assert set(found) == {"next.js", "controls.js", "words.js"} and not any(found.values())
     named = {verb for path in STATIC.rglob("*.js") for verb in re.findall(r"lab\.sliders\.(\w+)", path.read_text())}
-    assert named == {"next", "generate", "embed"} and named <= set(described.sliders())
+    assert named == {"next", "generate", "embed"} and named <= set(form_data.sliders())

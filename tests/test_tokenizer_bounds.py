@@ -20,8 +20,8 @@ import capot
 from capot.errors import CapotError
 from capot.text.tokenizer import Tokenizer, bounds
 from capot.text.tokenizer import files as reading
-from capot.text.tokenizer.bounds import MOST_ADDED, MOST_AFFIX, MOST_AROUND, MOST_LETTERS, MOST_STEPS, MOST_WORD
-from capot.text.tokenizer.growth import FREE, MOST, MOST_REPLACED, Growth
+from capot.text.tokenizer.bounds import MAX_ADDED, MAX_AFFIX, MAX_NAME_CHARS, MAX_STEPS, MAX_TEMPLATE_TOKENS, MAX_WORD
+from capot.text.tokenizer.growth import MAX_CHARSMAP_BYTES, MAX_GROWTH, MIN_BOUND, NormalizerGrowth
 
 BOXED = ROOT / "src" / "capot" / "boxed"
 FILE = json.loads((BOXED / "tokenizer.json").read_text(encoding="utf-8"))
@@ -62,11 +62,11 @@ LETTERS = {"type": "BPE", "vocab": {"a": 0}, "merges": []}
 # What is one too many, and the most that there may be, of each.
 BOUNDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "letters of a name": (
-        {"added_tokens": [added(9, "x" * (MOST_LETTERS + 1))]},
-        {"added_tokens": [added(9, "x" * MOST_LETTERS)]},
+        {"added_tokens": [added(9, "x" * (MAX_NAME_CHARS + 1))]},
+        {"added_tokens": [added(9, "x" * MAX_NAME_CHARS)]},
     ),
     "names": (
-        {"added_tokens": [added(n, str(n)) for n in range(MOST_ADDED + 1)]},
+        {"added_tokens": [added(n, str(n)) for n in range(MAX_ADDED + 1)]},
         {"added_tokens": [added(n, str(n)) for n in range(20_000)]},
     ),
     "letters of all": (
@@ -74,22 +74,22 @@ BOUNDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"added_tokens": [added(n, f"{n:0500}") for n in range(20)]},
     ),
     "steps": (
-        {"normalizer": chain(*[LOWER] * (MOST_STEPS + 1))},
-        {"normalizer": chain(*[LOWER] * (MOST_STEPS - 1)), "pre_tokenizer": None, "post_processor": None},
+        {"normalizer": chain(*[LOWER] * (MAX_STEPS + 1))},
+        {"normalizer": chain(*[LOWER] * (MAX_STEPS - 1)), "pre_tokenizer": None, "post_processor": None},
     ),
-    "steps of steps": ({"normalizer": chain(chain(chain(*[LOWER] * MOST_STEPS)))}, {"normalizer": chain(chain())}),
+    "steps of steps": ({"normalizer": chain(chain(chain(*[LOWER] * MAX_STEPS)))}, {"normalizer": chain(chain())}),
     "bytes as letters": ({"pre_tokenizer": cutting(BYTES, BYTES, BYTES)}, {"pre_tokenizer": cutting(BYTES, BYTES)}),
     "spaces as letters": (
         {"pre_tokenizer": cutting(SPACES, cutting(SPACES, SPACES))},
         {"pre_tokenizer": cutting(SPACES, SPACES)},
     ),
     "tokens around": (
-        {"post_processor": template([START] * (MOST_AROUND + 1) + [TEXT], [3])},
-        {"post_processor": template([START] * MOST_AROUND + [TEXT], [3])},
+        {"post_processor": template([START] * (MAX_TEMPLATE_TOKENS + 1) + [TEXT], [3])},
+        {"post_processor": template([START] * MAX_TEMPLATE_TOKENS + [TEXT], [3])},
     ),
     "tokens of one name": (
-        {"post_processor": template([START, TEXT], [3] * (MOST_AROUND + 1))},
-        {"post_processor": template([START, TEXT], [3] * MOST_AROUND)},
+        {"post_processor": template([START, TEXT], [3] * (MAX_TEMPLATE_TOKENS + 1))},
+        {"post_processor": template([START, TEXT], [3] * MAX_TEMPLATE_TOKENS)},
     ),
     "the text twice": (
         {"post_processor": template([TEXT, TEXT], [3])},
@@ -100,16 +100,16 @@ BOUNDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"post_processor": {"type": "Sequence", "processors": [template([TEXT], [3]), template([TEXT], [3])]}},
     ),
     "letters of a word": (
-        {"model": PIECES | {"max_input_chars_per_word": MOST_WORD + 1}},
-        {"model": PIECES | {"max_input_chars_per_word": MOST_WORD}},
+        {"model": PIECES | {"max_input_chars_per_word": MAX_WORD + 1}},
+        {"model": PIECES | {"max_input_chars_per_word": MAX_WORD}},
     ),
     "a prefix": (
-        {"model": LETTERS | {"continuing_subword_prefix": "#" * (MOST_AFFIX + 1)}},
-        {"model": LETTERS | {"continuing_subword_prefix": "#" * MOST_AFFIX}},
+        {"model": LETTERS | {"continuing_subword_prefix": "#" * (MAX_AFFIX + 1)}},
+        {"model": LETTERS | {"continuing_subword_prefix": "#" * MAX_AFFIX}},
     ),
     "a suffix": (
-        {"model": LETTERS | {"end_of_word_suffix": "#" * (MOST_AFFIX + 1)}},
-        {"model": LETTERS | {"end_of_word_suffix": "#" * MOST_AFFIX}},
+        {"model": LETTERS | {"end_of_word_suffix": "#" * (MAX_AFFIX + 1)}},
+        {"model": LETTERS | {"end_of_word_suffix": "#" * MAX_AFFIX}},
     ),
     "letters of a token": (
         {"model": {"type": "Unigram", "unk_id": 0, "vocab": [["a", -1.0], ["b" * 1001, -2.0]]}},
@@ -205,7 +205,7 @@ GROWING = {
     "by an expression": replace("a|b", "b" * 300_000, "Regex"),
     "before the text": chain(*[{"type": "Prepend", "prepend": "a" * 300_000}]),
     "where nothing is": replace("(?=a)", "a" * 300_000, "Regex"),
-    "a table of letters": table(MOST_REPLACED + 1),
+    "a table of letters": table(MAX_CHARSMAP_BYTES + 1),
     "behind others": chain({"type": "NFKD"}, chain({"type": "Strip", "strip_left": True, "strip_right": True},
                                                    replace("a", "a" * 5000), replace("a", "a" * 5000))),
 }  # fmt: skip
@@ -224,7 +224,7 @@ def test_a_file_that_makes_a_letter_a_book_is_refused_as_it_is_opened(
 
 
 def test_no_step_is_taken_that_would_be_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    growth, taken = Growth(GROWING["five times a hundredfold"], model="mine"), []
+    growth, taken = NormalizerGrowth(GROWING["five times a hundredfold"], model="mine"), []
     kind = type(growth._steps[0])
     monkeypatch.setattr(
         kind, "apply", lambda step, text, apply=kind.apply: taken.append(apply(step, text)) or taken[-1]
@@ -237,7 +237,7 @@ def test_no_step_is_taken_that_would_be_too_long(monkeypatch: pytest.MonkeyPatch
     "step", [replace("a", "aa"), replace("[ab]", "aa", "Regex"), {"type": "ByteLevel"}, replace("", "é")]
 )
 def test_what_a_text_becomes_is_never_more_than_its_bound(step: dict[str, Any]) -> None:
-    one = Growth(step, model="mine")._steps[0]
+    one = NormalizerGrowth(step, model="mine")._steps[0]
     for text in ("", "a", "abc" * 700, "é" * 50, "🤗a " * 9):
         became = len(one.apply(text).encode())
         assert became <= one.bound(text) and became <= one.factor * len(text.encode()) + one.written
@@ -245,14 +245,14 @@ def test_what_a_text_becomes_is_never_more_than_its_bound(step: dict[str, Any]) 
 
 def test_a_text_may_become_two_dozen_times_as_long_and_no_more(tmp_path: Path) -> None:
     small, large = "a" * 100, "a" * 50_000
-    for times in (MOST, MOST + 1):
+    for times in (MAX_GROWTH, MAX_GROWTH + 1):
         tokenizer = opened(tmp_path, {"normalizer": replace("a", "a" * times)})
         assert len(tokenizer.encode(small)) > 0, "what stays small may grow as it likes"
         assert code_of(lambda text=large, it=tokenizer: it.encode(text)) == (
-            "done" if times == MOST else "tokenizer_grows"
+            "done" if times == MAX_GROWTH else "tokenizer_grows"
         )
         assert code_of(lambda text=large, it=tokenizer: it.encode(text, specials="strict")) == (
-            "done" if times == MOST else "tokenizer_grows"
+            "done" if times == MAX_GROWTH else "tokenizer_grows"
         )
 
 
@@ -274,10 +274,10 @@ def published() -> dict[str, normalizers.Normalizer]:
 @pytest.mark.parametrize("family", published())
 def test_what_is_published_reads_long_texts_of_any_writing(family: str) -> None:
     normalizer = published()[family]
-    growth = Growth(json.loads(normalizer.__getstate__()), model="mine")
+    growth = NormalizerGrowth(json.loads(normalizer.__getstate__()), model="mine")
     for text in ("a b " * 100_000, "é " * 150_000, "ﷺ" * 100_000, "漢字" * 100_000, " " * 300_000, "🤗" * 80_000):
         growth.check(text)
-        assert len(normalizer.normalize_str(text).encode()) <= max(FREE, MOST * len(text.encode()))
+        assert len(normalizer.normalize_str(text).encode()) <= max(MIN_BOUND, MAX_GROWTH * len(text.encode()))
 
 
 def test_unicode_makes_no_more_of_a_letter_than_is_said() -> None:

@@ -28,7 +28,7 @@ RTE = "RTE est le gestionnaire du réseau de transport d'électricité."
 
 
 def model(tokenizer: Tokenizer | None = None) -> SimpleNamespace:
-    return SimpleNamespace(name="boxed", watch=quietly, cutter=None, tokenizer=tokenizer or named("bilingual"))
+    return SimpleNamespace(name="boxed", watch=quietly, remote_encoder=None, tokenizer=tokenizer or named("bilingual"))
 
 
 def words(blocks: Iterable[b.Block]) -> Iterable[str]:

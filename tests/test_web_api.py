@@ -26,7 +26,7 @@ from capot.model import Model
 from capot.view.result import Result
 from capot.web import verbs as web_verbs
 from capot.web.app import PAGES
-from capot.web.documents import EXAMPLES
+from capot.web.openapi import EXAMPLES
 
 VERBS = list(web_verbs.verbs())
 TIMES = ("seconds", "_s", "tokens_per_s", "reused_tokens", "computed_tokens", "rss", "measured", "available")

@@ -26,7 +26,7 @@ from capot.web import streams
 from capot.web.app import create_app
 from capot.web.guard import Guard
 from capot.web.learners import Learners
-from capot.web.request_scope import Account, bytes_of, shared
+from capot.web.request_scope import MemoryAccount, job_bytes, scoped_model
 
 CODE = "code-code"
 CLASS = Serving(host="0.0.0.0", access_code=CODE)
@@ -126,7 +126,7 @@ def test_an_answer_that_waits_knows_its_place_in_the_queue() -> None:
             assert asking.result().json()["ok"] and place(modest) == 0
         texts.join()
         assert modest.get("/api/place", params={"call": "no name"}).status_code == 422
-        assert not any(learner.calls for learner in live.app.state.learners.known.values())
+        assert not any(learner.calls for learner in live.app.state.learners.by_name.values())
 
 
 def test_an_answer_that_waits_for_the_learners_own_knows_its_turn() -> None:
@@ -146,18 +146,18 @@ def test_an_answer_that_waits_for_the_learners_own_knows_its_turn() -> None:
             return pool.submit(client.post, path, json=body or {"prompt": f"hello {call}"}, headers=headers)
 
         under_way = [ask(call) for call in calls[:3]]
-        until(lambda: gate.steps and live.load["at_work"] + live.load["waiting"] == learning.AT_ONCE)
+        until(lambda: gate.steps and live.load["at_work"] + live.load["waiting"] == learning.MAX_LEARNER_CALLS)
         waiting = [ask(calls[3])]
         until(lambda: place(calls[3])["turn"])
         waiting.append(ask(calls[4], "/api/stream", asked(part(**TEXT, max_new_tokens=2))))
         until(lambda: place(calls[4])["turn"])
         places = [place(call) for call in calls]
         assert [found["turn"] for found in places] == [0, 0, 0, 1, 2]
-        assert {found["at_once"] for found in places} == {learning.AT_ONCE}
+        assert {found["at_once"] for found in places} == {learning.MAX_LEARNER_CALLS}
         assert sorted(found["position"] for found in places[:3]) == [0, 1, 2]  # in the queue of all, as everybody
         gate.open.set()
         assert all(each.result().status_code == 200 for each in (*under_way, *waiting))
-        assert place(calls[4]) == {"position": 0, "turn": 0, "at_once": learning.AT_ONCE}
+        assert place(calls[4]) == {"position": 0, "turn": 0, "at_once": learning.MAX_LEARNER_CALLS}
 
 
 def test_who_leaves_while_waiting_gives_up_their_turn() -> None:
@@ -168,21 +168,21 @@ def test_who_leaves_while_waiting_gives_up_their_turn() -> None:
         concurrent.futures.ThreadPoolExecutor() as pool,
     ):
         under_way = [pool.submit(client.post, "/api/next", json={"prompt": f"hello {n}"}) for n in range(3)]
-        until(lambda: live.load["at_work"] + live.load["waiting"] == learning.AT_ONCE)
-        (learner,) = live.app.state.learners.known.values()
+        until(lambda: live.load["at_work"] + live.load["waiting"] == learning.MAX_LEARNER_CALLS)
+        (learner,) = live.app.state.learners.by_name.values()
         leaving = http.client.HTTPConnection(live.root.removeprefix("http://"))
         cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
         leaving.request("POST", "/api/next", json.dumps({"prompt": "left"}), JSON | {"cookie": cookies})
-        until(lambda: learner.turns.waiting)
+        until(lambda: learner.semaphore.waiting)
         leaving.close()
-        until(lambda: not learner.turns.waiting)
+        until(lambda: not learner.semaphore.waiting)
         assert not any(each.done() for each in under_way)
         gate.open.set()
         assert all(each.result().json()["ok"] for each in under_way)
 
 
 def test_an_answer_that_waits_for_a_thread_of_the_lab_knows_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning, "ROOM", 1)
+    monkeypatch.setattr(learning, "MAX_CALLS", 1)
     gate = Gate()
     with (
         Live(scripted(before_step=gate), CLASS) as live,
@@ -236,19 +236,19 @@ def test_what_is_wanted_of_every_position_counts_as_memory() -> None:
     engine = scripted().scheduler.engine
     info, cache = engine.info, engine.cache_bytes(100)
     ids = list(range(100))
-    assert bytes_of(Job(ids), engine) == cache
-    assert bytes_of(Job(ids, want=Want("all")), engine) == cache + 4 * 100 * info.vocabulary_size
-    assert bytes_of(Job(ids, want=Want(hidden=True)), engine) == cache + 4 * 100 * (info.layers + 1) * info.width
+    assert job_bytes(Job(ids), engine) == cache
+    assert job_bytes(Job(ids, want=Want("all")), engine) == cache + 4 * 100 * info.vocabulary_size
+    assert job_bytes(Job(ids, want=Want(hidden=True)), engine) == cache + 4 * 100 * (info.layers + 1) * info.width
     attention = 4 * 100 * 100 * info.layers * info.heads
-    assert bytes_of(Job(ids, want=Want(attention=True)), engine) == cache + attention
+    assert job_bytes(Job(ids, want=Want(attention=True)), engine) == cache + attention
 
 
 def test_texts_of_one_learner_share_one_account() -> None:
     gate = Gate()
     with scripted(before_step=gate) as model:
-        need = bytes_of(Job([1] * 100, room=0), model.scheduler.engine)
-        account = Account(2 * need)
-        (_, first), (_, second) = shared(model, "ann", account), shared(model, "ann", account)
+        need = job_bytes(Job([1] * 100, room=0), model.scheduler.engine)
+        account = MemoryAccount(2 * need)
+        (_, first), (_, second) = scoped_model(model, "ann", account), scoped_model(model, "ann", account)
         tickets = [first.submit(Job([1] * 100, owner="ann")), second.submit(Job([1] * 100, owner="ann"))]
         with pytest.raises(BusyError) as refused:
             second.submit(Job([1] * 100, owner="ann"))
@@ -262,9 +262,9 @@ def test_a_cancelled_text_leaves_its_learners_account_at_once() -> None:
     """Who reloads a page asks for the same texts again, before the engine has taken the step that ends the first."""
     gate = Gate()
     with scripted(before_step=gate) as model:
-        need = bytes_of(Job([1] * 100), model.scheduler.engine)
-        account = Account(need)
-        (_, before), (_, after) = shared(model, "ann", account), shared(model, "ann", account)
+        need = job_bytes(Job([1] * 100), model.scheduler.engine)
+        account = MemoryAccount(need)
+        (_, before), (_, after) = scoped_model(model, "ann", account), scoped_model(model, "ann", account)
         first = before.submit(Job([1] * 100, owner="ann"))
         before.cancel()
         assert account.nbytes == 0 and not first.done
@@ -276,7 +276,7 @@ def test_a_cancelled_text_leaves_its_learners_account_at_once() -> None:
 
 def test_a_share_that_was_cancelled_begins_nothing_more() -> None:
     with scripted() as model:
-        person, share = shared(model, "ann", Account(None))
+        person, share = scoped_model(model, "ann", MemoryAccount(None))
         assert person.scheduler is share and person.owner == "ann"
         share.cancel()
         assert share.cancelled
@@ -288,12 +288,12 @@ def test_a_share_that_was_cancelled_begins_nothing_more() -> None:
 
 
 def test_more_requests_than_can_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning, "WAITING", 2)
+    monkeypatch.setattr(learning, "MAX_WAITING_CALLS", 2)
     gate = Gate()
     with Live(scripted(before_step=gate)) as live, live.client() as client:
         bodies = [{"prompt": f"{n}", "max_new_tokens": 1} for n in range(8)]
         readers = [Reader(client, body, path="/api/generate").start() for body in bodies]
-        until(lambda: sum(not reader.thread.is_alive() for reader in readers) == 8 - learning.AT_ONCE - 2)
+        until(lambda: sum(not reader.thread.is_alive() for reader in readers) == 8 - learning.MAX_LEARNER_CALLS - 2)
         refused = [reader.refusal for reader in readers if not reader.thread.is_alive()]
         assert {error["code"] for error in refused} == {"too_many_requests"} and "2" in refused[0]["message"]
         gate.open.set()
@@ -307,7 +307,7 @@ def test_many_learners_of_one_persons_making_do_not_fill_the_lab(monkeypatch: py
     with Live(scripted(before_step=gate), CLASS) as live:
         clients = [live.client(CODE).client for _ in range(4)]
         readers = [Reader(client, asked(part(**TEXT, max_new_tokens=1))).start() for client in clients[:3]]
-        until(lambda: len(live.app.state.hub.streams) == 3)
+        until(lambda: len(live.app.state.streams.streams) == 3)
         answer = clients[3].post("/api/stream", json=asked(part(**TEXT)))
         assert answer.status_code == 429 and answer.json()["error"]["code"] == "lab_full"
         gate.open.set()
@@ -331,8 +331,8 @@ def test_abandoned_conversations_give_their_memory_back() -> None:
                         break  # every other tab is closed in the midst
         until(lambda: live.load["at_work"] == 0)
         until(lambda: live.load["idle_caches"] == 0 and live.load["cache_bytes"] == 0)
-        assert until(lambda: len(live.app.state.learners.known) == 0) is True
-        assert not live.app.state.hub.streams
+        assert until(lambda: len(live.app.state.learners.by_name) == 0) is True
+        assert not live.app.state.streams.streams
 
 
 @pytest.fixture
@@ -344,16 +344,16 @@ def known() -> Iterator[tuple[Learners, list[float]]]:
 
 def test_whoever_was_cut_off_goes_sooner_than_whoever_is_idle(known) -> None:
     learners, clock = known
-    idle, cut, back, streaming = (learners.seen(name) for name in ("idle", "cut", "back", "streaming"))
+    idle, cut, back, streaming = (learners.visit(name) for name in ("idle", "cut", "back", "streaming"))
     for each in (cut, back, streaming):
-        learners.cut(each)
+        learners.disconnect(each)
     clock[0] = 5.0
-    learners.seen("back")
+    learners.visit("back")
     assert learners.sweep(streaming=set()) == 0
-    clock[0] = learning.LEFT_S + 1
-    assert learners.sweep(streaming={"streaming"}) == 1 and set(learners.known) == {"idle", "back", "streaming"}
+    clock[0] = learning.RECONNECT_S + 1
+    assert learners.sweep(streaming={"streaming"}) == 1 and set(learners.by_name) == {"idle", "back", "streaming"}
     clock[0] = 104.0
-    assert learners.sweep(streaming=set()) == 2 and set(learners.known) == {"back"}
+    assert learners.sweep(streaming=set()) == 2 and set(learners.by_name) == {"back"}
     assert idle.name == "idle"
 
 
@@ -361,8 +361,8 @@ def test_no_list_grows_with_the_visitors(known, monkeypatch: pytest.MonkeyPatch)
     learners, _ = known
     monkeypatch.setattr(learning, "MAX_LEARNERS", 10)
     for number in range(50):
-        learners.seen(f"learner-{number}")
-    assert list(learners.known) == [f"learner-{number}" for number in range(40, 50)]
+        learners.visit(f"learner-{number}")
+    assert list(learners.by_name) == [f"learner-{number}" for number in range(40, 50)]
 
 
 # Who is at the door.

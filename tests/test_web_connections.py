@@ -18,9 +18,9 @@ from lab_helpers import Gate, Live, Reader, asked, looped, part, scripted, until
 from uvicorn.server import ServerState
 
 from capot.config import Serving
-from capot.web.connections import ANSWER, BODY, HEADERS, IDLE, STUCK_S, Connections
+from capot.web.connections import ANSWER, BODY, HEADERS, IDLE, STALLED_S, Connections
+from capot.web.protocol import CHUNK_BYTES, MAX_PIPELINED, Connection
 from capot.web.quota import NETWORK, Quota
-from capot.web.wire import AHEAD, PIECE, Connection
 
 CODE = "code-code"
 CLASS = Serving(host="0.0.0.0", access_code=CODE)
@@ -49,13 +49,13 @@ class Pretended:
     seconds: float = 0.0
     ended: list[bool] = field(default_factory=list)
 
-    def untaken(self) -> int:
+    def unsent_bytes(self) -> int:
         return self.waiting
 
-    def stuck(self, now: float) -> float:
+    def stalled_for(self, now: float) -> float:
         return self.seconds
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         self.ended.append(True)
 
 
@@ -72,25 +72,25 @@ def test_whoever_sends_no_whole_request_is_cut_when_its_time_is_over(state: str)
     connections, clock = of()
     limit = getattr(connections.serving, LIMITS[state])
     each = Pretended(state=state)
-    assert connections.let_in(each)
+    assert connections.admit(each)
     clock.now = limit
-    connections.look()
+    connections.check()
     assert not each.ended
     clock.now = limit + 0.1
-    connections.look()
-    assert each.ended and not connections.open and connections.cuts == {state: 1}
+    connections.check()
+    assert each.ended and not connections.open and connections.end_reasons == {state: 1}
 
 
 def test_an_answer_is_waited_for_without_end_and_one_that_is_still_being_taken_is_not_idle() -> None:
     connections, clock = of()
     working, taking = Pretended(state=ANSWER), Pretended(state=IDLE, waiting=1000)
-    assert connections.let_in(working) and connections.let_in(taking)
+    assert connections.admit(working) and connections.admit(taking)
     clock.now = 10_000.0
-    connections.look()
+    connections.check()
     assert not working.ended and not taking.ended
     taking.seconds = connections.serving.stalled_s + 1
-    connections.look()
-    assert taking.ended and not working.ended and connections.cuts == {"stalled": 1}
+    connections.check()
+    assert taking.ended and not working.ended and connections.end_reasons == {"stalled": 1}
 
 
 def wired(live: Live) -> Any:
@@ -106,7 +106,7 @@ def looked(live: Live) -> None:
 
 
 async def _look(connections: Connections) -> None:
-    connections.look()
+    connections.check()
 
 
 @pytest.fixture
@@ -166,12 +166,12 @@ def test_half_a_request_ends_however_slowly_more_of_it_comes(timed, sent: bytes,
         clock.now = getattr(Serving(), limit) - 1
         visitor.sendall(b"x")  # which gives it no more time
         looked(live)
-        assert not live.connections.cuts
+        assert not live.connections.end_reasons
         clock.now += 2
         looked(live)
         assert ended(visitor)
         until(lambda: not live.connections.open)
-    assert live.connections.cuts == {state: 1} and not live.app.state.learners.known
+    assert live.connections.end_reasons == {state: 1} and not live.app.state.learners.by_name
 
 
 def test_a_connection_is_idle_after_an_answer_and_begins_anew_with_a_request(timed) -> None:
@@ -182,12 +182,12 @@ def test_a_connection_is_idle_after_an_answer_and_begins_anew_with_a_request(tim
             clock.now = now
             if now:
                 visitor.sendall(request)
-            until(lambda: (each := wired(live)).state == IDLE and each.since == clock.now and not each.untaken())
+            until(lambda: (each := wired(live)).state == IDLE and each.since == clock.now and not each.unsent_bytes())
             visitor.recv(10**6)
             looked(live)
         clock.now += Serving().idle_connection_s + 1
         looked(live)
-        assert ended(visitor) and live.connections.cuts == {IDLE: 1}
+        assert ended(visitor) and live.connections.end_reasons == {IDLE: 1}
 
 
 def test_a_reader_who_takes_nothing_is_cut_and_what_they_asked_for_ends(quiet: None) -> None:
@@ -199,18 +199,18 @@ def test_a_reader_who_takes_nothing_is_cut_and_what_they_asked_for_ends(quiet: N
         Live(scripted(before_step=gate), connections=Connections(Serving(), clock=clock)) as live,
         raw(live, posted(live, "/api/stream", asked(*many)), receiving=2304),
     ):
-        connection = until(lambda: next((each for each in live.connections.open if each.untaken()), None))
+        connection = until(lambda: next((each for each in live.connections.open if each.unsent_bytes()), None))
         until(lambda: connection.flow.write_paused)  # all that may wait does
-        hub = live.app.state.hub
+        hub = live.app.state.streams
         looked(live)
         clock.now = Serving().stalled_s
         looked(live)
-        assert hub.streams and not live.connections.cuts
+        assert hub.streams and not live.connections.end_reasons
         clock.now += 1
         looked(live)
-        assert live.connections.cuts == {"stalled": 1}
+        assert live.connections.end_reasons == {"stalled": 1}
         until(lambda: not hub.streams and live.load["at_work"] == live.load["waiting"] == 0)
-        assert not any(learner.under_way for learner in live.app.state.learners.known.values())
+        assert not any(learner.active_requests for learner in live.app.state.learners.by_name.values())
 
 
 class Wire:
@@ -256,11 +256,11 @@ def test_what_is_taken_is_progress_and_what_is_written_is_none() -> None:
         for seconds, taken, stuck in ((10, 0, 10), (10, 0, 20), (5, 1000, 0), (9, 0, 9), (9, 50, 0), (50, None, 0)):
             clock.now += seconds
             wire.waiting -= wire.waiting if taken is None else taken
-            assert each.stuck(clock.now) == stuck, (seconds, taken)
+            assert each.stalled_for(clock.now) == stuck, (seconds, taken)
         more.set()
         for _ in range(5):
             await asyncio.sleep(0)
-        assert wire.waiting and each.stuck(clock.now + 7) == 7  # since it was last seen with nothing to take
+        assert wire.waiting and each.stalled_for(clock.now + 7) == 7  # since it was last seen with nothing to take
 
     async def pieces(scope, receive, send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -279,9 +279,9 @@ def test_a_stream_that_waits_in_the_queue_and_says_nothing_is_not_cut(timed) -> 
         until(lambda: gate.steps)
         for _ in range(5):
             clock.now += 1000
-            until(lambda: wired(live).untaken() == 0)
+            until(lambda: wired(live).unsent_bytes() == 0)
             looked(live)
-        assert not live.connections.cuts and not reader.events
+        assert not live.connections.end_reasons and not reader.events
         gate.open.set()
         assert reader.join().kinds()[-1] == "finished"
 
@@ -293,11 +293,11 @@ def test_a_visitor_who_leaves_is_heard_whatever_they_sent_after_their_request(ti
     until(lambda: gate.steps)
     visitor.sendall(b"Host: 127.0.0.1\r\n\r\n" + b"GET / HTTP/1.1\r\n" * 20)
     until(lambda: live.load["at_work"])
-    (learner,) = live.app.state.learners.known.values()
+    (learner,) = live.app.state.learners.by_name.values()
     visitor.close()
     until(lambda: not live.connections.open)
     gate.open.set()
-    until(lambda: not learner.under_way and not live.load["at_work"])
+    until(lambda: not learner.active_requests and not live.load["at_work"])
 
 
 def test_who_sends_on_and_on_while_an_answer_is_under_way_is_cut(timed) -> None:
@@ -306,7 +306,7 @@ def test_who_sends_on_and_on_while_an_answer_is_under_way_is_cut(timed) -> None:
         until(lambda: gate.steps)
         with contextlib.suppress(OSError):
             for _ in range(8):
-                visitor.sendall(b"x" * AHEAD)
+                visitor.sendall(b"x" * MAX_PIPELINED)
         until(lambda: not live.connections.open)
 
 
@@ -316,25 +316,27 @@ def test_an_answer_nobody_takes_keeps_its_learners_turn_and_no_thread_of_the_lab
         Live(scripted(), connections=Connections(Serving(), clock=clock)) as live,
         raw(live, posted(live, "/api/tokens?view=1", {"text": "hello " * 15_000}), receiving=2304),
     ):
-        until(lambda: any(each.untaken() for each in live.connections.open))
+        until(lambda: any(each.unsent_bytes() for each in live.connections.open))
         connection, learners = wired(live), live.app.state.learners
-        (learner,) = learners.known.values()
+        (learner,) = learners.by_name.values()
         until(lambda: connection.flow.write_paused)
-        assert connection.untaken() <= 2 * PIECE  # the rest is held once, as the answer itself
-        assert learner.under_way == 1 and learner.turns._limiter.borrowed_tokens == 1
-        assert learners.room._limiter.borrowed_tokens == 0
+        assert connection.unsent_bytes() <= 2 * CHUNK_BYTES  # the rest is held once, as the answer itself
+        assert learner.active_requests == 1 and learner.semaphore._limiter.borrowed_tokens == 1
+        assert learners.semaphore._limiter.borrowed_tokens == 0
         assert learner.account.nbytes > 0  # the answer is still in memory
         looked(live)
         clock.now = Serving().stalled_s + 1
         looked(live)
-        until(lambda: not learner.under_way and not learner.turns._limiter.borrowed_tokens)
+        until(lambda: not learner.active_requests and not learner.semaphore._limiter.borrowed_tokens)
         until(lambda: not learner.account.nbytes)
 
 
 def test_a_large_answer_arrives_whole(quiet: None) -> None:
     with Live(scripted()) as live, live.client() as client:
         answer = client.post("/api/tokens", json={"text": "hello " * 5000})
-        assert answer.status_code == 200 and len(answer.content) == int(answer.headers["content-length"]) > 4 * PIECE
+        assert (
+            answer.status_code == 200 and len(answer.content) == int(answer.headers["content-length"]) > 4 * CHUNK_BYTES
+        )
         assert answer.json()["result"]["text"] == "hello " * 5000
 
 
@@ -343,35 +345,35 @@ def test_a_large_answer_arrives_whole(quiet: None) -> None:
 
 def crowd(connections: Connections, count: int, *, address: Callable[[int], str], **facts: Any) -> list[Pretended]:
     made = [Pretended(address(number), **facts) for number in range(count)]
-    assert all(connections.let_in(each) for each in made)
+    assert all(connections.admit(each) for each in made)
     return made
 
 
 def test_a_class_behind_one_address_fits() -> None:
     connections, _ = of()
     made = crowd(connections, 30 * 6, address=lambda _: "192.0.2.1", state=ANSWER)
-    assert connections.let_in(Pretended("192.0.2.2")) and not any(each.ended for each in made)
+    assert connections.admit(Pretended("192.0.2.2")) and not any(each.ended for each in made)
 
 
 def test_an_address_has_its_bound_and_leaves_room_for_the_others() -> None:
     connections, _ = of(most=40)
     crowd(connections, 30, address=lambda _: "192.0.2.1", state=ANSWER)
-    assert not connections.let_in(Pretended("192.0.2.1")) and connections.cuts == {"refused": 1}
-    assert connections.let_in(Pretended("192.0.2.2"))
+    assert not connections.admit(Pretended("192.0.2.1")) and connections.end_reasons == {"refused": 1}
+    assert connections.admit(Pretended("192.0.2.2"))
 
 
 def test_a_newcomer_takes_the_place_of_who_waits_longest_then_of_who_reads_nothing() -> None:
     connections, clock = of(most=8)
     working = crowd(connections, 3, address=lambda _: "192.0.2.1", state=ANSWER)
     old, young = Pretended("192.0.2.1", state=IDLE, since=1.0), Pretended("192.0.2.1", since=2.0)
-    stuck = Pretended("192.0.2.1", state=ANSWER, waiting=9, seconds=STUCK_S)
-    assert all(map(connections.let_in, (old, young, stuck)))
+    stuck = Pretended("192.0.2.1", state=ANSWER, waiting=9, seconds=STALLED_S)
+    assert all(map(connections.admit, (old, young, stuck)))
     clock.now = 10.0
     for gone in (old, young, stuck):
         new = Pretended("192.0.2.1", state=ANSWER, since=clock.now)
-        assert connections.let_in(new) and gone.ended and new in connections.open
-    assert not connections.let_in(Pretended("192.0.2.1"))
-    assert not any(each.ended for each in working) and connections.cuts == {"room": 3, "refused": 1}
+        assert connections.admit(new) and gone.ended and new in connections.open
+    assert not connections.admit(Pretended("192.0.2.1"))
+    assert not any(each.ended for each in working) and connections.end_reasons == {"room": 3, "refused": 1}
 
 
 def test_in_a_full_lab_the_address_with_most_connections_makes_room() -> None:
@@ -379,28 +381,28 @@ def test_in_a_full_lab_the_address_with_most_connections_makes_room() -> None:
     crowd(connections, 2, address=lambda number: f"192.0.2.{number}", state=IDLE)  # they wait as long
     many = crowd(connections, 6, address=lambda _: "192.0.2.9", state=IDLE)
     clock.now = 1.0
-    assert connections.let_in(Pretended("192.0.2.10"))
+    assert connections.admit(Pretended("192.0.2.10"))
     assert sum(bool(each.ended) for each in many) == 1 and len(connections.open) == 8
 
 
 def test_addresses_of_one_network_have_a_bound_together() -> None:
     connections, _ = of(Serving(max_connections_of_address=10))
     crowd(connections, 10 * NETWORK, address=lambda number: f"2001:db8::{number:x}", state=ANSWER)
-    assert not connections.let_in(Pretended("2001:db8::ffff"))
-    assert connections.let_in(Pretended("2001:db8:0:1::1")) and connections.let_in(Pretended("192.0.2.1"))
+    assert not connections.admit(Pretended("2001:db8::ffff"))
+    assert connections.admit(Pretended("2001:db8:0:1::1")) and connections.admit(Pretended("192.0.2.1"))
 
 
 def test_a_proxy_that_is_trusted_is_not_one_visitor() -> None:
     connections, _ = of(most=40, trusted=lambda address: address == "192.0.2.1")
     crowd(connections, 40, address=lambda _: "192.0.2.1", state=ANSWER)
-    assert not connections.let_in(Pretended("192.0.2.1"))  # the whole is bounded all the same
+    assert not connections.admit(Pretended("192.0.2.1"))  # the whole is bounded all the same
 
 
 def test_nothing_is_remembered_of_who_has_left() -> None:
     connections, _ = of()
     for each in crowd(connections, 50, address=lambda number: f"2001:db8:{number:x}::1"):
-        connections.leave(each)
-        connections.leave(each)  # harmless
+        connections.remove(each)
+        connections.remove(each)  # harmless
     assert not connections.open and len(connections.quota) == 0
 
 
@@ -412,7 +414,7 @@ def test_a_quota_counts_an_address_and_its_network() -> None:
     quota.add("2001:db8::3")
     assert quota.full("2001:db8::2") == "2001:db8::/64" and quota.full("2001:db8:1::2") is None
     quota.remove("2001:db8::3")
-    assert quota.full("2001:db8::2") is None and quota.held("2001:db8::1") == 2
+    assert quota.full("2001:db8::2") is None and quota.count("2001:db8::1") == 2
 
 
 def test_who_finds_no_room_is_told_so_and_the_others_go_on(quiet: None) -> None:
@@ -434,7 +436,7 @@ def test_the_look_comes_back_as_long_as_somebody_is_here() -> None:
     timers: list[Callable[[], None]] = []
     loop = SimpleNamespace(call_later=lambda seconds, call, *given: timers.append(lambda: call(*given)) or call)
     each = Pretended()
-    assert connections.let_in(each)
+    assert connections.admit(each)
     for _ in range(3):
         connections.watch(loop)
     assert len(timers) == 1

@@ -19,7 +19,7 @@ COMMAND = re.compile(
     rf"\bcapot (?:{COMMANDS})\b|(?<![\w-])--[a-z]|\bpip |\b(?:export|unset|iconv|rm|read) [-A-Z\"]|python -c|"
     r"capot\.open|command line|ligne de commande|terminal"
 )
-ELSEWHERE = ("cli/", "web/serve.py", "web/checked.py")  # what is raised here alone is told by a terminal
+ELSEWHERE = ("cli/", "web/serve.py", "web/serving_options.py")  # what is raised here alone is told by a terminal
 SAID = """async ([told, owner]) => {
   const { fault } = await import("/static/parts/fault.js");
   const { visitor } = await import("/static/lib/api.js");

@@ -16,9 +16,9 @@ from lab_helpers import Live, Reader, asked, part, scripted, until
 
 import capot
 from capot.config import Serving
-from capot.web import answers, collecting
+from capot.web import garbage_collection, verb_routes
 from capot.web import serve as web
-from capot.web.collecting import NEVER, SWITCH_S, Collector, everything, paced
+from capot.web.garbage_collection import NEVER, SWITCH_INTERVAL_S, IdleCollector, collect_all, deferred_collection
 
 
 class Circle:
@@ -44,7 +44,7 @@ def looks() -> Iterator[list[int]]:
 
 @pytest.fixture
 def young_only() -> Iterator[None]:
-    with paced():
+    with deferred_collection():
         yield
     assert gc.get_threshold()[2] != NEVER and gc.get_freeze_count() == 0
 
@@ -68,12 +68,12 @@ def test_without_it_there_are_several(looks: list[int]) -> None:
 def test_everything_is_let_go_of_what_was_set_aside_included(young_only: None) -> None:
     circle = Circle()
     held = aged(circle)
-    everything()
+    collect_all()
     assert gc.get_freeze_count() > 1000
     del circle
     gc.collect()
     assert held() is not None, "it was set aside"
-    everything()
+    collect_all()
     assert held() is None
 
 
@@ -87,24 +87,24 @@ def come(count: int) -> list[list[None]]:
 def test_a_busy_lab_looks_at_a_few_that_have_come_and_a_quiet_one_at_many(
     young_only: None, looks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collecting, "FEW", 1000)
-    monkeypatch.setattr(collecting, "MANY", 20_000)
+    monkeypatch.setattr(garbage_collection, "FEW", 1000)
+    monkeypatch.setattr(garbage_collection, "MANY", 20_000)
     now = [0.0]
-    collector = Collector(clock=lambda: now[0])
+    collector = IdleCollector(clock=lambda: now[0])
 
     def looked(*, quiet: bool) -> int:
         looks.clear()
-        collector.look(quiet=quiet)
+        collector.collect_if_due(quiet=quiet)
         return looks.count(2)
 
-    everything()
+    collect_all()
     assert looked(quiet=True) == 0, "nothing has come since"
     kept = [come(5000)]
     assert (looked(quiet=False), looked(quiet=False)) == (1, 0)
     kept.append(come(30_000))
     assert (looked(quiet=False), looked(quiet=True)) == (0, 1)
     kept.append(come(30_000))
-    now[0] = 2 * collecting.AGAIN_S
+    now[0] = 2 * garbage_collection.FULL_EVERY_S
     assert looked(quiet=False) == 1, "it has waited too long for a quiet moment"
 
 
@@ -112,42 +112,42 @@ def test_what_was_in_use_at_one_look_is_let_go_of_at_the_next(
     young_only: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer under way holds itself in circles as often as not, and whatever it was made of with it."""
-    monkeypatch.setattr(collecting, "FEW", 1000)
-    collector = Collector(clock=lambda: 0.0)
-    everything()
+    monkeypatch.setattr(garbage_collection, "FEW", 1000)
+    collector = IdleCollector(clock=lambda: 0.0)
+    collect_all()
     circle = Circle()
     held = aged(circle)
     kept = [come(2000)]
-    collector.look(quiet=False)
+    collector.collect_if_due(quiet=False)
     del circle
     kept.append(come(2000))
-    collector.look(quiet=False)
+    collector.collect_if_due(quiet=False)
     assert held() is None and len(kept) == 2
 
 
 def test_after_a_while_a_quiet_lab_looks_at_what_was_set_aside(young_only: None) -> None:
     now = [0.0]
-    collector = Collector(clock=lambda: now[0])
+    collector = IdleCollector(clock=lambda: now[0])
     circle = Circle()
     held = aged(circle)
-    everything()
+    collect_all()
     del circle
-    collector.look(quiet=True)
+    collector.collect_if_due(quiet=True)
     assert held() is not None
-    now[0] = 2 * collecting.AGAIN_S
-    collector.look(quiet=True)
+    now[0] = 2 * garbage_collection.FULL_EVERY_S
+    collector.collect_if_due(quiet=True)
     assert held() is None
 
 
 def test_outside_a_lab_pythons_own_way_is_left_alone(looks: list[int]) -> None:
-    made = [[] for _ in range(2 * collecting.MANY)]
+    made = [[] for _ in range(2 * garbage_collection.MANY)]
     looks.clear()
-    Collector(clock=lambda: 0.0).look(quiet=True)
+    IdleCollector(clock=lambda: 0.0).collect_if_due(quiet=True)
     assert looks == [] and gc.get_freeze_count() == 0 and len(made) > 0
 
 
 def test_a_lab_that_is_open_looks_by_itself(young_only: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collecting, "FEW", 10)
+    monkeypatch.setattr(garbage_collection, "FEW", 10)
     with Live(scripted(), Serving(idle_s=0.02)):
         circle = Circle()
         held = aged(circle)
@@ -167,7 +167,7 @@ def test_a_lab_is_paced_from_its_warming_to_its_end(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(web, "_run", run)
     with capot.open("scripted") as model, ThreadPoolExecutor(1) as apart:  # a browser's test may have left a loop here
         apart.submit(web.serve, model, Serving(port=0, open_browser=False), say=lambda key, **params: None).result()
-    assert found == [(NEVER, SWITCH_S)]
+    assert found == [(NEVER, SWITCH_INTERVAL_S)]
     assert (gc.get_threshold(), sys.getswitchinterval()) == before and gc.get_freeze_count() == 0
 
 
@@ -193,8 +193,8 @@ class Writing:
 def test_of_one_learners_answers_one_at_a_time_is_written(
     verb: str, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writing = Writing(answers.written)
-    monkeypatch.setattr(answers, "written", writing)
+    writing = Writing(verb_routes.encode_json)
+    monkeypatch.setattr(verb_routes, "encode_json", writing)
     class_ = Serving(host="0.0.0.0", access_code="class-code")
     with (
         Live(scripted(), class_) as live,
@@ -203,8 +203,8 @@ def test_of_one_learners_answers_one_at_a_time_is_written(
         ThreadPoolExecutor(4) as pool,
     ):
         sent = [pool.submit(mine.post, f"/api/{verb}", json=body) for _ in range(3)]
-        people = live.app.state.learners.known.values()
-        until(lambda: any(person.under_way == 3 for person in people) and writing.now)
+        people = live.app.state.learners.by_name.values()
+        until(lambda: any(person.active_requests == 3 for person in people) and writing.now)
         with contextlib.suppress(AssertionError):
             until(lambda: writing.now > 1, seconds=1)
         assert writing.now == 1
@@ -219,8 +219,8 @@ def test_the_end_of_a_text_is_written_in_its_learners_turn() -> None:
     texts = [part(str(n), prompt="a", max_new_tokens=2, seed=1) for n in range(2)]
     with Live(scripted()) as live, live.client() as client:
         client.post("/api/tokens", json={"text": "a"})
-        (learner,) = live.app.state.learners.known.values()
-        with learner.desk:
+        (learner,) = live.app.state.learners.by_name.values()
+        with learner.python_lock:
             reader = Reader(client, asked(*texts)).start()
             with contextlib.suppress(AssertionError):
                 until(lambda: "finished" in reader.kinds(), seconds=1)

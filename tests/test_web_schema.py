@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from capot.config import Serving
 from capot.web.app import create_app
-from capot.web.documents import KINDS
+from capot.web.openapi import KINDS
 
 EXAMPLES = 12  # for each route; the whole takes some twenty seconds
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]

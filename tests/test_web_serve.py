@@ -210,18 +210,18 @@ def test_a_line_to_paste_is_one_that_is_accepted(capsys: pytest.CaptureFixture[s
 
 def test_a_name_that_means_this_machine_everywhere_needs_no_code() -> None:
     own = ("localhost", "Lab.localhost", "127.0.0.2", "[::1]", "::ffff:127.0.0.1")
-    assert web.settled(Serving(allowed_hosts=own)).access_code is None
-    drawn = web.settled(Serving(host="0.0.0.0", allowed_hosts=("class.local",), root_path="/capot/"))
+    assert web.with_access_code(Serving(allowed_hosts=own)).access_code is None
+    drawn = web.with_access_code(Serving(host="0.0.0.0", allowed_hosts=("class.local",), root_path="/capot/"))
     assert drawn.access_code and drawn.root_path == "/capot"
     for foreign in ("class.local", "127.0.0.1.class.local", "192.0.2.7", "localhost.class.local"):
         with pytest.raises(InputError) as refused:
-            web.settled(Serving(allowed_hosts=(foreign,)))
+            web.with_access_code(Serving(allowed_hosts=(foreign,)))
         assert refused.value.code == "needs_code"
 
 
 def test_a_class_behind_a_proxy_gets_the_path_that_the_proxy_has() -> None:
     serving = Serving(access_code="a-b", trusted_proxies=("127.0.0.1",), root_path="/capot")
-    links = web.Links.to(serving, 81, owner_key="key")
+    links = web.Links.for_server(serving, 81, owner_key="key")
     assert (links.own, links.owner) == ("http://127.0.0.1:81/capot/", "http://127.0.0.1:81/capot/?code=key")
     said = []
     web.announce(lambda key, **params: said.append((key, params.get("link") or params.get("path"))), links, "a-b")
@@ -293,13 +293,13 @@ def test_ten_taken_ports_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_links_for_every_kind_of_address() -> None:
-    one = web.Links.to(Serving(), 8420, owner_key=None)
+    one = web.Links.for_server(Serving(), 8420, owner_key=None)
     assert (one.own, one.owner, one.learners) == ("http://127.0.0.1:8420/", None, None)
-    many = web.Links.to(Serving(host="::", access_code="a-b"), 81, owner_key="key")
+    many = web.Links.for_server(Serving(host="::", access_code="a-b"), 81, owner_key="key")
     assert many.own == "http://[::1]:81/" and many.owner == "http://[::1]:81/?code=key"
-    written = web.Links.to(Serving(host="::", access_code="salle é&1"), 81, owner_key="key")
+    written = web.Links.for_server(Serving(host="::", access_code="salle é&1"), 81, owner_key="key")
     assert written.learners.endswith("/?code=salle%20%C3%A9%261")
-    named = web.Links.to(Serving(host="10.0.0.7", access_code="a-b"), 81, owner_key="key")
+    named = web.Links.for_server(Serving(host="10.0.0.7", access_code="a-b"), 81, owner_key="key")
     assert named.learners == "http://10.0.0.7:81/?code=a-b" and named.own == "http://10.0.0.7:81/"
 
 
@@ -307,10 +307,10 @@ def test_the_browser_is_opened_on_the_link_that_lets_in(monkeypatch: pytest.Monk
     opened, said = [], []
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr("webbrowser.open", lambda link: opened.append(link) or True)
-    web.show("http://127.0.0.1:1/", lambda key, **params: said.append(key))
+    web.show_lab("http://127.0.0.1:1/", lambda key, **params: said.append(key))
     assert opened == ["http://127.0.0.1:1/"] and not said
     monkeypatch.setattr("webbrowser.open", lambda link: False)
-    web.show("http://127.0.0.1:1/", lambda key, **params: said.append(key))
+    web.show_lab("http://127.0.0.1:1/", lambda key, **params: said.append(key))
     assert said == ["serve.no_browser"]
 
 
@@ -318,7 +318,7 @@ def test_what_is_read_beside_the_serving_speaks_the_language_asked_for(monkeypat
     heard: queue.Queue[str] = queue.Queue()
     monkeypatch.setattr(web, "warm", lambda _: heard.put(i18n.language()))
     with i18n.speaking("fr"):
-        web._begin(None, Serving(open_browser=False), web.Links("", None, None), say=lambda *_, **__: None)
+        web._start_background(None, Serving(open_browser=False), web.Links("", None, None), say=lambda *_, **__: None)
     with i18n.speaking("en"):
         assert heard.get(timeout=120) == "fr"
 

@@ -29,12 +29,12 @@ from capot.errors import BusyError, InputError, InterruptedByUser
 from capot.web import descriptors, learners, streams
 from capot.web.events import NamedEvent
 from capot.web.learners import Learners
-from capot.web.line import MEASURING, Line
 from capot.web.quota import NETWORK
-from capot.web.request_scope import Account
-from capot.web.stream_jobs import StreamJob, line_of
+from capot.web.request_scope import MemoryAccount
+from capot.web.serial_executor import MEASUREMENTS, SerialExecutor
+from capot.web.stream_jobs import StreamJob, executor_for
 from capot.web.streams import OpenStream, Streams
-from capot.web.uploads import FREE, KEPT, LEARNERS, Requests, Uploads
+from capot.web.uploads import FULL_BUDGETS, RESOURCES_KEY, UNCOUNTED_BYTES, RequestQuota, UploadBudget
 from capot.web.verbs import verbs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,49 +58,53 @@ def arriving(*pieces: bytes, whole: bool = True) -> Any:
 
 def test_bodies_of_one_learner_have_one_budget_until_their_answers_are_taken() -> None:
     async def read() -> None:
-        uploads = Uploads(Serving(max_upload_bytes=4_000_000))
+        uploads = UploadBudget(Serving(max_upload_bytes=4_000_000))
         big = b"x" * 1_500_000
         async with contextlib.AsyncExitStack() as first, contextlib.AsyncExitStack() as second:
             ann, ben = {"learner": "ann"}, {"learner": "ben"}
             for _ in range(2):
                 assert (
-                    await uploads.read({**ann, KEPT: first}, arriving(big, big[:100]), limit=4_000_000)
+                    await uploads.read({**ann, RESOURCES_KEY: first}, arriving(big, big[:100]), limit=4_000_000)
                     == big + big[:100]
                 )
             with pytest.raises(BusyError, match="4,000,000"):
-                await uploads.read({**ann, KEPT: second}, arriving(big), limit=4_000_000)
+                await uploads.read({**ann, RESOURCES_KEY: second}, arriving(big), limit=4_000_000)
             assert await uploads.read(
-                {**ann, KEPT: second}, arriving(b"x" * FREE), limit=4_000_000
+                {**ann, RESOURCES_KEY: second}, arriving(b"x" * UNCOUNTED_BYTES), limit=4_000_000
             )  # which never counts
-            assert await uploads.read({**ben, KEPT: second}, arriving(big), limit=4_000_000) == big
+            assert await uploads.read({**ben, RESOURCES_KEY: second}, arriving(big), limit=4_000_000) == big
             await first.aclose()
-            assert await uploads.read({**ann, KEPT: second}, arriving(big), limit=4_000_000) == big
-        assert not uploads.held
+            assert await uploads.read({**ann, RESOURCES_KEY: second}, arriving(big), limit=4_000_000) == big
+        assert not uploads.reserved
 
     looped(read())
 
 
 def test_learners_together_have_a_budget_too_and_half_a_body_is_none() -> None:
     async def read() -> None:
-        uploads = Uploads(Serving(max_upload_bytes=4_000_000))
+        uploads = UploadBudget(Serving(max_upload_bytes=4_000_000))
         async with contextlib.AsyncExitStack() as held:
-            for number in range(LEARNERS):
-                uploads.take(f"learner-{number}", 4_000_000)
+            for number in range(FULL_BUDGETS):
+                uploads.reserve(f"learner-{number}", 4_000_000)
             with pytest.raises(BusyError):
-                await uploads.read({"learner": "ann", KEPT: held}, arriving(b"x" * 100_000), limit=4_000_000)
-            assert await uploads.read({"learner": "ann", KEPT: held}, arriving(b"{}"), limit=4_000_000) == b"{}"
+                await uploads.read({"learner": "ann", RESOURCES_KEY: held}, arriving(b"x" * 100_000), limit=4_000_000)
+            assert (
+                await uploads.read({"learner": "ann", RESOURCES_KEY: held}, arriving(b"{}"), limit=4_000_000) == b"{}"
+            )
             with pytest.raises(InterruptedByUser):
-                await uploads.read({"learner": "ann", KEPT: held}, arriving(b"{", whole=False), limit=4_000_000)
+                await uploads.read(
+                    {"learner": "ann", RESOURCES_KEY: held}, arriving(b"{", whole=False), limit=4_000_000
+                )
             with pytest.raises(InputError):
-                await uploads.read({"learner": "ann", KEPT: held}, arriving(b"xxx", b"yyy"), limit=5)
+                await uploads.read({"learner": "ann", RESOURCES_KEY: held}, arriving(b"xxx", b"yyy"), limit=5)
 
     looped(read())
 
 
 def test_a_body_too_many_is_a_refusal_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     with asgi(scripted()) as client:
-        monkeypatch.setattr(Uploads, "take", lambda self, learner, more: (_ for _ in ()).throw(busy()))
-        answer = client.post("/api/next", json={"prompt": "a" * 2 * FREE}, headers={"x-capot-lang": "fr"})
+        monkeypatch.setattr(UploadBudget, "reserve", lambda self, learner, more: (_ for _ in ()).throw(busy()))
+        answer = client.post("/api/next", json={"prompt": "a" * 2 * UNCOUNTED_BYTES}, headers={"x-capot-lang": "fr"})
         assert answer.status_code == 429 and answer.json()["error"]["code"] == "too_much_upload"
         assert "occupent" in answer.json()["error"]["message"]
 
@@ -110,18 +114,18 @@ def busy() -> BusyError:
 
 
 def test_requests_under_way_at_an_address_are_counted_behind_a_proxy_too() -> None:
-    requests, one = Requests(Serving(max_connections_of_address=6)), {"client": ("192.0.2.1", 1)}
+    requests, one = RequestQuota(Serving(max_connections_of_address=6)), {"client": ("192.0.2.1", 1)}
 
     async def asked() -> None:
         async with contextlib.AsyncExitStack() as held, contextlib.AsyncExitStack() as others:
             for _ in range(6):
-                requests.take({**one, KEPT: held})
+                requests.acquire({**one, RESOURCES_KEY: held})
             with pytest.raises(BusyError) as refused:
-                requests.take({**one, KEPT: held})
+                requests.acquire({**one, RESOURCES_KEY: held})
             assert refused.value.code == "too_many_requests" and refused.value.params == {"limit": 6}
-            requests.take({"client": ("192.0.2.2", 1), KEPT: others})
+            requests.acquire({"client": ("192.0.2.2", 1), RESOURCES_KEY: others})
             await held.aclose()
-            requests.take({**one, KEPT: others})
+            requests.acquire({**one, RESOURCES_KEY: others})
         assert len(requests.quota) == 0
 
     looped(asked())
@@ -136,8 +140,8 @@ def test_the_guard_counts_each_request_and_refuses_in_words() -> None:
     ):
         live.connections.trusted = lambda address: True  # all of them come by one proxy
         asking = [pool.submit(client.post, "/api/next", json={"prompt": f"hello {n}"}) for n in range(6)]
-        (learner,) = until(lambda: list(live.app.state.learners.known.values()))
-        until(lambda: learner.under_way == 6)
+        (learner,) = until(lambda: list(live.app.state.learners.by_name.values()))
+        until(lambda: learner.active_requests == 6)
         answer = httpx.get(f"{live.root}/api/status", trust_env=False)
         assert answer.status_code == 429 and answer.json()["error"]["code"] == "too_many_requests"
         gate.open.set()
@@ -155,53 +159,53 @@ def room() -> Iterator[Learners]:
 
 def test_an_address_has_so_many_learners_and_the_one_seen_longest_ago_makes_room(room: Learners) -> None:
     for name in "abc":
-        room.seen(name, "192.0.2.1")
-    room.seen("a", "192.0.2.1")
-    with room.known["c"].busy():
-        room.seen("d", "192.0.2.1")
-        assert list(room.known) == ["c", "a", "d"]
-        with room.known["a"].busy(), room.known["d"].busy(), pytest.raises(BusyError) as refused:
-            room.seen("e", "192.0.2.1")
+        room.visit(name, "192.0.2.1")
+    room.visit("a", "192.0.2.1")
+    with room.by_name["c"].busy():
+        room.visit("d", "192.0.2.1")
+        assert list(room.by_name) == ["c", "a", "d"]
+        with room.by_name["a"].busy(), room.by_name["d"].busy(), pytest.raises(BusyError) as refused:
+            room.visit("e", "192.0.2.1")
         assert refused.value.code == "too_many_learners" and refused.value.params["limit"] == 3
-        room.seen("f", "192.0.2.2")  # another address has its own
+        room.visit("f", "192.0.2.2")  # another address has its own
     assert len(room.addresses) == 2
 
 
 def test_whoever_still_holds_memory_is_not_forgotten_and_counted_anew(room: Learners) -> None:
     for name in "abc":
-        room.seen(name, "192.0.2.1").account.hold(1)
+        room.visit(name, "192.0.2.1").account.reserve(1)
     with pytest.raises(BusyError):
-        room.seen("d", "192.0.2.1")
-    room.known["b"].account.release(1)
-    room.seen("d", "192.0.2.1")
-    assert list(room.known) == ["a", "c", "d"]
+        room.visit("d", "192.0.2.1")
+    room.by_name["b"].account.release(1)
+    room.visit("d", "192.0.2.1")
+    assert list(room.by_name) == ["a", "c", "d"]
 
 
 def test_a_network_has_its_bound_of_learners_and_the_owner_none(room: Learners) -> None:
     with contextlib.ExitStack() as busy:
         for number in range(3 * NETWORK):
-            busy.enter_context(room.seen(f"learner-{number}", f"2001:db8::{number:x}").busy())
+            busy.enter_context(room.visit(f"learner-{number}", f"2001:db8::{number:x}").busy())
         with pytest.raises(BusyError):
-            room.seen("learner-z", "2001:db8::ffff")
-        room.seen("learner-z", "2001:db8:0:1::1")
+            room.visit("learner-z", "2001:db8::ffff")
+        room.visit("learner-z", "2001:db8:0:1::1")
         for number in range(10):
-            busy.enter_context(room.seen(f"owner-{number}", "2001:db8::ffff").busy())
+            busy.enter_context(room.visit(f"owner-{number}", "2001:db8::ffff").busy())
     room.sweep(streaming=set())
 
 
 def test_the_lab_knows_so_many_and_forgets_nobody_at_work(room: Learners, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learners, "MAX_LEARNERS", 2)
-    with room.seen("a").busy(), room.seen("b").busy(), pytest.raises(BusyError):
-        room.seen("c")
-    room.seen("c")
-    assert list(room.known) == ["b", "c"]
+    with room.visit("a").busy(), room.visit("b").busy(), pytest.raises(BusyError):
+        room.visit("c")
+    room.visit("c")
+    assert list(room.by_name) == ["b", "c"]
 
 
 def test_who_is_waited_for_is_not_swept_away() -> None:
     clock = [0.0]
     with scripted() as model:
         room = Learners(model, Serving(idle_s=10), clock=lambda: clock[0])
-        learner = room.seen("a", "192.0.2.1")
+        learner = room.visit("a", "192.0.2.1")
         clock[0] = 100.0
         with learner.busy():
             assert room.sweep(streaming=set()) == 0
@@ -215,15 +219,15 @@ def test_a_request_keeps_its_learner_until_the_answer_is_taken() -> None:
         live.client() as client,
         concurrent.futures.ThreadPoolExecutor() as pool,
     ):
-        known = live.app.state.learners.known
+        known = live.app.state.learners.by_name
         asking = [
             pool.submit(client.post, "/api/next", json={"prompt": "hello"}),
             pool.submit(client.post, "/api/stream", json=asked(part(**TEXT, max_new_tokens=2))),
         ]
-        until(lambda: [each.under_way for each in known.values()] == [2])
+        until(lambda: [each.active_requests for each in known.values()] == [2])
         gate.open.set()
         assert all(each.result().status_code == 200 for each in asking)
-        until(lambda: [each.under_way for each in known.values()] == [0])
+        until(lambda: [each.active_requests for each in known.values()] == [0])
 
 
 # Texts.
@@ -235,7 +239,7 @@ def test_texts_that_only_wait_to_be_read_are_at_work_for_nobody(monkeypatch: pyt
     async def opened() -> None:
         with scripted() as model:
             room = Learners(model, Serving(max_streams=4))
-            hub, ann = Streams(room, room.serving), room.seen("ann")
+            hub, ann = Streams(room, room.serving), room.visit("ann")
             parts = {tag: StreamJob(tag, verbs()["generate"], {}) for tag in "abcd"}
             stream = OpenStream(ann, "page-0001", "en", asyncio.get_running_loop(), parts=parts)
             hub.streams["ann", "page-0001"] = stream
@@ -249,7 +253,7 @@ def test_texts_that_only_wait_to_be_read_are_at_work_for_nobody(monkeypatch: pyt
                 hub._check_room(ann, 4)
             stream.emitter("d")(Finished("", None))
             hub._check_room(ann, 4)
-            hub._check_room(room.seen("ben"), 4)
+            hub._check_room(room.visit("ben"), 4)
 
     looped(opened())
 
@@ -275,7 +279,7 @@ def test_a_long_backlog_is_written_piece_by_piece_and_the_others_have_their_turn
         with scripted() as model:
             room = Learners(model, Serving())
             hub, turns, sizes = Streams(room, room.serving), [0], []
-            stream = OpenStream(room.seen("ann"), "page-0001", "en", asyncio.get_running_loop())
+            stream = OpenStream(room.visit("ann"), "page-0001", "en", asyncio.get_running_loop())
             stream.parts["a"] = StreamJob("a", verbs()["generate"], {})
             for number in range(1000):
                 stream.queue.put_nowait(("a", NamedEvent("step", {"text": "x" * 1000, "number": number})))
@@ -294,7 +298,7 @@ def test_a_long_backlog_is_written_piece_by_piece_and_the_others_have_their_turn
             return sizes
 
     sizes = looped(read())
-    assert sum(sizes) > 1_000_000 and max(sizes) < streams.PIECE + 2000
+    assert sum(sizes) > 1_000_000 and max(sizes) < streams.CHUNK_BYTES + 2000
 
 
 # Measurements.
@@ -304,7 +308,7 @@ class Measured:
     """A work that says when it is done."""
 
     def __init__(self, owner: str, done: list[str], gate: threading.Event) -> None:
-        self.owner, self.who, self.done, self.gate = owner, self, done, gate
+        self.owner, self.key, self.done, self.gate = owner, self, done, gate
 
     def run(self) -> None:
         self.gate.wait(60)
@@ -312,15 +316,15 @@ class Measured:
 
 
 def test_a_line_takes_one_of_each_owner_in_turn_and_each_knows_its_place() -> None:
-    line, gate, done = Line("test"), threading.Event(), []
+    line, gate, done = SerialExecutor("test"), threading.Event(), []
     first, *others = [Measured(owner, done, gate) for owner in ("ann", "ann", "ann", "ben", "cleo", "ben")]
     line.add(first)
     until(lambda: not line.waiting)
     for each in others:
         line.add(each)
-    assert [line.place(each) for each in (first, *others)] == [0, 1, 4, 2, 3, 5]
+    assert [line.position(each) for each in (first, *others)] == [0, 1, 4, 2, 3, 5]
     assert line.remove(others[0]) and not line.remove(others[0]) and not line.remove(first)
-    assert [line.place(each) for each in others] == [0, 1, 2, 3, 4]
+    assert [line.position(each) for each in others] == [0, 1, 2, 3, 4]
     gate.set()
     until(lambda: len(done) == 5)
     assert done == ["ann", "ann", "ben", "cleo", "ben"] and not line.waiting
@@ -328,9 +332,12 @@ def test_a_line_takes_one_of_each_owner_in_turn_and_each_knows_its_place() -> No
 
 def test_what_is_computed_on_paper_waits_for_no_measurement() -> None:
     memory = verbs()["memory"]
-    assert line_of(memory, {"tokens": [1]}) is MEASURING
+    assert executor_for(memory, {"tokens": [1]}) is MEASUREMENTS
     assert (
-        line_of(memory, {"simulate": True}) is line_of(memory, {"known": "x"}) is line_of(verbs()["next"], {}) is None
+        executor_for(memory, {"simulate": True})
+        is executor_for(memory, {"known": "x"})
+        is executor_for(verbs()["next"], {})
+        is None
     )
 
 
@@ -356,7 +363,7 @@ def test_measurements_are_made_one_at_a_time_and_who_waits_knows_their_place() -
         reader = Reader(other, asked(part(verb="memory", tokens=[64]))).start()
         until(lambda: reader.events)
         assert reader.events[0][2]["position"] == 2 and place(one, "call-0001") == 0
-        assert live.app.state.learners.room._limiter.borrowed_tokens == 0  # no thread of the others' waits with it
+        assert live.app.state.learners.semaphore._limiter.borrowed_tokens == 0  # no thread of the others' waits with it
         assert other.post("/api/memory", json={"tokens": [64], "simulate": True, "known": "gpt2"}).status_code in (
             200,
             404,
@@ -376,13 +383,13 @@ def test_whoever_leaves_gives_up_their_measurement_waiting_or_at_work() -> None:
                 if client is measuring:
                     until(lambda: gate.steps)
                 else:
-                    until(lambda: MEASURING.waiting)
+                    until(lambda: MEASUREMENTS.waiting)
                 assert not leaving.done()
             for each in list(live.connections.open):
-                each.loop.call_soon_threadsafe(each.cut)
-            until(lambda: not MEASURING.waiting)
+                each.loop.call_soon_threadsafe(each.abort)
+            until(lambda: not MEASUREMENTS.waiting)
             gate.open.set()
-            until(lambda: not any(each.under_way for each in live.app.state.learners.known.values()))
+            until(lambda: not any(each.active_requests for each in live.app.state.learners.by_name.values()))
             assert len(gate.steps) < 39  # the rows that were not begun never are
         for client in (measuring, waiting):
             client.close()
@@ -409,7 +416,7 @@ def test_memory_is_held_while_a_row_is_measured_and_no_longer() -> None:
     with Live(scripted(before_step=gate), CLASS) as live, live.client(CODE) as client:
         reader = Reader(client, asked(part(verb="memory", tokens=[500], mode="all"))).start()
         until(lambda: len(gate.steps) > gate.free)
-        (learner,) = live.app.state.learners.known.values()
+        (learner,) = live.app.state.learners.by_name.values()
         assert learner.account.nbytes > 4 * 500 * live.model.scheduler.engine.info.vocabulary_size
         gate.open.set()
         assert reader.join().kinds()[-1] == "finished"
@@ -417,7 +424,7 @@ def test_memory_is_held_while_a_row_is_measured_and_no_longer() -> None:
 
 
 def test_an_account_counts_what_is_held_besides_jobs() -> None:
-    account = Account(100)
+    account = MemoryAccount(100)
     with account.holding(60):
         assert account.nbytes == 60
         with pytest.raises(BusyError) as refused, account.holding(41):
@@ -444,8 +451,8 @@ def test_there_are_never_more_connections_than_descriptors(monkeypatch, soft, ha
     limits = [soft, hard]
     monkeypatch.setattr(resource, "getrlimit", lambda what: tuple(limits))
     monkeypatch.setattr(resource, "setrlimit", lambda what, new: limits.__setitem__(slice(None), new))
-    monkeypatch.setattr(descriptors, "_in_use", lambda: used)
-    assert descriptors.connections(asked) == found
+    monkeypatch.setattr(descriptors, "_open_descriptors", lambda: used)
+    assert descriptors.connection_limit(asked) == found
     assert limits[1] == hard and (
         limits[0] == resource.RLIM_INFINITY or sum(found) + used <= limits[0] <= max(soft, 1212)
     )
@@ -454,31 +461,31 @@ def test_there_are_never_more_connections_than_descriptors(monkeypatch, soft, ha
 def test_a_limit_that_cannot_be_raised_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda what: (100, 200))
     monkeypatch.setattr(resource, "setrlimit", lambda what, new: (_ for _ in ()).throw(OSError()))
-    monkeypatch.setattr(descriptors, "_in_use", lambda: 20)
-    assert descriptors.connections(1000) == (40, 20)
+    monkeypatch.setattr(descriptors, "_open_descriptors", lambda: 20)
+    assert descriptors.connection_limit(1000) == (40, 20)
 
 
 def test_few_lines_of_one_kind_reach_the_terminal() -> None:
     clock = [0.0]
-    sparing = descriptors.Sparing(lambda: clock[0])
+    sparing = descriptors.RepeatFilter(lambda: clock[0])
 
     def told(text: str, *given: object) -> bool:
         return sparing.filter(logging.LogRecord("uvicorn.error", logging.WARNING, "", 0, text, given, None))
 
-    assert sum(told("Invalid request %d", number) for number in range(1000)) == descriptors.LINES
+    assert sum(told("Invalid request %d", number) for number in range(1000)) == descriptors.MAX_REPEATS
     assert told("another kind")
-    clock[0] = descriptors.EVERY_S
+    clock[0] = descriptors.REPEAT_WINDOW_S
     assert told("Invalid request %d", 1)
 
 
 def test_the_end_of_descriptors_is_said_once_a_minute_and_other_faults_each_time() -> None:
     clock, said, others = [0.0], [], []
-    handler = descriptors.exhausted(lambda key, **params: said.append((key, params)), lambda: clock[0])
+    handler = descriptors.exhaustion_handler(lambda key, **params: said.append((key, params)), lambda: clock[0])
     loop = type("Loop", (), {"default_exception_handler": lambda self, context: others.append(context)})()
     for _ in range(100):
         handler(loop, {"exception": OSError(errno.EMFILE, "x"), "message": "socket.accept() out of system resource"})
     assert said == [("serve.exhausted", {"reason": os.strerror(errno.EMFILE)})] and not others
-    clock[0] = descriptors.EVERY_S
+    clock[0] = descriptors.REPEAT_WINDOW_S
     handler(loop, {"exception": OSError(errno.ENFILE, "x")})
     handler(loop, {"exception": OSError(errno.EPIPE, "x")})
     handler(loop, {"message": "something"})
@@ -506,7 +513,7 @@ def test_more_visitors_than_descriptors_leave_the_lab_answering_and_its_terminal
             assert len(os.listdir(f"/proc/{process.pid}/fd")) < 128 if os.path.isdir("/proc") else True
         process.terminate()
         rest = process.stdout.read()
-        assert len(rest.splitlines()) <= descriptors.LINES + 3, rest
+        assert len(rest.splitlines()) <= descriptors.MAX_REPEATS + 3, rest
         assert "Traceback" not in rest
     finally:
         process.kill()

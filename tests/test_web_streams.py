@@ -119,10 +119,10 @@ EIGHT = [part(str(n), **{**LONG, "max_new_tokens": 2}) for n in range(8)]
 def test_a_reloaded_page_takes_the_place_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """A browser may ask for the new page's texts before it is heard that the old page was left."""
     gate, refused = Gate(), []
-    monkeypatch.setattr(streams, "AGAIN", 100_000)
+    monkeypatch.setattr(streams, "ROOM_RETRIES", 100_000)
     with Live(scripted(before_step=gate)) as held, held.client() as client, contextlib.ExitStack() as page:
         page.callback(gate.open.set)  # a test that fails shall end
-        hub = held.app.state.hub
+        hub = held.app.state.streams
         check = hub._check_room
 
         def noted(*given) -> None:
@@ -145,10 +145,10 @@ def test_a_reloaded_page_takes_the_place_of_the_one_before(monkeypatch: pytest.M
 
 
 def test_more_texts_than_a_page_may_have_are_refused_at_once(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "AGAIN_S", 3600.0)
-    learner = live.app.state.learners.seen("someone")
+    monkeypatch.setattr(streams, "ROOM_RETRY_S", 3600.0)
+    learner = live.app.state.learners.visit("someone")
     with pytest.raises(BusyError) as refused:
-        looped(live.app.state.hub._found_room(learner, 9))
+        looped(live.app.state.streams._wait_for_room(learner, 9))
     assert refused.value.code == "too_many_streams"
 
 
@@ -195,14 +195,14 @@ def test_stopping_one_work_leaves_the_others() -> None:
 def test_a_stop_is_heard_while_a_work_is_being_begun(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model may take seconds to open, a long prompt to be cut: whoever stops meanwhile has stopped."""
     reached, let_through = threading.Event(), threading.Event()
-    opened = live.app.state.learners.opened
+    opened = live.app.state.learners.model_for
 
     def slowly(learner):
         reached.set()
         assert let_through.wait(60)
         return opened(learner)
 
-    monkeypatch.setattr(live.app.state.learners, "opened", slowly)
+    monkeypatch.setattr(live.app.state.learners, "model_for", slowly)
     with live.client() as client:
         reader = Reader(client, asked(part("a", **LONG), part("b", **LONG | {"max_new_tokens": 3}))).start()
         assert reached.wait(60)
@@ -218,17 +218,17 @@ def test_a_stop_is_heard_while_a_work_is_being_begun(live: Live, monkeypatch: py
 
 def test_a_measurement_that_waits_is_stopped_as_often_as_one_likes(live: Live) -> None:
     release = threading.Event()
-    stream_jobs.MEASURING.worker.submit(release.wait, 60)
+    stream_jobs.MEASUREMENTS.thread.submit(release.wait, 60)
     with live.client() as client:
         reader = Reader(client, asked(part("m", "memory", tokens=[1]))).start()
-        until(lambda: stream_jobs.MEASURING.waiting)
-        stream = next(iter(live.app.state.hub.streams.values()))
+        until(lambda: stream_jobs.MEASUREMENTS.waiting)
+        stream = next(iter(live.app.state.streams.streams.values()))
         assert stream.stop()
         stream.stop()  # whether or not the first has already taken it off the list
         reader.join()
     release.set()
     assert [kind for kind, _, body in reader.events if kind != "queued"] == ["error"]
-    assert not stream_jobs.MEASURING.waiting
+    assert not stream_jobs.MEASUREMENTS.waiting
 
 
 def test_nobody_stops_anothers_stream() -> None:
@@ -257,7 +257,7 @@ def test_a_closed_tab_frees_its_work() -> None:
             seen.append(event)
             if len(seen) > 6:
                 break  # leaves the `with` of the response: the connection closes
-        until(lambda: not held.app.state.hub.streams)  # the server has heard of it
+        until(lambda: not held.app.state.streams.streams)  # the server has heard of it
         gate.open.set()
         freed(held)
         assert client.get("/api/status").json()["result"]["streams"] == 0
@@ -270,8 +270,8 @@ def test_a_closed_tab_frees_a_plain_answer() -> None:
         connection.request("POST", "/api/generate", json.dumps(LONG), JSON | {"x-capot-call": "call-0001"})
         until(lambda: len(gate.steps) > gate.free)
         connection.close()
-        people = held.app.state.learners.known.values()
-        until(lambda: any(call.left for person in people for call in person.calls.values()))
+        people = held.app.state.learners.by_name.values()
+        until(lambda: any(call.disconnected for person in people for call in person.calls.values()))
         gate.open.set()
         freed(held)
 
@@ -360,7 +360,7 @@ def test_what_is_wrong_at_once_is_an_answer_not_a_stream(live: Live) -> None:
 
 
 def test_a_quiet_stream_still_breathes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "LOOK_S", 0.02)
+    monkeypatch.setattr(streams, "POLL_S", 0.02)
     monkeypatch.setattr(streams, "HEARTBEAT_S", 0.04)
     gate = Gate()
     breathing = asked(part(prompt="a", max_new_tokens=1))

@@ -20,7 +20,7 @@ from capot.chapters.generate.result import Progress, Started, Step
 from capot.chapters.models.result import Models
 from capot.view import blocks
 from capot.web.links import Invitation
-from capot.web.opening import AtWork
+from capot.web.opening import ModelAtWork
 from capot.web.verbs import Verb, verbs
 
 TARGET = Path(__file__).resolve().parent / "javascript" / "api.d.ts"
@@ -30,7 +30,7 @@ HEAD = """\
 """
 PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", bytes: "string", type(None): "null"}
 # What JSON holds besides the verbs' own answers: the events of a stream, what is open here, who may come.
-OTHERS = (Progress, Started, Step, Answered, AtWork, Models, Invitation, Preview)
+OTHERS = (Progress, Started, Step, Answered, ModelAtWork, Models, Invitation, Preview)
 
 
 class Types:

@@ -24,7 +24,7 @@ CHAPTERS = [chapter.name for chapter in REGISTERED]
 
 # From the ground up. A module may import its own room, and any room of a floor below.
 FLOORS = [
-    {"errors", "i18n", "config", "leaving"},
+    {"errors", "i18n", "config", "cancellation"},
     {"view"},
     {"sources"},
     {"text", "engines.protocol", "engines.inside", "engines.openmp", "engines.forks"},
@@ -42,7 +42,12 @@ FLOORS = [
     {"__main__"},
 ]
 # Rooms of one floor that may see each other; elsewhere a floor's rooms are strangers.
-NEIGHBOURS = {("errors", "i18n"), ("config", "errors"), ("leaving", "errors"), ("engines.protocol", "engines.inside")}
+NEIGHBOURS = {
+    ("errors", "i18n"),
+    ("config", "errors"),
+    ("cancellation", "errors"),
+    ("engines.protocol", "engines.inside"),
+}
 CHAPTERS_SEE = {(f"chapters.{one.name}", f"chapters.{other}") for one in REGISTERED for other in one.sees}
 # What no floor says: an engine computes with ids and knows of no text, a chapter knows no engine by name.
 STRANGERS = [

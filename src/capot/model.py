@@ -32,12 +32,12 @@ from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
     from capot.engines.protocol import Engine
-    from capot.engines.scheduler import Computing, Scheduler
+    from capot.engines.scheduler import Scheduler, SchedulerLike
     from capot.engines.scheduler.job import PromptProgress
     from capot.sources.checkpoint import Checkpoint
     from capot.sources.hub.events import Watch
     from capot.text.templates.message import Renderer
-    from capot.text.tokenizer import Cutter, Tokenizer
+    from capot.text.tokenizer import RemoteEncoder, Tokenizer
 
 BOXED = Path(__file__).parent / "boxed"
 VARIABLE = "CAPOT_MODEL"  # of the environment: the model that is opened where none is named
@@ -95,7 +95,11 @@ def _say(key: str, **params: Any) -> None:
 
 
 def open_loading(
-    loading: Loading, *, notice: engines.Notice = engines.silent, watch: Watch | None = None, lang: str | None = None
+    loading: Loading,
+    *,
+    notice: engines.Notice = engines.ignore_notice,
+    watch: Watch | None = None,
+    lang: str | None = None,
 ) -> Model:
     """Open what ``loading`` names; ``notice`` hears, by key, what is being waited for.
 
@@ -103,7 +107,7 @@ def open_loading(
     model's language.
     """
     watch = watch or telling(notice)
-    if engines.chosen(loading) == "scripted":
+    if engines.choose_engine(loading) == "scripted":
         return Model(SharedModel(loading, checkpoint=None, notice=notice, watch=watch), lang=lang)
     checkpoint = _located(loading, watch=watch)
     if loading.trust_remote_code:
@@ -156,7 +160,7 @@ def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> N
     """Say what trusting a model's own code means, or that it has none."""
     from capot.sources.hub.listing import code_files
 
-    runs = engines.chosen(loading, checkpoint) == "transformers"
+    runs = engines.choose_engine(loading, checkpoint) == "transformers"
     files = ", ".join(code_files(checkpoint.raw_config)) if runs else ""
     notice("hub.remote_code" if files else "hub.no_remote_code", name=checkpoint.name, files=files)
 
@@ -173,7 +177,7 @@ class SharedModel:
         loading: Loading,
         *,
         checkpoint: Checkpoint | None,
-        notice: engines.Notice = engines.silent,
+        notice: engines.Notice = engines.ignore_notice,
         watch: Watch = quietly,
     ) -> None:
         self.loading, self.checkpoint, self.watch = loading, checkpoint, watch
@@ -257,14 +261,14 @@ class Model(Verbs):
         shared: SharedModel,
         *,
         owner: str = "local",
-        scheduler: Computing | None = None,
+        scheduler: SchedulerLike | None = None,
         renderer: Renderer | None = None,
-        cutter: Cutter | None = None,
+        remote_encoder: RemoteEncoder | None = None,
         lang: str | None = None,
     ) -> None:
-        """``scheduler``, ``renderer`` and ``cutter`` stand in the place of the usual ones, where they are given."""
+        """Open nothing yet. ``scheduler``, ``renderer`` and ``remote_encoder`` replace the usual ones."""
         self.shared, self.owner, self.lang = shared, owner, lang
-        self._scheduler, self._renderer, self._cutter = scheduler, renderer, cutter
+        self._scheduler, self._renderer, self._remote_encoder = scheduler, renderer, remote_encoder
 
     @property
     def loading(self) -> Loading:
@@ -319,7 +323,7 @@ class Model(Verbs):
     @property
     def engine_name(self) -> str:
         """The engine that will compute, or that computes; naming it opens nothing."""
-        return engines.chosen(self.loading, self.shared.checkpoint)
+        return engines.choose_engine(self.loading, self.shared.checkpoint)
 
     @property
     def obstacle(self) -> str | None:
@@ -331,11 +335,11 @@ class Model(Verbs):
     @property
     def tokenizer(self) -> Tokenizer:
         with speaking(self.lang):
-            return self.shared.tokenizer if self._cutter is None else self._tokenizer_apart
+            return self.shared.tokenizer if self._remote_encoder is None else self._remote_tokenizer
 
     @functools.cached_property
-    def _tokenizer_apart(self) -> Tokenizer:
-        return self.shared.tokenizer.apart(self._cutter)
+    def _remote_tokenizer(self) -> Tokenizer:
+        return self.shared.tokenizer.with_remote_encoder(self._remote_encoder)
 
     @property
     def renderer(self) -> Renderer:
@@ -345,12 +349,12 @@ class Model(Verbs):
         return self._renderer or sandbox.render
 
     @property
-    def cutter(self) -> Cutter | None:
+    def remote_encoder(self) -> RemoteEncoder | None:
         """None, as every text is cut in this process; a lab puts another in its place."""
-        return self._cutter
+        return self._remote_encoder
 
     @property
-    def scheduler(self) -> Computing:
+    def scheduler(self) -> SchedulerLike:
         """What computes for this person; opens the engine where it is not open."""
         with speaking(self.lang):
             return self._scheduler or self.shared.scheduler
@@ -359,9 +363,9 @@ class Model(Verbs):
         self,
         owner: str,
         *,
-        scheduler: Computing | None = None,
+        scheduler: SchedulerLike | None = None,
         renderer: Renderer | None = None,
-        cutter: Cutter | None = None,
+        remote_encoder: RemoteEncoder | None = None,
     ) -> Model:
         """The same model for another person: shared weights, caches never shared."""
         return Model(
@@ -369,7 +373,7 @@ class Model(Verbs):
             owner=owner,
             scheduler=scheduler or self.scheduler,
             renderer=renderer or self._renderer,
-            cutter=cutter or self._cutter,
+            remote_encoder=remote_encoder or self._remote_encoder,
             lang=self.lang,
         )
 

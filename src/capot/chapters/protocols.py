@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from capot.engines.loaded import Loaded
-from capot.engines.scheduler import Computing
+from capot.engines.scheduler import SchedulerLike
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.hub.events import Watch
 from capot.text.templates.message import Renderer
-from capot.text.tokenizer import Cutter, Tokenizer
+from capot.text.tokenizer import RemoteEncoder, Tokenizer
 
 
 class Opened(Protocol):
@@ -45,7 +45,7 @@ class Opened(Protocol):
         """Text to ids and back."""
 
     @property
-    def scheduler(self) -> Computing:
+    def scheduler(self) -> SchedulerLike:
         """The one thread that computes; ``scheduler.engine.info`` names what is at work."""
 
     @property
@@ -53,7 +53,7 @@ class Opened(Protocol):
         """What renders chat templates: this process, or in a lab one that can be ended."""
 
     @property
-    def cutter(self) -> Cutter | None:
+    def remote_encoder(self) -> RemoteEncoder | None:
         """What cuts texts with a tokenizer whose time is not known; None where this process does."""
 
     @property

@@ -17,10 +17,10 @@ from typing import Any
 import click
 
 from capot import __version__, i18n
+from capot.cancellation import INTERRUPTED
 from capot.cli import streams
 from capot.cli.words import Command, Option, WordedCommand, called, heading, language_option
 from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError, facing
-from capot.leaving import INTERRUPTED
 
 HELP = "help"  # no command: another way to write --help
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from capot.cancellation import INTERRUPTED
 from capot.cli.assistant import from_file, sampling, sampling_options
 from capot.cli.common import (
     FILE,
@@ -27,7 +28,6 @@ from capot.cli.settings import option
 from capot.cli.streams import notice
 from capot.errors import CapotError, InputError
 from capot.i18n import find, tr
-from capot.leaving import INTERRUPTED
 from capot.view.visible import paragraph, visible
 
 if TYPE_CHECKING:
@@ -114,11 +114,11 @@ class Terminal:
         from capot.chapters.assistant.chat import TurnFinished
         from capot.chapters.assistant.chat_result import note, notices
         from capot.chapters.generate.result import Step
-        from capot.engines.scheduler import stopping
+        from capot.engines.scheduler import cancel_on_ctrl_c
 
         before, shown = self.state.turns[-1] if self.state.turns else None, ""
         events = self.chapter.Events(self.model, self.state, message, template=self.template, sampling=self.settings)
-        with stopping(events.cancel):
+        with cancel_on_ctrl_c(events.cancel):
             for event in events:
                 text = event.text if isinstance(event, Step | TurnFinished) else ""
                 text = text if shown else text.lstrip()

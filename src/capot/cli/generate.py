@@ -31,11 +31,11 @@ def _show(model: Model, prompt: str, options: dict[str, Any]) -> None:
     On a terminal the prompt comes first, dim, and nothing in a text can move the cursor.
     """
     from capot.chapters.generate.result import Finished, Progress, Step
-    from capot.engines.scheduler import stopping
+    from capot.engines.scheduler import cancel_on_ctrl_c
     from capot.view.visible import visible
 
     watched, head = sys.stdout.isatty(), click.style(visible(prompt, lines=True), dim=True)
-    with model.stream(prompt, **options) as events, stopping(events.cancel):
+    with model.stream(prompt, **options) as events, cancel_on_ctrl_c(events.cancel):
         for event in events:
             text = event.text if isinstance(event, Step | Finished) else ""
             if watched and head and not isinstance(event, Progress):  # read: no line moves here any more

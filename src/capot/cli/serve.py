@@ -29,11 +29,11 @@ class StatusRefused(AccessError):
 
 
 def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
-    """As ``capot.web.serve.status_of``. Raises: NetworkError ``no_server``; StatusRefused."""
+    """As ``capot.web.serve.server_status``. Raises: NetworkError ``no_server``; StatusRefused."""
     from capot.web import serve as web
 
     try:
-        return web.status_of(host, port, code)
+        return web.server_status(host, port, code)
     except AccessError as refusal:
         raise StatusRefused(refusal.code) from None
 
@@ -48,7 +48,7 @@ def serve(
     if status:
         report(status_of("127.0.0.1" if host == "0.0.0.0" else host, port, access_code), as_json=as_json)
         return
-    serving = web.settled(
+    serving = web.with_access_code(
         Serving(
             host=host, port=port, open_browser=not no_open, allowed_hosts=allow_host, access_code=access_code,
             trusted_proxies=trusted_proxy, root_path=root_path,

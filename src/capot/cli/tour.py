@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from capot.cancellation import INTERRUPTED
 from capot.cli.common import Command, colored, loading_options, open_model, output_options, put, terminal_width
 from capot.config import Sampling
 from capot.i18n import language, speaking, tr
-from capot.leaving import INTERRUPTED
 from capot.view.blocks import Block, Heading, Text
 from capot.view.result import Result
 

@@ -20,11 +20,11 @@ ALIASES = {"hf": "transformers"}
 Notice = Callable[..., None]
 
 
-def silent(key: str, **params: Any) -> None:
+def ignore_notice(key: str, **params: Any) -> None:
     """A notice that nobody reads."""
 
 
-def chosen(loading: Loading, checkpoint: Checkpoint | None = None) -> str:
+def choose_engine(loading: Loading, checkpoint: Checkpoint | None = None) -> str:
     """The name of the engine that ``loading`` asks for; without ``checkpoint``, a guess that reads nothing.
 
     Where nothing is asked: native when it knows the architecture, no GPU is here and neither a
@@ -39,10 +39,10 @@ def chosen(loading: Loading, checkpoint: Checkpoint | None = None) -> str:
         return name
     if loading.model == "scripted":
         return "scripted"
-    return "transformers" if checkpoint is not None and _better_elsewhere(loading, checkpoint) else "native"
+    return "transformers" if checkpoint is not None and _prefers_transformers(loading, checkpoint) else "native"
 
 
-def _better_elsewhere(loading: Loading, checkpoint: Checkpoint) -> bool:
+def _prefers_transformers(loading: Loading, checkpoint: Checkpoint) -> bool:
     """Whether what nobody chose an engine for goes to transformers."""
     from capot.engines import native, transformers
 
@@ -65,7 +65,7 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
     """
     from capot.engines import native, transformers
 
-    name = chosen(loading, checkpoint)
+    name = choose_engine(loading, checkpoint)
     if name in ON_CPU and (loading.device not in (None, "auto", "cpu") or loading.dtype not in (None, "auto")):
         return "device"
     if name == "native":
@@ -81,17 +81,17 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
         return "untried"
     if transformers.needs_code(checkpoint.raw_config):
         return None if loading.trust_remote_code else "code"
-    return None if transformers.knows(checkpoint.raw_config) else "version"
+    return None if transformers.knows_family(checkpoint.raw_config) else "version"
 
 
-def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = silent) -> Engine:
+def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = ignore_notice) -> Engine:
     """The engine that ``loading`` asks for, its weights ready to be read.
 
     ``notice`` hears which one where the choice was ours, and where it computes.
 
     Raises: CapabilityError ``device_unsupported``, ``precision_unsupported``, ``forked``; what the engine raises.
     """
-    name = chosen(loading, checkpoint)
+    name = choose_engine(loading, checkpoint)
     if name in ON_CPU:
         if loading.device not in (None, "auto", "cpu"):
             raise CapabilityError("device_unsupported", engine=name, device=loading.device)
@@ -102,7 +102,7 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
 
         return ScriptedEngine()
     assert checkpoint is not None  # only the scripted engine has no files
-    forks.parallel()
+    forks.check_threads()
     if name == "native":
         from capot.engines.native import open_native
 

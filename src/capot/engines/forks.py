@@ -12,17 +12,17 @@ import os
 
 from capot.errors import CapabilityError
 
-_first: int | None = None  # the process in which threads for parallel loops were first asked for
+_threads_process: int | None = None  # the process in which threads for parallel loops were first asked for
 
 
-def check(process: int | None) -> None:
+def check_process(process: int | None) -> None:
     """Refuse what belongs to another process. Raises: CapabilityError ``forked``."""
     if process is not None and process != os.getpid():
         raise CapabilityError("forked")
 
 
-def parallel() -> None:
+def check_threads() -> None:
     """Before an engine that computes on several threads is opened. Raises: CapabilityError ``forked``."""
-    global _first
-    check(_first)
-    _first = os.getpid()
+    global _threads_process
+    check_process(_threads_process)
+    _threads_process = os.getpid()

@@ -14,14 +14,14 @@ import ctypes
 from pathlib import Path
 
 MAPS = Path("/proc/self/maps")  # what this process has loaded: there may be a library of PyTorch's and the system's
-HARD = 2  # omp_pause_hard: the threads and all that belongs to them
+PAUSE_HARD = 2  # omp_pause_hard: the threads and all that belongs to them
 
 
-def release() -> None:
+def release_threads() -> None:
     """End the threads that wait for the calling one."""
     with contextlib.suppress(OSError):
         lines = MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         for path in {line.split(maxsplit=5)[5] for line in lines if "/libgomp" in line}:
             pause = getattr(ctypes.CDLL(path), "omp_pause_resource_all", None)  # since GCC 9
             if pause is not None:
-                pause(HARD)
+                pause(PAUSE_HARD)

@@ -215,7 +215,7 @@ def check_feed(feed: Feed, *, size: int) -> None:
     check_ids(feed.ids, size=size)
 
 
-def noted(feeds: list[Feed], live: list[Feed], outputs: Iterable[Output]) -> list[Output | None]:
+def commit_step(feeds: list[Feed], live: list[Feed], outputs: Iterable[Output]) -> list[Output | None]:
     """The end of a step: what was fed is in the caches now; each feed gets its output, None if it was not ``live``."""
     for feed in live:
         feed.sequence.ids.extend(feed.ids)

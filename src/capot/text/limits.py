@@ -14,7 +14,7 @@ READY = b'{"ready": true}\n'  # the first line that such a process writes
 NICE = 10  # an engine at work on the same core has nine tenths of it
 
 
-def hold(memory: int) -> None:
+def limit_process(memory: int) -> None:
     """Hold this process to so many bytes of address space, low priority, and no file written."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the lab, which then ends this process
     if os.name == "nt":
@@ -30,7 +30,7 @@ def hold(memory: int) -> None:
             resource.setrlimit(number, (limit, limit))
 
 
-def allow(seconds: float) -> None:
+def limit_cpu_time(seconds: float) -> None:
     """Give what comes next so many seconds of processor; the system ends a process that passes them."""
     if os.name == "nt":
         return

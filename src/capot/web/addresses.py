@@ -1,4 +1,4 @@
-"""Whose address a request comes from."""
+"""Find the address that a request comes from."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from starlette.types import Scope
 
 
 def address_of(scope: Scope) -> str:
-    """The visitor's address. Every limit by address asks here.
+    """Return the visitor's address. Every limit by address asks here.
 
     Inside the guard it is the one that a trusted proxy names, see ``forwarded``.
     """
-    return plain(str((scope.get("client") or ("?",))[0]))
+    return normalize_address(str((scope.get("client") or ("?",))[0]))
 
 
-def plain(address: str) -> str:
-    """An address as it is compared: one spelling for each, an IPv4 one in its own form.
+def normalize_address(address: str) -> str:
+    """Return an address in one spelling, IPv4 in its own form.
 
-    >>> plain("::ffff:192.0.2.7"), plain("fe80::1%eth0"), plain("2001:DB8:0::7")
+    >>> normalize_address("::ffff:192.0.2.7"), normalize_address("fe80::1%eth0"), normalize_address("2001:DB8:0::7")
     ('192.0.2.7', 'fe80::1', '2001:db8::7')
     """
-    found = parsed(address)
+    found = parse_address(address)
     return address[:45] if found is None else str(found)  # a test's, or that of a socket in the file system
 
 
-def parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An address, whether or not the system wrote it as one of the newer kind; None for a name."""
+def parse_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Parse an address, mapped into IPv6 or not; return None for a name."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -35,17 +35,17 @@ def parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address is this machine's own, which no other can come from."""
-    return getattr(parsed(address), "is_loopback", False)
+    """Return whether an address is this machine's own, which no other can have."""
+    return getattr(parse_address(address), "is_loopback", False)
 
 
 def network_of(address: str) -> str | None:
-    """The /64 of an IPv6 address, whose other half its holder chooses; None for any other.
+    """Return the /64 of an IPv6 address, whose other half its holder chooses; None for any other.
 
     >>> network_of("2001:db8:1:2:3:4:5:6"), network_of("192.0.2.7")
     ('2001:db8:1:2::/64', None)
     """
-    found = parsed(address)
+    found = parse_address(address)
     if found is None or found.version == 4:
         return None
     return f"{ipaddress.ip_address(int(found) >> 64 << 64)}/64"

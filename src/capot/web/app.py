@@ -1,4 +1,4 @@
-"""The lab as an ASGI application: pages, one route per verb, streams, and what is at work."""
+"""Build the lab as an ASGI application: pages, one route for each verb, streams, and the model at work."""
 
 from __future__ import annotations
 
@@ -23,62 +23,64 @@ from capot.model import Model
 from capot.sources import machine
 from capot.text.templates import default_text
 from capot.view.html import style_sheet
-from capot.web import answers, assets, described, faults, live, opening
-from capot.web.checked import checked
-from capot.web.collecting import Collector
-from capot.web.documents import answered
-from capot.web.forms import Formed
-from capot.web.guard import Guard, preferred
+from capot.web import assets, error_handlers, form_data, opening, stream_routes, verb_routes
+from capot.web.garbage_collection import IdleCollector
+from capot.web.guard import Guard, preferred_language
+from capot.web.json_body import CheckedBodyRoute
 from capot.web.learners import Learners
 from capot.web.links import Invitation, invitation
+from capot.web.openapi import ok_responses
 from capot.web.paths import PAGES, root_of
+from capot.web.serving_options import check_serving
 from capot.web.streams import Streams
-from capot.web.verbs import schema
+from capot.web.verbs import json_schema
 
 OBJECT = {"type": "object"}
 
 
 def create_app(model: Model, serving: Serving | None = None, *, owner_key: str | None = None) -> FastAPI:
-    """The lab around an opened model; ``serving`` bounds what one learner may ask of it.
+    """Return the lab around an opened model. ``serving`` bounds what one learner may ask of it.
 
-    ``owner_key`` in a link makes its bearer the owner; without one there is none. Raises: as ``checked``.
+    ``owner_key`` in a link makes its bearer the owner; without one there is none. Raises: as ``check_serving``.
     """
-    serving = checked(serving or Serving())
+    serving = check_serving(serving or Serving())
     learners = Learners(model, serving)
-    hub = Streams(learners, serving)
+    streams = Streams(learners, serving)
     app = FastAPI(
         title="capot",
         version=__version__,
-        lifespan=_life(hub, model),
+        lifespan=_lifespan(streams, model),
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
-    app.state.learners, app.state.hub = learners, hub
-    app.router.route_class = Formed
-    faults.install(app)
-    _pages(app)
-    _facts(app, hub)
-    _here(app)
-    _invited(app, serving)
-    answers.install(app)
-    live.install(app, hub)
+    app.state.learners = learners
+    app.state.streams = streams
+    app.router.route_class = CheckedBodyRoute
+    error_handlers.install(app)
+    _add_pages(app)
+    _add_info_routes(app, streams)
+    _add_models_route(app)
+    _add_invitation_route(app, serving)
+    verb_routes.install(app)
+    stream_routes.install(app, streams)
     app.add_middleware(Guard, serving=serving, owner_key=owner_key, opening=lambda: learners.opening)
     return app
 
 
-def _life(hub: Streams, first: Model) -> Any:
-    """While the lab is open: what those who have left held goes back; at its end nothing is left at work."""
+def _lifespan(streams: Streams, first: Model) -> Any:
+    """Return the lifespan: it frees what absent learners held, and ends everything when the lab closes."""
 
     async def sweep() -> None:
-        swept, collector = 0, Collector()
+        swept = 0
+        collector = IdleCollector()
         while True:
-            await asyncio.sleep(min(5.0, hub.serving.idle_s / 2))
-            before, swept = swept, hub.learners.sweep(streaming=hub.streaming)
+            await asyncio.sleep(min(5.0, streams.serving.idle_s / 2))
+            before, swept = swept, streams.learners.sweep(streaming=streams.streaming)
             if before or swept:  # once more a turn later, when the engine's thread has let go of what it held
                 await anyio.to_thread.run_sync(machine.give_back)
-            quiet = not any(each.under_way for each in hub.learners.known.values())
-            await anyio.to_thread.run_sync(functools.partial(collector.look, quiet=quiet))
+            quiet = not any(each.active_requests for each in streams.learners.by_name.values())
+            await anyio.to_thread.run_sync(functools.partial(collector.collect_if_due, quiet=quiet))
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -88,49 +90,49 @@ def _life(hub: Streams, first: Model) -> Any:
             yield
         finally:
             sweeping.cancel()
-            for helpers in (hub.learners.helpers, hub.learners.cutters):
+            for helpers in (streams.learners.template_workers, streams.learners.tokenizer_workers):
                 await anyio.to_thread.run_sync(helpers.close)
             await packing
-            for stream in list(hub.streams.values()):
-                hub.close(stream)
-            if hub.learners.model is not first:  # opened from a page, so nobody else will close it
-                await anyio.to_thread.run_sync(hub.learners.model.close)
+            for stream in list(streams.streams.values()):
+                streams.close(stream)
+            if streams.learners.model is not first:  # opened from a page, so nobody else will close it
+                await anyio.to_thread.run_sync(streams.learners.model.close)
 
     return life
 
 
-def _pages(app: FastAPI) -> None:
+def _add_pages(app: FastAPI) -> None:
     async def page(request: Request) -> Response:
-        return assets.respond(assets.page(root_of(request.scope), described.lab()), request)
+        return assets.respond(assets.page(root_of(request.scope), form_data.lab_json()), request)
 
     for name in PAGES:
         app.add_api_route(f"/{name}", page, methods=["GET"], include_in_schema=False)
 
     @app.get("/static/theme.css", include_in_schema=False)
     async def theme(request: Request) -> Response:
-        return assets.respond(assets.of_text(style_sheet(), "text/css"), request)
+        return assets.respond(assets.text_asset(style_sheet(), "text/css"), request)
 
     @app.get("/static/{name:path}", include_in_schema=False)
     async def static(name: str, request: Request) -> Response:
-        found = await anyio.to_thread.run_sync(_found, name) if name == assets.PLOTLY else _found(name)
+        found = await anyio.to_thread.run_sync(_find_asset, name) if name == assets.PLOTLY else _find_asset(name)
         return assets.respond(found, request)
 
 
-def _found(name: str) -> assets.Asset:
-    """Raises: NotFoundError ``no_such_page``."""
+def _find_asset(name: str) -> assets.Asset:
+    """Return a static file. Raises: NotFoundError ``no_such_page``."""
     found = assets.find(name)
     if found is None:
         raise NotFoundError("no_such_page")
     return found
 
 
-def _facts(app: FastAPI, hub: Streams) -> None:
-    learners = hub.learners
+def _add_info_routes(app: FastAPI, streams: Streams) -> None:
+    learners = streams.learners
 
     @app.get(
         "/api/model",
         summary="What is at work: model, engine, device, precision",
-        responses=answered(schema(opening.AtWork)),
+        responses=ok_responses(json_schema(opening.ModelAtWork)),
     )
     async def at_work(request: Request) -> JSONResponse:
         found = await anyio.to_thread.run_sync(lambda: opening.at_work(learners.model))
@@ -140,61 +142,63 @@ def _facts(app: FastAPI, hub: Streams) -> None:
         more = {**who, "version": __version__, "limits": limits}
         return JSONResponse({"ok": True, "result": {**found.to_dict(), **more}})
 
-    @app.get("/api/chapters/{name}", summary="What a chapter's verbs take, in words", responses=answered(OBJECT))
+    @app.get("/api/chapters/{name}", summary="What a chapter's verbs take, in words", responses=ok_responses(OBJECT))
     async def chapter(request: Request, name: str) -> JSONResponse:
-        return JSONResponse({"ok": True, "result": described.forms(name, preferred(request.scope))})
+        return JSONResponse({"ok": True, "result": form_data.forms(name, preferred_language(request.scope))})
 
-    @app.get("/api/words/{lang}", summary="The pages' words in one language", responses=answered(OBJECT))
+    @app.get("/api/words/{lang}", summary="The pages' words in one language", responses=ok_responses(OBJECT))
     async def words(request: Request, lang: str) -> Response:
         if lang not in i18n.LANGUAGES:
             raise InputError("unknown_language", value=lang[:20], known=", ".join(i18n.LANGUAGES))
         text = json.dumps({"ok": True, "result": dict(i18n.catalogue(lang, "web"))}, ensure_ascii=False)
-        return assets.respond(assets.of_text(text, "application/json"), request)
+        return assets.respond(assets.text_asset(text, "application/json"), request)
 
     @app.get(
-        "/api/templates", summary="The templates to edit: the packaged one, the model's own", responses=answered(OBJECT)
+        "/api/templates",
+        summary="The templates to edit: the packaged one, the model's own",
+        responses=ok_responses(OBJECT),
     )
     async def templates(request: Request) -> JSONResponse:
-        lang = preferred(request.scope)
+        lang = preferred_language(request.scope)
         own = await anyio.to_thread.run_sync(_own_template, learners.model)
         return JSONResponse({"ok": True, "result": {"template": default_text(lang), "chat_template": own}})
 
-    @app.get("/api/status", summary="The load of this server", responses=answered(OBJECT))
+    @app.get("/api/status", summary="The load of this server", responses=ok_responses(OBJECT))
     async def status() -> JSONResponse:
-        load = {"streams": sum(len(each.parts) for each in hub.streams.values()), "ended": dict(hub.ended)}
+        load = {"streams": streams.count_parts(), "ended": dict(streams.ended)}
         return JSONResponse({"ok": True, "result": {**load, **learners.status()}})
 
 
 def _own_template(model: Model) -> str | None:
-    """The model's own template to edit. Why one cannot be read is said where it is to be used; the others can be."""
+    """Return the model's own template to edit. An unreadable one is reported where it is used, not here."""
     try:
         return own_source(model)
     except ModelError:
         return None
 
 
-def _invited(app: FastAPI, serving: Serving) -> None:
+def _add_invitation_route(app: FastAPI, serving: Serving) -> None:
     @app.get(
         "/api/invitation",
         summary="The class's link, its code and its picture, to be projected: the server's owner only",
-        responses=answered(schema(Invitation)),
+        responses=ok_responses(json_schema(Invitation)),
     )
     async def invited(request: Request) -> JSONResponse:
-        answers.check_owner(request)
-        seen = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        found = invitation(serving, (request.scope.get("server") or ("", 0))[1] or 0, seen=seen)
+        verb_routes.check_owner(request)
+        base_url = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        found = invitation(serving, (request.scope.get("server") or ("", 0))[1] or 0, base_url=base_url)
         if found is None:
             raise NotFoundError("no_such_page")
         return JSONResponse({"ok": True, "result": found.to_dict()})
 
 
-def _here(app: FastAPI) -> None:
+def _add_models_route(app: FastAPI) -> None:
     @app.get(
         "/api/models",
         summary="The models of this machine's cache, for who may open another: the server's owner only",
-        responses=answered(schema(Models)),
+        responses=ok_responses(json_schema(Models)),
     )
     async def here(request: Request) -> JSONResponse:
-        answers.check_owner(request)
+        verb_routes.check_owner(request)
         found = await anyio.to_thread.run_sync(models.cached)
         return JSONResponse({"ok": True, "result": found.to_dict()})

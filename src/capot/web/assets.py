@@ -1,4 +1,4 @@
-"""The pages' files, read once, compressed once, and named by what they hold.
+"""Serve the pages' files, read once, compressed once, and named by what they hold.
 
 Plotly's script comes out of the installed package: nothing is fetched from elsewhere.
 """
@@ -24,9 +24,9 @@ PLOTLY = "plotly.min.js"
 MAP_STYLES = re.compile(rb'if\(!document\.getElementById\("[0-9a-f]{64}"\)\)')
 TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 
-PACKED = ("text/", "image/svg", "application/json")
+COMPRESSIBLE = ("text/", "image/svg", "application/json")
 
-TOLD = '<script type="application/json" id="lab">{}</script>'  # data, which the policy lets stand in a page
+LAB_DATA = '<script type="application/json" id="lab">{}</script>'  # data, which the policy lets stand in a page
 
 
 @dataclass(frozen=True)
@@ -42,29 +42,29 @@ def _load(path: Path, _stamp: float) -> Asset:
     raw = path.read_bytes()
     if path.name == PLOTLY:
         raw = MAP_STYLES.sub(b"if(false)", raw)
-    return _asset(raw, TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "text/plain")
+    return _make_asset(raw, TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "text/plain")
 
 
 @functools.cache
-def of_text(text: str, kind: str) -> Asset:
-    """An asset made by a program: the style sheet shared with the one-file pages."""
-    return _asset(text.encode(), kind)
+def text_asset(text: str, kind: str) -> Asset:
+    """Return an asset made by a program, such as the style sheet shared with the one-file pages."""
+    return _make_asset(text.encode(), kind)
 
 
-def _asset(raw: bytes, kind: str) -> Asset:
-    packed = gzip.compress(raw, 9, mtime=0) if len(raw) > 500 and kind.startswith(PACKED) else None
+def _make_asset(raw: bytes, kind: str) -> Asset:
+    packed = gzip.compress(raw, 9, mtime=0) if len(raw) > 500 and kind.startswith(COMPRESSIBLE) else None
     return Asset(raw, packed, f'"{hashlib.sha256(raw).hexdigest()[:16]}"', kind)
 
 
 def plotly_script() -> Path:
-    """Where the installed plotly package keeps its script, found without importing plotly."""
+    """Return the path of the installed Plotly script. Finding it does not import plotly, which is slow."""
     spec = util.find_spec("plotly")
     assert spec is not None and spec.origin is not None  # a dependency of capot
     return Path(spec.origin).parent / "package_data" / PLOTLY
 
 
 def find(name: str) -> Asset | None:
-    """The asset called ``name`` under ``static``; nothing outside that folder has a name."""
+    """Return the asset called ``name`` under ``static``, or None. No name leads out of that folder."""
     try:
         path = plotly_script() if name == PLOTLY else (STATIC / name).resolve()
         inside = name == PLOTLY or path.is_relative_to(STATIC.resolve())
@@ -74,7 +74,7 @@ def find(name: str) -> Asset | None:
 
 
 def icon() -> str:
-    """The link of the lab's page to its icon: without one a browser asks for one at the top of the host."""
+    """Return the link to the icon. Without one a browser asks for one at the top of the host."""
     found = find("index.html")
     assert found is not None  # a file of this package
     link = re.search(r'<link rel="icon"[^>]*>', found.raw.decode())
@@ -83,15 +83,15 @@ def icon() -> str:
 
 
 def page(root: str, lab: str) -> Asset:
-    """The one page of the lab, its links beginning with the path under which it is, ``lab`` being what it is told."""
+    """Return the lab's one page, its links under ``root``, with ``lab`` as its data."""
     found = find("index.html")
     assert found is not None  # a file of this package
     text = found.raw.decode().replace('="/', f'="{escape(root)}/')
-    return of_text(text.replace(TOLD, TOLD.replace("{}", lab)), "text/html")
+    return text_asset(text.replace(LAB_DATA, LAB_DATA.replace("{}", lab)), "text/html")
 
 
 def respond(asset: Asset, request: Request) -> Response:
-    """The asset as the browser wants it: nothing if unchanged, compressed if it can."""
+    """Return the asset as the browser wants it: nothing if unchanged, compressed if it can."""
     headers = {"etag": asset.etag, "cache-control": "no-cache", "vary": "accept-encoding"}
     if request.headers.get("if-none-match") == asset.etag:
         return Response(status_code=304, headers=headers)

@@ -1,4 +1,4 @@
-"""The pages outside the lab: the one that asks a learner for the code, and the one of an address where nothing is."""
+"""Make the pages outside the lab: the one that asks a learner for the code, and the 404 page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from capot.i18n import tr
 from capot.view.visible import visible
 from capot.web import assets
 
-ANSWERS = ("access_code", "wrong_code", "too_many_codes")
+CODE_ERRORS = ("access_code", "wrong_code", "too_many_codes")
 STYLES = ("/static/theme.css", "/static/door.css")
 
 _PAGE = """<!doctype html>
@@ -36,20 +36,21 @@ _FORM = """<form method="get" action="{root}/">
 <input id="code" name="code" required autofocus autocomplete="off" autocapitalize="none" spellcheck="false"></p>
 <p><button>{enter}</button></p>
 </form>"""
-_BACK = '<p><a class="back" href="{root}/">{back}</a></p>'
+_BACK_LINK = '<p><a class="back" href="{root}/">{back}</a></p>'
 
 
 def page(error: CapotError, lang: str, *, root: str = "") -> str:
-    """The page in one language: a form where a code is missing, else the way to the lab, which is under ``root``."""
-    asks = error.code in ANSWERS
+    """Return the page in one language: a form if a code is missing, else a link to the lab under ``root``."""
+    asks = error.code in CODE_ERRORS
     words = {name: escape(tr(f"serve.door.{name}", lang)) for name in ("title", "lost", "field", "enter", "back")}
     said = visible(error.message(lang, face="command"), lines=True)
     links = "\n".join(f'<link rel="stylesheet" href="{escape(root)}{path}">' for path in STYLES)
-    rest = (_FORM if asks else _BACK).format(**words, root=escape(root))
-    title, message = words["title" if asks else "lost"], escape(said[:1].upper() + said[1:])
+    rest = (_FORM if asks else _BACK_LINK).format(**words, root=escape(root))
+    title = words["title" if asks else "lost"]
+    message = escape(said[:1].upper() + said[1:])
     return _PAGE.format(lang=lang, icon=assets.icon(), styles=links, rest=rest, title=title, message=message)
 
 
 def policy(whole: str) -> str:
-    """The lab's policy, and leave to send this one form to the lab itself."""
+    """Return the lab's content security policy, which also lets this one form be sent to the lab itself."""
     return whole.replace("form-action 'none'", "form-action 'self'")

@@ -1,7 +1,7 @@
-"""Who holds which key: codes as people write them, signed cookies, and a short memory of wrong codes.
+"""Make and check what proves who somebody is: access codes, signed cookies, and a count of wrong codes.
 
-Nothing is kept of a visitor: a cookie says who it is and proves it by a signature that
-only this run of the server can make. However many come, no list grows.
+The lab stores nothing about a visitor: a cookie says who they are and proves it by a signature that only this run of
+the server can make. However many come, no list grows.
 """
 
 from __future__ import annotations
@@ -17,36 +17,38 @@ from collections.abc import Callable
 
 from capot.web.addresses import network_of
 
-TRIES, WINDOW_S = 10, 60.0  # wrong codes from one address before it must wait
-NETWORK_TRIES = 400  # from one IPv6 /64, whose holder has as many addresses as they like: a class and some more
-ALL_TRIES = 300  # from everywhere: then each address has fewer, and none that is new must wait for others' guesses
-FRESH_TRIES = 3  # which an address has all the same
-REMEMBERED = 20_000  # wrong codes; a guesser with more addresses than that outruns any count
-UNHEARD = re.compile(r"[\W_]+")  # what nobody says when a code is read aloud: spaces, hyphens of any kind
+MAX_FAILURES, WINDOW_S = 10, 60.0  # wrong codes from one address before it must wait
+MAX_NETWORK_FAILURES = 400  # from one IPv6 /64, whose holder has as many addresses as they like: a class and some more
+MAX_TOTAL_FAILURES = (
+    300  # from everywhere: then each address has fewer, and none that is new must wait for others' guesses
+)
+MIN_FAILURES = 3  # which an address has all the same
+MAX_REMEMBERED = 20_000  # wrong codes; a guesser with more addresses than that outruns any count
+SEPARATORS = re.compile(r"[\W_]+")  # what nobody says when a code is read aloud: spaces, hyphens of any kind
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no letter that is taken for another when read aloud
 
 
 def access_code() -> str:
-    """A code short enough to be read aloud, long enough against 300 tries a minute (40 bits)."""
+    """Return a new code, short enough to be read aloud, long enough against 300 tries a minute (40 bits)."""
     return "-".join("".join(secrets.choice(ALPHABET) for _ in range(4)) for _ in range(2))
 
 
-def folded(code: str) -> str:
-    """A code as it is compared: its letters and digits, small ones and capitals alike.
+def normalize_code(code: str) -> str:
+    """Return a code as it is compared: letters and digits only, regardless of case.
 
-    >>> folded(" 5SPD - H7KH "), folded("5spdh7kh")
+    >>> normalize_code(" 5SPD - H7KH "), normalize_code("5spdh7kh")
     ('5spdh7kh', '5spdh7kh')
     """
-    return UNHEARD.sub("", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", code).casefold()))
+    return SEPARATORS.sub("", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", code).casefold()))
 
 
-def same_code(given: str | None, wanted: str | None) -> bool:
-    """Whether an access code is the right one, however it is spelled."""
-    return given is not None and wanted is not None and same(folded(given), folded(wanted))
+def same_access_code(given: str | None, wanted: str | None) -> bool:
+    """Return whether an access code is right, however it is spelled."""
+    return given is not None and wanted is not None and same_secret(normalize_code(given), normalize_code(wanted))
 
 
-def same(given: str | None, wanted: str | None) -> bool:
-    """Whether a key is the right one, in a time that tells neither how much of it is nor how long it should be."""
+def same_secret(given: str | None, wanted: str | None) -> bool:
+    """Compare two secrets in constant time, so that the time tells nothing of the right one or its length."""
     if given is None or wanted is None:
         return False
     return hmac.compare_digest(_digest(given), _digest(wanted))
@@ -57,7 +59,7 @@ def _digest(text: str) -> bytes:
 
 
 class Cookies:
-    """Makes and reads ``<who>.<signature>``; ``who`` begins with ``owner`` or ``learner``."""
+    """Make and read ``<who>.<signature>``; ``who`` begins with ``owner`` or ``learner``."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
@@ -67,16 +69,16 @@ class Cookies:
         return f"{who}.{self._signature(who)}"
 
     def read(self, cookie: str | None) -> str | None:
-        """Who a cookie is, None where it is not of our making."""
+        """Return who a cookie belongs to, or None if this server did not sign it."""
         who, dot, signature = (cookie or "").rpartition(".")
-        return who if dot and same(signature, self._signature(who)) else None
+        return who if dot and same_secret(signature, self._signature(who)) else None
 
     def _signature(self, who: str) -> str:
         return hmac.new(self._secret, who.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
 
 
-class Tries:
-    """The wrong codes of the last minute: by full address, by /64, and in all."""
+class FailedAttempts:
+    """Count the wrong codes of the last minute: by address, by /64 network, and in all."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -84,41 +86,41 @@ class Tries:
         self._times: defaultdict[str, deque[float]] = defaultdict(deque)  # of each address and each network
 
     def note(self, address: str) -> None:
-        """Remember a wrong code."""
+        """Count a wrong code."""
         now = self._clock()
         self._wrong.append((now, address))
-        for name in _names(address):
+        for name in _buckets(address):
             self._times[name].append(now)
-        if len(self._wrong) > REMEMBERED:
+        if len(self._wrong) > MAX_REMEMBERED:
             self._forget_one()
 
     def wait(self, address: str) -> float:
-        """Seconds that ``address`` must wait before its next try; 0 where it need not."""
+        """Return the seconds that ``address`` must wait before its next try, or 0."""
         now = self._clock()
         while self._wrong and now - self._wrong[0][0] > WINDOW_S:
             self._forget_one()
-        most = TRIES if len(self._wrong) < ALL_TRIES else FRESH_TRIES
-        quotas = zip(_names(address), (most, NETWORK_TRIES), strict=False)
+        most = MAX_FAILURES if len(self._wrong) < MAX_TOTAL_FAILURES else MIN_FAILURES
+        quotas = zip(_buckets(address), (most, MAX_NETWORK_FAILURES), strict=False)
         return max(self._until(name, most, now) for name, most in quotas)
 
     def _until(self, name: str, most: int, now: float) -> float:
-        """Seconds until there are fewer than ``most`` of an address or a network."""
+        """Return the seconds until an address or a network has fewer than ``most``."""
         times = self._times.get(name, ())
         return 0.0 if len(times) < most else WINDOW_S - (now - times[-most])
 
     def _forget_one(self) -> None:
         _, address = self._wrong.popleft()
-        for name in _names(address):
+        for name in _buckets(address):
             self._times[name].popleft()
             if not self._times[name]:
                 del self._times[name]
 
 
-def _names(address: str) -> list[str]:
-    """What a wrong code is counted under."""
+def _buckets(address: str) -> list[str]:
+    """Return what a wrong code is counted under."""
     return [name for name in (address, network_of(address)) if name]
 
 
 def is_owner(who: str) -> bool:
-    """Whether a cookie's bearer holds the owner's key."""
+    """Return whether a cookie's bearer has the owner's key."""
     return who.startswith("owner-")

@@ -1,4 +1,4 @@
-"""How many connections the system allows, and what is done where it allows no more."""
+"""Find out how many connections the system allows, and report when it allows no more."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from collections.abc import Callable
 from typing import Any
 
 BACKLOG = 128  # connections that may wait to be accepted: all of them at once, before any is looked at
-SPARE = 64  # descriptors for everything else: models that are opened, helpers, a hub
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-EVERY_S = 60.0  # between two lines of one kind in the terminal
-LINES = 5  # of one kind in that time
+RESERVED = 64  # descriptors for everything else: models that are opened, helpers, a hub
+EXHAUSTION_ERRNOS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+REPEAT_WINDOW_S = 60.0  # between two lines of one kind in the terminal
+MAX_REPEATS = 5  # of one kind in that time
 
 
-def connections(asked: int) -> tuple[int, int]:
-    """How many connections this process can hold of those ``asked``, and how many may wait to be accepted.
+def connection_limit(asked: int) -> tuple[int, int]:
+    """Return how many of the ``asked`` connections this process can hold, and how many may wait to be accepted.
 
-    The limit of descriptors is raised as far as the system lets it, where ``asked`` need it.
+    Raises the limit of file descriptors as far as the system permits, if ``asked`` needs it.
     """
-    limit = _raised(asked + BACKLOG + SPARE + _in_use())
+    limit = _raise_limit(asked + BACKLOG + RESERVED + _open_descriptors())
     if limit is None:
         return asked, BACKLOG
-    free = max(limit - _in_use(), 4)
-    backlog, spare = min(BACKLOG, free // 4), min(SPARE, free // 4)
+    free = max(limit - _open_descriptors(), 4)
+    backlog, spare = min(BACKLOG, free // 4), min(RESERVED, free // 4)
     return max(1, min(asked, free - backlog - spare)), backlog
 
 
-def _raised(wanted: int) -> int | None:
-    """The limit of descriptors, at least ``wanted`` where that may be; None where there is none, or none is known."""
+def _raise_limit(wanted: int) -> int | None:
+    """Return the limit of descriptors, raised to ``wanted`` if possible; None if there is none or nobody knows."""
     try:
         import resource
     except ImportError:  # Windows
@@ -47,46 +47,50 @@ def _raised(wanted: int) -> int | None:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def _in_use() -> int:
-    """Descriptors open now, as the system lists them."""
+def _open_descriptors() -> int:
+    """Count the open descriptors, as the system lists them."""
     try:
         return len(os.listdir("/dev/fd"))
     except OSError:
-        return SPARE
+        return RESERVED
 
 
-class Sparing(logging.Filter):
-    """Lets few lines of one kind through: nobody fills the owner's terminal by doing one wrong thing again and again.
+class RepeatFilter(logging.Filter):
+    """Let few repetitions of a log message through, so that nobody can flood the owner's terminal.
 
-    Lines are of one kind where their message is the same before it is filled in.
+    Two records repeat each other if their messages are equal before the arguments are filled in.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._clock, self._began = clock, clock()
-        self._told: dict[str, int] = {}
+        self._clock = clock
+        self._window_start = clock()
+        self._counts: dict[str, int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         now = self._clock()
-        if now - self._began >= EVERY_S:
-            self._began = now
-            self._told.clear()
+        if now - self._window_start >= REPEAT_WINDOW_S:
+            self._window_start = now
+            self._counts.clear()
         kind = str(record.msg)[:200]
-        self._told[kind] = self._told.get(kind, 0) + 1
-        return self._told[kind] <= LINES
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        return self._counts[kind] <= MAX_REPEATS
 
 
-def exhausted(say: Callable[..., None], clock: Callable[[], float] = time.monotonic) -> Callable[..., None]:
-    """A loop's handler of what goes wrong: that descriptors have ended is said once a minute, the rest as always."""
-    told = -EVERY_S
+def exhaustion_handler(say: Callable[..., None], clock: Callable[[], float] = time.monotonic) -> Callable[..., None]:
+    """Return an exception handler for the event loop.
+
+    It reports once a minute that descriptors have run out, and hands everything else to the default handler.
+    """
+    last_said = -REPEAT_WINDOW_S
 
     def handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        nonlocal told
+        nonlocal last_said
         error = context.get("exception")
-        if not (isinstance(error, OSError) and error.errno in EXHAUSTED):
+        if not (isinstance(error, OSError) and error.errno in EXHAUSTION_ERRNOS):
             loop.default_exception_handler(context)
-        elif clock() - told >= EVERY_S:
-            told = clock()
+        elif clock() - last_said >= REPEAT_WINDOW_S:
+            last_said = clock()
             say("serve.exhausted", reason=os.strerror(error.errno))
 
     return handler

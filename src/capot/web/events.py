@@ -1,4 +1,4 @@
-"""What a stream says: each event of a chapter as a name and a body that JSON can hold.
+"""Define the events of a stream: each has a name, and a body that JSON can hold.
 
     queued    position                                 when the place in the queue changes
     progress  done, total; row for ``memory``           how much of a long work is done
@@ -7,7 +7,7 @@
     card      result, view                              of a model that cannot be opened: what the hub tells everyone
     answered  column, text, answer                      one way of ``assistant`` has ended
     finished  text, stop_reason, ..., result           always last; ``result`` is what the verb answers
-    error     ok, error                                 in its place where it failed
+    error     ok, error                                 instead of ``finished``, after a failure
 
 An event of one column among several (``assistant``) holds ``column`` as well.
 """
@@ -20,13 +20,13 @@ from typing import Any
 from capot.errors import CapotError
 from capot.view.event import LastEvent, StreamEvent
 from capot.view.result import Result
-from capot.web.faults import body as fault_body
-from capot.web.written import written
+from capot.web.error_handlers import error_body as fault_body
+from capot.web.json_writer import encode_json
 
 
 @dataclasses.dataclass(frozen=True)
 class NamedEvent(StreamEvent):
-    """An event that has its name and its body already."""
+    """An event that already has its name and its body."""
 
     name: str
     content: dict[str, Any]
@@ -45,7 +45,7 @@ class NamedEvent(StreamEvent):
 
 @dataclasses.dataclass(frozen=True)
 class Ended(LastEvent):
-    """The end of a work that makes no text: its answer."""
+    """The end of a verb that makes no text: its answer."""
 
     result: Result
 
@@ -60,7 +60,7 @@ class Ended(LastEvent):
 
 @dataclasses.dataclass(frozen=True)
 class Failed(StreamEvent):
-    """The end of a work that failed, in words of a language."""
+    """The end of a verb that failed, in words of one language."""
 
     kind = "error"
     last = True
@@ -72,11 +72,11 @@ class Failed(StreamEvent):
         return fault_body(self.error if isinstance(self.error, CapotError) else CapotError("internal"), self.lang)
 
 
-def told(event: StreamEvent | BaseException, lang: str) -> StreamEvent:
-    """An event as a stream holds it: an error, which a work tells as it is, becomes one."""
+def stream_event(event: StreamEvent | BaseException, lang: str) -> StreamEvent:
+    """Return the event that a stream sends. A verb reports an error as it is; here it becomes an event."""
     return Failed(event, lang) if isinstance(event, BaseException) else event
 
 
 def sse(kind: str, data: Any) -> bytes:
-    """One server-sent event; JSON holds no raw line end, so one data line is enough."""
-    return b"".join((b"event: ", kind.encode(), b"\ndata: ", written(data, small=kind != "finished"), b"\n\n"))
+    """Return one server-sent event. JSON holds no raw line end, so one data line is enough."""
+    return b"".join((b"event: ", kind.encode(), b"\ndata: ", encode_json(data, small=kind != "finished"), b"\n\n"))

@@ -1,15 +1,15 @@
-"""The door: who may speak to the lab, and what the browser is allowed to do with its pages.
+"""Decide who may speak to the lab, and what the browser may do with its pages.
 
-A pure ASGI middleware, so that a stream passes through it untouched. In order:
+This is a pure ASGI middleware, so that a stream passes through it untouched. In order:
 
-1. A trusted proxy's word on who asks (``forwarded``), and the path under which the lab is (``paths``).
-2. Host: a loopback name, the very address the connection came in by, or a name from
-   ``--allow-host``. A rebound DNS name is none of these.
-3. Origin: a POST from another site is refused; ``Sec-Fetch-Site`` says it too.
-4. Access code, where there is one, and the owner's key: in the link once, then in a cookie (``admission``).
+1. Proxy: a trusted one says who asks (``forwarded``), and under which path the lab is (``paths``).
+2. Host: it must be a loopback name, the very address the connection came in by, or a name from ``--allow-host``.
+   A rebound DNS name is none of these.
+3. Origin: a POST from another site is refused, by ``Origin`` or by ``Sec-Fetch-Site``.
+4. Access code, if there is one, and the owner's key: in the link once, then in a cookie (``authentication``).
 5. Body: bounded, and read whole before anything is done with it (``uploads``).
 6. Headers: a policy that lets a page load nothing but its own files.
-7. Whatever the lab did not expect: told on the server's terminal, and there only.
+7. Bugs: an unexpected exception is logged on the server's terminal, and shown nowhere else.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from capot.errors import AccessError, CapotError, InputError
 from capot.i18n import language
 from capot.view.visible import visible
 from capot.web import code_page
-from capot.web.addresses import parsed
-from capot.web.admission import Admission, cookie_of, has_code, set_cookie, without_code
+from capot.web.addresses import parse_address
+from capot.web.authentication import Authenticator, cookie_of, has_code, set_cookie, without_code
 from capot.web.forwarded import Proxies
-from capot.web.paths import mounted, root_of
-from capot.web.uploads import KEPT, Requests, Uploads
+from capot.web.paths import root_of, with_root
+from capot.web.uploads import RESOURCES_KEY, RequestQuota, UploadBudget
 
 log = logging.getLogger("capot.web")
 
@@ -62,35 +62,40 @@ HEADERS = {
 
 
 class Guard:
-    """Wraps the lab. ``owner_key`` in a link makes its bearer the owner, and nothing else does.
+    """The middleware around the lab. ``owner_key`` in a link makes its bearer the owner, and nothing else does.
 
-    Every answer carries the name of the ``opening``, so that a page learns that another model was opened.
+    Every answer names the present ``opening``, so that a page learns that another model was opened.
     """
 
     def __init__(
         self, app: ASGIApp, *, serving: Serving, owner_key: str | None = None, opening: Callable[[], str] = str
     ) -> None:
-        self.app, self.serving, self.opening = app, serving, opening
-        self.admission, self.proxies = Admission(serving, owner_key), Proxies(serving.trusted_proxies)
-        self.requests, self.uploads = Requests(serving), Uploads(serving)
+        self.app = app
+        self.serving = serving
+        self.opening = opening
+        self.authenticator = Authenticator(serving, owner_key)
+        self.proxies = Proxies(serving.trusted_proxies)
+        self.requests, self.uploads = RequestQuota(serving), UploadBudget(serving)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
-            async with contextlib.AsyncExitStack() as held:  # until the answer is taken, see ``uploads.kept``
-                await self._answer({**scope, KEPT: held}, receive, send)
+            async with (
+                contextlib.AsyncExitStack() as held
+            ):  # until the answer is taken: see ``uploads.request_resources``
+                await self._answer({**scope, RESOURCES_KEY: held}, receive, send)
         else:  # the lab has no WebSocket
             await send({"type": "websocket.close", "code": 1008})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope = mounted(self.proxies.seen(scope), self.serving.root_path)
+        scope = with_root(self.proxies.apply(scope), self.serving.root_path)
         headers = Headers(scope=scope)
         try:
             self.check_host(scope, headers)
             self.check_origin(scope, headers)
-            self.requests.take(scope)
-            cookie = self.admission.admit(scope, headers)
+            self.requests.acquire(scope)
+            cookie = self.authenticator.authenticate(scope, headers)
             body = None
             if scope["method"] not in ("GET", "HEAD"):
                 body = await self.uploads.read(scope, receive, limit=MAX_BODY)
@@ -101,9 +106,9 @@ class Guard:
             await _redirect(scope, send, set_cookie(scope, headers, cookie))
             return
         new = None if cookie is None or cookie == cookie_of(scope, headers) else set_cookie(scope, headers, cookie)
-        dressed = _Dressed(send, new, self.opening())
+        dressed = _HeaderSender(send, new, self.opening())
         try:
-            await self.app(scope, receive if body is None else _replayed(body, receive), dressed)
+            await self.app(scope, receive if body is None else _replay_body(body, receive), dressed)
         except Exception:
             log.exception("%s %s", scope["method"], scope["path"])
             if dressed.started:
@@ -111,14 +116,17 @@ class Guard:
             await refuse(CapotError("internal"), scope, send, status=500)
 
     def check_host(self, scope: Scope, headers: Headers) -> None:
-        """Raises: AccessError ``wrong_host``."""
+        """Check the ``Host`` header. Raises: AccessError ``wrong_host``."""
         host = _host_name(headers.get("host", ""))
-        own = parsed(host) is not None and parsed(host) == parsed(_end(scope, "server"))
+        own = parse_address(host) is not None and parse_address(host) == parse_address(_socket_address(scope, "server"))
         if not (host in LOOPBACK or own or host in {name.lower() for name in self.serving.allowed_hosts}):
             raise AccessError("wrong_host", host=host[:100])
 
     def check_origin(self, scope: Scope, headers: Headers) -> None:
-        """Raises: AccessError ``wrong_origin``; InputError ``not_json`` for a form in disguise, ``body_too_long``."""
+        """Check where a POST comes from, and what it says of its body.
+
+        Raises: AccessError ``wrong_origin``; InputError ``not_json`` for a form in disguise, ``body_too_long``.
+        """
         if scope["method"] in ("GET", "HEAD"):
             return
         origin = headers.get("origin")
@@ -133,32 +141,32 @@ class Guard:
 
 
 def _host_name(host: str) -> str:
-    """The name in a Host header, its port and its brackets off, in lower case."""
+    """Return the name in a Host header, without port and brackets, in lower case."""
     try:
         return (urlsplit(f"//{host}").hostname or "") if "/" not in host else ""
     except ValueError:  # half a bracket
         return ""
 
 
-def _end(scope: Scope, name: str) -> str:
-    """The address at one end of the connection."""
+def _socket_address(scope: Scope, name: str) -> str:
+    """Return the address at one end of the connection."""
     return str((scope.get(name) or ("?",))[0])
 
 
 async def _redirect(scope: Scope, send: Send, set_cookie: str) -> None:
-    """The same page without the code, which must not stay in an address bar or a history."""
+    """Redirect to the same page without the code, which must not stay in an address bar or a history."""
     headers = [(b"location", without_code(scope).encode()), (b"set-cookie", set_cookie.encode())]
-    headers += [(b"cache-control", b"no-store"), *_pairs(HEADERS)]
+    headers += [(b"cache-control", b"no-store"), *_encode_headers(HEADERS)]
     await send({"type": "http.response.start", "status": 303, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
 
-def _pairs(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+def _encode_headers(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A receive that gives ``body`` in one piece, then what comes after it: the visitor's leaving."""
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a ``receive`` that gives ``body`` in one piece, and then the disconnection."""
     given = False
 
     async def replayed() -> Message:
@@ -171,11 +179,14 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-class _Dressed:
-    """A send that adds the headers every answer has, and knows whether one has begun."""
+class _HeaderSender:
+    """A ``send`` that adds the headers of every answer, and knows whether one has begun."""
 
     def __init__(self, send: Send, set_cookie: str | None, opening: str) -> None:
-        self.send, self.set_cookie, self.opening, self.started = send, set_cookie, opening, False
+        self.send = send
+        self.set_cookie = set_cookie
+        self.opening = opening
+        self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -190,8 +201,8 @@ class _Dressed:
         await self.send(message)
 
 
-def preferred(scope: Scope) -> str:
-    """The language to answer in: the page's own header, else the browser's first that we speak."""
+def preferred_language(scope: Scope) -> str:
+    """Return the language to answer in: the page's own header, else the browser's first that we speak."""
     headers = Headers(scope=scope)
     asked = [headers.get("x-capot-lang", "")]
     asked += [part.partition(";")[0].strip() for part in headers.get("accept-language", "").split(",")]
@@ -199,10 +210,12 @@ def preferred(scope: Scope) -> str:
 
 
 async def refuse(error: CapotError, scope: Scope, send: Send, *, status: int | None = None) -> None:
-    """An error as the one body every face knows; a page that asks for the code where a person opens one."""
-    lang, policy = preferred(scope), {}
-    if error.code in code_page.ANSWERS and "text/html" in Headers(scope=scope).get("accept", ""):
-        body, kind = code_page.page(error, lang, root=root_of(scope)).encode(), "text/html"
+    """Answer with an error: as a page that asks for the code to a person who needs one, else as JSON."""
+    lang = preferred_language(scope)
+    policy = {}
+    if error.code in code_page.CODE_ERRORS and "text/html" in Headers(scope=scope).get("accept", ""):
+        body = code_page.page(error, lang, root=root_of(scope)).encode()
+        kind = "text/html"
         policy = {"content-security-policy": code_page.policy(POLICY)}
     else:
         told = error.to_dict(lang, face="command")
@@ -211,5 +224,7 @@ async def refuse(error: CapotError, scope: Scope, send: Send, *, status: int | N
     headers = {"content-type": f"{kind}; charset=utf-8", "cache-control": "no-store", **HEADERS, **policy}
     if scope["method"] not in ("GET", "HEAD"):
         headers["connection"] = "close"  # its body may not have been read
-    await send({"type": "http.response.start", "status": status or error.http_status, "headers": _pairs(headers)})
+    await send(
+        {"type": "http.response.start", "status": status or error.http_status, "headers": _encode_headers(headers)}
+    )
     await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,4 @@
-"""What is at work, and putting another model in its place: the server's owner only, with progress."""
+"""Tell which model is at work, and put another in its place: the server's owner only, with progress."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from capot.i18n import Bytes, language, tr
 from capot.model import Model, open_loading
 from capot.sources.hub.events import DownloadProgress
 from capot.view.result import Result
-from capot.web.collecting import everything
 from capot.web.events import NamedEvent
+from capot.web.garbage_collection import collect_all
 from capot.web.learners import Learners
-from capot.web.shown import view_of
-from capot.web.verbs import Verb, schema
+from capot.web.verbs import Verb, json_schema
+from capot.web.view_data import view_of
 
-EVERY_S = 0.2  # between two words about a download
+PROGRESS_S = 0.2  # between two words about a download
 STAGES = ("config", "vocabulary", "weights", "first_token")
 
 
 @dataclass(frozen=True)
-class AtWork(Result):
-    """The line that every page shows. ``parameters`` None where the model has no files to count them in."""
+class ModelAtWork(Result):
+    """What every page shows of the model. ``parameters`` is None if no file says how many there are."""
 
     model: str
     engine: str
@@ -46,27 +46,27 @@ class AtWork(Result):
     kv_heads: int
 
 
-def at_work(model: Model) -> AtWork:
-    """What is at work; opens the engine where it is not open yet."""
+def at_work(model: Model) -> ModelAtWork:
+    """Describe the model at work. Opens the engine if it is not open yet."""
     info = model.scheduler.engine.info
     facts = {name: getattr(info, name) for name in info.__dataclass_fields__}
-    return AtWork(**facts, parameters=_parameters(model))
+    return ModelAtWork(**facts, parameters=_count_parameters(model))
 
 
-_counted: weakref.WeakKeyDictionary[Model, int | None] = weakref.WeakKeyDictionary()
+_parameter_counts: weakref.WeakKeyDictionary[Model, int | None] = weakref.WeakKeyDictionary()
 
 
-def _parameters(model: Model) -> int | None:
-    if model not in _counted:
+def _count_parameters(model: Model) -> int | None:
+    if model not in _parameter_counts:
         try:
-            _counted[model] = model.card().parameters.total
+            _parameter_counts[model] = model.card().parameters.total
         except CapotError:  # the scripted engine has no weights
-            _counted[model] = None
-    return _counted[model]
+            _parameter_counts[model] = None
+    return _parameter_counts[model]
 
 
 class OpenRequest(BaseModel):
-    """Which model: ``boxed``, ``scripted``, a folder of the server's machine or a name on the hub."""
+    """A model to open: ``boxed``, ``scripted``, a folder of the server's machine or a name on the hub."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"model": "scripted"}]})
     model: str = Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")
@@ -74,20 +74,24 @@ class OpenRequest(BaseModel):
 
 
 def verb(learners: Learners) -> Verb:
-    """Opening as a work like the others: progress while it lasts, what is at work at its end."""
+    """Return opening as a verb like the others, which reports its progress and answers what is at work."""
 
-    def replace(_: Model, model: str, engine: str | None = None, *, progress: Callable[[NamedEvent], None]) -> AtWork:
+    def replace(
+        _: Model, model: str, engine: str | None = None, *, progress: Callable[[NamedEvent], None]
+    ) -> ModelAtWork:
         try:
-            found = opened(Loading(model=model, engine=engine), tell=progress)
+            found = open_warm(Loading(model=model, engine=engine), tell=progress)
         except CapotError as error:
             if isinstance(error, AccessError):
                 _tell_card(model, error, tell=progress)
-            raise _for_owner(error) from error
+            raise _with_paths(error) from error
         before = learners.replace(found)
-        threading.Thread(target=_given_back, args=[before], name="capot-closing").start()  # waits for the last step
+        threading.Thread(
+            target=_close_and_collect, args=[before], name="capot-closing"
+        ).start()  # waits for the last step
         return at_work(found)
 
-    return Verb("open", "", replace, OpenRequest, schema(AtWork))
+    return Verb("open", "", replace, OpenRequest, json_schema(ModelAtWork))
 
 
 def _tell_card(name: str, refusal: AccessError, *, tell: Callable[[NamedEvent], None]) -> None:
@@ -99,37 +103,40 @@ def _tell_card(name: str, refusal: AccessError, *, tell: Callable[[NamedEvent], 
     tell(NamedEvent("card", {"result": told.to_dict(), "view": view_of(told, language())}))
 
 
-def _for_owner(error: CapotError) -> CapotError:
+def _with_paths(error: CapotError) -> CapotError:
     """The same error with its paths: who opens a model has typed them, and must find what to mend."""
-    params = {name: str(value) if _kept(value) else value for name, value in error.params.items()}
+    params = {name: str(value) if _is_private(value) else value for name, value in error.params.items()}
     return type(error)(error.code, **params)
 
 
-def _kept(value: Any) -> bool:
-    """Whether others than the owner would be told something else."""
+def _is_private(value: Any) -> bool:
+    """Return whether others than the owner would be shown something else."""
     return bool(told(value) != value)
 
 
-def _given_back(model: Model) -> None:
-    """Close a model and let go of its files now: its parts know each other, and would wait for the collector."""
+def _close_and_collect(model: Model) -> None:
+    """Close a model and free its files now.
+
+    Its parts refer to each other, so they would stay mapped until the garbage collector finds them.
+    """
     model.close()
     del model
-    everything()
+    collect_all()
 
 
-def opened(loading: Loading, *, tell: Callable[[NamedEvent], None]) -> Model:
-    """The model, all of it read and one token computed, so that the first learner does not wait.
+def open_warm(loading: Loading, *, tell: Callable[[NamedEvent], None]) -> Model:
+    """Open a model, read all of it and compute one token, so that the first learner does not wait.
 
-    Raises: what opening raises; InterruptedByUser where ``tell`` does.
+    Raises: what opening raises; InterruptedByUser if ``tell`` does.
     """
 
     def stage(name: str) -> None:
-        told: dict[str, Any] = {"done": STAGES.index(name), "total": len(STAGES), "stage": name}
-        tell(NamedEvent("progress", {**told, "message": tr(f"serve.opening.{name}", lang)}))
+        progress: dict[str, Any] = {"done": STAGES.index(name), "total": len(STAGES), "stage": name}
+        tell(NamedEvent("progress", {**progress, "message": tr(f"serve.opening.{name}", lang)}))
 
     lang = language()
     stage("config")
-    page = _Page(tell, lang)
+    page = _ProgressSink(tell, lang)
     try:
         model = open_loading(loading, notice=page.noticed, watch=page.followed)
         try:
@@ -145,11 +152,11 @@ def opened(loading: Loading, *, tell: Callable[[NamedEvent], None]) -> Model:
     return model
 
 
-class _Page:
-    """Whom an opening is told to, and nobody once it is over.
+class _ProgressSink:
+    """Pass on an opening's progress, and nothing once the opening is over.
 
-    A model keeps the two that it was opened with. A page holds the model that was there before, and that one its
-    own page: through them each model would keep all before it.
+    A model keeps the two callbacks that it was opened with. A page holds the model before its own, and that one its
+    own page: without this sink each model would keep all those before it in memory.
     """
 
     def __init__(self, tell: Callable[[NamedEvent], None], lang: str) -> None:
@@ -161,12 +168,12 @@ class _Page:
             self.tell(NamedEvent("notice", {"message": tr(key, self.lang, **params)}))
 
     def followed(self, events: Iterator[DownloadProgress]) -> None:
-        """A download told a few times a second, in bytes; ``tell`` raises where its page stopped it."""
-        told = 0.0
+        """Report a download a few times a second. ``tell`` raises if its page stopped it."""
+        last = 0.0
         for event in events:
             now = time.monotonic()
-            if self.tell is not None and event.total and (now - told > EVERY_S or event.step == "done"):
-                told = now
+            if self.tell is not None and event.total and (now - last > PROGRESS_S or event.step == "done"):
+                last = now
                 message = tr("serve.opening.download", self.lang, done=Bytes(event.done), total=Bytes(event.total))
                 body = {"done": event.done, "total": event.total, "stage": "download", "message": message}
                 self.tell(NamedEvent("progress", body))

@@ -1,6 +1,6 @@
-"""Under which path of its host the lab is: none, or the one that ``--root-path`` names.
+"""Serve the lab under a path of its host: none, or the one that ``--root-path`` names.
 
-A proxy that serves the lab under a path may take the path off or leave it on: both are understood.
+A proxy that serves the lab under a path may strip the path or leave it: both work.
 """
 
 from __future__ import annotations
@@ -11,27 +11,31 @@ from starlette.types import Scope
 
 from capot.chapters.registry import CHAPTERS
 
-FORM = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+ROOT_PATTERN = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 PAGES = ("", *(chapter.name for chapter in CHAPTERS if chapter.page))
-OWN = ("static", "api", *PAGES[1:])  # what a path begins with that is the lab's own, and so none that it is under
+RESERVED_NAMES = (
+    "static",
+    "api",
+    *PAGES[1:],
+)  # what a path begins with that is the lab's own, and so none that it is under
 
 
-def normal(root: str) -> str | None:
-    """``/capot`` for each way to write it, empty for the top of the host; None where no lab can be under it.
+def normalize_root(root: str) -> str | None:
+    """Return ``/capot`` for each way to write it, or "" for the top of the host; None if it cannot be a root.
 
-    >>> normal("capot/"), normal("/"), normal("/a//b"), normal("/a/../b"), normal("/static")
-    ('/capot', '', None, None, None)
+    >>> normalize_root("capot/"), normalize_root("/"), normalize_root("/a//b"), normalize_root("/static")
+    ('/capot', '', None, None)
     """
     bare = root.strip().strip("/")
     if not bare:
         return ""
     parts = bare.split("/")
-    odd = parts[0] in OWN or any(set(part) == {"."} for part in parts)
-    return None if odd or not FORM.fullmatch(f"/{bare}") else f"/{bare}"
+    odd = parts[0] in RESERVED_NAMES or any(set(part) == {"."} for part in parts)
+    return None if odd or not ROOT_PATTERN.fullmatch(f"/{bare}") else f"/{bare}"
 
 
-def mounted(scope: Scope, root: str) -> Scope:
-    """The request with its whole path, ``root`` before the lab's own; an outer application may have set one."""
+def with_root(scope: Scope, root: str) -> Scope:
+    """Return the request with its full path: ``root``, or an outer application's, before the lab's own."""
     root = root or scope.get("root_path", "")
     path = scope["path"]
     if root and (path == root or path.startswith(f"{root}/")):
@@ -40,11 +44,11 @@ def mounted(scope: Scope, root: str) -> Scope:
 
 
 def root_of(scope: Scope) -> str:
-    """The path under which the lab is, as links begin with it."""
+    """Return the path under which the lab is, with which links begin."""
     return str(scope.get("root_path", ""))
 
 
-def inside(scope: Scope) -> str:
-    """The path within the lab."""
+def path_in_lab(scope: Scope) -> str:
+    """Return the path below the lab's root."""
     path: str = scope["path"]
     return path[len(root_of(scope)) :]

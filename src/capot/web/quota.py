@@ -1,4 +1,4 @@
-"""How many of a thing one address may hold."""
+"""Limit how many of a thing one address may hold."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ NETWORK = 2  # times as many for all the addresses of one IPv6 network: a househ
 
 
 class Quota:
-    """How many of a thing each address holds; all of an IPv6 network together hold ``NETWORK`` times as many."""
+    """Count what each address holds. All of an IPv6 network together may hold ``NETWORK`` times the limit."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self._held: Counter[str] = Counter()
 
-    def held(self, address: str) -> int:
+    def count(self, address: str) -> int:
         return self._held[address]
 
     def full(self, address: str) -> str | None:
-        """The address or the network that may hold no more; None where one more fits."""
+        """Return the address or the network that may hold no more, or None if one more fits."""
         network = network_of(address)
-        if network is not None and self._held[network] >= NETWORK * self.most:
+        if network is not None and self._held[network] >= NETWORK * self.limit:
             return network
-        return address if self._held[address] >= self.most else None
+        return address if self._held[address] >= self.limit else None
 
     def add(self, address: str) -> None:
         for each in filter(None, (address, network_of(address))):
@@ -37,5 +37,5 @@ class Quota:
                 del self._held[each]
 
     def __len__(self) -> int:
-        """Addresses and networks known: those that hold something, and no others."""
+        """Count the addresses and networks that hold something."""
         return len(self._held)

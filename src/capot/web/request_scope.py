@@ -1,8 +1,8 @@
-"""One request's share of the scheduler: what it asked for, what it holds, and how to take it back.
+"""Scope the scheduler to one request: what it submitted, what it holds, and how to cancel it.
 
-A chapter works on an opened model and never hears of the web. Here the model it gets has
-this in the place of the scheduler: every job passes by, so that a closed tab or a stop
-button ends whatever the request had under way, and one learner's memory is counted.
+A chapter works on an opened model and never hears of the web. The model that it gets here has a ``RequestScope`` in
+the place of its scheduler. Every job passes through it, so that a closed tab or a stop button ends whatever the
+request has submitted, and so that each learner's memory is counted.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from capot.engines.protocol import LAST, Engine, Want
-from capot.engines.scheduler import Job, Pass, Scheduler, Ticket
+from capot.engines.scheduler import Job, PassResult, Scheduler, Ticket
 from capot.engines.scheduler.calls import one_pass
 from capot.engines.scheduler.job import PromptProgress
 from capot.errors import BusyError, InterruptedByUser
 from capot.model import Model
-from capot.web.cutting import Cutting
-from capot.web.rendering import Rendering
+from capot.web.template_workers import RequestRenderer
+from capot.web.tokenizer_workers import RequestEncoder
 
 T = TypeVar("T")
 
 
-class Account:
-    """The bytes that one learner's requests and their jobs hold or may come to hold, those cancelled left out.
+class MemoryAccount:
+    """Count the bytes that one learner's requests and jobs hold or may come to hold.
 
-    ``limit`` is None for the owner, whose machine it is.
+    Cancelled jobs do not count. ``limit`` is None for the owner, whose machine it is.
     """
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
-        self._held: list[tuple[Ticket, int]] = []
+        self._jobs: list[tuple[Ticket, int]] = []
         self._requests = 0
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
-        self._held = [(ticket, need) for ticket, need in self._held if not (ticket.done or ticket.cancelled)]
-        return self._requests + sum(need for _, need in self._held)
+        self._jobs = [(ticket, need) for ticket, need in self._jobs if not (ticket.done or ticket.cancelled)]
+        return self._requests + sum(need for _, need in self._jobs)
 
     def _check(self, need: int) -> None:
         held = self.nbytes
@@ -47,16 +47,19 @@ class Account:
             raise BusyError("too_much_memory", needed=need, held=held, limit=self.limit)
 
     def submit(self, scheduler: Scheduler, job: Job) -> Ticket:
-        """Queue a job where it fits. Raises: BusyError ``too_much_memory``; what ``Scheduler.submit`` raises."""
-        need = bytes_of(job, scheduler.engine)
+        """Queue a job if it fits. Raises: BusyError ``too_much_memory``; as ``Scheduler.submit``."""
+        need = job_bytes(job, scheduler.engine)
         with self._lock:
             self._check(need)
             ticket = scheduler.submit(job)
-            self._held.append((ticket, need))
+            self._jobs.append((ticket, need))
         return ticket
 
-    def hold(self, need: int) -> None:
-        """Count what a request may take besides its jobs, until ``release``. Raises: BusyError ``too_much_memory``."""
+    def reserve(self, need: int) -> None:
+        """Count what a request may take besides its jobs, until ``release``.
+
+        Raises: BusyError ``too_much_memory``.
+        """
         with self._lock:
             self._check(need)
             self._requests += need
@@ -67,17 +70,18 @@ class Account:
 
     @contextlib.contextmanager
     def holding(self, need: int) -> Iterator[None]:
-        """Inside the block ``need`` bytes are held."""
-        self.hold(need)
+        """Reserve ``need`` bytes inside the block."""
+        self.reserve(need)
         try:
             yield
         finally:
             self.release(need)
 
 
-def bytes_of(job: Job, engine: Engine) -> int:
-    """What a job may come to hold: its cache, and what is wanted of every position of its prompt, in float32."""
-    info, tokens = engine.info, min(len(job.ids), engine.info.context_length)
+def job_bytes(job: Job, engine: Engine) -> int:
+    """Return what a job may come to hold: its cache, and the float32 outputs of every position of its prompt."""
+    info = engine.info
+    tokens = min(len(job.ids), engine.info.context_length)
     floats = info.vocabulary_size if job.want.logits == "all" else 0
     floats += (info.layers + 1) * info.width if job.want.hidden else 0
     floats += info.layers * info.heads * tokens if job.want.attention else 0
@@ -88,22 +92,24 @@ def bytes_of(job: Job, engine: Engine) -> int:
     return cache + 4 * (tokens * floats + after)
 
 
-class Elsewhere(Protocol):
+class Cancellable(Protocol):
     """Work of one request in another process."""
 
     def cancel(self) -> None: ...
 
 
 class RequestScope:
-    """One request's :class:`Computing`; ``cancel`` ends all that was asked through it, templates included."""
+    """One request's :class:`Computing`. ``cancel`` ends all that went through it, in other processes too."""
 
-    def __init__(self, scheduler: Scheduler, account: Account, apart: Iterable[Elsewhere] = ()) -> None:
-        self._scheduler, self._account, self._apart = scheduler, account, tuple(apart)
+    def __init__(self, scheduler: Scheduler, account: MemoryAccount, workers: Iterable[Cancellable] = ()) -> None:
+        self._scheduler = scheduler
+        self._account = account
+        self._workers = tuple(workers)
         self._tickets: list[Ticket] = []
-        self._cancelled = self._told = False
+        self._cancelled = self._refused_once = False
 
     def submit(self, job: Job) -> Ticket:
-        """Raises: InterruptedByUser once cancelled; what ``Account.submit`` raises."""
+        """Queue a job. Raises: InterruptedByUser once cancelled; as ``MemoryAccount.submit``."""
         if self._cancelled:
             raise InterruptedByUser("interrupted")
         ticket = self._account.submit(self._scheduler, job)
@@ -118,31 +124,34 @@ class RequestScope:
 
     def run(
         self, ids: Sequence[int], *, want: Want = LAST, owner: str = "local", progress: PromptProgress | None = None
-    ) -> Pass:
-        """As ``Scheduler.run``, through this scope."""
+    ) -> PassResult:
+        """Compute one pass: as ``Scheduler.run``, through this scope."""
         return one_pass(self.submit, ids, want=want, owner=owner, progress=progress)
 
     def call(self, function: Callable[[], T]) -> T:
-        """As ``Scheduler.call``; the first one after a cancellation is refused, those that clean up are not."""
-        if self._cancelled and not self._told:
-            self._told = True
+        """Run a function on the engine thread: as ``Scheduler.call``.
+
+        After a cancellation the first call is refused. Those that follow are allowed, since they clean up.
+        """
+        if self._cancelled and not self._refused_once:
+            self._refused_once = True
             raise InterruptedByUser("interrupted")
         return self._scheduler.call(function)
 
     def holding(self, nbytes: int) -> contextlib.AbstractContextManager[None]:
-        """Inside the block the account holds ``nbytes``. Raises: BusyError ``too_much_memory``."""
+        """Reserve ``nbytes`` in the account inside the block. Raises: BusyError ``too_much_memory``."""
         return self._account.holding(nbytes)
 
     def cancel(self) -> None:
-        """From any thread."""
+        """End everything, from any thread."""
         self._cancelled = True
-        self.end_apart()
+        self.cancel_workers()
         for ticket in self.tickets:
             ticket.cancel()
 
-    def end_apart(self) -> None:
-        """End what is at work for it in another process, and what would come after. From any thread."""
-        for each in self._apart:
+    def cancel_workers(self) -> None:
+        """End what worker processes do for it, now and later. Any thread may call it."""
+        for each in self._workers:
             each.cancel()
 
     @property
@@ -151,7 +160,7 @@ class RequestScope:
 
     @property
     def position(self) -> int:
-        """0 where all of it is at work or done, else the place in the queue of what waits longest."""
+        """Return the place of the ticket that waits longest, or 0 if none waits."""
         return max((ticket.position for ticket in self.tickets), default=0)
 
     @property
@@ -159,13 +168,18 @@ class RequestScope:
         return self._cancelled
 
 
-def shared(
-    model: Model, owner: str, account: Account, *, rendering: Rendering | None = None, cutting: Cutting | None = None
+def scoped_model(
+    model: Model,
+    owner: str,
+    account: MemoryAccount,
+    *,
+    renderer: RequestRenderer | None = None,
+    encoder: RequestEncoder | None = None,
 ) -> tuple[Model, RequestScope]:
-    """The model on behalf of ``owner``, and the share that it works with.
+    """Return the model on behalf of ``owner``, and the scope that it computes in.
 
-    Its templates are rendered by ``rendering``, and ``cutting`` cuts texts where their tokenizer's time is not known.
+    ``renderer`` renders its chat templates; ``encoder`` encodes texts whose tokenizer may not be linear.
     """
-    apart = [each for each in (rendering, cutting) if each is not None]
-    share = RequestScope(model.shared.scheduler, account, apart)
-    return model.on_behalf_of(owner, scheduler=share, renderer=rendering, cutter=cutting), share
+    workers = [each for each in (renderer, encoder) if each is not None]
+    scope = RequestScope(model.shared.scheduler, account, workers)
+    return model.on_behalf_of(owner, scheduler=scope, renderer=renderer, remote_encoder=encoder), scope

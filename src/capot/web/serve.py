@@ -1,4 +1,4 @@
-"""Running the lab: a free port, the link, the browser, and a clean stop."""
+"""Run the lab: find a free port, print the link, open the browser, and stop cleanly."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from urllib.parse import quote
 from capot.config import Serving
 from capot.errors import AccessError, CapotError, InputError, NetworkError, reason
 from capot.model import Model
-from capot.web import descriptors, journal, wire
+from capot.web import descriptors, protocol, safe_logging
 from capot.web.app import create_app
-from capot.web.checked import checked, chosen_code
-from capot.web.collecting import everything, paced
 from capot.web.connections import Connections
 from capot.web.credentials import access_code
 from capot.web.forwarded import Proxies
-from capot.web.links import Links, bracket, loopback, qr_code
+from capot.web.garbage_collection import collect_all, deferred_collection
+from capot.web.links import Links, is_loopback_host, qr_code, url_host
 from capot.web.opening import warm
+from capot.web.serving_options import check_access_code, check_serving
 
 Say = Callable[..., None]
 
 
 def bind(serving: Serving) -> socket.socket:
-    """A listening socket; where the default port is taken, the next free one.
+    """Return a listening socket; if the default port is taken, one on the next free port.
 
     Raises: InputError ``cannot_listen`` with the system's reason.
     """
@@ -57,72 +57,76 @@ def bind(serving: Serving) -> socket.socket:
     raise InputError("cannot_listen", host=serving.host, port=str(serving.port), reason=reason(refused))
 
 
-def settled(serving: Serving) -> Serving:
-    """The same, with a code drawn where others than this machine are listened to and none was given.
+def with_access_code(serving: Serving) -> Serving:
+    """Return the options with an access code, drawn if others can reach the lab and none was given.
 
-    Raises: as ``chosen_code`` and ``checked``.
+    Raises: as ``check_access_code`` and ``check_serving``.
     """
-    code = chosen_code(serving.access_code) if serving.access_code else None
-    if code is None and not loopback(serving.host):
+    code = check_access_code(serving.access_code) if serving.access_code else None
+    if code is None and not is_loopback_host(serving.host):
         code = access_code()
-    return checked(dataclasses.replace(serving, access_code=code))
+    return check_serving(dataclasses.replace(serving, access_code=code))
 
 
 def serve(model: Model, serving: Serving, *, say: Say) -> None:
     """Serve until Ctrl-C. ``say(key, **params)`` prints the link and what else is worth knowing."""
-    serving = settled(serving)
+    serving = with_access_code(serving)
     listener = bind(serving)
     port = listener.getsockname()[1]
     owner_key = secrets.token_urlsafe(18)
-    links = Links.to(serving, port, owner_key=owner_key)
+    links = Links.for_server(serving, port, owner_key=owner_key)
     if serving.port not in (0, port):
         say("serve.taken", asked=str(serving.port), port=str(port))
     announce(say, links, serving.access_code)
     app = create_app(model, serving, owner_key=owner_key)
     try:
-        with paced(), journal.guarded(), contextlib.suppress(KeyboardInterrupt):  # which is how a lab is closed
-            _begin(model, serving, links, say=say)
+        with (
+            deferred_collection(),
+            safe_logging.safe_logs(),
+            contextlib.suppress(KeyboardInterrupt),
+        ):  # which is how a lab is closed
+            _start_background(model, serving, links, say=say)
             asyncio.run(_run(app, serving, listener, say=say))
     finally:
         listener.close()
         say("serve.stopped")
 
 
-def _begin(model: Model, serving: Serving, links: Links, *, say: Say) -> None:
-    """What goes on beside the serving: the model is read, the browser opened on the link with the owner's key."""
-    _beside("capot-warm", _warmed, model)
+def _start_background(model: Model, serving: Serving, links: Links, *, say: Say) -> None:
+    """Read the model and open the browser beside the server."""
+    _start_thread("capot-warm", _warm_model, model)
     if serving.open_browser:
-        _beside("capot-show", show, links.owner or links.own, say)
+        _start_thread("capot-show", show_lab, links.owner or links.own, say)
 
 
-def _beside(name: str, function: Callable[..., None], *given: Any) -> None:
-    """Run a function on a thread that speaks the language asked for and ends with the lab."""
+def _start_thread(name: str, function: Callable[..., None], *given: Any) -> None:
+    """Run a function on a daemon thread that keeps the language of this one."""
     speaking = contextvars.copy_context()
     threading.Thread(target=speaking.run, args=[function, *given], name=name, daemon=True).start()
 
 
-def show(link: str, say: Say) -> None:
+def show_lab(link: str, say: Say) -> None:
     """Open the browser on the lab, or say that nothing here can."""
     if not (has_display() and webbrowser.open(link)):
         say("serve.no_browser")
 
 
-def _warmed(model: Model) -> None:
-    """Read the model while the browser opens. What is wrong with it is said when it is first asked."""
+def _warm_model(model: Model) -> None:
+    """Read the model while the browser opens. An error is left to the first request, which reports it."""
     with contextlib.suppress(CapotError):
         warm(model)
-    everything()  # what a lab is made of need not be looked at again
+    collect_all()  # what a lab is made of need not be looked at again
 
 
 def has_display() -> bool:
-    """Whether a browser can be shown; on a machine without, a text browser would take the terminal over."""
+    """Return whether a browser can be shown. Without a display a text browser would take the terminal over."""
     if sys.platform in ("win32", "darwin"):
         return True
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
 
 
 def announce(say: Say, links: Links, code: str | None) -> None:
-    """Print where the lab is; for a class, also the link with its code, as text and as a picture."""
+    """Print where the lab is; for a class, also the link with its code, as text and as a QR code."""
     say("serve.here", link=links.own)
     say("serve.owner_link", link=links.owner)
     if links.learners is not None and links.learners.startswith("/"):
@@ -134,36 +138,36 @@ def announce(say: Say, links: Links, code: str | None) -> None:
 
 
 async def _run(app: Any, serving: Serving, listener: socket.socket, *, say: Say) -> None:
-    asyncio.get_running_loop().set_exception_handler(descriptors.exhausted(say))
-    most, backlog = descriptors.connections(serving.max_connections)
+    asyncio.get_running_loop().set_exception_handler(descriptors.exhaustion_handler(say))
+    most, backlog = descriptors.connection_limit(serving.max_connections)
     room = Connections(serving, most=most, trusted=Proxies(serving.trusted_proxies).trusts)
-    server = wire.server(app, serving, connections=room, backlog=backlog)
-    sparing = descriptors.Sparing()
+    server = protocol.server(app, serving, connections=room, backlog=backlog)
+    sparing = descriptors.RepeatFilter()
     for name in ("uvicorn.error", "asyncio"):
         logging.getLogger(name).addFilter(sparing)
     await server.serve(sockets=[listener])
 
 
-def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
-    """The load of a server already running.
+def server_status(host: str, port: int, code: str | None) -> dict[str, Any]:
+    """Return the load of a running server.
 
-    Raises: NetworkError ``no_server``; AccessError ``access_code``, ``wrong_code`` where it asks for one.
+    Raises: NetworkError ``no_server``; AccessError ``access_code``, ``wrong_code`` if it asks for one.
     """
     query = f"?code={quote(code)}" if code else ""
-    request = urllib.request.Request(f"http://{bracket(host)}:{port}/api/status{query}")
+    request = urllib.request.Request(f"http://{url_host(host)}:{port}/api/status{query}")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
     try:
         with opener.open(request, timeout=5) as answer:
             load: dict[str, Any] = json.load(answer)["result"]
             return load
     except (OSError, ValueError, KeyError) as error:
-        if (refused := _refusal(error)) in ("access_code", "wrong_code"):
+        if (refused := _error_code(error)) in ("access_code", "wrong_code"):
             raise AccessError(refused) from None
         raise NetworkError("no_server", host=host, port=str(port), reason=reason(error)) from None
 
 
-def _refusal(error: Exception) -> str:
-    """The code of what a lab answers where it refuses; empty for anything else."""
+def _error_code(error: Exception) -> str:
+    """Return the code of a lab's refusal; empty for anything else."""
     try:
         return json.load(error)["error"]["code"] if isinstance(error, urllib.error.HTTPError) else ""
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,10 +1,8 @@
-"""How a verb is started as a stream: by its chapter's ``start``, or on a thread where it has none.
+"""Start a verb as a stream: by its chapter's ``start``, or on a thread of its own.
 
-A chapter that generates has a function ``start`` with a parameter ``emit``: the work is
-then a ticket of the scheduler. A chapter whose function has a parameter ``progress``
-(``memory`` measures row after row) computes on one thread kept for such works (``line``), one
-at a time, since two measurements at once would measure each other. Opening another model has
-a thread of its own.
+A chapter that generates has a function ``start`` with a parameter ``emit``: the work is then a ticket of the scheduler.
+A chapter whose function has a parameter ``progress`` (``memory`` measures row after row) runs on the thread of
+``serial_executor.MEASUREMENTS``, one call at a time. Opening another model has a thread of its own.
 """
 
 from __future__ import annotations
@@ -22,28 +20,28 @@ from capot.model import Model
 from capot.view.event import ProgressEvent, StreamEvent
 from capot.view.result import plain
 from capot.web.events import Ended, NamedEvent
-from capot.web.line import MEASURING, OPENING, Line
 from capot.web.request_scope import RequestScope
-from capot.web.shown import cut_prompt, view_of
+from capot.web.serial_executor import MEASUREMENTS, OPENINGS, SerialExecutor
 from capot.web.verbs import Verb
+from capot.web.view_data import prompt_tokens, view_of
 
 Emit = Callable[[StreamEvent | BaseException], None]
 
 
 class Work(Protocol):
-    """Something under way that can be stopped: a ticket of the scheduler, or a call on the thread."""
+    """Something that runs and can be stopped: a ticket of the scheduler, or a call on a thread."""
 
     @property
     def position(self) -> int:
-        """0 at work or done, else the place in the queue."""
+        """Return the place in the queue, or 0 if it runs or is done."""
 
     def cancel(self) -> None:
-        """End it soon; what there is of it still comes."""
+        """End it soon. What it has found so far still comes."""
 
 
 @dataclass
 class StreamJob:
-    """One of the works of a response. ``prompt`` and ``view`` ask for more in ``started`` and ``finished``."""
+    """One verb of a response. ``prompt`` and ``view`` ask for more in ``started`` and ``finished``."""
 
     tag: str
     verb: Verb
@@ -54,17 +52,17 @@ class StreamJob:
     model: Model | None = None  # once it is started
 
     def body(self, event: StreamEvent, lang: str) -> dict[str, Any]:
-        """An event's body, with what was asked for besides."""
+        """Return an event's body, with what was asked for besides."""
         body = event.body()
         if self.prompt and event.kind == "started" and "prompt_ids" in body and self.model is not None:
-            body["prompt"] = cut_prompt(self.model, body["prompt_ids"])
+            body["prompt"] = prompt_tokens(self.model, body["prompt_ids"])
         if self.view and event.outcome is not None:
             body["view"] = view_of(event.outcome, lang)
         return body
 
 
-def start(part: StreamJob, model: Model, share: RequestScope, *, emit: Emit, lang: str) -> Work:
-    """Begin ``part``; its events go to ``emit`` from another thread.
+def start(part: StreamJob, model: Model, scope: RequestScope, *, emit: Emit, lang: str) -> Work:
+    """Start ``part``; its events go to ``emit`` from another thread.
 
     Raises: NotFoundError ``unknown_stream``; what the chapter raises at once.
     """
@@ -74,57 +72,66 @@ def start(part: StreamJob, model: Model, share: RequestScope, *, emit: Emit, lan
     if starter is not None:
         with i18n.speaking(lang):
             ticket = starter(model, emit=emit, **part.arguments)
-        return TicketWork(ticket, share)
-    if _tells(part.verb):
-        return Called(part, model, share, emit=emit, lang=lang, line=MEASURING if chapter else OPENING)
+        return TicketWork(ticket, scope)
+    if _reports_progress(part.verb):
+        return SerialWork(part, model, scope, emit=emit, lang=lang, executor=MEASUREMENTS if chapter else OPENINGS)
     raise NotFoundError("unknown_stream", name=part.verb.name)
 
 
-def _tells(verb: Verb) -> bool:
+def _reports_progress(verb: Verb) -> bool:
     """Whether it computes on its caller's thread, and tells how far it is."""
     return not verb.chapter or registry.verbs()[verb.name][1].in_turn
 
 
-def line_of(verb: Verb, arguments: Mapping[str, Any]) -> Line | None:
-    """The line in which an answer waits: a measurement is made alone. None for what may be computed beside others."""
+def executor_for(verb: Verb, arguments: Mapping[str, Any]) -> SerialExecutor | None:
+    """Return the executor that must run a call, or None if it may run beside others.
+
+    A measurement runs alone, or it would measure the others as well. A computed table measures nothing.
+    """
     on_paper = arguments.get("simulate") or arguments.get("known")
-    return MEASURING if verb.chapter and _tells(verb) and not on_paper else None
+    return MEASUREMENTS if verb.chapter and _reports_progress(verb) and not on_paper else None
 
 
 @dataclass
 class TicketWork:
-    """A ticket, and the share that knows whatever else was begun with it."""
+    """A ticket of the scheduler, and the scope that knows whatever else was started with it."""
 
     ticket: Ticket
-    share: RequestScope
+    scope: RequestScope
 
     @property
     def position(self) -> int:
         return self.ticket.position
 
     def cancel(self) -> None:
-        self.share.cancel()
+        self.scope.cancel()
 
 
-class Called:
-    """A verb at work on a line's one thread, which tells of its progress."""
+class SerialWork:
+    """A verb on the one thread of an executor, which reports its progress."""
 
     def __init__(
-        self, part: StreamJob, model: Model, share: RequestScope, *, emit: Emit, lang: str, line: Line
+        self, part: StreamJob, model: Model, scope: RequestScope, *, emit: Emit, lang: str, executor: SerialExecutor
     ) -> None:
-        self.part, self.model, self.share, self.emit, self.lang, self.line = part, model, share, emit, lang, line
-        asked = part.arguments.get("tokens")
-        self.total = len(set(asked)) if asked and not isinstance(asked, str) else None
-        self.owner, self.who = model.owner, self
-        line.add(self)
+        self.part = part
+        self.model = model
+        self.scope = scope
+        self.emit = emit
+        self.lang = lang
+        self.executor = executor
+        lengths = part.arguments.get("tokens")
+        self.total = len(set(lengths)) if lengths and not isinstance(lengths, str) else None
+        self.owner = model.owner
+        self.key = self
+        executor.add(self)
 
     @property
     def position(self) -> int:
-        return self.line.place(self)
+        return self.executor.position(self)
 
     def cancel(self) -> None:
-        self.share.cancel()
-        if self.line.remove(self):  # it had not begun; a second stop finds it gone
+        self.scope.cancel()
+        if self.executor.remove(self):  # it had not begun; a second stop finds it gone
             self.emit(InterruptedByUser("interrupted"))
 
     def run(self) -> None:

@@ -1,8 +1,8 @@
-"""Streams: several works on one response, each event tagged with whose it is.
+"""Stream several verbs on one response, each event tagged with the part it belongs to.
 
-The engine thread calls ``emit``; the event hops to the asyncio loop and into the one
-queue of its response. There is never a thread per stream. A closed tab, a stop button
-and the end of the response all come to the same thing: what was asked is cancelled.
+The engine thread calls ``emit``; the event hops to the asyncio loop and into the one queue of its response. There is
+never a thread for each stream. A closed tab, a stop button and the end of the response all do the same: they cancel
+what was asked for.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import anyio.to_thread
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from capot.cancellation import cancel_when
 from capot.config import Serving
 from capot.errors import BusyError, CapotError, InputError, InterruptedByUser
-from capot.leaving import wanted
 from capot.view.event import StreamEvent
-from capot.web.events import Failed, sse, told
+from capot.web.events import Failed, sse, stream_event
 from capot.web.learners import Learner, Learners
 from capot.web.request_scope import RequestScope
 from capot.web.stream_jobs import Emit, StreamJob, Work, start
@@ -32,15 +32,18 @@ log = logging.getLogger("capot.web")
 
 HEARTBEAT_S = 10.0  # a comment line, so that a dead connection is noticed and a live one is not cut
 MAX_TEXTS = 512  # under way in the whole server: who makes themself many learners meets this one
-LARGE = ("started", "answered", "finished")  # events that hold a prompt or an answer, token by token
-PIECE = 16_384  # bytes of events written in one go
-LOOK_S = 0.5  # how often a waiting learner's place is looked up
-AGAIN, AGAIN_S = 40, 0.025  # looks for room before a refusal, and between two: that a page was left may be heard late
+LARGE_EVENTS = ("started", "answered", "finished")  # events that hold a prompt or an answer, token by token
+CHUNK_BYTES = 16_384  # bytes of events written in one go
+POLL_S = 0.5  # how often a waiting learner's place is looked up
+ROOM_RETRIES, ROOM_RETRY_S = (
+    40,
+    0.025,
+)  # looks for room before a refusal, and between two: that a page was left may be heard late
 
 
 @dataclass(eq=False)
 class OpenStream:
-    """One response under way: its queue, and each part still at work."""
+    """One response: its queue, and each part that has not ended."""
 
     learner: Learner
     name: str
@@ -48,22 +51,22 @@ class OpenStream:
     loop: asyncio.AbstractEventLoop
     queue: asyncio.Queue[tuple[str, StreamEvent]] = field(default_factory=asyncio.Queue)
     parts: dict[str, StreamJob] = field(default_factory=dict)
-    works: dict[str, Work] = field(default_factory=dict)
-    shares: dict[str, RequestScope] = field(default_factory=dict)  # of the part that is being begun
+    running: dict[str, Work] = field(default_factory=dict)
+    scopes: dict[str, RequestScope] = field(default_factory=dict)  # of the part that is being begun
     stopped: set[str] = field(default_factory=set)  # parts that somebody stopped, begun or not
-    over: set[str] = field(default_factory=set)  # parts that have ended, read or not
+    ended_parts: set[str] = field(default_factory=set)  # parts that have ended, read or not
     open: bool = True
-    places: dict[str, int] = field(default_factory=dict)
-    held: int = 0  # bytes of its learner's account
-    left: bool = False  # its visitor has gone, perhaps before it began
+    positions: dict[str, int] = field(default_factory=dict)
+    reserved: int = 0  # bytes of its learner's account
+    disconnected: bool = False  # its visitor has gone, perhaps before it began
 
     def emitter(self, tag: str) -> Emit:
-        """A callback for the engine thread; it only hands the event over."""
+        """Return a callback for the engine thread, which only hands the event over."""
 
-        def emit(told_by_work: StreamEvent | BaseException) -> None:
-            event = told(told_by_work, self.lang)
+        def emit(outcome: StreamEvent | BaseException) -> None:
+            event = stream_event(outcome, self.lang)
             if event.last:
-                self.over.add(tag)
+                self.ended_parts.add(tag)
             if self.open:
                 with contextlib.suppress(RuntimeError):  # the loop is closing: nobody is left to read
                     self.loop.call_soon_threadsafe(self.queue.put_nowait, (tag, event))
@@ -71,43 +74,46 @@ class OpenStream:
         return emit
 
     def stop(self, tag: str | None = None) -> bool:
-        """Stop one part, or all of them; the engine drops them at its next step. Whether there was one to stop."""
+        """Stop one part, or all of them, and return whether there was one to stop.
+
+        The engine drops them at its next step.
+        """
         found = {name for name in self.parts if tag in (None, name)}
         self.stopped |= found
-        for name, work in list(self.works.items()):  # a copy: another thread may be beginning the next part
+        for name, work in list(self.running.items()):  # a copy: another thread may be beginning the next part
             if name in found:
                 work.cancel()
-        for name, share in list(self.shares.items()):
+        for name, scope in list(self.scopes.items()):
             if name in found:
-                share.end_apart()
+                scope.cancel_workers()
         return bool(found)
 
-    def given_up(self, tag: str) -> bool:
-        """Whether nobody wants a part any more: it was stopped, or the visitor has left."""
-        return self.left or tag in self.stopped
+    def is_unwanted(self, tag: str) -> bool:
+        """Return whether a part was stopped, or its reader has left."""
+        return self.disconnected or tag in self.stopped
 
     def cancel(self) -> None:
-        """The visitor has left: what is begun ends, and what is being begun as soon as it looks."""
-        self.left = True
+        """Stop all parts because the reader has left, those that are still being started as well."""
+        self.disconnected = True
         self.stop()
 
     @property
     def at_work(self) -> int:
-        """Parts that have not ended; those that only wait to be read, or whose visitor has left, are no work."""
-        return 0 if self.left else len(self.parts.keys() - self.over)
+        """Count the parts that have not ended. None counts after the reader has left."""
+        return 0 if self.disconnected else len(self.parts.keys() - self.ended_parts)
 
     @property
     def position(self) -> int:
-        """0 at work, done or not begun, else the place in the queue of what waits longest."""
-        return max((work.position for work in list(self.works.values())), default=0)
+        """Return the place of the part that waits longest, or 0 if none waits."""
+        return max((work.position for work in list(self.running.values())), default=0)
 
-    def moved(self) -> list[bytes]:
-        """An event for each part whose place in the queue has changed."""
+    def queue_events(self) -> list[bytes]:
+        """Return an event for each part whose place in the queue has changed."""
         lines = []
-        for tag, work in self.works.items():
+        for tag, work in self.running.items():
             place = work.position
-            if self.places.get(tag, 0) != place:
-                self.places[tag] = place
+            if self.positions.get(tag, 0) != place:
+                self.positions[tag] = place
                 lines.append(sse("queued", {"tag": tag, "body": {"position": place}}))
         return lines
 
@@ -116,7 +122,8 @@ class Streams:
     """All open streams of a server, with the bounds that one learner has."""
 
     def __init__(self, learners: Learners, serving: Serving) -> None:
-        self.learners, self.serving = learners, serving
+        self.learners = learners
+        self.serving = serving
         self.streams: dict[tuple[str, str], OpenStream] = {}
         self.ended = Counter[str]()
 
@@ -130,25 +137,25 @@ class Streams:
         call: str | None = None,
         begun: Callable[[OpenStream], None] = lambda _: None,
     ) -> OpenStream:
-        """Start every part of a response; ``call`` is its page's name for what is waited for until then.
+        """Start every part of a response. ``call`` is the page's name for the wait until then.
 
         ``begun`` gets the stream at once, so that whoever leaves while it is started can cancel it.
 
         Raises: BusyError ``too_many_streams``, ``lab_full``; InputError for a part that makes no sense.
         """
-        await self._found_room(learner, len(parts))
+        await self._wait_for_room(learner, len(parts))
         if (learner.name, name) in self.streams:
             raise InputError("stream_name_taken", name=name)
         if len({part.tag for part in parts}) < len(parts):
             raise InputError("same_tag")
         stream = OpenStream(learner, name, lang, asyncio.get_running_loop())
         stream.parts = {part.tag: part for part in parts}
-        stream.held = sum(part.price for part in parts)
-        learner.account.hold(stream.held)
+        stream.reserved = sum(part.price for part in parts)
+        learner.account.reserve(stream.reserved)
         self.streams[learner.name, name] = stream
         begun(stream)
         try:
-            with learner.calling(call, stream):
+            with learner.named_call(call, stream):
                 async with self.learners.turn(learner, stream):
                     await anyio.to_thread.run_sync(self._start, stream, limiter=self.learners.threads)
         except BaseException:
@@ -156,26 +163,28 @@ class Streams:
             raise
         return stream
 
-    async def _found_room(self, learner: Learner, more: int) -> None:
-        """Look again for a moment where there is no room: who reloads a page asks anew, often before it is heard
-        that the page before was left.
+    async def _wait_for_room(self, learner: Learner, more: int) -> None:
+        """Try for a second before refusing a stream.
+
+        Whoever reloads a page asks for new streams, often before the server hears that the old page was left.
 
         Raises: as ``_check_room``.
         """
-        for _ in range(AGAIN if more <= self.serving.max_streams else 0):
+        for _ in range(ROOM_RETRIES if more <= self.serving.max_streams else 0):
             with contextlib.suppress(BusyError):
                 return self._check_room(learner, more)
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(ROOM_RETRY_S)
         self._check_room(learner, more)
 
     def _check_room(self, learner: Learner, more: int) -> None:
-        """Hold a learner to their own bound, and in a full lab to their share of it: who comes new finds room.
+        """Hold a learner to their own bound, and in a full lab to an equal share, so that newcomers find room.
 
         Raises: BusyError ``too_many_streams``, ``lab_full``.
         """
         at_work = Counter[str]()
         for (who, _), stream in self.streams.items():
             at_work[who] += stream.at_work
+        # Only parts that compute count: one that waits to be read costs no step of the engine.
         mine = at_work[learner.name] + more
         if mine > self.serving.max_streams:
             raise BusyError("too_many_streams", limit=self.serving.max_streams)
@@ -184,36 +193,36 @@ class Streams:
             raise BusyError("lab_full", limit=MAX_TEXTS)
 
     def _start(self, stream: OpenStream) -> None:
-        """On a thread: a vocabulary may have to be read, a long prompt to be cut."""
+        """Start the parts, on a thread: this may read a vocabulary or tokenize a long prompt."""
         for tag, part in list(stream.parts.items()):
-            person, share = self.learners.opened(stream.learner)
+            person, scope = self.learners.model_for(stream.learner)
             if not stream.open:
                 return
             emit = stream.emitter(tag)
             try:
-                with self._ending(stream, tag, share), wanted(partial(stream.given_up, tag)):
-                    stream.works[tag] = start(part, person, share, emit=emit, lang=stream.lang)
+                with self._cancellable_start(stream, tag, scope), cancel_when(partial(stream.is_unwanted, tag)):
+                    stream.running[tag] = start(part, person, scope, emit=emit, lang=stream.lang)
             except InterruptedByUser as error:
-                if stream.left:
+                if stream.disconnected:
                     raise
                 emit(error)  # this part alone was stopped, before it could begin
                 continue
             if tag in stream.stopped:  # while a model was opened, a vocabulary read or a long prompt cut
-                stream.works[tag].cancel()
+                stream.running[tag].cancel()
         if not stream.open:  # the visitor left in the meantime
             stream.stop()
 
     @staticmethod
     @contextlib.contextmanager
-    def _ending(stream: OpenStream, tag: str, share: RequestScope) -> Iterator[None]:
-        """Inside the block a stop ends what is rendered or cut for the part in another process."""
-        stream.shares[tag] = share
+    def _cancellable_start(stream: OpenStream, tag: str, scope: RequestScope) -> Iterator[None]:
+        """Let a stop end, inside the block, what worker processes do for the part."""
+        stream.scopes[tag] = scope
         try:
             if tag in stream.stopped or not stream.open:
-                share.end_apart()
+                scope.cancel_workers()
             yield
         finally:
-            del stream.shares[tag]
+            del stream.scopes[tag]
 
     def stop(self, learner: str, name: str, tag: str | None) -> bool:
         """Stop a learner's own stream; nobody can name another's."""
@@ -223,81 +232,91 @@ class Streams:
     def close(self, stream: OpenStream) -> None:
         """End a response, whatever the reason. Closing twice is harmless."""
         if stream.open:
-            stream.learner.account.release(stream.held)
+            stream.learner.account.release(stream.reserved)
         if stream.open and stream.parts:
-            self.learners.cut(stream.learner)
+            self.learners.disconnect(stream.learner)
         stream.open = False
         stream.stop()
         self.streams.pop((stream.learner.name, stream.name), None)
 
+    def count_parts(self) -> int:
+        """Count the parts of all open streams."""
+        return sum(len(each.parts) for each in self.streams.values())
+
     @property
     def streaming(self) -> set[str]:
-        """The learners who have a stream open."""
+        """Return the learners who have a stream open."""
         return {who for who, _ in self.streams}
 
     async def events(self, stream: OpenStream) -> AsyncIterator[bytes]:
-        """The response's bytes: server-sent events until every part has ended."""
+        """Yield the response's bytes: server-sent events until every part has ended."""
         quiet = 0.0
         while stream.parts:
-            lines = stream.moved()
+            lines = stream.queue_events()
             try:
-                tag, event = await asyncio.wait_for(stream.queue.get(), LOOK_S)
+                tag, event = await asyncio.wait_for(stream.queue.get(), POLL_S)
             except TimeoutError:
-                quiet += LOOK_S
+                quiet += POLL_S
                 if quiet >= HEARTBEAT_S:
                     quiet = 0.0
                     lines.append(b": here\n\n")
             else:
-                lines += await self._lines(stream, tag, event)
+                lines += await self._backlog_bytes(stream, tag, event)
             if lines:
                 yield b"".join(lines)
 
-    async def _lines(self, stream: OpenStream, tag: str, event: StreamEvent) -> list[bytes]:
-        """An event and what has come since, up to a piece, as nobody should wait while a long backlog is written."""
-        lines, waiting = [], [(tag, event)]
+    async def _backlog_bytes(self, stream: OpenStream, tag: str, event: StreamEvent) -> list[bytes]:
+        """Write an event and those that have come since, up to ``CHUNK_BYTES``.
+
+        A long backlog is written in chunks, so that nobody else waits for the whole of it.
+        """
+        lines = []
+        waiting = [(tag, event)]
         while waiting:
             tag, event = waiting.pop()
             if tag in stream.parts:
-                lines.append(await self._line(stream, tag, event))
-            if sum(map(len, lines)) < PIECE and not stream.queue.empty():
+                lines.append(await self._event_bytes(stream, tag, event))
+            if sum(map(len, lines)) < CHUNK_BYTES and not stream.queue.empty():
                 waiting.append(stream.queue.get_nowait())
-        await asyncio.sleep(0)  # a reader as quick as this would keep the loop for itself
+        # A reader as quick as this writer would never let the loop go.
+        await asyncio.sleep(0)
         return lines
 
-    async def _line(self, stream: OpenStream, tag: str, event: StreamEvent) -> bytes:
-        """One event as it is sent; the last of a part takes the part off the list."""
+    async def _event_bytes(self, stream: OpenStream, tag: str, event: StreamEvent) -> bytes:
+        """Write one event, and forget its part if it is the part's last."""
         part = stream.parts[tag]
         if isinstance(event, Failed) and not isinstance(event.error, CapotError):
             log.error("%s", part.verb.name, exc_info=event.error)
 
         def write() -> bytes:
-            with stream.learner.desk if event.outcome is not None else contextlib.nullcontext():
+            with stream.learner.python_lock if event.outcome is not None else contextlib.nullcontext():
                 return sse(event.kind, {"tag": tag, "body": part.body(event, stream.lang)})
 
         # A large one, which is perhaps to be drawn, is not written on the loop.
-        line = await anyio.to_thread.run_sync(write) if event.kind in LARGE else write()
+        line = await anyio.to_thread.run_sync(write) if event.kind in LARGE_EVENTS else write()
         if event.last:
             del stream.parts[tag]
-            stream.works.pop(tag, None)
+            stream.running.pop(tag, None)
             self.ended[event.kind] += 1
         return line
 
 
 class EventResponse(StreamingResponse):
-    """A stream on its way out. Whatever ends the response, a closed tab included, ends the work at once."""
+    """A stream's response. Whatever ends it, a closed tab included, ends the work at once."""
 
-    def __init__(self, hub: Streams, stream: OpenStream) -> None:
-        super().__init__(hub.events(stream), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
-        self.hub, self.stream = hub, stream
+    def __init__(self, streams: Streams, stream: OpenStream) -> None:
+        super().__init__(streams.events(stream), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        self.streams = streams
+        self.stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def heard() -> Message:
+        async def watched() -> Message:
             message = await receive()
             if message["type"] == "http.disconnect":  # now, and not only once a long event has been written
                 self.stream.cancel()
             return message
 
         try:
-            await super().__call__(scope, heard, send)
+            await super().__call__(scope, watched, send)
         finally:
-            self.hub.close(self.stream)
+            self.streams.close(self.stream)

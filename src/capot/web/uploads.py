@@ -1,4 +1,4 @@
-"""What requests under way hold: their bodies, read whole and bounded for each learner; their number at an address."""
+"""Bound what requests hold while they last: the bytes of their bodies, and their number at each address."""
 
 from __future__ import annotations
 
@@ -12,47 +12,51 @@ from capot.errors import BusyError, InputError, InterruptedByUser
 from capot.web.addresses import address_of
 from capot.web.quota import Quota
 
-FREE = 65_536  # bytes of each body that nobody counts: an ordinary request passes whatever the others send
-LEARNERS = 16  # whose whole budgets fit in the lab at once
-KEPT = "capot.kept"
+UNCOUNTED_BYTES = 65_536  # bytes of each body that nobody counts: an ordinary request passes whatever the others send
+FULL_BUDGETS = 16  # whose whole budgets fit in the lab at once
+RESOURCES_KEY = "capot.kept"
 
 
-def kept(scope: Scope) -> contextlib.AsyncExitStack:
-    """What a request holds until its answer has been taken, or its connection has ended."""
-    held: contextlib.AsyncExitStack = scope[KEPT]
+def request_resources(scope: Scope) -> contextlib.AsyncExitStack:
+    """Return the stack of what a request holds until its answer is taken or its connection ends."""
+    held: contextlib.AsyncExitStack = scope[RESOURCES_KEY]
     return held
 
 
-class Requests:
-    """Requests under way at each address: behind a proxy an address has no connections of its own to be counted."""
+class RequestQuota:
+    """Count the requests of each address.
+
+    Behind a proxy all connections are the proxy's, so counting connections would not bound an address.
+    """
 
     def __init__(self, serving: Serving) -> None:
         self.quota = Quota(serving.max_connections_of_address)
 
-    def take(self, scope: Scope) -> None:
+    def acquire(self, scope: Scope) -> None:
         """Count a request for as long as it lasts. Raises: BusyError ``too_many_requests``."""
         address = address_of(scope)
         if self.quota.full(address) is not None:
-            raise BusyError("too_many_requests", limit=self.quota.most)
+            raise BusyError("too_many_requests", limit=self.quota.limit)
         self.quota.add(address)
-        kept(scope).callback(self.quota.remove, address)
+        request_resources(scope).callback(self.quota.remove, address)
 
 
-class Uploads:
-    """The bytes of bodies that each learner's requests hold, from their first byte to the end of the answer."""
+class UploadBudget:
+    """Count the bytes of each learner's bodies, from their first byte to the end of the answer."""
 
     def __init__(self, serving: Serving) -> None:
         self.limit = serving.max_upload_bytes
-        self.held = Counter[str]()
+        self.reserved = Counter[str]()
 
     async def read(self, scope: Scope, receive: Receive, *, limit: int) -> bytes:
-        """The whole body, counted in its learner's budget for as long as the request lasts.
+        """Read a whole body, counted in its learner's budget for as long as the request lasts.
 
         Raises: InputError ``body_too_long`` as soon as it is, whatever length was announced; BusyError
-        ``too_much_upload``; InterruptedByUser where the visitor left before its end.
+        ``too_much_upload``; InterruptedByUser if the visitor left before its end.
         """
-        body, counted = bytearray(), Counted(self, scope["learner"])
-        kept(scope).callback(counted.release)
+        body = bytearray()
+        reservation = BodyReservation(self, scope["learner"])
+        request_resources(scope).callback(reservation.release)
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -60,33 +64,35 @@ class Uploads:
             body += message.get("body", b"")
             if len(body) > limit:
                 raise InputError("body_too_long", limit=limit)
-            counted.grow(len(body) - FREE)
+            reservation.grow(len(body) - UNCOUNTED_BYTES)
             if not message.get("more_body"):
                 return bytes(body)
 
-    def take(self, learner: str, more: int) -> None:
-        """Raises: BusyError ``too_much_upload``."""
-        if self.held[learner] + more > self.limit or self.held.total() + more > LEARNERS * self.limit:
+    def reserve(self, learner: str, size: int) -> None:
+        """Count bytes of a learner's. Raises: BusyError ``too_much_upload``."""
+        if self.reserved[learner] + size > self.limit or self.reserved.total() + size > FULL_BUDGETS * self.limit:
             raise BusyError("too_much_upload", limit=self.limit)
-        self.held[learner] += more
+        self.reserved[learner] += size
 
-    def give(self, learner: str, less: int) -> None:
-        self.held[learner] -= less
-        if self.held[learner] <= 0:
-            del self.held[learner]
+    def release(self, learner: str, size: int) -> None:
+        self.reserved[learner] -= size
+        if self.reserved[learner] <= 0:
+            del self.reserved[learner]
 
 
-class Counted:
-    """What one body takes of a budget."""
+class BodyReservation:
+    """The part of a budget that one body holds."""
 
-    def __init__(self, uploads: Uploads, learner: str) -> None:
-        self.uploads, self.learner, self.size = uploads, learner, 0
+    def __init__(self, uploads: UploadBudget, learner: str) -> None:
+        self.uploads = uploads
+        self.learner = learner
+        self.size = 0
 
     def grow(self, size: int) -> None:
         if size > self.size:
-            self.uploads.take(self.learner, size - self.size)
+            self.uploads.reserve(self.learner, size - self.size)
             self.size = size
 
     def release(self) -> None:
         if self.size:
-            self.uploads.give(self.learner, self.size)
+            self.uploads.release(self.learner, self.size)

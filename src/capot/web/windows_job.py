@@ -1,4 +1,4 @@
-"""A job object of Windows around one process: its memory is limited, and it ends with the lab.
+"""Limit a process's memory on Windows by a job object, which also ends it with the lab.
 
 Written after the system's documentation and tried on no machine yet.
 """
@@ -10,8 +10,8 @@ import subprocess
 from ctypes import wintypes
 from typing import Any
 
-EXTENDED = 9  # JobObjectExtendedLimitInformation
-ACTIVE_PROCESS, PROCESS_MEMORY, ENDS_WITH_US = 0x8, 0x100, 0x2000
+EXTENDED_LIMITS = 9  # JobObjectExtendedLimitInformation
+ACTIVE_PROCESS, PROCESS_MEMORY, KILL_ON_CLOSE = 0x8, 0x100, 0x2000
 
 
 class _Basic(ctypes.Structure):
@@ -44,16 +44,17 @@ class _Extended(ctypes.Structure):
 
 
 class WindowsJob:
-    """The object's handle; closing it ends what is inside."""
+    """A job's handle. Closing it ends what is inside."""
 
     def __init__(self, kernel: Any, handle: int) -> None:
-        self._kernel, self._handle = kernel, handle
+        self._kernel = kernel
+        self._handle = handle
 
     def close(self) -> None:
         self._kernel.CloseHandle(self._handle)
 
 
-def around(process: subprocess.Popen[bytes], *, memory: int) -> WindowsJob:
+def create_job(process: subprocess.Popen[bytes], *, memory: int) -> WindowsJob:
     """Put ``process`` into a job of its own. Raises: OSError. Units: ``memory`` in bytes."""
     kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined]  # Windows alone has it
     kernel.CreateJobObjectW.restype = wintypes.HANDLE
@@ -62,13 +63,13 @@ def around(process: subprocess.Popen[bytes], *, memory: int) -> WindowsJob:
     kernel.AssignProcessToJobObject.argtypes = [wintypes.HANDLE, wintypes.HANDLE]
     kernel.CloseHandle.argtypes = [wintypes.HANDLE]
     limits = _Extended(ProcessMemoryLimit=memory)
-    limits.BasicLimitInformation.LimitFlags = ACTIVE_PROCESS | PROCESS_MEMORY | ENDS_WITH_US
+    limits.BasicLimitInformation.LimitFlags = ACTIVE_PROCESS | PROCESS_MEMORY | KILL_ON_CLOSE
     limits.BasicLimitInformation.ActiveProcessLimit = 1
     handle = kernel.CreateJobObjectW(None, None)
     size = ctypes.sizeof(limits)
     if not (
         handle
-        and kernel.SetInformationJobObject(handle, EXTENDED, ctypes.byref(limits), size)
+        and kernel.SetInformationJobObject(handle, EXTENDED_LIMITS, ctypes.byref(limits), size)
         and kernel.AssignProcessToJobObject(handle, int(process._handle))  # type: ignore[attr-defined]
     ):
         process.kill()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from capot.cancellation import INTERRUPTED, check_cancelled
 from capot.chapters.assistant import verb as assistant
 from capot.chapters.assistant import ways
 from capot.chapters.assistant.chat_result import Conversation, Exchange, check_price
@@ -24,9 +25,8 @@ from capot.chapters.generate import verb as generation
 from capot.chapters.generate.result import Generation
 from capot.chapters.protocols import Opened
 from capot.config import Sampling
-from capot.engines.scheduler import Ticket, stopping
+from capot.engines.scheduler import Ticket
 from capot.errors import ContextError, InputError
-from capot.leaving import INTERRUPTED, look
 from capot.text.templates import Message, PlainTemplate, Prompt, Template
 from capot.text.tokenizer import check as readable
 from capot.view.event import LastEvent, ProgressEvent
@@ -83,7 +83,7 @@ def chat(
     sampling = sampling or Sampling(**settings)
     for message in [messages] if isinstance(messages, str) else messages:
         events = Events(model, state, message, template=using, sampling=sampling)
-        with stopping(events.cancel), events:
+        with cancel_on_ctrl_c(events.cancel), events:
             last = generation.follow(events, progress, most=sampling.max_new_tokens, what=message)
         state = last.conversation
         if last.stop_reason == "interrupted" or INTERRUPTED.is_set():
@@ -226,7 +226,7 @@ def fitted(model: Opened, state: Conversation, message: str, *, template: Templa
     first = min(state.turns[-1].dropped_turns, len(state.turns)) if state.turns else 0
 
     def prompt_from(dropped: int) -> Prompt:
-        look()
+        check_cancelled()
         return template.prompt(_messages(state, message, dropped), model.tokenizer)
 
     guess, last = max(first, _likely(state.turns, limit)), len(state.turns)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from capot.cancellation import INTERRUPTED
 from capot.chapters.assistant.events import Answered, AnswersFinished, WayEvent
 from capot.chapters.assistant.result import Answer, Answers
 from capot.chapters.assistant.ways import KINDS, Way, ending, every_way
@@ -24,7 +25,6 @@ from capot.chapters.protocols import Opened
 from capot.config import Sampling
 from capot.engines.scheduler import Ticket
 from capot.errors import shown
-from capot.leaving import INTERRUPTED
 from capot.text.templates import PlainTemplate, Template
 from capot.view.event import ProgressEvent
 

@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from capot.cancellation import check_cancelled
 from capot.chapters.generate import verb as generation
 from capot.chapters.protocols import Opened
 from capot.chapters.tokens.result import Token
 from capot.config import Sampling
-from capot.engines.scheduler import Computing
+from capot.engines.scheduler import SchedulerLike
 from capot.errors import ContextError, InputError, NotFoundError
-from capot.leaving import look
 from capot.sources.checkpoint import Checkpoint
 from capot.text.templates import Message, PlainTemplate, Prompt, RawTemplate, Template, default
 from capot.text.templates.message import Renderer
-from capot.text.tokenizer import Cutter, Tokenizer, whole
+from capot.text.tokenizer import RemoteEncoder, Tokenizer, whole
 from capot.text.tokenizer import check as readable
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def every_way(
     for kind, chosen in found.items():
         stops = chosen.marker if isinstance(chosen, PlainTemplate) else chosen.stops
         using = dataclasses.replace(sampling, stop=(*sampling.stop, *stops))
-        look()
+        check_cancelled()
         tokens, dialogue = cut(prompts[kind].ids, model.tokenizer), found["stopped"]
         assert isinstance(dialogue, PlainTemplate)  # as ``templates`` makes it
         ways.append(Way(chosen, prompts[kind], using, plan.after_stop, tokens, dialogue))
@@ -114,7 +114,7 @@ def _prompts(model: Opened, found: Mapping[str, Template], question: str, *, sys
     """What each way sends, by kind. Raises: what a template raises; ContextError ``prompt_too_long``."""
     context, prompts = model.scheduler.engine.info.context_length, {}
     for kind, chosen in found.items():
-        look()
+        check_cancelled()
         messages = said(question, system="" if kind == "raw" else system)
         prompts[kind] = prompt = chosen.prompt(messages, model.tokenizer)
         if len(prompt.ids) > context:
@@ -153,8 +153,8 @@ class _Ending:
         return self.opened.renderer
 
     @property
-    def cutter(self) -> Cutter | None:
-        return self.opened.cutter
+    def remote_encoder(self) -> RemoteEncoder | None:
+        return self.opened.remote_encoder
 
     @property
     def watch(self) -> Watch:
@@ -165,7 +165,7 @@ class _Ending:
         return self.opened.checkpoint
 
     @property
-    def scheduler(self) -> Computing:
+    def scheduler(self) -> SchedulerLike:
         return self.opened.scheduler
 
 

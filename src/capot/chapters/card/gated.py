@@ -89,7 +89,9 @@ def preview(name: str, *, revision: str | None = None) -> Card | Preview:
     same = shape_of(found)
     if same is not None:
         shown = Checkpoint(Path(), name, dict(same.config))
-        return card(replace(source, config=same.config, url=same.source, engine=engines.chosen(Loading(name), shown)))
+        return card(
+            replace(source, config=same.config, url=same.source, engine=engines.choose_engine(Loading(name), shown))
+        )
     return _preview(source, found, architecture=(architectures(repo.config) or ["–"])[0])
 
 

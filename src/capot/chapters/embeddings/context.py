@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from capot.cancellation import check_cancelled
 from capot.chapters.embeddings.context_result import Angles, Context, Occurrence, PlanePoint, Sentence
 from capot.chapters.embeddings.geometry import cosines, principal, rounded, unit
 from capot.chapters.embeddings.spelling import spellings, vectors
 from capot.chapters.embeddings.table import open_table
 from capot.engines.protocol import Capability, Want, require
 from capot.errors import InputError, UnsupportedError, shown
-from capot.leaving import look
 from capot.view.event import Hears, ProgressEvent, reading
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _word(word: str) -> str:
 
 
 def _angles(vectors: np.ndarray) -> np.ndarray:
-    look()
+    check_cancelled()
     return cosines(vectors)
 
 
@@ -140,7 +140,7 @@ def _located(model: Opened, word: str, text: str, *, place: int) -> tuple[Senten
 
     Raises: InputError ``empty_sentence``, ``word_not_in_sentence``, ``too_many_tokens``.
     """
-    look()
+    check_cancelled()
     if not text.strip():
         raise InputError("empty_sentence", place=place + 1)
     spans = model.tokenizer.spans(text)

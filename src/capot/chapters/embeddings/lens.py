@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from capot.cancellation import check_cancelled
 from capot.chapters.embeddings.lens_result import Depth, Guess, Lens
 from capot.engines.protocol import Want
 from capot.errors import CapotError
-from capot.leaving import look
 from capot.text.sampling import softmax
 from capot.view.event import ProgressEvent, reading
 
@@ -41,7 +41,7 @@ def _tied(model: Opened) -> bool:
 
 def _depth(model: Opened, layer: int, logits: np.ndarray, *, final: int) -> Depth:
     """What one layer makes likely. Shapes: ``logits`` (V,)"""
-    look()
+    check_cancelled()
     shares = softmax(logits)
     top = int(np.argmax(logits))
     tokenizer = model.tokenizer

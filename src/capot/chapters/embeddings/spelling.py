@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from capot.cancellation import check_cancelled
 from capot.chapters.embeddings.embed_result import Spelling
 from capot.chapters.embeddings.table import VectorTable
 from capot.engines.protocol import check_ids
 from capot.errors import InputError
-from capot.leaving import look
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -51,7 +51,7 @@ def spellings(model: Opened, words: Sequence[str], *, space: str = "auto") -> li
 
 
 def _spelled(model: Opened, word: str, *, space: str) -> tuple[Spelling, Spelling, Spelling]:
-    look()
+    check_cancelled()
     core = word.strip() or word  # nothing but spaces is a word as well: it has tokens
     spaced, bare = spelling(model, f" {core}"), spelling(model, core)
     if space == "typed":
@@ -72,6 +72,6 @@ def vectors(table: VectorTable, many: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def _mean(table: VectorTable, ids: Sequence[int]) -> np.ndarray:
-    look()
+    check_cancelled()
     mean: np.ndarray = table.rows(ids).mean(axis=0)
     return mean

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from capot.cancellation import check_cancelled
 from capot.chapters.embeddings.geometry import unit
 from capot.engines.protocol import Capability, require
 from capot.errors import ModelError, NotFoundError, UnsupportedError, local
-from capot.leaving import look
 from capot.sources.checkpoint import Checkpoint, widen
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def nearest(
     keep = [count + len(set(ids)) for ids in without]
     best = [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in aims]
     for start, rows in table.blocks(LARGE if len(aims) > MANY else BLOCK):
-        look()
+        check_cancelled()
         products = rows @ aims.T if len(aims) > MANY else np.vecdot(rows[:, None], aims)  # (n, N)
         squares = np.vecdot(rows, rows)
         scores = products / np.sqrt(np.where(squares > 0, squares, np.nan))[:, None]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from capot.cancellation import check_cancelled
 from capot.chapters.generate.result import (
     Alternative,
     Event,
@@ -24,9 +25,8 @@ from capot.chapters.generate.text import GrowingText
 from capot.chapters.protocols import Opened
 from capot.config import Plan, Sampling
 from capot.engines.protocol import MAX_CHUNK, Output
-from capot.engines.scheduler import Job, Pass
+from capot.engines.scheduler import Job, PassResult
 from capot.errors import InterruptedByUser, NotFoundError
-from capot.leaving import look
 from capot.text import sampling as choosing
 from capot.text.tokenizer import Tokenizer
 
@@ -70,7 +70,7 @@ class Loop(Job):
         """The text of the tokens made before: what may begin a stop string is held back, the rest was told then."""
         text = GrowingText(self.chooser.tokenizer, prompt, stops=self.sampling.stop)
         for token in made:
-            look()
+            check_cancelled()
             if token not in self.ends and text.found is None:
                 text.push(token)
         text.text = ""
@@ -80,7 +80,7 @@ class Loop(Job):
         if total > MAX_CHUNK:  # shorter prompts are read at once
             self.emit(Progress(done, total))
 
-    def advance(self, output: Output, pass_: Pass) -> Sequence[int] | None:
+    def advance(self, output: Output, pass_: PassResult) -> Sequence[int] | None:
         """One turn: draw, note, release what may be shown, see whether it ends."""
         now, logits = time.perf_counter(), output.logits
         assert logits is not None  # a job wants those of the last position

@@ -16,7 +16,7 @@ from capot.chapters.generate.result import Event, Finished, Generation, Progress
 from capot.chapters.protocols import Opened
 from capot.config import Plan, Sampling
 from capot.engines.protocol import check_ids
-from capot.engines.scheduler import Ticket, stopping
+from capot.engines.scheduler import Ticket
 from capot.errors import ArgumentTypeError, InputError, speaking
 from capot.view.event import Hears, ProgressEvent
 
@@ -44,7 +44,7 @@ def generate(
         after_stop=after_stop, **settings,
     )  # fmt: skip
     events.inbox.steps = progress is not None  # they are in the result; waking up for each slows down the engine
-    with events, stopping(events.cancel):
+    with events, cancel_on_ctrl_c(events.cancel):
         follow(events, progress, most=(sampling or Sampling(**settings)).max_new_tokens)
     assert events.result is not None
     return events.result

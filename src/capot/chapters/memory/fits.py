@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from capot.cancellation import check_cancelled
 from capot.chapters.memory.computed import PromptPass, simulated
 from capot.chapters.memory.rows import CardsFit, Parts, Users
 from capot.chapters.memory.shape import MemoryShape
 from capot.chapters.memory.sizes import MAX_TOKENS, PRECISIONS
-from capot.leaving import look
 from capot.sources.machine import longest
 
 USABLE = 0.9  # of a card: the rest goes to the driver, to fragments and to other programs
@@ -41,7 +41,7 @@ def fit(
     shape: MemoryShape, *, gpu_bytes: int, gpus: int, precision: str, how: PromptPass, contexts: Sequence[int]
 ) -> CardsFit:
     """How long one text may be on these cards, and how many texts of each of ``contexts`` fit at once."""
-    look()
+    check_cancelled()
     usable = USABLE * gpu_bytes
 
     def holds(tokens: int) -> bool:

@@ -19,7 +19,7 @@ from capot.chapters.memory import process
 from capot.chapters.memory.rows import Parts
 from capot.engines import protocol
 from capot.engines.protocol import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Want, require
-from capot.engines.scheduler import KERNELS, Computing
+from capot.engines.scheduler import ENGINE_LOCK, SchedulerLike
 from capot.errors import ContextError
 
 QUICK = 0.5  # seconds spent on one length; below, a pass is repeated and the median kept
@@ -89,12 +89,12 @@ def check(engine: Engine, mode: str) -> None:
     require(engine, needed)
 
 
-def warm_up(scheduler: Computing) -> None:
+def warm_up(scheduler: SchedulerLike) -> None:
     """A first pass that nobody counts: code is compiled, files are mapped, buffers are made."""
     _once(scheduler, MAX_CHUNK, mode="last")
 
 
-def measure(scheduler: Computing, tokens: int, *, mode: str) -> Measured:
+def measure(scheduler: SchedulerLike, tokens: int, *, mode: str) -> Measured:
     """One prompt of ``tokens`` tokens, its caches given back at the end.
 
     Raises: KeyboardInterrupt after Ctrl-C; ResourceError and MemoryError where there is too little memory.
@@ -108,7 +108,7 @@ def measure(scheduler: Computing, tokens: int, *, mode: str) -> Measured:
     )
 
 
-def _once(scheduler: Computing, tokens: int, *, mode: str) -> Measured:
+def _once(scheduler: SchedulerLike, tokens: int, *, mode: str) -> Measured:
     engine = scheduler.engine
     meter = PassMeter(engine, counts=Capability.ALLOCATIONS in engine.capabilities)
     watched = process.reset_peak() if engine.info.device == "cpu" else False
@@ -132,7 +132,7 @@ def _once(scheduler: Computing, tokens: int, *, mode: str) -> Measured:
 
 
 def _steps(
-    scheduler: Computing, sequence: protocol.Sequence, *, tokens: int, mode: str, meter: PassMeter
+    scheduler: SchedulerLike, sequence: protocol.Sequence, *, tokens: int, mode: str, meter: PassMeter
 ) -> Iterator[float]:
     """The seconds of each chunk; between two chunks others may compute and Ctrl-C is heard."""
     vocabulary = scheduler.engine.info.vocabulary_size
@@ -145,7 +145,7 @@ def _steps(
 
 def _step(engine: Engine, feed: Feed, meter: PassMeter) -> float:
     """One step on the engine thread, watched and timed."""
-    with KERNELS:
+    with ENGINE_LOCK:
         meter.step_begins()
         began = time.perf_counter()
         output = engine.step([feed])[0]
@@ -154,7 +154,7 @@ def _step(engine: Engine, feed: Feed, meter: PassMeter) -> float:
     return seconds
 
 
-def _one_more(scheduler: Computing, sequence: protocol.Sequence) -> float | None:
+def _one_more(scheduler: SchedulerLike, sequence: protocol.Sequence) -> float | None:
     """The time of one token more, all those before it being in the cache: the median of a few.
 
     None where the model has no position for one more.

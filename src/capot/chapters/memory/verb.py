@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 
+from capot.cancellation import INTERRUPTED
 from capot.chapters.memory import measured, process
 from capot.chapters.memory.computed import MODES, PromptPass, Ruler, ruler, simulated
 from capot.chapters.memory.fits import GPUS, fit, weights_bytes
@@ -16,7 +17,6 @@ from capot.chapters.memory.sizes import PRECISIONS, lengths, parse_sizes, precis
 from capot.chapters.protocols import Opened
 from capot.engines.protocol import MAX_CHUNK
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError, shown
-from capot.leaving import INTERRUPTED
 from capot.sources.published_shapes import find
 from capot.view.event import Hears, ProgressEvent
 

@@ -59,7 +59,7 @@ def _opened(name: str, commit: str) -> tuple[str | None, str | None, str]:
         refuse_other_kinds(name, config)
         if all(store.known_absent(commit, file) for file in (SINGLE, INDEX)):
             return architecture, None, state
-        return architecture, engines.chosen(Loading(model=name), checkpoint), state
+        return architecture, engines.choose_engine(Loading(model=name), checkpoint), state
     except CapotError:
         return architecture, None, state
 

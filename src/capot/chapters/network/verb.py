@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from capot.cancellation import check_cancelled
 from capot.chapters.network import heads
 from capot.chapters.network.bounds import Guessing, Places
 from capot.chapters.network.result import (  # fmt: skip
@@ -27,7 +28,6 @@ from capot.chapters.next.verb import resolve
 from capot.engines.inside import Inside, InsideFound, LogitParts
 from capot.engines.protocol import Capability, Want, check_ids
 from capot.errors import ContextError, InputError, shown
-from capot.leaving import look
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -100,7 +100,7 @@ def _told(model: Opened, prompt: str, ids: list[int], *, asked: Inside) -> Netwo
     remainder = None if parts is None else parts.logit - sum(each.logit for each in contributions)
     levels = []
     for place, level in enumerate(asked.levels):
-        look()
+        check_cancelled()
         levels.append(_layer(found, place, level, asked.positions, text))
     return NetworkInside(
         prompt=prompt,

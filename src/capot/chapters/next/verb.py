@@ -20,7 +20,7 @@ from capot.chapters.next.result import Asked, Candidate, Drawn, Prediction
 from capot.chapters.protocols import Opened
 from capot.config import Sampling, Showing
 from capot.engines.protocol import check_ids
-from capot.engines.scheduler import Pass
+from capot.engines.scheduler import PassResult
 from capot.errors import InputError
 from capot.errors import shown as cut_short
 from capot.text import sampling
@@ -83,7 +83,7 @@ def _likely(asked: Asked) -> tuple[int, int]:
     return asked.tokens, asked.rank
 
 
-def _prediction(table: _Table, found: Pass, settings: Sampling) -> Prediction:
+def _prediction(table: _Table, found: PassResult, settings: Sampling) -> Prediction:
     """What is known without a word of text."""
     return Prediction(
         prompt="",

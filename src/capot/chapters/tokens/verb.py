@@ -10,10 +10,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from capot.cancellation import check_cancelled
 from capot.chapters.tokens.result import Comparison, Cut, Missing, Token, Tokens
 from capot.errors import CapotError, InputError, InterruptedByUser, NetworkError, NotFoundError, shown
 from capot.i18n import Reason
-from capot.leaving import look
 from capot.sources.hub.events import Watch, quietly
 from capot.text.tokenizer import Specials, Tokenizer, recorded, whole
 from capot.text.tokenizer.encodings import NAMES
@@ -113,12 +113,12 @@ def _found(name: str, text: str, specials: Specials, *, model: Opened) -> Compar
 
 
 def _counted(name: str, text: str, specials: Specials, *, model: Opened) -> Comparison:
-    look()
+    check_cancelled()
     known = ALIASES.get(name, name)
     if known in recorded.RECORDED:
         told = Cut(recorded.spans(known, text), special_ids=frozenset())
         return Comparison(name, recorded.vocabulary_size(known), len(told), 1.0, told)
-    tokenizer = named(name, watch=model.watch).apart(model.cutter)
+    tokenizer = named(name, watch=model.watch).with_remote_encoder(model.remote_encoder)
     cut = Cut(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
     return Comparison(name, tokenizer.vocabulary_size, len(cut), 1.0, cut)
 

@@ -67,9 +67,9 @@ def open_native(
     """
     check(checkpoint)
     _check_threads()
-    from capot.engines.native import compiling
+    from capot.engines.native import numba_cache
 
-    compiling.check()
+    numba_cache.check()
     from capot.engines.native.llama import NativeEngine
 
     return NativeEngine(checkpoint, notice=notice, warn=warn)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numba import carray, get_num_threads, get_thread_id, prange, types  # type: ignore[attr-defined]
 
-from capot.engines.native.compiling import njit
-from capot.engines.native.stored import (  # fmt: skip
+from capot.engines.native.numba_cache import njit
+from capot.engines.native.simd import (  # fmt: skip
     F32,
     I64,
     LANES,
@@ -22,9 +22,9 @@ from capot.engines.native.stored import (  # fmt: skip
     Value,
     cgutils,
     dot,
+    emit_broadcast,
     emit_fma,
     emit_load,
-    emit_spread,
     exp,
     intrinsic,
     narrow,
@@ -33,10 +33,10 @@ from capot.engines.native.stored import (  # fmt: skip
     widen,
 )
 
-STORED = "47fc632597bd"
+SIMD_HASH = "224a5c45dc16"
 BLOCK = 64  # tokens in a block of the cache
 TILE = 16  # queries that share one widening of a block
-UNSEEN = np.float32(-1e30)  # the score of a token that a query does not see: never the largest
+MASKED = np.float32(-1e30)  # the score of a token that a query does not see: never the largest
 ONES = np.ones(BLOCK, np.float32)
 
 
@@ -52,7 +52,7 @@ def _rotate(heads: Array, t: int, size: int, cosines: Array, sines: Array) -> No
 
 
 @njit(cache=True)
-def place(
+def rotate_and_store(
     queries: Array, keys: Array, values: Array, cosines: Array, sines: Array, blocks: Array, like: Array, layer: int,
     start: int,
 ) -> None:  # fmt: skip
@@ -99,7 +99,7 @@ def _outer_tile(rows: int, vectors: int) -> Callable[..., Any]:
                 b_row = build.gep(b_.data, [build.add(build.mul(loop.index, width), args[4])])
                 loaded = [emit_load(build, b_row, I64(v * LANES), F32, LANES) for v in range(vectors)]
                 for r, base in enumerate(a_rows):
-                    value = emit_spread(build, build.load(build.gep(base, [loop.index])))
+                    value = emit_broadcast(build, build.load(build.gep(base, [loop.index])))
                     for v, vector in enumerate(loaded):
                         build.store(emit_fma(build, value, vector, build.load(sums[r][v])), sums[r][v])
             for r, corner in enumerate(corners):
@@ -143,9 +143,9 @@ def _largest(numbers: Array, top: np.float32) -> np.float32:
 
 
 @njit()
-def _weigh(scores: Array, low: int, high: int, top: np.float32) -> tuple[np.float32, np.float32]:
+def _exp_scores(scores: Array, low: int, high: int, top: np.float32) -> tuple[np.float32, np.float32]:
     """Scores become e ** (score - the largest so far), 0 outside low to high; answers that largest and their sum."""
-    scores[:low], scores[high:] = UNSEEN, UNSEEN
+    scores[:low], scores[high:] = MASKED, MASKED
     top = _largest(scores, top)
     for i in range(BLOCK):
         scores[i] = exp(scores[i] - top)
@@ -224,7 +224,7 @@ def attend(
                 for i in range(low, min(high, low + wanted)):
                     weights[head, row % group, first + row // group, block * BLOCK + i] = scores[row, i]
                 before = tops[row]
-                tops[row], total = _weigh(scores[row], low, high, before)
+                tops[row], total = _exp_scores(scores[row], low, high, before)
                 shrink = exp(before - tops[row])
                 totals[row] = totals[row] * shrink + total
                 for d in range(wide):

@@ -20,7 +20,7 @@ from capot.sources.configuration import Config
 FLOAT32 = np.dtype(np.float32)
 
 
-class Ledger:
+class ArrayAllocator:
     """Hands out arrays and counts their bytes, by part, until nobody holds them any more."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ def block_shape(config: Config) -> tuple[int, ...]:
 class NativeSequence:
     """One text under way and its key/value cache (see ``engine.Sequence``)."""
 
-    def __init__(self, config: Config, dtype: np.dtype[Any], ledger: Ledger) -> None:
+    def __init__(self, config: Config, dtype: np.dtype[Any], ledger: ArrayAllocator) -> None:
         self.ids: list[int] = []
         self.cancelled = False
         self._shape, self._dtype, self._ledger = block_shape(config), dtype, ledger

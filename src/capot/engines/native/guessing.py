@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from capot.engines.native.compiling import njit
-from capot.engines.native.stored import Array, dot, exp
+from capot.engines.native.numba_cache import njit
+from capot.engines.native.simd import Array, dot, exp
 
 STORED = "47fc632597bd"
 SPAN = 64  # logits looked at together: most spans hold no guess

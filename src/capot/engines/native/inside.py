@@ -13,7 +13,7 @@ import numpy as np
 
 from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, LogitParts, mark_sums, movement
 from capot.engines.native import guessing
-from capot.engines.native.cache import Ledger
+from capot.engines.native.cache import ArrayAllocator
 from capot.errors import ModelError
 from capot.sources.checkpoint import Checkpoint, widen
 
@@ -42,7 +42,7 @@ class Weights(Protocol):
     def checkpoint(self) -> Checkpoint: ...
 
     @property
-    def ledger(self) -> Ledger: ...
+    def ledger(self) -> ArrayAllocator: ...
 
     @property
     def layers(self) -> Sequence[Layer]: ...

@@ -18,18 +18,18 @@ import numba
 import numpy as np
 from numba import prange, types
 
-from capot.engines.native.attention import BLOCK, attend, place, scratch_shape
-from capot.engines.native.compiling import njit, told, trouble
-from capot.engines.native.product import add_product
-from capot.engines.native.stored import PAIRS, Array, dot, exp, narrow, widen
+from capot.engines.native.attention import BLOCK, attend, rotate_and_store, scratch_shape
+from capot.engines.native.matmul import add_matmul
+from capot.engines.native.numba_cache import cache_errors, njit, warn_uncached
+from capot.engines.native.simd import BF16_PAIRS, Array, dot, exp, narrow, widen
 
-__all__ = ["BLOCK", "PAIRS", "add_product", "attend", "exp", "gate", "place", "prepare", "rms_norm"]
-__all__ += ["scratch_shape", "taken"]
+__all__ = ["BF16_PAIRS", "BLOCK", "add_matmul", "attend", "exp", "prepare", "rms_norm", "rotate_and_store", "swiglu"]
+__all__ += ["product_dtype", "scratch_shape"]
 
-STORED = "47fc632597bd"
+SIMD_HASH = "224a5c45dc16"
 
 
-def taken(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def product_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """What a product takes beside weights of a type: bfloat16 for bfloat16, else float32."""
     return np.dtype(np.uint16 if dtype == np.uint16 else np.float32)
 
@@ -46,7 +46,7 @@ def rms_norm(x: Array, weight: Array, epsilon: float, out: Array) -> None:
 
 
 @njit(parallel=True, cache=True)
-def gate(gates: Array, ups: Array, out: Array) -> None:
+def swiglu(gates: Array, ups: Array, out: Array) -> None:
     """out = silu(gates) * ups (SwiGLU: Shazeer, 2020). Shapes: all (T, M)."""
     for t in prange(gates.shape[0]):
         for m in range(gates.shape[1]):
@@ -63,18 +63,18 @@ def prepare(
     they will have to be the next time too. The types are spelt out because a mapped, read-only array is a type of its
     own to Numba.
     """
-    if trouble and warn is not None:
-        told(warn)
+    if cache_errors and warn is not None:
+        warn_uncached(warn)
         notice = None
     stored, whole, real = numba.from_dtype(dtype), types.int64, types.float64
     weights, weight = types.Array(stored, 2, "C", readonly=True), types.Array(stored, 1, "C", readonly=True)
-    like, blocks, given = stored[::1], whole[::1], numba.from_dtype(taken(dtype))
+    like, blocks, given = stored[::1], whole[::1], numba.from_dtype(product_dtype(dtype))
     rows, cells = types.float32[:, ::1], types.float32[:, :, :, ::1]
     decoding: list[tuple[Any, tuple[Any, ...]]] = [
         (rms_norm, (rows, weight, real, given[:, ::1])),  # the quickest to compile comes first
-        (place, (rows, rows, rows, rows, rows, blocks, like, whole, whole)),
-        (gate, (rows, rows, given[:, ::1])),
-        (add_product, (weights, given[:, ::1], rows)),
+        (rotate_and_store, (rows, rows, rows, rows, rows, blocks, like, whole, whole)),
+        (swiglu, (rows, rows, given[:, ::1])),
+        (add_matmul, (weights, given[:, ::1], rows)),
         (attend, (cells, blocks, like, whole, whole, whole, rows, given[:, :, :, ::1], cells)),
     ]
     for kernel, signature in decoding:
@@ -85,4 +85,4 @@ def prepare(
     if any(kernel.stats.cache_misses for kernel, _ in decoding):
         rms_norm.compile((rows, weight, real, rows))  # for heads (Qwen3): read from disk when one comes
     if warn is not None:
-        told(warn)
+        warn_uncached(warn)

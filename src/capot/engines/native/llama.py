@@ -22,20 +22,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from capot.engines.native import kernels, rope
-from capot.engines.native.cache import Ledger, NativeSequence, block_shape
+from capot.engines.native.cache import ArrayAllocator, NativeSequence, block_shape
 from capot.engines.native.inside import InsidePass
 from capot.engines.native.names import biases, names
-from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
+from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, commit_step
 from capot.errors import UnsupportedError
 from capot.sources.checkpoint import Checkpoint, widen
 
 # How a stored number is handed to the kernels (see there); float16 goes as int16.
 VIEWS = {"F32": np.float32, "BF16": np.uint16, "F16": np.int16}
 NAMES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
-EVERYTHING = 2**40  # a window that no text fills
-NOWHERE = np.empty((1, 1, 1, 0), np.float32)  # where attention weights go that nobody asked for
+NO_WINDOW = 2**40  # a window that no text fills
+EMPTY = np.empty((1, 1, 1, 0), np.float32)  # where attention weights go that nobody asked for
 
-_one_launch = threading.Lock()  # the workqueue layer of Numba dies of two threads at once
+_launch_lock = threading.Lock()  # the workqueue layer of Numba dies of two threads at once
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Linear:
     def write(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """y = x @ weight.T + bias. Shapes: x (T, D), y (T, N)."""
         y[...] = 0 if self.bias is None else self.bias
-        kernels.add_product(self.weight, x, y)
+        kernels.add_matmul(self.weight, x, y)
         return y
 
     def add(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -59,7 +59,7 @@ class Linear:
 
     def product(self, x: np.ndarray, y: np.ndarray) -> None:
         """y += x @ weight.T"""
-        kernels.add_product(self.weight, x, y)
+        kernels.add_matmul(self.weight, x, y)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class NativeEngine:
         notice: Callable[[], None] | None = None,
         warn: Callable[..., None] | None = None,
     ) -> None:
-        self.checkpoint, self.ledger = checkpoint, Ledger()
+        self.checkpoint, self.ledger = checkpoint, ArrayAllocator()
         config = checkpoint.config
         self.names = names(checkpoint)
         self.embedding = self._tensor(self.names.table, config.vocabulary_size, config.width)
@@ -128,7 +128,7 @@ class NativeEngine:
         self.head = tied if self.names.tied else self._linear("lm_head", config.vocabulary_size, config.width)
         self.turns = rope.frequencies(config)
         self._like = np.zeros(1, self.layers[0].key.weight.dtype)  # the cache keeps the type of the weights
-        self.taken = kernels.taken(self.embedding.dtype)
+        self.taken = kernels.product_dtype(self.embedding.dtype)
         scratch = kernels.scratch_shape(config.heads // config.kv_heads, config.head_dim)
         self._scratch = self.ledger.array("activations", scratch)
         self._buffers: Buffers | None = None
@@ -167,7 +167,7 @@ class NativeEngine:
             gate=self._linear(f"{at}mlp.gate_proj", c.mlp_width, c.width, biased=biased.mlp),
             up=self._linear(f"{at}mlp.up_proj", c.mlp_width, c.width, biased=biased.mlp),
             down=self._linear(f"{at}mlp.down_proj", c.width, c.mlp_width, biased=biased.mlp),
-            window=c.sliding_window[index] or EVERYTHING,
+            window=c.sliding_window[index] or NO_WINDOW,
         )
 
     capabilities = ~Capability(0)  # all of them
@@ -182,7 +182,7 @@ class NativeEngine:
             device="cpu",
             dtype=NAMES[self.checkpoint.tensors[self.names.table].dtype],
             vocabulary_size=c.vocabulary_size,
-            context_length=c.context_length or EVERYTHING,
+            context_length=c.context_length or NO_WINDOW,
             layers=c.layers,
             width=c.width,
             heads=c.heads,
@@ -203,8 +203,8 @@ class NativeEngine:
         return self.ledger.read(reset_peak=reset_peak)
 
     def close(self) -> None:
-        self._buffers, self._scratch = None, NOWHERE
-        self.layers, self.embedding, self.head = [], NOWHERE, Linear(NOWHERE)
+        self._buffers, self._scratch = None, EMPTY
+        self.layers, self.embedding, self.head = [], EMPTY, Linear(EMPTY)
 
     # ------------------------------------------------------------ a step
 
@@ -219,14 +219,14 @@ class NativeEngine:
         self.checkpoint.hold()
         if not live:
             return [None] * len(feeds)
-        with _one_launch:
+        with _launch_lock:
             try:
                 outputs = self._forward(live)
             except BaseException:  # out of memory, Ctrl-C: every cache as it was
                 for feed in live:
                     feed.sequence.crop(len(feed.sequence.ids))
                 raise
-        return noted(feeds, live, outputs)
+        return commit_step(feeds, live, outputs)
 
     def _forward(self, feeds: list[Feed]) -> list[Output]:
         columns = sum(len(feed.ids) for feed in feeds)
@@ -266,7 +266,7 @@ class NativeEngine:
         for one in passes:
             rows, blocks, start = one.rows, one.sequence.addresses, one.start
             cache = (blocks, self._like, index, start)
-            kernels.place(queries[rows], keys[rows], values[rows], one.cosines, one.sines, *cache)
+            kernels.rotate_and_store(queries[rows], keys[rows], values[rows], one.cosines, one.sines, *cache)
             mine, theirs = queries[rows].reshape(grouped), mixed[rows].reshape(grouped)
             for span, weights in one.spans(index):
                 cache = (blocks, self._like, index, start + span.start)
@@ -279,7 +279,7 @@ class NativeEngine:
         c = self.checkpoint.config
         normed = self._normed(b.x, layer.mlp_norm, b.taken(c.width))
         gates, ups, gated = layer.gate.write(normed, b.gates), layer.up.write(normed, b.ups), b.taken(c.mlp_width)
-        kernels.gate(gates, ups, gated)
+        kernels.swiglu(gates, ups, gated)
         layer.down.add(gated, b.x)
 
     def _normed(self, x: np.ndarray, weight: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -315,7 +315,7 @@ class SequencePass:
         self.rows = slice(first, first + tokens)
         self.start = len(feed.sequence.ids)
         self.sequence.reserve(tokens)
-        self.cosines, self.sines = rope.angles(engine.turns, self.start, tokens)
+        self.cosines, self.sines = rope.cos_sin(engine.turns, self.start, tokens)
 
         def kept(wanted: bool, *shape: int) -> np.ndarray | None:
             return engine.ledger.array("activations", shape, zeroed=True) if wanted else None
@@ -347,9 +347,9 @@ class SequencePass:
         if self.attention is not None:
             yield slice(0, tokens), self.attention[layer]
         elif self.inside is not None:
-            yield from ((span, NOWHERE if kept is None else kept) for span, kept in self.inside.spans(layer, tokens))
+            yield from ((span, EMPTY if kept is None else kept) for span, kept in self.inside.spans(layer, tokens))
         else:
-            yield slice(0, tokens), NOWHERE
+            yield slice(0, tokens), EMPTY
 
     def weighed(self, layer: int, span: slice, weights: np.ndarray) -> None:
         """Weights that some queries left."""

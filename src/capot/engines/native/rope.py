@@ -22,10 +22,10 @@ def frequencies(config: Config) -> np.ndarray:
     """Turn per token of each pair, in radians: from 1 for the first to 1 / theta. Shapes: (H_size / 2,) float32."""
     exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
     turns = (np.float32(1) / np.float32(config.rope_theta) ** exponents).astype(np.float32)
-    return turns if config.rope_scaling is None else _stretched(turns, config.rope_scaling)
+    return turns if config.rope_scaling is None else _scaled_llama3(turns, config.rope_scaling)
 
 
-def _stretched(turns: np.ndarray, scaling: dict[str, Any]) -> np.ndarray:
+def _scaled_llama3(turns: np.ndarray, scaling: dict[str, Any]) -> np.ndarray:
     """Llama 3's rule: slow pairs turn ``factor`` times slower, fast ones as before, smooth between.
 
     Raises: ModelError ``config_field``.
@@ -43,17 +43,17 @@ def _stretched(turns: np.ndarray, scaling: dict[str, Any]) -> np.ndarray:
     return slowed.astype(np.float32)
 
 
-def angles(turns: np.ndarray, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+def cos_sin(turns: np.ndarray, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and sines for ``count`` positions from ``start``. Shapes: two of (count, H_size / 2)."""
     first = start // SPAN
-    spans = [_span(turns.tobytes(), number) for number in range(first, (start + count - 1) // SPAN + 1)]
+    spans = [_span_cos_sin(turns.tobytes(), number) for number in range(first, (start + count - 1) // SPAN + 1)]
     cosines, sines = (each[0] if len(each) == 1 else np.concatenate(each) for each in zip(*spans, strict=True))
     rows = slice(start - first * SPAN, start - first * SPAN + count)
     return cosines[rows], sines[rows]
 
 
 @functools.lru_cache(maxsize=64)
-def _span(turns: bytes, number: int) -> tuple[np.ndarray, np.ndarray]:
+def _span_cos_sin(turns: bytes, number: int) -> tuple[np.ndarray, np.ndarray]:
     """SPAN positions together, whichever are asked for: NumPy may treat the last numbers of an array in another way."""
     positions = np.arange(number * SPAN, (number + 1) * SPAN, dtype=np.float32)
     angle = positions[:, None] * np.frombuffer(turns, np.float32)  # float32, as the models were trained with

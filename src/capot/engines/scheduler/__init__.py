@@ -10,10 +10,20 @@ A text that ends leaves its key/value cache behind, for its owner alone: the nex
 prompt that begins alike takes it over and computes only what differs.
 """
 
-from capot.engines.scheduler.computing import Computing
-from capot.engines.scheduler.interrupts import stopping
-from capot.engines.scheduler.job import Job, Pass, Ticket
-from capot.engines.scheduler.pace import MAX_BATCH
-from capot.engines.scheduler.thread import CACHE_BUDGET, KERNELS, Scheduler
+from capot.engines.scheduler.ctrl_c import cancel_on_ctrl_c
+from capot.engines.scheduler.interface import SchedulerLike
+from capot.engines.scheduler.job import Job, PassResult, Ticket
+from capot.engines.scheduler.prefill_budget import MAX_BATCH
+from capot.engines.scheduler.thread import CACHE_BUDGET, ENGINE_LOCK, Scheduler
 
-__all__ = ["CACHE_BUDGET", "KERNELS", "MAX_BATCH", "Computing", "Job", "Pass", "Scheduler", "Ticket", "stopping"]
+__all__ = [
+    "CACHE_BUDGET",
+    "ENGINE_LOCK",
+    "MAX_BATCH",
+    "Job",
+    "PassResult",
+    "Scheduler",
+    "SchedulerLike",
+    "Ticket",
+    "cancel_on_ctrl_c",
+]

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from capot.engines.protocol import Engine
-from capot.engines.scheduler.caches import Caches
 from capot.engines.scheduler.fair_queue import FairQueue
 from capot.engines.scheduler.job import Ticket
+from capot.engines.scheduler.prefix_cache import PrefixCache
 
 
-def _owner(ticket: Ticket) -> str:
+def _owner_of(ticket: Ticket) -> str:
     return ticket.job.owner
 
 
 class JobAdmission:
     """Two queues (prompts to read, texts to go on with), and the jobs that hold a sequence."""
 
-    def __init__(self, engine: Engine, caches: Caches) -> None:
+    def __init__(self, engine: Engine, caches: PrefixCache) -> None:
         self.engine, self.caches = engine, caches
-        self.prompts, self.decoding = FairQueue(_owner), FairQueue(_owner)
+        self.prompts, self.decoding = FairQueue(_owner_of), FairQueue(_owner_of)
         self.active: dict[Ticket, int] = {}  # those at work, and the bytes set aside for each
         self.reused_tokens = 0
 
     @property
-    def anyone(self) -> bool:
+    def has_work(self) -> bool:
         """Whether somebody waits for a step."""
         return bool(self.prompts.queues or self.decoding.queues)
 
     @property
-    def company(self) -> bool:
+    def has_contention(self) -> bool:
         """Whether the next prompt is not alone: others wait for a token, or to be read."""
         return bool(self.decoding.queues) or len(self.prompts.queues) > 1
 
@@ -37,17 +37,17 @@ class JobAdmission:
         return [ticket for ticket in self.prompts if not ticket.begun]
 
     @property
-    def everyone(self) -> list[Ticket]:
+    def all_tickets(self) -> list[Ticket]:
         return list(dict.fromkeys([*self.prompts, *self.decoding, *self.active]))
 
     @property
-    def in_use(self) -> int:
+    def bytes_in_use(self) -> int:
         """Bytes that the jobs at work hold or may come to hold."""
         return sum(max(need, ticket.nbytes) for ticket, need in self.active.items())
 
-    def place(self, ticket: Ticket) -> int:
+    def position(self, ticket: Ticket) -> int:
         """0 when at work or done, else the place in the queue."""
-        return self.prompts.place(ticket, lambda other: not other.begun)
+        return self.prompts.position(ticket, lambda other: not other.begun)
 
     def remove(self, ticket: Ticket) -> bool:
         """Take it out of its queue; whether it was in one."""
@@ -72,7 +72,7 @@ class JobAdmission:
         ticket = self.prompts.take(lambda other: other.job.owner not in at_work)
         if ticket is None:
             return None
-        self._put_back(ticket)
+        self._requeue_first(ticket)
         return self._next_prompt() if ticket.left <= most else None
 
     def _next_prompt(self) -> Ticket | None:
@@ -81,21 +81,21 @@ class JobAdmission:
         if ticket is None or ticket.begun:
             return ticket
         need = self.engine.cache_bytes(min(len(ticket.job.ids) + ticket.job.room, self.engine.info.context_length))
-        if self.active and self.in_use + need > self.caches.budget:
+        if self.active and self.bytes_in_use + need > self.caches.budget:
             # Nobody begins until it fits: a stream of small jobs must not starve a large one.
-            self._put_back(ticket)
+            self._requeue_first(ticket)
             return self.prompts.take(lambda other: other.begun)
         self._begin(ticket, need)
         return ticket
 
-    def _put_back(self, ticket: Ticket) -> None:
+    def _requeue_first(self, ticket: Ticket) -> None:
         self.prompts.add(ticket, first=True)
         self.prompts.queues.move_to_end(ticket.job.owner, last=False)
 
     def _begin(self, ticket: Ticket, need: int) -> None:
         self.active[ticket] = need
         sequence, shared = self.caches.take(ticket.job)
-        self.caches.shrink(self.in_use)
+        self.caches.shrink(self.bytes_in_use)
         ticket.begin(sequence, shared=shared)
         self.reused_tokens += shared
 
@@ -104,7 +104,7 @@ class JobAdmission:
         self.active.pop(ticket, None)
         sequence = ticket.release()
         if sequence is not None and keep:
-            self.caches.give(sequence, owner=ticket.job.owner, in_use=self.in_use)
+            self.caches.give(sequence, owner=ticket.job.owner, in_use=self.bytes_in_use)
         elif sequence is not None:
             sequence.close()
 
@@ -116,7 +116,7 @@ class JobAdmission:
             "waiting": len(waiting),
             "owners": len({ticket.job.owner for ticket in (*self.active, *waiting)}),
             "idle_caches": len(self.caches.idle),
-            "cache_bytes": self.caches.nbytes + self.in_use,
+            "cache_bytes": self.caches.nbytes + self.bytes_in_use,
             "cache_budget": self.caches.budget,
             "evicted": self.caches.evicted,
         }

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
 from capot.engines.protocol import LAST, Output, Want
-from capot.engines.scheduler.interrupts import stopping
-from capot.engines.scheduler.job import Job, Pass, PromptProgress, Ticket
+from capot.engines.scheduler.job import Job, PassResult, PromptProgress, Ticket
 
 T = TypeVar("T")
 
@@ -17,9 +16,9 @@ T = TypeVar("T")
 class OnePass(Job):
     """A job that ends with its first output."""
 
-    found: Pass | None = None
+    found: PassResult | None = None
 
-    def advance(self, output: Output, pass_: Pass) -> None:
+    def advance(self, output: Output, pass_: PassResult) -> None:
         self.found = pass_
 
 
@@ -30,7 +29,7 @@ def one_pass(
     want: Want = LAST,
     owner: str = "local",
     progress: PromptProgress | None = None,
-) -> Pass:
+) -> PassResult:
     """Submit one pass over ``ids`` and wait for it; ``progress`` is called on the thread that waits.
 
     Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
@@ -39,7 +38,7 @@ def one_pass(
     hears = None if progress is None else lambda done, total: told.append((done, total))
     job = OnePass(ids, want=want, owner=owner, progress=hears)
     ticket = submit(job)
-    with stopping(ticket.cancel):
+    with cancel_on_ctrl_c(ticket.cancel):
         over = False
         while not over:
             over = ticket.wait(0.2)

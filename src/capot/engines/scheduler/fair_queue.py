@@ -6,21 +6,21 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-Waiting = TypeVar("Waiting")
+Item = TypeVar("Item")
 
 
-class FairQueue(Generic[Waiting]):
+class FairQueue(Generic[Item]):
     """What waits (tickets, measurements) for several owners: each owner's in order, the owners in turn."""
 
-    def __init__(self, owner: Callable[[Waiting], str]) -> None:
-        self.queues: OrderedDict[str, deque[Waiting]] = OrderedDict()
+    def __init__(self, owner: Callable[[Item], str]) -> None:
+        self.queues: OrderedDict[str, deque[Item]] = OrderedDict()
         self._owner = owner
 
-    def add(self, waiting: Waiting, *, first: bool = False) -> None:
-        queue = self.queues.setdefault(self._owner(waiting), deque())
-        queue.appendleft(waiting) if first else queue.append(waiting)
+    def add(self, item: Item, *, first: bool = False) -> None:
+        queue = self.queues.setdefault(self._owner(item), deque())
+        queue.appendleft(item) if first else queue.append(item)
 
-    def take(self, allowed: Callable[[Waiting], bool] = lambda _: True) -> Waiting | None:
+    def take(self, allowed: Callable[[Item], bool] = lambda _: True) -> Item | None:
         """The first allowed one of the owner whose turn it is; that owner goes last."""
         for owner in list(self.queues):
             found = next(filter(allowed, self.queues[owner]), None)
@@ -31,23 +31,23 @@ class FairQueue(Generic[Waiting]):
                 return found
         return None
 
-    def remove(self, waiting: Waiting) -> bool:
-        queue = self.queues.get(self._owner(waiting))
-        if queue is None or waiting not in queue:
+    def remove(self, item: Item) -> bool:
+        queue = self.queues.get(self._owner(item))
+        if queue is None or item not in queue:
             return False
-        queue.remove(waiting)
+        queue.remove(item)
         if not queue:
-            del self.queues[self._owner(waiting)]
+            del self.queues[self._owner(item)]
         return True
 
-    def place(self, waiting: Waiting, counts: Callable[[Waiting], bool] = lambda _: True) -> int:
+    def position(self, item: Item, counts: Callable[[Item], bool] = lambda _: True) -> int:
         """Its place among those that count, 0 where it does not wait: the owners take turns until then."""
         queues = {owner: [each for each in queue if counts(each)] for owner, queue in self.queues.items()}
-        name = self._owner(waiting)
+        name = self._owner(item)
         mine = queues.get(name, [])
-        if waiting not in mine:
+        if item not in mine:
             return 0
-        place, owners = mine.index(waiting), list(queues)
+        place, owners = mine.index(item), list(queues)
         before = owners[: owners.index(name)]
         others = (min(len(queues[owner]), place + (owner in before)) for owner in owners if owner != name)
         return 1 + sum(others) + place
@@ -55,12 +55,12 @@ class FairQueue(Generic[Waiting]):
     def __len__(self) -> int:
         return sum(map(len, self.queues.values()))
 
-    def __iter__(self) -> Iterator[Waiting]:
-        return (waiting for queue in self.queues.values() for waiting in queue)
+    def __iter__(self) -> Iterator[Item]:
+        return (item for queue in self.queues.values() for item in queue)
 
-    def take_many(self, count: int) -> list[Waiting]:
+    def take_many(self, count: int) -> list[Item]:
         """Up to ``count``, one of each owner in turn, then a second of each, and so on."""
-        taken: list[Waiting] = []
+        taken: list[Item] = []
         while self.queues and len(taken) < count:
             found = self.take()
             assert found is not None

@@ -21,7 +21,7 @@ PromptProgress = Callable[[int, int], None]  # tokens read, tokens to read; call
 
 
 @dataclass(frozen=True)
-class Pass:
+class PassResult:
     """What one advance cost and found. Units: ``seconds`` of engine time, waiting left out."""
 
     output: Output
@@ -48,7 +48,7 @@ class Job:
     ) -> None:
         self.ids, self.want, self.owner, self.room, self.progress = list(ids), want, owner, room, progress
 
-    def advance(self, output: Output, pass_: Pass) -> Sequence[int] | None:
+    def advance(self, output: Output, pass_: PassResult) -> Sequence[int] | None:
         """Answer the ids to append, None when finished. Called on the engine thread: be brief."""
         return None
 
@@ -56,7 +56,7 @@ class Job:
         """The engine's error, or InterruptedByUser after a cancellation. On the engine thread."""
 
 
-class Keeper(Protocol):
+class TicketQueue(Protocol):
     """What a ticket asks of the scheduler that keeps it."""
 
     @property
@@ -74,14 +74,14 @@ class Keeper(Protocol):
 class Ticket:
     """A job in the queue or at work. Its holder waits for it or cancels it; all the rest is the engine thread's."""
 
-    def __init__(self, scheduler: Keeper, job: Job) -> None:
+    def __init__(self, scheduler: TicketQueue, job: Job) -> None:
         self.job = job
         self.error: Exception | None = None
         self._scheduler = scheduler
         self._sequence: protocol.Sequence | None = None  # None until the job is at work
         self._pending = list(job.ids)  # what must be computed before the next advance
         self._fed = 0  # how many of them are
-        self._gathered: Gathered | None = None
+        self._gathered: ChunkedOutput | None = None
         self._reused = 0
         self._seconds = 0.0
         self._cancelled = False
@@ -161,15 +161,15 @@ class Ticket:
         """Count a step's engine time."""
         self._seconds += seconds
 
-    def absorb(self, feed: Feed, output: Output) -> Pass | None:
+    def absorb(self, feed: Feed, output: Output) -> PassResult | None:
         """Take in one chunk's output; once all chunks are in, the whole."""
         self._fed += len(feed.ids)
         complete = self._fed == len(self._pending)
         if self.job.want.positions and not (complete and self._gathered is None):
-            self._gathered = self._gathered or Gathered(len(self._pending), len(feed.sequence.ids) - len(feed.ids))
+            self._gathered = self._gathered or ChunkedOutput(len(self._pending), len(feed.sequence.ids) - len(feed.ids))
             self._gathered.add(output, len(feed.ids))
             output, self._gathered = self._gathered.output, None if complete else self._gathered
-        return Pass(output, self._reused, len(self._pending), self._seconds) if complete else None
+        return PassResult(output, self._reused, len(self._pending), self._seconds) if complete else None
 
     def read(self) -> tuple[int, int] | None:
         """Tokens of a prompt in the cache, and all of them; None for what follows, token by token."""
@@ -197,7 +197,7 @@ class Ticket:
         self._over.set()
 
 
-class Gathered:
+class ChunkedOutput:
     """The outputs of several chunks in arrays of the final size, so that nothing is held twice.
 
     Attention of an early chunk has fewer columns (S) than that of the last: the rest is 0.

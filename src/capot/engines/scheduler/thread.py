@@ -14,20 +14,20 @@ from typing import Any, TypeVar
 from capot.engines import forks, openmp
 from capot.engines.protocol import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, check_ids, require
 from capot.engines.scheduler.admission import JobAdmission
-from capot.engines.scheduler.caches import Caches
 from capot.engines.scheduler.calls import Call, one_pass
 from capot.engines.scheduler.fair_queue import FairQueue
-from capot.engines.scheduler.job import Job, Pass, PromptProgress, Ticket
-from capot.engines.scheduler.pace import MAX_BATCH, Pace
+from capot.engines.scheduler.job import Job, PassResult, PromptProgress, Ticket
+from capot.engines.scheduler.prefill_budget import MAX_BATCH, PrefillBudget
+from capot.engines.scheduler.prefix_cache import PrefixCache
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser
 
 IDLE_S = 0.5  # without work, after which the thread lets go of its cores
 CACHE_BUDGET = 2_000_000_000  # bytes of key/value caches, at work and idle together
 
 # Parallel kernels of two models at once would share the cores badly, or abort the process.
-KERNELS = threading.Lock()
+ENGINE_LOCK = threading.Lock()
 if hasattr(os, "register_at_fork"):  # whoever held it is not in the copy
-    os.register_at_fork(after_in_child=KERNELS._at_fork_reinit)  # type: ignore[attr-defined]  # typeshed leaves it out
+    os.register_at_fork(after_in_child=ENGINE_LOCK._at_fork_reinit)  # type: ignore[attr-defined]  # typeshed leaves it out
 
 T = TypeVar("T")
 
@@ -41,14 +41,14 @@ class Scheduler:
         self.engine, self._process = engine, os.getpid()
         self.reading: PromptProgress | None = None  # hears of every job's prompt, beside the job itself
         self._clock = clock
-        self._caches = Caches(engine, budget=cache_budget)
+        self._caches = PrefixCache(engine, budget=cache_budget)
         self._admission = JobAdmission(engine, self._caches)
         self._calls: deque[Callable[[], None]] = deque()
         self.cancellations: deque[Ticket] = deque()
         self._wake = threading.Condition()  # its lock guards the queues and what is at work
         self._thread: threading.Thread | None = None
         self._closing = False
-        self._pace = Pace()
+        self._pace = PrefillBudget()
         self._counts = {"steps": 0, "prompt_tokens": 0, "decoded_tokens": 0}
 
     # What any thread may call.
@@ -60,7 +60,7 @@ class Scheduler:
         where the engine cannot give what the job wants, ``forked`` where this process is a copy of the one in which
         it computes; BusyError ``closed``.
         """
-        forks.check(self._process)
+        forks.check_process(self._process)
         context = self.engine.info.context_length
         if not job.ids:
             raise InputError("empty_prompt")
@@ -77,7 +77,7 @@ class Scheduler:
 
     def run(
         self, ids: Sequence[int], *, want: Want = LAST, owner: str = "local", progress: PromptProgress | None = None
-    ) -> Pass:
+    ) -> PassResult:
         """One pass over ``ids``, waited for. What is wanted of every position comes in one piece.
 
         Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
@@ -87,7 +87,7 @@ class Scheduler:
 
     def call(self, function: Callable[[], T]) -> T:
         """Run ``function`` on the engine thread between two steps, and answer what it returns."""
-        forks.check(self._process)
+        forks.check_process(self._process)
         if threading.current_thread() is self._thread:
             return function()
         call = Call(function)
@@ -109,7 +109,7 @@ class Scheduler:
 
     def forget(self, owner: str) -> None:
         """Free the caches of an owner who has left. Does nothing once closed."""
-        forks.check(self._process)
+        forks.check_process(self._process)
         with self._wake, contextlib.suppress(BusyError):
             if self._thread is not None:
                 self._start()
@@ -122,7 +122,7 @@ class Scheduler:
 
     def status(self) -> dict[str, Any]:
         """The load, for a status page. Units: bytes; counts since the start."""
-        forks.check(self._process)
+        forks.check_process(self._process)
         with self._wake:
             return {**self._admission.status(), **self._counts, "reused_tokens": self._admission.reused_tokens}
 
@@ -157,7 +157,7 @@ class Scheduler:
 
     def position_of(self, ticket: Ticket) -> int:
         with self._wake:
-            return self._admission.place(ticket)
+            return self._admission.position(ticket)
 
     # The engine thread.
 
@@ -171,12 +171,12 @@ class Scheduler:
     def _work_to_do(self) -> bool:
         with self._wake:
             if not self._wake.wait_for(self._something, timeout=IDLE_S):
-                openmp.release()  # its cores' threads would slow another model's
+                openmp.release_threads()  # its cores' threads would slow another model's
                 self._wake.wait_for(self._something)
             return not self._closing
 
     def _something(self) -> bool:
-        return bool(self._closing or self._admission.anyone or self._calls)
+        return bool(self._closing or self._admission.has_work or self._calls)
 
     def _turn(self) -> None:
         """One decode step for those under way, then one chunk of one prompt, or a few that are short."""
@@ -192,7 +192,7 @@ class Scheduler:
     def _read(self) -> None:
         """One chunk of one prompt in its turn; with a short one also some, as short, of who has no text at work."""
         with self._wake:
-            size = self._pace.chunk() if self._admission.company else MAX_CHUNK
+            size = self._pace.chunk() if self._admission.has_contention else MAX_CHUNK
             together = Capability.BATCH in self.engine.capabilities
             tickets = self._admission.next_prompts(size, texts=self._pace.texts(together=together))
         if tickets:
@@ -221,7 +221,7 @@ class Scheduler:
         if len(feeds) > 1 and Capability.BATCH not in self.engine.capabilities:
             return [self._compute([feed])[0] for feed in feeds]
         try:
-            with KERNELS:
+            with ENGINE_LOCK:
                 return list(self.engine.step(feeds))
         except Exception as error:
             if len(feeds) == 1:
@@ -267,7 +267,7 @@ class Scheduler:
             for hears in filter(None, (ticket.job.progress, self.reading)):
                 hears(*read)
 
-    def _advance(self, ticket: Ticket, found: Pass) -> FairQueue[Ticket] | None:
+    def _advance(self, ticket: Ticket, found: PassResult) -> FairQueue[Ticket] | None:
         """Ask the job what follows; where to queue it, None when it is finished."""
         ids = ticket.job.advance(found.output, found)
         if ids is None or len(ids) == 0:
@@ -287,7 +287,7 @@ class Scheduler:
         """The thread ends: nobody may wait for an answer that will not come."""
         with self._wake:
             self._closing = True
-            left = self._admission.everyone
+            left = self._admission.all_tickets
         for ticket in left:
             self._finish(ticket, InterruptedByUser("interrupted"))
         while self._calls:

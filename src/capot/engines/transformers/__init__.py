@@ -63,7 +63,7 @@ def untried() -> str | None:
     return None
 
 
-def knows(raw_config: Mapping[str, Any]) -> bool:
+def knows_family(raw_config: Mapping[str, Any]) -> bool:
     """Whether the installed transformers has a model's family, as far as its folders tell, one for each family.
 
     Importing it takes seconds. A variant (``gemma3_text``) is in the folder of its family; in doubt the answer is yes.
@@ -77,7 +77,7 @@ def knows(raw_config: Mapping[str, Any]) -> bool:
 
 def needs_code(raw_config: Mapping[str, Any]) -> bool:
     """Whether a model asks for Python code of its authors', its family being none of transformers' own."""
-    return "AutoModelForCausalLM" in auto_map(raw_config) and not knows(raw_config)
+    return "AutoModelForCausalLM" in auto_map(raw_config) and not knows_family(raw_config)
 
 
 def accelerator() -> str | None:
@@ -86,15 +86,15 @@ def accelerator() -> str | None:
     PyTorch, which takes a second to import, is asked only where a first look says that there may be one. Of versions
     that were not tried nothing is asked: what another engine can open must not be sent to this one, which refuses.
     """
-    if missing() or not possible() or untried():
+    if missing() or not gpu_possible() or untried():
         return None
-    from capot.engines.transformers import place
+    from capot.engines.transformers import placement
 
-    found = place.preferred()
+    found = placement.preferred_device()
     return None if found.type == "cpu" else str(found)
 
 
-def possible() -> bool:
+def gpu_possible() -> bool:
     """Whether a GPU may be here, by what the system shows of its driver and by how PyTorch was built."""
     if version("torch").endswith("+cpu") or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
@@ -109,7 +109,7 @@ def open_transformers(checkpoint: Checkpoint, loading: Loading, *, notice: Calla
     """Read the weights onto a device. ``notice`` hears where and in which precision, before it takes time.
 
     Raises: MissingExtraError ``missing_extra``; UnsupportedError ``extra_untried``; as ``precision``; what
-    ``opening.read`` and ``place.choose`` raise.
+    ``load.load_model`` and ``placement.choose`` raise.
     """
     if absent := missing():
         raise MissingExtraError("missing_extra", package=", ".join(absent), extra="transformers")

@@ -108,7 +108,7 @@ def _attention(
 AttentionInterface.register(KIND, _attention)
 
 
-def fits(network: Network, layers: Sequence[Any]) -> bool:
+def can_batch(network: Network, layers: Sequence[Any]) -> bool:
     """Whether a family attends by transformers' interface, in layers of kinds that a row computes exactly."""
     config, through = network.config, getattr(network.model, "_supports_attention_backend", False)
     kinds = set(getattr(config, "layer_types", None) or [None])

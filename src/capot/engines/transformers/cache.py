@@ -157,7 +157,7 @@ def nbytes(layer: Any) -> int:
     return sum(storages.values())
 
 
-def twin(layer: Any) -> Any:
+def copy_layer(layer: Any) -> Any:
     """A copy of a layer that a step writes over: its states cloned, its keys and values shared."""
     other = copy.copy(layer)
     for name, value in vars(layer).items():
@@ -168,7 +168,7 @@ def twin(layer: Any) -> Any:
     return other
 
 
-def own(feed: Feed) -> TransformersSequence:
+def own_sequence(feed: Feed) -> TransformersSequence:
     """The sequence of a feed: an engine is given its own ones."""
     assert isinstance(feed.sequence, TransformersSequence)
     return feed.sequence
@@ -231,7 +231,7 @@ class TransformersSequence:
         """What ``back`` needs to undo a step that failed."""
         if self._cache is None or self.leave is not None:  # a lane writes nothing here
             return []
-        return [None if isinstance(layer, CacheLayer) else twin(layer) for layer in self._cache.layers]
+        return [None if isinstance(layer, CacheLayer) else copy_layer(layer) for layer in self._cache.layers]
 
     def back(self, mark: list[Any]) -> None:
         """The cache as it was when ``mark`` was made: ``ids`` are those of before the step."""

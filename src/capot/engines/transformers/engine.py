@@ -20,10 +20,10 @@ import torch
 from capot.config import Loading
 from capot.engines import openmp
 from capot.engines.inside import joined
-from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, noted
-from capot.engines.transformers import batch, inside, memory, opening, packed, place, probe, states, static
-from capot.engines.transformers.cache import TransformersSequence, own
-from capot.engines.transformers.network import Network, cache_name, learnt_positions
+from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, commit_step
+from capot.engines.transformers import batch, compiled, hidden_states, load, memory, packed, placement, probe, states
+from capot.engines.transformers.cache import TransformersSequence, own_sequence
+from capot.engines.transformers.network import Network, cache_argument, learned_positions
 from capot.engines.transformers.watched import WatchedPass
 from capot.engines.transformers.whole_texts import WholeTexts
 from capot.errors import ContextError, ResourceError
@@ -38,18 +38,18 @@ class TransformersEngine:
     """The weights at work (see ``engine.Engine``)."""
 
     def __init__(self, checkpoint: Checkpoint, loading: Loading, *, notice: Callable[..., Any]) -> None:
-        def heard(where: place.Place) -> None:
+        def heard(where: placement.Placement) -> None:
             notice("engines.transformers", model=checkpoint.name, device=str(where.device), dtype=where.dtype_name)
 
         self.checkpoint = checkpoint
-        model, self.place = opening.read(checkpoint, loading, notice=heard)
-        self.network = Network(model) if cache_name(type(model)) else WholeTexts(model)
+        model, self.place = load.read(checkpoint, loading, notice=heard)
+        self.network = Network(model) if cache_argument(type(model)) else WholeTexts(model)
         self.network.stored_row = self._stored_row
-        self.positions = learnt_positions(self.network)
+        self.positions = learned_positions(self.network)
         self.meter = memory.DeviceMeter(self.network)
-        with opening.quietly(), opening.refused(checkpoint, self.place), torch.inference_mode():
+        with load.quiet(), load.translated_errors(checkpoint, self.place), torch.inference_mode():
             self._probe = self._first_pass(compiled=loading.compiled)
-        openmp.release()  # what was computed here, the thread that steps will not compute
+        openmp.release_threads()  # what was computed here, the thread that steps will not compute
         self.capabilities = ALWAYS | self._probe.capabilities
         self._rows_seen, self._notice = False, notice
         self.lane = self._lane() if loading.compiled else None
@@ -57,11 +57,13 @@ class TransformersEngine:
     def _first_pass(self, *, compiled: bool) -> probe.Probe:
         """What the model shows of itself, on packed weights where the processor computes."""
         see = functools.partial(probe.Probe, self.network)
-        return packed.tried(self.network.model, see) if packed.possible(self.place) and not compiled else see()
+        return (
+            packed.first_packed_pass(self.network.model, see) if packed.can_pack(self.place) and not compiled else see()
+        )
 
-    def _lane(self) -> static.Lane | None:
-        if static.possible(self.network, self.network.new_cache().layers):
-            return static.Lane(self.network)
+    def _lane(self) -> compiled.CompiledDecoder | None:
+        if compiled.can_compile(self.network, self.network.new_cache().layers):
+            return compiled.CompiledDecoder(self.network)
         self._notice("engines.not_compiled", reason=type(self.network.model).__name__)
         return None
 
@@ -93,7 +95,7 @@ class TransformersEngine:
 
     def embed(self, ids: list[int]) -> np.ndarray:
         weight = self.network.table
-        return inside.host(weight[torch.tensor(ids, device=weight.device)])
+        return hidden_states.to_numpy(weight[torch.tensor(ids, device=weight.device)])
 
     def _stored_row(self, name: str, row: int) -> np.ndarray | None:
         """One row of a weight as its file has it; None where no file has it by that name."""
@@ -136,14 +138,14 @@ class TransformersEngine:
             return [None] * len(feeds)
         if self.network.device.type == "cpu":  # where weights stay the files' own pages
             self.checkpoint.hold()
-        marks = [own(feed).mark() for feed in live]
+        marks = [own_sequence(feed).mark() for feed in live]
         short = None
         try:
             with torch.inference_mode(), self.meter.watching(self._logits_bytes(live)):
                 outputs = self._whatever_the_weights(live, marks)
         except BaseException as error:  # every cache as it was
             for feed, mark in zip(live, marks, strict=True):
-                own(feed).back(mark)
+                own_sequence(feed).back(mark)
             short = self._short(error, live)
             if short is None:
                 raise
@@ -151,7 +153,7 @@ class TransformersEngine:
             gc.collect()
             raise short
         done = [(feed, output) for feed, output in zip(live, outputs, strict=True) if output is not None]
-        return noted(feeds, [feed for feed, _ in done], [output for _, output in done])
+        return commit_step(feeds, [feed for feed, _ in done], [output for _, output in done])
 
     def _check(self, feed: Feed) -> None:
         check_feed(feed, size=self.network.table.shape[0])
@@ -168,13 +170,13 @@ class TransformersEngine:
 
     def _short(self, error: BaseException, feeds: list[Feed]) -> ResourceError | None:
         """The error that says how long a text would fit, where memory is too short."""
-        asked = memory.asked_bytes(error)
+        asked = memory.requested_bytes(error)
         if asked is None:
             return None
         error.__traceback__ = None  # it holds the tensors of the failed pass
         gc.collect()
         longest = max(feeds, key=lambda feed: len(feed.sequence.ids) + len(feed.ids)).sequence
-        free = place.free_bytes(self.network.device) or 0
+        free = placement.free_bytes(self.network.device) or 0
         block = self.cache_bytes(128) - self.cache_bytes(64)
         fitting = 64 * int((free + longest.nbytes) / block) if block else 0
         tokens = len(longest.ids) + max(len(feed.ids) for feed in feeds)
@@ -194,11 +196,11 @@ class TransformersEngine:
         try:
             return self._outputs(feeds)
         except RuntimeError as error:
-            if memory.asked_bytes(error) is not None or not packed.unpack(self.network.model):
+            if memory.requested_bytes(error) is not None or not packed.unpack(self.network.model):
                 raise
         for place_, feed in enumerate(feeds):
-            own(feed).back(marks[place_])
-            marks[place_] = own(feed).mark()
+            own_sequence(feed).back(marks[place_])
+            marks[place_] = own_sequence(feed).mark()
         return self._outputs(feeds)
 
     def _outputs(self, feeds: list[Feed]) -> list[Output | None]:
@@ -210,16 +212,18 @@ class TransformersEngine:
         if len(plain) > 1 and Capability.BATCH in self.capabilities and self._rows_agree(plain):
             found = dict(zip(map(id, plain), self._row(plain), strict=True))
             return [found.get(id(feed)) or self._alone(feed) for feed in feeds]
-        return [self._one_by_one(feed) if self._goes_on(feed) == probe.IN_TURN else self._alone(feed) for feed in feeds]
+        return [
+            self._one_by_one(feed) if self._goes_on(feed) == probe.ONE_BY_ONE else self._alone(feed) for feed in feeds
+        ]
 
-    def _compiled(self, lane: static.Lane, feed: Feed) -> Output | None:
+    def _compiled(self, lane: compiled.CompiledDecoder, feed: Feed) -> Output | None:
         """One token in the lane; None, and no lane any more, where it turns out that it cannot be compiled here."""
         try:
-            return Output(logits=inside.host(lane.logits(feed)))
+            return Output(logits=hidden_states.to_numpy(lane.logits(feed)))
         except Exception as error:
-            if memory.asked_bytes(error) is not None:
+            if memory.requested_bytes(error) is not None:
                 raise
-            own(feed).settle()
+            own_sequence(feed).settle()
             self.lane = None
             self._notice("engines.not_compiled", reason=type(error).__name__)
             return None
@@ -228,16 +232,16 @@ class TransformersEngine:
 
     def _goes_on(self, feed: Feed) -> str:
         """How several tokens that follow others are computed; what follows nothing, or is one token, goes by itself."""
-        return self._probe.goes_on if len(feed.ids) > 1 and len(feed.sequence.ids) > 0 else probe.ITSELF
+        return self._probe.goes_on if len(feed.ids) > 1 and len(feed.sequence.ids) > 0 else probe.BY_ITSELF
 
     def _one_by_one(self, feed: Feed) -> Output | None:
         """A chunk that follows others, in a family whose code begins anew when given several tokens; None, and
         the state before it, where the sequence is cancelled on the way.
         """
-        want, outputs, mark = feed.want, [], own(feed).mark()
+        want, outputs, mark = feed.want, [], own_sequence(feed).mark()
         for place_, token in enumerate(feed.ids, start=1):
             if feed.sequence.cancelled:
-                own(feed).back(mark)
+                own_sequence(feed).back(mark)
                 return None
             last = place_ == len(feed.ids)
             kept = want.logits if want.logits == "all" or last else "none"
@@ -258,21 +262,21 @@ class TransformersEngine:
             return None
         found = WatchedPass(self.network, self._probe.anatomy, asked, start=start, tokens=tokens)
         if found.weighs:
-            network, mark, span = self.network, own(feed).mark(), found.span(self.info.heads)
-            with inside.attending(network, "eager"):
+            network, mark, span = self.network, own_sequence(feed).mark(), found.span(self.info.heads)
+            with hidden_states.attention_implementation(network, "eager"):
                 for at in range(0, tokens, span):
                     ids = torch.tensor([feed.ids[at : at + span]], device=network.device)
                     places = network.positions(start + at, ids.shape[1])
-                    answer = network.run(ids, "last", own(feed).cache, output_attentions=True, **places)
+                    answer = network.run(ids, "last", own_sequence(feed).cache, output_attentions=True, **places)
                     found.weighed(answer.attentions, at, ids.shape[1])
-            own(feed).back(mark)
+            own_sequence(feed).back(mark)
         return found
 
     def _alone(self, feed: Feed) -> Output:
         watched = self._watched(feed)
-        want, network, cache = feed.want, self.network, own(feed).cache
+        want, network, cache = feed.want, self.network, own_sequence(feed).cache
         span = slice(0, len(feed.ids))
-        levels = inside.Levels(network, [span])
+        levels = hidden_states.HiddenStates(network, [span])
         levels.watch(0, hidden=want.hidden, lasts=want.layer_logits)
         attentions = None
         more: dict[str, Any] = {}
@@ -282,15 +286,17 @@ class TransformersEngine:
             if watched is not None:
                 stack.enter_context(watched.listening())
             if want.attention:
-                stack.enter_context(inside.attending(network, "eager"))
+                stack.enter_context(hidden_states.attention_implementation(network, "eager"))
                 more["output_attentions"] = True
-            if self._goes_on(feed) == probe.HANDED:
-                stack.enter_context(states.handed(network, cache))
+            if self._goes_on(feed) == probe.WITH_STATE:
+                stack.enter_context(states.with_past_states(network, cache))
             ids = torch.tensor([feed.ids], device=network.device)
             more |= network.positions(len(feed.sequence.ids), len(feed.ids))
             answer = network.run(ids, want.logits, cache, **more)
         if want.attention:
-            attentions = inside.weights(answer.attentions, len(feed.sequence.ids) + len(feed.ids), rows=len(feed.ids))
+            attentions = hidden_states.stack_attention(
+                answer.attentions, len(feed.sequence.ids) + len(feed.ids), rows=len(feed.ids)
+            )
         output = self._output(want, answer.logits[0], levels, 0, attentions)
         if watched is None:
             return output
@@ -298,16 +304,25 @@ class TransformersEngine:
         return dataclasses.replace(output, inside=seen)
 
     def _output(
-        self, want: Any, logits: torch.Tensor, levels: inside.Levels, index: int, attentions: np.ndarray | None = None
+        self,
+        want: Any,
+        logits: torch.Tensor,
+        levels: hidden_states.HiddenStates,
+        index: int,
+        attentions: np.ndarray | None = None,
     ) -> Output:
         """Shapes: logits (rows asked for, V)."""
         lasts = levels.lasts[index]
-        rows = None if want.logits == "none" else inside.host(logits[-1] if want.logits == "last" else logits)
+        rows = (
+            None if want.logits == "none" else hidden_states.to_numpy(logits[-1] if want.logits == "last" else logits)
+        )
         return Output(
             logits=rows,
             hidden=levels.hidden[index],
             attention=attentions,
-            layer_logits=None if lasts is None else inside.host(inside.endings(self.network, lasts)),
+            layer_logits=None
+            if lasts is None
+            else hidden_states.to_numpy(hidden_states.head_logits(self.network, lasts)),
         )
 
     # ------------------------------------------------------------ several
@@ -316,8 +331,8 @@ class TransformersEngine:
         """One pass for all: see ``batch``."""
         network, ends = self.network, np.cumsum([len(feed.ids) for feed in feeds]).tolist()
         spans = [slice(end - len(feed.ids), end) for feed, end in zip(feeds, ends, strict=True)]
-        row = batch.BatchCache([own(feed).cache for feed in feeds], spans)
-        levels = inside.Levels(network, spans)
+        row = batch.BatchCache([own_sequence(feed).cache for feed in feeds], spans)
+        levels = hidden_states.HiddenStates(network, spans)
         wanted: list[int] = []
         counts: list[int] = []
         for place_, (feed, span) in enumerate(zip(feeds, spans, strict=True)):
@@ -328,7 +343,7 @@ class TransformersEngine:
         ids = torch.tensor([[token for feed in feeds for token in feed.ids]], device=network.device)
         keep = torch.tensor(wanted, dtype=torch.long, device=network.device)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(inside.attending(network, batch.KIND))
+            stack.enter_context(hidden_states.attention_implementation(network, batch.KIND))
             stack.enter_context(row.at_work())
             if levels.asked:
                 stack.enter_context(levels.listening())
@@ -344,20 +359,20 @@ class TransformersEngine:
         if self._rows_seen:
             return True
         pair = [Feed(feed.sequence, feed.ids) for feed in feeds[:2]]
-        marks = [own(feed).mark() for feed in pair]
+        marks = [own_sequence(feed).mark() for feed in pair]
 
         def tried(compute: Callable[[], list[Output]]) -> list[np.ndarray]:
             try:
                 return [output.logits for output in compute() if output.logits is not None]
             finally:
                 for feed, mark in zip(pair, marks, strict=True):
-                    own(feed).back(mark)
+                    own_sequence(feed).back(mark)
 
         alone = tried(lambda: [self._alone(feed) for feed in pair])
         try:
             together = tried(lambda: self._row(pair))
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
-            if memory.asked_bytes(error) is not None:
+            if memory.requested_bytes(error) is not None:
                 raise
             together = [np.full_like(one, np.inf) for one in alone]
         bound = probe.CLOSE[self.place.dtype]

@@ -25,7 +25,7 @@ COMPOSED = torch._C.DispatchKey.CompositeImplicitAutograd
 UNITS = {"": 1, "ki": 2**10, "mi": 2**20, "gi": 2**30, "k": 2**10, "m": 2**20, "g": 2**30}
 
 
-def asked_bytes(error: BaseException) -> int | None:
+def requested_bytes(error: BaseException) -> int | None:
     """How many bytes were asked for in vain, 0 where it is not said, None where ``error`` is another one.
 
     >>> asked_bytes(RuntimeError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total..."))
@@ -42,7 +42,7 @@ def asked_bytes(error: BaseException) -> int | None:
     return int(float(found[1]) * UNITS[(found[2] or "").lower()]) if found else 0
 
 
-class Tensors(TorchDispatchMode):
+class TensorCounter(TorchDispatchMode):
     """Counts the bytes of the tensors that operations make, until nobody holds them any more."""
 
     def __init__(self, *, weights: Iterable[torch.Tensor], caches: Iterable[torch.Tensor]) -> None:
@@ -82,13 +82,13 @@ class Tensors(TorchDispatchMode):
         self.peak = self.now
 
 
-class Cuda:
+class CudaCounter:
     """The same from the GPUs' own allocators. ``base`` are the weights."""
 
     def __init__(self, base: int) -> None:
         self.base = base
 
-    def __enter__(self) -> Cuda:
+    def __enter__(self) -> CudaCounter:
         self.restart()
         return self
 
@@ -149,11 +149,11 @@ class DeviceMeter:
             self._note(layers, logits=0)
             self._note(counter.peak, logits=logits_bytes)
 
-    def _counter(self) -> Tensors | Cuda:
+    def _counter(self) -> TensorCounter | CudaCounter:
         if self._cuda:
-            return Cuda(self._base)
+            return CudaCounter(self._base)
         model, caches = self.network.model, [s.made for s in self.sequences if s.made]
-        return Tensors(
+        return TensorCounter(
             weights=[one for one in (*model.parameters(), *model.buffers()) if not one.is_mkldnn],
             caches=[one for cache in caches for layer in cache.layers for one in tensors(layer)],
         )

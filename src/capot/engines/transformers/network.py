@@ -32,7 +32,7 @@ class Network:
     def __init__(self, model: PreTrainedModel) -> None:
         self.model, self.config = model, model.config.get_text_config(decoder=True)
         accepted = inspect.signature(type(model).forward).parameters
-        name = cache_name(type(model))
+        name = cache_argument(type(model))
         # One that can be told to use a cache, and is given none, keeps it in itself: texts would be mixed.
         if name is None and (self.caches or "use_cache" in accepted):
             raise UnsupportedError("no_token_by_token", architecture=type(model).__name__)
@@ -40,7 +40,7 @@ class Network:
         self._keeps = "logits_to_keep" in accepted
         self.embedding: torch.nn.Module = model.get_input_embeddings()
         self.head: torch.nn.Module = model.get_output_embeddings()
-        self.layers = stack(model, self.config.num_hidden_layers)
+        self.layers = find_layers(model, self.config.num_hidden_layers)
         self.stored_row: Callable[[str, int], np.ndarray | None] = lambda *_: None  # of a weight's file, by its name
         self.parts = 0  # how many parts a layer's answer has, x first; 0 where it is x alone
         each = [module.config for module in model.modules() if isinstance(module, PreTrainedModel)]
@@ -99,13 +99,13 @@ class Network:
             handle.remove()
 
 
-def cache_name(family: type[PreTrainedModel]) -> str | None:
+def cache_argument(family: type[PreTrainedModel]) -> str | None:
     """What ``forward`` calls the cache; None where it takes none."""
     accepted = inspect.signature(family.forward).parameters
     return next((name for name in CACHES if name in accepted), None)
 
 
-def stack(model: PreTrainedModel, count: int) -> list[torch.nn.Module]:
+def find_layers(model: PreTrainedModel, count: int) -> list[torch.nn.Module]:
     """The layers, first to last: the list of so many modules whose name is shortest; none where there is none."""
     lists = [
         (name.count("."), list(module))
@@ -115,7 +115,7 @@ def stack(model: PreTrainedModel, count: int) -> list[torch.nn.Module]:
     return min(lists, key=lambda found: found[0])[1] if lists else []
 
 
-def learnt_positions(network: Network) -> int | None:
+def learned_positions(network: Network) -> int | None:
     """How many positions the model has a vector for, None where a position is only a number."""
     context = getattr(network.config, "max_position_embeddings", None)
     if not context:

@@ -21,7 +21,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from capot.engines.transformers import memory, place
+from capot.engines.transformers import memory, placement
 from capot.errors import CapotError
 
 ROWS = 16  # the number of rows that the order is best for
@@ -30,7 +30,7 @@ X86 = {"x86_64", "amd64"}
 T = TypeVar("T")
 
 
-def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+def onednn_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """The product of a linear layer, by oneDNN. Shapes: x (..., in), answer (..., out); weight (out, in)."""
     answer: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return answer
@@ -44,22 +44,22 @@ class PackedLinear(Packed, torch.nn.Linear):
     """PyTorch's own."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return product(x, self.weight, self.bias)
+        return onednn_linear(x, self.weight, self.bias)
 
 
 class PackedConv1D(Packed, Conv1D):
     """The one of GPT-2's time, whose weight is stored (in, out)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return product(x, self.weight, self.bias)
+        return onednn_linear(x, self.weight, self.bias)
 
 
 KINDS: dict[type, type] = {torch.nn.Linear: PackedLinear, Conv1D: PackedConv1D}
 
 
-def possible(where: place.Place) -> bool:
+def can_pack(where: placement.Placement) -> bool:
     """Whether the processor computes, in numbers that oneDNN multiplies by its instructions."""
-    exact = where.dtype == torch.float32 or (where.dtype == torch.bfloat16 and place.native_bfloat16(where.device))
+    exact = where.dtype == torch.float32 or (where.dtype == torch.bfloat16 and placement.native_bfloat16(where.device))
     x86 = platform.machine().lower() in X86 and torch.backends.mkldnn.is_available()
     return where.device.type == "cpu" and exact and x86
 
@@ -88,24 +88,24 @@ def _can_be_packed(module: torch.nn.Module) -> bool:
     weight = module.weight if type(module) in KINDS else None
     if not isinstance(weight, torch.Tensor) or not weight.numel():
         return False
-    return possible(place.Place(weight.device, weight.dtype))
+    return can_pack(placement.Placement(weight.device, weight.dtype))
 
 
-def tried(model: PreTrainedModel, first_pass: Callable[[], T]) -> T:
+def first_packed_pass(model: PreTrainedModel, first_pass: Callable[[], T]) -> T:
     """What ``first_pass`` answers, with as many packed weights as the family's code has no other use for.
 
     Mamba multiplies by one of its weights itself, instead of calling the layer that has it: such a layer keeps
     its weight as it was stored, and so does every other one where that is not enough.
     """
-    found = _attempted(model, first_pass, only=None)
+    found = _try_packed(model, first_pass, only=None)
     if found is None:
         with _noting_calls(model) as called:
             plain = first_pass()
-        found = _attempted(model, first_pass, only=called) or plain
+        found = _try_packed(model, first_pass, only=called) or plain
     return found
 
 
-def _attempted(model: PreTrainedModel, first_pass: Callable[[], T], *, only: Container[str] | None) -> T | None:
+def _try_packed(model: PreTrainedModel, first_pass: Callable[[], T], *, only: Container[str] | None) -> T | None:
     """None, and every weight as it was stored, where the family's code refuses packed ones."""
     pack(model, only=only)
     try:
@@ -113,7 +113,7 @@ def _attempted(model: PreTrainedModel, first_pass: Callable[[], T], *, only: Con
     except CapotError:
         raise
     except Exception as error:
-        if memory.asked_bytes(error) is not None:
+        if memory.requested_bytes(error) is not None:
             raise
     unpack(model)  # here, where the failed pass and its tensors are gone
     return None

@@ -17,15 +17,15 @@ import torch
 from transformers import Cache
 
 from capot.engines.protocol import Capability
-from capot.engines.transformers import batch, inside, states
+from capot.engines.transformers import batch, hidden_states, states
 from capot.engines.transformers.anatomy import Anatomy
-from capot.engines.transformers.cache import CacheLayer, nbytes, tensors, twin
+from capot.engines.transformers.cache import CacheLayer, copy_layer, nbytes, tensors
 from capot.engines.transformers.network import Network
 from capot.errors import UnsupportedError
 
 # How several tokens follow others: by the family's own code, by its code with the state handed
 # to it (``states``), or in as many passes as there are tokens.
-ITSELF, HANDED, IN_TURN = "itself", "handed", "in turn"
+BY_ITSELF, WITH_STATE, ONE_BY_ONE = "itself", "handed", "in turn"
 # Two ways to compute the same: the difference that rounding may make, as a share of the whole.
 CLOSE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
 
@@ -47,10 +47,10 @@ class Probe:
             if attends and network.layers and network.caches:  # what follows a text must be seen apart from it
                 stack.enter_context(self.anatomy.listening())
             if attends:
-                stack.enter_context(inside.attending(network, "eager"))
+                stack.enter_context(hidden_states.attention_implementation(network, "eager"))
                 asked["output_attentions"] = True
             if network.layers:
-                handle = network.layers[-1].register_forward_hook(functools.partial(_leaves, network))
+                handle = network.layers[-1].register_forward_hook(functools.partial(_layer_output, network))
                 stack.callback(handle.remove)
             asked |= network.positions(0, self.TOKENS)
             answer = network.run(self._ids, "last" if attends else "all", self.cache, **asked)
@@ -58,7 +58,7 @@ class Probe:
         self.anatomy.conclude(answer.logits[0, -1])
         self.capabilities = self._found(network, answer, attends=attends)
         self._layers = [self._size(layer) for layer in self.cache.layers]
-        self.goes_on = ITSELF if begun is None else self._goes_on(network, begun, answer.logits[0])
+        self.goes_on = BY_ITSELF if begun is None else self._goes_on(network, begun, answer.logits[0])
         del self.cache
 
     def _found(self, network: Network, answer: Any, *, attends: bool) -> Capability:
@@ -70,7 +70,7 @@ class Probe:
             if self._attention(answer, network):
                 capabilities |= Capability.ATTENTION
             capabilities |= self.anatomy.capabilities
-        if network.takes_positions and batch.fits(network, self.cache.layers):
+        if network.takes_positions and batch.can_batch(network, self.cache.layers):
             capabilities |= Capability.BATCH
         return capabilities
 
@@ -79,7 +79,7 @@ class Probe:
         found = getattr(answer, "attentions", None) or ()
         if len(found) != network.config.num_hidden_layers or any(one is None for one in found):
             return False
-        matrix = inside.weights(found, self.TOKENS, rows=self.TOKENS)
+        matrix = hidden_states.stack_attention(found, self.TOKENS, rows=self.TOKENS)
         return bool(np.allclose(matrix.sum(-1), 1, atol=0.02) and not np.triu(matrix, 1).any())
 
     # ------------------------------------------------------------ going on from a state
@@ -105,13 +105,13 @@ class Probe:
         cache, third = begun
         if distance(self._run(network, cache, 2, 3), third) > CLOSE[torch.float32]:  # the same passes, number by number
             raise UnsupportedError("no_token_by_token", architecture=type(network.model).__name__)
-        for way in (ITSELF, HANDED) if states.mixers(network) else (ITSELF,):
+        for way in (BY_ITSELF, WITH_STATE) if states.mixers(network) else (BY_ITSELF,):
             tried = copied(cache)
-            with states.handed(network, tried) if way == HANDED else contextlib.nullcontext():
+            with states.with_past_states(network, tried) if way == WITH_STATE else contextlib.nullcontext():
                 found = self._run(network, tried, 3, self.TOKENS)
             if self._agrees(network, tried, distance(found, whole[3:]), in_turn=(cache, whole)):
                 return way
-        return IN_TURN
+        return ONE_BY_ONE
 
     def _agrees(self, network: Network, tried: Cache, off: float, *, in_turn: tuple[Cache, torch.Tensor]) -> bool:
         """Whether a way is right: by the states of the first layer that keeps some, then by the logits, which
@@ -141,7 +141,7 @@ class Probe:
         return sum(size(tokens) for size in self._layers)
 
 
-def _leaves(network: Network, _: torch.nn.Module, __: Any, given: Any) -> None:
+def _layer_output(network: Network, _: torch.nn.Module, __: Any, given: Any) -> None:
     network.parts = len(given) if isinstance(given, tuple | list) else 0
 
 
@@ -154,7 +154,7 @@ def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
 def copied(cache: Cache) -> Cache:
     """A cache that goes on from the same text by itself."""
     other = copy.copy(cache)
-    other.layers = [twin(layer) for layer in cache.layers]
+    other.layers = [copy_layer(layer) for layer in cache.layers]
     return other
 
 

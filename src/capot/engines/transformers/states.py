@@ -43,7 +43,7 @@ def _file(module: torch.nn.Module) -> Any:
 
 
 @contextlib.contextmanager
-def handed(network: Network, cache: Cache) -> Iterator[None]:
+def with_past_states(network: Network, cache: Cache) -> Iterator[None]:
     """Inside the block several tokens go on from the states in ``cache``."""
 
     def enters(module: Any, *_: object) -> None:
@@ -54,7 +54,7 @@ def handed(network: Network, cache: Cache) -> Iterator[None]:
 
     found = mixers(network)
     for file in {_file(module) for module in found}:
-        _listen(file)
+        _patch_loop(file)
     before, handles = _pasts.get(), [module.register_forward_pre_hook(enters) for module in found]
     try:
         yield
@@ -64,7 +64,7 @@ def handed(network: Network, cache: Cache) -> Iterator[None]:
             handle.remove()
 
 
-def _listen(file: Any) -> None:
+def _patch_loop(file: Any) -> None:
     """Have a family's loop be ours where a past was handed, in this thread: once, and without effect elsewhere."""
     theirs = getattr(file, LOOP)
     if getattr(theirs, "hears_pasts", False):
@@ -73,13 +73,13 @@ def _listen(file: Any) -> None:
     @functools.wraps(theirs)
     def loop(*args: Any, **named: Any) -> Any:
         pasts = _pasts.get()
-        return scan(pasts.pop(), *args, **named) if pasts else theirs(*args, **named)
+        return selective_scan(pasts.pop(), *args, **named) if pasts else theirs(*args, **named)
 
     vars(loop).update(hears_pasts=True)
     setattr(file, LOOP, loop)
 
 
-def scan(
+def selective_scan(
     state: torch.Tensor,
     /,
     x: torch.Tensor,

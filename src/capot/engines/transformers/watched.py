@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, LogitParts, mark_sums, movement
-from capot.engines.transformers import inside
+from capot.engines.transformers import hidden_states
 from capot.engines.transformers.anatomy import Anatomy, Block, first, floats
 from capot.engines.transformers.network import Network
 from capot.errors import ModelError
@@ -105,8 +105,8 @@ class WatchedPass:
 
     def _moves(self, number: int) -> None:
         """Lengths and cosines; in blocks side by side the MLP is held against the stream with attention's part."""
-        before = inside.host(self._before)
-        parts = [inside.host(kept.pop(number)) for kept in (self._attention, self._mlp)]
+        before = hidden_states.to_numpy(self._before)
+        parts = [hidden_states.to_numpy(kept.pop(number)) for kept in (self._attention, self._mlp)]
         if self._moved is not None and number + 1 in self._levels:
             at = self._moved[self._levels.index(number + 1)]
             for kind, (held, added) in enumerate(((before, parts[0]), (before + parts[0], parts[1]))):
@@ -126,7 +126,7 @@ class WatchedPass:
 
     def weighed(self, attentions: Any, first_: int, count: int) -> None:
         """Take what is wanted of the weights of ``count`` tokens. Shapes: each (1, H, count, S of the layer)."""
-        weights = inside.weights(attentions, self.start + first_ + count, rows=count)
+        weights = hidden_states.stack_attention(attentions, self.start + first_ + count, rows=count)
         if self.asked.marks:
             sums = np.array([mark_sums(layer, self.start + first_, self.asked.marks) for layer in weights])
             self._marks = sums if self._marks is None else self._marks + sums
@@ -155,7 +155,9 @@ class WatchedPass:
         rows = [row for level in self._levels for row in self._stream[level]]
         size = self.network.table.shape[0]
         most, k = max(1, BLOCK_BYTES // (4 * size)), self.asked.k
-        found = [best(inside.endings(self.network, rows[at : at + most]), k) for at in range(0, len(rows), most)]
+        found = [
+            best(hidden_states.head_logits(self.network, rows[at : at + most]), k) for at in range(0, len(rows), most)
+        ]
         shape = (len(self._levels), len(self._places), -1)
         if not found:
             return np.zeros((*shape[:2], k), np.int32), np.zeros((*shape[:2], k), np.float32)
@@ -168,7 +170,9 @@ class WatchedPass:
         """Every addition's share of one logit, the final norm being the scale that it is for the last position."""
         end, blocks = self.anatomy.end, self.anatomy.blocks
         assert end is not None and blocks is not None  # declared
-        answered = inside.host(inside.endings(self.network, [self._last])[0] if logits is None else logits)
+        answered = hidden_states.to_numpy(
+            hidden_states.head_logits(self.network, [self._last])[0] if logits is None else logits
+        )
         target = int(answered.argmax()) if self.asked.target is None else self.asked.target
         row = self.anatomy.row(target)
         assert row is not None  # as at the first pass
@@ -201,7 +205,7 @@ def best(logits: torch.Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k highest of each row and their shares. Shapes: logits (R, V), answers (R, k)."""
     logits = logits.float()
     highest, ids = logits.topk(min(k, logits.shape[-1]))
-    shares = inside.host(torch.exp(highest - logits.logsumexp(-1, keepdim=True)))
+    shares = hidden_states.to_numpy(torch.exp(highest - logits.logsumexp(-1, keepdim=True)))
     if not np.isfinite(shares).all():
         raise ModelError("not_finite")
     return ids.cpu().numpy().astype(np.int32), shares

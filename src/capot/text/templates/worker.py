@@ -24,26 +24,26 @@ READY = limits.READY
 SECONDS = sandbox.MAX_SECONDS  # of one rendering
 MEMORY = 256 * 2**20  # bytes of address space
 NICE = limits.NICE
-KEPT = 1_000_000  # characters of templates read, after which what is kept of them has grown large
+MAX_CHARS_READ = 1_000_000  # characters of templates read, after which what is kept of them has grown large
 
 
 def main() -> None:
     """Answer until the standard input ends."""
-    _limited()
+    _limit_process()
     read, out = 0, sys.stdout.buffer
     out.write(READY)
     out.flush()
     for line in sys.stdin.buffer:
         request = json.loads(line)
         read += len(request["source"])
-        _timed()
-        answer = answered(request)
-        answer["worn"] = answer.get("code") == "template_too_costly" or read > KEPT
-        out.write(json.dumps(answer).encode() + b"\n")
+        _limit_cpu_time()
+        reply = answer(request)
+        reply["worn"] = reply.get("code") == "template_too_costly" or read > MAX_CHARS_READ
+        out.write(json.dumps(reply).encode() + b"\n")
         out.flush()
 
 
-def answered(request: dict[str, Any]) -> dict[str, Any]:
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     """What is said of one request: the text, no longer than ``most`` characters, or why there is none."""
     try:
         text = sandbox.render(request["source"], request["variables"], size=request["size"])
@@ -56,9 +56,9 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
         return {"code": "template_too_costly", "params": {}}
 
 
-def _limited() -> None:
-    limits.hold(MEMORY)
+def _limit_process() -> None:
+    limits.limit_process(MEMORY)
 
 
-def _timed() -> None:
-    limits.allow(SECONDS)
+def _limit_cpu_time() -> None:
+    limits.limit_cpu_time(SECONDS)

@@ -20,13 +20,13 @@ from itertools import accumulate
 from pathlib import Path
 
 from capot.errors import InputError
-from capot.text.tokenizer.apart import Cutter, VocabularyApart
+from capot.text.tokenizer.remote import RemoteEncoder, RemoteVocabulary
 from capot.text.tokenizer.vocabulary import ByteVocabulary, Specials, Vocabulary
 from capot.view.graphemes import hexadecimal, spelled
 
 RECENT = 8  # tokens that a decoder is shown again with each new one: what it writes between two depends on the two
 
-__all__ = ["Cutter", "Specials", "TextStream", "Tokenizer"]
+__all__ = ["RemoteEncoder", "Specials", "TextStream", "Tokenizer"]
 
 
 class Tokenizer:
@@ -89,12 +89,12 @@ class Tokenizer:
         """One token per byte: what the scripted engine reads."""
         return cls(ByteVocabulary(), name="bytes")
 
-    def apart(self, cutter: Cutter | None) -> Tokenizer:
-        """The same, its texts cut by ``cutter`` where its time is not known to grow as a text does."""
-        if cutter is None or getattr(self._vocabulary, "steady", True):
+    def with_remote_encoder(self, encoder: RemoteEncoder | None) -> Tokenizer:
+        """The same, its texts encoded by ``encoder`` where its time is not known to grow as a text does."""
+        if encoder is None or getattr(self._vocabulary, "is_linear", True):
             return self
         other = copy.copy(self)
-        other._vocabulary = VocabularyApart(self._vocabulary, cutter)
+        other._vocabulary = RemoteVocabulary(self._vocabulary, encoder)
         return other
 
     def encode(self, text: str, *, specials: Specials = "text", bos: bool = False) -> list[int]:

@@ -18,15 +18,15 @@ from typing import Any
 from capot.errors import ModelError
 from capot.i18n import Reason
 
-MOST_ADDED = 200_000  # tokens with a name; of the largest known, some tens of thousands
-MOST_LETTERS = 500  # of one name
-ALL_LETTERS = 4_000_000  # of all names: the library takes some 75 bytes for each
-MOST_STEPS = 100  # of a normalizer, a pre-tokenizer and a post-processor together
-MOST_WIDENING = 2  # pre-tokenizers of one kind that may write a letter as several: each doubles what the last one made
-MOST_AROUND = 100  # tokens that a template puts around a text
-MOST_WORD = 256  # letters of a word that WordPiece tries: the cost of one grows with the cube
-MOST_AFFIX = 64  # letters written before or after each piece of a word
-MOST_PIECE = 1_000  # letters of a token, for Unigram, which follows each from every letter of a text
+MAX_ADDED = 200_000  # tokens with a name; of the largest known, some tens of thousands
+MAX_NAME_CHARS = 500  # of one name
+MAX_NAMES_CHARS = 4_000_000  # of all names: the library takes some 75 bytes for each
+MAX_STEPS = 100  # of a normalizer, a pre-tokenizer and a post-processor together
+MAX_WIDENING = 2  # pre-tokenizers of one kind that may write a letter as several: each doubles what the last one made
+MAX_TEMPLATE_TOKENS = 100  # tokens that a template puts around a text
+MAX_WORD = 256  # letters of a word that WordPiece tries: the cost of one grows with the cube
+MAX_AFFIX = 64  # letters written before or after each piece of a word
+MAX_PIECE = 1_000  # letters of a token, for Unigram, which follows each from every letter of a text
 
 PARTS = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor")
 _MEMBER = re.compile(r'\s*,?\s*"((?:[^"\\]|\\.)*)"\s*:\s*')
@@ -34,14 +34,14 @@ _MEMBER = re.compile(r'\s*,?\s*"((?:[^"\\]|\\.)*)"\s*:\s*')
 _LATER = re.compile(rf'"(?:{"|".join(PARTS)})"\s*:\s*[^\d\s]|\\u00(?:5f|6|7)', re.I)
 
 
-def steps(part: Any) -> Iterator[Mapping[str, Any]]:
+def components(part: Any) -> Iterator[Mapping[str, Any]]:
     """A component and everything inside it, whatever its list is called."""
     if isinstance(part, Mapping):
         yield part
         for listed in ("normalizers", "pretokenizers", "decoders", "processors"):
             inner = part.get(listed)
             for each in inner if isinstance(inner, list) else ():
-                yield from steps(each)
+                yield from components(each)
 
 
 def check_file(text: str, *, model: str) -> None:
@@ -50,15 +50,15 @@ def check_file(text: str, *, model: str) -> None:
     Raises: ModelError ``tokenizer_bound``.
     """
     try:
-        parts = _around(text)
+        parts = _parts_before_vocabulary(text)
     except (ValueError, RecursionError):
         return
     if isinstance(parts, dict):
-        _names(parts.get("added_tokens"), model)
-        _chains([list(steps(parts.get(name))) for name in PARTS[1:]], model)
+        _check_names(parts.get("added_tokens"), model)
+        _check_components([list(components(parts.get(name))) for name in PARTS[1:]], model)
 
 
-def _around(text: str) -> Any:
+def _parts_before_vocabulary(text: str) -> Any:
     """The members of a tokenizer.json that stand before its vocabulary, which is most of it; all, where they may not.
 
     Raises: ValueError or RecursionError where it cannot be read.
@@ -75,46 +75,46 @@ def _around(text: str) -> Any:
     return json.loads(text)
 
 
-def _refuse(what: str, value: int, most: int, model: str) -> None:
+def _check_bound(what: str, value: int, most: int, model: str) -> None:
     if value > most:
         told = Reason(what)
         told.key = f"tokens.bound.{what}"
         raise ModelError("tokenizer_bound", model=model, what=told, count=value, most=most)
 
 
-def _names(added: Any, model: str) -> None:
+def _check_names(added: Any, model: str) -> None:
     listed = added if isinstance(added, list) else []
     names = [each.get("content") for each in listed if isinstance(each, dict)]
     lengths = [len(name) for name in names if isinstance(name, str)]
-    _refuse("added", len(listed), MOST_ADDED, model)
-    _refuse("name", max(lengths, default=0), MOST_LETTERS, model)
-    _refuse("names", sum(lengths), ALL_LETTERS, model)
+    _check_bound("added", len(listed), MAX_ADDED, model)
+    _check_bound("name", max(lengths, default=0), MAX_NAME_CHARS, model)
+    _check_bound("names", sum(lengths), MAX_NAMES_CHARS, model)
 
 
-def _chains(chains: list[list[Mapping[str, Any]]], model: str) -> None:
+def _check_components(chains: list[list[Mapping[str, Any]]], model: str) -> None:
     """The steps of the normalizer, the pre-tokenizer and the post-processor."""
-    _refuse("steps", sum(map(len, chains)), MOST_STEPS, model)
+    _check_bound("steps", sum(map(len, chains)), MAX_STEPS, model)
     _, cutting, after = chains
     for kind in ("ByteLevel", "Metaspace"):
-        _refuse("widening", sum(step.get("type") == kind for step in cutting), MOST_WIDENING, model)
+        _check_bound("widening", sum(step.get("type") == kind for step in cutting), MAX_WIDENING, model)
     around = 0
     for step in after:
         if step.get("type") == "TemplateProcessing":
-            around += _template(step, model)
-    _refuse("around", around, MOST_AROUND, model)
+            around += _template_tokens(step, model)
+    _check_bound("around", around, MAX_TEMPLATE_TOKENS, model)
 
 
-def _template(step: Mapping[str, Any], model: str) -> int:
+def _template_tokens(step: Mapping[str, Any], model: str) -> int:
     """How many tokens a template puts around a text, which it may write once."""
     pieces = step.get("single")
     pieces = [piece for piece in pieces if isinstance(piece, dict)] if isinstance(pieces, list) else []
     named = step.get("special_tokens")
     named = named if isinstance(named, dict) else {}
-    _refuse("texts", sum("Sequence" in piece for piece in pieces), 1, model)
-    return sum(max(1, _ids(named, piece["SpecialToken"])) for piece in pieces if "SpecialToken" in piece)
+    _check_bound("texts", sum("Sequence" in piece for piece in pieces), 1, model)
+    return sum(max(1, _id_count(named, piece["SpecialToken"])) for piece in pieces if "SpecialToken" in piece)
 
 
-def _ids(named: Mapping[str, Any], special: Any) -> int:
+def _id_count(named: Mapping[str, Any], special: Any) -> int:
     name = special.get("id") if isinstance(special, dict) else None
     entry = named.get(name) if isinstance(name, str) else None
     listed = entry.get("ids") if isinstance(entry, dict) else None
@@ -125,8 +125,8 @@ def check_model(backend: Any, *, model: str) -> None:
     """Hold what the library read of a vocabulary to the bounds. Raises: ModelError ``tokenizer_bound``."""
     kind = type(backend.model).__name__
     for name in ("continuing_subword_prefix", "end_of_word_suffix"):
-        _refuse("affix", len(getattr(backend.model, name, None) or ""), MOST_AFFIX, model)
+        _check_bound("affix", len(getattr(backend.model, name, None) or ""), MAX_AFFIX, model)
     if kind == "WordPiece":
-        _refuse("word", backend.model.max_input_chars_per_word, MOST_WORD, model)
+        _check_bound("word", backend.model.max_input_chars_per_word, MAX_WORD, model)
     if kind == "Unigram":
-        _refuse("piece", max(map(len, backend.get_vocab(with_added_tokens=False)), default=0), MOST_PIECE, model)
+        _check_bound("piece", max(map(len, backend.get_vocab(with_added_tokens=False)), default=0), MAX_PIECE, model)

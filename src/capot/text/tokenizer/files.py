@@ -26,9 +26,9 @@ from capot.errors import CapotError, ModelError, NotFoundError, UnsupportedError
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.fields import ids
 from capot.sources.files import LARGER, Folder
-from capot.text.tokenizer.apart import steady
-from capot.text.tokenizer.bounds import check_file, check_model, steps
-from capot.text.tokenizer.growth import Growth
+from capot.text.tokenizer.bounds import check_file, check_model, components
+from capot.text.tokenizer.growth import NormalizerGrowth
+from capot.text.tokenizer.remote import is_linear
 from capot.text.tokenizer.vocabulary import Specials, encoded
 
 _FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -62,17 +62,17 @@ class FileVocabulary:
         file = tokenizer_file(path, name=name)
         self.name = name
         # What a process that cuts texts in the place of this one is told.
-        self.opens = {"file": os.path.abspath(file), "name": name, "stamp": _stamp(file)}
+        self.setup = {"file": os.path.abspath(file), "name": name, "stamp": _stamp(file)}
         self._backend = _load(Folder(file.parent, name), file.name)
         self._switch = _Switch(lambda on: setattr(self._backend, "encode_special_tokens", on))
         self._parts = {name: _component(self._backend, name) for name in ("normalizer", "pre_tokenizer", "decoder")}
         self._kind = _kind(self._parts, self._backend.model)
         self._marks = _marks(self._parts)
-        decoding = {step.get("type") for step in steps(self._parts["decoder"]) if step}
+        decoding = {step.get("type") for step in components(self._parts["decoder"]) if step}
         self._joins = self._kind in ("wordpiece", "pieces") and decoding <= _PLAIN
-        self._growth = Growth(self._parts["normalizer"], model=name)
+        self._growth = NormalizerGrowth(self._parts["normalizer"], model=name)
         self._growth.check("a", expressions=False)  # nothing whose time is not known
-        self.steady = steady(self._parts, self._backend, worst=self._growth.worst)
+        self.is_linear = is_linear(self._parts, self._backend, worst=self._growth.worst)
         self.lossless = self._kind in ("byte_level", "byte_fallback") and _faithful(self._parts["normalizer"])
         self.drops_space = self._kind != "byte_level"
         added = self._backend.get_added_tokens_decoder().items()
@@ -267,7 +267,7 @@ def _component(backend: Any, name: str) -> dict[str, Any]:
 
 
 def _kind(parts: Mapping[str, Mapping[str, Any]], model: Any) -> str:
-    types = {step.get("type") for part in parts.values() for step in steps(part)}
+    types = {step.get("type") for part in parts.values() for step in components(part)}
     if "ByteLevel" in types:
         return "byte_level"
     if "ByteFallback" in types or getattr(model, "byte_fallback", False):
@@ -280,7 +280,7 @@ def _marks(parts: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, str], ...
     found = [
         (step.get({"BPEDecoder": "suffix", "WordPiece": "prefix", "Metaspace": "replacement"}[kind]), kind)
         for part in parts.values()
-        for step in steps(part)
+        for step in components(part)
         if (kind := str(step.get("type"))) in ("BPEDecoder", "WordPiece", "Metaspace")
     ]
     marks = [(mark, " " if kind == "Metaspace" else "") for mark, kind in found if isinstance(mark, str) and mark]
@@ -291,7 +291,7 @@ def _faithful(normalizer: Mapping[str, Any]) -> bool:
     """Whether a normalizer keeps every byte; a space written ``▁`` is kept."""
     return all(
         step.get("type") in _FAITHFUL or (step.get("type") == "Replace" and step.get("content") == "▁")
-        for step in steps(normalizer)
+        for step in components(normalizer)
         if step
     )
 

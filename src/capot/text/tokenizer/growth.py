@@ -19,28 +19,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from capot.errors import ModelError
-from capot.text.tokenizer.bounds import steps
+from capot.text.tokenizer.bounds import components
 
-FREE = 1 << 18  # bytes that any text may become
-MOST = 24  # times its bytes that a text may become beyond that; no published normalizer makes more of a letter
-PIECE = 1_000  # letters that are measured at once
-MOST_REPLACED = 1_000  # bytes that a table of letters may write for one
+MIN_BOUND = 1 << 18  # bytes that any text may become
+MAX_GROWTH = 24  # times its bytes that a text may become beyond that; no published normalizer makes more of a letter
+CHUNK_CHARS = 1_000  # letters that are measured at once
+MAX_CHARSMAP_BYTES = 1_000  # bytes that a table of letters may write for one
 # The most bytes that one becomes. Unicode: ﷺ is 3 bytes, and 33 in its compatible form.
-FACTORS = {
+GROWTH_FACTORS = {
     "NFC": 3, "NFD": 3, "NFKC": 11, "NFKD": 11, "Lowercase": 3, "BertNormalizer": 9, "ByteLevel": 2, "Nmt": 1,
     "Strip": 1, "StripAccents": 1, "Sequence": 1,
 }  # fmt: skip
-UNKNOWN = 100  # a kind that a later version of the library brings
+UNKNOWN_FACTOR = 100  # a kind that a later version of the library brings
 
 
-class Growth:
+class NormalizerGrowth:
     """The steps of one normalizer. ``worst`` is how many bytes each byte of a text may become."""
 
     def __init__(self, normalizer: Mapping[str, Any], *, model: str) -> None:
         self.model = model
-        self._steps = [_Step(step) for step in steps(normalizer) if step and step.get("type") != "Sequence"]
+        self._steps = [
+            _NormalizerStep(step) for step in components(normalizer) if step and step.get("type") != "Sequence"
+        ]
         for step in self._steps:
-            if step.table and step.factor > MOST_REPLACED:
+            if step.table and step.factor > MAX_CHARSMAP_BYTES:
                 raise self._refused()
         self.worst = functools.reduce(lambda product, step: min(product * step.factor, 1e18), self._steps, 1.0)
 
@@ -50,20 +52,20 @@ class Growth:
         Raises: ModelError ``tokenizer_grows`` where it would become more than its bound.
         """
         size = len(text.encode())
-        if size * self.worst <= FREE:
+        if size * self.worst <= MIN_BOUND:
             return
         for step in self._steps:
-            if step.bound(text) > max(FREE, MOST * size):
+            if step.bound(text) > max(MIN_BOUND, MAX_GROWTH * size):
                 raise self._refused()
             if step.expression and not expressions:
                 return
             text = step.apply(text)
 
     def _refused(self) -> ModelError:
-        return ModelError("tokenizer_grows", model=self.model, times=MOST)
+        return ModelError("tokenizer_grows", model=self.model, times=MAX_GROWTH)
 
 
-class _Step:
+class _NormalizerStep:
     """One step of a normalizer."""
 
     def __init__(self, step: Mapping[str, Any]) -> None:
@@ -83,8 +85,8 @@ class _Step:
         if self.kind in ("Replace", "Prepend"):  # what may match nothing at all, or stand before each part
             return 1.0 + self.written
         if self.table:
-            return float(max(1, _longest(self.step.get("precompiled_charsmap"))))
-        return float(FACTORS.get(str(self.kind), UNKNOWN))
+            return float(max(1, _longest_replacement(self.step.get("precompiled_charsmap"))))
+        return float(GROWTH_FACTORS.get(str(self.kind), UNKNOWN_FACTOR))
 
     def bound(self, text: str) -> float:
         """Bytes that ``text`` becomes at most; nothing large is made to find out."""
@@ -93,7 +95,7 @@ class _Step:
             return size + text.count(self.pattern) * max(0, self.written - len(self.pattern.encode()))
         if self.kind in ("Replace", "Prepend"):
             return size + (1 + len(text)) * self.written
-        pieces = (text[start : start + PIECE] for start in range(0, len(text), PIECE))
+        pieces = (text[start : start + CHUNK_CHARS] for start in range(0, len(text), CHUNK_CHARS))
         return sum(len(self.apply(piece).encode()) for piece in pieces)
 
     def apply(self, text: str) -> str:
@@ -108,7 +110,7 @@ class _Step:
         return Backend.from_str(json.dumps({"normalizer": self.step, "model": empty})).normalizer
 
 
-def _longest(charsmap: Any) -> int:
+def _longest_replacement(charsmap: Any) -> int:
     """The longest that a table of letters writes: a size, so many bytes of a search tree, then texts between zeros.
 
     Source: github.com/google/sentencepiece, normalizer.cc, ``DecodePrecompiledCharsMap``.

@@ -26,7 +26,7 @@ MEMORY = 2 * 2**30  # bytes of address space: the largest vocabularies take a fe
 
 def main() -> None:
     """Answer until the standard input ends."""
-    limits.hold(MEMORY)
+    limits.limit_process(MEMORY)
     os.environ["RAYON_NUM_THREADS"] = "1"  # as the library names it that cuts a batch on every core
     out, vocabulary = sys.stdout.buffer, None
     out.write(limits.READY)
@@ -34,23 +34,23 @@ def main() -> None:
     for line in sys.stdin.buffer:
         request = json.loads(line)
         if "file" in request:
-            vocabulary = opened(request)
+            vocabulary = load(request)
             out.write(limits.READY)
         elif vocabulary is not None:
-            limits.allow(SECONDS)
-            out.write(json.dumps(answered(vocabulary, request)).encode() + b"\n")
+            limits.limit_cpu_time(SECONDS)
+            out.write(json.dumps(answer(vocabulary, request)).encode() + b"\n")
         out.flush()
 
 
-def opened(request: dict[str, Any]) -> FileVocabulary:
+def load(request: dict[str, Any]) -> FileVocabulary:
     """The tokenizer that the lab has read. Raises: SystemExit where its file is another one since."""
     vocabulary = FileVocabulary(Path(request["file"]), name=request["name"])
-    if vocabulary.opens != request:
+    if vocabulary.setup != request:
         sys.exit(1)
     return vocabulary
 
 
-def answered(vocabulary: FileVocabulary, request: dict[str, Any]) -> dict[str, Any]:
+def answer(vocabulary: FileVocabulary, request: dict[str, Any]) -> dict[str, Any]:
     """What is said of one text."""
     try:
         found = vocabulary.encoding(request["text"], request["specials"])

@@ -18,25 +18,25 @@ import torch
 from transformers import StaticCache
 
 from capot.engines.protocol import LAST, Feed
-from capot.engines.transformers.cache import CacheLayer, TransformersSequence, own
+from capot.engines.transformers.cache import CacheLayer, TransformersSequence, own_sequence
 from capot.engines.transformers.network import Network
 
 LENGTH = 4096  # tokens; a longer text is computed as if there were no lane
 
 
-def possible(network: Network, layers: list[Any]) -> bool:
+def can_compile(network: Network, layers: list[Any]) -> bool:
     """Whether a family's cache can stay where it is: every layer keeps the whole text, and its code can be traced."""
     whole = all(isinstance(layer, CacheLayer) and layer.window is None for layer in layers)
     return network.caches and whole and bool(getattr(network.model, "_can_compile_fullgraph", False))
 
 
-def pairs(fixed: StaticCache, sequence: TransformersSequence) -> list[tuple[Any, CacheLayer]]:
+def layer_pairs(fixed: StaticCache, sequence: TransformersSequence) -> list[tuple[Any, CacheLayer]]:
     """transformers' layers that stay where they are, each with the sequence's own."""
     layers = [layer for layer in sequence.cache.layers if isinstance(layer, CacheLayer)]
     return list(zip(fixed.layers, layers, strict=True))
 
 
-class Lane:
+class CompiledDecoder:
     """The cache, the compiled pass over it, and who is in it."""
 
     def __init__(self, network: Network, *, compile: Callable[..., Any] = torch.compile) -> None:
@@ -61,8 +61,8 @@ class Lane:
         """What follows one token. Shapes: (V,); overwritten by the next call."""
         # Inference tensors may not be written by a traced pass: here everything is an ordinary one.
         with torch.inference_mode(False), torch.no_grad():
-            if self.inside is not own(feed):
-                self._enter(own(feed))
+            if self.inside is not own_sequence(feed):
+                self._enter(own_sequence(feed))
             self._ids.fill_(feed.ids[0])
             if self.network.device.type == "cuda":
                 torch.compiler.cudagraph_mark_step_begin()
@@ -74,7 +74,7 @@ class Lane:
             self.inside.settle()
         if self._cache is None:
             self._cache = StaticCache(config=self.network.config, max_cache_len=self.length)
-        for fixed, layer in pairs(self._cache, sequence):
+        for fixed, layer in layer_pairs(self._cache, sequence):
             if not fixed.is_initialized:
                 fixed.lazy_initialization(layer.keys, layer.values)
             stop = layer.length
@@ -89,7 +89,7 @@ class Lane:
         assert sequence is not None and self._cache is not None  # one is inside: only it leaves
         stop = len(sequence.ids)
         with torch.inference_mode():
-            for fixed, layer in pairs(self._cache, sequence):
+            for fixed, layer in layer_pairs(self._cache, sequence):
                 if stop > layer.length:
                     made = slice(layer.length, stop)
                     layer.update(fixed.keys[:, :, made], fixed.values[:, :, made])

@@ -19,12 +19,12 @@ from typing import Any
 
 from numba import prange, types
 
-from capot.engines.native.compiling import njit
-from capot.engines.native.stored import (  # fmt: skip
+from capot.engines.native.numba_cache import njit
+from capot.engines.native.simd import (  # fmt: skip
+    BF16_PAIRS,
     COLUMNS,
     I64,
     LANES,
-    PAIRS,
     ROWS,
     Array,
     BFloat,
@@ -33,7 +33,7 @@ from capot.engines.native.stored import (  # fmt: skip
     emit_fma,
     emit_load,
     emit_prefetch,
-    emit_total,
+    emit_sum,
     emit_widen,
     fma,
     intrinsic,
@@ -42,9 +42,11 @@ from capot.engines.native.stored import (  # fmt: skip
     zeros,
 )
 
-STORED = "47fc632597bd"
-SHARE = 64  # rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold
-HEAD = 16  # lines of memory, of 64 bytes, that a row of weights needs to be asked for before it is read
+SIMD_HASH = "224a5c45dc16"
+ROWS_PER_TASK = (
+    64  # rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold
+)
+PREFETCH_LINES = 16  # lines of memory, of 64 bytes, that a row of weights needs to be asked for before it is read
 DEPTH = 2048  # and so much of each row, so that six columns of x stay near
 
 
@@ -75,7 +77,7 @@ def _tile(rows: int, columns: int) -> Callable[..., Any]:
             next_rows = [line(w, args[1], r + rows, depth) for r in range(rows)]
             x_rows = [line(xs, args[3], c, depth) for c in range(columns)]
             # 2. One register of sums for each row and column.
-            pairs = PAIRS and x.dtype == types.uint16
+            pairs = BF16_PAIRS and x.dtype == types.uint16
             step = LANES * (2 if pairs else 1)
             sums = [[zeros(build) for _ in x_rows] for _ in w_rows]
 
@@ -87,7 +89,9 @@ def _tile(rows: int, columns: int) -> Callable[..., Any]:
             # 3. Along the rows, a register at a time; memory is asked now for what the next tile reads. The processor
             #    foresees a row that is alone, but not beyond a page of memory: of the next row, its beginning will do.
             alone, line_of = rows * columns == 1, 64 * 8 // weights.dtype.bitwidth
-            for base, ahead in itertools.product(next_rows, range(0, HEAD * line_of, line_of) if alone else ()):
+            for base, ahead in itertools.product(
+                next_rows, range(0, PREFETCH_LINES * line_of, line_of) if alone else ()
+            ):
                 emit_prefetch(build, build.gep(base, [build.add(args[5], I64(ahead))]))
             with cgutils.for_range_slice(build, args[5], args[6], I64(step), I64) as (k, _):
                 for base in () if alone else next_rows:
@@ -102,7 +106,7 @@ def _tile(rows: int, columns: int) -> Callable[..., Any]:
                 y_row = line(ys, args[3], c, width)
                 for r in range(rows):
                     cell = build.gep(y_row, [build.add(args[1], I64(r))])
-                    build.store(build.fadd(build.load(cell), emit_total(build, build.load(sums[r][c]))), cell)
+                    build.store(build.fadd(build.load(cell), emit_sum(build, build.load(sums[r][c]))), cell)
             return context.get_dummy_value()
 
         whole = types.intp
@@ -142,16 +146,16 @@ def _add_tiles(weights: Array, first: int, last: int, x: Array, y: Array, whole:
 
 
 @njit(parallel=True, cache=True)
-def add_product(weights: Array, x: Array, y: Array) -> None:
+def add_matmul(weights: Array, x: Array, y: Array) -> None:
     """y += x @ weights.T, each weight read from memory once whatever the number of columns.
 
     Shapes: weights (N, D) as stored, x (T, D) as ``taken`` says, y (T, N).
     """
     total, depth = weights.shape
     columns = x.shape[0]
-    whole = depth - depth % (LANES * 2 if PAIRS and x.itemsize == 2 else LANES)
-    for share in prange((total + SHARE - 1) // SHARE):
-        first, last = share * SHARE, min(total, share * SHARE + SHARE)
+    whole = depth - depth % (LANES * 2 if BF16_PAIRS and x.itemsize == 2 else LANES)
+    for share in prange((total + ROWS_PER_TASK - 1) // ROWS_PER_TASK):
+        first, last = share * ROWS_PER_TASK, min(total, share * ROWS_PER_TASK + ROWS_PER_TASK)
         if columns == 1:
             for r in range(first, last):
                 for start in range(0, whole, DEPTH):

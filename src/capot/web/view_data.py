@@ -1,12 +1,12 @@
-"""What pages draw: an answer's blocks with their figures, and a prompt cut into its tokens."""
+"""Turn answers into what pages draw: blocks with their figures, and prompts as tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from capot.cancellation import check_cancelled
 from capot.chapters.assistant.ways import cut
-from capot.leaving import look
 from capot.model import Model
 from capot.view.blocks import Curves, Scatter
 from capot.view.data import to_data
@@ -16,16 +16,16 @@ from capot.view.theme import DARK, LIGHT
 
 
 def answer_body(result: Result, lang: str, *, shown: bool) -> dict[str, Any]:
-    """``{ok, result}`` to be written; with ``shown`` also ``view``, see :func:`view_of`."""
+    """Return ``{ok, result}``; with ``shown`` also ``view``, see :func:`view_of`."""
     body: dict[str, Any] = {"ok": True, "result": result}
     if shown:
-        look()
+        check_cancelled()
         body["view"] = view_of(result, lang)
     return body
 
 
 def view_of(result: Result, lang: str) -> list[dict[str, Any]]:
-    """The answer's blocks as data, with a Plotly figure in both themes where there is one to draw."""
+    """Return the answer's blocks as data, with a Plotly figure in both themes where there is one to draw."""
     blocks = result.view(lang)
     view = to_data(blocks)
     for block, data in zip(blocks, view, strict=True):
@@ -36,6 +36,6 @@ def view_of(result: Result, lang: str) -> list[dict[str, Any]]:
     return view
 
 
-def cut_prompt(model: Model, ids: Sequence[int]) -> list[Any]:
-    """The very ids that were sent, as tokens."""
+def prompt_tokens(model: Model, ids: Sequence[int]) -> list[Any]:
+    """Return the very ids that were sent, as tokens."""
     return list(plain(cut(ids, model.tokenizer)))

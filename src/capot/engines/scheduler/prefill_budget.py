@@ -6,10 +6,10 @@ from capot.engines.protocol import MAX_CHUNK
 
 MAX_BATCH = 32  # texts advanced in one pass; more would make a newcomer's first token wait
 MIN_CHUNK = 32  # tokens; below, a prompt costs more passes over the weights than it is worth
-WAIT_S = 0.1  # how long prompts may hold up the others' next token
+MAX_DELAY_S = 0.1  # how long prompts may hold up the others' next token
 
 
-class Pace:
+class PrefillBudget:
     """Moving averages: of a prompt's tokens a second, and of the seconds for a short prompt in a pass of its own."""
 
     def __init__(self) -> None:
@@ -17,14 +17,14 @@ class Pace:
 
     def chunk(self) -> int:
         """Tokens of prompts that the others can wait for: a power of two."""
-        fitting = min(self._rate * WAIT_S, MAX_CHUNK)
+        fitting = min(self._rate * MAX_DELAY_S, MAX_CHUNK)
         return max(MIN_CHUNK, 1 << (int(fitting).bit_length() - 1)) if fitting >= 1 else MIN_CHUNK
 
     def texts(self, *, together: bool) -> int:
         """Short prompts that the others can wait for: ``together`` in one pass, which their tokens bound, or apart."""
         if together:
             return MAX_BATCH
-        fitting = WAIT_S / self._text_seconds if self._text_seconds else MAX_BATCH
+        fitting = MAX_DELAY_S / self._text_seconds if self._text_seconds else MAX_BATCH
         return max(1, min(MAX_BATCH, int(fitting)))
 
     def note(self, *, texts: int, tokens: int, seconds: float) -> None:

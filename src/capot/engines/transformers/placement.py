@@ -20,11 +20,11 @@ from capot.sources.machine import ram
 
 DTYPES = {name: getattr(torch, name) for name in PRECISIONS}
 STORED = {"F64": "float32", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
-SPARE = 0.05  # of the weights: what reading them and a first pass take besides
+HEADROOM = 0.05  # of the weights: what reading them and a first pass take besides
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """A device and a precision; ``spread`` over all GPUs where one alone is too small."""
 
     device: torch.device
@@ -36,7 +36,7 @@ class Place:
         return str(self.dtype).removeprefix("torch.")
 
 
-def choose(checkpoint: Checkpoint, *, device: str | None, dtype: str | None) -> Place:
+def choose(checkpoint: Checkpoint, *, device: str | None, dtype: str | None) -> Placement:
     """Where to compute: what was asked for, else the first of the best that has room for the weights.
 
     Raises: InputError ``unknown_device``; as ``precision``; CapabilityError ``no_such_device``;
@@ -44,47 +44,47 @@ def choose(checkpoint: Checkpoint, *, device: str | None, dtype: str | None) -> 
     """
     wanted = DTYPES.get(precision(dtype) or "")
     if device in (None, "auto"):
-        devices = [preferred(), *([torch.device("cpu")] if preferred().type != "cpu" else [])]
+        devices = [preferred_device(), *([torch.device("cpu")] if preferred_device().type != "cpu" else [])]
     else:
-        devices = [named(device)]
+        devices = [parse_device(device)]
     stored = stored_dtype(checkpoint)
-    choices = [place for each in devices for place in _places(each, wanted, stored)]
+    choices = [place for each in devices for place in _candidates(each, wanted, stored)]
     for place in choices:
         room = free_bytes(place.device, spread=place.spread)
-        if room is None or weights_bytes(checkpoint, place.dtype) * (1 + SPARE) <= room:
+        if room is None or weights_bytes(checkpoint, place.dtype) * (1 + HEADROOM) <= room:
             return place
     raise too_large(checkpoint, choices[0])
 
 
-def _places(device: torch.device, wanted: torch.dtype | None, stored: torch.dtype) -> Iterator[Place]:
+def _candidates(device: torch.device, wanted: torch.dtype | None, stored: torch.dtype) -> Iterator[Placement]:
     """The precisions to try on a device, the best first; a second GPU comes before a narrower number."""
     for dtype in [wanted] if wanted is not None else precisions(device, stored):
-        yield Place(device, dtype)
+        yield Placement(device, dtype)
         if device.type == "cuda" and device.index is None and torch.cuda.device_count() > 1:
-            yield Place(device, dtype, spread=True)
+            yield Placement(device, dtype, spread=True)
 
 
-def preferred() -> torch.device:
+def preferred_device() -> torch.device:
     """A GPU where there is one, else the processor."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def named(name: str) -> torch.device:
+def parse_device(name: str) -> torch.device:
     """The device of that name. Raises: InputError ``unknown_device``; CapabilityError ``no_such_device``."""
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError("unknown_device", name=name[:80], known=", ".join(present())) from None
-    if device.type not in {each.partition(":")[0] for each in present()} or (
+        raise InputError("unknown_device", name=name[:80], known=", ".join(available_devices())) from None
+    if device.type not in {each.partition(":")[0] for each in available_devices()} or (
         device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
     ):
-        raise CapabilityError("no_such_device", name=name, known=", ".join(present()))
+        raise CapabilityError("no_such_device", name=name, known=", ".join(available_devices()))
     return device
 
 
-def present() -> list[str]:
+def available_devices() -> list[str]:
     """The devices of this machine, by the names that ``--device`` takes."""
     cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     return [*cuda, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
@@ -148,19 +148,19 @@ def free_bytes(device: torch.device, *, spread: bool = False) -> int | None:
     return here.available if here.available is not None else here.total
 
 
-def too_large(checkpoint: Checkpoint, asked: Place) -> ResourceError:
+def too_large(checkpoint: Checkpoint, asked: Placement) -> ResourceError:
     """The error that says what would fit: another precision, another device, or how large weights."""
     needed, room = weights_bytes(checkpoint, asked.dtype), free_bytes(asked.device, spread=asked.spread) or 0
     device, dtype = str(asked.device), asked.dtype_name
-    for other in dict.fromkeys([asked.device, preferred(), torch.device("cpu")]):
+    for other in dict.fromkeys([asked.device, preferred_device(), torch.device("cpu")]):
         for name in ("bfloat16", "float16") if other.type != "cpu" else ("float32", "bfloat16"):
             there = free_bytes(other)
-            if there is None or weights_bytes(checkpoint, DTYPES[name]) * (1 + SPARE) <= there:
+            if there is None or weights_bytes(checkpoint, DTYPES[name]) * (1 + HEADROOM) <= there:
                 return ResourceError(
                     "weights_too_large", device=device, dtype=dtype, needed=Bytes(needed), available=Bytes(room),
                     option=f"--device {other} --dtype {name}", other=str(other), narrower=name,
                 )  # fmt: skip
     return ResourceError(
         "weights_too_large_everywhere", device=device, dtype=dtype, needed=Bytes(needed), available=Bytes(room),
-        room=Bytes(int(max(0, room) / (1 + SPARE))),
+        room=Bytes(int(max(0, room) / (1 + HEADROOM))),
     )  # fmt: skip

@@ -20,8 +20,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging
 
 from capot.config import Loading
-from capot.engines.transformers import memory, place
-from capot.engines.transformers.place import Place
+from capot.engines.transformers import memory, placement
+from capot.engines.transformers.placement import Placement
 from capot.errors import CapotError, ModelError, UnsupportedError, foreign, local
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import architectures, auto_map
@@ -30,7 +30,9 @@ OTHER_HEADS = ("CausalLM", "ConditionalGeneration")  # after "For" in the name o
 RESERVE = 0.1  # of each GPU, left to caches where the weights are spread over several
 
 
-def read(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[[Place], Any]) -> tuple[PreTrainedModel, Place]:
+def load_model(
+    checkpoint: Checkpoint, loading: Loading, *, notice: Callable[[Placement], Any]
+) -> tuple[PreTrainedModel, Placement]:
     """The model on its device, ready to compute; ``notice`` hears where, before anything large is read.
 
     Raises: UnsupportedError ``not_causal``, ``family_unknown``, ``remote_code``, ``needs_package``; ModelError
@@ -38,19 +40,19 @@ def read(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[[Place], 
     ``Checkpoint.tensors`` and ``Folder.check`` raise.
     """
     _check(checkpoint, remote=loading.trust_remote_code)
-    where = place.choose(checkpoint, device=loading.device, dtype=loading.dtype)
+    where = placement.choose(checkpoint, device=loading.device, dtype=loading.dtype)
     notice(where)
     checkpoint.fetch("weights")
     tensors = checkpoint.tensors  # headers are checked before anything trusts them
     checkpoint.folder.check(".json", ".py", ".safetensors")  # transformers opens what it likes of these
     if where.device.type == "cpu":
         checkpoint.hold()
-    with quietly(), refused(checkpoint, where):
+    with quiet(), translated_errors(checkpoint, where):
         model, found = _load(checkpoint, where, remote=loading.trust_remote_code, most=len(tensors))
-    _complete(checkpoint, found)
+    _check_complete(checkpoint, found)
     spread: Any = model.hf_device_map if where.spread else {}  # accelerate's: parts of the model, each with its device
     if {"cpu", "disk"} & set(map(str, spread.values())):
-        raise place.too_large(checkpoint, where)
+        raise placement.too_large(checkpoint, where)
     model.eval().requires_grad_(False)
     model.config.return_dict = True
     return model, where
@@ -78,7 +80,9 @@ def _check(checkpoint: Checkpoint, *, remote: bool) -> None:
         raise UnsupportedError("not_causal", architecture=name[:80] or kind, model=checkpoint.name)
 
 
-def _load(checkpoint: Checkpoint, where: Place, *, remote: bool, most: int) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _load(
+    checkpoint: Checkpoint, where: Placement, *, remote: bool, most: int
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The model and what transformers says of its weights; ``most``: tensors that there are to make layers of.
 
     Raises: ModelError ``config_layers``; what transformers raises.
@@ -102,14 +106,14 @@ def _load(checkpoint: Checkpoint, where: Place, *, remote: bool, most: int) -> t
     return model, found
 
 
-def _devices(where: Place) -> dict[str, Any]:
+def _devices(where: Placement) -> dict[str, Any]:
     if where.spread:
         room = {i: int(torch.cuda.mem_get_info(i)[0] * (1 - RESERVE)) for i in range(torch.cuda.device_count())}
         return {"device_map": "auto", "max_memory": room}
     return {} if where.device.type == "cpu" else {"device_map": {"": where.device}}
 
 
-def _complete(checkpoint: Checkpoint, found: dict[str, Any]) -> None:
+def _check_complete(checkpoint: Checkpoint, found: dict[str, Any]) -> None:
     """Raises: ModelError ``tensor_shape``, ``tensor_missing``."""
     for name, stored, expected in sorted(found.get("mismatched_keys") or ()):
         raise ModelError("tensor_shape", tensor=name, found=list(stored), expected=list(expected))
@@ -118,27 +122,27 @@ def _complete(checkpoint: Checkpoint, found: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def refused(checkpoint: Checkpoint, where: Place) -> Iterator[None]:
+def translated_errors(checkpoint: Checkpoint, where: Placement) -> Iterator[None]:
     """What transformers raises as it opens a model, or computes with it for the first time, in our words."""
     try:
         yield
     except CapotError:
         raise
     except ImportError as error:
-        raise UnsupportedError("needs_package", model=checkpoint.name, reason=foreign(_line(error))) from None
+        raise UnsupportedError("needs_package", model=checkpoint.name, reason=foreign(_first_line(error))) from None
     except Exception as error:
-        if memory.asked_bytes(error) is not None:
-            raise place.too_large(checkpoint, where) from None
-        raise ModelError("model_refused", model=checkpoint.name, reason=foreign(_line(error))) from None
+        if memory.requested_bytes(error) is not None:
+            raise placement.too_large(checkpoint, where) from None
+        raise ModelError("model_refused", model=checkpoint.name, reason=foreign(_first_line(error))) from None
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     """The first line of a foreign message, cut where it grows long."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 @contextlib.contextmanager
-def quietly() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Inside the block no progress bar and no warning; afterwards transformers logs errors alone.
 
     Who sets TRANSFORMERS_VERBOSITY wants to read its logs, and does.

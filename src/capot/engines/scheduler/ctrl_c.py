@@ -7,11 +7,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-from capot.leaving import INTERRUPTED
+from capot.cancellation import INTERRUPTED
 
 
 @contextlib.contextmanager
-def stopping(cancel: Callable[[], None]) -> Iterator[None]:
+def cancel_on_ctrl_c(cancel: Callable[[], None]) -> Iterator[None]:
     """Inside the block the first Ctrl-C calls ``cancel`` and sets ``INTERRUPTED``; a second one interrupts as usual.
 
     Without effect outside the main thread, where Python hears no signal.

@@ -1,4 +1,4 @@
-"""The routes of what takes time: streams, stopping them, opening another model."""
+"""Add the routes of what takes time: streaming, stopping a stream, opening another model."""
 
 from __future__ import annotations
 
@@ -11,19 +11,27 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from capot.errors import InterruptedByUser, NotFoundError
 from capot.web import opening
-from capot.web.answers import CALL, NAME, Leaving, allowed, check_owner, validated, visitor
-from capot.web.bounds import price
-from capot.web.documents import EVENTS, answered
-from capot.web.guard import preferred
+from capot.web.bounds import memory_cost
+from capot.web.guard import preferred_language
+from capot.web.openapi import EVENTS, ok_responses
 from capot.web.stream_jobs import StreamJob
 from capot.web.streams import EventResponse, Streams
+from capot.web.verb_routes import (
+    CALL_HEADER,
+    NAME_PATTERN,
+    DisconnectWatch,
+    bounded_arguments,
+    check_owner,
+    current_learner,
+    parse_arguments,
+)
 from capot.web.verbs import verbs
 
 MAX_PARTS = 8
 
 
 class StreamPart(BaseModel):
-    """One work of a stream: a tag of the page's choosing, a verb, its arguments.
+    """One part of a stream: a tag of the page's choosing, a verb, its arguments.
 
     ``prompt`` adds the exact prompt, as tokens, to ``started``; ``view`` the drawn answer to ``finished``.
     """
@@ -39,65 +47,71 @@ class StreamPart(BaseModel):
 
 
 class StreamRequest(BaseModel):
-    """Several works on one response."""
+    """Several verbs on one response."""
 
     model_config = ConfigDict(extra="forbid")
-    name: str = Field(min_length=8, max_length=64, pattern=NAME, examples=["page-7f3a91c2"])
+    name: str = Field(min_length=8, max_length=64, pattern=NAME_PATTERN, examples=["page-7f3a91c2"])
     streams: list[StreamPart] = Field(min_length=1, max_length=MAX_PARTS)
 
 
 class StopRequest(BaseModel):
-    """A stream by its name; with ``tag``, one of its works alone."""
+    """A stream by its name; with ``tag``, one of its parts alone."""
 
     model_config = ConfigDict(extra="forbid")
     name: str = Field(max_length=64, examples=["page-7f3a91c2"])
     tag: str | None = Field(default=None, max_length=40)
 
 
-def install(app: FastAPI, hub: Streams) -> None:
-    """Give the application its routes."""
+def install(app: FastAPI, streams: Streams) -> None:
+    """Add the routes to the application."""
 
     @app.post("/api/stream", summary="Several works on one tagged event stream", responses=EVENTS)
     async def stream(request: Request, body: StreamRequest) -> EventResponse:
-        parts = [_part(request, part) for part in body.streams]
+        parts = [_stream_job(request, part) for part in body.streams]
         return await _streamed(request, body.name, parts)
 
     @app.post(
         "/api/stop",
         summary="Stop a stream, or one of its works",
-        responses=answered({"type": "object", "properties": {"stopped": {"type": "boolean"}}, "required": ["stopped"]}),
+        responses=ok_responses(
+            {"type": "object", "properties": {"stopped": {"type": "boolean"}}, "required": ["stopped"]}
+        ),
     )
     async def stop(request: Request, body: StopRequest) -> JSONResponse:
-        stopped = hub.stop(request.scope["learner"], body.name, body.tag)
+        stopped = streams.stop(request.scope["learner"], body.name, body.tag)
         return JSONResponse({"ok": True, "result": {"stopped": stopped}})
 
     @app.post("/api/open", summary="Open another model, with progress: the server's owner only", responses=EVENTS)
     async def open_model(request: Request, body: opening.OpenRequest) -> EventResponse:
         check_owner(request)
-        verb = opening.verb(hub.learners)
+        verb = opening.verb(streams.learners)
         return await _streamed(request, "open", [StreamJob("open", verb, verb.arguments(body))])
 
     async def _streamed(request: Request, name: str, parts: list[StreamJob]) -> EventResponse:
-        learner = visitor(request)
-        call, lang = request.headers.get(CALL), preferred(request.scope)
-        leaving = Leaving()
-        watch = asyncio.create_task(leaving.watch(request))
+        learner = current_learner(request)
+        call = request.headers.get(CALL_HEADER)
+        lang = preferred_language(request.scope)
+        disconnect = DisconnectWatch()
+        watch = asyncio.create_task(disconnect.watch(request))
         try:
-            with leaving.scope:
-                stream = await hub.open(learner, name, lang=lang, parts=parts, call=call, begun=leaving.take)
+            with disconnect.cancel_scope:
+                stream = await streams.open(learner, name, lang=lang, parts=parts, call=call, begun=disconnect.attach)
         finally:
             watch.cancel()
-        if leaving.left:
-            hub.close(stream)
+        if disconnect.disconnected:
+            streams.close(stream)
             raise InterruptedByUser("interrupted")
-        return EventResponse(hub, stream)
+        return EventResponse(streams, stream)
 
 
-def _part(request: Request, asked: StreamPart) -> StreamJob:
-    """Raises: NotFoundError ``unknown_stream``; what the verb's schema and the server's bounds refuse."""
+def _stream_job(request: Request, asked: StreamPart) -> StreamJob:
+    """Make a job of a part.
+
+    Raises: NotFoundError ``unknown_stream``; what the verb's schema and the server's bounds refuse.
+    """
     verb = verbs().get(asked.verb)
     if verb is None:
         raise NotFoundError("unknown_stream", name=asked.verb)
-    arguments = allowed(request, verb, validated(verb, asked.arguments))
-    cost = price(verb.name, arguments)
+    arguments = bounded_arguments(request, verb, parse_arguments(verb, asked.arguments))
+    cost = memory_cost(verb.name, arguments)
     return StreamJob(asked.tag, verb, arguments, prompt=asked.prompt, view=asked.view, price=cost)

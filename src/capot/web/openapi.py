@@ -1,11 +1,11 @@
-"""What the OpenAPI document says besides the verbs' own shapes: examples, errors, and answers that are no JSON."""
+"""Complete the OpenAPI document: examples, errors, and answers that are not JSON."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from capot.chapters import registry
-from capot.web.faults import STATUSES
+from capot.web.error_handlers import STATUSES
 
 # One request of each verb that any model can answer; a verb does without until it has one.
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -57,17 +57,20 @@ EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def body_of(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of ``{ok, result}``, with the blocks of ``view`` where they were asked for."""
+def answer_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of ``{ok, result}``, with the blocks of ``view`` where they are asked for."""
     properties = {"ok": {"const": True}, "result": schema, "view": {"type": "array", "items": {"type": "object"}}}
     return {"type": "object", "required": ["ok", "result"], "properties": properties}
 
 
-def answered(schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    """The answers of a route with this result."""
-    return {200: {"description": "answer", "content": {"application/json": {"schema": body_of(schema)}}}, **ERRORS}
+def ok_responses(schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """Return the responses of a route with this result."""
+    return {
+        200: {"description": "answer", "content": {"application/json": {"schema": answer_schema(schema)}}},
+        **ERRORS,
+    }
 
 
-def described(verb: str) -> dict[str, Any] | None:
-    """A verb's example, as FastAPI takes it."""
+def request_examples(verb: str) -> dict[str, Any] | None:
+    """Return a verb's example, as FastAPI takes it."""
     return {verb: {"value": EXAMPLES[verb]}} if verb in EXAMPLES else None

@@ -16,13 +16,13 @@ import torch
 from capot.engines.transformers.network import Network
 
 
-def host(tensor: torch.Tensor) -> np.ndarray:
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     """A tensor as a float32 array of this machine's memory."""
     array: np.ndarray = tensor.float().cpu().numpy()
     return array
 
 
-class Levels:
+class HiddenStates:
     """What passes between the layers of one step, level 0 being what enters the first."""
 
     def __init__(self, network: Network, spans: Sequence[slice]) -> None:
@@ -65,12 +65,12 @@ class Levels:
         x = x[:, x.shape[1] - self.spans[-1].stop :]
         for span, hidden, lasts in zip(self.spans, self.hidden, self.lasts, strict=True):
             if hidden is not None:
-                hidden[level] = host(x[0, span])
+                hidden[level] = to_numpy(x[0, span])
             if lasts is not None:
                 lasts.append(x[0, span.stop - 1].clone())
 
 
-def endings(network: Network, rows: Sequence[torch.Tensor]) -> torch.Tensor:
+def head_logits(network: Network, rows: Sequence[torch.Tensor]) -> torch.Tensor:
     """Logits, were each of ``rows`` what leaves the last layer. Shapes: rows R times (D,), answer (R, V).
 
     The model's own code computes them, final norm, projections, scales and caps included: for
@@ -102,7 +102,7 @@ class LayerOutput(tuple[Any, ...]):
 
 
 @contextlib.contextmanager
-def attending(network: Network, kind: str) -> Iterator[None]:
+def attention_implementation(network: Network, kind: str) -> Iterator[None]:
     """Inside the block the model computes attention in the way called ``kind`` (see transformers' AttentionInterface).
 
     Set on the configurations themselves, which every layer reads as it computes: the method for it
@@ -119,12 +119,12 @@ def attending(network: Network, kind: str) -> Iterator[None]:
             config._attn_implementation_internal = old
 
 
-def weights(attentions: Sequence[torch.Tensor], seen: int, *, rows: int) -> np.ndarray:
+def stack_attention(attentions: Sequence[torch.Tensor], seen: int, *, rows: int) -> np.ndarray:
     """Attention of the last ``rows`` tokens in all layers; what lies behind a window has weight 0.
 
     Shapes: each (1, H, T, S of the layer), answer (L, H, rows, S).
     """
     found = np.zeros((len(attentions), attentions[0].shape[1], rows, seen), np.float32)
     for layer, one in zip(found, attentions, strict=True):
-        layer[:, :, seen - one.shape[-1] :] = host(one[0, :, -rows:])
+        layer[:, :, seen - one.shape[-1] :] = to_numpy(one[0, :, -rows:])
     return found

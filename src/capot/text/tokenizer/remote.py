@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from capot.text.tokenizer.bounds import steps
+from capot.text.tokenizer.bounds import components
 from capot.text.tokenizer.ranks import ENCODINGS
 from capot.text.tokenizer.vocabulary import Specials
 
-MOST_WRITTEN = 100  # bytes that a normalizer makes of one, at worst; SentencePiece's table of letters writes 33
-MOST_FOLLOWED = 64  # letters of a token of Unigram, which follows each from every letter of a text; usual are 16
+MAX_EXPANSION = 100  # bytes that a normalizer makes of one, at worst; SentencePiece's table of letters writes 33
+MAX_UNIGRAM_PIECE = 64  # letters of a token of Unigram, which follows each from every letter of a text; usual are 16
 
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
@@ -30,7 +30,7 @@ _BOXED = (
     r" ?[\p{L}\p{M}]+", r" ?\p{N}", r" ?«[\u00a0\u202f]?", r"[ \u00a0\u202f]?[^\s\p{L}\p{M}\p{N}]+",
     r"[^\S\r\n]*[\r\n]+", r"\s+(?!\S)|\s+",
 )  # fmt: skip
-PATTERNS = {
+LINEAR_PATTERNS = {
     *(encoding.pattern for encoding in ENCODINGS.values()),
     "|".join(_BOXED),
     rf"{_WORDS}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|{_SPACES}",  # Qwen
@@ -42,44 +42,44 @@ PATTERNS = {
     *(r"\p{N}{1,3}", r"\p{N}", r"[\r\n]", r"\s+", " {2,}"),
 }  # fmt: skip
 # Steps without an expression of the file's own, or whose expression is looked at.
-KINDS = {
+LINEAR_STEPS = {
     "BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Prepend", "Replace", "Strip",
     "StripAccents", "BertPreTokenizer", "CharDelimiterSplit", "Digits", "FixedLength", "Metaspace", "Punctuation",
     "Split", "UnicodeScripts", "Whitespace", "WhitespaceSplit", "ByteLevel", "Sequence",
 }  # fmt: skip
 
 
-def steady(parts: Mapping[str, Mapping[str, Any]], backend: Any, *, worst: float) -> bool:
+def is_linear(parts: Mapping[str, Mapping[str, Any]], backend: Any, *, worst: float) -> bool:
     """Whether the time of a tokenizer grows as a text does; ``worst`` is how many bytes its normalizer makes of one."""
-    taken = [step for name in ("normalizer", "pre_tokenizer") for step in steps(parts[name]) if step]
+    taken = [step for name in ("normalizer", "pre_tokenizer") for step in components(parts[name]) if step]
     patterns = [step["pattern"]["Regex"] for step in taken if "Regex" in (step.get("pattern") or ())]
-    known = PATTERNS.issuperset(patterns) and KINDS.issuperset(step.get("type") for step in taken)
-    return known and worst <= MOST_WRITTEN and _followed(backend) <= MOST_FOLLOWED
+    known = LINEAR_PATTERNS.issuperset(patterns) and LINEAR_STEPS.issuperset(step.get("type") for step in taken)
+    return known and worst <= MAX_EXPANSION and _longest_unigram_piece(backend) <= MAX_UNIGRAM_PIECE
 
 
-def _followed(backend: Any) -> int:
+def _longest_unigram_piece(backend: Any) -> int:
     if type(backend.model).__name__ != "Unigram":
         return 0
     return max(map(len, backend.get_vocab(with_added_tokens=False)), default=0)
 
 
-class Cutter(Protocol):
+class RemoteEncoder(Protocol):
     """What cuts a text with a tokenizer that is read elsewhere."""
 
-    def __call__(self, text: str, specials: Specials, *, opens: Mapping[str, Any]) -> Mapping[str, Sequence[Any]]:
+    def __call__(self, text: str, specials: Specials, *, setup: Mapping[str, Any]) -> Mapping[str, Sequence[Any]]:
         """``ids`` and ``places``. Raises: as ``FileVocabulary.encode``, and what ending it means."""
 
 
-class VocabularyApart:
+class RemoteVocabulary:
     """A vocabulary read here, whose texts are cut elsewhere."""
 
-    def __init__(self, vocabulary: Any, cutter: Cutter) -> None:
-        self._vocabulary, self._cutter = vocabulary, cutter
+    def __init__(self, vocabulary: Any, encoder: RemoteEncoder) -> None:
+        self._vocabulary, self._remote_encoder = vocabulary, encoder
         self.size, self.base, self.lossless = vocabulary.size, vocabulary.base, vocabulary.lossless
         self.drops_space = vocabulary.drops_space
         self.special, self.added = vocabulary.special, vocabulary.added
         self.opening, self.bos_id, self.eos_ids = vocabulary.opening, vocabulary.bos_id, vocabulary.eos_ids
-        self.steady = vocabulary.steady
+        self.is_linear = vocabulary.is_linear
 
     @property
     def chat_template(self) -> str | None:
@@ -95,10 +95,10 @@ class VocabularyApart:
         return text
 
     def encode(self, text: str, specials: Specials) -> list[int]:
-        return list(self._cut(text, specials)["ids"])
+        return list(self._encode(text, specials)["ids"])
 
     def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
-        return [(begin, end) for begin, end in self._cut(text, specials)["places"]]
+        return [(begin, end) for begin, end in self._encode(text, specials)["places"]]
 
-    def _cut(self, text: str, specials: Specials) -> Mapping[str, Sequence[Any]]:
-        return self._cutter(text, specials, opens=self._vocabulary.opens)
+    def _encode(self, text: str, specials: Specials) -> Mapping[str, Sequence[Any]]:
+        return self._remote_encoder(text, specials, setup=self._vocabulary.setup)

@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from capot.engines.protocol import LAST, Engine, Want
-from capot.engines.scheduler.job import Job, Pass, PromptProgress, Ticket
+from capot.engines.scheduler.job import Job, PassResult, PromptProgress, Ticket
 
 T = TypeVar("T")
 
 
-class Computing(Protocol):
+class SchedulerLike(Protocol):
     """The one thread that computes, and what may be asked of it."""
 
     @property
@@ -24,7 +24,7 @@ class Computing(Protocol):
 
     def run(
         self, ids: Sequence[int], *, want: Want = LAST, owner: str = "local", progress: PromptProgress | None = None
-    ) -> Pass:
+    ) -> PassResult:
         """One pass over ``ids``, waited for. What is wanted of every position comes in one piece."""
 
     def call(self, function: Callable[[], T]) -> T:

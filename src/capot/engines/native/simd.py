@@ -11,7 +11,7 @@ until one number is left. What does not fill a register follows one by one. A ro
 therefore the same whatever is computed beside it, and by whichever thread.
 
 Numba's disk cache sees changes in the file of a kernel only, so each file of kernels
-carries this one's mark (``STORED``); a test says so.
+carries this one's mark (``SIMD_HASH``); a test says so.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def _features() -> dict[str, bool]:
 _FEATURES = _features()
 LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx") else 4
 ROWS, COLUMNS = 2 if LANES == 8 else 4, 6
-PAIRS = LANES == 16 and _FEATURES.get("avx512bf16", False)  # one instruction multiplies and adds pairs of bfloat16
-FUSED = _FEATURES.get("fma", False) or platform.machine().lower() not in ("x86_64", "amd64")  # a product and a sum
+BF16_PAIRS = LANES == 16 and _FEATURES.get("avx512bf16", False)  # one instruction multiplies and adds pairs of bfloat16
+HAS_FMA = _FEATURES.get("fma", False) or platform.machine().lower() not in ("x86_64", "amd64")  # a product and a sum
 
 F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
@@ -157,7 +157,7 @@ def _dot_lanes(typing: Value, a: Value, b: Value, whole: Value) -> Value:
         with cgutils.for_range_slice(build, I64(0), args[2], I64(LANES), I64) as (k, _):
             left, right = (emit_load(build, line, k, F32, LANES) for line in lines)
             build.store(emit_fma(build, left, right, build.load(cell)), cell)
-        return emit_total(build, build.load(cell))
+        return emit_sum(build, build.load(cell))
 
     return types.float32(a, b, types.intp), emit
 
@@ -188,7 +188,7 @@ def emit_fma(build: Value, a: Value, b: Value, total: Value) -> Value:
         kind = ir.FunctionType(total.type, [total.type, a.type, b.type])
         name = "llvm.x86.avx512bf16.dpbf16ps.512"
         return build.call(cgutils.get_or_insert_function(build.module, kind, name), [total, a, b])
-    if not FUSED:
+    if not HAS_FMA:
         return build.fadd(build.fmul(a, b), total)
     lanes = f"v{total.type.count}f32" if isinstance(total.type, ir.VectorType) else "f32"
     kind = ir.FunctionType(total.type, [total.type] * 3)
@@ -209,7 +209,7 @@ def zeros(build: Value) -> Value:
     return cell
 
 
-def emit_total(build: Value, vector: Value) -> Value:
+def emit_sum(build: Value, vector: Value) -> Value:
     """The lanes of a register together: its halves added, then the halves of that."""
     while isinstance(vector.type, ir.VectorType) and vector.type.count > 1:
         half = vector.type.count // 2
@@ -221,7 +221,7 @@ def emit_total(build: Value, vector: Value) -> Value:
     return build.extract_element(vector, I32(0))
 
 
-def emit_spread(build: Value, number: Value) -> Value:
+def emit_broadcast(build: Value, number: Value) -> Value:
     """A register with the same number in each lane."""
     vector = ir.Constant(shaped(F32, LANES), ir.Undefined)
     first = build.insert_element(vector, number, I32(0))

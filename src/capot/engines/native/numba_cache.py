@@ -26,7 +26,7 @@ if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-trouble: list[Exception] = []  # what kept compiled code from the disk
+cache_errors: list[Exception] = []  # what kept compiled code from the disk
 
 
 def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -36,15 +36,15 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
         dispatcher = numba.njit(**options)(function)
         if cache and not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             try:
-                dispatcher._cache = _Kept(dispatcher.py_func)  # as its enable_caching does, with another class
+                dispatcher._cache = _SafeCache(dispatcher.py_func)  # as its enable_caching does, with another class
             except (RuntimeError, OSError) as error:  # no folder that may be written
-                trouble.append(error)
+                cache_errors.append(error)
         return dispatcher
 
     return compiled
 
 
-class _Kept:
+class _SafeCache:
     """Numba's own cache on disk, less what it raises."""
 
     def __init__(self, function: Any) -> None:
@@ -58,25 +58,25 @@ class _Kept:
         try:
             return self._cache.load_overload(sig, target_context)
         except Exception as error:  # a file cut short, of another owner, of another version: whatever it is
-            trouble.append(error)
+            cache_errors.append(error)
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             self._cache.save_overload(sig, data)
         except Exception as error:
-            trouble.append(error)
+            cache_errors.append(error)
 
 
-def told(warn: Callable[..., None]) -> None:
+def warn_uncached(warn: Callable[..., None]) -> None:
     """Say, once, that compiled code stays nowhere."""
-    if trouble:
-        first = trouble[0]
+    if cache_errors:
+        first = cache_errors[0]
         if isinstance(first, OSError):
             warn("native.unkept", reason=reason(first))
         else:
             warn("native.nowhere")
-        trouble.clear()
+        cache_errors.clear()
 
 
 def check() -> None:

@@ -27,7 +27,7 @@ def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
     return low
 
 
-class Caches:
+class PrefixCache:
     """Idle sequences, the longest unused first, under a budget of bytes for all of them."""
 
     def __init__(self, engine: Engine, *, budget: int) -> None:

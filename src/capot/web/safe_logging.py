@@ -1,8 +1,8 @@
-"""What the lab writes in its owner's terminal: no learner's word reaches it raw.
+"""Make safe what the lab writes in its owner's terminal.
 
-A name, a path or a prompt may hold what clears a terminal, sets its title or writes a line that looks like ours. So
-every record of every logger has its controls written out, and only its first line begins at the margin. What would
-go round the loggers (warnings, threads that fail, finalizers) is led through them.
+A name, a path or a prompt may hold characters that clear a terminal, set its title or imitate a line of the lab's. So
+every log record has its control characters written out, and only its first line begins at the margin. What Python
+would print without a logger (warnings, errors of threads and finalizers) is sent through one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 
 from capot.view.visible import paragraph
 
-LONGEST = 20_000  # characters of a record; of a longer one the beginning and the end are kept
+MAX_RECORD_CHARS = 20_000  # characters of a record; of a longer one the beginning and the end are kept
 log = logging.getLogger("capot.web")
 
 
-class Written(logging.LogRecord):
-    """A record that is safe to print, whoever prints it: handlers find its traceback written already."""
+class SafeLogRecord(logging.LogRecord):
+    """A record that any handler may print: its traceback is formatted and cleaned already."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -33,20 +33,21 @@ class Written(logging.LogRecord):
 
 
 def printable(text: str) -> str:
-    """A text as a terminal may have it: see :func:`paragraph`; of one too long to read, both ends."""
+    """Return a text that a terminal may print: see :func:`paragraph`. A very long one keeps both its ends."""
     text = text.rstrip("\n")
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST // 2]}\n…\n{text[-LONGEST // 2 :]}"
+    if len(text) > MAX_RECORD_CHARS:
+        text = f"{text[: MAX_RECORD_CHARS // 2]}\n…\n{text[-MAX_RECORD_CHARS // 2 :]}"
     return paragraph(text)
 
 
 @contextlib.contextmanager
-def guarded() -> Iterator[None]:
-    """Inside the block, whatever this process logs is printable."""
+def safe_logs() -> Iterator[None]:
+    """Make everything that this process logs printable, inside the block."""
     before = logging.getLogRecordFactory(), threading.excepthook, sys.unraisablehook
-    logging.setLogRecordFactory(Written)
+    logging.setLogRecordFactory(SafeLogRecord)
     logging.captureWarnings(True)
-    threading.excepthook, sys.unraisablehook = _thread, _unraisable
+    threading.excepthook = _log_thread_error
+    sys.unraisablehook = _log_unraisable
     try:
         yield
     finally:
@@ -55,11 +56,11 @@ def guarded() -> Iterator[None]:
         logging.setLogRecordFactory(factory)
 
 
-def _thread(args: Any) -> None:
+def _log_thread_error(args: Any) -> None:
     if args.exc_type is not SystemExit:
         name = args.thread.name if args.thread else "?"
         log.error("%s", name, exc_info=(args.exc_type, args.exc_value, args.exc_traceback))
 
 
-def _unraisable(args: Any) -> None:
+def _log_unraisable(args: Any) -> None:
     log.error("%s", args.err_msg or "", exc_info=(args.exc_type, args.exc_value, args.exc_traceback))

@@ -1,4 +1,4 @@
-"""The chapters as pages read them: the rail and the sliders of every page, and the forms of a chapter's verbs."""
+"""Describe the chapters to the pages: the rail, the sliders, and the forms of a chapter's verbs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from capot.web.assets import find as asset
 from capot.web.verbs import verbs
 
 KINDS = {str: "text", int: "whole", float: "real", bool: "yes"}
-PLAIN = "plain"  # the page of a chapter that has none of its own
+PLAIN_PAGE = "plain"  # the page of a chapter that has none of its own
 
 
 @functools.cache
-def lab() -> str:
-    """What is written into the lab's one page, as JSON that may stand in HTML."""
+def lab_json() -> str:
+    """Return what the lab's page is given, as JSON that may stand in HTML."""
     chapters = [
         {
             "name": chapter.name,
-            "page": chapter.name if asset(f"pages/{chapter.name}.js") else PLAIN,
+            "page": chapter.name if asset(f"pages/{chapter.name}.js") else PLAIN_PAGE,
             "words": {lang: chapter.words(lang) for lang in LANGUAGES},
         }
         for chapter in registry.rail()
@@ -35,17 +35,17 @@ def lab() -> str:
 
 
 def sliders() -> dict[str, dict[str, dict[str, float]]]:
-    """How the pages move what each verb takes, by verb and name."""
+    """Return how pages move each setting, by verb and name."""
     found = {name: {each.name: each.slider for each in takes(name).values() if each.slide} for name in verbs()}
     return {name: moved for name, moved in found.items() if moved}
 
 
 def forms(chapter: str, lang: str) -> dict[str, Any]:
-    """A chapter's verbs and what each takes, in words. Raises: NotFoundError ``no_such_page``."""
+    """Return a chapter's verbs and their settings, in words. Raises: NotFoundError ``no_such_page``."""
     found = next((each for each in registry.CHAPTERS if each.name == chapter), None)
     if found is None:
         raise NotFoundError("no_such_page")
-    told = [
+    described = [
         {
             "name": name,
             "help": tr(f"{name}.cli.help", lang),
@@ -55,16 +55,16 @@ def forms(chapter: str, lang: str) -> dict[str, Any]:
         for name, verb in found.verbs.items()
         if name in verbs()
     ]
-    return {"chapter": chapter, **found.words(lang), "verbs": told}
+    return {"chapter": chapter, **found.words(lang), "verbs": described}
 
 
 def field(setting: Setting, lang: str) -> dict[str, Any]:
-    """One setting as a form shows it."""
+    """Return one setting as a form field."""
     choices = list(typing.get_args(setting.kind)) if typing.get_origin(setting.kind) is typing.Literal else []
     return {
         "name": setting.name,
         "words": find(setting.words, lang) or "",
-        "kind": "choice" if choices else kind(setting.kind),
+        "kind": "choice" if choices else field_kind(setting.kind),
         "choices": choices,
         "required": setting.required,
         "default": None if setting.required else setting.default,
@@ -72,14 +72,14 @@ def field(setting: Setting, lang: str) -> dict[str, Any]:
     }
 
 
-def kind(type_: Any) -> str:
-    """What a form asks for: ``texts`` and ``numbers`` are several, ``data`` is left to JSON."""
+def field_kind(type_: Any) -> str:
+    """Return what a form asks for. ``texts`` and ``numbers`` are lists; ``data`` is left to JSON."""
     if type_ in KINDS:
         return KINDS[type_]
-    parts = [part for part in (type_, *typing.get_args(type_)) if typing.get_origin(part) in SEVERAL]
+    parts = [part for part in (type_, *typing.get_args(type_)) if typing.get_origin(part) in SEQUENCES]
     if not parts:
         return "data"
     return "texts" if typing.get_args(parts[0])[0] is str else "numbers"
 
 
-SEVERAL = (collections.abc.Sequence, collections.abc.Iterable)
+SEQUENCES = (collections.abc.Sequence, collections.abc.Iterable)

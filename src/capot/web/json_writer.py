@@ -1,0 +1,60 @@
+"""Write an answer as JSON, in chunks.
+
+The standard library encodes a value in one call, during which no other thread of Python runs: a second for the
+800,000 tokens of a text. A long list is written in chunks instead, and its records become plain tables only as they
+are reached.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from capot.cancellation import check_cancelled
+from capot.view.result import Result, plain, shown_fields
+
+CHUNK_ITEMS = 1000  # items of a list
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def encode_json(value: Any, *, small: bool = False) -> bytes:
+    """Return a value as JSON bytes, in one call if it is ``small``.
+
+    A lone surrogate, which UTF-8 cannot hold, becomes a question mark.
+
+    >>> encode_json({"ok": True, "result": [1, 2.5, None]})
+    b'{"ok":true,"result":[1,2.5,null]}'
+    """
+    text = _encode_whole(value) if small else "".join(iter_json(value))
+    return text.encode("utf-8", "replace")
+
+
+def _encode_whole(value: Any) -> str:
+    """Encode in one call. Most small values are plain already: trying first saves a copy of each."""
+    try:
+        return _encode(value)
+    except (TypeError, ValueError):  # a record, an array, NaN
+        return _encode(plain(value))
+
+
+def iter_json(value: Any) -> Iterator[str]:
+    """Yield the JSON of a value in chunks. Raises: InterruptedByUser once whoever asked has left."""
+    if isinstance(value, Result):
+        value = value.to_dict() if type(value).to_dict is not Result.to_dict else shown_fields(value)
+    if isinstance(value, Mapping):
+        yield "{"
+        for place, (key, each) in enumerate(value.items()):
+            yield f"{',' if place else ''}{_encode(str(key))}:"
+            yield from iter_json(each)
+        yield "}"
+    elif isinstance(value, (list, tuple)) and len(value) > 1:
+        step = CHUNK_ITEMS if len(value) > CHUNK_ITEMS or isinstance(value[0], (str, int, float)) else 1
+        yield "["
+        for start in range(0, len(value), step):
+            check_cancelled()
+            yield ("," if start else "") + _encode(plain(value[start : start + step]))[1:-1]
+        yield "]"
+    else:
+        yield _encode(plain(value))
