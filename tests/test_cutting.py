@@ -248,7 +248,7 @@ def test_one_request_has_one_allowance(workers: TokenizerWorkers, patient: None,
     request = RequestEncoder(workers, "ann")
     tokenizer = of_bytes(tmp_path).with_remote_encoder(request)
     assert tokenizer.encode("abc") == [97, 98, 99]
-    monkeypatch.setattr(request, "_allowance", 0.0)
+    monkeypatch.setattr(request, "_budget_s", 0.0)
     assert code_of(lambda: tokenizer.encode("abc")) == "tokenizer_too_costly"
 
 

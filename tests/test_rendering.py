@@ -285,7 +285,7 @@ def test_one_request_has_one_allowance(
 ) -> None:
     request = RequestRenderer(workers, "ann", max_chars=100)
     assert request(ECHO, HELLO, size=5) == "Hello"
-    monkeypatch.setattr(request, "_allowance", 0.0)
+    monkeypatch.setattr(request, "_budget_s", 0.0)
     assert code_of(lambda: request(ECHO, HELLO, size=5)) == "template_too_costly"
     assert render(workers, ECHO) == "Hello"
 
@@ -357,7 +357,7 @@ def test_who_keeps_killing_helpers_keeps_nobody_out(puppets: TemplateWorkers) ->
     assert len([owner for owner in at_work(puppets) if owner in ("ann", "bob")]) == 1
     for _ in again:  # they are served in the end; of those still in disgrace one at a time
         serving = until(lambda: at_work(puppets))
-        assert sum(owner in puppets._stopped for owner in serving) <= 1
+        assert sum(owner in puppets._stopped_owners for owner in serving) <= 1
         before = sum(not call.thread.is_alive() for call in again)
         next(iter(serving.values())).answer()
         until(lambda before=before: sum(not call.thread.is_alive() for call in again) > before)
@@ -369,10 +369,10 @@ def test_who_was_stopped_once_and_then_behaves_is_like_all(puppets: TemplateWork
     until(lambda: at_work(puppets).get("ann"))
     bad.task.end("late")
     bad.join()
-    assert list(puppets._stopped) == ["ann"]
+    assert list(puppets._stopped_owners) == ["ann"]
     good = ask(puppets, "ann")
     until(lambda: at_work(puppets).get("ann")).answer()
-    assert good.join().result == "a" and not puppets._stopped
+    assert good.join().result == "a" and not puppets._stopped_owners
 
 
 def test_who_leaves_ends_what_is_at_work_and_what_waits(puppets: TemplateWorkers) -> None:

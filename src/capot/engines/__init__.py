@@ -1,4 +1,4 @@
-"""The one place that chooses an engine. Engines are imported when they are opened, not before."""
+"""Choose an engine, and open it. Engines are imported when they are opened, not before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Notice = Callable[..., None]
 
 
 def ignore_notice(key: str, **params: Any) -> None:
-    """A notice that nobody reads."""
+    """Take a notice and do nothing."""
 
 
 def choose_engine(loading: Loading, checkpoint: Checkpoint | None = None) -> str:
@@ -43,7 +43,7 @@ def choose_engine(loading: Loading, checkpoint: Checkpoint | None = None) -> str
 
 
 def _prefers_transformers(loading: Loading, checkpoint: Checkpoint) -> bool:
-    """Whether what nobody chose an engine for goes to transformers."""
+    """Return whether transformers computes a model for which nobody chose an engine."""
     from capot.engines import native, transformers
 
     if loading.device not in (None, "auto", "cpu") or loading.dtype not in (None, "auto"):

@@ -1,9 +1,9 @@
-"""Copies of a process (``os.fork``), in which nothing that computed before goes on.
+"""Refuse to compute in a fork of a process that has computed.
 
-A fork copies the memory of a process and one of its threads. The thread that computes is not in the copy, and GNU's
-OpenMP, which knows its own threads to be gone, ends the process at the next parallel loop. So an engine that was at
-work before is not used in a copy, and no other that needs those threads is opened there; both are refused in words.
-A copy made before, and a process that was started anew (spawn, forkserver), compute as any other.
+A fork copies the memory of a process and one of its threads. The engine thread is not in the copy, and GNU's OpenMP,
+which knows that its own threads are gone, aborts the process at the next parallel loop. So an engine that was at work
+before is not used in a fork, and no other engine that needs these threads is opened there. A fork made before, and a
+process that was started anew (spawn, forkserver), compute as any other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def check_process(process: int | None) -> None:
 
 
 def check_threads() -> None:
-    """Before an engine that computes on several threads is opened. Raises: CapabilityError ``forked``."""
+    """Refuse an engine that needs threads which the fork has lost. Raises: CapabilityError ``forked``."""
     global _threads_process
     check_process(_threads_process)
     _threads_process = os.getpid()

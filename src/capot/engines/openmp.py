@@ -1,10 +1,9 @@
-"""The threads that GNU's OpenMP keeps for each thread that ever computed.
+"""End the idle threads that GNU's OpenMP keeps for each thread that ever computed.
 
-It counts them all, at work or not, and where they are more than cores it puts each to sleep as
-soon as it waits: an operation of 5 microseconds then takes 50. So who has computed, and will
-not for a while, ends those that wait for it: who opens a model, which another thread then
-computes with, and a thread that nobody gives work. OpenMP starts new ones, in some tens of
-microseconds, for whoever computes again. Other systems' OpenMP needs none of this.
+OpenMP counts all of them, at work or not. If there are more than cores, it puts each to sleep as soon as it waits, and
+an operation of 5 microseconds takes 50. So a thread that will not compute for a while ends the threads that wait for
+it: the one that opened a model, and an engine thread without work. OpenMP starts new ones in some tens of microseconds
+when they are needed. Other systems' OpenMP needs none of this.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ PAUSE_HARD = 2  # omp_pause_hard: the threads and all that belongs to them
 
 
 def release_threads() -> None:
-    """End the threads that wait for the calling one."""
+    """End the OpenMP threads that wait for the calling thread."""
     with contextlib.suppress(OSError):
         lines = MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         for path in {line.split(maxsplit=5)[5] for line in lines if "/libgomp" in line}:

@@ -1,4 +1,4 @@
-"""What a process that works for a lab allows itself, set by itself before it reads anything.
+"""Limit what a worker process may use, from inside, before it reads anything.
 
 Windows limits it from outside, by a job object.
 """
@@ -15,7 +15,7 @@ NICE = 10  # an engine at work on the same core has nine tenths of it
 
 
 def limit_process(memory: int) -> None:
-    """Hold this process to so many bytes of address space, low priority, and no file written."""
+    """Bound this process's address space, lower its priority, and let it write no file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the lab, which then ends this process
     if os.name == "nt":
         return
@@ -31,7 +31,7 @@ def limit_process(memory: int) -> None:
 
 
 def limit_cpu_time(seconds: float) -> None:
-    """Give what comes next so many seconds of processor; the system ends a process that passes them."""
+    """Let what comes next use so many seconds of processor. The system kills a process that exceeds them."""
     if os.name == "nt":
         return
     import resource

@@ -1,4 +1,4 @@
-"""Who waits, who is at work, and whether one more fits beside them. Whoever calls holds the scheduler's lock."""
+"""Decide which jobs start: those whose cache fits beside the running ones. Callers hold the scheduler's lock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _owner_of(ticket: Ticket) -> str:
 
 
 class JobAdmission:
-    """Two queues (prompts to read, texts to go on with), and the jobs that hold a sequence."""
+    """Two queues (prompts to prefill, texts to decode), and the jobs that hold a sequence."""
 
     def __init__(self, engine: Engine, caches: PrefixCache) -> None:
         self.engine, self.caches = engine, caches
@@ -23,17 +23,17 @@ class JobAdmission:
 
     @property
     def has_work(self) -> bool:
-        """Whether somebody waits for a step."""
+        """Return whether a ticket waits for a step."""
         return bool(self.prompts.queues or self.decoding.queues)
 
     @property
     def has_contention(self) -> bool:
-        """Whether the next prompt is not alone: others wait for a token, or to be read."""
+        """Return whether the next prompt is not alone: others decode, or wait to be prefilled."""
         return bool(self.decoding.queues) or len(self.prompts.queues) > 1
 
     @property
     def waiting(self) -> list[Ticket]:
-        """Those that have not begun."""
+        """Return the tickets that have not begun."""
         return [ticket for ticket in self.prompts if not ticket.begun]
 
     @property
@@ -42,21 +42,21 @@ class JobAdmission:
 
     @property
     def bytes_in_use(self) -> int:
-        """Bytes that the jobs at work hold or may come to hold."""
+        """Return the bytes that running jobs hold or may come to hold."""
         return sum(max(need, ticket.nbytes) for ticket, need in self.active.items())
 
     def position(self, ticket: Ticket) -> int:
-        """0 when at work or done, else the place in the queue."""
+        """Return the place in the queue, or 0 for a ticket that runs or is done."""
         return self.prompts.position(ticket, lambda other: not other.begun)
 
     def remove(self, ticket: Ticket) -> bool:
-        """Take it out of its queue; whether it was in one."""
+        """Take a ticket out of its queue, and return whether it was in one."""
         return self.prompts.remove(ticket) or self.decoding.remove(ticket)
 
     def next_prompts(self, size: int, *, texts: int) -> list[Ticket]:
-        """The next prompt, and newcomers' as long as all of them have no more than ``size`` tokens.
+        """Return the next prompt, and newcomers' prompts as long as all have at most ``size`` tokens together.
 
-        So a newcomer need not wait until each of many has had a turn, and a long prompt goes on all the same.
+        A newcomer need not wait until each of many owners has had a turn, and a long prompt goes on all the same.
         """
         ticket, tickets = self._next_prompt(), list[Ticket]()
         at_work = {each.job.owner for each in self.active}
@@ -68,7 +68,7 @@ class JobAdmission:
         return tickets
 
     def _next_newcomer(self, most: int, at_work: set[str]) -> Ticket | None:
-        """The first prompt of an owner not ``at_work``; None where there is none, or one of more than ``most``."""
+        """Return the first prompt of an owner not ``at_work``, if it has at most ``most`` tokens."""
         ticket = self.prompts.take(lambda other: other.job.owner not in at_work)
         if ticket is None:
             return None
@@ -76,7 +76,7 @@ class JobAdmission:
         return self._next_prompt() if ticket.left <= most else None
 
     def _next_prompt(self) -> Ticket | None:
-        """The next prompt to go on with, or to begin where its cache fits beside those at work."""
+        """Return the next prompt to continue, or to begin if its cache fits beside the running ones."""
         ticket = self.prompts.take()
         if ticket is None or ticket.begun:
             return ticket
@@ -100,7 +100,7 @@ class JobAdmission:
         self.reused_tokens += shared
 
     def dismiss(self, ticket: Ticket, *, keep: bool) -> None:
-        """End a ticket's work; with ``keep`` its cache stays for its owner's next prompt."""
+        """End a ticket's work. With ``keep`` its cache stays for its owner's next prompt."""
         self.active.pop(ticket, None)
         sequence = ticket.release()
         if sequence is not None and keep:
@@ -109,7 +109,7 @@ class JobAdmission:
             sequence.close()
 
     def status(self) -> dict[str, int]:
-        """Jobs and caches. Units: bytes."""
+        """Count jobs and caches. Units: bytes."""
         waiting = self.waiting
         return {
             "at_work": len(self.active),

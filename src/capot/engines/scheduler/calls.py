@@ -1,4 +1,4 @@
-"""What a caller waits for: one pass, or a function run on the engine's thread."""
+"""Wait for the engine thread: for one pass, or for a function that runs on it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _tell(told: deque[tuple[int, int]], progress: PromptProgress | None, ticket:
 
 
 class Call(Generic[T]):
-    """A function, its answer or its error, and the moment it is known."""
+    """A function to run on the engine thread, and its answer or its error."""
 
     def __init__(self, function: Callable[[], T]) -> None:
         self.function, self.over = function, threading.Event()

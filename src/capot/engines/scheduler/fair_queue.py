@@ -1,4 +1,4 @@
-"""Whose turn it is."""
+"""Queue the work of several owners fairly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 class FairQueue(Generic[Item]):
-    """What waits (tickets, measurements) for several owners: each owner's in order, the owners in turn."""
+    """Items of several owners: each owner's in order, the owners in turn (round robin)."""
 
     def __init__(self, owner: Callable[[Item], str]) -> None:
         self.queues: OrderedDict[str, deque[Item]] = OrderedDict()
@@ -21,7 +21,7 @@ class FairQueue(Generic[Item]):
         queue.appendleft(item) if first else queue.append(item)
 
     def take(self, allowed: Callable[[Item], bool] = lambda _: True) -> Item | None:
-        """The first allowed one of the owner whose turn it is; that owner goes last."""
+        """Remove and return the first allowed item of the owner whose turn it is; that owner goes last."""
         for owner in list(self.queues):
             found = next(filter(allowed, self.queues[owner]), None)
             if found is not None:
@@ -41,7 +41,7 @@ class FairQueue(Generic[Item]):
         return True
 
     def position(self, item: Item, counts: Callable[[Item], bool] = lambda _: True) -> int:
-        """Its place among those that count, 0 where it does not wait: the owners take turns until then."""
+        """Return an item's place among those that count, or 0 if it does not wait."""
         queues = {owner: [each for each in queue if counts(each)] for owner, queue in self.queues.items()}
         name = self._owner(item)
         mine = queues.get(name, [])
@@ -59,7 +59,7 @@ class FairQueue(Generic[Item]):
         return (item for queue in self.queues.values() for item in queue)
 
     def take_many(self, count: int) -> list[Item]:
-        """Up to ``count``, one of each owner in turn, then a second of each, and so on."""
+        """Remove up to ``count`` items: one of each owner in turn, then a second of each, and so on."""
         taken: list[Item] = []
         while self.queues and len(taken) < count:
             found = self.take()

@@ -1,4 +1,4 @@
-"""What computes, as a chapter sees it: the scheduler itself, or one request's scope of it."""
+"""Say what a chapter may ask of the scheduler, or of one request's scope of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SchedulerLike(Protocol):
 
     @property
     def engine(self) -> Engine:
-        """The weights at work; only that thread calls its ``step``."""
+        """Return the engine. Only the scheduler's thread calls its ``step``."""
 
     def submit(self, job: Job) -> Ticket:
         """Queue a job."""
@@ -25,10 +25,10 @@ class SchedulerLike(Protocol):
     def run(
         self, ids: Sequence[int], *, want: Want = LAST, owner: str = "local", progress: PromptProgress | None = None
     ) -> PassResult:
-        """One pass over ``ids``, waited for. What is wanted of every position comes in one piece."""
+        """Compute one pass over ``ids`` and wait for it. Outputs of every position come as one array."""
 
     def call(self, function: Callable[[], T]) -> T:
-        """Run ``function`` on the engine thread between two steps, and answer what it returns."""
+        """Run ``function`` on the engine thread between two steps, and return its answer."""
 
     def holding(self, nbytes: int) -> AbstractContextManager[None]:
-        """Inside the block the caller computes by ``call``, and holds ``nbytes`` that no job counts."""
+        """Count ``nbytes`` that the caller of ``call`` holds inside the block, and that no job counts."""

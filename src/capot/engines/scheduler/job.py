@@ -1,4 +1,4 @@
-"""A job, the ticket its owner holds, and the gathering of a long prompt's outputs."""
+"""Define a job, the ticket that its owner holds, and the collection of a long prompt's outputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PromptProgress = Callable[[int, int], None]  # tokens read, tokens to read; call
 
 @dataclass(frozen=True)
 class PassResult:
-    """What one advance cost and found. Units: ``seconds`` of engine time, waiting left out."""
+    """What one advance computed, and at what cost. Units: ``seconds`` of engine time, waits left out."""
 
     output: Output
     reused_tokens: int  # found in a cache instead of computed
@@ -49,15 +49,15 @@ class Job:
         self.ids, self.want, self.owner, self.room, self.progress = list(ids), want, owner, room, progress
 
     def advance(self, output: Output, pass_: PassResult) -> Sequence[int] | None:
-        """Answer the ids to append, None when finished. Called on the engine thread: be brief."""
+        """Return the ids to append, or None to finish. Runs on the engine thread: be brief."""
         return None
 
     def failed(self, error: Exception) -> None:
-        """The engine's error, or InterruptedByUser after a cancellation. On the engine thread."""
+        """Take the engine's error, or InterruptedByUser after a cancellation. Runs on the engine thread."""
 
 
 class TicketQueue(Protocol):
-    """What a ticket asks of the scheduler that keeps it."""
+    """What a ticket asks of its scheduler."""
 
     @property
     def engine(self) -> protocol.Engine:
@@ -72,7 +72,7 @@ class TicketQueue(Protocol):
 
 
 class Ticket:
-    """A job in the queue or at work. Its holder waits for it or cancels it; all the rest is the engine thread's."""
+    """A job in the queue or running. Its holder waits for it or cancels it; the engine thread does the rest."""
 
     def __init__(self, scheduler: TicketQueue, job: Job) -> None:
         self.job = job
@@ -93,16 +93,16 @@ class Ticket:
 
     @property
     def cancelled(self) -> bool:
-        """Whether it ends at the next step, if it has not ended."""
+        """Return whether it ends at the next step, if it has not ended."""
         return self._cancelled
 
     @property
     def position(self) -> int:
-        """0 when at work or done, else the place in the queue."""
+        """Return the place in the queue, or 0 if it runs or is done."""
         return self._scheduler.position_of(self)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end; whether it came. Returns often, so that Ctrl-C is heard everywhere."""
+        """Wait for the end, and return whether it came. Wakes up often, so that Ctrl-C is handled."""
         limit = None if timeout is None else time.monotonic() + timeout
         while not self._over.wait(0.2 if limit is None else max(0.0, min(0.2, limit - time.monotonic()))):
             if limit is not None and time.monotonic() >= limit:
@@ -121,30 +121,30 @@ class Ticket:
 
     @property
     def begun(self) -> bool:
-        """Whether it has a sequence: not while it waits, nor once it has ended."""
+        """Return whether it has a sequence, as it has between its start and its end."""
         return self._sequence is not None
 
     @property
     def left(self) -> int:
-        """Tokens to compute before the next advance."""
+        """Return the tokens to compute before the next advance."""
         return len(self._pending) - self._fed
 
     @property
     def nbytes(self) -> int:
-        """Bytes that its cache holds."""
+        """Return the bytes of its cache."""
         return self._sequence.nbytes if self._sequence is not None else 0
 
     @property
     def cached(self) -> int:
-        """Tokens whose keys and values are in its cache."""
+        """Return the tokens whose keys and values are in its cache."""
         return len(self._sequence.ids) if self._sequence is not None else 0
 
     def begin(self, sequence: protocol.Sequence, *, shared: int) -> None:
-        """Go to work on a sequence whose cache holds the first ``shared`` tokens already."""
+        """Start on a sequence whose cache holds the first ``shared`` tokens already."""
         self._pending, self._reused, self._sequence = self.job.ids[shared:], shared, sequence
 
     def feed(self, size: int) -> Feed:
-        """The next chunk; what is wanted of the last position is asked of the last chunk only."""
+        """Return the next chunk. Outputs of the last position are asked of the last chunk only."""
         want = self.job.want
         if want.inside is not None:
             size = want.inside.tokens(size, layers=self._scheduler.engine.info.layers)
@@ -158,11 +158,11 @@ class Ticket:
         return Feed(self._sequence, ids, want)
 
     def took(self, seconds: float) -> None:
-        """Count a step's engine time."""
+        """Add a step's engine time."""
         self._seconds += seconds
 
     def absorb(self, feed: Feed, output: Output) -> PassResult | None:
-        """Take in one chunk's output; once all chunks are in, the whole."""
+        """Take one chunk's output, and return the whole once all chunks are in."""
         self._fed += len(feed.ids)
         complete = self._fed == len(self._pending)
         if self.job.want.positions and not (complete and self._gathered is None):
@@ -172,22 +172,22 @@ class Ticket:
         return PassResult(output, self._reused, len(self._pending), self._seconds) if complete else None
 
     def read(self) -> tuple[int, int] | None:
-        """Tokens of a prompt in the cache, and all of them; None for what follows, token by token."""
+        """Return the cached tokens of a prompt and all of them, or None while it decodes token by token."""
         if len(self._pending) == 1:
             return None
         return self.cached, self.cached + self.left
 
     def go_on(self, ids: Sequence[int]) -> None:
-        """Have ``ids`` to compute before the next advance."""
+        """Set the ids to compute before the next advance."""
         self._pending, self._fed, self._seconds = list(ids), 0, 0.0
 
     def release(self) -> protocol.Sequence | None:
-        """Its sequence, which it lets go of."""
+        """Let go of its sequence, and return it."""
         sequence, self._sequence = self._sequence, None
         return sequence
 
     def end(self, error: Exception | None) -> None:
-        """Tell the job of an error, and wake up whoever waits for the end."""
+        """Report an error to the job, and wake up whoever waits for the end."""
         self.error = error
         if error is not None:
             try:
@@ -198,9 +198,9 @@ class Ticket:
 
 
 class ChunkedOutput:
-    """The outputs of several chunks in arrays of the final size, so that nothing is held twice.
+    """Collect the outputs of several chunks in arrays of the final size, so that nothing is held twice.
 
-    Attention of an early chunk has fewer columns (S) than that of the last: the rest is 0.
+    Attention of an early chunk has fewer columns (S) than that of the last. The rest is 0.
     """
 
     def __init__(self, tokens: int, start: int) -> None:

@@ -1,4 +1,4 @@
-"""How much of others' prompts a text under way can wait for, by what prompts have taken so far."""
+"""Choose how many prompt tokens a step may prefill while other texts wait for their next token."""
 
 from __future__ import annotations
 
@@ -10,25 +10,31 @@ MAX_DELAY_S = 0.1  # how long prompts may hold up the others' next token
 
 
 class PrefillBudget:
-    """Moving averages: of a prompt's tokens a second, and of the seconds for a short prompt in a pass of its own."""
+    """Estimate the speed of prefill by moving averages: tokens a second, and seconds for one short prompt.
+
+    The averages weigh the last pass by 0.3, so that one slow pass (a page fault, a busy core) changes little.
+    """
 
     def __init__(self) -> None:
         self._rate, self._text_seconds = float("inf"), 0.0
 
     def chunk(self) -> int:
-        """Tokens of prompts that the others can wait for: a power of two."""
+        """Return the prompt tokens that others can wait for, as a power of two."""
         fitting = min(self._rate * MAX_DELAY_S, MAX_CHUNK)
         return max(MIN_CHUNK, 1 << (int(fitting).bit_length() - 1)) if fitting >= 1 else MIN_CHUNK
 
     def texts(self, *, together: bool) -> int:
-        """Short prompts that the others can wait for: ``together`` in one pass, which their tokens bound, or apart."""
+        """Return the short prompts that others can wait for.
+
+        ``together`` they go in one pass, bounded by their tokens; otherwise each takes a pass of its own.
+        """
         if together:
             return MAX_BATCH
         fitting = MAX_DELAY_S / self._text_seconds if self._text_seconds else MAX_BATCH
         return max(1, min(MAX_BATCH, int(fitting)))
 
     def note(self, *, texts: int, tokens: int, seconds: float) -> None:
-        """What one pass over prompts took."""
+        """Record how long a pass over prompts took."""
         if seconds <= 0:
             return
         if tokens >= MIN_CHUNK:

@@ -1,4 +1,4 @@
-"""Key/value caches between two jobs: who may take which over, and how many bytes they may hold."""
+"""Keep KV caches between two jobs, so that a prompt with a known prefix computes only the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from capot.errors import CapabilityError
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many ids two texts begin with alike, by halving: list slices compare at C speed.
+    """Return how many ids two texts begin with alike.
+
+    A binary search over slices, which compare at C speed, is much quicker than a loop over ids.
 
     >>> common_prefix([1, 2, 3, 4], [1, 2, 9])
     2
@@ -28,7 +30,7 @@ def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 class PrefixCache:
-    """Idle sequences, the longest unused first, under a budget of bytes for all of them."""
+    """Idle sequences, least recently used first, under one budget of bytes."""
 
     def __init__(self, engine: Engine, *, budget: int) -> None:
         self.engine, self.budget = engine, budget
@@ -40,7 +42,7 @@ class PrefixCache:
         return sum(sequence.nbytes for _, sequence in self.idle.values())
 
     def take(self, job: Job) -> tuple[protocol.Sequence, int]:
-        """A sequence for ``job`` and how many of its tokens are in it already."""
+        """Return a sequence for ``job``, and how many of its tokens are cached already."""
         found = self._longest(job) if not job.want.positions else None
         if found is not None:
             key, shared = found
@@ -51,18 +53,22 @@ class PrefixCache:
         return self.engine.open_sequence(), 0
 
     def _longest(self, job: Job) -> tuple[int, int] | None:
-        """The key of the idle sequence to take over, and the length of the prefix in common."""
+        """Return the key of the idle sequence with the longest common prefix, and that length."""
         best, best_shared = None, 0
         for key, (owner, sequence) in self.idle.items():
             if owner != job.owner:
                 continue
+            # At least one token is computed: its logits are what the job wants.
             shared = min(common_prefix(sequence.ids, job.ids), len(job.ids) - 1)  # one token is computed
             if shared >= max(1, best_shared) and self._worth(shared, sequence, job):
                 best, best_shared = key, shared
         return None if best is None else (best, best_shared)
 
     def _worth(self, shared: int, sequence: protocol.Sequence, job: Job) -> bool:
-        """Whether taking over serves: two texts that share a few words keep a cache each."""
+        """Return whether a prefix is long enough to take its sequence over.
+
+        Two texts that share a few words keep a cache each: taking over would lose the other text's cache.
+        """
         if shared < len(sequence.ids) and Capability.PREFIX not in self.engine.capabilities:
             return False
         return 2 * shared >= min(len(job.ids), len(sequence.ids))
@@ -86,7 +92,7 @@ class PrefixCache:
         self.shrink(in_use)
 
     def shrink(self, in_use: int) -> None:
-        """Close the longest unused until all fits beside the ``in_use`` bytes at work."""
+        """Evict the least recently used until all fits beside the ``in_use`` bytes of running jobs."""
         held = self.nbytes
         while self.idle and held + in_use > self.budget:
             _, (_, sequence) = self.idle.popitem(last=False)

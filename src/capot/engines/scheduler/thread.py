@@ -1,4 +1,4 @@
-"""The engine thread itself."""
+"""Run the engine on one thread: decode steps and prefill chunks in turn."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Scheduler:
-    """Owns an engine and the only thread that calls it; the thread starts with the first job."""
+    """Own an engine and the only thread that calls it. The thread starts with the first job."""
 
     def __init__(
         self, engine: Engine, *, cache_budget: int = CACHE_BUDGET, clock: Callable[[], float] = time.perf_counter
@@ -86,7 +86,7 @@ class Scheduler:
         return one_pass(self.submit, ids, want=want, owner=owner, progress=progress)
 
     def call(self, function: Callable[[], T]) -> T:
-        """Run ``function`` on the engine thread between two steps, and answer what it returns."""
+        """Run ``function`` on the engine thread between two steps, and return its answer."""
         forks.check_process(self._process)
         if threading.current_thread() is self._thread:
             return function()
@@ -127,7 +127,7 @@ class Scheduler:
             return {**self._admission.status(), **self._counts, "reused_tokens": self._admission.reused_tokens}
 
     def close(self) -> None:
-        """Interrupt what is at work, end the thread, close the engine. Closing twice is harmless.
+        """Interrupt what runs, end the thread, close the engine. Closing twice is harmless.
 
         In a copy of the process there is nothing to end.
         """
@@ -139,7 +139,7 @@ class Scheduler:
             self._thread.join()
 
     def leave(self) -> bool:
-        """The same with nobody waiting for it; whether there is a thread, or was, that does it."""
+        """Begin to close without waiting, and return whether there is, or was, a thread that does it."""
         if self._process != os.getpid():
             return True
         with self._wake:
@@ -179,7 +179,7 @@ class Scheduler:
         return bool(self._closing or self._admission.has_work or self._calls)
 
     def _turn(self) -> None:
-        """One decode step for those under way, then one chunk of one prompt, or a few that are short."""
+        """Decode one token of each running text, then prefill one chunk of one prompt, or a few short prompts."""
         while self._calls:
             self._calls.popleft()()
         self._drop_cancelled()
@@ -190,7 +190,7 @@ class Scheduler:
         self._read()
 
     def _read(self) -> None:
-        """One chunk of one prompt in its turn; with a short one also some, as short, of who has no text at work."""
+        """Prefill one chunk of the next prompt; with a short one, also some of owners with nothing running."""
         with self._wake:
             size = self._pace.chunk() if self._admission.has_contention else MAX_CHUNK
             together = Capability.BATCH in self.engine.capabilities
@@ -217,7 +217,7 @@ class Scheduler:
         self._note(feeds, seconds, prompts=prompts)
 
     def _compute(self, feeds: list[Feed]) -> list[Output | Exception | None]:
-        """One pass for all feeds, else one by one: an error then meets only the job that caused it."""
+        """Compute all feeds in one pass. If that fails, compute each alone: only the guilty job gets the error."""
         if len(feeds) > 1 and Capability.BATCH not in self.engine.capabilities:
             return [self._compute([feed])[0] for feed in feeds]
         try:
@@ -236,7 +236,7 @@ class Scheduler:
             self._pace.note(texts=len(feeds), tokens=tokens, seconds=seconds)
 
     def _settle(self, ticket: Ticket, feed: Feed, output: Output | Exception | None) -> None:
-        """Give a step's output to its job, and put the ticket where it belongs next."""
+        """Give a step's output to its job, and queue the ticket for what comes next."""
         if isinstance(output, Exception):
             self._finish(ticket, output, keep=False)
         elif ticket.cancelled:
@@ -268,7 +268,7 @@ class Scheduler:
                 hears(*read)
 
     def _advance(self, ticket: Ticket, found: PassResult) -> FairQueue[Ticket] | None:
-        """Ask the job what follows; where to queue it, None when it is finished."""
+        """Ask the job what follows. Return the queue for it, or None if the job is finished."""
         ids = ticket.job.advance(found.output, found)
         if ids is None or len(ids) == 0:
             return None
@@ -284,7 +284,7 @@ class Scheduler:
         ticket.end(error)
 
     def _abandon(self) -> None:
-        """The thread ends: nobody may wait for an answer that will not come."""
+        """End every ticket as the thread ends: nobody may wait for an answer that will not come."""
         with self._wake:
             self._closing = True
             left = self._admission.all_tickets

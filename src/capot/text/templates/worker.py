@@ -1,13 +1,12 @@
-"""A process that renders chat templates for a lab, so that the lab can end it.
+"""Render chat templates in a process of its own, which the lab can kill: see ``capot.web.template_workers``.
 
-One call in C (a comparison, a sort) holds Python's lock for as long as it lasts, and no
-thread ends it from beside. A process can be killed. This one reads a JSON line from its
-standard input and writes one to its standard output:
+One call in C (a comparison, a sort) holds Python's global lock for as long as it lasts, and no other thread can
+interrupt it. The worker reads a JSON line from its standard input and writes one to its standard output:
 
     {"source", "variables", "size", "most"}  ->  {"text"} or {"code", "params"}, and "worn"
 
-It limits itself before it reads anything: memory, seconds of processor, no file written,
-low priority. It says ``worn`` where another process should take its place.
+It limits itself before it reads anything: memory, processor time, no file written, low priority. It says ``worn`` when
+another process should take its place.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ MAX_CHARS_READ = 1_000_000  # characters of templates read, after which what is 
 
 
 def main() -> None:
-    """Answer until the standard input ends."""
+    """Answer lines until the standard input ends."""
     _limit_process()
     read, out = 0, sys.stdout.buffer
     out.write(READY)
@@ -44,7 +43,7 @@ def main() -> None:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """What is said of one request: the text, no longer than ``most`` characters, or why there is none."""
+    """Return the rendered text, at most ``most`` characters long, or the error's code."""
     try:
         text = sandbox.render(request["source"], request["variables"], size=request["size"])
         if len(text) > request["most"]:

@@ -1,10 +1,10 @@
-"""Tokenizers whose time is not known to grow as a text does, and where their texts are cut.
+"""Know which tokenizers take linear time, and encode with the others in another process.
 
-A regular expression may look at the rest of a text from each letter of it, or try every way to part a run in two:
-200,000 letters then take minutes, in one call into a library that nothing interrupts. No look at an expression
-tells which ones do, so those of published families are known here by their letters, each measured on long texts of
-many kinds (``bench/patterns.py``). The library and the command line cut with any tokenizer in this process; a lab cuts
-with one that is not ``steady`` in another, which can be ended.
+A regular expression may look at the rest of a text from each of its letters, or try every way to split a run in two:
+200,000 letters then take minutes, in one call into a library that nothing interrupts. The text of an expression does
+not tell which ones do, so those of published families are listed here, each measured on long texts of many kinds
+(``bench/patterns.py``). The library and the command line use any tokenizer in this process. A lab uses one that is not
+``is_linear`` in a worker process, which it can kill.
 
     a(?=.*z)          from each a to the end of the text
     (x|x)*y           each x doubles the ways to fail
@@ -50,7 +50,10 @@ LINEAR_STEPS = {
 
 
 def is_linear(parts: Mapping[str, Mapping[str, Any]], backend: Any, *, worst: float) -> bool:
-    """Whether the time of a tokenizer grows as a text does; ``worst`` is how many bytes its normalizer makes of one."""
+    """Return whether a tokenizer's time is known to be linear in its text.
+
+    ``worst`` is how many bytes its normalizer makes of one.
+    """
     taken = [step for name in ("normalizer", "pre_tokenizer") for step in components(parts[name]) if step]
     patterns = [step["pattern"]["Regex"] for step in taken if "Regex" in (step.get("pattern") or ())]
     known = LINEAR_PATTERNS.issuperset(patterns) and LINEAR_STEPS.issuperset(step.get("type") for step in taken)
@@ -64,14 +67,14 @@ def _longest_unigram_piece(backend: Any) -> int:
 
 
 class RemoteEncoder(Protocol):
-    """What cuts a text with a tokenizer that is read elsewhere."""
+    """Encode a text with a tokenizer that another process has loaded."""
 
     def __call__(self, text: str, specials: Specials, *, setup: Mapping[str, Any]) -> Mapping[str, Sequence[Any]]:
-        """``ids`` and ``places``. Raises: as ``FileVocabulary.encode``, and what ending it means."""
+        """Return ``ids`` and ``places``. Raises: as ``FileVocabulary.encode``, and what killing it means."""
 
 
 class RemoteVocabulary:
-    """A vocabulary read here, whose texts are cut elsewhere."""
+    """A vocabulary that is read here, and whose texts are encoded in another process."""
 
     def __init__(self, vocabulary: Any, encoder: RemoteEncoder) -> None:
         self._vocabulary, self._remote_encoder = vocabulary, encoder
@@ -83,7 +86,7 @@ class RemoteVocabulary:
 
     @property
     def chat_template(self) -> str | None:
-        """Read when it is asked for, as there."""
+        """Return the chat template, read when it is asked for."""
         template: str | None = self._vocabulary.chat_template
         return template
 

@@ -1,11 +1,11 @@
-"""A process that cuts texts for a lab with a tokenizer whose time is not known, so that the lab can end it.
+"""Encode texts in a process of its own, which the lab can kill: see ``capot.web.tokenizer_workers``.
 
-It reads a JSON line from its standard input and writes one to its standard output:
+The worker reads a JSON line from its standard input and writes one to its standard output:
 
     {"file", "name", "stamp"}    ->  ``limits.READY``, once it has read that tokenizer
     {"text", "specials"}         ->  {"ids", "places"} or {"code", "params"}
 
-It limits itself before it reads anything, as the one that renders templates does.
+It limits itself before it reads anything, as the template worker does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MEMORY = 2 * 2**30  # bytes of address space: the largest vocabularies take a fe
 
 
 def main() -> None:
-    """Answer until the standard input ends."""
+    """Answer lines until the standard input ends."""
     limits.limit_process(MEMORY)
     os.environ["RAYON_NUM_THREADS"] = "1"  # as the library names it that cuts a batch on every core
     out, vocabulary = sys.stdout.buffer, None
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def load(request: dict[str, Any]) -> FileVocabulary:
-    """The tokenizer that the lab has read. Raises: SystemExit where its file is another one since."""
+    """Load the tokenizer that the lab has read. Raises: SystemExit if its file has changed since."""
     vocabulary = FileVocabulary(Path(request["file"]), name=request["name"])
     if vocabulary.setup != request:
         sys.exit(1)
@@ -51,7 +51,7 @@ def load(request: dict[str, Any]) -> FileVocabulary:
 
 
 def answer(vocabulary: FileVocabulary, request: dict[str, Any]) -> dict[str, Any]:
-    """What is said of one text."""
+    """Return the ids and offsets of one text, or the error's code."""
     try:
         found = vocabulary.encoding(request["text"], request["specials"])
         return {"ids": found.ids, "places": found.offsets}
