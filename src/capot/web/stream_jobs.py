@@ -149,5 +149,5 @@ class SerialWork:
         else:
             row = {"done": event.done, "total": self.total, "row": plain(event.value)}
             self.emit(NamedEvent("progress", row))
-        if self.share.cancelled:
+        if self.scope.cancelled:
             raise InterruptedByUser("interrupted")

@@ -25,7 +25,7 @@ from capot.chapters.generate import verb as generation
 from capot.chapters.generate.result import Generation
 from capot.chapters.protocols import Opened
 from capot.config import Sampling
-from capot.engines.scheduler import Ticket
+from capot.engines.scheduler import Ticket, cancel_on_ctrl_c
 from capot.errors import ContextError, InputError
 from capot.text.templates import Message, PlainTemplate, Prompt, Template
 from capot.text.tokenizer import check as readable

@@ -16,7 +16,7 @@ from capot.chapters.generate.result import Event, Finished, Generation, Progress
 from capot.chapters.protocols import Opened
 from capot.config import Plan, Sampling
 from capot.engines.protocol import check_ids
-from capot.engines.scheduler import Ticket
+from capot.engines.scheduler import Ticket, cancel_on_ctrl_c
 from capot.errors import ArgumentTypeError, InputError, speaking
 from capot.view.event import Hears, ProgressEvent
 

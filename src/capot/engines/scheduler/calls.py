@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
 from capot.engines.protocol import LAST, Output, Want
+from capot.engines.scheduler.ctrl_c import cancel_on_ctrl_c
 from capot.engines.scheduler.job import Job, PassResult, PromptProgress, Ticket
 
 T = TypeVar("T")

@@ -42,7 +42,7 @@ class TransformersEngine:
             notice("engines.transformers", model=checkpoint.name, device=str(where.device), dtype=where.dtype_name)
 
         self.checkpoint = checkpoint
-        model, self.place = load.read(checkpoint, loading, notice=heard)
+        model, self.place = load.load_model(checkpoint, loading, notice=heard)
         self.network = Network(model) if cache_argument(type(model)) else WholeTexts(model)
         self.network.stored_row = self._stored_row
         self.positions = learned_positions(self.network)
