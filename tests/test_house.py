@@ -32,7 +32,7 @@ ONLY_IN = {
     "llvmlite": {"engines.native"},
     "plotly": {"view"},
     "pandas": {"view"},
-    "jinja2": {"text.templates", "web.helper"},  # which tells a child where to find it
+    "jinja2": {"text.templates", "web.worker_process"},  # which tells a child where to find it
     "click": {"cli"},
     "httpx": {"engines.openai", "sources.hub"},
     "huggingface_hub": {"sources.hub"},
