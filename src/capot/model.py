@@ -95,11 +95,7 @@ def _say(key: str, **params: Any) -> None:
 
 
 def open_loading(
-    loading: Loading,
-    *,
-    notice: engines.Notice = engines.ignore_notice,
-    watch: Watch | None = None,
-    lang: str | None = None,
+    loading: Loading, *, notice: engines.Notice = engines.no_notice, watch: Watch | None = None, lang: str | None = None
 ) -> Model:
     """Open what ``loading`` names; ``notice`` hears, by key, what is being waited for.
 
@@ -177,7 +173,7 @@ class SharedModel:
         loading: Loading,
         *,
         checkpoint: Checkpoint | None,
-        notice: engines.Notice = engines.ignore_notice,
+        notice: engines.Notice = engines.no_notice,
         watch: Watch = quietly,
     ) -> None:
         self.loading, self.checkpoint, self.watch = loading, checkpoint, watch

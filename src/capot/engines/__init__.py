@@ -20,7 +20,7 @@ ALIASES = {"hf": "transformers"}
 Notice = Callable[..., None]
 
 
-def ignore_notice(key: str, **params: Any) -> None:
+def no_notice(key: str, **params: Any) -> None:
     """Take a notice and do nothing."""
 
 
@@ -84,7 +84,7 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
     return None if transformers.knows_family(checkpoint.raw_config) else "version"
 
 
-def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = ignore_notice) -> Engine:
+def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = no_notice) -> Engine:
     """The engine that ``loading`` asks for, its weights ready to be read.
 
     ``notice`` hears which one where the choice was ours, and where it computes.

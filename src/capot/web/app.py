@@ -139,8 +139,9 @@ def _add_info_routes(app: FastAPI, streams: Streams) -> None:
         serving = learners.serving
         limits = {name: getattr(serving, name) for name in ("max_prompt_chars", "max_new_tokens", "max_streams")}
         who = {"owner": request.scope["owner"], "coded": serving.access_code is not None}
-        more = {**who, "version": __version__, "limits": limits}
-        return JSONResponse({"ok": True, "result": {**found.to_dict(), **more}})
+        return JSONResponse(
+            {"ok": True, "result": {**found.to_dict(), **who, "version": __version__, "limits": limits}}
+        )
 
     @app.get("/api/chapters/{name}", summary="What a chapter's verbs take, in words", responses=ok_responses(OBJECT))
     async def chapter(request: Request, name: str) -> JSONResponse:
