@@ -59,6 +59,7 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     app.router.route_class = CheckedBodyRoute
     error_handlers.install(app)
     _add_pages(app)
+    _add_model_route(app, learners)
     _add_info_routes(app, streams)
     _add_models_route(app)
     _add_invitation_route(app, serving)
@@ -126,9 +127,7 @@ def _find_asset(name: str) -> assets.Asset:
     return found
 
 
-def _add_info_routes(app: FastAPI, streams: Streams) -> None:
-    learners = streams.learners
-
+def _add_model_route(app: FastAPI, learners: Learners) -> None:
     @app.get(
         "/api/model",
         summary="What is at work: model, engine, device, precision",
@@ -142,6 +141,10 @@ def _add_info_routes(app: FastAPI, streams: Streams) -> None:
         return JSONResponse(
             {"ok": True, "result": {**found.to_dict(), **who, "version": __version__, "limits": limits}}
         )
+
+
+def _add_info_routes(app: FastAPI, streams: Streams) -> None:
+    learners = streams.learners
 
     @app.get("/api/chapters/{name}", summary="What a chapter's verbs take, in words", responses=ok_responses(OBJECT))
     async def chapter(request: Request, name: str) -> JSONResponse:
