@@ -343,7 +343,7 @@ def test_a_ctrl_c_inside_an_import_ends_with_its_status() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process on Windows")
 def test_ctrl_c_keeps_what_was_written() -> None:
-    words = ["generate", "Once upon a time", "--max-new-tokens", "400", "--model", "scripted", "--json"]
+    words = ["generate", "Once upon a time", "--max-new-tokens", "400", "--seed", "3", "--model", "scripted", "--json"]
     interrupted = (
         "import os, signal, sys\n"
         "from capot.engines.scripted import ScriptedEngine as Engine\n"

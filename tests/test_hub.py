@@ -42,6 +42,7 @@ from capot.sources.hub.events import DownloadProgress, telling
 from capot.sources.hub.listing import describe, is_name, needed, refuse_other_kinds
 from capot.sources.hub.refusals import Subject, refused, wait_asked
 from capot.sources.hub.store import Store
+from capot.sources.machine import Ram
 from capot.web import opening
 from capot.web.events import NamedEvent
 from capot.web.json_writer import encode_json
@@ -317,6 +318,7 @@ def test_a_gated_model_has_the_card_that_the_hub_tells_everyone(
 def test_the_chapter_gives_the_card_before_the_gate(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python and a page have it from the chapter, as the command does; what is no gate is refused as it was."""
     hub.add("org/gated", gated="manual")
+    monkeypatch.setattr("capot.chapters.card.verb.ram", lambda: Ram(total=8_000_000_000, available=4_000_000_000))
     for token in (None, "hf_mistyped"):
         if token is not None:
             monkeypatch.setenv("HF_TOKEN", token)

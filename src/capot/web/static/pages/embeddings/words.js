@@ -30,8 +30,7 @@ export function words(name) {
   const moved = (/** @type {CustomEvent<{ value: number }>} */ { detail }) => {
     if (detail) { near = detail.value; soon(); }
   };
-  const props = { ...NEIGHBOURS, value: near, label: tr("embeddings.near"), oninput: moved };
-  const neighbours = h("capot-slider", props);
+  const neighbours = h("capot-slider", { ...NEIGHBOURS, value: near, label: tr("embeddings.near"), oninput: moved });
   const empty = h("p", { class: "quiet", hidden: true }, tr("embeddings.empty"));
   const box = h("div", {}, h("p", { class: "lead" }, tr("embeddings.words_lead")), list.box, presets(samples, list.set),
     h("div", { class: "sliders" }, space, neighbours), empty, answer.box);
