@@ -339,9 +339,12 @@ def test_the_chapter_gives_the_card_before_the_gate(hub: Hub, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("lang", "words"), [("en", "tells everyone"), ("fr", "dit à tout le monde")])
-def test_the_lab_tells_its_owner_the_card_before_the_gate(hub: Hub, lang: str, words: str) -> None:
+def test_the_lab_tells_its_owner_the_card_before_the_gate(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, lang: str, words: str
+) -> None:
     """Before the refusal, which stays what it was; of what is no gate nothing is told."""
     hub.add("org/gated", gated="manual")
+    monkeypatch.setattr("capot.chapters.card.verb.ram", lambda: Ram(total=8_000_000_000, available=4_000_000_000))
     opens = opening.verb(cast(Learners, None)).function  # that nobody is asked before there is a model
     events: list[NamedEvent] = []
     with pytest.raises(AccessError, match="org/gated") as refused, i18n.speaking(lang):
