@@ -244,3 +244,16 @@ def test_random_networks_have_no_head_of_induction(tmp_path: Path) -> None:
         embeddings_helpers.tokenizer().save(str(folder / "tokenizer.json"))
         with capot.open(folder, engine="native") as model:
             assert "induction" not in {each.kind for each in model.network("The river bank is green").heads}
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        (None, "; the layer shown before it guesses something else."),
+        ([5], ", and so does every layer shown from 5 on."),
+    ],
+)
+def test_the_caption_says_since_which_layer_the_guess_stands(layers: list[int] | None, words: str) -> None:
+    with capot.open("boxed") as model:
+        found = model.network("La capitale de la France est", layers=layers)
+    assert f"layer 5 guesses “·Paris” (54.8%){words}" in found.to_text(lang="en").replace("\n", " ")

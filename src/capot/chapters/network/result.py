@@ -178,9 +178,13 @@ class NetworkInside(Result):
         final, settled = self.layers[-1].guesses[-1], len(self.layers) - 1
         while settled and self.layers[settled - 1].guesses[-1].id == final.id:
             settled -= 1
-        shown = {"guess": self._label(final.id), "share": percent(final.probability, lang)}
-        token, places = self._label(self.tokens[final.position].id), (self.layers[-1].layer, self.layers[settled].layer)
-        return tr("network.picture.caption", lang, token=token, layer=places[0], settled=places[1], **shown)
+        shown: dict[str, Any] = {"guess": self._label(final.id), "share": percent(final.probability, lang)}
+        shown |= {"token": self._label(self.tokens[final.position].id), "layer": self.layers[-1].layer}
+        alone = 0 < settled == len(self.layers) - 1
+        first = tr(
+            "network.picture." + ("alone" if alone else "from"), lang, settled=self.layers[settled].layer, **shown
+        )
+        return f"{first} {tr('network.picture.caption', lang)}"
 
     # ------------------------------------------------------------ what moved it
 
