@@ -78,8 +78,8 @@ model.tokens("nothing was computed")
 print(in_a_copy(lambda: ask(model)), in_a_copy(lambda: in_a_copy(anew)), ask(model))
 """,
     "while another computes": """
-from capot.engines.scheduler import KERNELS
-KERNELS.acquire()
+from capot.engines.scheduler import ENGINE_LOCK
+ENGINE_LOCK.acquire()
 print(in_a_copy(lambda: ask(capot.open("scripted"))) not in ("", "forked"))
 """,
     "anew": """

@@ -488,5 +488,5 @@ def test_ctrl_c_ends_cleanly_with_what_was_generated() -> None:
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert first == " " and out.endswith("\n") and process.returncode == 0
+    assert first == " " and out.endswith("\n") and process.returncode == 130
     assert err.startswith("stopped by you · ") and "Traceback" not in err

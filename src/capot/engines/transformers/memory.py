@@ -28,11 +28,11 @@ UNITS = {"": 1, "ki": 2**10, "mi": 2**20, "gi": 2**30, "k": 2**10, "m": 2**20, "
 def requested_bytes(error: BaseException) -> int | None:
     """How many bytes were asked for in vain, 0 where it is not said, None where ``error`` is another one.
 
-    >>> asked_bytes(RuntimeError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total..."))
+    >>> requested_bytes(RuntimeError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total..."))
     2684354560
-    >>> asked_bytes(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes."))
+    >>> requested_bytes(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes."))
     4096
-    >>> asked_bytes(ValueError("no"))
+    >>> requested_bytes(ValueError("no"))
     """
     text = str(error)
     short = isinstance(error, MemoryError | torch.OutOfMemoryError)
