@@ -659,7 +659,7 @@ def test_choosing_imports_no_torch(folders) -> None:
         "import sys, json, capot.engines as e\n"
         "from capot.config import Loading\nfrom capot.sources.checkpoint import Checkpoint\n"
         f"paths = {[str(folders('llama')), str(folders('gpt2'))]!r}\n"
-        "names = [e.chosen(Loading(model=path), Checkpoint.open(path)) for path in paths]\n"
+        "names = [e.choose_engine(Loading(model=path), Checkpoint.open(path)) for path in paths]\n"
         "print(json.dumps([names, sorted({'torch', 'transformers', 'numba'} & set(sys.modules))]))"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
