@@ -377,9 +377,9 @@ def test_the_product_of_every_shape_and_type(dtype, shape):
 def test_kernels_know_which_numbers_they_are_made_of():
     """Numba's disk cache sees changes in a kernel's own file only: its mark must follow ``simd.py``."""
     folder = Path(kernels.__file__).parent
-    mark = hashlib.sha256((folder / "stored.py").read_bytes()).hexdigest()[:12]
-    for name in ("product", "attention", "kernels", "guessing"):
-        assert f'STORED = "{mark}"' in (folder / f"{name}.py").read_text(), f"write {mark} into {name}.py"
+    mark = hashlib.sha256((folder / "simd.py").read_bytes()).hexdigest()[:12]
+    for name in ("matmul", "attention", "kernels", "guessing"):
+        assert f'SIMD_HASH = "{mark}"' in (folder / f"{name}.py").read_text(), f"write {mark} into {name}.py"
 
 
 @pytest.mark.skipif(not kernels.BF16_PAIRS, reason="this machine does not multiply pairs of bfloat16")

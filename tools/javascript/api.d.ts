@@ -187,21 +187,6 @@ declare namespace Api {
     tokens: number;
   }
 
-  interface AtWork {
-    model: string;
-    engine: string;
-    architecture: string;
-    device: string;
-    dtype: string;
-    parameters: number | null;
-    vocabulary_size: number;
-    context_length: number;
-    layers: number;
-    width: number;
-    heads: number;
-    kv_heads: number;
-  }
-
   interface Bar {
     label: string;
     value: number;
@@ -553,6 +538,21 @@ declare namespace Api {
     tokenizer: string;
     code: string;
     message: string;
+  }
+
+  interface ModelAtWork {
+    model: string;
+    engine: string;
+    architecture: string;
+    device: string;
+    dtype: string;
+    parameters: number | null;
+    vocabulary_size: number;
+    context_length: number;
+    layers: number;
+    width: number;
+    heads: number;
+    kv_heads: number;
   }
 
   interface Models {

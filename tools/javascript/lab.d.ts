@@ -54,7 +54,7 @@ declare namespace Lab {
   }
 
   /** `GET /api/model`: what is at work, and who asks. */
-  interface AtWork extends Api.AtWork {
+  interface AtWork extends Api.ModelAtWork {
     owner: boolean;
     coded: boolean;
     version: string;
