@@ -401,6 +401,7 @@ WORKS = {
     "assistant": ({"question": "a"}, "capot.chapters.assistant.ways.cut"),
     "lens": ({"prompt": "a"}, "capot.chapters.embeddings.lens.softmax"),
     "network": ({"prompt": "a"}, "capot.chapters.network.verb._layer"),
+    "score": ({"text": "a"}, "capot.chapters.score.verb._records"),
     "page/tokens": ({"text": "a b", "compare": ["english", "french"]}, "capot.chapters.tokens.verb._counted"),
 }
 

@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[Callable[[Model], Any], str]] = {
     "context": (lambda model: model.context("bank", sentences=["A river bank.", "My bank."]), "word layers"),
     "lens": (lambda model: model.lens("The capital of France is"), "prompt layers"),
     "network": (lambda model: model.network("The capital of France is", k=2), "tokens layers heads contributions"),
+    "score": (lambda model: model.score("The capital of France is"), "text tokens bits perplexity bits_per_byte"),
     "memory": (lambda model: model.memory([1, 300]), "device mode weights_bytes rows"),
     "assistant": (lambda model: model.assistant("Hello?", temperature=0, max_new_tokens=3), "question answers"),
     "chat": (lambda model: model.chat(["Hello", "And?"], temperature=0, max_new_tokens=3), "turns"),
@@ -29,6 +30,7 @@ LACKING = {
     "context": "HIDDEN",
     "lens": "LAYER_LOGITS",
     "network": "LAYER_LOGITS",
+    "score": "ALL_LOGITS",
     "assistant": "LOGITS",
     "chat": "LOGITS",
 }

@@ -27,6 +27,7 @@ FIELDS = {
     "context": "word layers",
     "lens": "prompt layers",
     "network": "prompt tokens layers heads target contributions remainder attention",
+    "score": "text tokens bits perplexity bits_per_byte",
     "memory": "device mode weights_bytes rows",
     "assistant": "question answers",
     "chat": "turns",
@@ -49,6 +50,7 @@ CALLS = {
         "--positions",
         "1,-1",
     ],
+    "score": ["score", "The capital of France is"],
     "memory": ["memory", "--tokens", "1,16"],
     "assistant": ["assistant", "What is the capital of France?", "--max-new-tokens", "8", "--seed", "1"],
 }

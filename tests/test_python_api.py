@@ -40,6 +40,7 @@ CALLS: dict[str, dict[str, Any]] = {
 APART = ("card", "stream", "vectors", "hidden")  # one needs files, the others give no answer that shows itself
 CALLS |= {
     "network": {"prompt": PROMPT},
+    "score": {"text": PROMPT},
     "card": {},
     "stream": {"prompt": PROMPT},
     "vectors": {"tokens": "abc"},

@@ -28,6 +28,7 @@ ANY = "…"  # a line that stands for any number of lines
 COMPUTING = {
     "network",
     "next",
+    "score",
     "generate",
     "context",
     "lens",

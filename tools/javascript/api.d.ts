@@ -10,6 +10,7 @@ declare namespace Api {
     lens: { takes: LensRequest; answers: Lens };
     network: { takes: NetworkRequest; answers: NetworkInside };
     next: { takes: NextRequest; answers: Prediction };
+    score: { takes: ScoreRequest; answers: Score };
     generate: { takes: GenerateRequest; answers: Generation };
     memory: { takes: MemoryRequest; answers: Memory };
     assistant: { takes: AssistantRequest; answers: Answers };
@@ -62,6 +63,10 @@ declare namespace Api {
     rank?: string | string[];
     beside?: number[];
     ids?: number[] | null;
+  }
+
+  interface ScoreRequest {
+    text: string;
   }
 
   interface GenerateRequest {
@@ -379,6 +384,12 @@ declare namespace Api {
     dropped_turns: number;
     indented: string[];
     at_marker: boolean;
+  }
+
+  interface ExpectedToken {
+    id: number;
+    text: string;
+    probability: number;
   }
 
   interface Facts {
@@ -717,6 +728,24 @@ declare namespace Api {
     title: string;
     caption: string;
     figure: Record<'light' | 'dark', Figure>;
+  }
+
+  interface Score {
+    text: string;
+    tokens: ScoredToken[];
+    bits: number | null;
+    perplexity: number | null;
+    bits_per_byte: number | null;
+  }
+
+  interface ScoredToken {
+    id: number;
+    text: string;
+    bits: number | null;
+    rank: number | null;
+    probability: number | null;
+    expected: ExpectedToken | null;
+    entropy_bits: number | null;
   }
 
   interface Sentence {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capot.chapters import assistant, card, embeddings, generate, memory, models, network, next, tokens
+from capot.chapters import assistant, card, embeddings, generate, memory, models, network, next, score, tokens
 from capot.chapters.called import called
 from capot.chapters.chapter import Chapter, ModelVerb
 
@@ -13,6 +13,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     embeddings.CHAPTER,
     network.CHAPTER,
     next.CHAPTER,
+    score.CHAPTER,
     generate.CHAPTER,
     memory.CHAPTER,
     assistant.CHAPTER,
@@ -25,6 +26,7 @@ class Verbs(
     embeddings.EmbeddingsVerbs,
     network.NetworkVerbs,
     next.NextVerbs,
+    score.ScoreVerbs,
     generate.GenerateVerbs,
     memory.MemoryVerbs,
     assistant.AssistantVerbs,

@@ -15,14 +15,14 @@ calls that compute come from one thread (see ``scheduler``); only
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from capot.engines.inside import Inside, InsideFound
+from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound
 from capot.errors import CapabilityError, InputError
 
 MAX_CHUNK = 256  # tokens of one sequence that one step may take
@@ -47,13 +47,28 @@ class Capability(enum.Flag):
 
 @dataclass(frozen=True)
 class Want:
-    """What a step must return besides advancing the cache. Costs nothing when not asked."""
+    """What a step must return besides advancing the cache. Costs nothing when not asked.
+
+    ``hears``: takes the logits of all positions chunk by chunk, with the first position of each chunk, so that nobody
+    holds those of a whole text. Called on the engine thread. Shapes: (T, V).
+    """
 
     logits: Literal["last", "all", "none"] = "last"
     hidden: bool = False
     attention: bool = False
     layer_logits: bool = False
     inside: Inside | None = None
+    hears: Callable[[int, np.ndarray], None] | None = None
+
+    def tokens(self, size: int, *, layers: int, vocabulary: int) -> int:
+        """How many tokens of a text one step reads where it would read ``size``.
+
+        >>> Want("all", hears=print).tokens(256, layers=16, vocabulary=128_256)
+        62
+        """
+        if self.hears is not None:
+            size = min(size, max(1, BLOCK_BYTES // (4 * vocabulary)))
+        return size if self.inside is None else self.inside.tokens(size, layers=layers)
 
     @property
     def capabilities(self) -> Capability:

@@ -80,12 +80,15 @@ class MemoryAccount:
 
 def job_bytes(job: Job, engine: Engine) -> int:
     """Return what a job may come to hold: its cache, and the float32 outputs of every position of its prompt."""
-    info = engine.info
-    tokens = min(len(job.ids), engine.info.context_length)
-    floats = info.vocabulary_size if job.want.logits == "all" else 0
+    info, tokens = engine.info, min(len(job.ids), engine.info.context_length)
+    each, heard = job.want.logits == "all", job.want.hears is not None
+    floats = info.vocabulary_size if each and not heard else 0
     floats += (info.layers + 1) * info.width if job.want.hidden else 0
     floats += info.layers * info.heads * tokens if job.want.attention else 0
     after = (info.layers + 1) * info.vocabulary_size if job.want.layer_logits else 0  # the last position's alone
+    if each and heard:  # a chunk's
+        rows = job.want.tokens(tokens, layers=info.layers, vocabulary=info.vocabulary_size)
+        after += rows * info.vocabulary_size
     if job.want.inside is not None:
         after += job.want.inside.floats(tokens, layers=info.layers, heads=info.heads, width=info.width)
     cache = engine.cache_bytes(min(len(job.ids) + job.room, info.context_length))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
@@ -145,9 +146,8 @@ class Ticket:
 
     def feed(self, size: int) -> Feed:
         """Return the next chunk. Outputs of the last position are asked of the last chunk only."""
-        want = self.job.want
-        if want.inside is not None:
-            size = want.inside.tokens(size, layers=self._scheduler.engine.info.layers)
+        want, info = self.job.want, self._scheduler.engine.info
+        size = want.tokens(size, layers=info.layers, vocabulary=info.vocabulary_size)
         ids = self._pending[self._fed : self._fed + size]
         last = self._fed + len(ids) == len(self._pending)
         if not last:
@@ -165,6 +165,9 @@ class Ticket:
         """Take one chunk's output, and return the whole once all chunks are in."""
         self._fed += len(feed.ids)
         complete = self._fed == len(self._pending)
+        if self.job.want.hears is not None and output.logits is not None and output.logits.ndim == 2:
+            self.job.want.hears(len(feed.sequence.ids) - len(feed.ids), output.logits)
+            output = dataclasses.replace(output, logits=None)
         if self.job.want.positions and not (complete and self._gathered is None):
             self._gathered = self._gathered or ChunkedOutput(len(self._pending), len(feed.sequence.ids) - len(feed.ids))
             self._gathered.add(output, len(feed.ids))

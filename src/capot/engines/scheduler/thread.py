@@ -232,7 +232,9 @@ class Scheduler:
         tokens = sum(len(feed.ids) for feed in feeds)
         self._counts["steps"] += 1
         self._counts["prompt_tokens" if prompts and tokens > len(feeds) else "decoded_tokens"] += tokens
-        if prompts and all(feed.want.inside is None for feed in feeds):  # which says nothing of a plain pass
+        if prompts and all(
+            feed.want.inside is None and feed.want.logits != "all" for feed in feeds
+        ):  # which says nothing of a plain pass
             self._pace.note(texts=len(feeds), tokens=tokens, seconds=seconds)
 
     def _settle(self, ticket: Ticket, feed: Feed, output: Output | Exception | None) -> None:
@@ -245,8 +247,8 @@ class Scheduler:
             feed.sequence.resume()
             self._requeue(ticket, self._admission.prompts)
         else:
-            whole = ticket.absorb(feed, output)
             try:
+                whole = ticket.absorb(feed, output)
                 self._report(ticket)
                 again = self._admission.prompts if whole is None else self._advance(ticket, whole)
             except Exception as error:  # the job's own

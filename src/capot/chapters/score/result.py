@@ -1,0 +1,112 @@
+"""How probable a text is, token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from capot.i18n import number, percent, tr
+from capot.view.blocks import Block, Facts, Heading, Piece, Strip, Table, Text
+from capot.view.result import Result, ending_of, flat
+
+DARKEST = 16.0  # bits from which a token is drawn darkest: one of 65,536 that are equally probable
+DRAWN = 1000  # tokens of the strip
+SURPRISING = 10
+
+
+@dataclass(frozen=True)
+class ExpectedToken:
+    """The most probable token at a place, and its probability."""
+
+    id: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class ScoredToken:
+    """A token of the text. ``text`` is empty where its bytes are no whole character.
+
+    ``rank`` is its place among all tokens, from 1; ``entropy_bits`` says how undecided the model was there. All of it
+    is None for a first token that nothing stands before.
+    """
+
+    id: int
+    text: str
+    bits: float | None
+    rank: int | None
+    probability: float | None
+    expected: ExpectedToken | None
+    entropy_bits: float | None
+
+
+@dataclass(frozen=True)
+class Score(Result):
+    """The probability of a text, token by token.
+
+    ``bits`` is the sum over the tokens that have a probability, and so are the two means; None where there is none.
+    """
+
+    text: str
+    tokens: Sequence[ScoredToken]
+    bits: float | None
+    perplexity: float | None
+    bits_per_byte: float | None
+    labels: Mapping[int, str] = field(repr=False, compare=False, metadata={"json": False})
+    model: str = field(metadata={"json": False})
+
+    def brief(self, lang: str | None = None) -> str:
+        return tr("score.brief", lang, text=ending_of(self.text), count=len(self.tokens))
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a token, what was expected there beside it."""
+        return [flat(token) for token in self.tokens]
+
+    def view(self, lang: str | None = None) -> list[Block]:
+        """The text shaded by surprise, the totals, the tokens that surprise most."""
+        blocks: list[Block] = [Heading(tr("score.chapter.question", lang)), self._strip(lang)]
+        if len(self.tokens) > DRAWN:
+            blocks.append(Text(tr("score.strip.cut", lang, drawn=DRAWN, all=len(self.tokens)), tone="quiet"))
+        if self.bits is None or self.perplexity is None or self.bits_per_byte is None:
+            return [*blocks, Text(tr("score.nothing", lang), tone="quiet")]
+        figures = {
+            "bits": number(self.bits, lang, 1),
+            "perplexity": number(self.perplexity, lang, 2),
+            "bits_per_byte": number(self.bits_per_byte, lang, 3),
+        }
+        blocks.append(Facts([(tr(f"score.total.{name}", lang), figure) for name, figure in figures.items()]))
+        blocks += [Text(tr("score.total.said", lang, **figures)), self._table(lang)]
+        if self.tokens[0].bits is None:
+            blocks.append(Text(tr("score.first", lang), tone="quiet"))
+        return blocks
+
+    def _label(self, token: int) -> str:
+        return self.labels.get(token, str(token))
+
+    def _strip(self, lang: str | None) -> Strip:
+        pieces = []
+        for token in self.tokens[:DRAWN]:
+            if token.bits is None or token.expected is None:
+                pieces.append(Piece(self._label(token.id)))
+                continue
+            shown = {"bits": number(token.bits, lang, 1), "expected": self._label(token.expected.id)}
+            hint = tr("score.strip.hint", lang, **shown, share=percent(token.expected.probability, lang))
+            pieces.append(Piece(self._label(token.id), hint=hint, weight=min(1.0, max(0.0, token.bits / DARKEST))))
+        return Strip(pieces, label=tr("score.strip.label", lang), caption=tr("score.strip.caption", lang))
+
+    def _table(self, lang: str | None) -> Table:
+        known = [(token.bits, place) for place, token in enumerate(self.tokens) if token.bits is not None]
+        rows = []
+        for _, place in sorted(known, key=lambda pair: (-pair[0], pair[1]))[:SURPRISING]:
+            token = self.tokens[place]
+            assert token.expected is not None and token.rank is not None and token.probability is not None
+            rows.append((
+                str(place), self._label(token.id), number(token.bits or 0.0, lang, 1), number(token.rank, lang),
+                percent(token.probability, lang, 2), self._label(token.expected.id),
+                percent(token.expected.probability, lang),
+            ))  # fmt: skip
+        names = ("position", "token", "bits", "rank", "probability", "expected", "share")
+        columns = [tr(f"score.table.{name}", lang) for name in names]
+        title, caption = tr("score.table.title", lang), tr("score.table.caption", lang)
+        return Table(columns, rows, title=title, caption=caption, align="rlrrrlr")

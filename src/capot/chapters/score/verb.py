@@ -1,0 +1,117 @@
+"""The chapter ``score``: a text read once, and the probability of each of its tokens.
+
+The logits of a chunk are reduced to a few numbers a position as soon as they are known; those of a whole text,
+T x V of them, are never held.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from capot.chapters.protocols import Opened
+from capot.chapters.score.result import ExpectedToken, Score, ScoredToken
+from capot.engines.protocol import Want
+from capot.errors import ContextError, InputError
+from capot.leaving import look
+from capot.text import sampling
+
+BYTES_OF_TOKEN = 1000  # as a record, and as JSON, at most
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """What is kept of one position's logits."""
+
+    bits: float
+    rank: int
+    probability: float
+    expected: int
+    expected_probability: float
+    entropy_bits: float
+
+
+def score(model: Opened, text: str) -> Score:
+    """The probability of each token of a text. Takes and raises: as ``Model.score``."""
+    ids, context = model.tokenizer.encode_prompt(text), model.scheduler.engine.info.context_length
+    if not ids:
+        raise InputError("empty_prompt")
+    if len(ids) > context:
+        raise ContextError("prompt_too_long", tokens=len(ids), context_length=context)
+    found: list[Reduced] = []  # the one at place p is of the token at p + 1
+
+    def hears(first: int, logits: np.ndarray) -> None:
+        for row, token in zip(logits, ids[first + 1 :], strict=False):  # nothing follows the last one
+            found.append(reduced(row, token))
+
+    with model.scheduler.holding(len(ids) * BYTES_OF_TOKEN):
+        model.scheduler.run(ids, want=Want("all", hears=hears), owner=model.owner)
+        return _told(model, text, ids, found)
+
+
+def reduced(logits: np.ndarray, token: int) -> Reduced:
+    """What the logits of one position say of the token that follows it; the numbers that ``next`` gives. Shapes: (V,)
+
+    Bits come from the logarithm of softmax, so that a probability too small for a float has them too.
+
+    >>> reduced(np.zeros(8, np.float32), 3).bits, reduced(np.zeros(8, np.float32), 3).rank
+    (3.0, 4)
+    """
+    shares = sampling.softmax(logits)
+    top = int(logits.argmax())
+    bits = (float(logits[top]) - float(logits[token])) / math.log(2) - math.log2(shares[top])
+    return Reduced(
+        bits=bits,
+        rank=sampling.rank_of(logits, token),
+        probability=float(shares[token]),
+        expected=top,
+        expected_probability=float(shares[top]),
+        entropy_bits=sampling.entropy_bits(shares),
+    )
+
+
+def _told(model: Opened, text: str, ids: Sequence[int], found: Sequence[Reduced]) -> Score:
+    tokenizer, opening = model.tokenizer, len(model.tokenizer.opening)
+    kept: list[Reduced | None] = [None, *found]
+    labels: dict[int, str] = {}
+    tokens = _records(model, ids[opening:], kept[opening:], labels)
+    known = [each for each in kept[opening:] if each is not None]
+    unread = 0 if opening else len(tokenizer.token_bytes(ids[0]))  # bytes that have no probability
+    bits = math.fsum(each.bits for each in known)
+    return Score(
+        text=text,
+        tokens=tokens,
+        bits=bits if known else None,
+        perplexity=_power(bits / len(known)) if known else None,
+        bits_per_byte=bits / max(1, len(text.encode()) - unread) if known else None,
+        labels=labels,
+        model=model.name,
+    )
+
+
+def _power(bits: float) -> float:
+    return 2.0**bits if bits < 1000 else math.inf
+
+
+def _records(
+    model: Opened, ids: Sequence[int], found: Sequence[Reduced | None], labels: dict[int, str]
+) -> tuple[ScoredToken, ...]:
+    """A record for each token; ``labels`` takes how a view writes them."""
+
+    def text(token: int) -> str:
+        if token not in labels:
+            labels[token] = model.tokenizer.display(token)
+        return model.tokenizer.token_text(token)
+
+    tokens = []
+    for token, one in zip(ids, found, strict=True):
+        look()
+        if one is None:
+            tokens.append(ScoredToken(token, text(token), None, None, None, None, None))
+            continue
+        expected = ExpectedToken(one.expected, text(one.expected), one.expected_probability)
+        tokens.append(ScoredToken(token, text(token), one.bits, one.rank, one.probability, expected, one.entropy_bits))
+    return tuple(tokens)
