@@ -148,7 +148,7 @@ def test_a_console_shows_a_summary_of_every_answer(answers: dict[str, Result]) -
         assert told.startswith(f"<{type(answer).__name__}: ") and told.endswith(">") and "\n" not in told, name
         assert len(f"<{type(answer).__name__}: >") + 8 < len(told) < 260, (name, told)
     assert PROMPT in repr(answers["next"]) and "Canberra" in repr(answers["generate"])
-    assert len(kinds) == 15
+    assert len(kinds) == 16
     long = dataclasses.replace(answers["next"], prompt="x\n\x1b[2J" * 5000)
     assert len(repr(long)) < 260 and "\x1b" not in repr(long)
 

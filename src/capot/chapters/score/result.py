@@ -61,7 +61,13 @@ class Score(Result):
 
     def to_rows(self) -> list[dict[str, Any]]:
         """A row a token, what was expected there beside it."""
-        return [flat(token) for token in self.tokens]
+        rows = [flat(token) for token in self.tokens]
+        for row in rows:  # where nothing was expected, the same columns are empty
+            row.update(
+                {f"expected_{name}": row.pop(f"expected_{name}", None) for name in ("id", "text", "probability")}
+            )
+            row.pop("expected", None)
+        return rows
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The text shaded by surprise, the totals, the tokens that surprise most."""
