@@ -23,7 +23,7 @@ from capot.errors import BusyError, CapabilityError, CapotError
 from capot.i18n import LANGUAGES
 from capot.model import Model
 from capot.view.blocks import Strip, Table
-from capot.web.request_scope import bytes_of
+from capot.web.request_scope import job_bytes
 
 TEXT = "The capital of France is London."
 GREEN = "The river bank is green. The cat in the house."
@@ -97,10 +97,10 @@ def test_no_more_than_a_block_of_logits_is_held(monkeypatch: pytest.MonkeyPatch)
         assert len(model.score("a" * context).tokens) == context
         assert max(fed) == 10 and sum(fed) == context
         engine, ids = model.scheduler.engine, [97] * context
-        heard = bytes_of(Job(ids, want=Want("all", hears=lambda *_: None)), engine)
+        heard = job_bytes(Job(ids, want=Want("all", hears=lambda *_: None)), engine)
         size = engine.info.vocabulary_size
-        assert heard == bytes_of(Job(ids, want=Want("none")), engine) + 4 * 10 * size
-        assert bytes_of(Job(ids, want=Want("all")), engine) == heard + 4 * (context - 10) * size
+        assert heard == job_bytes(Job(ids, want=Want("none")), engine) + 4 * 10 * size
+        assert job_bytes(Job(ids, want=Want("all")), engine) == heard + 4 * (context - 10) * size
 
 
 def test_nothing_is_gathered(boxed: Model) -> None:

@@ -374,7 +374,7 @@ def steady_run(shards: Path, out: Path, steps: int, **first):
     torch.set_num_threads(1)
     out.mkdir(exist_ok=True)
     run = training.start(
-        training.Settings("tiny", minutes=1e9, compiled=False, is_linear=True), shards, torch.device("cpu")
+        training.Settings("tiny", minutes=1e9, compiled=False, steady=True), shards, torch.device("cpu")
     )
     given = {"out": out, "branch": None, "fall": 60, "weights": None} | first
     training.begin(run, argparse.Namespace(**given))

@@ -80,8 +80,10 @@ class MemoryAccount:
 
 def job_bytes(job: Job, engine: Engine) -> int:
     """Return what a job may come to hold: its cache, and the float32 outputs of every position of its prompt."""
-    info, tokens = engine.info, min(len(job.ids), engine.info.context_length)
-    each, heard = job.want.logits == "all", job.want.hears is not None
+    info = engine.info
+    tokens = min(len(job.ids), info.context_length)
+    each = job.want.logits == "all"
+    heard = job.want.hears is not None
     floats = info.vocabulary_size if each and not heard else 0
     floats += (info.layers + 1) * info.width if job.want.hidden else 0
     floats += info.layers * info.heads * tokens if job.want.attention else 0

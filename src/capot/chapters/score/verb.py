@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from capot.cancellation import check_cancelled
 from capot.chapters.protocols import Opened
 from capot.chapters.score.result import ExpectedToken, Score, ScoredToken
 from capot.engines.protocol import Want
 from capot.errors import ContextError, InputError
-from capot.leaving import look
 from capot.text import sampling
 
 BYTES_OF_TOKEN = 1000  # as a record, and as JSON, at most
@@ -108,7 +108,7 @@ def _records(
 
     tokens = []
     for token, one in zip(ids, found, strict=True):
-        look()
+        check_cancelled()
         if one is None:
             tokens.append(ScoredToken(token, text(token), None, None, None, None, None))
             continue
