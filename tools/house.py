@@ -7,6 +7,7 @@ and the pages to the code.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -56,6 +57,7 @@ STRANGERS = [
 ]
 
 
+@functools.cache  # files are what they are while this runs
 def modules() -> dict[str, Path]:
     """Every module of the package by its name inside it; "" is the package."""
     found = {}
@@ -101,6 +103,7 @@ def inside(room: str, folder: str) -> bool:
     return room == folder or room.startswith(f"{folder}.")
 
 
+@functools.cache
 def imports(module: str) -> dict[str, bool]:
     """The modules of the package that one imports, and whether the import is run when the module is."""
     known = modules()
