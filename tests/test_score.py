@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import capot
-from capot.chapters.score import verb
+from capot.chapters.score import result, verb
 from capot.config import Serving
 from capot.engines import protocol
 from capot.engines.protocol import Capability, Want
@@ -182,3 +182,12 @@ def test_it_is_the_log_softmax_of_transformers(tmp_path: Path, family: str, bos:
     assert [token.expected.id for token in scored] == logs[:-1].argmax(-1).tolist()
     entropies = -(np.exp(logs) * logs).sum(-1)[:-1] / math.log(2)
     np.testing.assert_allclose([token.entropy_bits for token in scored], entropies, rtol=1e-4, atol=1e-4)
+
+
+def test_a_long_text_says_how_much_of_it_is_drawn() -> None:
+    with capot.open("scripted") as model:
+        found = model.score("a" * (result.DRAWN + 1))
+    for lang, words in (("en", "Of 1,001 tokens the first 1,000"), ("fr", "Sur 1 001 tokens, les 1 000 premiers")):
+        strip = next(block for block in found.view(lang) if isinstance(block, Strip))
+        told = " ".join(found.to_text(lang).replace("\u202f", " ").replace("\u00a0", " ").split())
+        assert len(strip.pieces) == result.DRAWN and words in told

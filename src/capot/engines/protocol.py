@@ -64,7 +64,7 @@ class Want:
         """How many tokens of a text one step reads where it would read ``size``.
 
         >>> Want("all", hears=print).tokens(256, layers=16, vocabulary=128_256)
-        62
+        46
         """
         if self.hears is not None:
             size = min(size, max(1, BLOCK_BYTES // (4 * vocabulary)))
