@@ -87,7 +87,7 @@ def test_a_row_of_a_product_is_the_same_whatever_is_beside_it(dtype, depth):
     same(few, expected[:, :5])
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("threads", [pytest.param("1", marks=pytest.mark.soak), "2"])
 def test_another_process_and_kernels_compiled_anew_change_no_bit(alone, tmp_path, threads):
     one = alone("mistral", "bfloat16")
     program = (
@@ -101,8 +101,18 @@ def test_another_process_and_kernels_compiled_anew_change_no_bit(alone, tmp_path
 
 
 @pytest.mark.skipif("NUMBA_CPU_NAME" in os.environ, reason="these are the generic kernels")
-def test_kernels_without_instructions_of_x86_keep_the_promise_too():
-    chosen = "generic or schedule and (llama-float32 or mistral-bfloat16 or qwen3-float16) or at_once or beside_it"
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        "generic or schedule and mistral-bfloat16",
+        pytest.param(
+            "generic or schedule and (llama-float32 or mistral-bfloat16 or qwen3-float16) or at_once or beside_it",
+            marks=pytest.mark.soak,
+        ),
+    ],
+    ids=["one family", "several"],
+)
+def test_kernels_without_instructions_of_x86_keep_the_promise_too(chosen):
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__, "-k", chosen]
     done = subprocess.run(command, env=os.environ | GENERIC, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "passed" in done.stdout, done.stdout[-3000:]

@@ -121,7 +121,7 @@ NAMES = """(() => {
 })()"""
 
 
-@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("width", [360, pytest.param(1440, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("view", ["road", "words", "context"])
 def test_long_names_are_read_at_any_width(visit: Visits, view: str, width: int) -> None:
     """All of them inside the picture, none over another."""

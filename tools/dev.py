@@ -197,8 +197,10 @@ def bench(*arguments: str) -> None:
 
 
 def soak(*arguments: str) -> None:
-    """What would harm a class, for as long as it takes; the figures go to bench/RESULTS.md."""
+    """The longest tests, then what would harm a class, as long as it takes; the figures go to bench/RESULTS.md."""
     ready("test")
+    if not arguments and run(PYTHON, "-m", "pytest", "-m", "soak", check=False):
+        sys.exit(1)
     sys.exit(run(PYTHON, "bench/soak.py", *arguments, check=False))
 
 
