@@ -31,7 +31,7 @@ FLOORS = [
     {"text", "engines.protocol", "engines.inside", "engines.openmp", "engines.forks"},
     {"engines.scheduler", "engines.native", "engines.transformers", "engines.openai", "engines.scripted"},
     {"engines"},  # the chooser: its ``__init__``
-    {"chapters.protocols", "chapters.chapter", "chapters.hints"},
+    {"chapters.protocols", "chapters.chapter", "chapters.hints", "chapters.token_texts"},
     {f"chapters.{name}" for name in CHAPTERS},
     {"chapters.arguments"},
     {"chapters.called"},

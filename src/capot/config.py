@@ -60,9 +60,13 @@ def check(config: Any) -> None:
             continue
         whole = isinstance(field.metadata["low"], int) and not field.metadata.get("real")
         object.__setattr__(config, field.name, _number(field.name, value, whole=whole))
-        value, low, high = getattr(config, field.name), field.metadata["low"], field.metadata["high"]
-        if not low <= value <= high:
-            raise InputError("out_of_range", name=field.name, value=value, low=low, high=high)
+        within(field.name, getattr(config, field.name), field.metadata["low"], field.metadata["high"])
+
+
+def within(name: str, value: float, low: float, high: float) -> None:
+    """Hold a number to inclusive bounds. Raises: InputError ``out_of_range`` with name, value and bounds."""
+    if not low <= value <= high:
+        raise InputError("out_of_range", name=name, value=value, low=low, high=high)
 
 
 def _number(name: str, value: Any, *, whole: bool) -> float:

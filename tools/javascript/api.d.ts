@@ -386,12 +386,6 @@ declare namespace Api {
     at_marker: boolean;
   }
 
-  interface ExpectedToken {
-    id: number;
-    text: string;
-    probability: number;
-  }
-
   interface Facts {
     block: "facts";
     rows: [string, string][];
@@ -744,7 +738,7 @@ declare namespace Api {
     bits: number | null;
     rank: number | null;
     probability: number | null;
-    expected: ExpectedToken | null;
+    expected: TokenShare | null;
     entropy_bits: number | null;
   }
 

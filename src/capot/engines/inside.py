@@ -96,6 +96,31 @@ class LogitParts:
     mlp: np.ndarray
     heads: np.ndarray | None
 
+    @classmethod
+    def read(
+        cls,
+        logits: np.ndarray,
+        target: int,
+        *,
+        added: Sequence[np.ndarray],
+        reads: np.ndarray,
+        heads: np.ndarray | None,
+    ) -> LogitParts:
+        """Read the parts of one logit from what was added to the last position.
+
+        Shapes: logits (V,); ``added`` (D,) each, the embedding, then attention and MLP in turn; ``reads`` (D,), what
+        the final norm and the head make of a vector for this logit; ``heads`` (L, H).
+        """
+        embedding, *others = (float(part @ reads) for part in added)
+        return cls(
+            target=target,
+            logit=float(logits[target]),
+            embedding=embedding,
+            attention=np.array(others[::2]),
+            mlp=np.array(others[1::2]),
+            heads=heads,
+        )
+
 
 @dataclass(frozen=True)
 class InsideFound:

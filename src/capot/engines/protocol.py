@@ -23,7 +23,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound
-from capot.errors import CapabilityError, InputError
+from capot.errors import CapabilityError, ContextError, InputError
 
 MAX_CHUNK = 256  # tokens of one sequence that one step may take
 
@@ -218,6 +218,17 @@ def check_ids(ids: SequenceOf[int], *, size: int) -> None:
     """Hold ids to a vocabulary of ``size``. Raises: InputError ``no_such_id`` naming the first that is none."""
     if ids and not 0 <= min(ids) <= max(ids) < size:
         raise InputError("no_such_id", id=next(token for token in ids if not 0 <= token < size), size=size)
+
+
+def check_prompt(ids: SequenceOf[int], *, context: int) -> None:
+    """Hold a prompt to the tokens that a model takes.
+
+    Raises: InputError ``empty_prompt``; ContextError ``prompt_too_long``.
+    """
+    if not ids:
+        raise InputError("empty_prompt")
+    if len(ids) > context:
+        raise ContextError("prompt_too_long", tokens=len(ids), context_length=context)
 
 
 def check_feed(feed: Feed, *, size: int) -> None:

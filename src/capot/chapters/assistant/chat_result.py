@@ -12,7 +12,7 @@ from typing import Any
 from capot import i18n
 from capot.chapters.assistant.result import indented
 from capot.chapters.generate.result import CUT
-from capot.config import Prices, limits
+from capot.config import Prices, limits, within
 from capot.errors import InputError
 from capot.i18n import duration, number, percent, tr
 from capot.view import blocks as b
@@ -244,9 +244,7 @@ class Conversation(Result):
 
 def check_price(name: str, value: float) -> float:
     """A price per million tokens. Raises: InputError ``out_of_range``."""
-    low, high = limits(Prices, name)
-    if not low <= value <= high:
-        raise InputError("out_of_range", name=name, value=value, low=low, high=high)
+    within(name, value, *limits(Prices, name))
     return float(value)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capot.chapters.embeddings.table import open_table
+from capot.config import within
 from capot.engines.protocol import Want, check_ids, require
 from capot.errors import InputError, ResourceError
 from capot.sources.machine import ram
@@ -59,8 +60,7 @@ def _place(name: str, value: int | None, count: int) -> Any:
         return slice(None)
     if isinstance(value, float):
         raise InputError("not_whole", name=name, value=value)
-    if not -count <= value < count:
-        raise InputError("out_of_range", name=name, value=value, low=-count, high=count - 1)
+    within(name, value, -count, count - 1)
     return int(value)
 
 

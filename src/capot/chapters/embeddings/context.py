@@ -16,6 +16,7 @@ from capot.chapters.embeddings.context_result import Angles, Context, Occurrence
 from capot.chapters.embeddings.geometry import cosines, principal, rounded, unit
 from capot.chapters.embeddings.spelling import spellings, vectors
 from capot.chapters.embeddings.table import open_table
+from capot.config import within
 from capot.engines.protocol import Capability, Want, require
 from capot.errors import InputError, UnsupportedError, shown
 from capot.view.event import Hears, ProgressEvent, reading
@@ -110,8 +111,8 @@ def _check(model: Opened, layer: int | None, located: Sequence[tuple[Sentence, l
     require(engine, WANT.capabilities | Capability.EMBEDDINGS)
     if layer is not None and (not isinstance(layer, int) or isinstance(layer, bool)):
         raise InputError("not_a_number", name="layer", value=shown(layer))
-    if layer is not None and not 0 <= layer <= engine.info.layers:
-        raise InputError("out_of_range", name="layer", value=layer, low=0, high=engine.info.layers)
+    if layer is not None:
+        within("layer", layer, 0, engine.info.layers)
 
 
 def places(word: str, sentence: str) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ from capot.chapters.embeddings.embed_result import Embedding, Near, Neighbours, 
 from capot.chapters.embeddings.geometry import cosines, principal, rounded, unit
 from capot.chapters.embeddings.spelling import spellings, vectors
 from capot.chapters.embeddings.table import VectorTable, nearest, open_table
-from capot.config import WordPlane, limits
+from capot.config import WordPlane, limits, within
 from capot.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def _check(words: tuple[str, ...], dimensions: int, near: int) -> None:
         low, high = limits(WordPlane, name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise InputError("not_a_number", name=name, value=shown(value))
-        if not low <= value <= high:
-            raise InputError("out_of_range", name=name, value=value, low=low, high=high)
+        within(name, value, low, high)
 
 
 def _between_spellings(table: VectorTable, spelled: Sequence[tuple[Spelling, ...]]) -> Sequence[float | None]:

@@ -13,8 +13,8 @@ from capot.chapters.card.kind import base_or_instruct
 from capot.chapters.card.source import Source
 from capot.chapters.card.verb import TOKENS, verdict
 from capot.chapters.models.result import CachedModel, Changed, FoundModel, Models, Search
-from capot.config import Loading
-from capot.errors import CapotError, InputError
+from capot.config import Loading, within
+from capot.errors import CapotError
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import architectures
 from capot.sources.files import INDEX
@@ -69,8 +69,7 @@ def search(words: str, *, limit: int = LIMIT) -> Search:
 
     Raises: InputError ``out_of_range``; as ``hub.searching.search``.
     """
-    if not 1 <= limit <= MOST:
-        raise InputError("out_of_range", name="limit", value=limit, low=1, high=MOST)
+    within("limit", limit, 1, MOST)
     here, disk, kept = ram(), free_disk(settings.cache()), {one.name.casefold() for one in cache_index.kept()}
     return Search(
         words=words,

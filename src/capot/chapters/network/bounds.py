@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from capot.config import bounded, check
+from capot.config import bounded, check, within
 from capot.errors import InputError
 
 MOST_GUESSES = 50_000  # layers times positions times k: a minute of the head of a model of a billion weights
@@ -40,9 +40,9 @@ class Places:
         """
         levels = sorted(set(layers)) if layers else range(most + 1)
         for level in levels:
-            _within("layers", level, 0, most)
+            within("layers", level, 0, most)
         for position in positions or ():
-            _within("positions", position, -tokens, tokens - 1)
+            within("positions", position, -tokens, tokens - 1)
         chosen = sorted({position % tokens for position in positions}) if positions else range(tokens)
         return cls(tuple(levels), tuple(chosen))
 
@@ -56,8 +56,3 @@ class Places:
             if asked > limit:
                 raise InputError("network_too_much", name=name, asked=asked, limit=limit)
         return guesses * BYTES_OF_GUESS + weights * BYTES_OF_WEIGHT
-
-
-def _within(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise InputError("out_of_range", name=name, value=value, low=low, high=high)

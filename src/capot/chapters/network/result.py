@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from capot.chapters.network.bounds import ENOUGH
+from capot.chapters.token_texts import TokenShare
 from capot.i18n import number, percent, tr
 from capot.view.blocks import Bar, Bars, Block, Curves, Heading, Piece, Series, Strip, Table, Text
 from capot.view.result import Result, ending_of, flat
@@ -23,15 +24,6 @@ class LayerToken:
 
     id: int
     text: str
-
-
-@dataclass(frozen=True)
-class TokenShare:
-    """A token and its probability."""
-
-    id: int
-    text: str
-    probability: float
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from capot.chapters.network.result import (  # fmt: skip
     NetworkInside,
     PlaceGuess,
     TargetToken,
-    TokenShare,
 )
 from capot.chapters.next.verb import resolve
+from capot.chapters.token_texts import TokenShare, TokenTexts
 from capot.engines.inside import Inside, InsideFound, LogitParts
-from capot.engines.protocol import Capability, Want, check_ids
-from capot.errors import ContextError, InputError, shown
+from capot.engines.protocol import Capability, Want, check_ids, check_prompt
+from capot.errors import InputError, shown
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -50,10 +50,7 @@ def network(
     head = None if attention is None else _head(attention)
     token = None if target is None else resolve(model.tokenizer, target, prompt=prompt)[-1].id
     info = model.scheduler.engine.info
-    if not ids:
-        raise InputError("empty_prompt")
-    if len(ids) > info.context_length:
-        raise ContextError("prompt_too_long", tokens=len(ids), context_length=info.context_length)
+    check_prompt(ids, context=info.context_length)
     if token is not None:
         check_ids([token], size=info.vocabulary_size)
     if head is not None and not (0 < head[0] <= info.layers and 0 < head[1] <= info.heads):
@@ -87,13 +84,7 @@ def _declared(model: Opened, asked: Inside) -> Inside:
 def _told(model: Opened, prompt: str, ids: list[int], *, asked: Inside) -> NetworkInside:
     found = model.scheduler.run(ids, want=Want(inside=asked), owner=model.owner).output.inside
     assert found is not None and asked.levels is not None and asked.positions is not None  # it was asked for
-    labels: dict[int, str] = {}
-
-    def text(token: int) -> str:
-        if token not in labels:
-            labels[token] = model.tokenizer.display(token)
-        return model.tokenizer.token_text(token)
-
+    text = TokenTexts(model.tokenizer)
     parts = found.parts
     target = None if parts is None else TargetToken(parts.target, text(parts.target), parts.logit)
     contributions = () if parts is None else tuple(_contributions(parts))
@@ -111,13 +102,13 @@ def _told(model: Opened, prompt: str, ids: list[int], *, asked: Inside) -> Netwo
         contributions=contributions,
         remainder=remainder,
         attention=None if asked.head is None else _weights(found, asked.head),
-        labels=labels,
+        labels=text.labels,
         model=model.name,
     )
 
 
-def _layer(found: InsideFound, place: int, level: int, positions: Sequence[int], text: object) -> LayerInside:
-    assert found.ids is not None and found.probabilities is not None and callable(text)
+def _layer(found: InsideFound, place: int, level: int, positions: Sequence[int], text: TokenTexts) -> LayerInside:
+    assert found.ids is not None and found.probabilities is not None
     guesses = []
     for ids, shares, position in zip(
         found.ids[place].tolist(), found.probabilities[place].tolist(), positions, strict=True

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from capot.chapters.token_texts import TokenShare
 from capot.i18n import number, percent, tr
 from capot.view.blocks import Block, Facts, Heading, Piece, Strip, Table, Text
 from capot.view.result import Result, ending_of, flat
@@ -16,20 +17,11 @@ SURPRISING = 10
 
 
 @dataclass(frozen=True)
-class ExpectedToken:
-    """The most probable token at a place, and its probability."""
-
-    id: int
-    text: str
-    probability: float
-
-
-@dataclass(frozen=True)
 class ScoredToken:
     """A token of the text. ``text`` is empty where its bytes are no whole character.
 
-    ``rank`` is its place among all tokens, from 1; ``entropy_bits`` says how undecided the model was there. All of it
-    is None for a first token that nothing stands before.
+    ``expected`` is the most probable token there, ``rank`` this one's place among all tokens, from 1;
+    ``entropy_bits`` says how undecided the model was. All of it is None for a first token that nothing stands before.
     """
 
     id: int
@@ -37,7 +29,7 @@ class ScoredToken:
     bits: float | None
     rank: int | None
     probability: float | None
-    expected: ExpectedToken | None
+    expected: TokenShare | None
     entropy_bits: float | None
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from capot.cancellation import check_cancelled
 from capot.chapters.protocols import Opened
-from capot.chapters.score.result import ExpectedToken, Score, ScoredToken
-from capot.engines.protocol import Want
-from capot.errors import ContextError, InputError
+from capot.chapters.score.result import Score, ScoredToken
+from capot.chapters.token_texts import TokenShare, TokenTexts
+from capot.engines.protocol import Want, check_prompt
 from capot.text import sampling
 
 BYTES_OF_TOKEN = 1000  # as a record, and as JSON, at most
@@ -36,11 +36,8 @@ class Reduced:
 
 def score(model: Opened, text: str) -> Score:
     """The probability of each token of a text. Takes and raises: as ``Model.score``."""
-    ids, context = model.tokenizer.encode_prompt(text), model.scheduler.engine.info.context_length
-    if not ids:
-        raise InputError("empty_prompt")
-    if len(ids) > context:
-        raise ContextError("prompt_too_long", tokens=len(ids), context_length=context)
+    ids = model.tokenizer.encode_prompt(text)
+    check_prompt(ids, context=model.scheduler.engine.info.context_length)
     found: list[Reduced] = []  # the one at place p is of the token at p + 1
 
     def hears(first: int, logits: np.ndarray) -> None:
@@ -76,8 +73,8 @@ def reduced(logits: np.ndarray, token: int) -> Reduced:
 def _told(model: Opened, text: str, ids: Sequence[int], found: Sequence[Reduced]) -> Score:
     tokenizer, opening = model.tokenizer, len(model.tokenizer.opening)
     kept: list[Reduced | None] = [None, *found]
-    labels: dict[int, str] = {}
-    tokens = _records(model, ids[opening:], kept[opening:], labels)
+    texts = TokenTexts(tokenizer)
+    tokens = _records(texts, ids[opening:], kept[opening:])
     known = [each for each in kept[opening:] if each is not None]
     unread = 0 if opening else len(tokenizer.token_bytes(ids[0]))  # bytes that have no probability
     bits = math.fsum(each.bits for each in known)
@@ -87,7 +84,7 @@ def _told(model: Opened, text: str, ids: Sequence[int], found: Sequence[Reduced]
         bits=bits if known else None,
         perplexity=_power(bits / len(known)) if known else None,
         bits_per_byte=bits / max(1, len(text.encode()) - unread) if known else None,
-        labels=labels,
+        labels=texts.labels,
         model=model.name,
     )
 
@@ -96,22 +93,14 @@ def _power(bits: float) -> float:
     return 2.0**bits if bits < 1000 else math.inf
 
 
-def _records(
-    model: Opened, ids: Sequence[int], found: Sequence[Reduced | None], labels: dict[int, str]
-) -> tuple[ScoredToken, ...]:
-    """A record for each token; ``labels`` takes how a view writes them."""
-
-    def text(token: int) -> str:
-        if token not in labels:
-            labels[token] = model.tokenizer.display(token)
-        return model.tokenizer.token_text(token)
-
+def _records(text: TokenTexts, ids: Sequence[int], found: Sequence[Reduced | None]) -> tuple[ScoredToken, ...]:
+    """A record for each token."""
     tokens = []
     for token, one in zip(ids, found, strict=True):
         check_cancelled()
         if one is None:
             tokens.append(ScoredToken(token, text(token), None, None, None, None, None))
             continue
-        expected = ExpectedToken(one.expected, text(one.expected), one.expected_probability)
+        expected = TokenShare(one.expected, text(one.expected), one.expected_probability)
         tokens.append(ScoredToken(token, text(token), one.bits, one.rank, one.probability, expected, one.entropy_bits))
     return tuple(tokens)

@@ -175,15 +175,8 @@ class InsidePass:
         scale = 1 / np.sqrt(np.mean(last.astype(np.float64) ** 2) + config.norm_eps)
         reads = scale * wide(engine.norm) * wide(engine.head.weight[target])
         heads = [self._by_head(layer, mixed) for layer, mixed in zip(engine.layers, self._mixed, strict=True)]
-        added = [float(part @ reads) for part in self._added]
-        return LogitParts(
-            target=target,
-            logit=float(logits[target]),
-            embedding=added[0],
-            attention=np.array(added[1::2]),
-            mlp=np.array(added[2::2]),
-            heads=np.array([each @ reads for each in heads]),
-        )
+        by_head = np.array([each @ reads for each in heads])
+        return LogitParts.read(logits, target, added=self._added, reads=reads, heads=by_head)
 
     def _by_head(self, layer: Layer, mixed: np.ndarray) -> np.ndarray:
         """What each head alone adds to the last row. Shapes: mixed (H S,), answer (H, D)."""

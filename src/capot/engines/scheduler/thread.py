@@ -12,14 +12,25 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from capot.engines import forks, openmp
-from capot.engines.protocol import LAST, MAX_CHUNK, Capability, Engine, Feed, Output, Want, check_ids, require
+from capot.engines.protocol import (
+    LAST,
+    MAX_CHUNK,
+    Capability,
+    Engine,
+    Feed,
+    Output,
+    Want,
+    check_ids,
+    check_prompt,
+    require,
+)
 from capot.engines.scheduler.admission import JobAdmission
 from capot.engines.scheduler.calls import Call, one_pass
 from capot.engines.scheduler.fair_queue import FairQueue
 from capot.engines.scheduler.job import Job, PassResult, PromptProgress, Ticket
 from capot.engines.scheduler.prefill_budget import MAX_BATCH, PrefillBudget
 from capot.engines.scheduler.prefix_cache import PrefixCache
-from capot.errors import BusyError, ContextError, InputError, InterruptedByUser
+from capot.errors import BusyError, ContextError, InterruptedByUser
 
 IDLE_S = 0.5  # without work, after which the thread lets go of its cores
 CACHE_BUDGET = 2_000_000_000  # bytes of key/value caches, at work and idle together
@@ -61,11 +72,7 @@ class Scheduler:
         it computes; BusyError ``closed``.
         """
         forks.check_process(self._process)
-        context = self.engine.info.context_length
-        if not job.ids:
-            raise InputError("empty_prompt")
-        if len(job.ids) > context:
-            raise ContextError("prompt_too_long", tokens=len(job.ids), context_length=context)
+        check_prompt(job.ids, context=self.engine.info.context_length)
         require(self.engine, job.want.capabilities)
         check_ids(job.ids, size=self.engine.info.vocabulary_size)
         ticket = Ticket(self, job)

@@ -178,16 +178,9 @@ class WatchedPass:
         assert row is not None  # as at the first pass
         scale = end.scale(floats(self._last), floats(end.norm(self._last[None, None])[0, 0]))
         reads = end.reads(scale, row)
-        added = [float(part @ reads) for part in self._added]
         apart = len(self._mixed) == self._layers
-        return LogitParts(
-            target=target,
-            logit=float(answered[target]),
-            embedding=added[0],
-            attention=np.array(added[1::2]),
-            mlp=np.array(added[2::2]),
-            heads=np.array([self._by_head(n, block) @ reads for n, block in enumerate(blocks)]) if apart else None,
-        )
+        by_head = np.array([self._by_head(n, block) @ reads for n, block in enumerate(blocks)]) if apart else None
+        return LogitParts.read(answered, target, added=self._added, reads=reads, heads=by_head)
 
     def _by_head(self, number: int, block: Block) -> np.ndarray:
         """What each head alone adds to the last row. Shapes: (H, D)."""

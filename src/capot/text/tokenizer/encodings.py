@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from capot.errors import MissingExtraError, NetworkError, NotFoundError, foreign
 from capot.text.tokenizer.ranks import ENCODINGS
-from capot.text.tokenizer.vocabulary import Specials
+from capot.text.tokenizer.vocabulary import Specials, SpelledInBytes
 
 # tiktoken's names that are not packaged, so that one is recognised where tiktoken is not installed.
 NAMES = ("r50k_base", "p50k_base", "p50k_edit", "o200k_harmony")
 
 
-class TiktokenVocabulary:
+class TiktokenVocabulary(SpelledInBytes):
     """See :class:`capot.text.tokenizer.vocabulary.Vocabulary`.
 
     Raises: MissingExtraError ``missing_extra``; NotFoundError ``unknown_tokenizer``;
     NetworkError ``tiktoken_download`` where tiktoken could not fetch the ranks.
     """
 
-    lossless = True
-    drops_space = False
     opening: tuple[int, ...] = ()
     chat_template: str | None = None
 
@@ -49,12 +47,6 @@ class TiktokenVocabulary:
         except (KeyError, OverflowError):
             return b""
         return raw
-
-    def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
-        raise NotImplementedError("bytes always say where they lie")
-
-    def joined(self, tokens: Sequence[int]) -> str | None:
-        return None
 
 
 def _encoding(name: str) -> Any:

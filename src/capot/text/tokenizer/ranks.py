@@ -13,12 +13,12 @@ import functools
 import heapq
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capot.text.tokenizer.vocabulary import LONG, Specials, encoded
+from capot.text.tokenizer.vocabulary import LONG, Specials, SpelledInBytes, encoded
 
 REMEMBERED = 64  # bytes of the longest piece whose ids are kept for the next time: words, not whole texts
 RANKS = Path(__file__).parent.parent / "ranks"
@@ -69,11 +69,9 @@ def read_ranks(name: str) -> tuple[list[bytes], dict[bytes, int]]:
     return tokens, dict(zip(tokens, range(count)))
 
 
-class RankVocabulary:
+class RankVocabulary(SpelledInBytes):
     """One of ``ENCODINGS``. See :class:`capot.text.tokenizer.vocabulary.Vocabulary`."""
 
-    lossless = True
-    drops_space = False
     opening: tuple[int, ...] = ()
     chat_template: str | None = None
 
@@ -112,12 +110,6 @@ class RankVocabulary:
         if 0 <= token < len(self._tokens):
             return self._tokens[token]
         return self.special.get(token, "").encode()
-
-    def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
-        raise NotImplementedError("bytes always say where they lie")
-
-    def joined(self, tokens: Sequence[int]) -> str | None:
-        return None
 
 
 @functools.cache

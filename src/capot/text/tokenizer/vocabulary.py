@@ -70,12 +70,23 @@ class Vocabulary(Protocol):
         """The text of tokens where spaces come between them, or marks go; None where it is their bytes, end to end."""
 
 
-class ByteVocabulary:
+class SpelledInBytes:
+    """What holds for every vocabulary whose tokens' bytes, end to end, are the text."""
+
+    lossless = True
+    drops_space = False
+
+    def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
+        raise NotImplementedError("bytes always say where they lie")
+
+    def joined(self, tokens: Sequence[int]) -> str | None:
+        return None
+
+
+class ByteVocabulary(SpelledInBytes):
     """One token per byte, then the marks of texts and turns: needs no file, reads anything."""
 
     size, base = 260, 256
-    lossless = True
-    drops_space = False
     special: Mapping[int, str] = {256: "<|end|>", 257: "<|system|>", 258: "<|user|>", 259: "<|assistant|>"}
     added = special
     opening: tuple[int, ...] = ()
@@ -95,12 +106,6 @@ class ByteVocabulary:
 
     def token_bytes(self, token: int) -> bytes:
         return bytes([token]) if 0 <= token < 256 else self.special.get(token, "").encode()
-
-    def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
-        raise NotImplementedError("bytes always say where they lie")
-
-    def joined(self, tokens: Sequence[int]) -> str | None:
-        return None
 
 
 def encoded(backend: Any, text: str) -> Any:

@@ -18,6 +18,16 @@ export function h(tag, props = {}, ...children) {
 }
 
 /**
+ * A field under its label; what else belongs to it follows.
+ * @param {Lab.Control} control
+ * @param {Lab.Child} words
+ * @param {...Lab.Child} others
+ */
+export function labelled(control, words, ...others) {
+  return h("div", { class: "field" }, h("label", { for: control.id }, words), control, others);
+}
+
+/**
  * Set attributes, properties, listeners (`onclick`), `dataset` and `style` (custom properties included).
  * @template {Element} Node
  * @param {Node} node

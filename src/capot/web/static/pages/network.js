@@ -1,6 +1,6 @@
 // What happens between the vectors and the probabilities? The guess after each layer, on the text carried along.
 
-import { fill, h, later, unique } from "../lib/dom.js";
+import { fill, h, labelled, later, unique } from "../lib/dom.js";
 import { number, tr } from "../lib/words.js";
 import { inPython, onCommandLine } from "../lib/code.js";
 import * as state from "../lib/state.js";
@@ -129,12 +129,4 @@ function beside(left, right) {
  */
 function option(value, words) {
   return h("option", { value }, words);
-}
-
-/**
- * @param {Lab.Control} control
- * @param {string} words
- */
-function labelled(control, words) {
-  return h("div", { class: "field" }, h("label", { for: control.id }, words), control);
 }

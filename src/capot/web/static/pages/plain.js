@@ -1,6 +1,6 @@
 // Any chapter without a page of its own: a form made of what its verbs take, and their answers' blocks.
 
-import { fill, h, unique } from "../lib/dom.js";
+import { fill, h, labelled, unique } from "../lib/dom.js";
 import { get } from "../lib/api.js";
 import { inPython, onCommandLine } from "../lib/code.js";
 import { tr, typed, unwritten } from "../lib/words.js";
@@ -97,7 +97,7 @@ function field(setting, value) {
     const [found, usual] = [input.value, shown(setting.default)].map(READ[kind]);
     return !setting.required && JSON.stringify(found) === JSON.stringify(usual) ? undefined : found;
   };
-  return { setting, read, box: h("div", { class: "field" }, h("label", { for: id }, setting.name), input, hint) };
+  return { setting, read, box: labelled(input, setting.name, hint) };
 }
 
 /**

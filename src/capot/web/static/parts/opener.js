@@ -1,6 +1,6 @@
 // Another model in the place of the one at work: the server's owner only. Its opening is followed stage by stage.
 
-import { fill, h, unique } from "../lib/dom.js";
+import { fill, h, labelled, unique } from "../lib/dom.js";
 import { size, tr } from "../lib/words.js";
 import { get, LabError, openModel } from "../lib/api.js";
 import { fault } from "./fault.js";
@@ -80,9 +80,9 @@ function parts(model, { run, stop }) {
   const form = h("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); run(); } },
     h("h2", { id: `${id}-title` }, tr("opener.title")),
     h("p", {}, tr("opener.now", { model: model.model, engine: model.engine })),
-    h("div", { class: "field" }, h("label", { for: id }, tr("opener.name")), name, known, hint),
+    labelled(name, tr("opener.name"), known, hint),
     troubles,
-    h("div", { class: "field" }, h("label", { for: engine.id }, tr("opener.engine")), engine),
+    labelled(engine, tr("opener.engine")),
     h("p", { class: "row" }, go, close));
   const dialog = h("dialog", { "aria-labelledby": `${id}-title`, onclose: stop }, form);
   return { name, engine, known, go, close, troubles, dialog };

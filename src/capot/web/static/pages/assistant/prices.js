@@ -1,6 +1,6 @@
 // What a million tokens cost, sent and written: two fields, kept in the address.
 
-import { h, unique } from "../../lib/dom.js";
+import { h, labelled, unique } from "../../lib/dom.js";
 import { tr, typed, unwritten } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 
@@ -18,7 +18,7 @@ export const prices = () => ({ price_in: priceOf("price_in"), price_out: priceOf
  */
 export const priceFields = (heard) => KEYS.map((key) => {
   const input = field(key, heard);
-  return h("div", { class: "field" }, h("label", { for: input.id }, tr(`assistant.${key}`)), input);
+  return labelled(input, tr(`assistant.${key}`));
 });
 
 /**

@@ -1,6 +1,6 @@
 // A conversation: everything is sent again at every turn, and the bill says what that takes.
 
-import { fill, h, unique } from "../../lib/dom.js";
+import { fill, h, labelled, unique } from "../../lib/dom.js";
 import { lang, tr } from "../../lib/words.js";
 import { callDrawn } from "../../lib/api.js";
 import * as state from "../../lib/state.js";
@@ -53,7 +53,7 @@ class Talk {
     this.#parts = parts;
     const { settings, template } = parts;
     this.#kind = kindField(template);
-    const kind = h("div", { class: "field" }, h("label", { for: this.#kind.id }, tr("assistant.kind")), this.#kind);
+    const kind = labelled(this.#kind, tr("assistant.kind"));
     const message = h("label", { for: this.#field.id }, tr("assistant.message"));
     this.#show();
     this.box = h("div", {},

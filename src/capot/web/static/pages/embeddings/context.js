@@ -1,6 +1,6 @@
 // One word in several sentences: the table gives it one vector, the layers one for each sentence.
 
-import { fill, h, later, unique } from "../../lib/dom.js";
+import { fill, h, labelled, later, unique } from "../../lib/dom.js";
 import { number, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
@@ -26,7 +26,7 @@ export function context(name) {
   const soon = later(400, ask);
   for (const field of [word, sentences]) field.addEventListener("input", soon);
   const box = h("div", {}, h("p", { class: "lead" }, tr("embeddings.context_lead")),
-    h("div", { class: "field" }, h("label", { for: ids.word }, tr("embeddings.word")), word),
+    labelled(word, tr("embeddings.word")),
     h("div", { class: "prompt" }, h("label", { for: ids.sentences }, tr("embeddings.sentences")), sentences, troubles),
     place, answer.box);
   return { box, start: ask, stop: answer.stop };

@@ -1,6 +1,6 @@
 // The same prompt at several temperatures, side by side, on one stream.
 
-import { fill, h, unique } from "../../lib/dom.js";
+import { fill, h, labelled, unique } from "../../lib/dom.js";
 import { bits, number, tr, unwritten } from "../../lib/words.js";
 import { fault } from "../../parts/fault.js";
 import * as state from "../../lib/state.js";
@@ -173,7 +173,7 @@ class Heats {
     oninput: () => fill(this.#troubles), // gone as one types: nothing moves under a click
     onchange: () => this.heard(),
   });
-  box = h("div", { class: "field" }, h("label", { for: this.#id }, tr("generate.heats")), this.#field, this.#troubles);
+  box = labelled(this.#field, tr("generate.heats"), this.#troubles);
 
   focus() {
     this.#field.focus();

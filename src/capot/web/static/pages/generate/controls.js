@@ -1,6 +1,6 @@
 // How a token is chosen: the two settings that matter most in sight, the others folded.
 
-import { h, unique } from "../../lib/dom.js";
+import { h, labelled, unique } from "../../lib/dom.js";
 import { tr } from "../../lib/words.js";
 import { lab } from "../../lib/lab.js";
 import * as state from "../../lib/state.js";
@@ -67,7 +67,7 @@ function sliding(name, value, heard) {
 function field(name, label, props) {
   const id = unique(name);
   const input = h("input", { id, ...props });
-  return { input, box: h("div", { class: "field" }, h("label", { for: id }, label), input) };
+  return { input, box: labelled(input, label) };
 }
 
 /**

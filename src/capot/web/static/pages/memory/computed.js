@@ -1,6 +1,6 @@
 // Computed at once, from the model's shape alone: the curve by part, and what fits on which cards.
 
-import { fill, h, later, unique } from "../../lib/dom.js";
+import { fill, h, labelled, later, unique } from "../../lib/dom.js";
 import { tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { call } from "../../lib/api.js";
@@ -116,9 +116,9 @@ function settings(name, scale) {
   const text = (saved.users ?? USUAL.users).replaceAll(",", ", ");
   const users = h("input", { type: "text", id: unique("users"), size: 12, value: text });
   const typed = h("div", { class: "row" },
-    labelled(other, "other_card"), labelled(kv, "kv"), labelled(users, "users_at"));
+    labelled(other, tr("memory.other_card")), labelled(kv, tr("memory.kv")), labelled(users, tr("memory.users_at")));
   return {
-    first: h("div", { class: "row" }, labelled(known, "model"), mode, scale),
+    first: h("div", { class: "row" }, labelled(known, tr("memory.model")), mode, scale),
     second: h("div", { class: "panel settings" }, precision, cards, typed),
     parts: [known, mode, cards, other, precision, kv, users],
     asked: () => asked(name, { known: known.value, mode: ticked(mode)[0] === "all" ? "all" : "last" }, {
@@ -129,13 +129,6 @@ function settings(name, scale) {
     }),
   };
 }
-
-/**
- * @param {HTMLElement} input
- * @param {string} key
- */
-const labelled = (input, key) =>
-  h("div", { class: "field" }, h("label", { for: input.id }, tr(`memory.${key}`)), input);
 
 /**
  * @param {string} value

@@ -1,6 +1,6 @@
 // Measured on this machine when asked: row after row, with a way to stop that keeps what there is.
 
-import { fill, h, unique } from "../../lib/dom.js";
+import { fill, h, labelled, unique } from "../../lib/dom.js";
 import { duration, number, size, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
@@ -75,7 +75,7 @@ function field() {
     const mode = state.read().mode === "all" ? "all" : "last";
     return { tokens: tokens.some((one) => !Number.isInteger(one)) ? input.value : tokens, mode };
   };
-  return { box: h("div", { class: "field" }, h("label", { for: input.id }, tr("memory.lengths")), input), asked };
+  return { box: labelled(input, tr("memory.lengths")), asked };
 }
 
 /**

@@ -1,6 +1,6 @@
 // The same sentence in French and in English, in each tokenizer: what a language costs. Both sentences can be changed.
 
-import { fill, h, later, unique } from "../../lib/dom.js";
+import { fill, h, labelled, later, unique } from "../../lib/dom.js";
 import { number, tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
 import * as state from "../../lib/state.js";
@@ -71,7 +71,7 @@ function sentence(lang, text, heard) {
   const id = unique("pair");
   /** @type {HTMLTextAreaElement} */
   const field = h("textarea", { id, lang, rows: 2, value: text, oninput: () => heard(field.value) });
-  return h("div", { class: "field" }, h("label", { for: id }, tr(`languages.${lang}`)), field);
+  return labelled(field, tr(`languages.${lang}`));
 }
 
 /**
