@@ -436,7 +436,7 @@ def talk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tm
 
 def test_a_conversation_at_the_prompt(talk: Talk) -> None:
     out, err = talk("What is a token?", "", "   ", "Hello!")
-    assert out.splitlines()[0].startswith("scripted · the model's own chat template")
+    assert out.splitlines()[0].startswith("scripted · the model’s own chat template")
     assert "A token is a piece of text that the model reads as one number.\n19 sent, 19 computed, 63 gen" in out
     assert "\nHello! What would you like to see?\n91 sent, 10 computed, 35 generated · first token" in out
     assert out.endswith("Bye.\n") and not err
