@@ -165,7 +165,7 @@ def test_a_view_too_long_for_a_link_is_a_file(visit: Visits, tmp_path) -> None:
     other = visit("/card")
     other.get_by_text("Export").first.click()
     with other.expect_file_chooser() as chooser:
-        other.get_by_role("button", name="Open a kept view…").first.click()
+        other.get_by_role("button", name="Open a saved view…").first.click()
     chooser.value.set_files(path)
     until(other, f"{SHOWN} === 'tokens'")
     assert other.locator(".prompt textarea").input_value() == "long é " * 3000
