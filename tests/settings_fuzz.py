@@ -25,7 +25,7 @@ from capot.engines.protocol import EngineInfo
 from capot.errors import CapotError
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.files import Folder
-from capot.sources.hub.listing import code_files, refuse_other_kinds
+from capot.sources.hub.listing import check_causal, code_files
 
 SIZES = {
     "vocab_size": 320, "hidden_size": 64, "intermediate_size": 112, "num_hidden_layers": 8, "num_attention_heads": 4,
@@ -121,7 +121,7 @@ def engines_of(folder: Path) -> Callable[[dict[str, Any]], None]:
         transformers.needs_code(raw)
         code_files(raw)
         with open_refused():
-            refuse_other_kinds("mine", raw)
+            check_causal("mine", raw)
         native.check(checkpoint)
         assert rope.frequencies(checkpoint.config).ndim == 1
 

@@ -55,7 +55,8 @@ PUBLISHED = {
 
 def test_every_known_model_has_its_published_number_of_parameters() -> None:
     assert {
-        model.name: sum(published_shapes.parameters(model.shape).values()) for model in published_shapes.models()
+        model.name: sum(published_shapes.parameters(model.shape).values())
+        for model in published_shapes.published_models()
     } == PUBLISHED
 
 
@@ -92,7 +93,7 @@ def test_a_known_model_is_found_by_any_spelling() -> None:
 def test_every_known_shape_says_where_it_is_published() -> None:
     assert all(
         model.source.startswith("https://") and model.kind in ("base", "instruct")
-        for model in published_shapes.models()
+        for model in published_shapes.published_models()
     )
 
 
@@ -563,7 +564,9 @@ def test_a_published_shape_is_found_by_the_names_that_people_use(name: str, know
 
 
 def test_no_two_published_shapes_go_by_one_name() -> None:
-    spelled = [(name, known) for known in published_shapes.models() for name in (known.name, *known.spellings)]
+    spelled = [
+        (name, known) for known in published_shapes.published_models() for name in (known.name, *known.spellings)
+    ]
     assert len(spelled) > 25 and all(published_shapes.find(name) is known for name, known in spelled)
 
 
@@ -583,7 +586,7 @@ def test_near_names_are_proposed_and_all_are_listed(name: str, code: str, near: 
         published_shapes.find(name)
     what, *lines = caught.value.message(lang).split("\n")
     assert caught.value.code == code and name in what and "known_models()" in lines[-1]
-    assert all(known.name in lines[-1] for known in published_shapes.models())
+    assert all(known.name in lines[-1] for known in published_shapes.published_models())
     assert near is None or (len(lines) == 2 and near in lines[0])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from capot.errors import ModelError, NotFoundError, UnsupportedError
-from capot.sources.checkpoint import Checkpoint, Config, read_header, weight_map, widen
+from capot.sources.checkpoint import Checkpoint, Config, read_header, to_float32, weight_map
 
 OLD = {
     "architectures": ["LlamaForCausalLM"],
@@ -138,7 +138,7 @@ def test_tensors_are_mapped_read_only(folder):
     array = opened.tensor("a", (3, 4))
     assert array.dtype == np.uint16 and not array.flags.writeable and array.base is not None
     np.testing.assert_array_equal(array, bits)
-    np.testing.assert_array_equal(opened.rows("a", [2, 0, 2]), widen(bits[[2, 0, 2]], "BF16"))
+    np.testing.assert_array_equal(opened.rows("a", [2, 0, 2]), to_float32(bits[[2, 0, 2]], "BF16"))
     with pytest.raises(ModelError) as error:
         opened.tensor("a", (4, 3))
     assert error.value.code == "tensor_shape"
@@ -162,7 +162,7 @@ def test_a_tensor_at_an_odd_byte_is_copied_whole(tmp_path):
 def test_widen_gives_the_number_meant(dtype):
     values = np.float32([0.0, -0.0, 1.5, -2.25, 1e-3, 240.0, np.inf])
     narrow = {"BF16": (values.view(np.uint32) >> 16).astype(np.uint16), "F16": values.astype(np.float16), "F32": values}
-    wide = widen(narrow[dtype], dtype)
+    wide = to_float32(narrow[dtype], dtype)
     assert wide.dtype == np.float32
     np.testing.assert_allclose(wide, values, rtol=1e-2)
 

@@ -23,7 +23,7 @@ from capot.errors import CapotError, InterruptedByUser
 from capot.model import Model
 from capot.text.tokenizer import Tokenizer, remote, worker
 from capot.text.tokenizer import files as reading
-from capot.text.tokenizer.files import FileVocabulary, byte_letters
+from capot.text.tokenizer.files import FileVocabulary, bytes_to_unicode
 from capot.text.tokenizer.vocabulary import ByteVocabulary
 from capot.web import tokenizer_workers
 from capot.web.tokenizer_workers import RequestEncoder, TokenizerWorkers
@@ -52,7 +52,7 @@ def opened(folder: Path, change: dict[str, Any]) -> Tokenizer:
 
 def of_bytes(folder: Path, pattern: str = STRANGE) -> Tokenizer:
     """The scripted model's vocabulary as a file, with an expression of its own."""
-    letters = {letter: raw[0] for letter, raw in byte_letters().items()}
+    letters = {letter: raw[0] for letter, raw in bytes_to_unicode().items()}
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     names = [{"id": n, "content": name, "special": True, **flags} for n, name in ByteVocabulary.special.items()]
     model = {"type": "BPE", "vocab": letters, "merges": []}
@@ -162,7 +162,7 @@ def test_a_step_of_a_later_library_is_not_known(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [*UNSTEADY.values(), {"post_processor": None}, {}])
 def test_opening_a_tokenizer_cuts_no_text(tmp_path: Path, change: dict[str, Any], monkeypatch) -> None:
-    monkeypatch.setattr(reading, "encoded", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(reading, "encode_with", lambda *_, **__: 1 / 0)
     monkeypatch.setattr(TokenizerWorkers, "run", lambda *_: 1 / 0)
     assert opened(tmp_path, change).opening is not None
 

@@ -27,15 +27,15 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 def test_commands_print_what_the_page_shows(block: docs.Block) -> None:
     assert list(docs.shown(block))
     for command, told in docs.shown(block):
-        real = docs.ran(command, block.page)
-        assert docs.told_by(command, told, real), f"{command}\n{told}\nnow:\n{real}\n(python tools/docs.py)"
+        real = docs.run_command(command, block.page)
+        assert docs.page_tells(command, told, real), f"{command}\n{told}\nnow:\n{real}\n(python tools/docs.py)"
 
 
 @pytest.mark.parametrize("block", [b for b in ALL if b.kind == "python"], ids=lambda b: b.name)
 def test_code_runs(block: docs.Block, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", block.text],
-        capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, env=docs.surroundings(block.page), check=False,
+        capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, env=docs.environment(block.page), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
@@ -71,27 +71,27 @@ def test_a_chapter_has_a_page_in_both_languages() -> None:
 
 
 def test_the_guard_sees_a_difference() -> None:
-    assert docs.same("a\n…\nc", "a\nb\nb\nc")
-    assert docs.same("", "")
-    assert not docs.same("a\n…\nc", "a\nb\nd")
-    assert not docs.same("a", "a\nb")
+    assert docs.same_output("a\n…\nc", "a\nb\nb\nc")
+    assert docs.same_output("", "")
+    assert not docs.same_output("a\n…\nc", "a\nb\nd")
+    assert not docs.same_output("a", "a\nb")
 
 
 def test_a_network_may_round_otherwise_and_say_nothing_else() -> None:
     command, told = "capot next a -k 2", "·Paris  97.7%  ████▉  rank 1\n·C       0.1%"
-    assert docs.told_by(command, told, "·Paris  97.6%  ████▊  rank 1\n·C      0.09%")
-    assert not docs.told_by(command, told, "·Paris  91.0%  ████▊  rank 1\n·C       0.1%")
-    assert not docs.told_by(command, told, "·Paris  97.7%  ████▉  rank 2\n·C       0.1%")
-    assert not docs.told_by(command, told, "·Rome   97.7%  ████▉  rank 1\n·C       0.1%")
-    assert not docs.told_by("capot tokens a", told, told.replace("97.7", "97.6"))
-    assert not docs.told_by("capot next a --model scripted", told, told.replace("97.7", "97.6"))
+    assert docs.page_tells(command, told, "·Paris  97.6%  ████▊  rank 1\n·C      0.09%")
+    assert not docs.page_tells(command, told, "·Paris  91.0%  ████▊  rank 1\n·C       0.1%")
+    assert not docs.page_tells(command, told, "·Paris  97.7%  ████▉  rank 2\n·C       0.1%")
+    assert not docs.page_tells(command, told, "·Rome   97.7%  ████▉  rank 1\n·C       0.1%")
+    assert not docs.page_tells("capot tokens a", told, told.replace("97.7", "97.6"))
+    assert not docs.page_tells("capot next a --model scripted", told, told.replace("97.7", "97.6"))
 
 
 def test_a_page_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docs, "ran", lambda command, page: f"output of {command}")
+    monkeypatch.setattr(docs, "run_command", lambda command, page: f"output of {command}")
     page = tmp_path / "README.fr.md"
     page.write_text("a\n```console\n$ capot a\nold\n\n$ capot b\n…\n```\nb\n", encoding="utf-8")
-    assert docs.renew(page) and not docs.renew(page)
+    assert docs.update(page) and not docs.update(page)
     shown = "$ capot a\noutput of capot a\n\n$ capot b\n…\n"
     assert page.read_text(encoding="utf-8") == f"a\n```console\n{shown}```\nb\n"
 

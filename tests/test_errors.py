@@ -90,7 +90,7 @@ def test_an_error_is_a_code_with_words() -> None:
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_the_systems_reason_is_said_in_the_readers_language(cause: Exception, english: str, french: str) -> None:
-    error = InputError("cannot_write", path="a.html", reason=errors.reason(cause))
+    error = InputError("cannot_write", path="a.html", reason=errors.os_reason(cause))
     for told in (error, pickle.loads(pickle.dumps(error))):  # noqa: S301 - our own bytes
         assert english in told.message("en") and french in told.message("fr")
 
@@ -100,7 +100,7 @@ def test_every_reason_of_the_catalogue_is_one_of_the_system() -> None:
     for name in table:
         assert hasattr(socket if name.startswith("EAI_") else errno, name), name
         if name.startswith("E") and not name.startswith("EAI_"):
-            assert errors.reason(OSError(getattr(errno, name), "x")).key == f"system.{name}"
+            assert errors.os_reason(OSError(getattr(errno, name), "x")).key == f"system.{name}"
 
 
 def test_statuses_are_drawn_in_the_docstring() -> None:
@@ -169,7 +169,7 @@ def test_an_error_on_the_command_line_proposes_no_python(lang: str) -> None:
 def test_one_error_speaks_to_both_faces() -> None:
     error = NotFoundError("hub_not_here", name="a/b")
     assert "capot.models.cached()" in str(error) and "capot models" in error.message(face="command")
-    with errors.facing("command"):
+    with errors.hints_for("command"):
         assert str(error) == error.message(face="command") and error.to_dict()["error"]["message"] == str(error)
     assert "capot.models.cached()" in str(error)
     quoted = NotFoundError("hub_checksum", name='a"b', file="f", host="h").message("en").splitlines()[1]

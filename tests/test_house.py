@@ -19,7 +19,7 @@ from packaging.version import Version
 
 sys.path.insert(0, str(ROOT / "tools"))
 import house
-from house import SOURCE, imports, modules, rises
+from house import SOURCE, imports, imports_upward, modules
 
 ONLY_IN = {
     "torch": {"engines.transformers"},
@@ -53,20 +53,22 @@ def packages(path: Path, module: str) -> set[str]:
 
 @pytest.mark.parametrize("module", modules())
 def test_imports_point_down(module: str) -> None:
-    bad = {other for other in imports(module) if rises(module, other)}
+    bad = {other for other in imports(module) if imports_upward(module, other)}
     assert not bad, f"{module} imports {bad}, which stand higher or beside it"
 
 
 def test_the_floor_guard_sees_a_wrong_import() -> None:
-    assert rises("errors", "view.html")
-    assert rises("engines.scripted", "chapters.generate.loop")
-    assert rises("engines.native.llama", "engines.transformers.cache") and rises(
+    assert imports_upward("errors", "view.html")
+    assert imports_upward("engines.scripted", "chapters.generate.loop")
+    assert imports_upward("engines.native.llama", "engines.transformers.cache") and imports_upward(
         "engines.native.llama", "text.sampling"
     )
-    assert rises("chapters.card.verb", "chapters.memory.verb")
-    assert rises("chapters.next.verb", "engines.native") and not rises("chapters.next.verb", "engines.protocol")
-    assert rises("sources.hub.checkpoint", "chapters.card.result")
-    assert not rises("chapters.generate.loop", "text.sampling")
+    assert imports_upward("chapters.card.verb", "chapters.memory.verb")
+    assert imports_upward("chapters.next.verb", "engines.native") and not imports_upward(
+        "chapters.next.verb", "engines.protocol"
+    )
+    assert imports_upward("sources.hub.checkpoint", "chapters.card.result")
+    assert not imports_upward("chapters.generate.loop", "text.sampling")
 
 
 @pytest.mark.parametrize("module", modules())

@@ -38,9 +38,9 @@ from capot.errors import AccessError, CapotError, InterruptedByUser, ModelError,
 from capot.sources.hub import connection, fetch, requests, settings
 from capot.sources.hub import remote_headers as far
 from capot.sources.hub.checkpoint import HubCheckpoint
-from capot.sources.hub.events import DownloadProgress, telling
-from capot.sources.hub.listing import describe, is_name, needed, refuse_other_kinds
-from capot.sources.hub.refusals import Subject, refused, wait_asked
+from capot.sources.hub.events import DownloadProgress, log_progress
+from capot.sources.hub.listing import check_causal, files_needed, is_name, model_info
+from capot.sources.hub.refusals import Subject, response_error, retry_after
 from capot.sources.hub.store import Store
 from capot.sources.machine import Ram
 from capot.web import opening
@@ -347,7 +347,7 @@ def test_the_lab_tells_its_owner_the_card_before_the_gate(
     monkeypatch.setattr("capot.chapters.card.verb.ram", lambda: Ram(total=8_000_000_000, available=4_000_000_000))
     opens = opening.verb(cast(Learners, None)).function  # that nobody is asked before there is a model
     events: list[NamedEvent] = []
-    with pytest.raises(AccessError, match="org/gated") as refused, i18n.speaking(lang):
+    with pytest.raises(AccessError, match="org/gated") as refused, i18n.use_language(lang):
         opens(cast(Any, None), model="org/gated", progress=events.append)
     assert refused.value.code == "hub_gated"
     assert [event.kind for event in events if event.kind != "progress"] == ["card"] and events[-1].kind == "card"
@@ -528,7 +528,7 @@ def test_the_first_header_that_is_refused_ends_the_reading(hub: Hub, monkeypatch
         raise ModelError("hub_damaged_there", name="org/m", file=name, words="m")
 
     with pytest.raises(ModelError):
-        far.together(one, ["a", "b", "c"])
+        far.parallel_map(one, ["a", "b", "c"])
     assert asked == ["a"]
 
 
@@ -737,8 +737,8 @@ def test_no_name_of_a_file_leads_out_of_its_folder(hub: Hub) -> None:
         None,
     )
     hub.fault("api", told({"rfilename": "good.py"}, *({"rfilename": name} for name in wild), {}))
-    repo = describe("org/m", "main")
-    assert repo.names() == ["good.py"] and needed(repo, "settings") == []
+    repo = model_info("org/m", "main")
+    assert repo.names() == ["good.py"] and files_needed(repo, "settings") == []
 
 
 @pytest.mark.parametrize(
@@ -755,27 +755,27 @@ def test_no_hash_leads_out_of_the_cache(hub: Hub, entry: dict[str, Any]) -> None
     hub.fault("api", told({"rfilename": "config.json", **entry}))
     with pytest.raises(NetworkError) as refused:
         capot.open("org/m")
-    assert refused.value.code == "hub_not_a_hub" and not list(settings.cache().rglob("*evil*"))
+    assert refused.value.code == "hub_not_a_hub" and not list(settings.cache_folder().rglob("*evil*"))
 
 
 def test_an_answer_that_was_cut_short_is_no_answer() -> None:
     stream = io.BytesIO(b"[1]")
     stream.length = 0  # type: ignore[attr-defined] - what is still to come, as http.client says it
     answer = connection.Response(200, {}, stream, "http://hub", ours=True)
-    assert requests.whole(answer, 100) == b"[1]"
+    assert requests.read_all(answer, 100) == b"[1]"
     stream.seek(0)
     stream.length = 5  # type: ignore[attr-defined]
     with pytest.raises(connection.BROKEN):
-        requests.whole(answer, 100)
+        requests.read_all(answer, 100)
 
 
 def test_a_file_of_another_size_than_was_told_is_not_read(hub: Hub) -> None:
     hub.add("org/m")
-    repo = describe("org/m", "main")
+    repo = model_info("org/m", "main")
     file = repo.file(WEIGHTS)
-    assert len(far.FarFile(repo, file).read(8)) == 8
+    assert len(far.RangeReader(repo, file).read(8)) == 8
     with pytest.raises(NetworkError) as refused:
-        far.FarFile(repo, dataclasses.replace(file, size=file.size + 1)).read(8)
+        far.RangeReader(repo, dataclasses.replace(file, size=file.size + 1)).read(8)
     assert refused.value.code == "hub_broken"
 
 
@@ -798,16 +798,16 @@ def test_passing_trouble_is_waited_out(hub: Hub) -> None:
 def test_a_date_to_wait_for_is_read_as_seconds() -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
     for told, least, most in ((soon, 15.0, 20.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0, 0.0), ("7", 7.0, 7.0)):
-        waited = wait_asked(connection.Response(429, {"retry-after": told}, None, "http://hub", ours=True))
+        waited = retry_after(connection.Response(429, {"retry-after": told}, None, "http://hub", ours=True))
         assert waited is not None and least <= waited <= most
     for told in ("soon", "-5", ""):
-        assert wait_asked(connection.Response(429, {"retry-after": told}, None, "http://hub", ours=True)) is None
+        assert retry_after(connection.Response(429, {"retry-after": told}, None, "http://hub", ours=True)) is None
 
 
 def test_a_token_that_the_hub_does_not_know_is_wrong_wherever_it_is_refused() -> None:
     answer = connection.Response(401, {"x-error-code": "GatedRepo"}, None, settings.PUBLIC, ours=True)
-    assert refused(answer, Subject("a/b"), token="hf_mistyped").code == "hub_wrong_token_file"
-    assert refused(answer, Subject("a/b"), token=None).code == "hub_gated"
+    assert response_error(answer, Subject("a/b"), token="hf_mistyped").code == "hub_wrong_token_file"
+    assert response_error(answer, Subject("a/b"), token=None).code == "hub_gated"
 
 
 def test_names_of_the_hub() -> None:
@@ -817,13 +817,13 @@ def test_names_of_the_hub() -> None:
 
 
 def test_what_continues_a_text_is_told_from_what_does_not() -> None:
-    refuse_other_kinds("m", {})
-    refuse_other_kinds("m", {"architectures": ["GPT2LMHeadModel"]})
-    refuse_other_kinds("m", {"architectures": ["Own"], "auto_map": {"AutoModelForCausalLM": "a.Own"}})
-    refuse_other_kinds("m", {"architectures": ["Gemma3ForConditionalGeneration"], "text_config": {}})
+    check_causal("m", {})
+    check_causal("m", {"architectures": ["GPT2LMHeadModel"]})
+    check_causal("m", {"architectures": ["Own"], "auto_map": {"AutoModelForCausalLM": "a.Own"}})
+    check_causal("m", {"architectures": ["Gemma3ForConditionalGeneration"], "text_config": {}})
     for other in ("T5ForConditionalGeneration", "BertModel", "WhisperForConditionalGeneration"):
         with pytest.raises(CapotError):
-            refuse_other_kinds("m", {"architectures": [other]})
+            check_causal("m", {"architectures": [other]})
 
 
 # --- Downloads that break ---------------------------------------------------------------------------------
@@ -857,7 +857,7 @@ def test_sizes_and_counts_beyond_all_measure(hub: Hub, number: str) -> None:
     files = [{"rfilename": name, "size": 0, "blobId": "0" * 40} for name in ("config.json", WEIGHTS, "tokenizer.json")]
     body = json.dumps(told | {"siblings": files, "id": "org/m"}).replace(": 0", f": {number}").encode()
     hub.fault("api", Fault(body=body), Fault(body=b"[" + body + b"]", always=True))
-    repo = describe("org/m", "main")
+    repo = model_info("org/m", "main")
     assert repo.downloads is None or repo.downloads == int(number)
     for name in (WEIGHTS, "config.json"):  # what the list says is no size: the file itself is asked
         try:
@@ -876,7 +876,7 @@ def test_one_cut_again_and_again_is_taken_up_by_the_next_run(hub: Hub) -> None:
     assert refused.value.code == "hub_cut" and int(refused.value.params["done"]) == 200_000
     hub.seen.clear()
     told: list[str] = []
-    models.get("org/m", watch=telling(lambda key, **params: told.append(key)))
+    models.get("org/m", watch=log_progress(lambda key, **params: told.append(key)))
     assert ranges(hub) == ["bytes=200000-"] and told[0] == "hub.resumed" and told[-1] == "hub.done"
     assert (cached("org/m") / WEIGHTS).read_bytes() == files[WEIGHTS]
 
@@ -951,14 +951,14 @@ def test_one_process_waits_for_another(hub: Hub) -> None:
 def test_a_disk_that_fills_up_keeps_what_came(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("org/m", large())
     capot.open("org/m").tokenizer  # noqa: B018 - it alone
-    whole = fetch.FileTransfer._write
+    whole = fetch.FileDownload._write
 
     def full(self: Any, out: Any, piece: bytes) -> None:
         if self.partial.stat().st_size > 100_000:
             raise OSError(errno.ENOSPC, "No space left on device", str(self.partial))
         whole(self, out, piece)
 
-    monkeypatch.setattr(fetch.FileTransfer, "_write", full)
+    monkeypatch.setattr(fetch.FileDownload, "_write", full)
     with pytest.raises(ResourceError) as refused:
         models.get("org/m")
     assert refused.value.code == "disk_full_now"
@@ -1077,7 +1077,7 @@ def test_the_token_of_a_file_and_a_hub_that_repeats_it(
     monkeypatch.setenv("HF_TOKEN", " ")  # as good as none
     with capot.open("org/secret") as model:
         assert model.tokens("a").count == 1
-    assert settings.token_place() == str(tmp_path / "hf" / "token")
+    assert settings.token_source() == str(tmp_path / "hf" / "token")
     hub.fault("api", Fault(403, {"X-Error-Message": f"the token {GOOD} may not"}))
     status, _, told = typed(capsys, "card", "--model", "org/other")
     assert status == 2 and GOOD not in told and "the token … may not" in told
@@ -1101,9 +1101,9 @@ def test_the_store_refuses_a_token(hub: Hub) -> None:
     ],
 )
 def test_no_redirect_leads_out_of_the_web_or_out_of_encryption(url: str, onward: str) -> None:
-    assert connection._followed("https://a/b", "/c") == "https://a/c"
+    assert connection._redirect_target("https://a/b", "/c") == "https://a/c"
     with pytest.raises(NetworkError) as refused:
-        connection._followed(url, onward)
+        connection._redirect_target(url, onward)
     assert refused.value.code == "hub_redirect" and "secret" not in str(refused.value)
 
 
@@ -1113,7 +1113,7 @@ def test_a_redirect_round_and_round_is_followed_a_few_times_and_a_renamed_model_
     hub.add("org/new")
     monkeypatch.setenv("HF_TOKEN", GOOD)
     hub.fault("api", Fault(307, {"Location": "/api/models/org/new/revision/main?blobs=true"}))
-    assert describe("org/old", "main").commit == hub.models["org/new"].commit
+    assert model_info("org/old", "main").commit == hub.models["org/new"].commit
     assert all(seen.headers.get("Authorization") for seen in hub.seen if seen.server == "hub")
     hub.seen.clear()
     hub.fault("api", Fault(307, {"Location": "/api/models/org/other/revision/main"}, always=True))
@@ -1169,17 +1169,17 @@ def test_a_company_certificate(hub: Hub, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_settings_are_those_of_hugging_face_tools(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert settings.cache() == tmp_path / "hf" / "hub"
+    assert settings.cache_folder() == tmp_path / "hf" / "hub"
     monkeypatch.setenv("HF_HUB_CACHE", "$HF_HOME/elsewhere")
-    assert settings.cache() == tmp_path / "hf" / "elsewhere"
+    assert settings.cache_folder() == tmp_path / "hf" / "elsewhere"
     for said, offline in (("1", True), ("true", True), ("YES", True), ("0", False), ("", False)):
         monkeypatch.setenv("HF_HUB_OFFLINE", said)
-        assert settings.offline() is offline
+        assert settings.is_offline() is offline
     monkeypatch.setenv("HF_ENDPOINT", "https://me:secret@mirror.example")
     with pytest.raises(CapotError) as refused:
         settings.endpoint()
     assert "secret" not in str(refused.value)
-    assert settings.pauses() == (0.01, 0.02, 0.04)
+    assert settings.retry_delays() == (0.01, 0.02, 0.04)
     for said, seconds in (("60", 60.0), ("inf", 3600.0), ("nan", 1.0), ("-5", 1.0), ("soon", 20.0)):
         monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", said)
         assert settings.timeout() == seconds

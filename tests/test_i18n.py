@@ -146,7 +146,7 @@ def test_language_is_chosen_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAPOT_LANG", "fr_FR.UTF-8")
     assert i18n.language() == "fr"
     assert i18n.language("en") == "en"
-    with i18n.speaking("en"):
+    with i18n.use_language("en"):
         assert i18n.language() == "en"
     monkeypatch.delenv("CAPOT_LANG")
     monkeypatch.setenv("LANG", "de_DE")

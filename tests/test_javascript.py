@@ -37,25 +37,25 @@ def test_every_verb_and_every_block_has_a_type() -> None:
 
 def test_the_list_of_what_is_long_may_only_shrink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     allowed = {"a.js draw": 50, "a.js lines": 3, "b.js lines": 1}
-    assert javascript.compared(allowed, allowed) == []
-    grown = javascript.compared({**allowed, "a.js draw": 51, "c.js page": 41}, allowed)
+    assert javascript.differences(allowed, allowed) == []
+    grown = javascript.differences({**allowed, "a.js draw": 51, "c.js page": 41}, allowed)
     assert [line.split(":")[0] for line in grown] == ["a.js draw", "c.js page"]
-    shrunk = javascript.compared({"a.js draw": 45, "a.js lines": 3}, allowed)
+    shrunk = javascript.differences({"a.js draw": 45, "a.js lines": 3}, allowed)
     assert [line.split(":")[0] for line in shrunk] == ["a.js draw", "b.js lines"]
     monkeypatch.setattr(javascript, "LONG", tmp_path / "long.txt")
     javascript.shrink({"a.js draw": 45, "a.js lines": 9, "c.js page": 41}, allowed)
-    assert javascript.listed() == {"a.js draw": 45, "a.js lines": 3}
+    assert javascript.read_allowed() == {"a.js draw": 45, "a.js lines": 3}
 
 
 def test_errors_of_types_are_told_where_there_are_more_than_the_list_allows() -> None:
     said = "a.js(1,2): error TS1: x\n  more of it\na.js(2,2): error TS1: y\nb.js(9,1): error TS2: z\n"
-    told, count = javascript.typed(said, {"a.js types": 2})
+    told, count = javascript.parse_tsc(said, {"a.js types": 2})
     assert told == ["b.js(9,1): error TS2: z"] and count == {"a.js types": 2, "b.js types": 1}
-    assert len(javascript.typed(said, {"a.js types": 1, "b.js types": 1})[0]) == 2
+    assert len(javascript.parse_tsc(said, {"a.js types": 1, "b.js types": 1})[0]) == 2
 
 
 def test_the_list_names_what_is_there() -> None:
-    for place in javascript.listed():
+    for place in javascript.read_allowed():
         name, function = place.rsplit(" ", 1)
         text = (ROOT / name).read_text(encoding="utf-8")
         assert function in ("lines", "types") or f"function {function}(" in text, place
@@ -72,7 +72,7 @@ def loose(text: str, *, declared: bool) -> list[str]:
 
 
 def test_every_script_conforms_and_none_gives_a_type_up() -> None:
-    assert javascript.listed() == {}, "what is new is right from the beginning"
+    assert javascript.read_allowed() == {}, "what is new is right from the beginning"
     assert loose("/** any, of a @param {(a: any) => void} b */ // @ts-ignore", declared=False) == [
         "@ts-ignore",
         "{(a: any) => void}",
@@ -153,6 +153,6 @@ def test_the_rules_see_what_they_are_there_for(source: str, rule: str | None) ->
     stdin = ["--stdin", "--stdin-filename", "src/capot/web/static/new.js"]
     with javascript.node(str(javascript.HOME / "node_modules" / script), *options, *stdin, **pipes) as process:
         said, _ = process.communicate(source)
-    wrong, long = javascript.sorted_out(json.loads(said))
+    wrong, long = javascript.parse_eslint(json.loads(said))
     assert len(wrong) + len(long) == (0 if rule is None else 1)
     assert rule is None or rule in said

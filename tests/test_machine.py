@@ -18,7 +18,7 @@ def resident():
 blocks = [bytes(50_000) for _ in range(2_000)]
 blocks = blocks[-1:]  # the last of them holds the rest of the heap in its place
 held = resident()
-machine.give_back()
+machine.trim_heap()
 print(held - resident())
 """
 

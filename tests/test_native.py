@@ -360,7 +360,7 @@ def test_weights_of_another_shape_or_type(models, tmp_path):
 @pytest.mark.parametrize("dtype", ["F32", "BF16", "F16"])
 @pytest.mark.parametrize("shape", [(1, 16, 1), (67, 100, 5), (64, 64, 6), (130, 2080, 1), (70, 4100, 11), (3, 7, 2)])
 def test_the_product_of_every_shape_and_type(dtype, shape):
-    from capot.sources.checkpoint import widen
+    from capot.sources.checkpoint import to_float32
 
     rows, depth, columns = shape
     random = np.random.default_rng(0)
@@ -369,7 +369,7 @@ def test_the_product_of_every_shape_and_type(dtype, shape):
     stored = {"F32": wide, "BF16": halves, "F16": wide.astype(np.float16)}[dtype]
     stored.flags.writeable = False
     x, y = random.standard_normal((columns, depth), np.float32), random.standard_normal((columns, rows), np.float32)
-    expected = y + x @ widen(stored, dtype).T
+    expected = y + x @ to_float32(stored, dtype).T
     kernels.add_matmul(stored.view(np.int16) if dtype == "F16" else stored, x, y)
     np.testing.assert_allclose(y, expected, atol=1e-3, rtol=1e-4)
 
@@ -384,7 +384,7 @@ def test_kernels_know_which_numbers_they_are_made_of():
 
 @pytest.mark.skipif(not kernels.BF16_PAIRS, reason="this machine does not multiply pairs of bfloat16")
 def test_the_product_of_pairs():
-    from capot.sources.checkpoint import widen
+    from capot.sources.checkpoint import to_float32
 
     random = np.random.default_rng(0)
     weights, x = (
@@ -394,7 +394,7 @@ def test_the_product_of_pairs():
     weights.flags.writeable = False
     y = np.ones((9, 70), np.float32)
     kernels.add_matmul(weights, x, y)
-    np.testing.assert_allclose(y, 1 + widen(x, "BF16") @ widen(weights, "BF16").T, atol=1e-3, rtol=1e-4)
+    np.testing.assert_allclose(y, 1 + to_float32(x, "BF16") @ to_float32(weights, "BF16").T, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,10 @@ def test_heads_are_measured_once_for_a_model() -> None:
 
 
 def test_what_a_build_does_not_allow_is_empty_and_said(boxed: Model) -> None:
-    for lang, parts, shown in (("en", "built in another way", "no attention"), ("fr", "construites autrement", "pas de poids")):
+    for lang, parts, shown in (
+        ("en", "built in another way", "no attention"),
+        ("fr", "construites autrement", "pas de poids"),
+    ):
         with capot.open("scripted") as model:
             told = " ".join(model.network("abc").to_text(lang).split())
             assert parts in told and shown not in told

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 import capot
 from capot.config import Serving
-from capot.errors import ModelError, NotFoundError, foreign, local, reason, told
+from capot.errors import ModelError, NotFoundError, library_message, local_path, os_reason, redact
 from capot.web.error_handlers import error_body
 from capot.web.openapi import EXAMPLES
 
@@ -128,7 +128,7 @@ def test_a_model_of_the_hub_goes_by_its_name_and_only_the_owner_is_told_where_it
 
 
 def test_a_path_is_a_value_that_knows_what_others_are_told() -> None:
-    error = ModelError("json_invalid", file="config.json", folder=local("/home/ann lee/tiny", "tiny"))
+    error = ModelError("json_invalid", file="config.json", folder=local_path("/home/ann lee/tiny", "tiny"))
     assert "/home/ann lee/tiny" in str(error) and error.params["folder"] == "/home/ann lee/tiny"
     assert str(error.public()) == "config.json in tiny is not a readable JSON object."
     assert str(pickle.loads(pickle.dumps(error)).public()) == str(error.public())  # noqa: S301 - our own bytes
@@ -138,7 +138,7 @@ def test_a_path_is_a_value_that_knows_what_others_are_told() -> None:
     "said", ["no file /home/ann lee/x", "C:\\Users\\élève", "in ~/x", "см. /дом", "file:///x", "..\\x"]
 )
 def test_what_a_library_says_is_kept_back_where_it_may_name_a_file(said: str) -> None:
-    error = ModelError("model_refused", model="org/tiny", reason=foreign(said))
+    error = ModelError("model_refused", model="org/tiny", reason=library_message(said))
     assert said in error.message("en")
     for lang in ("en", "fr"):
         assert not any(mark in error.public().message(lang).replace("org/tiny", "") for mark in ("/", "\\"))
@@ -146,11 +146,11 @@ def test_what_a_library_says_is_kept_back_where_it_may_name_a_file(said: str) ->
 
 
 def test_what_a_library_says_of_no_file_is_told() -> None:
-    error = ModelError("model_refused", model="tiny", reason=foreign("shapes (3, 4) and (5, 6) do not match"))
+    error = ModelError("model_refused", model="tiny", reason=library_message("shapes (3, 4) and (5, 6) do not match"))
     assert "(3, 4)" in error.public().message("fr")
-    refused = told(reason(PermissionError(13, "Permission denied", "/home/ann lee/x")))
+    refused = redact(os_reason(PermissionError(13, "Permission denied", "/home/ann lee/x")))
     assert str(ModelError("file_unreadable", file="x", model="tiny", reason=refused)).endswith("(permission denied).")
-    loop = told(reason(RuntimeError("Symlink loop from '/home/ann lee/x'")))
+    loop = redact(os_reason(RuntimeError("Symlink loop from '/home/ann lee/x'")))
     assert "ann lee" not in str(ModelError("file_unreadable", file="x", model="tiny", reason=loop))
 
 
@@ -183,7 +183,7 @@ def test_every_error_that_names_a_place_does_so_with_such_a_value() -> None:
             made = ast.unparse(given.value)
             if given.arg in NAMED:
                 seen += 1
-                assert made.startswith("local(") or isinstance(given.value, (ast.Name, ast.Attribute)), where
+                assert made.startswith("local_path(") or isinstance(given.value, (ast.Name, ast.Attribute)), where
             assert not made.startswith(("str(path", "str(folder", "str(self.path", "str(file")), where
             if given.arg == "reason" and not place.startswith(APART):
                 assert not made.startswith(("str(", "f'", 'f"')), where

@@ -552,14 +552,14 @@ def test_opening_tells_when_it_begins_and_what_it_took() -> None:
 
 def test_a_download_is_told_as_any_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
     from capot.sources.hub.events import DownloadProgress
-    from capot.view.event import following
+    from capot.view.event import download_progress
 
     events: list[capot.ProgressEvent] = []
     parts = [
         DownloadProgress("announced", "org/m", "", 0, 90, 2),
         DownloadProgress("downloading", "org/m", "a", 45, 90, 2),
     ]
-    following(events.append)(iter(parts))
+    download_progress(events.append)(iter(parts))
     assert [(event.step, event.done, event.total, event.unit) for event in events] == [
         ("downloading", 0, 90, "bytes"), ("downloading", 45, 90, "bytes"),
     ]  # fmt: skip

@@ -99,7 +99,7 @@ def test_what_is_kept_is_a_distribution_and_holds_the_best(logits, temperature, 
     found = sampling.probabilities(array, chosen_by)
     assert math.isclose(found.sum(), 1, rel_tol=1e-12) and (found >= 0).all()
     assert found.max() == found[array == array.max()].max() > 0
-    chosen, probability = sampling.choose(array, chosen_by, uniform=uniform)
+    chosen, probability = sampling.sample_token(array, chosen_by, uniform=uniform)
     assert math.isclose(found[chosen], probability, rel_tol=1e-12) and probability > 0
 
 
@@ -139,13 +139,13 @@ def test_the_description_is_enough_to_write_it_again(seed: int) -> None:
     uniform = float(rng.random())
     expected, chosen = described(logits, settings, uniform)
     np.testing.assert_allclose(sampling.probabilities(logits, settings), expected, rtol=1e-10, atol=1e-300)
-    assert sampling.choose(logits, settings, uniform=uniform)[0] == chosen
+    assert sampling.sample_token(logits, settings, uniform=uniform)[0] == chosen
 
 
 def test_zero_is_exactly_argmax_with_the_lowest_id_on_a_tie() -> None:
     logits = np.array([1.0, 5.0, 5.0, 2.0], np.float32)
     greedy = Sampling(temperature=0, top_k=3, top_p=0.1, seed=9)
-    assert sampling.choose(logits, greedy, uniform=0.999) == (1, 1.0)
+    assert sampling.sample_token(logits, greedy, uniform=0.999) == (1, 1.0)
     assert sampling.probabilities(logits, greedy).tolist() == [0, 1, 0, 0]
     assert sampling.softmax(logits, temperature=0).tolist() == [0, 1, 0, 0]
 
@@ -162,7 +162,7 @@ def test_extreme_temperatures_stay_finite(temperature: float) -> None:
 def test_logits_that_are_no_numbers_are_refused(bad: float, temperature: float) -> None:
     logits = np.array([0.0, bad, 1.0], np.float32)
     chosen_by = Sampling(temperature=temperature)
-    for call in (sampling.probabilities, lambda x, s: sampling.choose(x, s, uniform=0.5)):
+    for call in (sampling.probabilities, lambda x, s: sampling.sample_token(x, s, uniform=0.5)):
         with pytest.raises(ModelError) as caught:
             call(logits, chosen_by)
         assert caught.value.code == "not_finite"
@@ -192,7 +192,7 @@ def test_choices_follow_the_probabilities() -> None:
     chosen_by, draws = Sampling(temperature=0.5), sampling.Draws(1)
     expected = sampling.probabilities(logits, chosen_by)
     seen = np.bincount(
-        [sampling.choose(logits, chosen_by, uniform=draws.uniform(n))[0] for n in range(20_000)], minlength=600
+        [sampling.sample_token(logits, chosen_by, uniform=draws.uniform(n))[0] for n in range(20_000)], minlength=600
     )
     spread = np.sqrt(expected * (1 - expected) / 20_000) + 1e-9
     assert (np.abs(seen / 20_000 - expected) < 6 * spread + 1e-4).all()
@@ -202,18 +202,18 @@ def test_choices_follow_the_probabilities() -> None:
 def test_a_choice_is_never_an_id_without_weight(uniform: float) -> None:
     weights = np.zeros(1000)
     weights[[3, 700]] = [1e-17, 1.0]
-    assert sampling.pick(weights, uniform)[0] in (3, 700)
+    assert sampling.pick_by_weight(weights, uniform)[0] in (3, 700)
     tail = np.zeros(1000)
     tail[:600] = 0.1
-    assert sampling.pick(tail, uniform)[0] < 600
+    assert sampling.pick_by_weight(tail, uniform)[0] < 600
 
 
 def test_top_and_rank_agree_with_a_full_sort() -> None:
     rng = np.random.default_rng(3)
     logits = np.round(rng.normal(size=400), 1).astype(np.float32)
     order = sorted(range(400), key=lambda i: (-logits[i], i))
-    assert sampling.top(logits, 50).tolist() == order[:50]
-    assert sampling.top(logits, 9999).tolist() == order
+    assert sampling.top_tokens(logits, 50).tolist() == order[:50]
+    assert sampling.top_tokens(logits, 9999).tolist() == order
     assert [sampling.rank_of(logits, i) for i in order] == list(range(1, 401))
 
 

@@ -14,7 +14,7 @@ from capot.engines import native
 from capot.engines.native.rope import frequencies
 from capot.errors import ModelError, UnsupportedError
 from capot.sources.checkpoint import Checkpoint, Config
-from capot.sources.fields import listed, positive, real, whole
+from capot.sources.fields import read_float, read_int, read_list, read_positive
 
 LLAMA = SIZES | {"model_type": "llama"}
 
@@ -103,17 +103,17 @@ def test_packed_weights_are_not_computed_with_here(tmp_path: Path, field: str) -
 
 
 def test_the_forms_themselves() -> None:
-    assert whole({"a": None, "b": 3}, "a", "b") == 3 and whole({}, "a", default=7) == 7
-    assert real({"a": 1}, "a", default=0.0) == 1.0 and listed({"a": ["x"]}, "a", str) == ["x"]
+    assert read_int({"a": None, "b": 3}, "a", "b") == 3 and read_int({}, "a", default=7) == 7
+    assert read_float({"a": 1}, "a", default=0.0) == 1.0 and read_list({"a": ["x"]}, "a", str) == ["x"]
     for value in (0, 2.5, True, "1", 10**10, [1]):
         with pytest.raises(ModelError):
-            whole({"a": value}, "a")
+            read_int({"a": value}, "a")
     for value in (float("nan"), float("-inf"), 10**400, "1", True, None, 0):
         with pytest.raises(ModelError):
-            positive({"a": value}, "a")
+            read_positive({"a": value}, "a")
     for value in (3, [1, "x"], [True], {}):
         with pytest.raises(ModelError):
-            listed({"a": value}, "a", int)
+            read_list({"a": value}, "a", int)
 
 
 @pytest.mark.parametrize("name", ["proj.qweight", "proj.weight_packed"])

@@ -345,8 +345,8 @@ def test_messages_are_not_changed_by_a_template(tokenizer: Tokenizer) -> None:
 # Names of tokens
 
 
-def finder_of(*names: str) -> jinja._Finder:
-    return jinja._made(SimpleNamespace(named={name: place for place, name in enumerate(names)}))
+def finder_of(*names: str) -> jinja._TokenFinder:
+    return jinja._build_finder(SimpleNamespace(named={name: place for place, name in enumerate(names)}))
 
 
 def regular(text: str, names: set[str]) -> tuple[list[tuple[bool, str]], set[int]]:

@@ -23,7 +23,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from capot.errors import CapotError, InputError, MissingExtraError, ModelError, NetworkError, NotFoundError
 from capot.text.tokenizer import TextStream, Tokenizer
 from capot.text.tokenizer.encodings import TiktokenVocabulary
-from capot.text.tokenizer.ranks import ENCODINGS, merge
+from capot.text.tokenizer.ranks import ENCODINGS, byte_pair_merge
 
 RTE = "RTE est le gestionnaire du réseau de transport d'électricité."
 BOXED = Path(__file__).resolve().parent.parent / "src" / "capot" / "boxed"
@@ -220,9 +220,9 @@ def test_a_word_of_100_000_letters_is_no_trouble() -> None:
 
 def test_merging_takes_the_lowest_rank_first_and_the_leftmost_of_equals() -> None:
     ranks = {bytes([letter]): place for place, letter in enumerate(b"abcd")} | {b"aa": 4, b"ab": 5, b"aaa": 6}
-    assert merge(b"aaa", ranks) == (6,)
-    assert merge(b"aab", ranks) == (4, 1)
-    assert merge(b"", ranks) == ()
+    assert byte_pair_merge(b"aaa", ranks) == (6,)
+    assert byte_pair_merge(b"aab", ranks) == (4, 1)
+    assert byte_pair_merge(b"", ranks) == ()
 
 
 @settings(max_examples=200, deadline=None)
@@ -236,7 +236,7 @@ def test_the_heap_merges_as_a_plain_loop_does(letters: list[int], seed: int) -> 
     while candidates := [(ranks[a + b], i) for i, (a, b) in enumerate(pairwise(parts)) if a + b in ranks]:
         place = min(candidates)[1]
         parts[place : place + 2] = [parts[place] + parts[place + 1]]
-    assert merge(bytes(letters), ranks) == tuple(ranks[part] for part in parts)
+    assert byte_pair_merge(bytes(letters), ranks) == tuple(ranks[part] for part in parts)
 
 
 # --- Kinds of files ------------------------------------------------------------------------------------

@@ -217,7 +217,9 @@ def test_a_file_that_makes_a_letter_a_book_is_refused_as_it_is_opened(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(
-        reading, "_stopping", lambda name, stopping=reading._stopping: (asked.append(name), stopping(name))[1]
+        reading,
+        "_library_errors",
+        lambda name, stopping=reading._library_errors: (asked.append(name), stopping(name))[1],
     )
     assert code_of(lambda: opened(tmp_path, {"normalizer": GROWING[normalizer]})) == "tokenizer_grows"
     assert len(asked) == 1, "the library read the file, and no text"

@@ -20,7 +20,7 @@ from capot.chapters.tokens.result import LISTED, SHOWN, Token, Tokens, groups
 from capot.chapters.tokens.verb import PACKAGED, named, packaged_names, to_tokens, tokenize
 from capot.cli import run
 from capot.errors import InputError, InterruptedByUser, NotFoundError
-from capot.sources.hub.events import quietly
+from capot.sources.hub.events import drain
 from capot.text.tokenizer import Tokenizer, recorded
 from capot.view import blocks as b
 
@@ -28,7 +28,7 @@ RTE = "RTE est le gestionnaire du réseau de transport d'électricité."
 
 
 def model(tokenizer: Tokenizer | None = None) -> SimpleNamespace:
-    return SimpleNamespace(name="boxed", watch=quietly, remote_encoder=None, tokenizer=tokenizer or named("bilingual"))
+    return SimpleNamespace(name="boxed", watch=drain, remote_encoder=None, tokenizer=tokenizer or named("bilingual"))
 
 
 def words(blocks: Iterable[b.Block]) -> Iterable[str]:
@@ -189,7 +189,7 @@ def test_what_a_lossy_tokenizer_drops_is_said() -> None:
 )
 def test_unknown_names_are_explained(name: str, code: str) -> None:
     for lang in ("en", "fr"):
-        with i18n.speaking(lang):
+        with i18n.use_language(lang):
             answer = tokenize(model(), "a text that no lesson has", compare=("english", name, "french"))
         assert [other.tokenizer for other in answer.comparisons[1:]] == ["english", "french"], "the others are had"
         (missing,) = answer.missing

@@ -103,7 +103,7 @@ def test_it_has_a_route_a_page_and_a_form(source: Path) -> None:
 def test_the_house_and_its_tables_know_it(source: Path) -> None:
     code = (
         "import sys; sys.path[:0] = ['../tools', '../tests']; import house\n"
-        "wrong = [(m, o) for m in house.modules() for o in house.imports(m) if house.rises(m, o)]\n"
+        "wrong = [(m, o) for m in house.modules() for o in house.imports(m) if house.imports_upward(m, o)]\n"
         "import test_house; wrong += test_house.circles({m: set(house.imports(m)) for m in house.modules()})\n"
         "print(wrong, house.answers('echo'), house.commands('echo'), house.verbs('echo'))\n"
         "print(house.chapter_table('fr').splitlines()[-1])"

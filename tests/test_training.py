@@ -208,7 +208,7 @@ def test_the_guard_drops_what_is_asked() -> None:
 def test_the_list_holds_thirteen_groups_and_every_document_hash() -> None:
     held = corpus.heldout()
     assert len(held["word_groups"]) == 13
-    assert {k: held[k] for k in corpus.asked()} == corpus.asked()
+    assert {k: held[k] for k in corpus.evaluation_questions()} == corpus.evaluation_questions()
     for name, digests in held["documents"].items():
         bound = held["raised_bounds"].get(name, 1)
         assert all(corpus.bucket(d) < bound for d in digests), name
@@ -232,8 +232,11 @@ def test_country_lines_are_dropped_whole() -> None:
 def test_paragraphs_shared_with_held_out_text_are_dropped() -> None:
     shared = corpus.sentence_keys("The quick brown fox jumped over the lazy dog and ran.")
     text = "A first paragraph.\n\nAnd then: the quick brown fox jumped over the lazy dog, and ran."
-    assert corpus.without_shared(text, shared) == text  # "and then" makes it another sentence
-    assert corpus.without_shared("Keep.\n\nThe quick brown fox jumped over the lazy dog, and ran!", shared) == "Keep."
+    assert corpus.drop_shared_paragraphs(text, shared) == text  # "and then" makes it another sentence
+    assert (
+        corpus.drop_shared_paragraphs("Keep.\n\nThe quick brown fox jumped over the lazy dog, and ran!", shared)
+        == "Keep."
+    )
 
 
 def test_sources_that_may_not_be_used_are_left_out() -> None:
@@ -377,14 +380,14 @@ def steady_run(shards: Path, out: Path, steps: int, **first):
         training.Settings("tiny", minutes=1e9, compiled=False, steady=True), shards, torch.device("cpu")
     )
     given = {"out": out, "branch": None, "fall": 60, "weights": None} | first
-    training.begin(run, argparse.Namespace(**given))
+    training.resume_or_start(run, argparse.Namespace(**given))
     training.train(run, out, steps=steps)
     return run
 
 
 def test_a_steady_run_is_ended_by_a_branch_that_resumes_bit_for_bit(shards: Path, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from training.train import Settings, begin, start
+    from training.train import Settings, resume_or_start, start
 
     main = steady_run(shards, tmp_path / "main", 8)
     assert main.plan.decay_from_s is None
@@ -396,7 +399,7 @@ def test_a_steady_run_is_ended_by_a_branch_that_resumes_bit_for_bit(shards: Path
     assert whole.step == 14 and whole.budget.minutes == pytest.approx(whole.plan.end_s / 60)
     with pytest.raises(SystemExit, match="steady"):
         unsteady = argparse.Namespace(out=tmp_path / "none", branch=ends["branch"], fall=1, weights=None)
-        begin(start(Settings("tiny", compiled=False), shards, torch.device("cpu")), unsteady)
+        resume_or_start(start(Settings("tiny", compiled=False), shards, torch.device("cpu")), unsteady)
     on = steady_run(shards, tmp_path / "main", 14)
     assert on.plan.decay_from_s is None  # the steady run goes on beside its end
     assert whole.rate() < on.plan.rate(1e6)
@@ -489,13 +492,13 @@ def test_the_spans_of_the_loss_add_up_in_bfloat16_and_under_a_scale(monkeypatch:
 
 def test_attention_in_blocks_is_the_plain_one_and_its_gradients_too() -> None:
     torch = pytest.importorskip("torch")
-    from training.model import BLOCK, in_blocks
+    from training.model import BLOCK, blockwise_attention
 
     torch.manual_seed(0)
     q, k, v = (torch.randn(2, heads, 3 * BLOCK, 16, requires_grad=True) for heads in (4, 2, 2))
     above = torch.randn(2, 4, 3 * BLOCK, 16)
     plain = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-    ours = in_blocks(q, k, v)
+    ours = blockwise_attention(q, k, v)
     assert torch.allclose(ours, plain, atol=1e-5)
     ours, plain = (torch.autograd.grad(y, (q, k, v), above) for y in (ours, plain))
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(ours, plain, strict=True))
@@ -503,12 +506,12 @@ def test_attention_in_blocks_is_the_plain_one_and_its_gradients_too() -> None:
 
 def test_muon_makes_matrices_nearly_orthogonal() -> None:
     torch = pytest.importorskip("torch")
-    from training.muon import orthogonal
+    from training.muon import orthogonalize
 
     torch.manual_seed(0)
-    values = torch.linalg.svdvals(orthogonal(torch.randn(3, 48, 32)))
+    values = torch.linalg.svdvals(orthogonalize(torch.randn(3, 48, 32)))
     assert values.min() > 0.5 and values.max() < 1.35
-    assert orthogonal(torch.randn(1, 32, 48)).shape == (1, 32, 48)
+    assert orthogonalize(torch.randn(1, 32, 48)).shape == (1, 32, 48)
 
 
 def test_the_larger_recipe_fits_its_forty_megabytes() -> None:
@@ -521,7 +524,7 @@ def test_the_larger_recipe_fits_its_forty_megabytes() -> None:
 def test_the_lesson_turns_a_text_into_a_folder_that_opens(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from training.own import make, texts_of
-    from training.reading import open_folder, sampled
+    from training.reading import generate, open_folder
 
     torch.set_num_threads(1)
     rng, text = random.Random(0), tmp_path / "text.txt"
@@ -532,7 +535,7 @@ def test_the_lesson_turns_a_text_into_a_folder_that_opens(tmp_path: Path) -> Non
     text.write_text("\n".join(" ".join(rng.choices(words, k=12)) + "." for _ in range(5000)))
     make(text, tmp_path / "mine", minutes=0.02, compiled=False)
     reader = open_folder(tmp_path / "mine")
-    (made,) = sampled(reader, [reader.ids("the cat")], count=5, temperature=0, seed=0)
+    (made,) = generate(reader, [reader.ids("the cat")], count=5, temperature=0, seed=0)
     assert 1 <= len(made) <= 5
     assert (tmp_path / "mine" / "work" / "loss.csv").read_text().startswith("step,")
 
@@ -554,20 +557,22 @@ def test_a_right_answer_is_named_first_and_in_few_words() -> None:
     import doctest
 
     from training import everyday
-    from training.everyday import right
+    from training.everyday import is_right
 
     failed, tried = doctest.testmod(everyday)
     assert tried >= 4 and not failed
     honey = {"answer": "honey", "also": [], "others": []}
-    assert right(" Bees make honey.\nFIN", honey) and not right(" the capital\nhoney", honey)
-    assert not right(" " + "so " * 12 + "honey", honey)
+    assert is_right(" Bees make honey.\nFIN", honey) and not is_right(" the capital\nhoney", honey)
+    assert not is_right(" " + "so " * 12 + "honey", honey)
     hive = {"answer": "dans une ruche", "also": ["dans un tronc"], "others": []}
-    assert right("une ruche", hive) and right("dans un vieux tronc", hive) and not right("dans une maison", hive)
-    assert right("It has 8.", {"answer": "eight", "also": [], "others": []})
+    assert (
+        is_right("une ruche", hive) and is_right("dans un vieux tronc", hive) and not is_right("dans une maison", hive)
+    )
+    assert is_right("It has 8.", {"answer": "eight", "also": [], "others": []})
     code = {"answer": 'for line in open("file.txt"):\n    print(line)', "also": [], "others": []}
-    assert right('for line in open("file.txt"):', code) and not right("for line in f:", code)
+    assert is_right('for line in open("file.txt"):', code) and not is_right("for line in f:", code)
     for held in json.loads(corpus.EVERYDAY.read_text("utf-8"))["seen"]:
-        assert right(held["answer"], held) and not right("quite another thing", held)
+        assert is_right(held["answer"], held) and not is_right("quite another thing", held)
 
 
 def test_the_attention_that_is_looked_at_is_the_attention_that_is_used() -> None:

@@ -16,13 +16,13 @@ from view_helpers import EYES, HOSTILE, difference, empty_blocks, every_block
 from capot import i18n
 from capot.view import blocks as b
 from capot.view.data import to_data
-from capot.view.figure import plain_label, to_figure, to_spec
+from capot.view.figure import escape_label, to_figure, to_spec
 from capot.view.html import curves_table, points_table, style_sheet, to_fragment, to_html
 from capot.view.labels import label_box, label_sides
-from capot.view.scales import Scale, scale, stacks, written
+from capot.view.scales import Scale, make_scale, stack_areas, tick_text
 from capot.view.text import eighths, to_text
-from capot.view.theme import DARK, HUES, LIGHT, STEPS, contrast, step_of
-from capot.view.visible import chunks, clusters, cut, pad, visible, width, wrap
+from capot.view.theme import DARK, HUES, LIGHT, STEPS, contrast, lightness_step
+from capot.view.visible import chunks, clusters, pad, truncate, visible, width, wrap
 
 PICTURES = [block for block in every_block() if isinstance(block, (b.Bars, b.Scatter, b.Curves))]
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
@@ -82,7 +82,7 @@ def test_cutting_and_wrapping_hold_their_width(text: str, cells: int) -> None:
     assert "".join(clusters(text)) == text
     assert sum(map(width, clusters(text))) == width(text)
     assert "".join(chunks(text, cells)) == text
-    assert width(cut(text, cells)) <= cells
+    assert width(truncate(text, cells)) <= cells
     assert width(pad(text, 60, "r")) == max(60, width(text))
     for line in wrap(text, max(cells, 2)):
         assert width(line) <= max(cells, 2)
@@ -213,12 +213,12 @@ def test_nothing_to_show_is_no_crash_in_a_terminal(color: bool) -> None:
 
 
 def test_ticks_speak_the_language() -> None:
-    assert [written(1.5e9, "bytes", lang=lang) for lang in ("en", "fr")] == ["1.5\u00a0GB", "1,5\u00a0Go"]
-    assert [written(0.25, "percent", lang=lang) for lang in ("en", "fr")] == ["25%", "25\u00a0%"]
-    assert written(0.2, "seconds", lang="en") == "200\u00a0ms"
-    assert written(1000, "number", lang="en") == "1,000"
-    assert written(1e-6, "number", lang="en") == "10⁻⁶"
-    assert written(2.5e-6, "number", lang="fr") == "2,5×10⁻⁶"
+    assert [tick_text(1.5e9, "bytes", lang=lang) for lang in ("en", "fr")] == ["1.5\u00a0GB", "1,5\u00a0Go"]
+    assert [tick_text(0.25, "percent", lang=lang) for lang in ("en", "fr")] == ["25%", "25\u00a0%"]
+    assert tick_text(0.2, "seconds", lang="en") == "200\u00a0ms"
+    assert tick_text(1000, "number", lang="en") == "1,000"
+    assert tick_text(1e-6, "number", lang="en") == "10⁻⁶"
+    assert tick_text(2.5e-6, "number", lang="fr") == "2,5×10⁻⁶"
 
 
 @example([0.0, 5e-324], False, False)
@@ -230,7 +230,7 @@ def test_ticks_speak_the_language() -> None:
     st.booleans(),
 )
 def test_a_scale_holds_its_values(values: list, log: bool, tight: bool) -> None:
-    found = scale(values, log=log, tight=tight, lang="en")
+    found = make_scale(values, log=log, tight=tight, lang="en")
     assert found.low < found.high and found.ticks
     for value in values:
         place = found.place(value)
@@ -249,12 +249,12 @@ def test_a_scale_holds_its_values(values: list, log: bool, tight: bool) -> None:
     ],
 )
 def test_ticks_are_where_they_say(values: list, count: int, ticks: list[str]) -> None:
-    assert [text for _, text in scale(values, count=count, lang="en").ticks] == ticks
+    assert [text for _, text in make_scale(values, count=count, lang="en").ticks] == ticks
 
 
 def test_layers_rest_on_each_other() -> None:
     areas = [b.Series("a", (1, 2), (1.0, 2.0), area=True), b.Series("b", (1, 2), (3.0, None), area=True)]
-    assert [(low, high) for _, low, high in stacks(areas)] == [([0.0, 0.0], [1.0, 2.0]), ([1.0, 2.0], [4.0, 2.0])]
+    assert [(low, high) for _, low, high in stack_areas(areas)] == [([0.0, 0.0], [1.0, 2.0]), ([1.0, 2.0], [4.0, 2.0])]
 
 
 @given(st.lists(st.tuples(st.floats(0, 300), st.floats(0, 200)), max_size=12), st.booleans())
@@ -434,7 +434,7 @@ def test_probability_is_one_way_lightness(theme: dict) -> None:
 
 
 def test_steps_hold_any_share() -> None:
-    assert [step_of(share) for share in (-1.0, 0.0, 0.55, 1.0, 2.0, math.nan)] == [0, 0, 5, 9, 9, 0]
+    assert [lightness_step(share) for share in (-1.0, 0.0, 0.55, 1.0, 2.0, math.nan)] == [0, 0, 5, 9, 9, 0]
 
 
 # --- figures ------------------------------------------------------------------------------------------------------
@@ -451,7 +451,7 @@ def test_figures_pass_plotlys_own_rules(words: str, lang: str, theme: dict) -> N
 
 
 def test_a_figure_shows_tags_as_text() -> None:
-    assert plain_label("<b>&") == "&lt;b&gt;&amp;"
+    assert escape_label("<b>&") == "&lt;b&gt;&amp;"
     figure = to_figure(b.Bars([b.Bar("<b>", 0.5, "50%")], title="<i>"))
     assert figure.layout.title.text == "&lt;i&gt;"
     assert figure.layout.yaxis.ticktext == ("&lt;b&gt;",)

@@ -317,9 +317,9 @@ def test_the_browser_is_opened_on_the_link_that_lets_in(monkeypatch: pytest.Monk
 def test_what_is_read_beside_the_serving_speaks_the_language_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: queue.Queue[str] = queue.Queue()
     monkeypatch.setattr(web, "warm", lambda _: heard.put(i18n.language()))
-    with i18n.speaking("fr"):
+    with i18n.use_language("fr"):
         web._start_background(None, Serving(open_browser=False), web.Links("", None, None), say=lambda *_, **__: None)
-    with i18n.speaking("en"):
+    with i18n.use_language("en"):
         assert heard.get(timeout=120) == "fr"
 
 

@@ -70,19 +70,19 @@ def run(*command: str | Path, check: bool = True, **options: Any) -> int:
 
 def ready(name: str) -> None:
     """Make the environment that command ``name`` needs, if it is not there yet."""
-    new_enough()
+    python_is_new_enough()
     if not PYTHON.exists():
         make_environment()
     for part in SETS[name]:
         install(REQUIREMENTS / f"{part}.txt")
     project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    if stale("project", project):
+    if is_stale("project", project):
         say("installing capot itself")
         pip("install", "--no-deps", "-e", ".")
         mark("project", project)
 
 
-def new_enough() -> None:
+def python_is_new_enough() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - dev.py may be called by an old Python
         sys.exit("capot needs Python 3.11 or newer / capot demande Python 3.11 ou plus récent.")
 
@@ -104,13 +104,13 @@ def make_environment() -> None:
 
 def install(requirements: Path) -> None:
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
-    if stale(requirements.stem, digest):
+    if is_stale(requirements.stem, digest):
         say(f"installing requirements/{requirements.name}")
         pip("install", "-r", str(requirements))
         mark(requirements.stem, digest)
 
 
-def stale(name: str, digest: str) -> bool:
+def is_stale(name: str, digest: str) -> bool:
     path = VENV / f".capot-{name}"
     return not path.exists() or path.read_text() != digest
 
@@ -141,7 +141,7 @@ def test_newest(*arguments: str) -> None:
     """
     global VENV, PYTHON
     VENV, PYTHON = NEWEST, NEWEST / PYTHON.relative_to(VENV)
-    new_enough()
+    python_is_new_enough()
     if not PYTHON.exists():
         make_environment()
     torch = (REQUIREMENTS / "torch.txt").read_text().split()

@@ -68,21 +68,21 @@ def language(page: Path) -> str:
     return "fr" if "fr" in page.parts or page.name.endswith(".fr.md") else "en"
 
 
-def surroundings(page: Path) -> dict[str, str]:
+def environment(page: Path) -> dict[str, str]:
     """A terminal of 80 columns on a machine of 16 GB, in the page's language, with nothing else set."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CAPOT_", "HF_"))}
     told = {"CAPOT_RAM": "16", "COLUMNS": "80", "NO_COLOR": "1", "CAPOT_LANG": language(page), "PYTHONUTF8": "1"}
     return kept | told | {"PYTHONPATH": str(ROOT / "src"), "HF_HUB_OFFLINE": "1"}
 
 
-def ran(command: str, page: Path) -> str:
+def run_command(command: str, page: Path) -> str:
     """What a command prints on standard output, run in an empty folder."""
     words = shlex.split(command)
     assert words[0] == "capot", f"only capot is run: {command}"
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [sys.executable, "-m", "capot", *words[1:]],
-            capture_output=True, text=True, encoding="utf-8", cwd=folder, env=surroundings(page), check=False,
+            capture_output=True, text=True, encoding="utf-8", cwd=folder, env=environment(page), check=False,
         )  # fmt: skip
     return "\n".join(line.rstrip() for line in done.stdout.splitlines()).rstrip("\n") or done.stderr.strip()
 
@@ -94,28 +94,28 @@ def shown(block: Block) -> Iterator[tuple[str, str]]:
         yield command, output.rstrip("\n")
 
 
-def same(told: str, real: str) -> bool:
+def same_output(told: str, real: str) -> bool:
     """Whether the page tells the real output; ``…`` alone on a line stands for any lines."""
     lines = [line.rstrip() for line in told.splitlines()]
     pattern = "".join("(?:.*\n)*?" if line == ANY else re.escape(line) + "\n" for line in lines)
     return re.fullmatch(pattern, real + "\n" if real else "") is not None
 
 
-def told_by(command: str, told: str, real: str) -> bool:
+def page_tells(command: str, told: str, real: str) -> bool:
     """Whether the page tells what a command answers here.
 
     Where a network computes, sums are rounded otherwise on another processor: the last digits
     and the length of a bar may differ, no word may.
     """
     words = shlex.split(command)
-    if same(told, real) or words[1] not in COMPUTING or "scripted" in words or ANY in told.splitlines():
-        return same(told, real)
+    if same_output(told, real) or words[1] not in COMPUTING or "scripted" in words or ANY in told.splitlines():
+        return same_output(told, real)
     ours, theirs = (" ".join(BAR.sub("", text).split()) for text in (told, real))
     pairs = list(zip(NUMBER.findall(ours), NUMBER.findall(theirs)))
-    return NUMBER.sub("#", ours) == NUMBER.sub("#", theirs) and all(near(*pair) for pair in pairs)
+    return NUMBER.sub("#", ours) == NUMBER.sub("#", theirs) and all(close_enough(*pair) for pair in pairs)
 
 
-def near(told: str, real: str) -> bool:
+def close_enough(told: str, real: str) -> bool:
     """Whether two numbers differ by rounding alone; whole numbers do not."""
     if told.isdigit() and real.isdigit():
         return told == real
@@ -127,17 +127,17 @@ def console(block: Block) -> str:
     """The block with the outputs it should have; an elided output that still fits is kept."""
     text = ""
     for command, told in shown(block):
-        real = ran(command, block.page)
-        output = told if same(told, real) else real
+        real = run_command(command, block.page)
+        output = told if same_output(told, real) else real
         text += f"$ {command}\n" + (output + "\n" if output else "") + "\n"
     return text.rstrip("\n") + "\n"
 
 
 def differs(block: Block) -> bool:
-    return not all(told_by(command, told, ran(command, block.page)) for command, told in shown(block))
+    return not all(page_tells(command, told, run_command(command, block.page)) for command, told in shown(block))
 
 
-def renew(page: Path) -> bool:
+def update(page: Path) -> bool:
     """Put the real outputs in a page; whether it changed."""
     before = page.read_text(encoding="utf-8")
     after = house.with_tables(before, language(page))
@@ -157,9 +157,9 @@ def main() -> None:
         print(*wrong, sep="\n", end="\n" if wrong else "")
         sys.exit("python tools/docs.py" if wrong else 0)
     for page in pages():
-        print(page.relative_to(ROOT), "changed" if renew(page) else "as it was", flush=True)
+        print(page.relative_to(ROOT), "changed" if update(page) else "as it was", flush=True)
     for maker in ("make_picture.py", "make_notebooks.py"):
-        subprocess.run([sys.executable, ROOT / "tools" / maker], check=True, env=surroundings(ROOT / "README.md"))
+        subprocess.run([sys.executable, ROOT / "tools" / maker], check=True, env=environment(ROOT / "README.md"))
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def home(module: str) -> str:
+def room_of(module: str) -> str:
     """The room of a module: ``engines.native.cache`` is in ``engines.native``.
 
     A folder that only holds rooms (``chapters``) is at home in the highest of them.
@@ -87,9 +87,9 @@ def floor(room: str) -> int:
     return next(height for height, rooms in enumerate(FLOORS) if room in rooms)
 
 
-def rises(module: str, other: str) -> bool:
+def imports_upward(module: str, other: str) -> bool:
     """Whether ``module`` may not import ``other``."""
-    ours, theirs = home(module), home(other)
+    ours, theirs = room_of(module), room_of(other)
     if ours == theirs:
         return False
     if any(inside(ours, who) and any(inside(theirs, room) for room in rooms) for who, rooms in STRANGERS):
@@ -136,7 +136,7 @@ def named(node: ast.AST) -> set[str]:
 def rooms() -> list[str]:
     """The rooms at the top, faces first, as the pages name them."""
     top = {module.split(".")[0] for module in modules()} - {"", "__main__"}
-    return sorted(top, key=lambda room: (-max(floor(home(m)) for m in modules() if inside(m, room)), room))
+    return sorted(top, key=lambda room: (-max(floor(room_of(m)) for m in modules() if inside(m, room)), room))
 
 
 def picture() -> str:

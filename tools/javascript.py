@@ -75,12 +75,12 @@ def run() -> tuple[list[str], dict[str, int]]:
     said = {name: process.communicate()[0] for name, process in running.items()}
     if running["eslint"].returncode > 1:
         sys.exit(said["eslint"] or "eslint broke down")
-    wrong, long = sorted_out(json.loads(said["eslint"]))
-    untyped = typed(said["tsc"], listed())
+    wrong, long = parse_eslint(json.loads(said["eslint"]))
+    untyped = parse_tsc(said["tsc"], read_allowed())
     return [*wrong, *untyped[0]], {**long, **untyped[1]}
 
 
-def typed(said: str, allowed: dict[str, int]) -> tuple[list[str], dict[str, int]]:
+def parse_tsc(said: str, allowed: dict[str, int]) -> tuple[list[str], dict[str, int]]:
     """tsc's errors: those of files that have more of them than the list allows; and how many each file has."""
     errors = [line for line in said.splitlines() if ": error TS" in line or line.startswith("error ")]
     count = Counter(f"{line.split('(')[0]} types" for line in errors)
@@ -89,7 +89,7 @@ def typed(said: str, allowed: dict[str, int]) -> tuple[list[str], dict[str, int]
     )
 
 
-def sorted_out(files: list[dict[str, Any]]) -> tuple[list[str], dict[str, int]]:
+def parse_eslint(files: list[dict[str, Any]]) -> tuple[list[str], dict[str, int]]:
     """eslint's messages: what is wrong, and by function its lines, by file the number of its long lines."""
     wrong: list[str] = []
     long: Counter[str] = Counter()
@@ -106,16 +106,16 @@ def sorted_out(files: list[dict[str, Any]]) -> tuple[list[str], dict[str, int]]:
     return wrong, dict(long)
 
 
-def listed() -> dict[str, int]:
+def read_allowed() -> dict[str, int]:
     """The list of what may be too long: a file and a function, or a file and ``lines`` or ``types``; how many."""
     entries = (line.rsplit(" ", 1) for line in LONG.read_text(encoding="utf-8").splitlines())
     return {place: int(count) for place, count in entries}
 
 
-def compared(long: dict[str, int], allowed: dict[str, int]) -> list[str]:
+def differences(long: dict[str, int], allowed: dict[str, int]) -> list[str]:
     """Where the list and the scripts differ; both must say the same.
 
-    >>> compared({"a.js draw": 50, "a.js lines": 3}, {"a.js draw": 45, "a.js lines": 3, "b.js lines": 2})
+    >>> differences({"a.js draw": 50, "a.js lines": 3}, {"a.js draw": 45, "a.js lines": 3, "b.js lines": 2})
     ['a.js draw: 50, where 45 are allowed: part it', 'b.js lines: 0, where 2 are listed: tools/javascript.py --shrink']
     """
     said = []
@@ -140,8 +140,8 @@ def main(*arguments: str) -> None:
     ready()
     wrong, long = run()
     if "--shrink" in arguments:
-        shrink(long, listed())
-    wrong += compared(long, listed())
+        shrink(long, read_allowed())
+    wrong += differences(long, read_allowed())
     print("\n".join(wrong) or "Scripts: eslint and tsc have nothing to say")
     sys.exit(1 if wrong else 0)
 

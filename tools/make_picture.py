@@ -15,7 +15,7 @@ from typography import outside_code
 import capot
 from capot.chapters.next.result import Prediction
 from capot.i18n import percent
-from capot.view.graphemes import spelled
+from capot.view.graphemes import token_label
 from capot.view.theme import DARK, LIGHT, STEPS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +101,7 @@ def picture(lang: str, words: dict[str, str]) -> str:
     parts.append(word(LEFT, 74, words["tokens"], kind="q"))
     for place, token in enumerate(cut.tokens):
         x = LEFT + COLUMN * place
-        parts.append(box(x, spelled(token.text), str(token.id), place % 6) + vector(x, shares[place]))
+        parts.append(box(x, token_label(token.text), str(token.id), place % 6) + vector(x, shares[place]))
         parts.append(arrow(f"M{x + 36} 130V154"))
     parts.append(word(LEFT, 216, words["vectors"].format(shown=CELLS * DEEP, width=shape.width), kind="q"))
     end = LEFT + COLUMN * len(cut.tokens)

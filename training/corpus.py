@@ -45,7 +45,7 @@ def heldout() -> dict[str, Any]:
     return found
 
 
-def asked() -> dict[str, Any]:
+def evaluation_questions() -> dict[str, Any]:
     """Return `asked.json`: what evaluation asks, written by hand before the first run."""
     found: dict[str, Any] = json.loads((HERE / "asked.json").read_text("utf-8"))
     return found
@@ -86,7 +86,7 @@ def sentence_keys(text: str, least: int = 40) -> set[str]:
     return {key for key in found if len(key) >= least}
 
 
-def without_shared(text: str, shared: set[str]) -> str:
+def drop_shared_paragraphs(text: str, shared: set[str]) -> str:
     """Drop from a training text each paragraph that has a sentence of the held-out texts."""
     kept = [p for p in text.split("\n\n") if not sentence_keys(p) & shared]
     return "\n\n".join(kept)
@@ -95,21 +95,21 @@ def without_shared(text: str, shared: set[str]) -> str:
 def clean(text: str, name: str) -> str:
     """Apply the cleaning that `sources.json` describes for the file `name`."""
     if name == "en_python_questions.txt":
-        return _without_mbpp(text)
+        return _drop_mbpp(text)
     if name == "en_wikipedia_vital_intros.txt":
         return "\n\n".join(_cut_to_sentence(p) for p in text.split("\n\n"))
     if name == "bi_country_facts.txt":
-        return _right_genders(text)
+        return _fix_genders(text)
     return text
 
 
 _FEMININE = re.compile(r"\b([Ll]e|du) (Corée|Macédoine|Guinée-Bissau)")
 
 
-def _right_genders(text: str) -> str:
+def _fix_genders(text: str) -> str:
     """Mend the countries that the file takes for masculine.
 
-    >>> _right_genders("la capitale du Corée du Sud")
+    >>> _fix_genders("la capitale du Corée du Sud")
     'la capitale de la Corée du Sud'
     """
     right = {"le": "la", "Le": "La", "du": "de la"}
@@ -119,7 +119,7 @@ def _right_genders(text: str) -> str:
 _LIBRARY_QUESTION = re.compile(r"Question: (What does the Python|In Python, what is|Explain `)")
 
 
-def _without_mbpp(text: str) -> str:
+def _drop_mbpp(text: str) -> str:
     """Keep the questions made from the Python documentation: the others' licence is unproven."""
     blocks = re.split(r"\n\n(?=Question: )", text)
     return "\n\n".join(b for b in blocks if _LIBRARY_QUESTION.match(b))
@@ -140,7 +140,7 @@ def training_documents(folder: Path, record: dict[str, Any], shared: set[str]) -
     for text in documents(folder / record["file"]):
         if document_hash(text) in hidden:
             continue
-        text = without_shared(clean(text, record["file"]), shared)
+        text = drop_shared_paragraphs(clean(text, record["file"]), shared)
         text = countries.filtered(text) if countries else text
         if text.strip():
             yield text

@@ -42,13 +42,13 @@ def bits_per_byte(reader: Reader, folder: Path, *, quick: bool = False) -> dict[
     tallies, rows = {}, {}
     for name in [n for names in LANGUAGES.values() for n in names] + ([] if quick else EXTRA):
         texts = first(corpus.heldout_documents(folder, name), 40e3 if quick else 1e9)
-        t = tallies[name] = measures.tally(reader, texts)
+        t = tallies[name] = measures.score_texts(reader, texts)
         rows[name] = {
             "documents": len(texts),
             "bytes": t.bytes,
             "bits_per_byte": t.bits / t.bytes,
             "next_token_right": t.correct / t.tokens,
-            "xz": measures.squeezed(texts),
+            "xz": measures.xz_bits_per_byte(texts),
         }
         print(name, rows[name], flush=True)
     means = {lang: sum(rows[n]["bits_per_byte"] for n in names) / len(names) for lang, names in LANGUAGES.items()}

@@ -15,9 +15,9 @@ import torch
 from training import corpus
 from training.facts.fact import normal
 from training.language import mixed
-from training.model import Llama, turned
+from training.model import Llama, apply_rotary
 from training.probes import few_shot_prompt
-from training.reading import Reader, open_folder, sampled
+from training.reading import Reader, generate, open_folder
 
 LEADS = set("a an the in on under le la l les du de des d un une dans en sur à au aux".split())  # noqa: SIM905
 FIGURES = {
@@ -29,10 +29,10 @@ MOST_WORDS = 12
 WITHIN = 30  # tokens
 
 
-def bare(text: str) -> str:
+def strip_lead_words(text: str) -> str:
     """Return a text's words without the small words that lead.
 
-    >>> bare("In a hive."), bare("de l'herbe"), bare("The")
+    >>> strip_lead_words("In a hive."), strip_lead_words("de l'herbe"), strip_lead_words("The")
     ('hive', 'herbe', 'the')
     """
     words = normal(text).split()
@@ -41,42 +41,42 @@ def bare(text: str) -> str:
     return " ".join(words)
 
 
-def place(answer: str, text: str) -> int:
+def find_words(answer: str, text: str) -> int:
     """Return where an answer stands in a text as whole words, -1 where it does not."""
     return f" {normal(text)} ".find(f" {answer} ")
 
 
-def right(text: str, row: dict[str, Any]) -> bool:
+def is_right(text: str, row: dict[str, Any]) -> bool:
     """True where the first line is short and names an accepted answer before any other that stands to choice.
 
     >>> row = {"answer": "a bus", "also": [], "others": ["a bicycle"]}
-    >>> right(" A bus is.", row), right("a bicycle, a bus", row), right("a busy man", row)
+    >>> is_right(" A bus is.", row), is_right("a bicycle, a bus", row), is_right("a busy man", row)
     (True, False, False)
     """
     line = text.strip().split("\n")[0]
     wanted = [row["answer"].split("\n")[0], *row["also"]]
     wanted += [FIGURES[w] for w in map(normal, wanted) if w in FIGURES]
-    found = [at for w in wanted if (at := place(bare(w), line)) >= 0]
-    rivals = [at for w in row["others"] if (at := place(bare(w), line)) >= 0]
+    found = [at for w in wanted if (at := find_words(strip_lead_words(w), line)) >= 0]
+    rivals = [at for w in row["others"] if (at := find_words(strip_lead_words(w), line)) >= 0]
     return bool(found) and len(line.split()) <= MOST_WORDS and all(min(found) < at for at in rivals)
 
 
-def asked(reader: Reader, rows: list[dict[str, Any]]) -> list[str]:
+def continue_questions(reader: Reader, rows: list[dict[str, Any]]) -> list[str]:
     """Return the most probable continuation of each question, in the few-shot form of the lab."""
     prompts, texts = [reader.ids(few_shot_prompt(r["question"], r["lang"])) for r in rows], []
     for at in range(0, len(prompts), 60):
-        made = sampled(reader, prompts[at : at + 60], count=14, temperature=0, seed=0)
+        made = generate(reader, prompts[at : at + 60], count=14, temperature=0, seed=0)
         texts += [reader.tokenizer.decode(ids) for ids in made]
     return texts
 
 
 def questions(reader: Reader, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the share of questions answered rightly: of all, by language, by kind."""
-    texts = asked(reader, rows)
+    texts = continue_questions(reader, rows)
     marks = defaultdict(list)
     for row, text in zip(rows, texts, strict=True):
         for name in ("all", row["lang"], f"{row['lang']}: {row['relation']}"):
-            marks[name].append(right(text, row))
+            marks[name].append(is_right(text, row))
     shares = {name: sum(m) / len(m) for name, m in marks.items()}
     shown = [
         {"question": r["question"], "answer": r["answer"], "said": t.strip().split("\n")[0][:80]}
@@ -85,10 +85,10 @@ def questions(reader: Reader, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"asked": len(rows), "right": shares, "examples": shown[::10]}
 
 
-def repeats(ids: list[int]) -> bool:
+def has_repetition(ids: list[int]) -> bool:
     """True where four tokens come again, in the same order, within 30 tokens.
 
-    >>> repeats([1, 2, 3, 4, 5, 1, 2, 3, 4]), repeats([1, 2, 3, 4, 5, 6])
+    >>> has_repetition([1, 2, 3, 4, 5, 1, 2, 3, 4]), has_repetition([1, 2, 3, 4, 5, 6])
     (True, False)
     """
     last: dict[tuple[int, ...], int] = {}
@@ -108,9 +108,9 @@ def continuations(reader: Reader, openings: list[tuple[str, str]], *, count: int
     rows = []
     for at in range(0, len(openings), 50):
         prompts = [reader.ids(text) for _, text in openings[at : at + 50]]
-        rows += sampled(reader, prompts, count=count, temperature=0.7, seed=3 + at)
+        rows += generate(reader, prompts, count=count, temperature=0.7, seed=3 + at)
     stays = [not mixed(reader.tokenizer.decode(row), lang) for (lang, _), row in zip(openings, rows, strict=True)]
-    share = {"stays": sum(stays) / len(stays), "repeats": sum(map(repeats, rows)) / len(rows)}
+    share = {"stays": sum(stays) / len(stays), "repeats": sum(map(has_repetition, rows)) / len(rows)}
     return {"samples": len(rows), "tokens": count} | share
 
 
@@ -135,8 +135,8 @@ def attention(model: Llama, ids: torch.Tensor) -> list[torch.Tensor]:
     def look(module: Any, given: tuple[torch.Tensor, ...]) -> None:
         x, cos, sin = given
         s, (B, T, _) = module.shape, x.shape
-        q = turned(module.q_proj(x).view(B, T, s.heads, s.head).transpose(1, 2), cos, sin)
-        k = turned(module.k_proj(x).view(B, T, s.kv_heads, s.head).transpose(1, 2), cos, sin)
+        q = apply_rotary(module.q_proj(x).view(B, T, s.heads, s.head).transpose(1, 2), cos, sin)
+        k = apply_rotary(module.k_proj(x).view(B, T, s.kv_heads, s.head).transpose(1, 2), cos, sin)
         scores = q @ k.repeat_interleave(s.heads // s.kv_heads, dim=1).mT / s.head**0.5
         later = torch.ones(T, T, dtype=torch.bool).triu(1)
         found.append(scores.masked_fill(later, float("-inf")).softmax(dim=-1))

@@ -35,7 +35,7 @@ def main() -> None:
     answer = {
         "rule": "sha256 of the stripped document, mod 100, below the file's bound",
         "raised_bounds": {name: b for name, b in bounds.items() if b > 1},
-        **corpus.asked(),
+        **corpus.evaluation_questions(),
         "documents": hashes,
     }
     corpus.HELDOUT.write_text(json.dumps(answer, ensure_ascii=False, indent=1) + "\n", "utf-8")

@@ -46,7 +46,7 @@ def windows(length: int, context: int) -> list[tuple[int, int, int]]:
     return found
 
 
-def tally(reader: Reader, texts: list[str]) -> Tally:
+def score_texts(reader: Reader, texts: list[str]) -> Tally:
     """Score documents token by token, each from its beginning.
 
     Bits per byte are total bits over total UTF-8 bytes: they compare models of any tokenizer.
@@ -76,7 +76,7 @@ def calibration(tallies: list[Tally]) -> dict[str, Any]:
     return {"expected_error": error, "predictions": count, "bins": rows}
 
 
-def squeezed(texts: list[str]) -> float:
+def xz_bits_per_byte(texts: list[str]) -> float:
     """Return the bits per byte that xz -9 needs for the same texts together: a yardstick."""
     data = "\n".join(texts).encode()
     return 8 * len(lzma.compress(data, preset=9)) / len(data)

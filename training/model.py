@@ -56,13 +56,13 @@ def rotary(shape: Shape, length: int, device: torch.device) -> tuple[torch.Tenso
     return angles.cos(), angles.sin()
 
 
-def turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+def apply_rotary(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """Rotate each pair (i, i + head/2) of x (B, H, T, head) by its position's angle."""
     low, high = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-high, low], dim=-1) * sin
 
 
-def in_blocks(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+def blockwise_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Return causal attention (B, H, T, head) block of queries by block: nothing later is multiplied.
 
     The heads that share a key/value head are rows of one product, so no key is copied. Compiled on a
@@ -82,7 +82,7 @@ def in_blocks(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor
     return torch.cat(found, dim=2)
 
 
-class Norm(nn.Module):
+class RMSNorm(nn.Module):
     """Root-mean-square norm (Zhang and Sennrich 2019), computed in float32."""
 
     def __init__(self, width: int, epsilon: float):
@@ -111,9 +111,9 @@ class Attention(nn.Module):
         q = self.q_proj(x).view(B, T, s.heads, s.head).transpose(1, 2)  # (B, H, T, head)
         k = self.k_proj(x).view(B, T, s.kv_heads, s.head).transpose(1, 2)  # (B, K, T, head)
         v = self.v_proj(x).view(B, T, s.kv_heads, s.head).transpose(1, 2)
-        q, k = turned(q, cos, sin), turned(k, cos, sin)
+        q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
         if self.training and x.device.type == "cpu" and T % BLOCK == 0:
-            y = in_blocks(q, k, v)
+            y = blockwise_attention(q, k, v)
         else:
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         return cast(torch.Tensor, self.o_proj(y.transpose(1, 2).reshape(B, T, -1)))
@@ -132,14 +132,14 @@ class Mlp(nn.Module):
         return cast(torch.Tensor, self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x)))
 
 
-class Layer(nn.Module):
+class Block(nn.Module):
     """One block: norm, attention, norm, MLP, each added to the stream."""
 
     def __init__(self, shape: Shape):
         super().__init__()
-        self.input_layernorm = Norm(shape.width, shape.epsilon)
+        self.input_layernorm = RMSNorm(shape.width, shape.epsilon)
         self.self_attn = Attention(shape)
-        self.post_attention_layernorm = Norm(shape.width, shape.epsilon)
+        self.post_attention_layernorm = RMSNorm(shape.width, shape.epsilon)
         self.mlp = Mlp(shape)
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
@@ -154,8 +154,8 @@ class Llama(nn.Module):
         super().__init__()
         self.shape = shape
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
-        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
-        self.norm = Norm(shape.width, shape.epsilon)
+        self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = RMSNorm(shape.width, shape.epsilon)
         self._start(torch.Generator().manual_seed(seed))
 
     def _start(self, generator: torch.Generator) -> None:

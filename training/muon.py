@@ -13,7 +13,7 @@ import torch
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # quintic of Jordan et al., five steps
 
 
-def orthogonal(stack: torch.Tensor, steps: int = 5) -> torch.Tensor:
+def orthogonalize(stack: torch.Tensor, steps: int = 5) -> torch.Tensor:
     """Return the nearest thing to an orthogonal matrix for each of a stack (n, rows, columns).
 
     Singular values come out between 0.7 and 1.2. bfloat16 is precise enough.
@@ -51,7 +51,7 @@ class Muon(torch.optim.Optimizer):
         pushed = torch.stack([self._pushed(w, group["momentum"]) for w in weights])
         rows, columns = weights[0].shape
         scale = max(1.0, rows / columns) ** 0.5  # keeps the change of the output the same size
-        for weight, change in zip(weights, orthogonal(pushed), strict=True):
+        for weight, change in zip(weights, orthogonalize(pushed), strict=True):
             weight.mul_(1 - group["lr"] * group["decay"])
             weight.add_(change, alpha=-group["lr"] * scale)
 

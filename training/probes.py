@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from training.facts.countries import Country
-from training.reading import Reader, sampled
+from training.reading import Reader, generate
 
 SHOTS = {
     "en": [
@@ -63,7 +63,7 @@ def capitals(reader: Reader, countries: list[Country], phrasings: list[str], lan
 def guesses(reader: Reader, countries: list[Country], phrasing: str, lang: str) -> list[dict[str, Any]]:
     """Return the most probable few words for countries never read of, up to a mark or a line's end."""
     prompts = [capital_prompt(phrasing, c, lang) for c in countries]
-    made = sampled(reader, [reader.ids(p) for p in prompts], count=6, temperature=0, seed=0)
+    made = generate(reader, [reader.ids(p) for p in prompts], count=6, temperature=0, seed=0)
     texts = [re.split(r"[.,;:!?\n]", reader.tokenizer.decode(row))[0].strip() for row in made]
     rows = zip(prompts, countries, texts, strict=True)
     return [{"prompt": p, "country": c.title, "capital": c.capital, "guess": t} for p, c, t in rows]
@@ -116,7 +116,7 @@ def few_shot(reader: Reader, questions: dict[str, list[str]], *, temperature: fl
     for lang, asked in questions.items():
         prompts = [reader.ids(few_shot_prompt(q, lang)) for q in asked]
         texts = [
-            reader.tokenizer.decode(i) for i in sampled(reader, prompts, count=40, temperature=temperature, seed=1)
+            reader.tokenizer.decode(i) for i in generate(reader, prompts, count=40, temperature=temperature, seed=1)
         ]
         shares[lang] = sum(map(in_form, texts)) / len(texts)
         examples += [
@@ -131,7 +131,7 @@ def variety(reader: Reader, openings: list[str], *, count: int = 64) -> dict[str
     Repetition: the share of 4-grams of tokens already seen in the same continuation.
     """
     prompts = [reader.ids(text) for text in openings]
-    made = sampled(reader, prompts, count=count, temperature=0.7, seed=2)
+    made = generate(reader, prompts, count=count, temperature=0.7, seed=2)
     answer: dict[str, Any] = {"samples": len(made), "tokens": count}
     for n in (1, 2, 3):
         grams = [tuple(row[i : i + n]) for row in made for i in range(len(row) - n + 1)]

@@ -66,7 +66,7 @@ def open_folder(folder: Path) -> Reader:
     return Reader(model.eval(), Tokenizer.from_file(str(folder / "tokenizer.json")))
 
 
-def sampled(reader: Reader, prompts: list[list[int]], *, count: int, temperature: float, seed: int) -> list[list[int]]:
+def generate(reader: Reader, prompts: list[list[int]], *, count: int, temperature: float, seed: int) -> list[list[int]]:
     """Return `count` new ids for each prompt; temperature 0 takes the most probable.
 
     A row stops at the document mark. The cache that a real engine keeps is left out: a few

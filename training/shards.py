@@ -35,7 +35,7 @@ def source_texts(folder: Path, record: dict[str, Any], shared: set[str]) -> Iter
         yield set_text(text) if record.get("typography") and rng.random() < 1 / 3 else text
 
 
-def encoded(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[tuple[np.ndarray, int]]:
+def encode_documents(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[tuple[np.ndarray, int]]:
     """Yield (ids, bytes) of each document; ids begin with the document mark."""
     coming = iter(texts)
     while batch := list(islice(coming, BATCH)):
@@ -48,7 +48,7 @@ def write(name: str, texts: Iterable[str], tokenizer: Tokenizer, *, out: Path, m
     row: dict[str, Any] = {"name": name, "shards": [], "tokens": 0, "bytes": 0, "documents": 0}
     held: list[np.ndarray] = []
     count = 0
-    for ids, size in encoded(texts, tokenizer):
+    for ids, size in encode_documents(texts, tokenizer):
         held.append(ids)
         count += len(ids)
         row["tokens"], row["bytes"] = row["tokens"] + len(ids), row["bytes"] + size
@@ -71,7 +71,7 @@ def _flush(row: dict[str, Any], held: list[np.ndarray], out: Path) -> None:
     held.clear()
 
 
-def capped(texts: Iterator[str], characters: float) -> Iterator[str]:
+def limit_characters(texts: Iterator[str], characters: float) -> Iterator[str]:
     """Yield texts until so many characters have passed."""
     for text in texts:
         yield text
@@ -105,7 +105,7 @@ def main() -> None:
     manifest = json.loads(corpus.SOURCES.read_text("utf-8"))
     rows = []
     for record in corpus.sources():
-        texts = capped(source_texts(folder, record, shared), args.cap * 1e6)
+        texts = limit_characters(source_texts(folder, record, shared), args.cap * 1e6)
         parts: Mapping[str, Iterable[str]] = by_language(texts) if record.get("split") else {"": texts}
         for end, part in parts.items():
             row = write(Path(record["file"]).stem + end, part, tokenizer, out=args.out, most=args.most)
@@ -113,7 +113,7 @@ def main() -> None:
             print(row["name"], row["tokens"], row["bytes"], flush=True)
     trivia = stream.corpus_questions(folder, shared)
     for seed, lang in ((7, "en"), (8, "fr")):
-        texts = capped(stream.documents(folder, seed, trivia, only=lang), args.generated * 5e5)
+        texts = limit_characters(stream.documents(folder, seed, trivia, only=lang), args.generated * 5e5)
         row = write(f"{GENERATED}_{lang}", texts, tokenizer, out=args.out, most=args.most)
         rows.append(row | {k: manifest[f"generated_{k}"] / 2 for k in SHARES})
         print(row["name"], row["tokens"], row["bytes"], flush=True)

@@ -86,7 +86,7 @@ def sample(folder: Path, kinds: tuple[str, ...], seed: int) -> Iterator[str]:
 
 def lexicon() -> str:
     """Return the words that must be one token with the space before them, repeated."""
-    words = [w for group in corpus.asked()["word_groups"].values() for w in group] + COMMON.split()
+    words = [w for group in corpus.evaluation_questions()["word_groups"].values() for w in group] + COMMON.split()
     starts = "\n".join((COMMON + " " + ELIDED).split())  # these also begin lines
     return "\n".join(f" {' '.join(words)}\n{starts}" for _ in range(REPEATS))
 

@@ -164,13 +164,13 @@ def restore(run: Run, path: Path) -> None:
 def branch(run: Run, path: Path, minutes: float) -> None:
     """Start the end of a steady run: from its checkpoint the rate falls to zero in so many minutes."""
     restore(run, path)
-    assert run.plan is not None  # `begin` refuses another run
+    assert run.plan is not None  # `resume_or_start` refuses another run
     spent = run.budget.spent_s
     run.plan = Plan(run.plan.warm_from_s, spent, spent + 60 * minutes)
     run.budget.minutes = run.plan.end_s / 60
 
 
-def adopt(run: Run, folder: Path, facts: dict[str, Any]) -> None:
+def start_from_weights(run: Run, folder: Path, facts: dict[str, Any]) -> None:
     """Go on from exported weights where the checkpoint is lost: the optimiser is fresh, the rate rises again.
 
     `facts` is what `export` wrote into run.json. Give another seed, so that other sequences come first.
@@ -190,7 +190,7 @@ def warm_up(run: Run) -> None:
     run.model.zero_grad(set_to_none=True)
 
 
-class Diary:
+class LossLog:
     """The loss curve as CSV, and a line on the screen."""
 
     def __init__(self, path: Path, every: int = 10):
@@ -216,7 +216,7 @@ class Diary:
         self.losses, self.seconds, self.tokens = [], 0.0, 0
 
 
-def computing_s(device: torch.device) -> float:
+def compute_clock(device: torch.device) -> float:
     """Return a clock of computing: processor seconds of a thread, so that a busy machine costs no budget."""
     return time.process_time() / torch.get_num_threads() if device.type == "cpu" else time.monotonic()
 
@@ -227,13 +227,13 @@ def train(
     *,
     steps: int | None = None,
     wall_s: float = float("inf"),
-    clock: Callable[[torch.device], float] = computing_s,
+    clock: Callable[[torch.device], float] = compute_clock,
 ) -> None:
     """Step until the budget, `steps` or `wall_s` (seconds by the clock) is spent; save on the way."""
     asked = {"end": False}
     before = {n: signal.signal(n, lambda *_: asked.update(end=True)) for n in (signal.SIGTERM, signal.SIGINT)}
     first = saved = time.monotonic()
-    diary = Diary(out / "loss.csv")
+    diary = LossLog(out / "loss.csv")
     while run.budget.fraction < 1 and not asked["end"] and (steps is None or run.step < steps):
         if time.monotonic() - first > wall_s:
             break
@@ -251,7 +251,7 @@ def train(
         signal.signal(name, handler)
 
 
-def parsed() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--shards", type=Path, required=True)
@@ -270,7 +270,7 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def begin(run: Run, args: argparse.Namespace) -> None:
+def resume_or_start(run: Run, args: argparse.Namespace) -> None:
     """Take up what there is: the run's own checkpoint, else one to branch from, else weights, else nothing."""
     if (args.out / "checkpoint.pt").exists():
         restore(run, args.out / "checkpoint.pt")
@@ -279,19 +279,19 @@ def begin(run: Run, args: argparse.Namespace) -> None:
             raise SystemExit("Only a steady run, of the recipe boxed, can be ended by a branch.")
         branch(run, args.branch, args.fall)
     elif args.weights:
-        adopt(run, args.weights, json.loads((args.weights / "run.json").read_text("utf-8")))
+        start_from_weights(run, args.weights, json.loads((args.weights / "run.json").read_text("utf-8")))
 
 
 def main() -> None:
     """Train, from the start or from the checkpoint in --out."""
-    args = parsed()
+    args = parse_args()
     changes = {k: float(v) for k, v in (item.split("=") for item in args.set)}
     steady = args.recipe == "boxed"
     settings = Settings(args.recipe, args.minutes, args.seed, compiled=not args.eager, steady=steady, **changes)
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     args.out.mkdir(parents=True, exist_ok=True)
     run = start(settings, args.shards, device)
-    begin(run, args)
+    resume_or_start(run, args)
     print(json.dumps(vars(settings)), f"{run.model.count():,} parameters on {device}", flush=True)
     if settings.compiled:
         warm_up(run)

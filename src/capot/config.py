@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from capot.errors import InputError, shown
+from capot.errors import InputError, shorten
 
 SHORTEST_CODE = 6  # letters and digits of an access code that is chosen by hand
 TEMPERATURES = 8  # side by side: as many columns as a table is read with
@@ -21,8 +21,8 @@ SEEDS = 2**32  # seeds drawn for the user stay short enough to be read aloud
 
 
 @dataclass(frozen=True)
-class Slide:
-    """How a page moves a setting: between which values, by which steps, and from where if not from its default."""
+class Slider:
+    """The range, the step and the start of a page's slider."""
 
     low: float
     high: float
@@ -32,7 +32,7 @@ class Slide:
 
 
 def bounded(default: Any, low: float, high: float, **extra: Any) -> Any:
-    """A field with inclusive bounds, checked at construction and shown by every face.
+    """Return a field with inclusive bounds, checked at construction and shown by every face.
 
     ``most`` is a narrower upper bound for one person of a lab, ``slide`` how a page moves it.
     """
@@ -40,7 +40,7 @@ def bounded(default: Any, low: float, high: float, **extra: Any) -> Any:
 
 
 def limits(config: type, name: str) -> tuple[float, float]:
-    """The bounds of a field, for a check that has words of its own.
+    """Return the bounds of a field, for a check that has a message of its own.
 
     >>> limits(WordPlane, "near")
     (0, 100)
@@ -50,7 +50,7 @@ def limits(config: type, name: str) -> tuple[float, float]:
 
 
 def check(config: Any) -> None:
-    """Hold each bounded field of a frozen dataclass to its bounds and its type.
+    """Check the type and the bounds of each bounded field of a frozen dataclass.
 
     Raises: InputError ``not_a_number``, ``not_whole`` or ``out_of_range`` with name, value and bounds.
     """
@@ -78,7 +78,7 @@ def _number(name: str, value: Any, *, whole: bool) -> float:
         beyond: int = value
         return beyond
     except (TypeError, ValueError):
-        raise InputError("not_a_number", name=name, value=shown(value)) from None
+        raise InputError("not_a_number", name=name, value=shorten(value)) from None
     if not whole:
         return real
     try:
@@ -86,7 +86,7 @@ def _number(name: str, value: Any, *, whole: bool) -> float:
             raise ValueError(value)
         return int(value)  # exact, where ``real`` is not
     except ValueError:
-        raise InputError("not_whole", name=name, value=shown(value)) from None
+        raise InputError("not_whole", name=name, value=shorten(value)) from None
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,11 @@ class Sampling:
     nothing, ``top_p`` 0 leaves the best token alone; ``seed`` None draws one, and the seed is always reported.
     """
 
-    temperature: float = bounded(0.7, 0.0, 100.0, slide=Slide(0, 3, 0.01, 0.25))
-    max_new_tokens: int = bounded(100, 1, 1_000_000, slide=Slide(1, 500, 1, 20, start=60))
-    top_k: int = bounded(0, 0, 1_000_000, slide=Slide(0, 100, 1, 10))
-    top_p: float = bounded(1.0, 0.0, 1.0, slide=Slide(0.01, 1, 0.01, 0.1))
-    min_p: float = bounded(0.0, 0.0, 1.0, slide=Slide(0, 1, 0.01, 0.1))
+    temperature: float = bounded(0.7, 0.0, 100.0, slide=Slider(0, 3, 0.01, 0.25))
+    max_new_tokens: int = bounded(100, 1, 1_000_000, slide=Slider(1, 500, 1, 20, start=60))
+    top_k: int = bounded(0, 0, 1_000_000, slide=Slider(0, 100, 1, 10))
+    top_p: float = bounded(1.0, 0.0, 1.0, slide=Slider(0.01, 1, 0.01, 0.1))
+    min_p: float = bounded(0.0, 0.0, 1.0, slide=Slider(0, 1, 0.01, 0.1))
     seed: int | None = bounded(None, 0, 2**64 - 1)
     stop: Sequence[str] = ()
 
@@ -113,7 +113,7 @@ class Sampling:
         object.__setattr__(self, "stop", stops)
 
     def seeded(self) -> Sampling:
-        """The same, with a seed drawn where there was none."""
+        """Return the same settings, with a random seed if there was none."""
         return self if self.seed is not None else dataclasses.replace(self, seed=secrets.randbelow(SEEDS))
 
 
@@ -123,7 +123,7 @@ class Plan:
 
     first_draw: int = bounded(0, 0, 2**62)
     alternatives: int = bounded(5, 0, 100)
-    after_stop: int = bounded(0, 0, 10_000, slide=Slide(0, 200, 1, 10, start=40))
+    after_stop: int = bounded(0, 0, 10_000, slide=Slider(0, 200, 1, 10, start=40))
     made: int = 0  # how many of the last ids are text made before
 
     def __post_init__(self) -> None:
@@ -148,7 +148,7 @@ class WordPlane:
     """How words are drawn, and how many neighbours of each are looked for."""
 
     dimensions: int = bounded(2, 2, 3)
-    near: int = bounded(5, 0, 100, slide=Slide(0, 20, 1, 5))
+    near: int = bounded(5, 0, 100, slide=Slider(0, 20, 1, 5))
 
     def __post_init__(self) -> None:
         check(self)

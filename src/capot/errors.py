@@ -32,28 +32,28 @@ from typing import Any, Literal
 
 from capot import i18n
 
-Face = Literal["python", "command"]
-_face: contextvars.ContextVar[Face] = contextvars.ContextVar("capot_face", default="python")
+Audience = Literal["python", "command"]
+_audience: contextvars.ContextVar[Audience] = contextvars.ContextVar("capot_face", default="python")
 
 
 @contextlib.contextmanager
-def facing(face: Face) -> Iterator[None]:
-    """Inside the block, hints are lines for ``face``: a program in Python, or a command line."""
-    mark = _face.set(face)
+def hints_for(face: Audience) -> Iterator[None]:
+    """Give hints for Python or for the command line inside the block."""
+    mark = _audience.set(face)
     try:
         yield
     finally:
-        _face.reset(mark)
+        _audience.reset(mark)
 
 
 @contextlib.contextmanager
-def speaking(lang: str | None) -> Iterator[None]:
-    """Speak ``lang`` inside the block, the errors that leave it included; None changes nothing."""
+def use_language(lang: str | None) -> Iterator[None]:
+    """Use ``lang`` inside the block, and for the errors that leave it. None changes nothing."""
     if lang is None:
         yield
         return
     try:
-        with i18n.speaking(lang):
+        with i18n.use_language(lang):
             yield
     except CapotError as error:
         error.lang = error.lang or lang
@@ -75,14 +75,14 @@ class CapotError(Exception):
         self.params = params
         super().__init__(code)
 
-    def message(self, lang: str | None = None, *, face: Face | None = None) -> str:
-        """The error in words, with its hint for ``face`` on a line of its own."""
+    def message(self, lang: str | None = None, *, face: Audience | None = None) -> str:
+        """Return the error's message, with its hint for ``face`` on a line of its own."""
         lang = lang or self.lang
         words = i18n.tr(f"error.{self.code}.what", lang, **self.params)
-        hint = self._hint(lang, face or _face.get())
+        hint = self._hint(lang, face or _audience.get())
         return f"{words}\n{hint}" if hint else words
 
-    def _hint(self, lang: str | None, face: Face) -> str:
+    def _hint(self, lang: str | None, face: Audience) -> str:
         found = i18n.find(f"error.{self.code}.python", lang) if face == "python" else None
         if found is None:
             found = i18n.find(f"error.{self.code}.hint", lang)
@@ -90,13 +90,13 @@ class CapotError(Exception):
             return ""  # the call is not known everywhere that a code is raised
         return i18n.fill(found, lang, self.params)
 
-    def to_dict(self, lang: str | None = None, *, face: Face | None = None) -> dict[str, Any]:
-        """The body shared by ``--json`` and the web: ``{ok, error: {code, message}}``."""
+    def to_dict(self, lang: str | None = None, *, face: Audience | None = None) -> dict[str, Any]:
+        """Return the body shared by ``--json`` and the web: ``{ok, error: {code, message}}``."""
         return {"ok": False, "error": {"code": self.code, "message": self.message(lang, face=face)}}
 
     def public(self) -> CapotError:
-        """The same error for anybody but this machine's owner: no path is told, and nothing that may hold one."""
-        return type(self)(self.code, **{name: told(value) for name, value in self.params.items()})
+        """Return the error for anybody but this machine's owner: without paths, or text that may hold one."""
+        return type(self)(self.code, **{name: redact(value) for name, value in self.params.items()})
 
     def __str__(self) -> str:
         return self.message()
@@ -105,8 +105,8 @@ class CapotError(Exception):
         return (_rebuild, (type(self), self.code, self.params, self.lang))
 
 
-def known_language(lang: str | None) -> str | None:
-    """A language that the catalogues speak, or None. Raises: InputError ``unknown_language``."""
+def check_lang(lang: str | None) -> str | None:
+    """Return ``lang`` if a catalogue has it, or None. Raises: InputError ``unknown_language``."""
     if lang not in (None, *i18n.LANGUAGES):
         raise InputError("unknown_language", value=lang, known=", ".join(i18n.LANGUAGES))
     return lang
@@ -118,10 +118,10 @@ def _rebuild(kind: type[CapotError], code: str, params: dict[str, Any], lang: st
     return error
 
 
-def shown(value: Any, most: int = 80) -> Any:
-    """A value as an error names it: a number as it is, which ``i18n`` writes, the rest cut to ``most`` characters.
+def shorten(value: Any, most: int = 80) -> Any:
+    """Return a value as an error shows it: numbers as they are, other values cut to ``most`` characters.
 
-    >>> shown("x" * 100, 3), shown(10**400) == 10**400
+    >>> shorten("x" * 100, 3), shorten(10**400) == 10**400
     ('xxx…', True)
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -130,38 +130,38 @@ def shown(value: Any, most: int = 80) -> Any:
     return text if len(text) <= most else text[:most] + "…"
 
 
-class Local(str):
-    """A path of this machine. ``public`` is what others than its owner are told in its place: a name."""
+class LocalPath(str):
+    """A path of this machine. ``public`` is the name that other people see in its place."""
 
     public: str
 
 
-def local(path: object, public: str) -> Local:
-    """A path as an error holds it.
+def local_path(path: object, public: str) -> LocalPath:
+    """Return a path as an error holds it.
 
-    >>> local("/home/ann lee/models/tiny", "tiny"), local("/home/ann lee/models/tiny", "tiny").public
+    >>> local_path("/home/ann lee/models/tiny", "tiny"), local_path("/home/ann lee/models/tiny", "tiny").public
     ('/home/ann lee/models/tiny', 'tiny')
     """
-    found = Local(path)
+    found = LocalPath(path)
     found.public = public
     return found
 
 
-def foreign(text: str) -> i18n.Reason:
-    """What another library says of its refusal. It may name a file, so that ``told`` keeps it back where it does."""
+def library_message(text: str) -> i18n.Reason:
+    """Return another library's error message. It may name a file: ``redact`` removes such a message."""
     return i18n.Reason(text[:200])
 
 
-def told(value: Any) -> Any:
-    """A parameter of an error as anybody may read it.
+def redact(value: Any) -> Any:
+    """Return a parameter of an error without paths of this machine.
 
-    >>> told(local("/home/ann lee/tiny", "tiny")), told("a/b")
+    >>> redact(local_path("/home/ann lee/tiny", "tiny")), redact("a/b")
     ('tiny', 'a/b')
-    >>> why = told(foreign("cannot open C:\\\\Élève\\\\a"))
+    >>> why = redact(library_message("cannot open C:\\\\Élève\\\\a"))
     >>> i18n.fill("({why})", "en", {"why": why})
     '(the details are for the owner of that machine)'
     """
-    if isinstance(value, Local):
+    if isinstance(value, LocalPath):
         return value.public
     if isinstance(value, i18n.Reason) and not value.key and any(mark in value for mark in "/\\"):
         kept = i18n.Reason("")
@@ -170,23 +170,23 @@ def told(value: Any) -> Any:
     return value
 
 
-def reason(error: BaseException) -> i18n.Reason:
-    """Why the system refused, to be told in the reader's language.
+def os_reason(error: BaseException) -> i18n.Reason:
+    """Return why the system refused, as a reason that is written in the reader's language.
 
     >>> fill = i18n.fill
-    >>> fill("({why})", "fr", {"why": reason(FileNotFoundError(2, "No such file or directory"))})
+    >>> fill("({why})", "fr", {"why": os_reason(FileNotFoundError(2, "No such file or directory"))})
     '(fichier ou dossier introuvable)'
     """
     inner = getattr(error, "reason", None)  # urllib wraps what the socket said
     if isinstance(inner, BaseException):
-        return reason(inner)
+        return os_reason(inner)
     found = i18n.Reason((getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200])
     found.key = f"system.{name}" if (name := _name_of(error)) else ""
     return found
 
 
 def _name_of(error: BaseException) -> str:
-    """The name of an error of the system; empty where it is none."""
+    """Return the name of a system error, or "" if it is none."""
     import socket  # what it costs is for the one who fails
 
     number = getattr(error, "errno", None)
@@ -203,7 +203,7 @@ class InputError(CapotError):
 
 
 class ArgumentTypeError(InputError, TypeError):
-    """A TypeError too, so that what catches those catches it."""
+    """A value of a wrong type. It is a TypeError too, so that code that catches those catches it."""
 
 
 class ContextError(InputError):

@@ -24,10 +24,10 @@ from capot.chapters.arguments import Arguments
 from capot.chapters.registry import Verbs
 from capot.config import Loading
 from capot.engines.loaded import Loaded, weights_bytes
-from capot.errors import ArgumentTypeError, BusyError, InputError, NotFoundError, known_language, local, speaking
+from capot.errors import ArgumentTypeError, BusyError, InputError, NotFoundError, check_lang, local_path, use_language
 from capot.i18n import tr
-from capot.sources.hub.events import quietly, telling
-from capot.view.event import Hears, ProgressEvent, following
+from capot.sources.hub.events import drain, log_progress
+from capot.view.event import ProgressCallback, ProgressEvent, download_progress
 from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def open(
     }  # fmt: skip
     _opening().bind(model=model, lang=lang, progress=progress, **settings)
     named = os.environ.get(VARIABLE) or Loading.model if model is None else str(model)
-    with speaking(known_language(lang)):
-        watch = None if progress is None else following(progress)
+    with use_language(check_lang(lang)):
+        watch = None if progress is None else download_progress(progress)
         opened = open_loading(Loading(model=named, **settings), notice=_say, watch=watch, lang=lang)
     opened.shared.hears = progress
     return opened
@@ -102,7 +102,7 @@ def open_loading(
     ``watch`` follows the downloads, of which ``notice`` hears in a few lines where there is none. ``lang`` is the
     model's language.
     """
-    watch = watch or telling(notice)
+    watch = watch or log_progress(notice)
     if engines.choose_engine(loading) == "scripted":
         return Model(SharedModel(loading, checkpoint=None, notice=notice, watch=watch), lang=lang)
     checkpoint = _located(loading, watch=watch)
@@ -118,7 +118,7 @@ def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
     folder = BOXED if loading.model == "boxed" else Path(os.path.expanduser(loading.model))
     if _is_folder(folder):
         if loading.revision is not None:
-            shown = local(loading.model, folder.resolve().name)
+            shown = local_path(loading.model, folder.resolve().name)
             raise InputError("revision_of_folder", name=shown, revision=loading.revision)
         return Checkpoint.open(folder, name="boxed" if loading.model == "boxed" else folder.resolve().name)
     from capot.sources.hub.listing import is_name
@@ -140,16 +140,16 @@ def _is_folder(path: Path) -> bool:
 
 def _unknown(name: str) -> NotFoundError:
     """What is no model: the address of one, or a name, with those of the cache that look like it."""
-    from capot.sources.hub.listing import named_in
-    from capot.sources.hub.store import near, words
+    from capot.sources.hub.listing import name_from_url
+    from capot.sources.hub.store import name_words, similar_names
 
-    alike, shown = near(name), local(name[:200], re.split(r"[/\\]", name.rstrip("/\\"))[-1][:200])
-    if named := named_in(name):
+    alike, shown = similar_names(name), local_path(name[:200], re.split(r"[/\\]", name.rstrip("/\\"))[-1][:200])
+    if named := name_from_url(name):
         return NotFoundError("model_address", name=shown, model=named)
     if alike:
         others = ", ".join(alike)
-        return NotFoundError("unknown_model_near", name=shown, near=alike[0], others=others, words=words(name))
-    return NotFoundError("unknown_model", name=shown, words=words(name))
+        return NotFoundError("unknown_model_near", name=shown, near=alike[0], others=others, words=name_words(name))
+    return NotFoundError("unknown_model", name=shown, words=name_words(name))
 
 
 def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> None:
@@ -174,14 +174,14 @@ class SharedModel:
         *,
         checkpoint: Checkpoint | None,
         notice: engines.Notice = engines.no_notice,
-        watch: Watch = quietly,
+        watch: Watch = drain,
     ) -> None:
         self.loading, self.checkpoint, self.watch = loading, checkpoint, watch
         self.reading: PromptProgress | None = None  # hears, on the engine thread, how far each prompt has been read
         self.at_work: Scheduler | None = None  # once the engine is open
         self.notice = notice
         self.closed = False
-        self.hears: Hears | None = None  # how far the engine's opening has come
+        self.hears: ProgressCallback | None = None  # how far the engine's opening has come
         self.loaded: Loaded | None = None  # what opening the engine took
         self._end: weakref.finalize[..., SharedModel] | None = None
 
@@ -299,7 +299,7 @@ class Model(Verbs):
         >>> capot.open("scripted").load().engine
         'scripted'
         """
-        with speaking(self.lang):
+        with use_language(self.lang):
             self.shared.scheduler  # noqa: B018 - it opens what is not open
         assert self.loaded is not None
         return self.loaded
@@ -312,7 +312,7 @@ class Model(Verbs):
     def checkpoint(self) -> Checkpoint:
         """The model's folder. Raises: NotFoundError ``no_checkpoint`` (the scripted engine has none)."""
         if self.shared.checkpoint is None:
-            with speaking(self.lang):
+            with use_language(self.lang):
                 raise NotFoundError("no_checkpoint", name=self.name)
         return self.shared.checkpoint
 
@@ -330,7 +330,7 @@ class Model(Verbs):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        with speaking(self.lang):
+        with use_language(self.lang):
             return self.shared.tokenizer if self._remote_encoder is None else self._remote_tokenizer
 
     @functools.cached_property
@@ -352,7 +352,7 @@ class Model(Verbs):
     @property
     def scheduler(self) -> SchedulerLike:
         """What computes for this person; opens the engine where it is not open."""
-        with speaking(self.lang):
+        with use_language(self.lang):
             return self._scheduler or self.shared.scheduler
 
     def on_behalf_of(
@@ -379,13 +379,13 @@ class Model(Verbs):
 
     def __enter__(self) -> Model:
         if self.closed:
-            with speaking(self.lang):
+            with use_language(self.lang):
                 raise BusyError("closed")
         return self
 
     def __reduce_ex__(self, _: Any) -> NoReturn:
         """Neither a copy nor a pickle. Raises: ArgumentTypeError ``not_copied``."""
-        with speaking(self.lang):
+        with use_language(self.lang):
             raise ArgumentTypeError("not_copied", kind=type(self).__name__, name=self.loading.model)
 
     def __exit__(self, *_: object) -> None:

@@ -118,7 +118,7 @@ COMPUTED = {
 
 
 @cache
-def held() -> tuple[frozenset[str], frozenset[str]]:
+def held_out() -> tuple[frozenset[str], frozenset[str]]:
     """Return the wordings and the keys of facts that are held out."""
     row = json.loads(corpus.EVERYDAY.read_text("utf-8"))
     return frozenset(row["wordings"]), frozenset(row["facts"])
@@ -126,12 +126,12 @@ def held() -> tuple[frozenset[str], frozenset[str]]:
 
 def wordings(relation: Relation) -> list[str]:
     """Return the questions of a relation that may be trained on."""
-    return [q for q in relation.questions if f"{relation.lang}|{relation.name}|{q}" not in held()[0]]
+    return [q for q in relation.questions if f"{relation.lang}|{relation.name}|{q}" not in held_out()[0]]
 
 
 def facts(relation: Relation) -> list[dict[str, str]]:
     """Return the facts of a relation that may be trained on."""
-    return [f for f in relation.facts if relation.key(f) not in held()[1]]
+    return [f for f in relation.facts if relation.key(f) not in held_out()[1]]
 
 
 def common(rng: random.Random, lang: str) -> Iterator[Fact]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from capot.chapters.hints import hints_of
-from capot.errors import ArgumentTypeError, shown
+from capot.errors import ArgumentTypeError, shorten
 from capot.i18n import Reason
 
 SEVERAL = (collections.abc.Sequence, collections.abc.Iterable)
@@ -112,7 +112,7 @@ def fits(kind: Any, value: Any) -> bool:
 
 def _shown(value: Any) -> str:
     """A value as a program writes it, on one line."""
-    return str(shown(" ".join(repr(value).split()), 60))
+    return str(shorten(" ".join(repr(value).split()), 60))
 
 
 def _number(value: Any) -> bool:

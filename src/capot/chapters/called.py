@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from capot.chapters.arguments import Arguments
-from capot.errors import speaking
+from capot.errors import use_language
 from capot.view.result import Result
 
 
@@ -16,7 +16,7 @@ def called(method: Callable[..., Any], *, call: str, example: Mapping[str, Any])
 
     @functools.wraps(method)
     def verb(self: Any, /, *args: Any, **given: Any) -> Any:
-        with speaking(self.lang):
+        with use_language(self.lang):
             found = method(**arguments().bind(self, *args, **given))
         if isinstance(found, Result):
             return found.in_language(self.lang)

@@ -19,7 +19,7 @@ from typing import Any
 
 from capot.chapters import registry
 from capot.chapters.hints import hints_of
-from capot.config import Sampling, Slide
+from capot.config import Sampling, Slider
 from capot.i18n import find
 
 PLAIN = (str, int, float, bool, type(None))
@@ -38,7 +38,7 @@ class Setting:
     low: float | None = None
     high: float | None = None
     most: float | None = None  # for one person of a lab, where that is less than ``high``
-    slide: Slide | None = None
+    slide: Slider | None = None
 
     @property
     def required(self) -> bool:

@@ -20,7 +20,7 @@ from capot import __version__, i18n
 from capot.cancellation import INTERRUPTED
 from capot.cli import streams
 from capot.cli.words import Command, Option, WordedCommand, called, heading, language_option
-from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError, facing
+from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError, hints_for
 
 HELP = "help"  # no command: another way to write --help
 
@@ -134,7 +134,7 @@ def run(arguments: Sequence[str]) -> int:
     INTERRUPTED.clear()
     streams.prepare()
     lang = _asked_language(arguments)
-    with i18n.speaking(lang), facing("command"):
+    with i18n.use_language(lang), hints_for("command"):
         if lang is None:
             _tell_unheard()
         try:
@@ -155,7 +155,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _tell_unheard() -> None:
     """Say on one line, in every language that we have, that ``CAPOT_LANG`` names none of them."""
-    if asked := i18n.unheard():
+    if asked := i18n.unsupported_language():
         from capot.view.visible import visible
 
         params = {"value": visible(asked[:40]), "known": ", ".join(i18n.LANGUAGES)}

@@ -30,7 +30,7 @@ def _opened(given: dict[str, Any]) -> dict[str, Any]:
 
     named = given["named"] or ""
     here = Path(named).expanduser() / "config.json"
-    if here.is_file() or published_shapes.by_its_hub_name(named) or not _published(named):
+    if here.is_file() or published_shapes.is_hub_name(named) or not _published(named):
         return given | {"model": given["named"] or given["model"], "named": None}
     return given
 

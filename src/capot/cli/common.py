@@ -26,7 +26,7 @@ import click
 from capot.cli.streams import colored, fed, notice, piped
 from capot.cli.words import FILE, STDOUT, Argument, Command, Option, ParamType, language_option
 from capot.config import Loading
-from capot.errors import InputError, NotFoundError, reason
+from capot.errors import InputError, NotFoundError, os_reason
 
 if TYPE_CHECKING:
     from capot.model import Model
@@ -69,7 +69,7 @@ def read_text(value: str) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise InputError("cannot_read", path=str(path), reason=reason(error)) from None
+        raise InputError("cannot_read", path=str(path), reason=os_reason(error)) from None
     return _contents(raw, str(path))
 
 
@@ -205,14 +205,14 @@ def write_file(path: Path, text: str) -> None:
     """
     if path.is_dir():
         folder = IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        raise InputError("cannot_write", path=str(path), reason=reason(folder))
+        raise InputError("cannot_write", path=str(path), reason=os_reason(folder))
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise InputError("cannot_write", path=str(path), reason=reason(error)) from None
+        raise InputError("cannot_write", path=str(path), reason=os_reason(error)) from None
 
 
 def terminal_width() -> int:

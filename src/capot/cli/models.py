@@ -61,7 +61,7 @@ def _change(words: tuple[str, ...], *, revision: str | None, sure: bool) -> Resu
     """
     from capot.chapters.models import verb as models
     from capot.sources.hub.cache_index import find
-    from capot.sources.hub.listing import is_name, named_in
+    from capot.sources.hub.listing import is_name, name_from_url
 
     action, *named = words
     if action not in ACTIONS:
@@ -71,7 +71,7 @@ def _change(words: tuple[str, ...], *, revision: str | None, sure: bool) -> Resu
     if action == "get":
         from capot.cli.progress import watch
 
-        if page := named_in(named[0]):
+        if page := name_from_url(named[0]):
             raise NotFoundError("model_address", name=named[0][:200], model=page)
         if not is_name(named[0]):
             raise InputError("hub_name", name=named[0][:100])

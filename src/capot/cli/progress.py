@@ -13,7 +13,7 @@ import click
 
 from capot.cli.streams import notice
 from capot.i18n import Bytes, duration, percent, size, tr
-from capot.sources.hub.events import SMALL, DownloadProgress, Watch, announced, telling
+from capot.sources.hub.events import SMALL, DownloadProgress, Watch, announcement, log_progress
 from capot.view.visible import visible
 
 EVERY = 0.1  # seconds between two drawings
@@ -25,7 +25,7 @@ BAR = 24  # letters
 
 def watch() -> Watch:
     """What follows a download: a bar where a person watches, else lines."""
-    return draw if _seen() else telling(notice)
+    return draw if _seen() else log_progress(notice)
 
 
 def reading() -> Callable[[int, int], None] | None:
@@ -50,7 +50,7 @@ def draw(events: Iterator[DownloadProgress]) -> None:
                 continue
             speed.add(event.done)
             if event.step == "announced":
-                key, facts = announced(event)
+                key, facts = announcement(event)
                 notice(key, **facts)
             elif event.step == "done":
                 _line("")

@@ -9,8 +9,8 @@ import click
 
 from capot.cli.common import Command, Option, colored, loading_options, open_model, output_options, terminal_width
 from capot.config import Serving
-from capot.errors import AccessError, Face
-from capot.i18n import number, size, speaking, tr
+from capot.errors import AccessError, Audience
+from capot.i18n import number, size, tr, use_language
 
 
 def say(key: str, **params: Any) -> None:
@@ -24,7 +24,7 @@ def say(key: str, **params: Any) -> None:
 class StatusRefused(AccessError):
     """A lab's refusal of ``--status``, in words for its owner: a page tells a learner of the teacher's link instead."""
 
-    def message(self, lang: str | None = None, *, face: Face | None = None) -> str:
+    def message(self, lang: str | None = None, *, face: Audience | None = None) -> str:
         return tr(f"serve.refused.{self.code}", lang)
 
 
@@ -54,7 +54,7 @@ def serve(
             trusted_proxies=trusted_proxy, root_path=root_path,
         )
     )  # fmt: skip
-    with open_model(watched=False, **loading) as model, speaking(lang):
+    with open_model(watched=False, **loading) as model, use_language(lang):
         if model.obstacle:
             model.scheduler  # noqa: B018 - refused here, once, rather than on every page
         web.serve(model, serving, say=say)

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from capot.errors import InputError, reason
+from capot.errors import InputError, os_reason
 from capot.i18n import tr
 
 _FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -64,7 +64,7 @@ def unprinted(error: OSError) -> Exception:
         return ReaderLeft()
     if error.errno in _FULL:
         _silence()
-        return InputError("cannot_write", path=OUTPUT, reason=reason(error))
+        return InputError("cannot_write", path=OUTPUT, reason=os_reason(error))
     return error
 
 

@@ -10,7 +10,7 @@ import click
 from capot.cancellation import INTERRUPTED
 from capot.cli.common import Command, colored, loading_options, open_model, output_options, put, terminal_width
 from capot.config import Sampling
-from capot.i18n import language, speaking, tr
+from capot.i18n import language, tr, use_language
 from capot.view.blocks import Block, Heading, Text
 from capot.view.result import Result
 
@@ -52,7 +52,7 @@ def _finish(answers: list[Result], blocks: list[Block], *, as_json: bool, html: 
     from capot.view.html import to_html
 
     if html is not None:
-        with speaking(None) as lang:
+        with use_language(None) as lang:
             put(html, to_html([Heading(tr("tour.title")), *blocks], lang=lang))
     if as_json:
         click.echo("[" + ",\n".join(answer.to_json() for answer in answers) + "]")

@@ -32,7 +32,7 @@ _current: contextvars.ContextVar[str | None] = contextvars.ContextVar("capot_lan
 
 
 def language(explicit: str | None = None) -> str:
-    """The language to speak: ``explicit``, else the one in use, ``CAPOT_LANG``, the locale, English."""
+    """Return the language to use: ``explicit``, else the one in use, ``CAPOT_LANG``, the locale, English."""
     names = (VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")
     for candidate in (explicit, _current.get(), *(os.environ.get(name) for name in names)):
         if candidate and candidate[:2].lower() in LANGUAGES:
@@ -40,15 +40,15 @@ def language(explicit: str | None = None) -> str:
     return "en"
 
 
-def unheard() -> str | None:
-    """What ``CAPOT_LANG`` asks for where no catalogue speaks it: whoever set it should know why nothing changes."""
+def unsupported_language() -> str | None:
+    """Return ``CAPOT_LANG`` if no catalogue has it, so that who set it learns why nothing changes."""
     asked = os.environ.get(VARIABLE, "")
     return asked if asked and asked[:2].lower() not in LANGUAGES else None
 
 
 @contextlib.contextmanager
-def speaking(lang: str | None) -> Iterator[str]:
-    """Speak ``lang`` inside a ``with`` block, on this thread or task alone."""
+def use_language(lang: str | None) -> Iterator[str]:
+    """Use ``lang`` inside a ``with`` block, on this thread or task alone."""
     mark = _current.set(language(lang))
     try:
         yield language()
@@ -58,13 +58,13 @@ def speaking(lang: str | None) -> Iterator[str]:
 
 @functools.cache
 def catalogue(lang: str, topic: str) -> Mapping[str, Any]:
-    """One topic of one language, as nested tables of sentences."""
-    path = next((path for path in _places(lang, topic) if path.is_file()), None)
+    """Return one topic of one language, as nested tables of sentences."""
+    path = next((path for path in _catalogue_paths(lang, topic) if path.is_file()), None)
     return {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def _places(lang: str, topic: str) -> Iterator[Path]:
-    """Where a topic may be: among the words of the whole house, else in the folder of a chapter.
+def _catalogue_paths(lang: str, topic: str) -> Iterator[Path]:
+    """Return where a topic may be: among the words of the package, else in a chapter's folder.
 
     ``importlib.resources`` would find the same, and takes 7 ms to import: a tenth of ``capot --help``.
     """
@@ -74,7 +74,7 @@ def _places(lang: str, topic: str) -> Iterator[Path]:
 
 
 def find(key: str, lang: str | None = None) -> str | Mapping[str, str] | None:
-    """The raw entry of ``key``: a sentence, a table of ``one`` and ``other``, or None."""
+    """Return the raw entry of ``key``: a sentence, a table of ``one`` and ``other``, or None."""
     topic, *path = key.split(".")
     entry: Any = catalogue(language(lang), topic)
     for part in path:
@@ -86,27 +86,27 @@ def find(key: str, lang: str | None = None) -> str | Mapping[str, str] | None:
 
 
 def tr(key: str, lang: str | None = None, **params: Any) -> str:
-    """The sentence of ``key`` with its placeholders filled.
+    """Return the sentence of ``key`` with its placeholders filled.
 
-    Where the entry is a table of ``one`` and ``other``, ``count`` chooses, as ``single`` says.
+    Where the entry is a table of ``one`` and ``other``, ``count`` chooses, as ``is_singular`` says.
     Numbers are written in the language.
 
     Raises: KeyError where no catalogue has the key (our bug, never a user's).
     """
     entry = find(key, lang)
     if isinstance(entry, Mapping) and "other" in entry:
-        entry = entry["one" if single(params["count"], lang) else "other"]
+        entry = entry["one" if is_singular(params["count"], lang) else "other"]
     if not isinstance(entry, str):
         raise KeyError(f"no sentence {key!r} in {language(lang)!r}")
     return fill(entry, lang, params)
 
 
 class Bytes(int):
-    """A number of bytes: in a sentence it is written as ``size`` writes it."""
+    """A number of bytes, which ``fill`` formats with ``size``."""
 
 
 class Reason(str):
-    """Why something that is not ours refused, as it says so itself.
+    """The message of an error that another library or the system raised.
 
     In a sentence it is written as the catalogues have it under ``key``, with ``params``, where they have it.
     """
@@ -127,25 +127,25 @@ def fill(sentence: str, lang: str | None, params: Mapping[str, Any]) -> str:
     >>> fill("{n:token|tokens}", "en", {"n": 0}), fill("{n:token|tokens}", "fr", {"n": 0})
     ('0 tokens', '0 token')
     """
-    written = {name: _written(value, lang) for name, value in params.items()}
-    return _AGREEING.sub(lambda found: _agreed(found, params, lang), sentence).format_map(written)
+    written = {name: _formatted(value, lang) for name, value in params.items()}
+    return _AGREEING.sub(lambda found: _plural_form(found, params, lang), sentence).format_map(written)
 
 
 _AGREEING = re.compile(r"\{(\w+):([^{}|]*)\|([^{}|]*)\}")
 
 
-def _agreed(found: re.Match[str], params: Mapping[str, Any], lang: str | None) -> str:
+def _plural_form(found: re.Match[str], params: Mapping[str, Any], lang: str | None) -> str:
     name, one, other = found.groups()
-    return f"{{{name}}} {one if single(params[name], lang) else other}"
+    return f"{{{name}}} {one if is_singular(params[name], lang) else other}"
 
 
-def single(count: float | str, lang: str | None = None) -> bool:
-    """Whether a word after this number is in the singular: 0 and 1.5 in French, 1 alone in English.
+def is_singular(count: float | str, lang: str | None = None) -> bool:
+    """Return whether a word after this number is in the singular: 0 and 1.5 in French, 1 alone in English.
 
     A number that is written already is read again.
 
-    >>> single("1,50", "fr"), single("1.50", "en"), single(1, "en"), single(0, "en"), single("1,000", "en")
-    (True, False, True, False, False)
+    >>> is_singular("1,50", "fr"), tuple(is_singular(count, "en") for count in ("1.50", 1, 0, "1,000"))
+    (True, (False, True, False, False))
     """
     spoken = language(lang)
     if isinstance(count, str):
@@ -158,7 +158,7 @@ def single(count: float | str, lang: str | None = None) -> bool:
     return abs(count) < 2 if spoken == "fr" else abs(count) == 1
 
 
-def _written(value: Any, lang: str | None) -> Any:
+def _formatted(value: Any, lang: str | None) -> Any:
     if isinstance(value, Bytes):
         return size(value, lang)
     if isinstance(value, Reason):
@@ -167,7 +167,7 @@ def _written(value: Any, lang: str | None) -> Any:
 
 
 def number(value: float, lang: str | None = None, digits: int | None = None) -> str:
-    """``value`` with thousands parted; ``digits`` after the point, else as many as it needs.
+    """Return ``value`` with its thousands parted; ``digits`` after the point, else as many as it needs.
 
     A number of more than 24 digits, which nobody reads, is written as a power of ten.
 
@@ -189,7 +189,7 @@ def number(value: float, lang: str | None = None, digits: int | None = None) -> 
 
 
 def _power(value: float, lang: str | None) -> str:
-    """A number as a power of ten; a whole one may be beyond what a float holds."""
+    """Return a number as a power of ten; a whole one may be beyond what a float holds."""
     magnitude = math.log10(abs(value))
     power = math.floor(magnitude)
     raised = str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
@@ -198,13 +198,13 @@ def _power(value: float, lang: str | None) -> str:
 
 
 def percent(share: float, lang: str | None = None, digits: int = 1) -> str:
-    """A share of one as a percentage: ``50.0%`` or ``50,0 %``."""
+    """Return a share of one as a percentage: ``50.0%`` or ``50,0 %``."""
     gap = _NBSP if language(lang) == "fr" else ""
     return f"{number(100 * share, lang, digits)}{gap}%"
 
 
 def size(count: float, lang: str | None = None) -> str:
-    """A number of bytes with a decimal unit: ``2.47 GB`` or ``2,47 Go`` (GB = 10^9 bytes)."""
+    """Return a number of bytes with a decimal unit: ``2.47 GB`` or ``2,47 Go`` (GB = 10^9 bytes)."""
     letter = "o" if language(lang) == "fr" else "B"
     for power, prefix in ((4, "T"), (3, "G"), (2, "M"), (1, "k")):
         if abs(count) >= 1000**power:
@@ -215,7 +215,7 @@ def size(count: float, lang: str | None = None) -> str:
 
 
 def bits(value: float, lang: str | None = None, digits: int = 2) -> str:
-    """An amount of information with its unit, as its language counts it.
+    """Return an amount of information with its unit in the language.
 
     >>> bits(0.93, "en"), bits(0.93, "fr") == f"0,93{_NBSP}bit", bits(5.4142, "en", 1)
     ('0.93 bits', True, '5.4 bits')
@@ -224,7 +224,7 @@ def bits(value: float, lang: str | None = None, digits: int = 2) -> str:
 
 
 def duration(seconds: float, lang: str | None = None) -> str:
-    """A time in the unit that suits it: ``340 µs``, ``12.0 ms``, ``1.50 s``, ``2 min 05 s``."""
+    """Return a time in the unit that suits it: ``340 µs``, ``12.0 ms``, ``1.50 s``, ``2 min 05 s``."""
     if seconds >= 120:
         return f"{int(seconds) // 60}{_NBSP}min{_NBSP}{int(seconds) % 60:02d}{_NBSP}s"
     for scale, unit, digits in ((1, "s", 2), (1e-3, "ms", 1), (1e-6, "µs", 0)):

@@ -1,4 +1,4 @@
-"""A model's folder, as the Hugging Face hub lays it out: read lazily, never executed.
+"""Read a model's folder in the layout of the Hugging Face hub, lazily; never run its code.
 
 Opening reads config.json. The headers of the safetensors files are read when a
 tensor is first looked for, and checked before anything trusts them; a weight is
@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from capot.errors import ModelError, NotFoundError, UnsupportedError, local
+from capot.errors import ModelError, NotFoundError, UnsupportedError, local_path
 from capot.sources.configuration import Config
-from capot.sources.fields import ids
+from capot.sources.fields import token_ids
 from capot.sources.files import INDEX, TEMPLATE_BYTES, Folder
-from capot.sources.safetensors import DTYPES, TensorInfo, gathered, read_header, weight_map
+from capot.sources.safetensors import DTYPES, TensorInfo, merge_shards, read_header, weight_map
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,13 +36,13 @@ HEAD = "lm_head.weight"
 COMPARED = 256  # rows of two matrices that may be one
 
 
-def widen(array: np.ndarray, dtype: str) -> np.ndarray:
-    """Numbers as a file holds them, as float32; ``dtype`` is the file's word for them.
+def to_float32(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Convert an array as a file holds it to float32; ``dtype`` is the file's name of its type.
 
     A bfloat16 is the upper half of a float32: 1.5 is 0x3FC0 there.
 
     >>> import numpy as np
-    >>> widen(np.array([0x3FC0], np.uint16), "BF16").tolist()
+    >>> to_float32(np.array([0x3FC0], np.uint16), "BF16").tolist()
     [1.5]
     """
     import numpy as np
@@ -70,25 +70,25 @@ class Checkpoint:
         """
         path = Path(path).expanduser()
         if not path.is_dir():
-            raise NotFoundError("model_not_found", model=local(path, name or path.name))
+            raise NotFoundError("model_not_found", model=local_path(path, name or path.name))
         folder = Folder(path, name or path.resolve().name)
         if not folder.has("config.json"):
-            raise NotFoundError("config_missing", folder=local(path, folder.name))
+            raise NotFoundError("config_missing", folder=local_path(path, folder.name))
         return cls(path, folder.name, folder.json("config.json"))
 
     @functools.cached_property
     def folder(self) -> Folder:
-        """Its files, each read only where it is what it seems."""
+        """Return the folder, which opens only ordinary files inside it."""
         return Folder(self.path, self.name)
 
     @property
     def _where(self) -> str:
-        """The folder as errors name it."""
-        return local(self.path, self.name)
+        """Return the folder's path for error messages."""
+        return local_path(self.path, self.name)
 
     @functools.cached_property
     def config(self) -> Config:
-        """The normalised shape. Raises: ModelError ``config_field``."""
+        """Return the normalised shape. Raises: ModelError ``config_field``."""
         return Config.from_dict(self.raw_config)
 
     @functools.cached_property
@@ -101,7 +101,7 @@ class Checkpoint:
 
     @functools.cached_property
     def chat_template(self) -> str | None:
-        """The Jinja text: chat_template.jinja first, else what tokenizer_config.json holds."""
+        """Return the chat template: chat_template.jinja, else that of tokenizer_config.json."""
         if self.folder.has("chat_template.jinja"):
             return self.folder.text("chat_template.jinja", most=TEMPLATE_BYTES)
         found = self.tokenizer_config.get("chat_template")
@@ -112,15 +112,15 @@ class Checkpoint:
 
     @functools.cached_property
     def eos_ids(self) -> tuple[int, ...]:
-        """The tokens that end a text: generation_config.json knows best, then config.json."""
-        return ids(self.generation_config.get("eos_token_id")) or self.config.eos_ids
+        """Return the tokens that end a text: those of generation_config.json, else of config.json."""
+        return token_ids(self.generation_config.get("eos_token_id")) or self.config.eos_ids
 
     def _optional(self, filename: str) -> dict[str, Any]:
         return self.folder.json(filename) if self.folder.has(filename) else {}
 
     @functools.cached_property
     def tensors(self) -> Mapping[str, TensorInfo]:
-        """Every tensor of every shard, by name; no weight is read.
+        """Return every tensor of every shard by name; read no weight.
 
         Raises: NotFoundError ``weights_missing``, ``shard_missing``; UnsupportedError
         ``weights_pickled``; ModelError as ``read_header``, ``index_invalid``.
@@ -136,26 +136,26 @@ class Checkpoint:
     def _sharded(self) -> dict[str, TensorInfo]:
         shard_of = weight_map(self.folder.json(INDEX), folder=self.path, name=self.name)
         headers = {shard: read_header(self.path / shard, name=self.name) for shard in sorted(set(shard_of.values()))}
-        return gathered(shard_of, headers, folder=self.path, name=self.name)
+        return merge_shards(shard_of, headers, folder=self.path, name=self.name)
 
     @property
     def headers(self) -> Mapping[str, TensorInfo]:
-        """The same as ``tensors``, without fetching a weight where the model is still on a hub."""
+        """Return the same as ``tensors``, without downloading weights that are still on a hub."""
         return self.tensors
 
     def has(self, part: Part) -> bool:
-        """Whether a part is on this disk, or will never be."""
+        """Return whether a part is on this disk, or will never be."""
         return True
 
     def fetch(self, *parts: Part) -> None:
-        """Bring parts of a model that is still on a hub; a folder has what it has."""
+        """Download parts of a model that is still on a hub; do nothing for a folder."""
 
     def published(self) -> Published | None:
-        """What a hub says of a model that comes from one."""
+        """Return what a hub says of a model, or None for a folder."""
         return None
 
     def tensor(self, name: str, shape: Sequence[int] | None = None) -> np.ndarray:
-        """One tensor, mapped and read-only; bfloat16 as uint16, see ``widen``.
+        """Return one tensor, mapped and read-only; bfloat16 as uint16, see ``to_float32``.
 
         Raises: ModelError ``tensor_missing``, ``tensor_shape`` where it is not of ``shape``, ``weights_cut``;
         UnsupportedError ``weights_dtype`` where NumPy has no such numbers.
@@ -180,12 +180,12 @@ class Checkpoint:
         return array
 
     def rows(self, name: str, ids: Sequence[int]) -> np.ndarray:
-        """A few rows of a matrix, the only ones read from disk. Shapes: (len(ids), D) float32."""
-        return widen(self.tensor(name)[list(ids)], self.tensors[name].dtype)
+        """Return a few rows of a matrix, and read only these from disk. Shapes: (len(ids), D) float32."""
+        return to_float32(self.tensor(name)[list(ids)], self.tensors[name].dtype)
 
     @functools.cached_property
     def tied(self) -> bool:
-        """Whether the head is the table of embeddings. A file that holds both says so, whatever config.json says.
+        """Return whether the head is the embedding table. A file that holds both decides, whatever config.json says.
 
         Some of their rows are compared: two matrices that were trained apart differ everywhere.
         """
@@ -201,7 +201,7 @@ class Checkpoint:
         return self.tensor(table)[some].tobytes() == self.tensor(HEAD)[some].tobytes()
 
     def _mapped(self, file: Path) -> np.ndarray:
-        """The bytes of a file of weights. Raises: as ``Folder.open``; ModelError ``weights_cut``."""
+        """Return the memory map of a file of weights. Raises: as ``Folder.open``; ModelError ``weights_cut``."""
         import numpy as np
 
         if file not in self._maps:
@@ -214,7 +214,7 @@ class Checkpoint:
         return np.frombuffer(self._maps[file], np.uint8)
 
     def hold(self) -> None:
-        """Map each file of weights, and look again at its size: the system ends a process that reads beyond it.
+        """Map each file of weights and check its size: the system kills a process that reads beyond the end.
 
         Raises: ModelError ``weights_cut``; as ``Folder.open``.
         """

@@ -1,4 +1,4 @@
-"""The shape of a language model, read from its config.json in either spelling."""
+"""Read the shape of a language model from its config.json, in either spelling."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from capot.sources.fields import (  # fmt: skip
     LONGEST,
     Raw,
-    family,
-    flag,
-    found,
-    of_text,
-    positive,
-    real,
-    strict_ids,
-    table,
-    whole,
-    word,
+    first_set,
+    read_bool,
+    read_dict,
+    read_float,
+    read_int,
+    read_model_type,
+    read_positive,
+    read_str,
+    read_token_ids,
+    text_config,
 )
 from capot.sources.layer_kinds import HEADLESS, layer_count, layer_kinds
 
@@ -87,13 +87,13 @@ class Config:
         Raises: ModelError ``config_field`` where a size is missing or is no positive number, ``config_value``,
         ``config_list``, ``config_layers``.
         """
-        raw = of_text(raw)
-        model_type = family(raw)
+        raw = text_config(raw)
+        model_type = read_model_type(raw)
         width, heads = _size(raw, "width"), _size(raw, "heads", 1 if model_type in HEADLESS else None)
         layers = layer_count(raw, *SPELLINGS["layers"])
         kinds = layer_kinds(raw, layers=layers, family=model_type)
         rope = _rope(raw)
-        bos, ends = strict_ids(raw, "bos_token_id"), strict_ids(raw, "eos_token_id")
+        bos, ends = read_token_ids(raw, "bos_token_id"), read_token_ids(raw, "eos_token_id")
         return cls(
             architecture=(architectures(raw) or ["?"])[0],
             model_type=model_type,
@@ -104,10 +104,10 @@ class Config:
             kv_heads=_kv_heads(raw, heads),
             head_dim=_size(raw, "head_dim", max(1, width * (2 if model_type in DOUBLED else 1) // heads)),
             mlp_width=_mlp_width(raw, 4 * width),
-            context_length=whole(raw, *SPELLINGS["context_length"], default=0, most=LONGEST) or None,
-            norm_eps=real(raw, *SPELLINGS["norm_eps"], default=1e-6),
-            hidden_act=word(raw, *SPELLINGS["hidden_act"], default="silu"),
-            rope_theta=positive(rope, "rope_theta", default=positive(raw, "rope_theta", default=10_000.0)),
+            context_length=read_int(raw, *SPELLINGS["context_length"], default=0, most=LONGEST) or None,
+            norm_eps=read_float(raw, *SPELLINGS["norm_eps"], default=1e-6),
+            hidden_act=read_str(raw, *SPELLINGS["hidden_act"], default="silu"),
+            rope_theta=read_positive(rope, "rope_theta", default=read_positive(raw, "rope_theta", default=10_000.0)),
             rope_scaling={key: value for key, value in rope.items() if key != "rope_theta"}
             if rope["rope_type"] != "default"
             else None,
@@ -115,15 +115,20 @@ class Config:
             keeps=kinds.keeps,
             kinds=kinds.kinds,
             guessed=kinds.guessed,
-            tied=flag(raw, "tie_word_embeddings", default=flag(raw, "tie_embedding", default=model_type not in UNTIED)),
-            dtype=dtype if isinstance(dtype := found(raw, *SPELLINGS["dtype"])[1], str) else None,
+            tied=_tied(raw, model_type),
+            dtype=dtype if isinstance(dtype := first_set(raw, *SPELLINGS["dtype"])[1], str) else None,
             bos_id=bos[0] if bos else None,
             eos_ids=ends,
         )
 
 
+def _tied(raw: Raw, model_type: str) -> bool:
+    usual = read_bool(raw, "tie_embedding", default=model_type not in UNTIED)
+    return read_bool(raw, "tie_word_embeddings", default=usual)
+
+
 def architectures(raw: Mapping[str, Any]) -> list[str]:
-    """The classes that a config.json names; none where they are not written as a list.
+    """Return the classes that a config.json names; none if they are no list.
 
     >>> architectures({"architectures": ["LlamaForCausalLM"]}), architectures({"architectures": 3})
     (['LlamaForCausalLM'], [])
@@ -133,7 +138,7 @@ def architectures(raw: Mapping[str, Any]) -> list[str]:
 
 
 def auto_map(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The classes in a model's own code, by the class of transformers that each stands for."""
+    """Return the classes in a model's own code, by the transformers class that each replaces."""
     mapped = raw.get("auto_map")
     return mapped if isinstance(mapped, dict) else {}
 
@@ -145,31 +150,31 @@ def _kv_heads(raw: Raw, heads: int) -> int:
 
 
 def _size(raw: Raw, name: str, default: int | None = None) -> int:
-    return whole(raw, *SPELLINGS[name], default=default)
+    return read_int(raw, *SPELLINGS[name], default=default)
 
 
 def _mlp_width(raw: Raw, usual: int) -> int:
     """Gemma 3n writes it once for each layer, the same each time."""
-    name, value = found(raw, *SPELLINGS["mlp_width"])
+    name, value = first_set(raw, *SPELLINGS["mlp_width"])
     if isinstance(value, list) and value and value.count(value[0]) == len(value):
-        return whole({name: value[0]}, name)
+        return read_int({name: value[0]}, name)
     return _size(raw, "mlp_width", usual)
 
 
 def _rope(raw: Raw) -> dict[str, Any]:
-    """Both spellings of the rotary positions as one table that has a ``rope_type``.
+    """Return the RoPE parameters of either spelling as one dictionary with a ``rope_type``.
 
     Raises: ModelError ``config_field``, ``config_value``.
     """
-    rope = table(raw, "rope_scaling") or table(raw, "rope_parameters")
-    older = word(rope, "type") or None  # the oldest spelling
-    kind = word(rope, "rope_type") or older
+    rope = read_dict(raw, "rope_scaling") or read_dict(raw, "rope_parameters")
+    older = read_str(rope, "type") or None  # the oldest spelling
+    kind = read_str(rope, "rope_type") or older
     for spelling in ("rope_type", "type"):
         rope.pop(spelling, None)
     if kind is None:  # one table for each kind of layer
         kind = "by_layer_type" if any(isinstance(part, dict) for part in rope.values()) else "default"
-    outside = real(raw, "partial_rotary_factor", default=1.0, most=1.0)
-    partial = real(rope, "partial_rotary_factor", default=outside, most=1.0)
+    outside = read_float(raw, "partial_rotary_factor", default=1.0, most=1.0)
+    partial = read_float(rope, "partial_rotary_factor", default=outside, most=1.0)
     if partial != 1.0:
         rope["partial_rotary_factor"] = partial
         kind = "partial" if kind == "default" else kind
@@ -179,7 +184,7 @@ def _rope(raw: Raw) -> dict[str, Any]:
 
 
 def _original_length(raw: Raw, rope: Raw) -> int:
-    """How many positions a model had before they were stretched: said outside, inside, or as many as it has now."""
-    outside = whole(raw, "original_max_position_embeddings", default=0, most=LONGEST)
-    inside = whole(rope, "original_max_position_embeddings", default=0, most=LONGEST)
-    return outside or inside or whole(raw, *SPELLINGS["context_length"], default=0, most=LONGEST)
+    """Return the context length before RoPE scaling: beside the RoPE parameters, in them, or as it is now."""
+    outside = read_int(raw, "original_max_position_embeddings", default=0, most=LONGEST)
+    inside = read_int(rope, "original_max_position_embeddings", default=0, most=LONGEST)
+    return outside or inside or read_int(raw, *SPELLINGS["context_length"], default=0, most=LONGEST)

@@ -1,4 +1,4 @@
-"""Limits of memory that Linux holds this process to: the tightest of its control group and of those above it.
+"""Read the memory limits of this process's control groups on Linux.
 
 A container, a scope of systemd, a job of Slurm or Kubernetes each put a process into a group with a limit of its own,
 and a group lies inside others. /proc/self/cgroup says in which a process is, by version of the control groups:
@@ -32,28 +32,28 @@ _ONE = _Version(("memory",), "memory.limit_in_bytes", "memory.usage_in_bytes", (
 
 @dataclass(frozen=True)
 class Limit:
-    """Bytes that may be held in all, and that can still be taken."""
+    """A memory limit: bytes in all, and bytes that are still available."""
 
     total: int
     available: int
 
 
-def limits(*, root: Path, membership: Path) -> list[Limit]:
-    """The limits of every group that this process is in, none where there is none.
+def memory_limits(*, root: Path, membership: Path) -> list[Limit]:
+    """Return the limits of every group that this process is in.
 
     ``root`` is where groups are mounted, ``membership`` what /proc says of this process.
     """
     found = (
-        _limit(group, version)
+        _memory_limit(group, version)
         for version, path in _memberships(membership)
         for place in version.places
-        for group in _upwards(root / place, path)
+        for group in _ancestors(root / place, path)
     )
     return [limit for limit in found if limit is not None]
 
 
 def _memberships(membership: Path) -> list[tuple[_Version, str]]:
-    """The group that this process is in, by version; the roots alone where the system says nothing."""
+    """Return this process's group by version; the roots alone if the system says nothing."""
     try:
         rows = [line.split(":", 2) for line in membership.read_text(encoding="utf-8", errors="replace").splitlines()]
     except OSError:
@@ -65,15 +65,15 @@ def _memberships(membership: Path) -> list[tuple[_Version, str]]:
     return found or [(_TWO, "/"), (_ONE, "/")]
 
 
-def _upwards(root: Path, path: str) -> Iterator[Path]:
-    """A group and those above it. In a container the path may be the host's: what is not here is passed over."""
+def _ancestors(root: Path, path: str) -> Iterator[Path]:
+    """Return a group and its ancestors. In a container the path may be the host's: skip what does not exist."""
     parts = [part for part in path.split("/") if part not in ("", ".", "..")]
     for depth in range(len(parts), -1, -1):
         yield root.joinpath(*parts[:depth])
 
 
-def _limit(group: Path, version: _Version) -> Limit | None:
-    """What one group allows; None where it does not exist or has no limit ("max")."""
+def _memory_limit(group: Path, version: _Version) -> Limit | None:
+    """Return the limit of one group, or None if it does not exist or has no limit ("max")."""
     try:
         total = int((group / version.limit).read_text())
         used = int((group / version.used).read_text())

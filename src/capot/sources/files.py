@@ -1,4 +1,4 @@
-"""The files of a model's folder: each is opened only where it is what it seems, and read up to a bound.
+"""Open the files of a model's folder: only ordinary files inside it, and read up to a bound.
 
 A folder comes from strangers. A link in it could lead to any file of this machine, a pipe keeps its reader
 waiting, a device has no end. So a file must lie in the folder, or be one of the blobs that the same model has
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from capot.errors import ModelError, local, reason
+from capot.errors import ModelError, local_path, os_reason
 from capot.i18n import Bytes
 
 INDEX = "model.safetensors.index.json"
@@ -39,12 +39,12 @@ class Folder:
     name: str
 
     def has(self, file: str) -> bool:
-        """Whether there is something of that name; only opening it shows whether it is fit to be read."""
+        """Return whether an entry of that name exists; only ``open`` checks it."""
         path = self.path / file
         return os.path.exists(path) and not os.path.isdir(path)
 
     def open(self, file: str) -> BinaryIO:
-        """An ordinary file, opened.
+        """Open an ordinary file.
 
         Raises: ModelError ``file_outside``, ``file_irregular``, ``file_unreadable``.
         """
@@ -56,14 +56,14 @@ class Folder:
                 raise ModelError("file_irregular", file=file, model=self.name)
             stream = os.fdopen(os.open(real, _FLAGS), "rb")
         except (OSError, RuntimeError) as error:  # links in a circle, before Python 3.13
-            raise ModelError("file_unreadable", file=file, model=self.name, reason=reason(error)) from None
+            raise ModelError("file_unreadable", file=file, model=self.name, reason=os_reason(error)) from None
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # it took the other's place just now
             stream.close()
             raise ModelError("file_irregular", file=file, model=self.name)
         return stream
 
     def check(self, *suffixes: str) -> None:
-        """Hold every file of these kinds to the same, for a library that opens what it finds.
+        """Check every file with these suffixes as ``open`` does, for a library that opens files itself.
 
         Raises: as ``open``; ModelError ``file_too_long`` where a text is longer than ``read`` would take.
         """
@@ -75,7 +75,7 @@ class Folder:
                     raise ModelError("file_too_long", file=path.name, model=self.name, most=Bytes(most))
 
     def _holds(self, real: Path) -> bool:
-        """Whether a file lies in this folder, or among the blobs of the model that the cache keeps here."""
+        """Return whether a file lies in this folder, or among the cached blobs of its model."""
         root = self.path.resolve()
         if real.is_relative_to(root):
             return True
@@ -83,43 +83,43 @@ class Folder:
         return any(real.is_relative_to(up.parent / "blobs") for up in snapshots)
 
     def read(self, file: str, *, most: int | None = None) -> bytes:
-        """All of a file. Raises: as ``open``; ModelError ``file_too_long``."""
+        """Return a file's bytes. Raises: as ``open``; ModelError ``file_too_long``."""
         most = most or _most(file)
         with self.open(file) as stream:
             try:
                 raw = stream.read(most + 1)  # whatever size it says that it has: some files of the system say none
             except OSError as error:
-                raise ModelError("file_unreadable", file=file, model=self.name, reason=reason(error)) from None
+                raise ModelError("file_unreadable", file=file, model=self.name, reason=os_reason(error)) from None
         if len(raw) > most:
             raise ModelError("file_too_long", file=file, model=self.name, most=Bytes(most))
         return raw
 
     def start(self, file: str, most: int) -> str:
-        """The text that a file begins with; what is no UTF-8 is marked. Raises: as ``open``."""
+        """Return the beginning of a file as text; mark what is no UTF-8. Raises: as ``open``."""
         with self.open(file) as stream:
             try:
                 return stream.read(most).decode("utf-8", errors="replace")
             except OSError as error:
-                raise ModelError("file_unreadable", file=file, model=self.name, reason=reason(error)) from None
+                raise ModelError("file_unreadable", file=file, model=self.name, reason=os_reason(error)) from None
 
     def text(self, file: str, *, most: int) -> str:
-        """All of a text. Raises: as ``read``; ModelError ``file_not_text``."""
+        """Return a file's text. Raises: as ``read``; ModelError ``file_not_text``."""
         try:
             return self.read(file, most=most).decode("utf-8")
         except UnicodeDecodeError as error:
             raise ModelError("file_not_text", file=file, model=self.name, offset=error.start) from None
 
     def json(self, file: str) -> dict[str, Any]:
-        """A JSON object. Raises: as ``read``; ModelError ``json_invalid``."""
+        """Return a file's JSON object. Raises: as ``read``; ModelError ``json_invalid``."""
         raw = self.read(file)
         try:
-            value = json.loads(raw.decode(json.detect_encoding(raw)), parse_int=whole_number)
+            value = json.loads(raw.decode(json.detect_encoding(raw)), parse_int=parse_int)
             if _HALVES.search(raw):  # of characters: two make one, one alone makes what no library can write
                 json.dumps(value, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            raise ModelError("json_invalid", file=file, folder=local(self.path, self.name))
+            raise ModelError("json_invalid", file=file, folder=local_path(self.path, self.name))
         return value
 
 
@@ -127,10 +127,10 @@ def _most(file: str) -> int:
     return LARGER.get(file, SETTINGS_BYTES)
 
 
-def whole_number(digits: str) -> int | float:
-    """A number beyond 64 bits as other languages read it: a real one, endless where it is longer than those are.
+def parse_int(digits: str) -> int | float:
+    """Return an integer, or beyond 64 bits a float as other JSON parsers do, infinity if it is too long.
 
-    >>> whole_number("12"), whole_number("1" + "0" * 20), whole_number("9" * 400)
+    >>> parse_int("12"), parse_int("1" + "0" * 20), parse_int("9" * 400)
     (12, 1e+20, inf)
     """
     return int(digits) if len(digits) < 20 else float(digits)

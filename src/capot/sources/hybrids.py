@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from capot.sources import mixers
 from capot.sources.configuration import Config
-from capot.sources.fields import Raw, count, flag, listed, real, table, whole
+from capot.sources.fields import Raw, read_bool, read_count, read_dict, read_float, read_int, read_list
 from capot.sources.mixers import Blocks, Mamba2
 
 
 @dataclass(frozen=True)
-class Mixture:
+class MoeLayer:
     """The experts of a layer: of ``count`` of ``inner`` width a token goes to ``active``, and to what all tokens share.
 
     ``width`` is the model's. An expert has ``matrices``; ``shared`` counts parameters.
@@ -44,7 +44,7 @@ class Hybrid:
     """``layers``: parameters of each by block; ``sparse``: those that have ``experts``."""
 
     layers: tuple[Blocks, ...]
-    experts: Mixture | None = None
+    experts: MoeLayer | None = None
     sparse: frozenset[int] = frozenset()
 
     @property
@@ -66,53 +66,63 @@ def hybrid(raw: Raw, config: Config) -> Hybrid | None:
     return None if family is None else family(raw, config)
 
 
-def _each(config: Config, make: Callable[[int], Blocks]) -> tuple[Blocks, ...]:
+def _per_layer(config: Config, make: Callable[[int], Blocks]) -> tuple[Blocks, ...]:
     return tuple(make(place) for place in range(config.layers))
 
 
 def _jamba(raw: Raw, config: Config) -> Hybrid:
     width, state, attends = config.width, mixers.mamba(raw, config, normed=True), mixers.attention(config)
-    experts = Mixture(
-        whole(raw, "num_experts", default=16), whole(raw, "num_experts_per_tok", default=2), config.mlp_width, width
+    experts = MoeLayer(
+        read_int(raw, "num_experts", default=16),
+        read_int(raw, "num_experts_per_tok", default=2),
+        config.mlp_width,
+        width,
     )
-    every, first = whole(raw, "expert_layer_period", default=2), whole(raw, "expert_layer_offset", default=1, least=0)
+    every, first = (
+        read_int(raw, "expert_layer_period", default=2),
+        read_int(raw, "expert_layer_offset", default=1, least=0),
+    )
     sparse = frozenset(place for place in range(config.layers) if place % every == first and experts.count > 1)
 
     def layer(place: int) -> Blocks:
         mlp = experts.parameters if place in sparse else mixers.mlp(config, config.mlp_width)
-        return mixers.layer_of(attends if config.keeps[place] else state, norms=2 * width, mlp=mlp)
+        return mixers.layer_blocks(attends if config.keeps[place] else state, norms=2 * width, mlp=mlp)
 
-    return Hybrid(_each(config, layer), experts, sparse)
+    return Hybrid(_per_layer(config, layer), experts, sparse)
 
 
 def _bamba(raw: Raw, config: Config) -> Hybrid:
     state = mixers.bamba_mixer(raw, config).blocks(config.width)
-    attends = mixers.attention(config, bias=mixers.biases(raw, config))
-    mlp = mixers.mlp(config, config.mlp_width, bias=flag(raw, "mlp_bias", default=False))
-    return Hybrid(_each(config, lambda place: mixers.layer_of(
+    attends = mixers.attention(config, bias=mixers.attention_biases(raw, config))
+    mlp = mixers.mlp(config, config.mlp_width, bias=read_bool(raw, "mlp_bias", default=False))
+    return Hybrid(_per_layer(config, lambda place: mixers.layer_blocks(
         attends if config.keeps[place] else state, norms=2 * config.width, mlp=mlp
     )))  # fmt: skip
 
 
 def _falcon_h1(raw: Raw, config: Config) -> Hybrid:
     default = None if "mamba_d_ssm" in raw and raw["mamba_d_ssm"] is None else 1024
-    inner = None if default is None else whole(raw, "mamba_d_ssm", default=default)
-    mixer = mixers.bamba_mixer(raw, config, inner=inner, normed=flag(raw, "mamba_rms_norm", default=False))
+    inner = None if default is None else read_int(raw, "mamba_d_ssm", default=default)
+    mixer = mixers.bamba_mixer(raw, config, inner=inner, normed=read_bool(raw, "mamba_rms_norm", default=False))
     state = mixer.blocks(config.width)
-    state["other"] += config.width * (flag(raw, "projectors_bias", default=False) - mixer.bias_out)
-    attends = mixers.attention(config, bias=mixers.biases(raw, config))
-    mlp = mixers.mlp(config, config.mlp_width, bias=flag(raw, "mlp_bias", default=False))
-    return Hybrid(_each(config, lambda place: mixers.layer_of(attends, state, norms=2 * config.width, mlp=mlp)))
+    state["other"] += config.width * (read_bool(raw, "projectors_bias", default=False) - mixer.bias_out)
+    attends = mixers.attention(config, bias=mixers.attention_biases(raw, config))
+    mlp = mixers.mlp(config, config.mlp_width, bias=read_bool(raw, "mlp_bias", default=False))
+    return Hybrid(
+        _per_layer(config, lambda place: mixers.layer_blocks(attends, state, norms=2 * config.width, mlp=mlp))
+    )
 
 
 def _granite(raw: Raw, config: Config) -> Hybrid:
     width, state = config.width, mixers.bamba_mixer(raw, config).blocks(config.width)
-    attends = mixers.attention(config, bias=mixers.biases(raw, config))
-    shared = mixers.mlp(config, whole(raw, "shared_intermediate_size", default=1024))
-    number = whole(raw, "num_local_experts", default=8, least=0)
-    experts = Mixture(number, whole(raw, "num_experts_per_tok", default=2, least=0), config.mlp_width, width, shared)
+    attends = mixers.attention(config, bias=mixers.attention_biases(raw, config))
+    shared = mixers.mlp(config, read_int(raw, "shared_intermediate_size", default=1024))
+    number = read_int(raw, "num_local_experts", default=8, least=0)
+    experts = MoeLayer(
+        number, read_int(raw, "num_experts_per_tok", default=2, least=0), config.mlp_width, width, shared
+    )
     mlp = experts.parameters if number else shared
-    layers = _each(config, lambda place: mixers.layer_of(
+    layers = _per_layer(config, lambda place: mixers.layer_blocks(
         attends if config.keeps[place] else state, norms=2 * width, mlp=mlp
     ))  # fmt: skip
     return Hybrid(layers, experts, frozenset(range(config.layers))) if number else Hybrid(layers)
@@ -121,29 +131,29 @@ def _granite(raw: Raw, config: Config) -> Hybrid:
 def _nemotron_h(raw: Raw, config: Config) -> Hybrid | None:
     if raw.get("moe_latent_size") is not None:  # its experts work in a space of their own
         return None
-    width, bias = config.width, flag(raw, "use_bias", default=False)
-    heads = whole(raw, "mamba_num_heads", default=128)
+    width, bias = config.width, read_bool(raw, "use_bias", default=False)
+    heads = read_int(raw, "mamba_num_heads", default=128)
     mixer = Mamba2(
-        inner=heads * whole(raw, "mamba_head_dim", default=64),
-        kept=whole(raw, "ssm_state_size", default=128),
-        groups=whole(raw, "n_groups", "mamba_n_groups", default=8),
+        inner=heads * read_int(raw, "mamba_head_dim", default=64),
+        kept=read_int(raw, "ssm_state_size", default=128),
+        groups=read_int(raw, "n_groups", "mamba_n_groups", default=8),
         heads=heads,
-        taps=whole(raw, "conv_kernel", "mamba_d_conv", default=4),
-        conv_bias=flag(raw, "use_conv_bias", default=True),
-        bias_in=bias or flag(raw, "mamba_proj_bias", default=False),
-        bias_out=bias or flag(raw, "mamba_proj_bias", default=False),
+        taps=read_int(raw, "conv_kernel", "mamba_d_conv", default=4),
+        conv_bias=read_bool(raw, "use_conv_bias", default=True),
+        bias_in=bias or read_bool(raw, "mamba_proj_bias", default=False),
+        bias_out=bias or read_bool(raw, "mamba_proj_bias", default=False),
     )
-    plain = 2 * width * config.mlp_width + flag(raw, "mlp_bias", default=False) * (config.mlp_width + width)
-    shared = 2 * width * whole(raw, "moe_shared_expert_intermediate_size", default=7688)
-    experts = Mixture(
-        whole(raw, "n_routed_experts", default=8), whole(raw, "num_experts_per_tok", default=2),
-        whole(raw, "moe_intermediate_size", default=7688), width, shared, matrices=2,
+    plain = 2 * width * config.mlp_width + read_bool(raw, "mlp_bias", default=False) * (config.mlp_width + width)
+    shared = 2 * width * read_int(raw, "moe_shared_expert_intermediate_size", default=7688)
+    experts = MoeLayer(
+        read_int(raw, "n_routed_experts", default=8), read_int(raw, "num_experts_per_tok", default=2),
+        read_int(raw, "moe_intermediate_size", default=7688), width, shared, matrices=2,
     )  # fmt: skip
     kinds = {
-        "state": mixers.layer_of(mixer.blocks(width), norms=width),
-        "full": mixers.layer_of(mixers.attention(config, bias=mixers.biases(raw, config)), norms=width),
-        "mlp": mixers.layer_of(norms=width, mlp=plain),
-        "moe": mixers.layer_of(norms=width, mlp=experts.parameters),
+        "state": mixers.layer_blocks(mixer.blocks(width), norms=width),
+        "full": mixers.layer_blocks(mixers.attention(config, bias=mixers.attention_biases(raw, config)), norms=width),
+        "mlp": mixers.layer_blocks(norms=width, mlp=plain),
+        "moe": mixers.layer_blocks(norms=width, mlp=experts.parameters),
     }
     if set(config.kinds) - set(kinds):  # a layer of a kind that the family has not
         return None
@@ -152,80 +162,80 @@ def _nemotron_h(raw: Raw, config: Config) -> Hybrid | None:
 
 
 def _qwen3_next(raw: Raw, config: Config) -> Hybrid:
-    width, state = config.width, mixers.delta(raw, config)
-    attends = mixers.attention(config, bias=mixers.biases(raw, config), gate=True, normed=True)
+    width, state = config.width, mixers.gated_delta_net(raw, config)
+    attends = mixers.attention(config, bias=mixers.attention_biases(raw, config), gate=True, normed=True)
     mixed = config.model_type != "qwen3_5" and config.model_type != "qwen3_5_text"
     experts = _qwen_experts(raw, config) if mixed else None
-    every, dense = whole(raw, "decoder_sparse_step", default=1), listed(raw, "mlp_only_layers", int) or []
+    every, dense = read_int(raw, "decoder_sparse_step", default=1), read_list(raw, "mlp_only_layers", int) or []
     sparse = frozenset(
         place for place in range(config.layers) if experts and place not in dense and (place + 1) % every == 0
     )
 
     def layer(place: int) -> Blocks:
         mlp = experts.parameters if experts and place in sparse else mixers.mlp(config, config.mlp_width)
-        return mixers.layer_of(attends if config.keeps[place] else state, norms=2 * width, mlp=mlp)
+        return mixers.layer_blocks(attends if config.keeps[place] else state, norms=2 * width, mlp=mlp)
 
-    return Hybrid(_each(config, layer), experts, sparse)
+    return Hybrid(_per_layer(config, layer), experts, sparse)
 
 
-def _qwen_experts(raw: Raw, config: Config) -> Mixture | None:
-    number = count(raw, "num_experts", default=512)
-    shared = mixers.mlp(config, whole(raw, "shared_expert_intermediate_size", default=512)) + config.width
-    width = whole(raw, "moe_intermediate_size", default=512)
-    active = whole(raw, "num_experts_per_tok", default=10)
-    return Mixture(number, active, width, config.width, shared) if number else None
+def _qwen_experts(raw: Raw, config: Config) -> MoeLayer | None:
+    number = read_count(raw, "num_experts", default=512)
+    shared = mixers.mlp(config, read_int(raw, "shared_expert_intermediate_size", default=512)) + config.width
+    width = read_int(raw, "moe_intermediate_size", default=512)
+    active = read_int(raw, "num_experts_per_tok", default=10)
+    return MoeLayer(number, active, width, config.width, shared) if number else None
 
 
 def _lfm2(raw: Raw, config: Config) -> Hybrid:
-    width, bias = config.width, flag(raw, "conv_bias", default=False)
-    state = {"other": 4 * width * width + width * whole(raw, "conv_L_cache", default=3) + 5 * width * bias}
+    width, bias = config.width, read_bool(raw, "conv_bias", default=False)
+    state = {"other": 4 * width * width + width * read_int(raw, "conv_L_cache", default=3) + 5 * width * bias}
     attends = mixers.attention(config, normed=True)
     experts, first = None, config.layers
     inner = config.mlp_width
     if config.model_type == "lfm2_moe":
-        experts = Mixture(
-            whole(raw, "num_experts", default=32), whole(raw, "num_experts_per_tok", default=4),
-            whole(raw, "moe_intermediate_size", default=1792), width,
+        experts = MoeLayer(
+            read_int(raw, "num_experts", default=32), read_int(raw, "num_experts_per_tok", default=4),
+            read_int(raw, "moe_intermediate_size", default=1792), width,
         )  # fmt: skip
-        first = whole(raw, "num_dense_layers", default=2, least=0)
-    elif flag(raw, "block_auto_adjust_ff_dim", default=True):
+        first = read_int(raw, "num_dense_layers", default=2, least=0)
+    elif read_bool(raw, "block_auto_adjust_ff_dim", default=True):
         factor, step = (
-            real(raw, "block_ffn_dim_multiplier", default=1.0, most=1e6),
-            whole(raw, "block_multiple_of", default=256),
+            read_float(raw, "block_ffn_dim_multiplier", default=1.0, most=1e6),
+            read_int(raw, "block_multiple_of", default=256),
         )
         inner = -(-int(factor * int(2 * inner / 3)) // step) * step
 
     def layer(place: int) -> Blocks:
         mlp = experts.parameters if experts and place >= first else mixers.mlp(config, inner)
-        return mixers.layer_of(attends if config.keeps[place] else state, norms=2 * width, mlp=mlp)
+        return mixers.layer_blocks(attends if config.keeps[place] else state, norms=2 * width, mlp=mlp)
 
-    return Hybrid(_each(config, layer), experts, frozenset(range(min(first, config.layers), config.layers)))
+    return Hybrid(_per_layer(config, layer), experts, frozenset(range(min(first, config.layers), config.layers)))
 
 
 def _minimax(raw: Raw, config: Config) -> Hybrid:
     width, inner = config.width, config.heads * config.head_dim
     state = {"other": 5 * inner * width, "norms": inner}
-    experts = Mixture(
-        whole(raw, "num_local_experts", default=8),
-        whole(raw, "num_experts_per_tok", default=2),
+    experts = MoeLayer(
+        read_int(raw, "num_local_experts", default=8),
+        read_int(raw, "num_experts_per_tok", default=2),
         config.mlp_width,
         width,
     )
     mlp, attends = experts.parameters, mixers.attention(config)
-    layers = _each(config, lambda place: mixers.layer_of(
+    layers = _per_layer(config, lambda place: mixers.layer_blocks(
         attends if config.keeps[place] else state, norms=2 * width, mlp=mlp
     ))  # fmt: skip
     return Hybrid(layers, experts, frozenset(range(config.layers)))
 
 
 def _kimi_linear(raw: Raw, config: Config) -> Hybrid:
-    width, inside = config.width, table(raw, "linear_attn_config")
-    heads, size = whole(inside, "num_heads", default=32), whole(inside, "head_dim", default=128)
-    inner, taps = heads * size, whole(inside, "short_conv_kernel_size", default=4)
+    width, inside = config.width, read_dict(raw, "linear_attn_config")
+    heads, size = read_int(inside, "num_heads", default=32), read_int(inside, "head_dim", default=128)
+    inner, taps = heads * size, read_int(inside, "short_conv_kernel_size", default=4)
     mixing = 4 * width * inner + 3 * inner * taps + inner + heads + 2 * (width + inner) * size + heads * width
     state = {"other": mixing, "norms": size}
     rank, plain, rotary, values = (
-        whole(raw, name, default=usual)
+        read_int(raw, name, default=usual)
         for name, usual in (
             ("kv_lora_rank", 512),
             ("qk_nope_head_dim", 128),
@@ -237,29 +247,29 @@ def _kimi_linear(raw: Raw, config: Config) -> Hybrid:
         rank * (plain + values) + values * width
     )
     attends = {"attention": latent, "norms": rank}
-    routed = whole(raw, "moe_intermediate_size", default=1024)
-    shared = mixers.mlp(config, count(raw, "num_shared_experts", "n_shared_experts", default=1) * routed)
-    active = whole(raw, "num_experts_per_token", "num_experts_per_tok", default=8)
-    experts = Mixture(whole(raw, "num_experts", "num_local_experts", default=256), active, routed, width, shared)
-    first = whole(raw, "first_k_dense_replace", default=1, least=0)
+    routed = read_int(raw, "moe_intermediate_size", default=1024)
+    shared = mixers.mlp(config, read_count(raw, "num_shared_experts", "n_shared_experts", default=1) * routed)
+    active = read_int(raw, "num_experts_per_token", "num_experts_per_tok", default=8)
+    experts = MoeLayer(read_int(raw, "num_experts", "num_local_experts", default=256), active, routed, width, shared)
+    first = read_int(raw, "first_k_dense_replace", default=1, least=0)
     sparse = frozenset(range(min(first, config.layers), config.layers))
 
     def layer(place: int) -> Blocks:
         mlp = experts.parameters if place in sparse else mixers.mlp(config, config.mlp_width)
-        return mixers.layer_of(attends if config.keeps[place] else state, norms=2 * width, mlp=mlp)
+        return mixers.layer_blocks(attends if config.keeps[place] else state, norms=2 * width, mlp=mlp)
 
-    return Hybrid(_each(config, layer), experts, sparse)
+    return Hybrid(_per_layer(config, layer), experts, sparse)
 
 
 def _recurrent_gemma(raw: Raw, config: Config) -> Hybrid:
     width, heads = config.width, config.heads
-    inner, taps = whole(raw, "lru_width", default=config.width), whole(raw, "conv1d_width", default=4)
+    inner, taps = read_int(raw, "lru_width", default=config.width), read_int(raw, "conv1d_width", default=4)
     gates = 2 * (heads * (inner // heads) ** 2 + inner)
     state = {"other": 3 * width * inner + 2 * inner + width + inner * (taps + 1) + inner + gates}
-    queries = (heads + 2 * config.kv_heads) * config.head_dim * flag(raw, "attention_bias", default=False)
+    queries = (heads + 2 * config.kv_heads) * config.head_dim * read_bool(raw, "attention_bias", default=False)
     attends = mixers.attention(config, bias=width + queries)
     mlp = mixers.mlp(config, config.mlp_width // 2, bias=True)
-    return Hybrid(_each(config, lambda place: mixers.layer_of(
+    return Hybrid(_per_layer(config, lambda place: mixers.layer_blocks(
         attends if config.keeps[place] else state, norms=2 * width, mlp=mlp
     )))  # fmt: skip
 
@@ -270,34 +280,34 @@ def _zamba(raw: Raw, config: Config) -> Hybrid | None:
     The layers that a transformer comes first in are counted with it.
     """
     width, second = config.width, config.model_type == "zamba2"
-    if second and flag(raw, "add_bias_linear", default=False):
+    if second and read_bool(raw, "add_bias_linear", default=False):
         return None
-    state = mixers.layer_of(
+    state = mixers.layer_blocks(
         mixers.zamba2_mixer(raw, config) if second else mixers.mamba(raw, config, normed=False), norms=width
     )
     queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
-    transformer = mixers.layer_of(
+    transformer = mixers.layer_blocks(
         {"attention": 2 * width * (queries + 2 * keys) + queries * width},
         norms=3 * width,
         mlp=mixers.mlp(config, config.mlp_width),
     )
     adapters = _adapters(raw, config) if second else {}
     attending = [place for place in range(config.layers) if config.keeps[place]]
-    first = attending[: whole(raw, "num_mem_blocks", default=1) if second else 1]
+    first = attending[: read_int(raw, "num_mem_blocks", default=1) if second else 1]
 
     def layer(place: int) -> Blocks:
         if place not in attending:
             return dict(state)
         joined = ({"attention": width * width}, adapters, transformer if place in first else {})
-        return mixers.layer_of(state, *joined, norms=0)
+        return mixers.layer_blocks(state, *joined, norms=0)
 
-    return Hybrid(_each(config, layer))
+    return Hybrid(_per_layer(config, layer))
 
 
 def _adapters(raw: Raw, config: Config) -> Blocks:
     """What a layer adds of its own to a transformer that it shares with others."""
-    rank = whole(raw, "adapter_rank", default=128)
-    attention = 12 * rank * config.width * flag(raw, "use_shared_attention_adapter", default=False)
+    rank = read_int(raw, "adapter_rank", default=128)
+    attention = 12 * rank * config.width * read_bool(raw, "use_shared_attention_adapter", default=False)
     return {"mlp": rank * (config.width + 2 * config.mlp_width), "attention": attention}
 
 

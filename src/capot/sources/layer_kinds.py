@@ -1,4 +1,4 @@
-"""What each layer of a model keeps of a text: all its tokens, those in a window, or a state of a fixed size.
+"""Find what each layer caches: all tokens, those of a window, or a state of a fixed size.
 
 A layer with attention keeps a key and a value for each token it may look back at. A state space model's, a linear
 attention's or a convolution's keeps as much after a million tokens as after one. Hybrids mix the two, and each
@@ -17,7 +17,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from capot.errors import ModelError
-from capot.sources.fields import LONGEST, MOST_LAYERS, Raw, count, flag, for_layers, listed, refusal, table, whole, word
+from capot.sources.fields import (
+    LONGEST,
+    MAX_LAYERS,
+    Raw,
+    field_error,
+    read_bool,
+    read_count,
+    read_dict,
+    read_int,
+    read_list,
+    read_per_layer,
+    read_str,
+)
 
 FULL, SLIDING, CHUNKED, STATE, UNKNOWN = "full", "sliding", "chunked", "state", "unknown"
 MLP, MOE = "mlp", "moe"  # layers that do not mix tokens at all
@@ -65,21 +77,21 @@ class LayerKinds:
 
 
 def layer_kinds(raw: Raw, *, layers: int, family: str) -> LayerKinds:
-    """Read what config.json says of its layers, or take the family's habit.
+    """Read the kinds of layers from config.json, or take the family's default.
 
     Raises: ModelError ``config_field``, ``config_value``, ``config_list``.
 
     >>> layer_kinds({"full_attention_interval": 2}, layers=4, family="qwen3_next").keeps
     (False, True, False, True)
     """
-    kinds = _said(raw, layers, family)
+    kinds = _declared(raw, layers, family)
     guessed = kinds is None and family not in _FAMILIES and any(name.startswith(_HINTS) for name in raw)
-    kinds = _habit(raw, layers, family) if kinds is None else kinds
+    kinds = _family_default(raw, layers, family) if kinds is None else kinds
     if family in ("gemma4", "gemma4_text"):
         kinds = [*kinds[:-1], FULL]
     window = None if family == "llama" else _window(raw, family)  # Llama's classes know no window
     spans = {SLIDING: window, CHUNKED: _chunk(raw, family)}
-    own = layers - min(layers, count(raw, "num_kv_shared_layers"))  # the last layers may read those below
+    own = layers - min(layers, read_count(raw, "num_kv_shared_layers"))  # the last layers may read those below
     return LayerKinds(
         windows=tuple(spans.get(kind) for kind in kinds),
         keeps=tuple(place < own and kind not in (STATE, MLP, MOE) for place, kind in enumerate(kinds)),
@@ -89,89 +101,89 @@ def layer_kinds(raw: Raw, *, layers: int, family: str) -> LayerKinds:
 
 
 def layer_count(raw: Raw, *names: str) -> int:
-    """How many layers there are; Nemotron-H counts those that it lists. Raises: ModelError ``config_layers``."""
-    pattern = word(raw, "hybrid_override_pattern", most=10 * MOST_LAYERS)
-    listed_ = listed(raw, "layers_block_type", str) if raw.get("model_type") == "nemotron_h" else None
-    layers = len(listed_ or pattern) or whole(raw, *names)
-    if layers > MOST_LAYERS:
-        raise ModelError("config_layers", layers=layers, most=MOST_LAYERS)
+    """Return the number of layers; Nemotron-H lists them instead. Raises: ModelError ``config_layers``."""
+    pattern = read_str(raw, "hybrid_override_pattern", most=10 * MAX_LAYERS)
+    listed_ = read_list(raw, "layers_block_type", str) if raw.get("model_type") == "nemotron_h" else None
+    layers = len(listed_ or pattern) or read_int(raw, *names)
+    if layers > MAX_LAYERS:
+        raise ModelError("config_layers", layers=layers, most=MAX_LAYERS)
     return layers
 
 
-def _said(raw: Raw, layers: int, family: str) -> list[str] | None:
-    """What the file says of each layer; None where it says nothing."""
+def _declared(raw: Raw, layers: int, family: str) -> list[str] | None:
+    """Return what the file says of each layer, or None if it says nothing."""
     if family in HEADLESS:
         return [STATE] * layers
     for field in ("layer_types", "layers_block_type"):
-        if family != "mistral" and (named := for_layers(raw, field, str, layers=layers)) is not None:
-            return [_named(name) for name in named]
-    for read in (_letters, _indices, _flags, _numbered, _repeated, _interval):
+        if family != "mistral" and (named := read_per_layer(raw, field, str, layers=layers)) is not None:
+            return [_kind_named(name) for name in named]
+    for read in (_from_letters, _from_indices, _from_flags, _from_numbers, _from_pattern, _from_interval):
         if (kinds := read(raw, layers)) is not None:
             return kinds
     return None
 
 
-def _named(name: str) -> str:
+def _kind_named(name: str) -> str:
     known = _NAMED.get(name) or next((STATE for part in _STATES if part in name), None)
     return known or (FULL if "attention" in name else UNKNOWN)
 
 
-def _letters(raw: Raw, layers: int) -> list[str] | None:
+def _from_letters(raw: Raw, layers: int) -> list[str] | None:
     """Nemotron-H: ``M`` mamba, ``*`` attention, ``-`` MLP, ``E`` experts."""
-    pattern = word(raw, "hybrid_override_pattern", most=10 * MOST_LAYERS)
+    pattern = read_str(raw, "hybrid_override_pattern", most=10 * MAX_LAYERS)
     if set(pattern) - set(_LETTERS):
-        raise refusal("hybrid_override_pattern", pattern, code="config_value")
+        raise field_error("hybrid_override_pattern", pattern, code="config_value")
     return [_LETTERS[letter] for letter in pattern] or None
 
 
-def _indices(raw: Raw, layers: int) -> list[str] | None:
+def _from_indices(raw: Raw, layers: int) -> list[str] | None:
     """Bamba and LFM2 list the layers that attend, from 0 on."""
     for field in ("attn_layer_indices", "full_attn_idxs"):
-        if (attending := listed(raw, field, int)) is not None:
+        if (attending := read_list(raw, field, int)) is not None:
             return [FULL if place in attending else STATE for place in range(layers)]
     return None
 
 
-def _flags(raw: Raw, layers: int) -> list[str] | None:
+def _from_flags(raw: Raw, layers: int) -> list[str] | None:
     """MiniMax: 1 for a layer with attention, 0 for a linear one."""
-    flags = for_layers(raw, "attn_type_list", int, layers=layers)
+    flags = read_per_layer(raw, "attn_type_list", int, layers=layers)
     return flags and [FULL if flag_ else STATE for flag_ in flags]
 
 
-def _numbered(raw: Raw, layers: int) -> list[str] | None:
+def _from_numbers(raw: Raw, layers: int) -> list[str] | None:
     """Kimi Linear lists the layers that attend, from 1 on."""
-    inside = table(raw, "linear_attn_config")
-    attending = listed(inside, "full_attn_layers", int)
+    inside = read_dict(raw, "linear_attn_config")
+    attending = read_list(inside, "full_attn_layers", int)
     if attending is None:
         return None
     return [FULL if place + 1 in attending else STATE for place in range(layers)]
 
 
-def _repeated(raw: Raw, layers: int) -> list[str] | None:
+def _from_pattern(raw: Raw, layers: int) -> list[str] | None:
     """RecurrentGemma: a few kinds of layers, over and over; its attention has a window."""
-    kinds = listed(raw, "block_types", str)
+    kinds = read_list(raw, "block_types", str)
     if not kinds:
         return None
     return [SLIDING if kinds[place % len(kinds)] == "attention" else STATE for place in range(layers)]
 
 
-def _interval(raw: Raw, layers: int) -> list[str] | None:
+def _from_interval(raw: Raw, layers: int) -> list[str] | None:
     """Qwen3-Next: the last layer of so many attends."""
     if raw.get("full_attention_interval") is None:
         return None
-    every = whole(raw, "full_attention_interval")
+    every = read_int(raw, "full_attention_interval")
     return [STATE if (place + 1) % every else FULL for place in range(layers)]
 
 
 def _from_offset(raw: Raw, layers: int, *, period: int, offset: int) -> list[str]:
     """Jamba: one layer in so many attends, from an offset on."""
-    period = whole(raw, "attn_layer_period", default=period)
-    offset = whole(raw, "attn_layer_offset", default=offset, least=0)
+    period = read_int(raw, "attn_layer_period", default=period)
+    offset = read_int(raw, "attn_layer_offset", default=offset, least=0)
     return [FULL if place % period == offset else STATE for place in range(layers)]
 
 
-def _habit(raw: Raw, layers: int, family: str) -> list[str]:
-    """The layers of a family whose file says nothing of them."""
+def _family_default(raw: Raw, layers: int, family: str) -> list[str]:
+    """Return the layers of a family whose file says nothing of them."""
     if family in _FAMILIES:
         return _FAMILIES[family](raw, layers)
     if family in ("smollm3", "llama4", "llama4_text"):
@@ -195,14 +207,14 @@ def _by_pattern(pattern: object, every: int, layers: int) -> list[str]:
         return [*kinds[:-1], FULL]
     if isinstance(pattern, list) and pattern and all(item in (0, 1) for item in pattern):
         return [SLIDING if pattern[place % len(pattern)] else FULL for place in range(layers)]
-    every = whole({"sliding_window_pattern": pattern}, "sliding_window_pattern", default=every)
+    every = read_int({"sliding_window_pattern": pattern}, "sliding_window_pattern", default=every)
     return [SLIDING if (place + 1) % every else FULL for place in range(layers)]
 
 
 def _qwen(raw: Raw, layers: int, family: str) -> list[str]:
     """A window only where it is asked for, from ``max_window_layers`` on; the mixtures of experts have other rules."""
     usual = 80 if "vl" in family else 28
-    first = whole(raw, "max_window_layers", default=usual, least=-MOST_LAYERS)
+    first = read_int(raw, "max_window_layers", default=usual, least=-MAX_LAYERS)
     if family == "qwen3_moe":
         return [SLIDING] * layers
     if family == "qwen2_moe":
@@ -212,18 +224,18 @@ def _qwen(raw: Raw, layers: int, family: str) -> list[str]:
 
 def _without_positions(raw: Raw, layers: int, family: str) -> list[str]:
     """SmolLM3 and Llama 4: a layer without rotary positions looks at all, or has the window."""
-    every = whole(raw, "no_rope_layer_interval", default=4)
-    rotated = for_layers(raw, "no_rope_layers", int, layers=layers) if raw.get("no_rope_layers") else None
+    every = read_int(raw, "no_rope_layer_interval", default=4)
+    rotated = read_per_layer(raw, "no_rope_layers", int, layers=layers) if raw.get("no_rope_layers") else None
     rotated = rotated or [int((place + 1) % every != 0) for place in range(layers)]
     if family == "smollm3":
-        bare = SLIDING if flag(raw, "use_sliding_window", default=False) and _window(raw, family) else FULL
+        bare = SLIDING if read_bool(raw, "use_sliding_window", default=False) and _window(raw, family) else FULL
         return [FULL if turned else bare for turned in rotated]
     return [CHUNKED if turned else FULL for turned in rotated]
 
 
 def _plamo2(raw: Raw, layers: int) -> list[str]:
     """One layer in so many attends, in the middle of each run of them."""
-    step = whole(raw, "mamba_step", default=2)
+    step = read_int(raw, "mamba_step", default=2)
     if layers <= step // 2:
         return [*[STATE] * (layers - 1), FULL]
     return [FULL if place % step == step // 2 else STATE for place in range(layers)]
@@ -255,20 +267,20 @@ _FAMILIES: dict[str, Callable[[Raw, int], list[str]]] = {
 
 
 def _window(raw: Raw, family: str) -> int | None:
-    """How many tokens a layer with a window looks back, itself included; None where no layer has one."""
+    """Return the size of the attention window, the token itself included, or None if no layer has one."""
     if family == "recurrent_gemma":
-        return whole(raw, "attention_window_size", "sliding_window", default=2048, most=LONGEST)
-    asked = flag(raw, "use_sliding_window", default=not family.startswith("qwen"))
+        return read_int(raw, "attention_window_size", "sliding_window", default=2048, most=LONGEST)
+    asked = read_bool(raw, "use_sliding_window", default=not family.startswith("qwen"))
     if not asked:
         return None
     usual = 4096 if family.startswith("qwen") else _WINDOW.get(family)
     if raw.get("sliding_window", usual) is None:
         return None
-    return whole(raw, "sliding_window", default=usual, least=0, most=LONGEST) or None
+    return read_int(raw, "sliding_window", default=usual, least=0, most=LONGEST) or None
 
 
 def _chunk(raw: Raw, family: str) -> int | None:
     usual = 8192 if family.startswith("llama4") else None
     if raw.get("attention_chunk_size", usual) is None:
         return None
-    return whole(raw, "attention_chunk_size", default=usual, least=0, most=LONGEST) or None
+    return read_int(raw, "attention_chunk_size", default=usual, least=0, most=LONGEST) or None

@@ -1,4 +1,4 @@
-"""How much memory this machine has, how much of it can still be taken, and which release of a package is installed.
+"""Measure this machine: memory, free memory, free disk.
 
 Linux says so in /proc/meminfo, a container in its control groups; where nobody
 says, the answer is None and a face says nothing rather than a guess. ``CAPOT_RAM``, in
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capot.errors import InputError
-from capot.sources.control_groups import limits
+from capot.sources.control_groups import memory_limits
 
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
@@ -35,19 +35,19 @@ class Ram:
 
 
 def ram() -> Ram:
-    """This machine's memory, its container's where that is smaller, or what ``CAPOT_RAM`` says.
+    """Return this machine's memory, its container's if that is smaller, or ``CAPOT_RAM``.
 
     Raises: InputError ``not_a_number`` where ``CAPOT_RAM`` is none.
     """
     if wanted := os.environ.get("CAPOT_RAM"):
         return Ram(_bytes("CAPOT_RAM", wanted), _bytes("CAPOT_RAM", wanted))
     machine = _meminfo() or (_windows() if sys.platform == "win32" else _pages())
-    group = _group()
-    return Ram(_least(machine.total, group.total), _least(machine.available, group.available))
+    group = _cgroup()
+    return Ram(_smallest(machine.total, group.total), _smallest(machine.available, group.available))
 
 
 def free_disk(folder: Path) -> int | None:
-    """Bytes free on the disk where ``folder`` is, or would be made; or what ``CAPOT_DISK`` says.
+    """Return the free bytes of the disk of ``folder``, which need not exist, or ``CAPOT_DISK``.
 
     Raises: InputError ``not_a_number`` where ``CAPOT_DISK`` is none.
     """
@@ -61,10 +61,10 @@ def free_disk(folder: Path) -> int | None:
     return None
 
 
-def longest(holds: Callable[[int], bool], *, most: int) -> int:
-    """The largest number of tokens up to ``most`` that ``holds``, by halving: more tokens never take less.
+def largest_fitting(holds: Callable[[int], bool], *, most: int) -> int:
+    """Return the largest number of tokens up to ``most`` that ``holds``, by binary search.
 
-    >>> longest(lambda tokens: 3 * tokens <= 100, most=1000)
+    >>> largest_fitting(lambda tokens: 3 * tokens <= 100, most=1000)
     33
     """
     low, high = 0, most
@@ -81,7 +81,7 @@ def _bytes(name: str, gigabytes: str) -> int:
         raise InputError("not_a_number", name=name, value=gigabytes[:80]) from None
 
 
-def _least(*sizes: int | None) -> int | None:
+def _smallest(*sizes: int | None) -> int | None:
     return min((size for size in sizes if size is not None), default=None)
 
 
@@ -94,9 +94,9 @@ def _meminfo() -> Ram | None:
     return Ram(found.get("MemTotal"), found.get("MemAvailable"))
 
 
-def _group() -> Ram:
-    """What the control groups of this process leave to it: the tightest of them counts."""
-    found = limits(root=CGROUP, membership=MEMBERSHIP)
+def _cgroup() -> Ram:
+    """Return the tightest limit of this process's control groups."""
+    found = memory_limits(root=CGROUP, membership=MEMBERSHIP)
     return Ram(
         min((limit.total for limit in found), default=None), min((limit.available for limit in found), default=None)
     )
@@ -118,17 +118,17 @@ def _windows() -> Ram:
     return Ram(int(status[1]), int(status[2]))
 
 
-def give_back() -> None:
-    """Return to the system what this process has freed: Linux's allocator keeps it, for the next that asks."""
+def trim_heap() -> None:
+    """Return freed memory to the system (``malloc_trim``): glibc's allocator would keep it."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc, which has no need of it
             ctypes.CDLL(None).malloc_trim(0)
 
 
-def release(version: str) -> tuple[int, ...]:
-    """The numbers of a package's version, for comparisons.
+def parse_version(version: str) -> tuple[int, ...]:
+    """Return the numbers of a package's version, for comparisons.
 
-    >>> release("2.13.0+cpu"), release("5.25.0.dev0")
+    >>> parse_version("2.13.0+cpu"), parse_version("5.25.0.dev0")
     ((2, 13, 0), (5, 25, 0))
     """
     found = re.match(r"\d+(\.\d+)*", version)

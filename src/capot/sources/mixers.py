@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 
 from capot.sources.configuration import Config
-from capot.sources.fields import Raw, flag, whole
+from capot.sources.fields import Raw, read_bool, read_int
 
 Blocks = dict[str, int]  # attention, other (what keeps a state), mlp, norms
 
@@ -26,17 +26,17 @@ def attention(config: Config, *, bias: int = 0, gate: bool = False, normed: bool
     return {"attention": matrices + bias, "norms": 2 * config.head_dim * normed}
 
 
-def biases(raw: Raw, config: Config) -> int:
+def attention_biases(raw: Raw, config: Config) -> int:
     """Of queries, keys, values and output, where config.json asks for them."""
     sizes = (config.heads + 2 * config.kv_heads) * config.head_dim + config.width
-    return sizes * flag(raw, "attention_bias", default=False)
+    return sizes * read_bool(raw, "attention_bias", default=False)
 
 
 def mlp(config: Config, width: int, *, bias: bool = False) -> int:
     return 3 * config.width * width + bias * (2 * width + config.width)
 
 
-def layer_of(*parts: Blocks, norms: int, mlp: int = 0) -> Blocks:
+def layer_blocks(*parts: Blocks, norms: int, mlp: int = 0) -> Blocks:
     found = {"attention": 0, "mlp": mlp, "norms": norms}
     for part in parts:
         for block, size in part.items():
@@ -45,13 +45,13 @@ def layer_of(*parts: Blocks, norms: int, mlp: int = 0) -> Blocks:
 
 
 def mamba(raw: Raw, config: Config, *, normed: bool) -> Blocks:
-    width, kept = config.width, whole(raw, "mamba_d_state", default=16)
-    inner, taps = whole(raw, "mamba_expand", default=2) * width, whole(raw, "mamba_d_conv", default=4)
+    width, kept = config.width, read_int(raw, "mamba_d_state", default=16)
+    inner, taps = read_int(raw, "mamba_expand", default=2) * width, read_int(raw, "mamba_d_conv", default=4)
     automatic = raw.get("mamba_dt_rank") in (None, "auto")
-    rank = math.ceil(width / 16) if automatic else whole(raw, "mamba_dt_rank")
+    rank = math.ceil(width / 16) if automatic else read_int(raw, "mamba_dt_rank")
     size = 3 * width * inner + inner * (taps + rank + 2 * kept + rank + 1 + kept + 1)
-    size += inner * flag(raw, "mamba_conv_bias", default=True)
-    size += (2 * inner + width) * flag(raw, "mamba_proj_bias", default=False)
+    size += inner * read_bool(raw, "mamba_conv_bias", default=True)
+    size += (2 * inner + width) * read_bool(raw, "mamba_proj_bias", default=False)
     return {"other": size, "norms": (rank + 2 * kept) * normed}
 
 
@@ -76,35 +76,35 @@ class Mamba2:
 
 
 def bamba_mixer(raw: Raw, config: Config, *, inner: int | None = None, normed: bool = True) -> Mamba2:
-    bias = flag(raw, "mamba_proj_bias", default=False)
+    bias = read_bool(raw, "mamba_proj_bias", default=False)
     return Mamba2(
-        inner=inner or whole(raw, "mamba_expand", default=2) * config.width,
-        kept=whole(raw, "mamba_d_state", default=256),
-        groups=whole(raw, "mamba_n_groups", default=1),
-        heads=whole(raw, "mamba_n_heads", default=128),
-        taps=whole(raw, "mamba_d_conv", default=4),
-        conv_bias=flag(raw, "mamba_conv_bias", default=True),
+        inner=inner or read_int(raw, "mamba_expand", default=2) * config.width,
+        kept=read_int(raw, "mamba_d_state", default=256),
+        groups=read_int(raw, "mamba_n_groups", default=1),
+        heads=read_int(raw, "mamba_n_heads", default=128),
+        taps=read_int(raw, "mamba_d_conv", default=4),
+        conv_bias=read_bool(raw, "mamba_conv_bias", default=True),
         bias_in=bias,
         bias_out=bias,
         normed=normed,
     )
 
 
-def delta(raw: Raw, config: Config) -> Blocks:
+def gated_delta_net(raw: Raw, config: Config) -> Blocks:
     """Gated delta net: Qwen3-Next and after."""
-    values = whole(raw, "linear_num_value_heads", default=32)
-    value_dim = whole(raw, "linear_value_head_dim", default=128)
-    keys = whole(raw, "linear_num_key_heads", default=16) * whole(raw, "linear_key_head_dim", default=128)
-    out, taps = values * value_dim, whole(raw, "linear_conv_kernel_dim", default=4)
+    values = read_int(raw, "linear_num_value_heads", default=32)
+    value_dim = read_int(raw, "linear_value_head_dim", default=128)
+    keys = read_int(raw, "linear_num_key_heads", default=16) * read_int(raw, "linear_key_head_dim", default=128)
+    out, taps = values * value_dim, read_int(raw, "linear_conv_kernel_dim", default=4)
     size = config.width * (2 * keys + 3 * out + 2 * values) + (2 * keys + out) * taps + 2 * values
     return {"other": size, "norms": value_dim}
 
 
 def zamba2_mixer(raw: Raw, config: Config) -> Blocks:
     return Mamba2(
-        inner=whole(raw, "mamba_expand", default=2) * config.width,
-        kept=whole(raw, "mamba_d_state", default=64),
-        groups=whole(raw, "mamba_ngroups", default=1),
-        heads=whole(raw, "n_mamba_heads", default=8),
-        taps=whole(raw, "mamba_d_conv", default=4),
+        inner=read_int(raw, "mamba_expand", default=2) * config.width,
+        kept=read_int(raw, "mamba_d_state", default=64),
+        groups=read_int(raw, "mamba_ngroups", default=1),
+        heads=read_int(raw, "n_mamba_heads", default=8),
+        taps=read_int(raw, "mamba_d_conv", default=4),
     ).blocks(config.width)

@@ -1,4 +1,4 @@
-"""Parameters by formula, and the public shapes of models everybody talks about.
+"""Count parameters by formula, and list the shapes of well-known models.
 
 A causal language model is a table of vectors (one per token), L equal layers of
 attention and MLP, and a head. With D the width, H query heads and K key/value heads
@@ -22,11 +22,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from capot.errors import NotFoundError, UnsupportedError, shown
+from capot.errors import NotFoundError, UnsupportedError, shorten
 from capot.i18n import Reason
 from capot.sources import shape_names
 from capot.sources.configuration import Config
-from capot.sources.fields import Raw, count, listed, of_text, whole
+from capot.sources.fields import Raw, read_count, read_int, read_list, text_config
 from capot.sources.hybrids import Hybrid, hybrid
 
 BLOCKS = ("embeddings", "attention", "mlp", "norms", "head")
@@ -35,7 +35,7 @@ EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")  # as familie
 
 @dataclass(frozen=True)
 class Family:
-    """In what a family differs from Llama: biases, norms, positions learnt."""
+    """The differences of a family from Llama: biases, norms, learned positions."""
 
     gated: bool = True  # three matrices in the MLP instead of two
     qkv_bias: bool = False
@@ -85,7 +85,7 @@ class Experts:
 
 
 @dataclass(frozen=True)
-class Latent:
+class LatentAttention:
     """Multi-head latent attention: keys and values are had back from ``kv_rank`` numbers.
 
     Source: DeepSeek-V2, arXiv:2405.04434, section 2.1.
@@ -105,7 +105,7 @@ class Shape:
     config: Config
     family: Family | None  # None: the parameters cannot be counted from the configuration
     experts: Experts | None = None
-    latent: Latent | None = None
+    latent: LatentAttention | None = None
     hybrid: Hybrid | None = None  # whose layers are counted each by itself
     prediction_layers: int = 0  # extra layers that guess further tokens (DeepSeek-V3, section 2.2)
 
@@ -115,19 +115,19 @@ def shape(raw: Raw, *, tied: bool | None = None) -> Shape:
 
     Raises: ModelError as ``Config.from_dict``.
     """
-    raw = of_text(raw)
+    raw = text_config(raw)
     config = Config.from_dict(raw)
     config = config if tied is None else replace(config, tied=tied)
     family = FAMILIES.get(config.model_type)
-    family = None if family is None else _as_said(family, raw)
+    family = None if family is None else _with_overrides(family, raw)
     if (mixed := hybrid(raw, config)) is not None:
-        return Shape(config, Family(), _mixture(mixed, config.layers), _latent(raw), mixed)
-    more = count(raw, "num_nextn_predict_layers")
-    return Shape(config, family, _experts(raw, config), _latent(raw), prediction_layers=more)
+        return Shape(config, Family(), _hybrid_experts(mixed, config.layers), _latent_attention(raw), mixed)
+    more = read_count(raw, "num_nextn_predict_layers")
+    return Shape(config, family, _experts(raw, config), _latent_attention(raw), prediction_layers=more)
 
 
-def _mixture(mixed: Hybrid, layers: int) -> Experts | None:
-    """The experts of a hybrid, as a card tells them."""
+def _hybrid_experts(mixed: Hybrid, layers: int) -> Experts | None:
+    """Return the experts of a hybrid, as a card shows them."""
     found = mixed.experts
     if found is None or not mixed.sparse:
         return None
@@ -147,8 +147,8 @@ _BIASES = {
 }
 
 
-def _as_said(family: Family, raw: Raw) -> Family:
-    """What config.json may say of its own against the family's habit."""
+def _with_overrides(family: Family, raw: Raw) -> Family:
+    """Return the family with what config.json says otherwise."""
     name = raw.get("model_type")
     changes: dict[str, Any] = {}
     for field_, (fields, heeding) in _BIASES.items():
@@ -166,20 +166,20 @@ def _as_said(family: Family, raw: Raw) -> Family:
 def _falcon_norms(raw: Raw) -> int:
     """One where attention and MLP read the same vector; in the second generation, as many as config.json says."""
     if raw.get("new_decoder_architecture"):
-        return count(raw, "num_ln_in_parallel_attn", default=2)
+        return read_count(raw, "num_ln_in_parallel_attn", default=2)
     return 1 if raw.get("parallel_attn", True) else 2
 
 
 def _experts(raw: Raw, config: Config) -> Experts | None:
-    experts = count(raw, *EXPERTS)
+    experts = read_count(raw, *EXPERTS)
     if not experts or config.model_type not in ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "deepseek_v3"):
         return None
     return Experts(
         count=experts,
-        active=whole(raw, "num_experts_per_tok", most=experts),
-        width=count(raw, "moe_intermediate_size", default=config.mlp_width),
-        shared=count(raw, "n_shared_experts", default=int(config.model_type == "qwen2_moe")),
-        shared_width=count(raw, "shared_expert_intermediate_size"),
+        active=read_int(raw, "num_experts_per_tok", most=experts),
+        width=read_count(raw, "moe_intermediate_size", default=config.mlp_width),
+        shared=read_count(raw, "n_shared_experts", default=int(config.model_type == "qwen2_moe")),
+        shared_width=read_count(raw, "shared_expert_intermediate_size"),
         dense=dense_layers(raw, config.layers),
         router_bias=config.model_type == "deepseek_v3",
     )
@@ -187,16 +187,16 @@ def _experts(raw: Raw, config: Config) -> Experts | None:
 
 def dense_layers(raw: Raw, layers: int) -> frozenset[int]:
     """The layers of a mixture that have one ordinary MLP: the first ones, those listed, all but one in so many."""
-    first, every = count(raw, "first_k_dense_replace"), count(raw, "decoder_sparse_step", default=1)
-    dense = listed(raw, "mlp_only_layers", int) or []
+    first, every = read_count(raw, "first_k_dense_replace"), read_count(raw, "decoder_sparse_step", default=1)
+    dense = read_list(raw, "mlp_only_layers", int) or []
     return frozenset(layer for layer in range(layers) if layer < first or layer in dense or (layer + 1) % every)
 
 
-def _latent(raw: Raw) -> Latent | None:
+def _latent_attention(raw: Raw) -> LatentAttention | None:
     if not raw.get("kv_lora_rank"):
         return None
     names = ("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
-    return Latent(*(count(raw, name) for name in names))
+    return LatentAttention(*(read_count(raw, name) for name in names))
 
 
 def _family(shape: Shape) -> Family:
@@ -208,7 +208,7 @@ def _family(shape: Shape) -> Family:
 
 
 def attention_parameters(shape: Shape) -> int:
-    """Parameters of one layer's attention, its norms of queries and keys apart."""
+    """Return the parameters of one layer's attention, its norms of queries and keys apart."""
     config, family = shape.config, _family(shape)
     width, heads, latent = config.width, config.heads, shape.latent
     if latent:
@@ -226,7 +226,7 @@ def attention_parameters(shape: Shape) -> int:
 
 
 def mlp_parameters(shape: Shape, layer: int = 0, *, active: bool = False) -> int:
-    """Parameters of one layer's MLP with its experts, or only of what one token goes through."""
+    """Return the parameters of one layer's MLP with its experts, or only of what one token goes through."""
     width, experts = shape.config.width, shape.experts
     if experts is None or layer in experts.dense:
         return _one_mlp(shape, shape.config.mlp_width)
@@ -244,7 +244,7 @@ def _one_mlp(shape: Shape, inner: int) -> int:
 
 
 def norm_parameters(shape: Shape) -> int:
-    """Parameters of one layer's norms, those of queries and keys included."""
+    """Return the parameters of one layer's norms, those of queries and keys included."""
     config, family = shape.config, _family(shape)
     size = family.layer_norms * config.width * family.norm_values
     if family.qk_norm == "head":
@@ -255,7 +255,7 @@ def norm_parameters(shape: Shape) -> int:
 
 
 def layer_parameters(shape: Shape, layer: int = 0) -> dict[str, int]:
-    """One layer, by block; "other" is what keeps a state."""
+    """Return one layer's parameters by block; "other" is what keeps a state."""
     if shape.hybrid is not None:
         return dict(shape.hybrid.layers[layer])
     return {
@@ -266,7 +266,7 @@ def layer_parameters(shape: Shape, layer: int = 0) -> dict[str, int]:
 
 
 def parameters(shape: Shape) -> dict[str, int]:
-    """Parameters by block; layers that predict further tokens are counted apart.
+    """Return the parameters by block, without the multi-token prediction layers.
 
     Raises: UnsupportedError ``shape_unknown`` where the family is not one of ``FAMILIES``.
 
@@ -286,7 +286,7 @@ def parameters(shape: Shape) -> dict[str, int]:
 
 
 def prediction_parameters(shape: Shape) -> int:
-    """Parameters of the layers that predict further tokens (0 for most models).
+    """Return the parameters of the multi-token prediction layers (0 for most models).
 
     Each has a layer of its own, a joint of two vectors, three norms, and copies of the
     embeddings and of the head. Source: DeepSeek-V3, arXiv:2412.19437, section 2.2.
@@ -299,7 +299,7 @@ def prediction_parameters(shape: Shape) -> int:
 
 
 def active_parameters(shape: Shape) -> int:
-    """What one token goes through: all of it, less the experts it is not sent to."""
+    """Return the parameters active for one token: all but those of experts it is not routed to."""
     if shape.hybrid is not None:
         return sum(parameters(shape).values()) - shape.hybrid.idle
     idle = sum(
@@ -309,7 +309,7 @@ def active_parameters(shape: Shape) -> int:
 
 
 def kv_values(shape: Shape) -> int:
-    """Numbers that one token leaves in one layer's cache: keys and values, or their latent.
+    """Return how many numbers one token adds to one layer's cache: keys and values, or their latent.
 
     >>> kv_values(find("Llama-3.2-1B").shape), kv_values(find("DeepSeek-R1").shape)
     (1024, 576)
@@ -320,23 +320,23 @@ def kv_values(shape: Shape) -> int:
 
 
 def caching_windows(config: Config) -> tuple[int | None, ...]:
-    """How far back each layer that has a KV cache of its own looks."""
+    """Return the attention window of each layer that has a KV cache of its own."""
     return tuple(window for window, keeps in zip(config.sliding_window, config.keeps, strict=True) if keeps)
 
 
 def kv_bytes(shape: Shape, tokens: int, *, bytes_per_value: int = 2) -> int:
-    """Bytes of the cache after ``tokens`` tokens; a layer keeps no more than its window, one with a state nothing."""
+    """Return the bytes of the cache after ``tokens`` tokens; a layer keeps at most its window, a state nothing."""
     kept = (tokens if window is None else min(tokens, window) for window in caching_windows(shape.config))
     return sum(kept) * kv_values(shape) * bytes_per_value
 
 
-def guessed_kv_values(parameters: int) -> int:
-    """Numbers that one token leaves in all layers' caches, where no more is known than how many parameters there are.
+def estimated_kv_values(parameters: int) -> int:
+    """Estimate how many numbers one token adds to the cache, from the count of parameters alone.
 
     A model of N = 12·L·D² whose width is a hundred times its layers leaves 2·L·D = 200·(N / 120,000)^⅔; grouped
     queries leave less. Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1 and figure 5.
 
-    >>> guessed_kv_values(124_439_808), 2 * 12 * 768  # GPT-2's
+    >>> estimated_kv_values(124_439_808), 2 * 12 * 768  # GPT-2's
     (20490, 18432)
     """
     values: float = 200 * (parameters / 120_000) ** (2 / 3)
@@ -344,7 +344,7 @@ def guessed_kv_values(parameters: int) -> int:
 
 
 @dataclass(frozen=True)
-class Known:
+class PublishedModel:
     """A published model: its name, where its shape is published, its config.json as far as it counts."""
 
     name: str
@@ -366,28 +366,30 @@ class Known:
 
 
 @functools.cache
-def models() -> tuple[Known, ...]:
-    """The shapes of ``published_shapes.json``, small to large in the order of the file."""
+def published_models() -> tuple[PublishedModel, ...]:
+    """Return the shapes of ``published_shapes.json``, small to large in the order of the file."""
     listed = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
-    return tuple(Known(**entry) for entry in listed)
+    return tuple(PublishedModel(**entry) for entry in listed)
 
 
-def find(name: str) -> Known:
-    """A known model by any of its names, with or without the organisation before it, however it is written.
+def find(name: str) -> PublishedModel:
+    """Return a published model by any of its names, with or without the organisation.
 
     Raises: NotFoundError ``unpublished_shape``, ``unknown_shape``, with the names near it and those that are known.
     """
-    spellings = {known.name: known.spellings for known in models()}
-    found = shape_names.named(name, spellings)
+    spellings = {known.name: known.spellings for known in published_models()}
+    found = shape_names.match(name, spellings)
     if found is not None:
-        return next(known for known in models() if known.name == found)
-    near = Reason(", ".join(shape_names.near(name, spellings)))
+        return next(known for known in published_models() if known.name == found)
+    near = Reason(", ".join(shape_names.close_matches(name, spellings)))
     near.key, near.params = ("card.near", {"names": str(near)}) if near else ("", {})
-    if shape_names.unpublished(name):
-        raise NotFoundError("unpublished_shape", name=shown(name), near=near, known=", ".join(spellings))
-    raise NotFoundError("unknown_shape", name=shown(name), near=near, known=", ".join(spellings))
+    if shape_names.is_unpublished(name):
+        raise NotFoundError("unpublished_shape", name=shorten(name), near=near, known=", ".join(spellings))
+    raise NotFoundError("unknown_shape", name=shorten(name), near=near, known=", ".join(spellings))
 
 
-def by_its_hub_name(name: str) -> bool:
-    """Whether a name of the hub (``org/name``) is meant for the hub: only the names of our list are not."""
-    return "/" in name and name.rpartition("/")[2].casefold() not in {known.name.casefold() for known in models()}
+def is_hub_name(name: str) -> bool:
+    """Return whether ``org/name`` is to be looked up on the hub: it is no name of our list."""
+    return "/" in name and name.rpartition("/")[2].casefold() not in {
+        known.name.casefold() for known in published_models()
+    }

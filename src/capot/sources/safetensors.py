@@ -1,4 +1,4 @@
-"""The headers of safetensors files: where each tensor lies, checked before anything trusts it.
+"""Parse and check the headers of safetensors files: where each tensor lies.
 
     8 bytes    length N of the header, little-endian
     N bytes    JSON, {"name": {"dtype", "shape", "data_offsets"}}
@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from capot.errors import ModelError, NotFoundError, UnsupportedError, local, reason
+from capot.errors import ModelError, NotFoundError, UnsupportedError, local_path, os_reason
 from capot.sources.files import Folder
 
 MAX_HEADER = 100_000_000  # bytes; the format's own limit
 
 # Bits of one number, and the NumPy type that holds it as it is in the file; None where NumPy has none. It has no
-# bfloat16 either: its bits are handed out as uint16 and ``widen`` makes floats of them.
+# bfloat16 either: its bits are handed out as uint16 and ``to_float32`` makes floats of them.
 DTYPES: dict[str, tuple[int, str | None]] = {
     "F64": (64, "<f8"), "F32": (32, "<f4"), "F16": (16, "<f2"), "BF16": (16, "<u2"), "C64": (64, "<c8"),
     "I64": (64, "<i8"), "I32": (32, "<i4"), "I16": (16, "<i2"), "I8": (8, "i1"),
@@ -58,28 +58,28 @@ class TensorInfo:
 
 
 class Readable(Protocol):
-    """Bytes read in order: an open file, or a file far away."""
+    """Bytes that are read in order: an open file, or a file on a hub."""
 
     def read(self, count: int, /) -> bytes: ...
 
 
 def read_header(path: Path, *, name: str | None = None) -> dict[str, TensorInfo]:
-    """The tensors of one file on this disk; ``name`` is what its model is called.
+    """Return the tensors of one file on this disk; ``name`` is what its model is called.
 
     Raises: NotFoundError ``shard_missing``; ModelError as ``Folder.open``, ``parse_header``.
     """
     folder = Folder(path.parent, name or path.parent.name)
     if not folder.has(path.name):
-        raise NotFoundError("shard_missing", file=path.name, folder=local(path.parent, folder.name))
+        raise NotFoundError("shard_missing", file=path.name, folder=local_path(path.parent, folder.name))
     with folder.open(path.name) as file:
         try:
             return parse_header(file, path=path, size=os.fstat(file.fileno()).st_size)
         except OSError as error:
-            raise ModelError("file_unreadable", file=path.name, model=folder.name, reason=reason(error)) from None
+            raise ModelError("file_unreadable", file=path.name, model=folder.name, reason=os_reason(error)) from None
 
 
 def parse_header(file: Readable, *, path: Path, size: int) -> dict[str, TensorInfo]:
-    """The tensors of a file of ``size`` bytes, checked: nothing outside it, nothing twice.
+    """Return the tensors of a file of ``size`` bytes, after checks: none outside the file, none overlapping.
 
     Raises: ModelError ``safetensors_truncated``, ``safetensors_corrupt``,
     ``safetensors_outside``, ``safetensors_shape``, ``safetensors_overlap``; UnsupportedError ``safetensors_format``.
@@ -128,27 +128,27 @@ def _refuse_overlaps(path: Path, infos: Iterable[TensorInfo]) -> None:
 
 
 def weight_map(index: Mapping[str, Any], *, folder: Path, name: str | None = None) -> dict[str, str]:
-    """Which file holds which tensor. A shard is a file of the same folder, and of no other kind: no path
+    """Return which file holds which tensor. A shard is a file of the same folder, and of no other kind: no path
     leads out of it, and nothing that could run code is among them.
 
     Raises: ModelError ``index_invalid``.
     """
     shard_of = index.get("weight_map")
-    if not shard_of or not isinstance(shard_of, dict) or not all(map(_is_shard, shard_of.values())):
-        raise ModelError("index_invalid", folder=local(folder, name or folder.name))
+    if not shard_of or not isinstance(shard_of, dict) or not all(map(_is_shard_name, shard_of.values())):
+        raise ModelError("index_invalid", folder=local_path(folder, name or folder.name))
     return shard_of
 
 
-def _is_shard(name: Any) -> bool:
-    """A name that leads nowhere else, on Windows neither."""
+def _is_shard_name(name: Any) -> bool:
+    """Return whether a name is a plain file name, on Windows too."""
     return isinstance(name, str) and Path(name).name == name and "\\" not in name and name.endswith(".safetensors")
 
 
-def gathered(
+def merge_shards(
     shard_of: Mapping[str, str], headers: Mapping[str, Mapping[str, TensorInfo]], *, folder: Path, name: str
 ) -> dict[str, TensorInfo]:
-    """The tensors of all shards, by name. Raises: ModelError ``tensor_missing``."""
+    """Return the tensors of all shards by name. Raises: ModelError ``tensor_missing``."""
     for tensor, shard in shard_of.items():
         if tensor not in headers[shard]:
-            raise ModelError("tensor_missing", tensor=tensor, folder=local(folder, name))
+            raise ModelError("tensor_missing", tensor=tensor, folder=local_path(folder, name))
     return {tensor: headers[shard][tensor] for tensor, shard in shard_of.items()}

@@ -55,7 +55,7 @@ class Draws:
         return (int(self._raw[n - self._first]) >> 11) / 2**53
 
 
-def highest(logits: np.ndarray) -> float:
+def max_logit(logits: np.ndarray) -> float:
     """The highest logit; the one place that refuses numbers that are not numbers.
 
     Raises: ModelError ``not_finite`` where a logit is NaN or +infinity.
@@ -72,7 +72,7 @@ def softmax(logits: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
     >>> softmax(np.array([0.0, np.log(3)], np.float32)).round(6)
     array([0.25, 0.75])
     """
-    top = highest(logits)
+    top = max_logit(logits)
     if temperature == 0:
         return _one_hot(logits)
     weights = _weights(logits, top, temperature)
@@ -102,29 +102,29 @@ def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
     Raises: ModelError ``not_finite``.
     """
     if sampling.temperature == 0:
-        highest(logits)
+        max_logit(logits)
         return _one_hot(logits)
-    ids, weights = kept(logits, sampling)
+    ids, weights = filter_tokens(logits, sampling)
     found = np.zeros(len(logits))
     found[slice(None) if ids is None else ids] = weights / weights.sum()
     return found
 
 
-def kept(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray | None, np.ndarray]:
+def filter_tokens(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray | None, np.ndarray]:
     """Steps 2 to 5 for a temperature above 0: the ids that stay, None for all, and their w."""
-    top, ids = highest(logits), None
+    top, ids = max_logit(logits), None
     if 0 < sampling.top_k < len(logits):
         ids = np.flatnonzero(logits >= nth_highest(logits, sampling.top_k))
         logits = logits[ids]
     weights = _weights(logits, top, sampling.temperature)
     if sampling.top_p < 1.0:
-        ids, weights = _only(_nucleus(weights, sampling.top_p), ids, weights)
+        ids, weights = _select(_top_p(weights, sampling.top_p), ids, weights)
     if sampling.min_p > 0.0:
-        ids, weights = _only(np.flatnonzero(weights >= sampling.min_p), ids, weights)
+        ids, weights = _select(np.flatnonzero(weights >= sampling.min_p), ids, weights)
     return ids, weights
 
 
-def _only(places: np.ndarray, ids: np.ndarray | None, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _select(places: np.ndarray, ids: np.ndarray | None, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (places if ids is None else ids[places]), weights[places]
 
 
@@ -133,7 +133,7 @@ def nth_highest(values: np.ndarray, n: int) -> float:
     return float(np.partition(values, len(values) - n)[len(values) - n])
 
 
-def _nucleus(weights: np.ndarray, top_p: float) -> np.ndarray:
+def _top_p(weights: np.ndarray, top_p: float) -> np.ndarray:
     """Step 4: the places that stay. Only weights are sorted, and only those that may stay.
 
     Weights below (1 - p) of the total shared among all are dropped at once: together
@@ -150,26 +150,26 @@ def _nucleus(weights: np.ndarray, top_p: float) -> np.ndarray:
     return places
 
 
-def choose(logits: np.ndarray, sampling: Sampling, *, uniform: float) -> tuple[int, float]:
+def sample_token(logits: np.ndarray, sampling: Sampling, *, uniform: float) -> tuple[int, float]:
     """The id that ``uniform`` draws, and the probability it had to be drawn.
 
     Raises: ModelError ``not_finite``.
     """
     if sampling.temperature == 0:
-        highest(logits)
+        max_logit(logits)
         return int(logits.argmax()), 1.0
-    ids, weights = kept(logits, sampling)
-    place, probability = pick(weights, uniform)
+    ids, weights = filter_tokens(logits, sampling)
+    place, probability = pick_by_weight(weights, uniform)
     return (place if ids is None else int(ids[place])), probability
 
 
-def pick(weights: np.ndarray, uniform: float) -> tuple[int, float]:
+def pick_by_weight(weights: np.ndarray, uniform: float) -> tuple[int, float]:
     """Step 7: the first id at which the running sum of the weights exceeds its share.
 
     The sum runs over blocks first, then inside one: adding one by one would take longer
     than everything else together.
 
-    >>> pick(np.array([1.0, 0.0, 3.0]), 0.25)
+    >>> pick_by_weight(np.array([1.0, 0.0, 3.0]), 0.25)
     (2, 0.75)
     """
     blocks = np.cumsum(np.add.reduceat(weights, np.arange(0, len(weights), _BLOCK)))
@@ -187,10 +187,10 @@ def _first_above(running: np.ndarray, goal: float) -> int:
     return place if place < len(running) else int(np.searchsorted(running, running[-1]))
 
 
-def top(logits: np.ndarray, count: int) -> np.ndarray:
+def top_tokens(logits: np.ndarray, count: int) -> np.ndarray:
     """The ids of the ``count`` highest logits, the highest first, the lowest id first among equals.
 
-    >>> top(np.array([1.0, 3.0, 3.0, 2.0]), 3).tolist()
+    >>> top_tokens(np.array([1.0, 3.0, 3.0, 2.0]), 3).tolist()
     [1, 2, 3]
     """
     count = min(count, len(logits))
@@ -200,7 +200,7 @@ def top(logits: np.ndarray, count: int) -> np.ndarray:
 
 
 def rank_of(logits: np.ndarray, token: int) -> int:
-    """The place of a token in the order of :func:`top`, counting from 1."""
+    """The place of a token in the order of :func:`top_tokens`, counting from 1."""
     value = logits[token]
     return 1 + int((logits > value).sum()) + int((logits[:token] == value).sum())
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from capot.view.result import Result, plain
+from capot.view.result import Result, to_jsonable
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class ProgressEvent:
         return None if self.total is None else self.done / self.total if self.total else 1.0
 
 
-Hears = Callable[[ProgressEvent], None]
+ProgressCallback = Callable[[ProgressEvent], None]
 
 
-def following(progress: Hears) -> Callable[[Iterator[Any]], None]:
+def download_progress(progress: ProgressCallback) -> Callable[[Iterator[Any]], None]:
     """What follows a download, event by event."""
 
     def watch(events: Iterator[Any]) -> None:
@@ -47,8 +47,8 @@ def following(progress: Hears) -> Callable[[Iterator[Any]], None]:
     return watch
 
 
-def reading(
-    progress: Hears | None, *, before: int = 0, total: int | None = None, what: str = ""
+def prompt_progress(
+    progress: ProgressCallback | None, *, before: int = 0, total: int | None = None, what: str = ""
 ) -> Callable[[int, int], None] | None:
     """What hears of a prompt: tokens read and tokens to read, ``before`` and ``total`` those of several together."""
     if progress is None:
@@ -83,7 +83,7 @@ class StreamEvent:
     def body(self) -> dict[str, Any]:
         """What JSON holds of the event."""
         assert dataclasses.is_dataclass(self)
-        return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {field.name: to_jsonable(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
 
 class LastEvent(StreamEvent):
@@ -108,5 +108,5 @@ class LastEvent(StreamEvent):
         return "complete"
 
     def body(self) -> dict[str, Any]:
-        figures = {name: plain(value) for name, value in self.outcome.figures().items()}
+        figures = {name: to_jsonable(value) for name, value in self.outcome.figures().items()}
         return {"text": self.rest, **figures, "stop_reason": self.why, "result": self.outcome.to_dict()}

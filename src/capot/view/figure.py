@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from capot import i18n
 from capot.view.blocks import Bars, Curves, Point, Scatter, Series
 from capot.view.labels import label_sides
-from capot.view.scales import Scale, coordinates, drawable, series_scales, stacks, written
+from capot.view.scales import Scale, coordinates_text, is_drawable, series_scales, stack_areas, tick_text
 from capot.view.theme import HUES, LIGHT, Theme, series_color
-from capot.view.visible import cut, visible, width
+from capot.view.visible import truncate, visible, width
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -52,7 +52,7 @@ def to_figure(block: Picture, *, theme: Theme = LIGHT, lang: str | None = None) 
 
     spec = to_spec(block, theme=theme, lang=lang)
     if block.title:
-        spec["layout"]["title"] = {"text": plain_label(block.title), "x": 0, "xref": "paper"}
+        spec["layout"]["title"] = {"text": escape_label(block.title), "x": 0, "xref": "paper"}
         spec["layout"]["margin"]["t"] = 64
     return Figure(spec)
 
@@ -65,10 +65,10 @@ def plotly_script() -> str:
     return resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
 
 
-def plain_label(text: str, cells: int | None = None) -> str:
+def escape_label(text: str, cells: int | None = None) -> str:
     """``text`` as Plotly shows it literally."""
     shown = visible(text)
-    return html.escape(shown if cells is None else cut(shown, cells), quote=False)
+    return html.escape(shown if cells is None else truncate(shown, cells), quote=False)
 
 
 def _layout(theme: Theme, lang: str | None, **more: Any) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _layout(theme: Theme, lang: str | None, **more: Any) -> dict[str, Any]:
 
 def _axis(theme: Theme, title: str = "", **more: Any) -> dict[str, Any]:
     return {
-        "title": {"text": plain_label(title), "font": {"color": theme["quiet"]}},
+        "title": {"text": escape_label(title), "font": {"color": theme["quiet"]}},
         "tickfont": {"color": theme["quiet"]},
         "gridcolor": theme["line"],
         "zerolinecolor": theme["quiet"],
@@ -101,9 +101,9 @@ def _axis(theme: Theme, title: str = "", **more: Any) -> dict[str, Any]:
 
 def _bars(block: Bars, theme: Theme, lang: str | None) -> dict[str, Any]:
     rows, places = block.rows, list(range(len(block.rows)))
-    values = [bar.value if drawable(bar.value) else None for bar in rows]
-    names = [plain_label(bar.label) for bar in rows]
-    texts = [plain_label(bar.text) for bar in rows]
+    values = [bar.value if is_drawable(bar.value) else None for bar in rows]
+    names = [escape_label(bar.label) for bar in rows]
+    texts = [escape_label(bar.text) for bar in rows]
     trace = {
         "type": "bar",
         "orientation": "h",
@@ -117,7 +117,7 @@ def _bars(block: Bars, theme: Theme, lang: str | None) -> dict[str, Any]:
         "hovertext": [f"{name}  {text}" for name, text in zip(names, texts, strict=True)],
         "hoverinfo": "text",
     }
-    ticks = [f"▸ {plain_label(bar.label, 24)}" if bar.marked else plain_label(bar.label, 26) for bar in rows]
+    ticks = [f"▸ {escape_label(bar.label, 24)}" if bar.marked else escape_label(bar.label, 26) for bar in rows]
     down = _axis(theme, tickvals=places, ticktext=ticks, autorange="reversed", showgrid=False, zeroline=False)
     down["tickfont"] = {"family": MONO, "color": theme["ink"], "size": 14}
     down["ticks"], down["ticklen"], down["tickcolor"] = "outside", 6, "rgba(0,0,0,0)"
@@ -132,7 +132,7 @@ def _bars(block: Bars, theme: Theme, lang: str | None) -> dict[str, Any]:
 def _scatter(block: Scatter, theme: Theme, lang: str | None) -> dict[str, Any]:
     if any(len(point.xyz) > 2 for point in block.points):
         return _space(block, theme, lang)
-    shown = _named(block)
+    shown = _label_positions(block)
     traces = [_point_trace(points, shown, theme=theme, lang=lang) for points in _groups(block.points)]
     axes = [*block.axes, "", ""]
     one_unit = {"scaleanchor": "x", "scaleratio": 1} if block.arrows else {}
@@ -144,7 +144,7 @@ def _scatter(block: Scatter, theme: Theme, lang: str | None) -> dict[str, Any]:
     return {"data": traces, "layout": layout}
 
 
-def _named(block: Scatter) -> dict[int, str]:
+def _label_positions(block: Scatter) -> dict[int, str]:
     """The side of each point's label that covers nothing, by the point's identity, for a plane of usual size.
 
     Many points are named as for a wide one: in a narrow plane most of them would lose their names.
@@ -157,7 +157,7 @@ def _named(block: Scatter) -> dict[int, str]:
     (left, right), (low, high) = ends
     span = 320 if len(points) <= FEW else 680
     spots = [(40 + span * (x - left) / (right - left or 1), 370 - 340 * (y - low) / (high - low or 1)) for x, y in flat]
-    sizes = [width(cut(visible(point.label), 28)) * 7.9 for point in points]
+    sizes = [width(truncate(visible(point.label), 28)) * 7.9 for point in points]
     sides = label_sides(spots, sizes, area=(0, 0, span + 76, 400), rays=block.arrows)
     return {id(point): _POSITIONS[side] for point, side in zip(points, sides, strict=True) if side}
 
@@ -172,7 +172,7 @@ def _groups(points: Sequence[Point]) -> list[list[Point]]:
 def _point_trace(points: Sequence[Point], shown: dict[int, str], *, theme: Theme, lang: str | None) -> dict[str, Any]:
     """One group of points; ``shown`` has the side of each label that is written beside its mark."""
     group = points[0].group
-    names = [plain_label(point.label, 28) for point in points]
+    names = [escape_label(point.label, 28) for point in points]
     return {
         "type": "scatter",
         "mode": "markers+text",
@@ -182,7 +182,7 @@ def _point_trace(points: Sequence[Point], shown: dict[int, str], *, theme: Theme
         "textposition": [shown.get(id(point), "top center") for point in points],
         "textfont": {"family": MONO, "color": theme["ink"], "size": 13},
         "marker": {"color": series_color(theme, group), "size": 10, "symbol": SYMBOLS[group % HUES]},
-        "hovertext": [f"{name}<br>{coordinates(point, lang)}" for name, point in zip(names, points, strict=True)],
+        "hovertext": [f"{name}<br>{coordinates_text(point, lang)}" for name, point in zip(names, points, strict=True)],
         "hoverinfo": "text",
         "cliponaxis": False,
     }
@@ -196,7 +196,7 @@ def _space_trace(points: Sequence[Point], *, theme: Theme, lang: str | None) -> 
     return trace | {
         "type": "scatter3d",
         "z": [_coordinate(point, 2) for point in points],
-        "text": [plain_label(point.label, 28) if few else "" for point in points],
+        "text": [escape_label(point.label, 28) if few else "" for point in points],
         "textposition": "top center",
         "marker": {"color": series_color(theme, group), "size": 4.5, "symbol": SPACE_SYMBOLS[group % HUES]},
     }
@@ -249,17 +249,17 @@ def _ray(point: Point, theme: Theme) -> dict[str, Any]:
 
 def _curves(block: Curves, theme: Theme, lang: str | None) -> dict[str, Any]:
     x, y = series_scales(block, lang=lang)
-    tops = {id(area): top for area, _, top in stacks(block.series)}
+    tops = {id(area): top for area, _, top in stack_areas(block.series)}
     order = sorted(enumerate(block.series), key=lambda item: not item[1].area)  # a fill reaches to the trace before
     traces = [_curve(line, index, block=block, theme=theme, lang=lang, top=tops.get(id(line))) for index, line in order]
-    across, up = _scaled(theme, block.x_label, x), _scaled(theme, block.y_label, y)
+    across, up = _ticked_axis(theme, block.x_label, x), _ticked_axis(theme, block.y_label, y)
     legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}
     shown = {"showlegend": True, "legend": legend, "hovermode": "closest"}
     return {"data": traces, "layout": _layout(theme, lang, height=440, xaxis=across, yaxis=up) | shown}
 
 
-def _scaled(theme: Theme, title: str, ticks: Scale) -> dict[str, Any]:
-    """An axis with the ticks of ``scale``, written in the language."""
+def _ticked_axis(theme: Theme, title: str, ticks: Scale) -> dict[str, Any]:
+    """An axis with the ticks of a scale, written in the language."""
     ends = [ticks.low, ticks.high]
     if ticks.log:
         ends = [math.log10(ticks.low) - 0.03, math.log10(ticks.high) + 0.06]
@@ -271,16 +271,16 @@ def _curve(
     line: Series, index: int, *, block: Curves, theme: Theme, lang: str | None, top: list[float] | None
 ) -> dict[str, Any]:
     """One trace. Areas are drawn at their stacked height, since a logarithmic axis cannot add them up."""
-    label, color = plain_label(line.label), series_color(theme, index)
-    heights = [value if drawable(value, block.log_y) else None for value in (top or line.y)]
-    read = [written(value, block.y_kind, lang=lang) if drawable(value) else "–" for value in line.y]
-    across = [written(value, "number", lang=lang) if drawable(value) else "–" for value in line.x]
-    hover = [f"{label}<br>{plain_label(block.x_label)} {a}<br>{r}" for a, r in zip(across, read, strict=True)]
+    label, color = escape_label(line.label), series_color(theme, index)
+    heights = [value if is_drawable(value, block.log_y) else None for value in (top or line.y)]
+    read = [tick_text(value, block.y_kind, lang=lang) if is_drawable(value) else "–" for value in line.y]
+    across = [tick_text(value, "number", lang=lang) if is_drawable(value) else "–" for value in line.x]
+    hover = [f"{label}<br>{escape_label(block.x_label)} {a}<br>{r}" for a, r in zip(across, read, strict=True)]
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "lines" if line.area or line.dashed or len(line.x) > 40 else "lines+markers",
         "name": label,
-        "x": [float(value) if drawable(value, block.log_x) else None for value in line.x],
+        "x": [float(value) if is_drawable(value, block.log_x) else None for value in line.x],
         "y": heights,
         "line": {"color": color, "width": 2.5, "dash": "dash" if line.dashed else "solid"},
         "marker": {"symbol": SYMBOLS[index % HUES], "size": 8},

@@ -30,14 +30,14 @@ def graphemes(text: str) -> Iterator[str]:
     for place in range(1, len(text)):
         left, right = ord(text[place - 1]), ord(text[place])
         flags = flags + 1 if _is_regional(left) else 0
-        if not _joined(left, right, flags=flags):
+        if not _joins(left, right, flags=flags):
             yield text[start:place]
             start = place
     if text:
         yield text[start:]
 
 
-def _joined(left: int, right: int, *, flags: int) -> bool:
+def _joins(left: int, right: int, *, flags: int) -> bool:
     if right < 0x300:
         return left == 0x0D and right == 0x0A
     if left < 0x20:
@@ -71,16 +71,16 @@ def _hangul(left: int, right: int) -> bool:
     return (syllable or 0x11A8 <= left <= 0x11FF) and 0x11A8 <= right <= 0x11FF
 
 
-def spelled(text: str) -> str:
+def token_label(text: str) -> str:
     """``text`` as a token shows it: spaces, line ends and hidden characters drawn.
 
-    >>> spelled(" le\\n"), spelled("\\u0301")
+    >>> token_label(" le\\n"), token_label("\\u0301")
     ('·le⏎', '◌́')
     """
     alone = bool(text) and unicodedata.category(text[0])[0] == "M"
     return ("◌" if alone else "") + visible(text).translate(_MARKS)
 
 
-def hexadecimal(raw: bytes) -> str:
+def hex_bytes(raw: bytes) -> str:
     """Bytes that are no whole character, as they are written in this project: ``⟨F0 9F⟩``."""
     return f"⟨{raw.hex(' ').upper()}⟩"

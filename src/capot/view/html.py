@@ -20,10 +20,10 @@ from typing import Any
 from capot import i18n
 from capot.view import blocks as b
 from capot.view.figure import Picture, plotly_script, to_spec
-from capot.view.scales import coordinates, drawable, written
+from capot.view.scales import coordinates_text, is_drawable, tick_text
 from capot.view.svg import curves_svg, legend_html, scatter_svg
 from capot.view.text_table import alignment
-from capot.view.theme import DARK, HUES, LIGHT, STEPS, css, step_of
+from capot.view.theme import DARK, HUES, LIGHT, STEPS, css, lightness_step
 from capot.view.visible import visible
 
 FOCUSABLE = 120  # a longer strip would be a trap for the Tab key; its table has the same hints
@@ -45,7 +45,7 @@ _TOOLS = {  # Plotly's own words, and the key of ours
 
 
 @dataclass
-class _Face:
+class _Renderer:
     """What a rendering knows: its language, whether it is a page, and the figures met so far."""
 
     lang: str
@@ -61,12 +61,12 @@ class _Face:
 
 def to_html(blocks: Sequence[b.Block], *, lang: str, title: str | None = None) -> str:
     """One self-contained page: no request, light and dark, Plotly's script only where a picture needs it."""
-    face = _Face(i18n.language(lang), page=True)
+    face = _Renderer(i18n.language(lang), page=True)
     body = face.render(blocks)
     headings = (block.text for block in blocks if isinstance(block, b.Heading))
     name = escape(visible(title or next(headings, "capot")))
     scripts = _scripts(face) if face.figures else ""
-    policy = _policy(bool(face.figures))
+    policy = _security_policy(bool(face.figures))
     return (
         f'<!doctype html>\n<html lang="{face.lang}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -79,7 +79,7 @@ def to_html(blocks: Sequence[b.Block], *, lang: str, title: str | None = None) -
 
 def to_fragment(blocks: Sequence[b.Block], *, lang: str) -> str:
     """The blocks for a notebook cell: scoped styles, drawings in SVG, no script."""
-    face = _Face(i18n.language(lang), page=False)
+    face = _Renderer(i18n.language(lang), page=False)
     body = face.render(blocks)
     return f'<div class="capot fragment" lang="{face.lang}">\n<style>\n{style_sheet()}</style>\n{body}\n</div>\n'
 
@@ -98,7 +98,7 @@ def _asset(name: str) -> str:
     return resources.files("capot.view").joinpath(name).read_text(encoding="utf-8")
 
 
-def _scripts(face: _Face) -> str:
+def _scripts(face: _Renderer) -> str:
     """The figures as data, Plotly, and the few lines that draw the first with the second."""
     words = {plotly: i18n.tr(f"view.tools.{key}", face.lang) for plotly, key in _TOOLS.items()}
     data = {"lang": face.lang, "dictionary": words, "figures": face.figures}
@@ -110,7 +110,7 @@ def _scripts(face: _Face) -> str:
 
 
 @functools.cache
-def _policy(drawn: bool) -> str:
+def _security_policy(drawn: bool) -> str:
     """The page's own Content-Security-Policy: nothing is fetched, no script runs but these two."""
     scripts = [_hash(text) for text in (plotly_script(), _asset("figure.js"))] if drawn else ["'none'"]
     return (
@@ -123,126 +123,126 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _shown(text: str, *, lines: bool = False) -> str:
+def _escaped(text: str, *, lines: bool = False) -> str:
     return escape(visible(text, lines=lines))
 
 
-def _heading(block: b.Heading, face: _Face) -> str:
+def _heading(block: b.Heading, face: _Renderer) -> str:
     level = 1 if block.level == 1 else 2
     if face.page:
-        return f"<h{level}>{_shown(block.text)}</h{level}>"
-    return f'<h{level + 2} class="h{level} block">{_shown(block.text)}</h{level + 2}>'
+        return f"<h{level}>{_escaped(block.text)}</h{level}>"
+    return f'<h{level + 2} class="h{level} block">{_escaped(block.text)}</h{level + 2}>'
 
 
-def _text(block: b.Text, face: _Face) -> str:
+def _text(block: b.Text, face: _Renderer) -> str:
     kind = "" if block.tone == "plain" else f' class="{block.tone}"'
-    return f"<p{kind}>{_shown(block.text, lines=True)}</p>"
+    return f"<p{kind}>{_escaped(block.text, lines=True)}</p>"
 
 
-def _facts(block: b.Facts, face: _Face) -> str:
-    rows = (f"<dt>{_shown(name)}</dt><dd>{_shown(value, lines=True)}</dd>" for name, value in block.rows)
+def _facts(block: b.Facts, face: _Renderer) -> str:
+    rows = (f"<dt>{_escaped(name)}</dt><dd>{_escaped(value, lines=True)}</dd>" for name, value in block.rows)
     return f'<dl class="facts">{"".join(rows)}</dl>'
 
 
 def _picture(block: b.Captioned, body: str, *, after: str = "") -> str:
     """A picture between its title and its caption, and what is folded under it."""
     title = getattr(block, "title", "") or getattr(block, "label", "")
-    above = f'<p class="title">{_shown(title)}</p>\n' if title else ""
-    caption = f"<figcaption>{_shown(block.caption, lines=True)}</figcaption>\n" if block.caption else ""
+    above = f'<p class="title">{_escaped(title)}</p>\n' if title else ""
+    caption = f"<figcaption>{_escaped(block.caption, lines=True)}</figcaption>\n" if block.caption else ""
     return f'<section class="picture">\n{above}<figure>\n{body}\n{caption}</figure>\n{after}</section>'
 
 
-def _strip(block: b.Strip, face: _Face) -> str:
+def _strip(block: b.Strip, face: _Renderer) -> str:
     reach = ' tabindex="0"' if len(block.pieces) <= FOCUSABLE else ""
     items = "".join(_piece(piece, reach) for piece in block.pieces)
-    label = f' aria-label="{_shown(block.label)}"' if block.label else ""
+    label = f' aria-label="{_escaped(block.label)}"' if block.label else ""
     return _picture(block, f'<ol class="strip"{label}>{items}</ol>')
 
 
 def _piece(piece: b.Piece, reach: str) -> str:
-    look = f"w{step_of(piece.weight)}" if piece.weight is not None else f"t{piece.tone % HUES}"
+    look = f"w{lightness_step(piece.weight)}" if piece.weight is not None else f"t{piece.tone % HUES}"
     kind = "" if piece.kind == "token" else f" {piece.kind}"
-    hint = f'{reach} data-hint="{_shown(piece.hint)}"' if piece.hint else ""
-    return f'<li class="{look}{kind}"{hint}>{_shown(piece.text) or "∅"}</li>'
+    hint = f'{reach} data-hint="{_escaped(piece.hint)}"' if piece.hint else ""
+    return f'<li class="{look}{kind}"{hint}>{_escaped(piece.text) or "∅"}</li>'
 
 
-def _bars(block: b.Bars, face: _Face) -> str:
+def _bars(block: b.Bars, face: _Renderer) -> str:
     drawn = f'<table class="bars"><tbody>{"".join(map(_bar, block.rows))}</tbody></table>'
-    above = f'<p class="quiet">{_shown(block.x_label)}</p>' if block.x_label and not face.page else ""
+    above = f'<p class="quiet">{_escaped(block.x_label)}</p>' if block.x_label and not face.page else ""
     if not face.page:
         return _picture(block, above + drawn)
-    rows = [[bar.label, bar.text or written(bar.value, "number", lang=face.lang)] for bar in block.rows]
+    rows = [[bar.label, bar.text or tick_text(bar.value, "number", lang=face.lang)] for bar in block.rows]
     table = b.Table([i18n.tr("view.label", face.lang), block.x_label or i18n.tr("view.value", face.lang)], rows)
-    return _drawn_twice(block, drawn, table, face)
+    return _figure_with_table(block, drawn, table, face)
 
 
 def _bar(bar: b.Bar) -> str:
-    share = 100 * min(max(bar.value, 0.0), 1.0) if drawable(bar.value) else 0.0
+    share = 100 * min(max(bar.value, 0.0), 1.0) if is_drawable(bar.value) else 0.0
     marked = ' class="marked"' if bar.marked else ""
     track = f'<i style="width:{share:.2f}%"></i>' if share > 0 else ""
     return (
-        f'<tr{marked}><th scope="row">{_shown(bar.label)}</th><td class="r">{_shown(bar.text)}</td>'
+        f'<tr{marked}><th scope="row">{_escaped(bar.label)}</th><td class="r">{_escaped(bar.text)}</td>'
         f'<td class="track">{track}</td></tr>'
     )
 
 
-def _drawn_twice(block: Picture, drawn: str, table: b.Table, face: _Face, *, legend: str = "") -> str:
+def _figure_with_table(block: Picture, drawn: str, table: b.Table, face: _Renderer, *, legend: str = "") -> str:
     """The drawing, the place where Plotly draws over it in a page, and the folded table."""
     place = ""
     if face.page:
         themes = {"light": LIGHT, "dark": DARK}
         face.figures.append({name: to_spec(block, theme=theme, lang=face.lang) for name, theme in themes.items()})
-        name = f' role="group" aria-label="{_shown(block.title)}"' if block.title else ""
+        name = f' role="group" aria-label="{_escaped(block.title)}"' if block.title else ""
         place = f'\n<div class="plot" data-figure="{len(face.figures) - 1}"{name} hidden></div>'
     body = f'<div class="drawn">{drawn}{legend}</div>{place}'
     folded = f"<details><summary>{face.tr('table')}</summary>{_plain_table(table, face)}</details>\n"
     return _picture(block, body, after=folded)
 
 
-def _scatter(block: b.Scatter, face: _Face) -> str:
+def _scatter(block: b.Scatter, face: _Renderer) -> str:
     table = points_table(block, lang=face.lang)
-    return _drawn_twice(block, scatter_svg(block, lang=face.lang), table, face)
+    return _figure_with_table(block, scatter_svg(block, lang=face.lang), table, face)
 
 
 def points_table(block: b.Scatter, *, lang: str | None = None) -> b.Table:
     """The points of a picture as rows: name, then one column per axis."""
     count = max((len(point.xyz) for point in block.points), default=len(block.axes))
     names = [*block.axes, *(i18n.tr("view.axis", lang, n=n + 1) for n in range(len(block.axes), count))]
-    rows = [[point.label, *coordinates(point, lang).split("; ")] for point in block.points]
+    rows = [[point.label, *coordinates_text(point, lang).split("; ")] for point in block.points]
     return b.Table([i18n.tr("view.label", lang), *names[:count]], rows)
 
 
-def _curves(block: b.Curves, face: _Face) -> str:
+def _curves(block: b.Curves, face: _Renderer) -> str:
     table = curves_table(block, lang=face.lang)
-    return _drawn_twice(block, curves_svg(block, lang=face.lang), table, face, legend=legend_html(block))
+    return _figure_with_table(block, curves_svg(block, lang=face.lang), table, face, legend=legend_html(block))
 
 
 def curves_table(block: b.Curves, *, lang: str | None = None) -> b.Table:
     """The curves of a picture as rows: one per x, one column per curve."""
-    across = sorted({x for line in block.series for x in line.x if drawable(x)})
+    across = sorted({x for line in block.series for x in line.x if is_drawable(x)})
     known = [dict(zip(line.x, line.y, strict=True)) for line in block.series]
     rows = [
-        [written(x, "number", lang=lang), *(_read(heights.get(x), block.y_kind, lang) for heights in known)]
+        [tick_text(x, "number", lang=lang), *(_read_value(heights.get(x), block.y_kind, lang) for heights in known)]
         for x in across
     ]
     return b.Table([block.x_label, *(line.label for line in block.series)], rows, align="r" * (len(known) + 1))
 
 
-def _read(value: float | None, kind: str, lang: str | None) -> str:
-    return written(value, kind, lang=lang) if drawable(value) else ""
+def _read_value(value: float | None, kind: str, lang: str | None) -> str:
+    return tick_text(value, kind, lang=lang) if is_drawable(value) else ""
 
 
-def _table(block: b.Table, face: _Face) -> str:
+def _table(block: b.Table, face: _Renderer) -> str:
     return _picture(block, _plain_table(block, face))
 
 
-def _plain_table(block: b.Table, face: _Face) -> str:
+def _plain_table(block: b.Table, face: _Renderer) -> str:
     """The table alone, in a frame that scrolls sideways where the page is narrow."""
     align = alignment(block)
     head = "".join(_header(name, _side(align, column)) for column, name in enumerate(block.columns))
     rows = "".join(_row(row, index, align=align, heat=block.heat) for index, row in enumerate(block.rows))
     kind = ' class="heat"' if block.heat else ""
-    label = _shown(block.title) or face.tr("scroll")
+    label = _escaped(block.title) or face.tr("scroll")
     return (
         f'<div class="scroll" role="group" tabindex="0" aria-label="{label}"><table{kind}>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
@@ -250,7 +250,7 @@ def _plain_table(block: b.Table, face: _Face) -> str:
 
 
 def _header(name: str, side: str) -> str:
-    return f'<th scope="col"{side}>{_shown(name)}</th>' if name else "<td></td>"
+    return f'<th scope="col"{side}>{_escaped(name)}</th>' if name else "<td></td>"
 
 
 def _row(row: Sequence[str], index: int, *, align: str, heat: Sequence[Sequence[float | None]]) -> str:
@@ -258,9 +258,9 @@ def _row(row: Sequence[str], index: int, *, align: str, heat: Sequence[Sequence[
     cells = []
     for column, text in enumerate(row):
         level = levels[column] if column < len(levels) else None
-        side = _side(align, column) if level is None else f' class="w{step_of(level)}"'
+        side = _side(align, column) if level is None else f' class="w{lightness_step(level)}"'
         tag, scope = ("th", ' scope="row"') if column == 0 and align[:1] == "l" else ("td", "")
-        cells.append(f"<{tag}{scope}{side}>{_shown(text)}</{tag}>")
+        cells.append(f"<{tag}{scope}{side}>{_escaped(text)}</{tag}>")
     return f"<tr>{''.join(cells)}</tr>"
 
 
@@ -268,22 +268,22 @@ def _side(align: str, column: int) -> str:
     return ' class="r"' if align[column : column + 1] == "r" else ""
 
 
-def _chat(block: b.Chat, face: _Face) -> str:
+def _chat(block: b.Chat, face: _Renderer) -> str:
     roles = list(dict.fromkeys(turn.role for turn in block.turns))
     items = "".join(_turn(turn, roles.index(turn.role)) for turn in block.turns)
     return _picture(block, f'<ol class="chat">{items}</ol>')
 
 
 def _turn(turn: b.Turn, place: int) -> str:
-    note = f' <span class="note">{_shown(turn.note)}</span>' if turn.note else ""
-    after = f'<p class="after">{_shown(turn.after, lines=True)}</p>' if turn.after else ""
+    note = f' <span class="note">{_escaped(turn.note)}</span>' if turn.note else ""
+    after = f'<p class="after">{_escaped(turn.after, lines=True)}</p>' if turn.after else ""
     return (
-        f'<li class="{"odd" if place % 2 else "even"}"><p class="role">{_shown(turn.role)}{note}</p>'
-        f"<p>{_shown(turn.text, lines=True)}</p>{after}</li>"
+        f'<li class="{"odd" if place % 2 else "even"}"><p class="role">{_escaped(turn.role)}{note}</p>'
+        f"<p>{_escaped(turn.text, lines=True)}</p>{after}</li>"
     )
 
 
-def _columns(block: b.Columns, face: _Face) -> str:
+def _columns(block: b.Columns, face: _Renderer) -> str:
     columns = (f'<div class="column">{face.render(column)}</div>' for column in block.columns)
     return f'<div class="columns">{"".join(columns)}</div>'
 

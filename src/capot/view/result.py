@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from capot import i18n
-from capot.errors import InputError, Local, MissingExtraError, speaking, told
+from capot.errors import InputError, LocalPath, MissingExtraError, redact, use_language
 from capot.view.blocks import Block, Heading
-from capot.view.visible import cut, visible
+from capot.view.visible import truncate, visible
 
 if TYPE_CHECKING:
     import pandas
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BRIEF = 200  # cells of what a console shows of an answer
 
 
-class Shown:
+class DisplayOptions:
     """What an answer has beside its fields: these are none, so that JSON and comparisons leave them out.
 
     ``lang`` is the language of the model that gave it, in which it shows itself; None is the one in use. ``table`` is
@@ -33,7 +33,7 @@ class Shown:
 
 
 @dataclasses.dataclass(frozen=True)
-class Result(Shown):
+class Result(DisplayOptions):
     """Base of the answers. A chapter's answer adds its fields and its ``view``."""
 
     def __init_subclass__(cls, **given: Any) -> None:
@@ -46,7 +46,7 @@ class Result(Shown):
         """The same answer, which shows itself and its parts in ``lang``."""
         if lang is not None:
             object.__setattr__(self, "lang", lang)
-            for part in _parts(self):
+            for part in _nested_results(self):
                 part.in_language(lang)
         return self
 
@@ -57,8 +57,8 @@ class Result(Shown):
         return next(filter(None, told), "")
 
     def __repr__(self) -> str:
-        with i18n.speaking(self.lang) as chosen:
-            return f"<{type(self).__name__}: {cut(visible(self.brief(chosen)), BRIEF)}>"
+        with i18n.use_language(self.lang) as chosen:
+            return f"<{type(self).__name__}: {truncate(visible(self.brief(chosen)), BRIEF)}>"
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The answer as wordless blocks, its words in ``lang``."""
@@ -75,7 +75,7 @@ class Result(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """The bare result of ``--json``: plain host values, no NaN, no infinity."""
-        return {name: plain(value) for name, value in shown_fields(self).items()}
+        return {name: to_jsonable(value) for name, value in json_fields(self).items()}
 
     def to_json(self, *, indent: int | None = None) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=indent)
@@ -84,20 +84,20 @@ class Result(Shown):
         """The answer for a terminal of ``width`` columns."""
         from capot.view.text import to_text
 
-        with i18n.speaking(lang or self.lang) as chosen:
+        with i18n.use_language(lang or self.lang) as chosen:
             return to_text(self.view(chosen), width=width, color=color)
 
     def to_html(self, lang: str | None = None) -> str:
         """The answer as one page that opens with no server."""
         from capot.view.html import to_html
 
-        with i18n.speaking(lang or self.lang) as chosen:
+        with i18n.use_language(lang or self.lang) as chosen:
             return to_html(self.view(chosen), lang=chosen)
 
     def _repr_html_(self) -> str:
         from capot.view.html import to_fragment
 
-        with i18n.speaking(self.lang) as chosen:
+        with i18n.use_language(self.lang) as chosen:
             return to_fragment(self.view(chosen), lang=chosen)
 
     def __str__(self) -> str:
@@ -109,9 +109,9 @@ class Result(Shown):
         Raises: InputError ``no_rows`` where an answer is no table.
         """
         if self.table is None:
-            with speaking(self.lang):
+            with use_language(self.lang):
                 raise InputError("no_rows", kind=type(self).__name__)
-        return [flat(row) for row in getattr(self, self.table)]
+        return [flatten(row) for row in getattr(self, self.table)]
 
     def to_pandas(self) -> pandas.DataFrame:
         """The rows as a table of pandas, which is no dependency of capot.
@@ -122,16 +122,16 @@ class Result(Shown):
         try:
             import pandas
         except ImportError:
-            with speaking(self.lang):
+            with use_language(self.lang):
                 raise MissingExtraError("no_pandas") from None
         return pandas.DataFrame(rows)
 
 
-def flat(record: DataclassInstance, prefix: str = "") -> dict[str, Any]:
+def flatten(record: DataclassInstance, prefix: str = "") -> dict[str, Any]:
     """A record as a row: a record in it as columns of its own, lists of records left out.
 
     >>> from capot.view.blocks import Heading
-    >>> flat(Heading("Why?"), "of_")
+    >>> flatten(Heading("Why?"), "of_")
     {'of_text': 'Why?', 'of_level': 1}
     """
     row: dict[str, Any] = {}
@@ -140,7 +140,7 @@ def flat(record: DataclassInstance, prefix: str = "") -> dict[str, Any]:
         if not field.metadata.get("json", True):
             continue
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            row |= flat(value, f"{name}_")
+            row |= flatten(value, f"{name}_")
         elif isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
             row[name] = value
         elif not any(map(dataclasses.is_dataclass, value[:1])):
@@ -148,23 +148,23 @@ def flat(record: DataclassInstance, prefix: str = "") -> dict[str, Any]:
     return row
 
 
-def ending_of(text: str, most: int = 40) -> str:
+def text_tail(text: str, most: int = 40) -> str:
     """The end of a text, which is what the next token follows, on one line.
 
-    >>> ending_of("a" * 50, 3), ending_of("a\\nb", 3)
+    >>> text_tail("a" * 50, 3), text_tail("a\\nb", 3)
     ('…aaa', 'a⏎b')
     """
     return visible(text if len(text) <= most else "…" + text[-most:])
 
 
-def _parts(result: Result) -> list[Result]:
+def _nested_results(result: Result) -> list[Result]:
     """The answers that an answer holds: turns, ways, comparisons."""
     values = [getattr(result, field.name) for field in dataclasses.fields(result)]
     lists = [value for value in values if isinstance(value, (list, tuple)) and value and isinstance(value[0], Result)]
     return [part for parts in lists for part in parts]
 
 
-def shown_fields(result: Result) -> dict[str, Any]:
+def json_fields(result: Result) -> dict[str, Any]:
     """The fields of an answer that JSON holds, as they are."""
     return {f.name: getattr(result, f.name) for f in dataclasses.fields(result) if f.metadata.get("json", True)}
 
@@ -172,13 +172,13 @@ def shown_fields(result: Result) -> dict[str, Any]:
 Record = TypeVar("Record", bound="DataclassInstance")
 
 
-def public(record: Record) -> Record:
+def redact_paths(record: Record) -> Record:
     """A record as anybody may read it: where it names a path of this machine, a name stands instead."""
     changed = {}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         inner = dataclasses.is_dataclass(value) and not isinstance(value, type)
-        shown = public(value) if inner else told(value) if isinstance(value, Local) else value
+        shown = redact_paths(value) if inner else redact(value) if isinstance(value, LocalPath) else value
         if shown is not value:
             changed[field.name] = shown
     return dataclasses.replace(record, **changed) if changed else record
@@ -188,12 +188,12 @@ _ATOMS = frozenset((str, int, bool, type(None)))
 
 
 @functools.cache
-def _names(kind: type) -> tuple[str, ...] | None:
+def _field_names(kind: type) -> tuple[str, ...] | None:
     """The fields of a kind of record, None for anything else."""
     return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
 
 
-def plain(value: Any) -> Any:
+def to_jsonable(value: Any) -> Any:
     """``value`` as JSON can hold it: records become tables, NaN and infinity null."""
     kind: type = type(value)
     if kind in _ATOMS:  # most of what there is, so first
@@ -201,19 +201,19 @@ def plain(value: Any) -> Any:
     if kind is float:
         return value if math.isfinite(value) else None
     if kind is tuple or kind is list:
-        return [plain(item) for item in value]
+        return [to_jsonable(item) for item in value]
     if isinstance(value, Result):
         return value.to_dict()
-    if (names := _names(kind)) is not None:
-        return {name: plain(getattr(value, name)) for name in names}
+    if (names := _field_names(kind)) is not None:
+        return {name: to_jsonable(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_jsonable(item) for key, item in value.items()}
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_jsonable(item) for item in value]
     if hasattr(value, "tolist"):  # a NumPy scalar or array, without importing NumPy here
-        return plain(value.tolist())
+        return to_jsonable(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -34,7 +34,7 @@ class Scale:
         >>> Scale(1, 100, True, ()).place(10)
         0.5
         """
-        return self.at(value) if drawable(value, self.log) else None
+        return self.at(value) if is_drawable(value, self.log) else None
 
     def at(self, value: float) -> float:
         """Where a drawable ``value`` falls: 0 at the low end, 1 at the high one."""
@@ -43,12 +43,12 @@ class Scale:
         return (value - self.low) / (self.high - self.low)
 
 
-def drawable(value: float | None, log: bool = False) -> TypeGuard[float]:
+def is_drawable(value: float | None, log: bool = False) -> TypeGuard[float]:
     """A finite number, and a positive one where the axis is logarithmic."""
     return value is not None and math.isfinite(value) and (value > _SMALLEST or not log)
 
 
-def scale(
+def make_scale(
     values: Iterable[float | None],
     *,
     log: bool = False,
@@ -64,23 +64,23 @@ def scale(
     ints) have no tick between two of them.
     """
     given = list(values)
-    kept = [float(value) for value in given if drawable(value, log)]
+    kept = [float(value) for value in given if is_drawable(value, log)]
     low, high = (min(kept), max(kept)) if kept else ((1.0, 10.0) if log else (0.0, 1.0))
     if log:
         return _log_scale(low, high, kind=kind, count=count, lang=lang)
     if low >= 0 and low < 0.5 * high:
         low = 0.0  # lengths are compared from zero
     if high - low < max(_SMALLEST, 1e-12 * abs(high)):
-        low, high = low - _half(low), high + _half(high)
+        low, high = low - _round_half(low), high + _round_half(high)
     step = _nice_step((high - low) / count, whole=all(isinstance(value, int | None) for value in given))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     marks = [index * step for index in range(first, last + 1)]
     ends = (low, high) if tight else (marks[0], marks[-1])
     inside = [mark for mark in marks if ends[0] - step * 1e-6 <= mark <= ends[1] + step * 1e-6]
-    return Scale(*ends, False, tuple((mark, written(mark, kind, step=step, lang=lang)) for mark in inside))
+    return Scale(*ends, False, tuple((mark, tick_text(mark, kind, step=step, lang=lang)) for mark in inside))
 
 
-def _half(value: float) -> float:
+def _round_half(value: float) -> float:
     return abs(value) / 2 if abs(value) > _SMALLEST else 0.5
 
 
@@ -95,7 +95,7 @@ def _log_scale(low: float, high: float, *, kind: str, count: int, lang: str | No
         if len(inside) >= 3:
             break
     inside = inside or [low, high]
-    return Scale(low, high, True, tuple((mark, written(mark, kind, lang=lang)) for mark in inside))
+    return Scale(low, high, True, tuple((mark, tick_text(mark, kind, lang=lang)) for mark in inside))
 
 
 def _nice_step(rough: float, *, whole: bool = False) -> float:
@@ -105,7 +105,7 @@ def _nice_step(rough: float, *, whole: bool = False) -> float:
     return next(step for step in steps if step >= rough * 0.999 and (step == int(step) or not whole))
 
 
-def written(value: float, kind: str, *, step: float | None = None, lang: str | None = None) -> str:
+def tick_text(value: float, kind: str, *, step: float | None = None, lang: str | None = None) -> str:
     """A tick or a point as read: ``500 MB``, ``1.5 s``, ``25%``, ``10⁻⁶``."""
     if kind == "bytes":
         return _short(i18n.size(value, lang), lang)
@@ -139,16 +139,16 @@ def _scientific(value: float, lang: str | None) -> str:
 
 def series_scales(block: Curves, *, lang: str | None = None, x_count: int = 6, y_count: int = 5) -> tuple[Scale, Scale]:
     """The two scales of a block of curves, its stacks included."""
-    tops = [value for _, _, top in stacks(block.series) for value in top]
+    tops = [value for _, _, top in stack_areas(block.series) for value in top]
     lines = [value for line in block.series if not line.area for value in line.y]
     floor = [0.0] if tops and not block.log_y else []
     across = (value for line in block.series for value in line.x)
-    x = scale(across, log=block.log_x, count=x_count, tight=True, lang=lang)
-    y = scale([*tops, *lines, *floor], log=block.log_y, kind=block.y_kind, count=y_count, lang=lang)
+    x = make_scale(across, log=block.log_x, count=x_count, tight=True, lang=lang)
+    y = make_scale([*tops, *lines, *floor], log=block.log_y, kind=block.y_kind, count=y_count, lang=lang)
     return x, y
 
 
-def stacks(series: Sequence[Series]) -> list[tuple[Series, list[float], list[float]]]:
+def stack_areas(series: Sequence[Series]) -> list[tuple[Series, list[float], list[float]]]:
     """Each area with the bottom and the top of its layer at each of its points.
 
     An area rests on those before it; where an earlier one has no value at a point, it adds nothing there.
@@ -159,13 +159,13 @@ def stacks(series: Sequence[Series]) -> list[tuple[Series, list[float], list[flo
         if not area.area:
             continue
         bottom = [heights.get(x, 0.0) for x in area.x]
-        top = [low + (y if drawable(y) else 0.0) for low, y in zip(bottom, area.y, strict=True)]
+        top = [low + (y if is_drawable(y) else 0.0) for low, y in zip(bottom, area.y, strict=True)]
         heights.update(zip(area.x, top, strict=True))
         layers.append((area, bottom, top))
     return layers
 
 
-def flattened(xyz: Sequence[float]) -> tuple[float, float]:
+def project(xyz: Sequence[float]) -> tuple[float, float]:
     """A point of space on the page, seen from a little above and a little to the side.
 
     A point of the plane stays where it is.
@@ -178,6 +178,6 @@ def flattened(xyz: Sequence[float]) -> tuple[float, float]:
     return across, z * math.cos(tilt) + depth * math.sin(tilt)
 
 
-def coordinates(point: Point, lang: str | None = None) -> str:
+def coordinates_text(point: Point, lang: str | None = None) -> str:
     """The coordinates as read, parted so that a decimal comma is not taken for a separator."""
-    return "; ".join(i18n.number(value, lang, 2) if drawable(value) else "–" for value in point.xyz)
+    return "; ".join(i18n.number(value, lang, 2) if is_drawable(value) else "–" for value in point.xyz)

@@ -11,9 +11,9 @@ from html import escape
 
 from capot.view.blocks import Curves, Point, Scatter, Series
 from capot.view.labels import label_box, label_sides
-from capot.view.scales import Scale, coordinates, drawable, flattened, scale, series_scales, stacks
+from capot.view.scales import Scale, coordinates_text, is_drawable, make_scale, project, series_scales, stack_areas
 from capot.view.theme import HUES
-from capot.view.visible import cut, visible, width
+from capot.view.visible import truncate, visible, width
 
 ACROSS, DOWN = 620, 380
 _LETTER = 7.6  # width of a monospace cell at the drawings' size
@@ -98,7 +98,7 @@ def curves_svg(block: Curves, *, lang: str | None = None) -> str:
     left = 34 + 7.0 * max((width(text) for _, text in y.ticks), default=0)
     frame = Frame(x, y, left=left)
     parts = _grid(frame, block.x_label, block.y_label)
-    layers = {id(area): (bottom, top) for area, bottom, top in stacks(block.series)}
+    layers = {id(area): (bottom, top) for area, bottom, top in stack_areas(block.series)}
     for index, line in enumerate(block.series):
         body = _area(frame, line, *layers[id(line)]) if line.area else _curve(frame, line, index)
         parts.append(f'<g class="s{index % HUES}">{body}</g>')
@@ -109,7 +109,7 @@ def _curve(frame: Frame, line: Series, index: int) -> str:
     """Unbroken runs of drawable points, and their marks where these do not crowd."""
     runs: list[list[tuple[float, float]]] = [[]]
     for x, y in zip(line.x, line.y, strict=True):
-        if drawable(x, frame.x.log) and drawable(y, frame.y.log):
+        if is_drawable(x, frame.x.log) and is_drawable(y, frame.y.log):
             runs[-1].append((frame.across(x), frame.down(y)))
         elif runs[-1]:
             runs.append([])
@@ -121,7 +121,7 @@ def _curve(frame: Frame, line: Series, index: int) -> str:
 
 def _area(frame: Frame, area: Series, bottom: list[float], top: list[float]) -> str:
     floor = frame.y.low
-    known = [index for index, x in enumerate(area.x) if drawable(x, frame.x.log)]
+    known = [index for index, x in enumerate(area.x) if is_drawable(x, frame.x.log)]
     edge = [(frame.across(area.x[i]), frame.down(max(top[i], floor))) for i in known]
     back = [(frame.across(area.x[i]), frame.down(max(bottom[i], floor))) for i in reversed(known)]
     return f'<path class="area" d="M{_path([*edge, *back])}z"/>' if edge else ""
@@ -133,8 +133,8 @@ def _path(run: Iterable[tuple[float, float]]) -> str:
 
 def scatter_svg(block: Scatter, *, lang: str | None = None) -> str:
     """The points of a block, space seen from a little above; labels where they do not collide."""
-    points = [point for point in block.points if all(map(drawable, point.xyz))]
-    flat = [flattened(point.xyz) for point in points]
+    points = [point for point in block.points if all(map(is_drawable, point.xyz))]
+    flat = [project(point.xyz) for point in points]
     deep = any(len(point.xyz) > 2 for point in points)
     frame = _plane(flat, from_origin=block.arrows or deep, ticks=not deep, lang=lang)
     names = [*block.axes, "", "", ""]
@@ -142,14 +142,14 @@ def scatter_svg(block: Scatter, *, lang: str | None = None) -> str:
     spots = [(frame.across(x), frame.down(y)) for x, y in flat]
     for point, (x, y) in zip(points, spots, strict=True):
         drawn = _arrow(frame, x, y) if block.arrows else _mark(x, y, point.group)
-        body = f"<g>{drawn}<title>{_told(point, lang)}</title></g>"
+        body = f"<g>{drawn}<title>{_tooltip(point, lang)}</title></g>"
         parts.append(f'<g class="s{point.group % HUES}">{body}</g>')
     parts += _labels(points, spots, rays=block.arrows)
     return drawing(parts, block.title or " · ".join(block.axes))
 
 
-def _told(point: Point, lang: str | None) -> str:
-    return escape(f"{visible(point.label)} ({coordinates(point, lang)})")
+def _tooltip(point: Point, lang: str | None) -> str:
+    return escape(f"{visible(point.label)} ({coordinates_text(point, lang)})")
 
 
 def _plane(flat: Sequence[tuple[float, float]], *, from_origin: bool, ticks: bool, lang: str | None) -> Frame:
@@ -159,21 +159,21 @@ def _plane(flat: Sequence[tuple[float, float]], *, from_origin: bool, ticks: boo
     if from_origin:
         ends = [[min(low, 0.0), max(high, 0.0)] for low, high in ends]
         unit = max((ends[0][1] - ends[0][0]) / 500, (ends[1][1] - ends[1][0]) / 300) or 0.004
-        ends = [_spread(end, unit * pixels) for end, pixels in zip(ends, (500, 300), strict=True)]
+        ends = [_widen(end, unit * pixels) for end, pixels in zip(ends, (500, 300), strict=True)]
     ends = [[low - (high - low or 1) * 0.07, high + (high - low or 1) * 0.07] for low, high in ends]
-    x, y = (_exactly(*end, lang=lang, ticks=ticks) for end in ends)
+    x, y = (_exact_scale(*end, lang=lang, ticks=ticks) for end in ends)
     left = 34 + 7.0 * max((width(text) for _, text in y.ticks), default=0)
     return Frame(x, y, left=left if ticks else 18, bottom=46 if ticks else 18)
 
 
-def _spread(end: list[float], span: float) -> list[float]:
+def _widen(end: list[float], span: float) -> list[float]:
     middle = (end[0] + end[1]) / 2
     return [middle - span / 2, middle + span / 2]
 
 
-def _exactly(low: float, high: float, *, lang: str | None, ticks: bool) -> Scale:
+def _exact_scale(low: float, high: float, *, lang: str | None, ticks: bool) -> Scale:
     """A scale of exactly these ends; ticks only inside them."""
-    wide = scale([low, high], lang=lang)
+    wide = make_scale([low, high], lang=lang)
     return Scale(low, high, False, tuple(t for t in wide.ticks if ticks and low <= t[0] <= high))
 
 
@@ -181,7 +181,7 @@ def _space_axes(frame: Frame, points: list[Point], names: list[str]) -> list[str
     longest = max((abs(value) for point in points for value in point.xyz), default=1.0) or 1.0
     parts = []
     for index, name in enumerate(names[:3]):
-        tip = flattened([longest if axis == index else 0.0 for axis in range(3)])
+        tip = project([longest if axis == index else 0.0 for axis in range(3)])
         x = min(max(frame.across(tip[0]), frame.left), frame.right)
         y = min(max(frame.down(tip[1]), frame.top + 10), frame.bottom)
         parts += [_line(frame.across(0), frame.down(0), x, y, "axis"), _word(x, y - 6, name, anchor="middle")]
@@ -190,7 +190,7 @@ def _space_axes(frame: Frame, points: list[Point], names: list[str]) -> list[str
 
 def _labels(points: list[Point], spots: list[tuple[float, float]], *, rays: bool) -> list[str]:
     """The labels that find a free side; the others are in the table and on hover."""
-    texts = [cut(visible(point.label), 24) for point in points]
+    texts = [truncate(visible(point.label), 24) for point in points]
     sizes = [width(text) * _LETTER for text in texts]
     sides = label_sides(spots, sizes, area=(0, 0, ACROSS, DOWN), rays=rays)
     placed = zip(texts, spots, sizes, sides, strict=True)

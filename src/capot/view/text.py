@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from capot.view import blocks as b
 from capot.view.pen import ACCENT, WARNING, Pen
 from capot.view.text_table import table_lines
-from capot.view.visible import chunks, cut, pad, visible, width, wrap
+from capot.view.visible import chunks, pad, truncate, visible, width, wrap
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 LEVELS = "▁▂▃▄▅▆▇█"
@@ -79,13 +79,13 @@ def _facts(block: b.Facts, cells: int, pen: Pen) -> list[str]:
     names = min(max((width(name) for name, _ in rows), default=0), cells // 2)
     lines = []
     for name, value in rows:
-        gap, blank = pen.quiet(pad(cut(name, names), names)) + "  ", " " * (names + 2)
+        gap, blank = pen.quiet(pad(truncate(name, names), names)) + "  ", " " * (names + 2)
         lines.extend(paragraph(value, cells, first=gap, rest=blank))
     return lines
 
 
 def _bars(block: b.Bars, cells: int, pen: Pen) -> list[str]:
-    rows = [(visible(bar.label), cut(visible(bar.text), cells // 3), bar) for bar in block.rows]
+    rows = [(visible(bar.label), truncate(visible(bar.text), cells // 3), bar) for bar in block.rows]
     mark = 2 if any(bar.marked for bar in block.rows) else 0
     numbers = max((width(number) for _, number, _ in rows), default=0)
     names = min(max((width(name) for name, _, _ in rows), default=0), cells // 3, cells - mark - numbers - 8)
@@ -93,7 +93,7 @@ def _bars(block: b.Bars, cells: int, pen: Pen) -> list[str]:
     lines = [pen.quiet(line) for line in paragraph(block.x_label, cells)] if block.x_label else []
     for name, number, bar in rows:
         arrow = ("▸ " if bar.marked else "  ") if mark else ""
-        name = pad(cut(name, names), names)
+        name = pad(truncate(name, names), names)
         parts = [arrow + (pen.bold(name) if bar.marked else name)]
         parts += [pad(number, numbers, "r")] if numbers else []
         parts += [pen.ink(eighths(bar.value, room), WARNING if bar.marked else ACCENT)]
@@ -181,7 +181,7 @@ def _level(piece: b.Piece | None) -> str:
 def _chat(block: b.Chat, cells: int, pen: Pen) -> list[str]:
     lines: list[str] = []
     for turn in block.turns:
-        role, note = cut(visible(turn.role), cells), visible(turn.note)
+        role, note = truncate(visible(turn.role), cells), visible(turn.note)
         beside = f"  {note}" if note and width(role) + 2 + width(note) <= cells else ""
         below = paragraph(note, cells) if note and not beside else []
         lines.extend([""] if lines else [])

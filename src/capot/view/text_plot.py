@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from capot.view.blocks import Curves, Point, Scatter, Series
 from capot.view.pen import Pen
-from capot.view.scales import Scale, coordinates, flattened, series_scales, stacks
-from capot.view.visible import clusters, cut, pad, visible, width
+from capot.view.scales import Scale, coordinates_text, project, series_scales, stack_areas
+from capot.view.visible import clusters, pad, truncate, visible, width
 
 MARKS = "●◆■▲✚◇"
 FILLS = "░▒▓█"
@@ -79,23 +79,23 @@ class Canvas:
 
 def scatter_lines(block: Scatter, cells: int, pen: Pen) -> list[str]:
     """The points in their plane (space is seen from above), each with its label where there is room."""
-    flat = [flattened(point.xyz) for point in block.points]
+    flat = [project(point.xyz) for point in block.points]
     deep = any(len(point.xyz) > 2 for point in block.points)
     canvas = Canvas(min(cells - 2, 76), 18)
     x, y = _plane(flat, block, canvas, from_origin=block.arrows or deep)
     spots = [canvas.spot(x.at(across), y.at(up)) for across, up in flat]
     origin = canvas.spot(x.at(0.0), y.at(0.0))
-    axes = [cut(visible(name), canvas.cells // 2) for name in block.axes]
+    axes = [truncate(visible(name), canvas.cells // 2) for name in block.axes]
     if deep:
         _space_axes(canvas, flat_axes=_unit_axes(block), x=x, y=y, names=axes)
     else:
-        _cross(canvas, origin if _holds_zero(x, y) else None)
+        _cross(canvas, origin if _contains_zero(x, y) else None)
     for point, spot in zip(block.points, spots, strict=True):
         if block.arrows:
             canvas.line(origin, spot, point.group)
         canvas.put(spot[0] // 2, spot[1] // 4, MARKS[point.group % len(MARKS)], point.group, force=True)
     left = [point for point, spot in zip(block.points, spots, strict=True) if not _label(canvas, point, spot)]
-    lines = _boxed(canvas, pen, names=[] if deep else axes)
+    lines = _framed(canvas, pen, names=[] if deep else axes)
     return lines + [_legend_line(point, cells, pen) for point in left]
 
 
@@ -121,7 +121,7 @@ def _widened(end: list[float], span: float) -> list[float]:
     return [middle - span / 2, middle + span / 2]
 
 
-def _holds_zero(*scales: Scale) -> bool:
+def _contains_zero(*scales: Scale) -> bool:
     return all(0 <= axis.at(0.0) <= 1 for axis in scales)
 
 
@@ -136,7 +136,7 @@ def _cross(canvas: Canvas, origin: tuple[int, int] | None) -> None:
 def _unit_axes(block: Scatter) -> list[tuple[float, float]]:
     longest = max((abs(value) for point in block.points for value in point.xyz), default=1.0) or 1.0
     units = [(longest, 0.0, 0.0), (0.0, longest, 0.0), (0.0, 0.0, longest)]
-    return [flattened(unit) for unit in units]
+    return [project(unit) for unit in units]
 
 
 def _space_axes(
@@ -151,7 +151,7 @@ def _space_axes(
 
 def _label(canvas: Canvas, point: Point, spot: tuple[int, int]) -> bool:
     """Write the label beside its mark: right, left, above, below; False where nothing is free."""
-    text = cut(visible(point.label), _LONGEST_LABEL)
+    text = truncate(visible(point.label), _LONGEST_LABEL)
     column, row = spot[0] // 2, spot[1] // 4
     size = width(text)
     beside = [(column + 1, row, f" {text}"), (column - size - 1, row, f"{text} ")]
@@ -161,12 +161,12 @@ def _label(canvas: Canvas, point: Point, spot: tuple[int, int]) -> bool:
 
 def _legend_line(point: Point, cells: int, pen: Pen) -> str:
     mark = MARKS[point.group % len(MARKS)]
-    numbers = f"({coordinates(point)})"
-    label = cut(visible(point.label), max(cells - width(numbers) - 3, 4))
-    return f"{pen.series(mark, point.group)} {cut(f'{label} {numbers}', cells - 2)}"
+    numbers = f"({coordinates_text(point)})"
+    label = truncate(visible(point.label), max(cells - width(numbers) - 3, 4))
+    return f"{pen.series(mark, point.group)} {truncate(f'{label} {numbers}', cells - 2)}"
 
 
-def _boxed(canvas: Canvas, pen: Pen, *, names: Sequence[str]) -> list[str]:
+def _framed(canvas: Canvas, pen: Pen, *, names: Sequence[str]) -> list[str]:
     """The plane in a thin frame, the vertical axis named above it and the horizontal one below."""
     rule = "─" * canvas.cells
     up = names[1] if len(names) > 1 else ""
@@ -183,15 +183,15 @@ def curves_lines(block: Curves, cells: int, pen: Pen) -> list[str]:
     x, y = series_scales(block, x_count=max(3, min(6, cells // 14)))
     margin = max((width(text) for _, text in y.ticks), default=0)
     canvas = Canvas(min(cells - margin - 3, 72), 16)
-    for index, layer in enumerate(stacks(block.series)):
+    for index, layer in enumerate(stack_areas(block.series)):
         _fill(canvas, layer, x=x, y=y, index=_position(block, layer[0]), char=FILLS[index % 4])
     for index, line in enumerate(block.series):
         if not line.area:
             _curve(canvas, line, x=x, y=y, index=index)
-    lines = [pen.quiet(cut(visible(block.y_label), cells))] if block.y_label else []
+    lines = [pen.quiet(truncate(visible(block.y_label), cells))] if block.y_label else []
     lines += _with_axes(canvas, x, y, margin=margin, pen=pen)
     if block.x_label:
-        lines.append(pen.quiet(pad(cut(visible(block.x_label), cells), margin + canvas.cells + 2, "r")))
+        lines.append(pen.quiet(pad(truncate(visible(block.x_label), cells), margin + canvas.cells + 2, "r")))
     return lines + _legend(block, cells, pen)
 
 
@@ -221,7 +221,7 @@ def _fill(
     places = [x.place(value) for value in area.x]
     known = sorted((p, low, high) for p, low, high in zip(places, bottom, top, strict=True) if p is not None)
     for column in range(canvas.cells):
-        span = _between(known, column / max(canvas.cells - 1, 1))
+        span = _interpolate(known, column / max(canvas.cells - 1, 1))
         if span is None:
             continue
         low, high = (0.0 if value <= 0 else min(y.at(value), 1.0) for value in span)
@@ -230,7 +230,7 @@ def _fill(
                 canvas.shade(column, row, char, index)
 
 
-def _between(known: Sequence[tuple[float, float, float]], place: float) -> tuple[float, float] | None:
+def _interpolate(known: Sequence[tuple[float, float, float]], place: float) -> tuple[float, float] | None:
     """Bottom and top of a layer at ``place``, between its two nearest points."""
     for (p, low, high), (q, next_low, next_high) in itertools.pairwise(known):
         if p - 1e-9 <= place <= q + 1e-9:
@@ -261,6 +261,6 @@ def _legend(block: Curves, cells: int, pen: Pen) -> list[str]:
     for index, series in enumerate(block.series):
         mark = FILLS[areas % 4] * 2 if series.area else f"{MARKS[index % len(MARKS)]}{'╌' if series.dashed else '─'}"
         areas += series.area
-        lines.append(f"{pen.series(mark, index)} {cut(visible(series.label), cells - 3)}")
+        lines.append(f"{pen.series(mark, index)} {truncate(visible(series.label), cells - 3)}")
     joined = "   ".join(lines)
     return [joined] if lines and width(joined) <= cells else lines

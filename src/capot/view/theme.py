@@ -23,13 +23,13 @@ def _theme(base: Theme, *, tokens: str, borders: str, series: str, ramp: str) ->
     for prefix, listed in (("t", tokens), ("b", borders), ("s", series)):
         colors |= {f"{prefix}{index}": f"#{code}" for index, code in enumerate(listed.split())}
     for step in range(STEPS):
-        shade = _between([f"#{code}" for code in ramp.split()], step / (STEPS - 1))
+        shade = _interpolate([f"#{code}" for code in ramp.split()], step / (STEPS - 1))
         colors[f"w{step}"] = shade
         colors[f"v{step}"] = max((_DARK_INK, _LIGHT_INK), key=lambda ink: contrast(ink, shade))
     return colors
 
 
-def _between(stops: list[str], share: float) -> str:
+def _interpolate(stops: list[str], share: float) -> str:
     """The colour at ``share`` of a path through ``stops``, in sRGB."""
     place = share * (len(stops) - 1)
     left = min(int(place), len(stops) - 2)
@@ -122,6 +122,6 @@ def series_color(theme: Theme, index: int) -> str:
     return theme[f"s{index % HUES}"]
 
 
-def step_of(share: float) -> int:
+def lightness_step(share: float) -> int:
     """The lightness step of a share of one: 0 improbable, ``STEPS - 1`` certain."""
     return min(int(min(max(share, 0.0), 1.0) * STEPS), STEPS - 1) if share == share else 0

@@ -33,8 +33,8 @@ def visible(text: str, *, lines: bool = False) -> str:
         return text
     if lines:
         text = text.replace("\r\n", "\n").replace("\t", "    ")
-        return "\n".join("".join(map(_shown, line)) for line in text.split("\n"))
-    return "".join(map(_shown, text))
+        return "\n".join("".join(map(_escape, line)) for line in text.split("\n"))
+    return "".join(map(_escape, text))
 
 
 def paragraph(text: str) -> str:
@@ -47,7 +47,7 @@ def paragraph(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _shown(char: str) -> str:
+def _escape(char: str) -> str:
     code, category = ord(char), unicodedata.category(char)
     if char in "\n\t":
         return "⏎" if char == "\n" else "⇥"
@@ -108,7 +108,7 @@ def pad(text: str, cells: int, align: str = "l") -> str:
     return gap + text if align == "r" else text + gap
 
 
-def cut(text: str, cells: int) -> str:
+def truncate(text: str, cells: int) -> str:
     """``text`` in at most ``cells``, its end replaced by ``…`` where it is longer."""
     if width(text) <= cells:
         return text

@@ -79,7 +79,7 @@ def _lifespan(streams: Streams, first: Model) -> Any:
             await asyncio.sleep(min(5.0, streams.serving.idle_s / 2))
             before, swept = swept, streams.learners.sweep(streaming=streams.streaming)
             if before or swept:  # once more a turn later, when the engine's thread has let go of what it held
-                await anyio.to_thread.run_sync(machine.give_back)
+                await anyio.to_thread.run_sync(machine.trim_heap)
             quiet = not any(each.active_requests for each in streams.learners.by_name.values())
             await anyio.to_thread.run_sync(functools.partial(collector.collect_if_due, quiet=quiet))
 

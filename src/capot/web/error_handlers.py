@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from capot.errors import CapotError, InputError, NotFoundError, shown
+from capot.errors import CapotError, InputError, NotFoundError, shorten
 from capot.i18n import Reason
 from capot.view.visible import visible
 from capot.web import code_page
@@ -27,8 +27,8 @@ def error_body(error: CapotError, lang: str) -> dict[str, Any]:
 
     Control characters in its message are written out, so that nothing in it acts on a terminal.
 
-    >>> from capot.errors import local
-    >>> error = NotFoundError("no_template", path=local("/home/ann lee/models/one.toml", "one.toml"))
+    >>> from capot.errors import local_path
+    >>> error = NotFoundError("no_template", path=local_path("/home/ann lee/models/one.toml", "one.toml"))
     >>> error_body(error, "en")["error"]["message"].splitlines()[0]
     'there is no template file one.toml.'
     """
@@ -46,7 +46,7 @@ def _shown_param(value: Any) -> Any:
     """Return a parameter as a visitor sees it: cut to a sentence's length, and valid UTF-8."""
     if not isinstance(value, str):
         return value
-    found = shown(value, MAX_PARAM_CHARS).encode("utf-8", "replace").decode()
+    found = shorten(value, MAX_PARAM_CHARS).encode("utf-8", "replace").decode()
     return value if found == value else found  # a reason of the system stays one
 
 

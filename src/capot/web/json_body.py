@@ -14,7 +14,7 @@ import anyio.to_thread
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from capot.errors import InputError, shown
+from capot.errors import InputError, shorten
 
 MAX_DEPTH = 16  # a conversation in a stream is seven deep
 MAX_VALUES = 250_000  # the ids of the longest texts, or 10,000 turns of a conversation
@@ -98,7 +98,7 @@ def _children(name: str, depth: int, value: Any) -> Iterator[tuple[str, Any]]:
         return
     for key, each in value.items():
         _check_text(name, key)
-        yield (shown(key, 40) if depth == 1 else name), each
+        yield (shorten(key, 40) if depth == 1 else name), each
 
 
 def _check_text(name: str, text: str) -> None:

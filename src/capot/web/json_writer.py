@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from capot.cancellation import check_cancelled
-from capot.view.result import Result, plain, shown_fields
+from capot.view.result import Result, json_fields, to_jsonable
 
 CHUNK_ITEMS = 1000  # items of a list
 
@@ -36,13 +36,13 @@ def _encode_whole(value: Any) -> str:
     try:
         return _encode(value)
     except (TypeError, ValueError):  # a record, an array, NaN
-        return _encode(plain(value))
+        return _encode(to_jsonable(value))
 
 
 def iter_json(value: Any) -> Iterator[str]:
     """Yield the JSON of a value in chunks. Raises: InterruptedByUser once whoever asked has left."""
     if isinstance(value, Result):
-        value = value.to_dict() if type(value).to_dict is not Result.to_dict else shown_fields(value)
+        value = value.to_dict() if type(value).to_dict is not Result.to_dict else json_fields(value)
     if isinstance(value, Mapping):
         yield "{"
         for place, (key, each) in enumerate(value.items()):
@@ -54,7 +54,7 @@ def iter_json(value: Any) -> Iterator[str]:
         yield "["
         for start in range(0, len(value), step):
             check_cancelled()
-            yield ("," if start else "") + _encode(plain(value[start : start + step]))[1:-1]
+            yield ("," if start else "") + _encode(to_jsonable(value[start : start + step]))[1:-1]
         yield "]"
     else:
-        yield _encode(plain(value))
+        yield _encode(to_jsonable(value))

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from capot.chapters.card.gated import before_the_gate
 from capot.config import Loading
-from capot.errors import AccessError, CapotError, told
+from capot.errors import AccessError, CapotError, redact
 from capot.i18n import Bytes, language, tr
 from capot.model import Model, open_loading
 from capot.sources.hub.events import DownloadProgress
@@ -111,7 +111,7 @@ def _with_paths(error: CapotError) -> CapotError:
 
 def _is_private(value: Any) -> bool:
     """Return whether others than the owner would be shown something else."""
-    return bool(told(value) != value)
+    return bool(redact(value) != value)
 
 
 def _close_and_collect(model: Model) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from capot.config import Serving
-from capot.errors import AccessError, CapotError, InputError, NetworkError, reason
+from capot.errors import AccessError, CapotError, InputError, NetworkError, os_reason
 from capot.model import Model
 from capot.web import descriptors, protocol, safe_logging
 from capot.web.app import create_app
@@ -54,7 +54,7 @@ def bind(serving: Serving) -> socket.socket:
         except (OSError, OverflowError) as error:
             listener.close()
             refused = error
-    raise InputError("cannot_listen", host=serving.host, port=str(serving.port), reason=reason(refused))
+    raise InputError("cannot_listen", host=serving.host, port=str(serving.port), reason=os_reason(refused))
 
 
 def with_access_code(serving: Serving) -> Serving:
@@ -163,7 +163,7 @@ def server_status(host: str, port: int, code: str | None) -> dict[str, Any]:
     except (OSError, ValueError, KeyError) as error:
         if (refused := _error_code(error)) in ("access_code", "wrong_code"):
             raise AccessError(refused) from None
-        raise NetworkError("no_server", host=host, port=str(port), reason=reason(error)) from None
+        raise NetworkError("no_server", host=host, port=str(port), reason=os_reason(error)) from None
 
 
 def _error_code(error: Exception) -> str:

@@ -18,7 +18,7 @@ from capot.engines.scheduler import Ticket
 from capot.errors import InterruptedByUser, NotFoundError
 from capot.model import Model
 from capot.view.event import ProgressEvent, StreamEvent
-from capot.view.result import plain
+from capot.view.result import to_jsonable
 from capot.web.events import Ended, NamedEvent
 from capot.web.request_scope import RequestScope
 from capot.web.serial_executor import MEASUREMENTS, OPENINGS, SerialExecutor
@@ -70,7 +70,7 @@ def start(part: StreamJob, model: Model, scope: RequestScope, *, emit: Emit, lan
     chapter = part.verb.chapter  # none where the work is the web's own
     starter = getattr(importlib.import_module(part.verb.function.__module__), "start", None) if chapter else None
     if starter is not None:
-        with i18n.speaking(lang):
+        with i18n.use_language(lang):
             ticket = starter(model, emit=emit, **part.arguments)
         return TicketWork(ticket, scope)
     if _reports_progress(part.verb):
@@ -136,7 +136,7 @@ class SerialWork:
 
     def run(self) -> None:
         try:
-            with i18n.speaking(self.lang):
+            with i18n.use_language(self.lang):
                 result = self.part.verb.function(self.model, progress=self._progress, **self.part.arguments)
         except Exception as error:
             self.emit(error)
@@ -147,7 +147,7 @@ class SerialWork:
         if isinstance(event, NamedEvent):
             self.emit(event)
         else:
-            row = {"done": event.done, "total": self.total, "row": plain(event.value)}
+            row = {"done": event.done, "total": self.total, "row": to_jsonable(event.value)}
             self.emit(NamedEvent("progress", row))
         if self.scope.cancelled:
             raise InterruptedByUser("interrupted")

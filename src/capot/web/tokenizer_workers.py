@@ -12,7 +12,7 @@ from typing import Any
 import tokenizers
 
 import capot
-from capot.errors import ModelError, ResourceError, foreign
+from capot.errors import ModelError, ResourceError, library_message
 from capot.text.tokenizer import worker
 from capot.text.tokenizer.growth import MAX_GROWTH, MIN_BOUND
 from capot.text.tokenizer.vocabulary import Specials
@@ -53,7 +53,7 @@ class TokenizerWorkers(WorkerPool):
         if answer.get("code") == "tokenizer_grows":
             raise ModelError("tokenizer_grows", model=model, times=MAX_GROWTH)
         if answer.get("code") == "tokenizer_stops":
-            raise ModelError("tokenizer_stops", model=model, reason=foreign(str(params.get("reason"))))
+            raise ModelError("tokenizer_stops", model=model, reason=library_message(str(params.get("reason"))))
         late = answer.get("code") == "tokenizer_too_costly"
         raise self.errors.timed_out() if late else self.errors.crashed()
 

@@ -17,7 +17,7 @@ from capot import i18n
 from capot.cancellation import cancel_when, check_cancelled
 from capot.errors import AccessError, InterruptedByUser, NotFoundError
 from capot.model import Model
-from capot.view.result import Result, public
+from capot.view.result import Result, redact_paths
 from capot.web.addresses import address_of
 from capot.web.bounds import check_bounds, memory_cost
 from capot.web.error_handlers import validation_error
@@ -55,7 +55,7 @@ def install(app: FastAPI) -> None:
         lang = preferred_language(request.scope)
 
         def page_of(result: Result) -> str:
-            return str(public(result).to_html(lang))
+            return str(redact_paths(result).to_html(lang))
 
         text = await compute(request, verb, arguments, written_by=page_of)
         headers = {"content-disposition": f'attachment; filename="{verb.name}.html"'}
@@ -104,7 +104,7 @@ async def _answer(request: Request, verb: Verb, body: BaseModel, *, view: bool, 
     lang = preferred_language(request.scope)
 
     def response(result: Any) -> Response:
-        result = result if request.scope["owner"] else public(result)
+        result = result if request.scope["owner"] else redact_paths(result)
         if logits:
             raw = result.logits.astype("<f4").tobytes()  # V little-endian float32, for the sliders
             return Response(raw, media_type="application/octet-stream")
@@ -163,7 +163,7 @@ async def compute(request: Request, verb: Verb, arguments: dict[str, Any], *, wr
         disconnect.attach(scope)
         if disconnect.disconnected:
             raise InterruptedByUser("interrupted")
-        with i18n.speaking(lang), cancel_when(lambda: disconnect.disconnected):
+        with i18n.use_language(lang), cancel_when(lambda: disconnect.disconnected):
             return _compute_and_write(model, verb, arguments, lock=learner.python_lock, written_by=written_by)
 
     watch = asyncio.create_task(disconnect.watch(request))

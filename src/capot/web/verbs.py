@@ -120,7 +120,7 @@ def _json_type(annotation: Any) -> Any:
 
 
 def json_schema(kind: Any) -> dict[str, Any]:
-    """Return the JSON Schema of what ``view.result.plain`` makes of a value of this type."""
+    """Return the JSON Schema of what ``view.result.to_jsonable`` makes of a value of this type."""
     if kind in JSON_KINDS:
         return {"type": [JSON_KINDS[kind], "null"] if kind is float else JSON_KINDS[kind]}
     if kind is type(None):

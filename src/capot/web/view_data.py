@@ -11,7 +11,7 @@ from capot.model import Model
 from capot.view.blocks import Curves, Scatter
 from capot.view.data import to_data
 from capot.view.figure import to_spec
-from capot.view.result import Result, plain
+from capot.view.result import Result, to_jsonable
 from capot.view.theme import DARK, LIGHT
 
 
@@ -38,4 +38,4 @@ def view_of(result: Result, lang: str) -> list[dict[str, Any]]:
 
 def prompt_tokens(model: Model, ids: Sequence[int]) -> list[Any]:
     """Return the very ids that were sent, as tokens."""
-    return list(plain(cut(ids, model.tokenizer)))
+    return list(to_jsonable(cut(ids, model.tokenizer)))

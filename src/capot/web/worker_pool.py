@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from capot.errors import BusyError, CapotError, InterruptedByUser, reason
+from capot.errors import BusyError, CapotError, InterruptedByUser, os_reason
 from capot.web.worker_process import WorkerProcess
 
 # Two: one for the learners whose tasks had to be stopped, and always one for everybody else.
@@ -114,7 +114,7 @@ class WorkerSlot:
             try:
                 self.worker = self._start()
             except OSError as error:
-                raise self._errors.unavailable(reason(error)) from None
+                raise self._errors.unavailable(os_reason(error)) from None
         return self.worker
 
     @staticmethod

@@ -28,7 +28,7 @@ from capot.config import Sampling
 from capot.engines.scheduler import Ticket, cancel_on_ctrl_c
 from capot.errors import ContextError, InputError
 from capot.text.templates import Message, PlainTemplate, Prompt, Template
-from capot.text.tokenizer import check as readable
+from capot.text.tokenizer import check_text as readable
 from capot.view.event import LastEvent, ProgressEvent
 
 _LETTERS = 16  # in a token, on the average of a text: more than any text of words has

@@ -16,7 +16,7 @@ from capot.config import Prices, limits, within
 from capot.errors import InputError
 from capot.i18n import duration, number, percent, tr
 from capot.view import blocks as b
-from capot.view.result import Result, ending_of
+from capot.view.result import Result, text_tail
 
 MAX_TURNS = 10_000
 SUMS = ("sent_tokens", "computed_tokens", "generated_tokens")
@@ -49,7 +49,7 @@ class Exchange(Result):
     prompt_ids: Sequence[int] = field(default=(), repr=False, metadata={"json": False})
 
     def brief(self, lang: str | None = None) -> str:
-        return tr("chat.exchange", lang, user=ending_of(self.user), assistant=ending_of(self.assistant.strip(), 80))
+        return tr("chat.exchange", lang, user=text_tail(self.user), assistant=text_tail(self.assistant.strip(), 80))
 
     def view(self, lang: str | None = None) -> list[b.Block]:
         """This turn alone, and what there is to be told of it."""

@@ -9,7 +9,7 @@ from typing import Any
 from capot.chapters.tokens.result import SHOWN, Token, pieces
 from capot.i18n import tr
 from capot.view.blocks import Block, Chat, Columns, Facts, Heading, Strip, Text, Turn
-from capot.view.result import Result, ending_of
+from capot.view.result import Result, text_tail
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Answer(Result):
     tokens: Sequence[Token] = field(default=(), repr=False)
 
     def brief(self, lang: str | None = None) -> str:
-        title, text = tr(f"assistant.{self.kind}.title", lang), ending_of(self.text.strip(), 120)
+        title, text = tr(f"assistant.{self.kind}.title", lang), text_tail(self.text.strip(), 120)
         return tr("assistant.answered", lang, title=title, text=text)
 
     def view(self, lang: str | None = None) -> list[Block]:
@@ -103,7 +103,7 @@ class Answers(Result):
     table = "answers"
 
     def brief(self, lang: str | None = None) -> str:
-        asked = {"question": ending_of(self.question), "model": self.model}
+        asked = {"question": text_tail(self.question), "model": self.model}
         return tr("assistant.brief", lang, count=len(self.answers), **asked)
 
     def view(self, lang: str | None = None) -> list[Block]:

@@ -24,7 +24,7 @@ from capot.chapters.generate.result import CUT, Generation
 from capot.chapters.protocols import Opened
 from capot.config import Sampling
 from capot.engines.scheduler import Ticket
-from capot.errors import shown
+from capot.errors import shorten
 from capot.text.templates import PlainTemplate, Template
 from capot.view.event import ProgressEvent
 
@@ -176,7 +176,7 @@ def _next_turn(way: Way, text: str) -> str:
     """The first line of an answer that speaks for the user; empty where there is none."""
     lines = (line.strip() for line in text.splitlines())
     found = next((line for line in lines if line.startswith(way.dialogue.user)), "")
-    return str(shown(found, 60))
+    return str(shorten(found, 60))
 
 
 def _learnt_marker(way: Way, text: str) -> str:

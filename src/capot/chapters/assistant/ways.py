@@ -18,8 +18,8 @@ from capot.errors import ContextError, InputError, NotFoundError
 from capot.sources.checkpoint import Checkpoint
 from capot.text.templates import Message, PlainTemplate, Prompt, RawTemplate, Template, default
 from capot.text.templates.message import Renderer
-from capot.text.tokenizer import RemoteEncoder, Tokenizer, whole
-from capot.text.tokenizer import check as readable
+from capot.text.tokenizer import RemoteEncoder, Tokenizer, decode_whole
+from capot.text.tokenizer import check_text as readable
 
 if TYPE_CHECKING:
     from capot.engines.loaded import Loaded
@@ -185,6 +185,6 @@ def cut(ids: Sequence[int], tokenizer: Tokenizer) -> tuple[Token, ...]:
     raw = [tokenizer.token_bytes(token) for token in ids]
     stops = accumulate(map(len, raw))
     return tuple(
-        Token(token, part, whole(part), stop - len(part), stop, token in named)
+        Token(token, part, decode_whole(part), stop - len(part), stop, token in named)
         for token, part, stop in zip(ids, raw, stops)
     )

@@ -20,12 +20,12 @@ from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import architectures
 from capot.sources.hub import settings
 from capot.sources.hub.fetch import SPARE
-from capot.sources.hub.listing import RemoteFile, Repo, describe, refuse_other_kinds, tokenizer_kind, whole
+from capot.sources.hub.listing import RemoteFile, Repo, check_causal, model_info, opening_files, tokenizer_kind
 from capot.sources.hub.published import Published
 from capot.sources.hub.refusals import WRONG_TOKEN
-from capot.sources.hub.searching import Found, read, width_of
+from capot.sources.hub.searching import SearchHit, bytes_per_value, parse_entry
 from capot.sources.machine import free_disk
-from capot.sources.published_shapes import Known
+from capot.sources.published_shapes import PublishedModel
 from capot.view.blocks import Block, Facts, Heading, Text
 
 ALIKE = 0.01  # of a shape's parameters, within which a model of its name has that shape
@@ -78,11 +78,11 @@ def preview(name: str, *, revision: str | None = None) -> Card | Preview:
 
     A whole card where its shape is public (``published_shapes.json``), the part of one where it is not.
 
-    Raises: as ``hub.listing.describe``, ``weights``, ``refuse_other_kinds``; NotFoundError ``hub_file_missing``.
+    Raises: as ``hub.listing.model_info``, ``weights_file``, ``check_causal``; NotFoundError ``hub_file_missing``.
     """
-    repo = describe(name, revision or "main")
-    refuse_other_kinds(name, repo.config)
-    found, files = read({**repo.told, "id": name}), [repo.file(file) for file in whole(repo)]
+    repo = model_info(name, revision or "main")
+    check_causal(name, repo.config)
+    found, files = parse_entry({**repo.told, "id": name}), [repo.file(file) for file in opening_files(repo)]
     source = Source(name, {}, chat_template=found.chat_template, ends=found.ends, licence=found.licence)
     kind = base_or_instruct(source, {"tags": found.tags})
     source = replace(source, kind=kind, published=_published(repo, files))
@@ -95,7 +95,7 @@ def preview(name: str, *, revision: str | None = None) -> Card | Preview:
     return _preview(source, found, architecture=(architectures(repo.config) or ["–"])[0])
 
 
-def _preview(source: Source, found: Found, *, architecture: str) -> Preview:
+def _preview(source: Source, found: SearchHit, *, architecture: str) -> Preview:
     """The part of a card that needs no shape."""
     assert source.kind is not None and source.published is not None
     return Preview(
@@ -114,7 +114,7 @@ def _preview(source: Source, found: Found, *, architecture: str) -> Preview:
 
 def _published(repo: Repo, files: list[RemoteFile]) -> Published:
     """What the hub says beside the model itself, and what bringing it will take."""
-    coming, free = sum(file.size for file in files), free_disk(settings.cache())
+    coming, free = sum(file.size for file in files), free_disk(settings.cache_folder())
     return Published(
         commit=repo.commit,
         gated=repo.gated,
@@ -122,14 +122,14 @@ def _published(repo: Repo, files: list[RemoteFile]) -> Published:
         downloaded=False,
         download_bytes=coming,
         download_files=len(files),
-        cache=str(settings.cache()),
+        cache=str(settings.cache_folder()),
         free_bytes=free,
         fits_disk=fits_disk(coming, free),
         tokenizer=tokenizer_kind(repo.has),
     )
 
 
-def shape_of(found: Found) -> Known | None:
+def shape_of(found: SearchHit) -> PublishedModel | None:
     """The public shape of a model that the hub only names, where its parameters are as many."""
     try:
         same = published_shapes.find(found.name)
@@ -139,18 +139,18 @@ def shape_of(found: Found) -> Known | None:
     return same if abs(found.parameters - total) <= ALIKE * total else None
 
 
-def context_of(found: Found) -> int:
+def context_of(found: SearchHit) -> int:
     """The tokens of context to allow for."""
     same = shape_of(found)
     return (same and same.shape.config.context_length) or TOKENS
 
 
-def cache_of(found: Found) -> Callable[[int], int]:
+def cache_of(found: SearchHit) -> Callable[[int], int]:
     """Bytes that a text of so many tokens takes beside the weights: by the shape, else guessed from their number."""
-    width, same = max(2, round(width_of(found.dtype))), shape_of(found)
+    width, same = max(2, round(bytes_per_value(found.dtype))), shape_of(found)
     if same is not None:
         return lambda tokens: published_shapes.kv_bytes(same.shape, tokens, bytes_per_value=width)
-    return lambda tokens: tokens * published_shapes.guessed_kv_values(found.parameters) * width
+    return lambda tokens: tokens * published_shapes.estimated_kv_values(found.parameters) * width
 
 
 def fits_disk(coming: int, free: int | None) -> bool | None:

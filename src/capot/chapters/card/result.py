@@ -10,7 +10,7 @@ from capot.engines.loaded import Loaded
 from capot.i18n import number, percent, size, tr
 from capot.sources.hub.published import Published
 from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Table, Text
-from capot.view.result import Result, flat
+from capot.view.result import Result, flatten
 
 PRECISIONS = ("float32", "bfloat16", "int8", "int4")
 
@@ -99,7 +99,7 @@ class Sheet(Result):
 
     def to_rows(self) -> list[dict[str, Any]]:
         """A row a block of the network, with its parameters."""
-        return [flat(row) for row in self.parameters.by_block]
+        return [flatten(row) for row in self.parameters.by_block]
 
     def name_rows(self, lang: str | None) -> list[tuple[str, str]]:
         """The first rows of every card."""

@@ -20,8 +20,8 @@ from capot.errors import CapotError, NotFoundError
 from capot.sources import published_shapes as shapes
 from capot.sources.configuration import QUANTIZED
 from capot.sources.layer_kinds import HEADLESS
-from capot.sources.machine import Ram, longest, ram
-from capot.sources.published_shapes import BLOCKS, Known, Shape
+from capot.sources.machine import Ram, largest_fitting, ram
+from capot.sources.published_shapes import BLOCKS, PublishedModel, Shape
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -92,10 +92,10 @@ def describe_known(name: str) -> Card:
 
 def known_models() -> tuple[KnownModel, ...]:
     """The table of published models, every figure computed from a shape."""
-    return tuple(_known_row(model) for model in shapes.models())
+    return tuple(_known_row(model) for model in shapes.published_models())
 
 
-def _known_row(model: Known) -> KnownModel:
+def _known_row(model: PublishedModel) -> KnownModel:
     shape, total = model.shape, sum(shapes.parameters(model.shape).values())
     extra = shapes.prediction_parameters(shape)
     return KnownModel(
@@ -284,7 +284,7 @@ def held(weights: int, cache: Callable[[int], int], *, context: int, parameters:
         total_bytes=here.total,
         fits=verdict(needed(tokens), here),
         fitting_precision=next((name for name, size in sizes if size + cache(tokens) <= (here.total or 0)), None),
-        room_tokens=None if free is None else longest(lambda length: needed(length) <= free, most=context),
+        room_tokens=None if free is None else largest_fitting(lambda length: needed(length) <= free, most=context),
         layers_guessed=guessed,
     )
 

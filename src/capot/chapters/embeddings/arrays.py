@@ -13,7 +13,7 @@ from capot.config import within
 from capot.engines.protocol import Want, check_ids, require
 from capot.errors import InputError, ResourceError
 from capot.sources.machine import ram
-from capot.view.event import ProgressEvent, reading
+from capot.view.event import ProgressEvent, prompt_progress
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -49,7 +49,7 @@ def hidden(
     require(engine, WANT.capabilities)
     places = (_place("layer", layer, engine.info.layers + 1), _place("position", position, len(read)))
     _check_room(4 * (engine.info.layers + 1) * len(read) * engine.info.width, tokens=len(read))
-    found = model.scheduler.run(read, want=WANT, owner=model.owner, progress=reading(progress)).output.hidden
+    found = model.scheduler.run(read, want=WANT, owner=model.owner, progress=prompt_progress(progress)).output.hidden
     assert found is not None  # WANT asks for them; (L + 1, T, D)
     return np.array(found[places], np.float32)
 

@@ -18,8 +18,8 @@ from capot.chapters.embeddings.spelling import spellings, vectors
 from capot.chapters.embeddings.table import open_table
 from capot.config import within
 from capot.engines.protocol import Capability, Want, require
-from capot.errors import InputError, UnsupportedError, shown
-from capot.view.event import Hears, ProgressEvent, reading
+from capot.errors import InputError, UnsupportedError, shorten
+from capot.view.event import ProgressCallback, ProgressEvent, prompt_progress
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -110,7 +110,7 @@ def _check(model: Opened, layer: int | None, located: Sequence[tuple[Sentence, l
         raise InputError("too_many", count=count, most=most)
     require(engine, WANT.capabilities | Capability.EMBEDDINGS)
     if layer is not None and (not isinstance(layer, int) or isinstance(layer, bool)):
-        raise InputError("not_a_number", name="layer", value=shown(layer))
+        raise InputError("not_a_number", name="layer", value=shorten(layer))
     if layer is not None:
         within("layer", layer, 0, engine.info.layers)
 
@@ -161,12 +161,14 @@ def _located(model: Opened, word: str, text: str, *, place: int) -> tuple[Senten
     return sentence, occurrences
 
 
-def _reads(model: Opened, located: Sequence[tuple[Sentence, list[Occurrence]]], progress: Hears | None) -> list[Read]:
+def _reads(
+    model: Opened, located: Sequence[tuple[Sentence, list[Occurrence]]], progress: ProgressCallback | None
+) -> list[Read]:
     """Each sentence in turn; ``progress`` hears of their tokens together."""
     prompts = [model.tokenizer.encode_prompt(sentence.text) for sentence, _ in located]
     total, before, reads = sum(map(len, prompts)), 0, []
     for ids, (sentence, found) in zip(prompts, located, strict=True):
-        hears = reading(progress, before=before, total=total, what=sentence.text)
+        hears = prompt_progress(progress, before=before, total=total, what=sentence.text)
         reads.append(_read(model, sentence, found, ids=ids, hears=hears))
         before += len(ids)
     return reads

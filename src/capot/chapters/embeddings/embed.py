@@ -12,7 +12,7 @@ from capot.chapters.embeddings.geometry import cosines, principal, rounded, unit
 from capot.chapters.embeddings.spelling import spellings, vectors
 from capot.chapters.embeddings.table import VectorTable, nearest, open_table
 from capot.config import WordPlane, limits, within
-from capot.errors import InputError, shown
+from capot.errors import InputError, shorten
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -52,7 +52,7 @@ def _check(words: tuple[str, ...], dimensions: int, near: int) -> None:
     for name, value in (("dimensions", dimensions), ("near", near)):
         low, high = limits(WordPlane, name)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise InputError("not_a_number", name=name, value=shown(value))
+            raise InputError("not_a_number", name=name, value=shorten(value))
         within(name, value, low, high)
 
 

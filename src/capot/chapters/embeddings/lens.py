@@ -12,7 +12,7 @@ from capot.chapters.embeddings.lens_result import Depth, Guess, Lens
 from capot.engines.protocol import Want
 from capot.errors import CapotError
 from capot.text.sampling import softmax
-from capot.view.event import ProgressEvent, reading
+from capot.view.event import ProgressEvent, prompt_progress
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -23,7 +23,9 @@ WANT = Want(logits="none", layer_logits=True)
 def lens(model: Opened, prompt: str, *, progress: Callable[[ProgressEvent], None] | None = None) -> Lens:
     """The guess after every layer. Takes and raises: as ``Model.lens``."""
     ids = model.tokenizer.encode_prompt(prompt)
-    logits = model.scheduler.run(ids, want=WANT, owner=model.owner, progress=reading(progress)).output.layer_logits
+    logits = model.scheduler.run(
+        ids, want=WANT, owner=model.owner, progress=prompt_progress(progress)
+    ).output.layer_logits
     assert logits is not None  # WANT asks for them; (L + 1, V)
     final = int(np.argmax(logits[-1]))
     layers = tuple(_depth(model, layer, row, final=final) for layer, row in enumerate(logits))

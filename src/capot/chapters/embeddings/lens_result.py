@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from capot.i18n import bits, number, percent, tr
 from capot.view.blocks import Block, Curves, Heading, Series, Table, Text
-from capot.view.result import Result, ending_of
+from capot.view.result import Result, text_tail
 
 LONG = 300  # characters of the prompt that are repeated: its end, which the guess follows
 
@@ -56,7 +56,7 @@ class Lens(Result):
     def brief(self, lang: str | None = None) -> str:
         share = percent(self.final.probability, lang)
         told = {"token": self.final.shown, "share": share, "layer": self.settled}
-        return tr("lens.brief", lang, prompt=ending_of(self.prompt), **told)
+        return tr("lens.brief", lang, prompt=text_tail(self.prompt), **told)
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The guesses by layer, then the final answer's way up in probability and in rank."""

@@ -19,8 +19,8 @@ import numpy as np
 from capot.cancellation import check_cancelled
 from capot.chapters.embeddings.geometry import unit
 from capot.engines.protocol import Capability, require
-from capot.errors import ModelError, NotFoundError, UnsupportedError, local
-from capot.sources.checkpoint import Checkpoint, widen
+from capot.errors import ModelError, NotFoundError, UnsupportedError, local_path
+from capot.sources.checkpoint import Checkpoint, to_float32
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -97,7 +97,7 @@ class FileTable:
                 bits = np.left_shift(part, 16, out=room[: len(part)], dtype=np.uint32, casting="unsafe")
                 yield start, bits.view(np.float32)
             else:
-                yield start, widen(part, dtype)
+                yield start, to_float32(part, dtype)
 
 
 class EngineTable:
@@ -144,7 +144,7 @@ def _find(checkpoint: Checkpoint) -> TensorInfo:
                 if info.dtype not in READABLE:
                     raise UnsupportedError("table_dtype", tensor=name, dtype=info.dtype)
                 return info
-    raise ModelError("no_table", folder=local(checkpoint.path, checkpoint.name))
+    raise ModelError("no_table", folder=local_path(checkpoint.path, checkpoint.name))
 
 
 def nearest(

@@ -210,12 +210,12 @@ class _Chooser:
     def choose(self, logits: np.ndarray, draw: int) -> tuple[int, float]:
         """The id of draw ``draw``, and the chance it had."""
         uniform = 0.0 if self.sampling.temperature == 0 else self.draws.uniform(draw)
-        return choosing.choose(logits, self.sampling, uniform=uniform)
+        return choosing.sample_token(logits, self.sampling, uniform=uniform)
 
     def draw(self, logits: np.ndarray, number: int, *, seconds: float) -> GeneratedToken:
         """A token with its probability and its alternatives."""
         chosen, chance = self.choose(logits, number)
-        others = choosing.top(logits, self.count).tolist() if self.count else []
+        others = choosing.top_tokens(logits, self.count).tolist() if self.count else []
         shares = choosing.softmax(logits)  # the very probabilities that ``next`` and ``lens`` tell
         total = float(logits.max()) - math.log(shares.max())
         alternatives = tuple(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from capot.i18n import duration, number, percent, tr
 from capot.view.blocks import Block, Facts, Heading, Piece, PieceKind, Strip, Table, Text
 from capot.view.event import LastEvent, StreamEvent
-from capot.view.result import Result, ending_of
+from capot.view.result import Result, text_tail
 from capot.view.visible import visible
 
 StopReason = Literal["stop_string", "end_token", "max_new_tokens", "context_full", "interrupted"]
@@ -93,7 +93,7 @@ class Generation(Result):
 
     def brief(self, lang: str | None = None) -> str:
         text = visible(self.text if len(self.text) <= BRIEFLY else self.text[:BRIEFLY] + "…")
-        return tr("generate.brief", lang, prompt=ending_of(self.prompt), text=text, why=self.why(lang))
+        return tr("generate.brief", lang, prompt=text_tail(self.prompt), text=text, why=self.why(lang))
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The text with each token's probability, where the model hesitated, what it cost."""

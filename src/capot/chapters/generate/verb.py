@@ -17,8 +17,8 @@ from capot.chapters.protocols import Opened
 from capot.config import Plan, Sampling
 from capot.engines.protocol import check_ids
 from capot.engines.scheduler import Ticket, cancel_on_ctrl_c
-from capot.errors import ArgumentTypeError, InputError, speaking
-from capot.view.event import Hears, ProgressEvent
+from capot.errors import ArgumentTypeError, InputError, use_language
+from capot.view.event import ProgressCallback, ProgressEvent
 
 __all__ = ["Event", "Finished", "Plan", "Progress", "Started", "Step", "Stream", "generate", "start", "stream"]
 
@@ -50,7 +50,7 @@ def generate(
     return events.result
 
 
-def follow(events: Iterator[Any], progress: Hears | None, *, most: int, what: str = "") -> Any:
+def follow(events: Iterator[Any], progress: ProgressCallback | None, *, most: int, what: str = "") -> Any:
     """Read the events of a generation to their end, and give the last; ``progress`` hears of all of them."""
     made, last = 0, None
     for last in events:
@@ -152,7 +152,7 @@ class Stream(Iterator[Event]):
         event = self._wait()
         if isinstance(event, Exception):
             self._over = True
-            with speaking(self.lang):
+            with use_language(self.lang):
                 raise event
         if isinstance(event, Finished):
             self._over, self.result = True, event.generation.in_language(self.lang)
@@ -185,7 +185,7 @@ class Stream(Iterator[Event]):
 
     def __reduce_ex__(self, _: Any) -> NoReturn:
         """Neither a copy nor a pickle. Raises: ArgumentTypeError ``stream_not_copied``."""
-        with speaking(self.lang):
+        with use_language(self.lang):
             raise ArgumentTypeError("stream_not_copied")
 
     def __exit__(self, *_: object) -> None:

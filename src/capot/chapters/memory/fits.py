@@ -9,7 +9,7 @@ from capot.chapters.memory.computed import PromptPass, simulated
 from capot.chapters.memory.rows import CardsFit, Parts, Users
 from capot.chapters.memory.shape import MemoryShape
 from capot.chapters.memory.sizes import MAX_TOKENS, PRECISIONS
-from capot.sources.machine import longest
+from capot.sources.machine import largest_fitting
 
 USABLE = 0.9  # of a card: the rest goes to the driver, to fragments and to other programs
 GPUS = (1, 2, 8)
@@ -59,7 +59,7 @@ def fit(
         precision=precision,
         weights_bytes=weights,
         fits=weights / gpus <= usable and holds(1),
-        max_context=longest(holds, most=MAX_TOKENS),
+        max_context=largest_fitting(holds, most=MAX_TOKENS),
         concurrent=tuple(users(context) for context in contexts),
         trained=None if trained is None else users(trained),
     )

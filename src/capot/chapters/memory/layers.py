@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from capot.chapters.memory.shape import MemoryShape
 from capot.engines.protocol import MAX_CHUNK
-from capot.sources.machine import release
+from capot.sources.machine import parse_version
 
 ALL = 10**6  # layers
 
@@ -279,7 +279,7 @@ WRITTEN_OUT = {"gelu_new": 4, "gelu_fast": 5, "quick_gelu": 3, "relu2": 3}
 def layer_of(shape: MemoryShape) -> LayerMoments:
     """The family's own layer, as the installed transformers writes it, or a Llama's."""
     with contextlib.suppress(PackageNotFoundError):
-        if shape.layout in SINCE_5_24 and release(version("transformers")) >= (5, 24):
+        if shape.layout in SINCE_5_24 and parse_version(version("transformers")) >= (5, 24):
             return SINCE_5_24[shape.layout]
     return LAYERS.get(shape.layout, _LLAMA)
 

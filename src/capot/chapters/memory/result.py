@@ -11,7 +11,7 @@ from typing import Any
 from capot.chapters.memory.rows import Cache, CardsFit, Mode, Parts, Row, Stopped
 from capot.i18n import duration, number, percent, size, tr
 from capot.view.blocks import Block, Curves, Facts, Heading, Series, Table, Text
-from capot.view.result import Result, flat
+from capot.view.result import Result, flatten
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Memory(Result):
 
     def to_rows(self) -> list[dict[str, Any]]:
         """A row a length, with the sum of what is computed for it."""
-        return [{**flat(row), "computed_total": row.computed.total} for row in self.rows]
+        return [{**flatten(row), "computed_total": row.computed.total} for row in self.rows]
 
     @property
     def ending(self) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from capot.sources import published_shapes
 from capot.sources.configuration import SPELLINGS, Config
-from capot.sources.fields import Raw, count, of_text, real, table, whole, word
+from capot.sources.fields import Raw, read_count, read_dict, read_float, read_int, read_str, text_config
 from capot.sources.layer_kinds import HEADLESS
 
 LAYOUTS = {  # a field of config.json that asks for other layers, and how they are called here
@@ -68,7 +68,7 @@ def shape_of(raw: Raw) -> MemoryShape:
     >>> shape_of(published_shapes.find("Mistral-7B").config).cache_numbers(100_000) == 2 * 32 * 8 * 128 * 4096
     True
     """
-    raw = of_text(raw)
+    raw = text_config(raw)
     found, exact = _known_shape(raw)
     config, latent = found.config, found.latent
     return MemoryShape(
@@ -90,7 +90,7 @@ def shape_of(raw: Raw) -> MemoryShape:
         layers=config.layers,
         context_length=config.context_length,
         layout=_layout(found, raw),
-        activation=word(raw, *SPELLINGS["hidden_act"]),
+        activation=read_str(raw, *SPELLINGS["hidden_act"]),
         rotary=_rotary(raw, config.head_dim),
         guessed=config.guessed,
         state_numbers=_state(config, raw),
@@ -108,10 +108,10 @@ def _state(config: Config, raw: Raw) -> int:
         return 0
     if config.model_type == "rwkv":
         return config.layers * 5 * config.width
-    inner = count(raw, "intermediate_size") or int(real(raw, "expand", default=2, most=1000) * config.width)
+    inner = read_count(raw, "intermediate_size") or int(read_float(raw, "expand", default=2, most=1000) * config.width)
     mamba2 = config.model_type == "mamba2"
-    kept, taps = count(raw, "state_size", default=128 if mamba2 else 16), count(raw, "conv_kernel", default=4)
-    convolved = inner + 2 * count(raw, "n_groups", default=8) * kept if mamba2 else inner
+    kept, taps = read_count(raw, "state_size", default=128 if mamba2 else 16), read_count(raw, "conv_kernel", default=4)
+    convolved = inner + 2 * read_count(raw, "n_groups", default=8) * kept if mamba2 else inner
     return config.layers * (inner * kept + convolved * taps)
 
 
@@ -126,11 +126,11 @@ def _layout(found: published_shapes.Shape, raw: Raw) -> str:
 def _rotary(raw: Raw, head: int) -> float | None:
     """The hub's older spellings, then transformers 5's; of ``head`` numbers, where a count of them is said."""
     if raw.get("rotary_dim") is not None:
-        return whole(raw, "rotary_dim", least=0, most=head) / head
-    inside = table(raw, "rope_scaling") or table(raw, "rope_parameters")
+        return read_int(raw, "rotary_dim", least=0, most=head) / head
+    inside = read_dict(raw, "rope_scaling") or read_dict(raw, "rope_parameters")
     for said, field in ((raw, "rotary_pct"), (raw, "partial_rotary_factor"), (inside, "partial_rotary_factor")):
         if said.get(field) is not None:
-            return real(said, field, default=1.0, most=1.0)
+            return read_float(said, field, default=1.0, most=1.0)
     return None
 
 
@@ -146,14 +146,14 @@ def _known_shape(raw: Raw) -> tuple[published_shapes.Shape, bool]:
 
 def _experts(raw: Raw, config: Config) -> published_shapes.Experts | None:
     """The mixture of a family that is not known, by the fields that most families use."""
-    experts = count(raw, *published_shapes.EXPERTS)
+    experts = read_count(raw, *published_shapes.EXPERTS)
     if experts < 2:
         return None
     return published_shapes.Experts(
         count=experts,
-        active=whole(raw, "num_experts_per_tok", "num_experts_per_token", default=1, most=experts),
-        width=count(raw, "moe_intermediate_size", default=config.mlp_width),
-        shared=count(raw, "n_shared_experts"),
+        active=read_int(raw, "num_experts_per_tok", "num_experts_per_token", default=1, most=experts),
+        width=read_count(raw, "moe_intermediate_size", default=config.mlp_width),
+        shared=read_count(raw, "n_shared_experts"),
         dense=published_shapes.dense_layers(raw, config.layers),
     )
 

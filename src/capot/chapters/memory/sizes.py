@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from capot.errors import InputError, shown
+from capot.errors import InputError, shorten
 
 # Bytes of one number. Quantised files add a few per cent of scales, which depend on the
 # method and are not counted here.
@@ -29,11 +29,11 @@ def parse_size(text: str | int) -> int:
     """
     found = _SIZE.fullmatch(_written(text))
     if found is None or (found[3] and not found[2]):
-        raise InputError("bad_size", value=shown(text))
+        raise InputError("bad_size", value=shorten(text))
     unit = 1024 if found[3] else 1000
     size = int(float(found[1].replace(",", ".")) * unit ** _POWERS[found[2].lower()])
     if not 10**6 <= size <= LARGEST:
-        raise InputError("bad_size", value=shown(text))
+        raise InputError("bad_size", value=shorten(text))
     return size
 
 
@@ -60,7 +60,7 @@ def precision_name(name: str) -> str:
     name = str(name).strip().lower()
     name = _ALIASES.get(name, name)
     if name not in PRECISIONS:
-        raise InputError("unknown_precision", value=shown(name), known=", ".join(PRECISIONS))
+        raise InputError("unknown_precision", value=shorten(name), known=", ".join(PRECISIONS))
     return name
 
 
@@ -80,9 +80,9 @@ def lengths(given: str | int | Sequence[Any]) -> tuple[int, ...]:
         try:
             count = int(_written(part))
         except ValueError:
-            raise InputError("bad_length", value=shown(part)) from None
+            raise InputError("bad_length", value=shorten(part)) from None
         if not 1 <= count <= MAX_TOKENS:
-            raise InputError("bad_length", value=shown(part))
+            raise InputError("bad_length", value=shorten(part))
         found.add(count)
     return tuple(sorted(found))
 

@@ -16,9 +16,9 @@ from capot.chapters.memory.shape import MemoryShape, shape_of
 from capot.chapters.memory.sizes import PRECISIONS, lengths, parse_sizes, precision_name, precision_names
 from capot.chapters.protocols import Opened
 from capot.engines.protocol import MAX_CHUNK
-from capot.errors import BusyError, ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError, shown
+from capot.errors import BusyError, ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError, shorten
 from capot.sources.published_shapes import find
-from capot.view.event import Hears, ProgressEvent
+from capot.view.event import ProgressCallback, ProgressEvent
 
 DEFAULT_TOKENS = tuple(2**power for power in range(14))  # 1 to 8,192
 LONGEST = 131_072  # where a simulated curve ends if nothing says how long the model was trained for
@@ -42,7 +42,7 @@ def weigh(
 ) -> Memory:
     """What prompts of some lengths cost. Takes and raises: as ``Model.memory``."""
     if mode not in MODES:
-        raise InputError("unknown_mode", value=shown(mode), known=", ".join(MODES))
+        raise InputError("unknown_mode", value=shorten(mode), known=", ".join(MODES))
     asked = lengths(tokens) if tokens else ()
     if not simulate and not known:
         if asked and asked[-1] > MOST_MEASURED:
@@ -135,7 +135,7 @@ def _beyond(tokens: int, context: int | None) -> bool:
     return context is not None and tokens > context
 
 
-def _measured(model: Opened, tokens: Sequence[int], *, mode: Mode, progress: Hears | None) -> Memory:
+def _measured(model: Opened, tokens: Sequence[int], *, mode: Mode, progress: ProgressCallback | None) -> Memory:
     """Each length in turn, the shortest first, until all are done, memory is short or the user has seen enough."""
     scheduler = model.scheduler
     measured.check(scheduler.engine, mode)
@@ -153,7 +153,7 @@ def _measured(model: Opened, tokens: Sequence[int], *, mode: Mode, progress: Hea
 
 
 def _rows(
-    model: Opened, tokens: Sequence[int], *, rule: Ruler, mode: Mode, progress: Hears | None
+    model: Opened, tokens: Sequence[int], *, rule: Ruler, mode: Mode, progress: ProgressCallback | None
 ) -> tuple[list[Row], Stopped | None]:
     rows: list[Row] = []
     count = tokens[0]

@@ -20,9 +20,9 @@ from capot.sources.configuration import architectures
 from capot.sources.files import INDEX
 from capot.sources.hub import cache_index, settings
 from capot.sources.hub.checkpoint import HubCheckpoint
-from capot.sources.hub.events import Watch, quietly
-from capot.sources.hub.listing import SINGLE, refuse_other_kinds
-from capot.sources.hub.searching import Found
+from capot.sources.hub.events import Watch, drain
+from capot.sources.hub.listing import SINGLE, check_causal
+from capot.sources.hub.searching import SearchHit
 from capot.sources.hub.searching import search as _search
 from capot.sources.hub.store import Store
 from capot.sources.machine import Ram, free_disk, ram
@@ -33,12 +33,14 @@ __all__ = ["cached", "get", "preview", "remove", "search"]
 
 def cached() -> Models:
     """The models of the local cache, each with its size and the engine that opens it."""
-    found = [_described(kept) for kept in cache_index.kept()]
+    found = [_described(kept) for kept in cache_index.cached_models()]
     total = sum(model.bytes for model in found)
-    return Models(found, cache=str(settings.cache()), total_bytes=total, free_bytes=free_disk(settings.cache()))
+    return Models(
+        found, cache=str(settings.cache_folder()), total_bytes=total, free_bytes=free_disk(settings.cache_folder())
+    )
 
 
-def _described(kept: cache_index.Kept) -> CachedModel:
+def _described(kept: cache_index.CacheEntry) -> CachedModel:
     architecture, engine, state = None, None, "partial"
     if kept.commit is not None:
         with contextlib.suppress(CapotError):  # a damaged or foreign folder has its line too
@@ -56,7 +58,7 @@ def _opened(name: str, commit: str) -> tuple[str | None, str | None, str]:
     state = "whole" if whole else "partial" if begun or checkpoint.has("weights") else "settings"
     architecture = next(iter(architectures(config)), None)
     try:
-        refuse_other_kinds(name, config)
+        check_causal(name, config)
         if all(store.known_absent(commit, file) for file in (SINGLE, INDEX)):
             return architecture, None, state
         return architecture, engines.choose_engine(Loading(model=name), checkpoint), state
@@ -70,7 +72,11 @@ def search(words: str, *, limit: int = LIMIT) -> Search:
     Raises: InputError ``out_of_range``; as ``hub.searching.search``.
     """
     within("limit", limit, 1, MOST)
-    here, disk, kept = ram(), free_disk(settings.cache()), {one.name.casefold() for one in cache_index.kept()}
+    here, disk, kept = (
+        ram(),
+        free_disk(settings.cache_folder()),
+        {one.name.casefold() for one in cache_index.cached_models()},
+    )
     return Search(
         words=words,
         models=[_judged(found, here, disk, kept) for found in _search(words, limit=limit)],
@@ -81,7 +87,7 @@ def search(words: str, *, limit: int = LIMIT) -> Search:
     )
 
 
-def _judged(found: Found, here: Ram, disk: int | None, kept: set[str]) -> FoundModel:
+def _judged(found: SearchHit, here: Ram, disk: int | None, kept: set[str]) -> FoundModel:
     source = Source(found.name, {}, chat_template=found.chat_template, ends=found.ends)
     needed = found.nbytes + cache_of(found)(min(context_of(found), TOKENS))
     return FoundModel(
@@ -99,7 +105,7 @@ def _judged(found: Found, here: Ram, disk: int | None, kept: set[str]) -> FoundM
     )
 
 
-def get(name: str, *, revision: str | None = None, watch: Watch = quietly) -> Changed:
+def get(name: str, *, revision: str | None = None, watch: Watch = drain) -> Changed:
     """Bring a whole model to this machine, or what is missing of it.
 
     Raises: as ``HubCheckpoint.of`` and ``HubCheckpoint.fetch``.

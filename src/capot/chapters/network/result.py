@@ -10,7 +10,7 @@ from capot.chapters.network.bounds import ENOUGH
 from capot.chapters.token_texts import TokenShare
 from capot.i18n import number, percent, tr
 from capot.view.blocks import Bar, Bars, Block, Curves, Heading, Piece, Series, Strip, Table, Text
-from capot.view.result import Result, ending_of, flat
+from capot.view.result import Result, flatten, text_tail
 
 SHOWN = 300  # characters of the prompt that a view repeats
 COLUMNS, MOST_COLUMNS = 6, 24  # positions beside each other, and in all; the last ones are those a guess follows from
@@ -121,11 +121,11 @@ class NetworkInside(Result):
     model: str = field(metadata={"json": False})
 
     def brief(self, lang: str | None = None) -> str:
-        return tr("network.brief", lang, prompt=ending_of(self.prompt), count=len(self.tokens))
+        return tr("network.brief", lang, prompt=text_tail(self.prompt), count=len(self.tokens))
 
     def to_rows(self) -> list[dict[str, Any]]:
         """A row a layer and a token: the guess that follows it there."""
-        return [{"layer": layer.layer, **flat(guess)} for layer in self.layers for guess in layer.guesses]
+        return [{"layer": layer.layer, **flatten(guess)} for layer in self.layers for guess in layer.guesses]
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The guesses as a picture, how far each part moved the last token, what gave its logit, what heads look at."""

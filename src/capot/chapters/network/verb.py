@@ -27,7 +27,7 @@ from capot.chapters.next.verb import resolve
 from capot.chapters.token_texts import TokenShare, TokenTexts
 from capot.engines.inside import Inside, InsideFound, LogitParts
 from capot.engines.protocol import Capability, Want, check_ids, check_prompt
-from capot.errors import InputError, shown
+from capot.errors import InputError, shorten
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -54,7 +54,7 @@ def network(
     if token is not None:
         check_ids([token], size=info.vocabulary_size)
     if head is not None and not (0 < head[0] <= info.layers and 0 < head[1] <= info.heads):
-        raise InputError("not_a_head", value=shown(attention or ""), layers=info.layers, heads=info.heads)
+        raise InputError("not_a_head", value=shorten(attention or ""), layers=info.layers, heads=info.heads)
     places = Places.within(layers, positions, most=info.layers, tokens=len(ids))
     price = places.price(k, len(ids) ** 2 if head is not None else 0)
     asked = Inside(k=k, levels=places.levels, positions=places.positions, head=head, target=token)
@@ -66,7 +66,7 @@ def _head(attention: str) -> tuple[int, int]:
     """``"2.3"`` is layer 2, head 3. Raises: InputError ``not_a_head``."""
     found = _HEAD.fullmatch(attention.strip())
     if found is None:
-        raise InputError("not_a_head", value=shown(attention), layers="L", heads="H")
+        raise InputError("not_a_head", value=shorten(attention), layers="L", heads="H")
     return int(found[1]), int(found[2])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from capot.i18n import bits, number, percent, tr
 from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Table, Text
-from capot.view.result import Result, ending_of
+from capot.view.result import Result, text_tail
 
 SHOWN = 300  # characters of the prompt that a view repeats: its end is what counts
 
@@ -80,7 +80,7 @@ class Prediction(Result):
 
     def brief(self, lang: str | None = None) -> str:
         first = ", ".join(f"{each.label} {share(each.probability, lang)}" for each in self.candidates[:3])
-        return tr("next.brief", lang, prompt=ending_of(self.prompt), tokens=first)
+        return tr("next.brief", lang, prompt=text_tail(self.prompt), tokens=first)
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The end of the prompt, the most probable tokens as bars and as figures, those asked for."""

@@ -22,10 +22,10 @@ from capot.config import Sampling, Showing
 from capot.engines.protocol import check_ids
 from capot.engines.scheduler import PassResult
 from capot.errors import InputError
-from capot.errors import shown as cut_short
+from capot.errors import shorten as cut_short
 from capot.text import sampling
 from capot.text.tokenizer import Tokenizer
-from capot.view.event import ProgressEvent, reading
+from capot.view.event import ProgressEvent, prompt_progress
 
 MOST_DIGITS = 18  # of an id
 # One string and nothing else, with the escapes that Python knows: an expression may hold any work at all.
@@ -55,10 +55,10 @@ def predict(
     tokenizer = model.tokenizer
     prompt_ids = tokenizer.encode_prompt(prompt) if ids is None else ids
     named = [resolve(tokenizer, each, prompt=prompt) for each in ([rank] if isinstance(rank, str) else rank)]
-    found = model.scheduler.run(prompt_ids, owner=model.owner, progress=reading(progress))
+    found = model.scheduler.run(prompt_ids, owner=model.owner, progress=prompt_progress(progress))
     assert found.output.logits is not None  # a step gives them unless told not to
     table = _Table(tokenizer, found.output.logits, settings)
-    shown = sampling.top(table.logits, most)
+    shown = sampling.top_tokens(table.logits, most)
     return dataclasses.replace(
         _prediction(table, found, settings),
         prompt=prompt,

@@ -9,7 +9,7 @@ from typing import Any
 from capot.chapters.token_texts import TokenShare
 from capot.i18n import number, percent, tr
 from capot.view.blocks import Block, Facts, Heading, Piece, Strip, Table, Text
-from capot.view.result import Result, ending_of, flat
+from capot.view.result import Result, flatten, text_tail
 
 DARKEST = 16.0  # bits from which a token is drawn darkest: one of 65,536 that are equally probable
 DRAWN = 1000  # tokens of the strip
@@ -49,11 +49,11 @@ class Score(Result):
     model: str = field(metadata={"json": False})
 
     def brief(self, lang: str | None = None) -> str:
-        return tr("score.brief", lang, text=ending_of(self.text), count=len(self.tokens))
+        return tr("score.brief", lang, text=text_tail(self.text), count=len(self.tokens))
 
     def to_rows(self) -> list[dict[str, Any]]:
         """A row a token, what was expected there beside it."""
-        rows = [flat(token) for token in self.tokens]
+        rows = [flatten(token) for token in self.tokens]
         for row in rows:  # where nothing was expected, the same columns are empty
             row.update(
                 {f"expected_{name}": row.pop(f"expected_{name}", None) for name in ("id", "text", "probability")}

@@ -9,10 +9,10 @@ from itertools import accumulate
 from typing import overload
 
 from capot.i18n import number, tr
-from capot.text.tokenizer import whole
+from capot.text.tokenizer import decode_whole
 from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Piece, PieceKind, Strip, Table, Text
-from capot.view.graphemes import graphemes, hexadecimal, spelled
-from capot.view.result import Result, ending_of
+from capot.view.graphemes import graphemes, hex_bytes, token_label
+from capot.view.result import Result, text_tail
 
 SHOWN = 400  # pieces of a strip; the rest is in --json
 LISTED = 60  # rows of the table
@@ -58,7 +58,7 @@ class Cut(Sequence[Token]):
         if isinstance(place, slice):
             return [self[each] for each in range(*place.indices(len(self)))]
         raw, token = self._pieces[place], self._ids[place]
-        return Token(token, raw, whole(raw), self._starts[place], self._ends[place], token in self._special)
+        return Token(token, raw, decode_whole(raw), self._starts[place], self._ends[place], token in self._special)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other))
@@ -131,7 +131,7 @@ class Tokens(Result):
     table = "tokens"
 
     def brief(self, lang: str | None = None) -> str:
-        return tr("tokens.brief", lang, text=ending_of(self.text), count=self.count, tokenizer=self.tokenizer)
+        return tr("tokens.brief", lang, text=text_tail(self.text), count=self.count, tokenizer=self.tokenizer)
 
     def view(self, lang: str | None = None) -> list[Block]:
         """The text cut, its figures, its tokens one by one, and the other tokenizers."""
@@ -178,7 +178,7 @@ class Tokens(Result):
         if not ordinary:
             return f"{first} {tr('tokens.caption.special', lang, count=self.count)}"
         longest = max(ordinary, key=lambda token: len(token.text))
-        shown = spelled(longest.text[: 3 * _LONGEST])
+        shown = token_label(longest.text[: 3 * _LONGEST])
         return f"{first} {tr('tokens.caption.longest', lang, token=shown, count=len(longest.text))}"
 
     def _facts(self, lang: str | None) -> Facts:
@@ -241,7 +241,7 @@ def _count(comparison: Comparison) -> int:
 
 def face(token: Token) -> str:
     """A token by itself: its text drawn, else its bytes, else its id."""
-    return spelled(token.text) or (hexadecimal(token.bytes) if token.bytes else f"⟨{token.id}⟩")
+    return token_label(token.text) or (hex_bytes(token.bytes) if token.bytes else f"⟨{token.id}⟩")
 
 
 def pieces(text: str, tokens: Sequence[Token], lang: str | None = None, *, limit: int | None = SHOWN) -> list[Piece]:
@@ -255,7 +255,7 @@ def pieces(text: str, tokens: Sequence[Token], lang: str | None = None, *, limit
         whole = whole if len(whole) <= _LONGEST else whole[:_LONGEST] + "…"
         for part, token in enumerate(group, 1):
             hint = tr("tokens.hint", lang, id=str(token.id), bytes=token.bytes.hex(" ").upper())
-            shown = f"{spelled(whole)} {part}/{len(group)}" if whole else face(token)
+            shown = f"{token_label(whole)} {part}/{len(group)}" if whole else face(token)
             kind: PieceKind = "special" if token.special else "bytes" if whole or not token.text else "token"
             drawn.append(Piece(shown, hint=hint, tone=tone % 6, kind=kind))
     return drawn

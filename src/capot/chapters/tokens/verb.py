@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from capot.cancellation import check_cancelled
 from capot.chapters.tokens.result import Comparison, Cut, Missing, Token, Tokens
-from capot.errors import CapotError, InputError, InterruptedByUser, NetworkError, NotFoundError, shown
+from capot.errors import CapotError, InputError, InterruptedByUser, NetworkError, NotFoundError, shorten
 from capot.i18n import Reason
-from capot.sources.hub.events import Watch, quietly
-from capot.text.tokenizer import Specials, Tokenizer, recorded, whole
+from capot.sources.hub.events import Watch, drain
+from capot.text.tokenizer import Specials, Tokenizer, decode_whole, recorded
 from capot.text.tokenizer.encodings import NAMES
 from capot.text.tokenizer.ranks import ENCODINGS
 
@@ -99,7 +99,7 @@ def named_in(compare: str | Iterable[str]) -> tuple[str, ...]:
 
 def to_tokens(spans: Spans, *, special_ids: frozenset[int] = frozenset()) -> list[Token]:
     """Spans as the result holds them."""
-    return [Token(token, raw, whole(raw), start, end, token in special_ids) for token, raw, start, end in spans]
+    return [Token(token, raw, decode_whole(raw), start, end, token in special_ids) for token, raw, start, end in spans]
 
 
 def _found(name: str, text: str, specials: Specials, *, model: Opened) -> Comparison | Missing:
@@ -109,7 +109,7 @@ def _found(name: str, text: str, specials: Specials, *, model: Opened) -> Compar
     except InterruptedByUser:
         raise
     except CapotError as error:
-        return Missing(shown(name), error.code, error.message())
+        return Missing(shorten(name), error.code, error.message())
 
 
 def _counted(name: str, text: str, specials: Specials, *, model: Opened) -> Comparison:
@@ -128,13 +128,13 @@ def _relative_to(first: Comparison, other: Comparison) -> Comparison:
     return Comparison(other.tokenizer, other.vocabulary_size, other.count, relative, other.tokens)
 
 
-def named(name: str, *, watch: Watch = quietly) -> Tokenizer:
+def named(name: str, *, watch: Watch = drain) -> Tokenizer:
     """The tokenizer that a name or a path stands for; ``watch`` follows what comes from the hub.
 
     Raises: as ``tokenize``.
     """
     if isinstance(name, Unlooked):
-        raise NotFoundError("unknown_tokenizer", name=shown(name), known=known_names())
+        raise NotFoundError("unknown_tokenizer", name=shorten(name), known=known_names())
     known = ALIASES.get(name, name)
     if known in PACKAGED or known in ENCODINGS or known in NAMES:
         return _packaged(known)
@@ -151,7 +151,7 @@ def _packaged(name: str) -> Tokenizer:
     return Tokenizer.from_file(PACKAGED[name], name=name) if name in PACKAGED else Tokenizer.from_tiktoken(name)
 
 
-def from_hub(name: str, *, watch: Watch = quietly) -> Tokenizer:
+def from_hub(name: str, *, watch: Watch = drain) -> Tokenizer:
     """The tokenizer of a model of the hub: from the cache, else brought there, without its weights.
 
     Raises: NotFoundError ``tokenizer_hub`` where asking is forbidden; as ``HubCheckpoint.of``.

@@ -15,7 +15,7 @@ from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, LogitParts, m
 from capot.engines.native import guessing
 from capot.engines.native.cache import ArrayAllocator
 from capot.errors import ModelError
-from capot.sources.checkpoint import Checkpoint, widen
+from capot.sources.checkpoint import Checkpoint, to_float32
 
 
 class Product(Protocol):
@@ -193,4 +193,4 @@ def wide(stored: np.ndarray) -> np.ndarray:
     """A row of weights in float64."""
     kinds = {"float32": "F32", "uint16": "BF16", "int16": "F16"}
     raw = stored.view(np.float16) if stored.dtype == np.int16 else stored
-    return np.asarray(widen(raw, kinds[stored.dtype.name]), np.float64)
+    return np.asarray(to_float32(raw, kinds[stored.dtype.name]), np.float64)

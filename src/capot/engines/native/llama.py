@@ -27,7 +27,7 @@ from capot.engines.native.inside import InsidePass
 from capot.engines.native.names import biases, names
 from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, commit_step
 from capot.errors import UnsupportedError
-from capot.sources.checkpoint import Checkpoint, widen
+from capot.sources.checkpoint import Checkpoint, to_float32
 
 # How a stored number is handed to the kernels (see there); float16 goes as int16.
 VIEWS = {"F32": np.float32, "BF16": np.uint16, "F16": np.int16}
@@ -147,7 +147,7 @@ class NativeEngine:
         bias = None
         if biased:
             stored = self.checkpoint.tensor(f"{name}.bias", (rows,))
-            bias = widen(stored, self.checkpoint.tensors[f"{name}.bias"].dtype)  # a few numbers: made float32 once
+            bias = to_float32(stored, self.checkpoint.tensors[f"{name}.bias"].dtype)  # a few numbers: made float32 once
         return Linear(self._tensor(f"{name}.weight", rows, columns), bias)
 
     def _layer(self, index: int) -> LayerWeights:

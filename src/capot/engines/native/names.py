@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from capot.sources.checkpoint import HEAD, Checkpoint
-from capot.sources.fields import flag, of_text
+from capot.sources.fields import read_bool, text_config
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ def biases(checkpoint: Checkpoint) -> Biases:
 
     Raises: ModelError ``config_value``.
     """
-    raw, architecture = of_text(checkpoint.raw_config), checkpoint.config.architecture
+    raw, architecture = text_config(checkpoint.raw_config), checkpoint.config.architecture
     if architecture == "Qwen2ForCausalLM":
         return Biases(queries=True)
     if architecture not in ("LlamaForCausalLM", "Qwen3ForCausalLM"):
         return Biases()
-    attention = flag(raw, "attention_bias", default=False)
-    mlp = architecture == "LlamaForCausalLM" and flag(raw, "mlp_bias", default=False)
+    attention = read_bool(raw, "attention_bias", default=False)
+    mlp = architecture == "LlamaForCausalLM" and read_bool(raw, "mlp_bias", default=False)
     return Biases(queries=attention, output=attention, mlp=mlp)

@@ -13,7 +13,7 @@ from typing import Any
 import numba
 from numba.core import caching
 
-from capot.errors import InputError, foreign, reason
+from capot.errors import InputError, library_message, os_reason
 
 # The first that is there; each but the last lets other threads of the process compute as well.
 if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
@@ -73,7 +73,7 @@ def warn_uncached(warn: Callable[..., None]) -> None:
     if cache_errors:
         first = cache_errors[0]
         if isinstance(first, OSError):
-            warn("native.unkept", reason=reason(first))
+            warn("native.unkept", reason=os_reason(first))
         else:
             warn("native.nowhere")
         cache_errors.clear()
@@ -94,6 +94,6 @@ def check() -> None:
     try:
         numba.get_num_threads()  # loads the layer of threads
     except (ValueError, ImportError, RuntimeError) as error:
-        said = foreign(next(iter(str(error).splitlines()), type(error).__name__))
+        said = library_message(next(iter(str(error).splitlines()), type(error).__name__))
         value = str(config.THREADING_LAYER)[:40]
         raise InputError("numba_setting", name="NUMBA_THREADING_LAYER", value=value, reason=said) from None

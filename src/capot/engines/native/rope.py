@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from capot.sources.configuration import Config
-from capot.sources.fields import positive
+from capot.sources.fields import read_positive
 
 SPAN = 64  # positions whose angles are computed together
 
@@ -31,7 +31,7 @@ def _scaled_llama3(turns: np.ndarray, scaling: dict[str, Any]) -> np.ndarray:
     Raises: ModelError ``config_field``.
     """
     original, slow, fast, factor = (
-        positive(scaling, name)
+        read_positive(scaling, name)
         for name in ("original_max_position_embeddings", "low_freq_factor", "high_freq_factor", "factor")
     )
     wavelengths = np.float32(2 * math.pi) / turns

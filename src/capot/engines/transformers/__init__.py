@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from capot.engines.transformers.precisions import precision
 from capot.errors import MissingExtraError, UnsupportedError
 from capot.sources.configuration import auto_map
-from capot.sources.machine import release
+from capot.sources.machine import parse_version
 
 if TYPE_CHECKING:
     from capot.config import Loading
@@ -58,7 +58,7 @@ def untried() -> str | None:
     """
     for name, (first, beyond) in BOUNDS.items():
         with contextlib.suppress(PackageNotFoundError):
-            if not release(first) <= release(version(name)) < release(beyond):
+            if not parse_version(first) <= parse_version(version(name)) < parse_version(beyond):
                 return name
     return None
 

@@ -22,7 +22,7 @@ from transformers.utils import logging
 from capot.config import Loading
 from capot.engines.transformers import memory, placement
 from capot.engines.transformers.placement import Placement
-from capot.errors import CapotError, ModelError, UnsupportedError, foreign, local
+from capot.errors import CapotError, ModelError, UnsupportedError, library_message, local_path
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import architectures, auto_map
 
@@ -118,7 +118,7 @@ def _check_complete(checkpoint: Checkpoint, found: dict[str, Any]) -> None:
     for name, stored, expected in sorted(found.get("mismatched_keys") or ()):
         raise ModelError("tensor_shape", tensor=name, found=list(stored), expected=list(expected))
     for name in sorted(found.get("missing_keys") or ()):
-        raise ModelError("tensor_missing", tensor=name, folder=local(checkpoint.path, checkpoint.name))
+        raise ModelError("tensor_missing", tensor=name, folder=local_path(checkpoint.path, checkpoint.name))
 
 
 @contextlib.contextmanager
@@ -129,11 +129,13 @@ def translated_errors(checkpoint: Checkpoint, where: Placement) -> Iterator[None
     except CapotError:
         raise
     except ImportError as error:
-        raise UnsupportedError("needs_package", model=checkpoint.name, reason=foreign(_first_line(error))) from None
+        raise UnsupportedError(
+            "needs_package", model=checkpoint.name, reason=library_message(_first_line(error))
+        ) from None
     except Exception as error:
         if memory.requested_bytes(error) is not None:
             raise placement.too_large(checkpoint, where) from None
-        raise ModelError("model_refused", model=checkpoint.name, reason=foreign(_first_line(error))) from None
+        raise ModelError("model_refused", model=checkpoint.name, reason=library_message(_first_line(error))) from None
 
 
 def _first_line(error: Exception) -> str:

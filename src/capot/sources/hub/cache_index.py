@@ -1,4 +1,4 @@
-"""What the cache holds of each model, and taking one out of it."""
+"""List the cached models, and remove one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from capot.errors import InputError, NotFoundError, local, reason
+from capot.errors import InputError, NotFoundError, local_path, os_reason
 from capot.sources.hub.listing import SETTINGS
-from capot.sources.hub.store import COMMIT, Store, names, near
+from capot.sources.hub.store import COMMIT, Store, cached_names, similar_names
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A model's part of the disk. ``unfinished`` is of files whose download stopped. Units: bytes."""
+class CacheEntry:
+    """A cached model. ``unfinished`` counts files whose download stopped. Units: bytes."""
 
     name: str
     commit: str | None  # of its main branch, else the one last brought
@@ -24,20 +24,20 @@ class Kept:
     unfinished: int
 
 
-def kept() -> list[Kept]:
-    """Every model of the cache, in alphabetical order."""
-    weighed = (_weighed(name) for name in names())
+def cached_models() -> list[CacheEntry]:
+    """Return every cached model, in alphabetical order."""
+    weighed = (_measured(name) for name in cached_names())
     return [model for model in weighed if model.commit or model.unfinished]  # not what was only asked about
 
 
-def _weighed(name: str) -> Kept:
-    store, sizes = Store.of(name), dict(_sizes(Store.of(name).folder))
+def _measured(name: str) -> CacheEntry:
+    store, sizes = Store.of(name), dict(_file_sizes(Store.of(name).folder))
     unfinished = sum(size for path, size in sizes.items() if path.suffix == ".incomplete")
-    return Kept(name, _main(store) or _last(store), sum(sizes.values()), unfinished)
+    return CacheEntry(name, _main(store) or _last(store), sum(sizes.values()), unfinished)
 
 
-def _sizes(folder: Path) -> Iterator[tuple[Path, int]]:
-    """The files below ``folder`` and their bytes; a link weighs nothing, what it leads to is met elsewhere."""
+def _file_sizes(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Return the files below ``folder`` and their bytes. A link counts as 0: its target is counted elsewhere."""
     for where, _, files in os.walk(folder):
         for file in files:
             path = Path(where, file)
@@ -56,33 +56,33 @@ def _last(store: Store) -> str | None:
     return max(found, key=lambda path: path.stat().st_mtime).name if found else None
 
 
-def find(name: str) -> Kept:
-    """One model of the cache, its capitals as they may be.
+def find(name: str) -> CacheEntry:
+    """Return a cached model by its name, in any case.
 
     Raises: NotFoundError ``hub_not_here``, ``hub_not_here_near``.
     """
-    same = [other for other in names() if other.casefold() == name.casefold()]
+    same = [other for other in cached_names() if other.casefold() == name.casefold()]
     if same:
-        return _weighed(same[0])
-    alike = near(name)
+        return _measured(same[0])
+    alike = similar_names(name)
     if alike:
         raise NotFoundError("hub_not_here_near", name=name, near=alike[0], others=", ".join(alike))
     raise NotFoundError("hub_not_here", name=name)
 
 
-def remove(name: str) -> Kept:
-    """Take a model out of the cache, all its revisions; what it was.
+def remove(name: str) -> CacheEntry:
+    """Remove all revisions of a model from the cache, and return what it was.
 
     Raises: as ``find``; InputError ``hub_linked``, ``cannot_write``.
     """
     found = find(name)
     store = Store.of(found.name)
     if store.folder.is_symlink():  # what lies elsewhere, somebody put there
-        where, target = local(store.folder, found.name), local(store.folder.resolve(), "–")
+        where, target = local_path(store.folder, found.name), local_path(store.folder.resolve(), "–")
         raise InputError("hub_linked", name=found.name, path=where, target=target)
     try:
         shutil.rmtree(store.folder)
     except OSError as error:
-        raise InputError("cannot_write", path=local(store.folder, found.name), reason=reason(error)) from None
+        raise InputError("cannot_write", path=local_path(store.folder, found.name), reason=os_reason(error)) from None
     shutil.rmtree(store.locks, ignore_errors=True)
     return found

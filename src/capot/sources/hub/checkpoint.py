@@ -1,4 +1,4 @@
-"""A model of the hub as a chapter sees it: a folder whose parts come when they are first needed.
+"""Open a model of the hub as a folder whose parts are downloaded when they are first needed.
 
 Opening brings config.json and its like, a few kilobytes. The tokenizer comes when a text is
 cut, the weights when an engine opens: ``capot tokens`` and ``capot card`` never wait for
@@ -21,30 +21,30 @@ from capot.errors import (
     NetworkError,
     NotFoundError,
     UnsupportedError,
-    local,
+    local_path,
 )
 from capot.i18n import Bytes
 from capot.sources.checkpoint import Checkpoint, Part
 from capot.sources.files import INDEX
 from capot.sources.hub import remote_headers, settings
-from capot.sources.hub.events import DownloadProgress, Watch, quietly
-from capot.sources.hub.fetch import Transfer, writing
+from capot.sources.hub.events import DownloadProgress, Watch, drain
+from capot.sources.hub.fetch import Download, disk_errors
 from capot.sources.hub.listing import (
     ESSENTIAL,
     SETTINGS,
     SINGLE,
     TOKENIZERS,
     Repo,
+    check_causal,
     code_files,
-    describe,
-    needed,
-    refuse_other_kinds,
+    files_needed,
+    model_info,
     tokenizer_kind,
 )
 from capot.sources.hub.published import Published
-from capot.sources.hub.store import COMMIT, Store, words
+from capot.sources.hub.store import COMMIT, Store, name_words
 from capot.sources.machine import free_disk
-from capot.sources.safetensors import TensorInfo, gathered, weight_map
+from capot.sources.safetensors import TensorInfo, merge_shards, weight_map
 
 # What a header says of its file where they do not agree.
 DAMAGED = ("safetensors_truncated", "safetensors_outside", "safetensors_shape", "safetensors_overlap")
@@ -56,19 +56,19 @@ class HubCheckpoint(Checkpoint):
 
     commit: str = ""
     remote_code: bool = False
-    watch: Watch = field(default=quietly, repr=False)
+    watch: Watch = field(default=drain, repr=False)
     asked: Repo | None = field(default=None, repr=False)  # what the hub said, if it was asked on opening
 
     @classmethod
     def of(
-        cls, name: str, *, revision: str | None = None, remote_code: bool = False, watch: Watch = quietly
+        cls, name: str, *, revision: str | None = None, remote_code: bool = False, watch: Watch = drain
     ) -> HubCheckpoint:
         """Open a model by its name on the hub: from the cache, else with its small files fetched.
 
-        Raises: as ``requests.ask``; UnsupportedError ``hub_not_causal``, ``hub_no_config``;
+        Raises: as ``requests.request``; UnsupportedError ``hub_not_causal``, ``hub_no_config``;
         ModelError ``json_invalid``.
         """
-        opened = located(name, revision=revision, watch=watch, remote_code=remote_code)
+        opened = locate(name, revision=revision, watch=watch, remote_code=remote_code)
         try:
             opened.fetch("settings")
         except (NetworkError, BusyError, AccessError):
@@ -76,9 +76,9 @@ class HubCheckpoint(Checkpoint):
                 raise
         if not opened.here(SETTINGS[0]):
             files = ", ".join(sorted(opened.repo.names())[:3]) or "–"
-            raise UnsupportedError("hub_no_config", name=name, files=files, words=words(name))
+            raise UnsupportedError("hub_no_config", name=name, files=files, words=name_words(name))
         complete = Checkpoint.open(opened.path, name=name)
-        refuse_other_kinds(name, complete.raw_config)
+        check_causal(name, complete.raw_config)
         opened.raw_config.update(complete.raw_config)
         return opened
 
@@ -88,15 +88,15 @@ class HubCheckpoint(Checkpoint):
 
     @functools.cached_property
     def repo(self) -> Repo:
-        """What the hub says of this commit. Raises: as ``requests.ask``."""
-        return self.asked or describe(self.name, self.commit)
+        """Return what the hub says of this commit. Raises: as ``requests.request``."""
+        return self.asked or model_info(self.name, self.commit)
 
     def here(self, name: str) -> bool:
-        """Whether a file is in the cache."""
+        """Return whether a file is in the cache."""
         return (self.path / name).is_file()
 
     def has(self, part: Part) -> bool:
-        """Whether a part is in the cache, or is known not to exist."""
+        """Return whether a part is in the cache, or is known not to exist."""
         if part == "settings":
             settled = all(self._settled(name) for name in ESSENTIAL)
             # Other tools leave no note of what does not exist; with the weights they took all there is.
@@ -110,7 +110,7 @@ class HubCheckpoint(Checkpoint):
 
     @property
     def _tokenizer(self) -> str:
-        """The kind of tokenizer that is here, or on the hub."""
+        """Return the kind of tokenizer in the cache, or on the hub."""
         found = tokenizer_kind(self.here)
         if found == "none" and not all(map(self._settled, TOKENIZERS)):
             return tokenizer_kind(self.repo.has)
@@ -120,7 +120,7 @@ class HubCheckpoint(Checkpoint):
         return self.here(SINGLE) or self._all_shards()
 
     def _code_here(self) -> bool:
-        """Whether the Python files that config.json names are here, where they may run."""
+        """Return whether the Python files that config.json names are cached, if they may run."""
         return not self.remote_code or all(self.here(name) for name in code_files(self.raw_config))
 
     def _all_shards(self) -> bool:
@@ -137,42 +137,42 @@ class HubCheckpoint(Checkpoint):
         return weight_map(index, folder=self.path, name=self.name)
 
     def fetch(self, *parts: Part) -> None:
-        """Bring what is missing of ``parts``, and of the small files; ``watch`` follows.
+        """Download what is missing of ``parts`` and of the small files; ``watch`` follows.
 
         Raises: NotFoundError ``hub_no_tokenizer``; InterruptedByUser ``hub_interrupted``; as ``Transfer.events``
         and ``needed``.
         """
         if "tokenizer" in parts and self._tokenizer == "none":
-            raise NotFoundError("hub_no_tokenizer", name=self.name, words=words(self.name))
+            raise NotFoundError("hub_no_tokenizer", name=self.name, words=name_words(self.name))
         wanted = [part for part in parts if not self.has(part)]
         if wanted:
             self._follow(self.missing(*wanted), watch=self.watch)
 
-    def missing(self, *parts: Part) -> Transfer:
-        """The download that ``parts`` wait for, not begun. Raises: as ``needed``."""
-        names = dict.fromkeys(needed(self.repo, "settings"))
+    def missing(self, *parts: Part) -> Download:
+        """Return the download that ``parts`` need, not yet started. Raises: as ``needed``."""
+        names = dict.fromkeys(files_needed(self.repo, "settings"))
         for part in parts:
-            names |= dict.fromkeys(needed(self.repo, part, remote_code=self.remote_code))
+            names |= dict.fromkeys(files_needed(self.repo, part, remote_code=self.remote_code))
         if self.remote_code and "weights" in parts:
             names |= dict.fromkeys(code_files(self.raw_config))  # a file that is named and not there is refused here
         if INDEX in names:  # small; what it lists is not
-            self._follow(self._transfer([INDEX]), watch=quietly)
+            self._follow(self._transfer([INDEX]), watch=drain)
             names |= dict.fromkeys(sorted(set(self._shards().values())))
         return self._transfer(list(names))
 
-    def _transfer(self, names: list[str]) -> Transfer:
+    def _transfer(self, names: list[str]) -> Download:
         missing = [name for name in names if not (self.path / name).is_file()]
-        return Transfer(self.repo, self.store, [self.repo.file(name) for name in missing])
+        return Download(self.repo, self.store, [self.repo.file(name) for name in missing])
 
-    def _follow(self, transfer: Transfer, *, watch: Watch) -> None:
+    def _follow(self, transfer: Download, *, watch: Watch) -> None:
         try:
             watch(self._noted(transfer))
         except KeyboardInterrupt:
             done, total = Bytes(transfer.done), Bytes(transfer.total)
             raise InterruptedByUser("hub_interrupted", name=self.name, done=done, total=total) from None
 
-    def _noted(self, transfer: Transfer) -> Iterator[DownloadProgress]:
-        """The events of a download, after which the cache knows what the hub does not have."""
+    def _noted(self, transfer: Download) -> Iterator[DownloadProgress]:
+        """Yield the events of a download, then record in the cache which files the hub does not have."""
         yield from transfer.events()
         for name in (*SETTINGS, *TOKENIZERS, SINGLE, INDEX):
             if not self.repo.has(name):
@@ -180,7 +180,7 @@ class HubCheckpoint(Checkpoint):
 
     @functools.cached_property
     def tensors(self) -> Mapping[str, TensorInfo]:
-        """See ``Checkpoint.tensors``; the weights are brought first.
+        """Download the weights, and return the same as ``Checkpoint.tensors``.
 
         Raises: ModelError ``hub_damaged`` where a file of the cache is no longer what came, ``hub_damaged_there``
         where it came so.
@@ -198,29 +198,29 @@ class HubCheckpoint(Checkpoint):
 
     @functools.cached_property
     def headers(self) -> Mapping[str, TensorInfo]:
-        """Every tensor by name, read from the cache or by range requests. Raises: as ``_far``."""
+        """Return every tensor by name, from the cache or by range requests. Raises: as ``_far``."""
         if self.has("weights"):
             return self.tensors
-        if needed(self.repo, "weights")[0] == SINGLE:
+        if files_needed(self.repo, "weights")[0] == SINGLE:
             return self._far([SINGLE])[SINGLE]
-        self._follow(self._transfer([INDEX]), watch=quietly)
+        self._follow(self._transfer([INDEX]), watch=drain)
         shard_of = self._shards()
-        return gathered(shard_of, self._far(sorted(set(shard_of.values()))), folder=self.path, name=self.name)
+        return merge_shards(shard_of, self._far(sorted(set(shard_of.values()))), folder=self.path, name=self.name)
 
     def _far(self, names: list[str]) -> dict[str, Mapping[str, TensorInfo]]:
-        """The headers of files on the hub. Raises: ModelError ``hub_damaged_there``; as ``remote_headers.headers``."""
+        """Return the headers of files on the hub. Raises: ModelError ``hub_damaged_there``; as ``fetch_headers``."""
         try:
-            return remote_headers.headers(self.repo, names)
+            return remote_headers.fetch_headers(self.repo, names)
         except ModelError as error:
             if error.code not in DAMAGED:
                 raise
             raise self._damaged_there(error) from None
 
     def _damaged_there(self, error: ModelError) -> ModelError:
-        return ModelError("hub_damaged_there", name=self.name, file=error.params["file"], words=words(self.name))
+        return ModelError("hub_damaged_there", name=self.name, file=error.params["file"], words=name_words(self.name))
 
     def published(self) -> Published:
-        """What a card says of a model of the hub beside what it is: gate, download, room."""
+        """Return what a card says of a model of the hub: gate, download, free disk."""
         here = self.has("weights") and self.has("tokenizer")
         transfer = None if here else self.missing("tokenizer", "weights")
         free = free_disk(self.store.folder)
@@ -231,17 +231,17 @@ class HubCheckpoint(Checkpoint):
             downloaded=here,
             download_bytes=transfer.coming if transfer else 0,
             download_files=len(transfer.files) if transfer else 0,
-            cache=local(settings.cache(), settings.cache().name),
+            cache=local_path(settings.cache_folder(), settings.cache_folder().name),
             free_bytes=free,
             fits_disk=None if free is None else transfer is None or transfer.fits(),
             tokenizer=self._tokenizer,
         )
 
 
-def located(name: str, *, revision: str | None, watch: Watch = quietly, remote_code: bool = False) -> HubCheckpoint:
-    """Where a model is, or will be, in the cache; the hub is asked where the cache cannot say.
+def locate(name: str, *, revision: str | None, watch: Watch = drain, remote_code: bool = False) -> HubCheckpoint:
+    """Return where a model is, or will be, in the cache. Ask the hub only if the cache does not know.
 
-    Raises: as ``requests.ask``.
+    Raises: as ``requests.request``.
     """
     store, wanted, repo = Store.of(name), revision or "main", None
     commit = store.commit(wanted)
@@ -249,13 +249,13 @@ def located(name: str, *, revision: str | None, watch: Watch = quietly, remote_c
     moves = revision is not None and not COMMIT.fullmatch(revision)
     if commit is None or not known or moves:
         try:
-            repo = describe(name, wanted)
+            repo = model_info(name, wanted)
         except CapotError as error:
             if not (known and isinstance(error, NetworkError | BusyError)):  # a branch as it was is better than nothing
                 raise
         else:
             commit = repo.commit
-            with writing(store.folder):
+            with disk_errors(store.folder):
                 store.remember(wanted, commit)
     if commit is None:
         raise NetworkError("hub_not_a_hub", host=settings.endpoint())

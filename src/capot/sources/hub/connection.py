@@ -1,4 +1,4 @@
-"""One request to the hub, over the standard library: proxies, certificates, redirects.
+"""Send one HTTP request to the hub with the standard library: proxies, certificates, redirects.
 
 A token is for the hub alone: it is sent to the address it was meant for (scheme, host and
 port) and left out of every redirect that leads elsewhere, such as the servers that hold
@@ -25,7 +25,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urljoin, urlsplit
 
-from capot.errors import InputError, NetworkError, local
+from capot.errors import InputError, NetworkError, local_path
 from capot.sources.hub import settings
 
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -67,8 +67,8 @@ class Response:
         self.close()
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follows nothing and reads no address: where a redirect leads decides what may be sent there."""
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follow no redirect: ``send`` checks each address before it sends anything there."""
 
     def _nowhere(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> None:
         return None
@@ -77,15 +77,15 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = None, method: str = "GET") -> Response:
-    """Ask for ``url`` and follow where it leads; any status is an answer.
+    """Request ``url`` and follow its redirects. Any status is an answer.
 
     Raises: OSError and http.client.HTTPException as the network has them (``BROKEN``); NetworkError
-    ``hub_redirect``; as ``proxy``.
+    ``hub_redirect``; as ``proxy_for``.
     """
     heard: dict[str, str] = {}
     first = url
     for _ in range(HOPS):
-        opener = _opener(urlsplit(url).scheme, proxy(url), _bundles())
+        opener = _opener(urlsplit(url).scheme, proxy_for(url), _ca_bundles())
         asked = urllib.request.Request(url, method=method, headers={"User-Agent": _AGENT, **(headers or {})})
         asked.add_header("Accept-Encoding", "identity")  # bytes as they are: ranges count them
         if token and origin(url) == origin(first):
@@ -102,15 +102,15 @@ def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = Non
             heard |= {name.lower(): value for name, value in stream.headers.items() if name.lower() in _LAST}
             return Response(stream.status, heard, stream, url, ours=origin(url) == origin(first))
         stream.close()
-        url = _followed(url, onward)
-    raise _astray(first, url)
+        url = _redirect_target(url, onward)
+    raise _redirect_refused(first, url)
 
 
 _LAST = ("content-length", "content-range", "content-type", "retry-after", "etag")  # of the server that answers
 
 
-def _followed(url: str, onward: str) -> str:
-    """Where a redirect leads. Nothing but the web, and never from an encrypted page to an open one.
+def _redirect_target(url: str, onward: str) -> str:
+    """Return where a redirect leads: only HTTP addresses, and never from HTTPS to HTTP.
 
     Raises: NetworkError ``hub_redirect``.
     """
@@ -121,19 +121,19 @@ def _followed(url: str, onward: str) -> str:
     except ValueError:  # no address at all
         target, sound = onward, False
     if not sound:
-        raise _astray(url, target)
+        raise _redirect_refused(url, target)
     return target
 
 
-def _astray(url: str, target: str) -> NetworkError:
-    """The refusal to follow, which shows of an address neither who goes there nor what is asked for."""
+def _redirect_refused(url: str, target: str) -> NetworkError:
+    """Return the error for a redirect. It shows neither the credentials nor the path of an address."""
     scheme, _, rest = target.partition("://")
     shown = f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}" if rest else "…"
     return NetworkError("hub_redirect", host=origin(url)[1], target=shown[:80])
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port: whom a token was meant for.
+    """Return scheme, host and port: a token is sent to one origin only.
 
     >>> origin("https://Hub.example/x") == origin("https://hub.example:443/y")
     True
@@ -142,10 +142,10 @@ def origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
 
 
-def loopback(url: str) -> bool:
-    """Whether an address is this machine's own.
+def is_loopback(url: str) -> bool:
+    """Return whether an address is this machine's own.
 
-    >>> loopback("http://127.0.0.1:8080/x"), loopback("https://huggingface.co")
+    >>> is_loopback("http://127.0.0.1:8080/x"), is_loopback("https://huggingface.co")
     (True, False)
     """
     host = (urlsplit(url).hostname or "").lower()
@@ -155,16 +155,16 @@ def loopback(url: str) -> bool:
         return False
 
 
-def proxy(url: str) -> str | None:
-    """The proxy on the way to ``url``, as the surroundings write it; None where there is none.
+def proxy_for(url: str) -> str | None:
+    """Return the proxy for ``url`` that the environment names, or None.
 
     Raises: InputError ``hub_proxy_address`` where it is none that HTTP leads through, its password left out.
     """
-    parts, proxies = urlsplit(url), {} if loopback(url) else urllib.request.getproxies()
+    parts, proxies = urlsplit(url), {} if is_loopback(url) else urllib.request.getproxies()
     found = proxies.get(parts.scheme) or proxies.get("all")
     if not found or urllib.request.proxy_bypass(parts.netloc):
         return None
-    shown = proxy_shown(found)
+    shown = proxy_without_credentials(found)
     try:
         address = urlsplit(shown)
         sound = address.scheme in ("http", "https") and bool(address.hostname) and (address.port or 1) > 0
@@ -175,28 +175,30 @@ def proxy(url: str) -> str | None:
     return found
 
 
-def proxy_shown(address: str) -> str:
-    """A proxy's address without who goes through it.
+def proxy_without_credentials(address: str) -> str:
+    """Return a proxy's address without user name and password.
 
-    >>> proxy_shown("http://me:my/secret@proxy.example:3128"), proxy_shown("proxy.example:3128")
-    ('http://proxy.example:3128', 'http://proxy.example:3128')
+    >>> [proxy_without_credentials(proxy) for proxy in ("http://me:my/secret@proxy.example:3128", "proxy.example:3128")]
+    ['http://proxy.example:3128', 'http://proxy.example:3128']
     """
     scheme, _, rest = address.rpartition("://")
     return f"{scheme.partition('://')[0] or 'http'}://{rest.rpartition('@')[2]}"
 
 
-def _bundles() -> tuple[str, ...]:
+def _ca_bundles() -> tuple[str, ...]:
     return tuple(filter(None, (os.environ.get(name) for name in _BUNDLES)))
 
 
 @functools.lru_cache(maxsize=4)
 def _opener(scheme: str, through: str | None, bundles: tuple[str, ...]) -> urllib.request.OpenerDirector:
     tls = urllib.request.HTTPSHandler(context=_certificates(bundles))
-    return urllib.request.build_opener(urllib.request.ProxyHandler({scheme: through} if through else {}), tls, _Stay())
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler({scheme: through} if through else {}), tls, _NoRedirect()
+    )
 
 
 def _certificates(bundles: tuple[str, ...]) -> ssl.SSLContext:
-    """The system's certificates and those of ``bundles``, files or folders.
+    """Return a TLS context with the system's certificates and those of ``bundles``, files or folders.
 
     Raises: InputError ``hub_certificates`` where one is no file of certificates.
     """
@@ -210,5 +212,5 @@ def _certificates(bundles: tuple[str, ...]) -> ssl.SSLContext:
         try:
             context.load_verify_locations(**{"capath" if os.path.isdir(bundle) else "cafile": bundle})
         except (OSError, ssl.SSLError):
-            raise InputError("hub_certificates", path=local(bundle, os.path.basename(bundle))) from None
+            raise InputError("hub_certificates", path=local_path(bundle, os.path.basename(bundle))) from None
     return context

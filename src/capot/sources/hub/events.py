@@ -1,4 +1,4 @@
-"""What a download tells while it goes: read by a bar in the terminal, or by a page."""
+"""Report the progress of a download, to a bar in the terminal or to a page."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ SMALL = 1_000_000  # bytes: what weighs less comes without a word
 STEPS = 10  # lines that a download makes where nobody sees a bar
 
 
-def quietly(events: Iterator[DownloadProgress]) -> None:
-    """Follow a download and say nothing."""
+def drain(events: Iterator[DownloadProgress]) -> None:
+    """Run a download and report nothing."""
     for _ in events:
         pass
 
 
-def announced(event: DownloadProgress) -> tuple[str, dict[str, Any]]:
-    """The sentence that comes before a download, as a key of the catalogue and what fills it."""
+def announcement(event: DownloadProgress) -> tuple[str, dict[str, Any]]:
+    """Return the sentence before a download, as a key of the catalogue and its parameters."""
     key = "hub.resumed" if event.done else "hub.announced"
     free = Bytes(event.free) if event.free is not None else None
     sizes = {"total": Bytes(event.total), "done": Bytes(event.done)}
     return key if free is not None else f"{key}_only", {"name": event.name, "count": event.files, "free": free, **sizes}
 
 
-def telling(notice: Callable[..., None]) -> Watch:
-    """Follow a download in a few lines: what is to come, each tenth of it, what goes wrong, its end."""
+def log_progress(notice: Callable[..., None]) -> Watch:
+    """Return a watch that reports a download in a few lines: start, each tenth, errors, end."""
 
     def watch(events: Iterator[DownloadProgress]) -> None:
         told, last = 0, ""
@@ -59,7 +59,7 @@ def telling(notice: Callable[..., None]) -> Watch:
                 continue
             tenth = STEPS * event.done // event.total if event.total else STEPS
             if event.step == "announced":
-                key, facts = announced(event)
+                key, facts = announcement(event)
                 notice(key, **facts)
                 told = tenth
             elif event.step == "downloading" and tenth > told:

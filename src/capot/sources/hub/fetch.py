@@ -1,9 +1,9 @@
-"""Files from the hub to the cache: announced, resumed where they broke off, held against their hash.
+"""Download files from the hub to the cache, resume interrupted downloads, and verify hashes.
 
-    1. the disk is asked for room, before a byte comes
+    1. the free space of the disk is checked before a byte comes
     2. each file goes to ``blobs/<etag>.incomplete``, from where it stopped the last time
-    3. whole, it is read back and its hash compared with the one the hub publishes
-    4. only then does it take its name, and the snapshot its link
+    3. when it is complete, its hash is compared with the one that the hub publishes
+    4. then it is renamed, and linked into the snapshot
 
 A process that is stopped at any line leaves nothing but an incomplete file that the next
 one goes on with.
@@ -23,14 +23,14 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
-from capot.errors import CapotError, InputError, ModelError, NetworkError, ResourceError, local, reason
+from capot.errors import CapotError, InputError, ModelError, NetworkError, ResourceError, local_path, os_reason
 from capot.i18n import Bytes
 from capot.sources.hub import requests, settings
 from capot.sources.hub.connection import BROKEN, Response, send
 from capot.sources.hub.events import DownloadProgress
 from capot.sources.hub.listing import RemoteFile, Repo
-from capot.sources.hub.refusals import refused, unreachable, wait_asked
-from capot.sources.hub.requests import PASSING, refuse_offline
+from capot.sources.hub.refusals import response_error, retry_after, unreachable_error
+from capot.sources.hub.requests import PASSING, check_online
 from capot.sources.hub.store import Store
 from capot.sources.machine import free_disk
 
@@ -41,7 +41,7 @@ _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @dataclass
-class Transfer:
+class Download:
     """One download under way: its files, and how far they have come. Sizes in bytes."""
 
     repo: Repo
@@ -58,23 +58,23 @@ class Transfer:
         return sum(file.size for file in self.files)
 
     def events(self) -> Iterator[DownloadProgress]:
-        """Bring what is missing.
+        """Download what is missing, and yield the progress.
 
         Raises: ResourceError ``disk_full``; ModelError ``hub_checksum``; NetworkError ``hub_cut``;
-        InputError ``cache_unwritable``; as ``requests.ask``.
+        InputError ``cache_unwritable``; as ``requests.request``.
         """
         self._done = {file.name: self._here(file) for file in self.files}
         yield replace(self.stand("announced"), free=self._room())
         try:
             for file in self.files:
-                with writing(self.store.folder):
+                with disk_errors(self.store.folder):
                     yield from self._one(file)
         finally:
             self._sweep()
         yield self.stand("done")
 
     def _sweep(self) -> None:
-        """Leave no file behind in which nothing came."""
+        """Remove incomplete files that are empty."""
         for file in self.files:
             partial = self.store.partial(file.etag)
             with contextlib.suppress(OSError):
@@ -86,32 +86,36 @@ class Transfer:
 
     @property
     def coming(self) -> int:
-        """Bytes that are not on this disk yet."""
+        """Return the bytes that are not on this disk yet."""
         return self.total - sum(self._here(file) for file in self.files)
 
     def fits(self) -> bool:
-        """Whether the disk has room for what is to come, as far as it says."""
+        """Return whether the disk has room for the rest, or does not say."""
         free = free_disk(self.store.folder)
         return free is None or not self.coming or self.coming + SPARE <= free
 
     def _here(self, file: RemoteFile) -> int:
-        """Bytes of a file that this disk has already."""
+        """Return the bytes of a file that this disk already has."""
         for path in (self.store.blob(file.etag), self.store.partial(file.etag)):
             if path.is_file():
                 return min(path.stat().st_size, file.size)
         return 0
 
     def _room(self) -> int | None:
-        """Free bytes of the disk. Raises: ResourceError ``disk_full`` where they are too few."""
+        """Return the free bytes of the disk. Raises: ResourceError ``disk_full`` if they are too few."""
         free = free_disk(self.store.folder)
         if free is not None and not self.fits():
-            needed, spare, folder = Bytes(self.coming), Bytes(SPARE), local(settings.cache(), settings.cache().name)
+            needed, spare, folder = (
+                Bytes(self.coming),
+                Bytes(SPARE),
+                local_path(settings.cache_folder(), settings.cache_folder().name),
+            )
             free_now, name = Bytes(free), self.repo.name
             raise ResourceError("disk_full", name=name, needed=needed, free=free_now, spare=spare, folder=folder)
         return free
 
     def _one(self, file: RemoteFile) -> Iterator[DownloadProgress]:
-        """One file in its place, by us or by another process."""
+        """Download one file, or wait while another process downloads it."""
         blob, pointer = self.store.blob(file.etag), self.store.snapshot(self.repo.commit) / file.name
         blob.parent.mkdir(parents=True, exist_ok=True)
         while not pointer.is_file():
@@ -127,17 +131,17 @@ class Transfer:
         self._done[file.name] = file.size
 
     def _bring(self, file: RemoteFile) -> Iterator[DownloadProgress]:
-        """One file, whole and verified; a resumed one that proves wrong is brought once more from its start."""
+        """Download and verify one file. A resumed file with a wrong hash is downloaded again from its start."""
         partial = self.store.partial(file.etag)
         partial.touch()
         resumed = partial.stat().st_size > 0
         for again in (resumed, False):
-            for size in FileTransfer(self.repo, file, partial).sizes():
+            for size in FileDownload(self.repo, file, partial).sizes():
                 retried = size < 0
                 self._done[file.name] = self._done[file.name] if retried else size
                 yield self.stand("retrying" if retried else "downloading", file.name)
             yield self.stand("checking", file.name)
-            if published(partial, file):
+            if hash_matches(partial, file):
                 partial.replace(self.store.blob(file.etag))
                 return
             partial.unlink()
@@ -146,19 +150,19 @@ class Transfer:
 
 
 @dataclass
-class FileTransfer:
-    """One file on its way to ``partial``, taken up again after every break that brought something."""
+class FileDownload:
+    """The download of one file to ``partial``, resumed after every break that brought something."""
 
     repo: Repo
     file: RemoteFile
     partial: Path
 
     def sizes(self) -> Iterator[int]:
-        """How many bytes are there, after each piece; -1 before the connection is tried again.
+        """Yield the bytes so far after each piece, and -1 before the connection is tried again.
 
-        One that brought a byte or two counts as one that brought nothing, or a file would never end.
+        A connection that brings only a few bytes counts as a failed one, or a file would never end.
 
-        Raises: NetworkError ``hub_cut`` where it breaks again and again; as ``requests.ask``.
+        Raises: NetworkError ``hub_cut`` where it breaks again and again; as ``requests.request``.
         """
         misses, first = 0, self._size()
         while (before := self._size()) < self.file.size:
@@ -166,17 +170,17 @@ class FileTransfer:
             try:
                 with self._answer(before) as answer:
                     if answer.status >= 300:
-                        error, wait = self._refusal(answer), wait_asked(answer)
+                        error, wait = self._refusal(answer), retry_after(answer)
                     else:
                         yield from self._append(answer, before)
             except BROKEN as broken:
                 if isinstance(broken, OSError) and broken.filename is not None:
                     raise  # of the disk's, not of the network's
-                error = unreachable(broken, self.repo.url(self.file.name))
-                if requests.final(broken) and before == first:  # no network at all
+                error = unreachable_error(broken, self.repo.url(self.file.name))
+                if requests.is_permanent(broken) and before == first:  # no network at all
                     raise error from None
             misses = 0 if self._size() - before >= self._enough else misses + 1
-            if misses > len(pauses := settings.pauses()):
+            if misses > len(pauses := settings.retry_delays()):
                 raise error if error and not before else self._cut()
             if self._size() < self.file.size:
                 yield -1
@@ -184,7 +188,7 @@ class FileTransfer:
 
     @property
     def _enough(self) -> int:
-        """Bytes that make a connection worth another."""
+        """Return how many bytes a connection must bring for the count of failures to restart."""
         return max(1, min(CHUNK, self.file.size // 100))
 
     def _size(self) -> int:
@@ -195,18 +199,18 @@ class FileTransfer:
         return size
 
     def _answer(self, start: int) -> Response:
-        refuse_offline(self.repo.name)
+        check_online(self.repo.name)
         headers = {"Range": f"bytes={start}-"} if start else {}
         return send(self.repo.url(self.file.name), token=settings.token(), headers=headers)
 
     def _refusal(self, answer: Response) -> CapotError:
-        """What the answer says, where asking again may help; else raised.
+        """Return the error of an answer if a retry may help, else raise it.
 
         A server that the hub pointed to refuses when the address it was given has grown old.
         """
-        error = refused(answer, self.repo.subject, token=settings.token())
+        error = response_error(answer, self.repo.subject, token=settings.token())
         passing = answer.status in PASSING or not answer.ours
-        if not passing or (wait_asked(answer) or 0) > requests.LONGEST:
+        if not passing or (retry_after(answer) or 0) > requests.LONGEST:
             raise error
         return error
 
@@ -226,7 +230,7 @@ class FileTransfer:
                 yield size
 
     def _write(self, out: RawIOBase, piece: bytes) -> None:
-        """All of a piece. An error of the disk carries the file's name, an error of the network none."""
+        """Write all of a piece. An error of the disk carries the file's name, an error of the network none."""
         rest = memoryview(piece)
         try:
             while rest:
@@ -239,8 +243,8 @@ class FileTransfer:
         return NetworkError("hub_cut", name=self.repo.name, file=self.file.name, done=done, total=total)
 
 
-def published(path: Path, file: RemoteFile) -> bool:
-    """Whether a file holds the bytes that the hub publishes the hash of.
+def hash_matches(path: Path, file: RemoteFile) -> bool:
+    """Return whether a file has the size and the hash that the hub publishes.
 
     SHA-256 for large files; for the others git's: the SHA-1 of ``blob SIZE``, a zero byte and the bytes.
     """
@@ -256,12 +260,12 @@ def published(path: Path, file: RemoteFile) -> bool:
 
 
 @contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """The disk's refusals, in words. Raises: ResourceError ``disk_full_now``; InputError ``cache_unwritable``."""
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Translate errors of the disk. Raises: ResourceError ``disk_full_now``; InputError ``cache_unwritable``."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise ResourceError("disk_full_now", folder=local(folder, folder.name)) from None
-        where = local(error.filename or folder, folder.name)
-        raise InputError("cache_unwritable", path=where, reason=reason(error)) from None
+            raise ResourceError("disk_full_now", folder=local_path(folder, folder.name)) from None
+        where = local_path(error.filename or folder, folder.name)
+        raise InputError("cache_unwritable", path=where, reason=os_reason(error)) from None

@@ -1,4 +1,4 @@
-"""What the hub says of a model before anything is downloaded: files, sizes, hashes, licence, gate.
+"""Ask the hub about a model before a download: files, sizes, hashes, licence, gate.
 
 One question, ``/api/models/ORG/NAME/revision/REV?blobs=true``, answers all of it. For each
 file the hub publishes a hash: the SHA-256 of what lies in large storage, the SHA-1 that git
@@ -19,8 +19,8 @@ from capot.sources.configuration import architectures, auto_map
 from capot.sources.files import INDEX
 from capot.sources.hub import settings
 from capot.sources.hub.refusals import Subject
-from capot.sources.hub.requests import ask, ask_json
-from capot.sources.hub.store import COMMIT, words
+from capot.sources.hub.requests import get_json, request
+from capot.sources.hub.store import COMMIT, name_words
 
 SETTINGS = (
     "config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -79,7 +79,7 @@ class Repo:
     def file(self, name: str) -> RemoteFile:
         """Size and published hash of one file; asked for by itself where a mirror's list has neither.
 
-        Raises: NotFoundError ``hub_file_missing``; as ``ask``.
+        Raises: NotFoundError ``hub_file_missing``; as ``request``.
         """
         if name not in self._listed:
             raise NotFoundError("hub_file_missing", name=self.name, file=name)
@@ -88,7 +88,7 @@ class Repo:
         large = stored if isinstance(stored, dict) else {}
         size, etag = large.get("size", entry.get("size")), large.get("sha256") or entry.get("blobId")
         if not (isinstance(size, int) and isinstance(etag, str)):
-            with ask(self.url(name), self.subject, method="HEAD") as answer:
+            with request(self.url(name), self.subject, method="HEAD") as answer:
                 told = answer.header("x-linked-size") or answer.header("content-length") or ""
                 size = int(told) if told.isdecimal() and len(told) < 20 else -1
                 etag = (answer.header("x-linked-etag") or answer.header("etag") or "").removeprefix("W/").strip('"')
@@ -98,7 +98,7 @@ class Repo:
 
 
 def is_name(model: str) -> bool:
-    """Whether a model is written as the hub writes them, an owner and a name.
+    """Return whether a model is named as on the hub: an owner and a name.
 
     >>> is_name("org/model-1B"), is_name("model"), is_name("../model"), is_name("a/b/c")
     (True, False, False, False)
@@ -106,33 +106,33 @@ def is_name(model: str) -> bool:
     return bool(NAME.fullmatch(model)) and not (model.endswith(".git") or any(o in model for o in ("..", "--", "/.")))
 
 
-def named_in(address: str) -> str | None:
-    """The model whose page an address leads to, as a browser shows it.
+def name_from_url(address: str) -> str | None:
+    """Return the model whose page on the hub has this address.
 
-    >>> named_in("https://huggingface.co/org/model-1B/tree/main"), named_in("org/model-1B")
+    >>> name_from_url("https://huggingface.co/org/model-1B/tree/main"), name_from_url("org/model-1B")
     ('org/model-1B', None)
     """
     found = _PAGE.match(address)
     return found[1] if found and is_name(found[1]) else None
 
 
-def describe(name: str, revision: str) -> Repo:
+def model_info(name: str, revision: str) -> Repo:
     """Ask the hub about a model.
 
-    Raises: as ``requests.ask_json``; NetworkError ``hub_not_a_hub``; NotFoundError ``hub_unknown_revision``.
+    Raises: as ``requests.get_json``; NetworkError ``hub_not_a_hub``; NotFoundError ``hub_unknown_revision``.
     """
     if not REVISION.fullmatch(revision):  # nothing that could lead out of a folder
         raise NotFoundError("hub_unknown_revision", name=name, revision=revision[:100])
     address = f"{settings.endpoint()}/api/models/{name}/revision/{quote(revision, safe='')}?blobs=true"
-    told = ask_json(address, Subject(name, revision))
+    told = get_json(address, Subject(name, revision))
     commit, siblings = (told.get("sha"), told.get("siblings")) if isinstance(told, dict) else (None, None)
     if not (isinstance(commit, str) and COMMIT.fullmatch(commit) and isinstance(siblings, list)):
         raise NetworkError("hub_not_a_hub", host=settings.endpoint())
-    listed = {entry["rfilename"]: entry for entry in siblings if isinstance(entry, dict) and _harmless(entry)}
+    listed = {entry["rfilename"]: entry for entry in siblings if isinstance(entry, dict) and _is_safe(entry)}
     return Repo(
         name=name,
         commit=commit,
-        gated=gate(told),
+        gated=gate_kind(told),
         downloads=told.get("downloads") if isinstance(told.get("downloads"), int) else None,
         config=told["config"] if isinstance(told.get("config"), dict) else {},
         _listed=listed,
@@ -140,12 +140,12 @@ def describe(name: str, revision: str) -> Repo:
     )
 
 
-def gate(told: Mapping[str, Any]) -> str:
-    """``auto`` or ``manual`` where a licence is to be accepted first, else nothing."""
+def gate_kind(told: Mapping[str, Any]) -> str:
+    """Return ``auto`` or ``manual`` if a licence must be accepted first, else ""."""
     return str(told["gated"]) if told.get("gated") in ("auto", "manual") else ""
 
 
-def _harmless(entry: Mapping[str, Any]) -> bool:
+def _is_safe(entry: Mapping[str, Any]) -> bool:
     name = entry.get("rfilename")
     return isinstance(name, str) and all(_TOP.fullmatch(part) for part in name.split("/"))
 
@@ -161,10 +161,10 @@ def tokenizer_kind(has: Callable[[str], bool]) -> str:
     return "old" if any(map(has, VOCABULARIES)) else "none"
 
 
-def needed(repo: Repo, part: Part, *, remote_code: bool = False) -> list[str]:
-    """The files of one part; the index of several weights files stands for them.
+def files_needed(repo: Repo, part: Part, *, remote_code: bool = False) -> list[str]:
+    """Return the files of one part; the index of several weights files stands for them.
 
-    Raises: UnsupportedError as ``weights``.
+    Raises: UnsupportedError as ``weights_file``.
     """
     if part == "settings":
         return [name for name in SETTINGS if repo.has(name)]
@@ -172,18 +172,18 @@ def needed(repo: Repo, part: Part, *, remote_code: bool = False) -> list[str]:
         one = ["tokenizer.json"] if repo.has("tokenizer.json") else []
         return one or [name for name in VOCABULARIES if repo.has(name)]
     code = [name for name in repo.names() if name.endswith(".py") and "/" not in name] if remote_code else []
-    return [weights(repo), *code]
+    return [weights_file(repo), *code]
 
 
-def whole(repo: Repo) -> list[str]:
-    """The files that opening brings, by their names alone: no index is read. Raises: as ``weights``."""
-    first = weights(repo)
+def opening_files(repo: Repo) -> list[str]:
+    """Return the files that opening a model downloads, by name alone: no index is read. Raises: as ``weights_file``."""
+    first = weights_file(repo)
     shards = [first] if first == SINGLE else [INDEX, *filter(_SHARD.fullmatch, repo.names())]
-    return [*needed(repo, "settings"), *needed(repo, "tokenizer"), *shards]
+    return [*files_needed(repo, "settings"), *files_needed(repo, "tokenizer"), *shards]
 
 
 def code_files(config: Mapping[str, Any]) -> list[str]:
-    """The Python files of its own that a model asks to run, as ``auto_map`` names them.
+    """Return the Python files of its own that a model asks to run, as ``auto_map`` names them.
 
     >>> code_files({"auto_map": {"AutoModelForCausalLM": "modeling_x.XForCausalLM"}})
     ['modeling_x.py']
@@ -192,8 +192,8 @@ def code_files(config: Mapping[str, Any]) -> list[str]:
     return sorted({f"{item.partition('.')[0]}.py" for item in named if "--" not in item})  # "--": of another model
 
 
-def weights(repo: Repo) -> str:
-    """The file of weights, or the index of several.
+def weights_file(repo: Repo) -> str:
+    """Return the file of weights, or the index of several.
 
     Raises: UnsupportedError ``hub_pickled`` where only files that can run code hold them, ``hub_no_weights``.
     """
@@ -203,12 +203,14 @@ def weights(repo: Repo) -> str:
     others = sorted(name for name in repo.names() if name.endswith((".safetensors", ".gguf", ".onnx")))
     pickled = sorted(name for name in repo.names() if PICKLES.search(name) and not _BESIDE.search(name))
     if pickled and not others:
-        raise UnsupportedError("hub_pickled", name=repo.name, files=", ".join(pickled[:3]), words=words(repo.name))
-    raise UnsupportedError("hub_no_weights", name=repo.name, files=", ".join(others[:3]) or "–", words=words(repo.name))
+        raise UnsupportedError("hub_pickled", name=repo.name, files=", ".join(pickled[:3]), words=name_words(repo.name))
+    raise UnsupportedError(
+        "hub_no_weights", name=repo.name, files=", ".join(others[:3]) or "–", words=name_words(repo.name)
+    )
 
 
-def refuse_other_kinds(name: str, config: Mapping[str, Any]) -> None:
-    """Let causal language models pass, and what says nothing of itself.
+def check_causal(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse a model that says it is no causal language model.
 
     What encodes and decodes (T5) or fills gaps (BERT) does not continue a text.
 

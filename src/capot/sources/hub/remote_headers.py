@@ -1,4 +1,4 @@
-"""The headers of weights that are still on the hub: a few kilobytes of each file, by range requests."""
+"""Read the safetensors headers of files on the hub: a few kilobytes of each, by range requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from capot.sources.hub import requests, settings
 from capot.sources.hub.connection import BROKEN
 from capot.sources.hub.listing import RemoteFile, Repo
-from capot.sources.hub.refusals import unreachable
+from capot.sources.hub.refusals import unreachable_error
 from capot.sources.safetensors import TensorInfo, parse_header
 
 Header = Mapping[str, TensorInfo]
@@ -23,10 +23,10 @@ AT_ONCE = 8  # files asked about together
 HEARD = 0.2  # seconds after which a Ctrl-C is heard at the latest
 
 
-class FarFile:
-    """The beginning of a file on the hub, read in order. See :class:`capot.sources.safetensors.Readable`.
+class RangeReader:
+    """Read the beginning of a file on the hub, in order. See :class:`capot.sources.safetensors.Readable`.
 
-    Raises, on reading: as ``requests.ask``; NetworkError ``hub_broken``.
+    Raises, on reading: as ``requests.request``; NetworkError ``hub_broken``.
     """
 
     def __init__(self, repo: Repo, file: RemoteFile) -> None:
@@ -42,20 +42,20 @@ class FarFile:
         return piece
 
     def _asked(self, start: int, stop: int) -> bytes:
-        """Bytes ``start`` to ``stop``, asked for again where they come cut short."""
-        for pause in (*settings.pauses(), None):
+        """Return bytes ``start`` to ``stop``. Retries if they come cut short."""
+        for pause in (*settings.retry_delays(), None):
             try:
                 return self._once(start, stop)
             except (*BROKEN, EOFError) as error:
                 if pause is None:
-                    raise unreachable(error, self._repo.url(self._file.name)) from None
+                    raise unreachable_error(error, self._repo.url(self._file.name)) from None
                 time.sleep(pause)
         raise AssertionError("the last attempt answers or raises")
 
     def _once(self, start: int, stop: int) -> bytes:
         """Where a server knows no ranges, no more of the file than these bytes is read."""
         wanted = {"Range": f"bytes={start}-{stop - 1}"}
-        with requests.ask(self._repo.url(self._file.name), self._repo.subject, headers=wanted) as answer:
+        with requests.request(self._repo.url(self._file.name), self._repo.subject, headers=wanted) as answer:
             part = answer.status == 206
             raw = answer.read(stop - start) if part else answer.read(stop)[start:]
             total = re.search(r"/(\d+)$", answer.header("content-range") or "")
@@ -64,23 +64,23 @@ class FarFile:
         return raw
 
 
-def headers(repo: Repo, names: list[str]) -> dict[str, Header]:
-    """The tensors of each of ``names``, several files at a time.
+def fetch_headers(repo: Repo, names: list[str]) -> dict[str, Header]:
+    """Return the tensors of each of ``names``, several files at a time.
 
-    Raises: ModelError as ``parse_header``; as ``FarFile``.
+    Raises: ModelError as ``parse_header``; as ``RangeReader``.
     """
 
     def one(name: str) -> Header:
         file = repo.file(name)
-        return parse_header(FarFile(repo, file), path=Path(name), size=file.size)
+        return parse_header(RangeReader(repo, file), path=Path(name), size=file.size)
 
     if len(names) == 1:  # here, where Ctrl-C is heard at once
         return {names[0]: one(names[0])}
-    return together(one, names)
+    return parallel_map(one, names)
 
 
-def together(one: Callable[[str], Header], names: Sequence[str]) -> dict[str, Header]:
-    """What ``one`` answers to each of ``names``, on several threads; the first error ends it.
+def parallel_map(one: Callable[[str], Header], names: Sequence[str]) -> dict[str, Header]:
+    """Return ``one(name)`` for each of ``names``, on several threads. The first error ends it.
 
     Threads that nobody waits for: those of a pool would be, at a Ctrl-C, until the network gives up.
     """

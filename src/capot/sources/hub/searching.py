@@ -1,4 +1,4 @@
-"""Causal language models of the hub, by words: what the hub tells of each, before anything is opened."""
+"""Search the hub for causal language models, by words."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from urllib.parse import urlencode
 
 from capot.errors import NetworkError, UnsupportedError
 from capot.sources.hub import settings
-from capot.sources.hub.listing import gate, is_name, refuse_other_kinds
+from capot.sources.hub.listing import check_causal, gate_kind, is_name
 from capot.sources.hub.refusals import Subject
-from capot.sources.hub.requests import ask_json
+from capot.sources.hub.requests import get_json
 from capot.sources.safetensors import DTYPES
 
 TOLD = ("safetensors", "gated", "downloads", "cardData", "config", "tags")  # what is asked of each model
 
 
 @dataclass(frozen=True)
-class Found:
-    """A model as a search tells it. ``dtypes``: how many numbers its weights hold in each type."""
+class SearchHit:
+    """A model that a search found. ``dtypes``: how many numbers its weights hold in each type."""
 
     name: str
     gated: str
@@ -36,23 +36,23 @@ class Found:
 
     @property
     def nbytes(self) -> int:
-        return round(sum(count * width_of(dtype) for dtype, count in self.dtypes.items()))
+        return round(sum(count * bytes_per_value(dtype) for dtype, count in self.dtypes.items()))
 
     @property
     def dtype(self) -> str:
-        """The type that most of the weights' bytes have, as the files spell it."""
-        return max(self.dtypes, key=lambda dtype: self.dtypes[dtype] * width_of(dtype), default="")
+        """Return the type of most of the weights' bytes, as the files spell it."""
+        return max(self.dtypes, key=lambda dtype: self.dtypes[dtype] * bytes_per_value(dtype), default="")
 
 
-def width_of(dtype: str) -> float:
-    """Bytes of one number of a type, as safetensors spell it; 2 where it is new to us."""
+def bytes_per_value(dtype: str) -> float:
+    """Return the bytes of one number of a safetensors type; 2 for an unknown type."""
     return DTYPES.get(dtype, (16,))[0] / 8
 
 
-def search(words: str, *, limit: int) -> list[Found]:
-    """At most ``limit`` causal models in safetensors, those downloaded most first.
+def search(words: str, *, limit: int) -> list[SearchHit]:
+    """Return at most ``limit`` causal models in safetensors, the most downloaded first.
 
-    Raises: as ``requests.ask_json``; NetworkError ``hub_not_a_hub``.
+    Raises: as ``requests.get_json``; NetworkError ``hub_not_a_hub``.
     """
     asked = {
         "search": words,
@@ -62,27 +62,27 @@ def search(words: str, *, limit: int) -> list[Found]:
         "limit": 2 * limit,  # some will not be for us
         "expand": TOLD,
     }
-    told = ask_json(f"{settings.endpoint()}/api/models?{urlencode(asked, doseq=True)}", Subject())
+    told = get_json(f"{settings.endpoint()}/api/models?{urlencode(asked, doseq=True)}", Subject())
     if not isinstance(told, list):
         raise NetworkError("hub_not_a_hub", host=settings.endpoint())
     return list(_causal(told))[:limit]
 
 
-def _causal(told: list[Any]) -> Iterator[Found]:
+def _causal(told: list[Any]) -> Iterator[SearchHit]:
     for entry in told:
         if not (isinstance(entry, dict) and isinstance(entry.get("id"), str) and is_name(entry["id"])):
             continue
-        found = read(entry)
+        found = parse_entry(entry)
         try:
-            refuse_other_kinds(found.name, _table(entry, "config"))
+            check_causal(found.name, _table(entry, "config"))
         except UnsupportedError:
             continue
         if found.parameters:
             yield found
 
 
-def read(entry: Mapping[str, Any]) -> Found:
-    """What the hub's answer about one model holds, in a search as alone."""
+def parse_entry(entry: Mapping[str, Any]) -> SearchHit:
+    """Parse the hub's record of one model, from a search or from its own page."""
     counts = _table(_table(entry, "safetensors"), "parameters")
     listed = entry.get("tags")
     tags = tuple(tag for tag in listed if isinstance(tag, str)) if isinstance(listed, list) else ()
@@ -90,9 +90,9 @@ def read(entry: Mapping[str, Any]) -> Found:
     template, end = tokenizer.get("chat_template"), tokenizer.get("eos_token")
     end = end.get("content") if isinstance(end, dict) else end
     downloads = entry.get("downloads")
-    return Found(
+    return SearchHit(
         name=str(entry["id"]),
-        gated=gate(entry),
+        gated=gate_kind(entry),
         downloads=downloads if isinstance(downloads, int) else 0,
         licence=_licence(_table(entry, "cardData"), tags),
         tags=tags,

@@ -1,4 +1,4 @@
-"""What the surroundings say of the hub: where it is, where its files are kept, who is asking.
+"""Read the hub's settings from the environment: address, cache folder, token.
 
 The names are those of Hugging Face's own tools, read each time they are needed, so that
 both find the same models and the same token:
@@ -32,7 +32,7 @@ _SENDABLE = re.compile(r"[\x21-\x7e]+")  # what a header may hold; anything else
 
 
 def endpoint() -> str:
-    """The hub's address, without a slash at its end.
+    """Return the hub's address, without a slash at its end.
 
     Raises: InputError ``hub_endpoint`` where HF_ENDPOINT is no http address.
     """
@@ -48,38 +48,38 @@ def endpoint() -> str:
     return address
 
 
-def home() -> Path:
-    """The folder of Hugging Face's tools: token, cache."""
+def hf_home() -> Path:
+    """Return the folder of Hugging Face's tools (``HF_HOME``): token, cache."""
     around = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return _expanded(os.environ.get("HF_HOME") or os.path.join(around, "huggingface"))
 
 
-def cache() -> Path:
-    """Where models are kept, shared with every tool that follows the same layout."""
+def cache_folder() -> Path:
+    """Return the cache folder, shared with every tool that uses the same layout."""
     named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    return _expanded(named) if named else home() / "hub"
+    return _expanded(named) if named else hf_home() / "hub"
 
 
 def _expanded(path: str) -> Path:
     return Path(os.path.expandvars(os.path.expanduser(path)))
 
 
-def offline() -> bool:
-    """Whether the network may not be asked."""
+def is_offline() -> bool:
+    """Return whether the network must not be used."""
     said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return said.upper() in ("1", "ON", "YES", "TRUE")
 
 
 def timeout() -> float:
-    """Seconds of silence after which a connection counts as broken."""
+    """Return the seconds of silence after which a connection counts as broken."""
     try:
         return min(3600.0, max(1.0, float(os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT") or 20)))
     except ValueError:
         return 20.0
 
 
-def pauses() -> tuple[float, ...]:
-    """Seconds to wait before each new attempt: three of them, each twice as long as the one before."""
+def retry_delays() -> tuple[float, ...]:
+    """Return the seconds to wait before each of three retries, each twice as long as the one before."""
     try:
         first = min(60.0, max(0.0, float(os.environ.get("CAPOT_HUB_PAUSE") or 1)))
     except ValueError:
@@ -89,7 +89,7 @@ def pauses() -> tuple[float, ...]:
 
 @contextlib.contextmanager
 def anonymous() -> Iterator[None]:
-    """Inside the block nobody says who asks: what the hub tells everyone is told to who has a wrong token too."""
+    """Send no token inside the block, so that a wrong token does not hide what is public."""
     before = _nobody.set(True)
     try:
         yield
@@ -98,7 +98,7 @@ def anonymous() -> Iterator[None]:
 
 
 def token() -> str | None:
-    """The token of whoever asks; to be put into one header and nowhere else.
+    """Return the user's token. It belongs into one header and nowhere else.
 
     Raises: AccessError ``hub_token_malformed`` where it could not be sent, without showing it.
     """
@@ -111,19 +111,19 @@ def token() -> str | None:
     return found or None
 
 
-def token_place() -> str:
-    """Where the token comes from: a variable's name, or a file."""
+def token_source() -> str:
+    """Return where the token comes from: a variable's name, or a file."""
     return _token_variable() or str(token_path())
 
 
 def _token_variable() -> str | None:
-    """The variable that holds a token; one that is blank holds none."""
+    """Return the variable that holds a token; a blank one holds none."""
     return next((name for name in _TOKENS if os.environ.get(name, "").strip()), None)
 
 
 def token_path() -> Path:
-    """The file where Hugging Face's own tools keep the token."""
-    return _expanded(os.environ.get("HF_TOKEN_PATH") or str(home() / "token"))
+    """Return the file where Hugging Face's own tools keep the token."""
+    return _expanded(os.environ.get("HF_TOKEN_PATH") or str(hf_home() / "token"))
 
 
 def _read(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Where downloads are kept: the layout of Hugging Face's own tools, so that each finds the other's.
+"""Read and write the cache in the layout of huggingface_hub, so that each finds the other's files.
 
     models--org--name/
         refs/main                      the commit that a branch stood for when last asked
@@ -39,10 +39,10 @@ class Store:
     @classmethod
     def of(cls, name: str) -> Store:
         folder = "models--" + name.replace("/", "--")
-        return cls(settings.cache() / folder, settings.cache() / ".locks" / folder)
+        return cls(settings.cache_folder() / folder, settings.cache_folder() / ".locks" / folder)
 
     def commit(self, revision: str) -> str | None:
-        """The commit that ``revision`` stands for, as far as this machine knows."""
+        """Return the commit of ``revision``, or None if the cache does not know it."""
         if COMMIT.fullmatch(revision):
             return revision
         try:
@@ -61,16 +61,16 @@ class Store:
         return self.folder / "blobs" / f"{etag}.incomplete"
 
     def remember(self, revision: str, commit: str) -> None:
-        """Note what a branch stands for; a commit stands for itself."""
+        """Write the commit of a branch to ``refs``. A commit stands for itself."""
         if revision != commit and self.commit(revision) != commit:
             path = self.folder.joinpath("refs", *revision.split("/"))
             path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = _beside(path)
+            fresh = _temporary_path(path)
             fresh.write_text(commit, encoding="utf-8")
             fresh.replace(path)
 
     def absent(self, commit: str, name: str) -> None:
-        """Note that the hub has no such file; in a cache that cannot be written one asks again the next time."""
+        """Record that the hub has no such file. A read-only cache records nothing, and the hub is asked again."""
         path = self.folder / ".no_exist" / commit / name
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class Store:
         """
         pointer, blob = self.snapshot(commit) / name, self.blob(etag)
         pointer.parent.mkdir(parents=True, exist_ok=True)
-        beside = _beside(pointer)
+        beside = _temporary_path(pointer)
         try:
             if os.environ.get("HF_HUB_DISABLE_SYMLINKS"):
                 raise OSError
@@ -98,18 +98,18 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, etag: str) -> Iterator[bool]:
-        """Whether these bytes are ours to bring; False while another process is at it."""
+        """Try to lock a blob, and yield whether it worked: False while another process downloads it."""
         self.locks.mkdir(parents=True, exist_ok=True)
         with (self.locks / f"{etag}.lock").open("a+b") as file:
-            yield _taken(file.fileno())  # given back as the file closes
+            yield _try_lock(file.fileno())  # given back as the file closes
 
 
-def _beside(path: Path) -> Path:
-    """Where what will take the place of ``path`` is made: nobody else makes it there."""
+def _temporary_path(path: Path) -> Path:
+    """Return a unique path beside ``path``, for a file that will replace it."""
     return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
 
 
-def _taken(handle: int) -> bool:
+def _try_lock(handle: int) -> bool:
     """Take the system's lock of an open file, the same as the package ``filelock`` takes."""
     try:
         if os.name == "nt":
@@ -130,33 +130,35 @@ def _taken(handle: int) -> bool:
     return True
 
 
-def names() -> list[str]:
-    """The models of the cache, by name, in alphabetical order."""
+def cached_names() -> list[str]:
+    """Return the names of the cached models in alphabetical order."""
     try:
-        folders = [entry.name for entry in settings.cache().iterdir() if entry.is_dir()]
+        folders = [entry.name for entry in settings.cache_folder().iterdir() if entry.is_dir()]
     except OSError:
         return []
     found = (_FOLDER.fullmatch(folder) for folder in folders)
     return sorted(match[1].replace("--", "/", 1) for match in found if match)
 
 
-def near(name: str) -> list[str]:
-    """Other models of the cache that look like ``name``, the nearest first."""
-    wanted = _short(name)
+def similar_names(name: str) -> list[str]:
+    """Return other cached models with a name like ``name``, the most similar first."""
+    wanted = _base_name(name)
     scored = [
-        (difflib.SequenceMatcher(None, wanted, _short(other)).ratio(), other) for other in names() if other != name
+        (difflib.SequenceMatcher(None, wanted, _base_name(other)).ratio(), other)
+        for other in cached_names()
+        if other != name
     ]
     return [other for score, other in sorted(scored, key=lambda pair: -pair[0]) if score >= 0.6][:3]
 
 
-def _short(name: str) -> str:
-    return words(name).casefold()
+def _base_name(name: str) -> str:
+    return name_words(name).casefold()
 
 
-def words(name: str) -> str:
-    """What tells a model from the others of its owner: what another copy is looked for by.
+def name_words(name: str) -> str:
+    """Return the part of a name that distinguishes a model from its owner's others.
 
-    >>> words("org/tiny-1B"), words("https://hub.example/org/tiny/")
+    >>> name_words("org/tiny-1B"), name_words("https://hub.example/org/tiny/")
     ('tiny-1B', 'tiny')
     """
     return name.strip("/").rpartition("/")[2][:100]

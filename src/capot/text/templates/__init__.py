@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from capot.errors import InputError, NotFoundError, local, reason
-from capot.text.templates.message import ROLES, Message, Prompt, Template, check
+from capot.errors import InputError, NotFoundError, local_path, os_reason
+from capot.text.templates.message import ROLES, Message, Prompt, Template, check_roles
 from capot.text.templates.plain import PlainTemplate, RawTemplate, default, default_text
 
 __all__ = [
     "ROLES", "Message", "PlainTemplate", "Prompt", "RawTemplate", "Template",
-    "check", "default", "default_text", "load_text",
+    "check_roles", "default", "default_text", "load_text",
 ]  # fmt: skip
 
 
@@ -34,14 +34,16 @@ def load_text(path: str | Path) -> tuple[str, str]:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise NotFoundError("no_template", path=local(path, path.name))
+        raise NotFoundError("no_template", path=local_path(path, path.name))
     try:
         text = path.read_text(encoding="utf-8-sig")  # an editor may begin a file with a byte order mark
     except UnicodeDecodeError as error:
-        raise InputError("not_utf8", source=local(path, path.name), offset=error.start, encoding="latin1") from None
+        raise InputError(
+            "not_utf8", source=local_path(path, path.name), offset=error.start, encoding="latin1"
+        ) from None
     except OSError as error:
-        raise InputError("cannot_read", path=local(path, path.name), reason=reason(error)) from None
+        raise InputError("cannot_read", path=local_path(path, path.name), reason=os_reason(error)) from None
     if path.suffix in (".jinja", ".j2"):
         return "chat_template", text
-    PlainTemplate.from_toml(text, source=local(path, path.name))
+    PlainTemplate.from_toml(text, source=local_path(path, path.name))
     return "template", text

@@ -55,7 +55,7 @@ _budget: contextvars.ContextVar[Budget] = contextvars.ContextVar("capot_template
 
 
 @contextlib.contextmanager
-def opened(size: int, *, seconds: float) -> Iterator[Budget]:
+def use_budget(size: int, *, seconds: float) -> Iterator[Budget]:
     """Everything inside the block pays out of one new budget."""
     mark = _budget.set(Budget(size, seconds=seconds))
     try:
@@ -68,7 +68,7 @@ def spend(units: int) -> None:
     _budget.get().spend(units)
 
 
-def hold(size: int) -> None:
+def allocate(size: int) -> None:
     _budget.get().hold(size)
 
 
@@ -80,7 +80,7 @@ def measure(value: Any, depth: int = 0) -> int:
     if isinstance(value, str):
         return 1 + len(value)
     if isinstance(value, int):
-        whole(value)
+        check_int(value)
     if isinstance(value, Mapping):
         parts: Iterable[Any] = (part for pair in value.items() for part in pair)
     elif isinstance(value, LISTS):
@@ -96,26 +96,26 @@ def measure(value: Any, depth: int = 0) -> int:
     return total
 
 
-def whole(value: int) -> int:
+def check_int(value: int) -> int:
     """``value``, if it is no longer than a number may be."""
     if value.bit_length() > MAX_BITS:
         raise ModelError("template_too_costly")
     return value
 
 
-def held(value: Any) -> Any:
+def charge_value(value: Any) -> Any:
     """``value``, which was just made, paid for if it has a size."""
     if isinstance(value, str):
-        hold(len(value))
+        allocate(len(value))
     elif isinstance(value, Mapping | list | tuple | set | frozenset):
-        hold(len(value))
+        allocate(len(value))
         measure(value)
     elif isinstance(value, int):
-        whole(value)
+        check_int(value)
     return value
 
 
-def weighed(value: Any) -> Any:
+def charge_read(value: Any) -> Any:
     """``value``, which is about to be written, compared or hashed: its whole size is paid for."""
     spend(measure(value))
     return value
@@ -127,23 +127,23 @@ def check_binop(operator: str, left: Any, right: Any) -> None:
     spend(1)
     for value in (left, right):
         if isinstance(value, int):
-            whole(value)
+            check_int(value)
     if operator == "%" and isinstance(left, str):
         check_format(left, right if isinstance(right, tuple) else (right,))
     elif operator == "*" and isinstance(left, sized) != isinstance(right, sized):
         text, times = (left, right) if isinstance(left, sized) else (right, left)
-        hold(len(text) * max(0, times))
+        allocate(len(text) * max(0, times))
     elif operator == "*" and isinstance(left, int) and isinstance(right, int):
-        hold((left.bit_length() + right.bit_length()) ** 2)
+        allocate((left.bit_length() + right.bit_length()) ** 2)
     elif operator == "**" and isinstance(left, int) and isinstance(right, int):
-        hold((left.bit_length() * abs(right)) ** 2)
+        allocate((left.bit_length() * abs(right)) ** 2)
     elif operator == "+" and isinstance(left, sized) and isinstance(right, sized):
-        hold(len(left) + len(right))
+        allocate(len(left) + len(right))
 
 
 def check_format(pattern: str, values: Any, *, style: str = "%") -> None:
     """Pay for a format string, its widths, and each value as often as a field names it."""
-    hold(len(pattern))
+    allocate(len(pattern))
     if _WIDE.search(pattern):
         raise SecurityError(pattern[:80])
     names, widths = Counter[str](), 0
@@ -151,13 +151,13 @@ def check_format(pattern: str, values: Any, *, style: str = "%") -> None:
         names[field[1] or ""] += 1
         widths += sum(int(number) for number in _NUMBER.findall(field[0]))
     del names[""]  # those without a name take one value each
-    hold(widths + max(names.values(), default=1) * sum(map(measure, values)))
+    allocate(widths + max(names.values(), default=1) * sum(map(measure, values)))
 
 
 def check_replace(text: str, old: str, new: str) -> None:
     """Pay for a text with another in the place of each ``old``."""
     times = text.count(old) if old else len(text) + 1
-    hold(len(text) + times * len(new))
+    allocate(len(text) + times * len(new))
 
 
 def check_search(text: str, sought: Iterable[Any]) -> None:

@@ -12,14 +12,14 @@ from jinja2.exceptions import SecurityError
 
 from capot.text.templates.budget import (
     LISTS,
+    allocate,
+    charge_read,
+    charge_value,
     check_format,
     check_replace,
     check_search,
-    held,
-    hold,
     measure,
     spend,
-    weighed,
 )
 
 FILTERS = {
@@ -51,7 +51,7 @@ def tests(theirs: Mapping[str, Any]) -> dict[str, Any]:
 
 def printed(value: Any) -> Any:
     """``value`` about to be written as text: a list of lists of lists is measured before it is."""
-    return weighed(value)
+    return charge_read(value)
 
 
 def join(value: Any, separator: str = "", attribute: Any = None) -> str:
@@ -60,7 +60,7 @@ def join(value: Any, separator: str = "", attribute: Any = None) -> str:
         if attribute is not None:
             item = item[attribute] if isinstance(item, Mapping) else ""
         parts.append(str(printed(item)))
-    hold(sum(map(len, parts)) + len(separator) * len(parts))
+    allocate(sum(map(len, parts)) + len(separator) * len(parts))
     return separator.join(parts)
 
 
@@ -80,7 +80,7 @@ def _string(value: Any) -> str:
 def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
     gap = width if isinstance(width, str) else " " * min(max(width, 0), 80)
     lines = text.split("\n")
-    hold(len(text) + len(gap) * len(lines))
+    allocate(len(text) + len(gap) * len(lines))
     kept = [gap + line if (line or blank) else line for line in lines[1:]]
     return "\n".join([gap + lines[0] if first else lines[0], *kept])
 
@@ -117,10 +117,10 @@ def _tojson(
     encoder = json.JSONEncoder(
         ensure_ascii=ensure_ascii, indent=indent, separators=separators and tuple(separators), sort_keys=sort_keys
     )
-    return "".join(_each_held(encoder.iterencode(value)))
+    return "".join(_charge_each(encoder.iterencode(value)))
 
 
-def _each_held(parts: Iterator[str]) -> Iterator[str]:
+def _charge_each(parts: Iterator[str]) -> Iterator[str]:
     for part in parts:
         spend(len(part))
         yield part
@@ -136,9 +136,9 @@ def _paid(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         spend(1 + (len(value) if isinstance(value, str | Mapping | list | tuple) else 0))
         _check_name(named.get("attribute"), args[place + 1 : place + 2] if name in NAMED else ())
         if name in COMPARING and isinstance(value, (*LISTS, Mapping)):
-            weighed(value)
+            charge_read(value)
         made = function(*args, **named)
-        return _each(made) if isinstance(made, GeneratorType) else held(made)
+        return _each(made) if isinstance(made, GeneratorType) else charge_value(made)
 
     return call
 
@@ -160,7 +160,7 @@ def _weighing(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any) -> Any:
         for value in args:
-            weighed(value)
+            charge_read(value)
         return function(*args)
 
     return call

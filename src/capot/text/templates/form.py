@@ -10,10 +10,10 @@ import re
 
 from capot.errors import InputError
 
-MOST_CHARACTERS = 1_000_000
-MOST_DOTS = 4  # of one line, strings and comments aside
-MOST_BRACKETS = 4  # one inside the other
-MOST_DIGITS = 40
+MAX_CHARACTERS = 1_000_000
+MAX_DOTS = 4  # of one line, strings and comments aside
+MAX_BRACKETS = 4  # one inside the other
+MAX_DIGITS = 40
 
 # Strings and comments are passed over; what stays open runs to the end. Nothing is ever tried twice.
 _PARTS = re.compile(
@@ -29,8 +29,8 @@ _PARTS = re.compile(
 
 def check_form(text: str, *, source: str) -> None:
     """Refuse what is no template whatever it says. Raises: InputError ``template_long``, ``template_form``."""
-    if len(text) > MOST_CHARACTERS:
-        raise InputError("template_long", path=source, length=len(text), limit=MOST_CHARACTERS)
+    if len(text) > MAX_CHARACTERS:
+        raise InputError("template_long", path=source, length=len(text), limit=MAX_CHARACTERS)
     dots = depth = 0
     line = 1
     for part in _PARTS.finditer(text):
@@ -43,5 +43,5 @@ def check_form(text: str, *, source: str) -> None:
             depth += 1 if mark in "[{" else -1
         else:
             line += part[0].count("\n")
-        if dots > MOST_DOTS or depth > MOST_BRACKETS or len(part["digits"] or "") > MOST_DIGITS:
+        if dots > MAX_DOTS or depth > MAX_BRACKETS or len(part["digits"] or "") > MAX_DIGITS:
             raise InputError("template_form", path=source, line=line)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 from capot.errors import CapotError, InterruptedByUser
 from capot.text.templates import sandbox
-from capot.text.templates.message import Message, Prompt, Renderer, check
+from capot.text.templates.message import Message, Prompt, Renderer, check_roles
 from capot.text.tokenizer import Tokenizer
 
 _PRIVATE = 0xF0000  # plane 15: no letter, no space, no case, nothing a template's filter would touch
@@ -59,7 +59,7 @@ class JinjaTemplate:
             raise
         except CapotError:
             return None
-        following = _split(text.rpartition("B")[2], _finder(tokenizer))
+        following = _split(text.rpartition("B")[2], _finder_for(tokenizer))
         return next((piece for named, piece in following if named), None)
 
     def prompt(self, messages: Sequence[Message], tokenizer: Tokenizer) -> Prompt:
@@ -67,9 +67,9 @@ class JinjaTemplate:
 
         Raises: what ``sandbox.render`` raises; InputError ``unknown_role``.
         """
-        check(messages)
-        finder, marks = _finder(tokenizer), _Marks()
-        fields = [_fields(message, thinks=_THOUGHT in tokenizer.named) for message in messages]
+        check_roles(messages)
+        finder, marks = _finder_for(tokenizer), _Placeholders()
+        fields = [_template_fields(message, thinks=_THOUGHT in tokenizer.named) for message in messages]
         hidden = [
             {key: text if key == "role" else marks.hide(text, finder) for key, text in message.items()}
             for message in fields
@@ -85,7 +85,7 @@ class JinjaTemplate:
         return self.render(self.source, {**self.names, **variables}, size=size)
 
 
-def _fields(message: Message, *, thinks: bool) -> dict[str, str]:
+def _template_fields(message: Message, *, thinks: bool) -> dict[str, str]:
     """A message as templates know it. What a model thought before answering has a field of its own,
     because templates that drop it look for ``</think>``, which is hidden from them in a content."""
     content, fields = message.content, {"role": message.role}
@@ -97,7 +97,7 @@ def _fields(message: Message, *, thinks: bool) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class _Finder:
+class _TokenFinder:
     """Finds named tokens in a text, and what could become one beside another text."""
 
     ids: Mapping[str, int]
@@ -124,9 +124,9 @@ class _Finder:
         found = {place for place, _ in self.names(text)}
         first, last = len(text) - len(text.lstrip()), len(text.rstrip())
         for size in range(1, min(self.longest, last - first + 1)):
-            if text[last - size] in self.lengths and _begin(self.forwards, text[last - size : last]):
+            if text[last - size] in self.lengths and _any_continues(self.forwards, text[last - size : last]):
                 found.add(last - size)
-            if text[first + size - 1] in self.ends and _begin(self.backwards, text[first : first + size][::-1]):
+            if text[first + size - 1] in self.ends and _any_continues(self.backwards, text[first : first + size][::-1]):
                 found.add(first)
         return {place for place in found if not text[place].isspace()}
 
@@ -137,22 +137,22 @@ class _Finder:
         return self.spaces[question, name]
 
 
-_finders: weakref.WeakKeyDictionary[Tokenizer, _Finder] = weakref.WeakKeyDictionary()
+_finders: weakref.WeakKeyDictionary[Tokenizer, _TokenFinder] = weakref.WeakKeyDictionary()
 
 
-def _finder(tokenizer: Tokenizer) -> _Finder:
+def _finder_for(tokenizer: Tokenizer) -> _TokenFinder:
     if tokenizer not in _finders:
-        _finders[tokenizer] = _made(tokenizer)
+        _finders[tokenizer] = _build_finder(tokenizer)
     return _finders[tokenizer]
 
 
-def _made(tokenizer: Tokenizer) -> _Finder:
+def _build_finder(tokenizer: Tokenizer) -> _TokenFinder:
     # A run of spaces that a vocabulary adds by name (Gemma, StarCoder) commands nothing: it stays text.
     ids = {name: token for name, token in tokenizer.named.items() if name.strip()}
     lengths: dict[str, set[int]] = {}
     for name in ids:
         lengths.setdefault(name[0], set()).add(len(name))
-    return _Finder(
+    return _TokenFinder(
         ids=ids,
         commands=frozenset(ids.values()),
         first=re.compile("[" + "".join(map(re.escape, lengths)) + "]") if ids else None,
@@ -165,13 +165,13 @@ def _made(tokenizer: Tokenizer) -> _Finder:
     )
 
 
-def _begin(ordered: Sequence[str], piece: str) -> bool:
+def _any_continues(ordered: Sequence[str], piece: str) -> bool:
     """Whether one of ``ordered`` begins with ``piece`` and goes on."""
     place = bisect.bisect_right(ordered, piece)
     return place < len(ordered) and ordered[place].startswith(piece)
 
 
-class _Marks:
+class _Placeholders:
     """Letters replaced by marks of one rendering, and put back after it."""
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ class _Marks:
         self._open, self._close = "".join(letters[:6]), "".join(letters[6:])
         self._mark = re.compile(f"{self._open}([{chr(_DIGITS)}-{chr(_DIGITS + 9)}]+){self._close}")
 
-    def hide(self, text: str, finder: _Finder) -> str:
+    def hide(self, text: str, finder: _TokenFinder) -> str:
         parts, begin = [], 0
         for place in sorted(finder.places(text)):
             digits = "".join(chr(_DIGITS + int(digit)) for digit in str(ord(text[place])))
@@ -191,7 +191,7 @@ class _Marks:
         return self._mark.sub(lambda mark: chr(int("".join(str(ord(digit) - _DIGITS) for digit in mark[1]))), text)
 
 
-def _split(text: str, finder: _Finder) -> list[tuple[bool, str]]:
+def _split(text: str, finder: _TokenFinder) -> list[tuple[bool, str]]:
     """The text cut at named tokens: (whether it is one, the piece)."""
     pieces, begin = [], 0
     for place, name in finder.names(text):
@@ -202,7 +202,7 @@ def _split(text: str, finder: _Finder) -> list[tuple[bool, str]]:
     return [(named, piece) for named, piece in pieces if piece]
 
 
-def _encode(text: str, pieces: list[tuple[bool, str]], finder: _Finder, tokenizer: Tokenizer) -> list[int]:
+def _encode(text: str, pieces: list[tuple[bool, str]], finder: _TokenFinder, tokenizer: Tokenizer) -> list[int]:
     intended = [finder.ids[piece] for named, piece in pieces if named]
     if _split(text, finder) == pieces:  # no message holds a name
         ids = tokenizer.encode(text, specials="allow")
@@ -211,7 +211,7 @@ def _encode(text: str, pieces: list[tuple[bool, str]], finder: _Finder, tokenize
     return _encode_pieces(pieces, finder, tokenizer)
 
 
-def _encode_pieces(pieces: list[tuple[bool, str]], finder: _Finder, tokenizer: Tokenizer) -> list[int]:
+def _encode_pieces(pieces: list[tuple[bool, str]], finder: _TokenFinder, tokenizer: Tokenizer) -> list[int]:
     """Each piece by itself, as it would have been encoded between the same two tokens."""
     ids: list[int] = []
     for place, (named, piece) in enumerate(pieces):
@@ -220,22 +220,22 @@ def _encode_pieces(pieces: list[tuple[bool, str]], finder: _Finder, tokenizer: T
             continue
         before = pieces[place - 1][1] if place else None
         after = pieces[place + 1][1] if place + 1 < len(pieces) else None
-        if before is not None and _swallows(before, finder, tokenizer, right=True):
+        if before is not None and _strips_spaces(before, finder, tokenizer, right=True):
             piece = piece.lstrip()
-        if after is not None and _swallows(after, finder, tokenizer, right=False):
+        if after is not None and _strips_spaces(after, finder, tokenizer, right=False):
             piece = piece.rstrip()
-        ids += _as_letters(piece, before, finder, tokenizer)
+        ids += _encode_as_text(piece, before, finder, tokenizer)
     return ids
 
 
-def _swallows(name: str, finder: _Finder, tokenizer: Tokenizer, *, right: bool) -> bool:
+def _strips_spaces(name: str, finder: _TokenFinder, tokenizer: Tokenizer, *, right: bool) -> bool:
     """Whether a token takes the spaces on one of its sides with it, as some tokenizer.json ask."""
     text = f"{name}\n " if right else f"\n {name}"
     question = "right" if right else "left"
     return finder.once(question, name, lambda: len(tokenizer.encode(text, specials="allow")) == 1)
 
 
-def _as_letters(piece: str, before: str | None, finder: _Finder, tokenizer: Tokenizer) -> list[int]:
+def _encode_as_text(piece: str, before: str | None, finder: _TokenFinder, tokenizer: Tokenizer) -> list[int]:
     """A piece with no token in it special, whatever it spells."""
     plain = functools.partial(tokenizer.encode, specials="strict")
     ids = plain(piece)
@@ -250,7 +250,7 @@ def _as_letters(piece: str, before: str | None, finder: _Finder, tokenizer: Toke
     return ids
 
 
-def _opens_with_space(name: str, finder: _Finder, tokenizer: Tokenizer) -> bool:
+def _opens_with_space(name: str, finder: _TokenFinder, tokenizer: Tokenizer) -> bool:
     text = f"{name}a"
     plain = functools.partial(tokenizer.encode, "a", specials="strict")
     return finder.once("opens", name, lambda: tokenizer.encode(text, specials="allow")[1:] != plain())

@@ -49,14 +49,14 @@ class Template(Protocol):
         """The named token that ends the model's turn, where the form has one."""
 
 
-def check(messages: Sequence[Message]) -> None:
+def check_roles(messages: Sequence[Message]) -> None:
     """Hold messages to the three roles. Raises: InputError ``unknown_role``."""
     for message in messages:
         if message.role not in ROLES:
             raise InputError("unknown_role", role=message.role[:40], known=", ".join(ROLES))
 
 
-def ordinary(text: str, tokenizer: Tokenizer) -> tuple[int, ...]:
+def plain_prompt(text: str, tokenizer: Tokenizer) -> tuple[int, ...]:
     """The ids of a prompt that is text and nothing else, after the BOS that the files ask for.
 
     Tokens that a vocabulary merely adds are letters here as well, unless they are runs of spaces.

@@ -21,14 +21,14 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from capot.errors import InputError, shown
+from capot.errors import InputError, shorten
 from capot.i18n import language
 from capot.text.templates.form import check_form
-from capot.text.templates.message import Message, Prompt, check, ordinary
+from capot.text.templates.message import Message, Prompt, check_roles, plain_prompt
 from capot.text.tokenizer import Tokenizer
 
 INDENT = "    "
-MOST_NAME = 100  # characters of a role's name and of the end marker: each token of an answer is held against them
+MAX_NAME = 100  # characters of a role's name and of the end marker: each token of an answer is held against them
 _LINE_ENDS = re.compile(r"(\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])")
 
 
@@ -41,9 +41,9 @@ class RawTemplate:
 
     def prompt(self, messages: Sequence[Message], tokenizer: Tokenizer) -> Prompt:
         """See :class:`capot.text.templates.Template`."""
-        check(messages)
+        check_roles(messages)
         text = "\n".join(message.content for message in messages)
-        return Prompt(text, ordinary(text, tokenizer))
+        return Prompt(text, plain_prompt(text, tokenizer))
 
     def end_of_turn(self, tokenizer: Tokenizer) -> str | None:
         """None: a plain form ends by text."""
@@ -84,7 +84,7 @@ class PlainTemplate:
         try:
             table = tomllib.loads(text)
         except ValueError as error:  # the parser's own error is one
-            raise InputError("template_toml", path=source, reason=shown(str(error), 200)) from None
+            raise InputError("template_toml", path=source, reason=shorten(str(error), 200)) from None
         roles = _table(table, "roles", ("user", "assistant", "system"), source)
         shots = table.get("shots", [])
         if not isinstance(shots, list):
@@ -108,8 +108,8 @@ class PlainTemplate:
             value = getattr(self, key)
             if _LINE_ENDS.search(value) or (key in ("user", "assistant") and not value):
                 raise InputError("template_key", path=source, field=key)
-            if len(value) > MOST_NAME:
-                raise InputError("template_name", path=source, field=key, length=len(value), limit=MOST_NAME)
+            if len(value) > MAX_NAME:
+                raise InputError("template_name", path=source, field=key, length=len(value), limit=MAX_NAME)
 
     @property
     def kind(self) -> str:
@@ -133,11 +133,11 @@ class PlainTemplate:
         """See :class:`capot.text.templates.Template`. It is ordinary text through and through: no token is special."""
         indented: list[str] = []
         text = self.text(messages, indented=indented)
-        return Prompt(text, ordinary(text, tokenizer), tuple(indented))
+        return Prompt(text, plain_prompt(text, tokenizer), tuple(indented))
 
     def text(self, messages: Sequence[Message], *, indented: list[str] | None = None) -> str:
         """The dialogue up to where the model speaks; ``indented`` collects the last message's moved lines."""
-        check(messages)
+        check_roles(messages)
         moved = [] if indented is None else indented
         own = [m for m in messages if m.role == "system"] or [Message("system", self.system)]
         examples = [Message(role, text) for shot in self.shots for role, text in zip(("user", "assistant"), shot)]
@@ -200,7 +200,7 @@ def _table(tables: dict[str, Any], name: str, known: tuple[str, ...], source: st
     items = table.items() if isinstance(table, dict) else [(name, None)]
     bad = [key for key, value in items if key not in known or not isinstance(value, str)]
     if bad:
-        raise InputError("template_key", path=source, field=shown(bad[0], 40))
+        raise InputError("template_key", path=source, field=shorten(bad[0], 40))
     found: dict[str, str] = table
     return found
 

@@ -24,12 +24,12 @@ from jinja2.visitor import NodeTransformer
 from capot.errors import CapotError, InputError, ModelError
 from capot.text.templates import budget, filters
 from capot.text.templates.budget import (
+    allocate,
+    charge_value,
     check_binop,
     check_format,
     check_replace,
     check_search,
-    held,
-    hold,
     measure,
     spend,
 )
@@ -53,7 +53,7 @@ def render(source: str, variables: Mapping[str, Any], *, size: int) -> str:
     ``template_too_costly``; InputError ``template_refused`` where the template itself says no.
     """
     try:
-        with budget.opened(size, seconds=MAX_SECONDS):
+        with budget.use_budget(size, seconds=MAX_SECONDS):
             return "".join(_each(compiled(source).generate(dict(variables))))
     except CapotError:
         raise
@@ -67,7 +67,7 @@ def render(source: str, variables: Mapping[str, Any], *, size: int) -> str:
 
 def _each(parts: Iterator[str]) -> Iterator[str]:
     for part in parts:
-        hold(len(part))
+        allocate(len(part))
         yield part
 
 
@@ -120,24 +120,24 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def concat_values(self, *values: Any) -> str:
         """The operator ``~``."""
         parts = [str(filters.printed(value)) for value in values]
-        hold(sum(map(len, parts)))
+        allocate(sum(map(len, parts)))
         return "".join(parts)
 
     def cut(self, value: Any, *bounds: Any) -> Any:
         """A slice, ``value[a:b:c]``."""
-        return held(value[slice(*bounds)])
+        return charge_value(value[slice(*bounds)])
 
     def held(self, value: Any) -> Any:
         """A list, a tuple or a table that the template wrote down."""
-        return held(value)
+        return charge_value(value)
 
     def weighed(self, value: Any) -> Any:
         """One side of a comparison."""
-        return budget.weighed(value)
+        return budget.charge_read(value)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, tuple):  # it is hashed
-            budget.weighed(argument)
+            budget.charge_read(argument)
         return super().getitem(obj, argument)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -164,7 +164,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         measure(args)
         measure(named)
         if isinstance(owner, str):
-            hold(len(owner))
+            allocate(len(owner))
             if name == "replace" and len(args) > 1:
                 check_replace(owner, *args[:2])
             if name == "join" and args:
@@ -172,12 +172,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
             if name in STRIPPING:
                 check_search(owner, args)
         elif isinstance(owner, list | tuple) or (owner is not None and name == "changed"):  # it compares
-            budget.weighed(owner if isinstance(owner, list | tuple) else args)
-        return held(super().call(context, function, *args, **named))
+            budget.charge_read(owner if isinstance(owner, list | tuple) else args)
+        return charge_value(super().call(context, function, *args, **named))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         check_binop(operator, left, right)
-        return held(super().call_binop(context, operator, left, right))
+        return charge_value(super().call_binop(context, operator, left, right))
 
 
 class _Guard(NodeTransformer):
@@ -216,7 +216,7 @@ class _Guard(NodeTransformer):
 
     def visit_Const(self, node: nodes.Const) -> nodes.Node:
         if isinstance(node.value, int):
-            budget.whole(node.value)
+            budget.check_int(node.value)
         return node
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:

@@ -22,7 +22,7 @@ from pathlib import Path
 from capot.errors import InputError
 from capot.text.tokenizer.remote import RemoteEncoder, RemoteVocabulary
 from capot.text.tokenizer.vocabulary import ByteVocabulary, Specials, Vocabulary
-from capot.view.graphemes import hexadecimal, spelled
+from capot.view.graphemes import hex_bytes, token_label
 
 RECENT = 8  # tokens that a decoder is shown again with each new one: what it writes between two depends on the two
 
@@ -102,7 +102,7 @@ class Tokenizer:
 
         Raises: InputError ``not_unicode`` for half of a surrogate pair, ``specials_mode``.
         """
-        check(text, specials)
+        check_text(text, specials)
         ids = self._vocabulary.encode(text, specials)
         return [self.bos_id, *ids] if bos and self.bos_id is not None else ids
 
@@ -143,7 +143,7 @@ class Tokenizer:
     def _placed(self, text: str, ids: Sequence[int], specials: Specials) -> list[tuple[int, builtins.bytes, int, int]]:
         """Spans of a text that the tokens do not spell: places from the library, in characters."""
         at = [0, *accumulate(len(char.encode()) for char in text)]
-        places = covering(text, self._vocabulary.places(text, specials))
+        places = cover_graphemes(text, self._vocabulary.places(text, specials))
         return [(token, self.token_bytes(token), at[a], at[b]) for token, (a, b) in zip(ids, places)]
 
     def token_bytes(self, token: int) -> builtins.bytes:
@@ -152,14 +152,14 @@ class Tokenizer:
 
     def token_text(self, token: int) -> str:
         """The text of a token, empty where its bytes are no whole characters."""
-        return whole(self.token_bytes(token))
+        return decode_whole(self.token_bytes(token))
 
     def display(self, token: int) -> str:
         """A token as a view shows it: spaces and line ends drawn, half characters as their bytes."""
         raw = self.token_bytes(token)
         if not raw:
             return f"⟨{token}⟩"
-        return spelled(whole(raw)) or hexadecimal(raw)
+        return token_label(decode_whole(raw)) or hex_bytes(raw)
 
     def bytes_of(self, ids: Iterable[int]) -> builtins.bytes:
         """The bytes of the tokens, end to end."""
@@ -218,10 +218,10 @@ class TextStream:
         return self._decoder.decode(b"", final=True)
 
 
-def whole(raw: bytes) -> str:
+def decode_whole(raw: bytes) -> str:
     """``raw`` as text, or an empty string where it begins or ends inside a character.
 
-    >>> whole("é".encode()), whole(b"\\xc3")
+    >>> decode_whole("é".encode()), decode_whole(b"\\xc3")
     ('é', '')
     """
     try:
@@ -230,22 +230,22 @@ def whole(raw: bytes) -> str:
         return ""
 
 
-def covering(text: str, places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def cover_graphemes(text: str, places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Places in characters, each to the end of its last letter: where a normalizer joins a letter and its accent into
     one, the library ends the place before the accent.
 
-    >>> covering("e\u0301t", [(0, 1), (2, 3)])
+    >>> cover_graphemes("e\u0301t", [(0, 1), (2, 3)])
     [(0, 2), (2, 3)]
     """
     found = []
     for start, end in places:
-        while start < end < len(text) and _belongs(text[start:end], text[end]):
+        while start < end < len(text) and _attaches(text[start:end], text[end]):
             end += 1
         found.append((start, end))
     return found
 
 
-def _belongs(letters: str, following: str) -> bool:
+def _attaches(letters: str, following: str) -> bool:
     """Whether a character is part of the letter before it: an accent, or a part that makes one syllable with it."""
     composed = unicodedata.normalize("NFC", letters[-2:])
     marks = unicodedata.category(following).startswith("M")
@@ -274,7 +274,7 @@ def respelled(pieces: Sequence[bytes], raw: bytes) -> list[bytes]:
     return found
 
 
-def check(text: str, specials: str = "text") -> None:
+def check_text(text: str, specials: str = "text") -> None:
     """Refuse what no tokenizer can read. Raises: InputError ``not_unicode``, ``specials_mode``."""
     if specials not in ("text", "strict", "allow"):
         raise InputError("specials_mode", value=str(specials), known="text, strict, allow")

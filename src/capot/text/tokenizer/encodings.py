@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from capot.errors import MissingExtraError, NetworkError, NotFoundError, foreign
+from capot.errors import MissingExtraError, NetworkError, NotFoundError, library_message
 from capot.text.tokenizer.ranks import ENCODINGS
 from capot.text.tokenizer.vocabulary import Specials, SpelledInBytes
 
@@ -60,4 +60,4 @@ def _encoding(name: str) -> Any:
     try:
         return tiktoken.get_encoding(name)
     except Exception as error:  # requests' tree, a hash mismatch as ValueError, a full disk as OSError
-        raise NetworkError("tiktoken_download", name=name, reason=foreign(str(error)), known=packaged) from None
+        raise NetworkError("tiktoken_download", name=name, reason=library_message(str(error)), known=packaged) from None

@@ -22,14 +22,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from capot.errors import CapotError, ModelError, NotFoundError, UnsupportedError, foreign, local
+from capot.errors import CapotError, ModelError, NotFoundError, UnsupportedError, library_message, local_path
 from capot.sources.checkpoint import Checkpoint
-from capot.sources.fields import ids
+from capot.sources.fields import token_ids
 from capot.sources.files import LARGER, Folder
 from capot.text.tokenizer.bounds import check_file, check_model, components
 from capot.text.tokenizer.growth import NormalizerGrowth
 from capot.text.tokenizer.remote import is_linear
-from capot.text.tokenizer.vocabulary import Specials, encoded
+from capot.text.tokenizer.vocabulary import Specials, encode_with
 
 _FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _FAITHFUL = {"ByteLevel", "Sequence", "Prepend"}  # normalizers that keep every byte
@@ -47,8 +47,8 @@ def tokenizer_file(path: Path, *, name: str) -> Path:
     if Folder(file.parent, name).has(file.name):
         return file
     if path.is_dir() and any((path / older).is_file() for older in ("tokenizer.model", "vocab.json", "vocab.txt")):
-        raise UnsupportedError("tokenizer_format", path=local(path, name))
-    raise NotFoundError("tokenizer_missing", path=local(path, name))
+        raise UnsupportedError("tokenizer_format", path=local_path(path, name))
+    raise NotFoundError("tokenizer_missing", path=local_path(path, name))
 
 
 class FileVocabulary:
@@ -62,7 +62,7 @@ class FileVocabulary:
         file = tokenizer_file(path, name=name)
         self.name = name
         # What a process that cuts texts in the place of this one is told.
-        self.setup = {"file": os.path.abspath(file), "name": name, "stamp": _stamp(file)}
+        self.setup = {"file": os.path.abspath(file), "name": name, "stamp": _file_stamp(file)}
         self._backend = _load(Folder(file.parent, name), file.name)
         self._switch = _Switch(lambda on: setattr(self._backend, "encode_special_tokens", on))
         self._parts = {name: _component(self._backend, name) for name in ("normalizer", "pre_tokenizer", "decoder")}
@@ -73,7 +73,7 @@ class FileVocabulary:
         self._growth = NormalizerGrowth(self._parts["normalizer"], model=name)
         self._growth.check("a", expressions=False)  # nothing whose time is not known
         self.is_linear = is_linear(self._parts, self._backend, worst=self._growth.worst)
-        self.lossless = self._kind in ("byte_level", "byte_fallback") and _faithful(self._parts["normalizer"])
+        self.lossless = self._kind in ("byte_level", "byte_fallback") and _is_lossless(self._parts["normalizer"])
         self.drops_space = self._kind != "byte_level"
         added = self._backend.get_added_tokens_decoder().items()
         self.added: Mapping[int, str] = {token: entry.content for token, entry in added}
@@ -94,7 +94,9 @@ class FileVocabulary:
         self.bos_id = first if named is None else named
         if not self.opening and config.get("add_bos_token") is True and named is not None:
             self.opening = (named,)
-        self.eos_ids = ids(folder.generation_config.get("eos_token_id")) or ids(self._id_of(config.get("eos_token")))
+        self.eos_ids = token_ids(folder.generation_config.get("eos_token_id")) or token_ids(
+            self._id_of(config.get("eos_token"))
+        )
 
     def _post_processed(self) -> tuple[int, ...]:
         """What the file itself puts before a text; what it may put after is no business of a prompt's.
@@ -127,9 +129,9 @@ class FileVocabulary:
             return self._encoded(self._backend, text)
 
     def _encoded(self, backend: Any, text: str) -> Any:
-        with _stopping(self.name):
+        with _library_errors(self.name):
             self._growth.check(text)
-            return encoded(backend, text)
+            return encode_with(backend, text)
 
     @property
     def chat_template(self) -> str | None:
@@ -161,7 +163,7 @@ class FileVocabulary:
         if written is None:
             return b""
         if self._kind == "byte_level":
-            alphabet = byte_letters()
+            alphabet = bytes_to_unicode()
             return b"".join(alphabet.get(letter) or letter.encode() for letter in written)
         if self._kind == "byte_fallback" and (found := _FALLBACK.fullmatch(written)):
             return bytes([int(found[1], 16)])
@@ -173,7 +175,7 @@ class FileVocabulary:
         """What the library's decoder makes of tokens that are no bytes; special ones are no text to it."""
         if not self._joins:
             return None
-        with _stopping(self.name):
+        with _library_errors(self.name):
             text: str = self._backend.decode(
                 [token for token in tokens if 0 <= token < 2**32], skip_special_tokens=True
             )
@@ -215,7 +217,7 @@ def _load(folder: Folder, file: str) -> Any:
     try:
         text = raw.decode()
         check_file(text, model=folder.name)
-        with _stopping(folder.name):
+        with _library_errors(folder.name):
             backend = Backend.from_str(text)
             backend.no_truncation()  # some files were saved with a limit: a text would be cut without a word
             backend.no_padding()
@@ -224,16 +226,16 @@ def _load(folder: Folder, file: str) -> Any:
             raise
         why = error.params["reason"]
     except Exception as error:  # the library raises nothing narrower
-        why = foreign(str(error))
+        why = library_message(str(error))
     else:
         check_model(backend, model=folder.name)
         return backend
-    where = local(folder.path / file, folder.name)
+    where = local_path(folder.path / file, folder.name)
     raise ModelError("tokenizer_damaged", file=where, reason=why)
 
 
 @contextlib.contextmanager
-def _stopping(name: str) -> Iterator[None]:
+def _library_errors(name: str) -> Iterator[None]:
     """Where the library panics (a regular expression that takes too many steps, a table that leads nowhere), an error.
 
     What it raises then is no Exception to Python, and nobody else would hear it. Raises: ModelError
@@ -244,10 +246,10 @@ def _stopping(name: str) -> Iterator[None]:
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise
-        raise ModelError("tokenizer_stops", model=name, reason=foreign(str(error))) from None
+        raise ModelError("tokenizer_stops", model=name, reason=library_message(str(error))) from None
 
 
-def _stamp(file: Path) -> list[int]:
+def _file_stamp(file: Path) -> list[int]:
     """By which a file is known to be the one that was read."""
     found = os.stat(file)
     return [found.st_size, found.st_mtime_ns]
@@ -287,7 +289,7 @@ def _marks(parts: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, str], ...
     return tuple(dict.fromkeys([*marks, ("▁", " ")]))
 
 
-def _faithful(normalizer: Mapping[str, Any]) -> bool:
+def _is_lossless(normalizer: Mapping[str, Any]) -> bool:
     """Whether a normalizer keeps every byte; a space written ``▁`` is kept."""
     return all(
         step.get("type") in _FAITHFUL or (step.get("type") == "Replace" and step.get("content") == "▁")
@@ -297,13 +299,13 @@ def _faithful(normalizer: Mapping[str, Any]) -> bool:
 
 
 @functools.cache
-def byte_letters() -> dict[str, bytes]:
+def bytes_to_unicode() -> dict[str, bytes]:
     """The letter that byte-level vocabularies write for each byte.
 
     Printable Latin-1 stands for itself; the 68 others take the letters from U+0100 on,
     in order: a space, the 33rd of them, is ``Ġ``.
 
-    >>> byte_letters()["Ġ"], byte_letters()["é"]
+    >>> bytes_to_unicode()["Ġ"], bytes_to_unicode()["é"]
     (b' ', b'\\xe9')
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]

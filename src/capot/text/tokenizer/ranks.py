@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capot.text.tokenizer.vocabulary import LONG, Specials, SpelledInBytes, encoded
+from capot.text.tokenizer.vocabulary import LONG, Specials, SpelledInBytes, encode_with
 
 REMEMBERED = 64  # bytes of the longest piece whose ids are kept for the next time: words, not whole texts
 RANKS = Path(__file__).parent.parent / "ranks"
@@ -83,9 +83,9 @@ class RankVocabulary(SpelledInBytes):
         self.size = 1 + max(self.special)  # a few ids in between are unused, as in tiktoken's n_vocab
         self.eos_ids = (min(self.special),)
         self.bos_id: int | None = min(self.special)  # GPT-2 was trained on texts that begin after one
-        self._cutter = _cutter(encoding.pattern)
+        self._cutter = _splitter(encoding.pattern)
         self._special_ids = {content: token for token, content in self.special.items()}
-        self._merged = functools.lru_cache(maxsize=16384)(lambda piece: merge(piece, self._ranks))
+        self._merged = functools.lru_cache(maxsize=16384)(lambda piece: byte_pair_merge(piece, self._ranks))
 
     def encode(self, text: str, specials: Specials) -> list[int]:
         if specials != "allow":
@@ -97,13 +97,13 @@ class RankVocabulary(SpelledInBytes):
 
     def _ordinary(self, text: str) -> list[int]:
         ids: list[int] = []
-        for piece in _pieces(self._cutter, text):
+        for piece in _split_text(self._cutter, text):
             raw = piece.encode()
             rank = self._ranks.get(raw)
             if rank is not None:
                 ids.append(rank)
             else:
-                ids += self._merged(raw) if len(raw) <= REMEMBERED else merge(raw, self._ranks)
+                ids += self._merged(raw) if len(raw) <= REMEMBERED else byte_pair_merge(raw, self._ranks)
         return ids
 
     def token_bytes(self, token: int) -> bytes:
@@ -113,7 +113,7 @@ class RankVocabulary(SpelledInBytes):
 
 
 @functools.cache
-def _cutter(pattern: str) -> Any:
+def _splitter(pattern: str) -> Any:
     # Python's own regular expressions do not know \p{L}; the library in use anyway does.
     from tokenizers import Regex, Tokenizer
     from tokenizers.models import WordLevel
@@ -124,21 +124,21 @@ def _cutter(pattern: str) -> Any:
     return cutter
 
 
-def _pieces(cutter: Any, text: str) -> Iterator[str]:
-    """The pieces of a text. Those of a long one are cut where other threads run meanwhile, see ``encoded``."""
+def _split_text(cutter: Any, text: str) -> Iterator[str]:
+    """The pieces of a text. Those of a long one are cut where other threads run meanwhile, see ``encode_with``."""
     if len(text) < LONG:
         return (piece for piece, _ in (cutter.pre_tokenizer.pre_tokenize_str(text) if text else ()))
-    return (text[begin:end] for begin, end in encoded(cutter, text).offsets)
+    return (text[begin:end] for begin, end in encode_with(cutter, text).offsets)
 
 
-def merge(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[int, ...]:
+def byte_pair_merge(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[int, ...]:
     """Byte-pair encoding of one piece.
 
     A heap holds every pair of neighbours that is a token, lowest rank first, so that
     a word of 100,000 letters takes a second and not an hour.
 
     >>> ranks = {b"a": 0, b"b": 1, b"c": 2, b"bc": 3, b"ab": 4, b"abc": 5}
-    >>> merge(b"abc", ranks), merge(b"aab", ranks)
+    >>> byte_pair_merge(b"abc", ranks), byte_pair_merge(b"aab", ranks)
     ((5,), (0, 4))
     """
     last = len(piece)

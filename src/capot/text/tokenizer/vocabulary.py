@@ -108,7 +108,7 @@ class ByteVocabulary(SpelledInBytes):
         return bytes([token]) if 0 <= token < 256 else self.special.get(token, "").encode()
 
 
-def encoded(backend: Any, text: str) -> Any:
+def encode_with(backend: Any, text: str) -> Any:
     """The library's encoding of a text, nothing put around it. A long one goes as a batch.
 
     Only then does the library let other threads of Python run meanwhile, which takes a second for 200,000 letters.
