@@ -91,6 +91,12 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "next, ranks of 200 texts": [
         ("/api/next?view=1", {"prompt": "a", "rank": ["ab " * 330 + str(i) for i in range(190)]})
     ],
+    "network, all that is taken": [("/api/network?view=1", {"prompt": "a b c d " * 100, "k": 20})],
+    "network, every attention": [
+        ("/api/network?view=1", {"prompt": "a b c d " * 100, "k": 5, "attention": f"{i}.1"}) for i in (1, 2, 3)
+    ],
+    "score, all that is read": [("/api/score?view=1", {"text": "a b c d " * 100})],
+    "score, 200,000 characters": [("/api/score?view=1", {"text": ("le gestionnaire du réseau " * 8_000)[:200_000]})],
     "assistant, a long question": [("/api/assistant", {"question": "a b " * 45_000, "max_new_tokens": 1})],
     "chat, 2,000 turns": [chat(conversation={"turns": [TURN | {"user": "a", "assistant": "b"}] * 2_000})],
     "generate, eight texts": [texts(8)],
