@@ -603,6 +603,10 @@ def test_a_command_takes_the_names_that_people_use(
         assert "GPT-3-175B" in told(*words, "GPT-3.5")["error"]["message"]
         assert "Llama-3-70B" in told(*words, "Llama-3-71B")["error"]["message"]
     assert told("card", "entirely-else")["error"]["code"] == "unknown_model"
+    for words, shape in (("GPT-3.5", "GPT-3-175B"), ("llama-3-70b", "Llama-3-70B"), ("gpt2 xl", "GPT-2-XL")):
+        error = told("card", "--model", words)["error"]
+        assert error["code"] == "unknown_model_shape" and f"capot card {shape}\n" in error["message"]
+        assert told("card", shape)["name"] == shape, "what is proposed works"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "gpt2").mkdir()
     (tmp_path / "gpt2" / "config.json").write_text("{}")

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import functools
 import os
-import re
 import sys
 import time
 import weakref
@@ -124,7 +123,9 @@ def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
     from capot.sources.hub.listing import is_name
 
     if not is_name(loading.model):
-        raise _unknown(loading.model)
+        from capot.sources.unknown_name import unknown_model
+
+        raise unknown_model(loading.model)
     from capot.sources.hub.checkpoint import HubCheckpoint
 
     return HubCheckpoint.of(
@@ -136,20 +137,6 @@ def _is_folder(path: Path) -> bool:
     with contextlib.suppress(OSError):  # a name longer than any file's
         return path.is_dir()
     return False
-
-
-def _unknown(name: str) -> NotFoundError:
-    """What is no model: the address of one, or a name, with those of the cache that look like it."""
-    from capot.sources.hub.listing import name_from_url
-    from capot.sources.hub.store import name_words, similar_names
-
-    alike, shown = similar_names(name), local_path(name[:200], re.split(r"[/\\]", name.rstrip("/\\"))[-1][:200])
-    if named := name_from_url(name):
-        return NotFoundError("model_address", name=shown, model=named)
-    if alike:
-        others = ", ".join(alike)
-        return NotFoundError("unknown_model_near", name=shown, near=alike[0], others=others, words=name_words(name))
-    return NotFoundError("unknown_model", name=shown, words=name_words(name))
 
 
 def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> None:

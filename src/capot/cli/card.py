@@ -69,7 +69,7 @@ def _nearest(name: str | None, error: NotFoundError) -> NotFoundError:
     """Where no model goes by a name, that of a published shape may have been meant: those near it are told instead."""
     from capot.sources import published_shapes
 
-    if name is None or "/" in name or error.code not in ("unknown_model", "unknown_model_near"):
+    if name is None or "/" in name or not error.code.startswith("unknown_model"):
         return error
     try:
         published_shapes.find(name)
