@@ -181,10 +181,12 @@ def test_files_and_functions_stay_readable(path: Path) -> None:
 def loaded_by(statement: str) -> set[str]:
     code = f"{statement}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    return {name.split(".")[0] for name in json.loads(answer.stdout.splitlines()[-1])}
+    return set(json.loads(answer.stdout.splitlines()[-1]))
 
 
 HEAVY = {"torch", "transformers", "numba", "plotly", "fastapi", "numpy", "tokenizers", "pandas"}
+# Of the library and of ours what a list of commands has no use for: together a fifth of its time.
+NOT_FOR_HELP = {"secrets", "hmac", "capot.view.result", "capot.view.blocks"}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ HEAVY = {"torch", "transformers", "numba", "plotly", "fastapi", "numpy", "tokeni
     ids=["import", "help"],
 )
 def test_importing_costs_nothing(statement: str) -> None:
-    assert not loaded_by(statement) & HEAVY
+    assert not loaded_by(statement) & (HEAVY | NOT_FOR_HELP)
 
 
 def test_public_names_hide_no_module() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -114,7 +113,11 @@ class Sampling:
 
     def seeded(self) -> Sampling:
         """Return the same settings, with a random seed if there was none."""
-        return self if self.seed is not None else dataclasses.replace(self, seed=secrets.randbelow(SEEDS))
+        if self.seed is not None:
+            return self
+        import secrets  # and hmac with it: not for a command's --help
+
+        return dataclasses.replace(self, seed=secrets.randbelow(SEEDS))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 from capot.chapters.arguments import Arguments
 from capot.errors import use_language
-from capot.view.result import Result
 
 
 def called(method: Callable[..., Any], *, call: str, example: Mapping[str, Any]) -> Callable[..., Any]:
@@ -18,6 +17,8 @@ def called(method: Callable[..., Any], *, call: str, example: Mapping[str, Any])
     def verb(self: Any, /, *args: Any, **given: Any) -> Any:
         with use_language(self.lang):
             found = method(**arguments().bind(self, *args, **given))
+        from capot.view.result import Result  # what a verb answered has loaded it; a command's --help needs none
+
         if isinstance(found, Result):
             return found.in_language(self.lang)
         if hasattr(found, "lang"):  # a stream tells what it has later
