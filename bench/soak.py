@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.client
 import json
 import shutil
 import signal
@@ -137,7 +138,7 @@ def one_costly(requests: list[tuple[str, dict]], *, model: str) -> tuple[float, 
 
         def send(timeout: float) -> threading.Thread:
             def ask(request: tuple[str, dict]) -> None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, http.client.HTTPException):  # Ctrl-C ends an answer in its midst
                     lab.ask("POST", *request, cookie=bad, timeout=timeout)
 
             def ask_all() -> None:
