@@ -319,6 +319,7 @@ def test_the_chapter_gives_the_card_before_the_gate(hub: Hub, monkeypatch: pytes
     """Python and a page have it from the chapter, as the command does; what is no gate is refused as it was."""
     hub.add("org/gated", gated="manual")
     monkeypatch.setattr("capot.chapters.card.verb.ram", lambda: Ram(total=8_000_000_000, available=4_000_000_000))
+    monkeypatch.setattr("capot.chapters.card.gated.free_disk", lambda folder: 9_000_000_000)  # asked twice, and moves
     for token in (None, "hf_mistyped"):
         if token is not None:
             monkeypatch.setenv("HF_TOKEN", token)
@@ -345,6 +346,7 @@ def test_the_lab_tells_its_owner_the_card_before_the_gate(
     """Before the refusal, which stays what it was; of what is no gate nothing is told."""
     hub.add("org/gated", gated="manual")
     monkeypatch.setattr("capot.chapters.card.verb.ram", lambda: Ram(total=8_000_000_000, available=4_000_000_000))
+    monkeypatch.setattr("capot.chapters.card.gated.free_disk", lambda folder: 9_000_000_000)  # asked twice, and moves
     opens = opening.verb(cast(Learners, None)).function  # that nobody is asked before there is a model
     events: list[NamedEvent] = []
     with pytest.raises(AccessError, match="org/gated") as refused, i18n.use_language(lang):
