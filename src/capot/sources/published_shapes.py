@@ -372,20 +372,25 @@ def published_models() -> tuple[PublishedModel, ...]:
     return tuple(PublishedModel(**entry) for entry in listed)
 
 
+@functools.cache
+def spellings() -> dict[str, tuple[str, ...]]:
+    """Return by its name what else each published model is called."""
+    return {known.name: known.spellings for known in published_models()}
+
+
 def find(name: str) -> PublishedModel:
     """Return a published model by any of its names, with or without the organisation.
 
     Raises: NotFoundError ``unpublished_shape``, ``unknown_shape``, with the names near it and those that are known.
     """
-    spellings = {known.name: known.spellings for known in published_models()}
-    found = shape_names.match(name, spellings)
+    found = shape_names.match(name, spellings())
     if found is not None:
         return next(known for known in published_models() if known.name == found)
-    near = Reason(", ".join(shape_names.close_matches(name, spellings)))
+    near = Reason(", ".join(shape_names.close_matches(name, spellings())))
     near.key, near.params = ("card.near", {"names": str(near)}) if near else ("", {})
     if shape_names.is_unpublished(name):
-        raise NotFoundError("unpublished_shape", name=shorten(name), near=near, known=", ".join(spellings))
-    raise NotFoundError("unknown_shape", name=shorten(name), near=near, known=", ".join(spellings))
+        raise NotFoundError("unpublished_shape", name=shorten(name), near=near, known=", ".join(spellings()))
+    raise NotFoundError("unknown_shape", name=shorten(name), near=near, known=", ".join(spellings()))
 
 
 def is_hub_name(name: str) -> bool:

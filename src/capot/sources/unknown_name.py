@@ -8,7 +8,7 @@ from capot.errors import NotFoundError, local_path
 from capot.sources import shape_names
 from capot.sources.hub.listing import name_from_url
 from capot.sources.hub.store import name_words, similar_names
-from capot.sources.published_shapes import published_models
+from capot.sources.published_shapes import spellings
 
 
 def unknown_model(name: str) -> NotFoundError:
@@ -36,7 +36,6 @@ def meant_shape(name: str) -> str | None:
     >>> meant_shape("llama 3 70b"), meant_shape("GPT-3.5"), meant_shape("my-model")
     ('Llama-3-70B', 'GPT-3-175B', None)
     """
-    spellings = {known.name: known.spellings for known in published_models()}
     if shape_names.is_unpublished(name):
-        return next(iter(shape_names.close_matches(name, spellings)), None)
-    return shape_names.match(name, spellings)
+        return next(iter(shape_names.close_matches(name, spellings())), None)
+    return shape_names.match(name, spellings())

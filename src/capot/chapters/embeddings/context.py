@@ -109,10 +109,11 @@ def _check(model: Opened, layer: int | None, located: Sequence[tuple[Sentence, l
     if count > most:
         raise InputError("too_many", count=count, most=most)
     require(engine, WANT.capabilities | Capability.EMBEDDINGS)
-    if layer is not None and (not isinstance(layer, int) or isinstance(layer, bool)):
+    if layer is None:
+        return
+    if not isinstance(layer, int) or isinstance(layer, bool):
         raise InputError("not_a_number", name="layer", value=shorten(layer))
-    if layer is not None:
-        within("layer", layer, 0, engine.info.layers)
+    within("layer", layer, 0, engine.info.layers)
 
 
 def places(word: str, sentence: str) -> list[tuple[int, int]]:
