@@ -39,7 +39,9 @@ SETS = {
 
 # What `lock` resolves into exact versions; the left side is what we ask for by name.
 WANTED = {
-    "core": ["numpy", "numba", "tokenizers", "jinja2", "plotly", "fastapi", "uvicorn", "click", "segno"],
+    "core": [
+        "numpy", "numba", "tokenizers", "jinja2", "plotly", "fastapi", "uvicorn", "click", "segno", "markdown-it-py",
+    ],
     "transformers": ["transformers", "accelerate", "safetensors", "sympy", "networkx", "fsspec", "filelock"],
     "test": [
         "pytest", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "axe-playwright-python",

@@ -38,6 +38,7 @@ FLOORS = [
     {"chapters.registry"},
     {"chapters.settings"},
     {"model"},
+    {"lessons"},
     {"web"},
     {"cli", ""},
     {"__main__"},

@@ -22,6 +22,7 @@ CALLED = {
     "models get": "get pull download fetch install télécharger obtenir",
     "models remove": "remove rm delete uninstall supprimer effacer retirer",
     "serve": "lab start open web ui gui server labo laboratoire ouvrir lancer servir serveur",
+    "lesson": "lessons course leçon leçons cours",
     "tour": "demo tutorial example examples visite démo",
     "--version": "version",
     "help": "man usage aide",

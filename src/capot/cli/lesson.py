@@ -1,0 +1,104 @@
+"""``capot lesson``: check lessons of one's own, or begin one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from capot.cli.common import Argument, Command, Option, loading_options, notice, open_model, write_file
+from capot.cli.words import language_option
+from capot.errors import CapotError, InputError, NotFoundError
+from capot.i18n import language, tr
+from capot.view.visible import visible
+
+ACTIONS = ("check", "new")
+
+
+def run(words: tuple[str, ...], play: bool, lang: str | None, **loading: Any) -> None:
+    """Check files, or write one. Raises: InputError ``lesson_action``, ``missing_argument``, ``lessons_faulty``."""
+    if not words or words[0] not in ACTIONS:
+        raise InputError("lesson_action", value=(words[0] if words else "")[:80])
+    action, *named = words
+    if not named or (action == "new" and len(named) > 1):
+        raise InputError("missing_argument", name="FILE")
+    if action == "new":
+        _new(Path(named[0]))
+        return
+    paths = [path for name in named for path in _files(Path(name))]
+    count = sum(_check(path, play=play, loading=loading) for path in paths)
+    if count:
+        raise InputError("lessons_faulty", count=count)
+
+
+def _new(path: Path) -> None:
+    from capot.lessons import FOLDER, SUFFIX
+
+    if path.exists():
+        raise InputError("lesson_exists", path=str(path))
+    write_file(path, (FOLDER / "blank" / f"{language()}{SUFFIX}").read_text(encoding="utf-8"))
+    notice("lesson.written", path=str(path))
+
+
+def _files(path: Path) -> list[Path]:
+    """The lessons of a folder, or the file itself. Raises: NotFoundError ``no_such_file`` where there is none."""
+    from capot.lessons import SUFFIX
+
+    found = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    if not found:
+        raise NotFoundError("no_such_file", path=str(path / f"*{SUFFIX}"))
+    return found
+
+
+def _check(path: Path, *, play: bool, loading: dict[str, Any]) -> int:
+    """Print the faults of a file, and answer how many there are."""
+    from capot.lessons.reader import parse, read_source
+
+    lesson, faults = parse(read_source(path), name=path.stem, folder=path.parent)
+    told = [(fault.line, fault.told()) for fault in sorted(faults, key=lambda fault: fault.line)]
+    model = None
+    if play and not told:
+        with open_model(watched=False, **loading) as opened:
+            model = opened.name
+            told = _played(lesson, opened)
+    for line, fault in told:
+        click.echo(visible(tr("lesson.faulty", path=str(path), at=str(line), fault=fault)))
+    if not told:
+        facts: dict[str, Any] = {"path": str(path), "questions": len(lesson.questions)}
+        click.echo(visible(tr("lesson.played", model=model, **facts) if model else tr("lesson.sound", **facts)))
+    return len(told)
+
+
+def _played(lesson: Any, model: Any) -> list[tuple[int, str]]:
+    """What of a lesson cannot be played on a model, by line."""
+    from capot.lessons.play import play, run
+
+    found = []
+    for part in (*lesson.figures, *lesson.questions, *filter(None, [lesson.change])):
+        try:
+            if part not in lesson.questions:
+                run(part.calls, model)
+                continue
+            played = play(part, model)
+            played.hints(), played.told()
+            if part.seen is not None:
+                played.saw("0")
+        except CapotError as error:
+            found.append((part.line, error.message()))
+    return found
+
+
+command = Command(
+    "lesson",
+    words="lesson.cli.help",
+    params=[
+        Argument(["words"], words="lesson.cli.words", nargs=-1, metavar="check|new FILE..."),
+        Option(["--play"], words="lesson.cli.play", is_flag=True),
+        *loading_options(),
+        language_option(),
+    ],
+    callback=run,
+)
+
+__all__ = ["command"]

@@ -1,0 +1,218 @@
+"""The questions of a lesson, read from a fenced block of TOML.
+
+choice   one of several answers; which is right is read in the run
+number   a number, read in the run, with its tolerance
+token    a bet on the next token
+curve    points drawn by hand, beside those of the run
+words    a text of one's own, which no program marks
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capot.lessons.calls import InstrumentCall, read_calls
+from capot.lessons.fields import Fields
+from capot.lessons.page import check_page
+from capot.lessons.values import FORMS, PATH, slots
+
+KINDS = ("choice", "number", "token", "curve", "words")
+SHORT, LONG = 400, 4000  # characters of a question and of an answer
+HINTS = 3
+FACTOR = 1_000_000_000
+_ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
+COMMON = ("id", "kind", "ask", "run", "seen", "why", "hints", "answer", "expected")
+OWN = {
+    "choice": ("choices", "outcomes", "largest", "smallest", "same", "of", "below"),
+    "number": ("of", "times", "unit", "tolerance", "share"),
+    "token": ("of",),
+    "curve": ("x", "y", "within"),
+    "words": (),
+}
+
+
+@dataclass(frozen=True)
+class RunReading:
+    """A number of a run: where it is read, what it is multiplied by, and how far another may be from it.
+
+    ``share`` is a tolerance in shares of the number itself: of times, which differ from machine to machine.
+    """
+
+    of: str
+    times: float = 1.0
+    tolerance: float = 0.0
+    share: float = 0.0
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a learner is to read in the run. Where ``reading`` has no number it is a text."""
+
+    ask: str
+    reading: RunReading
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which choice is right: ``largest``, ``smallest``, ``same`` or ``below``."""
+
+    name: str
+    paths: tuple[str, ...]
+    below: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prediction, the run that answers it, what is to be seen there, and why."""
+
+    id: str
+    kind: str
+    ask: str
+    line: int
+    calls: tuple[InstrumentCall, ...]
+    why: str
+    hints: tuple[str, ...]
+    answer: str
+    choices: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    rule: Rule | None = None
+    reading: RunReading | None = None
+    curve: tuple[str, str] | None = None
+    within: float = 1.0
+    seen: Seen | None = None
+    expected: Any = None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is filled from the run."""
+        return (*self.hints, self.answer, *self.outcomes)
+
+
+def read_question(fields: Fields, folder: Path) -> Question:
+    """Return a question; its faults are noted."""
+    known = fields.values.get("kind")
+    kind = known if known in KINDS else "words"
+    if fields.take("kind") is not None and known not in KINDS:
+        fields.fault("kind", "kind_unknown", found=str(known), known=", ".join(KINDS))
+    name = fields.text("id", 40)
+    if name and not _ID.fullmatch(name):
+        fields.fault("id", "id_form", found=name)
+    own = _own(kind, fields)
+    found = Question(
+        name, kind, fields.text("ask", SHORT), fields.first, read_calls(fields, required=kind != "words"),
+        why=fields.text("why", SHORT), hints=fields.texts("hints", most=SHORT, low=HINTS, high=HINTS),
+        answer=fields.text("answer", LONG), seen=_seen(fields, required=kind != "words"),
+        expected=_expected(kind, fields, own), **own,
+    )  # fmt: skip
+    fields.end(*COMMON, *OWN[kind])
+    _check_sentences(found, fields, folder)
+    return found
+
+
+def _own(kind: str, fields: Fields) -> dict[str, Any]:
+    """Return what only this kind of question has."""
+    if kind == "choice":
+        choices = fields.texts("choices", most=SHORT, low=2, high=6)
+        outcomes = fields.texts("outcomes", most=LONG, low=len(choices), high=len(choices), required=False)
+        return {"choices": choices, "outcomes": outcomes, "rule": _rule(fields, len(choices))}
+    if kind == "number":
+        return {"reading": _reading(fields, text=False)}
+    if kind == "token":
+        return {"reading": RunReading(_path(fields, "of"))}
+    if kind == "curve":
+        return {"curve": (_path(fields, "x"), _path(fields, "y")), "within": fields.number("within", 1, 100)}
+    return {}
+
+
+def _rule(fields: Fields, count: int) -> Rule | None:
+    named = [name for name in ("largest", "smallest", "same", "of") if name in fields.values]
+    if len(named) != 1:
+        fields.fault(named[-1] if named else "choices", "rule")
+        for name in named:
+            fields.take(name)
+        return None
+    if named[0] == "of":
+        bounds = fields.take("below")
+        numbers = [each for each in bounds or () if isinstance(each, int | float)] if isinstance(bounds, list) else []
+        if len(numbers) != count - 1 or numbers != sorted(set(numbers)):
+            fields.fault("below", "bounds", count=count - 1)
+        return Rule("below", (_path(fields, "of"),), tuple(float(each) for each in numbers))
+    wanted = 2 if named[0] == "same" else count
+    paths = fields.texts(named[0], most=SHORT, low=wanted, high=wanted)
+    for path in paths:
+        _check_path(path, fields, named[0])
+    if named[0] == "same" and count != 2:
+        fields.fault("choices", "same_choices")
+    return Rule(named[0], paths)
+
+
+def _path(fields: Fields, name: str) -> str:
+    path = fields.text(name, SHORT)
+    if path:
+        _check_path(path, fields, name)
+    return path
+
+
+def _check_path(path: str, fields: Fields, name: str) -> None:
+    if not PATH.fullmatch(path):
+        fields.fault(name, "path_form", found=path)
+
+
+def _reading(fields: Fields, *, text: bool) -> RunReading:
+    """Return a reading; a number without tolerance is to be typed as it is. ``text``: it may be a text."""
+    tolerance, share = (fields.number(name, 0, FACTOR, default=0.0) for name in ("tolerance", "share"))
+    if not text and not tolerance and not share:
+        fields.fault("tolerance", "tolerance_missing")
+    unit = fields.text("unit", 20, required=False)
+    return RunReading(_path(fields, "of"), fields.number("times", 0, FACTOR, default=1.0), tolerance, share, unit)
+
+
+def _seen(fields: Fields, *, required: bool) -> Seen | None:
+    inner = fields.inner("seen", required=required)
+    if inner is None:
+        return None
+    found = Seen(inner.text("ask", SHORT), _reading(inner, text=True))
+    inner.end("ask", "of", "times", "tolerance", "share", "unit")
+    return found
+
+
+def _expected(kind: str, fields: Fields, own: dict[str, Any]) -> Any:
+    """Return what most people would say, where the question says that they would be surprised."""
+    value = fields.take("expected", required=False)
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    count = len(own.get("choices", ()))
+    good = {
+        "choice": number and value in range(1, count + 1),
+        "number": number,
+        "token": isinstance(value, str) and bool(value.strip()),
+    }
+    if not good.get(kind, False):
+        fields.fault("expected", "expected", found=str(value), kind=kind)
+    return value
+
+
+def _check_sentences(question: Question, fields: Fields, folder: Path) -> None:
+    """Note wrong placeholders, wrong Markdown, and a last hint that shows nothing of the run."""
+    told: dict[str, tuple[str, ...]] = {"ask": (question.ask,), "why": (question.why,), "answer": (question.answer,)}
+    told |= {"hints": question.hints, "outcomes": question.outcomes, "choices": question.choices}
+    for name, sentences in told.items():
+        for sentence in sentences:
+            check_page(sentence, first=fields.line(name), folder=folder, faults=fields.faults)
+            for path, form in slots(sentence):
+                if not PATH.fullmatch(path):
+                    fields.fault(name, "path_form", found=path)
+                if form and form not in FORMS:
+                    fields.fault(name, "form", found=form, known=", ".join(FORMS))
+    for name in ("ask", "why", "choices"):
+        if any(slots(sentence) for sentence in told[name]):
+            fields.fault(name, "told_before")
+    if question.calls and question.hints and not slots(question.hints[-1]):
+        fields.fault("hints", "last_hint")
+    if question.calls and not slots(question.answer) and not all(map(slots, question.outcomes or ("",))):
+        fields.fault("answer", "no_evidence")

@@ -1,0 +1,83 @@
+"""What is read in the answer of an instrument, by a path, and sentences filled with it.
+
+A path is names and places parted by dots; ``*`` is every entry of a list. Nothing in it is computed.
+
+>>> answer = {"rows": [{"tokens": 1}, {"tokens": 2}]}
+>>> read(answer, "rows.0.tokens"), read(answer, "rows.*.tokens")
+(1, [1, 2])
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from capot.errors import InputError
+from capot.i18n import bits, duration, number, percent, size
+
+PATH = re.compile(r"(?:[a-z_]\w*|\d{1,6}|\*)(?:\.(?:[a-z_]\w*|\d{1,6}|\*)){0,9}")
+SLOT = re.compile(r"\{\{\s*([^{}:\s]*)\s*(?::\s*(\w+)\s*)?\}\}")
+FORMS: dict[str, Callable[[float, str | None], str]] = {
+    "percent": percent,
+    "number": number,
+    "whole": lambda value, lang: number(value, lang, 0),
+    "tenths": lambda value, lang: number(value, lang, 1),
+    "hundredths": lambda value, lang: number(value, lang, 2),
+    "size": size,
+    "bits": bits,
+    "duration": duration,
+}
+
+
+def read(answer: Any, path: str) -> Any:
+    """Return what stands at a path. Raises: InputError ``lesson_path`` where nothing does."""
+    return _read(answer, path.split("."), path)
+
+
+def _read(value: Any, steps: Sequence[str], path: str) -> Any:
+    if not steps:
+        return value
+    step, *rest = steps
+    if isinstance(value, list | tuple):
+        if step == "*":
+            return [_read(each, rest, path) for each in value]
+        if step.isdigit() and int(step) < len(value):
+            return _read(value[int(step)], rest, path)
+    elif isinstance(value, dict) and step in value:
+        return _read(value[step], rest, path)
+    raise InputError("lesson_path", path=path, step=step)
+
+
+def measure(answer: Any, path: str) -> float:
+    """Return the number at a path; a text or a list counts as its length. Raises: InputError ``lesson_path``."""
+    value = read(answer, path)
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str | list | tuple):
+        return float(len(value))
+    if not isinstance(value, int | float):
+        raise InputError("lesson_path", path=path, step=path.rpartition(".")[2])
+    return float(value)
+
+
+def filled(sentence: str, answer: Any, *, lang: str | None = None) -> str:
+    """Return a sentence with what ``{{path}}`` and ``{{path:form}}`` stand for, written in the language.
+
+    >>> filled("{{share:percent}} of {{name}}", {"share": 0.5, "name": "x"}, lang="en")
+    '50.0% of x'
+    """
+
+    def told(slot: re.Match[str]) -> str:
+        value = read(answer, slot[1])
+        if form := slot[2]:
+            return FORMS[form](measure(answer, slot[1]), lang)
+        plain = isinstance(value, int | float) and not isinstance(value, bool)
+        return number(value, lang) if plain else str(value).strip()
+
+    return SLOT.sub(told, sentence)
+
+
+def slots(sentence: str) -> list[tuple[str, str]]:
+    """Return the paths of a sentence with their forms, "" where it names none."""
+    return [(slot[1], slot[2] or "") for slot in SLOT.finditer(sentence)]
