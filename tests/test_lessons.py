@@ -15,7 +15,7 @@ from capot.cli import run as capot_command
 from capot.errors import InputError, NotFoundError
 from capot.lessons import FOLDER
 from capot.lessons.page import PICTURE_BYTES, to_html
-from capot.lessons.play import Played, number_typed
+from capot.lessons.play import Played, _choice, number_typed
 from capot.lessons.questions import Question, Rule, RunReading, Seen
 from capot.lessons.reader import BYTES, FIGURES, Change, Figure, Prose, parse, read_lesson
 from capot.lessons.values import filled, measure, read
@@ -106,6 +106,8 @@ WRONG: list[tuple[str, str, str]] = [
     ('smallest = ["0.bits", "1.bits"]', 'smallest = ["0.bits"]', "key_count"),
     ('smallest = ["0.bits", "1.bits"]', 'smallest = ["0.bits", "1.bits + 1"]', "path_form"),
     ('smallest = ["0.bits", "1.bits"]', 'of = "0.bits"\nbelow = [1, 2]', "bounds"),
+    ('smallest = ["0.bits", "1.bits"]', 'of = "0.text"\nholds = ["a", "b"]', "key_count"),
+    ('smallest = ["0.bits", "1.bits"]', 'scale = [1]\nlargest = ["0.bits", "1.bits"]', "numbers"),
     ('smallest = ["0.bits", "1.bits"]', 'largest = ["0.bits", "1.bits"]\nsame = ["0.bits", "1.bits"]', "rule"),
     ('ask = "Which token comes', 'ask = "Which {{candidates.0.text}} comes', "told_before"),
     (
@@ -125,9 +127,7 @@ def test_a_fault_is_told_with_its_line(old: str, new: str, code: str) -> None:
     found = faults(text)
     assert code in [fault for _, fault in found]
     near = next(at for at, fault in found if fault == code)
-    starts = line if code != "bounds" else line + 1  # the line of ``below``
-    if code == "rule":
-        starts = line + 1
+    starts = line + (code in ("bounds", "rule") or "holds" in new)  # the second of two lines
     if code == "last_hint" or old.startswith("  "):
         starts = SOUND[: SOUND.index("hints = [")].count("\n") + 1
     assert near == starts
@@ -274,6 +274,25 @@ def test_tokens_and_curves_are_bets() -> None:
     assert curve.agrees([1, 2, 4]) and curve.agrees([1, 2.9, 4]), "its shape is what counts"
     assert not curve.agrees([1, 4, 16]) and not curve.agrees([1, 2]) and not curve.agrees([0, 2, 4])
     assert not curve.agrees([1, -2, 4])
+
+
+@pytest.mark.parametrize(
+    ("rule", "right"),
+    [
+        (Rule("largest", ("a", "b")), 2),
+        (Rule("largest", ("a", "b"), scale=(3.0, 1.0)), 1),
+        (Rule("smallest", ("a", "b")), 1),
+        (Rule("largest", ("a", "a")), 1),
+        (Rule("same", ("a", "b")), 2),
+        (Rule("same", ("a", "a")), 1),
+        (Rule("below", ("b",), below=(1, 2)), 3),
+        (Rule("below", ("a",), below=(1, 2)), 2),
+        (Rule("holds", ("t",), holds=("rome", "paris")), 2),
+        (Rule("holds", ("t",), holds=("Rome",)), 2),
+    ],
+)
+def test_the_right_choice_is_read_in_the_run(rule: Rule, right: int) -> None:
+    assert _choice(rule, {"a": 1, "b": 2, "t": "in Paris"}) == right
 
 
 def test_the_outcome_told_is_that_of_the_run() -> None:

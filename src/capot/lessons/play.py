@@ -114,7 +114,12 @@ def _choice(rule: Rule, evidence: Any) -> int:
     if rule.name == "same":
         first, second = (read(evidence, path) for path in rule.paths)
         return 1 if first == second else 2
+    if rule.name == "holds":
+        text = str(read(evidence, rule.paths[0])).casefold()
+        found = (place for place, part in enumerate(rule.holds, 1) if part.casefold() in text)
+        return next(found, len(rule.holds) + 1)
     values = [measure(evidence, path) for path in rule.paths]
+    values = [value * scale for value, scale in zip(values, rule.scale or [1.0] * len(values), strict=True)]
     if rule.name == "below":
         return 1 + sum(values[0] >= bound for bound in rule.below)
     return 1 + values.index(max(values) if rule.name == "largest" else min(values))

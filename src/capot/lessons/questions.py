@@ -26,7 +26,7 @@ FACTOR = 1_000_000_000
 _ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
 COMMON = ("id", "kind", "ask", "run", "seen", "why", "hints", "answer", "expected")
 OWN = {
-    "choice": ("choices", "outcomes", "largest", "smallest", "same", "of", "below"),
+    "choice": ("choices", "outcomes", "largest", "smallest", "same", "of", "below", "holds", "scale"),
     "number": ("of", "times", "unit", "tolerance", "share"),
     "token": ("of",),
     "curve": ("x", "y", "within"),
@@ -58,11 +58,18 @@ class Seen:
 
 @dataclass(frozen=True)
 class Rule:
-    """Which choice is right: ``largest``, ``smallest``, ``same`` or ``below``."""
+    """Which choice is right.
+
+    ``largest`` and ``smallest`` compare a number for each choice, multiplied by its ``scale``; ``same`` says whether two
+    values are one; ``below`` is a number and the bound of each choice but the last; ``holds`` is a text, and what of it
+    makes each choice right, the last being right where nothing does.
+    """
 
     name: str
     paths: tuple[str, ...]
     below: tuple[float, ...] = ()
+    holds: tuple[str, ...] = ()
+    scale: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,18 +143,34 @@ def _rule(fields: Fields, count: int) -> Rule | None:
             fields.take(name)
         return None
     if named[0] == "of":
-        bounds = fields.take("below")
-        numbers = [each for each in bounds or () if isinstance(each, int | float)] if isinstance(bounds, list) else []
-        if len(numbers) != count - 1 or numbers != sorted(set(numbers)):
-            fields.fault("below", "bounds", count=count - 1)
-        return Rule("below", (_path(fields, "of"),), tuple(float(each) for each in numbers))
+        return _rule_of(fields, count)
     wanted = 2 if named[0] == "same" else count
     paths = fields.texts(named[0], most=SHORT, low=wanted, high=wanted)
     for path in paths:
         _check_path(path, fields, named[0])
     if named[0] == "same" and count != 2:
         fields.fault("choices", "same_choices")
-    return Rule(named[0], paths)
+    scale = _numbers(fields, "scale", count) if "scale" in fields.values and named[0] != "same" else ()
+    return Rule(named[0], paths, scale=scale)
+
+
+def _rule_of(fields: Fields, count: int) -> Rule:
+    path = _path(fields, "of")
+    if "holds" in fields.values:
+        return Rule("holds", (path,), holds=fields.texts("holds", most=40, low=count - 1, high=count - 1))
+    bounds = _numbers(fields, "below", count - 1)
+    if list(bounds) != sorted(set(bounds)):
+        fields.fault("below", "bounds", count=count - 1)
+    return Rule("below", (path,), bounds)
+
+
+def _numbers(fields: Fields, name: str, count: int) -> tuple[float, ...]:
+    """Return so many numbers."""
+    value = fields.take(name)
+    numbers = [each for each in value if type(each) in (int, float)] if isinstance(value, list) else []
+    if len(numbers) != count or numbers != value:
+        fields.fault(name, "bounds" if name == "below" else "numbers", count=count)
+    return tuple(float(each) for each in numbers)
 
 
 def _path(fields: Fields, name: str) -> str:
