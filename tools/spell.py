@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spellchecker import SpellChecker
+from typography import MACHINE
 
 ROOT = Path(__file__).resolve().parent.parent
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -58,10 +59,24 @@ def pages(lang: str) -> Iterator[Path]:
         yield from (ROOT / "docs").glob("*.md")
 
 
+def lessons(lang: str) -> list[Path]:
+    folder = ROOT / "src/capot/lessons"
+    return [*sorted((folder / lang).glob("*.md")), folder / f"blank/{lang}.md"]
+
+
+def unfenced(text: str) -> str:
+    """A lesson with the sentences of its blocks among its own; what a program or a model reads is left out."""
+    text = "\n".join(line for line in text.split("\n") if not MACHINE.match(line))
+    text = re.sub(r"^(?:```.*|\w+ = (?=\S)|\+\+\+)", "", text, flags=re.MULTILINE)
+    return re.sub(r"\{\{[^}]*\}\}|, (?:of|times|tolerance|share|unit) = [^,}]*|\bask = ", " ", text)
+
+
 def texts(lang: str) -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "src/capot").rglob(f"words/{lang}/*.toml")):
         for sentence in sentences(tomllib.loads(path.read_text(encoding="utf-8"))):
             yield path.name, sentence
+    for path in lessons(lang):
+        yield str(path.relative_to(ROOT)), unfenced(path.read_text(encoding="utf-8"))
     for path in sorted(pages(lang)):
         yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
 

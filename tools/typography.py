@@ -39,7 +39,37 @@ def toml_line(line: str) -> str:
     return f"{key}{equals}{outside_code(value)}" if equals else outside_code(line)
 
 
+def lessons() -> list[Path]:
+    """The French lessons, the blank one included."""
+    folder = ROOT / "src/capot/lessons"
+    return [*sorted((folder / "fr").glob("*.md")), folder / "blank/fr.md"]
+
+
+# Lines of a lesson that a program or a model reads: an instrument with its prompt, paths, names.
+MACHINE = re.compile(
+    r"\s*(?:run|id|kind|of|same|largest|smallest|holds|below|scale|x|y|vary|chapters|expected)\s*=|\s*\{ verb"
+)
+
+
+def lesson(text: str) -> str:
+    """Set a lesson: its page, and the sentences in its blocks of TOML; prompts are left as a model reads them.
+
+    >>> lesson('Eau !\\n```figure\\nrun = "Eau !"\\nask = "Eau !"\\n```\\n').replace(NARROW, "^")
+    'Eau^!\\n```figure\\nrun = "Eau !"\\nask = "Eau^!"\\n```\\n'
+    """
+    parts = re.split(r"(^```.*?^```$)", text, flags=re.DOTALL | re.MULTILINE)
+    return "".join(_block(part) if index % 2 else outside_code(part) for index, part in enumerate(parts))
+
+
+def _block(text: str) -> str:
+    return "\n".join(
+        line if line.startswith("```") or MACHINE.match(line) else outside_code(line) for line in text.split("\n")
+    )
+
+
 def main() -> None:
+    for path in lessons():
+        path.write_text(lesson(path.read_text(encoding="utf-8")), encoding="utf-8")
     for path in sorted((ROOT / "src/capot").rglob("words/fr/*.toml")):
         lines = path.read_text(encoding="utf-8").split("\n")
         path.write_text("\n".join(map(toml_line, lines)), encoding="utf-8")

@@ -60,9 +60,9 @@ class Seen:
 class Rule:
     """Which choice is right.
 
-    ``largest`` and ``smallest`` compare a number for each choice, multiplied by its ``scale``; ``same`` says whether two
-    values are one; ``below`` is a number and the bound of each choice but the last; ``holds`` is a text, and what of it
-    makes each choice right, the last being right where nothing does.
+    ``largest`` and ``smallest`` compare a number for each choice, multiplied by its ``scale``; ``same`` says whether
+    two values are one; ``below`` is a number and the bound of each choice but the last; ``holds`` is a text, and what
+    of it makes each choice right, the last being right where nothing does.
     """
 
     name: str

@@ -1,0 +1,186 @@
+"""The course, played on the model in the box in both languages: every instrument runs, every question has its answer.
+
+Nothing here knows an answer: what is right is read in the run, and a lesson that claims a surprise must surprise.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+import capot
+from capot.lessons import FOLDER, packaged
+from capot.lessons.page import to_html
+from capot.lessons.play import Played, play, play_all, seen_number
+from capot.lessons.reader import FRAME, Change, Figure, Lesson, Prose, read_lesson
+from capot.lessons.values import read
+
+sys.path.insert(0, str(ROOT / "tools"))
+import typography
+
+LANGUAGES = ("en", "fr")
+NUMBERS = range(9)
+EACH = [(lang, number) for lang in LANGUAGES for number in NUMBERS]
+SURPRISES = 12  # of each language, at the least: cases were chosen for it
+
+
+def lesson(lang: str, number: int) -> Lesson:
+    (path,) = (path for path in packaged(lang) if path.name.startswith(f"{number}-"))
+    return read_lesson(path)
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def model(request: pytest.FixtureRequest) -> Iterator[Any]:
+    with capot.open("boxed", lang=request.param) as opened:
+        yield opened
+
+
+@functools.cache
+def played(model: Any, number: int) -> list[Played]:
+    return play_all(lesson(model.lang, number), model)
+
+
+@pytest.mark.parametrize(("lang", "number"), EACH)
+def test_a_lesson_is_sound_and_has_its_number(lang: str, number: int) -> None:
+    found = lesson(lang, number)
+    assert found.number == number and found.title and found.goal
+    assert number == FRAME or 8 <= found.minutes <= 12, "about ten minutes"
+    assert "{{" not in "".join(part.text for part in found.parts if isinstance(part, Prose))
+
+
+def test_the_course_has_eight_lessons_and_a_frame() -> None:
+    for lang in LANGUAGES:
+        assert [read_lesson(path).number for path in packaged(lang)] == list(NUMBERS)
+    assert len(lesson("en", FRAME).questions) == len(lesson("fr", FRAME).questions) == 1
+
+
+def shape(found: Lesson) -> list[Any]:
+    """What both languages have in common: the parts in their order, kinds, instruments, what is read where."""
+    return [
+        (
+            type(part).__name__,
+            None if isinstance(part, Prose) else [call.verb for call in part.calls],
+            (part.kind, part.rule, part.reading and part.reading.of, part.seen and part.seen.reading.of)
+            if not isinstance(part, (Prose, Figure, Change))
+            else None,
+        )
+        for part in found.parts
+    ]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_both_languages_ask_the_same(number: int) -> None:
+    english, french = lesson("en", number), lesson("fr", number)
+    assert shape(english) == shape(french)
+    assert (english.minutes, english.chapters) == (french.minutes, french.chapters)
+    pairs = list(zip(english.questions, french.questions, strict=True))
+    assert all(len(mine.choices) == len(theirs.choices) for mine, theirs in pairs)
+    assert all(mine.expected == theirs.expected for mine, theirs in pairs)
+    assert not {mine.ask for mine, _ in pairs} & {theirs.ask for _, theirs in pairs}, "each in its own language"
+
+
+def told(each: Played, lang: str) -> list[str]:
+    return [*each.hints(lang), each.told(lang)]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_every_answer_shows_its_run(model: Any, number: int) -> None:
+    for each in played(model, number):
+        sentences = told(each, model.lang)
+        assert not any("{{" in sentence or "None" in sentence for sentence in sentences), each.question.id
+        assert sentences[2] != each.question.hints[2], "the last hint does it"
+        assert all(to_html(sentence).startswith("<") for sentence in sentences)
+
+
+def wrong(each: Played) -> Any:
+    """A prediction that the run does not bear out."""
+    if each.question.kind == "choice":
+        return each.right % len(each.question.choices) + 1
+    if each.question.kind == "number":
+        return 2 * each.right + 1
+    if each.question.kind == "token":
+        return each.right + "x"
+    return [value * value for value in each.right[1]]
+
+
+@pytest.mark.parametrize("number", NUMBERS[1:])
+def test_a_right_prediction_comes_true_and_a_wrong_one_does_not(model: Any, number: int) -> None:
+    for each in played(model, number):
+        right = each.right[1] if each.question.kind == "curve" else each.right
+        assert each.agrees(right) and not each.agrees(wrong(each)), each.question.id
+
+
+@pytest.mark.parametrize("number", NUMBERS[1:])
+def test_what_a_learner_sees_is_held_against_their_own_run(model: Any, number: int) -> None:
+    for each in played(model, number):
+        seen = each.question.seen
+        assert seen is not None
+        value = read(each.evidence, seen.reading.of)
+        if isinstance(value, str):
+            assert value.strip() and each.saw(f" {value.strip()} ") and not each.saw(value + "x")
+            continue
+        true = seen_number(each)
+        digits = 0 if not seen.reading.tolerance and not seen.reading.share else 1 if true >= 1 else 2
+        written = f"{true:.{digits}f}".replace(".", "," if model.lang == "fr" else ".")
+        assert each.saw(written, model.lang), f"{each.question.id}: {written} as a page shows it"
+        assert not each.saw(2 * true + 1) and not each.saw(-true - 1), each.question.id
+
+
+def test_what_is_said_to_surprise_surprises(model: Any) -> None:
+    asked = [each for number in NUMBERS for each in played(model, number)]
+    claimed = [each for each in asked if each.question.expected is not None]
+    assert [each.question.id for each in claimed if not each.surprises] == []
+    assert len(claimed) >= SURPRISES
+    for number in NUMBERS[1:]:
+        assert any(each.surprises for each in played(model, number)), f"lesson {number} holds no surprise"
+
+
+def test_the_same_run_says_the_same(model: Any) -> None:
+    """Greedy texts and figures are the same every time, so no key is written down; times alone may differ."""
+    for number in NUMBERS[1:]:
+        for each in played(model, number):
+            again = play(each.question, model)
+            assert again.right == each.right, each.question.id
+            seen = each.question.seen
+            if seen is not None and not seen.reading.share:
+                assert read(again.evidence, seen.reading.of) == read(each.evidence, seen.reading.of), each.question.id
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_lesson_fits_the_box(model: Any, number: int) -> None:
+    """No text that is read or written goes beyond the context of the smallest model."""
+    found = lesson(model.lang, number)
+    for call in (call for part in found.parts if not isinstance(part, Prose) for call in part.calls):
+        if call.verb in ("generate", "assistant", "chat"):
+            assert call.given["max_new_tokens"] <= 60
+        if call.verb == "memory" and not call.given.get("simulate"):
+            assert max(map(int, call.given["tokens"].split(","))) <= model.card().context_length
+
+
+@pytest.mark.parametrize("path", typography.lessons(), ids=lambda path: path.name)
+def test_french_lessons_are_set_as_french(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert typography.lesson(text) == text, "python tools/typography.py"
+    for line in text.split("\n"):
+        if not typography.MACHINE.match(line) and "`" not in line:
+            assert not re.search(r"\w [;!?»]|« |\w'\w|\d \d{3}\b", line), line
+
+
+def test_lessons_are_packaged() -> None:
+    """The wheel has what the folder has: the pattern of package data matches every file of it."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["capot"]
+    matched = {path for pattern in patterns for path in FOLDER.parent.glob(pattern)}
+    files = {
+        path for path in FOLDER.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc", ".nbi", ".nbc")
+    }
+    assert len(files) == 20 and files <= matched
