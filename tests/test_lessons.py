@@ -78,7 +78,7 @@ WRONG: list[tuple[str, str, str]] = [
     ('verb = "next", prompt = "The dog bites the", k = 5', 'verb = "vectors", tokens = "a"', "verb_unknown"),
     (
         'verb = "next", prompt = "The dog bites the", k = 5',
-        'verb = "next", promt = "a", prompt = "a"',
+        'verb = "next", prompts = "a", prompt = "a"',
         "setting_unknown",
     ),
     ('verb = "next", prompt = "The dog bites the", k = 5', 'verb = "next"', "setting_missing"),
