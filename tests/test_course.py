@@ -9,6 +9,7 @@ import functools
 import re
 import sys
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import pytest
 from conftest import ROOT
 
 import capot
+from capot.cli import run
 from capot.lessons import FOLDER, packaged
 from capot.lessons.page import to_html
+from capot.lessons.paper import key, worksheet
 from capot.lessons.play import Played, play, play_all, seen_number
 from capot.lessons.reader import FRAME, Change, Figure, Lesson, Prose, read_lesson
 from capot.lessons.values import read
@@ -184,3 +187,31 @@ def test_lessons_are_packaged() -> None:
         path for path in FOLDER.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc", ".nbi", ".nbc")
     }
     assert len(files) == 20 and files <= matched
+
+
+def test_the_worksheet_asks_and_the_key_answers(model: Any) -> None:
+    lessons = [lesson(model.lang, number) for number in NUMBERS]
+    asked, solved = worksheet(lessons, model, model.lang), key(lessons, model, model.lang)
+    for page in (asked, solved):
+        assert page.startswith("<!doctype html>") and "<script" not in page and "{{" not in page
+        assert f'<html lang="{model.lang}">' in page and not re.search(r'(?:src|href)="(?!#)', page)
+    for each in (each for number in NUMBERS for each in played(model, number)):
+        told = to_html(each.question.ask)
+        assert told in asked and told in solved
+        if each.question.kind == "choice":
+            right = escape(each.question.choices[each.right - 1])
+            assert f'<li class="right">{right}</li>' in solved
+    assert 'class="right"' not in asked and asked.count('<div class="line">') > 100
+    shown = sum(len(part.calls) for one in lessons for part in one.figures)
+    assert asked.count("<figure>") >= shown > 8
+    twice = to_html(lessons[FRAME].questions[0].ask)
+    assert asked.count(twice) == 2 and solved.count(twice) == 1, "one question before and after the whole"
+
+
+@pytest.mark.parametrize("name", ["worksheet", "key"])
+def test_the_commands_write_a_page(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name]) == 2 and "--output" in capsys.readouterr().err
+    assert run([name, "--help"]) == 0
+    path = tmp_path / "page.html"
+    assert run([name, "-o", str(path), "--lang", "fr"]) == 0
+    assert '<html lang="fr">' in path.read_text(encoding="utf-8")

@@ -1,12 +1,15 @@
 """The course: lessons in files of Markdown, what reads and checks them, what plays their instruments on a model.
 
-reader    a file to a ``Lesson``, or the faults that it has, each with its line
-page      what Markdown may hold
-fields    the TOML of a lesson, with the line of every key
-calls     the instruments: verbs of ``Model`` with their arguments
-questions the kinds of questions
-values    what is read in an answer, and sentences filled with it
-play      a question played on a model, and what a learner saw held against it
+    reader     a file to a ``Lesson``, or the faults that it has, each with its line
+    page       what Markdown may hold
+    fields     the TOML of a lesson, with the line of every key
+    calls      the instruments: verbs of ``Model`` with their arguments
+    questions  the kinds of questions
+    values     what is read in an answer, and sentences filled with it
+    play       a question played on a model, and what a learner saw held against it
+    paper      a worksheet and its key
+
+A lesson is data: nothing in it runs but verbs of ``Model``, with arguments that are bounded.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from capot.lessons.fields import Faults, Fields
 
 if TYPE_CHECKING:
     from capot.model import Model
+    from capot.view.result import Result
 
 ARRAYS = ("stream", "vectors", "hidden")  # verbs whose answers are no record
 REFUSED = ("chat_template", "template", "conversation")  # a program of the lesson's author, or the state of one
@@ -33,10 +34,14 @@ class InstrumentCall:
     verb: str
     given: Mapping[str, Any]
 
+    def answer(self, model: Model) -> Result:
+        """Return the answer of ``model``. Raises: as the verb."""
+        found: Result = getattr(model, self.verb)(**self.given)
+        return found
+
     def on(self, model: Model) -> dict[str, Any]:
         """Return the answer of ``model``, as JSON has it. Raises: as the verb."""
-        found: dict[str, Any] = getattr(model, self.verb)(**self.given).to_dict()
-        return found
+        return self.answer(model).to_dict()
 
 
 def instruments() -> list[str]:
