@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +245,18 @@ def test_what_is_read_in_a_run() -> None:
         assert refused.value.code == "lesson_path"
     with pytest.raises(InputError):
         measure(run, "none")
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["# a", "![x](http://e.org/a.png)", "[x](http://e.org)", "<http://e.org>", "`", "***", "a\n\n- b", "1. x",
+     "&amp;", "<b>", "\x1b[31m", "|a|b|\n|-|-|"],
+)  # fmt: skip
+def test_what_a_model_writes_stays_text(written: str) -> None:
+    html = to_html(filled("It wrote {{text}}.", {"text": written}))
+    assert re.fullmatch(r"<p>It wrote [^<]*</p>\n", html), html
+    shown = " ".join(part for part in unescape(html[12:-6]).replace("⏎", " ").split())
+    assert shown == " ".join(written.replace("\x1b", "␛").split()) or "\x1b" in written
 
 
 def test_a_number_is_right_within_its_tolerance() -> None:

@@ -33,7 +33,8 @@ STYLE = """
 .paper .choices li.right::before { content: "\\2611\\00a0"; }
 .paper .right { font-weight: 650; }
 .paper pre { white-space: pre-wrap; }
-.paper p { white-space: normal; }
+body.paper > main p { white-space: normal; }
+body.paper > main .fragment p { white-space: pre-line; }
 .paper table { border-collapse: collapse; }
 .paper td, .paper th { padding: .2em .6em; text-align: start; }
 """

@@ -15,12 +15,15 @@ from typing import Any
 
 from capot.errors import InputError
 from capot.i18n import bits, duration, number, percent, size
+from capot.view.visible import visible
 
 PATH = re.compile(r"(?:[a-z_]\w*|\d{1,6}|\*)(?:\.(?:[a-z_]\w*|\d{1,6}|\*)){0,9}")
 SLOT = re.compile(r"\{\{\s*([^{}:\s]*)\s*(?::\s*(\w+)\s*)?\}\}")
+_MARKS = re.compile(r"[!-/:-@\[-`{-~]")  # what CommonMark lets a backslash make text of
 FORMS: dict[str, Callable[[float, str | None], str]] = {
     "percent": percent,
     "number": number,
+    "plain": lambda value, lang: str(int(value)),
     "whole": lambda value, lang: number(value, lang, 0),
     "tenths": lambda value, lang: number(value, lang, 1),
     "hundredths": lambda value, lang: number(value, lang, 2),
@@ -62,7 +65,9 @@ def measure(answer: Any, path: str) -> float:
 
 
 def filled(sentence: str, answer: Any, *, lang: str | None = None) -> str:
-    """Return a sentence with what ``{{path}}`` and ``{{path:form}}`` stand for, written in the language.
+    """Return a sentence of Markdown with what ``{{path}}`` and ``{{path:form}}`` stand for, written in the language.
+
+    A text of the run stays text, whatever it holds: a model may write what Markdown would take for a link.
 
     >>> filled("{{share:percent}} of {{name}}", {"share": 0.5, "name": "x"}, lang="en")
     '50.0% of x'
@@ -73,9 +78,19 @@ def filled(sentence: str, answer: Any, *, lang: str | None = None) -> str:
         if form := slot[2]:
             return FORMS[form](measure(answer, slot[1]), lang)
         plain = isinstance(value, int | float) and not isinstance(value, bool)
-        return number(value, lang) if plain else str(value).strip()
+        return number(value, lang) if plain else as_text(str(value))
 
     return SLOT.sub(told, sentence)
+
+
+def as_text(value: str) -> str:
+    """Return a text as Markdown that shows it and nothing else, on one line.
+
+    >>> as_text(" *a*\\n[b](c) ")
+    '\\\\*a\\\\* ⏎ \\\\[b\\\\]\\\\(c\\\\)'
+    """
+    lines = [" ".join(line.split()) for line in visible(value.strip(), lines=True).split("\n")]
+    return _MARKS.sub(r"\\\g<0>", " ⏎ ".join(line for line in lines if line))
 
 
 def slots(sentence: str) -> list[tuple[str, str]]:
