@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import functools
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import native_helpers
 import pytest
 from conftest import ROOT
 
@@ -215,3 +217,19 @@ def test_the_commands_write_a_page(name: str, tmp_path: Path, capsys: pytest.Cap
     path = tmp_path / "page.html"
     assert run([name, "-o", str(path), "--lang", "fr"]) == 0
     assert '<html lang="fr">' in path.read_text(encoding="utf-8")
+
+
+def test_the_course_is_played_on_a_model_of_another_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer depends on the box: a model of random weights has a key of its own."""
+    sizes = {"vocab_size": 16384, "max_position_embeddings": 1024, "bos_token_id": 0, "eos_token_id": 0}
+    monkeypatch.setattr(native_helpers, "SHAPE", native_helpers.SHAPE | sizes)
+    folder = native_helpers.make(tmp_path / "random", "qwen3")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(FOLDER.parent / "boxed" / name, folder / name)
+    with capot.open(folder, lang="en") as other, capot.open("boxed", lang="en") as box:
+        lessons = [lesson("en", number) for number in NUMBERS]
+        solved = key(lessons, other, "en")
+        choices = [each for one in lessons for each in one.questions if each.kind == "choice"]
+        assert "{{" not in solved and solved.count('class="right"') == len(choices) > 10
+        (capital,) = (each for each in lessons[5].questions if each.id == "capital")
+        assert play(capital, other).right != play(capital, box).right
