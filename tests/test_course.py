@@ -9,7 +9,7 @@ import functools
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from conftest import ROOT
 
 import capot
+import capot.lessons
 from capot.cli import run
 from capot.lessons import FOLDER, packaged
 from capot.lessons.page import to_html
@@ -34,6 +35,11 @@ LANGUAGES = ("en", "fr")
 NUMBERS = range(9)
 EACH = [(lang, number) for lang in LANGUAGES for number in NUMBERS]
 SURPRISES = 12  # of each language, at the least: cases were chosen for it
+
+
+def in_short(number: int, *short: int) -> Any:
+    """A lesson that `make test` holds, or one of the rest, which `make soak` holds alike."""
+    return number if number in short else pytest.param(number, marks=pytest.mark.soak)
 
 
 def lesson(lang: str, number: int) -> Lesson:
@@ -147,15 +153,15 @@ def test_what_is_said_to_surprise_surprises(model: Any) -> None:
         assert any(each.surprises for each in played(model, number)), f"lesson {number} holds no surprise"
 
 
-def test_the_same_run_says_the_same(model: Any) -> None:
+@pytest.mark.parametrize("number", [in_short(number, 6) for number in NUMBERS[1:]])
+def test_the_same_run_says_the_same(model: Any, number: int) -> None:
     """Greedy texts and figures are the same every time, so no key is written down; times alone may differ."""
-    for number in NUMBERS[1:]:
-        for each in played(model, number):
-            again = play(each.question, model)
-            assert again.right == each.right, each.question.id
-            seen = each.question.seen
-            if seen is not None and not seen.reading.share:
-                assert read(again.evidence, seen.reading.of) == read(each.evidence, seen.reading.of), each.question.id
+    for each in played(model, number):
+        again = play(each.question, model)
+        assert again.right == each.right, each.question.id
+        seen = each.question.seen
+        if seen is not None and not seen.reading.share:
+            assert read(again.evidence, seen.reading.of) == read(each.evidence, seen.reading.of), each.question.id
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -191,27 +197,31 @@ def test_lessons_are_packaged() -> None:
     assert len(files) == 20 and files <= matched
 
 
-def test_the_worksheet_asks_and_the_key_answers(model: Any) -> None:
-    lessons = [lesson(model.lang, number) for number in NUMBERS]
+@pytest.mark.parametrize("numbers", [(FRAME, 4, 5), pytest.param(NUMBERS, marks=pytest.mark.soak)])
+def test_the_worksheet_asks_and_the_key_answers(model: Any, numbers: Sequence[int]) -> None:
+    lessons = [lesson(model.lang, number) for number in numbers]
     asked, solved = worksheet(lessons, model, model.lang), key(lessons, model, model.lang)
     for page in (asked, solved):
         assert page.startswith("<!doctype html>") and "<script" not in page and "{{" not in page
         assert f'<html lang="{model.lang}">' in page and not re.search(r'(?:src|href)="(?!#)', page)
-    for each in (each for number in NUMBERS for each in played(model, number)):
+    for each in (each for number in numbers for each in played(model, number)):
         told = to_html(each.question.ask)
         assert told in asked and told in solved
         if each.question.kind == "choice":
             right = escape(each.question.choices[each.right - 1])
             assert f'<li class="right">{right}</li>' in solved
-    assert 'class="right"' not in asked and asked.count('<div class="line">') > 100
+    assert 'class="right"' not in asked and asked.count('<div class="line">') > 10 * len(lessons)
     shown = sum(len(part.calls) for one in lessons for part in one.figures)
-    assert asked.count("<figure>") >= shown > 8
+    assert asked.count("<figure>") >= shown >= len(lessons) - 1
     twice = to_html(lessons[FRAME].questions[0].ask)
     assert asked.count(twice) == 2 and solved.count(twice) == 1, "one question before and after the whole"
 
 
 @pytest.mark.parametrize("name", ["worksheet", "key"])
-def test_the_commands_write_a_page(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_write_a_page(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capot.lessons, "packaged", lambda lang: packaged(lang)[:1])  # the whole is held above
     assert run([name]) == 2 and "--output" in capsys.readouterr().err
     assert run([name, "--help"]) == 0
     path = tmp_path / "page.html"
@@ -219,7 +229,10 @@ def test_the_commands_write_a_page(name: str, tmp_path: Path, capsys: pytest.Cap
     assert '<html lang="fr">' in path.read_text(encoding="utf-8")
 
 
-def test_the_course_is_played_on_a_model_of_another_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("numbers", [(5,), pytest.param(NUMBERS, marks=pytest.mark.soak)])
+def test_the_course_is_played_on_a_model_of_another_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: Sequence[int]
+) -> None:
     """No answer depends on the box: a model of random weights has a key of its own."""
     sizes = {"vocab_size": 16384, "max_position_embeddings": 1024, "bos_token_id": 0, "eos_token_id": 0}
     monkeypatch.setattr(native_helpers, "SHAPE", native_helpers.SHAPE | sizes)
@@ -227,9 +240,9 @@ def test_the_course_is_played_on_a_model_of_another_family(tmp_path: Path, monke
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(FOLDER.parent / "boxed" / name, folder / name)
     with capot.open(folder, lang="en") as other, capot.open("boxed", lang="en") as box:
-        lessons = [lesson("en", number) for number in NUMBERS]
+        lessons = [lesson("en", number) for number in numbers]
         solved = key(lessons, other, "en")
         choices = [each for one in lessons for each in one.questions if each.kind == "choice"]
-        assert "{{" not in solved and solved.count('class="right"') == len(choices) > 10
-        (capital,) = (each for each in lessons[5].questions if each.id == "capital")
+        assert "{{" not in solved and solved.count('class="right"') == len(choices) >= len(numbers)
+        (capital,) = (each for each in lesson("en", 5).questions if each.id == "capital")
         assert play(capital, other).right != play(capital, box).right
