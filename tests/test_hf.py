@@ -17,6 +17,7 @@ pytest.importorskip("accelerate")
 
 import embeddings_helpers  # noqa: E402
 import hf_helpers as tiny  # noqa: E402
+import edits_helpers as editing  # noqa: E402
 import inside_helpers as hooks  # noqa: E402
 import native_helpers  # noqa: E402
 
@@ -246,6 +247,17 @@ def test_the_inside_is_what_hooks_tell(opened, family: str) -> None:
     model, reference = opened(family)
     ids = tiny.prompt(110, 5)  # longer than a window
     hooks.holds_all(model.scheduler.engine, hooks.Reference(reference, ids, hooks.FAMILIES[family]), ids)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_edits_are_what_hooks_make(opened, family: str) -> None:
+    """Where there is no attention to be told apart, the stream alone can be changed."""
+    model, reference = opened(family)
+    engine = model.scheduler.engine
+    names = hooks.FAMILIES.get(family) or hooks.Names(editing.STREAMS.get(family, "model.layers"), heads="")
+    hooked = editing.Hooked(reference, names, heads=engine.info.heads)
+    assert (Capability.HEAD_EDITS in engine.capabilities) == bool(names.heads)
+    editing.holds_edits(engine, hooked, tiny.prompt(40, 5), layers=engine.info.layers)
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in hooks.FAMILIES])

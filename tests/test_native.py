@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+import edits_helpers as editing  # noqa: E402
 import inside_helpers as hooks  # noqa: E402
 import native_helpers as tiny  # noqa: E402
 
@@ -109,6 +110,12 @@ def test_the_inside_is_what_hooks_tell(models, family):
     _, engine, reference = models(family)
     ids = tiny.prompt(110, 5)  # longer than a window, and than a block of a cache
     hooks.holds_all(engine, hooks.Reference(reference, ids, hooks.Names()), ids)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_edits_are_what_hooks_make(models, family):
+    _, engine, reference = models(family)
+    editing.holds_edits(engine, editing.Hooked(reference, hooks.Names(), heads=engine.info.heads), tiny.prompt(40, 5))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from capot.engines.edits import Place
+
 BLOCK_BYTES = 24_000_000  # of logits, or of attention weights twice, that are held at once
 ROWS = 4  # rows of the head that one step computes for each token that a plain one would read
 
@@ -40,7 +42,7 @@ class Inside:
     ``k``: guesses at each of ``levels`` and ``positions``, all of them where None. ``moved``: how far attention and
     MLP moved the stream there. ``head``: the layer and head whose attention weights are wanted. ``marks``: what is
     measured of every head. ``parts``: what gave the last position's logit of ``target``, the most probable token
-    where it is None.
+    where it is None. ``states``: what is at these places, at each of ``positions``.
     """
 
     k: int = 0
@@ -51,6 +53,7 @@ class Inside:
     marks: tuple[Mark, ...] = ()
     parts: bool = False
     target: int | None = None
+    states: tuple[Place, ...] = ()
 
     def levels_of(self, layers: int) -> tuple[int, ...]:
         return tuple(range(layers + 1)) if self.levels is None else self.levels
@@ -78,7 +81,8 @@ class Inside:
         rows = min(places, ROWS * 256) * width
         weights = tokens * tokens if self.head is not None else 0
         parts = layers * (width + heads * width) if self.parts else 0
-        return places * (2 * self.k + 4) + rows + weights + parts + layers * heads * (len(self.marks) + 1)
+        states = len(self.states) * width * (tokens if self.positions is None else len(self.positions))
+        return places * (2 * self.k + 4) + rows + weights + parts + states + layers * heads * (len(self.marks) + 1)
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,8 @@ class InsideFound:
 
     Shapes, for E levels and P positions asked for: ``ids`` (E, P, k) int32, the highest logit first,
     ``probabilities`` (E, P, k); ``moved`` (E, 4, P), norm and cosine of attention's addition, then of the MLP's, NaN
-    at level 0; ``weights`` (T, S); ``marks`` (L, H, M) sums over the queries that count.
+    at level 0; ``weights`` (T, S); ``marks`` (L, H, M) sums over the queries that count; ``states`` (P, N) each, N the
+    width of the place.
     """
 
     ids: np.ndarray | None = None
@@ -137,6 +142,7 @@ class InsideFound:
     weights: np.ndarray | None = None
     marks: np.ndarray | None = None
     parts: LogitParts | None = None
+    states: tuple[np.ndarray, ...] = ()
 
 
 def joined(chunks: Sequence[InsideFound]) -> InsideFound:
@@ -157,6 +163,7 @@ def joined(chunks: Sequence[InsideFound]) -> InsideFound:
         weights=_stacked(weights) if weights else None,
         marks=np.sum(marks, axis=0) if marks else None,
         parts=chunks[-1].parts,
+        states=tuple(np.concatenate(each) for each in zip(*(chunk.states for chunk in chunks), strict=True)),
     )
 
 

@@ -22,6 +22,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from capot.engines.edits import Edit, Place, check_edits
 from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound
 from capot.errors import CapabilityError, ContextError, InputError
 
@@ -43,6 +44,8 @@ class Capability(enum.Flag):
     ADDITIONS = enum.auto()  # what attention and MLP add to the residual stream
     PARTS = enum.auto()  # what each of these adds to a logit
     HEADS = enum.auto()  # what each head adds to a logit
+    EDITS = enum.auto()  # states read and changed on their way: the stream, with ADDITIONS attention and MLP too
+    HEAD_EDITS = enum.auto()  # the same of a head's numbers
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class Want:
         if self.inside is not None:
             needs |= {Capability.ADDITIONS: self.inside.moved, Capability.PARTS: self.inside.parts}
             needs[Capability.ATTENTION] |= self.inside.head is not None or bool(self.inside.marks)
-        return Capability(sum(flag.value for flag, needed in needs.items() if needed))
+        found = Capability(sum(flag.value for flag, needed in needs.items() if needed))
+        return found if self.inside is None else found | touching(self.inside.states)
 
     @property
     def positions(self) -> bool:
@@ -92,6 +96,19 @@ class Want:
 
 
 LAST, NOTHING = Want(), Want(logits="none")
+
+
+def touching(places: Iterable[Place]) -> Capability:
+    """What an engine needs to read or to change states at ``places``.
+
+    >>> touching([Place("residual", 3)]), touching([])
+    (<Capability.EDITS: 4096>, <Capability: 0>)
+    """
+    more = {"attention": Capability.ADDITIONS, "mlp": Capability.ADDITIONS, "head": Capability.HEAD_EDITS}
+    found = Capability(0)
+    for place in places:
+        found |= Capability.EDITS | more.get(place.part, Capability(0))
+    return found
 
 
 @dataclass(frozen=True)
@@ -174,11 +191,15 @@ class Sequence(Protocol):
 
 @dataclass(frozen=True)
 class Feed:
-    """The next ``ids`` (at most MAX_CHUNK) of one sequence, and what is wanted of them."""
+    """The next ``ids`` (at most MAX_CHUNK) of one sequence, what is wanted of them, and what is changed on the way.
+
+    What an edited pass leaves in a cache is the edited text's: nobody else may go on from it.
+    """
 
     sequence: Sequence
     ids: list[int]
     want: Want = LAST
+    edits: tuple[Edit, ...] = ()
 
 
 @runtime_checkable
@@ -231,14 +252,20 @@ def check_prompt(ids: SequenceOf[int], *, context: int) -> None:
         raise ContextError("prompt_too_long", tokens=len(ids), context_length=context)
 
 
-def check_feed(feed: Feed, *, size: int) -> None:
+def check_feed(feed: Feed, *, size: int, info: EngineInfo) -> None:
     """What every engine holds a feed to, so that no caller's slip reads rows that are not there.
 
-    Raises: InputError ``no_such_id``; ValueError for a number of tokens that no step takes.
+    Raises: InputError ``no_such_id``; ValueError for a number of tokens that no step takes, for an edit of what is
+    not there, and for the parts of an edited pass: what an edit adds is no part's.
     """
     if not 0 < len(feed.ids) <= MAX_CHUNK:
         raise ValueError(f"a feed of {len(feed.ids)} tokens")
     check_ids(feed.ids, size=size)
+    asked = feed.want.inside
+    reads = () if asked is None else tuple(Edit(place) for place in asked.states)
+    check_edits((*feed.edits, *reads), layers=info.layers, heads=info.heads)
+    if feed.edits and asked is not None and (asked.moved or asked.parts or asked.head or asked.marks):
+        raise ValueError("an edited pass of which parts or attention are asked")
 
 
 def commit_step(feeds: list[Feed], live: list[Feed], outputs: Iterable[Output]) -> list[Output | None]:

@@ -30,7 +30,10 @@ ORDER = 16  # longest context looked up in the book
 GAIN = 1.0  # logit per length of context that matches
 NOISE = 0.2  # largest part of a logit that comes from the noise
 GRANULE = 64  # tokens by which a cache grows
-EVERYTHING = ~(Capability.ADDITIONS | Capability.PARTS | Capability.HEADS)  # nothing is added to anything here
+# Nothing is added to anything here, and there is no stream to change.
+EVERYTHING = ~(
+    Capability.ADDITIONS | Capability.PARTS | Capability.HEADS | Capability.EDITS | Capability.HEAD_EDITS
+)
 TOKEN_BYTES = 2 * LAYERS * KV_HEADS * (WIDTH // HEADS) * 4  # keys and values of one token in float32
 
 
@@ -144,7 +147,7 @@ class ScriptedEngine:
         Raises: InputError ``no_such_id``; ValueError for a number of tokens that no step takes.
         """
         for feed in feeds:
-            check_feed(feed, size=VOCABULARY)
+            check_feed(feed, size=VOCABULARY, info=self.info)
         if self.before_step is not None:
             self.before_step(feeds)
         outputs = [None if feed.sequence.cancelled else self._advance(feed) for feed in feeds]

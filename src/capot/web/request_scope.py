@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from capot.engines.edits import Edit
 from capot.engines.protocol import LAST, Engine, Want
 from capot.engines.scheduler import Job, PassResult, Scheduler, Ticket
 from capot.engines.scheduler.calls import one_pass
@@ -128,10 +129,16 @@ class RequestScope:
         return self._scheduler.engine
 
     def run(
-        self, ids: Sequence[int], *, want: Want = LAST, owner: str = "local", progress: PromptProgress | None = None
+        self,
+        ids: Sequence[int],
+        *,
+        want: Want = LAST,
+        owner: str = "local",
+        progress: PromptProgress | None = None,
+        edits: Sequence[Edit] = (),
     ) -> PassResult:
         """Compute one pass: as ``Scheduler.run``, through this scope."""
-        return one_pass(self.submit, ids, want=want, owner=owner, progress=progress)
+        return one_pass(self.submit, ids, want=want, owner=owner, progress=progress, edits=edits)
 
     def call(self, function: Callable[[], T]) -> T:
         """Run a function on the engine thread: as ``Scheduler.call``.

@@ -11,9 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
+from capot.engines.edits import Place
 from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, LogitParts, mark_sums, movement
 from capot.engines.native import guessing
 from capot.engines.native.cache import ArrayAllocator
+from capot.engines.native.edited import widened
 from capot.errors import ModelError
 from capot.sources.checkpoint import Checkpoint, to_float32
 
@@ -76,6 +78,7 @@ class InsidePass:
         self._added: list[np.ndarray] = []  # to the last row, in turn by attention and MLP, after its embedding
         self._mixed: list[np.ndarray] = []  # the last row's heads, by layer
         self._before = np.empty((0, 0), np.float32)
+        self._states: dict[Place, np.ndarray] = {}
 
     def _array(self, *shape: int, zeroed: bool = False) -> np.ndarray:
         return self.engine.ledger.array("activations", shape, zeroed=zeroed)
@@ -85,6 +88,7 @@ class InsidePass:
     def attended(self, level: int, x: np.ndarray, mixed: np.ndarray) -> None:
         """What attention added on the way to a level, and the heads that it is made of."""
         self._moves(level, x, 0)
+        self._reads_heads(level, mixed)
         if self.asked.parts:
             self._mixed.append(mixed[self._last].copy())
 
@@ -98,11 +102,25 @@ class InsidePass:
                 self._added.append(self._before[-1])
         if self._stream is not None and level in self._levels:
             self._stream[self._levels.index(level)] = self._before[:-1]
+        self._reads(Place("residual", level), self._before)
+
+    def _reads(self, place: Place, rows: np.ndarray) -> None:
+        """Take a state that was asked for. Shapes: rows (P + 1, N), the last one's beside those asked for."""
+        if place in self.asked.states:
+            self._states[place] = rows[:-1].copy()
+
+    def _reads_heads(self, level: int, mixed: np.ndarray) -> None:
+        for place in self.asked.states:
+            if place.part == "head" and place.head is not None and place.layer == level:
+                size = self.engine.checkpoint.config.head_dim
+                numbers = slice((place.head - 1) * size, place.head * size)
+                self._reads(place, widened(mixed[self._followed, numbers]))
 
     def _moves(self, level: int, x: np.ndarray, kind: int) -> None:
         after = x[self._followed]
-        if self.asked.parts or (self._moved is not None and level in self._levels):
+        if self.asked.parts or self.asked.states or (self._moved is not None and level in self._levels):
             added = after - self._before
+            self._reads(Place("mlp" if kind else "attention", level), added)
             if self._moved is not None and level in self._levels:
                 at = self._moved[self._levels.index(level)]
                 at[kind], at[kind + 1] = movement(self._before[:-1], added[:-1])
@@ -148,6 +166,7 @@ class InsidePass:
             weights=self._weights,
             marks=self._marks,
             parts=self._parts(last) if self.asked.parts else None,
+            states=tuple(self._states[place] for place in self.asked.states),
         )
 
     def _guesses(self, stream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,7 @@ import numpy as np
 
 from capot.engines.native import kernels, rope
 from capot.engines.native.cache import ArrayAllocator, NativeSequence, block_shape
+from capot.engines.native.edited import EditedPass
 from capot.engines.native.inside import InsidePass
 from capot.engines.native.names import biases, names
 from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, commit_step
@@ -215,7 +216,7 @@ class NativeEngine:
         """
         live = [feed for feed in feeds if not feed.sequence.cancelled]
         for feed in live:
-            check_feed(feed, size=self.checkpoint.config.vocabulary_size)
+            check_feed(feed, size=self.checkpoint.config.vocabulary_size, info=self.info)
         self.checkpoint.hold()
         if not live:
             return [None] * len(feeds)
@@ -245,8 +246,11 @@ class NativeEngine:
             mixed = self._attention(index, layer, buffers, passes)
             for one in passes:
                 one.attended(index, buffers.x, mixed)
+            for one in passes:
+                one.edited.before("mlp", index + 1, x=buffers.x)
             self._mlp(layer, buffers)
             for one in passes:
+                one.edited.added("mlp", index + 1, x=buffers.x)
                 one.keep(index + 1, buffers.x)
         return self._outputs(buffers.x, passes)
 
@@ -272,7 +276,11 @@ class NativeEngine:
                 cache = (blocks, self._like, index, start + span.start)
                 kernels.attend(mine[span], *cache, layer.window, self._scratch, theirs[span], weights)
                 one.weighed(index, span, weights)
+            one.edited.before("attention", index + 1, x=b.x)
+            one.edited.heads(index + 1, mixed)
         layer.output.add(mixed, b.x)
+        for one in passes:
+            one.edited.added("attention", index + 1, x=b.x)
         return mixed
 
     def _mlp(self, layer: LayerWeights, b: Buffers) -> None:
@@ -324,11 +332,13 @@ class SequencePass:
         self.lasts = kept(feed.want.layer_logits, c.layers + 1, c.width)
         group, seen = c.heads // c.kv_heads, self.start + tokens
         self.attention = kept(feed.want.attention, c.layers, c.kv_heads, group, tokens, seen)
+        self.edited = EditedPass(feed.edits, rows=self.rows, start=self.start, head_dim=c.head_dim)
         asked = feed.want.inside
         self.inside = None if asked is None else InsidePass(engine, asked, rows=self.rows, start=self.start)
 
     def keep(self, level: int, x: np.ndarray) -> None:
-        """Take a copy of what leaves a layer, where it was asked for."""
+        """Change what leaves a layer, where it is to be changed, and take a copy, where it was asked for."""
+        self.edited.residual(level, x)
         if self.hidden is not None:
             self.hidden[level] = x[self.rows]
         if self.lasts is not None:

@@ -100,10 +100,10 @@ class JobAdmission:
         self.reused_tokens += shared
 
     def dismiss(self, ticket: Ticket, *, keep: bool) -> None:
-        """End a ticket's work. With ``keep`` its cache stays for its owner's next prompt."""
+        """End a ticket's work. With ``keep`` its cache stays for its owner's next prompt, but for an edited text's."""
         self.active.pop(ticket, None)
         sequence = ticket.release()
-        if sequence is not None and keep:
+        if sequence is not None and keep and not ticket.job.edits:
             self.caches.give(sequence, owner=ticket.job.owner, in_use=self.bytes_in_use)
         elif sequence is not None:
             sequence.close()

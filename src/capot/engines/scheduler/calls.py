@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
+from capot.engines.edits import Edit
 from capot.engines.protocol import LAST, Output, Want
 from capot.engines.scheduler.ctrl_c import cancel_on_ctrl_c
 from capot.engines.scheduler.job import Job, PassResult, PromptProgress, Ticket
@@ -30,6 +31,7 @@ def one_pass(
     want: Want = LAST,
     owner: str = "local",
     progress: PromptProgress | None = None,
+    edits: Sequence[Edit] = (),
 ) -> PassResult:
     """Submit one pass over ``ids`` and wait for it; ``progress`` is called on the thread that waits.
 
@@ -37,7 +39,7 @@ def one_pass(
     """
     told: deque[tuple[int, int]] = deque()
     hears = None if progress is None else lambda done, total: told.append((done, total))
-    job = OnePass(ids, want=want, owner=owner, progress=hears)
+    job = OnePass(ids, want=want, owner=owner, progress=hears, edits=edits)
     ticket = submit(job)
     with cancel_on_ctrl_c(ticket.cancel):
         over = False

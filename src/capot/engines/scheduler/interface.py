@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
+from capot.engines.edits import Edit
 from capot.engines.protocol import LAST, Engine, Want
 from capot.engines.scheduler.job import Job, PassResult, PromptProgress, Ticket
 
@@ -23,7 +24,13 @@ class SchedulerLike(Protocol):
         """Queue a job."""
 
     def run(
-        self, ids: Sequence[int], *, want: Want = LAST, owner: str = "local", progress: PromptProgress | None = None
+        self,
+        ids: Sequence[int],
+        *,
+        want: Want = LAST,
+        owner: str = "local",
+        progress: PromptProgress | None = None,
+        edits: Sequence[Edit] = (),
     ) -> PassResult:
         """Compute one pass over ``ids`` and wait for it. Outputs of every position come as one array."""
 

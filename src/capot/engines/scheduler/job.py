@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from capot.engines import protocol
+from capot.engines.edits import Edit
 from capot.engines.inside import InsideFound, joined
 from capot.engines.protocol import LAST, NOTHING, Feed, Output, Want
 
@@ -35,7 +36,8 @@ class Job:
     """A text to compute. ``ids`` must all be in the cache before the first ``advance``.
 
     ``room`` is how many tokens may follow (memory is set aside for them); ``progress``
-    hears about each chunk of the prompt.
+    hears about each chunk of the prompt. ``edits`` are made in every pass; a job that has some begins with an empty
+    cache and leaves none.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Job:
         owner: str = "local",
         room: int = 0,
         progress: PromptProgress | None = None,
+        edits: Sequence[Edit] = (),
     ) -> None:
         self.ids, self.want, self.owner, self.room, self.progress = list(ids), want, owner, room, progress
+        self.edits = tuple(edits)
 
     def advance(self, output: Output, pass_: PassResult) -> Sequence[int] | None:
         """Return the ids to append, or None to finish. Runs on the engine thread: be brief."""
@@ -155,7 +159,7 @@ class Ticket:
             inside = None if want.inside is None else want.inside.before_last()
             want = Want(logits, want.hidden, want.attention, inside=inside) if want.positions else NOTHING
         assert self._sequence is not None  # only a ticket at work is fed
-        return Feed(self._sequence, ids, want)
+        return Feed(self._sequence, ids, want, self.job.edits)
 
     def took(self, seconds: float) -> None:
         """Add a step's engine time."""

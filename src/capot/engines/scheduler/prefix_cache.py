@@ -42,8 +42,8 @@ class PrefixCache:
         return sum(sequence.nbytes for _, sequence in self.idle.values())
 
     def take(self, job: Job) -> tuple[protocol.Sequence, int]:
-        """Return a sequence for ``job``, and how many of its tokens are cached already."""
-        found = self._longest(job) if not job.want.positions else None
+        """Return a sequence for ``job``, and how many of its tokens are cached already; none for an edited text."""
+        found = self._longest(job) if not (job.want.positions or job.edits) else None
         if found is not None:
             key, shared = found
             _, sequence = self.idle.pop(key)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from capot.engines import forks, openmp
+from capot.engines.edits import Edit, check_edits
 from capot.engines.protocol import (
     LAST,
     MAX_CHUNK,
@@ -23,6 +24,7 @@ from capot.engines.protocol import (
     check_ids,
     check_prompt,
     require,
+    touching,
 )
 from capot.engines.scheduler.admission import JobAdmission
 from capot.engines.scheduler.calls import Call, one_pass
@@ -72,9 +74,11 @@ class Scheduler:
         it computes; BusyError ``closed``.
         """
         forks.check_process(self._process)
-        check_prompt(job.ids, context=self.engine.info.context_length)
-        require(self.engine, job.want.capabilities)
-        check_ids(job.ids, size=self.engine.info.vocabulary_size)
+        info = self.engine.info
+        check_prompt(job.ids, context=info.context_length)
+        require(self.engine, job.want.capabilities | touching(edit.place for edit in job.edits))
+        check_edits(job.edits, layers=info.layers, heads=info.heads)
+        check_ids(job.ids, size=info.vocabulary_size)
         ticket = Ticket(self, job)
         with self._wake:
             self._start()
@@ -83,14 +87,20 @@ class Scheduler:
         return ticket
 
     def run(
-        self, ids: Sequence[int], *, want: Want = LAST, owner: str = "local", progress: PromptProgress | None = None
+        self,
+        ids: Sequence[int],
+        *,
+        want: Want = LAST,
+        owner: str = "local",
+        progress: PromptProgress | None = None,
+        edits: Sequence[Edit] = (),
     ) -> PassResult:
         """One pass over ``ids``, waited for. What is wanted of every position comes in one piece.
 
         Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
         """
         assert threading.current_thread() is not self._thread  # it would wait for itself
-        return one_pass(self.submit, ids, want=want, owner=owner, progress=progress)
+        return one_pass(self.submit, ids, want=want, owner=owner, progress=progress, edits=edits)
 
     def call(self, function: Callable[[], T]) -> T:
         """Run ``function`` on the engine thread between two steps, and return its answer."""
@@ -240,7 +250,7 @@ class Scheduler:
         self._counts["steps"] += 1
         self._counts["prompt_tokens" if prompts and tokens > len(feeds) else "decoded_tokens"] += tokens
         if prompts and all(
-            feed.want.inside is None and feed.want.logits != "all" for feed in feeds
+            feed.want.inside is None and feed.want.logits != "all" and not feed.edits for feed in feeds
         ):  # which says nothing of a plain pass
             self._pace.note(texts=len(feeds), tokens=tokens, seconds=seconds)
 

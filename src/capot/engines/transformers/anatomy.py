@@ -79,9 +79,9 @@ class Anatomy:
     def capabilities(self) -> Capability:
         if not self.blocks:
             return Capability(0)
-        found = Capability.ADDITIONS
+        apart = all(each.heads is not None for each in self.blocks)
+        found = Capability.ADDITIONS | (Capability.HEAD_EDITS if apart else Capability(0))
         if self.end is not None:
-            apart = all(each.heads is not None for each in self.blocks)
             found |= Capability.PARTS | (Capability.HEADS if apart else Capability(0))
         return found
 

@@ -49,9 +49,9 @@ class CompiledDecoder:
         self._compiled = compile(self._pass, **mode)
 
     def takes(self, feed: Feed) -> bool:
-        """Whether a feed is one token that follows others, of which the logits alone are wanted."""
+        """Whether a feed is one token that follows others, of which the logits alone are wanted, and nothing is changed."""
         before = len(feed.sequence.ids)
-        return feed.want == LAST and len(feed.ids) == 1 and 0 < before < self.length
+        return feed.want == LAST and not feed.edits and len(feed.ids) == 1 and 0 < before < self.length
 
     def _pass(self, ids: torch.Tensor, cache: StaticCache) -> torch.Tensor:
         logits: torch.Tensor = self.network.run(ids, "last", cache).logits[0, -1]

@@ -23,6 +23,7 @@ from capot.engines.inside import joined
 from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, commit_step
 from capot.engines.transformers import batch, compiled, hidden_states, load, memory, packed, placement, probe, states
 from capot.engines.transformers.cache import TransformersSequence, own_sequence
+from capot.engines.transformers.edited import EditedPass, EditedText
 from capot.engines.transformers.network import Network, cache_argument, learned_positions
 from capot.engines.transformers.watched import WatchedPass
 from capot.engines.transformers.whole_texts import WholeTexts
@@ -156,7 +157,7 @@ class TransformersEngine:
         return commit_step(feeds, [feed for feed, _ in done], [output for _, output in done])
 
     def _check(self, feed: Feed) -> None:
-        check_feed(feed, size=self.network.table.shape[0])
+        check_feed(feed, size=self.network.table.shape[0], info=self.info)
         tokens = len(feed.sequence.ids) + len(feed.ids)
         if self.positions is not None and tokens > self.positions:  # on a GPU this would end the process's use of it
             raise ContextError("prompt_too_long", tokens=tokens, context_length=self.positions)
@@ -247,7 +248,7 @@ class TransformersEngine:
             kept = want.logits if want.logits == "all" or last else "none"
             seen = want.inside if last or want.inside is None else want.inside.before_last()
             one = dataclasses.replace(want, logits=kept, layer_logits=want.layer_logits and last, inside=seen)
-            outputs.append(self._alone(Feed(feed.sequence, [token], one)))
+            outputs.append(self._alone(Feed(feed.sequence, [token], one, feed.edits)))
         return Output(
             logits=np.concatenate([one.logits for one in outputs]) if want.logits == "all" else outputs[-1].logits,
             hidden=np.concatenate([one.hidden for one in outputs], axis=1) if want.hidden else None,
@@ -272,8 +273,17 @@ class TransformersEngine:
             own_sequence(feed).back(mark)
         return found
 
+    def _edited(self, feeds: list[Feed], spans: list[slice] | None = None) -> EditedPass:
+        """What changes and reads the states of a pass; nothing where nobody asked."""
+        places = [None] * len(feeds) if spans is None else spans
+        texts = [
+            EditedText(feed.edits, feed.want.inside, len(feed.sequence.ids), len(feed.ids), span)
+            for feed, span in zip(feeds, places, strict=True)
+        ]
+        return EditedPass(self.network, self._probe.anatomy, texts)
+
     def _alone(self, feed: Feed) -> Output:
-        watched = self._watched(feed)
+        watched, edited = self._watched(feed), self._edited([feed])
         want, network, cache = feed.want, self.network, own_sequence(feed).cache
         span = slice(0, len(feed.ids))
         levels = hidden_states.HiddenStates(network, [span])
@@ -281,6 +291,7 @@ class TransformersEngine:
         attentions = None
         more: dict[str, Any] = {}
         with contextlib.ExitStack() as stack:
+            stack.enter_context(edited.listening())  # first, so that what is listened to is what the edits left
             if levels.asked:
                 stack.enter_context(levels.listening())
             if watched is not None:
@@ -301,7 +312,7 @@ class TransformersEngine:
         if watched is None:
             return output
         seen = watched.found(answer.logits[0, -1] if want.logits != "none" else None)
-        return dataclasses.replace(output, inside=seen)
+        return dataclasses.replace(output, inside=dataclasses.replace(seen, states=edited.states(0)))
 
     def _output(
         self,
@@ -345,6 +356,7 @@ class TransformersEngine:
         with contextlib.ExitStack() as stack:
             stack.enter_context(hidden_states.attention_implementation(network, batch.KIND))
             stack.enter_context(row.at_work())
+            stack.enter_context(self._edited(feeds, spans).listening())
             if levels.asked:
                 stack.enter_context(levels.listening())
             logits = network.run(ids, keep, row, position_ids=row.positions(network.device)).logits[0]

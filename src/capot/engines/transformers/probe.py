@@ -64,7 +64,7 @@ class Probe:
     def _found(self, network: Network, answer: Any, *, attends: bool) -> Capability:
         capabilities = Capability(0)
         if network.layers:
-            capabilities |= Capability.HIDDEN | Capability.LAYER_LOGITS
+            capabilities |= Capability.HIDDEN | Capability.LAYER_LOGITS | Capability.EDITS
         if attends:
             capabilities |= Capability.PREFIX
             if self._attention(answer, network):
