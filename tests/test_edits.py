@@ -5,7 +5,10 @@ Each family's numbers are held against forward hooks beside its other numbers (`
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import edits_helpers as editing
+import hf_helpers
 import native_helpers
 import numpy as np
 import pytest
@@ -34,7 +37,7 @@ def scheduler(engine):
     """A scheduler of its own, whose end leaves the engine to the other tests."""
     made = Scheduler(engine)
     yield made
-    made.call(lambda: made._caches.forget())
+    made.call(made._caches.forget)
 
 
 class Going(Job):
@@ -108,6 +111,38 @@ def test_texts_edited_each_in_its_way_share_a_pass(engine) -> None:
         np.testing.assert_array_equal(output.logits, whole(engine, ids, each))
     for sequence in sequences:
         sequence.close()
+
+
+def test_texts_edited_each_in_its_way_share_a_pass_of_transformers(tmp_path) -> None:
+    pytest.importorskip("accelerate")
+    engine = hf_helpers.engine(hf_helpers.make(tmp_path, "llama"))
+    texts = [IDS[:20], IDS[:20], IDS[20:37]]
+    edits = [(), OFF, (Edit(Place("residual", 1), np.full(64, 0.2), (3,), adds=True), Edit(Place("head", 3, 4)))]
+
+    def together() -> list[np.ndarray]:
+        sequences = [engine.open_sequence() for _ in texts]
+        fed = zip(sequences, texts, edits, strict=True)
+        outputs = engine.step([Feed(sequence, ids, Want(), each) for sequence, ids, each in fed])
+        for sequence in sequences:
+            sequence.close()
+        return [output.logits for output in outputs]
+
+    together()  # the first row is tried beside texts alone
+    passes: list[int] = []
+    hook = engine.network.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    found = together()
+    hook.remove()
+    assert len(passes) == 1
+    for logits, ids, each in zip(found, texts, edits, strict=True):
+        np.testing.assert_allclose(logits, whole(engine, ids, each), rtol=0, atol=1e-4 * np.abs(logits).max())
+    assert np.abs(found[0] - found[1]).max() > 1e-2
+
+
+def test_no_edited_token_enters_the_compiled_lane() -> None:
+    compiled = pytest.importorskip("capot.engines.transformers.compiled")
+    lane, sequence = SimpleNamespace(length=100), SimpleNamespace(ids=[1, 2])
+    taken = [compiled.CompiledDecoder.takes(lane, Feed(sequence, [3], edits=edits)) for edits in ((), OFF)]
+    assert taken == [True, False]
 
 
 def test_nothing_done_changes_no_bit_of_narrow_weights_either(engine) -> None:

@@ -15,9 +15,9 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
+import edits_helpers as editing  # noqa: E402
 import embeddings_helpers  # noqa: E402
 import hf_helpers as tiny  # noqa: E402
-import edits_helpers as editing  # noqa: E402
 import inside_helpers as hooks  # noqa: E402
 import native_helpers  # noqa: E402
 
@@ -254,7 +254,8 @@ def test_edits_are_what_hooks_make(opened, family: str) -> None:
     """Where there is no attention to be told apart, the stream alone can be changed."""
     model, reference = opened(family)
     engine = model.scheduler.engine
-    names = hooks.FAMILIES.get(family) or hooks.Names(editing.STREAMS.get(family, "model.layers"), heads="")
+    families = hooks.FAMILIES | {"opt": editing.OPT}
+    names = families.get(family) or hooks.Names(editing.STREAMS.get(family, "model.layers"), heads="")
     hooked = editing.Hooked(reference, names, heads=engine.info.heads)
     assert (Capability.HEAD_EDITS in engine.capabilities) == bool(names.heads)
     editing.holds_edits(engine, hooked, tiny.prompt(40, 5), layers=engine.info.layers)

@@ -5,6 +5,7 @@ Each family's numbers are held against forward hooks beside its other numbers (`
 
 from __future__ import annotations
 
+import edits_helpers as editing
 import hf_helpers
 import inside_helpers as hooks
 import native_helpers
@@ -50,8 +51,9 @@ def passed(engine, asked: Inside | None, *, chunk: int = 256, ids=IDS, logits="l
 def test_blocks_of_another_build(tmp_path, family) -> None:
     pytest.importorskip("accelerate")
     folder = hf_helpers.make(tmp_path, family, **hooks.CHANGES.get(family, {}))
-    reference = hooks.Reference(hf_helpers.load(folder), IDS, hooks.FAMILIES[family])
-    hooks.holds_all(hf_helpers.engine(folder), reference, IDS)
+    model, engine, names = hf_helpers.load(folder), hf_helpers.engine(folder), hooks.FAMILIES[family]
+    hooks.holds_all(engine, hooks.Reference(model, IDS, names), IDS)
+    editing.holds_edits(engine, editing.Hooked(model, names, heads=engine.info.heads), IDS[:40])
 
 
 @pytest.mark.parametrize(("family", "dtype"), [("llama", "float32"), ("mistral", "float32"), ("llama", "bfloat16")])

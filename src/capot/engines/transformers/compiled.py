@@ -49,7 +49,7 @@ class CompiledDecoder:
         self._compiled = compile(self._pass, **mode)
 
     def takes(self, feed: Feed) -> bool:
-        """Whether a feed is one token that follows others, of which the logits alone are wanted, and nothing is changed."""
+        """Whether a feed is one token after others, of which the logits alone are wanted, and nothing is changed."""
         before = len(feed.sequence.ids)
         return feed.want == LAST and not feed.edits and len(feed.ids) == 1 and 0 < before < self.length
 

@@ -120,7 +120,7 @@ def put(edit: Edit, held: torch.Tensor, *, start: int, by: float) -> None:
     """
     rows, states = edit.within(start, start + len(held), width=held.shape[1])
     at = torch.from_numpy(rows).to(held.device)
-    wanted = torch.from_numpy(np.ascontiguousarray(states)).to(held.device)
+    wanted = torch.from_numpy(np.array(states)).to(held.device)
     now = held[at]
     part = by * now.float()
     same = wanted == (0.0 if edit.adds else part)
