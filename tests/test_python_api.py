@@ -37,9 +37,12 @@ CALLS: dict[str, dict[str, Any]] = {
     "chat": {"messages": ["Hello!"], "temperature": 0, "max_new_tokens": 4},
 }
 
-APART = ("card", "stream", "vectors", "hidden")  # one needs files, the others give no answer that shows itself
+EDITING = ("ablate",)  # the scripted engine has no stream that could be changed
+# One needs files, others give no answer that shows itself.
+APART = ("card", "stream", "vectors", "hidden", *EDITING)
 CALLS |= {
     "network": {"prompt": PROMPT},
+    "ablate": {"prompt": PROMPT, "layers": [1], "max_new_tokens": 2},
     "score": {"text": PROMPT},
     "card": {},
     "stream": {"prompt": PROMPT},
@@ -58,6 +61,8 @@ def french() -> Iterator[Model]:
 def answers(french: Model) -> dict[str, Result]:
     """An answer of every kind that Python can be given, those that are parts of others included."""
     found: dict[str, Any] = {name: getattr(french, name)(**given) for name, given in CALLS.items() if name not in APART}
+    with capot.open("boxed", lang="fr") as boxed:
+        found |= {name: getattr(boxed, name)(**CALLS[name]) for name in EDITING}
     found |= {"way": found["assistant"].answers[2], "turn": found["chat"].turns[0]}
     found |= {"cut": found["tokens"].comparisons[1], "simulated": french.memory(simulate=True, known="Llama-3.2-1B")}
     found |= {"card": capot.card.describe_known("Llama-3.2-1B").in_language("fr")}
@@ -148,7 +153,7 @@ def test_a_console_shows_a_summary_of_every_answer(answers: dict[str, Result]) -
         assert told.startswith(f"<{type(answer).__name__}: ") and told.endswith(">") and "\n" not in told, name
         assert len(f"<{type(answer).__name__}: >") + 8 < len(told) < 260, (name, told)
     assert PROMPT in repr(answers["next"]) and "Canberra" in repr(answers["generate"])
-    assert len(kinds) == 16
+    assert len(kinds) == 17
     long = dataclasses.replace(answers["next"], prompt="x\n\x1b[2J" * 5000)
     assert len(repr(long)) < 260 and "\x1b" not in repr(long)
 

@@ -28,7 +28,7 @@ FLOORS = [
     {"errors", "i18n", "config", "cancellation"},
     {"view"},
     {"sources"},
-    {"text", "engines.protocol", "engines.inside", "engines.openmp", "engines.forks"},
+    {"text", "engines.protocol", "engines.inside", "engines.edits", "engines.openmp", "engines.forks"},
     {"engines.scheduler", "engines.native", "engines.transformers", "engines.openai", "engines.scripted"},
     {"engines"},  # the chooser: its ``__init__``
     {"chapters.protocols", "chapters.chapter", "chapters.hints", "chapters.token_texts"},
@@ -49,6 +49,8 @@ NEIGHBOURS = {
     ("config", "errors"),
     ("cancellation", "errors"),
     ("engines.protocol", "engines.inside"),
+    ("engines.protocol", "engines.edits"),
+    ("engines.inside", "engines.edits"),
 }
 CHAPTERS_SEE = {(f"chapters.{one.name}", f"chapters.{other}") for one in REGISTERED for other in one.sees}
 # What no floor says: an engine computes with ids and knows of no text, a chapter knows no engine by name.

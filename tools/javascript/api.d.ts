@@ -9,6 +9,7 @@ declare namespace Api {
     context: { takes: ContextRequest; answers: Context };
     lens: { takes: LensRequest; answers: Lens };
     network: { takes: NetworkRequest; answers: NetworkInside };
+    ablate: { takes: AblateRequest; answers: Ablation };
     next: { takes: NextRequest; answers: Prediction };
     score: { takes: ScoreRequest; answers: Score };
     generate: { takes: GenerateRequest; answers: Generation };
@@ -51,6 +52,16 @@ declare namespace Api {
     positions?: number[] | null;
     attention?: string | null;
     target?: string | null;
+  }
+
+  interface AblateRequest {
+    prompt: string;
+    heads?: string[];
+    mlps?: number[];
+    layers?: number[];
+    by?: "zero" | "mean";
+    k?: number;
+    max_new_tokens?: number;
   }
 
   interface NextRequest {
@@ -134,6 +145,16 @@ declare namespace Api {
   }
 
   type Block = Heading | Text | Facts | Strip | Bars | Table | Scatter | Curves | Chat | Columns;
+
+  interface Ablation {
+    prompt: string;
+    before: Side;
+    after: Side;
+    changed: number;
+    moved: Shift[];
+    by: "zero" | "mean";
+    off: PartOff[];
+  }
 
   interface Alternative {
     id: number;
@@ -616,6 +637,12 @@ declare namespace Api {
     source: string;
   }
 
+  interface PartOff {
+    part: "residual" | "attention" | "mlp" | "head";
+    layer: number;
+    head: number | null;
+  }
+
   interface Parts {
     kv_cache: number;
     activations: number;
@@ -754,6 +781,19 @@ declare namespace Api {
     y: (number | null)[];
     dashed: boolean;
     area: boolean;
+  }
+
+  interface Shift {
+    id: number;
+    text: string;
+    label: string;
+    before: number;
+    after: number;
+  }
+
+  interface Side {
+    candidates: Candidate[];
+    text: string;
   }
 
   interface Spelling {

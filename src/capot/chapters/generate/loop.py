@@ -56,7 +56,7 @@ class Loop(Job):
         self.seed = sampling.seed
         self.name, self.prompt, self.sampling, self.plan, self.emit = model.name, prompt, sampling, plan, emit
         self.context = model.scheduler.engine.info.context_length
-        self.ends = _end_ids(model)
+        self.ends = end_ids(model)
         self.chooser = _Chooser(model.tokenizer, sampling, seed=self.seed, alternatives=plan.alternatives)
         made = ids[len(ids) - plan.made :]
         self.text = self._text_so_far(ids[: len(ids) - plan.made], made)
@@ -190,7 +190,7 @@ def _step(token: GeneratedToken, released: str) -> Step:
     return Step(**{**figures, "text": released}, token_text=token.text)
 
 
-def _end_ids(model: Opened) -> frozenset[int]:
+def end_ids(model: Opened) -> frozenset[int]:
     """The tokens that end a text: those of the tokenizer and those of the model's own files."""
     try:
         named = model.checkpoint.eos_ids

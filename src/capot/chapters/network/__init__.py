@@ -1,25 +1,37 @@
-"""What happens between the vectors and the probabilities?"""
+"""What happens between the vectors and the probabilities?
+
+network   what each layer makes of a text, and what makes it
+ablate    what the model answers without some of its parts
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from capot.chapters.chapter import Chapter, ModelVerb
-from capot.chapters.network.bounds import Guessing
+from capot.chapters.network.bounds import Comparing, Guessing
 
 if TYPE_CHECKING:
+    from capot.chapters.network.edited_result import Ablation
     from capot.chapters.network.result import NetworkInside
     from capot.chapters.protocols import Opened
 
 EXAMPLE = {"prompt": "The capital of Australia is", "k": 2}
+ABLATED = {"prompt": "The capital of Australia is", "layers": [2], "max_new_tokens": 4}
 CHAPTER = Chapter(
-    "network", {"network": ModelVerb("network.verb:network", EXAMPLE, (Guessing,))}, ("network",), sees=("next",)
+    "network",
+    {
+        "network": ModelVerb("network.verb:network", EXAMPLE, (Guessing,)),
+        "ablate": ModelVerb("network.ablate:ablate", ABLATED, (Comparing,)),
+    },
+    ("network", "ablate"),
+    sees=("generate", "next"),
 )
 
 
 class NetworkVerbs:
-    """The verb of the chapter ``network``."""
+    """The verbs of the chapter ``network``."""
 
     def network(
         self: Opened,
@@ -53,3 +65,37 @@ class NetworkVerbs:
         from capot.chapters.network.verb import network
 
         return network(self, prompt, k=k, layers=layers, positions=positions, attention=attention, target=target)
+
+    def ablate(
+        self: Opened,
+        prompt: str,
+        *,
+        heads: Sequence[str] = (),
+        mlps: Sequence[int] = (),
+        layers: Sequence[int] = (),
+        by: Literal["zero", "mean"] = "zero",
+        k: int = 10,
+        max_new_tokens: int = 12,
+    ) -> Ablation:
+        """Answer ``prompt`` as ``next`` does, then once more with parts of the network switched off.
+
+        Layers and heads are counted from 1.
+        ``heads``: heads to switch off, each as ``"LAYER.HEAD"``. ``mlps``: layers whose MLP is switched off.
+        ``layers``: layers of which attention and MLP are, so that a layer hands on what it is given.
+        ``by``: what a part then gives, ``zero``, or the mean of what it gives over the tokens of ``prompt``.
+        ``k``: candidates to show, 1 to 100. ``max_new_tokens``: tokens of the text that follows, the most probable
+        one each time, 0 to 200.
+
+        Units: probabilities as shares of 1, ``changed`` too: the probability that is another token's afterwards.
+        Raises: InputError ``nothing_to_edit``, ``not_a_head``, ``out_of_range``, ``bad_choice``, ``empty_prompt``;
+        CapabilityError ``capability``; ContextError ``prompt_too_long``.
+
+        >>> import capot
+        >>> with capot.open() as model:
+        ...     found = model.ablate("The capital of France is", heads=["5.1"], max_new_tokens=0)
+        >>> found.before.candidates[0].text
+        ' Paris'
+        """
+        from capot.chapters.network.ablate import ablate
+
+        return ablate(self, prompt, heads=heads, mlps=mlps, layers=layers, by=by, k=k, max_new_tokens=max_new_tokens)

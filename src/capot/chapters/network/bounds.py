@@ -13,6 +13,7 @@ MOST_WEIGHTS = 1_000_000  # of attention: the square of a text's tokens
 ENOUGH = 0.4  # of a head's attention, to be called by it; where it goes evenly a repeated token gets 0.03
 BYTES_OF_GUESS = 500  # as records and as JSON, at most
 BYTES_OF_WEIGHT = 60
+BYTES_OF_STATES = 64_000_000  # read in one pass
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,17 @@ class Guessing:
     """How many guesses are shown at each place."""
 
     k: int = bounded(3, 1, 100)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """What is shown of the two answers, before and after."""
+
+    k: int = bounded(10, 1, 100)
+    max_new_tokens: int = bounded(12, 0, 200)
 
     def __post_init__(self) -> None:
         check(self)

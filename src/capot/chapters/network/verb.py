@@ -26,7 +26,7 @@ from capot.chapters.network.result import (  # fmt: skip
 from capot.chapters.next.verb import resolve
 from capot.chapters.token_texts import TokenShare, TokenTexts
 from capot.engines.inside import Inside, InsideFound, LogitParts
-from capot.engines.protocol import Capability, Want, check_ids, check_prompt
+from capot.engines.protocol import Capability, EngineInfo, Want, check_ids, check_prompt
 from capot.errors import InputError, shorten
 
 if TYPE_CHECKING:
@@ -47,14 +47,12 @@ def network(
 ) -> NetworkInside:
     """What each layer makes of a prompt. Takes and raises: as ``Model.network``."""
     k, ids = Guessing(k).k, model.tokenizer.encode_prompt(prompt)
-    head = None if attention is None else _head(attention)
     token = None if target is None else resolve(model.tokenizer, target, prompt=prompt)[-1].id
     info = model.scheduler.engine.info
     check_prompt(ids, context=info.context_length)
     if token is not None:
         check_ids([token], size=info.vocabulary_size)
-    if head is not None and not (0 < head[0] <= info.layers and 0 < head[1] <= info.heads):
-        raise InputError("not_a_head", value=shorten(attention or ""), layers=info.layers, heads=info.heads)
+    head = None if attention is None else head_named(attention, info=info)
     places = Places.within(layers, positions, most=info.layers, tokens=len(ids))
     price = places.price(k, len(ids) ** 2 if head is not None else 0)
     asked = Inside(k=k, levels=places.levels, positions=places.positions, head=head, target=token)
@@ -62,12 +60,13 @@ def network(
         return _told(model, prompt, ids, asked=_declared(model, asked))
 
 
-def _head(attention: str) -> tuple[int, int]:
+def head_named(written: str, *, info: EngineInfo) -> tuple[int, int]:
     """``"2.3"`` is layer 2, head 3. Raises: InputError ``not_a_head``."""
-    found = _HEAD.fullmatch(attention.strip())
-    if found is None:
-        raise InputError("not_a_head", value=shorten(attention), layers="L", heads="H")
-    return int(found[1]), int(found[2])
+    found = _HEAD.fullmatch(written.strip())
+    layer, head = (0, 0) if found is None else (int(found[1]), int(found[2]))
+    if not (0 < layer <= info.layers and 0 < head <= info.heads):
+        raise InputError("not_a_head", value=shorten(written), layers=info.layers, heads=info.heads)
+    return layer, head
 
 
 def _declared(model: Opened, asked: Inside) -> Inside:

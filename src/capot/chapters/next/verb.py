@@ -111,6 +111,12 @@ def _filters(settings: Sampling) -> bool:
     return settings.temperature == 0 or settings.top_k > 0 or settings.top_p < 1 or settings.min_p > 0
 
 
+def best(tokenizer: Tokenizer, logits: np.ndarray, *, k: int) -> tuple[Candidate, ...]:
+    """The k most probable tokens, as ``next`` shows them at temperature 1. Shapes: (V,)."""
+    table = _Table(tokenizer, logits, Sampling(temperature=1.0))
+    return tuple(map(table.candidate, sampling.top_tokens(logits, k).tolist(), itertools.count(1)))
+
+
 class _Figures(TypedDict):
     """What any token of the table shows, its rank apart."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from capot.engines.edits import Edit, Part
 
 
-class EditedPass:
+class EditedRows:
     """One sequence's edits of a step. ``rows`` are the rows of x that are its own, ``start`` their first position."""
 
     def __init__(self, edits: Sequence[Edit], *, rows: slice, start: int, head_dim: int) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from capot.engines.native import kernels, rope
 from capot.engines.native.cache import ArrayAllocator, NativeSequence, block_shape
-from capot.engines.native.edited import EditedPass
+from capot.engines.native.edited import EditedRows
 from capot.engines.native.inside import InsidePass
 from capot.engines.native.names import biases, names
 from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, commit_step
@@ -332,7 +332,7 @@ class SequencePass:
         self.lasts = kept(feed.want.layer_logits, c.layers + 1, c.width)
         group, seen = c.heads // c.kv_heads, self.start + tokens
         self.attention = kept(feed.want.attention, c.layers, c.kv_heads, group, tokens, seen)
-        self.edited = EditedPass(feed.edits, rows=self.rows, start=self.start, head_dim=c.head_dim)
+        self.edited = EditedRows(feed.edits, rows=self.rows, start=self.start, head_dim=c.head_dim)
         asked = feed.want.inside
         self.inside = None if asked is None else InsidePass(engine, asked, rows=self.rows, start=self.start)
 

@@ -1,0 +1,133 @@
+"""A text answered twice, as it is and with something changed on the way: two jobs, which share their passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from capot.chapters.generate.loop import end_ids
+from capot.chapters.generate.text import GrowingText
+from capot.chapters.network.bounds import BYTES_OF_STATES, Comparing
+from capot.chapters.network.edited_result import Shift, Side
+from capot.chapters.next.verb import best
+from capot.chapters.protocols import Opened
+from capot.chapters.token_texts import TokenTexts
+from capot.engines.edits import Edit, Place
+from capot.engines.inside import Inside
+from capot.engines.protocol import Output, Want
+from capot.engines.scheduler import Job, PassResult, Ticket, cancel_on_ctrl_c
+from capot.errors import InputError
+from capot.text import sampling
+
+
+class Continuation(Job):
+    """A prompt, what comes next, and the text that follows when the most probable token is taken each time."""
+
+    def __init__(self, model: Opened, ids: Sequence[int], *, most: int, edits: Sequence[Edit] = ()) -> None:
+        super().__init__(ids, owner=model.owner, room=most, edits=edits)
+        self._most, self._ends = most, end_ids(model)
+        self._context = model.scheduler.engine.info.context_length
+        self.made: list[int] = []
+        self.logits: np.ndarray | None = None  # of what comes next
+
+    def advance(self, output: Output, pass_: PassResult) -> Sequence[int] | None:
+        assert output.logits is not None  # a job wants those of the last position
+        if self.logits is None:
+            self.logits = output.logits
+        token = int(output.logits.argmax())
+        if len(self.made) == self._most or token in self._ends:
+            return None
+        self.made.append(token)
+        return [token] if len(self.ids) + len(self.made) < self._context else None
+
+    def text(self, model: Opened) -> str:
+        """The text that follows."""
+        text = GrowingText(model.tokenizer, self.ids)
+        for token in self.made:
+            text.push(token)
+        text.finish()
+        return text.text
+
+
+class BothSides:
+    """The two answers of one prompt. Shapes: ``before`` and ``after`` of ``shares`` (V,)."""
+
+    def __init__(self, model: Opened, ids: Sequence[int], *, edits: Sequence[Edit], showing: Comparing) -> None:
+        self.model, self.showing = model, showing
+        most = showing.max_new_tokens
+        self.jobs = [Continuation(model, ids, most=most), Continuation(model, ids, most=most, edits=edits)]
+        finish(model, self.jobs)
+        self.shares = [sampling.softmax(logits) for logits in self._logits()]
+
+    def _logits(self) -> Iterator[np.ndarray]:
+        for job in self.jobs:
+            assert job.logits is not None  # it has ended
+            yield job.logits
+
+    def told(self) -> tuple[Side, Side]:
+        """Candidates and text, before and after."""
+        before, after = (
+            Side(best(self.model.tokenizer, logits, k=self.showing.k), job.text(self.model))
+            for job, logits in zip(self.jobs, self._logits(), strict=True)
+        )
+        return before, after
+
+    @property
+    def changed(self) -> float:
+        """The probability that is another token's afterwards: half the sum of all differences."""
+        before, after = self.shares
+        return float(np.abs(after.astype(np.float64) - before).sum() / 2)
+
+    def moved(self) -> tuple[Shift, ...]:
+        """The tokens whose probability changed most, as many as candidates are shown."""
+        before, after = self.shares
+        text, most = TokenTexts(self.model.tokenizer), sampling.top_tokens(np.abs(after - before), self.showing.k)
+        return tuple(
+            Shift(token, text(token), text.labels[token], float(before[token]), float(after[token]))
+            for token in most.tolist()
+        )
+
+
+def finish(model: Opened, jobs: Sequence[Job]) -> None:
+    """Queue jobs and wait for them all; where one fails the others are not wanted any more.
+
+    Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
+    """
+    tickets: list[Ticket] = []
+
+    def cancel() -> None:
+        for ticket in tickets:
+            ticket.cancel()
+
+    with cancel_on_ctrl_c(cancel):
+        try:
+            for job in jobs:
+                tickets.append(model.scheduler.submit(job))
+            for ticket in tickets:
+                ticket.wait()
+                if ticket.error is not None:
+                    raise ticket.error
+        except BaseException:
+            cancel()
+            raise
+
+
+def states(
+    model: Opened, ids: Sequence[int], places: Sequence[Place], *, positions: tuple[int, ...] | None = None
+) -> Iterator[np.ndarray]:
+    """What is at some places of the network in a text, a few places a pass. Shapes: (P, N) each."""
+    width = model.scheduler.engine.info.width
+    count = max(1, BYTES_OF_STATES // (4 * width * len(ids if positions is None else positions)))
+    for first in range(0, len(places), count):
+        asked = Inside(states=tuple(places[first : first + count]), positions=positions)
+        found = model.scheduler.run(ids, want=Want("none", inside=asked), owner=model.owner).output.inside
+        assert found is not None  # it was asked for
+        yield from found.states
+
+
+def layer_within(name: str, layer: int, *, low: int, layers: int) -> int:
+    """A layer of the network. Raises: InputError ``out_of_range``."""
+    if not low <= layer <= layers:
+        raise InputError("out_of_range", name=name, value=layer, low=low, high=layers)
+    return layer
