@@ -168,3 +168,14 @@ def holds_nothing_done(engine: Engine, ids: list[int], where: list[Place]) -> No
         tuple(Edit(place, state[0], (len(ids),)) for place, state in zip(where, states, strict=True)),
     ):
         np.testing.assert_array_equal(passed(engine, ids, edits, want=Want()).logits, plain)
+
+
+def head_that_matters(model: Any, prompt: str) -> str:
+    """A head whose absence changes the answer: one of those that give most to its logit, which may be any model's."""
+    apart = [part for part in model.network(prompt).contributions if part.head is not None]
+    for part in sorted(apart, key=lambda part: -part.logit)[:8]:
+        name = f"{part.layer}.{part.head}"
+        found = model.ablate(prompt, heads=[name], k=1, max_new_tokens=0)
+        if found.after.candidates[0].id != found.before.candidates[0].id:
+            return name
+    raise AssertionError(f"no head matters for {prompt!r}")

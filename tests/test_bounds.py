@@ -401,9 +401,11 @@ WORKS = {
     "assistant": ({"question": "a"}, "capot.chapters.assistant.ways.cut"),
     "lens": ({"prompt": "a"}, "capot.chapters.embeddings.lens.softmax"),
     "network": ({"prompt": "a"}, "capot.chapters.network.verb._layer"),
+    "ablate": ({"prompt": "a", "layers": [1]}, "capot.chapters.network.edited.best"),
     "score": ({"text": "a"}, "capot.chapters.score.verb._records"),
     "page/tokens": ({"text": "a b", "compare": ["english", "french"]}, "capot.chapters.tokens.verb._counted"),
 }
+EDITING = ("ablate",)  # the scripted engine has no stream that could be changed
 
 
 @pytest.mark.parametrize("verb", WORKS)
@@ -412,7 +414,7 @@ def test_whoever_leaves_ends_what_is_computed_for_them(monkeypatch: pytest.Monke
     module, _, name = step.rpartition(".")
     held = Held(getattr(importlib.import_module(module), name))
     monkeypatch.setattr(step, held)
-    with Live(scripted()) as live, held:
+    with Live(capot.open("boxed") if verb in EDITING else scripted()) as live, held:
         with asking(live, f"/api/{verb}", body):
             until(lambda: held.calls)
             account = next(iter(live.app.state.learners.by_name.values())).account

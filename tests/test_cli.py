@@ -51,7 +51,7 @@ CALLS = {
         "--positions",
         "1,-1",
     ],
-    "ablate": ["ablate", "The capital of France is", "--heads", "5.1", "--layers", "2"],
+    "ablate": ["ablate", "The capital of France is", "--heads", "1.1", "--layers", "2"],
     "score": ["score", "The capital of France is"],
     "memory": ["memory", "--tokens", "1,16"],
     "assistant": ["assistant", "What is the capital of France?", "--max-new-tokens", "8", "--seed", "1"],

@@ -27,6 +27,7 @@ BLOCK = re.compile(r"(?ms)^```(console|python)\n(.*?)^```$")
 ANY = "…"  # a line that stands for any number of lines
 COMPUTING = {
     "network",
+    "ablate",
     "next",
     "score",
     "generate",

@@ -14,6 +14,7 @@ ENOUGH = 0.4  # of a head's attention, to be called by it; where it goes evenly 
 BYTES_OF_GUESS = 500  # as records and as JSON, at most
 BYTES_OF_WEIGHT = 60
 BYTES_OF_STATES = 64_000_000  # read in one pass
+MOST_STATES = 128_000_000  # numbers read for one answer: eight such passes
 
 
 @dataclass(frozen=True)

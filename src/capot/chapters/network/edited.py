@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from capot.cancellation import check_cancelled
 from capot.chapters.generate.loop import end_ids
 from capot.chapters.generate.text import GrowingText
-from capot.chapters.network.bounds import BYTES_OF_STATES, Comparing
+from capot.chapters.network.bounds import BYTES_OF_STATES, MOST_STATES, Comparing
 from capot.chapters.network.edited_result import Shift, Side
 from capot.chapters.next.verb import best
 from capot.chapters.protocols import Opened
@@ -67,11 +68,11 @@ class BothSides:
 
     def told(self) -> tuple[Side, Side]:
         """Candidates and text, before and after."""
-        before, after = (
-            Side(best(self.model.tokenizer, logits, k=self.showing.k), job.text(self.model))
-            for job, logits in zip(self.jobs, self._logits(), strict=True)
-        )
-        return before, after
+        sides = []
+        for job, logits in zip(self.jobs, self._logits(), strict=True):
+            check_cancelled()
+            sides.append(Side(best(self.model.tokenizer, logits, k=self.showing.k), job.text(self.model)))
+        return sides[0], sides[1]
 
     @property
     def changed(self) -> float:
@@ -115,15 +116,21 @@ def finish(model: Opened, jobs: Sequence[Job]) -> None:
 
 def states(
     model: Opened, ids: Sequence[int], places: Sequence[Place], *, positions: tuple[int, ...] | None = None
-) -> Iterator[np.ndarray]:
-    """What is at some places of the network in a text, a few places a pass. Shapes: (P, N) each."""
-    width = model.scheduler.engine.info.width
-    count = max(1, BYTES_OF_STATES // (4 * width * len(ids if positions is None else positions)))
+) -> list[np.ndarray]:
+    """What is at some places of the network in a text, a few places a pass. Shapes: (P, N) each.
+
+    Raises: InputError ``network_too_much``, before anything is computed.
+    """
+    each = model.scheduler.engine.info.width * len(ids if positions is None else positions)
+    if len(places) * each > MOST_STATES:
+        raise InputError("network_too_much", name="by", asked=len(places) * each, limit=MOST_STATES)
+    count, found = max(1, BYTES_OF_STATES // (4 * each)), list[np.ndarray]()
     for first in range(0, len(places), count):
         asked = Inside(states=tuple(places[first : first + count]), positions=positions)
-        found = model.scheduler.run(ids, want=Want("none", inside=asked), owner=model.owner).output.inside
-        assert found is not None  # it was asked for
-        yield from found.states
+        inside = model.scheduler.run(ids, want=Want("none", inside=asked), owner=model.owner).output.inside
+        assert inside is not None  # it was asked for
+        found += inside.states
+    return found
 
 
 def layer_within(name: str, layer: int, *, low: int, layers: int) -> int:
