@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from capot.chapters.card.verb import (
 )
 from capot.cli import run
 from capot.errors import InputError, ModelError, NotFoundError, UnsupportedError
+from capot.i18n import tr
 from capot.sources import machine, published_shapes
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.machine import Ram
@@ -307,6 +309,17 @@ def opened(folder: Path, tokenizer: Tokenizer | None = None) -> SimpleNamespace:
     tokenizer = tokenizer or Tokenizer.bytes()
     facts = {"name": checkpoint.name, "engine_name": "native", "obstacle": None, "loaded": None}
     return SimpleNamespace(**facts, checkpoint=checkpoint, tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize("obstacle", ["family", "device", "extra", "untried", "version"])
+def test_what_the_engine_lacks_is_said_without_a_command(folder: Path, obstacle: str, lang: str) -> None:
+    """A card is read in the lab and in Python too: the error that opening raises has the line to paste."""
+    model = opened(folder)
+    model.obstacle = obstacle
+    said = " ".join(describe(model).to_text(lang).split())
+    assert " ".join(tr(f"card.engine.{obstacle}", lang, engine="native").split()) in said
+    assert not re.search(r"\bpip |--[a-z]", said)
 
 
 def test_json_has_the_fields_of_the_contract(folder: Path) -> None:

@@ -197,6 +197,36 @@ def test_a_word_of_other_programs_is_led_to_ours(capsys: pytest.CaptureFixture[s
     assert status == 2 and err.splitlines()[-1] == f"Try: capot {command}"
 
 
+# --- An error proposes the command that met it, and no option that this command has not
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(pytest.param([name, ""], id=name) for name in ("lens", "network", "next", "score", "generate")),
+        *(["network", "a", "--target", asked] for asked in ("", "id:x")),
+        *(["next", "a", "--rank", asked] for asked in ("", "id:x")),
+        ["generate", "a", "--stop", ""],
+        ["network", "a", "--attention", "x"],
+        ["assistant", ""],
+        ["context"],
+        ["memory", "x"],
+        ["next", "a", "b"],
+        ["context", "bank", ""],
+    ],
+)
+def test_an_error_proposes_the_command_that_met_it(
+    capsys: pytest.CaptureFixture[str], words: list[str], lang: str
+) -> None:
+    status, _, err = typed(capsys, *words, "--model", "scripted", "--lang", lang)
+    hint = err.splitlines()[-1].replace("\u00a0", " ").partition(": ")[2]
+    options = {"--help", *(name for param in command(words[0]).params for name in param.opts)}
+    assert status == 2 and hint
+    assert set(re.findall(r"\bcapot ([a-z]+)", hint)) <= {words[0]} and set(re.findall(r"--[a-z-]+", hint)) <= options
+    assert hint.startswith((f"capot {words[0]} ", "--"))
+
+
 def test_the_words_of_other_programs_lead_to_what_there_is() -> None:
     every = " ".join(near.CALLED.values()).split()
     assert len(set(every)) == len(every) and not set(every) & set(names())

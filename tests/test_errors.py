@@ -59,6 +59,7 @@ def test_words_only_use_what_is_given(lang: str) -> None:
     given = raised()
     for code, entry in words(lang).items():
         used = {name for text in entry.values() for _, name, _, _ in string.Formatter().parse(text) if name}
+        used -= {"call", "command"}  # every error knows the call that met it
         assert used <= given[code], f"error.{code} uses {used - given[code]}"
 
 
@@ -137,7 +138,7 @@ def lines_of_python(hint: str) -> list[str]:
 
     class Anything(dict[str, str]):
         def __missing__(self, name: str) -> str:
-            return "f(1)" if name == "line" else "a 'b' \\ c"
+            return {"line": "f(1)", "call": "model.f", "option": "rank"}.get(name, "a 'b' \\ c")
 
     lines = [re.split(r": (?!PORT)", line)[-1] for line in hint.splitlines() if ": " in line]
     return [line.format_map(Anything()) for line in lines if not PROSE.search(line)]
@@ -164,6 +165,17 @@ def test_an_error_on_the_command_line_proposes_no_python(lang: str) -> None:
     assert {code for code, entry in words("en").items() if "python" in entry} == {
         code for code, entry in words("fr").items() if "python" in entry
     }
+
+
+def test_an_error_proposes_the_call_that_met_it() -> None:
+    with errors.named_call("model.stream", "capot generate"), errors.named_call("model.next", "capot next"):
+        error = InputError("empty_prompt")  # the call that the user made is the outermost
+    for told in (error, error.public(), error.with_params({}), pickle.loads(pickle.dumps(error))):  # noqa: S301 - our own
+        assert told.message("en").splitlines()[-1].startswith("Try: model.stream(")
+        assert told.message("en", face="command").splitlines()[-1].startswith("Try: capot generate ")
+    assert "model.next(" in str(InputError("empty_prompt")), (
+        "an error outside any call proposes one that all models know"
+    )
 
 
 def test_one_error_speaks_to_both_faces() -> None:

@@ -395,6 +395,14 @@ def test_folders_it_cannot_open(folders, tmp_path, changes, expected: str) -> No
     assert code(tiny.engine, changed(folders("gpt2"), tmp_path, **changes)) == expected
 
 
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_a_newer_version_is_proposed_within_the_bounds(folders, tmp_path, lang: str) -> None:
+    """``--upgrade capot[transformers]`` would leave transformers as it is, and may bring another capot."""
+    with pytest.raises(CapotError) as caught:
+        tiny.engine(changed(folders("gpt2"), tmp_path, model_type="not-born-yet"))
+    assert caught.value.message(lang).endswith('pip install --upgrade "transformers>=5.23,<5.25"')
+
+
 def test_pickles_are_never_read(folders, tmp_path) -> None:
     folder = changed(folders("gpt2"), tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")

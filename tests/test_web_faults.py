@@ -17,7 +17,7 @@ COMMANDS = "|".join(commands())
 # A line to paste, an option of the command line, or a word that sends the reader to where such lines are typed.
 COMMAND = re.compile(
     rf"\bcapot (?:{COMMANDS})\b|(?<![\w-])--[a-z]|\bpip |\b(?:export|unset|iconv|rm|read) [-A-Z\"]|python -c|"
-    r"capot\.open|command line|ligne de commande|terminal"
+    r"capot\.open|@F[A-Z]|command line|ligne de commande|terminal"
 )
 ELSEWHERE = ("cli/", "web/serve.py", "web/serving_options.py")  # what is raised here alone is told by a terminal
 SAID = """async ([told, owner]) => {
@@ -44,7 +44,7 @@ def messages(lang: str) -> list[tuple[str, str]]:
     files = raised()
     reaching = [code for code in table if not all(path.startswith(ELSEWHERE) for path in files[code])]
     told = {code: [table[code][name] for name in ("what", "hint") if name in table[code]] for code in reaching}
-    return [(code, "\n".join(lines)) for code, lines in told.items()]
+    return [(code, "\n".join(lines).replace("{command}", "capot next")) for code, lines in told.items()]
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
@@ -71,4 +71,6 @@ def test_what_a_learner_meets_is_said_in_the_pages_words(visit: Visits) -> None:
     page.get_by_label("Rang de", exact=True).fill("id:x")
     page.locator("main > .troubles .fault").wait_for()
     assert "id:x" in page.inner_text(".fault .hint") and "--" not in page.inner_text(".fault")
-    assert "--rank" in InputError("not_an_id", id="x").message("fr", face="command"), "a terminal has its own"
+    assert "--rank" in InputError("not_an_id", id="x", option="rank").message("fr", face="command"), (
+        "a terminal has its own"
+    )

@@ -128,7 +128,7 @@ def test_tokens_are_cut_as_one_types(visit: Visits, lang: str) -> None:
     assert "id " in hint and first.get_attribute("data-hint") in first.get_attribute("aria-label")
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.previousElementSibling !== null")
-    page.get_by_text({"en": "Show the ids", "fr": "Montrer les numéros"}[lang]).click()
+    page.get_by_text({"en": "Show the ids", "fr": "Montrer les ids"}[lang]).click()
     assert strip.locator("small").count() == strip.locator("li").count()
     sections = page.locator(".others section")
     before = sections.count()

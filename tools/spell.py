@@ -36,6 +36,7 @@ def prose(text: str) -> str:
         r"(?s)```.*?```",
         r"(?m)^ {4}.*$",
         r"`[^`]*`",
+        r"\{call\}\([^\n]*",  # a line of Python in the hint of an error
         r"\{\w*[:}]",
         r"[|}]",
         r"\]\([^)]*\)",

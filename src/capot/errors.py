@@ -27,13 +27,16 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from capot import i18n
 
 Audience = Literal["python", "command"]
 _audience: contextvars.ContextVar[Audience] = contextvars.ContextVar("capot_face", default="python")
+# How the call that failed is written by each audience: what a hint proposes is what was asked, not another verb.
+_call: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("capot_call", default=None)
+_DEFAULT_CALL = ("model.next", "capot next")
 
 
 @contextlib.contextmanager
@@ -44,6 +47,16 @@ def hints_for(face: Audience) -> Iterator[None]:
         yield
     finally:
         _audience.reset(mark)
+
+
+@contextlib.contextmanager
+def named_call(python: str, command: str) -> Iterator[None]:
+    """Let the hints of errors that are made in the block propose this call. The outermost block names it."""
+    mark = _call.set(_call.get() or (python, command))
+    try:
+        yield
+    finally:
+        _call.reset(mark)
 
 
 @contextlib.contextmanager
@@ -73,6 +86,7 @@ class CapotError(Exception):
     def __init__(self, code: str, **params: Any) -> None:
         self.code = code
         self.params = params
+        self.call = _call.get() or _DEFAULT_CALL  # kept: the error is often told after the call has ended
         super().__init__(code)
 
     def message(self, lang: str | None = None, *, face: Audience | None = None) -> str:
@@ -88,7 +102,8 @@ class CapotError(Exception):
             found = i18n.find(f"error.{self.code}.hint", lang)
         if not isinstance(found, str) or ("{line}" in found and "line" not in self.params):
             return ""  # the call is not known everywhere that a code is raised
-        return i18n.fill(found, lang, self.params)
+        python, command = self.call
+        return i18n.fill(found, lang, {"call": python, "command": command, **self.params})
 
     def to_dict(self, lang: str | None = None, *, face: Audience | None = None) -> dict[str, Any]:
         """Return the body shared by ``--json`` and the web: ``{ok, error: {code, message}}``."""
@@ -96,13 +111,19 @@ class CapotError(Exception):
 
     def public(self) -> CapotError:
         """Return the error for anybody but this machine's owner: without paths, or text that may hold one."""
-        return type(self)(self.code, **{name: redact(value) for name, value in self.params.items()})
+        return self.with_params({name: redact(value) for name, value in self.params.items()})
+
+    def with_params(self, params: Mapping[str, Any]) -> CapotError:
+        """Return the same error of the same call with other parameters."""
+        found = type(self)(self.code, **params)
+        found.call = self.call
+        return found
 
     def __str__(self) -> str:
         return self.message()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.code, self.params, self.lang))
+        return (_rebuild, (type(self), self.code, self.params, self.lang, self.call))
 
 
 def check_lang(lang: str | None) -> str | None:
@@ -112,9 +133,12 @@ def check_lang(lang: str | None) -> str | None:
     return lang
 
 
-def _rebuild(kind: type[CapotError], code: str, params: dict[str, Any], lang: str | None = None) -> CapotError:
+def _rebuild(
+    kind: type[CapotError], code: str, params: dict[str, Any], lang: str | None, call: tuple[str, str]
+) -> CapotError:
     error = kind(code, **params)
     error.lang = lang
+    error.call = call
     return error
 
 

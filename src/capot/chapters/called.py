@@ -7,15 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from capot.chapters.arguments import Arguments
-from capot.errors import use_language
+from capot.errors import named_call, use_language
 
 
-def called(method: Callable[..., Any], *, call: str, example: Mapping[str, Any]) -> Callable[..., Any]:
-    """``method`` with its arguments looked at first; what it answers, and what it raises, speaks ``self.lang``."""
+def called(method: Callable[..., Any], *, call: str, command: str, example: Mapping[str, Any]) -> Callable[..., Any]:
+    """``method`` with its arguments looked at first; what it answers, and what it raises, speaks ``self.lang``.
+
+    ``call`` and ``command`` are how Python and a terminal write it, for the hints of its errors.
+    """
 
     @functools.wraps(method)
     def verb(self: Any, /, *args: Any, **given: Any) -> Any:
-        with use_language(self.lang):
+        with named_call(call, command), use_language(self.lang):
             found = method(**arguments().bind(self, *args, **given))
         from capot.view.result import Result  # what a verb answered has loaded it; a command's --help needs none
 

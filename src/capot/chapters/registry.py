@@ -39,8 +39,15 @@ def verbs() -> dict[str, tuple[Chapter, ModelVerb]]:
     return {name: (chapter, verb) for chapter in CHAPTERS for name, verb in chapter.verbs.items()}
 
 
+def command_of(name: str) -> str:
+    """Return the command line that does what a verb does: its own, else its chapter's first."""
+    commands = verbs()[name][0].commands
+    return f"capot {name if name in commands else commands[0]}"
+
+
 for _name, (_, _verb) in verbs().items():
-    setattr(Verbs, _name, called(getattr(Verbs, _name), call=f"model.{_name}", example=_verb.example))
+    _call, _command = f"model.{_name}", command_of(_name)
+    setattr(Verbs, _name, called(getattr(Verbs, _name), call=_call, command=_command, example=_verb.example))
 
 
 def rail() -> list[Chapter]:

@@ -20,7 +20,7 @@ from capot import __version__, i18n
 from capot.cancellation import INTERRUPTED
 from capot.cli import streams
 from capot.cli.words import Command, Option, WordedCommand, called, heading, language_option
-from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError, hints_for
+from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError, hints_for, named_call
 
 HELP = "help"  # no command: another way to write --help
 
@@ -143,7 +143,8 @@ def run(arguments: Sequence[str]) -> int:
         except CapotError as error:
             return _report(error, as_json=as_json and error.params.get("path") != streams.OUTPUT)
         except click.UsageError as error:
-            return _report(usage_error(error), as_json=as_json)
+            with named_call("", error.ctx.command_path if error.ctx else "capot"):
+                return _report(usage_error(error), as_json=as_json)
         except click.exceptions.Exit as stop:
             return stop.exit_code
         except (KeyboardInterrupt, click.Abort):

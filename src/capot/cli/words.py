@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from capot.cli import streams
-from capot.errors import InputError
+from capot.errors import InputError, named_call
 from capot.i18n import LANGUAGES, find, tr
 
 if TYPE_CHECKING:
@@ -190,6 +190,13 @@ class WordedCommand(click.Command):
                 raise InputError("too_many_arguments", extra=extra, command=command)
             raise InputError("no_such_argument", extra=extra, command=command)
         return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; the errors that it meets propose it, and none of the verbs that it calls."""
+        if isinstance(self, click.Group):
+            return super().invoke(ctx)
+        with named_call("", ctx.command_path):
+            return super().invoke(ctx)
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         option = super().get_help_option(ctx)

@@ -169,7 +169,7 @@ class Checkpoint:
             raise ModelError("tensor_shape", tensor=name, found=list(info.shape), expected=list(shape))
         _, held_as = DTYPES.get(info.dtype, (0, None))
         if held_as is None:
-            raise UnsupportedError("weights_dtype", dtype=info.dtype, tensor=name, engine="hf")
+            raise UnsupportedError("weights_dtype", dtype=info.dtype, tensor=name, engine="transformers")
         bits = self._mapped(info.file)[info.start : info.stop]
         if len(bits) < info.nbytes:  # since its header was read
             raise self._cut(info.file)

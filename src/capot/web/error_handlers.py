@@ -34,7 +34,7 @@ def error_body(error: CapotError, lang: str) -> dict[str, Any]:
     """
     public = error.public()
     params = {name: value if name == "known" else _shown_param(value) for name, value in public.params.items()}
-    answer = type(error)(error.code, **params).to_dict(lang, face="command")
+    answer = public.with_params(params).to_dict(lang, face="command")
     answer["error"]["message"] = visible(answer["error"]["message"], lines=True)
     field = str(params.get("name", ""))
     if isinstance(error, InputError) and field.replace(".", "_").isidentifier():

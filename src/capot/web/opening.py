@@ -106,7 +106,7 @@ def _tell_card(name: str, refusal: AccessError, *, tell: Callable[[NamedEvent], 
 def _with_paths(error: CapotError) -> CapotError:
     """The same error with its paths: who opens a model has typed them, and must find what to mend."""
     params = {name: str(value) if _is_private(value) else value for name, value in error.params.items()}
-    return type(error)(error.code, **params)
+    return error.with_params(params)
 
 
 def _is_private(value: Any) -> bool:

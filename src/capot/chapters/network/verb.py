@@ -47,7 +47,7 @@ def network(
 ) -> NetworkInside:
     """What each layer makes of a prompt. Takes and raises: as ``Model.network``."""
     k, ids = Guessing(k).k, model.tokenizer.encode_prompt(prompt)
-    token = None if target is None else resolve(model.tokenizer, target, prompt=prompt)[-1].id
+    token = None if target is None else resolve(model.tokenizer, target, prompt=prompt, option="target")[-1].id
     info = model.scheduler.engine.info
     check_prompt(ids, context=info.context_length)
     if token is not None:

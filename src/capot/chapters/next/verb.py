@@ -162,8 +162,8 @@ class Named:
     tokens: int
 
 
-def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "") -> list[Named]:
-    """The tokens that ``asked`` may mean after ``prompt``: as written, then after a space.
+def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "", option: str = "rank") -> list[Named]:
+    """The tokens that ``asked`` may mean after ``prompt``: as written, then after a space. ``option`` asked for it.
 
     Raises: InputError ``empty_rank``, ``not_an_id``.
 
@@ -173,7 +173,7 @@ def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "") -> list[Named
     if asked.startswith("id:"):
         digits = asked[3:].strip()
         if not digits.isascii() or not digits.isdigit() or len(digits) > MOST_DIGITS:
-            raise InputError("not_an_id", id=cut_short(digits))
+            raise InputError("not_an_id", id=cut_short(digits), option=option)
         return [Named(asked, int(digits), 1)]
     text = _unquoted(asked)
     spellings = [text if text is not None else asked.replace("·", " ").replace("⏎", "\n")]
@@ -183,7 +183,7 @@ def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "") -> list[Named
     for spelling in spellings:
         ids = tokenizer.encode(spelling, specials="allow")
         if not ids:
-            raise InputError("empty_rank")
+            raise InputError("empty_rank", option=option)
         found.setdefault(ids[0], Named(asked, ids[0], len(ids)))
     return list(found.values())
 

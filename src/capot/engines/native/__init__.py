@@ -38,7 +38,7 @@ def check(checkpoint: Checkpoint) -> None:
     """
     config, raw = checkpoint.config, checkpoint.raw_config
     if config.architecture not in ARCHITECTURES:
-        raise UnsupportedError("architecture_unsupported", architecture=config.architecture, engine="hf")
+        raise UnsupportedError("architecture_unsupported", architecture=config.architecture, engine="transformers")
     rope = (config.rope_scaling or {}).get("rope_type", "llama3")
     bare = raw.get("no_rope_layers")  # a list with a 0 for each layer without positions
     refused = {
@@ -51,7 +51,7 @@ def check(checkpoint: Checkpoint) -> None:
     }
     for feature, present in refused.items():
         if present:
-            raise UnsupportedError("feature_unsupported", feature=feature, model=checkpoint.name, engine="hf")
+            raise UnsupportedError("feature_unsupported", feature=feature, model=checkpoint.name, engine="transformers")
 
 
 def open_native(

@@ -141,7 +141,7 @@ class NativeEngine:
         tensor = self.checkpoint.tensor(name, shape)
         dtype = self.checkpoint.tensors[name].dtype
         if dtype not in VIEWS:
-            raise UnsupportedError("weights_dtype", dtype=dtype, tensor=name, engine="hf")
+            raise UnsupportedError("weights_dtype", dtype=dtype, tensor=name, engine="transformers")
         return tensor.view(VIEWS[dtype])
 
     def _linear(self, name: str, rows: int, columns: int, *, biased: bool = False) -> Linear:

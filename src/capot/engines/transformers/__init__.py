@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capot.engines.transformers.precisions import precision
+from capot.engines.transformers.tried import BOUNDS
 from capot.errors import MissingExtraError, UnsupportedError
 from capot.sources.configuration import auto_map
 from capot.sources.machine import parse_version
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from capot.sources.checkpoint import Checkpoint
 
 PACKAGES = ("torch", "transformers", "accelerate")
-# From the first version up to, and without, the second, as pyproject.toml has it: nothing newer was tried.
-BOUNDS = {"torch": ("2.6", "2.14"), "transformers": ("5.23", "5.25"), "accelerate": ("1.1", "2")}
 DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA's, Windows' for Linux, AMD's
 
 

@@ -22,6 +22,7 @@ from transformers.utils import logging
 from capot.config import Loading
 from capot.engines.transformers import memory, placement
 from capot.engines.transformers.placement import Placement
+from capot.engines.transformers.tried import BOUNDS
 from capot.errors import CapotError, ModelError, UnsupportedError, library_message, local_path
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import architectures, auto_map
@@ -70,7 +71,9 @@ def _check(checkpoint: Checkpoint, *, remote: bool) -> None:
             raise UnsupportedError("remote_code", model=checkpoint.name)
         return
     if kind not in CONFIG_MAPPING:
-        raise UnsupportedError("family_unknown", family=kind[:80] or "?", version=transformers.__version__)
+        first, beyond = BOUNDS["transformers"]
+        here = transformers.__version__
+        raise UnsupportedError("family_unknown", family=kind[:80] or "?", version=here, first=first, beyond=beyond)
     _, has_head, head = name.rpartition("For")
     if (
         kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
