@@ -469,8 +469,25 @@ def test_hidden_states_that_are_not_there(french: Model, given: dict[str, Any], 
     assert caught.value.code == code and caught.value.lang == "fr"
 
 
+@pytest.mark.parametrize("call", ["hidden", "generate", "assistant", "chat"])
+def test_half_a_character_is_refused_though_nothing_reads_it(native: Model, call: str) -> None:
+    """A template's end marker that no answer holds, a stop string that never comes."""
+    marker = '[roles]\nuser = "U:"\nassistant = "A:"\n'
+    given: dict[str, dict[str, Any]] = {
+        "hidden": {"prompt": "a\ud800"}, "generate": {"prompt": "a", "stop": ["\ud800"]},
+        "assistant": {"question": "a", "template": f'end = "\ud800"\n{marker}'},
+        "chat": {"messages": ["a"], "chat_template": "{% if false %}\ud800{% endif %}", "kind": "raw"},
+    }  # fmt: skip
+    with pytest.raises(InputError) as caught:
+        getattr(native, call)(**given[call])
+    assert caught.value.code == "not_unicode" and "U+D800" in str(caught.value)
+
+
 def test_hidden_states_that_memory_has_no_room_for(french: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAPOT_RAM", "0.0000001")
+    with pytest.raises(CapotError) as beyond:
+        french.hidden("", ids=[1] * 5000)
+    assert beyond.value.code == "prompt_too_long", "what is never read needs no memory"
     with pytest.raises(CapotError) as caught:
         french.hidden("abc")
     assert caught.value.code == "memory_short"

@@ -68,6 +68,18 @@ def within(name: str, value: float, low: float, high: float) -> None:
         raise InputError("out_of_range", name=name, value=value, low=low, high=high)
 
 
+def check_unicode(text: str, **where: str) -> None:
+    """Refuse half of a surrogate pair, which no tokenizer reads and no answer holds. ``where`` names the setting.
+
+    Raises: InputError ``not_unicode``.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        char = f"U+{ord(text[error.start]):04X}"
+        raise InputError("not_unicode", place=error.start, char=char, **where) from None
+
+
 def _number(name: str, value: Any, *, whole: bool) -> float:
     try:
         real = float(value)
@@ -109,6 +121,8 @@ class Sampling:
         stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         if any(not isinstance(stop, str) or not stop for stop in stops):
             raise InputError("empty_stop")
+        for stop in stops:
+            check_unicode(stop)
         object.__setattr__(self, "stop", stops)
 
     def seeded(self) -> Sampling:

@@ -12,7 +12,7 @@ from typing import Any
 
 from capot.chapters.settings import takes
 from capot.chapters.tokens import verb as tokens
-from capot.config import Sampling, Serving
+from capot.config import Sampling, Serving, within
 from capot.errors import InputError
 
 MAX_ITEMS = 200  # words, sentences, tokens to rank, lengths: a page shows fewer
@@ -118,8 +118,8 @@ def _check_numbers(verb: str, name: str, value: Any, *, serving: Serving) -> Non
         if isinstance(asked, int) and asked > serving.max_new_tokens:
             raise InputError("too_many_new_tokens", name=field, asked=asked, limit=serving.max_new_tokens)
     bounds = takes(verb)[name].bounds if name in takes(verb) else {}
-    if bounds and isinstance(value, int) and value > bounds["maximum"]:
-        raise InputError("out_of_range", name=name, value=value, low=bounds["minimum"], high=bounds["maximum"])
+    if bounds and isinstance(value, int):
+        within(name, value, bounds["minimum"], bounds["maximum"])
 
 
 def _check_tokenized(arguments: Mapping[str, Any]) -> None:

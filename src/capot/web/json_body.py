@@ -14,6 +14,7 @@ import anyio.to_thread
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from capot.config import check_unicode
 from capot.errors import InputError, shorten
 
 MAX_DEPTH = 16  # a conversation in a stream is seven deep
@@ -80,7 +81,7 @@ def _check(body: Any) -> None:
     while waiting:
         name, depth, value = waiting.pop()
         if isinstance(value, str):
-            _check_text(name, value)
+            check_unicode(value, name=name)
         elif isinstance(value, (int, float)):
             _check_number(name, value)
         elif isinstance(value, (list, dict)):
@@ -97,16 +98,8 @@ def _children(name: str, depth: int, value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((name, each) for each in value)
         return
     for key, each in value.items():
-        _check_text(name, key)
+        check_unicode(key, name=name)
         yield (shorten(key, 40) if depth == 1 else name), each
-
-
-def _check_text(name: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        char = f"U+{ord(text[error.start]):04X}"
-        raise InputError("not_unicode", name=name, place=error.start, char=char) from None
 
 
 def _check_number(name: str, value: float) -> None:

@@ -32,7 +32,11 @@ MARKER = "FIN"
 def templates(
     model: Opened, *, template: str = "", chat_template: str = "", lang: str | None = None
 ) -> dict[str, Template]:
-    """Every way that the model has of being asked, by kind, in the order of ``KINDS``."""
+    """Every way that the model has of being asked, by kind, in the order of ``KINDS``.
+
+    Raises: InputError ``not_unicode``; as ``PlainTemplate.from_toml``.
+    """
+    readable(chat_template)
     plain = PlainTemplate.from_toml(template, source="template") if template else default(lang)
     marked = plain if plain.end else dataclasses.replace(plain, end=MARKER)
     found: dict[str, Template] = {"raw": RawTemplate(), "few_shot": plain.without_end(), "stopped": marked}

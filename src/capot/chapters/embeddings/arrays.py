@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from capot.chapters.embeddings.table import open_table
 from capot.config import within
-from capot.engines.protocol import Want, check_ids, require
+from capot.engines.protocol import Want, check_ids, check_prompt, require
 from capot.errors import InputError, ResourceError
 from capot.sources.machine import ram
 from capot.view.event import ProgressEvent, prompt_progress
@@ -43,10 +43,9 @@ def hidden(
 ) -> Vectors:
     """The vectors after the layers. Takes and raises: as ``Model.hidden``."""
     read = model.tokenizer.encode_prompt(prompt) if ids is None else list(ids)
-    if not read:
-        raise InputError("empty_prompt")
     engine = model.scheduler.engine
     require(engine, WANT.capabilities)
+    check_prompt(read, context=engine.info.context_length)  # before its memory: a longer one is never read
     places = (_place("layer", layer, engine.info.layers + 1), _place("position", position, len(read)))
     _check_room(4 * (engine.info.layers + 1) * len(read) * engine.info.width, tokens=len(read))
     found = model.scheduler.run(read, want=WANT, owner=model.owner, progress=prompt_progress(progress)).output.hidden

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 from capot.chapters.generate.loop import Loop
 from capot.chapters.generate.result import Event, Finished, Generation, Progress, Started, Step
 from capot.chapters.protocols import Opened
-from capot.config import Plan, Sampling
+from capot.config import Plan, Sampling, within
 from capot.engines.protocol import check_ids
 from capot.engines.scheduler import Ticket, cancel_on_ctrl_c
-from capot.errors import ArgumentTypeError, InputError, use_language
+from capot.errors import ArgumentTypeError, use_language
 from capot.view.event import ProgressCallback, ProgressEvent
 
 __all__ = ["Event", "Finished", "Plan", "Progress", "Started", "Step", "Stream", "generate", "start", "stream"]
@@ -113,8 +113,7 @@ def start(
     check_ids(prompt_ids, size=model.scheduler.engine.info.vocabulary_size)
     if ids is not None:
         plan = dataclasses.replace(plan, made=plan.first_draw)
-    if plan.made > len(prompt_ids):
-        raise InputError("out_of_range", name="first_draw", value=first_draw, low=0, high=len(prompt_ids))
+    within("first_draw", plan.made, 0, len(prompt_ids))
     loop = Loop(model, prompt_ids, prompt=prompt, sampling=(sampling or Sampling()).seeded(), plan=plan, emit=emit)
     return model.scheduler.submit(loop)
 

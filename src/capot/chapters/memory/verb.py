@@ -15,6 +15,7 @@ from capot.chapters.memory.rows import Cache, Mode, Row, Stopped
 from capot.chapters.memory.shape import MemoryShape, shape_of
 from capot.chapters.memory.sizes import PRECISIONS, lengths, parse_sizes, precision_name, precision_names
 from capot.chapters.protocols import Opened
+from capot.config import within
 from capot.engines.protocol import MAX_CHUNK
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError, shorten
 from capot.sources.published_shapes import find
@@ -45,8 +46,8 @@ def weigh(
         raise InputError("unknown_mode", value=shorten(mode), known=", ".join(MODES))
     asked = lengths(tokens) if tokens else ()
     if not simulate and not known:
-        if asked and asked[-1] > MOST_MEASURED:
-            raise InputError("out_of_range", name="tokens", value=asked[-1], low=1, high=MOST_MEASURED)
+        if asked:
+            within("tokens", asked[-1], 1, MOST_MEASURED)
         return _measured(model, asked or DEFAULT_TOKENS, mode=mode, progress=progress)
     name, shape = (find(known).name, shape_of(find(known).config)) if known else (model.name, _counted(model))
     kv = precision_name(kv_precision)

@@ -25,7 +25,7 @@ from capot.errors import InputError, shorten
 from capot.i18n import language
 from capot.text.templates.form import check_form
 from capot.text.templates.message import Message, Prompt, check_roles, plain_prompt
-from capot.text.tokenizer import Tokenizer
+from capot.text.tokenizer import Tokenizer, check_text
 
 INDENT = "    "
 MAX_NAME = 100  # characters of a role's name and of the end marker: each token of an answer is held against them
@@ -78,8 +78,9 @@ class PlainTemplate:
         """Read the format of ``default_text``.
 
         Raises: InputError ``template_toml`` with the parser's reason, ``template_key`` naming what is
-        unknown, missing or no text, ``template_name`` for one that is too long; as ``check_form``.
+        unknown, missing or no text, ``template_name`` for one that is too long; as ``check_text`` and ``check_form``.
         """
+        check_text(text)
         check_form(text, source=source)
         try:
             table = tomllib.loads(text)

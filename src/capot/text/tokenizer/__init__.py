@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 
+from capot.config import check_unicode
 from capot.errors import InputError
 from capot.text.tokenizer.remote import RemoteEncoder, RemoteVocabulary
 from capot.text.tokenizer.vocabulary import ByteVocabulary, Specials, Vocabulary
@@ -278,7 +279,4 @@ def check_text(text: str, specials: str = "text") -> None:
     """Refuse what no tokenizer can read. Raises: InputError ``not_unicode``, ``specials_mode``."""
     if specials not in ("text", "strict", "allow"):
         raise InputError("specials_mode", value=str(specials), known="text, strict, allow")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError("not_unicode", place=error.start, char=f"U+{ord(text[error.start]):04X}") from None
+    check_unicode(text)
