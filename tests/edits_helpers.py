@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from inside_helpers import FAMILIES, Names, close
 from capot.engines.edits import Edit, Place
 from capot.engines.inside import Inside
 from capot.engines.protocol import Capability, Engine, Feed, Want, touching
+from capot.engines.scheduler.variants import Variant, Variants
 
 OPT = dataclasses.replace(FAMILIES["opt"], heads="self_attn.out_proj")  # its heads can be told apart, not its end
 # Where a family without attention of its own has its layers.
@@ -168,6 +170,24 @@ def holds_nothing_done(engine: Engine, ids: list[int], where: list[Place]) -> No
         tuple(Edit(place, state[0], (len(ids),)) for place, state in zip(where, states, strict=True)),
     ):
         np.testing.assert_array_equal(passed(engine, ids, edits, want=Want()).logits, plain)
+
+
+def holds_variants(engine: Engine, hooked: Hooked, ids: list[int], others: list[int], *, layers: int = 3) -> None:
+    """Texts that differ from one by a state of another, several in a pass, against the same by hooks."""
+    where = places(engine, layers=layers)
+    states = hooked.run(others, read=tuple(where))[1]
+    asked = []
+    for place, theirs in zip(where, states, strict=True):
+        for position in (0, 17, len(ids) - 1):
+            level = place.layer if place.part == "residual" else place.layer - 1
+            asked.append(Variant((Edit(place, theirs[position][None], (position,)),), level, position))
+    # On this thread: a scheduler's own would let go of OpenMP's while PyTorch computes here.
+    with Variants(SimpleNamespace(engine=engine, call=lambda function: function()), ids) as variants:
+        found = list(variants.read(asked))
+        assert variants.passes < len(asked) or Capability.BATCH not in engine.capabilities
+    close(variants.logits, hooked.run(ids)[0][-1])
+    for logits, variant in zip(found, asked, strict=True):
+        close(logits, hooked.run(ids, variant.edits)[0][-1])
 
 
 def head_that_matters(model: Any, prompt: str) -> str:

@@ -258,7 +258,9 @@ def test_edits_are_what_hooks_make(opened, family: str) -> None:
     names = families.get(family) or hooks.Names(editing.STREAMS.get(family, "model.layers"), heads="")
     hooked = editing.Hooked(reference, names, heads=engine.info.heads)
     assert (Capability.HEAD_EDITS in engine.capabilities) == bool(names.heads)
-    editing.holds_edits(engine, hooked, tiny.prompt(40, 5), layers=engine.info.layers)
+    ids = tiny.prompt(40, 5)
+    editing.holds_edits(engine, hooked, ids, layers=engine.info.layers)
+    editing.holds_variants(engine, hooked, ids, ids[::-1], layers=engine.info.layers)
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in hooks.FAMILIES])

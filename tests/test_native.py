@@ -115,7 +115,9 @@ def test_the_inside_is_what_hooks_tell(models, family):
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_edits_are_what_hooks_make(models, family):
     _, engine, reference = models(family)
-    editing.holds_edits(engine, editing.Hooked(reference, hooks.Names(), heads=engine.info.heads), tiny.prompt(40, 5))
+    hooked, ids = editing.Hooked(reference, hooks.Names(), heads=engine.info.heads), tiny.prompt(40, 5)
+    editing.holds_edits(engine, hooked, ids)
+    editing.holds_variants(engine, hooked, ids, ids[::-1])
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

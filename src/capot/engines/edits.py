@@ -69,6 +69,22 @@ class Edit:
         return rows, state[chosen] if state.ndim == 2 else np.broadcast_to(state, (len(rows), len(state)))
 
 
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """Where a pass begins instead of at its embeddings: what left layer ``level`` at each token that is fed.
+
+    Shapes: ``states`` (T, D).
+    """
+
+    level: int
+    states: np.ndarray
+
+    def check(self, tokens: int, *, layers: int, width: int) -> None:
+        """Hold it to a network and a feed. Raises: ValueError for what no caller should ask."""
+        if not 0 <= self.level <= layers or self.states.shape != (tokens, width):
+            raise ValueError(f"an entry at {self.level} of {self.states.shape}")
+
+
 def check_edits(edits: Sequence[Edit], *, layers: int, heads: int) -> None:
     """Hold edits to a network of so many layers and heads. Raises: ValueError for what no caller should ask."""
     for edit in edits:

@@ -22,7 +22,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from capot.engines.edits import Edit, Place, check_edits
+from capot.engines.edits import Edit, Entry, Place, check_edits
 from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound
 from capot.errors import CapabilityError, ContextError, InputError
 
@@ -46,6 +46,7 @@ class Capability(enum.Flag):
     HEADS = enum.auto()  # what each head adds to a logit
     EDITS = enum.auto()  # states read and changed on their way: the stream, with ADDITIONS attention and MLP too
     HEAD_EDITS = enum.auto()  # the same of a head's numbers
+    BRANCHES = enum.auto()  # a text goes on from a copy of another's cache, and from what left any layer
 
 
 @dataclass(frozen=True)
@@ -193,13 +194,15 @@ class Sequence(Protocol):
 class Feed:
     """The next ``ids`` (at most MAX_CHUNK) of one sequence, what is wanted of them, and what is changed on the way.
 
-    What an edited pass leaves in a cache is the edited text's: nobody else may go on from it.
+    What an edited pass leaves in a cache is the edited text's: nobody else may go on from it. One with an ``entry``
+    computes the layers behind it alone (BRANCHES), and leaves nothing in the cache of those before it.
     """
 
     sequence: Sequence
     ids: list[int]
     want: Want = LAST
     edits: tuple[Edit, ...] = ()
+    entry: Entry | None = None
 
 
 @runtime_checkable
@@ -235,6 +238,13 @@ class Engine(Protocol):
         """Give weights and caches back."""
 
 
+class BranchingEngine(Engine, Protocol):
+    """One that declares BRANCHES."""
+
+    def branch(self, sequence: Sequence, tokens: int, *, level: int) -> Sequence:
+        """A sequence that holds what another has of its first tokens, in the layers behind ``level``."""
+
+
 def check_ids(ids: SequenceOf[int], *, size: int) -> None:
     """Hold ids to a vocabulary of ``size``. Raises: InputError ``no_such_id`` naming the first that is none."""
     if ids and not 0 <= min(ids) <= max(ids) < size:
@@ -266,6 +276,10 @@ def check_feed(feed: Feed, *, size: int, info: EngineInfo) -> None:
     check_edits((*feed.edits, *reads), layers=info.layers, heads=info.heads)
     if feed.edits and asked is not None and (asked.moved or asked.parts or asked.head or asked.marks):
         raise ValueError("an edited pass of which parts or attention are asked")
+    if feed.entry is not None:
+        feed.entry.check(len(feed.ids), layers=info.layers, width=info.width)
+        if feed.want.hidden or feed.want.attention or feed.want.layer_logits or asked is not None:
+            raise ValueError("a pass from a layer of which every layer is asked")
 
 
 def commit_step(feeds: list[Feed], live: list[Feed], outputs: Iterable[Output]) -> list[Output | None]:

@@ -87,6 +87,13 @@ class NativeSequence:
             self._blocks.append(self._ledger.array("kv_cache", self._shape, self._dtype))
         self.addresses = np.array([block.ctypes.data for block in self._blocks], np.int64)
 
+    def copy_from(self, other: NativeSequence, tokens: int, *, level: int) -> None:
+        """Hold what another has of its first tokens, in the layers behind ``level``."""
+        self.reserve(tokens)
+        for mine, theirs in zip(self._blocks, other._blocks):
+            mine[level:] = theirs[level:]
+        self.ids = other.ids[:tokens]
+
     def cancel(self) -> None:
         self.cancelled = True
 

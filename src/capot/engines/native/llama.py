@@ -16,17 +16,25 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from capot.engines.native import kernels, rope
 from capot.engines.native.cache import ArrayAllocator, NativeSequence, block_shape
-from capot.engines.native.edited import EditedRows
-from capot.engines.native.inside import InsidePass
 from capot.engines.native.names import biases, names
-from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, check_feed, commit_step
+from capot.engines.native.sequence_pass import EMPTY, SequencePass
+from capot.engines.protocol import (
+    Allocations,
+    Capability,
+    EngineInfo,
+    Feed,
+    Output,
+    Sequence,
+    check_feed,
+    commit_step,
+)
 from capot.errors import UnsupportedError
 from capot.sources.checkpoint import Checkpoint, to_float32
 
@@ -34,7 +42,6 @@ from capot.sources.checkpoint import Checkpoint, to_float32
 VIEWS = {"F32": np.float32, "BF16": np.uint16, "F16": np.int16}
 NAMES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 NO_WINDOW = 2**40  # a window that no text fills
-EMPTY = np.empty((1, 1, 1, 0), np.float32)  # where attention weights go that nobody asked for
 
 _launch_lock = threading.Lock()  # the workqueue layer of Numba dies of two threads at once
 
@@ -193,6 +200,13 @@ class NativeEngine:
     def open_sequence(self) -> NativeSequence:
         return NativeSequence(self.checkpoint.config, self._like.dtype, self.ledger)
 
+    def branch(self, sequence: Sequence, tokens: int, *, level: int) -> NativeSequence:
+        """A sequence that holds what another has of its first tokens, in the layers behind ``level``."""
+        assert isinstance(sequence, NativeSequence)  # an engine is given its own sequences
+        found = self.open_sequence()
+        found.copy_from(sequence, tokens, level=level)
+        return found
+
     def embed(self, ids: list[int]) -> np.ndarray:
         return self.checkpoint.rows(self.names.table, ids)
 
@@ -235,14 +249,18 @@ class NativeEngine:
             self._buffers = None  # given back before the next is asked for
             self._buffers = Buffers(columns, self)
         buffers = self._buffers
+        level = entered(feeds)
         passes, first = [], 0
         for feed in feeds:
             passes.append(SequencePass(self, feed, first))
             first += len(feed.ids)
-        buffers.x[...] = self.embed([token for feed in feeds for token in feed.ids])
+        if level is None:
+            buffers.x[...] = self.embed([token for feed in feeds for token in feed.ids])
         for one in passes:
-            one.keep(0, buffers.x)
-        for index, layer in enumerate(self.layers):
+            if one.feed.entry is not None:
+                buffers.x[one.rows] = one.feed.entry.states
+            one.keep(level or 0, buffers.x)
+        for index, layer in enumerate(self.layers[level or 0 :], start=level or 0):
             mixed = self._attention(index, layer, buffers, passes)
             for one in passes:
                 one.attended(index, buffers.x, mixed)
@@ -313,74 +331,9 @@ class NativeEngine:
         return [one.output(logits[end - count : end], x) for one, count, end in zip(passes, counts, ends, strict=True)]
 
 
-class SequencePass:
-    """One sequence's part of a step: its rows of x, its positions, and what is kept for its caller."""
-
-    def __init__(self, engine: NativeEngine, feed: Feed, first: int) -> None:
-        c, tokens = engine.checkpoint.config, len(feed.ids)
-        assert isinstance(feed.sequence, NativeSequence)  # an engine is given its own sequences
-        self.feed, self.want, self.sequence = feed, feed.want, feed.sequence
-        self.rows = slice(first, first + tokens)
-        self.start = len(feed.sequence.ids)
-        self.sequence.reserve(tokens)
-        self.cosines, self.sines = rope.cos_sin(engine.turns, self.start, tokens)
-
-        def kept(wanted: bool, *shape: int) -> np.ndarray | None:
-            return engine.ledger.array("activations", shape, zeroed=True) if wanted else None
-
-        self.hidden = kept(feed.want.hidden, c.layers + 1, tokens, c.width)
-        self.lasts = kept(feed.want.layer_logits, c.layers + 1, c.width)
-        group, seen = c.heads // c.kv_heads, self.start + tokens
-        self.attention = kept(feed.want.attention, c.layers, c.kv_heads, group, tokens, seen)
-        self.edited = EditedRows(feed.edits, rows=self.rows, start=self.start, head_dim=c.head_dim)
-        asked = feed.want.inside
-        self.inside = None if asked is None else InsidePass(engine, asked, rows=self.rows, start=self.start)
-
-    def keep(self, level: int, x: np.ndarray) -> None:
-        """Change what leaves a layer, where it is to be changed, and take a copy, where it was asked for."""
-        self.edited.residual(level, x)
-        if self.hidden is not None:
-            self.hidden[level] = x[self.rows]
-        if self.lasts is not None:
-            self.lasts[level] = x[self.rows.stop - 1]
-        if self.inside is not None:
-            self.inside.left(level, x)
-
-    def attended(self, index: int, x: np.ndarray, mixed: np.ndarray) -> None:
-        """What attention added in a layer, where the inside was asked for."""
-        if self.inside is not None:
-            self.inside.attended(index + 1, x, mixed)
-
-    def spans(self, layer: int) -> Iterator[tuple[slice, np.ndarray]]:
-        """The queries that attend together, and where they leave their weights. Shapes: (K, H / K, T, S), or empty."""
-        tokens = len(self.feed.ids)
-        if self.attention is not None:
-            yield slice(0, tokens), self.attention[layer]
-        elif self.inside is not None:
-            yield from ((span, EMPTY if kept is None else kept) for span, kept in self.inside.spans(layer, tokens))
-        else:
-            yield slice(0, tokens), EMPTY
-
-    def weighed(self, layer: int, span: slice, weights: np.ndarray) -> None:
-        """Weights that some queries left."""
-        if self.inside is not None and weights.size:
-            self.inside.weighed(layer, span, weights)
-
-    def for_head(self, x: np.ndarray) -> np.ndarray:
-        """The rows whose logits are asked for: positions first, then one for each level."""
-        first = {"last": self.rows.stop - 1, "all": self.rows.start, "none": self.rows.stop}[self.want.logits]
-        positions = x[first : self.rows.stop]
-        return positions if self.lasts is None else np.concatenate((positions, self.lasts))
-
-    def output(self, logits: np.ndarray, x: np.ndarray) -> Output:
-        positions = {"last": 1, "all": len(self.feed.ids), "none": 0}[self.want.logits]
-        attention = self.attention
-        if attention is not None:
-            attention = attention.reshape(len(attention), -1, *attention.shape[3:])  # (L, H, T, S)
-        return Output(
-            logits=None if not positions else logits[0] if self.want.logits == "last" else logits[:positions],
-            hidden=self.hidden,
-            attention=attention,
-            layer_logits=None if self.lasts is None else logits[positions:],
-            inside=None if self.inside is None else self.inside.found(x[self.rows.stop - 1]),
-        )
+def entered(feeds: list[Feed]) -> int | None:
+    """The level at which a step begins, all its feeds at once; None where they begin at their embeddings."""
+    levels = {None if feed.entry is None else feed.entry.level for feed in feeds}
+    if len(levels) > 1:
+        raise ValueError(f"a step from levels {levels}")
+    return levels.pop()
