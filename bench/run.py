@@ -23,6 +23,8 @@ SCRIPTS = (
     "embed",
     "memory_chapter",
     "network",
+    "patch",
+    "score",
     "conversation",
     "hf",
     "web_page",
