@@ -402,10 +402,12 @@ WORKS = {
     "lens": ({"prompt": "a"}, "capot.chapters.embeddings.lens.softmax"),
     "network": ({"prompt": "a"}, "capot.chapters.network.verb._layer"),
     "ablate": ({"prompt": "a", "layers": [1]}, "capot.chapters.network.edited.best"),
+    "patch": ({"prompt": "a", "source": "b"}, "capot.engines.scheduler.variants.check_cancelled"),
+    "steer": ({"prompt": "a", "toward": "a", "away": "b"}, "capot.chapters.network.edited.best"),
     "score": ({"text": "a"}, "capot.chapters.score.verb._records"),
     "page/tokens": ({"text": "a b", "compare": ["english", "french"]}, "capot.chapters.tokens.verb._counted"),
 }
-EDITING = ("ablate",)  # the scripted engine has no stream that could be changed
+EDITING = ("ablate", "patch", "steer")  # the scripted engine has no stream that could be changed
 
 
 @pytest.mark.parametrize("verb", WORKS)

@@ -22,17 +22,24 @@ VERBS: dict[str, tuple[Callable[[Model], Any], str]] = {
     "lens": (lambda model: model.lens("The capital of France is"), "prompt layers"),
     "network": (lambda model: model.network("The capital of France is", k=2), "tokens layers heads contributions"),
     "ablate": (lambda model: model.ablate("The capital of France is", layers=[2]), "before after changed moved"),
+    "patch": (
+        lambda model: model.patch("The capital of France is", source="The capital of Italy is", layer=2),
+        "before after grid difference",
+    ),
+    "steer": (lambda model: model.steer("It is", toward="I love", away="I hate"), "before after toward strength"),
     "score": (lambda model: model.score("The capital of France is"), "text tokens bits perplexity bits_per_byte"),
     "memory": (lambda model: model.memory([1, 300]), "device mode weights_bytes rows"),
     "assistant": (lambda model: model.assistant("Hello?", temperature=0, max_new_tokens=3), "question answers"),
     "chat": (lambda model: model.chat(["Hello", "And?"], temperature=0, max_new_tokens=3), "turns"),
 }  # fmt: skip
-EDITING = ("ablate",)  # the scripted engine has no stream that could be changed
+EDITING = ("ablate", "patch", "steer")  # the scripted engine has no stream that could be changed
 LACKING = {
     "context": "HIDDEN",
     "lens": "LAYER_LOGITS",
     "network": "LAYER_LOGITS",
     "ablate": "ADDITIONS, EDITS",
+    "patch": "EDITS",
+    "steer": "EDITS",
     "score": "ALL_LOGITS",
     "assistant": "LOGITS",
     "chat": "LOGITS",

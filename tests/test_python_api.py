@@ -37,12 +37,14 @@ CALLS: dict[str, dict[str, Any]] = {
     "chat": {"messages": ["Hello!"], "temperature": 0, "max_new_tokens": 4},
 }
 
-EDITING = ("ablate",)  # the scripted engine has no stream that could be changed
+EDITING = ("ablate", "patch", "steer")  # the scripted engine has no stream that could be changed
 # One needs files, others give no answer that shows itself.
 APART = ("card", "stream", "vectors", "hidden", *EDITING)
 CALLS |= {
     "network": {"prompt": PROMPT},
     "ablate": {"prompt": PROMPT, "layers": [1], "max_new_tokens": 2},
+    "patch": {"prompt": PROMPT, "source": "The capital of Italy is", "layer": 1, "max_new_tokens": 2},
+    "steer": {"prompt": PROMPT, "toward": "I love it", "away": "I hate it", "max_new_tokens": 2},
     "score": {"text": PROMPT},
     "card": {},
     "stream": {"prompt": PROMPT},
@@ -153,7 +155,7 @@ def test_a_console_shows_a_summary_of_every_answer(answers: dict[str, Result]) -
         assert told.startswith(f"<{type(answer).__name__}: ") and told.endswith(">") and "\n" not in told, name
         assert len(f"<{type(answer).__name__}: >") + 8 < len(told) < 260, (name, told)
     assert PROMPT in repr(answers["next"]) and "Canberra" in repr(answers["generate"])
-    assert len(kinds) == 17
+    assert len(kinds) == 19
     long = dataclasses.replace(answers["next"], prompt="x\n\x1b[2J" * 5000)
     assert len(repr(long)) < 260 and "\x1b" not in repr(long)
 

@@ -28,6 +28,8 @@ ANY = "…"  # a line that stands for any number of lines
 COMPUTING = {
     "network",
     "ablate",
+    "patch",
+    "steer",
     "next",
     "score",
     "generate",

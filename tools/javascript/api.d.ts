@@ -10,6 +10,8 @@ declare namespace Api {
     lens: { takes: LensRequest; answers: Lens };
     network: { takes: NetworkRequest; answers: NetworkInside };
     ablate: { takes: AblateRequest; answers: Ablation };
+    patch: { takes: PatchRequest; answers: Patching };
+    steer: { takes: SteerRequest; answers: Steered };
     next: { takes: NextRequest; answers: Prediction };
     score: { takes: ScoreRequest; answers: Score };
     generate: { takes: GenerateRequest; answers: Generation };
@@ -60,6 +62,28 @@ declare namespace Api {
     mlps?: number[];
     layers?: number[];
     by?: "zero" | "mean";
+    k?: number;
+    max_new_tokens?: number;
+  }
+
+  interface PatchRequest {
+    prompt: string;
+    source: string;
+    part?: "residual" | "attention" | "mlp" | "head";
+    layer?: number | null;
+    head?: number | null;
+    position?: number | null;
+    between?: string[];
+    k?: number;
+    max_new_tokens?: number;
+  }
+
+  interface SteerRequest {
+    prompt: string;
+    toward: string;
+    away: string;
+    layer?: number | null;
+    strength?: number;
     k?: number;
     max_new_tokens?: number;
   }
@@ -649,12 +673,38 @@ declare namespace Api {
     logits: number;
   }
 
+  interface Patching {
+    prompt: string;
+    before: Side;
+    after: Side;
+    changed: number;
+    moved: Shift[];
+    source: string;
+    tokens: LayerToken[];
+    source_tokens: LayerToken[];
+    part: "residual" | "attention" | "mlp" | "head";
+    layer: number;
+    head: number | null;
+    position: number;
+    source_position: number;
+    between: TokenLogits[];
+    difference: TwoDifferences;
+    grid: PlaceChanged[];
+  }
+
   interface Piece {
     text: string;
     hint: string;
     tone: number;
     weight: number | null;
     kind: "token" | "bytes" | "special" | "prompt" | "after";
+  }
+
+  interface PlaceChanged {
+    layer: number;
+    head: number | null;
+    position: number;
+    difference: number;
   }
 
   interface PlaceGuess {
@@ -810,6 +860,20 @@ declare namespace Api {
     seed: number;
   }
 
+  interface Steered {
+    prompt: string;
+    before: Side;
+    after: Side;
+    changed: number;
+    moved: Shift[];
+    toward: string;
+    away: string;
+    layer: number;
+    strength: number;
+    added_norm: number;
+    stream_norm: number;
+  }
+
   interface Step {
     id: number;
     text: string;
@@ -869,6 +933,14 @@ declare namespace Api {
     special: boolean;
   }
 
+  interface TokenLogits {
+    id: number;
+    text: string;
+    label: string;
+    before: number;
+    source: number;
+  }
+
   interface TokenShare {
     id: number;
     text: string;
@@ -896,6 +968,11 @@ declare namespace Api {
     text: string;
     after: string;
     note: string;
+  }
+
+  interface TwoDifferences {
+    before: number;
+    source: number;
   }
 
   interface Users {

@@ -28,11 +28,11 @@ def watch() -> Watch:
     return draw if _seen() else log_progress(notice)
 
 
-def reading() -> Callable[[int, int], None] | None:
+def reading(words: str = "cli.reading") -> Callable[[int, int], None] | None:
     """What follows a prompt as it is read, where a person watches; a line that a command leaves is wiped."""
     if not _seen():
         return None
-    follows, context = Reading(), contextvars.copy_context()  # the engine's thread has no language of its own
+    follows, context = Reading(words), contextvars.copy_context()  # the engine's thread has no language of its own
     click.get_current_context().call_on_close(follows.wipe)
     return lambda done, total: context.run(follows, done, total)
 
@@ -93,7 +93,8 @@ def _left(seconds: float) -> str:
 class Reading:
     """How much of a prompt has been read: a line that comes after a second and goes when all is."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: str = "cli.reading") -> None:
+        self._words = words
         self._began: tuple[float, int] | None = None  # when this prompt was first heard of, and how far it was
         self._drawn = 0.0
 
@@ -106,7 +107,7 @@ class Reading:
         elif now - self._began[0] >= SOON and now - self._drawn >= EVERY:
             then, before = self._began
             left = (total - done) * (now - then) / (done - before)
-            _line("  ".join([_bar(done, total), tr("cli.reading", done=done, total=total), _left(left)]))
+            _line("  ".join([_bar(done, total), tr(self._words, done=done, total=total), _left(left)]))
             self._drawn = now
 
     def wipe(self) -> None:

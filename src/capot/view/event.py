@@ -24,7 +24,7 @@ class ProgressEvent:
     step: Literal["downloading", "opening", "compiling", "reading", "generating", "measuring", "asking"]
     done: int
     total: int | None
-    unit: Literal["bytes", "tokens", "lengths", "ways"]
+    unit: Literal["bytes", "tokens", "lengths", "ways", "places"]
     what: str = ""
     value: Any = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from capot.config import bounded, check, within
+from capot.config import Slider, bounded, check, within
 from capot.errors import InputError
 
 MOST_GUESSES = 50_000  # layers times positions times k: a minute of the head of a model of a billion weights
@@ -13,6 +13,8 @@ MOST_WEIGHTS = 1_000_000  # of attention: the square of a text's tokens
 ENOUGH = 0.4  # of a head's attention, to be called by it; where it goes evenly a repeated token gets 0.03
 BYTES_OF_GUESS = 500  # as records and as JSON, at most
 BYTES_OF_WEIGHT = 60
+MOST_CELLS = 4_000  # of a grid of patches
+MOST_READ = 20_000  # tokens that a grid reads again, as many as go through all layers: minutes of a billion weights
 BYTES_OF_STATES = 64_000_000  # read in one pass
 MOST_STATES = 128_000_000  # numbers read for one answer: eight such passes
 
@@ -33,6 +35,16 @@ class Comparing:
 
     k: int = bounded(10, 1, 100)
     max_new_tokens: int = bounded(12, 0, 200)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Steering:
+    """How strongly a direction is added."""
+
+    strength: float = bounded(1.0, -100.0, 100.0, slide=Slider(-5, 5, 0.1, 0.5))
 
     def __post_init__(self) -> None:
         check(self)

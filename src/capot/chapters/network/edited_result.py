@@ -64,7 +64,7 @@ class Compared(Result):
         """A row a token whose probability changed."""
         return [flatten(shift) for shift in self.moved]
 
-    def _answers(self, lang: str | None) -> list[Block]:
+    def answers(self, lang: str | None) -> list[Block]:
         """The two answers as bars, what moved, the texts that follow."""
         blocks: list[Block] = [self._bars("before", self.before, lang), self._bars("after", self.after, lang)]
         blocks.append(self._moved(lang))
@@ -77,7 +77,8 @@ class Compared(Result):
             blocks.append(Table(columns, rows, title=tr("edited.text.title", lang), caption=caption, align="ll"))
         return blocks
 
-    def _prompt(self) -> Text:
+    def shown_prompt(self) -> Text:
+        """The prompt, or its end."""
         return Text(self.prompt if len(self.prompt) <= SHOWN else "…" + self.prompt[-SHOWN:])
 
     def _bars(self, name: str, answered: Side, lang: str | None) -> Bars:
@@ -122,4 +123,4 @@ class Ablation(Compared):
         parts = ", ".join(part.label(lang) for part in self.off)
         said = Text(tr(f"ablate.off.{self.by}", lang, parts=parts))
         limits = Text(tr("ablate.limits", lang), tone="quiet")
-        return [Heading(tr("ablate.title", lang)), self._prompt(), said, *self._answers(lang), limits]
+        return [Heading(tr("ablate.title", lang)), self.shown_prompt(), said, *self.answers(lang), limits]
