@@ -336,7 +336,17 @@ def test_the_tour_walks_the_road(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0 and "RTE est le gestionnaire" in out and "La capitale de l’Australie est" in out
     assert "Once upon" not in out and "The capital" not in out, "a French tour takes French texts"
     answers = json.loads(typed(capsys, "tour", "--json")[1])
-    assert len(answers) == 6 and answers[-1]["prompt"].startswith("How to remove an item")
+    assert len(answers) == 9 and answers[-1]["question"].startswith("How to remove an item")
+
+
+def test_the_tour_goes_on_where_a_model_has_nothing_to_show(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The scripted model has no files and no vectors: these stops say so, the others answer."""
+    page = tmp_path / "tour.html"
+    status, _, _ = typed(capsys, "tour", "--model", "scripted", "-o", str(page))
+    text = page.read_text(encoding="utf-8")
+    assert status == 0 and text.count('class="warning"') >= 2 and "Probability" in text
+    answers = json.loads(typed(capsys, "tour", "--model", "scripted", "--json")[1])
+    assert 4 <= len(answers) < 9
 
 
 def test_a_ctrl_c_inside_an_import_ends_with_its_status() -> None:

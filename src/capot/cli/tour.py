@@ -1,4 +1,4 @@
-"""``capot tour``: the road from text to text on three prompts, one chapter after the other."""
+"""``capot tour``: every chapter in turn, on the sentences of the lessons."""
 
 from __future__ import annotations
 
@@ -8,25 +8,31 @@ from typing import Any
 import click
 
 from capot.cancellation import INTERRUPTED
-from capot.cli.common import Command, colored, loading_options, open_model, output_options, put, terminal_width
-from capot.config import Sampling
+from capot.cli.common import FILE, Command, Option, colored, loading_options, open_model, output_options, put
+from capot.cli.common import terminal_width as width
+from capot.errors import CapotError, InterruptedByUser
 from capot.i18n import language, tr, use_language
 from capot.view.blocks import Block, Heading, Text
 from capot.view.result import Result
 
 SEED = 1  # so that two people who follow the tour read the same text
+POWERS = tuple(2**power for power in range(14))
 
 
 def road(model: Any) -> list[tuple[str, Any]]:
     """The stops: a catalogue key for what is about to be seen, and the call that shows it."""
-    prompts = tr("tour.prompts").split("|")
-    french, capital = tr("tour.french"), prompts[1]
-    sampling = Sampling(max_new_tokens=40, seed=SEED)
+    sentence, capital, question = tr("tour.prompts").split("|")
+    drawn = {"temperature": 0.5, "max_new_tokens": 30, "seed": SEED}
     return [
         ("card", model.card),
-        ("tokens", lambda: model.tokens(french, compare=("english", "french"))),
+        ("tokens", lambda: model.tokens(tr("tour.french"), compare=("english", "french"))),
+        ("embed", lambda: model.embed(tr("tour.words").split("|"), near=3)),
+        ("network", lambda: model.network(capital, k=1, positions=[-1])),
         ("next", lambda: model.next(capital)),
-        *(("generate", lambda prompt=prompt: model.generate(prompt, sampling=sampling)) for prompt in prompts),
+        ("score", lambda: model.score(sentence)),
+        ("generate", lambda: model.generate(tr("tour.begin"), **drawn)),
+        ("memory", lambda: model.memory(tokens=POWERS, simulate=True)),
+        ("assistant", lambda: model.assistant(question, temperature=0, max_new_tokens=40)),
     ]
 
 
@@ -34,18 +40,36 @@ def tour(as_json: bool, html: Path | None, lang: str | None, **loading: Any) -> 
     """Print each stop as soon as it is known; with --html, keep them all on one page."""
     blocks: list[Block] = []
     answers: list[Result] = []
+    told = not as_json and html is None
+    said = dict(zip(("sentence", "capital", "question"), tr("tour.prompts").split("|"), strict=True))
     with open_model(**loading) as model:
         for stop, call in road(model):
-            if not as_json and html is None:
-                click.echo(click.style(tr(f"tour.{stop}"), dim=True) if colored() else tr(f"tour.{stop}"))
-            answer = call()
-            answers.append(answer)
-            blocks += [Text(tr(f"tour.{stop}"), tone="quiet"), *answer.view(language())]
-            if not as_json and html is None:
-                click.echo(answer.to_text(width=terminal_width(), color=colored()) + "\n")
+            lead = tr(f"tour.{stop}", **said)
+            blocks.append(Text(lead, tone="quiet"))
+            if told:
+                click.echo(click.style(lead, dim=True) if colored() else lead)
+            answer = _answer(call, blocks)
+            if isinstance(answer, Result):
+                answers.append(answer)
+            if told:
+                page = answer.to_text(width=width(), color=colored()) if isinstance(answer, Result) else answer
+                click.echo(page + "\n")
             if INTERRUPTED.is_set():
                 break
     _finish(answers, blocks, as_json=as_json, html=html)
+
+
+def _answer(call: Any, blocks: list[Block]) -> Result | str:
+    """A stop's answer, or what this model says instead: the tour goes on to what it has. Its blocks are added."""
+    try:
+        answer: Result = call()
+    except InterruptedByUser:
+        raise
+    except CapotError as error:
+        blocks.append(Text(error.message(), tone="warning"))
+        return error.message()
+    blocks += answer.view(language())
+    return answer
 
 
 def _finish(answers: list[Result], blocks: list[Block], *, as_json: bool, html: Path | None) -> None:
@@ -60,10 +84,11 @@ def _finish(answers: list[Result], blocks: list[Block], *, as_json: bool, html: 
         click.echo(tr("tour.end"))
 
 
+PAGE = Option(["-o", "--html"], words="cli.options.html", metavar="FILE", type=FILE)
 command = Command(
     "tour",
     words="tour.cli.help",
-    params=[*loading_options(), *output_options()],
+    params=[*loading_options(), *(PAGE if option.name == "html" else option for option in output_options())],
     callback=tour,
 )
 
