@@ -19,7 +19,6 @@ import pytest
 from conftest import ROOT
 
 import capot
-import capot.lessons
 from capot.cli import run
 from capot.lessons import FOLDER, packaged
 from capot.lessons.page import to_html
@@ -175,6 +174,21 @@ def test_a_lesson_fits_the_box(model: Any, number: int) -> None:
             assert max(map(int, call.given["tokens"].split(","))) <= model.card().context_length
 
 
+SUBJECTS = ("text", "prompt", "question", "words", "sentences", "tokens")  # what an instrument is asked about
+
+
+@pytest.mark.parametrize(("lang", "number"), EACH)
+def test_no_picture_shows_what_is_asked_after_it(lang: str, number: int) -> None:
+    shown: set[tuple[str, str]] = set()
+    for part in lesson(lang, number).parts:
+        calls = () if isinstance(part, Prose) else part.calls
+        subjects = {(call.verb, str(call.given[name])) for call in calls for name in SUBJECTS if name in call.given}
+        if isinstance(part, Figure):
+            shown |= subjects
+        elif not isinstance(part, Change):
+            assert not shown & subjects, "a prediction is made before the picture shows"
+
+
 @pytest.mark.parametrize("path", typography.lessons(), ids=lambda path: path.name)
 def test_french_lessons_are_set_as_french(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
@@ -218,15 +232,17 @@ def test_the_worksheet_asks_and_the_key_answers(model: Any, numbers: Sequence[in
 
 
 @pytest.mark.parametrize("name", ["worksheet", "key"])
-def test_the_commands_write_a_page(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(capot.lessons, "packaged", lambda lang: packaged(lang)[:1])  # the whole is held above
+def test_the_commands_write_a_page(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own := tmp_path / "own").mkdir()  # of a lesson: the whole course is held above
+    shutil.copy(packaged("fr")[FRAME], own)
     assert run([name]) == 2 and "--output" in capsys.readouterr().err
     assert run([name, "--help"]) == 0
     path = tmp_path / "page.html"
-    assert run([name, "-o", str(path), "--lang", "fr"]) == 0
-    assert '<html lang="fr">' in path.read_text(encoding="utf-8")
+    assert run([name, "-o", str(path), "--lang", "fr", "--lessons", str(own)]) == 0
+    text = path.read_text(encoding="utf-8")
+    assert '<html lang="fr">' in text and to_html(lesson("fr", FRAME).questions[0].ask) in text
+    (own / "2.md").write_text("no lesson", encoding="utf-8")
+    assert run([name, "-o", str(path), "--lessons", str(own)]) == 2 and "2.md" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("numbers", [(5,), pytest.param(NUMBERS, marks=pytest.mark.soak)])

@@ -206,6 +206,7 @@ class Serving:
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()  # addresses and networks, whose word on a visitor's address counts
     root_path: str = ""  # under which path of its host a proxy serves the lab
+    lessons: str | None = None  # a folder of lessons, in the place of the packaged ones
     max_prompt_chars: int = bounded(200_000, 1, 10_000_000)
     max_new_tokens: int = bounded(1000, 1, 1_000_000)
     max_streams: int = bounded(8, 1, 1000)

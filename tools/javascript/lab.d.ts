@@ -397,6 +397,119 @@ declare namespace Lab {
     again?: boolean;
   }
 
+  /** Markdown of a lesson: a text, or a tag with its attributes and what stands in it. */
+  type MdNode = string | [tag: string, attributes: Record<string, string | number>, children: MdNode[]];
+
+  interface LessonHead {
+    [part: string]: string | number;
+    number: number;
+    title: string;
+    goal: string;
+    minutes: number;
+    questions: number;
+  }
+
+  /** `GET /api/lessons`: `course` names what a browser keeps of it. */
+  interface CourseContents {
+    course: string;
+    lessons: LessonHead[];
+  }
+
+  /** One instrument: `chapter` has a page of its own to open it in, `of` is the chapter of the verb. */
+  interface LessonCall {
+    verb: keyof Api.Verbs;
+    arguments: Record<string, unknown>;
+    of: string;
+    chapter: string;
+  }
+
+  interface QuestionPart {
+    part: "question";
+    place: number;
+    kind: "choice" | "number" | "token" | "curve" | "words";
+    ask: MdNode[];
+    choices: MdNode[][];
+    unit: string;
+    points: number[];
+    seen: MdNode[] | null;
+    seen_unit: string;
+    tolerance: number;
+    share: number;
+    why: MdNode[];
+    calls: LessonCall[];
+  }
+
+  interface ChangePart {
+    part: "change";
+    ask: MdNode[];
+    calls: LessonCall[];
+    vary: string;
+  }
+
+  type LessonPart =
+    | { part: "prose"; nodes: MdNode[] }
+    | { part: "figure"; calls: LessonCall[] }
+    | QuestionPart
+    | ChangePart;
+
+  /** `GET /api/lessons/<number>`. */
+  interface Lesson {
+    number: number;
+    title: string;
+    goal: string;
+    minutes: number;
+    chapters: string[];
+    parts: LessonPart[];
+  }
+
+  /** What a learner commits to: a choice from 1, a number, a text, the points of a curve. */
+  type Predicted = number | string | number[];
+
+  /** `POST /api/lessons/<number>/<place>`: a prediction and what was read, held against the run. */
+  interface Judgement {
+    came_true: boolean | null;
+    right: string;
+    points: number[];
+    expected: boolean;
+    seen: boolean | null;
+    hints: MdNode[][];
+    answer: MdNode[];
+  }
+
+  /** What a browser keeps of a question, or of a change. */
+  interface CourseAnswer {
+    draft?: unknown;
+    predicted?: Predicted;
+    sealed?: string;
+    seen?: string;
+    seenRight?: boolean | null;
+    why?: string;
+    after?: string;
+    hints?: number;
+    shown?: boolean;
+    came?: boolean | null;
+    right?: string;
+    points?: number[];
+    answer?: MdNode[];
+  }
+
+  /** A picture of a report, with what makes it again. */
+  interface Pin {
+    id: string;
+    title: string;
+    verb: string;
+    arguments: Record<string, unknown>;
+    model: string;
+    made: string;
+    view: Api.Block[];
+  }
+
+  interface CourseKept {
+    name: string;
+    answers: Record<string, CourseAnswer>;
+    pins: Pin[];
+  }
+
   interface Strip extends HTMLElement {
     pieces: Piece[];
     push(piece: Piece): void;
@@ -482,6 +595,7 @@ declare namespace Lab {
     relayout(place: HTMLElement, changes: object): Promise<unknown>;
     purge(place: HTMLElement): void;
     downloadImage(place: HTMLElement | undefined, how: object): Promise<unknown>;
+    toImage(figure: object, how: object): Promise<string>;
   }
 }
 

@@ -13,15 +13,15 @@ from capot.i18n import language
 def paper_command(name: str) -> Command:
     """Return the command that writes a page of ``capot.lessons.paper``."""
 
-    def write(output: Path, lang: str | None, **loading: Any) -> None:
-        from capot.lessons import packaged, paper
-        from capot.lessons.reader import read_lesson
+    def write(output: Path, lessons: Path | None, lang: str | None, **loading: Any) -> None:
+        from capot.lessons import paper
+        from capot.lessons.course import read_course
 
-        lessons = [read_lesson(path) for path in packaged(language())]
+        read = read_course(lessons, language()).lessons
         with open_model(watched=False, **loading) as model:
-            put(output, getattr(paper, name)(lessons, model, language()))
+            put(output, getattr(paper, name)(read, model, language()))
 
     where = Option(["-o", "--output"], words=f"{name}.cli.output", metavar="FILE", type=FILE, required=True)
-    return Command(
-        name, words=f"{name}.cli.help", params=[where, *loading_options(), language_option()], callback=write
-    )
+    own = Option(["--lessons"], words="serve.cli.lessons", metavar="DIR", type=FILE)
+    params = [where, own, *loading_options(), language_option()]
+    return Command(name, words=f"{name}.cli.help", params=params, callback=write)

@@ -40,7 +40,8 @@ def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
 
 def serve(
     host: str, port: int, no_open: bool, allow_host: tuple[str, ...], access_code: str | None,
-    trusted_proxy: tuple[str, ...], root_path: str, status: bool, as_json: bool, lang: str | None, **loading: Any,
+    trusted_proxy: tuple[str, ...], root_path: str, lessons: str | None, status: bool, as_json: bool, lang: str | None,
+    **loading: Any,
 ) -> None:  # fmt: skip
     """Serve the lab, or with --status say how a running one is doing."""
     from capot.web import serve as web
@@ -51,7 +52,7 @@ def serve(
     serving = web.with_access_code(
         Serving(
             host=host, port=port, open_browser=not no_open, allowed_hosts=allow_host, access_code=access_code,
-            trusted_proxies=trusted_proxy, root_path=root_path,
+            trusted_proxies=trusted_proxy, root_path=root_path, lessons=lessons,
         )
     )  # fmt: skip
     with open_model(watched=False, **loading) as model, use_language(lang):
@@ -90,6 +91,7 @@ command = Command(
         Option(["--access-code"], words="serve.cli.access_code", metavar="CODE"),
         Option(["--trusted-proxy"], words="serve.cli.trusted_proxy", multiple=True, metavar="ADDRESS"),
         Option(["--root-path"], words="serve.cli.root_path", default="", metavar="PATH"),
+        Option(["--lessons"], words="serve.cli.lessons", metavar="DIR"),
         Option(["--status"], words="serve.cli.status", is_flag=True),
         *loading_options(),
         *(option for option in output_options() if option.name != "html"),

@@ -76,7 +76,11 @@ class Played:
 
 def play(question: Question, model: Model) -> Played:
     """Return a question with the run of ``model``. Raises: as the verbs; InputError ``lesson_path``."""
-    evidence = run(question.calls, model)
+    return with_evidence(question, run(question.calls, model))
+
+
+def with_evidence(question: Question, evidence: Any) -> Played:
+    """Return a question with a run that was made before. Raises: InputError ``lesson_path``."""
     return Played(question, evidence, _right(question, evidence))
 
 

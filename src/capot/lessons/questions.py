@@ -23,13 +23,14 @@ KINDS = ("choice", "number", "token", "curve", "words")
 SHORT, LONG = 400, 4000  # characters of a question and of an answer
 HINTS = 3
 FACTOR = 1_000_000_000
+POINTS = (3, 12)  # of a curve that is drawn by hand
 _ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
 COMMON = ("id", "kind", "ask", "run", "seen", "why", "hints", "answer", "expected")
 OWN = {
     "choice": ("choices", "outcomes", "largest", "smallest", "same", "of", "below", "holds", "scale"),
     "number": ("of", "times", "unit", "tolerance", "share"),
     "token": ("of",),
-    "curve": ("x", "y", "within"),
+    "curve": ("x", "y", "points", "within"),
     "words": (),
 }
 
@@ -89,6 +90,7 @@ class Question:
     rule: Rule | None = None
     reading: RunReading | None = None
     curve: tuple[str, str] | None = None
+    points: tuple[float, ...] = ()
     within: float = 1.0
     seen: Seen | None = None
     expected: Any = None
@@ -131,7 +133,8 @@ def _own(kind: str, fields: Fields) -> dict[str, Any]:
     if kind == "token":
         return {"reading": RunReading(_path(fields, "of"))}
     if kind == "curve":
-        return {"curve": (_path(fields, "x"), _path(fields, "y")), "within": fields.number("within", 1, 100)}
+        axes = (_path(fields, "x"), _path(fields, "y"))
+        return {"curve": axes, "points": _points(fields), "within": fields.number("within", 1, 100)}
     return {}
 
 
@@ -171,6 +174,15 @@ def _numbers(fields: Fields, name: str, count: int) -> tuple[float, ...]:
     if len(numbers) != count or numbers != value:
         fields.fault(name, "bounds" if name == "below" else "numbers", count=count)
     return tuple(float(each) for each in numbers)
+
+
+def _points(fields: Fields) -> tuple[float, ...]:
+    """Return where a curve is drawn by hand: rising numbers, the x of the run."""
+    value = fields.take("points")
+    points = [float(each) for each in value if type(each) in (int, float)] if isinstance(value, list) else []
+    if points != value or not POINTS[0] <= len(points) <= POINTS[1] or points != sorted(set(points)):
+        fields.fault("points", "points", low=POINTS[0], high=POINTS[1])
+    return tuple(points)
 
 
 def _path(fields: Fields, name: str) -> str:

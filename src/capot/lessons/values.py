@@ -19,6 +19,7 @@ from capot.view.visible import visible
 
 PATH = re.compile(r"(?:[a-z_]\w*|\d{1,6}|\*)(?:\.(?:[a-z_]\w*|\d{1,6}|\*)){0,9}")
 SLOT = re.compile(r"\{\{\s*([^{}:\s]*)\s*(?::\s*(\w+)\s*)?\}\}")
+SHOWN = 4000  # characters of one text of a run in a sentence: more than a lesson's instruments write
 _MARKS = re.compile(r"[!-/:-@\[-`{-~]")  # what CommonMark lets a backslash make text of
 FORMS: dict[str, Callable[[float, str | None], str]] = {
     "percent": percent,
@@ -78,7 +79,7 @@ def filled(sentence: str, answer: Any, *, lang: str | None = None) -> str:
         if form := slot[2]:
             return FORMS[form](measure(answer, slot[1]), lang)
         plain = isinstance(value, int | float) and not isinstance(value, bool)
-        return number(value, lang) if plain else as_text(str(value))
+        return number(value, lang) if plain else as_text(str(value)[:SHOWN])
 
     return SLOT.sub(told, sentence)
 

@@ -23,7 +23,7 @@ from capot.model import Model
 from capot.sources import machine
 from capot.text.templates import default_text
 from capot.view.html import style_sheet
-from capot.web import assets, error_handlers, form_data, opening, stream_routes, verb_routes
+from capot.web import assets, course_routes, error_handlers, form_data, opening, stream_routes, verb_routes
 from capot.web.garbage_collection import IdleCollector
 from capot.web.guard import Guard, preferred_language
 from capot.web.json_body import CheckedBodyRoute
@@ -65,6 +65,7 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     _add_invitation_route(app, serving)
     verb_routes.install(app)
     stream_routes.install(app, streams)
+    course_routes.install(app, serving)
     app.add_middleware(Guard, serving=serving, owner_key=owner_key, opening=lambda: learners.opening)
     return app
 

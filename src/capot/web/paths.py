@@ -12,7 +12,8 @@ from starlette.types import Scope
 from capot.chapters.registry import CHAPTERS
 
 ROOT_PATTERN = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
-PAGES = ("", *(chapter.name for chapter in CHAPTERS if chapter.page))
+COURSE = "course"  # the guided mode, beside the chapters
+PAGES = ("", COURSE, *(chapter.name for chapter in CHAPTERS if chapter.page))
 RESERVED_NAMES = (
     "static",
     "api",

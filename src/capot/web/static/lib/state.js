@@ -152,6 +152,7 @@ export function grow(text, { left = false } = {}) {
 export function door(chapter) {
   const params = new URLSearchParams();
   const name = chapter === "assistant" ? "question" : "prompt";
+  if (chapter === "course") return `${root}/course`; // its instruments have texts of their own
   const text = chapter === "assistant" ? question.get() : (chapter === "home" ? null : grown) ?? prompt.get();
   if (text && text.length < LIMIT / 4) params.set(name, text);
   const set = settings();

@@ -6,7 +6,7 @@ import { lab } from "../lib/lab.js";
 import { inside } from "../lib/place.js";
 import { door } from "../lib/state.js";
 
-export const CHAPTERS = ["home", ...lab.chapters.map(({ name }) => name)];
+export const CHAPTERS = ["home", "course", ...lab.chapters.map(({ name }) => name)];
 const KEY = "capot-visited";
 
 /**

@@ -1,0 +1,86 @@
+"""A prediction, and what a learner read, held against the learner's own run, which the page sends along."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capot.errors import InputError
+from capot.i18n import number
+from capot.lessons.nodes import Node, to_nodes
+from capot.lessons.play import Played, with_evidence
+from capot.lessons.questions import Question
+from capot.view.visible import visible
+
+TOKEN_CHARS = 200  # of a token that is bet on
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a page is told once a prediction is sealed. None where nothing was predicted, or nothing read yet."""
+
+    came_true: bool | None
+    right: str
+    points: list[float]
+    expected: bool
+    seen: bool | None
+    hints: list[list[Node]]
+    answer: list[Node]
+
+
+def judged(
+    question: Question, evidence: Sequence[Any], predicted: Any, *, typed: str | None, folder: Path, lang: str
+) -> Judgement:
+    """Return whether a prediction came true and whether ``typed`` is what the run says, with hints and the answer.
+
+    Raises: InputError ``lesson_evidence``, ``lesson_path``, ``prediction_form``, ``not_a_number``.
+    """
+    if len(evidence) != len(question.calls):
+        raise InputError("lesson_evidence", count=len(evidence), wanted=len(question.calls))
+    check_prediction(question, predicted)
+    try:
+        played = with_evidence(question, evidence[0] if len(evidence) == 1 else list(evidence) or None)
+        return Judgement(
+            came_true=None if question.kind == "words" else played.agrees(predicted),
+            right=_right(played, lang),
+            points=list(played.right[1]) if question.kind == "curve" else [],
+            expected=played.surprises,
+            seen=played.saw(typed, lang) if typed and typed.strip() and question.seen is not None else None,
+            hints=[to_nodes(hint, folder=folder) for hint in played.hints(lang)],
+            answer=to_nodes(played.told(lang), folder=folder),
+        )
+    except (OverflowError, ValueError, TypeError):  # numbers that no run gives
+        raise InputError("lesson_path", path="evidence", step="evidence") from None
+
+
+def check_prediction(question: Question, predicted: Any) -> None:
+    """Refuse what cannot be a prediction of this kind. Raises: InputError ``prediction_form``."""
+    real = isinstance(predicted, int | float) and not isinstance(predicted, bool) and math.isfinite(predicted)
+    drawn = isinstance(predicted, list) and all(type(each) in (int, float) for each in predicted)
+    good = {
+        "choice": real and predicted in range(1, len(question.choices) + 1),
+        "number": real,
+        "token": isinstance(predicted, str) and 0 < len(predicted) <= TOKEN_CHARS,
+        "curve": drawn and len(predicted) == len(question.points),
+        "words": predicted is None or isinstance(predicted, str),
+    }
+    if not good[question.kind]:
+        raise InputError("prediction_form", kind=question.kind)
+
+
+def _right(played: Played, lang: str) -> str:
+    """Return what would have been right, as a page shows it; nothing for a curve, which it draws."""
+    question = played.question
+    if question.kind == "choice":
+        return str(question.choices[played.right - 1])
+    if question.kind == "number":
+        return f"{number(_rounded(played.right), lang)} {question.reading.unit if question.reading else ''}".strip()
+    return visible(played.right.strip()) if question.kind == "token" else ""
+
+
+def _rounded(value: float) -> float:
+    """Return a number with four digits that count."""
+    return value if value == 0 or float(value).is_integer() else float(f"{value:.4g}")

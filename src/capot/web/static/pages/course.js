@@ -1,0 +1,170 @@
+// The guided mode: the lessons, or one of them with its text, its instruments, its questions and answers on one page.
+
+import { fill, h, labelled, unique } from "../lib/dom.js";
+import { get } from "../lib/api.js";
+import { root } from "../lib/place.js";
+import * as state from "../lib/state.js";
+import { tr } from "../lib/words.js";
+import { fault, waiting } from "../parts/fault.js";
+import { changing, instrument } from "./course/instrument.js";
+import { built } from "./course/nodes.js";
+import { Question } from "./course/question.js";
+import { CourseRecord, keyOf } from "./course/record.js";
+import { report } from "./course/report.js";
+
+/** @typedef {{ start?: () => unknown, stop: () => unknown }} Live */
+
+/**
+ * @param {HTMLElement} main
+ * @param {Lab.Context} context
+ * @returns {Promise<Lab.Page>}
+ */
+export default async function page(main, { model }) {
+  const contents = /** @type {Lab.CourseContents} */ (await get("/api/lessons"));
+  const record = new CourseRecord(contents.course);
+  const name = model?.model ?? "boxed";
+  const asked = state.read().lesson;
+  const here = contents.lessons.find(({ number }) => String(number) === asked);
+  /** @type {Live[]} */
+  const live = [];
+  main.classList.add("course");
+  main.append(learner(record, contents, name));
+  if (here) {
+    const lesson = /** @type {Lab.Lesson} */ (await get(`/api/lessons/${here.number}`));
+    main.append(...drawn(lesson, { record, model: name, live }), around(contents, here));
+    begin(live);
+  } else {
+    main.append(listed(contents, record));
+  }
+  main.append(erasing(record));
+  return { leave: () => live.forEach((one) => one.stop()) };
+}
+
+/**
+ * The instruments one after the other, in reading order: the page is drawn meanwhile.
+ * @param {Live[]} live
+ */
+async function begin(live) {
+  for (const one of live) await one.start?.();
+}
+
+/** @param {number} number */
+const address = (number) => `${root}/course#lesson=${number}`;
+
+/**
+ * How many questions of a lesson have been answered so far.
+ * @param {CourseRecord} record
+ * @param {Lab.LessonHead} lesson
+ */
+const answered = (record, { number, questions }) =>
+  Array.from({ length: questions }, (_, place) => record.read(keyOf(number, place))).filter((one) => one.sealed).length;
+
+/**
+ * Whose report it is, and the button that makes it.
+ * @param {CourseRecord} record
+ * @param {Lab.CourseContents} contents
+ * @param {string} model
+ */
+function learner(record, contents, model) {
+  const input = h("input", { id: unique("name"), type: "text", autocomplete: "off", maxlength: 80, value: record.name,
+    oninput: () => { record.name = input.value; } });
+  const troubles = h("div", { class: "troubles" });
+  const full = h("p", { class: "warning", role: "status", hidden: record.whole }, tr("course.no_room"));
+  document.addEventListener("capot-course", () => { full.hidden = record.whole; });
+  const make = async () => {
+    const note = waiting(fill(troubles), tr("keep.making"));
+    try {
+      await report({ record, lessons: contents.lessons, model });
+    } catch (error) {
+      fill(troubles, fault(error, make));
+    } finally {
+      note.done();
+    }
+  };
+  return h("div", { class: "learner" },
+    h("p", { class: "lead" }, tr("course.lead")),
+    h("div", { class: "row" }, labelled(input, tr("course.name")),
+      h("button", { type: "button", class: "report-button", onclick: make }, tr("course.report.make"))),
+    full, troubles);
+}
+
+/**
+ * @param {Lab.CourseContents} contents
+ * @param {CourseRecord} record
+ */
+function listed({ lessons }, record) {
+  return h("ol", { class: "lessons" }, lessons.map((lesson) => {
+    const done = answered(record, lesson);
+    return h("li", { class: "panel" },
+      h("h2", {}, h("a", { href: address(lesson.number) },
+        lesson.number ? `${lesson.number}. ${lesson.title}` : lesson.title)),
+      h("p", {}, lesson.goal),
+      h("p", { class: "small quiet" }, tr("course.minutes", { minutes: lesson.minutes }), " · ",
+        tr("course.done", { done, questions: lesson.questions })));
+  }));
+}
+
+/**
+ * A lesson's parts; what runs in them is added to `live`.
+ * @param {Lab.Lesson} lesson
+ * @param {{ record: CourseRecord, model: string, live: Live[] }} how
+ */
+function drawn(lesson, { record, model, live }) {
+  let figures = 0;
+  return lesson.parts.map((part) => {
+    if (part.part === "prose") return h("div", { class: "prose" }, built(part.nodes));
+    if (part.part === "question") {
+      const question = new Question(part, { number: lesson.number, record, model, title: lesson.title });
+      live.push(question);
+      return question.box;
+    }
+    const key = keyOf(lesson.number, part.part === "change" ? "change" : `figure${figures += 1}`);
+    if (part.part === "change") return change(part, { record, model, live, key, title: lesson.title });
+    const shown = part.calls.map((call, place) =>
+      instrument(call, { record, model, id: `${key}.${place}`, title: lesson.title }));
+    live.push(...shown.map((one) => ({ start: () => one.run(), stop: one.stop })));
+    return h("div", { class: "shown" }, shown.map((one) => one.box));
+  });
+}
+
+/**
+ * @param {Lab.ChangePart} part
+ * @param {{ record: CourseRecord, model: string, live: Live[], key: string, title: string }} how
+ */
+function change(part, { record, model, live, key, title }) {
+  const made = changing(part, { record, model, id: key, title });
+  live.push(made);
+  /** @type {HTMLTextAreaElement} */
+  const input = h("textarea", { id: unique("note"), rows: 3, value: record.read(key).why ?? "",
+    oninput: () => record.set(key, { why: input.value }) });
+  return h("section", { class: "question change panel", dataset: { question: key } },
+    h("h3", {}, tr("course.change")), built(part.ask), made.box, labelled(input, tr("course.changed")));
+}
+
+/**
+ * The lessons before and after this one, and the way back to them all.
+ * @param {Lab.CourseContents} contents
+ * @param {Lab.LessonHead} here
+ */
+function around({ lessons }, here) {
+  const at = lessons.findIndex(({ number }) => number === here.number);
+  const [before, after] = [lessons[at - 1], lessons[at + 1] ?? lessons.find(({ number }) => number === 0)];
+  const door = (/** @type {Lab.LessonHead | undefined} */ lesson, /** @type {string} */ words) =>
+    (lesson && lesson.number !== here.number ? h("a", { href: address(lesson.number) }, tr(words, lesson)) : null);
+  return h("nav", { class: "row spread around", "aria-label": tr("course.around") },
+    door(before, "course.before"), h("a", { href: `${root}/course` }, tr("course.all")), door(after, "course.next"));
+}
+
+/**
+ * School machines are shared: what this browser keeps can be erased here.
+ * @param {CourseRecord} record
+ */
+function erasing(record) {
+  const erase = () => {
+    record.erase();
+    location.reload();
+  };
+  return h("details", { class: "erasing" }, h("summary", {}, tr("course.erase")),
+    h("p", {}, tr("course.erase_means")),
+    h("button", { type: "button", onclick: erase }, tr("course.erase_now")));
+}

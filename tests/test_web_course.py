@@ -1,0 +1,236 @@
+"""The guided mode in a real browser: predict, observe, explain, on the learner's own runs; a report that has it all."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from web_helpers import Server, Visits, axe, overflow, settled, until
+
+from capot.lessons import packaged
+from capot.lessons.play import Played, seen_number, with_evidence
+from capot.lessons.questions import Question
+from capot.lessons.reader import Lesson, read_lesson
+from capot.lessons.values import read
+
+pytestmark = pytest.mark.browser
+KEPT = "Object.entries(localStorage).filter(([name]) => name.startsWith('capot-course'))"
+
+
+def lesson(number: int) -> Lesson:
+    return read_lesson(packaged("fr")[number])
+
+
+def enter(page: Any, number: int) -> None:
+    """Go to a lesson, and wait until its pictures are there."""
+    page.goto(page.url.split("/course")[0] + f"/course#lesson={number}")
+    page.reload()
+    settled(page)
+
+
+def card(page: Any, number: int, place: int) -> Any:
+    return page.locator(f"[data-question='{number}.{place}']")
+
+
+class Evidence:
+    """Hears the runs that the page makes, so that a test knows what is right without a run of its own."""
+
+    def __init__(self, page: Any) -> None:
+        self.posted: list[dict[str, Any]] = []
+        page.on("request", self.heard)
+
+    def heard(self, request: Any) -> None:
+        if request.method == "POST" and "/api/lessons/" in request.url:
+            self.posted.append(json.loads(request.post_data))
+
+    def played(self, question: Question) -> Played:
+        evidence = self.posted[-1]["evidence"]
+        return with_evidence(question, evidence[0] if len(evidence) == 1 else evidence)
+
+
+def predict(box: Any, question: Question, value: Any) -> None:
+    """Put a prediction in its field, and seal it."""
+    if question.kind == "choice":
+        box.locator(".choices input").nth(value - 1).check()
+    elif question.kind == "curve":
+        for place, height in enumerate(value):
+            box.locator(".points input").nth(place).fill(str(height))
+    else:
+        box.locator(".predict :is(input, textarea)").fill(str(value).replace(".", ","))
+    box.locator(".predict button").click()
+
+
+def as_typed(played: Played) -> str:
+    """What is to be seen in a run, as a learner who reads well types it."""
+    seen = played.question.seen
+    assert seen is not None
+    value = read(played.evidence, seen.reading.of)
+    return value.strip() if isinstance(value, str) else f"{seen_number(played):.3f}".replace(".", ",")
+
+
+def do(page: Any, number: int, place: int, *, heard: Evidence, right: bool, known: dict[str, Any]) -> None:
+    """Do one question, rightly or wrongly. ``known`` holds what earlier runs of the same questions said."""
+    question = lesson(number).questions[place]
+    box = card(page, number, place)
+    predict(box, question, known.get(question.id, GUESS[question.kind]))
+    until(page, f"!document.querySelector(\"[data-question='{number}.{place}'] .after-run\").hidden")
+    settled(page)
+    played = heard.played(question)
+    box.locator(".seen input").fill(as_typed(played) if right else "−12345")
+    box.locator(".seen button").click()
+    verdict = f"document.querySelector(\"[data-question='{number}.{place}'] .seen .verdict\").dataset.right"
+    until(page, f"{verdict} === '{str(right).lower()}'")
+    box.locator(".own-words textarea").fill(f"parce que {question.id}")
+    box.locator(".answer-button").click()
+    until(page, f"document.querySelector(\"[data-question='{number}.{place}'] .given-answer\").textContent !== ''")
+    came = played.agrees(predicted_of(question, known))
+    assert box.locator(".given-answer .verdict").get_attribute("data-right") == str(came).lower()
+    for pin in box.locator(".pin").all():
+        pin.click()
+    known[question.id] = RIGHT[question.kind](played)
+
+
+GUESS: dict[str, Any] = {"choice": 1, "number": 7, "token": "girafe", "curve": [10, 10, 10, 10, 10]}
+RIGHT: dict[str, Any] = {
+    "choice": lambda played: played.right,
+    "number": lambda played: round(played.right, 2),
+    "token": lambda played: played.right.strip(),
+    "curve": lambda played: [6, 12, 24, 48, 96],
+}
+
+
+def predicted_of(question: Question, known: dict[str, Any]) -> Any:
+    return known.get(question.id, GUESS[question.kind])
+
+
+def report(page: Any, visit: Visits, path: Path) -> str:
+    """The report as its file shows it, opened with no server."""
+    with page.expect_download() as download:
+        page.locator(".report-button").click()
+    download.value.save_as(path)
+    text = path.read_text(encoding="utf-8")
+    assert "<script" not in text and 'src="http' not in text and "default-src 'none'" in text
+    alone = visit.alone(path)
+    shown: str = alone.inner_text("body")
+    assert axe(alone) == []
+    return shown
+
+
+def test_a_lesson_is_done_through_a_reload_and_a_restart_of_the_server(
+    mortal: tuple[Server, Visits], tmp_path: Path
+) -> None:
+    server, visit = mortal
+    page = visit("/course", lang="fr")
+    heard = Evidence(page)
+    assert page.locator(".lessons li").count() == 9
+    page.locator(".learner input").fill("Ada L.")
+    page.locator(".lessons a", has_text="Les tokens").click()
+    until(page, "document.querySelectorAll('.question').length === 4")
+    settled(page)
+    first = card(page, 3, 0)
+    assert first.locator("figure, .frame:visible").count() == 0, "no picture before the prediction is sealed"
+    first.locator(".predict button").click()
+    assert "nombre" in first.locator(".predict [role=status]").inner_text(), "nothing is sealed yet"
+    first.locator(".predict input").fill("9")
+    page.reload()
+    settled(page)
+    assert first.locator(".predict input").input_value() == "9", "a draft outlives a reload"
+    known: dict[str, Any] = {"mots": 9}
+    do(page, 3, 0, heard=heard, right=True, known=known)
+    assert first.locator(".predict").count() == 0 and known["mots"] != 9
+    second = card(page, 3, 1)
+    predict(second, lesson(3).questions[1], 1)
+    until(page, "!document.querySelector(\"[data-question='3.1'] .after-run\").hidden")
+    second.locator(".own-words textarea").fill("des mots à moi")
+    second.locator(".seen input").fill("5")
+    server.kill()
+    second.locator(".seen button").click()
+    until(page, "document.querySelector(\"[data-question='3.1'] .fault\") !== null")
+    server.start()
+    page.reload()
+    settled(page)
+    assert second.locator(".own-words textarea").input_value() == "des mots à moi"
+    assert second.locator(".seen input").input_value() == "5"
+    for count in range(1, 4):
+        second.locator(".hint-button").click()
+        until(page, f"document.querySelectorAll(\"[data-question='3.1'] .hints li\").length === {count}")
+    assert second.locator(".hint-button").is_disabled()
+    do_change(page, 3, "text", "Un autre texte.")
+    shown = report(page, visit, tmp_path / "report.html")
+    assert all(words in shown for words in ("Ada L.", "boxed", "parce que mots", "des mots à moi", "j’ai changé"))
+    assert 'model.tokens(text="Un autre texte.", ' in shown and shown.count("model.tokens(") == 2, "two pinned figures"
+    page.locator(".erasing summary").click()
+    page.locator(".erasing button").click()
+    until(page, f"document.readyState === 'complete' && {KEPT}.length === 0")
+
+
+def do_change(page: Any, number: int, vary: str, value: str) -> None:
+    """Do the last step of a lesson, pin what comes of it, and write what was seen."""
+    box = page.locator(f"[data-question='{number}.change']")
+    box.locator(".varied :is(textarea, input)").first.fill(value)
+    box.locator(".varied button").click()
+    until(page, f"document.querySelector(\"[data-question='{number}.change'] .pin\").checkVisibility()")
+    settled(page)
+    box.locator(".pin").first.click()
+    box.locator("textarea").last.fill(f"j’ai changé {vary}")
+
+
+def test_a_lesson_is_clean_in_both_languages_and_themes(visit: Visits) -> None:
+    page = visit("/course#lesson=7", lang="fr", width=360)
+    assert overflow(page) == 0 and axe(page) == []
+    curve = page.locator(".points").locator("xpath=ancestor::*[@data-question]")
+    board = curve.locator(".board")
+    board.click(position={"x": board.bounding_box()["width"] - 8, "y": 8})
+    assert int(curve.locator(".points input").last.input_value()) > 85, "a curve is drawn by a finger too"
+    curve.locator(".points input").first.press("ArrowRight")
+    assert curve.locator(".points input").first.input_value() == "11", "and by keys"
+    curve.locator(".predict button").click()
+    settled(page)
+    curve.locator(".own-words textarea").fill("x")
+    curve.locator(".answer-button").click()
+    until(page, "document.querySelectorAll('.given-answer .sketch .theirs').length === 1")
+    assert overflow(page) == 0 and axe(page) == []
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.emulate_media(color_scheme="dark")
+    page.get_by_label("Langue").select_option("en")
+    until(page, "document.documentElement.lang === 'en'")
+    settled(page)
+    assert page.locator(".sealed .sketch").count() == 1, "one progress in both languages"
+    assert overflow(page) == 0 and axe(page) == []
+
+
+def test_the_first_question_is_answered_twice(visit: Visits) -> None:
+    page = visit("/course#lesson=0", lang="en")
+    box = card(page, 0, 0)
+    box.locator(".predict textarea").fill("Because it lies.")
+    box.locator(".predict button").click()
+    assert box.locator(".predicted").inner_text() == "Because it lies." and box.locator(".frame").count() == 0
+    box.locator(".answer-button").click()
+    assert "First write" in box.locator("[role=status]").last.inner_text()
+    box.locator(".own-words textarea").first.fill("It predicts tokens.")
+    box.locator(".answer-button").click()
+    until(page, "document.querySelector('.given-answer').textContent.includes('%')")
+    assert axe(page) == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("right", [False, True])
+def test_the_whole_french_session(visit: Visits, tmp_path: Path, right: bool) -> None:
+    """Every lesson is done by guesses, then anew by what the runs said; the report has every figure."""
+    page = visit("/course", lang="fr")
+    heard = Evidence(page)
+    known: dict[str, Any] = {}
+    for _ in range(2 if right else 1):
+        page.evaluate("localStorage.clear()")
+        for number in range(1, 9):
+            enter(page, number)
+            for place in range(len(lesson(number).questions)):
+                do(page, number, place, heard=heard, right=right, known=known)
+    shown = report(page, visit, tmp_path / "report.html")
+    questions = [question for number in range(1, 9) for question in lesson(number).questions]
+    assert all(f"parce que {question.id}" in shown for question in questions)
+    figures = sum(len(question.calls) for question in questions)
+    assert len(re.findall(r"print\(model\.", shown)) == figures, "every figure with what makes it again"
