@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -256,8 +257,19 @@ def test_ctrl_c_ends_every_command_with_its_status(
     assert status == 130
 
 
+def once_heard(number: int, frame: types.FrameType | None) -> None:
+    """Raise KeyboardInterrupt where somebody hears it: Python drops what a weak reference's callback raises."""
+    around = frame
+    while around is not None:
+        if around.f_code.co_filename.endswith("weakrefset.py"):
+            signal.setitimer(signal.ITIMER_REAL, 0.001)  # it comes again once the callback is over
+            return
+        around = around.f_back
+    signal.default_int_handler(number, frame)
+
+
 @pytest.fixture
-def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """Ctrl-C at the n-th step of the scripted engine."""
 
     def at(step: int) -> None:
@@ -271,7 +283,11 @@ def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
         monkeypatch.setattr(ScriptedEngine, "step", counted)
 
-    return at
+    before = {number: signal.signal(number, once_heard) for number in (signal.SIGINT, signal.SIGALRM)}
+    yield at
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a process on Windows")

