@@ -72,7 +72,7 @@ def test_every_answer_is_as_the_document_says(case: schemathesis.Case) -> None:
 def test_the_document_has_every_route_with_its_examples() -> None:
     document = schema.raw_schema
     posts = {path for path, item in document["paths"].items() if "post" in item}
-    assert len(posts) == 12 + 5  # the verbs; page, stream, stop, open, and a question of a lesson
+    assert len(posts) == 15 + 5  # the verbs; page, stream, stop, open, and a question of a lesson
     for path in posts:
         for status, answer in document["paths"][path]["post"]["responses"].items():
             assert answer["content"], (path, status)
