@@ -11,6 +11,7 @@ import pytest
 from capot.engines.inside import Inside, InsideFound, Mark
 from capot.engines.protocol import Capability, Engine, Feed, Want
 
+READER = 20  # a position
 MARKS = (Mark(0), Mark(1, since=2), Mark(None, since=2), Mark(5, since=7))
 
 
@@ -166,6 +167,9 @@ def hold(found: InsideFound, reference: Reference, *, asked: Inside, heads: int)
     if asked.head is not None:
         layer, head = asked.head
         close(found.weights, reference.weights[layer - 1, head - 1])
+    if asked.reader is not None:
+        assert found.reads.shape[2] == asked.reader + 1
+        close(found.reads, reference.weights[:, :, asked.reader, : asked.reader + 1])
     for m, mark in enumerate(asked.marks):
         rows = range(max(mark.since, mark.back or 0), reference.weights.shape[2])
         sums = sum(reference.weights[:, :, t, 0 if mark.back is None else t - mark.back] for t in rows)
@@ -205,8 +209,9 @@ def everything(engine: Engine, *, k: int = 5, head: tuple[int, int] = (2, 1), ta
     """All that an engine declares."""
     shown, parts = (flag in engine.capabilities for flag in (Capability.ATTENTION, Capability.PARTS))
     return Inside(
-        k=k, moved=True, head=head if shown else None, marks=MARKS if shown else (), parts=parts, target=target
-    )
+        k=k, moved=True, head=head if shown else None, reader=READER if shown else None,
+        marks=MARKS if shown else (), parts=parts, target=target,
+    )  # fmt: skip
 
 
 def holds_all(engine: Engine, reference: Reference, ids: list[int]) -> None:

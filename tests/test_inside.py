@@ -71,6 +71,8 @@ def test_asking_changes_no_bit_and_neither_does_the_schedule(native, family, dty
         np.testing.assert_array_equal(np.concatenate([getattr(one, name) for one in pieces], axis), expected)
         np.testing.assert_array_equal(getattr(chunks.inside, name), expected)
     np.testing.assert_array_equal(chunks.inside.weights, whole.inside.weights)
+    np.testing.assert_array_equal(chunks.inside.reads, whole.inside.reads)
+    assert [one.reads is None for one in pieces] == [False, True, True, True]
     np.testing.assert_allclose(chunks.inside.marks, whole.inside.marks, atol=1e-5)
     np.testing.assert_array_equal(pieces[-1].parts.heads, whole.inside.parts.heads)
 
@@ -130,6 +132,7 @@ def test_a_step_reads_fewer_tokens_where_the_head_is_most_of_the_work() -> None:
         (Inside(parts=True), "PARTS"),
         (Inside(head=(1, 1)), "ATTENTION"),
         (Inside(marks=(Mark(1),)), "ATTENTION"),
+        (Inside(reader=0), "ATTENTION"),
     ],
 )
 def test_what_an_engine_has_not_is_refused_by_name(asked, missing) -> None:

@@ -54,7 +54,7 @@ def test_parts_and_remainder_add_up(boxed: Model) -> None:
 
 def test_json_is_as_documented(boxed: Model) -> None:
     found = json.loads(boxed.network(PROMPT, k=2, attention="4.2").to_json())
-    keys = "prompt tokens layers heads target contributions remainder attention"
+    keys = "prompt tokens layers heads target contributions remainder attention reads"
     assert list(found) == keys.split() and set(found["tokens"][0]) == {"id", "text"}
     layer = found["layers"][2]
     assert list(layer) == ["layer", "guesses", "attention_norm", "mlp_norm", "attention_cosine", "mlp_cosine"]
@@ -76,6 +76,17 @@ def test_scores_are_means_of_the_weights_that_are_shown(boxed: Model) -> None:
     assert scores.first == pytest.approx(weights[2:, 0].mean(), abs=1e-6)
     short = boxed.network("The").heads[0]
     assert short.scores.first is None and short.scores.induction is not None
+
+
+def test_what_a_token_reads_is_its_row_of_each_heads_weights(boxed: Model) -> None:
+    found = boxed.network(PROMPT, reader=-2, attention="3.2")
+    assert found.reads.position == len(found.tokens) - 2
+    rows = {(each.layer, each.head): each.weights for each in found.reads.heads}
+    assert set(rows) == {(each.layer, each.head) for each in found.heads}
+    np.testing.assert_allclose(rows[3, 2], found.attention.weights[-2][:-1], atol=1e-6)
+    np.testing.assert_allclose([sum(row) for row in rows.values()], 1, atol=1e-5)
+    told = found.view("fr")[-1]
+    assert "tête par tête" in told.title and len(told.rows) <= 16
 
 
 def test_some_layers_and_positions_alone(boxed: Model) -> None:
@@ -117,6 +128,8 @@ def watched() -> tuple[Model, list[int]]:
         ({"attention": "1"}, "not_a_head"),
         ({"attention": "1.3"}, "not_a_head"),
         ({"attention": "0.1"}, "not_a_head"),
+        ({"reader": 3}, "out_of_range"),
+        ({"reader": -4}, "out_of_range"),
         ({"prompt": "a" * 500, "k": 100}, "network_too_much"),
         ({"prompt": "a" * 1001, "attention": "1.1", "positions": [-1]}, "network_too_much"),
         ({"prompt": "a" * 5000}, "prompt_too_long"),
@@ -140,7 +153,10 @@ def test_what_it_may_hold_is_counted_before_the_work(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(model.scheduler, "holding", lambda need: counted.append((need, len(fed))) or holding(need))
     with model:
         model.network("a" * 100, k=2, attention="1.1")
-    assert counted == [(2 * 5 * 100 * bounds.BYTES_OF_GUESS + 100 * 100 * bounds.BYTES_OF_WEIGHT, 0)]
+        model.network("a" * 100, k=2, reader=49)
+    guesses, fed_before = 2 * 5 * 100 * bounds.BYTES_OF_GUESS, counted[1][1]
+    weights = [count * bounds.BYTES_OF_WEIGHT for count in (100 * 100, 4 * 2 * 50)]
+    assert counted == [(guesses + weights[0], 0), (guesses + weights[1], fed_before)]
 
 
 def test_heads_are_measured_once_for_a_model() -> None:

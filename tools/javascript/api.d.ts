@@ -53,6 +53,7 @@ declare namespace Api {
     layers?: number[] | null;
     positions?: number[] | null;
     attention?: string | null;
+    reader?: number | null;
     target?: string | null;
   }
 
@@ -495,6 +496,12 @@ declare namespace Api {
     scores: HeadScores;
   }
 
+  interface HeadReads {
+    layer: number;
+    head: number;
+    weights: number[];
+  }
+
   interface HeadScores {
     itself: number | null;
     previous: number | null;
@@ -633,6 +640,7 @@ declare namespace Api {
     contributions: Contribution[];
     remainder: number | null;
     attention: HeadWeights | null;
+    reads: TokenReads | null;
   }
 
   interface NetworkPart {
@@ -939,6 +947,11 @@ declare namespace Api {
     label: string;
     before: number;
     source: number;
+  }
+
+  interface TokenReads {
+    position: number;
+    heads: HeadReads[];
   }
 
   interface TokenShare {

@@ -40,9 +40,10 @@ class Inside:
     """What is asked of the inside. Layers are counted from 1, heads too, positions from 0.
 
     ``k``: guesses at each of ``levels`` and ``positions``, all of them where None. ``moved``: how far attention and
-    MLP moved the stream there. ``head``: the layer and head whose attention weights are wanted. ``marks``: what is
-    measured of every head. ``parts``: what gave the last position's logit of ``target``, the most probable token
-    where it is None. ``states``: what is at these places, at each of ``positions``.
+    MLP moved the stream there. ``head``: the layer and head whose attention weights are wanted. ``reader``: the
+    position whose weights are wanted in every head. ``marks``: what is measured of every head. ``parts``: what gave
+    the last position's logit of ``target``, the most probable token where it is None. ``states``: what is at these
+    places, at each of ``positions``.
     """
 
     k: int = 0
@@ -50,10 +51,16 @@ class Inside:
     positions: tuple[int, ...] | None = None
     moved: bool = False
     head: tuple[int, int] | None = None
+    reader: int | None = None
     marks: tuple[Mark, ...] = ()
     parts: bool = False
     target: int | None = None
     states: tuple[Place, ...] = ()
+
+    @property
+    def weighs(self) -> bool:
+        """Whether attention weights are looked at."""
+        return self.head is not None or self.reader is not None or bool(self.marks)
 
     def levels_of(self, layers: int) -> tuple[int, ...]:
         return tuple(range(layers + 1)) if self.levels is None else self.levels
@@ -80,6 +87,7 @@ class Inside:
         places = len(self.levels_of(layers)) * (tokens if self.positions is None else len(self.positions))
         rows = min(places, ROWS * 256) * width
         weights = tokens * tokens if self.head is not None else 0
+        weights += layers * heads * tokens if self.reader is not None else 0
         parts = layers * (width + heads * width) if self.parts else 0
         states = len(self.states) * width * (tokens if self.positions is None else len(self.positions))
         return places * (2 * self.k + 4) + rows + weights + parts + states + layers * heads * (len(self.marks) + 1)
@@ -132,14 +140,15 @@ class InsideFound:
 
     Shapes, for E levels and P positions asked for: ``ids`` (E, P, k) int32, the highest logit first,
     ``probabilities`` (E, P, k); ``moved`` (E, 4, P), norm and cosine of attention's addition, then of the MLP's, NaN
-    at level 0; ``weights`` (T, S); ``marks`` (L, H, M) sums over the queries that count; ``states`` (P, N) each, N the
-    width of the place.
+    at level 0; ``weights`` (T, S); ``reads`` (L, H, S), None from a chunk without the reader; ``marks`` (L, H, M)
+    sums over the queries that count; ``states`` (P, N) each, N the width of the place.
     """
 
     ids: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     moved: np.ndarray | None = None
     weights: np.ndarray | None = None
+    reads: np.ndarray | None = None
     marks: np.ndarray | None = None
     parts: LogitParts | None = None
     states: tuple[np.ndarray, ...] = ()
@@ -156,11 +165,13 @@ def joined(chunks: Sequence[InsideFound]) -> InsideFound:
 
     weights = [chunk.weights for chunk in chunks if chunk.weights is not None]
     marks = [chunk.marks for chunk in chunks if chunk.marks is not None]
+    reads = next((chunk.reads for chunk in chunks if chunk.reads is not None), None)
     return InsideFound(
         ids=along("ids", 1),
         probabilities=along("probabilities", 1),
         moved=along("moved", 2),
         weights=_stacked(weights) if weights else None,
+        reads=reads,
         marks=np.sum(marks, axis=0) if marks else None,
         parts=chunks[-1].parts,
         states=tuple(np.concatenate(each) for each in zip(*(chunk.states for chunk in chunks), strict=True)),
@@ -175,6 +186,16 @@ def _stacked(weights: Sequence[np.ndarray]) -> np.ndarray:
         whole[row : row + len(rows), : rows.shape[1]] = rows
         row += len(rows)
     return whole
+
+
+def row_of(reader: int | None, weights: np.ndarray, start: int) -> np.ndarray | None:
+    """The reader's own row of weights, as far as it sees; None where it is no one of these queries.
+
+    Shapes: weights (..., T, S) of the queries from position ``start`` on, answer (..., S).
+    """
+    if reader is None or not start <= reader < start + weights.shape[-2]:
+        return None
+    return weights[..., reader - start, : reader + 1].copy()
 
 
 def movement(held: np.ndarray, added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -86,7 +86,7 @@ class Want:
         }
         if self.inside is not None:
             needs |= {Capability.ADDITIONS: self.inside.moved, Capability.PARTS: self.inside.parts}
-            needs[Capability.ATTENTION] |= self.inside.head is not None or bool(self.inside.marks)
+            needs[Capability.ATTENTION] |= self.inside.weighs
         found = Capability(sum(flag.value for flag, needed in needs.items() if needed))
         return found if self.inside is None else found | touching(self.inside.states)
 
@@ -274,7 +274,7 @@ def check_feed(feed: Feed, *, size: int, info: EngineInfo) -> None:
     asked = feed.want.inside
     reads = () if asked is None else tuple(Edit(place) for place in asked.states)
     check_edits((*feed.edits, *reads), layers=info.layers, heads=info.heads)
-    if feed.edits and asked is not None and (asked.moved or asked.parts or asked.head or asked.marks):
+    if feed.edits and asked is not None and (asked.moved or asked.parts or asked.weighs):
         raise ValueError("an edited pass of which parts or attention are asked")
     if feed.entry is not None:
         feed.entry.check(len(feed.ids), layers=info.layers, width=info.width)

@@ -18,7 +18,7 @@ from importlib import resources
 
 import numpy as np
 
-from capot.engines.inside import Inside, InsideFound, mark_sums
+from capot.engines.inside import Inside, InsideFound, mark_sums, row_of
 from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, Want, check_feed
 
 SPECIALS = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")  # ids from 256 on
@@ -217,7 +217,7 @@ def _depth(layer: int) -> int:
 
 def _inside(sequence: ScriptedSequence, start: int, asked: Inside) -> InsideFound:
     """Guesses as at each layer's depth, attention as it is; nothing is added up."""
-    ids, shares, weights, marks = None, None, None, None
+    ids, shares, weights, reads, marks = None, None, None, None, None
     if asked.k:
         positions, levels = asked.positions_of(start, len(sequence.ids)), asked.levels_of(LAYERS)
         rows = np.array([[_logits(sequence, t, _depth(level)) for t in positions] for level in levels], np.float32)
@@ -225,11 +225,12 @@ def _inside(sequence: ScriptedSequence, start: int, asked: Inside) -> InsideFoun
         ids = np.argsort(-rows, axis=-1, kind="stable")[..., : asked.k].astype(np.int32)
         exponentials = np.exp(rows - rows.max(-1, keepdims=True))
         shares = np.take_along_axis(exponentials / exponentials.sum(-1, keepdims=True), ids, -1)
-    if asked.head is not None or asked.marks:
+    if asked.weighs:
         attention = _attention(sequence.ids, start)
         weights = None if asked.head is None else attention[asked.head[0] - 1, asked.head[1] - 1]
+        reads = row_of(asked.reader, attention, start)
         marks = np.array([mark_sums(layer, start, asked.marks) for layer in attention]) if asked.marks else None
-    return InsideFound(ids=ids, probabilities=shares, weights=weights, marks=marks)
+    return InsideFound(ids=ids, probabilities=shares, weights=weights, reads=reads, marks=marks)
 
 
 def _logits(sequence: ScriptedSequence, t: int, order: int) -> np.ndarray:

@@ -55,6 +55,7 @@ class NetworkVerbs:
         layers: Sequence[int] | None = None,
         positions: Sequence[int] | None = None,
         attention: str | None = None,
+        reader: int | None = None,
         target: str | None = None,
     ) -> NetworkInside:
         """Show what each layer makes of ``prompt``: guesses at every position, what moved them, what heads look at.
@@ -64,6 +65,7 @@ class NetworkVerbs:
         ``k``: guesses at each place, 1 to 100.
         ``layers``, ``positions``: those to show, all of them where none is named; a position of -1 is the last.
         ``attention``: the head whose attention weights are wanted, as ``"LAYER.HEAD"``.
+        ``reader``: the position of the token whose attention weights are wanted in every head, -1 the last.
         ``target``: the token whose logit is taken apart, as in ``rank`` of ``next``; where it may be written after a
         space, that is meant. The most probable token where None.
 
@@ -78,7 +80,8 @@ class NetworkVerbs:
         """
         from capot.chapters.network.verb import network
 
-        return network(self, prompt, k=k, layers=layers, positions=positions, attention=attention, target=target)
+        places = {"layers": layers, "positions": positions}
+        return network(self, prompt, k=k, **places, attention=attention, reader=reader, target=target)
 
     def ablate(
         self: Opened,

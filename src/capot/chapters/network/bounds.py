@@ -66,9 +66,8 @@ class Places:
         levels = sorted(set(layers)) if layers else range(most + 1)
         for level in levels:
             within("layers", level, 0, most)
-        for position in positions or ():
-            within("positions", position, -tokens, tokens - 1)
-        chosen = sorted({position % tokens for position in positions}) if positions else range(tokens)
+        named = [position_within("positions", position, tokens=tokens) for position in positions or ()]
+        chosen = sorted(set(named)) if positions else range(tokens)
         return cls(tuple(levels), tuple(chosen))
 
     def price(self, k: int, weights: int) -> int:
@@ -81,3 +80,9 @@ class Places:
             if asked > limit:
                 raise InputError("network_too_much", name=name, asked=asked, limit=limit)
         return guesses * BYTES_OF_GUESS + weights * BYTES_OF_WEIGHT
+
+
+def position_within(name: str, position: int, *, tokens: int) -> int:
+    """A position of a text, a negative one from the end. Raises: InputError ``out_of_range``."""
+    within(name, position, -tokens, tokens - 1)
+    return position % tokens

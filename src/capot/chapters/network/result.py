@@ -15,6 +15,7 @@ from capot.view.result import Result, flatten, text_tail
 SHOWN = 300  # characters of the prompt that a view repeats
 COLUMNS, MOST_COLUMNS = 6, 24  # positions beside each other, and in all; the last ones are those a guess follows from
 HEADS_SHOWN = 16
+READ_SHOWN = 3  # tokens that a head reads most
 MATRIX = 12  # tokens up to which all of a head's weights are shown
 
 
@@ -102,11 +103,28 @@ class HeadWeights:
 
 
 @dataclass(frozen=True)
+class HeadReads:
+    """How much a head takes from each token up to the reader; the sum of ``weights`` is 1."""
+
+    layer: int
+    head: int
+    weights: Sequence[float]
+
+
+@dataclass(frozen=True)
+class TokenReads:
+    """What the token at ``position`` reads, head by head."""
+
+    position: int
+    heads: Sequence[HeadReads]
+
+
+@dataclass(frozen=True)
 class NetworkInside(Result):
     """A prompt on its way through the layers.
 
     ``contributions`` and ``remainder`` add up to the logit of ``target``. What a family's build does not allow is
-    empty, or None; ``attention`` is None where it was not asked for.
+    empty, or None; ``attention`` and ``reads`` are None where they were not asked for.
     """
 
     prompt: str
@@ -117,6 +135,7 @@ class NetworkInside(Result):
     contributions: Sequence[Contribution]
     remainder: float | None
     attention: HeadWeights | None
+    reads: TokenReads | None
     labels: Mapping[int, str] = field(repr=False, compare=False, metadata={"json": False})
     model: str = field(metadata={"json": False})
 
@@ -139,6 +158,8 @@ class NetworkInside(Result):
             blocks.append(self._kinds(lang))
         if self.attention is not None:
             blocks += self._attention(self.attention, lang)
+        if self.reads is not None:
+            blocks.append(self._reads(self.reads, lang))
         missing = [name for name, there in (("parts", self.target), ("heads", self.heads)) if not there]
         return blocks + [Text(tr(f"network.missing.{name}", lang), tone="quiet") for name in missing]
 
@@ -286,6 +307,18 @@ class NetworkInside(Result):
                 ("", *names), rows, title=tr("network.attention.title", lang, **shown),
                 caption=tr("network.attention.rows", lang), align="l" + "r" * len(names), heat=heat,
             )  # fmt: skip
+
+    def _reads(self, found: TokenReads, lang: str | None) -> Table:
+        """What a token reads most in each head, the surest heads first."""
+        reader, rows = self._label(self.tokens[found.position].id), []
+        for head in sorted(found.heads, key=lambda head: -max(head.weights))[:HEADS_SHOWN]:
+            best = sorted(range(len(head.weights)), key=lambda place: -head.weights[place])[:READ_SHOWN]
+            told = [f"{self._label(self.tokens[place].id)} {percent(head.weights[place], lang, 0)}" for place in best]
+            rows.append((f"{head.layer}.{head.head}", *told, *[""] * (READ_SHOWN - len(told))))
+        columns = (tr("network.heads.head", lang), *(str(place + 1) for place in range(READ_SHOWN)))
+        title = tr("network.reads.title", lang, token=reader)
+        caption = tr("network.reads.caption", lang, shown=len(rows), all=len(found.heads))
+        return Table(columns, rows, title=title, caption=caption, align="l" * len(columns))
 
 
 def scores_of(head: HeadMeasured) -> tuple[float | None, ...]:

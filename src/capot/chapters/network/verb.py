@@ -11,10 +11,11 @@ import numpy as np
 
 from capot.cancellation import check_cancelled
 from capot.chapters.network import heads
-from capot.chapters.network.bounds import Guessing, Places
+from capot.chapters.network.bounds import Guessing, Places, position_within
 from capot.chapters.network.result import (  # fmt: skip
     Contribution,
     HeadMeasured,
+    HeadReads,
     HeadScores,
     HeadWeights,
     LayerInside,
@@ -22,6 +23,7 @@ from capot.chapters.network.result import (  # fmt: skip
     NetworkInside,
     PlaceGuess,
     TargetToken,
+    TokenReads,
 )
 from capot.chapters.next.verb import resolve
 from capot.chapters.token_texts import TokenShare, TokenTexts
@@ -43,6 +45,7 @@ def network(
     layers: Sequence[int] | None = None,
     positions: Sequence[int] | None = None,
     attention: str | None = None,
+    reader: int | None = None,
     target: str | None = None,
 ) -> NetworkInside:
     """What each layer makes of a prompt. Takes and raises: as ``Model.network``."""
@@ -54,8 +57,11 @@ def network(
         check_ids([token], size=info.vocabulary_size)
     head = None if attention is None else head_named(attention, info=info)
     places = Places.within(layers, positions, most=info.layers, tokens=len(ids))
-    price = places.price(k, len(ids) ** 2 if head is not None else 0)
-    asked = Inside(k=k, levels=places.levels, positions=places.positions, head=head, target=token)
+    reads = None if reader is None else position_within("reader", reader, tokens=len(ids))
+    weights = len(ids) ** 2 if head is not None else 0
+    weights += 0 if reads is None else (reads + 1) * info.layers * info.heads
+    price = places.price(k, weights)
+    asked = Inside(k=k, levels=places.levels, positions=places.positions, head=head, reader=reads, target=token)
     with model.scheduler.holding(price):
         return _told(model, prompt, ids, asked=_declared(model, asked))
 
@@ -101,6 +107,7 @@ def _told(model: Opened, prompt: str, ids: list[int], *, asked: Inside) -> Netwo
         contributions=contributions,
         remainder=remainder,
         attention=None if asked.head is None else _weights(found, asked.head),
+        reads=None if asked.reader is None else _reads(found, asked.reader),
         labels=text.labels,
         model=model.name,
     )
@@ -141,6 +148,16 @@ def _heads(model: Opened, found: InsideFound, tokens: int) -> tuple[HeadMeasured
         scores = [*here, float(repeated[layer, head])]
         measured.append(HeadMeasured(layer + 1, head + 1, heads.kind(scores), HeadScores(*scores)))
     return tuple(measured)
+
+
+def _reads(found: InsideFound, reader: int) -> TokenReads:
+    assert found.reads is not None
+    heads = [
+        HeadReads(layer, head, tuple(row.tolist()))
+        for layer, rows in enumerate(found.reads, start=1)
+        for head, row in enumerate(rows, start=1)
+    ]
+    return TokenReads(reader, tuple(heads))
 
 
 def _weights(found: InsideFound, head: tuple[int, int]) -> HeadWeights:

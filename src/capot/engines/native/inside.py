@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from capot.engines.edits import Place
-from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, LogitParts, mark_sums, movement
+from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, LogitParts, mark_sums, movement, row_of
 from capot.engines.native import guessing
 from capot.engines.native.cache import ArrayAllocator
 from capot.engines.native.edited import widened
@@ -74,6 +74,7 @@ class InsidePass:
         self._stream = self._array(*kept, config.width) if asked.k else None
         self._moved = np.full((kept[0], 4, kept[1]), np.nan, np.float32) if asked.moved else None
         self._weights = self._array(tokens, start + tokens, zeroed=True) if asked.head is not None else None
+        self._reads_of: list[np.ndarray] = []  # the reader's row, by layer
         self._marks = np.zeros((config.layers, config.heads, len(asked.marks))) if asked.marks else None
         self._added: list[np.ndarray] = []  # to the last row, in turn by attention and MLP, after its embedding
         self._mixed: list[np.ndarray] = []  # the last row's heads, by layer
@@ -136,7 +137,8 @@ class InsidePass:
         Shapes: weights (K, H / K, queries, S), never more than a block of bytes.
         """
         config, head = self.engine.checkpoint.config, self.asked.head
-        if self._marks is None and (head is None or head[0] != layer + 1):
+        other = head is None or head[0] != layer + 1
+        if self._marks is None and self.asked.reader is None and other:
             yield slice(0, tokens), None
             return
         seen = self.start + tokens
@@ -151,6 +153,9 @@ class InsidePass:
         by_head = weights.reshape(-1, *weights.shape[2:])
         if self._marks is not None:
             self._marks[layer] += mark_sums(by_head, self.start + span.start, self.asked.marks)
+        row = row_of(self.asked.reader, by_head, self.start + span.start)
+        if row is not None:
+            self._reads_of.append(row)
         if self._weights is not None and self.asked.head is not None and self.asked.head[0] == layer + 1:
             self._weights[span, : by_head.shape[2]] = by_head[self.asked.head[1] - 1]
 
@@ -164,6 +169,7 @@ class InsidePass:
             probabilities=probabilities,
             moved=self._moved,
             weights=self._weights,
+            reads=np.array(self._reads_of) if self._reads_of else None,
             marks=self._marks,
             parts=self._parts(last) if self.asked.parts else None,
             states=tuple(self._states[place] for place in self.asked.states),

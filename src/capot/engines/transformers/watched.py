@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, LogitParts, mark_sums, movement
+from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound, LogitParts, mark_sums, movement, row_of
 from capot.engines.transformers import hidden_states
 from capot.engines.transformers.anatomy import Anatomy, Block, first, floats
 from capot.engines.transformers.network import Network
@@ -38,6 +38,7 @@ class WatchedPass:
         self._last = self._before = torch.empty(0)
         self._added: list[np.ndarray] = []  # to the last row: its embedding, then by attention and MLP in turn
         self._weights: np.ndarray | None = None
+        self._reads: np.ndarray | None = None
         self._marks: np.ndarray | None = None
 
     # ------------------------------------------------------------ on the way
@@ -118,7 +119,7 @@ class WatchedPass:
 
     @property
     def weighs(self) -> bool:
-        return self.asked.head is not None or bool(self.asked.marks)
+        return self.asked.weighs
 
     def span(self, heads: int) -> int:
         """Tokens whose weights of all layers are held together."""
@@ -130,6 +131,8 @@ class WatchedPass:
         if self.asked.marks:
             sums = np.array([mark_sums(layer, self.start + first_, self.asked.marks) for layer in weights])
             self._marks = sums if self._marks is None else self._marks + sums
+        row = row_of(self.asked.reader, weights, self.start + first_)
+        self._reads = self._reads if row is None else row
         if self.asked.head is not None:
             layer, head = self.asked.head
             if self._weights is None:
@@ -146,6 +149,7 @@ class WatchedPass:
             probabilities=probabilities,
             moved=self._moved,
             weights=self._weights,
+            reads=self._reads,
             marks=self._marks,
             parts=self._parts(logits) if self.asked.parts else None,
         )
