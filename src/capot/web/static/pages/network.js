@@ -1,12 +1,23 @@
-// What happens between the vectors and the probabilities? The guess after each layer, on the text carried along.
+// What happens between the vectors and the probabilities? The guess after each layer at every token, what each head
+// reads to make it, and what the model answers without a part.
 
-import { fill, h, labelled, later, unique } from "../lib/dom.js";
-import { number, tr } from "../lib/words.js";
-import { inPython, onCommandLine } from "../lib/code.js";
+import { fill, h } from "../lib/dom.js";
+import { percent, tr } from "../lib/words.js";
+import { call, callDrawn } from "../lib/api.js";
 import * as state from "../lib/state.js";
-import { answers } from "../parts/answer.js";
-import { blocks, ofKind } from "../parts/blocks.js";
+import { inPython, onCommandLine } from "../lib/code.js";
+import { blocks } from "../parts/blocks.js";
+import { fault, waiting } from "../parts/fault.js";
+import { frame } from "../parts/frame.js";
 import { promptField } from "../parts/prompt.js";
+import { Grid, named } from "./network/grid.js";
+import { best, Gallery, headName, headTable } from "./network/heads.js";
+import { Logit } from "./network/logit.js";
+import { Switches } from "./network/switches.js";
+
+const GUESSES = 5;
+
+/** @typedef {import("./network/grid.js").Place} Place */
 
 /**
  * @param {HTMLElement} main
@@ -23,110 +34,323 @@ export default async function page(main, { model }) {
 class Network {
   #name;
   #saved = state.read();
-  #field = promptField({ heard: () => this.look(), examples: tr("next.examples").split("|"), delay: 400 });
-  #soon = later(400, () => this.look());
-  #target = h("input", { id: unique("target"), type: "text", spellcheck: "false", autocomplete: "off",
-    value: this.#saved.target ?? "", oninput: () => this.#soon() });
-  #head = h("select", { id: unique("head"), onchange: () => this.look() });
+  #field;
+  #grid = new Grid({ chosen: (place) => this.#choose(place), switched: (layer) => this.#switch(String(layer)) });
+  #gallery = new Gallery({ chosen: (name) => this.#pick(name), switched: (name) => this.#switch(name) });
+  #logit = new Logit({ target: this.#saved.target ?? "", heard: () => this.look() });
+  #picture = frame(this.#grid.box, { name: "network" });
+  #stamps = frame(this.#gallery.box, { name: "heads" });
+  #switches;
+  #more = h("div", {});
   #empty = h("p", { class: "quiet" }, tr("network.empty"));
-  #answer = answers("network", {
-    words: tr("plain.waiting"),
-    troubles: this.#field.troubles,
-    drawn: (_, view) => blocks(joined(view.filter((block) => block.block !== "text" || block.tone !== "plain"))),
-    rows: (_, view) => ofKind(joined(view), "table")[0],
-  });
+  #shown = h("div", { class: "network", hidden: true });
+  #reading = h("h2", {});
+  /** @type {AbortController | undefined} */
+  #running;
+  /** @type {AbortController | undefined} */
+  #asking;
+  /** @type {Api.NetworkInside | null} */
+  #found = null;
+  /** @type {Map<number, Map<string, number[]>>} */
+  #reads = new Map(); // by the position that reads, then by head
+  /** @type {Place} */
+  #place = { layer: 0, position: 0 };
+  #head = "";
 
   /** @param {string} name the model's */
   constructor(name) {
     this.#name = name;
-    const [kept] = [this.#saved.attention].filter((value) => /^\d+\.\d+$/.test(value ?? ""));
-    fill(this.#head, option("", tr("network.no_head")), kept ? option(kept, kept) : null);
-    this.#head.value = kept ?? "";
+    const { off = "", by = "" } = this.#saved;
+    this.#switches = new Switches({ name, off: off.split(",").filter(Boolean), by, heard: () => this.#turned() });
+    const examples = tr("next.examples").split("|");
+    const initial = state.prompt.known() ? state.prompt.get() : examples[0];
+    if (!state.prompt.known()) state.prompt.set(initial);
+    this.#field = promptField({ heard: () => this.look(), initial, examples, delay: 400 });
+    const gallery = h("section", {}, this.#reading, this.#switches.line, this.#stamps.box);
+    const top = h("div", { class: "network-top" }, this.#picture.box, this.#switches.box, gallery);
+    fill(this.#shown, top, this.#logit.box, this.#more);
+    this.#heads = gallery;
   }
 
+  #heads;
+
   get parts() {
-    const settings = h("div", { class: "row" },
-      labelled(this.#target, tr("network.target")), labelled(this.#head, tr("network.head")));
-    return [this.#field.box, settings, this.#empty, this.#answer.box];
+    return [this.#field.box, this.#empty, this.#shown];
   }
 
   leave() {
-    this.#answer.stop();
+    this.#running?.abort();
+    this.#asking?.abort();
+    this.#switches.stop();
   }
 
-  /** What is asked for: the settings that are not the verb's own. */
-  get #asked() {
-    const [target, attention] = [this.#target.value, this.#head.value];
-    return { prompt: this.#field.text, ...(target ? { target } : {}), ...(attention ? { attention } : {}) };
-  }
-
+  /** The text read anew: everything is asked for, and what the last token reads with it. */
   async look() {
-    const { prompt, ...others } = this.#asked;
-    state.write({ target: others.target ?? "", attention: others.attention ?? "" });
+    this.leave();
+    const control = this.#running = new AbortController();
+    const [prompt, target] = [this.#field.text, this.#logit.target];
+    state.write({ target });
     this.#empty.hidden = Boolean(prompt);
-    if (!prompt) return this.#answer.hide(true);
-    const found = await this.#answer.ask({ prompt, ...others }, {
-      python: inPython(this.#name, "network", [prompt], others),
-      command: onCommandLine(this.#name, "network", [prompt],
-        Object.fromEntries(Object.entries(others).map(([name, value]) => [`--${name}`, value]))),
-    });
-    if (found) this.#offer(found.heads);
+    if (!prompt) return this.#clear();
+    const note = waiting(this.#field.troubles, tr("plain.waiting"), () => control.abort());
+    try {
+      const asked = { prompt, k: GUESSES, ...(target ? { target } : {}) };
+      const { result, view } = await asking(asked, { signal: control.signal, queued: note.queued });
+      fill(this.#field.troubles);
+      this.#draw(result, view);
+      await this.#switches.look(result);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.#clear();
+      fill(this.#field.troubles, fault(error, () => this.look()));
+    } finally {
+      note.done();
+    }
+  }
+
+  #clear() {
+    this.#shown.hidden = true;
+    this.#found = null;
+    fill(this.#field.troubles);
   }
 
   /**
-   * The heads that can be looked at, those that do something by name first.
-   * @param {Api.NetworkInside["heads"]} heads
+   * @param {Api.NetworkInside} found
+   * @param {Api.Block[]} view
    */
-  #offer(heads) {
-    const chosen = this.#head.value;
-    const named = [...heads ?? []].sort((a, b) => Number(a.kind === "mixed") - Number(b.kind === "mixed"));
-    fill(this.#head, option("", tr("network.no_head")), named.map((one) => {
-      const name = `${one.layer}.${one.head}`;
-      return option(name, one.kind === "mixed" ? name : `${name}, ${tr(`network.kind.${one.kind}`)}`);
-    }));
-    this.#head.value = chosen;
-    this.#head.disabled = named.length === 0;
-    this.#head.title = tr("network.heads", { count: number(named.length) });
+  #draw(found, view) {
+    const same = this.#found?.prompt === found.prompt;
+    this.#found = found;
+    this.#reads = new Map();
+    this.#keep(found.reads);
+    this.#shown.hidden = false;
+    this.#heads.hidden = !found.heads.length;
+    this.#grid.draw(found, { switchable: true });
+    const { place, head } = same ? { place: this.#place, head: this.#head } : this.#wished(found);
+    this.#gallery.draw(found, { switchable: true, wanted: [head, ...this.#switches.off] });
+    this.#logit.draw(found, this.#ways(found, {}));
+    const quiet = (/** @type {Api.Block} */ block) => block.block === "text" && block.tone === "quiet";
+    fill(this.#more, blocks(view.filter((block) => block.block === "curves" || quiet(block))));
+    this.#choose(place, head);
+    this.#turned();
+  }
+
+  /**
+   * The place and the head of the address; else the last token in the last layer, and the head that tells most there.
+   * @param {Api.NetworkInside} found
+   * @returns {{ place: Place, head: string }}
+   */
+  #wished(found) {
+    const { at = "", attention = "" } = this.#saved;
+    this.#saved = { ...this.#saved, at: "", attention: "" };
+    const [layer, position] = (/^(\d+)\.(\d+)$/.exec(at)?.slice(1) ?? []).map(Number);
+    const [last, layers] = [found.tokens.length - 1, found.layers.length - 1];
+    const known = found.heads.some((head) => headName(head) === attention);
+    const named_ = { layer: Number(attention.split(".")[0]), position: last };
+    const there = layer <= layers && position <= last && position >= this.#grid.first;
+    return { place: there ? { layer, position } : known ? named_ : { layer: layers, position: last },
+      head: known ? attention : "" };
+  }
+
+  /** @param {Api.TokenReads | null} reads */
+  #keep(reads) {
+    if (reads) this.#reads.set(reads.position, new Map(reads.heads.map((one) => [headName(one), one.weights])));
+  }
+
+  // ------------------------------------------------------------ a cell, and what is read there
+
+  /**
+   * Open a cell. `head` is drawn where it is of its layer; else the one that tells most.
+   * @param {Place} place
+   */
+  #choose(place, head = "") {
+    const found = this.#found;
+    if (!found) return;
+    this.#place = place;
+    this.#grid.choose(place);
+    this.#head = head.startsWith(`${place.layer}.`) ? head : "";
+    this.#reading.textContent = tr("network.heads_title", { token: named(found.tokens[place.position]) });
+    if (!found.heads.length || this.#reads.has(place.position)) this.#show();
+    else this.#fetch(place);
+  }
+
+  /**
+   * What another token reads, asked for once.
+   * @param {Place} place
+   */
+  async #fetch(place) {
+    const found = this.#found;
+    this.#asking?.abort();
+    if (!found) return;
+    const control = this.#asking = new AbortController();
+    const note = waiting(this.#field.troubles, tr("plain.waiting"), () => control.abort());
+    this.#tell(null);
+    try {
+      const asked = { prompt: found.prompt, k: 1, layers: [0], positions: [place.position], reader: place.position };
+      const result = await call("network", asked, { signal: control.signal, queued: note.queued });
+      if (this.#found !== found) return;
+      fill(this.#field.troubles);
+      this.#keep(result.reads);
+      if (this.#place.position === place.position) this.#show();
+    } catch (error) {
+      if (error.name !== "AbortError") fill(this.#field.troubles, fault(error, () => this.#choose(place)));
+    } finally {
+      note.done();
+    }
+  }
+
+  /** @param {string} name of a head; none: all that are shown are to be marked again */
+  #pick(name) {
+    if (name) {
+      this.#head = name;
+      const layer = Number(name.split(".")[0]);
+      if (layer !== this.#place.layer) {
+        this.#place = { ...this.#place, layer };
+        this.#grid.choose(this.#place);
+      }
+    }
+    this.#show();
+  }
+
+  #show() {
+    const found = this.#found;
+    if (!found) return;
+    const reads = this.#reads.get(this.#place.position) ?? new Map();
+    if (!this.#head && this.#place.layer) this.#head = telling(found, reads, this.#place);
+    const weights = reads.get(this.#head) ?? null;
+    this.#gallery.show(reads);
+    this.#tell(weights);
+    this.#stamps.update({
+      caption: tr("network.gallery_said"),
+      table: () => headTable(found, reads),
+      rows: () => headTable(found, reads),
+      json: { position: this.#place.position, heads: found.heads, reads: Object.fromEntries(reads) },
+      ...this.#ways(found, { reader: this.#place.position }),
+    });
+    state.write({ at: `${this.#place.layer}.${this.#place.position}`, attention: this.#head });
+  }
+
+  /**
+   * The arcs, and the two sentences under the picture.
+   * @param {number[] | null} weights
+   */
+  #tell(weights) {
+    const found = this.#found;
+    if (!found) return;
+    const { layer, position } = this.#place;
+    const guess = found.layers[layer].guesses[position];
+    const token = named(found.tokens[position]);
+    const here = { token, layer, guess: named(guess), share: percent(guess.probability) };
+    const quoted = (/** @type {Api.TokenShare} */ one) =>
+      tr("network.quoted", { guess: named(one), share: percent(one.probability) });
+    const others = guess.candidates.slice(1).map(quoted).join(", ");
+    const said = [tr(layer ? "network.guessed" : "network.guessed_first", here), tr("network.then", { others })];
+    if (weights) {
+      const most = best(weights);
+      const words = tr("network.read", { name: this.#head, token, other: named(found.tokens[most]),
+        share: percent(weights[most]) });
+      this.#grid.show(weights, words);
+      said.push(words, tr("network.no_explanation"));
+    }
+    this.#marks();
+    this.#picture.update({
+      caption: said.join(" "),
+      table: () => this.#readTable(weights),
+      rows: () => guessTable(found),
+      json: found,
+      ...this.#ways(found, this.#head ? { attention: this.#head } : {}),
+    });
+  }
+
+  /**
+   * What the chosen head reads, token by token; the guesses where there is none.
+   * @param {number[] | null} weights
+   * @returns {Lab.Rows | null}
+   */
+  #readTable(weights) {
+    const found = this.#found;
+    if (!found) return null;
+    if (!weights) return guessTable(found);
+    const columns = [tr("network.column.position"), tr("network.column.token"), tr("network.column.share")];
+    return { columns, rows: weights.map((share, place) => [place, named(found.tokens[place]), percent(share)]) };
+  }
+
+  /**
+   * Python, command and page that show the same.
+   * @param {Api.NetworkInside} found
+   * @param {{ reader?: number, attention?: string }} more
+   */
+  #ways({ prompt }, more) {
+    const target = this.#logit.target;
+    const options = { ...(target ? { target } : {}), ...more };
+    return {
+      python: () => inPython(this.#name, "network", [prompt], options),
+      command: () => onCommandLine(this.#name, "network", [prompt],
+        Object.fromEntries(Object.entries(options).map(([name, value]) => [`--${name}`, value]))),
+      page: { verb: /** @type {const} */ ("network"), arguments: { prompt, ...options } },
+    };
+  }
+
+  // ------------------------------------------------------------ parts switched off
+
+  /** @param {string} name of a layer or of a head */
+  #switch(name) {
+    this.#switches.turn(name);
+  }
+
+  #turned() {
+    const { off, by } = this.#switches;
+    state.write({ off: [...off].join(","), by: by === "zero" ? "" : by });
+    this.#marks();
+  }
+
+  #marks() {
+    const { off } = this.#switches;
+    this.#grid.power((layer) => off.has(String(layer)));
+    this.#gallery.mark({ name: this.#head, layer: this.#place.layer, off: (name) => off.has(name) });
   }
 }
 
 /**
- * The same blocks, tables that a terminal parts for its width side by side again: those with the same first column.
- * @param {Api.Block[]} view
+ * The answer, with what the last token reads where the model shows its attention.
+ * @param {Api.NetworkRequest} asked
+ * @param {import("../lib/api.js").Options} how
  */
-function joined(view) {
-  /** @type {Api.Block[]} */
-  const all = [];
-  for (const block of view) {
-    const before = all.at(-1);
-    const goes = block.block === "table" && before?.block === "table" && before.columns[0] === block.columns[0] &&
-      before.rows.length === block.rows.length && block.rows.every((row, y) => row[0] === before.rows[y][0]);
-    if (!goes) all.push(block);
-    else all[all.length - 1] = beside(before, block);
+async function asking(asked, how) {
+  try {
+    return await callDrawn("network", { ...asked, reader: -1 }, how);
+  } catch (error) {
+    if (error.code !== "capability") throw error;
+    return callDrawn("network", asked, how);
   }
-  return all;
 }
 
 /**
- * @param {Api.Table} left
- * @param {Api.Table} right
- * @returns {Api.Table}
+ * The head of a layer to begin with: at the last token the one that gives most to the logit, else the one that reads
+ * most of another token than the first and itself.
+ * @param {Api.NetworkInside} found
+ * @param {Map<string, number[]>} reads
+ * @param {Place} place
  */
-function beside(left, right) {
+function telling(found, reads, { layer, position }) {
+  const here = found.heads.filter((head) => head.layer === layer).map(headName);
+  const given = position === found.tokens.length - 1
+    ? found.contributions.filter((one) => one.layer === layer && one.head !== null) : [];
+  if (given.length) return headName(/** @type {import("./network/heads.js").Head} */ (
+    given.reduce((a, b) => (b.logit > a.logit ? b : a))));
+  const other = (/** @type {string} */ name) => Math.max(0, ...(reads.get(name) ?? []).slice(1, -1));
+  return here.reduce((a, b) => (other(b) > other(a) ? b : a), here[0] ?? "");
+}
+
+/**
+ * @param {Api.NetworkInside} found
+ * @returns {Lab.Rows}
+ */
+function guessTable({ tokens, layers }) {
+  const names = ["layer", "position", "token", "guess", "probability"];
   return {
-    ...left,
-    columns: [...left.columns, ...right.columns.slice(1)],
-    rows: left.rows.map((row, y) => [...row, ...right.rows[y].slice(1)]),
-    heat: left.heat.map((row, y) => [...row, ...(right.heat[y] ?? []).slice(1)]),
-    align: left.align + right.align.slice(1),
-    caption: right.caption || left.caption,
+    columns: names.map((name) => tr(`network.column.${name}`)),
+    rows: layers.toReversed().flatMap(({ layer, guesses }) => guesses.map((guess) =>
+      [layer, guess.position, named(tokens[guess.position]), named(guess), percent(guess.probability)])),
   };
-}
-
-/**
- * @param {string} value
- * @param {string} words
- */
-function option(value, words) {
-  return h("option", { value }, words);
 }
