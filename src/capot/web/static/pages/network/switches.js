@@ -1,6 +1,6 @@
 // Heads and layers switched off, and what the next token becomes: the bars as they are, a tick where each was before.
 
-import { fill, h, later, visible } from "../../lib/dom.js";
+import { fill, h, visible } from "../../lib/dom.js";
 import { percent, tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
@@ -33,7 +33,6 @@ export class Switches {
     tr("network.tick_before"));
   #texts = h("dl", { class: "texts", hidden: true });
   #frame = frame(h("div", {}, this.#bars, this.#legend, this.#texts), { name: "ablate" });
-  #soon = later(60, () => this.#ask());
   line = h("output", { class: "quiet" }); // the answer in a line, for who looks at the stamps
   #heard;
   #name;
@@ -71,7 +70,7 @@ export class Switches {
   #changed() {
     this.#heard();
     this.#tell();
-    this.#soon();
+    this.#ask();
   }
 
   /**

@@ -1,0 +1,227 @@
+"""The network page: cells open onto what was read, parts are switched off, a logit is taken apart."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+import pytest
+from web_helpers import Server, Visits, axe, hold, overflow, settled, until
+
+import capot
+from capot.chapters.network.result import HeadMeasured, HeadScores
+from capot.view.result import to_jsonable
+
+pytestmark = pytest.mark.browser
+PROMPT = "The capital of France is"
+LINK = "/network#prompt=The+capital+of+France+is"
+ARCS = "document.querySelectorAll('.guesses .open .arc').length"
+TABLES = "[...document.querySelectorAll('details:not([hidden]) > summary')].forEach((summary) => summary.click())"
+DRAWN = """(() => {
+  const near = (a, b) => Math.abs(a - b) < 3;
+  const middle = (part) => { const at = part.getBoundingClientRect(); return at.left + at.width / 2; };
+  const svg = document.querySelector(".guesses .open svg").getBoundingClientRect();
+  const cell = middle(document.querySelector(".guesses [aria-selected=true]"));
+  const numbers = [...document.querySelectorAll(".guesses .open .share")];
+  const heads = [...document.querySelectorAll(".guesses thead th")].slice(1).map(middle);
+  return [...document.querySelectorAll(".guesses .open .arc")].every((arc) =>
+    near(svg.left + Number(arc.getAttribute("d").match(/^M([\\d.]+)/)[1]), cell)) &&
+    numbers.every((number) => heads.some((head) => near(head, middle(number))));
+})()"""  # every line begins at the chosen cell, every number stands under a token
+
+
+def answered(server: Server, verb: str, **asked: Any) -> Any:
+    headers = {"content-type": "application/json", "origin": server.root}
+    request = urllib.request.Request(f"{server.root}/api/{verb}", json.dumps(asked).encode(), headers)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)["result"]
+
+
+def table(page: Any, place: str) -> list[list[str]]:
+    """The rows of a picture's own table, opened where it is not."""
+    fold = page.locator(f"{place} .fold-table").first
+    if fold.get_attribute("open") is None:
+        fold.locator("summary").click()
+        fold.locator("tbody tr").first.wait_for()
+    return [row.split("\t") for row in fold.locator("tbody tr").all_inner_texts()]
+
+
+def test_a_cell_opens_onto_what_its_heads_read(visit: Visits, server: Server) -> None:
+    page = visit(LINK)
+    found = answered(server, "network", prompt=PROMPT, reader=-1, k=5)
+    layers, last = len(found["layers"]) - 1, len(found["tokens"]) - 1
+    assert page.locator(".guesses tbody tr[data-layer]").count() == layers + 1
+    chosen = page.locator(".guesses [aria-selected=true]")
+    guess = found["layers"][-1]["guesses"][-1]
+    assert chosen.inner_text() == guess["text"].replace(" ", "·"), "something true, before anything is touched"
+    assert page.evaluate(ARCS) > 0 and page.evaluate(DRAWN)
+    assert page.locator(".stamp").count() == len(found["heads"])
+    head = found["reads"]["heads"][1]  # of the first layer
+    name = f"{head['layer']}.{head['head']}"
+    page.get_by_role("button", name=f"Show head {name}:").click()
+    assert page.locator("tr.arcs").evaluate("(row) => row.previousElementSibling.dataset.layer") == "1"
+    shares = [float(row[-1].rstrip("%")) for row in table(page, ".network-top")]
+    assert shares == pytest.approx([100 * weight for weight in head["weights"]], abs=0.051)
+    # Another token by the keyboard: asked for once.
+    asked: list[Any] = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if "/api/" in request.url else None)
+    chosen.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    until(page, f"{ARCS} > 0 && !document.querySelector('.waiting')")
+    assert [(one["reader"], one["layers"]) for one in asked] == [(last - 1, [0])]
+    assert page.evaluate(DRAWN)
+    until(page, f"document.querySelectorAll('.network-top .frame .fold-table tbody tr').length === {last}")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    assert len(asked) == 1 and page.evaluate(ARCS) > 0, "what is known is drawn at once"
+    said, address = page.locator(".network-top figcaption").first.inner_text(), page.url
+    assert "they are no explanation" in said
+    page.reload()
+    settled(page)
+    assert page.locator(".network-top figcaption").first.inner_text() == said and page.url == address
+
+
+def test_what_is_switched_off_changes_the_next_token_beside(visit: Visits, server: Server) -> None:
+    page = visit(LINK, lang="fr")
+    before = [row.split("\n") for row in page.locator(".answered .bars li").all_inner_texts()]
+    assert page.locator(".answered .moved-key").is_hidden()
+    page.locator(".guesses .power").first.click()  # the last layer
+    page.locator(".stamps .power").first.dblclick()  # and a head, off and on again
+    page.locator(".stamps .power").nth(1).click()
+    until(page, "document.querySelectorAll('.answered .chip').length === 2")
+    settled(page)
+    until(page, "!document.querySelector('.answered .moved-key').hidden")
+    off = dict(part.split("=") for part in page.url.split("#")[1].split("&"))["off"].replace("%2C", ",").split(",")
+    found = answered(server, "ablate", prompt=PROMPT, layers=[int(off[0])], heads=[off[1]], k=40)
+    first = found["after"]["candidates"][0]
+    shown = {row[0]: row[-1] for row in table(page, ".answered")}
+    name = first["text"].replace(" ", "·")
+    assert shown[name].replace("\u00a0", "") == f"{100 * first['probability']:.1f}%".replace(".", ",")
+    assert page.locator(".answered b:not([hidden])").count() >= 5, "a tick where each bar was"
+    assert " ".join(found["after"]["text"].split()) in " ".join(page.inner_text(".answered .texts").split())
+    address = page.url
+    page.reload()
+    settled(page)
+    assert page.url == address and page.locator(".chip").count() == 2, "a link makes it again"
+    page.get_by_role("button", name="Tout rallumer").click()
+    until(page, "document.querySelector('.answered .moved-key').hidden")
+    settled(page)
+    assert [row.split("\n") for row in page.locator(".answered .bars li").all_inner_texts()] == before
+    assert "off=" not in page.url
+
+
+def test_the_parts_of_any_tokens_logit_and_their_sum(visit: Visits, server: Server) -> None:
+    page = visit(LINK)
+    sums = "document.querySelector('.signed .sum .figure').textContent"
+    found = answered(server, "network", prompt=PROMPT, k=5)
+    assert page.evaluate(sums) == f"{found['target']['logit']:.2f}"
+    other = found["layers"][-1]["guesses"][-1]["candidates"][1]
+    page.locator("[aria-label='Tokens to take apart'] button").nth(1).click()
+    told = answered(server, "network", prompt=PROMPT, target=other["text"])
+    until(page, f"{sums} === '{told['target']['logit']:.2f}'")
+    settled(page)
+    figures = [float(each.replace("\u2212", "-")) for each in page.locator(".signed .figure").all_inner_texts()]
+    assert len(figures) == 2 * (len(told["layers"]) - 1) + 3
+    assert sum(figures[:-1]) == pytest.approx(figures[-1], abs=0.005 * len(figures))
+    assert "target=" in page.url
+    visit.forgive("status of 4")
+    page.get_by_label("Token whose logit is taken apart").fill("id:99999999")
+    until(page, "document.querySelector('.prompt .fault')")
+    assert not page.locator(".network").is_visible(), "nothing of another question stays"
+
+
+def test_the_page_is_clean_and_keeps_what_was_typed(visit: Visits) -> None:
+    visit.forgive("status of 4")
+    page = visit("/network", lang="fr", width=360)
+    assert page.locator(".prompt textarea").input_value() and page.evaluate(ARCS) > 0, "no empty instrument"
+    page.evaluate(TABLES)
+    assert overflow(page) == 0 and axe(page) == []
+    page.locator(".guesses .power").nth(1).click()
+    until(page, "!document.querySelector('.answered .moved-key').hidden")
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.emulate_media(color_scheme="dark")
+    page.get_by_label("Langue").select_option("en")
+    until(page, "document.documentElement.lang === 'en'")
+    settled(page)
+    assert page.locator(".answered .chip").count() == 1, "another language changes nothing but words"
+    assert overflow(page) == 0 and axe(page) == []
+    field = page.locator(".prompt textarea")
+    for text, shown in (("", False), ("<b>bold</b> 🤗 \u202e مرحبا", True), ("é à " * 2500, False), ("a", True)):
+        field.fill(text)
+        settled(page)
+        until(page, f"document.querySelector('.network').hidden === {str(not shown).lower()}")
+        assert page.locator("main b:not(.track b)").count() == 0
+        assert page.locator(".prompt .fault").count() == (not shown and bool(text))
+        assert field.input_value() == text
+
+
+def test_what_a_model_does_not_show_is_said_and_the_rest_is_there(visit: Visits) -> None:
+    visit.forgive("status of 4")
+    with capot.open("scripted") as model:
+        found = to_jsonable(model.network("abc", k=5))
+    found.update(heads=[], reads=None)
+    page = visit("/card")
+    refused = {"ok": False, "error": {"code": "capability", "message": "The engine gives none.", "field": None}}
+
+    def give(route: Any) -> None:
+        if "reader" in (route.request.post_data_json or {}) or "ablate" in route.request.url:
+            route.fulfill(status=422, json=refused)
+        else:
+            route.fulfill(json={"ok": True, "result": found, "view": []})
+
+    page.route("**/api/network*", give)
+    page.route("**/api/ablate", give)
+    page.goto(page.url.replace("card", "network#prompt=abc"))
+    settled(page)
+    assert page.locator(".guesses tbody td[tabindex]").count() == 5 * 3
+    assert page.locator(".stamp:visible, .signed:visible").count() == 0
+    page.locator(".guesses .power").first.click()
+    until(page, "document.querySelector('.answered .fault')")
+    assert page.locator(".answered .bars li").count() == 0
+    assert "gives none" in page.inner_text(".answered .fault") and page.locator(".prompt .fault").count() == 0
+    page.locator(".guesses td[tabindex]").first.click()
+    assert page.locator(".prompt .fault").count() == 0
+
+
+def made_up(tokens: int = 64, layers: int = 16, heads: int = 32) -> dict[str, Any]:
+    """An answer of a larger model: in each head the last token reads a few others."""
+    with capot.open("scripted") as model:
+        found = model.network("a" * tokens, k=5)
+    seen = to_jsonable(found)
+    seen["layers"] = [{**seen["layers"][min(layer, 4)], "layer": layer} for layer in range(layers + 1)]
+    kinds, shares = ("induction", "previous", "first", "mixed", "mixed"), HeadScores(0.1, 0.5, 0.6, 0.7)
+    places = [(layer, head) for layer in range(1, layers + 1) for head in range(1, heads + 1)]
+    measured = [HeadMeasured(layer, head, kinds[(layer + head) % 5], shares) for layer, head in places]
+    seen["heads"] = to_jsonable(measured)
+    row = [0.5 / tokens] * tokens
+    reads = [
+        (layer, head, [w + 0.5 * (p == (layer * head) % tokens) for p, w in enumerate(row)]) for layer, head in places
+    ]
+    seen["reads"] = {
+        "position": tokens - 1,
+        "heads": [{"layer": layer, "head": head, "weights": weights} for layer, head, weights in reads],
+    }
+    return seen
+
+
+def test_hundreds_of_heads_show_those_that_do_something_first(visit: Visits) -> None:
+    page, found = visit("/card"), made_up()
+    page.route("**/api/network*", lambda route: route.fulfill(json={"ok": True, "result": found, "view": []}))
+    page.goto(page.url.replace("card", "network#prompt=" + "a" * 64))
+    settled(page)
+    assert page.locator(".guesses tbody td[tabindex]").count() == 64 * 17
+    assert 48 <= page.locator(".stamp").count() <= 49 and page.locator(".kinds h3").all_inner_texts()[0].startswith(
+        "Ind"
+    )
+    asked = hold(page, "**/api/network*")
+    for layer, column in ((7, 63), (16, 63), (3, 63)):
+        page.locator(f".guesses tr[data-layer='{layer}'] td[tabindex]").nth(column).click()
+        assert page.evaluate(ARCS) > 0 and page.evaluate(DRAWN) and asked == []
+        assert f"head {layer}." in page.locator(".network-top figcaption").first.inner_text()
+    page.get_by_role("button", name="All 512 heads").click()
+    assert page.locator(".stamp").count() == 512 and page.evaluate(ARCS) > 0
