@@ -102,6 +102,7 @@ export class Gallery {
    * @param {Map<string, ArrayLike<number>>} reads
    */
   show(reads) {
+    if (this.#reads === reads) return; // another layer of the same token
     this.#reads = reads;
     this.#stamps();
   }
