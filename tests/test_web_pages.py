@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,11 @@ AREAS = """(() => {
   const cells = [...document.querySelectorAll(".architecture .cell")];
   return cells.map((cell) => [area(cell), Number(cell.dataset.parameters)]);
 })()"""
+ASK = """async ([verb, asked]) => {
+  const headers = { "content-type": "application/json" };
+  const answer = await fetch(`/api/${verb}`, { method: "POST", body: JSON.stringify(asked), headers });
+  return answer.json();
+}"""
 PARITY = """async (cases) => {
   const { Distribution } = await import("/static/sampling.js");
   return cases.map(({ logits, ...setting }) => {
@@ -45,11 +51,18 @@ def test_the_road_grows_by_a_key_and_by_a_click(visit: Visits, lang: str) -> Non
     assert page.locator(".prompt textarea").input_value() == start
     assert page.locator(".stop.tokens li").count() >= 4
     assert page.locator(".stop.embeddings circle").count() >= 3
+    layers = page.locator(".stop.network li")
+    assert layers.count() == len(layers_of(page, start)), "a guess for each layer, and for what enters the first"
     best = page.locator(".stop.next .name").first.inner_text()
     page.keyboard.press("Space")
     until(page, "document.querySelectorAll('.grown mark').length === 1")
     settled(page)
     assert page.locator(".grown mark").inner_text() == best.replace("·", " ").replace("⏎", "\n")
+    guesses = layers_of(page, start + page.locator(".grown mark").inner_text())
+    shown = [text.split("\n")[0] for text in layers.all_inner_texts()]
+    assert shown == [guess["text"].replace(" ", "·").replace("\n", "⏎") for guess in guesses], "it follows the text"
+    settled_at = next(at for at in range(len(shown)) if len(set(shown[at:])) == 1)
+    assert str(settled_at) in page.inner_text(".stop.network > p") and shown[-1] in page.inner_text(".stop.network > p")
     page.locator(".stop.next button").nth(2).click()
     until(page, "document.querySelectorAll('.grown mark').length === 2")
     settled(page)
@@ -58,6 +71,13 @@ def test_the_road_grows_by_a_key_and_by_a_click(visit: Visits, lang: str) -> Non
     page.locator(".stop.next h2 a").click()
     until(page, "document.documentElement.dataset.shown === 'next'")
     assert page.locator(".prompt textarea").input_value() == text
+
+
+def layers_of(page: Any, prompt: str) -> list[dict[str, Any]]:
+    """The guess after each layer, at the last token."""
+    asked = {"prompt": prompt, "k": 1, "positions": [-1]}
+    answer = page.evaluate(ASK, ["network", asked])
+    return [layer["guesses"][0] for layer in answer["result"]["layers"]]
 
 
 def test_a_text_that_has_grown_is_carried_by_every_door(visit: Visits) -> None:

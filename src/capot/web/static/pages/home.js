@@ -1,4 +1,5 @@
-// The whole road at one glance: text, tokens, vectors, probabilities, and a text that grows when a key is pressed.
+// The whole road at one glance: text, tokens, vectors, layers, probabilities, and a text that grows when a key is
+// pressed.
 
 import { fill, h, visible } from "../lib/dom.js";
 import { bits, number, percent, tr } from "../lib/words.js";
@@ -14,7 +15,7 @@ import { withTerms } from "../parts/terms.js";
 const SHOWN = 6; // candidates
 const STRIP = 120; // tokens drawn: the chapter shows them all
 const WORDS = 12; // points drawn
-const CHAPTERS = /** @type {const} */ (["tokens", "embeddings", "next", "generate"]);
+const CHAPTERS = /** @type {const} */ (["tokens", "embeddings", "network", "next", "generate"]);
 
 /** @typedef {typeof CHAPTERS[number]} Chapter */
 
@@ -48,7 +49,7 @@ export default async function page(main, { door }) {
 const busy = (target) =>
   target instanceof Element && target.closest("textarea, input, select, button, a, summary, dialog, [role='button']");
 
-/** The four stops of a text that grows, each with what it shows and what it says. */
+/** The five stops of a text that grows, each with what it shows and what it says. */
 class Road {
   /** @type {AbortController | null} */
   #running = null;
@@ -61,10 +62,12 @@ class Road {
   #door;
   #strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
   #points = h("div", { class: "plane" });
+  #layers = h("capot-strip", { class: "layers", "aria-label": tr("home.layers") });
   #grown = h("p", { class: "grown", "aria-live": "polite", tabindex: "0", "aria-label": tr("home.grown") });
   #say = {
     tokens: h("p", { class: "quiet" }),
     embeddings: h("p", { class: "quiet" }),
+    network: h("p", { class: "quiet" }),
     next: h("p", { class: "quiet" }),
     generate: h("p", { class: "quiet" }),
   };
@@ -92,7 +95,7 @@ class Road {
     const keys = [tr("home.keys_before"), " ", h("kbd", {}, tr("home.space")), " ", tr("home.keys_after")];
     const row = h("p", { class: "row" }, this.next, this.again, h("span", { class: "quiet" }, keys));
     this.box = h("div", { class: "road" }, this.#stop("tokens", this.#strip), this.#stop("embeddings", this.#points),
-      this.#stop("next", this.bars), this.#stop("generate", this.#grown, row));
+      this.#stop("network", this.#layers), this.#stop("next", this.bars), this.#stop("generate", this.#grown, row));
   }
 
   /**
@@ -186,7 +189,10 @@ class Road {
       if (error.name !== "AbortError") this.#clear({ strips: !tokens });
       throw error;
     }
-    if (!this.#wished) return this.#drawPlane(tokens, signal);
+    if (!this.#wished) {
+      await this.#drawLayers(text, signal);
+      return this.#drawPlane(tokens, signal); // last: it is as high as the others leave room for
+    }
     this.#wished = false;
     return this.grow(0);
   }
@@ -197,6 +203,7 @@ class Road {
     this.next.disabled = true;
     fill(this.field.troubles);
     fill(this.#points);
+    this.#layers.pieces = [];
     for (const chapter of CHAPTERS) if (strips || chapter !== "tokens") fill(this.#say[chapter]);
     if (strips) this.#strip.pieces = [];
   }
@@ -225,6 +232,25 @@ class Road {
   }
 
   /**
+   * The guess after each layer, at the last token: from where on it is the one that stays.
+   * @param {string} text
+   * @param {AbortSignal | undefined} signal
+   */
+  async #drawLayers(text, signal) {
+    try {
+      const { layers } = await call("network", { prompt: text, k: 1, positions: [-1] }, { signal });
+      const guesses = layers.map(({ layer, guesses: [guess] }) => ({ ...guess, layer }));
+      this.#layers.pieces = guesses.map((guess) => ({ text: shown(guess), weight: guess.probability,
+        sub: String(guess.layer), hint: hinted(guess) }));
+      fill(this.#say.network, withTerms(settling(guesses)));
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.#layers.pieces = [];
+      fill(this.#say.network, error.code === "capability" ? tr("home.no_layers") : fault(error));
+    }
+  }
+
+  /**
    * The words of the text as points, in the hues of their tokens: repeated words once, the last ones.
    * @param {Api.Tokens} tokens
    * @param {AbortSignal | undefined} signal
@@ -249,6 +275,26 @@ class Road {
   }
 }
 
+/** @param {{ id: number, text: string }} token */
+const shown = ({ id, text }) => (text ? visible(text) : `id ${id}`);
+
+/** @param {Api.PlaceGuess & { layer: number }} guess */
+const hinted = (guess) =>
+  tr("home.layer_hint", { layer: guess.layer, guess: shown(guess), share: percent(guess.probability) });
+
+/**
+ * Since which layer the guess is the last one's.
+ * @param {{ id: number, text: string, layer: number }[]} guesses
+ */
+function settling(guesses) {
+  const last = guesses[guesses.length - 1];
+  let settled = guesses.length - 1;
+  while (settled && guesses[settled - 1].id === last.id) settled -= 1;
+  const before = guesses[settled - 1];
+  if (!before) return tr("home.layers_all", { guess: shown(last) });
+  return tr("home.layers_said", { guess: shown(last), settled: guesses[settled].layer, other: shown(before) });
+}
+
 /**
  * Words in the plane, as large as the room that `place` gives.
  * @param {Api.Embedding} found
@@ -260,7 +306,7 @@ function drawnPlane({ words }, tones, place) {
   return plane(points, {
     label: tr("home.embeddings"),
     width: Math.min(480, Math.max(260, place.clientWidth)),
-    height: Math.min(260, Math.max(190, place.clientHeight)),
+    height: Math.min(260, Math.max(150, place.clientHeight)),
   });
 }
 
