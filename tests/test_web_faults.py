@@ -69,7 +69,7 @@ def test_what_a_learner_meets_is_said_in_the_pages_words(visit: Visits) -> None:
     visit.forgive("status of 4")
     page = visit("/next#prompt=a", lang="fr")
     page.get_by_label("Rang de", exact=True).fill("id:x")
-    page.locator("main > .troubles .fault").wait_for()
+    page.locator("main .tools + .troubles .fault").wait_for()
     assert "id:x" in page.inner_text(".fault .hint") and "--" not in page.inner_text(".fault")
     assert "--rank" in InputError("not_an_id", id="x", option="rank").message("fr", face="command"), (
         "a terminal has its own"

@@ -231,6 +231,34 @@ def test_sliders_redraw_without_the_server(visit: Visits, lang: str) -> None:
     assert field.input_value().replace(",", ".") == "2.99"
 
 
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_the_second_tab_shades_ones_own_text_by_surprise(visit: Visits, lang: str) -> None:
+    page = visit("/next#prompt=The+capital+of+France+is+Paris.&temperature=0.5", lang=lang)
+    tab = page.get_by_role("tab", name={"en": "your own text", "fr": "votre propre texte"}[lang])
+    tab.click()
+    settled(page)
+    text = page.locator(".prompt textarea").input_value()
+    tokens = page.evaluate(ASK, ["score", {"text": text}])["result"]["tokens"]
+    strip = page.locator("capot-strip li")
+    assert strip.count() == len(tokens) and page.locator("capot-slider").count() == 0
+    shades = [
+        int(re.search(r"\bw(\d)", name)[1]) for name in strip.evaluate_all("(all) => all.map((li) => li.className)")
+    ]
+    bits = [token["bits"] for token in tokens]
+    assert shades == [min(9, int(10 * min(each / 16, 1))) for each in bits], "the darker, the less expected"
+    assert "view=score" in page.url
+    page.locator(".prompt textarea").fill("The capital of France is London.")
+    until(page, "document.querySelector('capot-strip').textContent.includes('London')")
+    page.reload()
+    settled(page)
+    assert tab.get_attribute("aria-selected") == "true" and "London" in page.inner_text("capot-strip")
+    tab.press("ArrowLeft")
+    until(page, "document.querySelectorAll('capot-bars li').length === 12")
+    settled(page)
+    assert page.locator(".prompt textarea").input_value() == "The capital of France is London."
+    assert page.locator("capot-slider[name=temperature] input[type=range]").input_value() == "0.5"
+
+
 def test_the_rank_of_any_token(visit: Visits) -> None:
     page = visit("/next#prompt=Once+upon+a+time")
     page.get_by_label("Rank of", exact=True).fill("id:321")
@@ -240,7 +268,7 @@ def test_the_rank_of_any_token(visit: Visits) -> None:
     until(page, "!document.querySelector('capot-bars').innerText.includes('%')")
     visit.forgive("status of 4")
     page.get_by_label("Rank of", exact=True).fill("id:99999999")
-    until(page, "document.querySelector('main > .troubles .fault') !== null")
+    until(page, "document.querySelector('main .tools + .troubles .fault') !== null")
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])

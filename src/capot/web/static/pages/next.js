@@ -11,7 +11,9 @@ import { frame } from "../parts/frame.js";
 import { fault, waiting } from "../parts/fault.js";
 import { promptField } from "../parts/prompt.js";
 import { kept, restored } from "../parts/slider.js";
+import { tabs } from "../parts/tabs.js";
 import { help } from "../parts/terms.js";
+import { score } from "./score.js";
 
 const KEPT = 100; // candidates whose text the page holds: as many as it ever draws
 const [FEW, MANY] = [12, 48];
@@ -27,10 +29,25 @@ const SLIDERS = lab.sliders.next;
  * @returns {Promise<Lab.Page>}
  */
 export default async function page(main, { model }) {
-  const instrument = new Next(model?.model ?? "boxed");
-  main.append(...instrument.parts);
-  await instrument.look();
-  return { leave: () => instrument.leave() };
+  const name = model?.model ?? "boxed";
+  const views = { next: () => new Next(name), score: () => score(name) };
+  /** @type {Next | ReturnType<typeof score> | null} */
+  let current = null;
+  /** @type {Promise<unknown> | null} */
+  let started = null;
+  main.append(tabs({
+    names: /** @type {(keyof typeof views)[]} */ (Object.keys(views)),
+    label: tr("next.views"),
+    title: (view) => tr(`next.tab.${view}`),
+    open: (view, place) => {
+      current?.stop();
+      current = views[view]();
+      place.replaceChildren(current.box);
+      started = current.start();
+    },
+  }));
+  await started;
+  return { leave: () => current?.stop() };
 }
 
 /** How a token is chosen: the sliders, restored from the address. */
@@ -109,10 +126,14 @@ class Next {
     const sliders = h("div", { class: "sliders" }, this.#choosing.sliders);
     const tools = h("div", { class: "tools" },
       this.#scale(), this.#reset(), this.#count(), this.#rank(), this.#rankSays);
-    this.parts = [this.#field.box, sliders, tools, this.#rankTroubles, this.#legend, this.#picture.box];
+    this.box = h("div", {}, this.#field.box, sliders, tools, this.#rankTroubles, this.#legend, this.#picture.box);
   }
 
-  leave() {
+  start() {
+    return this.look();
+  }
+
+  stop() {
     this.#running?.abort();
   }
 

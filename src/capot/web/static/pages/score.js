@@ -12,13 +12,22 @@ import { promptField } from "../parts/prompt.js";
  * @returns {Promise<Lab.Page>}
  */
 export default async function page(main, { model }) {
-  const name = model?.model ?? "boxed";
+  const made = score(model?.model ?? "boxed");
+  main.append(made.box);
+  await made.start();
+  return { leave: () => made.stop() };
+}
+
+/**
+ * The text shaded by surprise; also the second tab of the page of the next token.
+ * @param {string} name the model's
+ */
+export function score(name) {
   const field = promptField({ heard: look, examples: tr("score.examples").split("|"), delay: 300 });
   const empty = h("p", { class: "quiet" }, tr("score.empty"));
   const answer = answers("score", { words: tr("plain.waiting"), troubles: field.troubles });
-  main.append(field.box, empty, answer.box);
-  await look(field.text);
-  return { leave: () => answer.stop() };
+  const box = h("div", {}, field.box, empty, answer.box);
+  return { box, start: () => look(field.text), stop: () => answer.stop() };
 
   /** @param {string} text */
   async function look(text) {
