@@ -86,6 +86,28 @@ def test_a_cell_opens_onto_what_its_heads_read(visit: Visits, server: Server) ->
     assert page.locator(".network-top figcaption").first.inner_text() == said and page.url == address
 
 
+def test_a_pass_is_played_in_two_seconds_and_not_where_motion_is_unwelcome(visit: Visits) -> None:
+    page = visit(LINK)
+    moving = "document.querySelector('.guesses').getAnimations({ subtree: true })"
+    button = page.get_by_role("button", name="Play a pass")
+    assert page.evaluate(f"{moving}.length") == 0, "on request alone"
+    button.dblclick()
+    ends = page.evaluate(f"{moving}.map((one) => one.effect.getComputedTiming().endTime)")
+    rows = page.locator(".guesses tr[data-layer]").count()
+    assert len(ends) == rows and max(ends) == pytest.approx(2000)
+    lines = "document.querySelectorAll('.pass path').length"
+    assert page.evaluate(lines) > rows and page.locator("svg.pass").count() == 1
+    page.evaluate(f"{moving}.forEach((one) => one.finish())")
+    until(page, "document.querySelector('svg.pass') === null")
+    button.click()
+    page.locator(".rail a[data-chapter=card]").click()  # in the middle of it
+    until(page, "document.documentElement.dataset.shown === 'card'")
+    page.go_back()
+    settled(page)
+    page.emulate_media(reduced_motion="reduce")
+    assert not button.is_visible() and page.evaluate(f"{moving}.length") == 0
+
+
 def test_what_is_switched_off_changes_the_next_token_beside(visit: Visits, server: Server) -> None:
     page = visit(LINK, lang="fr")
     before = [row.split("\n") for row in page.locator(".answered .bars li").all_inner_texts()]

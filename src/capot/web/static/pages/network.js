@@ -13,6 +13,7 @@ import { promptField } from "../parts/prompt.js";
 import { Grid, named } from "./network/grid.js";
 import { best, Gallery, headName, headTable } from "./network/heads.js";
 import { Logit } from "./network/logit.js";
+import { play, still } from "./network/pass.js";
 import { Switches } from "./network/switches.js";
 
 const GUESSES = 5;
@@ -39,6 +40,8 @@ class Network {
   #gallery = new Gallery({ chosen: (name) => this.#pick(name), switched: (name) => this.#switch(name) });
   #logit = new Logit({ target: this.#saved.target ?? "", heard: () => this.look() });
   #picture = frame(this.#grid.box, { name: "network" });
+  #motion = h("button", { type: "button", class: "small motion", onclick: () => this.#play() }, tr("network.play"));
+  #end = () => {};
   #stamps = frame(this.#gallery.box, { name: "heads" });
   #switches;
   #more = h("div", {});
@@ -67,7 +70,8 @@ class Network {
     if (!state.prompt.known()) state.prompt.set(initial);
     this.#field = promptField({ heard: () => this.look(), initial, examples, delay: 400 });
     const gallery = h("section", {}, this.#reading, this.#switches.line, this.#stamps.box);
-    const top = h("div", { class: "network-top" }, this.#picture.box, this.#switches.box, gallery);
+    const picture = h("div", {}, h("p", { class: "tools" }, this.#motion), this.#picture.box);
+    const top = h("div", { class: "network-top" }, picture, this.#switches.box, gallery);
     fill(this.#shown, top, this.#logit.box, this.#more);
     this.#heads = gallery;
   }
@@ -79,6 +83,7 @@ class Network {
   }
 
   leave() {
+    this.#end();
     this.#running?.abort();
     this.#asking?.abort();
     this.#switches.stop();
@@ -125,6 +130,7 @@ class Network {
     this.#keep(found.reads);
     this.#shown.hidden = false;
     this.#heads.hidden = !found.heads.length;
+    this.#motion.hidden = !found.heads.length;
     this.#grid.draw(found, { switchable: true });
     const { place, head } = same ? { place: this.#place, head: this.#head } : this.#wished(found);
     this.#gallery.draw(found, { switchable: true, wanted: [head, ...this.#switches.off] });
@@ -291,6 +297,16 @@ class Network {
     };
   }
 
+  /** One pass in two seconds: the rows come up, each with what the chosen token reads. */
+  #play() {
+    this.#end();
+    const [reads, { position }, rows] = [this.#reads.get(this.#place.position), this.#place, this.#grid.rows];
+    if (still() || !reads) return;
+    const layers = rows.slice(1).map((_, index) => meanOf([...reads].filter(([name]) =>
+      name.startsWith(`${index + 1}.`)).map(([, weights]) => weights)));
+    this.#end = play(this.#grid.box, { rows, reads: layers, centers: this.#grid.centers, reader: position });
+  }
+
   // ------------------------------------------------------------ parts switched off
 
   /** @param {string} name of a layer or of a head */
@@ -341,6 +357,10 @@ function telling(found, reads, { layer, position }) {
   const other = (/** @type {string} */ name) => Math.max(0, ...(reads.get(name) ?? []).slice(1, -1));
   return here.reduce((a, b) => (other(b) > other(a) ? b : a), here[0] ?? "");
 }
+
+/** @param {number[][]} rows */
+const meanOf = (rows) => (rows[0] ?? []).map((_, place) =>
+  rows.reduce((sum, row) => sum + row[place], 0) / rows.length);
 
 /**
  * @param {Api.NetworkInside} found

@@ -44,6 +44,11 @@ export class Grid {
     new ResizeObserver(() => this.#resized()).observe(this.#table);
   }
 
+  /** Where the middle of each position's column is. */
+  get centers() {
+    return this.#centers;
+  }
+
   /** The first position that is drawn. */
   get first() {
     return this.#first;
@@ -94,7 +99,8 @@ export class Grid {
 
   /** The rows, from what enters the first layer up. */
   get rows() {
-    return [...this.#table.querySelectorAll("tr[data-layer]")].toReversed();
+    const rows = /** @type {HTMLTableRowElement[]} */ ([...this.#table.querySelectorAll("tr[data-layer]")]);
+    return rows.toReversed();
   }
 
   /**
@@ -144,7 +150,7 @@ export class Grid {
    */
   power(off) {
     for (const row of this.rows) {
-      const layer = Number(/** @type {HTMLElement} */ (row).dataset.layer);
+      const layer = Number(row.dataset.layer);
       row.classList.toggle("off", off(layer));
       row.querySelector(".power")?.setAttribute("aria-pressed", String(off(layer)));
     }
