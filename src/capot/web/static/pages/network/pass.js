@@ -22,12 +22,13 @@ export function play(box, { rows, reads, centers, reader }) {
     : line(share, [centers[place], height(index)], [centers[reader], height(index + 1)]))));
   over.append(...layers);
   box.append(over);
+  box.classList.add("playing");
   const shown = rows.map((row, index) => row.animate([{ opacity: 0.06 }, { opacity: 1 }],
     { duration: step, delay: index * step, fill: "backwards", easing: "ease-out" }));
   const drawn = layers.map((layer, index) => layer.animate([{ opacity: 0 }, { opacity: 0.9 }, { opacity: 0 }],
     { duration: step, delay: (index + 1) * step, fill: "both" }));
   const all = [...shown, ...drawn];
-  const end = () => { for (const one of all) one.cancel(); over.remove(); };
+  const end = () => { for (const one of all) one.cancel(); over.remove(); box.classList.remove("playing"); };
   all[rows.length - 1].onfinish = end;
   return end;
 }
