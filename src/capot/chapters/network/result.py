@@ -310,7 +310,8 @@ class NetworkInside(Result):
 
     def _reads(self, found: TokenReads, lang: str | None) -> Table:
         """What a token reads most in each head, the surest heads first."""
-        reader, rows = self._label(self.tokens[found.position].id), []
+        reader = self._label(self.tokens[found.position].id)
+        rows = []
         for head in sorted(found.heads, key=lambda head: -max(head.weights))[:HEADS_SHOWN]:
             best = sorted(range(len(head.weights)), key=lambda place: -head.weights[place])[:READ_SHOWN]
             told = [f"{self._label(self.tokens[place].id)} {percent(head.weights[place], lang, 0)}" for place in best]
