@@ -367,7 +367,7 @@ def test_a_steered_text_leaves_no_cache() -> None:
 def test_engines_that_cannot_say_so() -> None:
     with capot.open("scripted") as model:
         for ask in (
-            lambda: model.patch("abc", source="abd"),
+            lambda: model.patch("abc", source="axc"),
             lambda: model.steer("abc", toward="a", away="b"),
         ):
             with pytest.raises(CapabilityError) as caught:
