@@ -336,7 +336,11 @@ def test_what_it_would_get_wrong_is_refused_by_name(models, tmp_path, changes, c
     tiny.edit_config(tmp_path, **changes)
     with pytest.raises(UnsupportedError) as failure:
         check(Checkpoint.open(tmp_path))
-    assert failure.value.code == code and "hf" in failure.value.message("en") and failure.value.message("fr")
+    assert (
+        failure.value.code == code
+        and 'engine="transformers"' in failure.value.message("en")
+        and failure.value.message("fr")
+    )
 
 
 def test_a_llama3_scaling_with_a_number_missing(models, tmp_path):
