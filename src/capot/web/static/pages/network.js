@@ -11,6 +11,7 @@ import { fault, waiting } from "../parts/fault.js";
 import { frame } from "../parts/frame.js";
 import { promptField } from "../parts/prompt.js";
 import { Grid, named } from "./network/grid.js";
+import { Beside } from "./network/beside.js";
 import { best, Gallery, headName, headTable } from "./network/heads.js";
 import { Logit } from "./network/logit.js";
 import { play, still } from "./network/pass.js";
@@ -44,6 +45,7 @@ class Network {
   #end = () => {};
   #stamps = frame(this.#gallery.box, { name: "heads" });
   #switches;
+  #beside;
   #more = h("div", {});
   #empty = h("p", { class: "quiet" }, tr("network.empty"));
   #shown = h("div", { class: "network", hidden: true });
@@ -63,6 +65,7 @@ class Network {
   /** @param {string} name the model's */
   constructor(name) {
     this.#name = name;
+    this.#beside = new Beside(name);
     const { off = "", by = "" } = this.#saved;
     this.#switches = new Switches({ name, off: off.split(",").filter(Boolean), by, heard: () => this.#turned() });
     const examples = tr("next.examples").split("|");
@@ -72,7 +75,7 @@ class Network {
     const gallery = h("section", {}, this.#reading, this.#switches.line, this.#stamps.box);
     const picture = h("div", {}, h("p", { class: "tools" }, this.#motion), this.#picture.box);
     const top = h("div", { class: "network-top" }, picture, this.#switches.box, gallery);
-    fill(this.#shown, top, this.#logit.box, this.#more);
+    fill(this.#shown, top, this.#logit.box, this.#beside.box, this.#more);
     this.#heads = gallery;
   }
 
@@ -87,6 +90,7 @@ class Network {
     this.#running?.abort();
     this.#asking?.abort();
     this.#switches.stop();
+    this.#beside.stop();
   }
 
   /** The text read anew: everything is asked for, and what the last token reads with it. */
@@ -104,6 +108,7 @@ class Network {
       fill(this.#field.troubles);
       this.#draw(result, view);
       await this.#switches.look(result);
+      await this.#beside.look(result);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.#clear();

@@ -32,6 +32,7 @@ export class Grid {
   /** @type {(number | undefined)[]} */
   #centers = [];
   #width = 0;
+  #dragged = false; // whether its cells can be
   #chosen;
   #switched;
 
@@ -82,7 +83,8 @@ export class Grid {
     const name = String(layer);
     const button = layer && switchable ? h("button", { type: "button", class: "power", tabindex: "-1",
       "aria-pressed": "false", "aria-label": tr("network.switch_layer", { layer }) }, name) : name;
-    const cells = guesses.slice(this.#first).map((guess) => h("td", { tabindex: "-1",
+    const draggable = this.#dragged ? "true" : undefined;
+    const cells = guesses.slice(this.#first).map((guess) => h("td", { tabindex: "-1", draggable,
       class: `w${Math.min(9, Math.floor(10 * guess.probability))}`, "aria-selected": "false" }, named(guess)));
     return h("tr", { dataset: { layer: name } }, h("th", { scope: "row" }, button), cells);
   }
@@ -93,6 +95,7 @@ export class Grid {
    * @returns {HTMLElement | null}
    */
   cell({ layer, position }) {
+    if (!(position >= this.#first)) return null;
     const row = /** @type {HTMLTableRowElement | null} */ (this.#table.querySelector(`tr[data-layer="${layer}"]`));
     return row?.cells[position - this.#first + 1] ?? null;
   }
@@ -104,18 +107,28 @@ export class Grid {
   }
 
   /**
-   * Mark a place, and open the row under its layer.
+   * Mark a place, the one before being no longer marked.
    * @param {Place} place
    */
-  choose(place) {
+  mark(place) {
     const before = this.#place && this.cell(this.#place);
     if (before) before.ariaSelected = "false";
     const cell = this.cell(place);
-    if (!cell) return;
+    if (!cell) return null;
     this.#place = place;
     cell.ariaSelected = "true";
     this.#stop(cell);
     this.#bring(cell);
+    return cell;
+  }
+
+  /**
+   * Mark a place, and open the row under its layer.
+   * @param {Place} place
+   */
+  choose(place) {
+    const cell = this.mark(place);
+    if (!cell) return;
     if (place.layer) cell.parentElement?.after(this.#opened);
     else this.#opened.remove();
     this.#shown = null;
@@ -172,6 +185,32 @@ export class Grid {
   }
 
   // ------------------------------------------------------------ hands
+
+  /**
+   * Let its cells be dragged onto another grid, each to its own place there.
+   * @param {{ from: (place: Place) => Place, onto: Grid, dropped: (place: Place) => unknown }} how
+   */
+  carried({ from, onto, dropped }) {
+    /** @type {Place | null} */
+    let held = null;
+    this.#dragged = true;
+    this.#table.addEventListener("dragstart", ({ target, dataTransfer }) => {
+      const place = this.#placeOf(target);
+      if (!place) return;
+      dataTransfer?.setData("text/plain", `${place.layer}.${place.position}`);
+      held = from(place);
+      onto.cell(held)?.classList.add("offered");
+    });
+    this.#table.addEventListener("dragend", () => {
+      if (held) onto.cell(held)?.classList.remove("offered");
+      held = null;
+    });
+    onto.box.addEventListener("dragover", (event) => { if (held) event.preventDefault(); });
+    onto.box.addEventListener("drop", (event) => {
+      event.preventDefault();
+      if (held) dropped(held);
+    });
+  }
 
   /**
    * The place of a cell.
