@@ -194,7 +194,7 @@ def test_the_parts_of_any_tokens_logit_and_their_sum(visit: Visits, server: Serv
 def test_the_page_is_clean_and_keeps_what_was_typed(visit: Visits) -> None:
     visit.forgive("status of 4")
     page = visit("/network", lang="fr", width=360)
-    assert page.locator(".prompt textarea").input_value() and page.evaluate(ARCS) > 0, "no empty instrument"
+    assert page.locator("main > .prompt textarea").input_value() and page.evaluate(ARCS) > 0, "no empty instrument"
     page.evaluate(TABLES)
     assert overflow(page) == 0 and axe(page) == []
     page.locator(".guesses .power").nth(1).click()
@@ -206,13 +206,13 @@ def test_the_page_is_clean_and_keeps_what_was_typed(visit: Visits) -> None:
     settled(page)
     assert page.locator(".answered .chip").count() == 1, "another language changes nothing but words"
     assert overflow(page) == 0 and axe(page) == []
-    field = page.locator(".prompt textarea")
+    field = page.locator("main > .prompt textarea")
     for text, shown in (("", False), ("<b>bold</b> 🤗 \u202e مرحبا", True), ("é à " * 2500, False), ("a", True)):
         field.fill(text)
         settled(page)
         until(page, f"document.querySelector('.network').hidden === {str(not shown).lower()}")
         assert page.locator("main b:not(.track b)").count() == 0
-        assert page.locator(".prompt .fault").count() == (not shown and bool(text))
+        assert page.locator("main > .prompt .fault").count() == (not shown and bool(text))
         assert field.input_value() == text
 
 
