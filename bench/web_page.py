@@ -4,7 +4,8 @@
 
 A real Chromium on a warm server. First paint and the bytes of a first visit come from the
 browser's own account; a slider is moved as a person does, and its time is what the page
-computes and lays out before the frame that shows it, on 128,256 synthetic logits.
+computes and lays out before the frame that shows it, on 128,256 synthetic logits. A cell of the network page is
+clicked: its time goes on to the end of the frame that shows what was read there, on an answer that is made up.
 """
 
 from __future__ import annotations
@@ -51,6 +52,21 @@ MOVE = """async ([name, value]) => {
   return handled + frame;
 }"""
 MOVES = [("temperature", 0.7), ("top_p", 0.9), ("top_k", 40), ("min_p", 0.05), ("temperature", 1.6), ("top_p", 0.99)]
+
+TOKENS, LAYERS, HEADS = 64, 16, 32
+KINDS = ("induction", "previous", "first", "mixed")
+CLICK = """async (layer) => {
+  const cell = document.querySelector(`.guesses tr[data-layer="${layer}"]`).lastElementChild;
+  await new Promise(requestAnimationFrame);
+  const began = performance.now();
+  cell.click();
+  await new Promise((resolve) => requestAnimationFrame(() => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = resolve;  // after the frame is laid out and painted
+    port2.postMessage(0);
+  }));
+  return performance.now() - began;
+}"""
 
 
 def server() -> tuple[subprocess.Popen, str]:
@@ -107,6 +123,47 @@ def slider(browser, root: str, repeats: int) -> list[float]:
     return times
 
 
+def made_up() -> dict:
+    """What ``network`` might answer of a model of a billion weights: each head reads one token above the others."""
+    guess = {"id": 1, "text": " word", "probability": 0.4}
+    guesses = [guess | {"position": place, "candidates": [guess] * 5} for place in range(TOKENS)]
+    layers = [{"layer": layer, "guesses": guesses} for layer in range(LAYERS + 1)]
+    places = [(layer, head) for layer in range(1, LAYERS + 1) for head in range(1, HEADS + 1)]
+    scores = dict.fromkeys(("itself", "previous", "first", "induction"), 0.5)
+    heads = [
+        {"layer": layer, "head": head, "kind": KINDS[(layer + head) % len(KINDS)], "scores": scores}
+        for layer, head in places
+    ]
+    shares = [0.5 / TOKENS] * TOKENS
+    reads = [
+        {
+            "layer": layer,
+            "head": head,
+            "weights": [w + 0.5 * (p == layer * head % TOKENS) for p, w in enumerate(shares)],
+        }
+        for layer, head in places
+    ]
+    return {
+        "prompt": "a", "tokens": [{"id": 1, "text": " word"}] * TOKENS, "layers": layers, "heads": heads,
+        "target": None, "contributions": [], "remainder": None, "attention": None,
+        "reads": {"position": TOKENS - 1, "heads": reads},
+    }  # fmt: skip
+
+
+def clicks(browser, root: str, repeats: int) -> list[float]:
+    """Cells of the last token, a layer after the other."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.route("**/api/network*", lambda route: route.fulfill(json={"ok": True, "result": made_up(), "view": []}))
+    page.goto(f"{root}/network#prompt=a")
+    page.locator(".guesses .arc").first.wait_for(state="attached")
+    page.locator(".answered .bars li").first.wait_for()
+    times = [page.evaluate(CLICK, layer) / 1000 for _ in range(repeats) for layer in range(1, LAYERS + 1)]
+    assert page.locator(".guesses .open .arc").count() == TOKENS, "a line for each token that is read"
+    context.close()
+    return times[LAYERS:]
+
+
 def main() -> None:
     given = arguments(__doc__, repeats=15)
     chromium = shutil.which("chromium")
@@ -117,6 +174,7 @@ def main() -> None:
         "first page that draws with Plotly (asked: at most)",
         f"slider to bars, {LOGITS:,} logits, median (asked: at most)",
         f"slider to bars, {LOGITS:,} logits, 95 of 100 within (asked: at most)",
+        f"click to arcs, {TOKENS} tokens, {LAYERS} layers, {HEADS} heads (asked: at most)",
     ]
     try:
         from playwright.sync_api import sync_playwright
@@ -132,6 +190,7 @@ def main() -> None:
             paints, drawn, weight = first_visits(browser, root, given.repeats)
             _, heavy = visit(browser, f"{root}/embeddings", wait="capot-figure .main-svg")
             times = slider(browser, root, given.repeats)
+            opened = clicks(browser, root, max(2, given.repeats))
             browser.close()
     finally:
         process.terminate()
@@ -139,8 +198,9 @@ def main() -> None:
         process.stdout.close()
     tail = statistics.quantiles(times, n=20)[-1]
     values = [statistics.median(paints), statistics.median(drawn), weight / 1e3, heavy / 1e3]
-    values += [1e3 * statistics.median(times), 1e3 * tail]
+    values += [1e3 * statistics.median(times), 1e3 * tail, 1e3 * statistics.median(opened)]
     asked = [("s", 0.5), ("s", None), ("kB", 150), ("kB", 1650), ("ms", 1000 / 30), ("ms", 1000 / 30)]
+    asked.append(("ms", 100))
     report("the lab's pages", [(n, v, unit, most) for n, v, (unit, most) in zip(names, values, asked, strict=True)])
 
 
