@@ -95,6 +95,25 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "network, every attention": [
         ("/api/network?view=1", {"prompt": "a b c d " * 100, "k": 5, "attention": f"{i}.1"}) for i in (1, 2, 3)
     ],
+    "ablate, all that is taken": [
+        (
+            "/api/ablate?view=1",
+            {"prompt": "a b c d " * 100, "layers": [1, 2, 3], "by": "mean", "k": 100, "max_new_tokens": 60},
+        )
+    ],
+    "patch, all that is taken": [
+        ("/api/patch?view=1", {"prompt": "a b c d " * 40, "source": "b a c d " * 40, "layer": 1, "k": 100})
+    ],
+    "patch, three grids": [
+        ("/api/patch?view=1", {"prompt": "a b c d " * 10, "source": "b a c d " * 10, "part": part})
+        for part in ("residual", "attention", "mlp")
+    ],
+    "steer, all that is taken": [
+        (
+            "/api/steer?view=1",
+            {"prompt": "a b c d " * 100, "toward": "a " * 400, "away": "b " * 400, "max_new_tokens": 60},
+        )
+    ],
     "score, all that is read": [("/api/score?view=1", {"text": "a b c d " * 100})],
     "score, 200,000 characters": [("/api/score?view=1", {"text": ("le gestionnaire du réseau " * 8_000)[:200_000]})],
     "assistant, a long question": [("/api/assistant", {"question": "a b " * 45_000, "max_new_tokens": 1})],
