@@ -193,7 +193,7 @@ def holds_variants(engine: Engine, hooked: Hooked, ids: list[int], others: list[
 def head_that_matters(model: Any, prompt: str) -> str:
     """A head whose absence changes the answer: one of those that give most to its logit, which may be any model's."""
     apart = [part for part in model.network(prompt).contributions if part.head is not None]
-    for part in sorted(apart, key=lambda part: -part.logit)[:8]:
+    for part in sorted(apart, key=lambda part: -part.logit)[:24]:
         name = f"{part.layer}.{part.head}"
         found = model.ablate(prompt, heads=[name], k=1, max_new_tokens=0)
         if found.after.candidates[0].id != found.before.candidates[0].id:
