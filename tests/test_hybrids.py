@@ -83,6 +83,60 @@ def test_parameters_and_cache_are_those_of_transformers(family: str, changes: di
     assert len(layers) == shape.config.layers and described.parameters.active <= described.parameters.total
 
 
+def _state_numbers(found: Any, name: str = "") -> int:
+    """Numbers in the tensors of a cache, or of a model that keeps it itself, whose name says that they are a state."""
+    if hasattr(found, "numel"):
+        return int(found.numel()) * bool(re.search("state|linear_cache", name))
+    if isinstance(found, (list, tuple)):
+        return sum(_state_numbers(each, name) for each in found)
+    inside = found if isinstance(found, dict) else getattr(found, "__dict__", {})
+    return sum(_state_numbers(each, f"{name}.{key}") for key, each in inside.items())
+
+
+ONE_OF_EACH = {family: changes for family, changes in CASES if family != "qwen3_5_text"}
+
+
+@pytest.mark.parametrize("family", ONE_OF_EACH)
+def test_a_state_is_as_large_as_transformers_makes_it(family: str) -> None:
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from capot.engines.transformers.network import cache_argument
+
+    changes = ONE_OF_EACH[family] | (
+        {"num_experts_per_tok": 2, "num_key_value_heads": 4} if family == "kimi_linear" else {}
+    )
+    config = transformers.AutoConfig.for_model(family, **SMALL | changes)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        answer = model(torch.tensor([[1, 2, 3, 4, 5]]), use_cache=True)
+    cache = model if family == "recurrent_gemma" else answer[cache_argument(type(model))]
+    shape = shape_of(SMALL | changes | {"model_type": family})
+    assert shape.state_known and shape.state_numbers == _state_numbers(cache) > 0
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_a_state_is_said_at_the_figure_known_or_not(lang: str, tmp_path: Path) -> None:
+    from memory_helpers import write_model
+
+    import capot
+    from capot.i18n import size, tr
+
+    mamba = {"model_type": "jamba", "attn_layer_period": 8, "num_experts": 1}
+    novel = {"model_type": "novelty", "layer_types": ["mamba", "full_attention"] * 4}
+    for place, (changes, known) in enumerate(((mamba, True), (novel, False), ({"model_type": "llama"}, None))):
+        write_model(folder := tmp_path / str(place), **SMALL | changes)
+        with capot.open(folder) as model:
+            memory = model.memory([1, 64], simulate=True)
+        said = " ".join(memory.to_text(lang, width=400).split())
+        numbers = shape_of(SMALL | changes).state_numbers
+        assert memory.kv_cache.state_bytes == {True: 2 * numbers, False: None, None: 0}[known]
+        told = {name: tr(f"memory.state.{name}", lang, size=size(2 * numbers, lang)) for name in ("known", "unknown")}
+        assert [" ".join(each.split()) in said for each in told.values()] == [known is True, known is False]
+        first, last = (row.computed.kv_cache for row in memory.rows)
+        token = shape_of(SMALL | changes).cache_numbers(1) * 2
+        assert (first, last) == (2 * numbers + token, 2 * numbers + 64 * token)
+
+
 JAMBA = {
     "model_type": "jamba", "vocab_size": 65536, "hidden_size": 4096, "intermediate_size": 14336,
     "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "num_experts": 16,

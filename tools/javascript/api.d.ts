@@ -266,6 +266,7 @@ declare namespace Api {
     windows: number;
     window: number | null;
     other_layers: number;
+    state_bytes: number | null;
   }
 
   interface CachedModel {

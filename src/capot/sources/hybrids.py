@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from capot.sources import mixers
 from capot.sources.configuration import Config
 from capot.sources.fields import Raw, read_bool, read_count, read_dict, read_float, read_int, read_list
-from capot.sources.mixers import Blocks, Mamba2
+from capot.sources.mixers import Blocks
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,7 @@ def _bamba(raw: Raw, config: Config) -> Hybrid:
 
 
 def _falcon_h1(raw: Raw, config: Config) -> Hybrid:
-    default = None if "mamba_d_ssm" in raw and raw["mamba_d_ssm"] is None else 1024
-    inner = None if default is None else read_int(raw, "mamba_d_ssm", default=default)
-    mixer = mixers.bamba_mixer(raw, config, inner=inner, normed=read_bool(raw, "mamba_rms_norm", default=False))
+    mixer = mixers.falcon_mixer(raw, config)
     state = mixer.blocks(config.width)
     state["other"] += config.width * (read_bool(raw, "projectors_bias", default=False) - mixer.bias_out)
     attends = mixers.attention(config, bias=mixers.attention_biases(raw, config))
@@ -131,18 +129,7 @@ def _granite(raw: Raw, config: Config) -> Hybrid:
 def _nemotron_h(raw: Raw, config: Config) -> Hybrid | None:
     if raw.get("moe_latent_size") is not None:  # its experts work in a space of their own
         return None
-    width, bias = config.width, read_bool(raw, "use_bias", default=False)
-    heads = read_int(raw, "mamba_num_heads", default=128)
-    mixer = Mamba2(
-        inner=heads * read_int(raw, "mamba_head_dim", default=64),
-        kept=read_int(raw, "ssm_state_size", default=128),
-        groups=read_int(raw, "n_groups", "mamba_n_groups", default=8),
-        heads=heads,
-        taps=read_int(raw, "conv_kernel", "mamba_d_conv", default=4),
-        conv_bias=read_bool(raw, "use_conv_bias", default=True),
-        bias_in=bias or read_bool(raw, "mamba_proj_bias", default=False),
-        bias_out=bias or read_bool(raw, "mamba_proj_bias", default=False),
-    )
+    width, mixer = config.width, mixers.nemotron_mixer(raw)
     plain = 2 * width * config.mlp_width + read_bool(raw, "mlp_bias", default=False) * (config.mlp_width + width)
     shared = 2 * width * read_int(raw, "moe_shared_expert_intermediate_size", default=7688)
     experts = MoeLayer(
@@ -283,7 +270,8 @@ def _zamba(raw: Raw, config: Config) -> Hybrid | None:
     if second and read_bool(raw, "add_bias_linear", default=False):
         return None
     state = mixers.layer_blocks(
-        mixers.zamba2_mixer(raw, config) if second else mixers.mamba(raw, config, normed=False), norms=width
+        mixers.zamba2_mixer(raw, config).blocks(width) if second else mixers.mamba(raw, config, normed=False),
+        norms=width,
     )
     queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
     transformer = mixers.layer_blocks(

@@ -67,6 +67,11 @@ class Mamba2:
     bias_out: bool = False
     normed: bool = True
 
+    @property
+    def state(self) -> int:
+        """Numbers that a text leaves in one layer: the sums of each channel, the last inputs of the convolution."""
+        return self.inner * self.kept + (self.inner + 2 * self.groups * self.kept) * self.taps
+
     def blocks(self, width: int) -> Blocks:
         convolved = self.inner + 2 * self.groups * self.kept
         entering = self.inner + convolved + self.heads
@@ -100,11 +105,32 @@ def gated_delta_net(raw: Raw, config: Config) -> Blocks:
     return {"other": size, "norms": value_dim}
 
 
-def zamba2_mixer(raw: Raw, config: Config) -> Blocks:
+def falcon_mixer(raw: Raw, config: Config) -> Mamba2:
+    default = None if "mamba_d_ssm" in raw and raw["mamba_d_ssm"] is None else 1024
+    inner = None if default is None else read_int(raw, "mamba_d_ssm", default=default)
+    return bamba_mixer(raw, config, inner=inner, normed=read_bool(raw, "mamba_rms_norm", default=False))
+
+
+def nemotron_mixer(raw: Raw) -> Mamba2:
+    heads = read_int(raw, "mamba_num_heads", default=128)
+    bias = read_bool(raw, "use_bias", default=False) or read_bool(raw, "mamba_proj_bias", default=False)
+    return Mamba2(
+        inner=heads * read_int(raw, "mamba_head_dim", default=64),
+        kept=read_int(raw, "ssm_state_size", default=128),
+        groups=read_int(raw, "n_groups", "mamba_n_groups", default=8),
+        heads=heads,
+        taps=read_int(raw, "conv_kernel", "mamba_d_conv", default=4),
+        conv_bias=read_bool(raw, "use_conv_bias", default=True),
+        bias_in=bias,
+        bias_out=bias,
+    )
+
+
+def zamba2_mixer(raw: Raw, config: Config) -> Mamba2:
     return Mamba2(
         inner=read_int(raw, "mamba_expand", default=2) * config.width,
         kept=read_int(raw, "mamba_d_state", default=64),
         groups=read_int(raw, "mamba_ngroups", default=1),
         heads=read_int(raw, "n_mamba_heads", default=8),
         taps=read_int(raw, "mamba_d_conv", default=4),
-    ).blocks(config.width)
+    )

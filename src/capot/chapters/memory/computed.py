@@ -38,15 +38,15 @@ class PromptPass:
 def simulated(shape: MemoryShape, tokens: int, how: PromptPass) -> Parts:
     """The parts for ``tokens`` tokens, on an engine with a fused attention (no T x S matrix).
 
-    The cache of all tokens, what the last chunk needs inside a layer, and the logits kept:
-    one row of V numbers, or one for each token. Prudent by at most one chunk's logits, which
-    are made when the layers are done. Checked against transformers, tensor by tensor, in
-    tests/test_memory.py.
+    The cache of all tokens, with the states of layers that keep one; what the last chunk needs
+    inside a layer; and the logits kept: one row of V numbers, or one for each token. Prudent by
+    at most one chunk's logits, which are made when the layers are done. Checked against
+    transformers, tensor by tensor, in tests/test_memory.py.
     """
     chunk = min(tokens, how.chunk)
     rows = tokens if how.mode == "all" else 1
     return Parts(
-        kv_cache=round(shape.cache_numbers(tokens) * how.cache_number),
+        kv_cache=round((shape.cache_numbers(tokens) + shape.state_numbers) * how.cache_number),
         activations=round(chunk * layer_numbers(shape) * how.number),
         logits=round(rows * shape.vocabulary * how.number),
     )
@@ -164,7 +164,7 @@ def _transformers(info: EngineInfo, shape: MemoryShape) -> Ruler:
     def at(end: int, tokens: int, mode: Mode) -> Parts:
         chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
         rows = chunk if mode == "all" else int(end == tokens)
-        cache, row = round(layers.cache_numbers(shape, end) * number), shape.vocabulary
+        cache, row = round((layers.cache_numbers(shape, end) + shape.state_numbers) * number), shape.vocabulary
         kept, made = 4 * row * (end - chunk) * (mode == "all"), round(row * rows * number)  # of chunks before, of this
         ids = 8 * chunk  # and as much for their positions, while there are layers to go through
         moments = [

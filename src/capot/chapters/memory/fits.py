@@ -34,7 +34,8 @@ def card_bytes(shape: MemoryShape, tokens: int, *, precision: str, gpus: int, ho
 
 def kept_bytes(shape: MemoryShape, parts: Parts, *, gpus: int, how: PromptPass) -> float:
     """What one text leaves on each card: its part of the keys and values, and of a state, split by channels."""
-    return parts.kv_cache / min(gpus, shape.shards) + shape.state_numbers * how.cache_number / gpus
+    state = shape.state_numbers * how.cache_number
+    return (parts.kv_cache - state) / min(gpus, shape.shards) + state / gpus
 
 
 def fit(

@@ -104,6 +104,11 @@ def _cache(cache: Cache, lang: str | None) -> str:
         words.append(tr("memory.whole", lang))
     if cache.other_layers:
         words.append(tr("memory.other_layers", lang, count=cache.other_layers))
+    if cache.state_bytes != 0:
+        known = cache.state_bytes is not None
+        words.append(
+            tr("memory.state.known" if known else "memory.state.unknown", lang, size=size(cache.state_bytes or 0, lang))
+        )
     return ", ".join(words)
 
 

@@ -57,6 +57,7 @@ class Cache:
     windows: int = 0
     window: int | None = None
     other_layers: int = 0  # layers that keep a state of fixed size, or read another layer's cache
+    state_bytes: int | None = 0  # that a text leaves in such states; None where their form is not known
 
 
 @dataclass(frozen=True)

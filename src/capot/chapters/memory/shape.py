@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from capot.sources import published_shapes
 from capot.sources.configuration import SPELLINGS, Config
 from capot.sources.fields import Raw, read_count, read_dict, read_float, read_int, read_str, text_config
-from capot.sources.layer_kinds import HEADLESS
+from capot.sources.states import state_numbers
 
 LAYOUTS = {  # a field of config.json that asks for other layers, and how they are called here
     "falcon": {"new_decoder_architecture": "new", "alibi": "alibi"},
@@ -54,7 +54,8 @@ class MemoryShape:
     activation: str  # of the MLP, "" where config.json does not say
     rotary: float | None  # the share of a head's numbers that is rotated, where config.json says it
     guessed: bool = False  # which layers keep keys and values is not known: all are counted
-    state_numbers: int = 0  # that a text leaves in layers which keep nothing that grows, in a family without any other
+    state_numbers: int = 0  # that a text leaves in states of a fixed size, all layers
+    state_known: bool = True  # False where layers have a state whose form is not known here: it is not counted
 
     def cache_numbers(self, tokens: int) -> int:
         """Numbers in the KV cache of ``tokens`` tokens: a layer with a window forgets what lies behind it."""
@@ -71,6 +72,7 @@ def shape_of(raw: Raw) -> MemoryShape:
     raw = text_config(raw)
     found, exact = _known_shape(raw)
     config, latent = found.config, found.latent
+    state = state_numbers(raw, config)
     return MemoryShape(
         parameters=sum(published_shapes.parameters(found).values()),
         exact=exact,
@@ -93,26 +95,9 @@ def shape_of(raw: Raw) -> MemoryShape:
         activation=read_str(raw, *SPELLINGS["hidden_act"]),
         rotary=_rotary(raw, config.head_dim),
         guessed=config.guessed,
-        state_numbers=_state(config, raw),
+        state_numbers=state or 0,
+        state_known=state is not None,
     )
-
-
-def _state(config: Config, raw: Raw) -> int:
-    """Numbers in the state of a family without attention; 0 for one whose state is not known here.
-
-    Each of the E channels of a Mamba layer keeps N numbers and the last few of a convolution; in Mamba 2 the
-    convolution runs over the groups' B and C as well. RWKV keeps five vectors a layer. Sources: Gu and Dao 2023,
-    arXiv:2312.00752, section 3; Dao and Gu 2024, arXiv:2405.21060, section 7; Peng et al. 2023, arXiv:2305.13048.
-    """
-    if config.model_type not in HEADLESS:
-        return 0
-    if config.model_type == "rwkv":
-        return config.layers * 5 * config.width
-    inner = read_count(raw, "intermediate_size") or int(read_float(raw, "expand", default=2, most=1000) * config.width)
-    mamba2 = config.model_type == "mamba2"
-    kept, taps = read_count(raw, "state_size", default=128 if mamba2 else 16), read_count(raw, "conv_kernel", default=4)
-    convolved = inner + 2 * read_count(raw, "n_groups", default=8) * kept if mamba2 else inner
-    return config.layers * (inner * kept + convolved * taps)
 
 
 def _layout(found: published_shapes.Shape, raw: Raw) -> str:

@@ -129,6 +129,7 @@ def _cache(shape: MemoryShape, dtype: str, *, bytes_per_token: int) -> Cache:
         windows=len(windows),
         window=max(windows, default=None),
         other_layers=shape.layers - len(shape.windows),
+        state_bytes=round(shape.state_numbers * PRECISIONS[precision_name(dtype)]) if shape.state_known else None,
     )
 
 
