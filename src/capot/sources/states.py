@@ -50,7 +50,8 @@ def _headless(raw: Raw, config: Config) -> int:
         return 5 * config.width
     inner = read_count(raw, "intermediate_size") or int(read_float(raw, "expand", default=2, most=1000) * config.width)
     mamba2 = config.model_type == "mamba2"
-    kept, taps = read_count(raw, "state_size", default=128 if mamba2 else 16), read_count(raw, "conv_kernel", default=4)
+    kept = read_count(raw, "state_size", default=128 if mamba2 else 16)
+    taps = read_count(raw, "conv_kernel", default=4)
     convolved = inner + 2 * read_count(raw, "n_groups", default=8) * kept if mamba2 else inner
     return inner * kept + convolved * taps
 
