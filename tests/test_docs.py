@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -103,6 +104,25 @@ def test_the_readme_tells_the_size_of_the_model(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8").replace(",", ".")
     assert f"{card.parameters.total / 1e6:.1f} million" in text
     assert f"{card.file_bytes['bfloat16'] / 1e6:.1f} M" in text
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.fr.md", "docs/python.md", "docs/fr/python.md"])
+def test_the_sizes_in_a_page_are_those_of_the_model(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with capot.open() as model:
+        card = model.card().to_dict()
+    size = card["file_bytes"]["bfloat16"]
+    other = card | {"parameters": {"total": 10**9}, "file_bytes": {"bfloat16": 2 * size}}
+    text = (ROOT / page).read_text(encoding="utf-8")
+    monkeypatch.setattr(docs, "run_command", lambda command, page: json.dumps(other))
+    spoilt = docs.with_sizes(text, ROOT / page)
+    monkeypatch.setattr(docs, "run_command", lambda command, page: json.dumps(card))
+    assert spoilt != text and docs.with_sizes(spoilt, ROOT / page) == text
+
+
+def test_what_a_page_leaves_out_is_left_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs, "run_command", lambda command, page: "title\n\nA\n\nB\n\nC\n\nD")
+    block = docs.Block(ROOT / "README.md", "text", "$ capot a\nold title\n\nold a\n\n…\n\nold d\n", 1)
+    assert docs.abridged(block) == "$ capot a\ntitle\n\nA\n\n…\n\nD\n"
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])

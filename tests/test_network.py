@@ -18,7 +18,7 @@ from capot.engines.protocol import Capability
 from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import ScriptedEngine
 from capot.errors import CapabilityError, CapotError
-from capot.i18n import LANGUAGES
+from capot.i18n import LANGUAGES, percent
 from capot.model import Model
 from capot.view.blocks import Bars, Table
 
@@ -188,10 +188,11 @@ def test_what_a_build_does_not_allow_is_empty_and_said(boxed: Model) -> None:
 def test_the_picture_has_a_row_for_each_layer_and_shades_by_probability(boxed: Model) -> None:
     found = boxed.network(PROMPT)
     picture = next(block for block in found.view("en") if isinstance(block, Table))
-    assert [row[0] for row in picture.rows] == ["5", "4", "3", "2", "1", "0"]
+    count = boxed.card().layers
+    assert [row[0] for row in picture.rows] == [str(layer) for layer in range(count, -1, -1)]
     assert picture.rows[0][-1] == "·Paris" and picture.heat[0][-1] == found.layers[-1].guesses[-1].probability
     bars = next(block for block in found.view("fr") if isinstance(block, Bars))
-    assert len(bars.rows) == 1 + 2 * 5 + 1 and max(bar.value for bar in bars.rows) == 1.0
+    assert len(bars.rows) == 1 + 2 * count + 1 and max(bar.value for bar in bars.rows) == 1.0
 
 
 # What heads are called, on a network built for it.
@@ -265,14 +266,15 @@ def test_random_networks_have_no_head_of_induction(tmp_path: Path) -> None:
             assert "induction" not in {each.kind for each in model.network("The river bank is green").heads}
 
 
-@pytest.mark.parametrize(
-    ("layers", "words"),
-    [
-        (None, "; the layer shown before it guesses something else."),
-        ([5], ", and so does every layer shown from 5 on."),
-    ],
-)
-def test_the_caption_says_since_which_layer_the_guess_stands(layers: list[int] | None, words: str) -> None:
-    with capot.open("boxed") as model:
-        found = model.network("La capitale de la France est", layers=layers)
-    assert f"layer 5 guesses “·Paris” (54.8%){words}" in found.to_text(lang="en").replace("\n", " ")
+def test_the_caption_says_since_which_layer_the_guess_stands(boxed: Model) -> None:
+    prompt = "La capitale de la France est"
+    whole = boxed.network(prompt)
+    last, final = whole.layers[-1].layer, whole.layers[-1].guesses[-1]
+    assert whole.target.text == " Paris"
+    other = max(each.layer for each in whole.layers if each.guesses[-1].id != final.id)
+    for layers, words in (
+        ([other, last], "; the layer shown before it guesses something else."),
+        ([last], f", and so does every layer shown from {last} on."),
+    ):
+        found = boxed.network(prompt, layers=layers).to_text(lang="en").replace("\n", " ")
+        assert f"layer {last} guesses “·Paris” ({percent(final.probability, 'en')}){words}" in found

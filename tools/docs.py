@@ -4,12 +4,14 @@
 and the notebooks anew: nothing else is to be done when the boxed model's files are replaced.
 ``python tools/docs.py --check`` changes nothing and says which blocks differ;
 ``tests/test_docs.py`` holds the pages to it. A line ``…`` alone stands for any number of lines.
-What changes from run to run (times, this machine) belongs in a ``text`` block.
+What changes from run to run (times, this machine) belongs in a ``text`` block. One that leaves out
+a part of a command's output is made anew with the same part left out, and held to nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -23,8 +25,14 @@ from pathlib import Path
 import house
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"(?ms)^```(console|python)\n(.*?)^```$")
+BLOCK = re.compile(r"(?ms)^```(console|python|text)\n(.*?)^```$")
 ANY = "…"  # a line that stands for any number of lines
+SIZED = ("README.md", "README.fr.md", "python.md")  # pages that tell the boxed model's sizes
+SIZES = {  # of the boxed model, by what stands beside them in a sentence
+    r"\d+[.,]\d(?= millions? (?:de paramètres|parameters))": "millions",
+    r"\d+[.,]\d(?=[\s\u00a0\u202f]M[Bo](?:,| de poids| of weights))": "megabytes",
+    r"(?<=weights_bytes=)\d+": "bytes",
+}
 COMPUTING = {
     "network",
     "ablate",
@@ -136,6 +144,29 @@ def console(block: Block) -> str:
     return text.rstrip("\n") + "\n"
 
 
+def abridged(block: Block) -> str:
+    """The block with the output it should have, and as many paragraphs before and after what it leaves out."""
+    command, told = next(shown(block))
+    before, _, after = told.partition(f"\n{ANY}\n")
+    parts = run_command(command, block.page).split("\n\n")
+    first, last = (part.strip().count("\n\n") + 1 for part in (before, after))
+    return "\n\n".join([f"$ {command}\n{parts[0]}", *parts[1:first], ANY, *parts[-last:]]) + "\n"
+
+
+def with_sizes(text: str, page: Path) -> str:
+    """A page with the boxed model's sizes where it tells them."""
+    if not any(re.search(pattern, text) for pattern in SIZES):
+        return text
+    card = json.loads(run_command("capot card --json", page))
+    size = card["file_bytes"]["bfloat16"]
+    told = {"millions": f"{card['parameters']['total'] / 1e6:.1f}", "megabytes": f"{size / 1e6:.1f}"}
+    if language(page) == "fr":
+        told = {name: number.replace(".", ",") for name, number in told.items()}
+    for pattern, name in SIZES.items():
+        text = re.sub(pattern, (told | {"bytes": str(size)})[name], text)
+    return text
+
+
 def differs(block: Block) -> bool:
     return not all(page_tells(command, told, run_command(command, block.page)) for command, told in shown(block))
 
@@ -144,9 +175,13 @@ def update(page: Path) -> bool:
     """Put the real outputs in a page; whether it changed."""
     before = page.read_text(encoding="utf-8")
     after = house.with_tables(before, language(page))
+    if page.name in SIZED:
+        after = with_sizes(after, page)
     for block in blocks(page):
         if block.kind == "console":
             after = after.replace(block.text, console(block), 1)
+        elif block.kind == "text" and block.text.startswith("$ capot") and f"\n{ANY}\n" in block.text:
+            after = after.replace(block.text, abridged(block), 1)
     if after != before:
         page.write_text(after, encoding="utf-8", newline="\n")
     return after != before
