@@ -190,12 +190,13 @@ def holds_variants(engine: Engine, hooked: Hooked, ids: list[int], others: list[
         close(logits, hooked.run(ids, variant.edits)[0][-1])
 
 
-def head_that_matters(model: Any, prompt: str) -> str:
-    """A head whose absence changes the answer: one of those that give most to its logit, which may be any model's."""
+def heads_that_matter(model: Any, prompt: str) -> list[str]:
+    """Heads whose absence changes the answer: as few as can be of those that give most to it, in any model."""
     apart = [part for part in model.network(prompt).contributions if part.head is not None]
-    for part in sorted(apart, key=lambda part: -part.logit)[:24]:
-        name = f"{part.layer}.{part.head}"
-        found = model.ablate(prompt, heads=[name], k=1, max_new_tokens=0)
-        if found.after.candidates[0].id != found.before.candidates[0].id:
-            return name
-    raise AssertionError(f"no head matters for {prompt!r}")
+    names = [f"{part.layer}.{part.head}" for part in sorted(apart, key=lambda part: -part.logit)[:24]]
+    for few in ([name] for name in names), (names[:count] for count in range(2, len(names) + 1)):
+        for heads in few:
+            found = model.ablate(prompt, heads=heads, k=1, max_new_tokens=0)
+            if found.after.candidates[0].id != found.before.candidates[0].id:
+                return heads
+    raise AssertionError(f"no heads matter for {prompt!r}")

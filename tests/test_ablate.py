@@ -35,20 +35,22 @@ def alone(model: Model, edits: tuple[Edit, ...], ids: list[int] | None = None) -
 
 
 @pytest.fixture(scope="module")
-def matters(boxed: Model) -> dict[str, str]:
-    """A head of the model at hand without which the answer is another, in each language."""
-    return {lang: editing.head_that_matters(boxed, prompt) for lang, prompt in PROMPTS.items()}
+def matters(boxed: Model) -> dict[str, list[str]]:
+    """Heads of the model at hand without which the answer is another, in each language."""
+    return {lang: editing.heads_that_matter(boxed, prompt) for lang, prompt in PROMPTS.items()}
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_a_head_that_matters_is_off_and_the_answer_changes(boxed: Model, matters: dict[str, str], lang: str) -> None:
-    found, answer = boxed.ablate(PROMPTS[lang], heads=[matters[lang]]), boxed.next(PROMPTS[lang])
+def test_heads_that_matter_are_off_and_the_answer_changes(
+    boxed: Model, matters: dict[str, list[str]], lang: str
+) -> None:
+    found, answer = boxed.ablate(PROMPTS[lang], heads=matters[lang]), boxed.next(PROMPTS[lang])
     first = answer.candidates[0].text
     assert found.before.candidates == answer.candidates
     assert found.after.candidates[0].text != first and found.changed > 0.1
     assert found.before.text.startswith(first) and not found.after.text.startswith(first)
     words = found.to_text(lang)
-    assert matters[lang] in words and first.strip() in words and "{" not in words
+    assert all(name in words for name in matters[lang]) and first.strip() in words and "{" not in words
     parts = [part for part in boxed.network(PROMPTS[lang]).contributions if part.head is not None]
     idle = [f"{part.layer}.{part.head}" for part in sorted(parts, key=lambda part: abs(part.logit))[:6]]
     others = [boxed.ablate(PROMPTS[lang], heads=[name], max_new_tokens=0) for name in idle]
@@ -99,15 +101,15 @@ def test_what_moved_is_the_difference_of_two_answers(boxed: Model) -> None:
     assert found.changed == pytest.approx(np.abs(after - sampling.softmax(before.logits)).sum() / 2, abs=1e-5)
 
 
-def test_the_text_that_follows_is_edited_too(boxed: Model, matters: dict[str, str]) -> None:
-    layer, head = map(int, matters["en"].split("."))
-    found = boxed.ablate(PROMPT, heads=[matters["en"]], max_new_tokens=5)
+def test_the_text_that_follows_is_edited_too(boxed: Model, matters: dict[str, list[str]]) -> None:
+    edits = tuple(Edit(Place("head", *map(int, name.split(".")))) for name in matters["en"])
+    found = boxed.ablate(PROMPT, heads=matters["en"], max_new_tokens=5)
     ids = boxed.tokenizer.encode_prompt(PROMPT)
     plain = boxed.generate(PROMPT, temperature=0, max_new_tokens=5)
     assert found.before.text == plain.text
     made: list[int] = []
     for _ in range(5):
-        made.append(int(alone(boxed, (Edit(Place("head", layer, head)),), [*ids, *made]).argmax()))
+        made.append(int(alone(boxed, edits, [*ids, *made]).argmax()))
     assert found.after.text != found.before.text
     assert found.after.text == "".join(map(boxed.tokenizer.token_text, made))
 
