@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from web_helpers import Visits, axe, overflow, settled, until
 
+import capot
+
 DRAWN = "document.querySelectorAll('capot-figure .main-svg').length > 0 && !document.querySelector('.waiting')"
 
 
@@ -83,7 +85,9 @@ def test_a_word_in_several_sentences_layer_by_layer(visit: Visits) -> None:
 def test_the_lens_follows_the_prompt_that_is_carried(visit: Visits) -> None:
     page = visit("/embeddings#view=lens&prompt=The+capital+of+Australia+is")
     until(page, f"document.querySelectorAll('capot-figure .main-svg').length >= 2 && ({DRAWN})")
-    assert page.locator("table.heat tbody tr").count() == 6, "the table and five layers"
+    with capot.open() as model:
+        layers = model.card().layers
+    assert page.locator("table.heat tbody tr").count() == 1 + layers, "the table and each layer"
     page.get_by_label("Your text").fill("Bonjour")
     until(page, "location.hash.includes('prompt=Bonjour') && !document.querySelector('.waiting')")
     assert not axe(page)
