@@ -15,6 +15,7 @@ import pytest
 from conftest import ROOT
 from web_helpers import Visits, hold, settled, until
 
+import capot
 from capot.config import Sampling
 from capot.text import sampling
 
@@ -329,7 +330,9 @@ def test_the_sliders_arithmetic_is_ours(visit: Visits) -> None:
 def test_every_block_is_named_on_a_phone_too(visit: Visits, lang: str) -> None:
     page = visit("/card", lang=lang, width=360)
     names = page.locator(".architecture text.name").all_text_contents()
-    assert sum(name.endswith("attention") for name in names) == sum("MLP" in name for name in names) == 5
+    with capot.open() as model:
+        layers = model.card().layers
+    assert sum(name.endswith("attention") for name in names) == sum("MLP" in name for name in names) == layers
 
 
 def test_areas_are_parameters(visit: Visits) -> None:

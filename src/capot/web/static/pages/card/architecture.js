@@ -6,7 +6,7 @@ import { amount, has, number, tr } from "../../lib/words.js";
 /** @type {Record<string, number>} */
 const TONES = { embeddings: 0, attention: 1, mlp: 2, norms: 3, head: 4, other: 5 };
 const INNER = /** @type {const} */ (["norms", "mlp", "attention"]);
-const [HEIGHT, GAP] = [560, 4];
+const [HEIGHT, GAP] = [640, 4];
 const LEAST = 13; // height of a block that can be read
 const LETTER = 7.4;
 
