@@ -132,9 +132,10 @@ def test_few_shot_documents_have_the_form_of_the_lab() -> None:
 # What is held out
 
 
-def test_nothing_that_evaluation_asks_is_generated(small_corpus: Path) -> None:
+@pytest.mark.parametrize("at_end", [False, True])
+def test_nothing_that_evaluation_asks_is_generated(small_corpus: Path, at_end: bool) -> None:
     guard, held = Guard(), corpus.heldout()
-    texts = list(itertools.islice(stream.documents(small_corpus, 5), 3000))
+    texts = list(itertools.islice(stream.documents(small_corpus, 5, at_end=at_end), 3000))
     plain = [normal(t) for t in texts]
     for phrasing in itertools.chain.from_iterable(held["capital_phrasings"].values()):
         assert not any(fixed(phrasing) in t for t in plain), phrasing
@@ -142,6 +143,14 @@ def test_nothing_that_evaluation_asks_is_generated(small_corpus: Path) -> None:
     lines = {normal(re.sub(r"^\w+ ?: ", "", line)) for t in texts for line in t.split("\n")}
     assert not lines & guard.questions
     assert any("Strelsau" in t for t in texts)  # the guard lets the others through
+
+
+def test_the_end_of_a_run_says_capitals_plainly_more_often(small_corpus: Path) -> None:
+    said = []
+    for at_end in (False, True):
+        texts = itertools.islice(stream.documents(small_corpus, 6, only="en", at_end=at_end), 2000)
+        said.append(sum(len(re.findall(r"(?m)^The capital of [^.\n]+? is [A-Z]", text)) for text in texts))
+    assert said[1] > 2 * said[0] > 0
 
 
 def test_everyday_wordings_and_facts_that_are_held_out_are_not_generated(small_corpus: Path) -> None:
@@ -379,7 +388,7 @@ def steady_run(shards: Path, out: Path, steps: int, **first):
     run = training.start(
         training.Settings("tiny", minutes=1e9, compiled=False, steady=True), shards, torch.device("cpu")
     )
-    given = {"out": out, "branch": None, "fall": 60, "weights": None} | first
+    given = {"out": out, "branch": None, "fall": 60, "peak": 1, "weights": None} | first
     training.resume_or_start(run, argparse.Namespace(**given))
     training.train(run, out, steps=steps)
     return run
@@ -411,12 +420,14 @@ def test_a_branch_takes_the_same_steps_whether_or_not_it_is_interrupted(
 ) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.setattr("training.train.Budget.add", lambda self, _: setattr(self, "spent_s", self.spent_s + 1.0))
-    ends = {"branch": tmp_path / "main" / "checkpoint.pt", "fall": 0.1}
+    ends = {"branch": tmp_path / "main" / "checkpoint.pt", "fall": 0.1, "peak": 0.25}
     steady_run(shards, tmp_path / "main", 8)
     whole = steady_run(shards, tmp_path / "whole", 99, **ends)
     steady_run(shards, tmp_path / "parts", 11, **ends)
     parts = steady_run(shards, tmp_path / "parts", 99, **ends)
     assert whole.step == parts.step == 14 and whole.rate() == 0.0  # six seconds of one step each
+    for run in (whole, parts):
+        assert run.optimisers[0].param_groups[0]["peak"] == 0.25 * run.settings.matrix_rate
     for a, b in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
         assert torch.equal(a, b)
 

@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cap", type=float, default=1e9, help="million characters a source, at most")
     parser.add_argument("--generated", type=float, default=20, help="million characters")
+    parser.add_argument("--end", type=float, metavar="SHARE", help="for the end of a run: generated text, in per cent")
     parser.add_argument("--most", type=float, default=8, help="million tokens a shard")
     args = parser.parse_args()
     folder = corpus.corpus_folder(args.corpus)
@@ -112,10 +113,11 @@ def main() -> None:
             rows.append(row | {k: record[k] / len(parts) for k in SHARES})
             print(row["name"], row["tokens"], row["bytes"], flush=True)
     trivia = stream.corpus_questions(folder, shared)
-    for seed, lang in ((7, "en"), (8, "fr")):
-        texts = limit_characters(stream.documents(folder, seed, trivia, only=lang), args.generated * 5e5)
+    for seed, lang in ((9, "en"), (10, "fr")) if args.end else ((7, "en"), (8, "fr")):
+        made = stream.documents(folder, seed, trivia, only=lang, at_end=bool(args.end))
+        texts = limit_characters(made, args.generated * 5e5)
         row = write(f"{GENERATED}_{lang}", texts, tokenizer, out=args.out, most=args.most)
-        rows.append(row | {k: manifest[f"generated_{k}"] / 2 for k in SHARES})
+        rows.append(row | {k: (args.end or manifest[f"generated_{k}"]) / 2 for k in SHARES})
         print(row["name"], row["tokens"], row["bytes"], flush=True)
     (args.out / "index.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
 

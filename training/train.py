@@ -161,9 +161,14 @@ def restore(run: Run, path: Path) -> None:
             run.budget.minutes = run.plan.end_s / 60
 
 
-def branch(run: Run, path: Path, minutes: float) -> None:
-    """Start the end of a steady run: from its checkpoint the rate falls to zero in so many minutes."""
+def branch(run: Run, path: Path, minutes: float, *, peak: float = 1) -> None:
+    """Start the end of a steady run: from its checkpoint the rate falls to zero in so many minutes.
+
+    It falls from `peak` of the run's rate; less than 1 is for one that has fallen before.
+    """
     restore(run, path)
+    for group in (group for optimiser in run.optimisers for group in optimiser.param_groups):
+        group["peak"] *= peak
     assert run.plan is not None  # `resume_or_start` refuses another run
     spent = run.budget.spent_s
     run.plan = Plan(run.plan.warm_from_s, spent, spent + 60 * minutes)
@@ -264,6 +269,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=NUMBER", help="change a rate")
     parser.add_argument("--branch", type=Path, metavar="CHECKPOINT", help="end the steady run of this checkpoint")
     parser.add_argument("--fall", type=float, default=60, help="minutes in which a branch falls to a rate of zero")
+    parser.add_argument("--peak", type=float, default=1, help="share of the rate from which a branch falls")
     parser.add_argument("--weights", type=Path, metavar="FOLDER", help="go on from exported weights and run.json")
     parser.add_argument("--device", help="cpu, cuda; by default cuda where there is one")
     parser.add_argument("--eager", action="store_true", help="do not compile")
@@ -277,7 +283,7 @@ def resume_or_start(run: Run, args: argparse.Namespace) -> None:
     elif args.branch:
         if run.plan is None:
             raise SystemExit("Only a steady run, of the recipe boxed, can be ended by a branch.")
-        branch(run, args.branch, args.fall)
+        branch(run, args.branch, args.fall, peak=args.peak)
     elif args.weights:
         start_from_weights(run, args.weights, json.loads((args.weights / "run.json").read_text("utf-8")))
 

@@ -78,14 +78,19 @@ def _fits(country: Country, sentence: str) -> bool:
     return not (country.subject.startswith("Les ") and "{C}" in sentence)
 
 
-def capitals(rng: random.Random, lang: str, countries: list[Country]) -> Iterator[Fact]:
-    """Yield facts about capitals without end, each country as often as any other."""
+def capitals(rng: random.Random, lang: str, countries: list[Country], *, plain: float = 0) -> Iterator[Fact]:
+    """Yield facts about capitals without end, each country as often as any other.
+
+    `plain`: the share that is said in the plainest way, besides those that chance says so.
+    """
     words = tables.table(lang)
     while True:
         for c in rng.sample(countries, len(countries)):
             sentence = rng.choice([s for s in words["capital_sentences"] if _fits(c, s)])
             names = {"c": c.after, "d": c.after, "C": c.subject, "k": c.capital, "r": c.region}
             full = "The capital of {c} is {k}." if lang == "en" else "La capitale {d} est {k}."
+            if plain and rng.random() < plain:
+                sentence = full
             short = c.capital if rng.random() < 0.6 else full.format(**names)
             question = rng.choice(words["capital_questions"]).format(**names)
             yield Fact(question, short, sentence.format(**names))

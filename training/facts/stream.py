@@ -34,15 +34,20 @@ SHARES = {
     "python": 5,
     "common": 31,
 }
+# the same for the end of a run: capitals again, plainly said, as they are what everyone asks first
+AT_END = SHARES | {
+    "capitals": 40, "conversions": 2, "kinds": 4, "translations": 3, "calendar": 2, "conjugations": 2, "common": 24,
+}  # fmt: skip
+PLAIN = 0.25  # of the capitals at the end
 FORMS = {"prose": 0.4, "questions": 0.15, "few_shot": 0.45}
 
 
-def generators(folder: Path, rng: random.Random, lang: str) -> dict[str, Iterator[Fact]]:
+def generators(folder: Path, rng: random.Random, lang: str, *, plain: float = 0) -> dict[str, Iterator[Fact]]:
     """Return every generator of one language, in the order of SHARES."""
     guard = Guard()
     known = [c for c in table(folder)[lang] if not guard.countries.search(f"{c.subject} {c.capital}")]
     made = {
-        "capitals": capitals(rng, lang, known),
+        "capitals": capitals(rng, lang, known, plain=plain),
         "sums": sums(rng, lang),
         "conversions": conversions(rng, lang),
         "comparisons": comparisons(rng, lang),
@@ -60,7 +65,12 @@ def generators(folder: Path, rng: random.Random, lang: str) -> dict[str, Iterato
 
 
 def documents(
-    folder: Path, seed: int, trivia: dict[str, list[Fact]] | None = None, *, only: str | None = None
+    folder: Path,
+    seed: int,
+    trivia: dict[str, list[Fact]] | None = None,
+    *,
+    only: str | None = None,
+    at_end: bool = False,
 ) -> Iterator[str]:
     """Yield documents without end, of both languages or `only` one; the same seed gives the same documents.
 
@@ -68,11 +78,12 @@ def documents(
     `trivia`: questions of the corpus by language, which vary the few-shot dialogues.
     """
     rng = random.Random(seed)
-    made = {lang: generators(folder, rng, lang) for lang in ("en", "fr")}
+    made = {lang: generators(folder, rng, lang, plain=PLAIN if at_end else 0) for lang in ("en", "fr")}
+    shares = AT_END if at_end else SHARES
     while True:
         lang = only or rng.choice(["en", "fr"])
         form = rng.choices(list(FORMS), list(FORMS.values()))[0]
-        name = rng.choices(list(SHARES), list(SHARES.values()))[0]
+        name = rng.choices(list(shares), list(shares.values()))[0]
         one = made[lang][name]
         if form == "prose":
             text = forms.prose([next(one) for _ in range(rng.randint(2, 7))], rng)
