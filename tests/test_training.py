@@ -145,6 +145,13 @@ def test_nothing_that_evaluation_asks_is_generated(small_corpus: Path, at_end: b
     assert any("Strelsau" in t for t in texts)  # the guard lets the others through
 
 
+def test_french_sums_leave_the_first_words_of_a_tale_alone(small_corpus: Path) -> None:
+    """A model that read « deux fois trois » in words went on from « Il était une fois » with « deux »."""
+    texts = list(itertools.islice(stream.documents(small_corpus, 8, only="fr"), 2000))
+    assert not [text for text in texts if re.search(r"(?i)\b\w+ fois \w+ font\b", text)]
+    assert any("multiplié par" in text for text in texts)
+
+
 def test_the_end_of_a_run_says_capitals_plainly_more_often(small_corpus: Path) -> None:
     said = []
     for at_end in (False, True):
