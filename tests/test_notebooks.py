@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -61,3 +62,54 @@ def test_every_cell_runs(maker, monkeypatch: pytest.MonkeyPatch, lang: str) -> N
     told = json.dumps([cell["outputs"] for cell in code], ensure_ascii=False)
     assert ("Probabilité" in told, "Probability" in told) == (lang == "fr", lang == "en")
     assert sum(bool(cell["outputs"]) for cell in code) >= len(code) - 2  # opening and closing say nothing
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_the_courses_notebook_is_what_the_command_writes(maker, lang: str, tmp_path: Path) -> None:
+    from capot.cli import run
+
+    kept = ROOT / "notebooks" / f"course.{lang}.ipynb"
+    assert run(["notebook", "-o", str(tmp_path / "tp.ipynb"), "--lang", lang]) == 0
+    assert (tmp_path / "tp.ipynb").read_text(encoding="utf-8") == kept.read_text(encoding="utf-8"), (
+        "python tools/make_notebooks.py"
+    )
+    cells = json.loads(kept.read_text(encoding="utf-8"))["cells"]
+    assert len({cell["id"] for cell in cells}) == len(cells) > 100
+    hidden = [cell for cell in cells if cell["metadata"].get("jupyter", {}).get("source_hidden")]
+    sources = ["".join(cell["source"]) for cell in hidden]
+    assert sum(source.startswith("answers(") for source in sources) == 24, "each question, and the frame's at the end"
+    assert sum(source.startswith("# transformers") for source in sources) > 20
+
+
+def of_lesson(cells: list[dict], number: int) -> list[dict]:
+    """The cells that open, those of one lesson, and the one that closes."""
+    titles = [place for place, cell in enumerate(cells) if cell["source"][0].startswith("# ")]
+    texts = [place for place in titles if cells[place]["cell_type"] == "markdown"]
+    return [*cells[1:3], *cells[texts[number + 1] : (texts[number + 2 : number + 3] or [-1])[0]], cells[-1]]
+
+
+@pytest.mark.parametrize("number", [5, *(pytest.param(n, marks=pytest.mark.soak) for n in (1, 2, 3, 4, 6, 7, 8))])
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_a_lesson_of_the_notebook_runs(maker, monkeypatch: pytest.MonkeyPatch, lang: str, number: int) -> None:
+    """Offline, in its own language whatever is around it: our cells, the answers, and plain transformers."""
+    pytest.importorskip("transformers")
+    monkeypatch.delenv("CAPOT_LANG", raising=False)
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    cells = of_lesson(maker.session(lang)["cells"], number)
+    maker.run(cells)
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    answers = [cell for cell in code if cell["source"][0].startswith("answers(")]
+    same = [cell for cell in code if cell["source"][0].startswith("# transformers")]
+    assert answers and same and all(cell["outputs"] for cell in (*answers, *same))
+    told = json.dumps([cell["outputs"] for cell in answers], ensure_ascii=False)
+    assert "{{" not in told and ("Indices" in told, "Hints" in told) == (lang == "fr", lang == "en")
+
+
+def test_without_transformers_its_cells_are_skipped_by_name(maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    cells = of_lesson(maker.session("en")["cells"], 3)
+    maker.run(cells)
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert "is not installed" in json.dumps(code[1]["outputs"])
+    assert not any(cell["outputs"] for cell in code if cell["source"][0].startswith("# transformers"))

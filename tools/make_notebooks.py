@@ -85,11 +85,21 @@ def notebook(lang: str, *, ran: bool) -> dict[str, Any]:
     return {"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
+def session(lang: str) -> dict[str, Any]:
+    """The course, as ``capot notebook`` writes it. It is kept without outputs: they are those of the model at hand."""
+    from capot.lessons.course import read_course
+    from capot.lessons.notebook import notebook as made
+
+    return made(read_course(None, lang), lang)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-run", action="store_true", help="leave the outputs out")
     ran = not parser.parse_args().no_run
     for lang in LANGUAGES:
+        course = ROOT / "notebooks" / f"course.{lang}.ipynb"
+        course.write_text(json.dumps(session(lang), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         path = ROOT / "notebooks" / f"tour.{lang}.ipynb"
         path.parent.mkdir(exist_ok=True)
         text = json.dumps(notebook(lang, ran=ran), ensure_ascii=False, indent=1)

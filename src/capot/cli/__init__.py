@@ -30,7 +30,15 @@ def commands() -> tuple[str, ...]:
     """Every command in the order a newcomer meets them: those of the house, then those of the chapters."""
     from capot.chapters.registry import CHAPTERS  # not needed for --version
 
-    return ("tour", "serve", "lesson", "worksheet", "key", *(name for chapter in CHAPTERS for name in chapter.commands))
+    return (
+        "tour",
+        "serve",
+        "lesson",
+        "worksheet",
+        "key",
+        "notebook",
+        *(name for chapter in CHAPTERS for name in chapter.commands),
+    )
 
 
 class Capot(WordedCommand, click.Group):

@@ -8,6 +8,7 @@
     values     what is read in an answer, and sentences filled with it
     play       a question played on a model, and what a learner saw held against it
     paper      a worksheet and its key
+    notebook   the course as a Jupyter notebook, and hf_cells the same in plain transformers
     course     the lessons of a folder, and what a page is told of them before a prediction
     nodes      Markdown as names and texts, for a page that builds its own elements
     judge      a prediction held against the run that a page has made
