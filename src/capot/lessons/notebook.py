@@ -22,7 +22,7 @@ WIDTH = 88  # of a line of code
 FOLDED = {"collapsed": True, "jupyter": {"source_hidden": True}}
 
 
-class Answers:
+class CourseAnswers:
     """The answers of a course on a model: ``answers(3, 0)`` is that of the first question of lesson 3."""
 
     def __init__(self, model: Model, lessons: str | Path | None = None, *, lang: str | None = None) -> None:
@@ -66,8 +66,8 @@ def _numbered(cell: dict[str, Any], place: int) -> dict[str, Any]:
 def _cells(course: Course, lang: str, folder: str | None) -> Iterator[dict[str, Any]]:
     yield _text(tr("notebook.intro", lang))
     own = "" if folder is None else f", {folder!r}"
-    opened = ["import capot", "from capot.lessons.notebook import Answers", "", f'model = capot.open(lang="{lang}")']
-    yield _code("\n".join([*opened, f"answers = Answers(model{own})"]))
+    imports = "import capot\nfrom capot.lessons.notebook import CourseAnswers"
+    yield _code(f'{imports}\n\nmodel = capot.open(lang="{lang}")\nanswers = CourseAnswers(model{own})')
     yield _code(hf_cells.setup(tr("notebook.skipped", lang, name="{}")), folded=True)
     for lesson in course.lessons:
         yield from _lesson(lesson, lang)
