@@ -94,6 +94,8 @@ def test_the_keyboard_alone(visit: Visits) -> None:
     page.keyboard.press("Enter")
     assert page.evaluate(f"{focused}.id") == "main"
     page.keyboard.press("Tab")
+    assert page.evaluate(f"{focused}.role") == "tab", "the two tabs are one stop"
+    page.keyboard.press("Tab")
     assert page.evaluate(f"{focused}.tagName") == "TEXTAREA"
     seen = set()
     for _ in range(60):

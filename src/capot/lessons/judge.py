@@ -16,6 +16,7 @@ from capot.lessons.questions import Question
 from capot.view.visible import visible
 
 TOKEN_CHARS = 200  # of a token that is bet on
+EVIDENCE = "evidence"  # where a request holds the answers of a learner's own runs
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def judged(
             answer=to_nodes(played.told(lang), folder=folder),
         )
     except (OverflowError, ValueError, TypeError):  # numbers that no run gives
-        raise InputError("lesson_path", path="evidence", step="evidence") from None
+        raise InputError("lesson_path", path=EVIDENCE, step=EVIDENCE) from None
 
 
 def check_prediction(question: Question, predicted: Any) -> None:
