@@ -35,7 +35,7 @@ ONLY_IN = {
     "markdown_it": {"lessons"},
     "jinja2": {"text.templates", "web.worker_process"},  # which tells a child where to find it
     "click": {"cli"},
-    "httpx": {"engines.openai", "sources.hub"},
+    "httpx2": {"engines.openai"},
     "huggingface_hub": {"sources.hub"},
 }
 

@@ -75,7 +75,7 @@ def test_totals_are_of_the_tokens_that_have_a_probability(boxed: Model) -> None:
 
 def test_json_is_as_documented(boxed: Model) -> None:
     found = json.loads(boxed.score(TEXT).to_json())
-    assert list(found) == ["text", "tokens", "bits", "perplexity", "bits_per_byte"]
+    assert list(found) == ["text", "tokens", "bits", "perplexity", "bits_per_byte", "exact"]
     assert list(found["tokens"][0]) == ["id", "text", "bits", "rank", "probability", "expected", "entropy_bits"]
     assert list(found["tokens"][0]["expected"]) == ["id", "text", "probability"]
 

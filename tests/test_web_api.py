@@ -282,7 +282,8 @@ def room() -> Iterator[TestClient]:
 
 def test_a_learner_changes_no_model_and_names_no_file(room: TestClient, tmp_path: Path) -> None:
     assert room.get("/api/model").json()["result"]["owner"] is False
-    assert code_of(room.post("/api/open", json={"model": "boxed"})) == "owner_only"
+    for model in ("boxed", "http://127.0.0.1:8000/v1#name"):
+        assert code_of(room.post("/api/open", json={"model": model})) == "owner_only"
     assert code_of(room.get("/api/models")) == "owner_only"
     (tmp_path / "tokenizer.json").write_text("{}")
     for name in (str(tmp_path), "/etc/passwd", "gpt2/../../x", "org/name"):

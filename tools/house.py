@@ -28,10 +28,11 @@ FLOORS = [
     {"errors", "i18n", "config", "cancellation"},
     {"view"},
     {"sources"},
-    {"text", "engines.protocol", "engines.inside", "engines.edits", "engines.openmp", "engines.forks"},
-    {"engines.scheduler", "engines.native", "engines.transformers", "engines.openai", "engines.scripted"},
+    {"text", "engines.protocol", "engines.inside", "engines.edits", "engines.seen", "engines.openmp", "engines.forks"},
+    {"engines.scheduler", "engines.native", "engines.transformers", "engines.scripted"},
+    {"engines.openai"},  # whose scheduler is one of its own
     {"engines"},  # the chooser: its ``__init__``
-    {"chapters.protocols", "chapters.chapter", "chapters.hints", "chapters.token_texts"},
+    {"chapters.protocols", "chapters.chapter", "chapters.hints", "chapters.token_texts", "chapters.told"},
     {f"chapters.{name}" for name in CHAPTERS},
     {"chapters.arguments"},
     {"chapters.called"},
@@ -51,6 +52,7 @@ NEIGHBOURS = {
     ("engines.protocol", "engines.inside"),
     ("engines.protocol", "engines.edits"),
     ("engines.inside", "engines.edits"),
+    ("engines.protocol", "engines.seen"),
 }
 CHAPTERS_SEE = {(f"chapters.{one.name}", f"chapters.{other}") for one in REGISTERED for other in one.sees}
 # What no floor says: an engine computes with ids and knows of no text, a chapter knows no engine by name.

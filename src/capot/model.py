@@ -30,9 +30,11 @@ from capot.view.event import ProgressCallback, ProgressEvent, download_progress
 from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
+    from capot.engines.openai.served import Served
     from capot.engines.protocol import Engine
     from capot.engines.scheduler import Scheduler, SchedulerLike
     from capot.engines.scheduler.job import PromptProgress
+    from capot.engines.seen import ServerFacts
     from capot.sources.checkpoint import Checkpoint
     from capot.sources.hub.events import Watch
     from capot.text.templates.message import Renderer
@@ -50,7 +52,9 @@ def open(
     """Open a model by name or folder; nothing is read but its config, and ``load`` opens the rest.
 
     ``model``: ``boxed``, ``scripted``, a folder in Hugging Face's layout, or ``org/name``, a model of the hub,
-    of which only the small files come before more is needed; None takes ``CAPOT_MODEL``, else ``boxed``.
+    of which only the small files come before more is needed; the address of a server that speaks OpenAI's protocol
+    (``http://127.0.0.1:8000/v1``, ``#name`` after it), whose key is in ``CAPOT_API_KEY``; None takes ``CAPOT_MODEL``,
+    else ``boxed``.
     ``engine``: ``native``, ``transformers`` or ``scripted``; None lets capot choose.
     ``device``: where to compute (``cpu``, ``cuda``, ``cuda:1``, ``mps``); None lets the engine choose.
     ``dtype``: the precision to compute in (``float32``, ``bfloat16``, ``float16``); None lets the engine choose.
@@ -63,7 +67,8 @@ def open(
     tells of downloads in a few lines on standard error.
 
     Raises: ArgumentTypeError; NotFoundError ``unknown_model``, ``model_address``; InputError ``unknown_language``,
-    ``revision_of_folder``; ModelError for a damaged config; for a model of the hub, as ``HubCheckpoint.of``.
+    ``revision_of_folder``, ``server_setting``; ModelError for a damaged config; for a model of the hub, as
+    ``HubCheckpoint.of``; for one of a server, as ``open_served``.
 
     >>> import capot
     >>> capot.open("scripted").name
@@ -102,12 +107,29 @@ def open_loading(
     model's language.
     """
     watch = watch or log_progress(notice)
-    if engines.choose_engine(loading) == "scripted":
+    chosen = engines.choose_engine(loading)
+    if chosen == "openai":
+        return Model(_served(loading, notice=notice, watch=watch), lang=lang)
+    if chosen == "scripted":
         return Model(SharedModel(loading, checkpoint=None, notice=notice, watch=watch), lang=lang)
     checkpoint = _located(loading, watch=watch)
     if loading.trust_remote_code:
         _warn(loading, checkpoint, notice)
     return Model(SharedModel(loading, checkpoint=checkpoint, notice=notice, watch=watch), lang=lang)
+
+
+def _served(loading: Loading, *, notice: engines.Notice, watch: Watch) -> SharedModel:
+    """The model of a server, with its files where they are on this machine and cut texts as the server does."""
+    from capot.engines.openai.served import files_of, open_served
+    from capot.text.tokenizer import Tokenizer
+
+    served = open_served(loading.model)
+    checkpoint = files_of(served)
+    if checkpoint is not None:
+        tokenizer = Tokenizer.from_file(checkpoint.path, name=checkpoint.name)
+        if not served.cuts_as(tokenizer.encode(served.probe, specials="allow")):
+            checkpoint = None
+    return SharedModel(loading, checkpoint=checkpoint, notice=notice, watch=watch, served=served)
 
 
 def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
@@ -162,8 +184,10 @@ class SharedModel:
         checkpoint: Checkpoint | None,
         notice: engines.Notice = engines.no_notice,
         watch: Watch = drain,
+        served: Served | None = None,
     ) -> None:
         self.loading, self.checkpoint, self.watch = loading, checkpoint, watch
+        self.served = served  # what a server says of the model, where one computes
         self.reading: PromptProgress | None = None  # hears, on the engine thread, how far each prompt has been read
         self.at_work: Scheduler | None = None  # once the engine is open
         self.notice = notice
@@ -176,6 +200,8 @@ class SharedModel:
     def tokenizer(self) -> Tokenizer:
         from capot.text.tokenizer import Tokenizer
 
+        if self.served is not None and self.checkpoint is None:
+            return Tokenizer(self.served.vocabulary, name=self.served.model.name)
         if self.checkpoint is None:
             return Tokenizer.bytes()
         self.checkpoint.fetch("tokenizer")
@@ -189,7 +215,7 @@ class SharedModel:
         if self.at_work is None:
             from capot.engines.scheduler import Scheduler
 
-            scheduler = Scheduler(self._engine())
+            scheduler = Scheduler(self._engine()) if self.served is None else self._asking(self.served)
             scheduler.reading = self.reading
             self._end = weakref.finalize(self, scheduler.leave)
             self._end.atexit = False
@@ -210,6 +236,14 @@ class SharedModel:
         self._tell("opening", weights, weights)
         return engine
 
+    def _asking(self, served: Served) -> Scheduler:
+        """What asks the server; nothing is opened here but connections."""
+        began = time.perf_counter()
+        scheduler = served.scheduler(self.checkpoint)
+        info = scheduler.engine.info
+        self.loaded = Loaded(info.engine, info.device, info.dtype, time.perf_counter() - began, 0, None)
+        return scheduler
+
     def _notice(self, key: str, **params: Any) -> None:
         if key == "native.compiling":
             self._tell("compiling", 0, None)
@@ -228,6 +262,8 @@ class SharedModel:
             self._end = None
         if scheduler is not None:
             scheduler.close()
+        elif self.served is not None:
+            self.served.client.close()
 
     def __reduce_ex__(self, _: Any) -> NoReturn:
         raise ArgumentTypeError("not_copied", kind=type(self).__name__, name=self.loading.model)
@@ -293,15 +329,24 @@ class Model(Verbs):
 
     @property
     def name(self) -> str:
+        if self.shared.served is not None:
+            return self.shared.served.model.name
         return self.shared.checkpoint.name if self.shared.checkpoint else "scripted"
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The model's folder. Raises: NotFoundError ``no_checkpoint`` (the scripted engine has none)."""
+        """The model's folder. Raises: NotFoundError ``no_checkpoint`` (scripted, and most of servers)."""
         if self.shared.checkpoint is None:
             with use_language(self.lang):
                 raise NotFoundError("no_checkpoint", name=self.name)
         return self.shared.checkpoint
+
+    @property
+    def server(self) -> ServerFacts | None:
+        """What a server was seen to do, where one computes; None on this machine. Raises: as ``asking.abilities``."""
+        with use_language(self.lang):
+            served = self.shared.served
+            return None if served is None else served.facts(files=self.shared.checkpoint is not None)
 
     @property
     def engine_name(self) -> str:

@@ -457,8 +457,8 @@ declare namespace Api {
     label: string;
     probability: number;
     logprob: number;
-    rank: number;
-    chance: number;
+    rank: number | null;
+    chance: number | null;
     alternatives: Alternative[];
     seconds: number;
     draw: number;
@@ -754,6 +754,7 @@ declare namespace Api {
     prefill_s: number;
     opening: string[];
     beside: Drawn[];
+    seen: number;
   }
 
   interface Preview {
@@ -816,6 +817,7 @@ declare namespace Api {
     bits: number | null;
     perplexity: number | null;
     bits_per_byte: number | null;
+    exact: boolean;
   }
 
   interface ScoredToken {
@@ -889,8 +891,8 @@ declare namespace Api {
     label: string;
     probability: number;
     logprob: number;
-    rank: number;
-    chance: number;
+    rank: number | null;
+    chance: number | null;
     alternatives: Alternative[];
     seconds: number;
     draw: number;

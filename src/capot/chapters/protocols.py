@@ -11,6 +11,7 @@ from typing import Protocol
 
 from capot.engines.loaded import Loaded
 from capot.engines.scheduler import SchedulerLike
+from capot.engines.seen import ServerFacts
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.hub.events import Watch
 from capot.text.templates.message import Renderer
@@ -35,6 +36,10 @@ class Opened(Protocol):
     @property
     def loaded(self) -> Loaded | None:
         """What opening the engine took; None where it is not open."""
+
+    @property
+    def server(self) -> ServerFacts | None:
+        """What a server was seen to do, where one computes; it is asked now. None on this machine."""
 
     @property
     def checkpoint(self) -> Checkpoint:

@@ -14,13 +14,17 @@ from capot.view.visible import visible
 
 if TYPE_CHECKING:
     from capot.chapters.card.result import Card
+    from capot.chapters.card.served import ServedCard
     from capot.model import Model
 
 
-def card(model: Model, *, named: str | None) -> Card:
+def card(model: Model, *, named: str | None) -> Card | ServedCard:
     """The card of ``named``, a published model, else of ``model``."""
+    from capot.chapters.card.served import ServedCard
     from capot.chapters.card.verb import describe_known
 
+    if named is None and model.server is not None:
+        return ServedCard(model.name, model.server)
     return model.card(known=model.name == "boxed") if named is None else describe_known(named)
 
 

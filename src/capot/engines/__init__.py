@@ -30,8 +30,12 @@ def choose_engine(loading: Loading, checkpoint: Checkpoint | None = None) -> str
     Where nothing is asked: native when it knows the architecture, no GPU is here and neither a
     device nor a precision is named; transformers otherwise. The packaged model stays native.
 
-    Raises: InputError ``unknown_engine``.
+    An address is that of a server, which decides for itself where and how it computes.
+
+    Raises: InputError ``unknown_engine``, ``server_setting``, ``server_password``.
     """
+    if is_server(loading):
+        return "openai"
     if loading.engine:
         name = ALIASES.get(loading.engine, loading.engine)
         if name not in ENGINES:
@@ -40,6 +44,26 @@ def choose_engine(loading: Loading, checkpoint: Checkpoint | None = None) -> str
     if loading.model == "scripted":
         return "scripted"
     return "transformers" if checkpoint is not None and _prefers_transformers(loading, checkpoint) else "native"
+
+
+def is_server(loading: Loading) -> bool:
+    """Return whether the model is named by the address of a server.
+
+    Raises: InputError ``server_setting`` where more is asked than a server lets one choose, ``server_password``.
+    """
+    if not loading.model.lstrip()[:5].lower().startswith("http"):
+        return False
+    from capot.engines.openai.address import names_server
+
+    if not names_server(loading.model):
+        return False
+    others = {"engine": loading.engine not in (None, "openai"), "device": loading.device, "dtype": loading.dtype}
+    others |= {"revision": loading.revision, "compiled": loading.compiled}
+    others |= {"trust-remote-code": loading.trust_remote_code}
+    asked = next((name for name, given in others.items() if given), None)
+    if asked is not None:
+        raise InputError("server_setting", setting=asked)
+    return True
 
 
 def _prefers_transformers(loading: Loading, checkpoint: Checkpoint) -> bool:
@@ -66,6 +90,8 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
     from capot.engines import native, transformers
 
     name = choose_engine(loading, checkpoint)
+    if name == "openai":
+        return None
     if name in ON_CPU and (loading.device not in (None, "auto", "cpu") or loading.dtype not in (None, "auto")):
         return "device"
     if name == "native":

@@ -32,6 +32,8 @@ class Loaded:
 
     def words(self, lang: str | None = None) -> str:
         """The same in a line."""
+        if self.engine == "openai":
+            return tr("engines.served", lang, engine=self.engine, host=self.device)
         told = {"weights": size(self.weights_bytes, lang), "time": duration(self.seconds, lang)}
         return tr("engines.loaded", lang, engine=self.engine, device=self.device, dtype=self.dtype, **told)
 

@@ -24,15 +24,17 @@ import numpy as np
 
 from capot.engines.edits import Edit, Entry, Place, check_edits
 from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound
+from capot.engines.seen import ChosenToken, Top
 from capot.errors import CapabilityError, ContextError, InputError
 
 MAX_CHUNK = 256  # tokens of one sequence that one step may take
+UNKNOWN = 2**31 - 1  # stands for a size that a server does not tell
 
 
 class Capability(enum.Flag):
     """What an engine can give. Declared by each engine, never guessed by a face."""
 
-    LOGITS = enum.auto()  # the raw logits of the whole vocabulary, last position
+    LOGITS = enum.auto()  # the raw logits of the last position
     ALL_LOGITS = enum.auto()  # the same for every position fed
     HIDDEN = enum.auto()  # the vector of every position after every layer
     ATTENTION = enum.auto()  # attention weights of every layer
@@ -47,6 +49,9 @@ class Capability(enum.Flag):
     EDITS = enum.auto()  # states read and changed on their way: the stream, with ADDITIONS attention and MLP too
     HEAD_EDITS = enum.auto()  # the same of a head's numbers
     BRANCHES = enum.auto()  # a text goes on from a copy of another's cache, and from what left any layer
+    WHOLE = enum.auto()  # logits are those of the whole vocabulary; else the most probable tokens are told (``seen``)
+    RANKS = enum.auto()  # without WHOLE: the log-probability and the rank of any token that is asked for
+    WRITES = enum.auto()  # it draws the tokens of a text by itself: see ``scheduler.job.WrittenJob``
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Want:
 
     ``hears``: takes the logits of all positions chunk by chunk, with the first position of each chunk, so that nobody
     holds those of a whole text. Called on the engine thread. Shapes: (T, V).
+    ``ranks``: tokens whose place after the last position is told, by an engine that does not give WHOLE logits;
+    ``most``: how many tokens such an engine tells at a position, if it can.
     """
 
     logits: Literal["last", "all", "none"] = "last"
@@ -63,6 +70,8 @@ class Want:
     layer_logits: bool = False
     inside: Inside | None = None
     hears: Callable[[int, np.ndarray], None] | None = None
+    ranks: tuple[int, ...] = ()
+    most: int = 10
 
     def tokens(self, size: int, *, layers: int, vocabulary: int) -> int:
         """How many tokens of a text one step reads where it would read ``size``.
@@ -121,6 +130,9 @@ class Output:
     does so), row l what leaves layer l, before the final norm; ``attention``
     (L, H, T, S), softmaxed; ``layer_logits`` (L + 1, V), the final norm and the head
     applied to the last position of each row of ``hidden``; ``inside``: see there.
+
+    Where the engine does not give WHOLE logits there are none: ``top`` has the most probable tokens after the last
+    position, ``ranked`` those asked for by ``Want.ranks``, ``read`` the tokens fed, without the first one of a text.
     """
 
     logits: np.ndarray | None = None
@@ -128,18 +140,21 @@ class Output:
     attention: np.ndarray | None = None
     layer_logits: np.ndarray | None = None
     inside: InsideFound | None = None
+    top: Top | None = None
+    ranked: tuple[ChosenToken, ...] = ()
+    read: tuple[ChosenToken, ...] = ()
 
 
 @dataclass(frozen=True)
 class EngineInfo:
     """What is at work, for the line that every face shows."""
 
-    engine: str  # native, transformers, scripted
+    engine: str  # native, transformers, openai, scripted
     model: str
     architecture: str
     device: str  # cpu, cuda:0, mps
     dtype: str  # of the weights as computed with
-    vocabulary_size: int  # V: rows of the head
+    vocabulary_size: int  # V: rows of the head; 0 where a server does not tell
     context_length: int
     layers: int
     width: int
@@ -246,7 +261,8 @@ class BranchingEngine(Engine, Protocol):
 
 
 def check_ids(ids: SequenceOf[int], *, size: int) -> None:
-    """Hold ids to a vocabulary of ``size``. Raises: InputError ``no_such_id`` naming the first that is none."""
+    """Hold ids to a vocabulary of ``size``, 0 being unknown. Raises: InputError ``no_such_id`` naming the first one."""
+    size = size or UNKNOWN
     if ids and not 0 <= min(ids) <= max(ids) < size:
         raise InputError("no_such_id", id=next(token for token in ids if not 0 <= token < size), size=size)
 
@@ -293,9 +309,14 @@ def commit_step(feeds: list[Feed], live: list[Feed], outputs: Iterable[Output]) 
 def require(engine: Engine, needed: Capability) -> None:
     """Refuse politely what an engine cannot give.
 
-    Raises: CapabilityError ``capability`` naming the engine and what is missing.
+    Raises: CapabilityError ``capability`` naming the engine and what is missing; of a server ``server_cannot``, or
+    ``server_no_logprobs`` where it lacks what all else needs.
     """
     missing = needed & ~engine.capabilities
     if missing:
         names = ", ".join(sorted(flag.name or "" for flag in missing))
+        if engine.info.engine == "openai":
+            if missing == Capability.LOGITS:
+                raise CapabilityError("server_no_logprobs", host=engine.info.device)
+            raise CapabilityError("server_cannot", host=engine.info.device, missing=names)
         raise CapabilityError("capability", engine=engine.info.engine, missing=names)

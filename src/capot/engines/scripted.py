@@ -30,8 +30,11 @@ ORDER = 16  # longest context looked up in the book
 GAIN = 1.0  # logit per length of context that matches
 NOISE = 0.2  # largest part of a logit that comes from the noise
 GRANULE = 64  # tokens by which a cache grows
-# Nothing is added to anything here, and there is no stream to change.
-EVERYTHING = ~(Capability.ADDITIONS | Capability.PARTS | Capability.HEADS | Capability.EDITS | Capability.HEAD_EDITS)
+# Nothing is added to anything here, there is no stream to change, and whoever asks draws the tokens.
+EVERYTHING = ~(
+    Capability.ADDITIONS | Capability.PARTS | Capability.HEADS | Capability.EDITS | Capability.HEAD_EDITS
+    | Capability.RANKS | Capability.WRITES
+)  # fmt: skip
 TOKEN_BYTES = 2 * LAYERS * KV_HEADS * (WIDTH // HEADS) * 4  # keys and values of one token in float32
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from capot import engines
 from capot.chapters.card.gated import before_the_gate
 from capot.config import Loading
-from capot.errors import AccessError, CapotError, redact
+from capot.engines.protocol import Capability
+from capot.errors import AccessError, CapotError, InputError, redact
 from capot.i18n import Bytes, language, tr
 from capot.model import Model, open_loading
 from capot.sources.hub.events import DownloadProgress
@@ -80,6 +82,8 @@ def verb(learners: Learners) -> Verb:
         _: Model, model: str, engine: str | None = None, *, progress: Callable[[NamedEvent], None]
     ) -> ModelAtWork:
         try:
+            if engines.is_server(Loading(model=model)):  # the owner's key would go where a page says
+                raise InputError("server_in_lab", address=model)
             found = open_warm(Loading(model=model, engine=engine), tell=progress)
         except CapotError as error:
             if isinstance(error, AccessError):
@@ -183,5 +187,7 @@ def warm(model: Model, ready: Callable[[], None] = lambda: None) -> None:
     """Open the engine and compute one token, so that kernels are compiled and files are mapped."""
     scheduler = model.shared.scheduler
     ready()
+    if Capability.WRITES in scheduler.engine.capabilities:  # a server is warm, and its tokens cost
+        return
     scheduler.run([0], owner="warm")
     scheduler.forget("warm")

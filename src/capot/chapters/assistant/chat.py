@@ -308,8 +308,8 @@ class _Turn:
         turn = Exchange(
             user=self.message,
             assistant=self.template.finish(made.text),
-            sent_tokens=len(self.prompt.ids),
-            computed_tokens=len(self.prompt.ids) - made.reused_tokens,
+            sent_tokens=made.prompt_tokens,
+            computed_tokens=made.prompt_tokens - made.reused_tokens,
             generated_tokens=len(made.tokens),
             first_token_s=total if self.first is None else self.first,
             total_s=total,

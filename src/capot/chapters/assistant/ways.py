@@ -14,6 +14,7 @@ from capot.chapters.protocols import Opened
 from capot.chapters.tokens.result import Token
 from capot.config import Sampling
 from capot.engines.scheduler import SchedulerLike
+from capot.engines.seen import ServerFacts
 from capot.errors import ContextError, InputError, NotFoundError
 from capot.sources.checkpoint import Checkpoint
 from capot.text.templates import Message, PlainTemplate, Prompt, RawTemplate, Template, default
@@ -163,6 +164,10 @@ class _Ending:
     @property
     def watch(self) -> Watch:
         return self.opened.watch
+
+    @property
+    def server(self) -> ServerFacts | None:
+        return self.opened.server
 
     @property
     def checkpoint(self) -> Checkpoint:

@@ -22,6 +22,8 @@ class CardVerbs:
         ``known``: add the table of published models.
 
         Units: sizes in bytes, parameters and tokens as counts.
+        Of a server's model it needs the model's files; :attr:`Model.server` says what the server does.
+
         Raises: NotFoundError ``no_checkpoint``; ModelError for damaged weights; UnsupportedError
         ``shape_unknown`` for an unknown family without weights.
 

@@ -96,20 +96,23 @@ class Loop(Job):
             self.decode_s += seconds
         self.last = now
         token = self.chooser.draw(logits, self.plan.first_draw + len(self.tokens), seconds=seconds)
-        self.tokens.append(token)
-        released = "" if token.id in self.ends else self.text.push(token.id)
-        self.emit(_step(token, released))
+        self.note(token, "" if token.id in self.ends else self.text.push(token.id))
         self.reason = self._reason(token.id)
         if self.reason is None or self._goes_on_after():
             return [token.id]
-        self._finish()
+        self.finish()
         return None
+
+    def note(self, token: GeneratedToken, released: str) -> None:
+        """Keep a token, and tell it with the text that may be shown now."""
+        self.tokens.append(token)
+        self.emit(_step(token, released))
 
     def _ended(self, logits: np.ndarray) -> Sequence[int] | None:
         """A text that had ended before it was taken up: what follows its stop string, where that is asked for."""
         if self._goes_on_after() and self.after is not None:
             return self._advance_after(logits, self.after)
-        self._finish()
+        self.finish()
         return None
 
     def _goes_on_after(self) -> bool:
@@ -146,22 +149,24 @@ class Loop(Job):
             self.text.after += after.push(token)
             if self.after_left > 0 and self._room(used + 1):
                 return [token]
-        self._finish()
+        self.finish()
         return None
 
     def failed(self, error: Exception) -> None:
         """A cancelled text is a text all the same; any other error goes to whoever listens."""
         if isinstance(error, InterruptedByUser):
             self.reason = self.reason or "interrupted"
-            self._finish()
+            self.finish()
         else:
             self.emit(error)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Tell the whole: there is a reason by now."""
         held = self.text.finish()
-        self.emit(Finished(held, self._generation()))
+        self.emit(Finished(held, self.generation()))
 
-    def _generation(self) -> Generation:
+    def generation(self) -> Generation:
+        """The text as it is, with what it took."""
         assert self.reason is not None  # there is one by the end
         made = len(self.tokens)
         settings = {name: value for name, value in dataclasses.asdict(self.sampling).items() if name != "seed"}

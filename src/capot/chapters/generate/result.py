@@ -45,6 +45,9 @@ class GeneratedToken:
     1 and before any filter, ``rank`` its place in that order, from 1; ``chance`` is the
     probability it had to be drawn. ``draw`` numbers the draw that chose it. Units:
     ``seconds`` since the token before.
+
+    Where a server draws: ``id`` is -1 if it tells the text of a token alone, ``rank`` None if it is not among the most
+    probable ones that are told, ``chance`` None if it depends on others.
     """
 
     id: int
@@ -52,8 +55,8 @@ class GeneratedToken:
     label: str
     probability: float
     logprob: float
-    rank: int
-    chance: float
+    rank: int | None
+    chance: float | None
     alternatives: Sequence[Alternative]
     seconds: float
     draw: int
@@ -69,7 +72,8 @@ class Generation(Result):
     the stop string and the end token included. ``sampling`` holds the settings, with the
     seed that was drawn where none was given.
     Units: seconds; ``prefill_s`` is engine time, ``decode_s`` runs from the first token to
-    the last; ``tokens_per_s`` = (tokens - 1) / decode_s, None below two tokens.
+    the last; ``tokens_per_s`` = (tokens - 1) / decode_s, None below two tokens. Where a server writes the text,
+    ``prompt_tokens`` and ``reused_tokens`` are those of its bill, and ``prefill_s`` is the time to its first token.
     """
 
     prompt: str
@@ -111,7 +115,7 @@ class Generation(Result):
     def _pieces(self, lang: str | None) -> list[Piece]:
         pieces = [Piece(_end(self.prompt), kind="prompt")] if self.prompt else []
         for place, token in enumerate(self.tokens[:SHOWN]):
-            hint = tr("generate.hint", lang, id=str(token.id), share=percent(token.probability, lang))
+            hint = tr("generate.hint", lang, id=id_text(token.id), share=percent(token.probability, lang))
             kind: PieceKind = "token" if token.text else "bytes"
             pieces.append(Piece(token.label, hint=hint, tone=place % 6, weight=token.probability, kind=kind))
         return pieces
@@ -133,7 +137,7 @@ class Generation(Result):
             others = [
                 f"{other.label} {percent(other.probability, lang)}"
                 for other in token.alternatives
-                if other.id != token.id
+                if (other.id, other.text) != (token.id, token.text)
             ]
             rows.append(
                 (number(place + 1, lang), token.label, percent(token.probability, lang), "   ".join(others[:3]))
@@ -175,6 +179,11 @@ class Generation(Result):
     def _speed(self, lang: str | None) -> str:
         rate = self.tokens_per_s or 0.0
         return number(rate, lang, 0 if rate >= 100 else 1)
+
+
+def id_text(token: int) -> str:
+    """An id as a view shows it: a dash where a server does not tell it."""
+    return "–" if token < 0 else str(token)
 
 
 def _end(prompt: str) -> str:

@@ -33,7 +33,11 @@ class GrowingText:
         if token in self._stopping:
             self.found = self._stopping[token]
             return self.finish()
-        self.held += self._characters(token)
+        return self.write(self._characters(token))
+
+    def write(self, text: str) -> str:
+        """The text that is let go with these further characters."""
+        self.held += text
         if not self.held:
             return ""
         released = self._until_stop() if self._stops else self.held

@@ -13,9 +13,10 @@ from typing import Any, NoReturn
 
 from capot.chapters.generate.loop import Loop
 from capot.chapters.generate.result import Event, Finished, Generation, Progress, Started, Step
+from capot.chapters.generate.served import ServedLoop
 from capot.chapters.protocols import Opened
 from capot.config import Plan, Sampling, within
-from capot.engines.protocol import check_ids
+from capot.engines.protocol import Capability, check_ids
 from capot.engines.scheduler import Ticket, cancel_on_ctrl_c
 from capot.errors import ArgumentTypeError, use_language
 from capot.view.event import ProgressCallback, ProgressEvent
@@ -114,7 +115,8 @@ def start(
     if ids is not None:
         plan = dataclasses.replace(plan, made=plan.first_draw)
     within("first_draw", plan.made, 0, len(prompt_ids))
-    loop = Loop(model, prompt_ids, prompt=prompt, sampling=(sampling or Sampling()).seeded(), plan=plan, emit=emit)
+    kind = ServedLoop if Capability.WRITES in model.scheduler.engine.capabilities else Loop
+    loop = kind(model, prompt_ids, prompt=prompt, sampling=(sampling or Sampling()).seeded(), plan=plan, emit=emit)
     return model.scheduler.submit(loop)
 
 

@@ -16,7 +16,10 @@ SHOWN = 300  # characters of the prompt that a view repeats: its end is what cou
 
 @dataclass(frozen=True)
 class Candidate:
-    """One token. ``text`` is empty where its bytes are no whole character, ``label`` never is."""
+    """One token. ``text`` is empty where its bytes are no whole character, ``label`` never is.
+
+    Where a server answers, ``logit`` is the log-probability, and ``id`` is -1 if it tells the text of a token alone.
+    """
 
     rank: int
     id: int
@@ -51,7 +54,9 @@ class Prediction(Result):
     Units: ``entropy_bits`` bits, of the distribution at ``temperature`` after the filters, which
     leave ``kept`` tokens to draw from; ``model_entropy_bits`` of the model's own, at temperature 1 and
     without filters; ``prefill_s`` seconds of engine time. ``exact`` is False
-    where an engine gives the most probable tokens only: entropy is then a bound.
+    where a server tells its most probable tokens only: ``seen`` is what they have together, ``entropy_bits`` without
+    filters and ``model_entropy_bits`` are lower bounds, ``vocabulary_size`` is 0 if it is not known, and ``logits`` is
+    empty.
     ``prompt_tokens`` counts ``opening``, the names of the tokens that the model's files put before a prompt (BOS).
     Shapes: ``logits`` (V,) float32, raw, left out of JSON.
     """
@@ -75,6 +80,7 @@ class Prediction(Result):
     logits: np.ndarray = field(repr=False, compare=False, metadata={"json": False})
     opening: Sequence[str] = ()
     beside: Sequence[Drawn] = ()
+    seen: float = 1.0
 
     table = "candidates"
 
@@ -86,13 +92,19 @@ class Prediction(Result):
         """The end of the prompt, the most probable tokens as bars and as figures, those asked for."""
         blocks: list[Block] = [Heading(tr("next.title", lang)), Text(self._prompt_end()), self._bars(lang)]
         if not self.exact:
-            blocks.append(Text(tr("next.inexact", lang), tone="warning"))
+            blocks.append(Text(self._inexact(lang), tone="warning"))
         blocks += [self._table(lang), self._facts(lang)]
         if self.beside:
             blocks.append(self._beside_table(lang))
         if self.asked:
             blocks.append(self._asked_table(lang))
         return blocks
+
+    def _inexact(self, lang: str | None) -> str:
+        """What is not known where the most probable tokens alone are told."""
+        left = 1 - self.seen
+        facts = {"count": len(self.candidates), "seen": percent(self.seen, lang), "left": share(max(0.0, left), lang)}
+        return tr("next.inexact", lang, **facts, entropy=bits(self.model_entropy_bits, lang))
 
     def _prompt_end(self) -> str:
         return self.prompt if len(self.prompt) <= SHOWN else "…" + self.prompt[-SHOWN:]
@@ -108,11 +120,12 @@ class Prediction(Result):
     def _caption(self, lang: str | None) -> str:
         best = self.candidates[0]
         facts = {"token": best.label, "size": self.vocabulary_size, "share": share(best.probability, lang)}
-        first = tr("next.caption.best", lang, **facts)
+        first = tr("next.caption.best" if self.exact else "next.caption.told", lang, **facts)
         if self.temperature == 0:
             return f"{first} {tr('next.caption.greedy', lang)}"
         alike = number(2**self.entropy_bits, lang, 1 if self.entropy_bits < 5 else 0)
-        kind = "drawn" if self._moved else "sure" if self.entropy_bits < 0.5 else "entropy"
+        kind = "drawn" if self._moved else "sure" if self.entropy_bits < 0.5 and self.exact else "entropy"
+        kind = "least" if not self.exact and not self._moved else kind
         said = {"entropy": bits(self.entropy_bits, lang), "own": bits(self.model_entropy_bits, lang)}
         return f"{first} {tr(f'next.caption.{kind}', lang, alike=alike, **said)}"
 
@@ -124,6 +137,7 @@ class Prediction(Result):
         names = ("rank", "token", "id", "logit", "probability", "total")
         mass = percent(total, lang)
         key = "greedy" if self.temperature == 0 else "filtered" if self._filtered else "caption"
+        key = "told" if not self.exact and not self._moved else key
         kept = tr("next.table.kept", lang, count=self.kept)
         facts = {"count": len(rows), "mass": mass, "size": self.vocabulary_size, "kept": kept}
         facts["token"] = self.candidates[0].label
@@ -132,6 +146,8 @@ class Prediction(Result):
 
     @property
     def _filtered(self) -> bool:
+        if not self.exact:
+            return self.temperature > 0 and (self.top_k > 0 or self.top_p < 1 or self.min_p > 0)
         return self.temperature > 0 and self.kept < self.vocabulary_size
 
     @property
@@ -143,13 +159,23 @@ class Prediction(Result):
         values = {
             "model": self.model,
             "prompt": self._prompt_size(lang),
-            "vocabulary": tr("next.facts.tokens", lang, count=self.vocabulary_size),
+            **(
+                {"vocabulary": tr("next.facts.tokens", lang, count=self.vocabulary_size)}
+                if self.vocabulary_size
+                else {}
+            ),
+            **({} if self.exact else {"seen": percent(self.seen, lang)}),
             "temperature": number(self.temperature, lang),
             **({"kept": tr("next.facts.tokens", lang, count=self.kept)} if self._filtered else {}),
-            **({"model_entropy": bits(self.model_entropy_bits, lang)} if self._moved else {}),
-            "draw_entropy" if self._moved else "entropy": bits(self.entropy_bits, lang),
+            **({"model_entropy": self._least(self.model_entropy_bits, lang)} if self._moved else {}),
         }
+        own = bits(self.entropy_bits, lang) if self._moved else self._least(self.entropy_bits, lang)
+        values["draw_entropy" if self._moved else "entropy"] = own
         return Facts([(tr(f"next.facts.{name}", lang), value) for name, value in values.items()])
+
+    def _least(self, entropy: float, lang: str | None) -> str:
+        """An entropy of the model's own, which is a lower bound where not all is told."""
+        return bits(entropy, lang) if self.exact else tr("next.facts.at_least", lang, entropy=bits(entropy, lang))
 
     def _prompt_size(self, lang: str | None) -> str:
         key, opening = ("tokens", "") if not self.opening else ("prompt_value", ", ".join(self.opening))
@@ -177,7 +203,7 @@ class Prediction(Result):
         long = next((each for each in self.asked if each.tokens > 1), None)
         first = self.asked[0]
         facts = {"token": first.label, "rank": first.rank, "size": self.vocabulary_size}
-        caption = tr("next.asked.rank", lang, **facts) + " "
+        caption = tr("next.asked.rank" if self.vocabulary_size else "next.asked.place", lang, **facts) + " "
         if long is not None:
             caption += tr("next.asked.first", lang, asked=long.asked, count=long.tokens, token=long.label)
         else:
@@ -188,7 +214,13 @@ class Prediction(Result):
 
 def _figures(each: Candidate, lang: str | None) -> tuple[str, ...]:
     rank = number(each.rank, lang)
-    return rank, each.label, str(each.id), number(each.logit, lang, 2), share(each.probability, lang)
+    return (
+        rank,
+        each.label,
+        "–" if each.id < 0 else str(each.id),
+        number(each.logit, lang, 2),
+        share(each.probability, lang),
+    )
 
 
 def share(probability: float, lang: str | None) -> str:

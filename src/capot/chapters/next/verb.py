@@ -16,10 +16,11 @@ from typing import TypedDict
 
 import numpy as np
 
+from capot.chapters.next.partial import Partial
 from capot.chapters.next.result import Asked, Candidate, Drawn, Prediction
 from capot.chapters.protocols import Opened
 from capot.config import Sampling, Showing
-from capot.engines.protocol import check_ids
+from capot.engines.protocol import Want, check_ids
 from capot.engines.scheduler import PassResult
 from capot.errors import InputError
 from capot.errors import shorten as cut_short
@@ -55,7 +56,11 @@ def predict(
     tokenizer = model.tokenizer
     prompt_ids = tokenizer.encode_prompt(prompt) if ids is None else ids
     named = [resolve(tokenizer, each, prompt=prompt) for each in ([rank] if isinstance(rank, str) else rank)]
-    found = model.scheduler.run(prompt_ids, owner=model.owner, progress=prompt_progress(progress))
+    ranks = tuple(entry.id for entries in named for entry in entries)
+    want = Want(ranks=ranks, most=max(most, settings.top_k))
+    found = model.scheduler.run(prompt_ids, want=want, owner=model.owner, progress=prompt_progress(progress))
+    if found.output.top is not None:
+        return _of_server(model, found, settings, named=named, shown=most, others=others, prompt=prompt)
     assert found.output.logits is not None  # a step gives them unless told not to
     table = _Table(tokenizer, found.output.logits, settings)
     shown = sampling.top_tokens(table.logits, most)
@@ -67,6 +72,24 @@ def predict(
         candidates=tuple(map(table.candidate, shown.tolist(), itertools.count(1))),
         beside=tuple(_drawn_at(each, table.logits, shown) for each in others),
         asked=tuple(token for entries in named for token in sorted(map(table.asked, entries), key=_likely)),
+    )
+
+
+def _of_server(
+    model: Opened, found: PassResult, settings: Sampling, *, named: Sequence[Sequence[Named]], shown: int,
+    others: Sequence[Sampling], prompt: str,
+) -> Prediction:  # fmt: skip
+    """What a server tells: its most probable tokens, and those asked for as far as it can say."""
+    assert found.output.top is not None  # as the caller has seen
+    partial = Partial(model, found.output.top, settings)
+    answers = [
+        partial.asked(entries[0].asked, [(each.id, each.tokens) for each in entries], found.output.ranked)
+        for entries in named
+    ]
+    return dataclasses.replace(
+        partial.prediction(found, shown=shown, beside=others),
+        prompt=prompt,
+        asked=tuple(token for each in answers for token in sorted(each, key=_likely)),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from capot.chapters.token_texts import TokenShare
 from capot.i18n import number, percent, tr
 from capot.view.blocks import Block, Facts, Heading, Piece, Strip, Table, Text
+from capot.view.graphemes import token_label
 from capot.view.result import Result, flatten, text_tail
 
 DARKEST = 16.0  # bits from which a token is drawn darkest: one of 65,536 that are equally probable
@@ -21,7 +22,8 @@ class ScoredToken:
     """A token of the text. ``text`` is empty where its bytes are no whole character.
 
     ``expected`` is the most probable token there, ``rank`` this one's place among all tokens, from 1;
-    ``entropy_bits`` says how undecided the model was. All of it is None for a first token that nothing stands before.
+    ``entropy_bits`` says how undecided the model was. All of it is None for a first token that nothing stands before;
+    ``rank`` also where a server does not tell it.
     """
 
     id: int
@@ -38,6 +40,7 @@ class Score(Result):
     """The probability of a text, token by token.
 
     ``bits`` is the sum over the tokens that have a probability, and so are the two means; None where there is none.
+    ``exact`` is False where a server tells its most probable tokens alone: ``entropy_bits`` are then lower bounds.
     """
 
     text: str
@@ -47,6 +50,7 @@ class Score(Result):
     bits_per_byte: float | None
     labels: Mapping[int, str] = field(repr=False, compare=False, metadata={"json": False})
     model: str = field(metadata={"json": False})
+    exact: bool = True
 
     def brief(self, lang: str | None = None) -> str:
         return tr("score.brief", lang, text=text_tail(self.text), count=len(self.tokens))
@@ -82,13 +86,16 @@ class Score(Result):
     def _label(self, token: int) -> str:
         return self.labels.get(token, str(token))
 
+    def _expected(self, token: TokenShare) -> str:
+        return self._label(token.id) if token.id >= 0 else token_label(token.text)
+
     def _strip(self, lang: str | None) -> Strip:
         pieces = []
         for token in self.tokens[:DRAWN]:
             if token.bits is None or token.expected is None:
                 pieces.append(Piece(self._label(token.id)))
                 continue
-            shown = {"bits": number(token.bits, lang, 1), "expected": self._label(token.expected.id)}
+            shown = {"bits": number(token.bits, lang, 1), "expected": self._expected(token.expected)}
             hint = tr("score.strip.hint", lang, **shown, share=percent(token.expected.probability, lang))
             pieces.append(Piece(self._label(token.id), hint=hint, weight=min(1.0, max(0.0, token.bits / DARKEST))))
         return Strip(pieces, label=tr("score.strip.label", lang), caption=tr("score.strip.caption", lang))
@@ -98,10 +105,11 @@ class Score(Result):
         rows = []
         for _, place in sorted(known, key=lambda pair: (-pair[0], pair[1]))[:SURPRISING]:
             token = self.tokens[place]
-            assert token.expected is not None and token.rank is not None and token.probability is not None
+            assert token.expected is not None and token.probability is not None
             rows.append((
-                str(place), self._label(token.id), number(token.bits or 0.0, lang, 1), number(token.rank, lang),
-                percent(token.probability, lang, 2), self._label(token.expected.id),
+                str(place), self._label(token.id), number(token.bits or 0.0, lang, 1),
+                "–" if token.rank is None else number(token.rank, lang), percent(token.probability, lang, 2),
+                self._expected(token.expected),
                 percent(token.expected.probability, lang),
             ))  # fmt: skip
         names = ("position", "token", "bits", "rank", "probability", "expected", "share")

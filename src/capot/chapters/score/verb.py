@@ -16,7 +16,8 @@ from capot.cancellation import check_cancelled
 from capot.chapters.protocols import Opened
 from capot.chapters.score.result import Score, ScoredToken
 from capot.chapters.token_texts import TokenShare, TokenTexts
-from capot.engines.protocol import Want, check_prompt
+from capot.engines.protocol import Capability, Want, check_prompt
+from capot.engines.seen import UNTOLD, ChosenToken
 from capot.text import sampling
 
 BYTES_OF_TOKEN = 1000  # as a record, and as JSON, at most
@@ -27,11 +28,12 @@ class Reduced:
     """What is kept of one position's logits."""
 
     bits: float
-    rank: int
+    rank: int | None
     probability: float
     expected: int
     expected_probability: float
     entropy_bits: float
+    expected_text: str = ""
 
 
 def score(model: Opened, text: str) -> Score:
@@ -45,7 +47,8 @@ def score(model: Opened, text: str) -> Score:
             found.append(reduced(row, token))
 
     with model.scheduler.holding(len(ids) * BYTES_OF_TOKEN):
-        model.scheduler.run(ids, want=Want("all", hears=hears), owner=model.owner)
+        output = model.scheduler.run(ids, want=Want("all", hears=hears), owner=model.owner).output
+        found = found or [of_server(token) for token in output.read]
         return _told(model, text, ids, found)
 
 
@@ -70,6 +73,20 @@ def reduced(logits: np.ndarray, token: int) -> Reduced:
     )
 
 
+def of_server(token: ChosenToken) -> Reduced:
+    """The same of a token that a server has read, with the likeliest ones beside it: entropy is a lower bound."""
+    first = token.top.tokens[0]
+    return Reduced(
+        bits=-token.logprob / math.log(2),
+        rank=token.rank or token.top.rank_of(token.id, token.text),
+        probability=token.probability,
+        expected=UNTOLD if first.id is None else first.id,
+        expected_probability=first.probability,
+        entropy_bits=token.top.least_entropy_bits,
+        expected_text=first.text,
+    )
+
+
 def _told(model: Opened, text: str, ids: Sequence[int], found: Sequence[Reduced]) -> Score:
     tokenizer, opening = model.tokenizer, len(model.tokenizer.opening)
     kept: list[Reduced | None] = [None, *found]
@@ -86,6 +103,7 @@ def _told(model: Opened, text: str, ids: Sequence[int], found: Sequence[Reduced]
         bits_per_byte=bits / max(1, len(text.encode()) - unread) if known else None,
         labels=texts.labels,
         model=model.name,
+        exact=Capability.WHOLE in model.scheduler.engine.capabilities,
     )
 
 
@@ -101,6 +119,7 @@ def _records(text: TokenTexts, ids: Sequence[int], found: Sequence[Reduced | Non
         if one is None:
             tokens.append(ScoredToken(token, text(token), None, None, None, None, None))
             continue
-        expected = TokenShare(one.expected, text(one.expected), one.expected_probability)
+        expected_text = one.expected_text if one.expected == UNTOLD else text(one.expected)
+        expected = TokenShare(one.expected, expected_text, one.expected_probability)
         tokens.append(ScoredToken(token, text(token), one.bits, one.rank, one.probability, expected, one.entropy_bits))
     return tuple(tokens)

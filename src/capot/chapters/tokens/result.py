@@ -190,7 +190,7 @@ class Tokens(Result):
             "characters": number(self.characters, lang),
             "bytes": number(self.bytes, lang),
             "rate": "–" if rate is None else number(rate, lang, 2),
-            "vocabulary": tr(f"tokens.facts.vocabulary_{added}", lang, **sizes),
+            **({"vocabulary": tr(f"tokens.facts.vocabulary_{added}", lang, **sizes)} if self.vocabulary_size else {}),
         }
         return Facts([(tr(f"tokens.facts.{name}", lang), value) for name, value in values.items()])
 

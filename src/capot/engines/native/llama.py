@@ -178,7 +178,7 @@ class NativeEngine:
             window=c.sliding_window[index] or NO_WINDOW,
         )
 
-    capabilities = ~Capability(0)  # all of them
+    capabilities = ~(Capability.RANKS | Capability.WRITES)  # whoever asks has all logits, and draws
 
     @functools.cached_property
     def info(self) -> EngineInfo:

@@ -12,7 +12,7 @@ prompt that begins alike takes it over and computes only what differs.
 
 from capot.engines.scheduler.ctrl_c import cancel_on_ctrl_c
 from capot.engines.scheduler.interface import SchedulerLike
-from capot.engines.scheduler.job import Job, PassResult, Ticket
+from capot.engines.scheduler.job import Drawing, Job, PassResult, Ticket, WrittenJob
 from capot.engines.scheduler.prefill_budget import MAX_BATCH
 from capot.engines.scheduler.thread import CACHE_BUDGET, ENGINE_LOCK, Scheduler
 
@@ -20,10 +20,12 @@ __all__ = [
     "CACHE_BUDGET",
     "ENGINE_LOCK",
     "MAX_BATCH",
+    "Drawing",
     "Job",
     "PassResult",
     "Scheduler",
     "SchedulerLike",
     "Ticket",
+    "WrittenJob",
     "cancel_on_ctrl_c",
 ]

@@ -17,6 +17,7 @@ from capot.engines import protocol
 from capot.engines.edits import Edit
 from capot.engines.inside import InsideFound, joined
 from capot.engines.protocol import LAST, NOTHING, Feed, Output, Want
+from capot.engines.seen import Bill, ChosenToken
 
 _log = logging.getLogger("capot.engines.scheduler")
 PromptProgress = Callable[[int, int], None]  # tokens read, tokens to read; called on the engine thread
@@ -59,6 +60,40 @@ class Job:
 
     def failed(self, error: Exception) -> None:
         """Take the engine's error, or InterruptedByUser after a cancellation. Runs on the engine thread."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How an engine that WRITES by itself draws tokens. ``top``: how many it tells at each step, if it can."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    seed: int
+    tokens: int
+    stop: tuple[str, ...]
+    top: int
+
+
+class WrittenJob(Job):
+    """A text whose tokens the engine draws. What it is told runs on a thread of the engine: be brief."""
+
+    drawing: Drawing
+
+    def begun(self, seconds: float) -> None:
+        """Hear that the prompt has been read. Units: ``seconds`` since the request."""
+
+    def took(self, text: str, tokens: Sequence[ChosenToken], *, seconds: float, last: bool) -> bool:
+        """Take what is new, ``last`` where the engine goes no further; return whether the text is to go on.
+
+        Once it is not, nothing more is told. A server may hold back the text of a token: ``text`` and ``tokens`` need
+        not spell each other.
+        """
+        return True
+
+    def ended(self, finish: str, *, stop: str | None, bill: Bill | None) -> None:
+        """Hear why the engine ended the text: ``stop``, where it says so at which of the stop texts, or ``length``."""
 
 
 class TicketQueue(Protocol):

@@ -32,7 +32,7 @@ from capot.i18n import Bytes
 from capot.sources.checkpoint import Checkpoint
 
 EVERYTHING = 2**40  # a context that no text fills
-ALWAYS = Capability.LOGITS | Capability.ALL_LOGITS | Capability.EMBEDDINGS | Capability.ALLOCATIONS
+ALWAYS = Capability.LOGITS | Capability.ALL_LOGITS | Capability.WHOLE | Capability.EMBEDDINGS | Capability.ALLOCATIONS
 
 
 class TransformersEngine:

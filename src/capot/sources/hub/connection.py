@@ -185,6 +185,14 @@ def proxy_without_credentials(address: str) -> str:
     return f"{scheme.partition('://')[0] or 'http'}://{rest.rpartition('@')[2]}"
 
 
+def trusted_certificates() -> ssl.SSLContext:
+    """Return a TLS context with the system's certificates and those that the environment names.
+
+    Raises: InputError ``hub_certificates``.
+    """
+    return _certificates(_ca_bundles())
+
+
 def _ca_bundles() -> tuple[str, ...]:
     return tuple(filter(None, (os.environ.get(name) for name in _BUNDLES)))
 

@@ -145,6 +145,9 @@ class Tokenizer:
         """Spans of a text that the tokens do not spell: places from the library, in characters."""
         at = [0, *accumulate(len(char.encode()) for char in text)]
         places = cover_graphemes(text, self._vocabulary.places(text, specials))
+        if not getattr(self._vocabulary, "tells_bytes", True):  # a server tells texts: what a token covers is its bytes
+            raw = text.encode()
+            return [(token, raw[at[a] : at[b]], at[a], at[b]) for token, (a, b) in zip(ids, places)]
         return [(token, self.token_bytes(token), at[a], at[b]) for token, (a, b) in zip(ids, places)]
 
     def token_bytes(self, token: int) -> builtins.bytes:

@@ -38,6 +38,9 @@ function leave() {
   app.page = null;
 }
 
+/** Pages that compute as one types. Where a server is asked, each answer may cost: its page waits for a click. */
+const BY_THEMSELVES = new Set(["tokens", "embeddings", "network", "next", "score", "memory"]);
+
 /**
  * Show the chapter of the address; `handed` is what the same page, in another language, had under way.
  * @param {unknown} [handed]
@@ -55,7 +58,8 @@ async function show(handed = null) {
   app.main.replaceWith(main); // this page's own: what another appends when it is not wanted any more is seen by nobody
   app.main = main;
   try {
-    const { default: page } = await read(`./pages/${moduleOf(chapter)}.js`);
+    const waits = app.model?.engine === "openai" && BY_THEMSELVES.has(chapter);
+    const { default: page } = await read(`./pages/${waits ? "plain" : moduleOf(chapter)}.js`);
     if (turn !== app.turn) return; // the visitor has moved on
     const drawn = await page(main, { model: app.model, go, door, chapter, handed });
     if (turn !== app.turn) return drawn?.leave?.();

@@ -330,7 +330,7 @@ function asRows(story, line) {
       one.label,
       one.id,
       percent(one.probability, 2),
-      percent(one.chance, 2),
+      one.chance === null ? "–" : percent(one.chance, 2),
       rest(one),
       one.seconds ? duration(one.seconds) : "–",
     ]),

@@ -78,14 +78,15 @@ function could({ id, label, probability, rank, alternatives }) {
   });
   const rows = alternatives.map((one, place) => row(one, place + 1));
   const far = !rows.some((one) => one.marked);
-  return far ? [...rows, { ...row({ id, label, probability }, rank), far }] : rows;
+  return far ? [...rows, { ...row({ id, label, probability }, rank ?? rows.length + 1), far }] : rows;
 }
 
 /** @param {Api.Step} token */
 function hint(token) {
   const { label, rank, alternatives } = token;
-  const far = { token: label, rank, share: percent(token.probability) };
+  const far = { token: label, rank: rank ?? `> ${alternatives.length}`, share: percent(token.probability) };
   const share = percent(alternatives.reduce((sum, one) => sum + one.probability, 0));
-  const said = { token: label, share, chance: percent(token.chance), count: alternatives.length };
+  const chance = token.chance === null ? "?" : percent(token.chance);
+  const said = { token: label, share, chance, count: alternatives.length };
   return [isFar(token) ? tr("generate.far", far) : "", tr("generate.branch_hint", said)].filter(Boolean).join(" ");
 }

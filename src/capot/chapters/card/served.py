@@ -1,0 +1,53 @@
+"""The card of a model that a server has: what it says of the model, and what it was seen to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from capot.engines.seen import ServerFacts
+from capot.i18n import tr
+from capot.view.blocks import Block, Facts, Heading, Table, Text
+from capot.view.result import Result
+
+
+@dataclass(frozen=True)
+class ServedCard(Result):
+    """A server's model: ``server`` is what was found out by asking."""
+
+    name: str
+    server: ServerFacts
+
+    def brief(self, lang: str | None = None) -> str:
+        return tr("card.served.brief", lang, name=self.name, host=self.server.host)
+
+    def view(self, lang: str | None = None) -> list[Block]:
+        """Where it is, and each chapter with what the server gives for it."""
+        columns = [tr(f"card.served.column.{name}", lang) for name in ("question", "answer")]
+        table = Table(columns, self._abilities(lang), title=tr("card.served.abilities", lang), align="ll")
+        return [Heading(tr("card.title", lang)), self._facts(lang), table, Text(tr("card.served.asked", lang))]
+
+    def _facts(self, lang: str | None) -> Facts:
+        told = self.server
+        rows = [("model", self.name), ("host", told.host)]
+        if told.source and told.source != self.name:
+            rows.append(("source", told.source))
+        key = "untold" if told.context_length is None else "tokens"
+        rows.append(("context", tr(f"card.served.{key}", lang, tokens=told.context_length or 0)))
+        return Facts([(tr(f"card.served.{name}", lang), value) for name, value in rows])
+
+    def _abilities(self, lang: str | None) -> list[tuple[str, str]]:
+        told = self.server
+        score = "ranks" if told.prompt_logprobs is not None and told.ids else "repeated" if told.echo else "no"
+        answers = {
+            "tokens": f"tokenizer_{told.tokenizer or 'none'}",
+            "prompt": "as_ids" if told.ids else "as_text",
+            "next": "first" if told.logprobs else "no",
+            "score": score,
+            "stop": "named" if told.names_stop else "cut" if told.stop else "ours",
+            "seed": "yes" if told.seed else "unseen",
+            "inside": "no",
+        }
+        return [
+            (tr(f"card.served.ask.{name}", lang), tr(f"card.served.{key}", lang, count=told.logprobs))
+            for name, key in answers.items()
+        ]

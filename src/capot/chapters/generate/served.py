@@ -1,0 +1,124 @@
+"""A text that the engine writes by itself: a server draws the tokens, and tells its most probable ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from capot.chapters.generate.loop import Loop
+from capot.chapters.generate.result import Alternative, Event, Finished, GeneratedToken, Generation, Started
+from capot.chapters.generate.text import GrowingText
+from capot.chapters.protocols import Opened
+from capot.chapters.told import chance_of
+from capot.config import Plan, Sampling
+from capot.engines.scheduler import Drawing, WrittenJob
+from capot.engines.seen import UNTOLD, Bill, ChosenToken, TopToken
+from capot.view.graphemes import token_label
+
+
+class ServedLoop(Loop, WrittenJob):
+    """The same events as :class:`Loop`'s, from what a server tells.
+
+    The server's seeds are its own: a text taken up again in the middle draws what it draws, not what it would have.
+    """
+
+    def __init__(
+        self,
+        model: Opened,
+        ids: list[int],
+        *,
+        prompt: str,
+        sampling: Sampling,
+        plan: Plan,
+        emit: Callable[[Event | Exception], None],
+    ) -> None:
+        super().__init__(model, ids, prompt=prompt, sampling=sampling, plan=plan, emit=emit)
+        self.tokenizer = model.tokenizer
+        self.bill: Bill | None = None
+        self.late = ""  # text that came after its tokens
+        self.drawing = Drawing(
+            temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p, min_p=sampling.min_p,
+            seed=self.seed + plan.first_draw, tokens=sampling.max_new_tokens + plan.after_stop,
+            stop=() if plan.after_stop else tuple(sampling.stop), top=plan.alternatives,
+        )  # fmt: skip
+
+    def begun(self, seconds: float) -> None:
+        self.prefill_s = seconds
+        self.emit(Started(self.ids, len(self.ids), 0, seconds, self.seed))
+
+    def took(self, text: str, tokens: Sequence[ChosenToken], *, seconds: float, last: bool) -> bool:
+        """Note the tokens, with the text that came with them; end at a stop text where the server does not."""
+        if self.after is not None:
+            return self._took_after(text, len(tokens), self.after)
+        if self.reason is not None:  # the text to take up again had ended
+            self.finish()
+            return False
+        self.decode_s += seconds if self.tokens else 0.0
+        self.late += self.text.write(text)
+        for place, token in enumerate(tokens, start=1):
+            released, self.late = (self.late, "") if place == len(tokens) else ("", self.late)
+            self.note(self._noted(token, seconds / len(tokens)), released)
+        if self.text.found is None or last:
+            return True
+        if self.after_left > 0:
+            self.after = GrowingText(self.tokenizer, ())
+            return True
+        self.reason = "stop_string"
+        self.finish()
+        return False
+
+    def _took_after(self, text: str, count: int, after: GrowingText) -> bool:
+        """Beyond the stop text: what comes is kept apart."""
+        self.text.after += after.write(text)
+        self.after_left -= count
+        if self.after_left > 0:
+            return True
+        self.reason = "stop_string"
+        self.finish()
+        return False
+
+    def ended(self, finish: str, *, stop: str | None, bill: Bill | None) -> None:
+        """The server has ended the text."""
+        self.bill = bill
+        if stop is not None and self.text.found is None:
+            self.text.found = stop
+        if self.text.found is not None:
+            self.reason = "stop_string"
+        elif finish == "length":
+            self.reason = "max_new_tokens" if len(self.tokens) >= self.drawing.tokens else "context_full"
+        else:
+            self.reason = "end_token"
+        self.finish()
+
+    def finish(self) -> None:
+        """Tell the whole, and what text had not been told with a token."""
+        held, self.late = self.late + self.text.finish(), ""
+        self.emit(Finished(held, self.generation()))
+
+    def generation(self) -> Generation:
+        """The text, with the counts of the server's own bill where it has sent one."""
+        made = super().generation()
+        if self.bill is None:
+            return made
+        return dataclasses.replace(made, prompt_tokens=self.bill.prompt, reused_tokens=self.bill.cached or 0)
+
+    def _noted(self, token: ChosenToken, seconds: float) -> GeneratedToken:
+        number = self.plan.first_draw + len(self.tokens)
+        face = self._face(token.id, token.text)
+        rank = token.rank or token.top.rank_of(token.id, token.text)
+        alternatives = tuple(map(self._alternative, token.top.tokens[: self.plan.alternatives]))
+        chance = chance_of(token, self.sampling)
+        return GeneratedToken(
+            **face, probability=token.probability, logprob=token.logprob, rank=rank, chance=chance,
+            alternatives=alternatives, seconds=seconds, draw=number,
+        )  # fmt: skip
+
+    def _alternative(self, token: TopToken) -> Alternative:
+        return Alternative(**self._face(token.id, token.text), probability=token.probability)
+
+    def _face(self, token: int | None, text: str) -> dict[str, Any]:
+        """Id, text and label of a token: by its id where the server tells it, else by its text."""
+        if token is None:
+            return {"id": UNTOLD, "text": text, "label": token_label(text) or "–"}
+        return {"id": token, "text": self.tokenizer.token_text(token), "label": self.tokenizer.display(token)}

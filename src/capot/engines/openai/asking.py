@@ -1,0 +1,241 @@
+"""Find out what a server can do, by asking it. Nothing is taken from its name or its version."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from capot.engines.openai.address import ServerAddress
+from capot.engines.openai.client import ServerClient
+from capot.errors import CapotError, InputError, NetworkError, NotFoundError
+
+_MANY = 1000  # log-probabilities, more than servers allow: the refusal says how many they do
+_COUNTS = (20, 5, 1)  # where it says nothing
+_ALLOWED = re.compile(r"max(?:imum)? allowed:? (\d{1,6})", re.IGNORECASE)
+_PROBE = "a b"
+_FEW = 4  # tokens, one of which at least is a character
+_DECLINED = ("server_other_kind", "server_refused", "server_failing")  # to one request, by a server that is there
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model as a server lists it. ``source`` is the hub's name or the folder that it was read from, where told."""
+
+    name: str
+    context_length: int | None
+    source: str | None
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a server was seen to do.
+
+    ``tokenize``: it cuts a text into ids. ``ids``: it takes a prompt as ids, and tells the ids that it chose.
+    ``logprobs``: of so many of its most probable tokens it tells the log-probability, 0 where of none.
+    ``prompt_logprobs``: the same of the tokens of a prompt, None where it tells not even those of the prompt itself.
+    ``echo``: it repeats a prompt with the log-probabilities of its tokens, by their texts and without ranks.
+    ``stop``: it ends at a text. ``names_stop``: it says at which. ``seed``: a seed gives back its text, another
+    seed another one.
+    """
+
+    tokenize: bool = False
+    ids: bool = False
+    logprobs: int = 0
+    prompt_logprobs: int | None = None
+    echo: bool = False
+    stop: bool = False
+    names_stop: bool = False
+    seed: bool = False
+
+
+def models(client: ServerClient) -> tuple[ServedModel, ...]:
+    """Return the models that a server lists. Raises: NetworkError ``server_other_kind``; as ``ServerClient.get``."""
+    told = client.get(f"{client.address.base}/models")
+    entries = told.get("data") if isinstance(told, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+        raise NetworkError("server_other_kind", host=client.address.host)
+    return tuple(_model(each) for each in entries if isinstance(each.get("id"), str))
+
+
+def _model(told: dict[str, Any]) -> ServedModel:
+    meta = told.get("meta")  # llama.cpp's
+    lengths = (told.get("max_model_len"), meta.get("n_ctx") if isinstance(meta, dict) else None)
+    context = next((each for each in lengths if _is_length(each)), None)
+    source = told.get("root")
+    return ServedModel(told["id"], context, source if isinstance(source, str) else None)
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def choose(address: ServerAddress, served: tuple[ServedModel, ...]) -> ServedModel:
+    """Return the model that an address names, or the only one that is served.
+
+    Raises: NotFoundError ``server_no_model``, ``server_empty``; InputError ``server_which_model``.
+    """
+    if address.model:
+        for model in served:
+            if model.name == address.model:
+                return model
+        raise NotFoundError("server_no_model", host=address.host, name=address.model, base=address.base)
+    if not served:
+        raise NotFoundError("server_empty", host=address.host)
+    if len(served) > 1:
+        names = ", ".join(model.name for model in served[:10])
+        raise InputError("server_which_model", host=address.host, base=address.base, names=names, first=served[0].name)
+    return served[0]
+
+
+def abilities(client: ServerClient) -> Abilities:
+    """Return what a server does when it is asked for it; its address names the model. It makes a few tokens for that.
+
+    Raises: as ``ServerClient.post``, where it does not even go on from a text.
+    """
+    text = _choice(client, _completed(client, max_tokens=_FEW)).get("text")
+    stopped = _stopped(client, text) if isinstance(text, str) else {}
+    count, told = _most(client, "logprobs", return_token_ids=True)
+    seen, read = _most(client, "prompt_logprobs")
+    scores = isinstance(read.get("prompt_logprobs"), list)
+    return Abilities(
+        tokenize=tokenized(client, _PROBE) is not None,
+        ids=_takes_ids(client, told),
+        logprobs=min(count, _told(told)),
+        prompt_logprobs=seen if scores else None,
+        echo=_echoes(client, min(count, 1)),
+        stop=bool(stopped),
+        names_stop=isinstance(text, str) and bool(text) and stopped.get("stop_reason") == text[-1],
+        seed=_keeps_seeds(client),
+    )
+
+
+def tokenized(client: ServerClient, text: str) -> list[int] | None:
+    """Return the ids of ``text`` where the server cuts texts, else None.
+
+    Raises: as ``ServerClient.post``, where it cannot be asked.
+    """
+    for path in TOKENIZE:
+        ids = client.wait(cut(client, path, text=text))
+        if ids is not None:
+            return ids
+    return None
+
+
+TOKENIZE = ("/tokenize", "/extras/tokenize")  # of vLLM and llama.cpp; of llama-cpp-python
+
+
+async def cut(client: ServerClient, path: str, *, text: str, opening: bool = False) -> list[int] | None:
+    """Return the ids of ``text``, after those that open a prompt where ``opening``; None for no answer.
+
+    vLLM reads ``prompt``, llama.cpp ``content``, llama-cpp-python ``input``, which always has its opening.
+    """
+    body = {
+        "model": client.address.model, "prompt": text, "content": text, "input": text,
+        "add_special_tokens": opening, "add_special": opening, "return_token_strs": False,
+    }  # fmt: skip
+    told = await declined(client, path, body)
+    ids = told.get("tokens") if isinstance(told, dict) else None
+    return ids if ids == [] or _are_ids(ids) else None
+
+
+async def spelled(client: ServerClient, path: str, *, ids: list[int]) -> str | None:
+    """Return the text of ids, None where the server does not tell it."""
+    told = await declined(
+        client, path.replace("tokenize", "detokenize"), {"model": client.address.model, "tokens": ids}
+    )
+    texts = [told.get(name) for name in ("prompt", "content", "text")] if isinstance(told, dict) else []
+    return next((text for text in texts if isinstance(text, str)), None)
+
+
+async def declined(client: ServerClient, path: str, body: Any) -> Any:
+    """Return an answer, None where a server that is there has none. Raises: as ``ServerClient.post``."""
+    try:
+        return await client.ask("POST", f"{client.address.root}{path}", body)
+    except CapotError as error:
+        if error.code not in _DECLINED:
+            raise
+        return None
+
+
+def _completed(client: ServerClient, **more: Any) -> Any:
+    body = {"model": client.address.model, "prompt": _PROBE, "max_tokens": 1, "temperature": 0, **more}
+    return client.post(f"{client.address.base}/completions", body)
+
+
+def _choice(client: ServerClient, told: Any) -> dict[str, Any]:
+    """Return the one text of an answer. Raises: NetworkError ``server_other_kind``."""
+    choices = told.get("choices") if isinstance(told, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise NetworkError("server_other_kind", host=client.address.host)
+    found: dict[str, Any] = choices[0]
+    return found
+
+
+def _most(client: ServerClient, name: str, **more: Any) -> tuple[int, dict[str, Any]]:
+    """Return how many log-probabilities a server tells when it is asked for many, and what it answers; 0 for none."""
+    counts = [_MANY, *_COUNTS]
+    while counts:
+        count = counts.pop(0)
+        try:
+            return count, _choice(client, _completed(client, **{name: count}, **more))
+        except CapotError as error:
+            if error.code not in _DECLINED:
+                raise
+            allowed = _ALLOWED.search(str(error.params.get("reason", "")))
+            counts = [int(allowed[1])] if allowed and int(allowed[1]) < count else counts
+    return 0, {}
+
+
+def _told(choice: dict[str, Any]) -> int:
+    """Return of how many tokens a step tells the log-probability."""
+    told = choice.get("logprobs")
+    rows = told.get("top_logprobs") if isinstance(told, dict) else None
+    return len(rows[0]) if isinstance(rows, list) and rows and isinstance(rows[0], dict) else 0
+
+
+def _takes_ids(client: ServerClient, told: dict[str, Any]) -> bool:
+    """Return whether a server tells ids, and reads those of its own prompt as the same prompt."""
+    made = told.get("token_ids")
+    prompt = told.get("prompt_token_ids")
+    if not (_are_ids(made) and _are_ids(prompt)):
+        return False
+    again = _tried(client, prompt=prompt, return_token_ids=True)
+    return again.get("token_ids") == made and again.get("prompt_token_ids") == prompt
+
+
+def _stopped(client: ServerClient, text: str) -> dict[str, Any]:
+    """Return the text of a server that was asked to stop at the end of what it writes, {} where it goes on."""
+    if not text:
+        return {}
+    found = _tried(client, max_tokens=_FEW, stop=[text[-1]])
+    ended = found.get("finish_reason") == "stop" and text[-1] not in str(found.get("text"))
+    return found if ended else {}
+
+
+def _echoes(client: ServerClient, count: int) -> bool:
+    """Return whether a server repeats a prompt with the log-probability of each token but the first."""
+    told = _tried(client, echo=True, logprobs=count).get("logprobs") if count else None
+    values = told.get("token_logprobs") if isinstance(told, dict) else None
+    return isinstance(values, list) and len(values) > 2 and all(isinstance(each, float) for each in values[1:-1])
+
+
+def _keeps_seeds(client: ServerClient) -> bool:
+    """Return whether one seed gave one text twice, and others other texts."""
+    hot = {"max_tokens": 3 * _FEW, "temperature": 1.5}
+    first, again, *others = (_tried(client, **hot, seed=seed).get("text") for seed in (1, 1, 2, 3))
+    return bool(first) and first == again and any(text != first for text in others)
+
+
+def _tried(client: ServerClient, **more: Any) -> dict[str, Any]:
+    """Return the one text of an answer, {} where the server declines."""
+    try:
+        return _choice(client, _completed(client, **more))
+    except CapotError as error:
+        if error.code not in _DECLINED:
+            raise
+        return {}
+
+
+def _are_ids(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(each) is int and each >= 0 for each in value)

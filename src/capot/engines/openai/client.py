@@ -1,0 +1,333 @@
+"""Send requests to a server of models, and read its streams.
+
+One thread with an event loop has all connections of a client, so that a stream costs no thread, and cancelling one
+closes its connection wherever it is: while the server is still silent too. What a reader does not take stays in the
+socket, and the server waits. No redirect is followed, no cookie or password file is read, and the key goes to the
+address that the client was made for alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import json
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx2
+
+from capot.cancellation import check_cancelled
+from capot.engines import forks
+from capot.engines.openai.address import ServerAddress
+from capot.engines.openai.refusals import event_error, retry_after, status_error, transport_error
+from capot.errors import BusyError, CapotError, InterruptedByUser, NetworkError
+from capot.sources.hub.connection import proxy_for, trusted_certificates
+
+_LARGEST = 64_000_000  # bytes of an answer
+_LARGEST_ERROR = 100_000  # bytes of a refusal that are read
+_LARGEST_EVENT = 8_000_000  # bytes of one event of a stream
+_LONGEST_PAUSE = 30.0  # seconds that one waits for a server which says how long
+_PASSING = (429, 502, 503, 504)  # refusals that may be over in a moment
+_END: Any = object()
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a client waits. Units: seconds.
+
+    ``silence`` is the longest time without a byte, ``whole`` the longest time for all of an answer; ``pauses`` come
+    before each new attempt.
+    """
+
+    connect: float = 10.0
+    silence: float = 300.0
+    whole: float = 3600.0
+    pauses: tuple[float, ...] = (0.5, 1.0, 2.0)
+
+
+class ServerClient:
+    """Connections to one server. Its thread starts with the first request, and ends with ``close``."""
+
+    def __init__(self, address: ServerAddress, *, key: str | None = None, patience: Patience | None = None) -> None:
+        self.address = address
+        self._key = key
+        self.patience = patience or Patience()
+        self._process = os.getpid()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._http: httpx2.AsyncClient | None = None
+
+    def get(self, url: str) -> Any:
+        """Return the JSON at ``url``, an address of this server. Raises: as ``post``."""
+        return self.wait(self.ask("GET", url))
+
+    def post(self, url: str, body: Any) -> Any:
+        """Return the JSON that answers ``body``. Only for what may be asked twice.
+
+        Raises: InputError, ContextError, AccessError, NotFoundError, BusyError and NetworkError as ``refusals`` has
+        them; InterruptedByUser if whoever asked has left.
+        """
+        return self.wait(self.ask("POST", url, body))
+
+    def stream(self, url: str, body: Any) -> EventStream:
+        """Return the events that answer ``body``; nothing is sent before the first is asked for."""
+        return EventStream(self, self.events(url, body))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Start ``work`` on the client's thread.
+
+        Raises: BusyError ``closed``; CapabilityError ``forked`` in a copy of the process.
+        """
+        try:
+            forks.check_process(self._process)
+            return self._started(work)
+        except CapotError:
+            work.close()
+            raise
+
+    def _started(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        with self._lock:
+            if self._closed:
+                raise BusyError("closed")
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="capot-server", daemon=True)
+                self._thread.start()
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what ``work`` answers. Work that nobody wants any more is cancelled."""
+        future = self.run(work)
+        try:
+            while not concurrent.futures.wait([future], 0.2).done:  # returns often, so that Ctrl-C is heard everywhere
+                check_cancelled()
+        except BaseException:
+            future.cancel()
+            raise
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise InterruptedByUser("interrupted") from None
+
+    def close(self) -> None:
+        """End what is under way and close the connections. Closing twice is harmless."""
+        if self._process != os.getpid():
+            return
+        with self._lock:
+            self._closed = True
+            loop = self._loop
+            self._loop = None
+        if loop is None or self._thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._shut(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+        loop.close()
+
+    async def _shut(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others)
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    def _connections(self) -> httpx2.AsyncClient:
+        if self._http is None:
+            own = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+            self._http = httpx2.AsyncClient(
+                headers={"User-Agent": "capot", "Accept-Encoding": "identity", **own},
+                timeout=httpx2.Timeout(self.patience.silence, connect=self.patience.connect, pool=None),
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
+                verify=trusted_certificates() if self.address.base.startswith("https:") else False,
+                proxy=proxy_for(self.address.base),
+                follow_redirects=False,
+                trust_env=False,
+            )
+        return self._http
+
+    def soon(self, work: Callable[[], None]) -> None:
+        """Run ``work`` on the client's thread, without waiting and without a lock: a signal handler may call it."""
+        loop = self._loop
+        if loop is not None and self._process == os.getpid():
+            with contextlib.suppress(RuntimeError):  # it was closed meanwhile
+                loop.call_soon_threadsafe(work)
+
+    @property
+    def here(self) -> bool:
+        """Return whether this is the client's thread, on which nothing may wait for an answer."""
+        return threading.current_thread() is self._thread
+
+    # What runs on the client's thread.
+
+    async def ask(self, method: str, url: str, body: Any = None) -> Any:
+        """Return the JSON that answers a request, on the client's thread. Raises: as ``post``."""
+        with self._translated():
+            async with asyncio.timeout(self.patience.whole):
+                response = await self._answer(method, url, body, again=_may_pass)
+                try:
+                    raw = await _read(response, _LARGEST)
+                finally:
+                    await response.aclose()
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            raise NetworkError("server_other_kind", host=self.address.host) from None
+
+    async def events(self, url: str, body: Any) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the events of a stream. Raises: NetworkError ``server_cut`` where it ends before its end."""
+        host = self.address.host
+        until = asyncio.get_running_loop().time() + self.patience.whole
+        with self._translated():
+            # A server that was reached may be at work on it: only one that was not, or that refused, is asked again.
+            response = await self._answer("POST", url, body, again=lambda error: isinstance(error, _NEVER_SENT))
+            try:
+                if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                    raise NetworkError("server_other_kind", host=host)
+                async for event in httpx2.EventSource(response, _LARGEST_EVENT):
+                    if event.data.strip() == "[DONE]":
+                        return
+                    if asyncio.get_running_loop().time() > until:
+                        raise TimeoutError
+                    yield self._event(event.data)
+            finally:
+                await response.aclose()
+        raise NetworkError("server_cut", host=host, reason="[DONE]")
+
+    def _event(self, data: str) -> dict[str, Any]:
+        try:
+            told = json.loads(data)
+        except (ValueError, RecursionError):
+            told = None
+        if not isinstance(told, dict):
+            raise NetworkError("server_malformed", host=self.address.host, field="data")
+        if told.get("error"):
+            raise event_error(told["error"], address=self.address, key=self._key)
+        return told
+
+    async def _answer(
+        self, method: str, url: str, body: Any, *, again: Callable[[httpx2.TransportError], bool]
+    ) -> httpx2.Response:
+        """Return an answer of success, its body unread. A failure for which ``again`` holds is tried anew."""
+        for pause in (*self.patience.pauses, None):
+            request = self._connections().build_request(method, url, json=body)
+            try:
+                response = await self._connections().send(request, stream=True)
+            except httpx2.TransportError as error:
+                if pause is None or not again(error):
+                    raise
+            else:
+                if response.status_code == 200:
+                    return response
+                asked = retry_after(response.headers)
+                if pause is None or response.status_code not in _PASSING or (asked or 0) > _LONGEST_PAUSE:
+                    raise await self._refusal(response)
+                await response.aclose()
+                pause = pause if asked is None else asked
+            await asyncio.sleep(pause)
+        raise AssertionError("the last attempt answers or raises")
+
+    async def _refusal(self, response: httpx2.Response) -> CapotError:
+        try:
+            raw = await _read(response, _LARGEST_ERROR)
+        except httpx2.TransportError:  # the status says enough
+            raw = b""
+        finally:
+            await response.aclose()
+        return status_error(response.status_code, raw, address=self.address, headers=response.headers, key=self._key)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Any:
+        try:
+            yield
+        except (httpx2.TransportError, httpx2.DecodingError, TimeoutError) as error:
+            raise transport_error(error, host=self.address.host, seconds=self._seconds(error)) from None
+
+    def _seconds(self, error: Exception) -> float:
+        if isinstance(error, httpx2.ConnectTimeout):
+            return self.patience.connect
+        return self.patience.silence if isinstance(error, httpx2.TimeoutException) else self.patience.whole
+
+
+def _may_pass(error: httpx2.TransportError) -> bool:
+    """Return whether a question is worth asking again: not of a server that is silent for as long as one waits."""
+    return not isinstance(error, httpx2.ReadTimeout)
+
+
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout)
+
+
+async def _read(response: httpx2.Response, most: int) -> bytes:
+    """Return a body, or its first ``most`` bytes."""
+    parts = []
+    size = 0
+    async for part in response.aiter_bytes():
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            break
+    return b"".join(parts)[:most]
+
+
+class EventStream:
+    """The events of one answer, as objects of JSON. ``cancel`` may be called from any thread.
+
+    Each event is read when it is asked for. A stream that is let go of is cancelled.
+    """
+
+    def __init__(self, client: ServerClient, events: AsyncGenerator[dict[str, Any], None]) -> None:
+        self._client = client
+        self._events = events
+        self._task: asyncio.Task[Any] | None = None
+        self._over = False  # ended, failed or cancelled
+        self._begun = False
+
+    def __iter__(self) -> EventStream:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        if self._over:
+            raise StopIteration
+        self._begun = True
+        try:
+            found = self._client.wait(self._next())
+        except BaseException:
+            self.cancel()
+            raise
+        if found is _END:
+            self._over = True
+            raise StopIteration
+        event: dict[str, Any] = found
+        return event
+
+    async def _next(self) -> Any:
+        self._task = asyncio.current_task()
+        return await anext(self._events, _END)
+
+    def cancel(self) -> None:
+        """Close the connection, without waiting for that; who waits for an event gets InterruptedByUser."""
+        if self._over:
+            return
+        self._over = True
+        if self._begun:
+            with contextlib.suppress(CapotError, RuntimeError):  # the client is closed, or in another process
+                self._client.run(self._shut())
+
+    async def _shut(self) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._events.aclose()
+
+    def __del__(self) -> None:
+        self.cancel()

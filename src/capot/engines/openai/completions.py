@@ -1,0 +1,147 @@
+"""Write a request for a text that goes on from a prompt, and read the events that answer it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from capot.engines.openai.client import EventStream, ServerClient
+from capot.engines.seen import Bill, ChosenToken, Top, TopToken
+from capot.errors import NetworkError
+
+LEAST = -9999.0  # what vLLM writes for a logarithm that JSON cannot hold
+_ID = "token_id:"  # how vLLM names a token where ``return_tokens_as_token_ids`` is asked for
+
+
+@dataclass(frozen=True)
+class ServedText:
+    """What one event adds to the text. ``finish`` is why it ends, None while it goes on.
+
+    A server may hold back the text of a token until its characters are whole: ``tokens`` and ``text`` need not spell
+    each other in one event. ``tokens`` is empty where no log-probabilities were asked for.
+    """
+
+    text: str
+    tokens: tuple[ChosenToken, ...]
+    finish: str | None
+    prompt_ids: tuple[int, ...] | None = None
+    stop: str | None = None  # the stop text that ended it, where the server says
+
+
+def complete(
+    client: ServerClient, prompt: str | Sequence[int], *, logprobs: int | None = None, **settings: Any
+) -> Iterator[ServedText | Bill]:
+    """Yield a text as it grows, then its bill. Closing the iterator frees the server's slot.
+
+    ``settings`` are those of the protocol (``max_tokens``, ``temperature``, ``seed``, ``stop``...).
+
+    Raises: as ``ServerClient.post``; NetworkError ``server_cut``, ``server_malformed`` in the middle of a text.
+    """
+    body = request_body(client, prompt, logprobs=logprobs) | STREAMED | settings
+    stream = client.stream(f"{client.address.base}/completions", body)
+    return _read(stream, CompletionReader(client.address.host, logprobs or 0))
+
+
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def request_body(client: ServerClient, prompt: str | Sequence[int], *, logprobs: int | None = None) -> dict[str, Any]:
+    """Return a request for the model that the client's address names."""
+    body = {"model": client.address.model, "prompt": prompt if isinstance(prompt, str) else list(prompt)}
+    if logprobs is None:
+        return body
+    # servers other than vLLM leave out what they do not know
+    return body | {"logprobs": logprobs, "return_tokens_as_token_ids": True, "return_token_ids": True}
+
+
+def _read(stream: EventStream, reader: CompletionReader) -> Iterator[ServedText | Bill]:
+    try:
+        for event in stream:
+            yield from reader.read(**event)
+    finally:
+        stream.cancel()
+
+
+class CompletionReader:
+    """Takes events apart, and refuses by its name a field that is not as the protocol has it."""
+
+    def __init__(self, host: str, count: int) -> None:
+        self.host = host
+        self.count = count
+
+    def read(self, /, *, choices: Any = None, usage: Any = None, **_: Any) -> Iterator[ServedText | Bill]:
+        """Yield what an event tells, whose fields are the arguments."""
+        if not isinstance(choices, list):
+            raise self.malformed("choices")
+        for choice in choices:
+            yield self.text(choice)
+        if usage is not None and not choices:  # some repeat with every token what was used so far
+            yield self._usage(usage)
+
+    def text(self, choice: Any) -> ServedText:
+        """Return what one choice of an answer, or of an event, tells. Raises: NetworkError ``server_malformed``."""
+        if not isinstance(choice, dict) or not isinstance(choice.get("text"), str):
+            raise self.malformed("text")
+        finish = choice.get("finish_reason")
+        if finish is not None and not isinstance(finish, str):
+            raise self.malformed("finish_reason")
+        ids = choice.get("prompt_token_ids")
+        if ids is not None and not (isinstance(ids, list) and all(map(_is_count, ids))):
+            raise self.malformed("prompt_token_ids")
+        stop = choice.get("stop_reason")
+        return ServedText(
+            choice["text"],
+            self._tokens(choice),
+            finish,
+            None if ids is None else tuple(ids),
+            stop if isinstance(stop, str) else None,
+        )
+
+    def _tokens(self, choice: Mapping[str, Any]) -> tuple[ChosenToken, ...]:
+        told = choice.get("logprobs")
+        if told is None:
+            return ()
+        try:
+            rows = list(zip(told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True))
+            return tuple(self.token(*row) for row in rows)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self.malformed("logprobs") from None
+
+    def token(self, name: str, logprob: float, top: Mapping[str, float]) -> ChosenToken:
+        chosen = named_token(name, logprob)
+        ordered = sorted((named_token(*pair) for pair in (top or {}).items()), key=lambda token: -token.logprob)
+        # The token that was drawn is told beside the most probable ones, whether it is among them or not.
+        return ChosenToken(chosen.id, chosen.text, chosen.logprob, Top(tuple(ordered[: self.count])))
+
+    def _usage(self, told: Any) -> Bill:
+        try:
+            prompt, completion, total = (told[f"{name}_tokens"] for name in ("prompt", "completion", "total"))
+            cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens")
+        except (KeyError, TypeError, AttributeError):
+            raise self.malformed("usage.total_tokens") from None
+        counts = (prompt, completion, total, 0 if cached is None else cached)
+        if not all(map(_is_count, counts)) or prompt + completion != total or counts[-1] > prompt:
+            raise self.malformed("usage.total_tokens")
+        return Bill(prompt, completion, cached)
+
+    def malformed(self, name: str) -> NetworkError:
+        """Return the error for an answer whose field ``name`` is not as the protocol has it."""
+        return NetworkError("server_malformed", host=self.host, field=name)
+
+
+def named_token(name: str, logprob: float) -> TopToken:
+    """Return a token by its id where the server tells it. Raises: ValueError for what is no log-probability."""
+    value = float(logprob)
+    if isinstance(logprob, bool) or math.isnan(value) or value > 1e-3:  # half precision rounds 0 up
+        raise ValueError(name)
+    value = -math.inf if value <= LEAST else min(value, 0.0)
+    digits = name.removeprefix(_ID)
+    if digits != name and digits.isascii() and digits.isdecimal():
+        return TopToken(int(digits), "", value)
+    return TopToken(None, name, value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -1,0 +1,82 @@
+"""Ask a server what comes after a prompt, and how probable the prompt itself is: one request each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from capot.engines.openai.client import ServerClient
+from capot.engines.openai.completions import CompletionReader, named_token, request_body
+from capot.engines.seen import ChosenToken, Top, TopToken
+
+
+async def after(client: ServerClient, prompt: str | Sequence[int], *, count: int) -> Top:
+    """Return the most probable tokens after a prompt, ``count`` at most.
+
+    Raises: as ``ServerClient.post``; NetworkError ``server_malformed``.
+    """
+    reader = CompletionReader(client.address.host, count)
+    body = request_body(client, prompt, logprobs=count) | {"max_tokens": 1, "temperature": 0}
+    found = reader.text(await _choice(client, body, reader))
+    if not found.tokens:
+        raise reader.malformed("logprobs")
+    return found.tokens[0].top
+
+
+async def scored(client: ServerClient, ids: Sequence[int], *, count: int) -> tuple[ChosenToken, ...]:
+    """Return each token of a prompt but the first, with its log-probability and its rank (vLLM's ``prompt_logprobs``).
+
+    Raises: as ``after``.
+    """
+    reader = CompletionReader(client.address.host, count)
+    body = request_body(client, ids) | {"max_tokens": 1, "temperature": 0, "prompt_logprobs": count}
+    rows = (await _choice(client, body, reader)).get("prompt_logprobs")
+    if not isinstance(rows, list) or len(rows) != len(ids):
+        raise reader.malformed("prompt_logprobs")
+    try:
+        return tuple(_row(row, token, count) for row, token in zip(rows[1:], ids[1:], strict=True))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise reader.malformed("prompt_logprobs") from None
+
+
+def _row(row: dict[str, Any], token: int, count: int) -> ChosenToken:
+    """Return a token of the prompt. Raises: KeyError and the like for what is not as vLLM has it."""
+    told = {int(name): (_text(each), named_token("", each["logprob"]).logprob) for name, each in row.items()}
+    ordered = sorted(told.items(), key=lambda entry: (-entry[1][1], entry[0]))
+    top = Top(tuple(TopToken(each, text, logprob) for each, (text, logprob) in ordered[: max(1, count)]))
+    rank = row[str(token)].get("rank")
+    return ChosenToken(token, *told[token], top, rank if isinstance(rank, int) and rank > 0 else None)
+
+
+def _text(told: dict[str, Any]) -> str:
+    text = told.get("decoded_token")
+    return text if isinstance(text, str) else ""
+
+
+async def echoed(client: ServerClient, prompt: str, *, count: int, tokens: int) -> tuple[ChosenToken, ...]:
+    """Return each token of a prompt but the first, as a server repeats them: by their texts, without a rank.
+
+    ``tokens`` are those of the prompt; where the server repeats another number, it cuts the text in another way.
+
+    Raises: as ``after``.
+    """
+    reader = CompletionReader(client.address.host, count)
+    body = request_body(client, prompt, logprobs=count) | {"max_tokens": 1, "temperature": 0, "echo": True}
+    told = (await _choice(client, body, reader)).get("logprobs")
+    try:
+        assert isinstance(told, dict)
+        rows = list(zip(told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True))[1:tokens]
+        if len(told["tokens"]) not in (tokens, tokens + 1):
+            raise ValueError(tokens)
+        return tuple(reader.token(*row) for row in rows)
+    except (AssertionError, KeyError, TypeError, ValueError, AttributeError):
+        raise reader.malformed("logprobs") from None
+
+
+async def _choice(client: ServerClient, body: dict[str, Any], reader: CompletionReader) -> dict[str, Any]:
+    told = await client.ask("POST", f"{client.address.base}/completions", body)
+    choices = told.get("choices") if isinstance(told, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise reader.malformed("choices")
+    found: dict[str, Any] = choices[0]
+    return found

@@ -1,0 +1,146 @@
+"""The vocabulary of a server that cuts texts: ids and texts, asked for as they are needed and kept.
+
+A server tells the text of a token, never its bytes. So a token that is part of a character has none here, and the
+token that completes the character stands for all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+
+from capot.engines.openai import asking
+from capot.engines.openai.client import ServerClient
+from capot.errors import CapabilityError
+
+_KEPT = 256  # texts whose ids are remembered
+_LETTERS = 1_000_000  # in all of them
+_TOGETHER = 16  # questions at once
+_HALF = "\ufffd"  # what servers write for a part of a character
+
+
+class ServedVocabulary:
+    """As :class:`capot.text.tokenizer.vocabulary.Vocabulary`; ``path`` is where the server cuts texts, None nowhere."""
+
+    base = 0
+    drops_space = False
+    lossless = False
+    tells_bytes = False
+    is_linear = True  # the server's own work
+    chat_template: str | None = None
+    special: Mapping[int, str] = {}
+    added: Mapping[int, str] = {}
+    eos_ids: tuple[int, ...] = ()
+
+    def __init__(self, client: ServerClient, path: str | None, *, opening: tuple[int, ...] = (), size: int = 0) -> None:
+        self._client, self._path = client, path
+        self.opening, self.size = opening, size
+        self.bos_id = opening[0] if opening else None
+        self._texts: dict[int, str] = {}
+        self._ids: dict[str, int] = {}
+        self._sent: OrderedDict[tuple[int, ...], str] = OrderedDict()
+
+    def encode(self, text: str, specials: str) -> list[int]:
+        """Return the server's ids. Names of tokens in a text count as the server reads them, whatever ``specials``.
+
+        Raises: CapabilityError ``server_no_tokenizer``; as ``ServerClient.post``.
+        """
+        if self._path is None:
+            raise CapabilityError("server_no_tokenizer", host=self._client.address.host)
+        ids = self._client.wait(asking.cut(self._client, self._path, text=text))
+        if ids is None:
+            raise CapabilityError("server_no_tokenizer", host=self._client.address.host)
+        if self._path != asking.TOKENIZE[0] and tuple(ids[: len(self.opening)]) == self.opening:
+            ids = ids[len(self.opening) :]
+        self._remember(ids, text)
+        if not self._client.here:
+            self._client.wait(self.learn(ids))
+        return ids
+
+    def _remember(self, ids: Sequence[int], text: str) -> None:
+        self._sent[tuple(ids)] = text
+        while len(self._sent) > _KEPT or (len(self._sent) > 1 and sum(map(len, self._sent.values())) > _LETTERS):
+            self._sent.popitem(last=False)
+
+    def text_of(self, ids: Sequence[int]) -> str | None:
+        """Return the text that ids were cut from, what opens a prompt left out; None where it is not known.
+
+        A text that goes on from it is known too, if the text of each further token is.
+        """
+        listed = tuple(ids)
+        opened = len(self.opening) if listed[: len(self.opening)] == self.opening else 0
+        for end in range(len(listed), opened - 1, -1):
+            text = self._sent.get(listed[opened:end])
+            if text is not None:
+                rest = [self._texts.get(token) for token in listed[end:]]
+                return text + "".join(map(str, rest)) if all(rest) else None
+        return None
+
+    async def learn(self, ids: Iterable[int]) -> None:
+        """Ask for the texts of those ids that are not known yet."""
+        wanted = [token for token in dict.fromkeys(ids) if token not in self._texts and token >= 0]
+        for at in range(0, len(wanted), _TOGETHER):
+            await asyncio.gather(*map(self._ask, wanted[at : at + _TOGETHER]))
+
+    async def _ask(self, token: int) -> None:
+        assert self._path is not None  # where no text is cut there are no ids
+        text = await asking.spelled(self._client, self._path, ids=[token])
+        self.note(token, "" if text is None or _HALF in text else text)
+
+    def note(self, token: int, text: str) -> None:
+        """Keep what a token stands for."""
+        self._texts[token] = text
+        if text:
+            self._ids.setdefault(text, token)
+
+    def id_of(self, text: str) -> int | None:
+        """Return the token of a text, as far as one was seen."""
+        return self._ids.get(text)
+
+    async def find(self, text: str) -> int | None:
+        """Return the token that is this very text, None where the server cuts it into several."""
+        if self._path is None or not text:
+            return None
+        if text not in self._ids:
+            ids = await asking.cut(self._client, self._path, text=text) or []
+            if self._path != asking.TOKENIZE[0] and tuple(ids[: len(self.opening)]) == self.opening:
+                ids = ids[len(self.opening) :]
+            if len(ids) == 1:
+                self._ids[text] = ids[0]
+                self._texts.setdefault(ids[0], text)
+        return self._ids.get(text)
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of a token's text; none where it is a part of a character."""
+        if token not in self._texts and self._path is not None and not self._client.here:
+            self._client.wait(self.learn([token]))
+        return self._texts.get(token, "").encode()
+
+    def joined(self, tokens: Sequence[int]) -> str | None:
+        return None
+
+    def places(self, text: str, specials: str) -> list[tuple[int, int]]:
+        """Return where each token lies. What no token's text says falls to the last of those that have none."""
+        ids = self.encode(text, specials)
+        places: list[tuple[int, int]] = []
+        at, waiting = 0, 0  # characters placed, tokens without a text before this one
+        for token in ids:
+            piece = self._texts.get(token, "")
+            found = text.find(piece, at) if piece else -1
+            if found < 0 and piece[:1] == " ":  # what some put before a first word
+                piece = piece[1:]
+                found = text.find(piece, at) if piece else -1
+            if found < 0:
+                waiting += 1
+                continue
+            places += _shared(waiting, at, found) or []
+            start = found if waiting else at
+            places.append((start, found + len(piece)))
+            at, waiting = found + len(piece), 0
+        return [*places, *_shared(waiting, at, len(text))]
+
+
+def _shared(count: int, start: int, end: int) -> list[tuple[int, int]]:
+    """Return the places of ``count`` tokens without a text: all of it is the last one's."""
+    return [] if not count else [*[(start, start)] * (count - 1), (start, end)]
