@@ -217,7 +217,7 @@ def _echoes(client: ServerClient, count: int) -> bool:
     """Return whether a server repeats a prompt with the log-probability of each token but the first."""
     told = _tried(client, echo=True, logprobs=count).get("logprobs") if count else None
     values = told.get("token_logprobs") if isinstance(told, dict) else None
-    return isinstance(values, list) and len(values) > 2 and all(isinstance(each, float) for each in values[1:-1])
+    return isinstance(values, list) and len(values) >= 2 and all(isinstance(each, float) for each in values[1:])
 
 
 def _keeps_seeds(client: ServerClient) -> bool:
