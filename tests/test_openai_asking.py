@@ -34,7 +34,7 @@ def test_a_server_that_can_do_all(server: OpenAIServer, client: ServerClient) ->
     assert models(client) == (ServedModel(NAME, CONTEXT, NAME),)
     assert abilities(client) == WHOLE
     assert tokenized(client, "œ") == [197, 147]
-    assert len(server.seen) <= 15
+    assert len(server.seen) <= 16
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,23 @@ def test_a_server_that_declines_without_saying_how_many(server: OpenAIServer, cl
     assert abilities(client).logprobs == 5
     asked = [seen.body["logprobs"] for seen in server.seen if seen.body and "logprobs" in seen.body]
     assert asked == [1000, 20, 5, 1]  # the last one is the prompt repeated
+
+
+def test_a_prompt_repeated_with_the_wrong_probabilities_is_not_taken(server: OpenAIServer, client, monkeypatch) -> None:
+    """As llama-cpp-python 0.3 does: each token has one, and it is another's."""
+    import openai_server as module
+
+    right = module.echoed
+
+    def wrong(ids: list[int], body: dict) -> dict:
+        told = right(ids, body)
+        values = told["choices"][0]["logprobs"]["token_logprobs"]
+        values[1:] = [value - 3.0 for value in values[1:]]
+        return told
+
+    assert abilities(client).echo
+    monkeypatch.setattr(module, "echoed", wrong)
+    assert not abilities(client).echo
 
 
 @pytest.mark.parametrize("status", [401, 429, 302])

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import os
@@ -23,7 +22,7 @@ from capot.chapters.arguments import Arguments
 from capot.chapters.registry import Verbs
 from capot.config import Loading
 from capot.engines.loaded import Loaded, weights_bytes
-from capot.errors import ArgumentTypeError, BusyError, InputError, NotFoundError, check_lang, local_path, use_language
+from capot.errors import ArgumentTypeError, BusyError, NotFoundError, check_lang, use_language
 from capot.i18n import tr
 from capot.sources.hub.events import drain, log_progress
 from capot.view.event import ProgressCallback, ProgressEvent, download_progress
@@ -112,7 +111,10 @@ def open_loading(
         return Model(_served(loading, notice=notice, watch=watch), lang=lang)
     if chosen == "scripted":
         return Model(SharedModel(loading, checkpoint=None, notice=notice, watch=watch), lang=lang)
-    checkpoint = _located(loading, watch=watch)
+    from capot.sources.located import located
+
+    remote_code = loading.trust_remote_code
+    checkpoint = located(loading.model, boxed=BOXED, revision=loading.revision, remote_code=remote_code, watch=watch)
     if loading.trust_remote_code:
         _warn(loading, checkpoint, notice)
     return Model(SharedModel(loading, checkpoint=checkpoint, notice=notice, watch=watch), lang=lang)
@@ -130,35 +132,6 @@ def _served(loading: Loading, *, notice: engines.Notice, watch: Watch) -> Shared
         if not served.cuts_as(tokenizer.encode(served.probe, specials="allow")):
             checkpoint = None
     return SharedModel(loading, checkpoint=checkpoint, notice=notice, watch=watch, served=served)
-
-
-def _located(loading: Loading, *, watch: Watch) -> Checkpoint:
-    """The model's files: a folder where there is one by that name, else the hub's."""
-    from capot.sources.checkpoint import Checkpoint
-
-    folder = BOXED if loading.model == "boxed" else Path(os.path.expanduser(loading.model))
-    if _is_folder(folder):
-        if loading.revision is not None:
-            shown = local_path(loading.model, folder.resolve().name)
-            raise InputError("revision_of_folder", name=shown, revision=loading.revision)
-        return Checkpoint.open(folder, name="boxed" if loading.model == "boxed" else folder.resolve().name)
-    from capot.sources.hub.listing import is_name
-
-    if not is_name(loading.model):
-        from capot.sources.unknown_name import unknown_model
-
-        raise unknown_model(loading.model)
-    from capot.sources.hub.checkpoint import HubCheckpoint
-
-    return HubCheckpoint.of(
-        loading.model, revision=loading.revision, remote_code=loading.trust_remote_code, watch=watch
-    )
-
-
-def _is_folder(path: Path) -> bool:
-    with contextlib.suppress(OSError):  # a name longer than any file's
-        return path.is_dir()
-    return False
 
 
 def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> None:

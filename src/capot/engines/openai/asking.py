@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ _MANY = 1000  # log-probabilities, more than servers allow: the refusal says how
 _COUNTS = (20, 5, 1)  # where it says nothing
 _ALLOWED = re.compile(r"max(?:imum)? allowed:? (\d{1,6})", re.IGNORECASE)
 _PROBE = "a b"
+_SAME = 0.1  # between two log-probabilities that are the same: a server may round them
 _FEW = 4  # tokens, one of which at least is a character
 _DECLINED = ("server_other_kind", "server_refused", "server_failing")  # to one request, by a server that is there
 
@@ -214,10 +216,25 @@ def _stopped(client: ServerClient, text: str) -> dict[str, Any]:
 
 
 def _echoes(client: ServerClient, count: int) -> bool:
-    """Return whether a server repeats a prompt with the log-probability of each token but the first."""
-    told = _tried(client, echo=True, logprobs=count).get("logprobs") if count else None
-    values = told.get("token_logprobs") if isinstance(told, dict) else None
-    return isinstance(values, list) and len(values) >= 2 and all(isinstance(each, float) for each in values[1:])
+    """Return whether a server repeats a prompt with the log-probabilities that its tokens have.
+
+    Some repeat others (llama-cpp-python 0.3): what a token had when it was drawn tells.
+    """
+    drawn = _logprobs_of(_tried(client, logprobs=count)) if count else []
+    if not drawn:
+        return False
+    token, logprob = drawn[0]
+    told = _logprobs_of(_tried(client, prompt=_PROBE + token, echo=True, logprobs=count))[1:]
+    return any(each == token and abs(value - logprob) < _SAME for each, value in told)
+
+
+def _logprobs_of(choice: dict[str, Any]) -> list[tuple[str, float]]:
+    """Return the tokens of an answer with their log-probabilities, NaN for none; [] where they are not told."""
+    told = choice.get("logprobs")
+    names, values = ((told or {}).get(name) for name in ("tokens", "token_logprobs"))
+    if not (isinstance(names, list) and isinstance(values, list) and all(isinstance(name, str) for name in names)):
+        return []
+    return [(name, value if isinstance(value, float) else math.nan) for name, value in zip(names, values, strict=False)]
 
 
 def _keeps_seeds(client: ServerClient) -> bool:
