@@ -64,7 +64,7 @@ def test_a_server_that_declines_without_saying_how_many(server: OpenAIServer, cl
     server.faults += answers
     assert abilities(client).logprobs == 5
     asked = [seen.body["logprobs"] for seen in server.seen if seen.body and "logprobs" in seen.body]
-    assert asked == [1000, 20, 5, 1]  # the last one is the prompt repeated
+    assert asked == [1000, 20, 5, 1, 1]  # the last two are for the prompt repeated
 
 
 def test_a_prompt_repeated_with_the_wrong_probabilities_is_not_taken(server: OpenAIServer, client, monkeypatch) -> None:

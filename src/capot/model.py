@@ -108,7 +108,12 @@ def open_loading(
     watch = watch or log_progress(notice)
     chosen = engines.choose_engine(loading)
     if chosen == "openai":
-        return Model(_served(loading, notice=notice, watch=watch), lang=lang)
+        from capot.engines.openai.served import with_files
+        from capot.text.tokenizer import Tokenizer
+
+        served, files = with_files(loading.model, cut=lambda path, text: Tokenizer.from_file(path).encode(text))
+        shared = SharedModel(loading, checkpoint=files, notice=notice, watch=watch, served=served)
+        return Model(shared, lang=lang)
     if chosen == "scripted":
         return Model(SharedModel(loading, checkpoint=None, notice=notice, watch=watch), lang=lang)
     from capot.sources.located import located
@@ -118,20 +123,6 @@ def open_loading(
     if loading.trust_remote_code:
         _warn(loading, checkpoint, notice)
     return Model(SharedModel(loading, checkpoint=checkpoint, notice=notice, watch=watch), lang=lang)
-
-
-def _served(loading: Loading, *, notice: engines.Notice, watch: Watch) -> SharedModel:
-    """The model of a server, with its files where they are on this machine and cut texts as the server does."""
-    from capot.engines.openai.served import files_of, open_served
-    from capot.text.tokenizer import Tokenizer
-
-    served = open_served(loading.model)
-    checkpoint = files_of(served)
-    if checkpoint is not None:
-        tokenizer = Tokenizer.from_file(checkpoint.path, name=checkpoint.name)
-        if not served.cuts_as(tokenizer.encode(served.probe, specials="allow")):
-            checkpoint = None
-    return SharedModel(loading, checkpoint=checkpoint, notice=notice, watch=watch, served=served)
 
 
 def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import ipaddress
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,7 +30,6 @@ class Served:
 
     client: ServerClient
     model: ServedModel
-    probe = PROBE
 
     @functools.cached_property
     def abilities(self) -> Abilities:
@@ -92,6 +92,18 @@ def open_served(text: str) -> Served:
         raise
     client.address = dataclasses.replace(client.address, model=model.name)
     return Served(client, model)
+
+
+def with_files(text: str, *, cut: Callable[[Path, str], list[int]]) -> tuple[Served, Checkpoint | None]:
+    """Return the model of a server, and its files where they are on this machine and cut a text as the server does.
+
+    ``cut`` cuts a text by the files of a folder. Raises: as ``open_served``.
+    """
+    served = open_served(text)
+    files = files_of(served)
+    if files is not None and not served.cuts_as(cut(files.path, PROBE)):
+        files = None
+    return served, files
 
 
 def files_of(served: Served) -> Checkpoint | None:
