@@ -1,4 +1,5 @@
-"""The project's commands, with nothing but Python: lab, test, test-newest, test-sdist, test-llamacpp, check, bench, soak, lock, clean.
+"""The project's commands, with nothing but Python: lab, test, test-newest, test-sdist, test-llamacpp,
+check, bench, soak, lock, clean.
 
 Each one makes a ``.venv`` beside this folder where there is none, installs the exact
 versions it needs (``requirements/*.txt``) once, and then does its work.
