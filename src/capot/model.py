@@ -51,9 +51,8 @@ def open(
     """Open a model by name or folder; nothing is read but its config, and ``load`` opens the rest.
 
     ``model``: ``boxed``, ``scripted``, a folder in Hugging Face's layout, or ``org/name``, a model of the hub,
-    of which only the small files come before more is needed; the address of a server that speaks OpenAI's protocol
-    (``http://127.0.0.1:8000/v1``, ``#name`` after it), whose key is in ``CAPOT_API_KEY``; None takes ``CAPOT_MODEL``,
-    else ``boxed``.
+    of which only the small files come before more is needed; the address of a server (``http://127.0.0.1:8000/v1``,
+    with ``#name`` and ``CAPOT_API_KEY`` as it needs); None takes ``CAPOT_MODEL``, else ``boxed``.
     ``engine``: ``native``, ``transformers`` or ``scripted``; None lets capot choose.
     ``device``: where to compute (``cpu``, ``cuda``, ``cuda:1``, ``mps``); None lets the engine choose.
     ``dtype``: the precision to compute in (``float32``, ``bfloat16``, ``float16``); None lets the engine choose.

@@ -23,7 +23,9 @@ class Partial:
     """A distribution of which the first tokens are told. Its logits are the log-probabilities at temperature 1."""
 
     def __init__(self, model: Opened, top: Top, settings: Sampling) -> None:
-        self.model, self.top, self.settings = model, top, settings
+        self.model = model
+        self.top = top
+        self.settings = settings
         self.probabilities = self._drawn(settings)
 
     def _drawn(self, settings: Sampling) -> tuple[float, ...]:
@@ -36,7 +38,8 @@ class Partial:
 
     def prediction(self, found: PassResult, *, shown: int, beside: Sequence[Sampling]) -> Prediction:
         """What is known, without a word of the prompt."""
-        settings, kept = self.settings, [share for share in self.probabilities if share > 0]
+        settings = self.settings
+        kept = [share for share in self.probabilities if share > 0]
         plain = settings.temperature == 1 and len(kept) == len(self.probabilities)
         bits = choosing.entropy_bits(np.array(kept))
         return Prediction(

@@ -53,7 +53,10 @@ class OpenAIEngine:
     def __init__(
         self, client: ServerClient, info: EngineInfo, *, abilities: Abilities, vocabulary: ServedVocabulary | None
     ) -> None:
-        self.client, self.info, self.abilities, self.vocabulary = client, info, abilities, vocabulary
+        self.client = client
+        self.info = info
+        self.abilities = abilities
+        self.vocabulary = vocabulary
 
     @property
     def capabilities(self) -> Capability:
@@ -121,7 +124,8 @@ class OpenAIEngine:
 
     async def _told(self, token: ChosenToken) -> ChosenToken:
         """Return a token with its id, and with those of the tokens told beside it, as far as they can be known."""
-        top, known = await self._known(token.top), token.id
+        top = await self._known(token.top)
+        known = token.id
         if self.vocabulary is not None and known is not None:
             await self.vocabulary.learn([known])
         if self.vocabulary is not None and known is None:
@@ -144,9 +148,11 @@ class OpenAIEngine:
 
         Raises: CapabilityError ``server_no_ids``; as ``completions.complete``.
         """
-        host, count = self.client.address.host, max(1, min(job.drawing.top, self.abilities.logprobs))
+        host = self.client.address.host
+        count = max(1, min(job.drawing.top, self.abilities.logprobs))
         body = request_body(self.client, await self._prompt(job.ids), logprobs=count) | STREAMED | self._asked(job)
-        reader, writing = CompletionReader(host, count if job.drawing.top else 0), _Writing(job)
+        reader = CompletionReader(host, count if job.drawing.top else 0)
+        writing = _Writing(job)
         events = self.client.events(f"{self.client.address.base}/completions", body)
         async with contextlib.aclosing(events):
             async for event in events:

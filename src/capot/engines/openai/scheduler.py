@@ -39,7 +39,8 @@ class ServedScheduler(Scheduler):
 
     def __init__(self, engine: OpenAIEngine, *, at_once: int = AT_ONCE) -> None:
         super().__init__(engine)
-        self.served, self.at_once = engine, at_once
+        self.served = engine
+        self.at_once = at_once
         self._door = threading.Lock()
         self._waiting: FairQueue[ServedTicket] = FairQueue(_owner_of)
         self._working: set[ServedTicket] = set()
@@ -76,7 +77,8 @@ class ServedScheduler(Scheduler):
     def status(self) -> dict[str, Any]:
         """Return the load: as ``Scheduler.status``, without caches."""
         with self._door:
-            waiting, working = list(self._waiting), list(self._working)
+            waiting = list(self._waiting)
+            working = list(self._working)
         owners = {ticket.job.owner for ticket in (*waiting, *working)}
         counts = {"at_work": len(working), "waiting": len(waiting), "owners": len(owners)}
         return super().status() | counts | self._written

@@ -58,7 +58,8 @@ class Served:
     def facts(self, *, files: bool) -> ServerFacts:
         """Return what the server was seen to do; ``files``: whether those of this machine cut texts as it does."""
         own = None if self.tokenize is None else "server"
-        host, able = self.client.address.host, self.abilities
+        host = self.client.address.host
+        able = self.abilities
         return ServerFacts(
             host, self.model.name, self.model.context_length, self.model.source, "files" if files else own, able.ids,
             able.logprobs, able.prompt_logprobs, able.echo, able.stop, able.names_stop, able.seed,

@@ -34,8 +34,10 @@ class ServedVocabulary:
     eos_ids: tuple[int, ...] = ()
 
     def __init__(self, client: ServerClient, path: str | None, *, opening: tuple[int, ...] = (), size: int = 0) -> None:
-        self._client, self._path = client, path
-        self.opening, self.size = opening, size
+        self._client = client
+        self._path = path
+        self.opening = opening
+        self.size = size
         self.bos_id = opening[0] if opening else None
         self._texts: dict[int, str] = {}
         self._ids: dict[str, int] = {}
@@ -137,7 +139,8 @@ class ServedVocabulary:
             places += _shared(waiting, at, found) or []
             start = found if waiting else at
             places.append((start, found + len(piece)))
-            at, waiting = found + len(piece), 0
+            at = found + len(piece)
+            waiting = 0
         return [*places, *_shared(waiting, at, len(text))]
 
 
