@@ -162,8 +162,11 @@ def test_a_batch_equals_each_alone(models):
     for mine, theirs in zip(engine.step(feeds), alone, strict=True):
         for field in dataclasses.fields(theirs):
             first, second = getattr(mine, field.name), getattr(theirs, field.name)
-            assert (first is None) == (second is None)
-            assert first is None or error(first, second) <= TOLERANCE / 10
+            assert type(first) is type(second)
+            if isinstance(first, np.ndarray):
+                assert error(first, second) <= TOLERANCE / 10
+            else:
+                assert first == second
     assert [sequence.ids for sequence in sequences] == prompts
 
 
@@ -240,7 +243,8 @@ def test_a_feature_switched_off_is_seen(models, feature):
 def test_it_is_an_engine(models):
     _, engine, _ = models("llama")
     assert isinstance(engine, Engine) and isinstance(engine.open_sequence(), Sequence)
-    assert all(flag in engine.capabilities for flag in Capability)
+    apart = {Capability.RANKS, Capability.WRITES}  # of an engine that has no whole logits
+    assert {flag for flag in Capability if flag not in engine.capabilities} == apart
     info = engine.info
     assert (info.engine, info.architecture, info.dtype, info.device) == ("native", "LlamaForCausalLM", "float32", "cpu")
     np.testing.assert_array_equal(engine.embed([5, 5, 3]), engine.embedding[[5, 5, 3]])
