@@ -273,8 +273,10 @@ def test_memory_is_computed_by_formula_and_not_measured(model: capot.Model) -> N
         lambda model: model.network("a"),
         lambda model: model.hidden("a"),
         lambda model: model.ablate("a", heads=["1.1"]),
+        lambda model: model.patch("a", source="b", layer=3),
+        lambda model: model.steer("a", toward="b", away="c", layer=3),
     ],
-    ids=["embed", "context", "lens", "network", "hidden", "ablate"],
+    ids=["embed", "context", "lens", "network", "hidden", "ablate", "patch", "steer"],
 )
 def test_what_no_server_tells_is_refused_with_what_to_do(model: capot.Model, ask: Any) -> None:
     assert code(lambda: ask(model)) in ("server_cannot", "no_checkpoint")

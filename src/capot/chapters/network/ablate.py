@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from capot.chapters.network.bounds import Comparing
-from capot.chapters.network.edited import BothSides, layer_within, states
+from capot.chapters.network.edited import BothSides, layer_within, network_of, states
 from capot.chapters.network.edited_result import Ablation, PartOff
 from capot.chapters.network.verb import head_named
 from capot.chapters.protocols import Opened
 from capot.engines.edits import Edit, Place
-from capot.engines.protocol import Capability, EngineInfo, check_prompt, require, touching
+from capot.engines.protocol import EngineInfo, check_prompt, require, touching
 from capot.errors import InputError, shorten
 
 
@@ -30,9 +30,7 @@ def ablate(
     showing, ids = Comparing(k, max_new_tokens), model.tokenizer.encode_prompt(prompt)
     if by not in ("zero", "mean"):
         raise InputError("bad_choice", name="by", value=shorten(by), known="zero, mean")
-    info = model.scheduler.engine.info
-    if info.engine == "openai":  # of which nobody knows the layers
-        require(model.scheduler.engine, Capability.EDITS)
+    info = network_of(model)
     check_prompt(ids, context=info.context_length)
     named = (heads,) if isinstance(heads, str) else heads
     places = list(dict.fromkeys(_places(named, mlps, layers, info=info)))

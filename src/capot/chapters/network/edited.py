@@ -14,9 +14,10 @@ from capot.chapters.network.edited_result import Shift, Side
 from capot.chapters.next.verb import best
 from capot.chapters.protocols import Opened
 from capot.chapters.token_texts import TokenTexts
+from capot.config import within
 from capot.engines.edits import Edit, Place
 from capot.engines.inside import Inside
-from capot.engines.protocol import Output, Want
+from capot.engines.protocol import Capability, EngineInfo, Output, Want, require
 from capot.engines.scheduler import Job, PassResult, Ticket, cancel_on_ctrl_c
 from capot.errors import InputError
 from capot.text import sampling
@@ -133,8 +134,15 @@ def states(
     return found
 
 
+def network_of(model: Opened) -> EngineInfo:
+    """What is known of the network. Raises: CapabilityError where nobody knows its layers, so that none is counted."""
+    engine = model.scheduler.engine
+    if not engine.info.layers:
+        require(engine, Capability.EDITS)
+    return engine.info
+
+
 def layer_within(name: str, layer: int, *, low: int, layers: int) -> int:
     """A layer of the network. Raises: InputError ``out_of_range``."""
-    if not low <= layer <= layers:
-        raise InputError("out_of_range", name=name, value=layer, low=low, high=layers)
+    within(name, layer, low, layers)
     return layer

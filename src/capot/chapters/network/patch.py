@@ -9,12 +9,13 @@ from typing import Literal
 import numpy as np
 
 from capot.chapters.network.bounds import MOST_CELLS, MOST_READ, Comparing
-from capot.chapters.network.edited import BothSides, layer_within, states
+from capot.chapters.network.edited import BothSides, layer_within, network_of, states
 from capot.chapters.network.patch_result import Patching, PlaceChanged, TokenLogits, TwoDifferences
 from capot.chapters.network.result import LayerToken
 from capot.chapters.next.verb import resolve
 from capot.chapters.protocols import Opened
 from capot.chapters.token_texts import TokenTexts
+from capot.config import within
 from capot.engines.edits import Edit, Part, Place
 from capot.engines.protocol import EngineInfo, check_ids, check_prompt, require, touching
 from capot.engines.scheduler.variants import Variant, Variants
@@ -91,7 +92,7 @@ def patch(
 ) -> Patching:
     """The answer before and after, and the grid. Takes and raises: as ``Model.patch``."""
     showing = Comparing(k, max_new_tokens)
-    info = model.scheduler.engine.info
+    info = network_of(model)
     texts = Aligned(*(model.tokenizer.encode_prompt(each) for each in (prompt, source)))
     for ids in (texts.ids, texts.source):
         check_prompt(ids, context=info.context_length)
@@ -130,8 +131,8 @@ def _cells(
     heads: Sequence[int | None] = (None,)
     if part == "head":
         heads = range(1, info.heads + 1) if head is None else (head,)
-        if head is not None and not 0 < head <= info.heads:
-            raise InputError("out_of_range", name="head", value=head, low=1, high=info.heads)
+        if head is not None:
+            within("head", head, 1, info.heads)
     # The heads of all layers are a grid by themselves: one position of them.
     positions = texts.named(-1 if position is None and part == "head" else position)
     if len(layers) * len(heads) * len(positions) > MOST_CELLS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from capot.chapters.network.bounds import Comparing, Steering
-from capot.chapters.network.edited import BothSides, layer_within, states
+from capot.chapters.network.edited import BothSides, layer_within, network_of, states
 from capot.chapters.network.steer_result import Steered
 from capot.chapters.protocols import Opened
 from capot.engines.edits import Edit, Place
@@ -26,7 +26,7 @@ def steer(
 ) -> Steered:
     """The answer before and after. Takes and raises: as ``Model.steer``."""
     showing, strength = Comparing(k, max_new_tokens), Steering(strength).strength
-    info = model.scheduler.engine.info
+    info = network_of(model)
     chosen = max(1, info.layers // 2) if layer is None else layer_within("layer", layer, low=0, layers=info.layers)
     texts = [model.tokenizer.encode_prompt(each) for each in (prompt, toward, away)]
     for each in texts:
