@@ -18,7 +18,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(autouse=True)
 def steady_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """English, no colour, no model from the environment, and no hub, whoever runs the tests."""
+    """English, no colour, no model from the environment, no hub and no servers nearby, whoever runs the tests."""
+    monkeypatch.setattr("capot.sources.nearby.USUAL", {})
     for name in ("CAPOT_MODEL", "LC_ALL", "LC_MESSAGES", "LANG", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CAPOT_LANG", "en")

@@ -8,9 +8,10 @@ import pytest
 from openai_server import CONTEXT, MOST, NAME, Fault, OpenAIServer, openai_server
 
 from capot.engines.openai.address import parse_address
-from capot.engines.openai.asking import Abilities, ServedModel, abilities, choose, models, tokenized
+from capot.engines.openai.asking import Abilities, abilities, choose, models, tokenized
 from capot.engines.openai.client import Patience, ServerClient
 from capot.errors import CapotError
+from capot.sources.nearby import ServedModel
 
 WHOLE = Abilities(
     tokenize=True, ids=True, logprobs=MOST, prompt_logprobs=MOST, echo=True, stop=True, names_stop=True, seed=True

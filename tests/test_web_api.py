@@ -14,6 +14,7 @@ import native_helpers
 import numpy as np
 import pytest
 from lab_helpers import asgi, scripted
+from openai_server import NAME, openai_server
 from starlette.testclient import TestClient
 
 import capot
@@ -23,6 +24,7 @@ from capot.chapters.chapter import Chapter, ModelVerb
 from capot.chapters.next import verb as prediction
 from capot.config import Serving
 from capot.model import Model
+from capot.sources import nearby
 from capot.view.result import Result
 from capot.web import verbs as web_verbs
 from capot.web.app import PAGES
@@ -320,6 +322,16 @@ def test_the_owner_is_told_which_models_this_machine_has(room: TestClient, tmp_p
     found = room.get("/api/models").json()["result"]["models"]
     assert [(one["name"], one["engine"]) for one in found] == [("org/tiny", "native")]
     assert found[0]["bytes"] > 10_000
+
+
+def test_the_owner_is_told_which_servers_this_machine_has(room: TestClient, monkeypatch) -> None:
+    with openai_server() as running:
+        monkeypatch.setattr(nearby, "USUAL", {int(running.root.rpartition(":")[2]): "vLLM"})
+        monkeypatch.setattr(nearby, "SECONDS", 600.0)
+        assert code_of(room.get("/api/models")) == "owner_only" and not running.seen
+        room.get("/?code=the-owner")
+        (found,) = room.get("/api/models").json()["result"]["servers"]
+        assert (found["address"], [one["name"] for one in found["models"]]) == (running.url, [NAME])
 
 
 def test_the_policy_is_on_every_answer(room: TestClient) -> None:

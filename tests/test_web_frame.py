@@ -267,8 +267,14 @@ def test_who_types_the_address_is_told_how_to_be_the_owner(visit: Visits, server
     page.get_by_role("button", name="Close").click()
     until(page, "document.querySelector('dialog[open]') === null")
     owner = visit("/tokens", first=next(link for link in server.links if "code=" in link))
+    served = {"address": "http://127.0.0.1:11434/v1", "program": "Ollama", "needs_key": False}
+    told = {"models": [], "servers": [{**served, "models": [{"name": "tiny:1b"}, {"name": "<b>"}]}]}
+    owner.route("**/api/models", lambda route: route.fulfill(json={"ok": True, "result": told}))
     owner.locator(".at-work > button").click()
-    until(owner, "document.querySelector('dialog[open] input') !== null")
+    until(owner, "document.querySelectorAll('dialog[open] li code').length === 2")
+    lines = owner.locator("dialog[open] li code").all_inner_texts()
+    assert lines == [f'capot serve --model "http://127.0.0.1:11434/v1#{name}"' for name in ("tiny:1b", "<b>")]
+    assert owner.locator("dialog[open] input").count() == 1 and axe(owner) == []
 
 
 @pytest.mark.parametrize(("lang", "said"), [("en", "place 1 in the queue"), ("fr", "place 1 dans la file")])

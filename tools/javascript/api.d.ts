@@ -451,6 +451,13 @@ declare namespace Api {
     layers_guessed: boolean;
   }
 
+  interface FoundServer {
+    address: string;
+    program: string;
+    models: ServedModel[];
+    needs_key: boolean;
+  }
+
   interface GeneratedToken {
     id: number;
     text: string;
@@ -618,6 +625,7 @@ declare namespace Api {
     cache: string;
     total_bytes: number;
     free_bytes: number | null;
+    servers: FoundServer[];
   }
 
   interface Near {
@@ -842,6 +850,12 @@ declare namespace Api {
     y: (number | null)[];
     dashed: boolean;
     area: boolean;
+  }
+
+  interface ServedModel {
+    name: string;
+    context_length: number | null;
+    source: string | null;
   }
 
   interface Shift {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from capot.chapters.card.result import short
 from capot.i18n import number, size, tr
+from capot.sources.nearby import FoundServer
 from capot.view.blocks import Block, Facts, Heading, Table, Text
 from capot.view.result import Result
 
@@ -26,12 +27,16 @@ class CachedModel:
 
 @dataclass(frozen=True)
 class Models(Result):
-    """What the local cache holds. ``cache`` is its folder, ``free_bytes`` what its disk has left."""
+    """What the local cache holds. ``cache`` is its folder, ``free_bytes`` what its disk has left.
+
+    ``servers`` are those that answered at the usual ports of this machine.
+    """
 
     models: Sequence[CachedModel]
     cache: str
     total_bytes: int
     free_bytes: int | None
+    servers: Sequence[FoundServer] = ()
 
     table = "models"
 
@@ -40,11 +45,12 @@ class Models(Result):
         return tr("models.together", lang, count=len(self.models), **sizes)
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """One row a model, what they weigh together, and how to bring or remove one."""
-        heading = Heading(tr("models.title", lang))
+        """One row a model, what they weigh together, how to bring or remove one; then what the servers have."""
+        return [Heading(tr("models.title", lang)), *self._cached(lang), *self._served(lang)]
+
+    def _cached(self, lang: str | None) -> list[Block]:
         if not self.models:
             return [
-                heading,
                 Text(tr("models.none", lang, cache=self.cache)),
                 Text(tr("models.begin", lang), tone="quiet"),
             ]
@@ -64,7 +70,28 @@ class Models(Result):
         if self.free_bytes is not None:
             caption += " " + tr("models.free", lang, free=size(self.free_bytes, lang))
         table = Table([tr(f"models.column.{name}", lang) for name in names], rows, caption=caption, align="lrlll")
-        return [heading, table, Text(tr("models.next", lang), tone="quiet")]
+        return [table, Text(tr("models.next", lang), tone="quiet")]
+
+    def _served(self, lang: str | None) -> list[Block]:
+        """One row a model of a server; a server that shows none has its row too."""
+        if not self.servers:
+            return []
+        names = ("model", "context", "address", "program")
+        rows = []
+        for server in self.servers:
+            none = tr("models.served.key" if server.needs_key else "models.served.empty", lang)
+            told = [(m.name, number(m.context_length, lang) if m.context_length else "–") for m in server.models]
+            rows += [(*each, server.address, server.program) for each in told or [(none, "–")]]
+        columns = [tr(f"models.column.{name}", lang) for name in names]
+        open_one = Text(tr("models.served.next", lang, address=self._first()), tone="quiet")
+        heading = Heading(tr("models.served.title", lang), level=2)
+        caption = tr("models.served.caption", lang)
+        return [heading, Table(columns, rows, caption=caption, align="lrll"), open_one]
+
+    def _first(self) -> str:
+        """Return an address to open: a model's where there is one."""
+        found = (f"{server.address}#{model.name}" for server in self.servers for model in server.models)
+        return next(found, self.servers[0].address)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from capot.chapters.card.verb import TOKENS, verdict
 from capot.chapters.models.result import CachedModel, Changed, FoundModel, Models, Search
 from capot.config import Loading, within
 from capot.errors import CapotError
+from capot.sources import nearby
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import architectures
 from capot.sources.files import INDEX
@@ -32,12 +33,12 @@ __all__ = ["cached", "get", "preview", "remove", "search"]
 
 
 def cached() -> Models:
-    """The models of the local cache, each with its size and the engine that opens it."""
+    """The models of the local cache, each with its size and the engine that opens it, and this machine's servers."""
     found = [_described(kept) for kept in cache_index.cached_models()]
     total = sum(model.bytes for model in found)
-    return Models(
-        found, cache=str(settings.cache_folder()), total_bytes=total, free_bytes=free_disk(settings.cache_folder())
-    )
+    cache = settings.cache_folder()
+    disk = free_disk(cache)
+    return Models(found, cache=str(cache), total_bytes=total, free_bytes=disk, servers=nearby.servers())
 
 
 def _described(kept: cache_index.CacheEntry) -> CachedModel:

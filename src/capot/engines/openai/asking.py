@@ -10,6 +10,7 @@ from typing import Any
 from capot.engines.openai.address import ServerAddress
 from capot.engines.openai.client import ServerClient
 from capot.errors import CapotError, InputError, NetworkError, NotFoundError
+from capot.sources.nearby import ServedModel, read_models
 
 _MANY = 1000  # log-probabilities, more than servers allow: the refusal says how many they do
 _COUNTS = (20, 5, 1)  # where it says nothing
@@ -18,15 +19,6 @@ _PROBE = "a b"
 _SAME = 0.1  # between two log-probabilities that are the same: a server may round them
 _FEW = 4  # tokens, one of which at least is a character
 _DECLINED = ("server_other_kind", "server_refused", "server_failing")  # to one request, by a server that is there
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """A model as a server lists it. ``source`` is the hub's name or the folder that it was read from, where told."""
-
-    name: str
-    context_length: int | None
-    source: str | None
 
 
 @dataclass(frozen=True)
@@ -53,23 +45,10 @@ class Abilities:
 
 def models(client: ServerClient) -> tuple[ServedModel, ...]:
     """Return the models that a server lists. Raises: NetworkError ``server_other_kind``; as ``ServerClient.get``."""
-    told = client.get(f"{client.address.base}/models")
-    entries = told.get("data") if isinstance(told, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+    found = read_models(client.get(f"{client.address.base}/models"))
+    if found is None:
         raise NetworkError("server_other_kind", host=client.address.host)
-    return tuple(_model(each) for each in entries if isinstance(each.get("id"), str))
-
-
-def _model(told: dict[str, Any]) -> ServedModel:
-    meta = told.get("meta")  # llama.cpp's
-    lengths = (told.get("max_model_len"), meta.get("n_ctx") if isinstance(meta, dict) else None)
-    context = next((each for each in lengths if _is_length(each)), None)
-    source = told.get("root")
-    return ServedModel(told["id"], context, source if isinstance(source, str) else None)
-
-
-def _is_length(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return found
 
 
 def choose(address: ServerAddress, served: tuple[ServedModel, ...]) -> ServedModel:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from capot.engines.openai import asking, connect
-from capot.engines.openai.asking import TOKENIZE, Abilities, ServedModel
+from capot.engines.openai.asking import TOKENIZE, Abilities
 from capot.engines.openai.client import ServerClient
 from capot.engines.openai.engine import OpenAIEngine
 from capot.engines.openai.scheduler import ServedScheduler
@@ -20,6 +20,7 @@ from capot.engines.protocol import UNKNOWN, EngineInfo
 from capot.engines.seen import ServerFacts
 from capot.errors import CapotError
 from capot.sources.checkpoint import Checkpoint
+from capot.sources.nearby import ServedModel
 
 PROBE = "Un œuf, 12 €: naïve 🤗 tokens\n\tand\u00a0spaces"  # cut alike by the files and by the server, or not the same
 

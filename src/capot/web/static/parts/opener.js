@@ -25,14 +25,15 @@ export function told() {
  * @param {(model: Lab.AtWork) => unknown} reopened
  */
 export function opener(model, reopened) {
-  const { name, engine, known, go, close, troubles, dialog } = parts(model, { run, stop: () => working?.stop() });
+  const stop = () => working?.stop();
+  const { name, engine, known, served, go, close, troubles, dialog } = parts(model, { run, stop });
   /** @type {Lab.Stream | null} */
   let working = null;
   close.addEventListener("click", () => dialog.close());
   return { dialog, open };
 
   async function run() {
-    const { box, hear, failed, card } = progress(name.value, () => working?.stop());
+    const { box, hear, failed, card } = progress(name.value, stop);
     fill(troubles, box);
     go.disabled = true;
     try {
@@ -54,7 +55,7 @@ export function opener(model, reopened) {
 
   function open() {
     fill(troubles);
-    offer(known);
+    offer(known, served);
     name.removeAttribute("aria-invalid");
     dialog.showModal();
     name.focus();
@@ -76,16 +77,18 @@ function parts(model, { run, stop }) {
   const go = h("button", { type: "submit", class: "primary" }, tr("opener.open"));
   const close = h("button", { type: "button" }, tr("actions.close"));
   const troubles = h("div");
+  const served = h("div", { class: "quiet" });
   const hint = h("p", { class: "quiet", id: `${id}-hint` }, tr("opener.hint"));
   const form = h("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); run(); } },
     h("h2", { id: `${id}-title` }, tr("opener.title")),
     h("p", {}, tr("opener.now", { model: model.model, engine: model.engine })),
     labelled(name, tr("opener.name"), known, hint),
+    served,
     troubles,
     labelled(engine, tr("opener.engine")),
     h("p", { class: "row" }, go, close));
   const dialog = h("dialog", { "aria-labelledby": `${id}-title`, onclose: stop }, form);
-  return { name, engine, known, go, close, troubles, dialog };
+  return { name, engine, known, served, go, close, troubles, dialog };
 }
 
 /**
@@ -125,13 +128,19 @@ async function drawn(card) {
 }
 
 /**
- * Offer the names of what is on this machine, those that an engine opens.
+ * Offer the names of what is on this machine, those that an engine opens, and say which servers there are.
  * @param {HTMLDataListElement} known
+ * @param {HTMLElement} served
  */
-async function offer(known) {
+async function offer(known, served) {
   fill(known, ALWAYS.map((value) => h("option", { value })));
   // a help: names can be typed without it
-  const { models } = await get("/api/models").catch(() => ({ models: /** @type {Api.CachedModel[]} */ ([]) }));
+  const none = { models: /** @type {Api.CachedModel[]} */ ([]), servers: /** @type {Api.FoundServer[]} */ ([]) };
+  const { models, servers } = await get("/api/models").catch(() => none);
   const label = (/** @type {Api.CachedModel} */ one) => `${one.name} · ${size(one.bytes)} · ${one.engine}`;
   known.append(...models.filter((one) => one.engine).map((one) => h("option", { value: one.name, label: label(one) })));
+  const lines = servers.flatMap(({ address, models }) =>
+    models.length ? models.map((one) => `${address}#${one.name}`) : [address]);
+  const commands = lines.map((line) => h("li", {}, h("code", {}, `capot serve --model "${line}"`)));
+  fill(served, lines.length ? [h("p", {}, tr("opener.served")), h("ul", {}, commands)] : null);
 }
