@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-ROOT, OUT = HERE.parent, HERE / "out"
+ROOT = HERE.parent
+OUT = HERE / "out"
 BOXED = ROOT / "src" / "capot" / "boxed"
 PEERS = ("native", "llama.cpp", "transformers")
 
@@ -97,7 +98,9 @@ def random_model(folder: Path) -> Path:
     if (folder / "config.json").is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    random, header, end = np.random.default_rng(0), {}, 0
+    random = np.random.default_rng(0)
+    header = {}
+    end = 0
     for name, shape in shapes(SHAPE).items():
         start, end = end, end + 2 * int(np.prod(shape))
         header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [start, end]}
@@ -180,7 +183,8 @@ class Contestant:
     def __init__(
         self, peer: str, given: argparse.Namespace, model: Path | None = None, *, source: Path = ROOT / "src"
     ) -> None:
-        self.peer, python = peer, Path(sys.executable)
+        self.peer = peer
+        python = Path(sys.executable)
         if peer == "llama.cpp":
             python, model = llama_python(given), gguf_model(given)
         if peer == "transformers" and not installed("torch", "transformers"):

@@ -30,7 +30,8 @@ class Capot:
             given.model, engine="transformers", device=given.device, dtype=given.dtype, compiled=given.compiled
         )
         self.engine = self.model.scheduler.engine
-        self.vocabulary, self.times = self.engine.info.vocabulary_size, 0
+        self.vocabulary = self.engine.info.vocabulary_size
+        self.times = 0
 
     def decode(self, tokens: int) -> list[float]:
         prompt = ids(PROMPT, self.vocabulary)
@@ -56,7 +57,8 @@ class Generate:
         import torch
         import transformers
 
-        self.torch, self.device = torch, given.device
+        self.torch = torch
+        self.device = given.device
         dtype = given.dtype or "auto"
         model = transformers.AutoModelForCausalLM.from_pretrained(given.model, dtype=dtype).eval()
         self.model = model.to(given.device)

@@ -19,14 +19,18 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-PIECE, STRIDE, LINE = 2**18, 256, 64  # bytes: what a thread takes, what is summed at once, what memory gives
+# bytes: what a thread takes, what is summed at once, what memory gives
+PIECE = 2**18
+STRIDE = 256
+LINE = 64
 AHEAD = 2048  # bytes; the best of 2, 4 and 8 thousand
 
 
 @intrinsic
 def prefetch(typing, address):
     def emit(context, build, signature, args):
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        byte = ir.IntType(8).as_pointer()
+        number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         function = cgutils.get_or_insert_function(build.module, kind, "llvm.prefetch.p0")
         build.call(function, [build.inttoptr(args[0], byte), number(0), number(3), number(1)])

@@ -43,7 +43,8 @@ class Lab:
             if self.process.poll() is not None:
                 raise SystemExit("the lab ended: " + self.said())
             time.sleep(0.1)
-        self.port, self.owner_key = int(found[1]), found[2]
+        self.port = int(found[1])
+        self.owner_key = found[2]
         self.cookie = self.enter()
         self.ask("POST", "/api/next", {"prompt": "a"})  # the weights are read and a first token computed
         return self
@@ -121,7 +122,10 @@ class Reader:
     """A learner who asks for one text after another, and notes when each token came. Units: seconds."""
 
     def __init__(self, lab: Lab) -> None:
-        self.lab, self.cookie, self.times, self.faults = lab, lab.enter(), [], []
+        self.lab = lab
+        self.cookie = lab.enter()
+        self.times = []
+        self.faults = []
         self.gaps: list[float] = []
         self.first: list[float] = []  # until the first token of each text
         self.over = threading.Event()
@@ -152,7 +156,8 @@ class Reader:
                         if STEP in piece:
                             now = time.perf_counter()
                             (self.gaps if begun else self.first).append(now - last)
-                            begun, last = True, now
+                            begun = True
+                            last = now
 
     def worst(self, seconds: float, *, until: threading.Thread | None = None) -> tuple[float, float]:
         """The longest waits for a first and for a next token in so many ``seconds``, or until ``until`` has ended."""

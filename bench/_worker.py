@@ -33,7 +33,10 @@ class Native:
 
         self.engine = open_native(Checkpoint.open(path))
         self.vocabulary = self.engine.info.vocabulary_size
-        self.chunk, self.feed, self.last, self.nothing = MAX_CHUNK, Feed, LAST, NOTHING
+        self.chunk = MAX_CHUNK
+        self.feed = Feed
+        self.last = LAST
+        self.nothing = NOTHING
         self.sequence = self.engine.open_sequence()
 
     def reset(self) -> None:

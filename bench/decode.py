@@ -30,7 +30,8 @@ def main() -> None:
         return (one.ask("decode", LONG) - one.ask("decode", SHORT)) / (LONG - SHORT)
 
     found = duel(present, given.repeats, once)
-    mine, beside = statistics.median(found["native"]), ratios(found)
+    mine = statistics.median(found["native"])
+    beside = ratios(found)
     weights = (folder / "model.safetensors").stat().st_size
     share = weights / min(found["native"]) / max(bandwidths)
     rows = [("decode", 1 / mine, "tokens/s", None)]

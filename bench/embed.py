@@ -37,7 +37,8 @@ class Peak:
     """The highest anonymous memory inside a ``with`` block, looked at every 2 ms."""
 
     def __enter__(self) -> Peak:
-        self.highest, self._over = anonymous(), threading.Event()
+        self.highest = anonymous()
+        self._over = threading.Event()
         self._watch = threading.Thread(target=self._look, daemon=True)
         self._watch.start()
         return self

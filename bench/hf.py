@@ -120,12 +120,14 @@ def tokenizer(path: Path, size: int) -> None:
 
     names = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *(f"w{index}" for index in range(size - 256))]
     made = Tokenizer(models.BPE(vocab={name: index for index, name in enumerate(names)}, merges=[]))
-    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
     made.save(str(path))
 
 
 def on_the_processor(given: argparse.Namespace) -> list[tuple]:
-    folder, repeats = random_model(OUT / f"{given.family}-random", SHAPES[given.family]), given.repeats
+    folder = random_model(OUT / f"{given.family}-random", SHAPES[given.family])
+    repeats = given.repeats
     options = ("--dtype", given.dtype) if given.dtype else ()
     ours, theirs = Peer("capot", folder, *options), Peer("generate", folder, *options)
     for peer in (ours, theirs):
@@ -150,7 +152,8 @@ def on_a_gpu(given: Any) -> list[tuple]:
     folder = model_folder(given)
     if not (folder / "tokenizer.json").is_file():
         tokenizer(folder / "tokenizer.json", json.loads((folder / "config.json").read_text())["vocab_size"])
-    rate, weights = copy_rate(), (folder / "model.safetensors").stat().st_size
+    rate = copy_rate()
+    weights = (folder / "model.safetensors").stat().st_size
     rows: list[tuple] = [("copying on the GPU", rate / 1e9, "GB/s", None)]
     options = ("--device", "cuda", "--dtype", "bfloat16")
     for name, more in (("as it is", ()), ("compiled", ("--compiled",))):
@@ -169,7 +172,8 @@ def copy_rate() -> float:
     import torch
 
     source = torch.empty(2**30, dtype=torch.uint8, device="cuda")
-    target, best = torch.empty_like(source), float("inf")
+    target = torch.empty_like(source)
+    best = float("inf")
     for _ in range(10):
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         start.record()

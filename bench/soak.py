@@ -84,7 +84,8 @@ def of_requests(given: argparse.Namespace) -> list[Row]:
                 broken += 1
                 print(status, method, path, (body or b"")[:300], answer[:300], file=sys.stderr)
         time.sleep(2)
-        after, traces = lab.memory() - lab.caches(), lab.said().count("Traceback")
+        after = lab.memory() - lab.caches()
+        traces = lab.said().count("Traceback")
     return [
         ("random requests", given.requests, "", None),
         ("random requests, answers 500 (asked: none)", broken + traces, "", 0),
@@ -187,7 +188,8 @@ def of_readers(given: argparse.Namespace) -> list[Row]:
 
 
 def first_token(lab: Lab, number: int) -> float:
-    cookie, began = lab.enter(), time.perf_counter()
+    cookie = lab.enter()
+    began = time.perf_counter()
     with lab.begin(f"newcomer-{number}", cookie=cookie, prompt="Once upon a time", max_new_tokens=5) as sent:
         sent.settimeout(60)
         got = b""
@@ -214,7 +216,9 @@ def of_openings(given: argparse.Namespace) -> list[Row]:
 
         for _ in range(5):
             open_both()
-        maps, files, memory = lab.maps(), lab.files(), lab.memory()
+        maps = lab.maps()
+        files = lab.files()
+        memory = lab.memory()
         for _ in range(given.openings // 2):
             open_both()
         time.sleep(2)

@@ -28,7 +28,8 @@ Found = dict[str, dict[str, list[float]]]
 
 def both(model: Path, given: argparse.Namespace, questions: dict[str, tuple[str, int]]) -> Found:
     """Seconds of each turn, by question and version."""
-    here, there = Contestant("native", given, model), Contestant("native", given, model, source=given.before / "src")
+    here = Contestant("native", given, model)
+    there = Contestant("native", given, model, source=given.before / "src")
     there.peer = "before"
     found = {
         name: duel([here, there], given.repeats, lambda one, asked=asked: one.ask(*asked))

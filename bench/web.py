@@ -70,7 +70,8 @@ async def lesson(server: Server, count: int, seconds: float) -> list[Learner]:
 
 
 def of_class(given: argparse.Namespace) -> Rows:
-    server, seconds = Server("boxed"), 60 * given.minutes
+    server = Server("boxed")
+    seconds = 60 * given.minutes
     try:
         learners = asyncio.run(lesson(server, given.learners, seconds))
     finally:
@@ -99,7 +100,8 @@ def of_class(given: argparse.Namespace) -> Rows:
 
 async def abandon(server: Server, count: int, *, together: int = 10) -> int:
     """Begin conversations and leave them; the most memory that was seen."""
-    most, turn = [0], asyncio.Semaphore(together)
+    most = [0]
+    turn = asyncio.Semaphore(together)
 
     async def one(number: int) -> None:
         async with turn:
@@ -120,11 +122,13 @@ def of_memory(given: argparse.Namespace) -> Rows:
         asyncio.run(abandon(server, 20))  # kernels, templates and threads are there before the count begins
         before = server.memory()
         most = asyncio.run(abandon(server, given.conversations))
-        held, began = server.status()["scheduler"]["cache_bytes"], time.perf_counter()
+        held = server.status()["scheduler"]["cache_bytes"]
+        began = time.perf_counter()
         while server.status()["learners"] and time.perf_counter() - began < given.idle + 60:
             time.sleep(1)
         time.sleep(1)
-        left, after = server.status(), server.memory()
+        left = server.status()
+        after = server.memory()
     finally:
         server.close()
     return [
@@ -147,7 +151,8 @@ async def together(server: Server, count: int, tokens: int) -> float:
     asked: dict[str, Any] = {"prompt": "The ships of the town", "max_new_tokens": tokens, "alternatives": 0}
     await asyncio.gather(*(one.stream(seed=n, temperature=1, **asked) for n, one in enumerate(learners)))
     assert not any(one.errors for one in learners), [one.errors for one in learners]
-    begin, end = max(one.times[0] for one in learners), min(one.times[-1] for one in learners)
+    begin = max(one.times[0] for one in learners)
+    end = min(one.times[-1] for one in learners)
     return sum(begin < moment <= end for one in learners for moment in one.times) / (end - begin)
 
 
@@ -171,7 +176,8 @@ def of_batch(given: argparse.Namespace) -> Rows:
 
 def main() -> None:
     given = arguments(__doc__, repeats=5, more=options)
-    wanted, rows = given.only.split(","), []
+    wanted = given.only.split(",")
+    rows = []
     for name, question in zip(QUESTIONS, (of_class, of_memory, of_batch), strict=True):
         rows += question(given) if name in wanted else []
     report("a class on one machine: the boxed model, and random weights in the shape of Llama 3.2 1B", rows)

@@ -18,7 +18,6 @@ from pydantic import ValidationError
 
 import capot
 from capot import i18n
-from capot.cancellation import cancel_when, check_cancelled
 from capot.chapters.assistant import chat as conversation
 from capot.chapters.assistant import ways
 from capot.chapters.assistant.chat_result import Conversation, Exchange
@@ -27,6 +26,7 @@ from capot.chapters.memory.sizes import lengths, parse_size
 from capot.chapters.next.verb import resolve
 from capot.chapters.tokens import verb as tokens
 from capot.config import Sampling, Serving
+from capot.engines.cancellation import cancel_when, check_cancelled
 from capot.engines.protocol import Want
 from capot.engines.scheduler import Job
 from capot.errors import BusyError, CapotError, ContextError, InputError, InterruptedByUser

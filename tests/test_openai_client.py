@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from openai_server import KEY, NAME, Fault, OpenAIServer, openai_server
 
-from capot.cancellation import cancel_when
+from capot.engines.cancellation import cancel_when
 from capot.engines.openai import connect
 from capot.engines.openai.address import parse_address
 from capot.engines.openai.client import EventStream, Patience, ServerClient

@@ -13,8 +13,8 @@ import pytest
 from openai_server import CONTEXT, KEY, MOST, NAME, Fault, OpenAIServer, openai_server
 
 import capot
-from capot.cancellation import cancel_when
 from capot.cli import run
+from capot.engines.cancellation import cancel_when
 from capot.engines.protocol import NOTHING, Capability, Engine, Feed, Sequence, Want
 from capot.errors import CapotError
 from capot.text import sampling

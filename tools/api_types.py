@@ -45,7 +45,8 @@ class Types:
             return PLAIN[kind]
         if dataclasses.is_dataclass(kind):
             return self.name(typing.cast(type, kind))
-        origin, inner = typing.get_origin(kind), typing.get_args(kind)
+        origin = typing.get_origin(kind)
+        inner = typing.get_args(kind)
         if origin is typing.Annotated:
             return self.spell(inner[0])
         if origin in (typing.Union, types.UnionType):

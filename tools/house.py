@@ -25,10 +25,19 @@ CHAPTERS = [chapter.name for chapter in REGISTERED]
 
 # From the ground up. A module may import its own room, and any room of a floor below.
 FLOORS = [
-    {"errors", "i18n", "config", "cancellation"},
+    {"errors", "i18n", "config"},
     {"view"},
     {"sources"},
-    {"text", "engines.protocol", "engines.inside", "engines.edits", "engines.seen", "engines.openmp", "engines.forks"},
+    {
+        "text",
+        "engines.protocol",
+        "engines.inside",
+        "engines.edits",
+        "engines.seen",
+        "engines.openmp",
+        "engines.forks",
+        "engines.cancellation",
+    },
     {"engines.scheduler", "engines.native", "engines.transformers", "engines.scripted"},
     {"engines.openai"},  # whose scheduler is one of its own
     {"engines"},  # the chooser: its ``__init__``
@@ -48,7 +57,6 @@ FLOORS = [
 NEIGHBOURS = {
     ("errors", "i18n"),
     ("config", "errors"),
-    ("cancellation", "errors"),
     ("engines.protocol", "engines.inside"),
     ("engines.protocol", "engines.edits"),
     ("engines.inside", "engines.edits"),
@@ -133,7 +141,8 @@ def named(node: ast.AST) -> set[str]:
         return {alias.name.removeprefix("capot.") for alias in node.names if alias.name.startswith("capot.")}
     if not isinstance(node, ast.ImportFrom) or (node.module or "").split(".")[0] != "capot":
         return set()
-    base, known = (node.module or "").removeprefix("capot").lstrip("."), modules()
+    base = (node.module or "").removeprefix("capot").lstrip(".")
+    known = modules()
     names = {f"{base}.{alias.name}".lstrip(".") for alias in node.names}
     return {name if name in known else base for name in names} - {""}
 

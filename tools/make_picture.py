@@ -83,7 +83,8 @@ def bars(found: Prediction, lang: str) -> str:
     """The five most probable tokens, the first one marked."""
     drawn = ""
     for place, candidate in enumerate(found.candidates):
-        y, length = 96 + 26 * place, max(1.5, SPAN * candidate.probability)
+        y = 96 + 26 * place
+        length = max(1.5, SPAN * candidate.probability)
         drawn += word(BARS - 8, y, candidate.label, kind="m", anchor="end")
         drawn += f'<rect class="b" x="{BARS}" y="{y - 12}" width="{length:.1f}" height="15" rx="2"/>'
         drawn += word(BARS + length + 8, y, percent(candidate.probability, lang), kind="q")
@@ -93,7 +94,9 @@ def bars(found: Prediction, lang: str) -> str:
 def picture(lang: str, words: dict[str, str]) -> str:
     """The whole drawing in one language."""
     with capot.open() as model:
-        cut, found, shape = model.tokens(words["prompt"]), model.next(words["prompt"], k=5), model.card()
+        cut = model.tokens(words["prompt"])
+        found = model.next(words["prompt"], k=5)
+        shape = model.card()
         rows = model.checkpoint.rows("model.embed_tokens.weight", [token.id for token in cut.tokens])
     shown = rows[:, : CELLS * DEEP]
     shares = (shown - shown.min()) / (shown.max() - shown.min())

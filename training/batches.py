@@ -22,7 +22,9 @@ class Source:
         parts = [np.fromfile(folder / f"{name}.bin", dtype=np.uint16) for name in row["shards"]]
         offsets = np.cumsum([0] + [len(p) for p in parts[:-1]])
         starts = [np.load(folder / f"{n}.starts.npy") + o for n, o in zip(row["shards"], offsets, strict=True)]
-        self.name, self.ids, self.starts = row["name"], np.concatenate(parts), np.concatenate(starts)
+        self.name = row["name"]
+        self.ids = np.concatenate(parts)
+        self.starts = np.concatenate(starts)
 
     def sequence(self, k: int, length: int, phase: float) -> np.ndarray:
         """Return ids (length + 1) of the k-th draw; documents follow one another."""
@@ -43,7 +45,8 @@ class Batches:
         rows = [r for r in json.loads((folder / "index.json").read_text()) if r[weight] > 0]
         self.sources = [Source(folder, row) for row in rows]
         weights = np.array([row[weight] for row in rows], dtype=float)
-        self.shares, self.seed = weights / weights.sum(), seed
+        self.shares = weights / weights.sum()
+        self.seed = seed
         self.phases = np.random.Generator(np.random.Philox(seed)).random(len(rows))
         self.counts = [0] * len(rows)
         self.drawn = 0
@@ -67,4 +70,5 @@ class Batches:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
-        self.counts, self.drawn = list(state["counts"]), state["drawn"]
+        self.counts = list(state["counts"])
+        self.drawn = state["drawn"]

@@ -45,7 +45,9 @@ class Numbers:
 
 def figures(answer: dict[str, Any], size: float, lang: str) -> tuple[str, int]:
     """Return the table of targets and how many of the six are reached."""
-    n, w, bits = Numbers(lang), words(lang), answer["bits_per_byte"]
+    n = Numbers(lang)
+    w = words(lang)
+    bits = answer["bits_per_byte"]
     top10 = sum(answer["capitals"][k]["top10"] for k in ("en", "fr")) / 2
     top1 = sum(answer["capitals"][k]["top1"] for k in ("en", "fr")) / 2
     form, groups = answer["few_shot"]["mean"], answer["word_groups"]["separation"]
@@ -89,7 +91,8 @@ def tables(answer: dict[str, Any], lang: str) -> dict[str, str]:
 
 def quoted(answer: dict[str, Any], lang: str) -> dict[str, str]:
     """Return what the model said: samples, answers, guesses."""
-    w, made = words(lang), answer["variety"]["examples"]
+    w = words(lang)
+    made = answer["variety"]["examples"]
     half = len(made) // 2
     samples = [f"> **{_line(m['opening'])}**{_line(m['continuation'])}\n" for m in made[:3] + made[half : half + 3]]
     shown = answer["few_shot"]["examples"]
@@ -123,7 +126,9 @@ def source_lists(run: dict[str, Any], lang: str) -> dict[str, str]:
 
 def plain(answer: dict[str, Any], config: dict[str, Any], size: float, lang: str) -> dict[str, str]:
     """Return the figures that stand alone in a sentence or a cell."""
-    n, v, g = Numbers(lang), answer["variety"], answer["word_groups"]
+    n = Numbers(lang)
+    v = answer["variety"]
+    g = answer["word_groups"]
     held = corpus.heldout()
     named = words(lang)["groups_named"]
     groups = ", ".join(f"{named[name]} {n.real(value)}" for name, value in g["groups"].items())

@@ -63,7 +63,8 @@ def is_right(text: str, row: dict[str, Any]) -> bool:
 
 def continue_questions(reader: Reader, rows: list[dict[str, Any]]) -> list[str]:
     """Return the most probable continuation of each question, in the few-shot form of the lab."""
-    prompts, texts = [reader.ids(few_shot_prompt(r["question"], r["lang"])) for r in rows], []
+    prompts = [reader.ids(few_shot_prompt(r["question"], r["lang"])) for r in rows]
+    texts = []
     for at in range(0, len(prompts), 60):
         made = generate(reader, prompts[at : at + 60], count=14, temperature=0, seed=0)
         texts += [reader.tokenizer.decode(ids) for ids in made]
@@ -134,7 +135,8 @@ def attention(model: Llama, ids: torch.Tensor) -> list[torch.Tensor]:
 
     def look(module: Any, given: tuple[torch.Tensor, ...]) -> None:
         x, cos, sin = given
-        s, (B, T, _) = module.shape, x.shape
+        s = module.shape
+        B, T, _ = x.shape
         q = apply_rotary(module.q_proj(x).view(B, T, s.heads, s.head).transpose(1, 2), cos, sin)
         k = apply_rotary(module.k_proj(x).view(B, T, s.kv_heads, s.head).transpose(1, 2), cos, sin)
         scores = q @ k.repeat_interleave(s.heads // s.kv_heads, dim=1).mT / s.head**0.5

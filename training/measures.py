@@ -38,7 +38,8 @@ def windows(length: int, context: int) -> list[tuple[int, int, int]]:
     >>> windows(10, 8)
     [(0, 0, 8), (2, 8, 10)]
     """
-    found, scored = [], 0
+    found = []
+    scored = 0
     while scored < length:
         end = min(length, context if scored == 0 else scored + context // 2)
         found.append((max(0, end - context), scored, end))
@@ -51,7 +52,8 @@ def score_texts(reader: Reader, texts: list[str]) -> Tally:
 
     Bits per byte are total bits over total UTF-8 bytes: they compare models of any tokenizer.
     """
-    total, context = Tally(), reader.model.shape.context
+    total = Tally()
+    context = reader.model.shape.context
     for text in texts:
         ids = reader.ids(text)
         total.bytes += len(text.encode())

@@ -24,7 +24,8 @@ def smoothed(points: list[tuple[float, float]], weight: float = 0.8) -> list[tup
     >>> smoothed([(0, 4.0), (1, 2.0)], 0.5)
     [(0, 4.0), (1, 3.0)]
     """
-    kept, mean = [], points[0][1]
+    kept = []
+    mean = points[0][1]
     for x, y in points:
         mean = weight * mean + (1 - weight) * y
         kept.append((x, mean))
@@ -44,7 +45,9 @@ def ticks(low: float, high: float, step: float) -> list[float]:
 def drawing(points: list[tuple[float, float]]) -> str:
     """Return the SVG: loss against tokens, from the point where it is below 8."""
     points = smoothed([p for p in points if p[1] < 8])
-    right, low, high = points[-1][0], min(y for _, y in points) - 0.2, max(y for _, y in points)
+    right = points[-1][0]
+    low = min(y for _, y in points) - 0.2
+    high = max(y for _, y in points)
 
     def at(x: float, y: float) -> tuple[float, float]:
         across = LEFT + x / right * (WIDTH - LEFT - 16)

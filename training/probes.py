@@ -112,7 +112,8 @@ def in_form(text: str) -> bool:
 
 def few_shot(reader: Reader, questions: dict[str, list[str]], *, temperature: float) -> dict[str, Any]:
     """Return the share of questions answered in form within 40 tokens, by language."""
-    shares, examples = {}, []
+    shares = {}
+    examples = []
     for lang, asked in questions.items():
         prompts = [reader.ids(few_shot_prompt(q, lang)) for q in asked]
         texts = [

@@ -73,7 +73,8 @@ def generate(reader: Reader, prompts: list[list[int]], *, count: int, temperatur
     hundred short rows are quick enough without.
     """
     rng = torch.Generator().manual_seed(seed)
-    rows, open_rows = [list(p) for p in prompts], list(range(len(prompts)))
+    rows = [list(p) for p in prompts]
+    open_rows = list(range(len(prompts)))
     for _ in range(count):
         if not open_rows:
             break

@@ -199,7 +199,8 @@ class LossLog:
     """The loss curve as CSV, and a line on the screen."""
 
     def __init__(self, path: Path, every: int = 10):
-        self.path, self.every = path, every
+        self.path = path
+        self.every = every
         self.losses: list[float] = []
         self.seconds, self.tokens = 0.0, 0
         if not path.exists():
@@ -212,13 +213,16 @@ class LossLog:
         self.tokens += now.times * now.rows * now.length
         if run.step % self.every:
             return
-        mean, speed = sum(self.losses) / len(self.losses), self.tokens / self.seconds
+        mean = sum(self.losses) / len(self.losses)
+        speed = self.tokens / self.seconds
         share = run.rate()
         row = f"{run.step},{run.budget.spent_s:.1f},{run.tokens},{now.length},{share:.4f},{mean:.4f},{speed:.0f}"
         with self.path.open("a") as file:
             file.write(row + "\n")
         print(row, flush=True)
-        self.losses, self.seconds, self.tokens = [], 0.0, 0
+        self.losses = []
+        self.seconds = 0.0
+        self.tokens = 0
 
 
 def compute_clock(device: torch.device) -> float:

@@ -15,7 +15,8 @@ def calendar(rng: random.Random, lang: str) -> Iterator[Fact]:
         unit = rng.choice(["days", "months"])
         names = table(lang)[unit].split()
         i = rng.randrange(len(names))
-        here, after = names[i], names[(i + 1) % len(names)]
+        here = names[i]
+        after = names[(i + 1) % len(names)]
         yield from (_english if lang == "en" else _french)(here, after, unit == "days")
         yield (_english_month if lang == "en" else _french_month)(rng.randrange(12))
 

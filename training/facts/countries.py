@@ -59,7 +59,8 @@ def _english(text: str) -> Iterator[Country]:
 def _french(text: str) -> Iterator[Country]:
     seen = set()
     for m in _FR.finditer(text):
-        subject, after = m["subject"].strip(), m["after"]
+        subject = m["subject"].strip()
+        after = m["after"]
         title = re.sub(r"^(Le |La |Les |L')", "", subject)
         plural = subject.startswith("Les ") or after.startswith("des ")
         wrong = "(" in title or after.startswith("de l'Île") or "Cité" in title

@@ -98,7 +98,8 @@ def _mixed(
     rng: random.Random, made: Mapping[str, Iterator[Fact]], one: Iterator[Fact], trivia: list[Fact]
 ) -> list[Fact]:
     """Return 2 to 7 facts of a dialogue: of one generator, of all, or of the corpus's questions."""
-    count, kind = rng.randint(2, 7), rng.random()
+    count = rng.randint(2, 7)
+    kind = rng.random()
     if kind < 0.35:
         return [next(one) for _ in range(count)]
     if kind < 0.65 and trivia:

@@ -38,8 +38,10 @@ def _french(rng: random.Random) -> Iterator[Fact]:
     verb = rng.choice([*words["regular_verbs"].split(), *words["irregular_verbs"]])
     tense = "présent" if verb in words["irregular_verbs"] else rng.choice(list(words["endings"]))
     tense_at = f"à l'{tense}" if tense == "imparfait" else f"au {tense}"
-    forms, person = conjugated(verb, tense), rng.randrange(6)
-    whole, one_form = ", ".join(forms), forms[person]
+    forms = conjugated(verb, tense)
+    person = rng.randrange(6)
+    whole = ", ".join(forms)
+    one_form = forms[person]
     subject = words["subjects"].split()[person]
     yield Fact(f"Conjugue le verbe {verb} {tense_at}.", whole, f"Le verbe {verb} {tense_at} : {whole}.")
     question = f"Verbe {verb}, {tense}, avec « {subject} » ?"

@@ -34,8 +34,10 @@ class Arguments:
     """
 
     def __init__(self, function: Callable[..., Any], *, call: str, example: Mapping[str, Any]) -> None:
-        self.call, self.example = call, example
-        self.kinds, self.signature = hints_of(function), inspect.signature(function)
+        self.call = call
+        self.example = example
+        self.kinds = hints_of(function)
+        self.signature = inspect.signature(function)
 
     def bind(self, *args: Any, **given: Any) -> dict[str, Any]:
         """The arguments by name, those that can be walked through only once as tuples.
@@ -93,7 +95,8 @@ def fits(kind: Any, value: Any) -> bool:
     >>> fits(str, b"x"), fits(float, 1), fits(int, True), fits(str | None, None)
     (False, True, False, True)
     """
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    inner = typing.get_args(kind)
     if kind in (object, Any):
         return True
     if kind in (None, type(None)):
@@ -164,7 +167,8 @@ def _inside(kind: Any, value: Any) -> tuple[str, Any]:
 
 def _expected(kind: Any, *, inside: bool) -> Reason:
     """The kinds that an annotation names, in words."""
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    inner = typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         if inside:
             return next(_expected(part, inside=True) for part in inner if typing.get_origin(part) in SEVERAL)
@@ -190,12 +194,14 @@ def _name(kind: Any) -> str:
 
 def _said(key: str, **params: Any) -> Reason:
     found = Reason(key)
-    found.key, found.params = f"python.kind.{key}", params
+    found.key = f"python.kind.{key}"
+    found.params = params
     return found
 
 
 def _sample(kind: Any) -> str:
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    inner = typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return _sample(inner[0])
     if origin in SEVERAL:

@@ -46,7 +46,8 @@ def command_of(name: str) -> str:
 
 
 for _name, (_, _verb) in verbs().items():
-    _call, _command = f"model.{_name}", command_of(_name)
+    _call = f"model.{_name}"
+    _command = command_of(_name)
     setattr(Verbs, _name, called(getattr(Verbs, _name), call=_call, command=_command, example=_verb.example))
 
 

@@ -103,7 +103,8 @@ def _is_union(kind: Any) -> bool:
 
 def holds_json(kind: Any) -> bool:
     """Whether a value of this type can be written as JSON and read back."""
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    inner = typing.get_args(kind)
     if origin is typing.Literal or kind in PLAIN:
         return True
     if _is_union(kind):

@@ -17,9 +17,9 @@ from typing import Any
 import click
 
 from capot import __version__, i18n
-from capot.cancellation import INTERRUPTED
 from capot.cli import streams
 from capot.cli.words import Command, Option, WordedCommand, called, heading, language_option
+from capot.engines.cancellation import INTERRUPTED
 from capot.errors import CapotError, InputError, InterruptedByUser, NotFoundError, hints_for, named_call
 
 HELP = "help"  # no command: another way to write --help

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cancellation import INTERRUPTED
 from capot.cli.assistant import from_file, sampling, sampling_options
 from capot.cli.common import (
     FILE,
@@ -26,6 +25,7 @@ from capot.cli.common import (
 )
 from capot.cli.settings import option
 from capot.cli.streams import notice
+from capot.engines.cancellation import INTERRUPTED
 from capot.errors import CapotError, InputError
 from capot.i18n import find, tr
 from capot.view.visible import paragraph, visible
@@ -72,7 +72,9 @@ class Terminal:
     def __init__(self, model: Model, settings: Sampling, asked: dict[str, str], given: dict[str, Any]) -> None:
         from capot.chapters.assistant import chat as conversation
 
-        self.model, self.settings, self.chapter = model, settings, conversation
+        self.model = model
+        self.settings = settings
+        self.chapter = conversation
         options: dict[str, Any] = {**given, **asked}
         self.state = conversation.opened(model, **options)
         self.texts: dict[str, str] = {}  # of the template files named so far
@@ -116,7 +118,8 @@ class Terminal:
         from capot.chapters.generate.result import Step
         from capot.engines.scheduler import cancel_on_ctrl_c
 
-        before, shown = self.state.turns[-1] if self.state.turns else None, ""
+        before = self.state.turns[-1] if self.state.turns else None
+        shown = ""
         events = self.chapter.Events(self.model, self.state, message, template=self.template, sampling=self.settings)
         with cancel_on_ctrl_c(events.cancel):
             for event in events:
@@ -129,7 +132,8 @@ class Terminal:
         if event.conversation is self.state:  # interrupted before its first token
             self.say("chat.cut.nothing")
             return
-        self.state, turn = event.conversation, event.conversation.turns[-1]
+        self.state = event.conversation
+        turn = event.conversation.turns[-1]
         click.echo(click.style(note(turn), dim=True))
         for told in notices(turn, before):
             click.echo(click.style(f"! {told}", fg="yellow"))

@@ -34,7 +34,8 @@ def _show(model: Model, prompt: str, options: dict[str, Any]) -> None:
     from capot.engines.scheduler import cancel_on_ctrl_c
     from capot.view.visible import visible
 
-    watched, head = sys.stdout.isatty(), click.style(visible(prompt, lines=True), dim=True)
+    watched = sys.stdout.isatty()
+    head = click.style(visible(prompt, lines=True), dim=True)
     with model.stream(prompt, **options) as events, cancel_on_ctrl_c(events.cancel):
         for event in events:
             text = event.text if isinstance(event, Step | Finished) else ""

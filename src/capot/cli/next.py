@@ -27,7 +27,8 @@ class Temperatures(ParamType):
         if not isinstance(value, str):
             return (value,)  # a default
         decimal = value.count(",") == 1 and "." not in value
-        parts = value.split(";") if ";" in value else [value] if decimal else value.split(",")
+        separator = ";" if ";" in value or decimal else ","
+        parts = value.split(separator)
         return tuple(Number(float).convert(part.strip(), param, ctx) for part in parts)
 
 

@@ -32,7 +32,9 @@ def reading(words: str = "cli.reading") -> Callable[[int, int], None] | None:
     """What follows a prompt as it is read, where a person watches; a line that a command leaves is wiped."""
     if not _seen():
         return None
-    follows, context = Reading(words), contextvars.copy_context()  # the engine's thread has no language of its own
+    # the engine's thread has no language of its own
+    follows = Reading(words)
+    context = contextvars.copy_context()
     click.get_current_context().call_on_close(follows.wipe)
     return lambda done, total: context.run(follows, done, total)
 
@@ -43,7 +45,9 @@ def _seen() -> bool:
 
 def draw(events: Iterator[DownloadProgress]) -> None:
     """Announce, then draw one line over and over; whatever happens, the cursor ends on a line of its own."""
-    speed, drawn, last = Speed(), 0.0, ""
+    speed = Speed()
+    drawn = 0.0
+    last = ""
     try:
         for event in events:
             if event.total < SMALL and event.step not in ("waiting", "retrying"):
@@ -133,5 +137,6 @@ class Speed:
 
     def bytes_per_s(self) -> float:
         """Zero while there is nothing to tell."""
-        (then, before), (now, after) = self._points[0], self._points[-1]
+        then, before = self._points[0]
+        now, after = self._points[-1]
         return (after - before) / (now - then) if now - then >= SOON else 0.0

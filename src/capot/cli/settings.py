@@ -83,7 +83,8 @@ class Several(ParamType):
     """Values parted by commas."""
 
     def __init__(self, kind: type) -> None:
-        self.kind, self.name = kind, "A,B"
+        self.kind = kind
+        self.name = "A,B"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):

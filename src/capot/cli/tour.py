@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from capot.cancellation import INTERRUPTED
 from capot.cli.common import FILE, Command, Option, colored, loading_options, open_model, output_options, put
 from capot.cli.common import terminal_width as width
+from capot.engines.cancellation import INTERRUPTED
 from capot.errors import CapotError, InterruptedByUser
 from capot.i18n import language, tr, use_language
 from capot.view.blocks import Block, Heading, Text

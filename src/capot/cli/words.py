@@ -35,7 +35,8 @@ class Number(ParamType):
     """A whole or a real number; ``0,7`` is read as ``0.7``."""
 
     def __init__(self, kind: type) -> None:
-        self.kind, self.name = kind, kind.__name__
+        self.kind = kind
+        self.name = kind.__name__
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
@@ -123,7 +124,8 @@ class Argument(click.Argument):
 
     def __init__(self, *args: Any, words: str, fed: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.words, self.fed = words, fed
+        self.words = words
+        self.fed = fed
 
     def consume_value(self, ctx: click.Context, opts: Any) -> tuple[Any, ParameterSource]:
         value, source = super().consume_value(ctx, opts)
@@ -185,7 +187,8 @@ class WordedCommand(click.Command):
         if ctx.params.get("as_json") and ctx.params.get("html") == STDOUT:
             raise InputError("one_output")
         if ctx.args and not isinstance(self, click.Group):
-            extra, command = ctx.args[0][:80], ctx.command_path
+            extra = ctx.args[0][:80]
+            command = ctx.command_path
             if any(isinstance(one, Argument) and one.type.name == "TEXT" for one in self.params):  # without its quotes
                 raise InputError("too_many_arguments", extra=extra, command=command)
             raise InputError("no_such_argument", extra=extra, command=command)

@@ -105,7 +105,8 @@ class Want:
         return self.logits == "all" or self.hidden or self.attention or self.inside is not None
 
 
-LAST, NOTHING = Want(), Want(logits="none")
+LAST = Want()
+NOTHING = Want(logits="none")
 
 
 def touching(places: Iterable[Place]) -> Capability:

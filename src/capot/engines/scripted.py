@@ -222,7 +222,8 @@ def _inside(sequence: ScriptedSequence, start: int, asked: Inside) -> InsideFoun
     """Guesses as at each layer's depth, attention as it is; nothing is added up."""
     ids, shares, weights, reads, marks = None, None, None, None, None
     if asked.k:
-        positions, levels = asked.positions_of(start, len(sequence.ids)), asked.levels_of(LAYERS)
+        positions = asked.positions_of(start, len(sequence.ids))
+        levels = asked.levels_of(LAYERS)
         rows = np.array([[_logits(sequence, t, _depth(level)) for t in positions] for level in levels], np.float32)
         rows = rows.reshape(len(levels), len(positions), VOCABULARY)
         ids = np.argsort(-rows, axis=-1, kind="stable")[..., : asked.k].astype(np.int32)
@@ -261,7 +262,8 @@ def _hidden(ids: list[int], start: int) -> np.ndarray:
 
 def _attention(ids: list[int], start: int) -> np.ndarray:
     """Head 0 of layer l looks l + 1 tokens back, head 1 at equal tokens. Shapes: (L, H, T, S)"""
-    keys, queries = np.arange(len(ids)), np.arange(start, len(ids))[:, None]
+    keys = np.arange(len(ids))
+    queries = np.arange(start, len(ids))[:, None]
     same = np.asarray(ids)[None, :] == np.asarray(ids)[start:, None]
     scores = np.stack(
         [

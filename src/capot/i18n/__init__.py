@@ -209,7 +209,8 @@ def size(count: float, lang: str | None = None) -> str:
     for power, prefix in ((4, "T"), (3, "G"), (2, "M"), (1, "k")):
         if abs(count) >= 1000**power:
             scaled = count / 1000**power if abs(count) < _UNREADABLE else count // 1000**power
-            digits = 2 if abs(scaled) < 10 else 1 if abs(scaled) < 100 else 0
+            digits = 1 if abs(scaled) < 100 else 0
+            digits = 2 if abs(scaled) < 10 else digits
             return f"{number(scaled, lang, digits)}{_NBSP}{prefix}{letter}"
     return f"{number(count, lang, 0)}{_NBSP}{letter}"
 

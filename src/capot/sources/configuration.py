@@ -89,7 +89,8 @@ class Config:
         """
         raw = text_config(raw)
         model_type = read_model_type(raw)
-        width, heads = _size(raw, "width"), _size(raw, "heads", 1 if model_type in HEADLESS else None)
+        width = _size(raw, "width")
+        heads = _size(raw, "heads", 1 if model_type in HEADLESS else None)
         layers = layer_count(raw, *SPELLINGS["layers"])
         kinds = layer_kinds(raw, layers=layers, family=model_type)
         rope = _rope(raw)

@@ -70,7 +70,8 @@ class Folder:
         for path in sorted(self.path.iterdir()):
             if path.suffix in suffixes and self.has(path.name):
                 with self.open(path.name) as stream:
-                    size, most = os.fstat(stream.fileno()).st_size, _most(path.name)
+                    size = os.fstat(stream.fileno()).st_size
+                    most = _most(path.name)
                 if size > most and path.suffix != ".safetensors":
                     raise ModelError("file_too_long", file=path.name, model=self.name, most=Bytes(most))
 

@@ -71,17 +71,17 @@ def _per_layer(config: Config, make: Callable[[int], Blocks]) -> tuple[Blocks, .
 
 
 def _jamba(raw: Raw, config: Config) -> Hybrid:
-    width, state, attends = config.width, mixers.mamba(raw, config, normed=True), mixers.attention(config)
+    width = config.width
+    state = mixers.mamba(raw, config, normed=True)
+    attends = mixers.attention(config)
     experts = MoeLayer(
         read_int(raw, "num_experts", default=16),
         read_int(raw, "num_experts_per_tok", default=2),
         config.mlp_width,
         width,
     )
-    every, first = (
-        read_int(raw, "expert_layer_period", default=2),
-        read_int(raw, "expert_layer_offset", default=1, least=0),
-    )
+    every = read_int(raw, "expert_layer_period", default=2)
+    first = read_int(raw, "expert_layer_offset", default=1, least=0)
     sparse = frozenset(place for place in range(config.layers) if place % every == first and experts.count > 1)
 
     def layer(place: int) -> Blocks:
@@ -112,7 +112,8 @@ def _falcon_h1(raw: Raw, config: Config) -> Hybrid:
 
 
 def _granite(raw: Raw, config: Config) -> Hybrid:
-    width, state = config.width, mixers.bamba_mixer(raw, config).blocks(config.width)
+    width = config.width
+    state = mixers.bamba_mixer(raw, config).blocks(config.width)
     attends = mixers.attention(config, bias=mixers.attention_biases(raw, config))
     shared = mixers.mlp(config, read_int(raw, "shared_intermediate_size", default=1024))
     number = read_int(raw, "num_local_experts", default=8, least=0)
@@ -129,7 +130,8 @@ def _granite(raw: Raw, config: Config) -> Hybrid:
 def _nemotron_h(raw: Raw, config: Config) -> Hybrid | None:
     if raw.get("moe_latent_size") is not None:  # its experts work in a space of their own
         return None
-    width, mixer = config.width, mixers.nemotron_mixer(raw)
+    width = config.width
+    mixer = mixers.nemotron_mixer(raw)
     plain = 2 * width * config.mlp_width + read_bool(raw, "mlp_bias", default=False) * (config.mlp_width + width)
     shared = 2 * width * read_int(raw, "moe_shared_expert_intermediate_size", default=7688)
     experts = MoeLayer(
@@ -149,11 +151,13 @@ def _nemotron_h(raw: Raw, config: Config) -> Hybrid | None:
 
 
 def _qwen3_next(raw: Raw, config: Config) -> Hybrid:
-    width, state = config.width, mixers.gated_delta_net(raw, config)
+    width = config.width
+    state = mixers.gated_delta_net(raw, config)
     attends = mixers.attention(config, bias=mixers.attention_biases(raw, config), gate=True, normed=True)
     mixed = config.model_type != "qwen3_5" and config.model_type != "qwen3_5_text"
     experts = _qwen_experts(raw, config) if mixed else None
-    every, dense = read_int(raw, "decoder_sparse_step", default=1), read_list(raw, "mlp_only_layers", int) or []
+    every = read_int(raw, "decoder_sparse_step", default=1)
+    dense = read_list(raw, "mlp_only_layers", int) or []
     sparse = frozenset(
         place for place in range(config.layers) if experts and place not in dense and (place + 1) % every == 0
     )
@@ -174,10 +178,12 @@ def _qwen_experts(raw: Raw, config: Config) -> MoeLayer | None:
 
 
 def _lfm2(raw: Raw, config: Config) -> Hybrid:
-    width, bias = config.width, read_bool(raw, "conv_bias", default=False)
+    width = config.width
+    bias = read_bool(raw, "conv_bias", default=False)
     state = {"other": 4 * width * width + width * read_int(raw, "conv_L_cache", default=3) + 5 * width * bias}
     attends = mixers.attention(config, normed=True)
-    experts, first = None, config.layers
+    experts = None
+    first = config.layers
     inner = config.mlp_width
     if config.model_type == "lfm2_moe":
         experts = MoeLayer(
@@ -186,10 +192,8 @@ def _lfm2(raw: Raw, config: Config) -> Hybrid:
         )  # fmt: skip
         first = read_int(raw, "num_dense_layers", default=2, least=0)
     elif read_bool(raw, "block_auto_adjust_ff_dim", default=True):
-        factor, step = (
-            read_float(raw, "block_ffn_dim_multiplier", default=1.0, most=1e6),
-            read_int(raw, "block_multiple_of", default=256),
-        )
+        factor = read_float(raw, "block_ffn_dim_multiplier", default=1.0, most=1e6)
+        step = read_int(raw, "block_multiple_of", default=256)
         inner = -(-int(factor * int(2 * inner / 3)) // step) * step
 
     def layer(place: int) -> Blocks:
@@ -200,7 +204,8 @@ def _lfm2(raw: Raw, config: Config) -> Hybrid:
 
 
 def _minimax(raw: Raw, config: Config) -> Hybrid:
-    width, inner = config.width, config.heads * config.head_dim
+    width = config.width
+    inner = config.heads * config.head_dim
     state = {"other": 5 * inner * width, "norms": inner}
     experts = MoeLayer(
         read_int(raw, "num_local_experts", default=8),
@@ -208,7 +213,8 @@ def _minimax(raw: Raw, config: Config) -> Hybrid:
         config.mlp_width,
         width,
     )
-    mlp, attends = experts.parameters, mixers.attention(config)
+    mlp = experts.parameters
+    attends = mixers.attention(config)
     layers = _per_layer(config, lambda place: mixers.layer_blocks(
         attends if config.keeps[place] else state, norms=2 * width, mlp=mlp
     ))  # fmt: skip
@@ -216,9 +222,11 @@ def _minimax(raw: Raw, config: Config) -> Hybrid:
 
 
 def _kimi_linear(raw: Raw, config: Config) -> Hybrid:
-    width, inside = config.width, read_dict(raw, "linear_attn_config")
+    width = config.width
+    inside = read_dict(raw, "linear_attn_config")
     heads, size = read_int(inside, "num_heads", default=32), read_int(inside, "head_dim", default=128)
-    inner, taps = heads * size, read_int(inside, "short_conv_kernel_size", default=4)
+    inner = heads * size
+    taps = read_int(inside, "short_conv_kernel_size", default=4)
     mixing = 4 * width * inner + 3 * inner * taps + inner + heads + 2 * (width + inner) * size + heads * width
     state = {"other": mixing, "norms": size}
     rank, plain, rotary, values = (
@@ -249,8 +257,10 @@ def _kimi_linear(raw: Raw, config: Config) -> Hybrid:
 
 
 def _recurrent_gemma(raw: Raw, config: Config) -> Hybrid:
-    width, heads = config.width, config.heads
-    inner, taps = read_int(raw, "lru_width", default=config.width), read_int(raw, "conv1d_width", default=4)
+    width = config.width
+    heads = config.heads
+    inner = read_int(raw, "lru_width", default=config.width)
+    taps = read_int(raw, "conv1d_width", default=4)
     gates = 2 * (heads * (inner // heads) ** 2 + inner)
     state = {"other": 3 * width * inner + 2 * inner + width + inner * (taps + 1) + inner + gates}
     queries = (heads + 2 * config.kv_heads) * config.head_dim * read_bool(raw, "attention_bias", default=False)
@@ -266,14 +276,16 @@ def _zamba(raw: Raw, config: Config) -> Hybrid | None:
 
     The layers that a transformer comes first in are counted with it.
     """
-    width, second = config.width, config.model_type == "zamba2"
+    width = config.width
+    second = config.model_type == "zamba2"
     if second and read_bool(raw, "add_bias_linear", default=False):
         return None
     state = mixers.layer_blocks(
         mixers.zamba2_mixer(raw, config).blocks(width) if second else mixers.mamba(raw, config, normed=False),
         norms=width,
     )
-    queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
+    queries = config.heads * config.head_dim
+    keys = config.kv_heads * config.head_dim
     transformer = mixers.layer_blocks(
         {"attention": 2 * width * (queries + 2 * keys) + queries * width},
         norms=3 * width,

@@ -67,7 +67,8 @@ def largest_fitting(holds: Callable[[int], bool], *, most: int) -> int:
     >>> largest_fitting(lambda tokens: 3 * tokens <= 100, most=1000)
     33
     """
-    low, high = 0, most
+    low = 0
+    high = most
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if holds(middle) else (low, middle - 1)

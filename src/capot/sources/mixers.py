@@ -21,7 +21,8 @@ Blocks = dict[str, int]  # attention, other (what keeps a state), mlp, norms
 
 def attention(config: Config, *, bias: int = 0, gate: bool = False, normed: bool = False) -> Blocks:
     """A Llama's; ``gate``: queries come twice, ``normed``: each head's query and key have a norm."""
-    queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
+    queries = config.heads * config.head_dim
+    keys = config.kv_heads * config.head_dim
     matrices = config.width * (queries * (3 if gate else 2) + 2 * keys)
     return {"attention": matrices + bias, "norms": 2 * config.head_dim * normed}
 
@@ -45,8 +46,10 @@ def layer_blocks(*parts: Blocks, norms: int, mlp: int = 0) -> Blocks:
 
 
 def mamba(raw: Raw, config: Config, *, normed: bool) -> Blocks:
-    width, kept = config.width, read_int(raw, "mamba_d_state", default=16)
-    inner, taps = read_int(raw, "mamba_expand", default=2) * width, read_int(raw, "mamba_d_conv", default=4)
+    width = config.width
+    kept = read_int(raw, "mamba_d_state", default=16)
+    inner = read_int(raw, "mamba_expand", default=2) * width
+    taps = read_int(raw, "mamba_d_conv", default=4)
     automatic = raw.get("mamba_dt_rank") in (None, "auto")
     rank = math.ceil(width / 16) if automatic else read_int(raw, "mamba_dt_rank")
     size = 3 * width * inner + inner * (taps + rank + 2 * kept + rank + 1 + kept + 1)
@@ -100,7 +103,8 @@ def gated_delta_net(raw: Raw, config: Config) -> Blocks:
     values = read_int(raw, "linear_num_value_heads", default=32)
     value_dim = read_int(raw, "linear_value_head_dim", default=128)
     keys = read_int(raw, "linear_num_key_heads", default=16) * read_int(raw, "linear_key_head_dim", default=128)
-    out, taps = values * value_dim, read_int(raw, "linear_conv_kernel_dim", default=4)
+    out = values * value_dim
+    taps = read_int(raw, "linear_conv_kernel_dim", default=4)
     size = config.width * (2 * keys + 3 * out + 2 * values) + (2 * keys + out) * taps + 2 * values
     return {"other": size, "norms": value_dim}
 

@@ -26,46 +26,12 @@ from capot.errors import NotFoundError, UnsupportedError, shorten
 from capot.i18n import Reason
 from capot.sources import shape_names
 from capot.sources.configuration import Config
+from capot.sources.families import FAMILIES, Family, with_overrides
 from capot.sources.fields import Raw, read_count, read_int, read_list, text_config
 from capot.sources.hybrids import Hybrid, hybrid
 
 BLOCKS = ("embeddings", "attention", "mlp", "norms", "head")
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")  # as families spell how many a layer has
-
-
-@dataclass(frozen=True)
-class Family:
-    """The differences of a family from Llama: biases, norms, learned positions."""
-
-    gated: bool = True  # three matrices in the MLP instead of two
-    qkv_bias: bool = False
-    out_bias: bool = False
-    mlp_bias: bool = False
-    head_bias: bool = False
-    norm_values: int = 1  # a scale; 2: a scale and a shift
-    layer_norms: int = 2
-    qk_norm: str = ""  # "head": one norm shared by the heads; "width": one for all of them
-    positions: int | None = None  # learnt positions beyond the context; None: none are learnt
-    embedding_norms: int = 0  # between the table and the first layer
-
-
-_CLASSIC = Family(gated=False, qkv_bias=True, out_bias=True, mlp_bias=True, norm_values=2)
-_GPTJ = Family(gated=False, mlp_bias=True, head_bias=True, layer_norms=1, norm_values=2)
-FAMILIES = {
-    "llama": Family(), "mistral": Family(), "mixtral": Family(), "phi3": Family(), "smollm3": Family(),
-    "granite": Family(), "deepseek_v3": Family(), "gemma": Family(), "gemma2": Family(layer_norms=4),
-    "gemma3": Family(layer_norms=4, qk_norm="head"), "gemma3_text": Family(layer_norms=4, qk_norm="head"),
-    "qwen2": Family(qkv_bias=True), "qwen2_moe": Family(qkv_bias=True),
-    "qwen3": Family(qk_norm="head"), "qwen3_moe": Family(qk_norm="head"),
-    "olmo": Family(norm_values=0), "olmo2": Family(qk_norm="width"), "olmo3": Family(qk_norm="width"),
-    "olmoe": Family(qk_norm="width"), "cohere": Family(layer_norms=1), "cohere2": Family(layer_norms=1),
-    "stablelm": Family(norm_values=2), "nemotron": Family(gated=False, norm_values=2),
-    "gpt2": replace(_CLASSIC, positions=0), "gpt_bigcode": replace(_CLASSIC, positions=0),
-    "opt": replace(_CLASSIC, positions=2), "gpt_neox": _CLASSIC, "starcoder2": _CLASSIC,
-    "bloom": replace(_CLASSIC, embedding_norms=1), "falcon": Family(gated=False, norm_values=2),
-    "phi": replace(_CLASSIC, layer_norms=1, head_bias=True),
-    "gptj": _GPTJ, "codegen": _GPTJ, "mpt": Family(gated=False),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,7 +85,7 @@ def shape(raw: Raw, *, tied: bool | None = None) -> Shape:
     config = Config.from_dict(raw)
     config = config if tied is None else replace(config, tied=tied)
     family = FAMILIES.get(config.model_type)
-    family = None if family is None else _with_overrides(family, raw)
+    family = None if family is None else with_overrides(family, raw)
     if (mixed := hybrid(raw, config)) is not None:
         return Shape(config, Family(), _hybrid_experts(mixed, config.layers), _latent_attention(raw), mixed)
     more = read_count(raw, "num_nextn_predict_layers")
@@ -134,40 +100,6 @@ def _hybrid_experts(mixed: Hybrid, layers: int) -> Experts | None:
     shared = found.shared // (found.matrices * found.width)
     dense = frozenset(range(layers)) - mixed.sparse
     return Experts(found.count, min(found.active, found.count), found.inner, int(shared > 0), shared, dense)
-
-
-# What a field of config.json says of a family's biases; those that only some families heed, with them.
-_BIASES = {
-    "attention_bias": (("qkv_bias", "out_bias"), None),
-    "qkv_bias": (("qkv_bias",), {"qwen2_moe"}),
-    "use_qkv_bias": (("qkv_bias",), {"stablelm"}),
-    "use_bias": (("qkv_bias", "out_bias", "mlp_bias"), {"starcoder2"}),
-    "bias": (("qkv_bias", "out_bias", "mlp_bias"), {"falcon"}),
-    "mlp_bias": (("mlp_bias",), {"llama", "granite", "nemotron"}),
-}
-
-
-def _with_overrides(family: Family, raw: Raw) -> Family:
-    """Return the family with what config.json says otherwise."""
-    name = raw.get("model_type")
-    changes: dict[str, Any] = {}
-    for field_, (fields, heeding) in _BIASES.items():
-        if isinstance(raw.get(field_), bool) and (heeding is None or name in heeding):
-            changes |= dict.fromkeys(fields, raw[field_])
-    if raw.get("use_qk_norm") or raw.get("qk_layernorm"):  # Cohere's word, and StableLM's
-        changes["qk_norm"] = "width"
-    if name == "stablelm" and raw.get("use_parallel_residual"):
-        changes["layer_norms"] = 1
-    if name == "falcon":
-        changes["layer_norms"] = _falcon_norms(raw)
-    return replace(family, **changes)
-
-
-def _falcon_norms(raw: Raw) -> int:
-    """One where attention and MLP read the same vector; in the second generation, as many as config.json says."""
-    if raw.get("new_decoder_architecture"):
-        return read_count(raw, "num_ln_in_parallel_attn", default=2)
-    return 1 if raw.get("parallel_attn", True) else 2
 
 
 def _experts(raw: Raw, config: Config) -> Experts | None:
@@ -187,7 +119,8 @@ def _experts(raw: Raw, config: Config) -> Experts | None:
 
 def dense_layers(raw: Raw, layers: int) -> frozenset[int]:
     """The layers of a mixture that have one ordinary MLP: the first ones, those listed, all but one in so many."""
-    first, every = read_count(raw, "first_k_dense_replace"), read_count(raw, "decoder_sparse_step", default=1)
+    first = read_count(raw, "first_k_dense_replace")
+    every = read_count(raw, "decoder_sparse_step", default=1)
     dense = read_list(raw, "mlp_only_layers", int) or []
     return frozenset(layer for layer in range(layers) if layer < first or layer in dense or (layer + 1) % every)
 
@@ -209,8 +142,11 @@ def _family(shape: Shape) -> Family:
 
 def attention_parameters(shape: Shape) -> int:
     """Return the parameters of one layer's attention, its norms of queries and keys apart."""
-    config, family = shape.config, _family(shape)
-    width, heads, latent = config.width, config.heads, shape.latent
+    config = shape.config
+    family = _family(shape)
+    width = config.width
+    heads = config.heads
+    latent = shape.latent
     if latent:
         query_dim = latent.plain_dim + latent.rotary_dim
         down, rank = (width * latent.q_rank, latent.q_rank) if latent.q_rank else (0, width)
@@ -220,14 +156,16 @@ def attention_parameters(shape: Shape) -> int:
             + latent.kv_rank * heads * (latent.plain_dim + latent.value_dim)
             + heads * latent.value_dim * width
         )  # fmt: skip
-    queries, pairs = heads * config.head_dim, 2 * config.kv_heads * config.head_dim
+    queries = heads * config.head_dim
+    pairs = 2 * config.kv_heads * config.head_dim
     biases = family.qkv_bias * (queries + pairs) + family.out_bias * width
     return width * (queries + pairs) + queries * width + biases
 
 
 def mlp_parameters(shape: Shape, layer: int = 0, *, active: bool = False) -> int:
     """Return the parameters of one layer's MLP with its experts, or only of what one token goes through."""
-    width, experts = shape.config.width, shape.experts
+    width = shape.config.width
+    experts = shape.experts
     if experts is None or layer in experts.dense:
         return _one_mlp(shape, shape.config.mlp_width)
     routed = (experts.active if active else experts.count) * _one_mlp(shape, experts.width)
@@ -245,7 +183,8 @@ def _one_mlp(shape: Shape, inner: int) -> int:
 
 def norm_parameters(shape: Shape) -> int:
     """Return the parameters of one layer's norms, those of queries and keys included."""
-    config, family = shape.config, _family(shape)
+    config = shape.config
+    family = _family(shape)
     size = family.layer_norms * config.width * family.norm_values
     if family.qk_norm == "head":
         size += 2 * config.head_dim
@@ -273,7 +212,8 @@ def parameters(shape: Shape) -> dict[str, int]:
     >>> sum(parameters(find("GPT-2").shape).values())
     124439808
     """
-    config, family = shape.config, _family(shape)
+    config = shape.config
+    family = _family(shape)
     table = config.vocabulary_size * config.width
     learnt = 0 if family.positions is None else ((config.context_length or 0) + family.positions) * config.width
     layers = [layer_parameters(shape, layer) for layer in range(config.layers)]
@@ -293,7 +233,8 @@ def prediction_parameters(shape: Shape) -> int:
     """
     if not shape.prediction_layers:
         return 0
-    width, table = shape.config.width, shape.config.vocabulary_size * shape.config.width
+    width = shape.config.width
+    table = shape.config.vocabulary_size * shape.config.width
     layer = sum(layer_parameters(shape, shape.config.layers).values())
     return shape.prediction_layers * (layer + 2 * width * width + 3 * width + 2 * table)
 

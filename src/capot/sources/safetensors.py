@@ -101,7 +101,8 @@ def parse_header(file: Readable, *, path: Path, size: int) -> dict[str, TensorIn
 
 def _tensor_info(path: Path, name: str, entry: Any, base: int, size: int) -> TensorInfo:
     try:
-        dtype, shape = entry["dtype"], tuple(entry["shape"])
+        dtype = entry["dtype"]
+        shape = tuple(entry["shape"])
         begin, end = entry["data_offsets"]
         sound = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (*shape, begin, end))
         sound = sound and isinstance(dtype, str)

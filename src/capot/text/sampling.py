@@ -45,13 +45,15 @@ class Draws:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._first, self._raw = 0, np.zeros(0, np.uint64)
+        self._first = 0
+        self._raw = np.zeros(0, np.uint64)
 
     def uniform(self, n: int) -> float:
         """Draw ``n``, in [0, 1)."""
         if not 0 <= n - self._first < len(self._raw):
             words = np.random.Philox(key=self.seed, counter=n).random_raw(4 * _AHEAD)
-            self._first, self._raw = n, words[::4]
+            self._first = n
+            self._raw = words[::4]
         return (int(self._raw[n - self._first]) >> 11) / 2**53
 
 
@@ -112,7 +114,8 @@ def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
 
 def filter_tokens(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray | None, np.ndarray]:
     """Steps 2 to 5 for a temperature above 0: the ids that stay, None for all, and their w."""
-    top, ids = max_logit(logits), None
+    top = max_logit(logits)
+    ids = None
     if 0 < sampling.top_k < len(logits):
         ids = np.flatnonzero(logits >= nth_highest(logits, sampling.top_k))
         logits = logits[ids]

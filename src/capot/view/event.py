@@ -31,7 +31,9 @@ class ProgressEvent:
     @property
     def share(self) -> float | None:
         """From 0 to 1; None where the total is not known."""
-        return None if self.total is None else self.done / self.total if self.total else 1.0
+        if self.total is None:
+            return None
+        return self.done / self.total if self.total else 1.0
 
 
 ProgressCallback = Callable[[ProgressEvent], None]

@@ -100,7 +100,8 @@ def _axis(theme: Theme, title: str = "", **more: Any) -> dict[str, Any]:
 
 
 def _bars(block: Bars, theme: Theme, lang: str | None) -> dict[str, Any]:
-    rows, places = block.rows, list(range(len(block.rows)))
+    rows = block.rows
+    places = list(range(len(block.rows)))
     values = [bar.value if is_drawable(bar.value) else None for bar in rows]
     names = [escape_label(bar.label) for bar in rows]
     texts = [escape_label(bar.text) for bar in rows]
@@ -252,7 +253,8 @@ def _curves(block: Curves, theme: Theme, lang: str | None) -> dict[str, Any]:
     tops = {id(area): top for area, _, top in stack_areas(block.series)}
     order = sorted(enumerate(block.series), key=lambda item: not item[1].area)  # a fill reaches to the trace before
     traces = [_curve(line, index, block=block, theme=theme, lang=lang, top=tops.get(id(line))) for index, line in order]
-    across, up = _ticked_axis(theme, block.x_label, x), _ticked_axis(theme, block.y_label, y)
+    across = _ticked_axis(theme, block.x_label, x)
+    up = _ticked_axis(theme, block.y_label, y)
     legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}
     shown = {"showlegend": True, "legend": legend, "hovermode": "closest"}
     return {"data": traces, "layout": _layout(theme, lang, height=440, xaxis=across, yaxis=up) | shown}
@@ -271,7 +273,8 @@ def _curve(
     line: Series, index: int, *, block: Curves, theme: Theme, lang: str | None, top: list[float] | None
 ) -> dict[str, Any]:
     """One trace. Areas are drawn at their stacked height, since a logarithmic axis cannot add them up."""
-    label, color = escape_label(line.label), series_color(theme, index)
+    label = escape_label(line.label)
+    color = series_color(theme, index)
     heights = [value if is_drawable(value, block.log_y) else None for value in (top or line.y)]
     read = [tick_text(value, block.y_kind, lang=lang) if is_drawable(value) else "–" for value in line.y]
     across = [tick_text(value, "number", lang=lang) if is_drawable(value) else "–" for value in line.x]

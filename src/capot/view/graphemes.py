@@ -28,7 +28,8 @@ def graphemes(text: str) -> Iterator[str]:
     """
     start = flags = 0
     for place in range(1, len(text)):
-        left, right = ord(text[place - 1]), ord(text[place])
+        left = ord(text[place - 1])
+        right = ord(text[place])
         flags = flags + 1 if _is_regional(left) else 0
         if not _joins(left, right, flags=flags):
             yield text[start:place]

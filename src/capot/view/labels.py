@@ -41,8 +41,16 @@ def label_box(spot: Spot, size: float, side: str, *, height: float = 16) -> Box:
     """The rectangle that a label takes on one side of its point."""
     x, y = spot
     beyond = 9 if side in ("right", "left") else 2  # at the height of its mark a label keeps clear of it
-    left = x + beyond if side.endswith("right") else x - beyond - size if side.endswith("left") else x - size / 2
-    center = y - 16 if side.startswith("above") else y + 16 if side.startswith("below") else y
+    left = x - size / 2
+    if side.endswith("right"):
+        left = x + beyond
+    elif side.endswith("left"):
+        left = x - beyond - size
+    center = y
+    if side.startswith("above"):
+        center = y - 16
+    elif side.startswith("below"):
+        center = y + 16
     return (left, center - height / 2, left + size, center + height / 2)
 
 

@@ -136,7 +136,8 @@ def flatten(record: DataclassInstance, prefix: str = "") -> dict[str, Any]:
     """
     row: dict[str, Any] = {}
     for field in dataclasses.fields(record):
-        value, name = getattr(record, field.name), prefix + field.name
+        value = getattr(record, field.name)
+        name = prefix + field.name
         if not field.metadata.get("json", True):
             continue
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -177,8 +178,11 @@ def redact_paths(record: Record) -> Record:
     changed = {}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
-        inner = dataclasses.is_dataclass(value) and not isinstance(value, type)
-        shown = redact_paths(value) if inner else redact(value) if isinstance(value, LocalPath) else value
+        shown: Any = value
+        if isinstance(value, LocalPath):
+            shown = redact(value)
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            shown = redact_paths(value)
         if shown is not value:
             changed[field.name] = shown
     return dataclasses.replace(record, **changed) if changed else record

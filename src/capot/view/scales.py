@@ -65,7 +65,8 @@ def make_scale(
     """
     given = list(values)
     kept = [float(value) for value in given if is_drawable(value, log)]
-    low, high = (min(kept), max(kept)) if kept else ((1.0, 10.0) if log else (0.0, 1.0))
+    empty = (1.0, 10.0) if log else (0.0, 1.0)
+    low, high = (min(kept), max(kept)) if kept else empty
     if log:
         return _log_scale(low, high, kind=kind, count=count, lang=lang)
     if low >= 0 and low < 0.5 * high:
@@ -73,7 +74,8 @@ def make_scale(
     if high - low < max(_SMALLEST, 1e-12 * abs(high)):
         low, high = low - _round_half(low), high + _round_half(high)
     step = _nice_step((high - low) / count, whole=all(isinstance(value, int | None) for value in given))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    first = math.floor(low / step + 1e-9)
+    last = math.ceil(high / step - 1e-9)
     marks = [index * step for index in range(first, last + 1)]
     ends = (low, high) if tight else (marks[0], marks[-1])
     inside = [mark for mark in marks if ends[0] - step * 1e-6 <= mark <= ends[1] + step * 1e-6]
@@ -87,7 +89,8 @@ def _round_half(value: float) -> float:
 def _log_scale(low: float, high: float, *, kind: str, count: int, lang: str | None) -> Scale:
     if high / low < 1 + 1e-9:
         low, high = low / 2, high * 2
-    bottom, top = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    bottom = math.floor(math.log10(low))
+    top = math.ceil(math.log10(high))
     every = max(1, round((top - bottom) / (count + 2)))
     for leaves in ((1,), (1, 3), (1, 2, 5)):
         marks = [leaf * 10.0**power for power in range(bottom, top + 1, every) for leaf in leaves]
@@ -174,7 +177,8 @@ def project(xyz: Sequence[float]) -> tuple[float, float]:
         return float(xyz[0]), float(xyz[1]) if len(xyz) > 1 else 0.0
     x, y, z = xyz[:3]
     turn, tilt = math.radians(35), math.radians(22)
-    across, depth = x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)
+    across = x * math.cos(turn) - y * math.sin(turn)
+    depth = x * math.sin(turn) + y * math.cos(turn)
     return across, z * math.cos(tilt) + depth * math.sin(tilt)
 
 

@@ -31,8 +31,12 @@ class Frame:
     """Where values fall in the drawing, between margins that leave room for the ticks' words."""
 
     def __init__(self, x: Scale, y: Scale, *, left: float, bottom: float = 46) -> None:
-        self.x, self.y = x, y
-        self.left, self.right, self.top, self.bottom = left, ACROSS - 18, 12, DOWN - bottom
+        self.x = x
+        self.y = y
+        self.left = left
+        self.right = ACROSS - 18
+        self.top = 12
+        self.bottom = DOWN - bottom
 
     def across(self, value: float) -> float:
         return round(self.left + (self.x.place(value) or 0.0) * (self.right - self.left), 1)
@@ -81,7 +85,8 @@ def _grid(frame: Frame, x_name: str, y_name: str) -> list[str]:
         parts += [_word(frame.left - 8, down + 4, text, anchor="end")]
     free = 0.0
     for value, text in frame.x.ticks:
-        across, half = frame.across(value), width(text) * 3.4
+        across = frame.across(value)
+        half = width(text) * 3.4
         parts.append(_line(across, frame.top, across, frame.bottom, "grid"))
         if across - half > free:
             parts.append(_word(across, frame.bottom + 18, text))
@@ -202,6 +207,7 @@ def legend_html(block: Curves) -> str:
     """One line per curve, beside a swatch drawn as the curve is."""
     items = []
     for index, line in enumerate(block.series):
-        kind = " area" if line.area else " dashed" if line.dashed else ""
+        dashed = " dashed" if line.dashed else ""
+        kind = " area" if line.area else dashed
         items.append(f'<li><i class="s{index % HUES}{kind}"></i>{escape(visible(line.label))}</li>')
     return f'<ul class="legend">{"".join(items)}</ul>' if items else ""

@@ -79,7 +79,8 @@ def _facts(block: b.Facts, cells: int, pen: Pen) -> list[str]:
     names = min(max((width(name) for name, _ in rows), default=0), cells // 2)
     lines = []
     for name, value in rows:
-        gap, blank = pen.quiet(pad(truncate(name, names), names)) + "  ", " " * (names + 2)
+        gap = pen.quiet(pad(truncate(name, names), names)) + "  "
+        blank = " " * (names + 2)
         lines.extend(paragraph(value, cells, first=gap, rest=blank))
     return lines
 
@@ -92,7 +93,7 @@ def _bars(block: b.Bars, cells: int, pen: Pen) -> list[str]:
     room = min(max(cells - mark - names - numbers - (4 if numbers else 2), 4), LONGEST_BAR)
     lines = [pen.quiet(line) for line in paragraph(block.x_label, cells)] if block.x_label else []
     for name, number, bar in rows:
-        arrow = ("▸ " if bar.marked else "  ") if mark else ""
+        arrow = ("▸" if bar.marked else "").ljust(mark)
         name = pad(truncate(name, names), names)
         parts = [arrow + (pen.bold(name) if bar.marked else name)]
         parts += [pad(number, numbers, "r")] if numbers else []
@@ -181,7 +182,8 @@ def _level(piece: b.Piece | None) -> str:
 def _chat(block: b.Chat, cells: int, pen: Pen) -> list[str]:
     lines: list[str] = []
     for turn in block.turns:
-        role, note = truncate(visible(turn.role), cells), visible(turn.note)
+        role = truncate(visible(turn.role), cells)
+        note = visible(turn.note)
         beside = f"  {note}" if note and width(role) + 2 + width(note) <= cells else ""
         below = paragraph(note, cells) if note and not beside else []
         lines.extend([""] if lines else [])

@@ -21,7 +21,8 @@ class Canvas:
     """A plane of character cells, each of 2 x 4 braille dots, under marks and words."""
 
     def __init__(self, cells: int, height: int) -> None:
-        self.cells, self.height = cells, height
+        self.cells = cells
+        self.height = height
         self._dots: dict[tuple[int, int], tuple[int, int | None]] = {}
         self._words: dict[tuple[int, int], tuple[str, int | None]] = {}
         self._shades: dict[tuple[int, int], tuple[str, int | None]] = {}
@@ -201,7 +202,8 @@ def _position(block: Curves, area: Series) -> int:
 
 def _curve(canvas: Canvas, line: Series, *, x: Scale, y: Scale, index: int) -> None:
     """Segments between drawable neighbours, and this curve's mark on some of its points."""
-    before, spots = None, []
+    before = None
+    spots = []
     for across, up in zip(line.x, line.y, strict=True):
         left, height = x.place(across), y.place(up)
         spot = None if left is None or height is None else canvas.spot(left, height)
@@ -245,7 +247,8 @@ def _with_axes(canvas: Canvas, x: Scale, y: Scale, *, margin: int, pen: Pen) -> 
     for row, drawn in enumerate(canvas.rows(pen)):
         edge = "┤" if row in marks else "│"
         lines.append(pen.quiet(f"{pad(marks.get(row, ''), margin, 'r')} {edge}") + drawn)
-    rule, words = ["─"] * canvas.cells, Canvas(margin + 2 + canvas.cells, 1)
+    rule = ["─"] * canvas.cells
+    words = Canvas(margin + 2 + canvas.cells, 1)
     for value, text in x.ticks:
         column = canvas.spot(x.at(value), 0)[0] // 2
         start = min(max(margin + 2 + column - width(text) // 2, 0), words.cells - width(text))
@@ -257,7 +260,8 @@ def _with_axes(canvas: Canvas, x: Scale, y: Scale, *, margin: int, pen: Pen) -> 
 
 def _legend(block: Curves, cells: int, pen: Pen) -> list[str]:
     """A mark and a label per curve, on one line where they fit."""
-    lines, areas = [], 0
+    lines = []
+    areas = 0
     for index, series in enumerate(block.series):
         mark = FILLS[areas % 4] * 2 if series.area else f"{MARKS[index % len(MARKS)]}{'╌' if series.dashed else '─'}"
         areas += series.area

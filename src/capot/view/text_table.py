@@ -88,7 +88,8 @@ def _cell(text: str, size: int) -> list[str]:
 
 def _by_parts(text: str, size: int) -> list[str]:
     """A name without spaces over several lines, cut after its own / and - where its parts are short enough."""
-    parts, lines = re.split(r"(?<=[/-])", text), [""]
+    parts = re.split(r"(?<=[/-])", text)
+    lines = [""]
     if any(width(part) > size for part in parts):
         return chunks(text, size)
     for part in parts:

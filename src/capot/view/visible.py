@@ -48,7 +48,8 @@ def paragraph(text: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _escape(char: str) -> str:
-    code, category = ord(char), unicodedata.category(char)
+    code = ord(char)
+    category = unicodedata.category(char)
     if char in "\n\t":
         return "⏎" if char == "\n" else "⇥"
     if code < 0x20 or code == 0x7F:
@@ -146,7 +147,8 @@ def wrap(text: str, cells: int) -> list[str]:
 
 def chunks(word: str, cells: int, first: int | None = None) -> list[str]:
     """``word`` cut into chunks of at most ``cells`` (``first``: room left on the first line)."""
-    parts, room = [""], cells if first is None else first
+    parts = [""]
+    room = cells if first is None else first
     for cluster in clusters(word):
         taken = _cluster_width(cluster)
         if taken > room and (parts[-1] or first is not None):

@@ -220,7 +220,8 @@ async def refuse(error: CapotError, scope: Scope, send: Send, *, status: int | N
     else:
         told = error.to_dict(lang, face="command")
         told["error"]["message"] = visible(told["error"]["message"], lines=True)
-        body, kind = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace"), "application/json"
+        body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
+        kind = "application/json"
     headers = {"content-type": f"{kind}; charset=utf-8", "cache-control": "no-store", **HEADERS, **policy}
     if scope["method"] not in ("GET", "HEAD"):
         headers["connection"] = "close"  # its body may not have been read

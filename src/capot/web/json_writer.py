@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from capot.cancellation import check_cancelled
+from capot.engines.cancellation import check_cancelled
 from capot.view.result import Result, json_fields, to_jsonable
 
 CHUNK_ITEMS = 1000  # items of a list

@@ -19,8 +19,8 @@ import anyio.to_thread
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from capot.cancellation import cancel_when
 from capot.config import Serving
+from capot.engines.cancellation import cancel_when
 from capot.errors import BusyError, CapotError, InputError, InterruptedByUser
 from capot.view.event import StreamEvent
 from capot.web.events import Failed, sse, stream_event

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ValidationError
 
 from capot import i18n
-from capot.cancellation import cancel_when, check_cancelled
+from capot.engines.cancellation import cancel_when, check_cancelled
 from capot.errors import AccessError, InterruptedByUser, NotFoundError
 from capot.model import Model
 from capot.view.result import Result, redact_paths

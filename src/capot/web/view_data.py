@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from capot.cancellation import check_cancelled
 from capot.chapters.assistant.ways import cut
+from capot.engines.cancellation import check_cancelled
 from capot.model import Model
 from capot.view.blocks import Curves, Scatter
 from capot.view.data import to_data

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from capot.cancellation import INTERRUPTED, check_cancelled
 from capot.chapters.assistant import verb as assistant
 from capot.chapters.assistant import ways
 from capot.chapters.assistant.chat_result import Conversation, Exchange, check_price
@@ -25,6 +24,7 @@ from capot.chapters.generate import verb as generation
 from capot.chapters.generate.result import Generation
 from capot.chapters.protocols import Opened
 from capot.config import Sampling
+from capot.engines.cancellation import INTERRUPTED, check_cancelled
 from capot.engines.scheduler import Ticket, cancel_on_ctrl_c
 from capot.errors import ContextError, InputError
 from capot.text.templates import Message, PlainTemplate, Prompt, Template
@@ -229,7 +229,8 @@ def fitted(model: Opened, state: Conversation, message: str, *, template: Templa
         check_cancelled()
         return template.prompt(_messages(state, message, dropped), model.tokenizer)
 
-    guess, last = max(first, _likely(state.turns, limit)), len(state.turns)
+    guess = max(first, _likely(state.turns, limit))
+    last = len(state.turns)
     prompt, dropped = _longest(prompt_from, limit, first=first, guess=guess, last=last)
     if len(prompt.ids) >= context:
         raise ContextError("message_too_long", tokens=len(prompt.ids), context_length=context)
@@ -250,15 +251,19 @@ def _longest(
     A prompt is no longer without a turn than with it, so the place is found by halving. The search goes outwards
     from ``guess`` first, in steps that double, so that no prompt much longer than the limit is ever made.
     """
-    low, high, step = first, last, 1
+    low = first
+    high = last
+    step = 1
     found: Prompt | None = None
     tried = guess
     while found is None or low < high:
         prompt = prompt_from(tried)
         if len(prompt.ids) <= limit or tried == last:
-            found, high = prompt, tried
+            found = prompt
+            high = tried
         else:
-            low, step = tried + 1, 0
+            low = tried + 1
+            step = 0
         tried = max(low, high - step) if step else (low + high) // 2
         step *= 2
     return found, high
@@ -282,8 +287,13 @@ class _Turn:
         self, state: Conversation, message: str, prompt: Prompt, dropped: int, template: Template,
         clock: float, emit: Callable[[Any], None],
     ) -> None:  # fmt: skip
-        self.state, self.message, self.prompt, self.dropped = state, message, prompt, dropped
-        self.template, self.clock, self.emit = template, clock, emit
+        self.state = state
+        self.message = message
+        self.prompt = prompt
+        self.dropped = dropped
+        self.template = template
+        self.clock = clock
+        self.emit = emit
         self.first: float | None = None
 
     def hear(self, event: Any) -> None:

@@ -211,7 +211,8 @@ class Conversation(Result):
         spent = duration(sum(turn.total_s for turn in self.turns), lang)
         cost = money(self.cost(self.sent_tokens), lang)
         rows.append([tr("chat.bill.all", lang), *(number(n, lang) for n in totals), "", spent, cost])
-        columns, shown = [tr(f"chat.bill.{name}", lang) for name in names], [row[: len(names)] for row in rows]
+        columns = [tr(f"chat.bill.{name}", lang) for name in names]
+        shown = [row[: len(names)] for row in rows]
         return b.Table(columns, shown, align="lrrrrrr"[: len(names)], caption=self._table_caption(lang))
 
     def _table_caption(self, lang: str | None) -> str:

@@ -40,7 +40,8 @@ class Answer(Result):
     tokens: Sequence[Token] = field(default=(), repr=False)
 
     def brief(self, lang: str | None = None) -> str:
-        title, text = tr(f"assistant.{self.kind}.title", lang), text_tail(self.text.strip(), 120)
+        title = tr(f"assistant.{self.kind}.title", lang)
+        text = text_tail(self.text.strip(), 120)
         return tr("assistant.answered", lang, title=title, text=text)
 
     def view(self, lang: str | None = None) -> list[Block]:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from capot.cancellation import INTERRUPTED
 from capot.chapters.assistant.events import Answered, AnswersFinished, WayEvent
 from capot.chapters.assistant.result import Answer, Answers
 from capot.chapters.assistant.ways import KINDS, Way, ending, every_way
@@ -23,6 +22,7 @@ from capot.chapters.generate import verb as generation
 from capot.chapters.generate.result import CUT, Generation
 from capot.chapters.protocols import Opened
 from capot.config import Sampling
+from capot.engines.cancellation import INTERRUPTED
 from capot.engines.scheduler import Ticket
 from capot.errors import shorten
 from capot.text.templates import PlainTemplate, Template
@@ -90,14 +90,19 @@ class Together:
         self, model: Opened, question: str, ways: Sequence[Way], *, sampling: Sampling,
         emit: Callable[[WayEvent | Answered | AnswersFinished | Exception], None],
     ) -> None:  # fmt: skip
-        self.model, self.question, self.ways, self.sampling, self.emit = model, question, ways, sampling, emit
+        self.model = model
+        self.question = question
+        self.ways = ways
+        self.sampling = sampling
+        self.emit = emit
         self.begin = time.perf_counter()
         self.answers: dict[str, Answer] = {}
         self.error: BaseException | None = None
         self.tickets: list[Ticket] = []
         try:
             for way in ways:  # one may end before the next is begun: the engine thread does not wait
-                template, hear = ending(model, way.template), functools.partial(self._hear, way)
+                template = ending(model, way.template)
+                hear = functools.partial(self._hear, way)
                 self.tickets.append(generation.start(template, way.prompt.text, emit=hear, **way.options))
         except BaseException as error:  # all of them or none
             self.error = error
@@ -152,7 +157,8 @@ def _answers(
 
 def _answer(way: Way, made: Generation, *, seconds: float) -> Answer:
     """What came back from one way of asking. Units: ``seconds`` from the question to the last token."""
-    template, prompt = way.template, way.prompt
+    template = way.template
+    prompt = way.prompt
     text = template.finish(made.text)
     return Answer(
         kind=way.kind,

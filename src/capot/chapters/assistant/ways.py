@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from capot.cancellation import check_cancelled
 from capot.chapters.generate import verb as generation
 from capot.chapters.protocols import Opened
 from capot.chapters.tokens.result import Token
 from capot.config import Sampling
+from capot.engines.cancellation import check_cancelled
 from capot.engines.scheduler import SchedulerLike
 from capot.engines.seen import ServerFacts
 from capot.errors import ContextError, InputError, NotFoundError
@@ -109,7 +109,8 @@ def every_way(
         stops = chosen.marker if isinstance(chosen, PlainTemplate) else chosen.stops
         using = dataclasses.replace(sampling, stop=(*sampling.stop, *stops))
         check_cancelled()
-        tokens, dialogue = cut(prompts[kind].ids, model.tokenizer), found["stopped"]
+        tokens = cut(prompts[kind].ids, model.tokenizer)
+        dialogue = found["stopped"]
         assert isinstance(dialogue, PlainTemplate)  # as ``templates`` makes it
         ways.append(Way(chosen, prompts[kind], using, plan.after_stop, tokens, dialogue))
     return ways
@@ -117,7 +118,8 @@ def every_way(
 
 def _prompts(model: Opened, found: Mapping[str, Template], question: str, *, system: str) -> dict[str, Prompt]:
     """What each way sends, by kind. Raises: what a template raises; ContextError ``prompt_too_long``."""
-    context, prompts = model.scheduler.engine.info.context_length, {}
+    context = model.scheduler.engine.info.context_length
+    prompts = {}
     for kind, chosen in found.items():
         check_cancelled()
         messages = said(question, system="" if kind == "raw" else system)

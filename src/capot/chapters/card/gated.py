@@ -82,7 +82,8 @@ def preview(name: str, *, revision: str | None = None) -> Card | Preview:
     """
     repo = model_info(name, revision or "main")
     check_causal(name, repo.config)
-    found, files = parse_entry({**repo.told, "id": name}), [repo.file(file) for file in opening_files(repo)]
+    found = parse_entry({**repo.told, "id": name})
+    files = [repo.file(file) for file in opening_files(repo)]
     source = Source(name, {}, chat_template=found.chat_template, ends=found.ends, licence=found.licence)
     kind = base_or_instruct(source, {"tags": found.tags})
     source = replace(source, kind=kind, published=_published(repo, files))
@@ -114,7 +115,8 @@ def _preview(source: Source, found: SearchHit, *, architecture: str) -> Preview:
 
 def _published(repo: Repo, files: list[RemoteFile]) -> Published:
     """What the hub says beside the model itself, and what bringing it will take."""
-    coming, free = sum(file.size for file in files), free_disk(settings.cache_folder())
+    coming = sum(file.size for file in files)
+    free = free_disk(settings.cache_folder())
     return Published(
         commit=repo.commit,
         gated=repo.gated,
@@ -147,7 +149,8 @@ def context_of(found: SearchHit) -> int:
 
 def cache_of(found: SearchHit) -> Callable[[int], int]:
     """Bytes that a text of so many tokens takes beside the weights: by the shape, else guessed from their number."""
-    width, same = max(2, round(bytes_per_value(found.dtype))), shape_of(found)
+    width = max(2, round(bytes_per_value(found.dtype)))
+    same = shape_of(found)
     if same is not None:
         return lambda tokens: published_shapes.kv_bytes(same.shape, tokens, bytes_per_value=width)
     return lambda tokens: tokens * published_shapes.estimated_kv_values(found.parameters) * width

@@ -45,7 +45,8 @@ def front_matter(readme: str) -> dict[str, Any]:
         if (item := re.match(r"\s*- (.+)", line)) and isinstance(found.get(key), list):
             found[key].append(item[1].strip().strip("\"'"))
         elif pair := re.match(r"([\w-]+):\s*(.*)", line):
-            key, value = pair[1], pair[2].strip().strip("\"'")
+            key = pair[1]
+            value = pair[2].strip().strip("\"'")
             found[key] = value or []
     return found
 

@@ -37,13 +37,16 @@ class ServedCard(Result):
 
     def _abilities(self, lang: str | None) -> list[tuple[str, str]]:
         told = self.server
-        score = "ranks" if told.prompt_logprobs is not None and told.ids else "repeated" if told.echo else "no"
+        score = "repeated" if told.echo else "no"
+        if told.prompt_logprobs is not None and told.ids:
+            score = "ranks"
+        stop = "cut" if told.stop else "ours"
         answers = {
             "tokens": f"tokenizer_{told.tokenizer or 'none'}",
             "prompt": "as_ids" if told.ids else "as_text",
             "next": "first" if told.logprobs else "no",
             "score": score,
-            "stop": "named" if told.names_stop else "cut" if told.stop else "ours",
+            "stop": "named" if told.names_stop else stop,
             "seed": "yes" if told.seed else "unseen",
             "inside": "no",
         }

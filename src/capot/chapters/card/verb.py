@@ -96,7 +96,8 @@ def known_models() -> tuple[KnownModel, ...]:
 
 
 def _known_row(model: PublishedModel) -> KnownModel:
-    shape, total = model.shape, sum(shapes.parameters(model.shape).values())
+    shape = model.shape
+    total = sum(shapes.parameters(model.shape).values())
     extra = shapes.prediction_parameters(shape)
     return KnownModel(
         name=model.name,
@@ -118,12 +119,12 @@ def card(source: Source) -> Card:
     Raises: ModelError ``config_field``; UnsupportedError ``shape_unknown``.
     """
     shape = shapes.shape(source.config, tied=source.tied)
-    config, front = shape.config, front_matter(source.readme)
+    config = shape.config
+    front = front_matter(source.readme)
     counted = _counted(source, shape)
     kind, reason = source.kind or base_or_instruct(source, front)
     tokens, base = source.vocabulary or (None, None)
     dtype, weights = _precision(source, shape, counted.total)
-    latent = shape.latent
     same = {name: getattr(config, name) for name in _SAME}
     if config.model_type in HEADLESS:  # no attention, so no heads, and its layers' width is no MLP's
         same |= {"heads": 0, "kv_heads": 0, "mlp_width": 0}
@@ -137,8 +138,8 @@ def card(source: Source) -> Card:
         dtype=dtype,
         vocabulary_tokens=tokens,
         vocabulary_base=base,
-        head_dim=0 if not same["heads"] else latent.plain_dim + latent.rotary_dim if latent else config.head_dim,
-        latent_width=shapes.kv_values(shape) if latent else None,
+        head_dim=_head_dim(shape) if same["heads"] else 0,
+        latent_width=shapes.kv_values(shape) if shape.latent else None,
         experts=shape.experts.count if shape.experts else 0,
         active_experts=shape.experts.active + shape.experts.shared if shape.experts else 0,
         shared_experts=shape.experts.shared if shape.experts else 0,
@@ -154,6 +155,12 @@ def card(source: Source) -> Card:
     )
 
 
+def _head_dim(shape: Shape) -> int:
+    """The width of a head's queries and keys; latent attention's is the sum of two parts (``LatentAttention``)."""
+    latent = shape.latent
+    return latent.plain_dim + latent.rotary_dim if latent else shape.config.head_dim
+
+
 def file_bytes(parameters: int) -> dict[str, int]:
     """Bytes of ``parameters`` numbers in each precision; the scales of int8 and int4 are left out.
 
@@ -167,10 +174,13 @@ def _counted(source: Source, shape: Shape) -> Parameters:
     """Parameters from the weights' headers; by formula where there are none, or packed ones."""
     known_family = shape.family is not None
     if source.tensors is None or (known_family and _packed(source)):
-        by_block, origin = shapes.parameters(shape), "config"
+        by_block = shapes.parameters(shape)
+        origin = "config"
     else:
-        by_block, origin = _by_block(source.tensors, shape), "weights"
-    total, extra = sum(by_block.values()), shapes.prediction_parameters(shape) if known_family else 0
+        by_block = _by_block(source.tensors, shape)
+        origin = "weights"
+    total = sum(by_block.values())
+    extra = shapes.prediction_parameters(shape) if known_family else 0
     return Parameters(
         total=total,
         by_block=[BlockParameters(name, by_block[name]) for name in (*BLOCKS, "other") if name in by_block],
@@ -217,7 +227,8 @@ def _structure(source: Source, shape: Shape) -> list[NetworkPart]:
     """Embeddings, layers, last norm and head, from the bottom up; by formula, else by the tensors' names."""
     if shape.family is None:
         return _layers(source.tensors or {}, shape)
-    totals, layers = shapes.parameters(shape), []
+    totals = shapes.parameters(shape)
+    layers = []
     for place in range(shape.config.layers):
         blocks = shapes.layer_parameters(shape, place)
         named = {name: blocks[name] for name in ("attention", "mlp", "norms")}
@@ -259,7 +270,8 @@ def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, in
 def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2) -> Fit:
     """Whether ``weights`` bytes and a cache fit this machine's memory, and for how long a context."""
     cache = functools.partial(shapes.kv_bytes, shape, bytes_per_value=bytes_per_value)
-    context, guessed = shape.config.context_length or TOKENS, shape.config.guessed
+    context = shape.config.context_length or TOKENS
+    guessed = shape.config.guessed
     return held(weights, cache, context=context, parameters=parameters, guessed=guessed)
 
 
@@ -268,7 +280,8 @@ def held(weights: int, cache: Callable[[int], int], *, context: int, parameters:
 
     ``guessed``: which layers keep a cache is not known for sure.
     """
-    here, tokens = ram(), min(context, TOKENS)
+    here = ram()
+    tokens = min(context, TOKENS)
 
     def needed(length: int) -> int:
         return weights + cache(length)

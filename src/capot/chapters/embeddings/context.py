@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from capot.cancellation import check_cancelled
 from capot.chapters.embeddings.context_result import Angles, Context, Occurrence, PlanePoint, Sentence
 from capot.chapters.embeddings.geometry import cosines, principal, rounded, unit
 from capot.chapters.embeddings.spelling import spellings, vectors
 from capot.chapters.embeddings.table import open_table
 from capot.config import within
+from capot.engines.cancellation import check_cancelled
 from capot.engines.protocol import Capability, Want, require
 from capot.errors import InputError, UnsupportedError, shorten
 from capot.view.event import ProgressCallback, ProgressEvent, prompt_progress
@@ -101,7 +101,8 @@ def _angles(vectors: np.ndarray) -> np.ndarray:
 
 
 def _check(model: Opened, layer: int | None, located: Sequence[tuple[Sentence, list[Occurrence]]]) -> None:
-    read, count = sum(len(sentence.ids) for sentence, _ in located), sum(len(found) for _, found in located)
+    read = sum(len(sentence.ids) for sentence, _ in located)
+    count = sum(len(found) for _, found in located)
     if read > MOST_READ:
         raise InputError("too_many_tokens_in_all", tokens=read, most=MOST_READ)
     engine = model.scheduler.engine
@@ -167,7 +168,9 @@ def _reads(
 ) -> list[Read]:
     """Each sentence in turn; ``progress`` hears of their tokens together."""
     prompts = [model.tokenizer.encode_prompt(sentence.text) for sentence, _ in located]
-    total, before, reads = sum(map(len, prompts)), 0, []
+    total = sum(map(len, prompts))
+    before = 0
+    reads = []
     for ids, (sentence, found) in zip(prompts, located, strict=True):
         hears = prompt_progress(progress, before=before, total=total, what=sentence.text)
         reads.append(_read(model, sentence, found, ids=ids, hears=hears))

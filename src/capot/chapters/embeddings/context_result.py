@@ -157,7 +157,8 @@ class Context(Result):
         else:
             means = [_mean(layer.to_static) for layer in self.layers]
             lines = [Series(tr("context.static.mean", lang), depths, means)]
-        first, last = _mean(self.layers[0].to_static), _mean(self.layers[-1].to_static)
+        first = _mean(self.layers[0].to_static)
+        last = _mean(self.layers[-1].to_static)
         caption = tr(
             "context.static.caption", lang,
             first=cosine(first, lang), last=cosine(last, lang), layer=self.layers[-1].layer, word=self.word,
@@ -177,7 +178,8 @@ class Context(Result):
             tr("context.picture.axis", lang, axis=axis, share=percent(share, lang))
             for axis, share in enumerate(self.explained_variance, start=1)
         ]
-        shown, kept = {"count": len(points), "layer": self.layer}, sum(self.explained_variance)
+        shown = {"count": len(points), "layer": self.layer}
+        kept = sum(self.explained_variance)
         caption = spread_caption("context.picture", lang, kept=kept, **shown)
         if kept and len(points) == 2:
             caption = tr("context.picture.two", lang, layer=self.layer)
@@ -218,8 +220,10 @@ def _or_one(value: float | None) -> float:
 
 def _snippet(text: str, occurrence: Occurrence) -> str:
     """The word with a little of its sentence on each side, cut between words where that is possible."""
-    start, end = occurrence.start, occurrence.end
-    before, after = text[:start][-AROUND:], text[end:][:AROUND]
+    start = occurrence.start
+    end = occurrence.end
+    before = text[:start][-AROUND:]
+    after = text[end:][:AROUND]
     if len(before) < start:
         before = "…" + (before.partition(" ")[2] or before)
     if end + len(after) < len(text):

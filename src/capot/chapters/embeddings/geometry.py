@@ -64,7 +64,8 @@ def principal(vectors: np.ndarray, *, dimensions: int = 2) -> Plane:
     # Equal points are a rounding error away from their mean: that is no direction.
     noise = np.finfo(np.float64).eps * max(wide.shape) * np.sum(wide**2)
     spreads = np.where(spreads > noise, spreads, 0.0)[::-1]
-    points, shares = np.zeros((len(wide), dimensions)), np.zeros(dimensions)
+    points = np.zeros((len(wide), dimensions))
+    shares = np.zeros(dimensions)
     for axis in range(min(dimensions, int(np.count_nonzero(spreads)))):
         direction = found[:, -1 - axis]
         direction = centred.T @ direction / np.sqrt(spreads[axis]) if few else direction

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from capot.cancellation import check_cancelled
 from capot.chapters.embeddings.lens_result import Depth, Guess, Lens
+from capot.engines.cancellation import check_cancelled
 from capot.engines.protocol import Want
 from capot.errors import CapotError
 from capot.text.sampling import softmax

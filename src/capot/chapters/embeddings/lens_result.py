@@ -84,8 +84,11 @@ class Lens(Result):
         count = last - self.settled
         shown = {"final": self.final.shown, "layers": last, "settled": self.settled, "first": self.layers[0].top.shown}
         echo = self.layers[0].top.id == self.ids[-1]
-        form = "late" if not count else "always" if not self.settled else "early"
-        before = "same" if form == "always" else "other" if not echo else "echo" if self.tied else "echo_apart"
+        form = "early" if self.settled else "always"
+        form = form if count else "late"
+        before = "echo" if self.tied else "echo_apart"
+        before = before if echo else "other"
+        before = "same" if form == "always" else before
         return f"{tr(f'lens.caption.{form}', lang, **shown)} {tr(f'lens.before.{before}', lang, **shown)}"
 
     def _curve(self, values: Sequence[float], label: str, *, dashed: bool = False) -> Series:
@@ -112,7 +115,8 @@ class Lens(Result):
             [depth.final_rank for depth in self.layers], tr("lens.rank.line", lang, final=self.final.shown)
         )
         steepest = max(range(1, len(self.layers)), key=self._gain, default=0)
-        before, after = self.layers[max(steepest - 1, 0)].final_rank, self.layers[steepest].final_rank
+        before = self.layers[max(steepest - 1, 0)].final_rank
+        after = self.layers[steepest].final_rank
         shown = {"final": self.final.shown, "layer": steepest, "before": before, "after": after}
         caption = tr("lens.rank.caption" if before > after else "lens.rank.flat", lang, **shown)
         axes = tr("lens.curve.layer", lang), tr("lens.rank.axis", lang)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from capot.cancellation import check_cancelled
 from capot.chapters.embeddings.embed_result import Spelling
 from capot.chapters.embeddings.table import VectorTable
+from capot.engines.cancellation import check_cancelled
 from capot.engines.protocol import check_ids
 from capot.errors import InputError
 
@@ -53,7 +53,8 @@ def spellings(model: Opened, words: Sequence[str], *, space: str = "auto") -> li
 def _spelled(model: Opened, word: str, *, space: str) -> tuple[Spelling, Spelling, Spelling]:
     check_cancelled()
     core = word.strip() or word  # nothing but spaces is a word as well: it has tokens
-    spaced, bare = spelling(model, f" {core}"), spelling(model, core)
+    spaced = spelling(model, f" {core}")
+    bare = spelling(model, core)
     if space == "typed":
         return spelling(model, word), spaced, bare
     shorter = bare if len(bare.ids) < len(spaced.ids) else spaced

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from capot.cancellation import check_cancelled
 from capot.chapters.embeddings.geometry import unit
+from capot.engines.cancellation import check_cancelled
 from capot.engines.protocol import Capability, require
 from capot.errors import ModelError, NotFoundError, UnsupportedError, local_path
 from capot.sources.checkpoint import Checkpoint, to_float32
@@ -88,7 +88,8 @@ class FileTable:
         return self.checkpoint.rows(self.info.name, ids)
 
     def blocks(self, numbers: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
-        mapped, dtype = self.checkpoint.tensor(self.info.name), self.info.dtype
+        mapped = self.checkpoint.tensor(self.info.name)
+        dtype = self.info.dtype
         height = max(1, numbers // self.shape[1])
         room = np.empty((height, self.shape[1]), np.uint32)  # one for all blocks: it stays in the cache
         for start in range(0, self.shape[0], height):
@@ -104,7 +105,8 @@ class EngineTable:
     """The table of an engine that has no file, asked for rows."""
 
     def __init__(self, model: Opened) -> None:
-        self._scheduler, info = model.scheduler, model.scheduler.engine.info
+        self._scheduler = model.scheduler
+        info = model.scheduler.engine.info
         require(self._scheduler.engine, Capability.EMBEDDINGS)
         self.shape = (info.vocabulary_size, info.width)
         self.dtype = info.dtype

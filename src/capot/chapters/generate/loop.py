@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from capot.cancellation import check_cancelled
 from capot.chapters.generate.result import (
     Alternative,
     Event,
@@ -24,6 +23,7 @@ from capot.chapters.generate.result import (
 from capot.chapters.generate.text import GrowingText
 from capot.chapters.protocols import Opened
 from capot.config import Plan, Sampling
+from capot.engines.cancellation import check_cancelled
 from capot.engines.protocol import MAX_CHUNK, Output
 from capot.engines.scheduler import Job, PassResult
 from capot.errors import InterruptedByUser, NotFoundError
@@ -54,7 +54,11 @@ class Loop(Job):
         )
         assert sampling.seed is not None  # see Sampling.seeded
         self.seed = sampling.seed
-        self.name, self.prompt, self.sampling, self.plan, self.emit = model.name, prompt, sampling, plan, emit
+        self.name = model.name
+        self.prompt = prompt
+        self.sampling = sampling
+        self.plan = plan
+        self.emit = emit
         self.context = model.scheduler.engine.info.context_length
         self.ends = end_ids(model)
         self.chooser = _Chooser(model.tokenizer, sampling, seed=self.seed, alternatives=plan.alternatives)
@@ -82,12 +86,15 @@ class Loop(Job):
 
     def advance(self, output: Output, pass_: PassResult) -> Sequence[int] | None:
         """One turn: draw, note, release what may be shown, see whether it ends."""
-        now, logits = time.perf_counter(), output.logits
+        now = time.perf_counter()
+        logits = output.logits
         assert logits is not None  # a job wants those of the last position
         if self.after is not None:
             return self._advance_after(logits, self.after)
         if not self.tokens:
-            self.reused, self.prefill_s, seconds = pass_.reused_tokens, pass_.seconds, pass_.seconds
+            self.reused = pass_.reused_tokens
+            self.prefill_s = pass_.seconds
+            seconds = pass_.seconds
             self.emit(Started(self.ids, len(self.ids), self.reused, self.prefill_s, self.seed))
             if self.reason is not None:  # the text to take up again had ended
                 return self._ended(logits)
@@ -208,7 +215,9 @@ class _Chooser:
     """Draws tokens and says what else they could have been."""
 
     def __init__(self, tokenizer: Tokenizer, sampling: Sampling, *, seed: int, alternatives: int) -> None:
-        self.tokenizer, self.sampling, self.count = tokenizer, sampling, alternatives
+        self.tokenizer = tokenizer
+        self.sampling = sampling
+        self.count = alternatives
         self.draws = choosing.Draws(seed)
         self.faces: dict[int, tuple[str, str]] = {}  # text and label of the ids seen so far
 
@@ -229,7 +238,8 @@ class _Chooser:
         )
         text, label = self._face(chosen)
         rank = others.index(chosen) + 1 if chosen in others else choosing.rank_of(logits, chosen)
-        probability, logprob = float(shares[chosen]), float(logits[chosen]) - total
+        probability = float(shares[chosen])
+        logprob = float(logits[chosen]) - total
         return GeneratedToken(chosen, text, label, probability, logprob, rank, chance, alternatives, seconds, number)
 
     def _face(self, token: int) -> tuple[str, str]:

@@ -19,7 +19,9 @@ class GrowingText:
     def __init__(self, tokenizer: Tokenizer, ids: Sequence[int], *, stops: Sequence[str] = ()) -> None:
         self.text = self.held = self.after = ""
         self.found: str | None = None
-        self._stops, self._specials, self._stream = stops, tokenizer.special_ids, TextStream(tokenizer)
+        self._stops = stops
+        self._specials = tokenizer.special_ids
+        self._stream = TextStream(tokenizer)
         named = {tokenizer.named[stop]: stop for stop in stops if stop in tokenizer.named}
         self._stopping = {token: stop for token, stop in named.items() if token in self._specials}  # they have no text
         for token in ids[-_PRIMING:]:
@@ -51,7 +53,8 @@ class GrowingText:
         places = [(place, -len(stop), stop) for stop in self._stops if (place := self.held.find(stop)) >= 0]
         if places:
             place, _, self.found = min(places)
-            released, self.after = self.held[:place], self.held[place + len(self.found) :]
+            released = self.held[:place]
+            self.after = self.held[place + len(self.found) :]
             self.held = ""
             return released
         longest = min(len(self.held), max(map(len, self._stops)) - 1)

@@ -156,7 +156,8 @@ class Stream(Iterator[Event]):
             with use_language(self.lang):
                 raise event
         if isinstance(event, Finished):
-            self._over, self.result = True, event.generation.in_language(self.lang)
+            self._over = True
+            self.result = event.generation.in_language(self.lang)
         return event
 
     def _wait(self) -> Event | Exception:

@@ -145,7 +145,8 @@ def native_scratch(shape: MemoryShape) -> int:
     """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     head = shape.cache_width // (2 * shape.kv_heads)
-    wide, queries = -(-head // 16) * 16, 16 * (shape.heads // shape.kv_heads)
+    wide = -(-head // 16) * 16
+    queries = 16 * (shape.heads // shape.kv_heads)
     return threads * (64 * (head + wide) + queries * (head + 64 + wide + 2))
 
 
@@ -164,8 +165,11 @@ def _transformers(info: EngineInfo, shape: MemoryShape) -> Ruler:
     def at(end: int, tokens: int, mode: Mode) -> Parts:
         chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
         rows = chunk if mode == "all" else int(end == tokens)
-        cache, row = round((layers.cache_numbers(shape, end) + shape.state_numbers) * number), shape.vocabulary
-        kept, made = 4 * row * (end - chunk) * (mode == "all"), round(row * rows * number)  # of chunks before, of this
+        cache = round((layers.cache_numbers(shape, end) + shape.state_numbers) * number)
+        row = shape.vocabulary
+        # of chunks before, of this
+        kept = 4 * row * (end - chunk) * (mode == "all")
+        made = round(row * rows * number)
         ids = 8 * chunk  # and as much for their positions, while there are layers to go through
         moments = [
             Parts(cache, round(layers.activation_bytes(shape, chunk, end, number)) + 2 * ids, kept),

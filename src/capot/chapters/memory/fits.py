@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from capot.cancellation import check_cancelled
 from capot.chapters.memory.computed import PromptPass, simulated
 from capot.chapters.memory.rows import CardsFit, Parts, Users
 from capot.chapters.memory.shape import MemoryShape
 from capot.chapters.memory.sizes import MAX_TOKENS, PRECISIONS
+from capot.engines.cancellation import check_cancelled
 from capot.sources.machine import largest_fitting
 
 USABLE = 0.9  # of a card: the rest goes to the driver, to fragments and to other programs
@@ -49,7 +49,8 @@ def fit(
         return card_bytes(shape, tokens, precision=precision, gpus=gpus, how=how) <= usable
 
     weights = weights_bytes(shape, precision)
-    room, trained = usable - weights / gpus, shape.context_length
+    room = usable - weights / gpus
+    trained = shape.context_length
 
     def users(context: int) -> Users:
         return Users(context, concurrent(shape, context, room=room, gpus=gpus, how=how))

@@ -305,7 +305,8 @@ def _blocks(tokens: int) -> int:
 
 def activation_bytes(shape: MemoryShape, chunk: int, seen: int, number: float) -> float:
     """Activations of the fullest moment of a layer, for the last ``chunk`` of ``seen`` tokens."""
-    layer, last = layer_of(shape), (shape.windows or (None,))[-1]
+    layer = layer_of(shape)
+    last = (shape.windows or (None,))[-1]
     views = keys_seen(shape, chunk, seen, always=layer.mask != "past")
     share = layer.rotary if shape.rotary is None else shape.rotary
     turned = round(share * shape.query_width / shape.heads)

@@ -99,7 +99,8 @@ def measure(scheduler: SchedulerLike, tokens: int, *, mode: str) -> Measured:
 
     Raises: KeyboardInterrupt after Ctrl-C; ResourceError and MemoryError where there is too little memory.
     """
-    seconds, found = [], None
+    seconds = []
+    found = None
     while found is None or (sum(seconds) < QUICK and len(seconds) < REPEATS):
         found = _once(scheduler, tokens, mode=mode)
         seconds.append(found.seconds)
@@ -138,7 +139,8 @@ def _steps(
     vocabulary = scheduler.engine.info.vocabulary_size
     for start in range(0, tokens, MAX_CHUNK):
         stop = min(start + MAX_CHUNK, tokens)
-        want = Want("all") if mode == "all" else LAST if stop == tokens else NOTHING
+        want = LAST if stop == tokens else NOTHING
+        want = Want("all") if mode == "all" else want
         feed = Feed(sequence, prompt(start, stop, vocabulary), want)
         yield scheduler.call(partial(_step, scheduler.engine, feed, meter))
 
@@ -160,7 +162,8 @@ def _one_more(scheduler: SchedulerLike, sequence: protocol.Sequence) -> float | 
     None where the model has no position for one more.
     """
     meter = PassMeter(scheduler.engine, counts=False)
-    start, vocabulary = len(sequence.ids), scheduler.engine.info.vocabulary_size
+    start = len(sequence.ids)
+    vocabulary = scheduler.engine.info.vocabulary_size
     feeds = [Feed(sequence, prompt(start + index, start + index + 1, vocabulary)) for index in range(REPEATS)]
     try:
         times = [scheduler.call(partial(_step, scheduler.engine, feed, meter)) for feed in feeds]

@@ -146,7 +146,8 @@ def curve(memory: Memory, lang: str | None) -> Curves:
     Every line is a whole total, the weights included, as the stack's top is; axes are linear, since heights that are
     added up mean nothing on a logarithmic one.
     """
-    rows, weights = memory.rows, memory.weights_bytes
+    rows = memory.rows
+    weights = memory.weights_bytes
     lengths = [row.tokens for row in rows]
     heights = {"weights": [weights] * len(rows)}
     heights |= {part: [getattr(row.computed, part) for row in rows] for part in PARTS}
@@ -213,7 +214,8 @@ def _share(share: float, lang: str | None) -> str:
 
 def _times(ratio: float, lang: str | None) -> str:
     """How many times, with no more digits than are worth reading."""
-    return number(ratio, lang, 2 if ratio < 1 else 1 if ratio < 20 else 0)
+    digits = 1 if ratio < 20 else 0
+    return number(ratio, lang, 2 if ratio < 1 else digits)
 
 
 def growth(rows: Sequence[Row], lang: str | None) -> Curves:
@@ -228,7 +230,8 @@ def growth(rows: Sequence[Row], lang: str | None) -> Curves:
 
 
 def _growth_caption(rows: Sequence[Row], lang: str | None) -> str:
-    (first, first_all, first_one), (last, last_all, last_one) = _timed(rows[0]), _timed(rows[-1])
+    first, first_all, first_one = _timed(rows[0])
+    last, last_all, last_one = _timed(rows[-1])
     return tr(
         "memory.growth.caption", lang,
         tokens=last, first=first, cached=duration(last_one, lang),

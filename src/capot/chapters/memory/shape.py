@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from capot.sources import published_shapes
 from capot.sources.configuration import SPELLINGS, Config
+from capot.sources.families import Family
 from capot.sources.fields import Raw, read_count, read_dict, read_float, read_int, read_str, text_config
 from capot.sources.states import state_numbers
 
@@ -71,7 +72,8 @@ def shape_of(raw: Raw) -> MemoryShape:
     """
     raw = text_config(raw)
     found, exact = _known_shape(raw)
-    config, latent = found.config, found.latent
+    config = found.config
+    latent = found.latent
     state = state_numbers(raw, config)
     return MemoryShape(
         parameters=sum(published_shapes.parameters(found).values()),
@@ -124,9 +126,7 @@ def _known_shape(raw: Raw) -> tuple[published_shapes.Shape, bool]:
     found = published_shapes.shape(raw)
     if found.family is not None:
         return found, True
-    return dataclasses.replace(
-        found, family=published_shapes.Family(), experts=found.experts or _experts(raw, found.config)
-    ), False
+    return dataclasses.replace(found, family=Family(), experts=found.experts or _experts(raw, found.config)), False
 
 
 def _experts(raw: Raw, config: Config) -> published_shapes.Experts | None:

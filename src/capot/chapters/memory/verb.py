@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 
-from capot.cancellation import INTERRUPTED
 from capot.chapters.memory import measured, process
 from capot.chapters.memory.computed import MODES, PromptPass, Ruler, ruler, simulated
 from capot.chapters.memory.fits import GPUS, fit, weights_bytes
@@ -16,6 +15,7 @@ from capot.chapters.memory.shape import MemoryShape, shape_of
 from capot.chapters.memory.sizes import PRECISIONS, lengths, parse_sizes, precision_name, precision_names
 from capot.chapters.protocols import Opened
 from capot.config import within
+from capot.engines.cancellation import INTERRUPTED
 from capot.engines.protocol import MAX_CHUNK
 from capot.errors import BusyError, ContextError, InputError, InterruptedByUser, NotFoundError, ResourceError, shorten
 from capot.sources.published_shapes import find

@@ -56,7 +56,8 @@ def _opened(name: str, commit: str) -> tuple[str | None, str | None, str]:
     checkpoint = HubCheckpoint(store.snapshot(commit), name, config, commit=commit)
     whole = checkpoint.has("weights") and checkpoint.has("tokenizer")
     begun = any(path.stat().st_size for path in (store.folder / "blobs").glob("*.incomplete"))
-    state = "whole" if whole else "partial" if begun or checkpoint.has("weights") else "settings"
+    state = "partial" if begun or checkpoint.has("weights") else "settings"
+    state = "whole" if whole else state
     architecture = next(iter(architectures(config)), None)
     try:
         check_causal(name, config)
@@ -73,11 +74,9 @@ def search(words: str, *, limit: int = LIMIT) -> Search:
     Raises: InputError ``out_of_range``; as ``hub.searching.search``.
     """
     within("limit", limit, 1, MOST)
-    here, disk, kept = (
-        ram(),
-        free_disk(settings.cache_folder()),
-        {one.name.casefold() for one in cache_index.cached_models()},
-    )
+    here = ram()
+    disk = free_disk(settings.cache_folder())
+    kept = {one.name.casefold() for one in cache_index.cached_models()}
     return Search(
         words=words,
         models=[_judged(found, here, disk, kept) for found in _search(words, limit=limit)],

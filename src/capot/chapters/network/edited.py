@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from capot.cancellation import check_cancelled
 from capot.chapters.generate.loop import end_ids
 from capot.chapters.generate.text import GrowingText
 from capot.chapters.network.bounds import BYTES_OF_STATES, MOST_STATES, Comparing
@@ -15,6 +14,7 @@ from capot.chapters.next.verb import best
 from capot.chapters.protocols import Opened
 from capot.chapters.token_texts import TokenTexts
 from capot.config import within
+from capot.engines.cancellation import check_cancelled
 from capot.engines.edits import Edit, Place
 from capot.engines.inside import Inside
 from capot.engines.protocol import Capability, EngineInfo, Output, Want, require

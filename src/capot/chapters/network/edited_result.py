@@ -105,7 +105,8 @@ class Compared(Result):
 
 def _signed(change: float, lang: str | None) -> str:
     """A difference of probabilities, its sign before it."""
-    return ("+" if change > 0 else "−" if change < 0 else "") + percent(abs(change), lang, 1)
+    signs = {-1: "−", 0: "", 1: "+"}
+    return signs[(change > 0) - (change < 0)] + percent(abs(change), lang, 1)
 
 
 @dataclass(frozen=True)

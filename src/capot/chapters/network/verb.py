@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from capot.cancellation import check_cancelled
 from capot.chapters.network import heads
 from capot.chapters.network.bounds import Guessing, Places, position_within
 from capot.chapters.network.result import (  # fmt: skip
@@ -27,6 +26,7 @@ from capot.chapters.network.result import (  # fmt: skip
 )
 from capot.chapters.next.verb import resolve
 from capot.chapters.token_texts import TokenShare, TokenTexts
+from capot.engines.cancellation import check_cancelled
 from capot.engines.inside import Inside, InsideFound, LogitParts
 from capot.engines.protocol import Capability, EngineInfo, Want, check_ids, check_prompt
 from capot.errors import InputError, shorten

@@ -124,19 +124,22 @@ class Prediction(Result):
         if self.temperature == 0:
             return f"{first} {tr('next.caption.greedy', lang)}"
         alike = number(2**self.entropy_bits, lang, 1 if self.entropy_bits < 5 else 0)
-        kind = "drawn" if self._moved else "sure" if self.entropy_bits < 0.5 and self.exact else "entropy"
-        kind = "least" if not self.exact and not self._moved else kind
+        kind = "sure" if self.entropy_bits < 0.5 else "entropy"
+        kind = kind if self.exact else "least"
+        kind = "drawn" if self._moved else kind
         said = {"entropy": bits(self.entropy_bits, lang), "own": bits(self.model_entropy_bits, lang)}
         return f"{first} {tr(f'next.caption.{kind}', lang, alike=alike, **said)}"
 
     def _table(self, lang: str | None) -> Table:
-        rows, total = [], 0.0
+        rows = []
+        total = 0.0
         for each in self.candidates:
             total += each.probability
             rows.append((*_figures(each, lang), share(total, lang)))
         names = ("rank", "token", "id", "logit", "probability", "total")
         mass = percent(total, lang)
-        key = "greedy" if self.temperature == 0 else "filtered" if self._filtered else "caption"
+        key = "filtered" if self._filtered else "caption"
+        key = "greedy" if self.temperature == 0 else key
         key = "told" if not self.exact and not self._moved else key
         kept = tr("next.table.kept", lang, count=self.kept)
         facts = {"count": len(rows), "mass": mass, "size": self.vocabulary_size, "kept": kept}

@@ -51,7 +51,8 @@ def predict(
     progress: Callable[[ProgressEvent], None] | None = None,
 ) -> Prediction:
     """The probability of each next token. Takes and raises: as ``Model.next``."""
-    most, settings = Showing(k, beside).k, Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    most = Showing(k, beside).k
+    settings = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     others = [dataclasses.replace(settings, temperature=each) for each in beside]
     tokenizer = model.tokenizer
     prompt_ids = tokenizer.encode_prompt(prompt) if ids is None else ids
@@ -154,7 +155,8 @@ class _Table:
     """Logits and probabilities, read by token. Shapes: both (V,)"""
 
     def __init__(self, tokenizer: Tokenizer, logits: np.ndarray, settings: Sampling) -> None:
-        self.tokenizer, self.logits = tokenizer, logits
+        self.tokenizer = tokenizer
+        self.logits = logits
         self.probabilities = sampling.probabilities(logits, settings)
 
     def _figures(self, token: int) -> _Figures:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capot.cancellation import check_cancelled
 from capot.chapters.protocols import Opened
 from capot.chapters.score.result import Score, ScoredToken
 from capot.chapters.token_texts import TokenShare, TokenTexts
+from capot.engines.cancellation import check_cancelled
 from capot.engines.protocol import Capability, Want, check_prompt
 from capot.engines.seen import UNTOLD, ChosenToken
 from capot.text import sampling
@@ -88,7 +88,8 @@ def of_server(token: ChosenToken) -> Reduced:
 
 
 def _told(model: Opened, text: str, ids: Sequence[int], found: Sequence[Reduced]) -> Score:
-    tokenizer, opening = model.tokenizer, len(model.tokenizer.opening)
+    tokenizer = model.tokenizer
+    opening = len(model.tokenizer.opening)
     kept: list[Reduced | None] = [None, *found]
     texts = TokenTexts(tokenizer)
     tokens = _records(texts, ids[opening:], kept[opening:])

@@ -57,7 +57,8 @@ class Cut(Sequence[Token]):
     def __getitem__(self, place: int | slice) -> Token | list[Token]:
         if isinstance(place, slice):
             return [self[each] for each in range(*place.indices(len(self)))]
-        raw, token = self._pieces[place], self._ids[place]
+        raw = self._pieces[place]
+        token = self._ids[place]
         return Token(token, raw, decode_whole(raw), self._starts[place], self._ends[place], token in self._special)
 
     def __eq__(self, other: object) -> bool:
@@ -163,7 +164,8 @@ class Tokens(Result):
         said = self._cut_into(lang)
         if not self.opening:
             return said
-        named, count = ", ".join(self.opening), self.count + len(self.opening)
+        named = ", ".join(self.opening)
+        count = self.count + len(self.opening)
         return f"{said} {tr('tokens.caption.prompt', lang, count=count, opening=named)}"
 
     def _cut_into(self, lang: str | None) -> str:
@@ -228,7 +230,8 @@ class Tokens(Result):
             return ""
         dearest, cheapest = max(others, key=_count), min(others, key=_count)
         other = dearest if dearest.relative - 1 >= 1 - cheapest.relative else cheapest
-        kind = "same" if other.count == first.count else "dearer" if other.count > first.count else "cheaper"
+        kind = "dearer" if other.count > first.count else "cheaper"
+        kind = "same" if other.count == first.count else kind
         shown = number(other.relative, lang, 2)
         facts = {"first": first.tokenizer, "other": other.tokenizer, "a": first.count, "b": other.count}
         sentence = tr(f"tokens.compare.{kind}", lang, **facts, relative=shown)
@@ -256,7 +259,8 @@ def pieces(text: str, tokens: Sequence[Token], lang: str | None = None, *, limit
         for part, token in enumerate(group, 1):
             hint = tr("tokens.hint", lang, id=str(token.id), bytes=token.bytes.hex(" ").upper())
             shown = f"{token_label(whole)} {part}/{len(group)}" if whole else face(token)
-            kind: PieceKind = "special" if token.special else "bytes" if whole or not token.text else "token"
+            kind: PieceKind = "bytes" if whole or not token.text else "token"
+            kind = "special" if token.special else kind
             drawn.append(Piece(shown, hint=hint, tone=tone % 6, kind=kind))
     return drawn
 

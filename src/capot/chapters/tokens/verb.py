@@ -10,8 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capot.cancellation import check_cancelled
 from capot.chapters.tokens.result import Comparison, Cut, Missing, Token, Tokens
+from capot.engines.cancellation import check_cancelled
 from capot.errors import CapotError, InputError, InterruptedByUser, NetworkError, NotFoundError, shorten
 from capot.i18n import Reason
 from capot.sources.hub.events import Watch, drain
@@ -66,7 +66,8 @@ def of_ids(model: Opened, ids: Sequence[int]) -> Tokens:
 
 def _tokens(model: Opened, text: str, cut: Sequence[Token], *, opening: bool = True) -> Tokens:
     """A text that is cut, compared with nothing yet."""
-    tokenizer, raw = model.tokenizer, text.encode()
+    tokenizer = model.tokenizer
+    raw = text.encode()
     return Tokens(
         text=text,
         tokenizer=model.name,
@@ -172,7 +173,8 @@ def known_names() -> Reason:
     """``packaged_names`` in the reader's words: of some the sentences of the lessons alone are known."""
     names = Reason(", ".join(packaged_names()))
     whole = ", ".join(name for name in packaged_names() if name not in recorded.RECORDED)
-    names.key, names.params = "tokens.known", {"names": whole, "recorded": ", ".join(recorded.RECORDED)}
+    names.key = "tokens.known"
+    names.params = {"names": whole, "recorded": ", ".join(recorded.RECORDED)}
     return names
 
 

@@ -36,7 +36,8 @@ def check(checkpoint: Checkpoint) -> None:
 
     Raises: UnsupportedError ``architecture_unsupported``, ``feature_unsupported``.
     """
-    config, raw = checkpoint.config, checkpoint.raw_config
+    config = checkpoint.config
+    raw = checkpoint.raw_config
     if config.architecture not in ARCHITECTURES:
         raise UnsupportedError("architecture_unsupported", architecture=config.architecture, engine="transformers")
     rope = (config.rope_scaling or {}).get("rope_type", "llama3")

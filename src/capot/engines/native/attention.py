@@ -33,7 +33,7 @@ from capot.engines.native.simd import (  # fmt: skip
     widen,
 )
 
-SIMD_HASH = "224a5c45dc16"
+SIMD_HASH = "3fc755b76a10"
 BLOCK = 64  # tokens in a block of the cache
 TILE = 16  # queries that share one widening of a block
 MASKED = np.float32(-1e30)  # the score of a token that a query does not see: never the largest
@@ -46,7 +46,8 @@ def _rotate(heads: Array, t: int, size: int, cosines: Array, sines: Array) -> No
     half = size // 2
     for first in range(0, heads.shape[1], size):
         for i in range(half):
-            a, b = heads[t, first + i], heads[t, first + half + i]
+            a = heads[t, first + i]
+            b = heads[t, first + half + i]
             heads[t, first + i] = a * cosines[t, i] - b * sines[t, i]
             heads[t, first + half + i] = b * cosines[t, i] + a * sines[t, i]
 
@@ -122,7 +123,8 @@ _outer_large, _outer_row, _outer_column, _outer_small = (
 def _add_outer(a: Array, b: Array, out: Array, rows: int) -> None:
     """out[:rows] += a[:rows] @ b; the width of b is a multiple of LANES."""
     width = b.shape[1]
-    large, even = width - width % (4 * LANES), rows - rows % ROWS
+    large = width - width % (4 * LANES)
+    even = rows - rows % ROWS
     for column in range(0, large, 4 * LANES):
         for row in range(0, even, ROWS):
             _outer_large(a, b, out, row, column)
@@ -145,7 +147,8 @@ def _largest(numbers: Array, top: np.float32) -> np.float32:
 @njit()
 def _exp_scores(scores: Array, low: int, high: int, top: np.float32) -> tuple[np.float32, np.float32]:
     """Scores become e ** (score - the largest so far), 0 outside low to high; answers that largest and their sum."""
-    scores[:low], scores[high:] = MASKED, MASKED
+    scores[:low] = MASKED
+    scores[high:] = MASKED
     top = _largest(scores, top)
     for i in range(BLOCK):
         scores[i] = exp(scores[i] - top)
@@ -171,6 +174,89 @@ def scratch_shape(group: int, size: int) -> tuple[int, int]:
     return (get_num_threads(), floats)
 
 
+@njit()
+def _mix_block(
+    asked: Array, keys: Array, values: Array, seen_by_first: int, group: int, window: int, scores: Array, mixed: Array,
+    tops: Array, totals: Array, logits: Array,
+) -> None:  # fmt: skip
+    """Add one block to the running softmax of each row: ``tops``, ``totals`` and ``mixed`` are what is known so far.
+
+    The first row's query sees the first ``seen_by_first`` tokens of the block, each next token's one more.
+
+    Shapes: asked (rows, size), keys (size, BLOCK), values (BLOCK, wide), scores (rows, BLOCK), mixed (rows, wide),
+    tops, totals (rows), logits (group, T, S) from this tile and block on, S = 0 where nobody asks for weights.
+    """
+    rows = asked.shape[0]
+    scores[:] = np.float32(0)
+    _add_outer(asked, keys, scores, rows)
+    for row in range(rows):
+        seen = seen_by_first + row // group
+        low = max(0, seen - window)
+        high = min(BLOCK, seen)
+        if low >= high:
+            scores[row] = np.float32(0)
+            continue
+        for i in range(low, min(high, low + logits.shape[2])):
+            logits[row % group, row // group, i] = scores[row, i]
+        before = tops[row]
+        tops[row], total = _exp_scores(scores[row], low, high, before)
+        # What was summed before was relative to a smaller largest score: e ** (before - now) brings it to the new one.
+        shrink = exp(before - tops[row])
+        totals[row] = totals[row] * shrink + total
+        for d in range(mixed.shape[1]):
+            mixed[row, d] *= shrink
+    _add_outer(scores, values, mixed, rows)
+
+
+@njit()
+def _write_means(
+    mixed: Array, tops: Array, totals: Array, start: int, first: int, head: int, window: int, out: Array, weights: Array
+) -> None:  # fmt: skip
+    """The softmax's last step for a tile of one key head: what was mixed, over the sum of what weighed it."""
+    group = out.shape[2]
+    for row in range(len(tops)):
+        t = first + row // group
+        g = row % group
+        for d in range(out.shape[3]):
+            out[t, head, g, d] = narrow(mixed[row, d] / totals[row], out[t, head, g, d])
+        for s in range(max(0, start + t + 1 - window), min(start + t + 1, weights.shape[3])):
+            weights[head, g, t, s] = exp(weights[head, g, t, s] - tops[row]) / totals[row]
+
+
+@njit()
+def _attend_tile(
+    queries: Array, blocks: Array, like: Array, layer: int, start: int, window: int, head: int, first: int, mine: Array,
+    out: Array, weights: Array,
+) -> None:  # fmt: skip
+    """What up to TILE tokens, from the chunk's ``first`` on, take from one key head's cache; ``mine`` is scratch."""
+    tokens, kv_heads, group, size = queries.shape
+    last = min(first + TILE, tokens)
+    wide = (size + 15) // 16 * 16
+    rows = (last - first) * group  # token by token, the heads of one together
+    keys, mine = mine[: size * BLOCK].reshape(size, BLOCK), mine[size * BLOCK :]
+    values, mine = mine[: BLOCK * wide].reshape(BLOCK, wide), mine[BLOCK * wide :]
+    asked, mine = mine[: rows * size].reshape(rows, size), mine[rows * size :]
+    scores, mine = mine[: rows * BLOCK].reshape(rows, BLOCK), mine[rows * BLOCK :]
+    mixed, mine = mine[: rows * wide].reshape(rows, wide), mine[rows * wide :]
+    tops = mine[:rows]
+    totals = mine[rows : 2 * rows]
+    tops[:] = -np.inf
+    totals[:] = np.float32(0)
+    values[:] = np.float32(0)  # also what lies between a head's width and whole registers, which no block fills
+    mixed[:] = np.float32(0)
+    scale = np.float32(1) / np.sqrt(np.float32(size))
+    for row in range(rows):
+        for d in range(size):
+            asked[row, d] = queries[first + row // group, head, row % group, d] * scale
+    for block in range(max(0, start + first - window + 1) // BLOCK, (start + last - 1) // BLOCK + 1):
+        begin = block * BLOCK
+        cache = carray(pointer(blocks[block]), (layer + 1, 2, kv_heads, size * BLOCK), like.dtype)
+        _widen_block(cache[layer, :, head], min(BLOCK, start + tokens - begin), keys, values)
+        logits = weights[head, :, first:, begin:]
+        _mix_block(asked, keys, values, start + first + 1 - begin, group, window, scores, mixed, tops, totals, logits)
+    _write_means(mixed, tops, totals, start, first, head, window, out, weights)
+
+
 @njit(parallel=True, cache=True)
 def attend(
     queries: Array, blocks: Array, like: Array, layer: int, start: int, window: int, scratch: Array, out: Array,
@@ -186,54 +272,12 @@ def attend(
     group = heads / K.
 
     Shapes: queries, out (T, K, group, size), out as the next product takes it; blocks as in
-    ``place``; scratch as in ``scratch_shape``; weights (K, group, T, S), zeros, or empty.
+    ``rotate_and_store``; scratch as in ``scratch_shape``; weights (K, group, T, S), zeros, or empty.
     """
-    tokens, kv_heads, group, size = queries.shape
-    wide, wanted = (size + 15) // 16 * 16, weights.shape[3]
-    scale = np.float32(1) / np.sqrt(np.float32(size))
+    tokens = queries.shape[0]
     tiles = (tokens + TILE - 1) // TILE
-    for task in prange(kv_heads * tiles):
-        # 1. One key head and up to TILE tokens; their queries lie token by token, its heads together.
-        head, first = task // tiles, task % tiles * TILE
-        last = min(first + TILE, tokens)
-        rows = (last - first) * group
-        # 2. This thread's tables.
+    for task in prange(queries.shape[1] * tiles):  # one key head and up to TILE tokens each
+        head = task // tiles
+        first = task % tiles * TILE
         mine = scratch[get_thread_id()]
-        keys, mine = mine[: size * BLOCK].reshape(size, BLOCK), mine[size * BLOCK :]
-        values, mine = mine[: BLOCK * wide].reshape(BLOCK, wide), mine[BLOCK * wide :]
-        asked, mine = mine[: rows * size].reshape(rows, size), mine[rows * size :]
-        scores, mine = mine[: rows * BLOCK].reshape(rows, BLOCK), mine[rows * BLOCK :]
-        mixed, mine = mine[: rows * wide].reshape(rows, wide), mine[rows * wide :]
-        tops, totals = mine[:rows], mine[rows : 2 * rows]
-        tops[:], totals[:], values[:], mixed[:] = -np.inf, np.float32(0), np.float32(0), np.float32(0)
-        for row in range(rows):
-            for d in range(size):
-                asked[row, d] = queries[first + row // group, head, row % group, d] * scale
-        # 3. Block by block of the cache: scores, their exponentials, and the values they weigh.
-        for block in range(max(0, start + first - window + 1) // BLOCK, (start + last - 1) // BLOCK + 1):
-            cache = carray(pointer(blocks[block]), (layer + 1, 2, kv_heads, size * BLOCK), like.dtype)
-            _widen_block(cache[layer, :, head], min(BLOCK, start + tokens - block * BLOCK), keys, values)
-            scores[:] = np.float32(0)
-            _add_outer(asked, keys, scores, rows)
-            for row in range(rows):
-                seen = start + first + row // group + 1 - block * BLOCK  # tokens of this block up to the query's
-                low, high = max(0, seen - window), min(BLOCK, seen)
-                if low >= high:
-                    scores[row] = np.float32(0)
-                    continue
-                for i in range(low, min(high, low + wanted)):
-                    weights[head, row % group, first + row // group, block * BLOCK + i] = scores[row, i]
-                before = tops[row]
-                tops[row], total = _exp_scores(scores[row], low, high, before)
-                shrink = exp(before - tops[row])
-                totals[row] = totals[row] * shrink + total
-                for d in range(wide):
-                    mixed[row, d] *= shrink
-            _add_outer(scores, values, mixed, rows)
-        # 4. Over their sum: the mean.
-        for row in range(rows):
-            t, g = first + row // group, row % group
-            for d in range(size):
-                out[t, head, g, d] = narrow(mixed[row, d] / totals[row], out[t, head, g, d])
-            for s in range(max(0, start + t + 1 - window), min(start + t + 1, wanted)):
-                weights[head, g, t, s] = exp(weights[head, g, t, s] - tops[row]) / totals[row]
+        _attend_tile(queries, blocks, like, layer, start, window, head, first, mine, out, weights)

@@ -62,7 +62,9 @@ class NativeSequence:
     def __init__(self, config: Config, dtype: np.dtype[Any], ledger: ArrayAllocator) -> None:
         self.ids: list[int] = []
         self.cancelled = False
-        self._shape, self._dtype, self._ledger = block_shape(config), dtype, ledger
+        self._shape = block_shape(config)
+        self._dtype = dtype
+        self._ledger = ledger
         self._blocks: list[np.ndarray] = []
         self.addresses = np.empty(0, np.int64)  # of the blocks, for the kernels
 

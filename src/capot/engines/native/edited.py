@@ -17,7 +17,10 @@ class EditedRows:
     """One sequence's edits of a step. ``rows`` are the rows of x that are its own, ``start`` their first position."""
 
     def __init__(self, edits: Sequence[Edit], *, rows: slice, start: int, head_dim: int) -> None:
-        self.edits, self.rows, self.start, self.head_dim = edits, rows, start, head_dim
+        self.edits = edits
+        self.rows = rows
+        self.start = start
+        self.head_dim = head_dim
         self._before = np.empty((0, 0), np.float32)
 
     def _of(self, part: Part, level: int) -> list[Edit]:

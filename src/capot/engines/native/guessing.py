@@ -8,7 +8,7 @@ from numba import prange
 from capot.engines.native.numba_cache import njit
 from capot.engines.native.simd import Array, dot, exp
 
-SIMD_HASH = "224a5c45dc16"
+SIMD_HASH = "3fc755b76a10"
 SPAN = 64  # logits looked at together: most spans hold no guess
 ONES = np.ones(SPAN, np.float32)
 
@@ -28,7 +28,8 @@ def _insert(logit: np.float32, index: int, ids: Array, highest: Array) -> None:
     while place > 0 and logit > highest[place - 1]:
         highest[place], ids[place] = highest[place - 1], ids[place - 1]
         place -= 1
-    highest[place], ids[place] = logit, index
+    highest[place] = logit
+    ids[place] = index
 
 
 @njit(parallel=True, cache=True)
@@ -42,14 +43,16 @@ def guess(logits: Array, ids: Array, shares: Array, scratch: Array) -> None:
     rows, width = logits.shape
     for r in prange(rows):
         row, found, highest, span = logits[r], ids[r], shares[r], scratch[r]
-        highest[:], found[:] = -np.inf, 0
+        highest[:] = -np.inf
+        found[:] = 0
         for start in range(0, width, SPAN):
             stop = min(start + SPAN, width)
             if _largest(row[start:stop]) > highest[-1]:
                 for i in range(start, stop):
                     if row[i] > highest[-1]:
                         _insert(row[i], i, found, highest)
-        top, total = highest[0], 0.0
+        top = highest[0]
+        total = 0.0
         for start in range(0, width, SPAN):
             count = min(SPAN, width - start)
             span[count:] = np.float32(0)

@@ -63,8 +63,11 @@ class InsidePass:
     """One sequence's part of a step. ``rows`` are the rows of x that are its own, ``start`` their first position."""
 
     def __init__(self, engine: Weights, asked: Inside, *, rows: slice, start: int) -> None:
-        self.engine, self.asked, self.start = engine, asked, start
-        config, tokens = engine.checkpoint.config, rows.stop - rows.start
+        self.engine = engine
+        self.asked = asked
+        self.start = start
+        config = engine.checkpoint.config
+        tokens = rows.stop - rows.start
         places = [position - start for position in asked.positions_of(start, start + tokens)]
         self._last = rows.stop - 1
         # The rows that are followed: those asked for, then the last one.
@@ -136,7 +139,8 @@ class InsidePass:
 
         Shapes: weights (K, H / K, queries, S), never more than a block of bytes.
         """
-        config, head = self.engine.checkpoint.config, self.asked.head
+        config = self.engine.checkpoint.config
+        head = self.asked.head
         other = head is None or head[0] != layer + 1
         if self._marks is None and self.asked.reader is None and other:
             yield slice(0, tokens), None
@@ -177,9 +181,12 @@ class InsidePass:
 
     def _guesses(self, stream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Shapes: stream (E, P, D), answers (E, P, k)."""
-        vocabulary, width = self.engine.checkpoint.config.vocabulary_size, stream.shape[-1]
-        rows, k = stream.reshape(-1, width), min(self.asked.k, vocabulary)
-        ids, shares = np.zeros((len(rows), k), np.int32), np.zeros((len(rows), k), np.float32)
+        vocabulary = self.engine.checkpoint.config.vocabulary_size
+        width = stream.shape[-1]
+        rows = stream.reshape(-1, width)
+        k = min(self.asked.k, vocabulary)
+        ids = np.zeros((len(rows), k), np.int32)
+        shares = np.zeros((len(rows), k), np.float32)
         most = max(1, min(len(rows), BLOCK_BYTES // (4 * vocabulary)))
         logits = self.engine.ledger.array("logits", (most, vocabulary))
         scratch = self._array(most, guessing.SPAN)
@@ -194,7 +201,8 @@ class InsidePass:
 
     def _parts(self, last: np.ndarray) -> LogitParts:
         """Every addition's share of one logit, the final norm being the scale that it is for ``last``."""
-        engine, config = self.engine, self.engine.checkpoint.config
+        engine = self.engine
+        config = self.engine.checkpoint.config
         logits = engine.head_of(last[None], engine.ledger.array("logits", (1, config.vocabulary_size)))[0]
         target = int(logits.argmax()) if self.asked.target is None else self.asked.target
         scale = 1 / np.sqrt(np.mean(last.astype(np.float64) ** 2) + config.norm_eps)

@@ -26,7 +26,7 @@ from capot.engines.native.simd import BF16_PAIRS, Array, dot, exp, narrow, widen
 __all__ = ["BF16_PAIRS", "BLOCK", "add_matmul", "attend", "exp", "prepare", "rms_norm", "rotate_and_store", "swiglu"]
 __all__ += ["product_dtype", "scratch_shape"]
 
-SIMD_HASH = "224a5c45dc16"
+SIMD_HASH = "3fc755b76a10"
 
 
 def product_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -66,10 +66,15 @@ def prepare(
     if cache_errors and warn is not None:
         warn_uncached(warn)
         notice = None
-    stored, whole, real = numba.from_dtype(dtype), types.int64, types.float64
+    stored = numba.from_dtype(dtype)
+    whole = types.int64
+    real = types.float64
     weights, weight = types.Array(stored, 2, "C", readonly=True), types.Array(stored, 1, "C", readonly=True)
-    like, blocks, given = stored[::1], whole[::1], numba.from_dtype(product_dtype(dtype))
-    rows, cells = types.float32[:, ::1], types.float32[:, :, :, ::1]
+    like = stored[::1]
+    blocks = whole[::1]
+    given = numba.from_dtype(product_dtype(dtype))
+    rows = types.float32[:, ::1]
+    cells = types.float32[:, :, :, ::1]
     decoding: list[tuple[Any, tuple[Any, ...]]] = [
         (rms_norm, (rows, weight, real, given[:, ::1])),  # the quickest to compile comes first
         (rotate_and_store, (rows, rows, rows, rows, rows, blocks, like, whole, whole)),

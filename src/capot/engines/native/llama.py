@@ -100,11 +100,13 @@ class Buffers:
 
     def __init__(self, columns: int, engine: NativeEngine) -> None:
         c = engine.checkpoint.config
-        query_width, key_width = c.heads * c.head_dim, c.kv_heads * c.head_dim
+        query_width = c.heads * c.head_dim
+        key_width = c.kv_heads * c.head_dim
         widths = {"x": c.width, "gates": c.mlp_width, "ups": c.mlp_width}
         widths |= {"queries": query_width, "keys": key_width, "values": key_width}
         floats = engine.ledger.array("activations", (columns * sum(widths.values()),))
-        self.columns, end = columns, 0
+        self.columns = columns
+        end = 0
         for name, width in widths.items():
             start, end = end, end + columns * width
             setattr(self, name, floats[start:end].reshape(columns, width))
@@ -126,7 +128,8 @@ class NativeEngine:
         notice: Callable[[], None] | None = None,
         warn: Callable[..., None] | None = None,
     ) -> None:
-        self.checkpoint, self.ledger = checkpoint, ArrayAllocator()
+        self.checkpoint = checkpoint
+        self.ledger = ArrayAllocator()
         config = checkpoint.config
         self.names = names(checkpoint)
         self.embedding = self._tensor(self.names.table, config.vocabulary_size, config.width)
@@ -159,8 +162,10 @@ class NativeEngine:
         return Linear(self._tensor(f"{name}.weight", rows, columns), bias)
 
     def _layer(self, index: int) -> LayerWeights:
-        c, at = self.checkpoint.config, f"{self.names.prefix}layers.{index}."
-        queries, keys = c.heads * c.head_dim, c.kv_heads * c.head_dim
+        c = self.checkpoint.config
+        at = f"{self.names.prefix}layers.{index}."
+        queries = c.heads * c.head_dim
+        keys = c.kv_heads * c.head_dim
         biased = biases(self.checkpoint)
         normed = c.architecture == "Qwen3ForCausalLM"
         return LayerWeights(
@@ -218,8 +223,11 @@ class NativeEngine:
         return self.ledger.read(reset_peak=reset_peak)
 
     def close(self) -> None:
-        self._buffers, self._scratch = None, EMPTY
-        self.layers, self.embedding, self.head = [], EMPTY, Linear(EMPTY)
+        self._buffers = None
+        self._scratch = EMPTY
+        self.layers = []
+        self.embedding = EMPTY
+        self.head = Linear(EMPTY)
 
     # ------------------------------------------------------------ a step
 
@@ -250,7 +258,8 @@ class NativeEngine:
             self._buffers = Buffers(columns, self)
         buffers = self._buffers
         level = entered(feeds)
-        passes, first = [], 0
+        passes = []
+        first = 0
         for feed in feeds:
             passes.append(SequencePass(self, feed, first))
             first += len(feed.ids)
@@ -286,7 +295,9 @@ class NativeEngine:
         grouped = (-1, c.kv_heads, c.heads // c.kv_heads, c.head_dim)  # (T, K, H / K, S)
         mixed = b.taken(c.heads * c.head_dim)
         for one in passes:
-            rows, blocks, start = one.rows, one.sequence.addresses, one.start
+            rows = one.rows
+            blocks = one.sequence.addresses
+            start = one.start
             cache = (blocks, self._like, index, start)
             kernels.rotate_and_store(queries[rows], keys[rows], values[rows], one.cosines, one.sines, *cache)
             mine, theirs = queries[rows].reshape(grouped), mixed[rows].reshape(grouped)
@@ -304,7 +315,9 @@ class NativeEngine:
     def _mlp(self, layer: LayerWeights, b: Buffers) -> None:
         c = self.checkpoint.config
         normed = self._normed(b.x, layer.mlp_norm, b.taken(c.width))
-        gates, ups, gated = layer.gate.write(normed, b.gates), layer.up.write(normed, b.ups), b.taken(c.mlp_width)
+        gates = layer.gate.write(normed, b.gates)
+        ups = layer.up.write(normed, b.ups)
+        gated = b.taken(c.mlp_width)
         kernels.swiglu(gates, ups, gated)
         layer.down.add(gated, b.x)
 

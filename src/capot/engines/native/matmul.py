@@ -42,12 +42,49 @@ from capot.engines.native.simd import (  # fmt: skip
     zeros,
 )
 
-SIMD_HASH = "224a5c45dc16"
-ROWS_PER_TASK = (
-    64  # rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold
-)
+SIMD_HASH = "3fc755b76a10"
+# Rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold.
+ROWS_PER_TASK = 64
+LINE_BITS = 8 * 64  # a line of memory, as it moves between memory and caches
 PREFETCH_LINES = 16  # lines of memory, of 64 bytes, that a row of weights needs to be asked for before it is read
 DEPTH = 2048  # and so much of each row, so that six columns of x stay near
+
+
+def _emit_starts(build: Value, array: Value, first: Value, offsets: range, stride: Value) -> list[Value]:
+    """Where the rows ``first`` + each offset of an array begin."""
+    return [build.gep(array.data, [build.mul(build.add(first, I64(offset)), stride)]) for offset in offsets]
+
+
+def _emit_register(build: Value, base: Value, k: Value, dtype: Value, *, pairs: bool) -> Value:
+    """A register's fill of a row from place k on: as stored where bfloat16 is multiplied in pairs, else float32."""
+    if pairs:
+        return emit_load(build, base, k, BFloat(), 2 * LANES)
+    return emit_widen(build, emit_load(build, base, k, stored_type(dtype), LANES), dtype, LANES)
+
+
+def _emit_products(build: Value, sums: list[list[Value]], weights: list[Value], values: list[Value]) -> None:
+    """sums[r][c] += weights[r] * values[c], register by register."""
+    for c, value in enumerate(values):
+        for r, weight in enumerate(weights):
+            build.store(emit_fma(build, weight, value, build.load(sums[r][c])), sums[r][c])
+
+
+def _emit_totals(build: Value, sums: list[list[Value]], y_rows: list[Value], first: Value) -> None:
+    """The lanes of each register together, added to y: row r of the weights is a column of y."""
+    for c, y_row in enumerate(y_rows):
+        for r, row in enumerate(sums):
+            cell = build.gep(y_row, [build.add(first, I64(r))])
+            build.store(build.fadd(build.load(cell), emit_sum(build, build.load(row[c]))), cell)
+
+
+def _prefetched(bits: int) -> range:
+    """The places of a row, one in each line of memory, that are asked for before the row is read.
+
+    The processor foresees a row that is alone, but not beyond a page of memory: of the row after it, the beginning
+    will do. Several rows at once are more than it follows, so a tile of them asks for each as far as it reads.
+    """
+    per_line = LINE_BITS // bits
+    return range(0, PREFETCH_LINES * per_line, per_line)
 
 
 def _tile(rows: int, columns: int) -> Callable[..., Any]:
@@ -63,50 +100,25 @@ def _tile(rows: int, columns: int) -> Callable[..., Any]:
     def tile(
         typing: Value, weights: Value, row: Value, x: Value, column: Value, y: Value, start: Value, stop: Value
     ) -> Value:
+        pairs = BF16_PAIRS and x.dtype == types.uint16
+        ahead = _prefetched(weights.dtype.bitwidth) if rows * columns == 1 else range(0)
+
         def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
             w, xs, ys = (context.make_array(signature.args[i])(context, build, args[i]) for i in (0, 2, 4))
             depth, width = (cgutils.unpack_tuple(build, array.shape)[1] for array in (w, ys))
-
-            # 1. Where each row of the weights, of x, and of the next tile's weights begins.
-            def line(
-                array: Value, index: Value, offset: int, stride: Value
-            ) -> Value:  # where row index + offset begins
-                return build.gep(array.data, [build.mul(build.add(index, I64(offset)), stride)])
-
-            w_rows = [line(w, args[1], r, depth) for r in range(rows)]
-            next_rows = [line(w, args[1], r + rows, depth) for r in range(rows)]
-            x_rows = [line(xs, args[3], c, depth) for c in range(columns)]
-            # 2. One register of sums for each row and column.
-            pairs = BF16_PAIRS and x.dtype == types.uint16
-            step = LANES * (2 if pairs else 1)
+            w_rows = _emit_starts(build, w, args[1], range(rows), depth)
+            next_rows = _emit_starts(build, w, args[1], range(rows, 2 * rows), depth)  # of the tile after this one
+            x_rows = _emit_starts(build, xs, args[3], range(columns), depth)
             sums = [[zeros(build) for _ in x_rows] for _ in w_rows]
-
-            def load(base: Value, k: Value, dtype: Value) -> Value:
-                if pairs:
-                    return emit_load(build, base, k, BFloat(), step)
-                return emit_widen(build, emit_load(build, base, k, stored_type(dtype), step), dtype, step)
-
-            # 3. Along the rows, a register at a time; memory is asked now for what the next tile reads. The processor
-            #    foresees a row that is alone, but not beyond a page of memory: of the next row, its beginning will do.
-            alone, line_of = rows * columns == 1, 64 * 8 // weights.dtype.bitwidth
-            for base, ahead in itertools.product(
-                next_rows, range(0, PREFETCH_LINES * line_of, line_of) if alone else ()
-            ):
-                emit_prefetch(build, build.gep(base, [build.add(args[5], I64(ahead))]))
-            with cgutils.for_range_slice(build, args[5], args[6], I64(step), I64) as (k, _):
-                for base in () if alone else next_rows:
+            for base, far in itertools.product(next_rows, ahead):
+                emit_prefetch(build, build.gep(base, [build.add(args[5], I64(far))]))
+            with cgutils.for_range_slice(build, args[5], args[6], I64(LANES * (2 if pairs else 1)), I64) as (k, _):
+                for base in () if ahead else next_rows:
                     emit_prefetch(build, build.gep(base, [k]))
-                loaded = [load(base, k, weights.dtype) for base in w_rows]
-                for c, base in enumerate(x_rows):
-                    value = load(base, k, x.dtype)
-                    for r, weight in enumerate(loaded):
-                        build.store(emit_fma(build, weight, value, build.load(sums[r][c])), sums[r][c])
-            # 4. The lanes of each register together, into y.
-            for c in range(columns):
-                y_row = line(ys, args[3], c, width)
-                for r in range(rows):
-                    cell = build.gep(y_row, [build.add(args[1], I64(r))])
-                    build.store(build.fadd(build.load(cell), emit_sum(build, build.load(sums[r][c]))), cell)
+                loaded = [_emit_register(build, base, k, weights.dtype, pairs=pairs) for base in w_rows]
+                values = [_emit_register(build, base, k, x.dtype, pairs=pairs) for base in x_rows]
+                _emit_products(build, sums, loaded, values)
+            _emit_totals(build, sums, _emit_starts(build, ys, args[3], range(columns), width), args[1])
             return context.get_dummy_value()
 
         whole = types.intp
@@ -129,7 +141,11 @@ def _add_tiles(weights: Array, first: int, last: int, x: Array, y: Array, whole:
         c = 0
         while c < columns:
             left = columns - c
-            wide = COLUMNS if left >= COLUMNS else 4 if left >= 4 else 2 if left >= 2 else 1
+            wide = 1
+            if left >= COLUMNS:
+                wide = COLUMNS
+            elif left >= 2:
+                wide = 4 if left >= 4 else 2
             for r in range(first, even, ROWS):
                 if wide == COLUMNS:
                     _by_six(weights, r, x, c, y, start, stop)
@@ -155,7 +171,8 @@ def add_matmul(weights: Array, x: Array, y: Array) -> None:
     columns = x.shape[0]
     whole = depth - depth % (LANES * 2 if BF16_PAIRS and x.itemsize == 2 else LANES)
     for share in prange((total + ROWS_PER_TASK - 1) // ROWS_PER_TASK):
-        first, last = share * ROWS_PER_TASK, min(total, share * ROWS_PER_TASK + ROWS_PER_TASK)
+        first = share * ROWS_PER_TASK
+        last = min(total, share * ROWS_PER_TASK + ROWS_PER_TASK)
         if columns == 1:
             for r in range(first, last):
                 for start in range(0, whole, DEPTH):

@@ -35,7 +35,8 @@ def names(checkpoint: Checkpoint) -> Names:
 
     A tied model may keep its one matrix by either name. Where it has both, they may differ: both are used.
     """
-    there, tied = checkpoint.tensors, checkpoint.config.tied
+    there = checkpoint.tensors
+    tied = checkpoint.config.tied
     prefix = "" if "embed_tokens.weight" in there and "model.embed_tokens.weight" not in there else "model."
     table = f"{prefix}embed_tokens.weight"
     if tied and HEAD in there and table not in there:
@@ -48,7 +49,8 @@ def biases(checkpoint: Checkpoint) -> Biases:
 
     Raises: ModelError ``config_value``.
     """
-    raw, architecture = text_config(checkpoint.raw_config), checkpoint.config.architecture
+    raw = text_config(checkpoint.raw_config)
+    architecture = checkpoint.config.architecture
     if architecture == "Qwen2ForCausalLM":
         return Biases(queries=True)
     if architecture not in ("LlamaForCausalLM", "Qwen3ForCausalLM"):

@@ -27,9 +27,12 @@ class SequencePass:
     """One sequence's part of a step: its rows of x, its positions, and what is kept for its caller."""
 
     def __init__(self, engine: TurningWeights, feed: Feed, first: int) -> None:
-        c, tokens = engine.checkpoint.config, len(feed.ids)
+        c = engine.checkpoint.config
+        tokens = len(feed.ids)
         assert isinstance(feed.sequence, NativeSequence)  # an engine is given its own sequences
-        self.feed, self.want, self.sequence = feed, feed.want, feed.sequence
+        self.feed = feed
+        self.want = feed.want
+        self.sequence = feed.sequence
         self.rows = slice(first, first + tokens)
         self.start = len(feed.sequence.ids)
         self.sequence.reserve(tokens)
@@ -40,7 +43,8 @@ class SequencePass:
 
         self.hidden = kept(feed.want.hidden, c.layers + 1, tokens, c.width)
         self.lasts = kept(feed.want.layer_logits, c.layers + 1, c.width)
-        group, seen = c.heads // c.kv_heads, self.start + tokens
+        group = c.heads // c.kv_heads
+        seen = self.start + tokens
         self.attention = kept(feed.want.attention, c.layers, c.kv_heads, group, tokens, seen)
         self.edited = EditedRows(feed.edits, rows=self.rows, start=self.start, head_dim=c.head_dim)
         asked = feed.want.inside
@@ -87,8 +91,9 @@ class SequencePass:
         attention = self.attention
         if attention is not None:
             attention = attention.reshape(len(attention), -1, *attention.shape[3:])  # (L, H, T, S)
+        asked = logits[0] if self.want.logits == "last" else logits[:positions]
         return Output(
-            logits=None if not positions else logits[0] if self.want.logits == "last" else logits[:positions],
+            logits=asked if positions else None,
             hidden=self.hidden,
             attention=attention,
             layer_logits=None if self.lasts is None else logits[positions:],

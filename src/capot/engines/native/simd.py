@@ -39,12 +39,20 @@ def _features() -> dict[str, bool]:
 # How many float32 a vector register holds, and how many rows of a product fit in the registers
 # next to six columns: 4 x 6 sums, 4 weights and 1 x are 29 of 32 (of 16: 2 x 6, 2 and 1).
 _FEATURES = _features()
-LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx") else 4
-ROWS, COLUMNS = 2 if LANES == 8 else 4, 6
+if _FEATURES.get("avx512f"):
+    LANES = 16
+elif _FEATURES.get("avx"):
+    LANES = 8
+else:  # SSE, NEON
+    LANES = 4
+ROWS = 2 if LANES == 8 else 4
+COLUMNS = 6
 BF16_PAIRS = LANES == 16 and _FEATURES.get("avx512bf16", False)  # one instruction multiplies and adds pairs of bfloat16
 HAS_FMA = _FEATURES.get("fma", False) or platform.machine().lower() not in ("x86_64", "amd64")  # a product and a sum
 
-F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+F32 = ir.FloatType()
+I32 = ir.IntType(32)
+I64 = ir.IntType(64)
 
 
 Value = Any  # an llvmlite value, builder or type, a Numba type or context: neither package has annotations

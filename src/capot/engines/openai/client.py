@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from capot.cancellation import check_cancelled
 from capot.engines import forks
+from capot.engines.cancellation import check_cancelled
 from capot.engines.openai.address import ServerAddress
 from capot.engines.openai.refusals import event_error, retry_after, status_error, transport_error
 from capot.errors import BusyError, CapotError, InterruptedByUser, NetworkError

@@ -16,7 +16,8 @@ class JobAdmission:
     """Two queues (prompts to prefill, texts to decode), and the jobs that hold a sequence."""
 
     def __init__(self, engine: Engine, caches: PrefixCache) -> None:
-        self.engine, self.caches = engine, caches
+        self.engine = engine
+        self.caches = caches
         self.prompts, self.decoding = FairQueue(_owner_of), FairQueue(_owner_of)
         self.active: dict[Ticket, int] = {}  # those at work, and the bytes set aside for each
         self.reused_tokens = 0
@@ -58,7 +59,8 @@ class JobAdmission:
 
         A newcomer need not wait until each of many owners has had a turn, and a long prompt goes on all the same.
         """
-        ticket, tickets = self._next_prompt(), list[Ticket]()
+        ticket = self._next_prompt()
+        tickets = list[Ticket]()
         at_work = {each.job.owner for each in self.active}
         while ticket is not None:
             tickets.append(ticket)

@@ -66,7 +66,8 @@ class Call(Generic[T]):
     """A function to run on the engine thread, and its answer or its error."""
 
     def __init__(self, function: Callable[[], T]) -> None:
-        self.function, self.over = function, threading.Event()
+        self.function = function
+        self.over = threading.Event()
         self.value: T | None = None
         self.error: BaseException | None = None
 

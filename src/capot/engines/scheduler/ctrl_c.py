@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-from capot.cancellation import INTERRUPTED
+from capot.engines.cancellation import INTERRUPTED
 
 
 @contextlib.contextmanager

@@ -47,7 +47,8 @@ class FairQueue(Generic[Item]):
         mine = queues.get(name, [])
         if item not in mine:
             return 0
-        place, owners = mine.index(item), list(queues)
+        place = mine.index(item)
+        owners = list(queues)
         before = owners[: owners.index(name)]
         others = (min(len(queues[owner]), place + (owner in before)) for owner in owners if owner != name)
         return 1 + sum(others) + place

@@ -51,7 +51,11 @@ class Job:
         progress: PromptProgress | None = None,
         edits: Sequence[Edit] = (),
     ) -> None:
-        self.ids, self.want, self.owner, self.room, self.progress = list(ids), want, owner, room, progress
+        self.ids = list(ids)
+        self.want = want
+        self.owner = owner
+        self.room = room
+        self.progress = progress
         self.edits = tuple(edits)
 
     def advance(self, output: Output, pass_: PassResult) -> Sequence[int] | None:
@@ -181,11 +185,14 @@ class Ticket:
 
     def begin(self, sequence: protocol.Sequence, *, shared: int) -> None:
         """Start on a sequence whose cache holds the first ``shared`` tokens already."""
-        self._pending, self._reused, self._sequence = self.job.ids[shared:], shared, sequence
+        self._pending = self.job.ids[shared:]
+        self._reused = shared
+        self._sequence = sequence
 
     def feed(self, size: int) -> Feed:
         """Return the next chunk. Outputs of the last position are asked of the last chunk only."""
-        want, info = self.job.want, self._scheduler.engine.info
+        want = self.job.want
+        info = self._scheduler.engine.info
         size = want.tokens(size, layers=info.layers, vocabulary=info.vocabulary_size)
         ids = self._pending[self._fed : self._fed + size]
         last = self._fed + len(ids) == len(self._pending)
@@ -221,7 +228,9 @@ class Ticket:
 
     def go_on(self, ids: Sequence[int]) -> None:
         """Set the ids to compute before the next advance."""
-        self._pending, self._fed, self._seconds = list(ids), 0, 0.0
+        self._pending = list(ids)
+        self._fed = 0
+        self._seconds = 0.0
 
     def release(self) -> protocol.Sequence | None:
         """Let go of its sequence, and return it."""
@@ -246,13 +255,17 @@ class ChunkedOutput:
     """
 
     def __init__(self, tokens: int, start: int) -> None:
-        self.tokens, self.start, self.filled = tokens, start, 0
+        self.tokens = tokens
+        self.start = start
+        self.filled = 0
         self.output = Output()
         self._inside: list[InsideFound] = []
 
     def add(self, output: Output, count: int) -> None:
         rows = slice(self.filled, self.filled + count)
-        logits, hidden, attention = output.logits, self.output.hidden, self.output.attention
+        logits = output.logits
+        hidden = self.output.hidden
+        attention = self.output.attention
         if output.logits is not None and output.logits.ndim == 2:
             logits = self._room(self.output.logits, (self.tokens, output.logits.shape[-1]))
             logits[rows] = output.logits

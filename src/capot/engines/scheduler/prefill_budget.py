@@ -16,7 +16,8 @@ class PrefillBudget:
     """
 
     def __init__(self) -> None:
-        self._rate, self._text_seconds = float("inf"), 0.0
+        self._rate = float("inf")
+        self._text_seconds = 0.0
 
     def chunk(self) -> int:
         """Return the prompt tokens that others can wait for, as a power of two."""

@@ -19,7 +19,8 @@ def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
     >>> common_prefix([1, 2, 3, 4], [1, 2, 9])
     2
     """
-    low, high = 0, min(len(first), len(second))
+    low = 0
+    high = min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2
         if first[low:middle] == second[low:middle]:
@@ -33,7 +34,8 @@ class PrefixCache:
     """Idle sequences, least recently used first, under one budget of bytes."""
 
     def __init__(self, engine: Engine, *, budget: int) -> None:
-        self.engine, self.budget = engine, budget
+        self.engine = engine
+        self.budget = budget
         self.idle: OrderedDict[int, tuple[str, protocol.Sequence]] = OrderedDict()
         self.evicted = 0
 
@@ -61,7 +63,8 @@ class PrefixCache:
             # At least one token is computed: its logits are what the job wants.
             shared = min(common_prefix(sequence.ids, job.ids), len(job.ids) - 1)  # one token is computed
             if shared >= max(1, best_shared) and self._worth(shared, sequence, job):
-                best, best_shared = key, shared
+                best = key
+                best_shared = shared
         return None if best is None else (best, best_shared)
 
     def _worth(self, shared: int, sequence: protocol.Sequence, job: Job) -> bool:

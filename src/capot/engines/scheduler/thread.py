@@ -51,7 +51,8 @@ class Scheduler:
     def __init__(
         self, engine: Engine, *, cache_budget: int = CACHE_BUDGET, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self.engine, self._process = engine, os.getpid()
+        self.engine = engine
+        self._process = os.getpid()
         self.reading: PromptProgress | None = None  # hears of every job's prompt, beside the job itself
         self._clock = clock
         self._caches = PrefixCache(engine, budget=cache_budget)
@@ -291,7 +292,8 @@ class Scheduler:
         ids = ticket.job.advance(found.output, found)
         if ids is None or len(ids) == 0:
             return None
-        tokens, context = ticket.cached + len(ids), self.engine.info.context_length
+        tokens = ticket.cached + len(ids)
+        context = self.engine.info.context_length
         if tokens > context:
             raise ContextError("prompt_too_long", tokens=tokens, context_length=context)
         ticket.go_on(ids)

@@ -17,8 +17,8 @@ from typing import cast
 
 import numpy as np
 
-from capot.cancellation import check_cancelled
 from capot.engines import protocol
+from capot.engines.cancellation import check_cancelled
 from capot.engines.edits import Edit, Entry
 from capot.engines.protocol import MAX_CHUNK, BranchingEngine, Capability, Feed, Output, Want, require, touching
 from capot.engines.scheduler.ctrl_c import cancel_on_ctrl_c
@@ -137,7 +137,8 @@ class Variants:
             alike = not self.branches or not batch or batch[0].level == variant.level
             if batch and (not alike or rows + more > MAX_CHUNK or len(batch) == MAX_BATCH):
                 yield batch
-                batch, rows = [], 0
+                batch = []
+                rows = 0
             batch.append(variant)
             rows += more
         if batch:

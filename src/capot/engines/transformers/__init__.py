@@ -67,7 +67,8 @@ def knows_family(raw_config: Mapping[str, Any]) -> bool:
 
     Importing it takes seconds. A variant (``gemma3_text``) is in the folder of its family; in doubt the answer is yes.
     """
-    kind, found = str(raw_config.get("model_type") or "").replace("-", "_"), importlib.util.find_spec("transformers")
+    kind = str(raw_config.get("model_type") or "").replace("-", "_")
+    found = importlib.util.find_spec("transformers")
     if found is None or not found.origin:
         return True
     families = (path.name for path in (Path(found.origin).parent / "models").iterdir() if path.is_dir())

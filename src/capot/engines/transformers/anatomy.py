@@ -67,7 +67,8 @@ class Anatomy:
     """What the first pass shows: a block for each layer, and the end; each None where it is of another build."""
 
     def __init__(self, network: Network) -> None:
-        self.network, self.heads = network, getattr(network.config, "num_attention_heads", None) or 1
+        self.network = network
+        self.heads = getattr(network.config, "num_attention_heads", None) or 1
         self.blocks: list[Block] | None = []
         self.end: End | None = None
         self._given: list[tuple[torch.nn.Module, torch.Tensor]] = []  # of the layer at work, in their order
@@ -90,7 +91,8 @@ class Anatomy:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Inside the block one pass is watched."""
-        network, handles = self.network, []
+        network = self.network
+        handles = []
         inside = {id(module) for layer in network.layers for module in layer.modules()}
         for layer in network.layers:
             handles.append(layer.register_forward_pre_hook(self._enters, with_kwargs=True))
@@ -108,7 +110,8 @@ class Anatomy:
                 handle.remove()
 
     def _enters(self, _: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-        self._entered, self._given = first(given or named["hidden_states"]).clone(), []
+        self._entered = first(given or named["hidden_states"]).clone()
+        self._given = []
 
     def _inner(self, module: torch.nn.Module, _: Any, given: Any) -> None:
         out = given[0] if isinstance(given, tuple | list) and given else given
@@ -148,15 +151,21 @@ class Anatomy:
             self.end = None
         if not self.blocks or len(self.blocks) != len(self.network.layers):
             self.blocks = None
-        self._after, self._head, self._left, self._entered = [], None, torch.empty(0), torch.empty(0)
+        self._after = []
+        self._head = None
+        self._left = torch.empty(0)
+        self._entered = torch.empty(0)
 
     def _ending(self, norm: torch.nn.Module, x: torch.Tensor, given: torch.Tensor, *, by: float) -> End | None:
         sign = torch.ones_like(x)
         sign[1::2] = -1
         answers = floats(norm((LOUD * torch.stack([sign, -sign, torch.ones_like(x)]))[None])[0])
-        gain, shift = (answers[0] - answers[1]) / 2 * floats(sign), (answers[0] + answers[1]) / 2
+        gain = (answers[0] - answers[1]) / 2 * floats(sign)
+        shift = (answers[0] + answers[1]) / 2
         centred = np.linalg.norm(answers[2] - shift) < 0.5 * np.linalg.norm(gain)
-        found, x_, given_ = End(norm, gain, shift, bool(centred), by), floats(x), floats(given)
+        found = End(norm, gain, shift, bool(centred), by)
+        x_ = floats(x)
+        given_ = floats(given)
         line = found.scale(x_, given_) * gain * found.less_mean(x_) + shift
         return found if np.linalg.norm(line - given_) <= rounding(x) * np.linalg.norm(given_) else None
 
@@ -221,7 +230,8 @@ def block(
     stored = rounding(left) * np.linalg.norm(floats(left)) if left.dtype != torch.float32 else 0.0
     bound = max(EXACT * float(np.linalg.norm(added)), stored)
     # The length of added - by * (one + two) for every pair, from products of all with all.
-    gram, along = outs @ outs.T, outs @ added
+    gram = outs @ outs.T
+    along = outs @ added
     squares = gram.diagonal()[:, None] + gram.diagonal() + 2 * gram
     common = along[:, None] + along
     for by in (np.ones_like(squares), common / np.maximum(squares, 1e-30)):

@@ -30,7 +30,8 @@ class RowLayer(CacheLayer):
 
     def __init__(self, layers: Sequence[CacheLayer], row: BatchCache) -> None:
         super().__init__(layers[0].window)
-        self.layers, self.row = layers, row
+        self.layers = layers
+        self.row = row
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
@@ -40,7 +41,8 @@ class RowLayer(CacheLayer):
             layer.update(key_states[:, :, span], value_states[:, :, span])
             for layer, span in zip(self.layers, self.row.spans, strict=True)
         ]
-        self.row.seen, self.row.window = seen, self.window
+        self.row.seen = seen
+        self.row.window = self.window
         return key_states, value_states
 
 
@@ -73,7 +75,8 @@ class BatchCache(Cache):
 
         Shapes: (1, 1, count, S) of bools.
         """
-        seen, window = keys.shape[-2], self.window
+        seen = keys.shape[-2]
+        window = self.window
         if count == 1 or (seen == count and (window is None or count <= window)):
             return None
         key = (place, window, keys.device)
@@ -110,7 +113,8 @@ AttentionInterface.register(KIND, _attention)
 
 def can_batch(network: Network, layers: Sequence[Any]) -> bool:
     """Whether a family attends by transformers' interface, in layers of kinds that a row computes exactly."""
-    config, through = network.config, getattr(network.model, "_supports_attention_backend", False)
+    config = network.config
+    through = getattr(network.model, "_supports_attention_backend", False)
     kinds = set(getattr(config, "layer_types", None) or [None])
     shared = getattr(config, "num_kv_shared_layers", None)
     expanded = getattr(config, "kv_lora_rank", None)  # keys are made of what the cache holds, after it gave it

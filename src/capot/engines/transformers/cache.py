@@ -43,7 +43,8 @@ class CacheLayer(DynamicLayer):
     def __init__(self, window: int | None = None) -> None:
         begin: Callable[[], None] = super().__init__  # transformers' has no annotations
         begin()
-        self.window, self.is_sliding = window, window is not None
+        self.window = window
+        self.is_sliding = window is not None
         self.first = self.length = 0
         self.buffers: tuple[torch.Tensor, ...] = ()  # keys and values, once there are any
 
@@ -59,24 +60,29 @@ class CacheLayer(DynamicLayer):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write what is new, answer all that the new tokens may look at."""
-        count, past = key_states.shape[-2], self.visible(self.length)
+        count = key_states.shape[-2]
+        past = self.visible(self.length)
         self._make_room(key_states, value_states)
         at = self.length - self.first
         for buffer, new in zip(self.buffers, (key_states, value_states), strict=True):
             buffer[:, :, at : at + count] = new
         self.length += count
         keys, values = (buffer[:, :, at - past : at + count] for buffer in self.buffers)
-        self.keys, self.values = keys, values
+        self.keys = keys
+        self.values = values
         return keys, values
 
     def _make_room(self, *new: torch.Tensor) -> None:
-        count, held = new[0].shape[-2], self.length - self.first
+        count = new[0].shape[-2]
+        held = self.length - self.first
         room = self.buffers[0].shape[-2] if self.buffers else 0
         if held + count <= room:
             return
         wanted = self.capacity(self.length + count)
         if not self.buffers:
-            self.dtype, self.device, self.is_initialized = new[0].dtype, new[0].device, True
+            self.dtype = new[0].dtype
+            self.device = new[0].device
+            self.is_initialized = True
             self.buffers = tuple(each.new_empty((*each.shape[:2], wanted, each.shape[-1])) for each in new)
         elif self.first == 0 and self.length + count <= wanted:
             self._resize(wanted)
@@ -91,7 +97,8 @@ class CacheLayer(DynamicLayer):
     def _resize(self, slots: int) -> None:
         """One buffer after the other, so that one alone is held twice."""
         self.keys = self.values = None
-        held, found = min(self.length - self.first, slots), list(self.buffers)
+        held = min(self.length - self.first, slots)
+        found = list(self.buffers)
         self.buffers = ()
         for index, buffer in enumerate(found):
             found[index] = buffer.new_empty((*buffer.shape[:2], slots, buffer.shape[-1]))

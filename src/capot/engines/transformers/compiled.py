@@ -41,7 +41,8 @@ class CompiledDecoder:
 
     def __init__(self, network: Network, *, compile: Callable[..., Any] = torch.compile) -> None:
         context = getattr(network.config, "max_position_embeddings", None) or LENGTH
-        self.network, self.length = network, min(LENGTH, context)
+        self.network = network
+        self.length = min(LENGTH, context)
         self.inside: TransformersSequence | None = None
         self._cache: StaticCache | None = None
         self._ids = torch.zeros((1, 1), dtype=torch.long, device=network.device)
@@ -81,7 +82,8 @@ class CompiledDecoder:
             for theirs, buffer in zip((fixed.keys, fixed.values), layer.buffers, strict=True):
                 theirs[:, :, :stop] = buffer[:, :, :stop]
             fixed.cumulative_length.fill_(stop)
-        self.inside, sequence.leave = sequence, self.leave
+        self.inside = sequence
+        sequence.leave = self.leave
 
     def leave(self) -> None:
         """Copy what the sequence inside has made here to its own cache. A token whose pass failed is not among it."""

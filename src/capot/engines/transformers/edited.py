@@ -46,7 +46,9 @@ class EditedPass:
     """One pass over several texts, edited and read."""
 
     def __init__(self, network: Network, anatomy: Anatomy, texts: Sequence[EditedText]) -> None:
-        self.network, self.anatomy, self.texts = network, anatomy, texts
+        self.network = network
+        self.anatomy = anatomy
+        self.texts = texts
         self._read: list[dict[Place, np.ndarray]] = [{} for _ in texts]
 
     def states(self, place: int) -> tuple[np.ndarray, ...]:

@@ -27,8 +27,7 @@ from capot.engines.transformers.edited import EditedPass, EditedText
 from capot.engines.transformers.network import Network, cache_argument, learned_positions
 from capot.engines.transformers.watched import WatchedPass
 from capot.engines.transformers.whole_texts import WholeTexts
-from capot.errors import ContextError, ResourceError
-from capot.i18n import Bytes
+from capot.errors import ContextError
 from capot.sources.checkpoint import Checkpoint
 
 EVERYTHING = 2**40  # a context that no text fills
@@ -52,7 +51,8 @@ class TransformersEngine:
             self._probe = self._first_pass(compiled=loading.compiled)
         openmp.release_threads()  # what was computed here, the thread that steps will not compute
         self.capabilities = ALWAYS | self._probe.capabilities
-        self._rows_seen, self._notice = False, notice
+        self._rows_seen = False
+        self._notice = notice
         self.lane = self._lane() if loading.compiled else None
 
     def _first_pass(self, *, compiled: bool) -> probe.Probe:
@@ -147,7 +147,7 @@ class TransformersEngine:
         except BaseException as error:  # every cache as it was
             for feed, mark in zip(live, marks, strict=True):
                 own_sequence(feed).back(mark)
-            short = self._short(error, live)
+            short = memory.out_of_memory(error, live, device=self.network.device, cache_bytes=self.cache_bytes)
             if short is None:
                 raise
         if short is not None:  # raised here, where the failed pass and its tensors are gone
@@ -168,27 +168,6 @@ class TransformersEngine:
         number: int = self.place.dtype.itemsize
         copied = 4 if number < 4 and self.network.device.type == "cpu" else 0
         return rows * self._probe.vocabulary * (number + copied)
-
-    def _short(self, error: BaseException, feeds: list[Feed]) -> ResourceError | None:
-        """The error that says how long a text would fit, where memory is too short."""
-        asked = memory.requested_bytes(error)
-        if asked is None:
-            return None
-        error.__traceback__ = None  # it holds the tensors of the failed pass
-        gc.collect()
-        longest = max(feeds, key=lambda feed: len(feed.sequence.ids) + len(feed.ids)).sequence
-        free = placement.free_bytes(self.network.device) or 0
-        block = self.cache_bytes(128) - self.cache_bytes(64)
-        fitting = 64 * int((free + longest.nbytes) / block) if block else 0
-        tokens = len(longest.ids) + max(len(feed.ids) for feed in feeds)
-        return ResourceError(
-            "out_of_memory",
-            device=str(self.network.device),
-            tokens=tokens,
-            needed=Bytes(asked),
-            available=Bytes(free),
-            fitting=max(len(longest.ids), min(fitting, tokens - 1)),
-        )
 
     def _whatever_the_weights(self, feeds: list[Feed], marks: list[list[Any]]) -> list[Output | None]:
         """The outputs; with every weight as it was stored from now on, should a packed one meet code that the
@@ -239,7 +218,9 @@ class TransformersEngine:
         """A chunk that follows others, in a family whose code begins anew when given several tokens; None, and
         the state before it, where the sequence is cancelled on the way.
         """
-        want, outputs, mark = feed.want, [], own_sequence(feed).mark()
+        want = feed.want
+        outputs = []
+        mark = own_sequence(feed).mark()
         for place_, token in enumerate(feed.ids, start=1):
             if feed.sequence.cancelled:
                 own_sequence(feed).back(mark)
@@ -258,12 +239,16 @@ class TransformersEngine:
 
     def _watched(self, feed: Feed) -> WatchedPass | None:
         """What watches a pass whose inside is asked for, attention weights known before it begins."""
-        asked, start, tokens = feed.want.inside, len(feed.sequence.ids), len(feed.ids)
+        asked = feed.want.inside
+        start = len(feed.sequence.ids)
+        tokens = len(feed.ids)
         if asked is None:
             return None
         found = WatchedPass(self.network, self._probe.anatomy, asked, start=start, tokens=tokens)
         if found.weighs:
-            network, mark, span = self.network, own_sequence(feed).mark(), found.span(self.info.heads)
+            network = self.network
+            mark = own_sequence(feed).mark()
+            span = found.span(self.info.heads)
             with hidden_states.attention_implementation(network, "eager"):
                 for at in range(0, tokens, span):
                     ids = torch.tensor([feed.ids[at : at + span]], device=network.device)
@@ -283,8 +268,11 @@ class TransformersEngine:
         return EditedPass(self.network, self._probe.anatomy, texts)
 
     def _alone(self, feed: Feed) -> Output:
-        watched, edited = self._watched(feed), self._edited([feed])
-        want, network, cache = feed.want, self.network, own_sequence(feed).cache
+        watched = self._watched(feed)
+        edited = self._edited([feed])
+        want = feed.want
+        network = self.network
+        cache = own_sequence(feed).cache
         span = slice(0, len(feed.ids))
         levels = hidden_states.HiddenStates(network, [span])
         levels.watch(0, hidden=want.hidden, lasts=want.layer_logits)
@@ -340,7 +328,8 @@ class TransformersEngine:
 
     def _row(self, feeds: list[Feed]) -> list[Output]:
         """One pass for all: see ``batch``."""
-        network, ends = self.network, np.cumsum([len(feed.ids) for feed in feeds]).tolist()
+        network = self.network
+        ends = np.cumsum([len(feed.ids) for feed in feeds]).tolist()
         spans = [slice(end - len(feed.ids), end) for feed, end in zip(feeds, ends, strict=True)]
         row = batch.BatchCache([own_sequence(feed).cache for feed in feeds], spans)
         levels = hidden_states.HiddenStates(network, spans)

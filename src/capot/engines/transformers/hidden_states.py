@@ -26,14 +26,16 @@ class HiddenStates:
     """What passes between the layers of one step, level 0 being what enters the first."""
 
     def __init__(self, network: Network, spans: Sequence[slice]) -> None:
-        self.network, self.spans = network, spans
+        self.network = network
+        self.spans = spans
         self.hidden: list[np.ndarray | None] = [None] * len(spans)
         self.lasts: list[list[torch.Tensor] | None] = [None] * len(spans)
 
     def watch(self, place: int, *, hidden: bool, lasts: bool) -> None:
         """Ask for one sequence's part: every position's vector, or each level's last one."""
         tokens = self.spans[place].stop - self.spans[place].start
-        levels, width = len(self.network.layers) + 1, self.network.config.hidden_size
+        levels = len(self.network.layers) + 1
+        width = self.network.config.hidden_size
         self.hidden[place] = np.empty((levels, tokens, width), np.float32) if hidden else None
         self.lasts[place] = [] if lasts else None
 

@@ -61,7 +61,8 @@ def load_model(
 
 def _check(checkpoint: Checkpoint, *, remote: bool) -> None:
     """Refuse what cannot be opened, from config.json alone."""
-    raw, kind = checkpoint.raw_config, str(checkpoint.raw_config.get("model_type") or "")
+    raw = checkpoint.raw_config
+    kind = str(checkpoint.raw_config.get("model_type") or "")
     name = (architectures(raw) or [""])[0]
     how = raw.get("quantization_config")
     if raw.get("quantization") and not (isinstance(how, dict) and how.get("quant_method")):

@@ -8,6 +8,7 @@ is done between a reset of the peak and its reading, and not otherwise.
 from __future__ import annotations
 
 import contextlib
+import gc
 import re
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -17,9 +18,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from capot.engines.protocol import Allocations
+from capot.engines.protocol import Allocations, Feed
 from capot.engines.transformers.cache import TransformersSequence, tensors
 from capot.engines.transformers.network import Network
+from capot.engines.transformers.placement import free_bytes
+from capot.errors import ResourceError
+from capot.i18n import Bytes
 
 COMPOSED = torch._C.DispatchKey.CompositeImplicitAutograd
 UNITS = {"": 1, "ki": 2**10, "mi": 2**20, "gi": 2**30, "k": 2**10, "m": 2**20, "g": 2**30}
@@ -40,6 +44,35 @@ def requested_bytes(error: BaseException) -> int | None:
         return None
     found = re.search(r"allocate ([\d.]+) ?(?:([kmg]i?)?b|bytes)", text, re.IGNORECASE)
     return int(float(found[1]) * UNITS[(found[2] or "").lower()]) if found else 0
+
+
+def out_of_memory(
+    error: BaseException, feeds: list[Feed], *, device: torch.device, cache_bytes: Callable[[int], int]
+) -> ResourceError | None:
+    """The error that says how long a text would fit, where memory was too short; None where ``error`` is another one.
+
+    ``cache_bytes`` tells the size of a cache from its tokens.
+    """
+    asked = requested_bytes(error)
+    if asked is None:
+        return None
+    error.__traceback__ = None  # it holds the tensors of the failed pass
+    gc.collect()
+    longest = max(feeds, key=lambda feed: len(feed.sequence.ids) + len(feed.ids)).sequence
+    free = free_bytes(device) or 0
+    # Caches grow in blocks of 64 tokens: the difference of two sizes leaves out what a cache holds whatever its length.
+    block = cache_bytes(128) - cache_bytes(64)
+    fitting = 64 * int((free + longest.nbytes) / block) if block else 0
+    tokens = len(longest.ids) + max(len(feed.ids) for feed in feeds)
+    return ResourceError(
+        "out_of_memory",
+        device=str(device),
+        tokens=tokens,
+        needed=Bytes(asked),
+        available=Bytes(free),
+        # What was read already did fit, and what was asked did not, whatever the allocator says is free.
+        fitting=max(len(longest.ids), min(fitting, tokens - 1)),
+    )
 
 
 class TensorCounter(TorchDispatchMode):
@@ -108,8 +141,10 @@ class DeviceMeter:
     """What an engine holds beside its weights, and the most it held while watched."""
 
     def __init__(self, network: Network) -> None:
-        self.network, self.sequences = network, weakref.WeakSet[TransformersSequence]()
-        self._watched, self._peak = False, dict.fromkeys(("kv_cache", "activations", "logits"), 0)
+        self.network = network
+        self.sequences = weakref.WeakSet[TransformersSequence]()
+        self._watched = False
+        self._peak = dict.fromkeys(("kv_cache", "activations", "logits"), 0)
         self._cuda = network.device.type == "cuda"
         self._base = sum(map(torch.cuda.memory_allocated, range(torch.cuda.device_count()))) if self._cuda else 0
 
@@ -152,7 +187,8 @@ class DeviceMeter:
     def _counter(self) -> TensorCounter | CudaCounter:
         if self._cuda:
             return CudaCounter(self._base)
-        model, caches = self.network.model, [s.made for s in self.sequences if s.made]
+        model = self.network.model
+        caches = [s.made for s in self.sequences if s.made]
         return TensorCounter(
             weights=[one for one in (*model.parameters(), *model.buffers()) if not one.is_mkldnn],
             caches=[one for cache in caches for layer in cache.layers for one in tensors(layer)],

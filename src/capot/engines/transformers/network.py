@@ -30,13 +30,15 @@ class Network:
     caches = True  # whether a pass takes what earlier ones left: see ``WholeTexts``
 
     def __init__(self, model: PreTrainedModel) -> None:
-        self.model, self.config = model, model.config.get_text_config(decoder=True)
+        self.model = model
+        self.config = model.config.get_text_config(decoder=True)
         accepted = inspect.signature(type(model).forward).parameters
         name = cache_argument(type(model))
         # One that can be told to use a cache, and is given none, keeps it in itself: texts would be mixed.
         if name is None and (self.caches or "use_cache" in accepted):
             raise UnsupportedError("no_token_by_token", architecture=type(model).__name__)
-        self.cache_name, self.takes_positions = name or "", "position_ids" in accepted
+        self.cache_name = name or ""
+        self.takes_positions = "position_ids" in accepted
         self._keeps = "logits_to_keep" in accepted
         self.embedding: torch.nn.Module = model.get_input_embeddings()
         self.head: torch.nn.Module = model.get_output_embeddings()

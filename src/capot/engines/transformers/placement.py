@@ -150,8 +150,10 @@ def free_bytes(device: torch.device, *, spread: bool = False) -> int | None:
 
 def too_large(checkpoint: Checkpoint, asked: Placement) -> ResourceError:
     """The error that says what would fit: another precision, another device, or how large weights."""
-    needed, room = weights_bytes(checkpoint, asked.dtype), free_bytes(asked.device, spread=asked.spread) or 0
-    device, dtype = str(asked.device), asked.dtype_name
+    needed = weights_bytes(checkpoint, asked.dtype)
+    room = free_bytes(asked.device, spread=asked.spread) or 0
+    device = str(asked.device)
+    dtype = asked.dtype_name
     for other in dict.fromkeys([asked.device, preferred_device(), torch.device("cpu")]):
         for name in ("bfloat16", "float16") if other.type != "cpu" else ("float32", "bfloat16"):
             there = free_bytes(other)

@@ -86,7 +86,8 @@ class Probe:
 
     def _run(self, network: Network, cache: Cache, start: int, stop: int) -> torch.Tensor:
         """Shapes: answer (stop - start, V)."""
-        ids, positions = self._ids[:, start:stop], network.positions(start, stop - start)
+        ids = self._ids[:, start:stop]
+        positions = network.positions(start, stop - start)
         logits: torch.Tensor = network.run(ids, "all", cache, **positions).logits[0]
         return logits
 
@@ -117,7 +118,8 @@ class Probe:
         """Whether a way is right: by the states of the first layer that keeps some, then by the logits, which
         may be as far off as those of one token at a time where a model makes much of rounding.
         """
-        (cache, whole), bound = in_turn, CLOSE[in_turn[1].dtype]
+        cache, whole = in_turn
+        bound = CLOSE[in_turn[1].dtype]
         if any(distance(*pair) > bound for pair in zip(first_states(tried), first_states(self.cache), strict=True)):
             return False
         if off <= bound:

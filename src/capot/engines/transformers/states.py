@@ -55,7 +55,8 @@ def with_past_states(network: Network, cache: Cache) -> Iterator[None]:
     found = mixers(network)
     for file in {_file(module) for module in found}:
         _patch_loop(file)
-    before, handles = _pasts.get(), [module.register_forward_pre_hook(enters) for module in found]
+    before = _pasts.get()
+    handles = [module.register_forward_pre_hook(enters) for module in found]
     try:
         yield
     finally:
@@ -104,7 +105,9 @@ def selective_scan(
         step = step + delta_bias.to(step.dtype)[..., None]
     if delta_softplus:
         step = functional.softplus(step)
-    steps, inputs = step[0].t()[..., None], x[0].t()[..., None].float()  # (T, E, 1): a token's numbers lie together
+    # (T, E, 1): a token's numbers lie together
+    steps = step[0].t()[..., None]
+    inputs = x[0].t()[..., None].float()
     kept = torch.exp(A * steps)
     states = steps * B[0].t()[:, None].float() * inputs
     past = state[0].float()

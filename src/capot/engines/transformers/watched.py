@@ -24,8 +24,12 @@ class WatchedPass:
     """One sequence's pass. ``start`` is the position of its first new token, ``tokens`` how many there are."""
 
     def __init__(self, network: Network, anatomy: Anatomy, asked: Inside, *, start: int, tokens: int) -> None:
-        self.network, self.anatomy, self.asked = network, anatomy, asked
-        self.start, self.tokens, self._layers = start, tokens, len(network.layers)
+        self.network = network
+        self.anatomy = anatomy
+        self.asked = asked
+        self.start = start
+        self.tokens = tokens
+        self._layers = len(network.layers)
         self._places = [position - start for position in asked.positions_of(start, start + tokens)]
         self._followed = [*self._places, tokens - 1]  # those asked for, then the last
         self._levels = asked.levels_of(self._layers)
@@ -158,7 +162,8 @@ class WatchedPass:
         """Shapes: answers (E, P, k)."""
         rows = [row for level in self._levels for row in self._stream[level]]
         size = self.network.table.shape[0]
-        most, k = max(1, BLOCK_BYTES // (4 * size)), self.asked.k
+        most = max(1, BLOCK_BYTES // (4 * size))
+        k = self.asked.k
         found = [
             best(hidden_states.head_logits(self.network, rows[at : at + most]), k) for at in range(0, len(rows), most)
         ]
@@ -172,7 +177,8 @@ class WatchedPass:
 
     def _parts(self, logits: torch.Tensor | None) -> LogitParts:
         """Every addition's share of one logit, the final norm being the scale that it is for the last position."""
-        end, blocks = self.anatomy.end, self.anatomy.blocks
+        end = self.anatomy.end
+        blocks = self.anatomy.blocks
         assert end is not None and blocks is not None  # declared
         answered = hidden_states.to_numpy(
             hidden_states.head_logits(self.network, [self._last])[0] if logits is None else logits
@@ -188,7 +194,8 @@ class WatchedPass:
 
     def _by_head(self, number: int, block: Block) -> np.ndarray:
         """What each head alone adds to the last row. Shapes: (H, D)."""
-        mixed, heads = self._mixed[number], self.anatomy.heads
+        mixed = self._mixed[number]
+        heads = self.anatomy.heads
         alone = torch.zeros((heads + 1, len(mixed)), dtype=mixed.dtype, device=mixed.device)  # the last one: the bias
         for head, numbers in enumerate(torch.arange(len(mixed)).split(len(mixed) // heads)):
             alone[head, numbers] = mixed[numbers]

@@ -46,7 +46,9 @@ class WholeTexts(Network):
         if cache is not None:
             held = cache.layers[0]
             assert isinstance(held, CacheLayer)  # made above
-            past, row = held.get_seq_length(), ids[:, None, :, None]  # as keys: (1, heads, tokens, size)
+            # as keys: (1, heads, tokens, size)
+            past = held.get_seq_length()
+            row = ids[:, None, :, None]
             ids = held.update(row, row)[0][:, 0, :, 0]
         if isinstance(keep, torch.Tensor):
             keep = keep + past

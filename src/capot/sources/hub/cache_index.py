@@ -31,7 +31,8 @@ def cached_models() -> list[CacheEntry]:
 
 
 def _measured(name: str) -> CacheEntry:
-    store, sizes = Store.of(name), dict(_file_sizes(Store.of(name).folder))
+    store = Store.of(name)
+    sizes = dict(_file_sizes(Store.of(name).folder))
     unfinished = sum(size for path, size in sizes.items() if path.suffix == ".incomplete")
     return CacheEntry(name, _main(store) or _last(store), sum(sizes.values()), unfinished)
 
@@ -78,7 +79,8 @@ def remove(name: str) -> CacheEntry:
     found = find(name)
     store = Store.of(found.name)
     if store.folder.is_symlink():  # what lies elsewhere, somebody put there
-        where, target = local_path(store.folder, found.name), local_path(store.folder.resolve(), "–")
+        where = local_path(store.folder, found.name)
+        target = local_path(store.folder.resolve(), "–")
         raise InputError("hub_linked", name=found.name, path=where, target=target)
     try:
         shutil.rmtree(store.folder)

@@ -168,7 +168,8 @@ class HubCheckpoint(Checkpoint):
         try:
             watch(self._noted(transfer))
         except KeyboardInterrupt:
-            done, total = Bytes(transfer.done), Bytes(transfer.total)
+            done = Bytes(transfer.done)
+            total = Bytes(transfer.total)
             raise InterruptedByUser("hub_interrupted", name=self.name, done=done, total=total) from None
 
     def _noted(self, transfer: Download) -> Iterator[DownloadProgress]:
@@ -243,7 +244,9 @@ def locate(name: str, *, revision: str | None, watch: Watch = drain, remote_code
 
     Raises: as ``requests.request``.
     """
-    store, wanted, repo = Store.of(name), revision or "main", None
+    store = Store.of(name)
+    wanted = revision or "main"
+    repo = None
     commit = store.commit(wanted)
     known = commit is not None and (store.snapshot(commit) / SETTINGS[0]).is_file()
     moves = revision is not None and not COMMIT.fullmatch(revision)

@@ -119,7 +119,8 @@ def _redirect_target(url: str, onward: str) -> str:
         target = urljoin(url, onward)
         sound = origin(target)[0] in schemes
     except ValueError:  # no address at all
-        target, sound = onward, False
+        target = onward
+        sound = False
     if not sound:
         raise _redirect_refused(url, target)
     return target
@@ -160,7 +161,8 @@ def proxy_for(url: str) -> str | None:
 
     Raises: InputError ``hub_proxy_address`` where it is none that HTTP leads through, its password left out.
     """
-    parts, proxies = urlsplit(url), {} if is_loopback(url) else urllib.request.getproxies()
+    parts = urlsplit(url)
+    proxies = {} if is_loopback(url) else urllib.request.getproxies()
     found = proxies.get(parts.scheme) or proxies.get("all")
     if not found or urllib.request.proxy_bypass(parts.netloc):
         return None

@@ -105,18 +105,18 @@ class Download:
         """Return the free bytes of the disk. Raises: ResourceError ``disk_full`` if they are too few."""
         free = free_disk(self.store.folder)
         if free is not None and not self.fits():
-            needed, spare, folder = (
-                Bytes(self.coming),
-                Bytes(SPARE),
-                local_path(settings.cache_folder(), settings.cache_folder().name),
-            )
-            free_now, name = Bytes(free), self.repo.name
+            needed = Bytes(self.coming)
+            spare = Bytes(SPARE)
+            folder = local_path(settings.cache_folder(), settings.cache_folder().name)
+            free_now = Bytes(free)
+            name = self.repo.name
             raise ResourceError("disk_full", name=name, needed=needed, free=free_now, spare=spare, folder=folder)
         return free
 
     def _one(self, file: RemoteFile) -> Iterator[DownloadProgress]:
         """Download one file, or wait while another process downloads it."""
-        blob, pointer = self.store.blob(file.etag), self.store.snapshot(self.repo.commit) / file.name
+        blob = self.store.blob(file.etag)
+        pointer = self.store.snapshot(self.repo.commit) / file.name
         blob.parent.mkdir(parents=True, exist_ok=True)
         while not pointer.is_file():
             with self.store.lock(file.etag) as ours:
@@ -164,13 +164,15 @@ class FileDownload:
 
         Raises: NetworkError ``hub_cut`` where it breaks again and again; as ``requests.request``.
         """
-        misses, first = 0, self._size()
+        misses = 0
+        first = self._size()
         while (before := self._size()) < self.file.size:
             error, wait = None, None
             try:
                 with self._answer(before) as answer:
                     if answer.status >= 300:
-                        error, wait = self._refusal(answer), retry_after(answer)
+                        error = self._refusal(answer)
+                        wait = retry_after(answer)
                     else:
                         yield from self._append(answer, before)
             except BROKEN as broken:
@@ -239,7 +241,8 @@ class FileDownload:
             raise OSError(error.errno, error.strerror, str(self.partial)) from None
 
     def _cut(self) -> CapotError:
-        done, total = Bytes(self._size()), Bytes(self.file.size)
+        done = Bytes(self._size())
+        total = Bytes(self.file.size)
         return NetworkError("hub_cut", name=self.repo.name, file=self.file.name, done=done, total=total)
 
 

@@ -86,7 +86,8 @@ class Repo:
         entry = self._listed[name]
         stored = entry.get("lfs")
         large = stored if isinstance(stored, dict) else {}
-        size, etag = large.get("size", entry.get("size")), large.get("sha256") or entry.get("blobId")
+        size = large.get("size", entry.get("size"))
+        etag = large.get("sha256") or entry.get("blobId")
         if not (isinstance(size, int) and isinstance(etag, str)):
             with request(self.url(name), self.subject, method="HEAD") as answer:
                 told = answer.header("x-linked-size") or answer.header("content-length") or ""

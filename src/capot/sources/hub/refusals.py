@@ -39,7 +39,8 @@ class Subject:
 
 def response_error(answer: Response, subject: Subject, *, token: str | None) -> CapotError:
     """Return the error for a status that is no success."""
-    code, status = answer.header("x-error-code") or "", answer.status
+    code = answer.header("x-error-code") or ""
+    status = answer.status
     page = f"{settings.endpoint()}/{subject.name}"
     if status == 429:
         return BusyError("hub_rate_limited", seconds=round(retry_after(answer) or 60))
@@ -61,7 +62,8 @@ def response_error(answer: Response, subject: Subject, *, token: str | None) -> 
 
 
 def _wrong_token() -> CapotError:
-    place, url = settings.token_source(), f"{settings.endpoint()}/settings/tokens"
+    place = settings.token_source()
+    url = f"{settings.endpoint()}/settings/tokens"
     if place == str(settings.token_path()):
         return AccessError("hub_wrong_token_file", path=local_path(place, settings.token_path().name), url=url)
     return AccessError("hub_wrong_token", variable=place, url=url)

@@ -30,7 +30,8 @@ class RangeReader:
     """
 
     def __init__(self, repo: Repo, file: RemoteFile) -> None:
-        self._repo, self._file = repo, file
+        self._repo = repo
+        self._file = file
         self._held, self._at = b"", 0
 
     def read(self, count: int) -> bytes:

@@ -84,7 +84,8 @@ class Store:
 
         Made beside and moved into its place: several processes may do so at once, and others may be reading.
         """
-        pointer, blob = self.snapshot(commit) / name, self.blob(etag)
+        pointer = self.snapshot(commit) / name
+        blob = self.blob(etag)
         pointer.parent.mkdir(parents=True, exist_ok=True)
         beside = _temporary_path(pointer)
         try:

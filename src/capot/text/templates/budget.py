@@ -87,7 +87,8 @@ def measure(value: Any, depth: int = 0) -> int:
         parts = value
     else:
         return 8
-    budget, total = _budget.get(), 8
+    budget = _budget.get()
+    total = 8
     budget.spend(1 + len(value))
     for part in parts:
         total += measure(part, depth + 1)
@@ -146,7 +147,8 @@ def check_format(pattern: str, values: Any, *, style: str = "%") -> None:
     allocate(len(pattern))
     if _WIDE.search(pattern):
         raise SecurityError(pattern[:80])
-    names, widths = Counter[str](), 0
+    names = Counter[str]()
+    widths = 0
     for field in _FIELDS[style].finditer(pattern):
         names[field[1] or ""] += 1
         widths += sum(int(number) for number in _NUMBER.findall(field[0]))

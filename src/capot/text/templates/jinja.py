@@ -68,7 +68,8 @@ class JinjaTemplate:
         Raises: what ``sandbox.render`` raises; InputError ``unknown_role``.
         """
         check_roles(messages)
-        finder, marks = _finder_for(tokenizer), _Placeholders()
+        finder = _finder_for(tokenizer)
+        marks = _Placeholders()
         fields = [_template_fields(message, thinks=_THOUGHT in tokenizer.named) for message in messages]
         hidden = [
             {key: text if key == "role" else marks.hide(text, finder) for key, text in message.items()}
@@ -88,7 +89,8 @@ class JinjaTemplate:
 def _template_fields(message: Message, *, thinks: bool) -> dict[str, str]:
     """A message as templates know it. What a model thought before answering has a field of its own,
     because templates that drop it look for ``</think>``, which is hidden from them in a content."""
-    content, fields = message.content, {"role": message.role}
+    content = message.content
+    fields = {"role": message.role}
     if thinks and message.role == "assistant" and _THOUGHT in content:
         thought, _, content = content.rpartition(_THOUGHT)
         fields["reasoning_content"] = thought.rpartition("<think>")[2].strip("\n")
@@ -122,7 +124,8 @@ class _TokenFinder:
     def places(self, text: str) -> set[int]:
         """Where a name begins, overlapping ones included, and where half of one stands at an edge."""
         found = {place for place, _ in self.names(text)}
-        first, last = len(text) - len(text.lstrip()), len(text.rstrip())
+        first = len(text) - len(text.lstrip())
+        last = len(text.rstrip())
         for size in range(1, min(self.longest, last - first + 1)):
             if text[last - size] in self.lengths and _any_continues(self.forwards, text[last - size : last]):
                 found.add(last - size)
@@ -176,11 +179,13 @@ class _Placeholders:
 
     def __init__(self) -> None:
         letters = [chr(_PRIVATE + secrets.randbelow(0x8000)) for _ in range(8)]
-        self._open, self._close = "".join(letters[:6]), "".join(letters[6:])
+        self._open = "".join(letters[:6])
+        self._close = "".join(letters[6:])
         self._mark = re.compile(f"{self._open}([{chr(_DIGITS)}-{chr(_DIGITS + 9)}]+){self._close}")
 
     def hide(self, text: str, finder: _TokenFinder) -> str:
-        parts, begin = [], 0
+        parts = []
+        begin = 0
         for place in sorted(finder.places(text)):
             digits = "".join(chr(_DIGITS + int(digit)) for digit in str(ord(text[place])))
             parts += [text[begin:place], self._open, digits, self._close]
@@ -193,7 +198,8 @@ class _Placeholders:
 
 def _split(text: str, finder: _TokenFinder) -> list[tuple[bool, str]]:
     """The text cut at named tokens: (whether it is one, the piece)."""
-    pieces, begin = [], 0
+    pieces = []
+    begin = 0
     for place, name in finder.names(text):
         if place >= begin:
             pieces += [(False, text[begin:place]), (True, name)]
@@ -241,7 +247,8 @@ def _encode_as_text(piece: str, before: str | None, finder: _TokenFinder, tokeni
     ids = plain(piece)
     if piece and before is not None and _opens_with_space(before, finder, tokenizer):
         # SentencePiece puts a space before a text, but none after a token: a line end stands in for the token.
-        line, long = plain("\n"), plain("\n" + piece)
+        line = plain("\n")
+        long = plain("\n" + piece)
         ids = long[len(line) :] if long[: len(line)] == line else ids
     if set(ids) & finder.commands:
         # The model's own vocabulary spells a name as one token: cut it after its first letter.

@@ -61,7 +61,8 @@ def plain_prompt(text: str, tokenizer: Tokenizer) -> tuple[int, ...]:
 
     Tokens that a vocabulary merely adds are letters here as well, unless they are runs of spaces.
     """
-    start, ids = len(tokenizer.opening), tokenizer.encode_prompt(text)
+    start = len(tokenizer.opening)
+    ids = tokenizer.encode_prompt(text)
     commands = {token for name, token in tokenizer.named.items() if name.strip()}
     if commands.isdisjoint(ids[start:]):
         return tuple(ids)

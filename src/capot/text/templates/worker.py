@@ -29,7 +29,8 @@ MAX_CHARS_READ = 1_000_000  # characters of templates read, after which what is 
 def main() -> None:
     """Answer lines until the standard input ends."""
     _limit_process()
-    read, out = 0, sys.stdout.buffer
+    read = 0
+    out = sys.stdout.buffer
     out.write(READY)
     out.flush()
     for line in sys.stdin.buffer:

@@ -130,7 +130,8 @@ class Tokenizer:
         """
         ids = self.encode(text, specials=specials)
         pieces = [self._vocabulary.token_bytes(token) for token in ids]
-        raw, joined = text.encode(), b"".join(pieces)
+        raw = text.encode()
+        joined = b"".join(pieces)
         if joined == b" " + raw:
             pieces[0], joined = pieces[0][1:], raw
         elif self.lossless and "▁" in text:
@@ -264,8 +265,11 @@ def respelled(pieces: Sequence[bytes], raw: bytes) -> list[bytes]:
     >>> respelled([b" a", b" b"], "a▁b".encode())
     [b'a', b'\\xe2\\x96\\x81b']
     """
-    mark, place, found = "▁".encode(), 0, []
-    joined, spaced = b"".join(pieces), raw.replace(mark, b" ")
+    mark = "▁".encode()
+    place = 0
+    found = []
+    joined = b"".join(pieces)
+    spaced = raw.replace(mark, b" ")
     if joined not in (spaced, b" " + spaced):
         return list(pieces)
     skip = len(joined) - len(spaced)  # the space put before the text

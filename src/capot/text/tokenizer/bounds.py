@@ -64,7 +64,8 @@ def _parts_before_vocabulary(text: str) -> Any:
     Raises: ValueError or RecursionError where it cannot be read.
     """
     found: dict[str, Any] = {}
-    place, decode = text.find("{") + 1, json.JSONDecoder().raw_decode
+    place = text.find("{") + 1
+    decode = json.JSONDecoder().raw_decode
     while member := _MEMBER.match(text, place):
         name = json.loads(f'"{member[1]}"')
         if name == "model":

@@ -189,9 +189,11 @@ class _Switch:
     """
 
     def __init__(self, turn: Callable[[bool], None]) -> None:
-        self._turn, self._inside = turn, 0
+        self._turn = turn
+        self._inside = 0
         self._on: bool | None = None  # as nobody has turned it yet
-        self._door, self._changed = threading.Lock(), threading.Condition()
+        self._door = threading.Lock()
+        self._changed = threading.Condition()
 
     @contextlib.contextmanager
     def at(self, on: bool) -> Iterator[None]:

@@ -69,7 +69,8 @@ class _NormalizerStep:
     """One step of a normalizer."""
 
     def __init__(self, step: Mapping[str, Any]) -> None:
-        self.step, self.kind = step, step.get("type")
+        self.step = step
+        self.kind = step.get("type")
         self.table = self.kind == "Precompiled"
         self.written = len(str(step.get("content", step.get("prepend", ""))).encode())
         pattern = step.get("pattern")

@@ -62,7 +62,8 @@ def read_ranks(name: str) -> tuple[list[bytes], dict[bytes, int]]:
     """
     packed = zlib.decompress((RANKS / f"{name}.ranks").read_bytes())
     count = int.from_bytes(packed[:4], "big")
-    place, tokens = 4 + count, []
+    place = 4 + count
+    tokens = []
     for length in packed[4:place]:
         tokens.append(packed[place : place + length])
         place += length
@@ -158,13 +159,15 @@ def byte_pair_merge(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[int, ...]
         middle = stop[begin]
         if not middle or stop[middle] != end:  # one of the two was merged with another since
             continue
-        stop[begin], stop[middle] = end, 0
+        stop[begin] = end
+        stop[middle] = 0
         if end < last:
             before[end] = begin
             offer(begin, stop[end])
         if begin:
             offer(before[begin], end)
-    ids, begin = [], 0
+    ids = []
+    begin = 0
     while begin < last:
         ids.append(ranks[piece[begin : stop[begin]]])
         begin = stop[begin]

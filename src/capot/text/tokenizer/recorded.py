@@ -41,7 +41,9 @@ def spans(name: str, text: str) -> list[tuple[int, bytes, int, int]]:
     entry = next((entry for entry in _read(name)["sentences"] if entry["text"] == text), None)
     if entry is None:
         raise NotFoundError("tokenizer_recorded", name=name, example=sentences(name)[0])
-    raw, place, found = text.encode(), 0, []
+    raw = text.encode()
+    place = 0
+    found = []
     for token, length in zip(entry["ids"], entry["lengths"]):
         found.append((token, raw[place : place + length], place, place + length))
         place += length

@@ -77,11 +77,17 @@ class RemoteVocabulary:
     """A vocabulary that is read here, and whose texts are encoded in another process."""
 
     def __init__(self, vocabulary: Any, encoder: RemoteEncoder) -> None:
-        self._vocabulary, self._remote_encoder = vocabulary, encoder
-        self.size, self.base, self.lossless = vocabulary.size, vocabulary.base, vocabulary.lossless
+        self._vocabulary = vocabulary
+        self._remote_encoder = encoder
+        self.size = vocabulary.size
+        self.base = vocabulary.base
+        self.lossless = vocabulary.lossless
         self.drops_space = vocabulary.drops_space
-        self.special, self.added = vocabulary.special, vocabulary.added
-        self.opening, self.bos_id, self.eos_ids = vocabulary.opening, vocabulary.bos_id, vocabulary.eos_ids
+        self.special = vocabulary.special
+        self.added = vocabulary.added
+        self.opening = vocabulary.opening
+        self.bos_id = vocabulary.bos_id
+        self.eos_ids = vocabulary.eos_ids
         self.is_linear = vocabulary.is_linear
 
     @property

@@ -28,7 +28,8 @@ def main() -> None:
     """Answer lines until the standard input ends."""
     limits.limit_process(MEMORY)
     os.environ["RAYON_NUM_THREADS"] = "1"  # as the library names it that cuts a batch on every core
-    out, vocabulary = sys.stdout.buffer, None
+    out = sys.stdout.buffer
+    vocabulary = None
     out.write(limits.READY)
     out.flush()
     for line in sys.stdin.buffer:

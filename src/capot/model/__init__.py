@@ -11,35 +11,31 @@ import dataclasses
 import functools
 import os
 import sys
-import time
-import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from capot import engines
 from capot.chapters.arguments import Arguments
 from capot.chapters.registry import Verbs
 from capot.config import Loading
-from capot.engines.loaded import Loaded, weights_bytes
 from capot.errors import ArgumentTypeError, BusyError, NotFoundError, check_lang, use_language
 from capot.i18n import tr
-from capot.sources.hub.events import drain, log_progress
-from capot.view.event import ProgressCallback, ProgressEvent, download_progress
+from capot.model.shared import SharedModel
+from capot.sources.hub.events import log_progress
+from capot.view.event import ProgressEvent, download_progress
 from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
-    from capot.engines.openai.served import Served
-    from capot.engines.protocol import Engine
-    from capot.engines.scheduler import Scheduler, SchedulerLike
-    from capot.engines.scheduler.job import PromptProgress
+    from capot.engines.loaded import Loaded
+    from capot.engines.scheduler import SchedulerLike
     from capot.engines.seen import ServerFacts
     from capot.sources.checkpoint import Checkpoint
     from capot.sources.hub.events import Watch
     from capot.text.templates.message import Renderer
     from capot.text.tokenizer import RemoteEncoder, Tokenizer
 
-BOXED = Path(__file__).parent / "boxed"
+BOXED = Path(__file__).parent.parent / "boxed"
 VARIABLE = "CAPOT_MODEL"  # of the environment: the model that is opened where none is named
 
 
@@ -133,105 +129,6 @@ def _warn(loading: Loading, checkpoint: Checkpoint, notice: engines.Notice) -> N
     notice("hub.remote_code" if files else "hub.no_remote_code", name=checkpoint.name, files=files)
 
 
-class SharedModel:
-    """What all who use an opened model share: its files, its vocabulary, its engine; each comes at first need.
-
-    The engine ends with the last of them: its thread would keep it, weights and all, when whoever opened the model
-    has let go of it unclosed.
-    """
-
-    def __init__(
-        self,
-        loading: Loading,
-        *,
-        checkpoint: Checkpoint | None,
-        notice: engines.Notice = engines.no_notice,
-        watch: Watch = drain,
-        served: Served | None = None,
-    ) -> None:
-        self.loading, self.checkpoint, self.watch = loading, checkpoint, watch
-        self.served = served  # what a server says of the model, where one computes
-        self.reading: PromptProgress | None = None  # hears, on the engine thread, how far each prompt has been read
-        self.at_work: Scheduler | None = None  # once the engine is open
-        self.notice = notice
-        self.closed = False
-        self.hears: ProgressCallback | None = None  # how far the engine's opening has come
-        self.loaded: Loaded | None = None  # what opening the engine took
-        self._end: weakref.finalize[..., SharedModel] | None = None
-
-    @functools.cached_property
-    def tokenizer(self) -> Tokenizer:
-        from capot.text.tokenizer import Tokenizer
-
-        if self.served is not None and self.checkpoint is None:
-            return Tokenizer(self.served.vocabulary, name=self.served.model.name)
-        if self.checkpoint is None:
-            return Tokenizer.bytes()
-        self.checkpoint.fetch("tokenizer")
-        return Tokenizer.from_file(self.checkpoint.path, name=self.checkpoint.name)
-
-    @property
-    def scheduler(self) -> Scheduler:
-        """What computes; opens the engine where it is not open. Raises: BusyError ``closed``."""
-        if self.closed:
-            raise BusyError("closed")
-        if self.at_work is None:
-            from capot.engines.scheduler import Scheduler
-
-            scheduler = Scheduler(self._engine()) if self.served is None else self._asking(self.served)
-            scheduler.reading = self.reading
-            self._end = weakref.finalize(self, scheduler.leave)
-            self._end.atexit = False
-            self.at_work = scheduler
-        return self.at_work
-
-    def _engine(self) -> Engine:
-        """The engine, opened now; what that took is noted."""
-        from capot.chapters.memory.process import sizes
-
-        self._tell("opening", 0, None)
-        before, began = sizes(), time.perf_counter()
-        engine = engines.open_engine(self.loading, self.checkpoint, notice=self._notice)
-        seconds, after, info = time.perf_counter() - began, sizes(), engine.info
-        grown = max(0, after.resident - before.resident) if before and after else None
-        weights = weights_bytes(self.checkpoint, info.dtype)
-        self.loaded = Loaded(info.engine, info.device, info.dtype, seconds, weights, grown)
-        self._tell("opening", weights, weights)
-        return engine
-
-    def _asking(self, served: Served) -> Scheduler:
-        """What asks the server; nothing is opened here but connections."""
-        began = time.perf_counter()
-        scheduler = served.scheduler(self.checkpoint)
-        info = scheduler.engine.info
-        self.loaded = Loaded(info.engine, info.device, info.dtype, time.perf_counter() - began, 0, None)
-        return scheduler
-
-    def _notice(self, key: str, **params: Any) -> None:
-        if key == "native.compiling":
-            self._tell("compiling", 0, None)
-        self.notice(key, **params)
-
-    def _tell(self, step: Literal["opening", "compiling"], done: int, total: int | None) -> None:
-        if self.hears is not None:
-            self.hears(ProgressEvent(step, done, total, "bytes", self.loading.model, self.loaded))
-
-    def close(self) -> None:
-        """Stop the engine and give its memory back. Closing twice is harmless."""
-        self.closed, self.loaded = True, None
-        scheduler, self.at_work = self.at_work, None
-        if self._end is not None:
-            self._end.detach()  # it holds the scheduler
-            self._end = None
-        if scheduler is not None:
-            scheduler.close()
-        elif self.served is not None:
-            self.served.client.close()
-
-    def __reduce_ex__(self, _: Any) -> NoReturn:
-        raise ArgumentTypeError("not_copied", kind=type(self).__name__, name=self.loading.model)
-
-
 class Model(Verbs):
     """A model opened for one person: ``shared`` is everybody's, ``owner`` says on whose behalf it computes.
 
@@ -249,8 +146,12 @@ class Model(Verbs):
         lang: str | None = None,
     ) -> None:
         """Open nothing yet. ``scheduler``, ``renderer`` and ``remote_encoder`` replace the usual ones."""
-        self.shared, self.owner, self.lang = shared, owner, lang
-        self._scheduler, self._renderer, self._remote_encoder = scheduler, renderer, remote_encoder
+        self.shared = shared
+        self.owner = owner
+        self.lang = lang
+        self._scheduler = scheduler
+        self._renderer = renderer
+        self._remote_encoder = remote_encoder
 
     @property
     def loading(self) -> Loading:
