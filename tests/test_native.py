@@ -207,7 +207,7 @@ def without_bias(linear):
 
 def turning(**changes):
     def mutate(engine):
-        engine.turns = rope.frequencies(dataclasses.replace(engine.checkpoint.config, **changes))
+        engine.rope_frequencies = rope.frequencies(dataclasses.replace(engine.checkpoint.config, **changes))
 
     return mutate
 

@@ -32,6 +32,7 @@ class Place:
 
         >>> Place("residual", 0).exists(layers=2, heads=2), Place("head", 1, 3).exists(layers=2, heads=2)
         (True, False)
+        # A head's number belongs to a head, and to nothing else: a place that has both or neither is a caller's slip.
         """
         if (self.part == "head") != (self.head is not None):
             return False
@@ -60,6 +61,7 @@ class Edit:
         >>> rows.tolist(), states.tolist()
         ([1], [[2.0]])
         """
+        # Without positions an edit holds for what is still to come as well, token by token as it is decoded.
         positions = range(start, stop) if self.positions is None else self.positions
         chosen = [place for place, position in enumerate(positions) if start <= position < stop]
         rows = np.array([positions[place] - start for place in chosen], np.int64)
@@ -90,6 +92,7 @@ def check_edits(edits: Sequence[Edit], *, layers: int, heads: int) -> None:
     for edit in edits:
         if not edit.place.exists(layers=layers, heads=heads):
             raise ValueError(f"an edit of {edit.place}")
+        # One state for all positions is one row; several are matched with positions one by one.
         rows = edit.state.shape[0] if edit.state is not None and edit.state.ndim == 2 else None
         if rows is not None and rows != len(edit.positions or ()):
             raise ValueError(f"an edit of {rows} states at {edit.positions}")

@@ -17,12 +17,14 @@ _threads_process: int | None = None  # the process in which threads for parallel
 
 def check_process(process: int | None) -> None:
     """Refuse what belongs to another process. Raises: CapabilityError ``forked``."""
+    # An engine without threads (scripted) may be used in a fork: it has no process.
     if process is not None and process != os.getpid():
         raise CapabilityError("forked")
 
 
 def check_threads() -> None:
     """Refuse an engine that needs threads which the fork has lost. Raises: CapabilityError ``forked``."""
+    # The first engine that needs threads marks the process, not the import: ``import capot`` before a fork is harmless.
     global _threads_process
     check_process(_threads_process)
     _threads_process = os.getpid()

@@ -76,15 +76,19 @@ class Inside:
         >>> Inside(k=5).tokens(256, layers=16), Inside(parts=True).tokens(256, layers=16)
         (60, 256)
         """
+        # Each level of each token costs a row through the head, V x D products, as much as several layers in small
+        # models.
         return min(size, max(1, ROWS * size // max(1, len(self.levels_of(layers))))) if self.k else size
 
     def before_last(self) -> Inside:
         """What is asked of a chunk that others follow."""
+        # The parts are those of the last position alone.
         return dataclasses.replace(self, parts=False)
 
     def floats(self, tokens: int, *, layers: int, heads: int, width: int) -> int:
         """Numbers that a text of so many tokens may come to hold, beside a step's blocks."""
         places = len(self.levels_of(layers)) * (tokens if self.positions is None else len(self.positions))
+        # Of the levels only a block goes through the head at a time: ROWS for each of the tokens of a chunk.
         rows = min(places, ROWS * 256) * width
         weights = tokens * tokens if self.head is not None else 0
         weights += layers * heads * tokens if self.reader is not None else 0
@@ -123,6 +127,8 @@ class LogitParts:
         Shapes: logits (V,); ``added`` (D,) each, the embedding, then attention and MLP in turn; ``reads`` (D,), what
         the final norm and the head make of a vector for this logit; ``heads`` (L, H).
         """
+        # ``reads`` is linear once the norm's scale is fixed, so the dot products of the parts add up to that of their
+        # sum.
         embedding, *others = (float(part @ reads) for part in added)
         return cls(
             target=target,
@@ -164,6 +170,7 @@ def joined(chunks: Sequence[InsideFound]) -> InsideFound:
         return np.concatenate(found, axis) if found else None
 
     weights = [chunk.weights for chunk in chunks if chunk.weights is not None]
+    # Means are taken by whoever shows them: sums can be added over chunks, means cannot.
     marks = [chunk.marks for chunk in chunks if chunk.marks is not None]
     reads = next((chunk.reads for chunk in chunks if chunk.reads is not None), None)
     return InsideFound(
@@ -200,8 +207,10 @@ def row_of(reader: int | None, weights: np.ndarray, start: int) -> np.ndarray | 
 
 def movement(held: np.ndarray, added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The length of what was added to each row, and its cosine with what it was added to. Shapes: (R, D) both."""
+    # In float64: lengths of D squares, whose cosine is near 1 for most layers and is told to three digits.
     length, before = (np.sqrt(np.einsum("rd,rd->r", x, x, dtype=np.float64)) for x in (added, held))
     product = np.einsum("rd,rd->r", added, held, dtype=np.float64)
+    # A token may have an embedding of zeros (padding rows): its cosine is 0 and no division by zero.
     return length, product / np.maximum(length * before, 1e-30)
 
 
@@ -214,6 +223,7 @@ def mark_sums(weights: np.ndarray, start: int, marks: Sequence[Mark]) -> np.ndar
     sums = np.zeros((len(weights), len(marks)))
     for m, mark in enumerate(marks):
         keys = np.zeros_like(positions) if mark.back is None else positions - mark.back
+        # The first token has nothing ``back`` tokens before it, and is not counted as if it gave 0.
         counted = (positions >= mark.since) & (keys >= 0)
         sums[:, m] = weights[:, np.flatnonzero(counted), keys[counted]].sum(axis=1)
     return sums

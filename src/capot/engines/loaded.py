@@ -42,5 +42,6 @@ def weights_bytes(checkpoint: Checkpoint | None, dtype: str) -> int:
     """Bytes of a model's weights in a precision; those of its files where the precision is none of the usual ones."""
     if checkpoint is None:
         return 0
+    # A quantized file has types of its own (blocks of int4 with scales), whose size is what the file says.
     width = WIDTHS.get(dtype)
     return sum(info.count * width if width else info.nbytes for info in checkpoint.tensors.values())

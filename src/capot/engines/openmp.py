@@ -19,8 +19,12 @@ PAUSE_HARD = 2  # omp_pause_hard: the threads and all that belongs to them
 def release_threads() -> None:
     """End the OpenMP threads that wait for the calling thread."""
     with contextlib.suppress(OSError):
+        # The library's path may hold any bytes, and only needs to be opened again.
         lines = MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        # Already loaded, so this opens the very library that is at work, and no second copy with threads of its own.
         for path in {line.split(maxsplit=5)[5] for line in lines if "/libgomp" in line}:
             pause = getattr(ctypes.CDLL(path), "omp_pause_resource_all", None)  # since GCC 9
+            # Absent in musl's and older builds; other libraries (Intel's, LLVM's) put waiting threads to sleep by
+            # themselves.
             if pause is not None:
                 pause(PAUSE_HARD)

@@ -80,6 +80,7 @@ class Want:
         46
         """
         if self.hears is not None:
+            # Logits of V numbers for each token: fewer tokens at once keep the block below BLOCK_BYTES.
             size = min(size, max(1, BLOCK_BYTES // (4 * vocabulary)))
         return size if self.inside is None else self.inside.tokens(size, layers=layers)
 
@@ -96,12 +97,14 @@ class Want:
         if self.inside is not None:
             needs |= {Capability.ADDITIONS: self.inside.moved, Capability.PARTS: self.inside.parts}
             needs[Capability.ATTENTION] |= self.inside.weighs
+        # ``Flag`` has no sum of its own; a missing one is 0.
         found = Capability(sum(flag.value for flag, needed in needs.items() if needed))
         return found if self.inside is None else found | touching(self.inside.states)
 
     @property
     def positions(self) -> bool:
         """Whether something is asked of every position, so that no prefix may be reused."""
+        # A prefix that was computed for another job left none of these behind.
         return self.logits == "all" or self.hidden or self.attention or self.inside is not None
 
 
@@ -264,6 +267,7 @@ class BranchingEngine(Engine, Protocol):
 def check_ids(ids: SequenceOf[int], *, size: int) -> None:
     """Hold ids to a vocabulary of ``size``, 0 being unknown. Raises: InputError ``no_such_id`` naming the first one."""
     size = size or UNKNOWN
+    # Two passes at C speed over ids that are nearly always right; the slow search names the first wrong one.
     if ids and not 0 <= min(ids) <= max(ids) < size:
         raise InputError("no_such_id", id=next(token for token in ids if not 0 <= token < size), size=size)
 
@@ -287,10 +291,12 @@ def check_feed(feed: Feed, *, size: int, info: EngineInfo) -> None:
     """
     if not 0 < len(feed.ids) <= MAX_CHUNK:
         raise ValueError(f"a feed of {len(feed.ids)} tokens")
+    # A kernel reads the row of whatever id it is given, and an id beyond the table is memory of something else.
     check_ids(feed.ids, size=size)
     asked = feed.want.inside
     reads = () if asked is None else tuple(Edit(place) for place in asked.states)
     check_edits((*feed.edits, *reads), layers=info.layers, heads=info.heads)
+    # With an edit the stream is no sum of its parts any more, so the numbers would not add up to the logit.
     if feed.edits and asked is not None and (asked.moved or asked.parts or asked.weighs):
         raise ValueError("an edited pass of which parts or attention are asked")
     if feed.entry is not None:
@@ -301,6 +307,7 @@ def check_feed(feed: Feed, *, size: int, info: EngineInfo) -> None:
 
 def commit_step(feeds: list[Feed], live: list[Feed], outputs: Iterable[Output]) -> list[Output | None]:
     """The end of a step: what was fed is in the caches now; each feed gets its output, None if it was not ``live``."""
+    # Ids come last: until here an exception leaves each sequence saying what its cache truly holds.
     for feed in live:
         feed.sequence.ids.extend(feed.ids)
     found = dict(zip(map(id, live), outputs, strict=True))

@@ -60,6 +60,7 @@ def _book() -> str:
 
 @functools.lru_cache(maxsize=8192)
 def _followers(context: str) -> tuple[np.ndarray, np.ndarray] | None:
+    # A context occurs a few times, and most lookups of a text repeat those of its beginning: hence the cache.
     """The ids that follow ``context`` in the book, each with its count over the highest; None where it never occurs."""
     counts: dict[int, int] = {}
     at = _book().find(context)
@@ -67,6 +68,7 @@ def _followers(context: str) -> tuple[np.ndarray, np.ndarray] | None:
         after = at + len(context)
         if after < len(_book()):
             counts[ord(_book()[after])] = counts.get(ord(_book()[after]), 0) + 1
+        # From one place on, so that overlapping occurrences count too.
         at = _book().find(context, at + 1)
     if not counts:
         return None
@@ -79,6 +81,7 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Commonness of each id (V,), rows of noise (64, V), embedding table (V, D); all float32."""
     counts = np.bincount([ord(letter) for letter in _book()], minlength=VOCABULARY)
     common = np.log((counts + 0.05) / (counts.sum() + 0.05 * VOCABULARY))
+    # Philox by a fixed key: the same numbers on every machine and version of NumPy, as its bit stream is specified.
     draws = np.random.Generator(np.random.Philox(key=1))
     noise = NOISE * (2 * draws.random((64, VOCABULARY)) - 1)
     table = 2 * draws.random((VOCABULARY, WIDTH)) - 1
@@ -96,6 +99,8 @@ class ScriptedSequence:
 
     def extend(self, ids: list[int]) -> None:
         for i in ids:
+            # Knuth's MMIX generator: a linear congruential step mixes in each id, so the hash depends on all ids and
+            # their order.
             self.hashes.append((self.hashes[-1] * 6364136223846793005 + i + 1442695040888963407) % 2**64)
         self.ids.extend(ids)
         self.nbytes = _cache_bytes(len(self.ids))
@@ -160,6 +165,7 @@ class ScriptedEngine:
         assert isinstance(sequence, ScriptedSequence)  # an engine is given its own sequences
         start = len(sequence.ids)
         sequence.extend(feed.ids)
+        # Only what holds memory is kept: an engine at rest lets go of sequences that were closed.
         if sequence not in self.sequences:
             self.sequences.append(sequence)
         return _outputs(sequence, start, feed.want)
@@ -240,11 +246,13 @@ def _inside(sequence: ScriptedSequence, start: int, asked: Inside) -> InsideFoun
 def _logits(sequence: ScriptedSequence, t: int, order: int) -> np.ndarray:
     """Logits after position ``t`` of an engine that looks ``order`` ids back. Shapes: (V,)"""
     common, noise, _ = _tables()
+    # The top 6 bits of the hash choose one of 64 rows: the low bits of such a generator have short periods.
     logits: np.ndarray = common + noise[sequence.hashes[t + 1] >> 58]
     context = "".join(map(chr, sequence.ids[max(0, t + 1 - order) : t + 1]))
     for length in range(1, len(context) + 1):
         found = _followers(context[-length:])
         if found is None:
+            # A longer context occurs only where the shorter one does.
             break
         logits[found[0]] += GAIN * found[1]
     return logits

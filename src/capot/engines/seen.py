@@ -46,6 +46,8 @@ class Top:
         >>> Top((TopToken(0, "", math.log(0.5)), TopToken(1, "", math.log(0.25)))).least_entropy_bits
         1.5
         """
+        # The entropy is concave: for a given mass left over, fewer and larger shares make it smaller, and none can be
+        # larger than the last one told.
         shares = [math.exp(token.logprob) for token in self.tokens]
         left = 1.0 - math.fsum(shares)
         if not shares or shares[-1] <= 0 or left <= 0:
@@ -57,6 +59,8 @@ class Top:
     def rank_of(self, token: int | None, text: str = "") -> int | None:
         """Return a token's place, from 1; None where it is not among them. It goes by its text where it has no id."""
         for place, each in enumerate(self.tokens, start=1):
+            # Servers that tell texts alone name different tokens alike (two spellings of one text): a text is the best
+            # there is.
             same = each.text == text if token is None or each.id is None else each.id == token
             if same:
                 return place

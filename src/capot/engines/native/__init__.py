@@ -1,16 +1,18 @@
 """The native engine: the Llama family in a few hundred lines of NumPy and Numba.
 
-    llama       the network, layer by layer: start here
-    names       what the file calls the weights, and which there are
-    rope        how positions turn queries and keys
-    cache       key/value caches, and the count of every byte
-    compiling   Numba, with a place on disk or without
-    kernels     the five operations in which the time goes
-    product     the first of them: x times a matrix of weights
-    attention   the last: each token's mean of those before it
-    inside      what a pass tells of its inside
-    guessing    the first guesses of each row of logits
-    stored      numbers as files have them, and registers
+    llama          the network, layer by layer: start here
+    names          what the file calls the weights, and which there are
+    rope           rotary positions of queries and keys
+    cache          key/value caches, and the count of every byte
+    sequence_pass  one sequence's part of a step
+    kernels        the five compiled operations in which the time goes
+    matmul         the first of them: x times a matrix of weights
+    attention      the last: each token's mean of those before it
+    simd           numbers as files have them, and vector registers
+    numba_cache    compiled code, kept on disk where there is a place for it
+    inside         what a pass tells of its inside
+    edited         what a pass changes of its inside
+    guessing       the first guesses of each row of logits
 
 Nothing here is imported before a model of the family is opened.
 """
@@ -41,12 +43,14 @@ def check(checkpoint: Checkpoint) -> None:
     if config.architecture not in ARCHITECTURES:
         raise UnsupportedError("architecture_unsupported", architecture=config.architecture, engine="transformers")
     rope = (config.rope_scaling or {}).get("rope_type", "llama3")
+    # SmolLM3's field: its layers without positions would be computed with them, and answer plausible nonsense.
     bare = raw.get("no_rope_layers")  # a list with a 0 for each layer without positions
     refused = {
         f"rope_type {rope}": rope != "llama3",
         f"hidden_act {config.hidden_act}": config.hidden_act != "silu",
         "no_rope_layers": bool(bare) and not (isinstance(bare, list) and all(bare)),
         **{field: bool(raw.get(field)) for field in QUANTIZED},
+        # Rotation turns pairs, so an odd number of a head has one that belongs to none.
         f"head_dim {config.head_dim}": config.head_dim % 2 != 0,
         f"num_key_value_heads {config.kv_heads}": config.heads % config.kv_heads != 0,
     }
@@ -64,7 +68,7 @@ def open_native(
     after which they stay on disk; ``warn`` where they cannot.
 
     Raises: UnsupportedError as ``check``, ``weights_dtype``; ModelError from the files; InputError ``numba_setting``,
-    as ``compiling.check``.
+    as ``numba_cache.check``.
     """
     check(checkpoint)
     _check_threads()

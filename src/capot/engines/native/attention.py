@@ -1,7 +1,7 @@
 """Attention: each token's mean of what came before, and the cache it reads.
 
 Numba writes the loops over tokens and heads; the two small products inside are tiles of
-registers, like those of ``product``.
+registers, like those of ``matmul``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from capot.engines.native.simd import (  # fmt: skip
     widen,
 )
 
-SIMD_HASH = "3fc755b76a10"
+SIMD_HASH = "e71d8f34a157"
 BLOCK = 64  # tokens in a block of the cache
 TILE = 16  # queries that share one widening of a block
 MASKED = np.float32(-1e30)  # the score of a token that a query does not see: never the largest
@@ -44,6 +44,8 @@ ONES = np.ones(BLOCK, np.float32)
 def _rotate(heads: Array, t: int, size: int, cosines: Array, sines: Array) -> None:
     """Rotary positions (Su et al., 2021): the pair (i, i + H/2) of each head turns by its angle."""
     half = size // 2
+    # Hugging Face's layout: the two numbers of a pair lie half a head apart, not side by side as in the paper. The
+    # checkpoints' query and key matrices have their rows permuted for it.
     for first in range(0, heads.shape[1], size):
         for i in range(half):
             a = heads[t, first + i]
@@ -73,6 +75,8 @@ def rotate_and_store(
         cache = carray(pointer(blocks[block]), (layer + 1, 2, heads, size * BLOCK), like.dtype)
         for head in range(heads):
             for d in range(size):
+                # Keys are transposed as they are stored, once; a product of queries and keys would else gather numbers
+                # BLOCK apart for each of the tokens that read them.
                 cache[layer, 0, head, d * BLOCK + slot] = narrow(keys[t, head * size + d], like[0])
                 cache[layer, 1, head, slot * size + d] = narrow(values[t, head * size + d], like[0])
 
@@ -92,6 +96,7 @@ def _outer_tile(rows: int, vectors: int) -> Callable[..., Any]:
             indices = [build.add(args[3], I64(r)) for r in range(rows)]
             a_rows = [build.gep(a_.data, [build.mul(index, a_width)]) for index in indices]
             corners = [build.gep(out_.data, [build.add(build.mul(index, width), args[4])]) for index in indices]
+            # The sums begin with what ``out`` holds, so that a second call adds to the first.
             sums = [[cgutils.alloca_once(build, shaped(F32, LANES)) for _ in range(vectors)] for _ in range(rows)]
             for r, corner in enumerate(corners):
                 for v, cell in enumerate(sums[r]):
@@ -122,6 +127,7 @@ _outer_large, _outer_row, _outer_column, _outer_small = (
 @njit()
 def _add_outer(a: Array, b: Array, out: Array, rows: int) -> None:
     """out[:rows] += a[:rows] @ b; the width of b is a multiple of LANES."""
+    # Four registers wide first, as in ``matmul``; what is left of the width goes a register at a time.
     width = b.shape[1]
     large = width - width % (4 * LANES)
     even = rows - rows % ROWS
@@ -145,10 +151,13 @@ def _largest(numbers: Array, top: np.float32) -> np.float32:
 
 
 @njit()
+# The sum of exponentials goes through ``dot`` with ones, so that its order is the one of every sum.
 def _exp_scores(scores: Array, low: int, high: int, top: np.float32) -> tuple[np.float32, np.float32]:
     """Scores become e ** (score - the largest so far), 0 outside low to high; answers that largest and their sum."""
     scores[:low] = MASKED
     scores[high:] = MASKED
+    # MASKED before the largest is looked for, 0 after the exponential: a masked score neither raises the reference nor
+    # adds to the sum, and the loops over BLOCK need no bounds that would keep them out of vector registers.
     top = _largest(scores, top)
     for i in range(BLOCK):
         scores[i] = exp(scores[i] - top)
@@ -160,10 +169,12 @@ def _exp_scores(scores: Array, low: int, high: int, top: np.float32) -> tuple[np
 def _widen_block(cache: Array, filled: int, keys: Array, values: Array) -> None:
     """Keys and values of one head's block, zero where no token is yet. Shapes: cache (2, size x BLOCK)."""
     size = keys.shape[0]
+    # One widening of bfloat16 to float32 serves TILE x group rows of queries: that is why they come as a tile.
     for i in range(size * BLOCK):
         keys.flat[i] = widen(cache[0, i])
     for slot in range(BLOCK):
         for d in range(size):
+            # What was never written is memory as it came, and 0 times NaN is NaN: slots without a token are made zero.
             values[slot, d] = widen(cache[1, slot * size + d]) if slot < filled else np.float32(0)
 
 
@@ -191,6 +202,9 @@ def _mix_block(
     _add_outer(asked, keys, scores, rows)
     for row in range(rows):
         seen = seen_by_first + row // group
+        seen = seen_by_first + row // group
+        # -inf would make the first e ** (before - now) of a row NaN; such a row has nothing to shrink, and 0 comes out
+        # of ``exp``, which ends at -87.
         low = max(0, seen - window)
         high = min(BLOCK, seen)
         if low >= high:
@@ -201,6 +215,8 @@ def _mix_block(
         before = tops[row]
         tops[row], total = _exp_scores(scores[row], low, high, before)
         # What was summed before was relative to a smaller largest score: e ** (before - now) brings it to the new one.
+        # A row's first reference is -inf; ``exp`` ends at -87, so its first factor is tiny and finite, and shrinks sums
+        # that are still zero.
         shrink = exp(before - tops[row])
         totals[row] = totals[row] * shrink + total
         for d in range(mixed.shape[1]):
@@ -248,6 +264,7 @@ def _attend_tile(
     for row in range(rows):
         for d in range(size):
             asked[row, d] = queries[first + row // group, head, row % group, d] * scale
+    # A window leaves blocks out at the front; what comes after the last query of this tile is left out at the back.
     for block in range(max(0, start + first - window + 1) // BLOCK, (start + last - 1) // BLOCK + 1):
         begin = block * BLOCK
         cache = carray(pointer(blocks[block]), (layer + 1, 2, kv_heads, size * BLOCK), like.dtype)

@@ -35,6 +35,8 @@ class ArrayAllocator:
         with self._lock:
             self._current[part] += array.nbytes
             if sum(self._current.values()) > sum(self._peak.values()):
+                # Finalizers of what is alive at exit are not run: counting has no reader any more, and modules may be
+                # gone.
                 self._peak = dict(self._current)
         weakref.finalize(array, self._returned, part, array.nbytes).atexit = False
         return array
@@ -57,14 +59,14 @@ def block_shape(config: Config) -> tuple[int, ...]:
 
 
 class NativeSequence:
-    """One text under way and its key/value cache (see ``engine.Sequence``)."""
+    """One text under way and its key/value cache (see ``protocol.Sequence``)."""
 
-    def __init__(self, config: Config, dtype: np.dtype[Any], ledger: ArrayAllocator) -> None:
+    def __init__(self, config: Config, dtype: np.dtype[Any], allocator: ArrayAllocator) -> None:
         self.ids: list[int] = []
         self.cancelled = False
         self._shape = block_shape(config)
         self._dtype = dtype
-        self._ledger = ledger
+        self._ledger = allocator
         self._blocks: list[np.ndarray] = []
         self.addresses = np.empty(0, np.int64)  # of the blocks, for the kernels
 
@@ -74,6 +76,8 @@ class NativeSequence:
 
     def reserve(self, tokens: int) -> None:
         """Make room for ``tokens`` more."""
+        # Blocks are allocated as they are needed and never moved: growing one array would copy the whole cache at each
+        # power of two, and hold it twice while it does.
         self._keep(-(-(len(self.ids) + tokens) // BLOCK))
 
     def crop(self, length: int) -> None:
@@ -87,11 +91,13 @@ class NativeSequence:
         del self._blocks[blocks:]
         while len(self._blocks) < blocks:
             self._blocks.append(self._ledger.array("kv_cache", self._shape, self._dtype))
+        # Kernels take addresses: a list of arrays would be reflected, and copied, at each call into compiled code.
         self.addresses = np.array([block.ctypes.data for block in self._blocks], np.int64)
 
     def copy_from(self, other: NativeSequence, tokens: int, *, level: int) -> None:
         """Hold what another has of its first tokens, in the layers behind ``level``."""
         self.reserve(tokens)
+        # Whole blocks are copied: what lies behind ``tokens`` in the last one is written again before it is read.
         for mine, theirs in zip(self._blocks, other._blocks):
             mine[level:] = theirs[level:]
         self.ids = other.ids[:tokens]

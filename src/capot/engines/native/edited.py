@@ -31,6 +31,7 @@ class EditedRows:
         rows, states = edit.within(self.start, self.start + len(held), width=held.shape[1])
         now = held[rows]
         if edit.adds:
+            # Adding 0.0 would turn -0.0 into 0.0: an edit that does nothing is to change no bit.
             held[rows] = np.where(states == 0, now, now + states)
         elif base is None:
             held[rows] = np.where(states == now, now, states)
@@ -45,6 +46,7 @@ class EditedRows:
     def before(self, part: Part, level: int, *, x: np.ndarray) -> None:
         """Remember x before something is added to it that an edit changes."""
         if self._of(part, level):
+            # x only, of this sequence: other sequences' rows go through the same arrays.
             self._before = x[self.rows].copy()
 
     def added(self, part: Part, level: int, *, x: np.ndarray) -> None:
@@ -59,6 +61,8 @@ class EditedRows:
             numbers = slice((edit.place.head - 1) * self.head_dim, edit.place.head * self.head_dim)
             held = widened(mixed[self.rows, numbers])
             self._put(edit, held)
+            # The type of the buffer is the one the product takes; rounding here is what an unedited head goes through
+            # as well.
             mixed[self.rows, numbers] = narrowed(held, mixed.dtype)
 
 
@@ -77,5 +81,6 @@ def narrowed(numbers: np.ndarray, dtype: np.dtype[np.generic]) -> np.ndarray:
     """
     if dtype != np.uint16:
         return numbers
+    # Round to nearest, ties to even, on the bits: the same rule as ``simd.narrow``.
     bits = np.ascontiguousarray(numbers, np.float32).view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)

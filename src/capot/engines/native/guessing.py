@@ -8,7 +8,7 @@ from numba import prange
 from capot.engines.native.numba_cache import njit
 from capot.engines.native.simd import Array, dot, exp
 
-SIMD_HASH = "3fc755b76a10"
+SIMD_HASH = "e71d8f34a157"
 SPAN = 64  # logits looked at together: most spans hold no guess
 ONES = np.ones(SPAN, np.float32)
 
@@ -24,6 +24,8 @@ def _largest(numbers: Array) -> np.float32:
 @njit()
 def _insert(logit: np.float32, index: int, ids: Array, highest: Array) -> None:
     """Put a logit that is above the last of ``highest`` in its place; the lowest id comes first among equals."""
+    # Insertion into k places is cheaper than a heap for the small k that anybody looks at, and keeps the order of
+    # equals.
     place = len(ids) - 1
     while place > 0 and logit > highest[place - 1]:
         highest[place], ids[place] = highest[place - 1], ids[place - 1]
@@ -47,10 +49,12 @@ def guess(logits: Array, ids: Array, shares: Array, scratch: Array) -> None:
         found[:] = 0
         for start in range(0, width, SPAN):
             stop = min(start + SPAN, width)
+            # Most spans hold nothing above the k-th so far, and a maximum over 64 numbers is a few instructions.
             if _largest(row[start:stop]) > highest[-1]:
                 for i in range(start, stop):
                     if row[i] > highest[-1]:
                         _insert(row[i], i, found, highest)
+        # The softmax's sum in float64 over the spans: V terms of float32, one after the other, would lose digits.
         top = highest[0]
         total = 0.0
         for start in range(0, width, SPAN):

@@ -44,7 +44,7 @@ class Weights(Protocol):
     def checkpoint(self) -> Checkpoint: ...
 
     @property
-    def ledger(self) -> ArrayAllocator: ...
+    def allocator(self) -> ArrayAllocator: ...
 
     @property
     def layers(self) -> Sequence[Layer]: ...
@@ -71,11 +71,13 @@ class InsidePass:
         places = [position - start for position in asked.positions_of(start, start + tokens)]
         self._last = rows.stop - 1
         # The rows that are followed: those asked for, then the last one.
+        # Copies of a few rows only: keeping every level of a long prompt would take L x T x D numbers.
         self._followed = np.array([rows.start + place for place in places] + [self._last])
         self._levels = asked.levels_of(config.layers)
         kept = (len(self._levels), len(places))
         self._stream = self._array(*kept, config.width) if asked.k else None
         self._moved = np.full((kept[0], 4, kept[1]), np.nan, np.float32) if asked.moved else None
+        # Zeroed, as ``attend`` writes the visible part of each row only.
         self._weights = self._array(tokens, start + tokens, zeroed=True) if asked.head is not None else None
         self._reads_of: list[np.ndarray] = []  # the reader's row, by layer
         self._marks = np.zeros((config.layers, config.heads, len(asked.marks))) if asked.marks else None
@@ -85,7 +87,7 @@ class InsidePass:
         self._states: dict[Place, np.ndarray] = {}
 
     def _array(self, *shape: int, zeroed: bool = False) -> np.ndarray:
-        return self.engine.ledger.array("activations", shape, zeroed=zeroed)
+        return self.engine.allocator.array("activations", shape, zeroed=zeroed)
 
     # ------------------------------------------------------------ on the way
 
@@ -123,6 +125,8 @@ class InsidePass:
     def _moves(self, level: int, x: np.ndarray, kind: int) -> None:
         after = x[self._followed]
         if self.asked.parts or self.asked.states or (self._moved is not None and level in self._levels):
+            # The block's contribution is the difference that it made to the stream: it is what the next layer reads,
+            # rounding of the addition included.
             added = after - self._before
             self._reads(Place("mlp" if kind else "attention", level), added)
             if self._moved is not None and level in self._levels:
@@ -146,6 +150,7 @@ class InsidePass:
             yield slice(0, tokens), None
             return
         seen = self.start + tokens
+        # A few queries at a time, so that H x T x S weights never exist at once.
         most = max(1, BLOCK_BYTES // (4 * config.heads * seen))
         for first in range(0, tokens, most):
             span = slice(first, min(first + most, tokens))
@@ -188,12 +193,13 @@ class InsidePass:
         ids = np.zeros((len(rows), k), np.int32)
         shares = np.zeros((len(rows), k), np.float32)
         most = max(1, min(len(rows), BLOCK_BYTES // (4 * vocabulary)))
-        logits = self.engine.ledger.array("logits", (most, vocabulary))
+        logits = self.engine.allocator.array("logits", (most, vocabulary))
         scratch = self._array(most, guessing.SPAN)
         for first in range(0, len(rows), most):
             span = slice(first, min(first + most, len(rows)))
             block = self.engine.head_of(rows[span], logits[: span.stop - first])
             guessing.guess(block, ids[span], shares[span], scratch)
+        # A damaged file or an edit may make NaN, which has no rank: better no guesses than wrong ones.
         if not np.isfinite(shares).all():
             raise ModelError("not_finite")
         shape = (*stream.shape[:2], k)
@@ -203,8 +209,10 @@ class InsidePass:
         """Every addition's share of one logit, the final norm being the scale that it is for ``last``."""
         engine = self.engine
         config = self.engine.checkpoint.config
-        logits = engine.head_of(last[None], engine.ledger.array("logits", (1, config.vocabulary_size)))[0]
+        logits = engine.head_of(last[None], engine.allocator.array("logits", (1, config.vocabulary_size)))[0]
         target = int(logits.argmax()) if self.asked.target is None else self.asked.target
+        # The final norm is not linear: its scale is frozen at what it is for the whole sum, as in direct logit
+        # attribution (Elhage et al., 2021, A Mathematical Framework for Transformer Circuits).
         scale = 1 / np.sqrt(np.mean(last.astype(np.float64) ** 2) + config.norm_eps)
         reads = scale * wide(engine.norm) * wide(engine.head.weight[target])
         heads = [self._by_head(layer, mixed) for layer, mixed in zip(engine.layers, self._mixed, strict=True)]
@@ -214,6 +222,7 @@ class InsidePass:
     def _by_head(self, layer: Layer, mixed: np.ndarray) -> np.ndarray:
         """What each head alone adds to the last row. Shapes: mixed (H S,), answer (H, D)."""
         heads = self.engine.checkpoint.config.heads
+        # One row per head, the other heads' numbers zero: one product gives each head's own addition.
         apart = np.zeros((heads, len(mixed)), mixed.dtype)
         for head, numbers in enumerate(np.split(np.arange(len(mixed)), heads)):
             apart[head, numbers] = mixed[numbers]

@@ -1,10 +1,10 @@
 """The compiled part of the engine: five operations on arrays, kept on disk once compiled.
 
-    add_product   y += x @ weights.T              product.py
-    rms_norm      a vector over its root mean square
-    gate          silu(gate) * up
-    place         rotate queries and keys by their position, store keys and values
-    attend        softmax(queries @ keys) @ values, over the cache      attention.py
+    add_matmul         y += x @ weights.T                                    matmul.py
+    rms_norm           a vector over its root mean square
+    swiglu             silu(gate) * up
+    rotate_and_store   rotary positions, keys and values into the cache      attention.py
+    attend             softmax(queries @ keys) @ values, over the cache      attention.py
 
 The small ones are here.
 """
@@ -26,7 +26,7 @@ from capot.engines.native.simd import BF16_PAIRS, Array, dot, exp, narrow, widen
 __all__ = ["BF16_PAIRS", "BLOCK", "add_matmul", "attend", "exp", "prepare", "rms_norm", "rotate_and_store", "swiglu"]
 __all__ += ["product_dtype", "scratch_shape"]
 
-SIMD_HASH = "3fc755b76a10"
+SIMD_HASH = "e71d8f34a157"
 
 
 def product_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -39,6 +39,8 @@ def rms_norm(x: Array, weight: Array, epsilon: float, out: Array) -> None:
     """out = x / sqrt(mean(x²) + epsilon) * weight (Zhang and Sennrich, 2019). Shapes: x, out (T, D), weight (D,)."""
     depth = x.shape[1]
     for t in range(x.shape[0]):
+        # In float32, in the order of ``dot``: PyTorch's ``mean`` may add in another one, which is within the tolerance
+        # of the parity tests and outside of equality.
         squares = dot(x[t], x[t])
         scale = np.float32(1) / np.sqrt(squares / np.float32(depth) + np.float32(epsilon))
         for d in range(depth):
@@ -50,6 +52,7 @@ def swiglu(gates: Array, ups: Array, out: Array) -> None:
     """out = silu(gates) * ups (SwiGLU: Shazeer, 2020). Shapes: all (T, M)."""
     for t in prange(gates.shape[0]):
         for m in range(gates.shape[1]):
+            # silu(x) = x * sigmoid(x); the division is one of float32, ``exp`` ends at 88 and so never overflows.
             silu = gates[t, m] / (np.float32(1) + exp(-gates[t, m]))
             out[t, m] = narrow(silu * ups[t, m], out[t, m])
 
@@ -88,6 +91,8 @@ def prepare(
             notice()
             notice = None
     if any(kernel.stats.cache_misses for kernel, _ in decoding):
+        # A second signature of a kernel costs a file of its own on disk: the one for heads is compiled beside the
+        # others only while they are compiled anyway.
         rms_norm.compile((rows, weight, real, rows))  # for heads (Qwen3): read from disk when one comes
     if warn is not None:
         warn_uncached(warn)

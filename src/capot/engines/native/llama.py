@@ -55,6 +55,8 @@ class Linear:
 
     def write(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """y = x @ weight.T + bias. Shapes: x (T, D), y (T, N)."""
+        # The bias first, so that the product adds to it: ``add_matmul`` accumulates, and a separate pass over y is
+        # saved.
         y[...] = 0 if self.bias is None else self.bias
         kernels.add_matmul(self.weight, x, y)
         return y
@@ -104,14 +106,16 @@ class Buffers:
         key_width = c.kv_heads * c.head_dim
         widths = {"x": c.width, "gates": c.mlp_width, "ups": c.mlp_width}
         widths |= {"queries": query_width, "keys": key_width, "values": key_width}
-        floats = engine.ledger.array("activations", (columns * sum(widths.values()),))
+        # One allocation for all buffers: the peak is counted once, and a step of the same width reuses it.
+        floats = engine.allocator.array("activations", (columns * sum(widths.values()),))
         self.columns = columns
         end = 0
         for name, width in widths.items():
             start, end = end, end + columns * width
             setattr(self, name, floats[start:end].reshape(columns, width))
+        # Products run one after the other, so one buffer of the widest serves all their inputs.
         widest = max(c.width, query_width, c.mlp_width)
-        self._taken = engine.ledger.array("activations", (columns * widest,), engine.taken)
+        self._taken = engine.allocator.array("activations", (columns * widest,), engine.taken)
 
     def taken(self, width: int) -> np.ndarray:
         """What the next product takes, in the type that its weights ask for. The last one's is overwritten."""
@@ -119,7 +123,7 @@ class Buffers:
 
 
 class NativeEngine:
-    """The weights at work (see ``engine.Engine``)."""
+    """The weights at work (see ``protocol.Engine``)."""
 
     def __init__(
         self,
@@ -129,7 +133,7 @@ class NativeEngine:
         warn: Callable[..., None] | None = None,
     ) -> None:
         self.checkpoint = checkpoint
-        self.ledger = ArrayAllocator()
+        self.allocator = ArrayAllocator()
         config = checkpoint.config
         self.names = names(checkpoint)
         self.embedding = self._tensor(self.names.table, config.vocabulary_size, config.width)
@@ -137,11 +141,11 @@ class NativeEngine:
         self.norm = self._tensor(f"{self.names.prefix}norm.weight", config.width)
         tied = Linear(self.embedding)
         self.head = tied if self.names.tied else self._linear("lm_head", config.vocabulary_size, config.width)
-        self.turns = rope.frequencies(config)
+        self.rope_frequencies = rope.frequencies(config)
         self._like = np.zeros(1, self.layers[0].key.weight.dtype)  # the cache keeps the type of the weights
         self.taken = kernels.product_dtype(self.embedding.dtype)
         scratch = kernels.scratch_shape(config.heads // config.kv_heads, config.head_dim)
-        self._scratch = self.ledger.array("activations", scratch)
+        self._scratch = self.allocator.array("activations", scratch)
         self._buffers: Buffers | None = None
         kernels.prepare(self.embedding.dtype, notice, warn=warn)
 
@@ -155,6 +159,7 @@ class NativeEngine:
         return tensor.view(VIEWS[dtype])
 
     def _linear(self, name: str, rows: int, columns: int, *, biased: bool = False) -> Linear:
+        # A checkpoint may hold biases that its family does not use; ``biases`` says which count.
         bias = None
         if biased:
             stored = self.checkpoint.tensor(f"{name}.bias", (rows,))
@@ -203,7 +208,7 @@ class NativeEngine:
         )
 
     def open_sequence(self) -> NativeSequence:
-        return NativeSequence(self.checkpoint.config, self._like.dtype, self.ledger)
+        return NativeSequence(self.checkpoint.config, self._like.dtype, self.allocator)
 
     def branch(self, sequence: Sequence, tokens: int, *, level: int) -> NativeSequence:
         """A sequence that holds what another has of its first tokens, in the layers behind ``level``."""
@@ -220,8 +225,9 @@ class NativeEngine:
         return blocks * int(np.prod(block_shape(self.checkpoint.config))) * self._like.itemsize
 
     def allocations(self, *, reset_peak: bool = False) -> Allocations:
-        return self.ledger.read(reset_peak=reset_peak)
+        return self.allocator.read(reset_peak=reset_peak)
 
+    # Views into the mapped file keep it open: they go first.
     def close(self) -> None:
         self._buffers = None
         self._scratch = EMPTY
@@ -232,7 +238,7 @@ class NativeEngine:
     # ------------------------------------------------------------ a step
 
     def step(self, feeds: list[Feed]) -> list[Output | None]:
-        """Advance several sequences in one pass over the weights (see ``engine.Engine.step``).
+        """Advance several sequences in one pass over the weights (see ``protocol.Engine.step``).
 
         Raises: InputError ``no_such_id`` for an id that the vocabulary does not have; ModelError ``weights_cut``.
         """
@@ -252,6 +258,8 @@ class NativeEngine:
         return commit_step(feeds, live, outputs)
 
     def _forward(self, feeds: list[Feed]) -> list[Output]:
+        # All sequences are rows of one x, so each weight is read once whatever their number. This is what makes many
+        # learners cheap: decoding is bound by memory bandwidth.
         columns = sum(len(feed.ids) for feed in feeds)
         if self._buffers is None or self._buffers.columns != columns:
             self._buffers = None  # given back before the next is asked for
@@ -264,6 +272,7 @@ class NativeEngine:
             passes.append(SequencePass(self, feed, first))
             first += len(feed.ids)
         if level is None:
+            # What begins at a later level brings its own states instead (``Feed.entry``).
             buffers.x[...] = self.embed([token for feed in feeds for token in feed.ids])
         for one in passes:
             if one.feed.entry is not None:
@@ -288,6 +297,8 @@ class NativeEngine:
         queries = layer.query.write(normed, b.queries)  # (T, H S)
         keys = layer.key.write(normed, b.keys)  # (T, K S)
         values = layer.value.write(normed, b.values)  # (T, K S)
+        # Qwen3 normalises before the rotation; after it, the norm's weights would no longer belong to the pairs that
+        # turn.
         if layer.query_norm is not None and layer.key_norm is not None:  # each head by itself: rows of S numbers
             for array, weight in ((queries, layer.query_norm), (keys, layer.key_norm)):
                 by_head = array.reshape(-1, c.head_dim)
@@ -296,6 +307,7 @@ class NativeEngine:
         mixed = b.taken(c.heads * c.head_dim)
         for one in passes:
             rows = one.rows
+            # Attention is the one step where sequences are apart: each has its own cache and its own positions.
             blocks = one.sequence.addresses
             start = one.start
             cache = (blocks, self._like, index, start)
@@ -327,17 +339,18 @@ class NativeEngine:
 
     def head_of(self, rows: np.ndarray, logits: np.ndarray) -> np.ndarray:
         """The final norm and the head on rows of x. Shapes: rows (R, D), logits (R, V), which is answered."""
-        normed = self.ledger.array("activations", rows.shape, self.taken)
+        normed = self.allocator.array("activations", rows.shape, self.taken)
         return self.head.write(self._normed(rows, self.norm, normed), logits)
 
     def _outputs(self, x: np.ndarray, passes: list[SequencePass]) -> list[Output]:
         """The head on the rows that were asked for, of all sequences in one product."""
         asked = [one.for_head(x) for one in passes]  # each (R, D)
         counts = [len(rows) for rows in asked]
+        # The head is the largest matrix: only the rows somebody wants go through it.
         ends = np.cumsum(counts)
-        logits = self.ledger.array("logits", (sum(counts), self.checkpoint.config.vocabulary_size))
+        logits = self.allocator.array("logits", (sum(counts), self.checkpoint.config.vocabulary_size))
         if len(logits):
-            normed = self.ledger.array("activations", (len(logits), x.shape[1]), self.taken)
+            normed = self.allocator.array("activations", (len(logits), x.shape[1]), self.taken)
             for rows, count, end in zip(asked, counts, ends, strict=True):
                 self._normed(rows, self.norm, normed[end - count : end])
             self.head.write(normed, logits)

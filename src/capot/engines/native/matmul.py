@@ -7,7 +7,7 @@ is bound by arithmetic instead.
 How many there are changes no bit of the answer. One rule for each stored type says what x
 is: beside bfloat16 weights it is rounded to bfloat16, on every machine; beside float16 and
 float32 it stays float32. And one order holds for each row: DEPTH numbers at a time are
-summed by lanes (``stored``) and added to y, then the next. Where one instruction multiplies
+summed by lanes (``simd``) and added to y, then the next. Where one instruction multiplies
 pairs of bfloat16, a lane takes two neighbours at once.
 """
 
@@ -42,7 +42,7 @@ from capot.engines.native.simd import (  # fmt: skip
     zeros,
 )
 
-SIMD_HASH = "3fc755b76a10"
+SIMD_HASH = "e71d8f34a157"
 # Rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold.
 ROWS_PER_TASK = 64
 LINE_BITS = 8 * 64  # a line of memory, as it moves between memory and caches
@@ -121,6 +121,7 @@ def _tile(rows: int, columns: int) -> Callable[..., Any]:
             _emit_totals(build, sums, _emit_starts(build, ys, args[3], range(columns), width), args[1])
             return context.get_dummy_value()
 
+        # Instantiated once for each width that is used: Numba compiles what is known when it compiles.
         whole = types.intp
         return types.void(weights, whole, x, whole, y, whole, whole), emit
 
@@ -128,6 +129,8 @@ def _tile(rows: int, columns: int) -> Callable[..., Any]:
 
 
 _one = _tile(1, 1)
+# DEPTH numbers of each row at a time: the columns of x that a tile reads then stay in the cache closest to the core
+# while all rows of the task pass over them.
 _by_six, _by_four, _by_two, _by_one = (_tile(ROWS, columns) for columns in (COLUMNS, 4, 2, 1))
 
 
@@ -165,7 +168,7 @@ def _add_tiles(weights: Array, first: int, last: int, x: Array, y: Array, whole:
 def add_matmul(weights: Array, x: Array, y: Array) -> None:
     """y += x @ weights.T, each weight read from memory once whatever the number of columns.
 
-    Shapes: weights (N, D) as stored, x (T, D) as ``taken`` says, y (T, N).
+    Shapes: weights (N, D) as stored, x (T, D) as ``kernels.product_dtype`` says, y (T, N).
     """
     total, depth = weights.shape
     columns = x.shape[0]

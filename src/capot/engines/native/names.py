@@ -37,6 +37,7 @@ def names(checkpoint: Checkpoint) -> Names:
     """
     there = checkpoint.tensors
     tied = checkpoint.config.tied
+    # ``LlamaModel`` and others of the base classes save themselves without the prefix of the class with a head.
     prefix = "" if "embed_tokens.weight" in there and "model.embed_tokens.weight" not in there else "model."
     table = f"{prefix}embed_tokens.weight"
     if tied and HEAD in there and table not in there:
@@ -51,6 +52,7 @@ def biases(checkpoint: Checkpoint) -> Biases:
     """
     raw = text_config(checkpoint.raw_config)
     architecture = checkpoint.config.architecture
+    # Qwen2 has these biases whatever its config says: transformers' code has ``bias=True`` written out.
     if architecture == "Qwen2ForCausalLM":
         return Biases(queries=True)
     if architecture not in ("LlamaForCausalLM", "Qwen3ForCausalLM"):

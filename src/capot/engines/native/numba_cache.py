@@ -34,6 +34,7 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
 
     def compiled(function: Callable[..., Any]) -> Any:
         dispatcher = numba.njit(**options)(function)
+        # Under DISABLE_JIT, Numba hands back the plain function, which has no cache to replace.
         if cache and not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             try:
                 dispatcher._cache = _SafeCache(dispatcher.py_func)  # as its enable_caching does, with another class
@@ -51,12 +52,14 @@ class _SafeCache:
         made: Any = caching.FunctionCache  # Numba has no annotations
         self._cache = made(function)
 
+    # Numba's dispatcher reads more of the cache than it documents (its path, its statistics).
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cache, name)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return self._cache.load_overload(sig, target_context)
+        # Numba raises many kinds here (EOFError, UnpicklingError, OSError, its own), and any of them means compiling.
         except Exception as error:  # a file cut short, of another owner, of another version: whatever it is
             cache_errors.append(error)
             return None
@@ -85,6 +88,7 @@ def check() -> None:
     Raises: InputError ``numba_no_jit``, ``numba_setting``.
     """
     config: Any = numba.config
+    # Plain Python would take hours for one token, and look like a hang.
     if config.DISABLE_JIT:
         raise InputError("numba_no_jit")
     if config.NUMBA_NUM_THREADS < 1:

@@ -16,17 +16,17 @@ from capot.engines.protocol import Feed, Output
 EMPTY = np.empty((1, 1, 1, 0), np.float32)  # where attention weights go that nobody asked for
 
 
-class TurningWeights(inside.Weights, Protocol):
+class RotaryWeights(inside.Weights, Protocol):
     """What is needed of the engine."""
 
     @property
-    def turns(self) -> np.ndarray: ...
+    def rope_frequencies(self) -> np.ndarray: ...
 
 
 class SequencePass:
     """One sequence's part of a step: its rows of x, its positions, and what is kept for its caller."""
 
-    def __init__(self, engine: TurningWeights, feed: Feed, first: int) -> None:
+    def __init__(self, engine: RotaryWeights, feed: Feed, first: int) -> None:
         c = engine.checkpoint.config
         tokens = len(feed.ids)
         assert isinstance(feed.sequence, NativeSequence)  # an engine is given its own sequences
@@ -35,11 +35,12 @@ class SequencePass:
         self.sequence = feed.sequence
         self.rows = slice(first, first + tokens)
         self.start = len(feed.sequence.ids)
+        # Before anything is computed: where memory is short, the step ends with every cache as it was.
         self.sequence.reserve(tokens)
-        self.cosines, self.sines = rope.cos_sin(engine.turns, self.start, tokens)
+        self.cosines, self.sines = rope.cos_sin(engine.rope_frequencies, self.start, tokens)
 
         def kept(wanted: bool, *shape: int) -> np.ndarray | None:
-            return engine.ledger.array("activations", shape, zeroed=True) if wanted else None
+            return engine.allocator.array("activations", shape, zeroed=True) if wanted else None
 
         self.hidden = kept(feed.want.hidden, c.layers + 1, tokens, c.width)
         self.lasts = kept(feed.want.layer_logits, c.layers + 1, c.width)
@@ -82,6 +83,7 @@ class SequencePass:
 
     def for_head(self, x: np.ndarray) -> np.ndarray:
         """The rows whose logits are asked for: positions first, then one for each level."""
+        # Only these rows reach the final norm and the head.
         first = {"last": self.rows.stop - 1, "all": self.rows.start, "none": self.rows.stop}[self.want.logits]
         positions = x[first : self.rows.stop]
         return positions if self.lasts is None else np.concatenate((positions, self.lasts))

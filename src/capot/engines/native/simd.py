@@ -47,6 +47,8 @@ else:  # SSE, NEON
     LANES = 4
 ROWS = 2 if LANES == 8 else 4
 COLUMNS = 6
+# The instruction (VDPBF16PS) sums two products into each lane with rounding of its own: these machines give other last
+# bits than the rest, and the same ones among themselves, whatever the number of rows.
 BF16_PAIRS = LANES == 16 and _FEATURES.get("avx512bf16", False)  # one instruction multiplies and adds pairs of bfloat16
 HAS_FMA = _FEATURES.get("fma", False) or platform.machine().lower() not in ("x86_64", "amd64")  # a product and a sum
 
@@ -90,6 +92,7 @@ def emit_widen(build: Value, value: Value, dtype: Value, lanes: int) -> Value:
         return build.fpext(build.bitcast(value, shaped(ir.HalfType(), lanes)), shaped(F32, lanes))
     wide = build.zext(value, shaped(I32, lanes))  # bfloat16: the upper half of a float32
     sixteen = ir.Constant(shaped(I32, lanes), [16] * lanes if lanes > 1 else 16)
+    # A float32 has the same sign and exponent as a bfloat16, and 16 bits more of fraction: zeros.
     return build.bitcast(build.shl(wide, sixteen), shaped(F32, lanes))
 
 
@@ -117,6 +120,7 @@ def narrow(typing: Value, number: Value, like: Value) -> Value:
 
 @intrinsic
 def power_of_two(typing: Value, exponent: Value) -> Value:
+    # The exponent field of IEEE 754 has a bias of 127 and begins at bit 23.
     """2 ** exponent, by writing the exponent's bits. ``exponent`` is an int32 above -127."""
 
     def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
@@ -147,9 +151,12 @@ def exp(x: np.float32) -> np.float32:
 
     x = n ln 2 + r, and a polynomial for r (Cephes, ``expf``): off by 2e-7 of the value at most.
     """
+    # Beyond these two, the result is no normal float32 any more, and the exponent's bits would spill into the sign.
     x = min(max(x, np.float32(-87.0)), np.float32(88.0))
     n = np.floor(fma(x, np.float32(1.44269504), np.float32(0.5)))
     r = fma(n, np.float32(2.12194440e-4), fma(n, np.float32(-0.693359375), x))
+    # ln 2 in two parts: n times the first is exact in float32, so the reduction loses nothing for large n (Cody and
+    # Waite, 1980).
     p = fma(np.float32(1.9875691500e-4), r, np.float32(1.3981999507e-3))
     p = fma(fma(p, r, np.float32(8.3334519073e-3)), r, np.float32(4.1665795894e-2))
     p = fma(fma(p, r, np.float32(1.6666665459e-1)), r, np.float32(5.0000001201e-1))
@@ -187,6 +194,7 @@ def stored_type(dtype: Value) -> Value:
 def emit_load(build: Value, base: Value, index: Value, scalar: Value, lanes: int) -> Value:
     """``lanes`` numbers from ``base[index]`` on, wherever that lies in memory."""
     place = build.bitcast(build.gep(base, [index]), shaped(scalar, lanes).as_pointer())
+    # Rows of a mapped file begin anywhere: LLVM would otherwise take a vector for aligned to its own size and fault.
     return build.load(place, align=4 if scalar == F32 else 2)
 
 
@@ -195,6 +203,7 @@ def emit_fma(build: Value, a: Value, b: Value, total: Value) -> Value:
     if isinstance(getattr(a.type, "element", None), BFloat):
         kind = ir.FunctionType(total.type, [total.type, a.type, b.type])
         name = "llvm.x86.avx512bf16.dpbf16ps.512"
+        # llvmlite knows no intrinsic for it: the function is declared in the module by its name in LLVM.
         return build.call(cgutils.get_or_insert_function(build.module, kind, name), [total, a, b])
     if not HAS_FMA:
         return build.fadd(build.fmul(a, b), total)
@@ -212,6 +221,7 @@ def emit_prefetch(build: Value, place: Value) -> None:
 
 def zeros(build: Value) -> Value:
     """A register of sums that begin with nothing."""
+    # An alloca that stays in registers: LLVM's mem2reg promotes it, and no phi nodes have to be written here.
     cell = cgutils.alloca_once(build, shaped(F32, LANES))
     build.store(ir.Constant(shaped(F32, LANES), [0.0] * LANES), cell)
     return cell

@@ -44,6 +44,7 @@ class JobAdmission:
     @property
     def bytes_in_use(self) -> int:
         """Return the bytes that running jobs hold or may come to hold."""
+        # The estimate until the cache is larger: what is admitted now must still fit when it has grown.
         return sum(max(need, ticket.nbytes) for ticket, need in self.active.items())
 
     def position(self, ticket: Ticket) -> int:
@@ -61,6 +62,7 @@ class JobAdmission:
         """
         ticket = self._next_prompt()
         tickets = list[Ticket]()
+        # Those with something running have had their turn; who has nothing may ride along in the same pass.
         at_work = {each.job.owner for each in self.active}
         while ticket is not None:
             tickets.append(ticket)
@@ -74,6 +76,7 @@ class JobAdmission:
         ticket = self.prompts.take(lambda other: other.job.owner not in at_work)
         if ticket is None:
             return None
+        # Taken to be looked at, put back to be chosen by the rules that hold for every prompt.
         self._requeue_first(ticket)
         return self._next_prompt() if ticket.left <= most else None
 
@@ -82,7 +85,9 @@ class JobAdmission:
         ticket = self.prompts.take()
         if ticket is None or ticket.begun:
             return ticket
+        # Prompt and answer to come, as admission is final: a text under way is never evicted for want of memory.
         need = self.engine.cache_bytes(min(len(ticket.job.ids) + ticket.job.room, self.engine.info.context_length))
+        # With nothing at work even the largest may begin: it has the whole budget, or fails by itself.
         if self.active and self.bytes_in_use + need > self.caches.budget:
             # Nobody begins until it fits: a stream of small jobs must not starve a large one.
             self._requeue_first(ticket)
@@ -92,11 +97,13 @@ class JobAdmission:
 
     def _requeue_first(self, ticket: Ticket) -> None:
         self.prompts.add(ticket, first=True)
+        # The owner's turn is kept too, not only the item's place among theirs.
         self.prompts.queues.move_to_end(ticket.job.owner, last=False)
 
     def _begin(self, ticket: Ticket, need: int) -> None:
         self.active[ticket] = need
         sequence, shared = self.caches.take(ticket.job)
+        # Idle caches make room for running ones before the new one grows, not when memory is short already.
         self.caches.shrink(self.bytes_in_use)
         ticket.begin(sequence, shared=shared)
         self.reused_tokens += shared
@@ -105,6 +112,7 @@ class JobAdmission:
         """End a ticket's work. With ``keep`` its cache stays for its owner's next prompt, but for an edited text's."""
         self.active.pop(ticket, None)
         sequence = ticket.release()
+        # A cache of edited passes holds keys and values of no true text: nobody may go on from it.
         if sequence is not None and keep and not ticket.job.edits:
             self.caches.give(sequence, owner=ticket.job.owner, in_use=self.bytes_in_use)
         elif sequence is not None:

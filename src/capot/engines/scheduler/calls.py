@@ -37,6 +37,8 @@ def one_pass(
 
     Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
     """
+    # The engine thread only notes how far it is; a callback of a user's, which may be slow or raise, runs on the thread
+    # that waits.
     told: deque[tuple[int, int]] = deque()
     hears = None if progress is None else lambda done, total: told.append((done, total))
     job = OnePass(ids, want=want, owner=owner, progress=hears, edits=edits)
@@ -44,6 +46,7 @@ def one_pass(
     with cancel_on_ctrl_c(ticket.cancel):
         over = False
         while not over:
+            # Wakes up five times a second: Python handles Ctrl-C between two waits only.
             over = ticket.wait(0.2)
             _tell(told, progress, ticket)
     if ticket.error is not None:
@@ -74,6 +77,7 @@ class Call(Generic[T]):
     def __call__(self) -> None:
         try:
             self.value = self.function()
+        # Also KeyboardInterrupt and SystemExit: they belong to whoever called, and must not end the engine thread.
         except BaseException as error:
             self.error = error
         finally:

@@ -22,6 +22,7 @@ class FairQueue(Generic[Item]):
 
     def take(self, allowed: Callable[[Item], bool] = lambda _: True) -> Item | None:
         """Remove and return the first allowed item of the owner whose turn it is; that owner goes last."""
+        # A copy of the keys: ``remove`` deletes an owner without items from the dictionary that is walked through.
         for owner in list(self.queues):
             found = next(filter(allowed, self.queues[owner]), None)
             if found is not None:
@@ -42,6 +43,8 @@ class FairQueue(Generic[Item]):
 
     def position(self, item: Item, counts: Callable[[Item], bool] = lambda _: True) -> int:
         """Return an item's place among those that count, or 0 if it does not wait."""
+        # How many will be taken before it: from each other owner one in each round, and from those whose turn comes
+        # earlier one more.
         queues = {owner: [each for each in queue if counts(each)] for owner, queue in self.queues.items()}
         name = self._owner(item)
         mine = queues.get(name, [])

@@ -129,6 +129,7 @@ class Ticket:
         self._reused = 0
         self._seconds = 0.0
         self._cancelled = False
+        # An event and no future: the answer is the job's, the ticket only says that it has come.
         self._over = threading.Event()
 
     @property
@@ -157,6 +158,8 @@ class Ticket:
         """End the job at the next step. Takes no lock: a signal handler may call it."""
         self._cancelled = True
         sequence = self._sequence
+        # Set on the sequence as well: the engine looks at it inside of a step, and a chunk of a long prompt may take
+        # seconds.
         if sequence is not None and len(self._pending) > 1:  # in mid-prompt: the chunk need not end
             sequence.cancel()
         self._scheduler.cancellations.append(self)
@@ -193,10 +196,13 @@ class Ticket:
         """Return the next chunk. Outputs of the last position are asked of the last chunk only."""
         want = self.job.want
         info = self._scheduler.engine.info
+        # What is wanted of every position (hidden states, attention) is held until the end, so chunks are smaller.
         size = want.tokens(size, layers=info.layers, vocabulary=info.vocabulary_size)
         ids = self._pending[self._fed : self._fed + size]
         last = self._fed + len(ids) == len(self._pending)
         if not last:
+            # What only the last position gives is asked once, of the last chunk: the head over a chunk of 256 would
+            # cost more than its layers.
             logits: Literal["all", "none"] = "all" if want.logits == "all" else "none"
             inside = None if want.inside is None else want.inside.before_last()
             want = Want(logits, want.hidden, want.attention, inside=inside) if want.positions else NOTHING
@@ -211,9 +217,11 @@ class Ticket:
         """Take one chunk's output, and return the whole once all chunks are in."""
         self._fed += len(feed.ids)
         complete = self._fed == len(self._pending)
+        # Logits that somebody reads chunk by chunk are let go at once: T x V of them would fill memory.
         if self.job.want.hears is not None and output.logits is not None and output.logits.ndim == 2:
             self.job.want.hears(len(feed.sequence.ids) - len(feed.ids), output.logits)
             output = dataclasses.replace(output, logits=None)
+        # One chunk alone is the answer as it is; several are gathered.
         if self.job.want.positions and not (complete and self._gathered is None):
             self._gathered = self._gathered or ChunkedOutput(len(self._pending), len(feed.sequence.ids) - len(feed.ids))
             self._gathered.add(output, len(feed.ids))

@@ -22,6 +22,7 @@ class PrefillBudget:
     def chunk(self) -> int:
         """Return the prompt tokens that others can wait for, as a power of two."""
         fitting = min(self._rate * MAX_DELAY_S, MAX_CHUNK)
+        # A power of two: NumPy and the kernels then meet few different shapes, and buffers are used again.
         return max(MIN_CHUNK, 1 << (int(fitting).bit_length() - 1)) if fitting >= 1 else MIN_CHUNK
 
     def texts(self, *, together: bool) -> int:
@@ -38,6 +39,7 @@ class PrefillBudget:
         """Record how long a pass over prompts took."""
         if seconds <= 0:
             return
+        # Short prompts say little of the rate, as a pass has costs of its own; they have an average for themselves.
         if tokens >= MIN_CHUNK:
             rate = tokens / seconds
             self._rate = rate if self._rate == float("inf") else 0.7 * self._rate + 0.3 * rate

@@ -45,6 +45,7 @@ class PrefixCache:
 
     def take(self, job: Job) -> tuple[protocol.Sequence, int]:
         """Return a sequence for ``job``, and how many of its tokens are cached already; none for an edited text."""
+        # Hidden states or attention of all positions must be computed, cache or not: reuse would leave holes.
         found = self._longest(job) if not (job.want.positions or job.edits) else None
         if found is not None:
             key, shared = found
@@ -58,10 +59,12 @@ class PrefixCache:
         """Return the key of the idle sequence with the longest common prefix, and that length."""
         best, best_shared = None, 0
         for key, (owner, sequence) in self.idle.items():
+            # Caches are never shared between owners, not even for equal texts: the time that an answer takes would tell
+            # what another has asked.
             if owner != job.owner:
                 continue
             # At least one token is computed: its logits are what the job wants.
-            shared = min(common_prefix(sequence.ids, job.ids), len(job.ids) - 1)  # one token is computed
+            shared = min(common_prefix(sequence.ids, job.ids), len(job.ids) - 1)
             if shared >= max(1, best_shared) and self._worth(shared, sequence, job):
                 best = key
                 best_shared = shared
@@ -74,6 +77,8 @@ class PrefixCache:
         """
         if shared < len(sequence.ids) and Capability.PREFIX not in self.engine.capabilities:
             return False
+        # The common part must be at least half of the shorter text: else the other text's next turn would recompute
+        # more than this one saves.
         return 2 * shared >= min(len(job.ids), len(sequence.ids))
 
     @staticmethod
@@ -91,6 +96,7 @@ class PrefixCache:
         if not sequence.ids:
             sequence.close()
             return
+        # By identity: two sequences of one owner may hold the same ids.
         self.idle[id(sequence)] = (owner, sequence)
         self.shrink(in_use)
 

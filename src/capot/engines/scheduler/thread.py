@@ -58,7 +58,11 @@ class Scheduler:
         self._caches = PrefixCache(engine, budget=cache_budget)
         self._admission = JobAdmission(engine, self._caches)
         self._calls: deque[Callable[[], None]] = deque()
+        # A deque's append and popleft are atomic in CPython: calls and cancellations come from any thread, and the
+        # second from a signal handler, which may take no lock.
         self.cancellations: deque[Ticket] = deque()
+        # A condition and no queue: the thread sleeps on three sources of work at once, and what it reads of them is
+        # consistent under one lock.
         self._wake = threading.Condition()  # its lock guards the queues and what is at work
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -75,6 +79,8 @@ class Scheduler:
         it computes; BusyError ``closed``.
         """
         forks.check_process(self._process)
+        # All refusals come before the queue, on the thread of whoever asked: an error on the engine thread would reach
+        # them late, behind others' prompts.
         info = self.engine.info
         check_prompt(job.ids, context=info.context_length)
         require(self.engine, job.want.capabilities | touching(edit.place for edit in job.edits))
@@ -100,12 +106,14 @@ class Scheduler:
 
         Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
         """
+        # An assertion, since it would be a programming error of ours, and no error of a user.
         assert threading.current_thread() is not self._thread  # it would wait for itself
         return one_pass(self.submit, ids, want=want, owner=owner, progress=progress, edits=edits)
 
     def call(self, function: Callable[[], T]) -> T:
         """Run ``function`` on the engine thread between two steps, and return its answer."""
         forks.check_process(self._process)
+        # A function called from the engine thread (a job's ``advance``) would wait for itself.
         if threading.current_thread() is self._thread:
             return function()
         call = Call(function)
@@ -129,6 +137,8 @@ class Scheduler:
         """Free the caches of an owner who has left. Does nothing once closed."""
         forks.check_process(self._process)
         with self._wake, contextlib.suppress(BusyError):
+            # Nothing to do where no thread has begun: without one there is no cache, and starting one to find out would
+            # open OpenMP's threads.
             if self._thread is not None:
                 self._start()
                 self._calls.append(lambda: self._forget(owner))
@@ -161,6 +171,7 @@ class Scheduler:
         if self._process != os.getpid():
             return True
         with self._wake:
+            # Read before it is set: ``close`` is to know whether somebody else has begun to end the thread.
             started, self._closing = self._closing or self._thread is not None, True
             self._wake.notify_all()
         return started
@@ -169,6 +180,8 @@ class Scheduler:
         if self._closing:
             raise BusyError("closed")
         if self._thread is None:
+            # A daemon: an interpreter that ends waits for no text. ``atexit`` still lets the thread end by itself
+            # first, as a daemon that is stopped inside of a kernel may take the process with it.
             self._thread = threading.Thread(target=self._main, name="capot-engine", daemon=True)
             self._thread.start()
             atexit.register(self.close)
@@ -188,6 +201,7 @@ class Scheduler:
 
     def _work_to_do(self) -> bool:
         with self._wake:
+            # Two waits: the first ends after IDLE_S so that OpenMP's threads are released once, the second has no end.
             if not self._wake.wait_for(self._something, timeout=IDLE_S):
                 openmp.release_threads()  # its cores' threads would slow another model's
                 self._wake.wait_for(self._something)
@@ -198,9 +212,11 @@ class Scheduler:
 
     def _turn(self) -> None:
         """Decode one token of each running text, then prefill one chunk of one prompt, or a few short prompts."""
+        # Calls go before everything: they are short, and a page waits for each (a status, a cache to free).
         while self._calls:
             self._calls.popleft()()
         self._drop_cancelled()
+        # Decoding first: everybody who reads a text gets a token in each turn, whatever prompts are waiting.
         with self._wake:
             batch = self._admission.decoding.take_many(MAX_BATCH)
         if batch:
@@ -210,6 +226,8 @@ class Scheduler:
     def _read(self) -> None:
         """Prefill one chunk of the next prompt; with a short one, also some of owners with nothing running."""
         with self._wake:
+            # Alone, a prompt is read in the largest chunks, which use the weights best. The small ones are for the sake
+            # of others only.
             size = self._pace.chunk() if self._admission.has_contention else MAX_CHUNK
             together = Capability.BATCH in self.engine.capabilities
             tickets = self._admission.next_prompts(size, texts=self._pace.texts(together=together))
@@ -234,6 +252,7 @@ class Scheduler:
             self._settle(ticket, feed, output)
         self._note(feeds, seconds, prompts=prompts)
 
+    # Ids are checked one by one in ``step``, but a kernel, a device or a family's own code may fail for one of them.
     def _compute(self, feeds: list[Feed]) -> list[Output | Exception | None]:
         """Compute all feeds in one pass. If that fails, compute each alone: only the guilty job gets the error."""
         if len(feeds) > 1 and Capability.BATCH not in self.engine.capabilities:
@@ -249,6 +268,7 @@ class Scheduler:
     def _note(self, feeds: list[Feed], seconds: float, *, prompts: bool) -> None:
         tokens = sum(len(feed.ids) for feed in feeds)
         self._counts["steps"] += 1
+        # A pass over prompts has more tokens than texts; a prompt whose rest is one token looks like decoding, and is.
         self._counts["prompt_tokens" if prompts and tokens > len(feeds) else "decoded_tokens"] += tokens
         if prompts and all(
             feed.want.inside is None and feed.want.logits != "all" and not feed.edits for feed in feeds
@@ -261,6 +281,7 @@ class Scheduler:
             self._finish(ticket, output, keep=False)
         elif ticket.cancelled:
             self._finish(ticket, InterruptedByUser("interrupted"))
+        # A sequence that another job left behind may carry its cancellation, set after that job's last step.
         elif output is None:  # a late cancellation meant for the sequence's last job: step again
             feed.sequence.resume()
             self._requeue(ticket, self._admission.prompts)
@@ -279,6 +300,7 @@ class Scheduler:
 
     def _requeue(self, ticket: Ticket, queue: FairQueue[Ticket]) -> None:
         with self._wake:
+            # A prompt under way goes first among its owner's, so that one that has begun ends before another begins.
             queue.add(ticket, first=queue is self._admission.prompts)
 
     def _report(self, ticket: Ticket) -> None:
@@ -289,6 +311,7 @@ class Scheduler:
 
     def _advance(self, ticket: Ticket, found: PassResult) -> FairQueue[Ticket] | None:
         """Ask the job what follows. Return the queue for it, or None if the job is finished."""
+        # The job draws here, on the engine thread, between two steps: the logits need no copy and no queue.
         ids = ticket.job.advance(found.output, found)
         if ids is None or len(ids) == 0:
             return None
@@ -308,6 +331,8 @@ class Scheduler:
         """End every ticket as the thread ends: nobody may wait for an answer that will not come."""
         with self._wake:
             self._closing = True
+            # Under the lock, for ``submit`` refuses from here on; outside of it afterwards, as jobs' ``failed`` may
+            # call us.
             left = self._admission.all_tickets
         for ticket in left:
             self._finish(ticket, InterruptedByUser("interrupted"))

@@ -44,6 +44,7 @@ class Variants:
         self._scheduler = scheduler
         self._engine = scheduler.engine
         self._ids = list(ids)
+        # Where the engine branches, a variant costs the tokens from its edit on and the layers above it; elsewhere all.
         self.branches = Capability.BRANCHES in self._engine.capabilities
         self.passes = 0  # over the weights
         self.logits = np.empty(0, np.float32)
@@ -68,6 +69,7 @@ class Variants:
         return min(MAX_BATCH, MAX_CHUNK if self.branches else max(1, MAX_CHUNK // len(self._ids)))
 
     def __enter__(self) -> Variants:
+        # What leaves each layer is kept once, of the text itself: every branch begins with some of it.
         want = Want(hidden=True) if self.branches else Want()
         self._sequence = self._scheduler.call(self._engine.open_sequence)
         try:
@@ -134,6 +136,7 @@ class Variants:
         rows = 0
         for variant in variants:
             more = self.rows(variant)
+            # Neighbours only, in the order they came: the answers are yielded in that order, one batch at a time.
             alike = not self.branches or not batch or batch[0].level == variant.level
             if batch and (not alike or rows + more > MAX_CHUNK or len(batch) == MAX_BATCH):
                 yield batch

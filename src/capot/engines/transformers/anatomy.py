@@ -93,11 +93,14 @@ class Anatomy:
         """Inside the block one pass is watched."""
         network = self.network
         handles = []
+        # Hooks on every module of every layer, for one short pass: afterwards only the two that were found are watched.
         inside = {id(module) for layer in network.layers for module in layer.modules()}
         for layer in network.layers:
             handles.append(layer.register_forward_pre_hook(self._enters, with_kwargs=True))
             handles += [module.register_forward_hook(self._inner) for module in layer.modules() if module is not layer]
             handles.append(layer.register_forward_hook(self._leaves))
+        # A parent of the layers gives what they give; only modules beside them can be the norm or a projection at the
+        # end.
         around = {id(parent) for parent in network.model.modules() if any(id(m) in inside for m in parent.modules())}
         for module in network.model.modules():
             if id(module) not in inside | around and module is not network.head:
@@ -110,12 +113,15 @@ class Anatomy:
                 handle.remove()
 
     def _enters(self, _: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        # A copy: many families add to the stream in place, and the tensor would have changed by the time it is
+        # compared.
         self._entered = first(given or named["hidden_states"]).clone()
         self._given = []
 
     def _inner(self, module: torch.nn.Module, _: Any, given: Any) -> None:
         out = given[0] if isinstance(given, tuple | list) and given else given
         width, count = self._entered.shape[-1], self._entered.shape[-2]
+        # Only what has one vector of the stream's width for each token can be an addition to it.
         if isinstance(out, torch.Tensor) and out.shape[-1] == width and out.numel() == width * count:
             self._given.append((module, out.reshape(count, width).clone()))
 
@@ -132,6 +138,7 @@ class Anatomy:
         x = took[0] if took else None
         if not isinstance(x, torch.Tensor) or not isinstance(given, torch.Tensor):
             return
+        # Equality of bits: the final norm is the module that took exactly what the last layer left.
         if x.shape == self._left.shape and torch.equal(x, self._left):
             self._after.append((module, x[0, -1], given[0, -1].clone()))
 
@@ -157,6 +164,8 @@ class Anatomy:
         self._entered = torch.empty(0)
 
     def _ending(self, norm: torch.nn.Module, x: torch.Tensor, given: torch.Tensor, *, by: float) -> End | None:
+        # The norm is probed with vectors of plus and minus LOUD: their mean square is known, so gain and shift follow
+        # from two answers; a vector of equal numbers, whose deviation is zero, shows whether the mean is taken away.
         sign = torch.ones_like(x)
         sign[1::2] = -1
         answers = floats(norm((LOUD * torch.stack([sign, -sign, torch.ones_like(x)]))[None])[0])
@@ -166,6 +175,8 @@ class Anatomy:
         found = End(norm, gain, shift, bool(centred), by)
         x_ = floats(x)
         given_ = floats(given)
+        # What the probe says must give what the norm truly answered in this pass; else it is of another form (a gain of
+        # 1 + weight is fine, a norm over groups is not).
         line = found.scale(x_, given_) * gain * found.less_mean(x_) + shift
         return found if np.linalg.norm(line - given_) <= rounding(x) * np.linalg.norm(given_) else None
 
@@ -188,6 +199,7 @@ class Anatomy:
         weight = getattr(self.network.head, "weight", None)
         if not isinstance(weight, torch.Tensor) or weight.ndim != 2:
             return None
+        # oneDNN's layout is opaque: making one row of it means unpacking all of the head, gigabytes for one vector.
         if weight.is_mkldnn:  # in oneDNN's own order, which only the whole can be taken out of
             names = (name for name, each in self.network.model.named_parameters() if each is weight)
             found = self.network.stored_row(next(names), token)
@@ -213,6 +225,7 @@ def rounding(tensor: torch.Tensor) -> float:
 def multiplied(raw: torch.Tensor, logits: torch.Tensor) -> float:
     """The number that makes logits of the head's answer; 1 where it is none, but a cap."""
     before, after = floats(raw), floats(logits)
+    # A cap (Gemma 2's 30 * tanh(x / 30)) leaves small logits almost as they are.
     if np.linalg.norm(after - before) <= 0.02 * np.linalg.norm(after):
         return 1.0
     by = float(after @ before / max(float(before @ before), 1e-30))
@@ -227,13 +240,17 @@ def block(
         return None
     added = (floats(left) - floats(entered)).reshape(-1)
     outs = np.stack([floats(out).reshape(-1) for _, out in given])
+    # The stream is stored in 16 bits, so the difference of two of its states has their rounding in it.
     stored = rounding(left) * np.linalg.norm(floats(left)) if left.dtype != torch.float32 else 0.0
     bound = max(EXACT * float(np.linalg.norm(added)), stored)
+    # |added - by (a + b)|² written out in inner products: all pairs of modules at the price of one matrix product,
+    # where forming each sum would take pairs x T x D numbers.
     # The length of added - by * (one + two) for every pair, from products of all with all.
     gram = outs @ outs.T
     along = outs @ added
     squares = gram.diagonal()[:, None] + gram.diagonal() + 2 * gram
     common = along[:, None] + along
+    # First the plain sum, then the best multiple of it: a multiple fits noise better, so it is tried last.
     for by in (np.ones_like(squares), common / np.maximum(squares, 1e-30)):
         off = added @ added - 2 * by * common + by * by * squares
         off[np.tril_indices(len(outs))] = np.inf  # attention is called first, and no module is both
@@ -250,6 +267,7 @@ def product(given: list[tuple[torch.nn.Module, torch.Tensor]], at: int, *, heads
         weight = getattr(module, "weight", None)
         if isinstance(weight, torch.Tensor) and weight.ndim == 2 and torch.equal(out, part):
             taken, over = divmod(weight.numel(), out.shape[-1])
+            # Grouped or fused projections may take numbers that are no heads' side by side.
             if not over and taken % heads == 0:
                 return module
     return None

@@ -22,6 +22,7 @@ from capot.engines.transformers.network import Network
 KIND = "capot_rows"  # the name of our attention among those of transformers
 KINDS = {None, "full_attention", "sliding_attention"}  # of layers, whose masks are the two that are made here
 
+# A list and no argument: transformers calls attention by a registered name, with arguments of its own.
 _at_work: list[BatchCache] = []  # the pass that computes; one thread calls kernels
 
 
@@ -51,6 +52,7 @@ class BatchCache(Cache):
 
     def __init__(self, caches: Sequence[Cache], spans: Sequence[slice]) -> None:
         self.spans = spans
+        # Layer by layer, each with the same layer of every sequence.
         super().__init__(layers=[RowLayer(layers, self) for layers in zip(*(c.layers for c in caches), strict=True)])
         self.pasts = [cache.get_seq_length() for cache in caches]
         self.seen: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -77,9 +79,12 @@ class BatchCache(Cache):
         """
         seen = keys.shape[-2]
         window = self.window
+        # A single token sees all that its cache shows; a text from its first token on has PyTorch's own causal
+        # triangle, whose kernel is quicker than one with a mask.
         if count == 1 or (seen == count and (window is None or count <= window)):
             return None
         key = (place, window, keys.device)
+        # A mask is the same in all layers of one window: made once for a pass.
         if key not in self._masks:
             at = torch.arange(seen - count, seen, device=keys.device)[:, None]  # of the new ones among the keys
             behind = at - torch.arange(seen, device=keys.device)[None]
@@ -118,5 +123,6 @@ def can_batch(network: Network, layers: Sequence[Any]) -> bool:
     kinds = set(getattr(config, "layer_types", None) or [None])
     shared = getattr(config, "num_kv_shared_layers", None)
     expanded = getattr(config, "kv_lora_rank", None)  # keys are made of what the cache holds, after it gave it
+    # Only SDPA takes masks of bools and grouped keys as they are made here.
     exact = network.implementation == "sdpa" and kinds <= KINDS and not shared and not expanded
     return network.caches and through and exact and all(type(one) is CacheLayer for one in layers)

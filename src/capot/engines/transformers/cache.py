@@ -50,10 +50,12 @@ class CacheLayer(DynamicLayer):
 
     def capacity(self, tokens: int) -> int:
         """Slots held for a text of ``tokens`` tokens."""
+        # MAX_CHUNK more than the window: a whole chunk fits without moving, and is moved once per chunk at most.
         return blocks(tokens) if self.window is None else min(blocks(tokens), blocks(self.window - 1 + MAX_CHUNK))
 
     def visible(self, length: int) -> int:
         """How many of ``length`` tokens the next one looks back at."""
+        # The token itself is in the window too, so that one less lies behind it.
         return length if self.window is None else min(length, self.window - 1)
 
     def update(
@@ -91,11 +93,13 @@ class CacheLayer(DynamicLayer):
                 self._resize(wanted)
             kept = self.visible(self.length)
             for buffer in self.buffers:
+                # A clone, as both ranges may overlap.
                 buffer[:, :, :kept] = buffer[:, :, held - kept : held].clone()
             self.first = self.length - kept
 
     def _resize(self, slots: int) -> None:
         """One buffer after the other, so that one alone is held twice."""
+        # transformers' two attributes are views: they would keep the old buffer alive while the new one is filled.
         self.keys = self.values = None
         held = min(self.length - self.first, slots)
         found = list(self.buffers)
@@ -115,6 +119,7 @@ class CacheLayer(DynamicLayer):
         if self.length == 0:
             self.keys = self.values = None
             self.buffers = ()
+            # As before the first token, so that the next one says dtype and device anew.
             self.first, self.is_initialized = 0, False
         elif self.first == 0 and self.buffers[0].shape[-2] > self.capacity(self.length):
             self._resize(self.capacity(self.length))
@@ -144,6 +149,7 @@ def new_cache(config: Any) -> Cache:
         DynamicLayer: lambda _: CacheLayer(),
         DynamicSlidingWindowLayer: lambda layer: CacheLayer(layer.sliding_window),
     }
+    # A class that transformers adds in a later version stays as it is: it computes, and cannot be cropped.
     cache.layers = [kinds.get(type(layer), lambda same: same)(layer) for layer in cache.layers]
     return cache
 
@@ -155,11 +161,13 @@ def tensors(layer: Any) -> Iterator[torch.Tensor]:
         return
     for value in vars(layer).values():
         each = value.values() if isinstance(value, dict) else [value]
+        # Counters (a position, a flag) are tensors too; what holds a text's state has more than one dimension.
         yield from (one for one in each if isinstance(one, torch.Tensor) and one.ndim > 1)
 
 
 def nbytes(layer: Any) -> int:
     """Bytes a layer holds, the memory under its views counted."""
+    # By storage: two views of one buffer hold it once.
     storages = {one.untyped_storage()._cdata: one.untyped_storage().nbytes() for one in tensors(layer)}
     return sum(storages.values())
 
@@ -167,6 +175,7 @@ def nbytes(layer: Any) -> int:
 def copy_layer(layer: Any) -> Any:
     """A copy of a layer that a step writes over: its states cloned, its keys and values shared."""
     other = copy.copy(layer)
+    # Keys and values grow by joining, which makes new tensors; states are written over in place.
     for name, value in vars(layer).items():
         if isinstance(value, dict):
             vars(other)[name] = {
@@ -182,7 +191,7 @@ def own_sequence(feed: Feed) -> TransformersSequence:
 
 
 class TransformersSequence:
-    """One text under way and its cache (see ``engine.Sequence``)."""
+    """One text under way and its cache (see ``protocol.Sequence``)."""
 
     def __init__(self, make: Callable[[], Cache]) -> None:
         self.ids: list[int] = []
@@ -210,6 +219,7 @@ class TransformersSequence:
         return self._cache
 
     @property
+    # No lock: a sum over a list that is replaced whole, and a size that is one step old does no harm to a status page.
     def nbytes(self) -> int:
         """What it holds now; any thread may ask."""
         return sum(map(nbytes, self._cache.layers)) if self._cache else 0
@@ -228,6 +238,7 @@ class TransformersSequence:
             self._cache = None
         else:
             layers = [one for one in self.cache.layers if isinstance(one, CacheLayer) and one.can_cut(length)]
+            # All layers or none: a cache of which some layers are shorter than others is none.
             if len(layers) < len(self.cache.layers):
                 raise CapabilityError("crop_refused", kept=length, tokens=len(self.ids))
             for layer in layers:
@@ -236,6 +247,7 @@ class TransformersSequence:
 
     def mark(self) -> list[Any]:
         """What ``back`` needs to undo a step that failed."""
+        # In the lane, a failed token left its numbers behind the end of the text, where the next one writes.
         if self._cache is None or self.leave is not None:  # a lane writes nothing here
             return []
         return [None if isinstance(layer, CacheLayer) else copy_layer(layer) for layer in self._cache.layers]

@@ -46,6 +46,8 @@ class CompiledDecoder:
         self.inside: TransformersSequence | None = None
         self._cache: StaticCache | None = None
         self._ids = torch.zeros((1, 1), dtype=torch.long, device=network.device)
+        # CUDA graphs replay launches without Python; on a processor there is nothing to replay, and joining them is
+        # all.
         mode = {"mode": "reduce-overhead"} if network.device.type == "cuda" else {}
         self._compiled = compile(self._pass, **mode)
 
@@ -65,6 +67,7 @@ class CompiledDecoder:
             if self.inside is not own_sequence(feed):
                 self._enter(own_sequence(feed))
             self._ids.fill_(feed.ids[0])
+            # The logits of the step before lie in the graph's own memory: this says that nobody needs them any more.
             if self.network.device.type == "cuda":
                 torch.compiler.cudagraph_mark_step_begin()
             logits: torch.Tensor = self._compiled(self._ids, self._cache)
@@ -78,6 +81,7 @@ class CompiledDecoder:
         for fixed, layer in layer_pairs(self._cache, sequence):
             if not fixed.is_initialized:
                 fixed.lazy_initialization(layer.keys, layer.values)
+            # Copied once when a sequence enters, not at each token: it stays as long as it decodes alone.
             stop = layer.length
             for theirs, buffer in zip((fixed.keys, fixed.values), layer.buffers, strict=True):
                 theirs[:, :, :stop] = buffer[:, :, :stop]
@@ -93,6 +97,7 @@ class CompiledDecoder:
         with torch.inference_mode():
             for fixed, layer in layer_pairs(self._cache, sequence):
                 if stop > layer.length:
+                    # Only what was made here: the rest never left the sequence's own cache.
                     made = slice(layer.length, stop)
                     layer.update(fixed.keys[:, :, made], fixed.values[:, :, made])
 

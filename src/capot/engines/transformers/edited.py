@@ -59,6 +59,8 @@ class EditedPass:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Inside the block one pass is changed."""
+        # One hook for each place, however many texts and edits ask for it: hooks in a row would see one another's
+        # changes.
         handles = [self._hooked(place) for place in dict.fromkeys(each for text in self.texts for each in text.places)]
         try:
             yield
@@ -85,6 +87,7 @@ class EditedPass:
         def takes(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
             if given:
                 return (self._changed(place, given[0]), *given[1:]), named
+            # Some families pass the stream by position, some by name.
             return given, {**named, "hidden_states": self._changed(place, named["hidden_states"])}
 
         return takes
@@ -99,6 +102,7 @@ class EditedPass:
     def _changed(self, place: Place, given: torch.Tensor, *, by: float = 1.0) -> torch.Tensor:
         """What a module takes or gives, ``by`` times which is the part. Shapes: given (..., N)."""
         if any(edit.place == place for text in self.texts for edit in text.edits):
+            # Also contiguous, so that the views below are views of it, and writing into them changes it.
             given = given.clone(memory_format=torch.contiguous_format)  # nobody else's tensor is written to
         x = given.reshape(-1, given.shape[-1])
         if place.head is not None:
@@ -125,5 +129,6 @@ def put(edit: Edit, held: torch.Tensor, *, start: int, by: float) -> None:
     wanted = torch.from_numpy(np.array(states)).to(held.device)
     now = held[at]
     part = by * now.float()
+    # Compared with the part, which is ``by`` times what the module gave: the state is told in the stream's terms.
     same = wanted == (0.0 if edit.adds else part)
     held[at] = torch.where(same, now, ((part + wanted if edit.adds else wanted) / by).to(now.dtype))

@@ -35,7 +35,7 @@ ALWAYS = Capability.LOGITS | Capability.ALL_LOGITS | Capability.WHOLE | Capabili
 
 
 class TransformersEngine:
-    """The weights at work (see ``engine.Engine``)."""
+    """The weights at work (see ``protocol.Engine``)."""
 
     def __init__(self, checkpoint: Checkpoint, loading: Loading, *, notice: Callable[..., Any]) -> None:
         def heard(where: placement.Placement) -> None:
@@ -127,7 +127,7 @@ class TransformersEngine:
     # ------------------------------------------------------------ a step
 
     def step(self, feeds: list[Feed]) -> list[Output | None]:
-        """Advance several sequences (see ``engine.Engine.step``).
+        """Advance several sequences (see ``protocol.Engine.step``).
 
         Raises: InputError ``no_such_id``; ContextError ``prompt_too_long``; ResourceError ``out_of_memory``;
         ModelError ``weights_cut``.

@@ -28,6 +28,7 @@ class HiddenStates:
     def __init__(self, network: Network, spans: Sequence[slice]) -> None:
         self.network = network
         self.spans = spans
+        # Filled into arrays of the final size: a list of tensors stacked at the end would be held twice.
         self.hidden: list[np.ndarray | None] = [None] * len(spans)
         self.lasts: list[list[torch.Tensor] | None] = [None] * len(spans)
 
@@ -64,6 +65,7 @@ class HiddenStates:
 
     def _keep(self, level: int, x: torch.Tensor) -> None:
         """Copy: a family may add to x in place. Shapes: x (1, T, D), of the whole text in a family without a cache."""
+        # A family without a cache computes the whole text again; the last rows are those of this step.
         x = x[:, x.shape[1] - self.spans[-1].stop :]
         for span, hidden, lasts in zip(self.spans, self.hidden, self.lasts, strict=True):
             if hidden is not None:
@@ -84,10 +86,13 @@ def head_logits(network: Network, rows: Sequence[torch.Tensor]) -> torch.Tensor:
     before = [vars(layer).get("forward") for layer in layers]  # a model over several devices has its own
     try:
         for layer in layers:
+            # The parts that a layer's tuple has beside the stream (weights, a cache) are not looked at in a pass of
+            # this kind.
             layer.forward = lambda *_, **__: LayerOutput((x, *[None] * (network.parts - 1))) if network.parts else x
         ids = torch.zeros((len(rows), 1), dtype=torch.long, device=network.device)
         logits: torch.Tensor = network.run(ids, "last").logits[:, 0]
         return logits
+    # ``forward`` is an attribute of the instance while this runs: deleting it brings the class's own back.
     finally:
         for layer, forward in zip(layers, before, strict=True):
             if forward is None:
@@ -128,5 +133,6 @@ def stack_attention(attentions: Sequence[torch.Tensor], seen: int, *, rows: int)
     """
     found = np.zeros((len(attentions), attentions[0].shape[1], rows, seen), np.float32)
     for layer, one in zip(found, attentions, strict=True):
+        # A layer behind a window has fewer keys, which are the last ones.
         layer[:, :, seen - one.shape[-1] :] = to_numpy(one[0, :, -rows:])
     return found

@@ -37,7 +37,7 @@ def load_model(
     """The model on its device, ready to compute; ``notice`` hears where, before anything large is read.
 
     Raises: UnsupportedError ``not_causal``, ``family_unknown``, ``remote_code``, ``needs_package``; ModelError
-    ``config_layers``, ``tensor_missing``, ``tensor_shape``, ``model_refused``; what ``place.choose``,
+    ``config_layers``, ``tensor_missing``, ``tensor_shape``, ``model_refused``; what ``placement.choose``,
     ``Checkpoint.tensors`` and ``Folder.check`` raise.
     """
     _check(checkpoint, remote=loading.trust_remote_code)

@@ -139,7 +139,7 @@ class HubCheckpoint(Checkpoint):
     def fetch(self, *parts: Part) -> None:
         """Download what is missing of ``parts`` and of the small files; ``watch`` follows.
 
-        Raises: NotFoundError ``hub_no_tokenizer``; InterruptedByUser ``hub_interrupted``; as ``Transfer.events``
+        Raises: NotFoundError ``hub_no_tokenizer``; InterruptedByUser ``hub_interrupted``; as ``Download.events``
         and ``needed``.
         """
         if "tokenizer" in parts and self._tokenizer == "none":
