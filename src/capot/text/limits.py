@@ -22,6 +22,8 @@ def limit_process(memory: int) -> None:
     import resource
 
     os.nice(NICE)
+    # Address space rather than resident memory, which Linux does not bound. No core files: they would hold a user's
+    # text.
     for kind, limit in (("AS", memory), ("CORE", 0), ("FSIZE", 0)):
         number: int | None = getattr(resource, f"RLIMIT_{kind}", None)
         if number is None:
@@ -36,7 +38,9 @@ def limit_cpu_time(seconds: float) -> None:
         return
     import resource
 
+    # A soft limit sends SIGXCPU, and the hard one stays: it could not be raised again for the next text.
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    # The limit counts from the start of the process, in whole seconds.
     soft = int(time.process_time() + seconds) + 2
     if hard == resource.RLIM_INFINITY or soft < hard:
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))

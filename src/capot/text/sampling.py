@@ -51,9 +51,12 @@ class Draws:
     def uniform(self, n: int) -> float:
         """Draw ``n``, in [0, 1)."""
         if not 0 <= n - self._first < len(self._raw):
+            # One generator for many draws: Philox counts in blocks, so block n of one is what a generator begun at n
+            # makes first.
             words = np.random.Philox(key=self.seed, counter=n).random_raw(4 * _AHEAD)
             self._first = n
             self._raw = words[::4]
+        # 53 bits of the word, as a float64 holds them: exactly what NumPy's ``random`` does.
         return (int(self._raw[n - self._first]) >> 11) / 2**53
 
 
@@ -63,6 +66,7 @@ def max_logit(logits: np.ndarray) -> float:
     Raises: ModelError ``not_finite`` where a logit is NaN or +infinity.
     """
     top = float(logits.max())
+    # -infinity for some ids is fine (a family masks ids that do not exist); for all of them it leaves nothing to draw.
     if not np.isfinite(top):
         raise ModelError("not_finite")
     return top
@@ -83,6 +87,7 @@ def softmax(logits: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
 
 
 def _weights(logits: np.ndarray, top: float, temperature: float) -> np.ndarray:
+    # float64 although logits are float32: V small terms are added, and cumulative sums decide who is drawn.
     scores = logits.astype(np.float64)
     scores -= top
     if temperature != 1.0:
@@ -117,8 +122,10 @@ def filter_tokens(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray | 
     top = max_logit(logits)
     ids = None
     if 0 < sampling.top_k < len(logits):
+        # ``partition`` and not ``sort``: V is 150,000, and each token of each learner comes through here.
         ids = np.flatnonzero(logits >= nth_highest(logits, sampling.top_k))
         logits = logits[ids]
+    # The highest logit of all: w is then 1 for the most probable, which is what min_p is measured by.
     weights = _weights(logits, top, sampling.temperature)
     if sampling.top_p < 1.0:
         ids, weights = _select(_top_p(weights, sampling.top_p), ids, weights)
@@ -143,8 +150,10 @@ def _top_p(weights: np.ndarray, top_p: float) -> np.ndarray:
     they are less than what step 4 drops.
     """
     total = weights.sum()
+    # Of a vocabulary a few hundred weights pass the first test, and only they are sorted.
     ranked = np.sort(weights[weights >= (1.0 - top_p) * total / len(weights)])[::-1]
     before = np.cumsum(ranked) - ranked
+    # The first one stays even for top_p = 0, where the sum before it, 0, is not below 0.
     count = max(1, int(np.searchsorted(before, top_p * total)))
     places = np.flatnonzero(weights >= ranked[count - 1])
     extra = len(places) - count  # of those that weigh as much as the last one, the lowest ids go
@@ -175,6 +184,7 @@ def pick_by_weight(weights: np.ndarray, uniform: float) -> tuple[int, float]:
     >>> pick_by_weight(np.array([1.0, 0.0, 3.0]), 0.25)
     (2, 0.75)
     """
+    # Sums of blocks by ``reduceat``, pairwise inside: numpy's ``cumsum`` adds one by one.
     blocks = np.cumsum(np.add.reduceat(weights, np.arange(0, len(weights), _BLOCK)))
     goal = uniform * blocks[-1]
     block = _first_above(blocks, goal)
@@ -187,6 +197,7 @@ def pick_by_weight(weights: np.ndarray, uniform: float) -> tuple[int, float]:
 def _first_above(running: np.ndarray, goal: float) -> int:
     """The first place where a running sum exceeds ``goal``; the last one that adds, if rounding hides it."""
     place = int(np.searchsorted(running, goal, side="right"))
+    # u close to 1 may fall beyond the last sum by rounding: the last id with a weight is drawn, never one of weight 0.
     return place if place < len(running) else int(np.searchsorted(running, running[-1]))
 
 
@@ -205,6 +216,7 @@ def top_tokens(logits: np.ndarray, count: int) -> np.ndarray:
 def rank_of(logits: np.ndarray, token: int) -> int:
     """The place of a token in the order of :func:`top_tokens`, counting from 1."""
     value = logits[token]
+    # Ties go by id, as in ``top_tokens``, so that rank and list agree.
     return 1 + int((logits > value).sum()) + int((logits[:token] == value).sum())
 
 
@@ -217,4 +229,5 @@ def entropy_bits(probabilities: np.ndarray) -> float:
     1.5
     """
     some = probabilities[probabilities > 0]
+    # + 0.0 turns the -0.0 of a certain distribution into 0.0, which a page would write with its sign.
     return float(-(some * np.log2(some)).sum()) + 0.0

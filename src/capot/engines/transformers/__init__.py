@@ -1,19 +1,23 @@
 """The transformers engine: any causal language model of the Hugging Face hub, through PyTorch.
 
-    place       on which device, in which precision, and whether the weights fit there
-    opening     weights read, checked, refused in words
-    engine      what the scheduler talks to: start here
-    packed      weights of the processor, in the order that its multiplication reads
-    probe       what a model shows of itself in a first pass: what is declared comes from here
-    states      the state of a state space, handed to code that forgets it
-    network     one pass of a model, whatever its family calls its parts
-    inside      what leaves each layer, the head after each layer, attention
-    anatomy     where a family adds to its residual stream
-    watched     guesses, movements, contributions: what a pass tells of its inside
-    cache       one sequence's keys and values, cropped and rebuilt
-    batch       several sequences as the rows of one cache
-    static      one sequence at a time in a cache that never moves, for compiled passes
-    memory      bytes on a device: counted, and too few of them
+    engine         what the scheduler talks to: start here
+    placement      on which device, in which precision, and whether the weights fit there
+    precisions     the names of precisions
+    load           weights read, checked, refused in words
+    network        one pass of a model, whatever its family calls its parts
+    whole_texts    the same for families without a cache
+    packed         weights of the processor, in the order that its multiplication reads
+    probe          what a model shows of itself in a first pass: what is declared comes from here
+    states         the state of a state space, handed to code that forgets it
+    hidden_states  what leaves each layer, the head after each layer, attention weights
+    anatomy        where a family adds to its residual stream
+    watched        guesses, movements, contributions: what a pass tells of its inside
+    edited         what a pass changes of its inside
+    cache          one sequence's keys and values, cropped and rebuilt
+    batch          several sequences as the rows of one pass
+    compiled       one sequence at a time in a cache that never moves, for compiled passes
+    memory         bytes on a device: counted, and too few of them
+    tried          the versions of its packages that it was tried with
 
 Nothing here is imported, and PyTorch is not, before a model is opened with this engine.
 """
@@ -45,6 +49,7 @@ PACKAGES = ("torch", "transformers", "accelerate")
 DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA's, Windows' for Linux, AMD's
 
 
+# ``find_spec`` reads no code of the package: importing PyTorch takes a second, and memory.
 def missing() -> tuple[str, ...]:
     """The packages of the extra that are not installed; nothing is imported to know."""
     return tuple(name for name in PACKAGES if importlib.util.find_spec(name) is None)
@@ -56,6 +61,7 @@ def untried() -> str | None:
     A module on the path that is no installed package has no version, and is not judged.
     """
     for name, (first, beyond) in BOUNDS.items():
+        # Without a version there is nothing to compare; importing will tell.
         with contextlib.suppress(PackageNotFoundError):
             if not parse_version(first) <= parse_version(version(name)) < parse_version(beyond):
                 return name
@@ -96,12 +102,14 @@ def accelerator() -> str | None:
 
 def gpu_possible() -> bool:
     """Whether a GPU may be here, by what the system shows of its driver and by how PyTorch was built."""
+    # Builds for processors name themselves so; an empty list of visible devices is the user's wish.
     if version("torch").endswith("+cpu") or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     if sys.platform == "win32":
         return (Path(os.environ.get("SYSTEMROOT", "C:/Windows")) / "System32" / "nvcuda.dll").is_file()
+    # A driver's device file is there before any library is loaded, and does not mean that the GPU works.
     return any(Path(driver).exists() for driver in DRIVERS)
 
 

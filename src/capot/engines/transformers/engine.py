@@ -73,6 +73,8 @@ class TransformersEngine:
         config = self.network.config
         heads = getattr(config, "num_attention_heads", None) or 1
         # Falcon's first generation: one key for all heads, whatever its configuration says of them.
+        # Attributes and not the config's class: each family has a class of its own, with these names where it has the
+        # thing.
         kv = 1 if getattr(config, "multi_query", False) else getattr(config, "num_key_value_heads", None) or heads
         new_falcon = getattr(config, "new_decoder_architecture", False)
         return EngineInfo(
@@ -139,9 +141,11 @@ class TransformersEngine:
             return [None] * len(feeds)
         if self.network.device.type == "cpu":  # where weights stay the files' own pages
             self.checkpoint.hold()
+        # What keeps a state writes over it: without a copy a step that fails half-way could not be undone.
         marks = [own_sequence(feed).mark() for feed in live]
         short = None
         try:
+            # Inference mode: no gradients are kept, and no version counters, which costs less than ``no_grad``.
             with torch.inference_mode(), self.meter.watching(self._logits_bytes(live)):
                 outputs = self._whatever_the_weights(live, marks)
         except BaseException as error:  # every cache as it was
@@ -156,6 +160,7 @@ class TransformersEngine:
         done = [(feed, output) for feed, output in zip(live, outputs, strict=True) if output is not None]
         return commit_step(feeds, [feed for feed, _ in done], [output for _, output in done])
 
+    # Positions are a table in such a family, and an index beyond it is an assertion on the GPU.
     def _check(self, feed: Feed) -> None:
         check_feed(feed, size=self.network.table.shape[0], info=self.info)
         tokens = len(feed.sequence.ids) + len(feed.ids)
@@ -175,6 +180,7 @@ class TransformersEngine:
         """
         try:
             return self._outputs(feeds)
+        # Only what may come of a packed weight: everything else is a ModelError or an error of memory by now.
         except RuntimeError as error:
             if memory.requested_bytes(error) is not None or not packed.unpack(self.network.model):
                 raise
@@ -188,10 +194,12 @@ class TransformersEngine:
             compiled = self._compiled(self.lane, feeds[0])
             if compiled is not None:
                 return [compiled]
+        # Attention and the inside of a pass are watched by hooks on one sequence.
         plain = [feed for feed in feeds if not feed.want.attention and feed.want.inside is None]
         if len(plain) > 1 and Capability.BATCH in self.capabilities and self._rows_agree(plain):
             found = dict(zip(map(id, plain), self._row(plain), strict=True))
             return [found.get(id(feed)) or self._alone(feed) for feed in feeds]
+        # A family that begins anew when several tokens follow others takes them one by one, as the probe found.
         return [
             self._one_by_one(feed) if self._goes_on(feed) == probe.ONE_BY_ONE else self._alone(feed) for feed in feeds
         ]
@@ -333,6 +341,7 @@ class TransformersEngine:
         spans = [slice(end - len(feed.ids), end) for feed, end in zip(feeds, ends, strict=True)]
         row = batch.BatchCache([own_sequence(feed).cache for feed in feeds], spans)
         levels = hidden_states.HiddenStates(network, spans)
+        # Rows of logits that nobody asked for would go through the head all the same.
         wanted: list[int] = []
         counts: list[int] = []
         for place_, (feed, span) in enumerate(zip(feeds, spans, strict=True)):
@@ -359,6 +368,7 @@ class TransformersEngine:
         """
         if self._rows_seen:
             return True
+        # Nothing but logits, and no edits: what is compared are two ways through the same code.
         pair = [Feed(feed.sequence, feed.ids) for feed in feeds[:2]]
         marks = [own_sequence(feed).mark() for feed in pair]
 
@@ -375,6 +385,7 @@ class TransformersEngine:
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
             if memory.requested_bytes(error) is not None:
                 raise
+            # A family that raises on a row cannot be batched: infinity is as far off as can be.
             together = [np.full_like(one, np.inf) for one in alone]
         bound = probe.CLOSE[self.place.dtype]
         self._rows_seen = all(

@@ -38,6 +38,7 @@ def requested_bytes(error: BaseException) -> int | None:
     4096
     >>> requested_bytes(ValueError("no"))
     """
+    # PyTorch says it in the text of its message alone; the kind of exception differs by device and version.
     text = str(error)
     short = isinstance(error, MemoryError | torch.OutOfMemoryError)
     if not short and not re.search(r"out of memory|can't allocate memory|not enough memory", text, re.IGNORECASE):

@@ -30,6 +30,7 @@ class Network:
     caches = True  # whether a pass takes what earlier ones left: see ``WholeTexts``
 
     def __init__(self, model: PreTrainedModel) -> None:
+        # What a family looks up of itself is asked of it: a family's name is never compared with a list.
         self.model = model
         self.config = model.config.get_text_config(decoder=True)
         accepted = inspect.signature(type(model).forward).parameters
@@ -46,9 +47,12 @@ class Network:
         self.stored_row: Callable[[str, int], np.ndarray | None] = lambda *_: None  # of a weight's file, by its name
         self.parts = 0  # how many parts a layer's answer has, x first; 0 where it is x alone
         each = [module.config for module in model.modules() if isinstance(module, PreTrainedModel)]
+        # By identity: parts of a model (a text part among others) have configurations of their own, which attention
+        # reads.
         self.configs = list({id(config): config for config in [*each, self.config]}.values())
         self.implementation = self.config._attn_implementation
         self.device = self.table.device
+        # ``logits_to_keep`` in transformers' words: a count from the end, or the positions themselves; 0 means all.
         nothing = torch.empty(0, dtype=torch.long, device=self.device)
         self._kept: dict[str, int | torch.Tensor] = {"last": 1, "all": 0, "none": nothing}
 
@@ -93,6 +97,7 @@ class Network:
     @contextlib.contextmanager
     def _only(self, kept: int | torch.Tensor) -> Iterator[None]:
         """Inside the block the head sees the positions to keep alone, in a family that cannot be told."""
+        # ``slice(None, None)`` for all: minus 0 would keep nothing.
         rows = slice(-kept if kept else None, None) if isinstance(kept, int) else kept
         handle = self.head.register_forward_pre_hook(lambda _, given: (given[0][:, rows], *given[1:]))
         try:
@@ -109,6 +114,7 @@ def cache_argument(family: type[PreTrainedModel]) -> str | None:
 
 def find_layers(model: PreTrainedModel, count: int) -> list[torch.nn.Module]:
     """The layers, first to last: the list of so many modules whose name is shortest; none where there is none."""
+    # A mixture has lists of experts, a model with vision a list of its own blocks: the shortest name is the outermost.
     lists = [
         (name.count("."), list(module))
         for name, module in model.named_modules()

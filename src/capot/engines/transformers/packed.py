@@ -69,6 +69,8 @@ def pack(model: PreTrainedModel, *, only: Container[str] | None = None) -> None:
 
     ``only``: names, without their numbers, of the layers to take; all of them where it is None.
     """
+    # With duplicates: an embedding that is also the head has two holders, and the lookup needs rows as they were
+    # stored.
     holders = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
     for name, module in model.named_modules():
         if not _can_be_packed(module) or (only is not None and unnumbered(name) not in only):
@@ -77,9 +79,11 @@ def pack(model: PreTrainedModel, *, only: Container[str] | None = None) -> None:
         if type(module) is Conv1D:
             if shared:
                 continue
+            # oneDNN's linear layer wants (out, in), which is the other way round here.
             module.weight = _parameter(module.weight.t().contiguous())
         if not shared:
             module.weight = _parameter(torch.ops.mkldnn._reorder_linear_weight(module.weight, ROWS))
+        # The class is changed in place: code of the family holds references to this very module.
         module.__class__ = KINDS[type(module)]
 
 
@@ -115,6 +119,7 @@ def _try_packed(model: PreTrainedModel, first_pass: Callable[[], T], *, only: Co
     except Exception as error:
         if memory.requested_bytes(error) is not None:
             raise
+    # After the except block: the exception's traceback would keep the tensors of the failed pass alive.
     unpack(model)  # here, where the failed pass and its tensors are gone
     return None
 

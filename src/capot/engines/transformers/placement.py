@@ -44,6 +44,7 @@ def choose(checkpoint: Checkpoint, *, device: str | None, dtype: str | None) -> 
     """
     wanted = DTYPES.get(precision(dtype) or "")
     if device in (None, "auto"):
+        # The processor comes after a GPU that is too small; where a device was named, nothing else is tried.
         devices = [preferred_device(), *([torch.device("cpu")] if preferred_device().type != "cpu" else [])]
     else:
         devices = [parse_device(device)]
@@ -51,6 +52,7 @@ def choose(checkpoint: Checkpoint, *, device: str | None, dtype: str | None) -> 
     choices = [place for each in devices for place in _candidates(each, wanted, stored)]
     for place in choices:
         room = free_bytes(place.device, spread=place.spread)
+        # Where nobody says how much is free, it is tried, and an error of memory translated.
         if room is None or weights_bytes(checkpoint, place.dtype) * (1 + HEADROOM) <= room:
             return place
     raise too_large(checkpoint, choices[0])
@@ -99,6 +101,7 @@ def precisions(device: torch.device, stored: torch.dtype) -> list[torch.dtype]:
     """
     if device.type != "cpu":
         return [torch.bfloat16 if native_bfloat16(device) else torch.float16]
+    # bfloat16 for float32 weights only comes second: it halves the memory and changes the answers.
     if stored == torch.float32 or (stored == torch.bfloat16 and native_bfloat16(device)):
         return [stored, *([torch.bfloat16] if stored == torch.float32 else [])]
     return [torch.float32, stored]
@@ -123,6 +126,7 @@ def stored_dtype(checkpoint: Checkpoint) -> torch.dtype:
     Raises: as ``Checkpoint.headers``.
     """
     sizes: Counter[str] = Counter()
+    # Most bytes, not most tensors: norms are often kept in float32 beside weights of 16 bits.
     for info in checkpoint.headers.values():
         sizes[info.dtype] += info.nbytes
     common = sizes.most_common(1)[0][0] if sizes else "F32"
@@ -144,6 +148,7 @@ def free_bytes(device: torch.device, *, spread: bool = False) -> int | None:
         return sum(int(torch.cuda.mem_get_info(index)[0]) for index in indices)
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    # Available and not free: caches of files are given back when a process asks.
     here = ram()
     return here.available if here.available is not None else here.total
 
@@ -154,6 +159,7 @@ def too_large(checkpoint: Checkpoint, asked: Placement) -> ResourceError:
     room = free_bytes(asked.device, spread=asked.spread) or 0
     device = str(asked.device)
     dtype = asked.dtype_name
+    # What is told is what would truly fit: another precision on the same device first.
     for other in dict.fromkeys([asked.device, preferred_device(), torch.device("cpu")]):
         for name in ("bfloat16", "float16") if other.type != "cpu" else ("float32", "bfloat16"):
             there = free_bytes(other)

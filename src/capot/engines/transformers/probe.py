@@ -40,13 +40,17 @@ class Probe:
         asked: dict[str, Any] = {}
         attends = all(isinstance(layer, CacheLayer) for layer in self.cache.layers)
         rows = network.table.shape[0]
+        # A text of equal tokens would leave equal states, and a mistake in their order would not be seen.
         self._ids = torch.arange(self.TOKENS, device=network.device)[None] * 7 % rows  # no two alike: states differ
         begun = None if attends else self._begun(network)
         self.anatomy = Anatomy(network)
         with contextlib.ExitStack() as stack:
+            # Equal numbers mean the same thing only while nothing else is computed in the pass.
             if attends and network.layers and network.caches:  # what follows a text must be seen apart from it
                 stack.enter_context(self.anatomy.listening())
             if attends:
+                # The slower implementation gives weights; whether a family does give them is seen here, not read in a
+                # table.
                 stack.enter_context(hidden_states.attention_implementation(network, "eager"))
                 asked["output_attentions"] = True
             if network.layers:
@@ -80,6 +84,7 @@ class Probe:
         if len(found) != network.config.num_hidden_layers or any(one is None for one in found):
             return False
         matrix = hidden_states.stack_attention(found, self.TOKENS, rows=self.TOKENS)
+        # Below 1 by rounding in 16 bits; weights above the diagonal would look at later tokens.
         return bool(np.allclose(matrix.sum(-1), 1, atol=0.02) and not np.triu(matrix, 1).any())
 
     # ------------------------------------------------------------ going on from a state
@@ -92,6 +97,8 @@ class Probe:
         return logits
 
     def _begun(self, network: Network) -> tuple[Cache, torch.Tensor]:
+        # Before another sequence is computed: a model that keeps something in itself is found out by computing it
+        # again.
         """The text's first two tokens in a cache, and what the third gives, before another sequence is computed."""
         cache = network.new_cache()
         self._run(network, cache, 0, 2)
@@ -104,8 +111,10 @@ class Probe:
         Shapes: whole (T, V).
         """
         cache, third = begun
+        # Equal passes on equal states: any difference comes from what the model kept of the pass between.
         if distance(self._run(network, cache, 2, 3), third) > CLOSE[torch.float32]:  # the same passes, number by number
             raise UnsupportedError("no_token_by_token", architecture=type(network.model).__name__)
+        # The quickest way that is right: the family's own code, then its code with the state handed to it.
         for way in (BY_ITSELF, WITH_STATE) if states.mixers(network) else (BY_ITSELF,):
             tried = copied(cache)
             with states.with_past_states(network, tried) if way == WITH_STATE else contextlib.nullcontext():
@@ -135,6 +144,7 @@ class Probe:
         held = nbytes(layer)
         if not isinstance(layer, CacheLayer):
             return lambda _: held
+        # From what 8 tokens take: the numbers of a slot are the family's affair (heads, width, latent vectors).
         slot = held // layer.capacity(self.TOKENS)
         capacity = CacheLayer(layer.window).capacity
         return lambda tokens: slot * capacity(tokens)
@@ -150,6 +160,7 @@ def _layer_output(network: Network, _: torch.nn.Module, __: Any, given: Any) -> 
 def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
     """The length of the difference, as a share of what is expected."""
     found, expected = found.float(), expected.float()
+    # Less its mean: logits have a common offset that means nothing and would hide a difference.
     return float((found - expected).norm()) / max(float((expected - expected.mean()).norm()), 1e-6)
 
 
@@ -162,4 +173,5 @@ def copied(cache: Cache) -> Cache:
 
 def first_states(cache: Cache) -> Iterator[torch.Tensor]:
     """What the first layer that keeps a state holds: nothing below it was rounded in another way."""
+    # The first layer of that kind: deeper states are functions of rounding too.
     yield from tensors(next(layer for layer in cache.layers if not isinstance(layer, CacheLayer)))

@@ -33,6 +33,7 @@ def mixers(network: Network) -> list[torch.nn.Module]:
     """The modules that call the loop, each with a state of its own in the cache."""
     return [
         module
+        # By what the loop reads of a module, whatever the family calls the class.
         for module in network.model.modules()
         if hasattr(module, "A_log") and hasattr(module, "layer_idx") and hasattr(_file(module), LOOP)
     ]
@@ -49,10 +50,13 @@ def with_past_states(network: Network, cache: Cache) -> Iterator[None]:
     def enters(module: Any, *_: object) -> None:
         layer: Any = cache.layers[module.layer_idx]  # of a family's own kind
         state: torch.Tensor = layer.recurrent_states[0]
+        # The loop is called once for each head, which takes the last of the list: hence the order turned round.
         # Zamba's mixers have heads, and call the loop for one after the other.
         _pasts.set([*state.unbind(1)][::-1] if state.ndim == 4 else [state])
 
     found = mixers(network)
+    # Patched for good: taking a patch back while another thread is in the loop would be a race. Without a past set in
+    # this context the wrapper does nothing.
     for file in {_file(module) for module in found}:
         _patch_loop(file)
     before = _pasts.get()
@@ -101,6 +105,8 @@ def selective_scan(
     A (E, N); B, C (1, N, T); D (E,).
     """
     number = x.dtype
+    # The order of transformers' loop, its roundings included: the bias and softplus in the stored type, the products
+    # with the state in float32.
     if delta_bias is not None:
         step = step + delta_bias.to(step.dtype)[..., None]
     if delta_softplus:
@@ -110,7 +116,9 @@ def selective_scan(
     inputs = x[0].t()[..., None].float()
     kept = torch.exp(A * steps)
     states = steps * B[0].t()[:, None].float() * inputs
+    # All products that do not depend on the state are made at once; one fused multiply and add is left for each token.
     past = state[0].float()
+    # In place, so that ``states`` holds the state after each token when the loop ends.
     for new, decay in zip(states.unbind(), kept.unbind(), strict=True):
         past = new.addcmul_(decay, past)
     answer = (states.to(number) @ C[0].t()[..., None])[..., 0].t()[None]  # (T, E, N) @ (T, N, 1)

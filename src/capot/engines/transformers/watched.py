@@ -54,6 +54,7 @@ class WatchedPass:
         for number, layer in enumerate(self.network.layers):
             handles.append(layer.register_forward_pre_hook(self._enters(number), with_kwargs=True))
             if self.asked.moved or self.asked.parts:
+                # Hooks cost little, but in each of hundreds of modules: only what is asked for is listened to.
                 handles += self._within(number, (self.anatomy.blocks or [])[number])
             handles.append(layer.register_forward_hook(self._leaves(number)))
         try:
@@ -68,6 +69,7 @@ class WatchedPass:
         def keeps(kept: dict[int, torch.Tensor]) -> Callable[..., None]:
             def keep(_: Any, __: Any, given: Any) -> None:
                 out = first(given)
+                # Copied by indexing: the module's tensor may be written over by the next one.
                 kept[number] = block.by * out.reshape(-1, out.shape[-1])[self._followed]
 
             return keep
@@ -114,6 +116,8 @@ class WatchedPass:
         parts = [hidden_states.to_numpy(kept.pop(number)) for kept in (self._attention, self._mlp)]
         if self._moved is not None and number + 1 in self._levels:
             at = self._moved[self._levels.index(number + 1)]
+            # Side by side (GPT-J, Falcon) both blocks read the same stream; it is shown as if attention had come first,
+            # so that all families are drawn alike.
             for kind, (held, added) in enumerate(((before, parts[0]), (before + parts[0], parts[1]))):
                 length, cosine = movement(held, added)
                 at[2 * kind], at[2 * kind + 1] = length[:-1], cosine[:-1]
@@ -165,12 +169,15 @@ class WatchedPass:
         most = max(1, BLOCK_BYTES // (4 * size))
         k = self.asked.k
         found = [
-            best(hidden_states.head_logits(self.network, rows[at : at + most]), k) for at in range(0, len(rows), most)
+            # A block of rows at a time, so that R x V logits never exist at once.
+            best(hidden_states.head_logits(self.network, rows[at : at + most]), k)
+            for at in range(0, len(rows), most)
         ]
         shape = (len(self._levels), len(self._places), -1)
         if not found:
             return np.zeros((*shape[:2], k), np.int32), np.zeros((*shape[:2], k), np.float32)
         ids, shares = (np.concatenate(each).reshape(shape) for each in zip(*found, strict=True))
+        # The head over one row rounds as the head over many may not: the last guess must be the answer itself.
         if logits is not None and self._levels[-1] == self._layers and self._places[-1:] == [self.tokens - 1]:
             ids[-1, -1], shares[-1, -1] = (each[0] for each in best(logits[None], k))  # the very ones that are answered
         return ids, shares
@@ -186,6 +193,7 @@ class WatchedPass:
         target = int(answered.argmax()) if self.asked.target is None else self.asked.target
         row = self.anatomy.row(target)
         assert row is not None  # as at the first pass
+        # The norm's own answer to this vector gives its scale, whatever epsilon and precision it computes with.
         scale = end.scale(floats(self._last), floats(end.norm(self._last[None, None])[0, 0]))
         reads = end.reads(scale, row)
         apart = len(self._mixed) == self._layers
@@ -196,6 +204,7 @@ class WatchedPass:
         """What each head alone adds to the last row. Shapes: (H, D)."""
         mixed = self._mixed[number]
         heads = self.anatomy.heads
+        # The bias of the output matrix is in every answer; a row of zeros gives it alone, and it is taken away.
         alone = torch.zeros((heads + 1, len(mixed)), dtype=mixed.dtype, device=mixed.device)  # the last one: the bias
         for head, numbers in enumerate(torch.arange(len(mixed)).split(len(mixed) // heads)):
             alone[head, numbers] = mixed[numbers]

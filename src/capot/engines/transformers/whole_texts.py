@@ -27,6 +27,7 @@ class WholeTexts(Network):
     def new_cache(self) -> Cache:
         """Return an empty cache of one layer, which holds ids."""
         cache = DynamicCache()
+        # The ids of the text are its state: a cache of numbers of one head and width 1.
         cache.layers = [CacheLayer()]
         return cache
 
@@ -51,6 +52,7 @@ class WholeTexts(Network):
             row = ids[:, None, :, None]
             ids = held.update(row, row)[0][:, 0, :, 0]
         if isinstance(keep, torch.Tensor):
+            # Rows are counted from the first new token, the model answers from the first of the text.
             keep = keep + past
         elif keep == "all":
             keep = torch.arange(past, ids.shape[1], device=ids.device)

@@ -94,6 +94,7 @@ class Tokenizer:
         """The same, its texts encoded by ``encoder`` where its time is not known to grow as a text does."""
         if encoder is None or getattr(self._vocabulary, "is_linear", True):
             return self
+        # A copy shares the vocabulary's tables, which are hundreds of megabytes of Python objects.
         other = copy.copy(self)
         other._vocabulary = RemoteVocabulary(self._vocabulary, encoder)
         return other
@@ -132,8 +133,11 @@ class Tokenizer:
         pieces = [self._vocabulary.token_bytes(token) for token in ids]
         raw = text.encode()
         joined = b"".join(pieces)
+        # SentencePiece writes a space before a text (``add_dummy_prefix``): it belongs to the first token and to no
+        # byte.
         if joined == b" " + raw:
             pieces[0], joined = pieces[0][1:], raw
+        # ``▁`` typed by a user and a space are one spelling to SentencePiece; the bytes say which it was.
         elif self.lossless and "▁" in text:
             pieces = respelled(pieces, raw)
             joined = b"".join(pieces)
@@ -144,6 +148,7 @@ class Tokenizer:
 
     def _placed(self, text: str, ids: Sequence[int], specials: Specials) -> list[tuple[int, builtins.bytes, int, int]]:
         """Spans of a text that the tokens do not spell: places from the library, in characters."""
+        # Offsets count characters, and everything here counts bytes of UTF-8.
         at = [0, *accumulate(len(char.encode()) for char in text)]
         places = cover_graphemes(text, self._vocabulary.places(text, specials))
         if not getattr(self._vocabulary, "tells_bytes", True):  # a server tells texts: what a token covers is its bytes
@@ -171,6 +176,7 @@ class Tokenizer:
         return b"".join(map(self._vocabulary.token_bytes, ids))
 
     def decode(self, ids: Iterable[int]) -> str:
+        # A tokenizer whose tokens are not bytes end to end (WordPiece) writes spaces between them itself.
         """The text of a whole sequence; for one that grows, see :class:`TextStream`."""
         listed = list(ids)
         if (joined := self._vocabulary.joined(listed)) is not None:
@@ -199,6 +205,7 @@ class TextStream:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        # Incremental: a character may be in two or three tokens, and half of it is no text.
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._joins = tokenizer.joined([]) is not None
         self._recent: list[int] = []
@@ -210,10 +217,12 @@ class TextStream:
         return self._decoder.decode(self._tokenizer.token_bytes(token))
 
     def _added(self, token: int) -> str:
+        # A decoder that puts spaces between tokens decides by neighbours, so a token alone has no text of its own.
         """What the text of the last tokens has more with this one: the space before it is part of it."""
         before = self._tokenizer.joined(self._recent) or ""
         self._recent.append(token)
         after = self._tokenizer.joined(self._recent) or ""
+        # A few tokens are enough for every decoder known, and keep a long text's cost linear.
         self._recent = self._recent[-RECENT:]
         shared = next((at for at, (a, b) in enumerate(zip(before, after)) if a != b), min(len(before), len(after)))
         return after[shared:]
@@ -252,6 +261,7 @@ def cover_graphemes(text: str, places: Sequence[tuple[int, int]]) -> list[tuple[
 
 def _attaches(letters: str, following: str) -> bool:
     """Whether a character is part of the letter before it: an accent, or a part that makes one syllable with it."""
+    # Composed first: the letter may be a base and marks that were typed one by one.
     composed = unicodedata.normalize("NFC", letters[-2:])
     marks = unicodedata.category(following).startswith("M")
     return marks or len(unicodedata.normalize("NFC", composed + following)) <= len(composed)

@@ -51,6 +51,7 @@ def check_file(text: str, *, model: str) -> None:
     """
     try:
         parts = _parts_before_vocabulary(text)
+    # The library's own message about bad JSON is better than one of ours.
     except (ValueError, RecursionError):
         return
     if isinstance(parts, dict):
@@ -66,9 +67,12 @@ def _parts_before_vocabulary(text: str) -> Any:
     found: dict[str, Any] = {}
     place = text.find("{") + 1
     decode = json.JSONDecoder().raw_decode
+    # Member by member: the vocabulary, which is most of the file, is read by the library once and not by us as well.
     while member := _MEMBER.match(text, place):
         name = json.loads(f'"{member[1]}"')
         if name == "model":
+            # JSON allows a member twice, and the last one counts: a second ``normalizer`` behind the vocabulary would
+            # escape.
             return json.loads(text) if _LATER.search(text, member.end()) else found
         if name in found:
             break
@@ -94,6 +98,7 @@ def _check_names(added: Any, model: str) -> None:
 
 def _check_components(chains: list[list[Mapping[str, Any]]], model: str) -> None:
     """The steps of the normalizer, the pre-tokenizer and the post-processor."""
+    # The cost of a text is steps times letters.
     _check_bound("steps", sum(map(len, chains)), MAX_STEPS, model)
     _, cutting, after = chains
     for kind in ("ByteLevel", "Metaspace"):
@@ -111,6 +116,7 @@ def _template_tokens(step: Mapping[str, Any], model: str) -> int:
     pieces = [piece for piece in pieces if isinstance(piece, dict)] if isinstance(pieces, list) else []
     named = step.get("special_tokens")
     named = named if isinstance(named, dict) else {}
+    # A template may write the text again and again, each time as long as it is.
     _check_bound("texts", sum("Sequence" in piece for piece in pieces), 1, model)
     return sum(max(1, _id_count(named, piece["SpecialToken"])) for piece in pieces if "SpecialToken" in piece)
 

@@ -36,6 +36,7 @@ class TiktokenVocabulary(SpelledInBytes):
 
     def encode(self, text: str, specials: Specials) -> list[int]:
         if specials == "allow":
+            # Whatever looks like a special token is letters, as elsewhere: tiktoken's ``encode`` would raise for it.
             ids: list[int] = self._encoding.encode(text, allowed_special="all")
         else:
             ids = self._encoding.encode_ordinary(text)

@@ -46,6 +46,7 @@ def tokenizer_file(path: Path, *, name: str) -> Path:
     file = path / "tokenizer.json" if path.is_dir() else path
     if Folder(file.parent, name).has(file.name):
         return file
+    # Older formats are known by name, so that the error says what it is and how to convert it.
     if path.is_dir() and any((path / older).is_file() for older in ("tokenizer.model", "vocab.json", "vocab.txt")):
         raise UnsupportedError("tokenizer_format", path=local_path(path, name))
     raise NotFoundError("tokenizer_missing", path=local_path(path, name))
@@ -63,6 +64,7 @@ class FileVocabulary:
         self.name = name
         # What a process that cuts texts in the place of this one is told.
         self.setup = {"file": os.path.abspath(file), "name": name, "stamp": _file_stamp(file)}
+        # Read through ``Folder``, which holds what may be opened; ``Backend.from_file`` would follow a link anywhere.
         self._backend = _load(Folder(file.parent, name), file.name)
         self._switch = _Switch(lambda on: setattr(self._backend, "encode_special_tokens", on))
         self._parts = {name: _component(self._backend, name) for name in ("normalizer", "pre_tokenizer", "decoder")}
@@ -71,6 +73,7 @@ class FileVocabulary:
         decoding = {step.get("type") for step in components(self._parts["decoder"]) if step}
         self._joins = self._kind in ("wordpiece", "pieces") and decoding <= _PLAIN
         self._growth = NormalizerGrowth(self._parts["normalizer"], model=name)
+        # Regular expressions of the file may take any time: at opening none is run.
         self._growth.check("a", expressions=False)  # nothing whose time is not known
         self.is_linear = is_linear(self._parts, self._backend, worst=self._growth.worst)
         self.lossless = self._kind in ("byte_level", "byte_fallback") and _is_lossless(self._parts["normalizer"])
@@ -105,7 +108,9 @@ class FileVocabulary:
         """
         if self._backend.post_processor is None:
             return ()
+        # The post-processor is given one word of a vocabulary of one word, whose encoding costs nothing.
         encoding = self._backend.post_processor.process(_one_word().encode("a"))
+        # Its own tokens belong to no sequence.
         text_begins = next((i for i, part in enumerate(encoding.sequence_ids) if part is not None), 0)
         return tuple(encoding.ids[:text_begins])
 
@@ -159,11 +164,13 @@ class FileVocabulary:
     def _to_bytes(self, token: int) -> bytes:
         if token in self.added:  # written as it is, in no alphabet
             return self.added[token].encode()
+        # The library takes ids of 32 bits; another one would be an OverflowError.
         written: str | None = self._backend.id_to_token(token) if 0 <= token < 2**32 else None
         if written is None:
             return b""
         if self._kind == "byte_level":
             alphabet = bytes_to_unicode()
+            # A letter outside of the alphabet is in some published files (added by hand): it stands for itself.
             return b"".join(alphabet.get(letter) or letter.encode() for letter in written)
         if self._kind == "byte_fallback" and (found := _FALLBACK.fullmatch(written)):
             return bytes([int(found[1], 16)])
@@ -192,13 +199,15 @@ class _Switch:
         self._turn = turn
         self._inside = 0
         self._on: bool | None = None  # as nobody has turned it yet
-        self._door = threading.Lock()
+        self._entrance = threading.Lock()
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
     def at(self, on: bool) -> Iterator[None]:
         """Inside the block the switch is ``on``, or off."""
-        with self._door, self._changed:
+        # Two locks: the first makes newcomers wait in line behind one who waits for the other position of the switch,
+        # so that neither side is kept out for ever.
+        with self._entrance, self._changed:
             if self._on is not on:
                 self._changed.wait_for(lambda: self._inside == 0)
                 self._turn(on)
@@ -221,6 +230,7 @@ def _load(folder: Folder, file: str) -> Any:
         check_file(text, model=folder.name)
         with _library_errors(folder.name):
             backend = Backend.from_str(text)
+            # Settings of the training code: both would change ids silently.
             backend.no_truncation()  # some files were saved with a limit: a text would be cut without a word
             backend.no_padding()
     except CapotError as error:
@@ -245,6 +255,7 @@ def _library_errors(name: str) -> Iterator[None]:
     """
     try:
         yield
+    # pyo3 derives the panic from BaseException, on purpose, and has no name to import it by.
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise
@@ -253,6 +264,7 @@ def _library_errors(name: str) -> Iterator[None]:
 
 def _file_stamp(file: Path) -> list[int]:
     """By which a file is known to be the one that was read."""
+    # Size and time to the nanosecond: a hash of 10 MB at each opening would take longer than reading it.
     found = os.stat(file)
     return [found.st_size, found.st_mtime_ns]
 
@@ -271,6 +283,7 @@ def _component(backend: Any, name: str) -> dict[str, Any]:
 
 
 def _kind(parts: Mapping[str, Mapping[str, Any]], model: Any) -> str:
+    # Where the spelling of tokens is said differs by the converter of the file: any component may be the one.
     types = {step.get("type") for part in parts.values() for step in components(part)}
     if "ByteLevel" in types:
         return "byte_level"

@@ -44,6 +44,7 @@ class NormalizerGrowth:
         for step in self._steps:
             if step.table and step.factor > MAX_CHARSMAP_BYTES:
                 raise self._refused()
+        # A product of many factors is bounded, so that it stays a number.
         self.worst = functools.reduce(lambda product, step: min(product * step.factor, 1e18), self._steps, 1.0)
 
     def check(self, text: str, *, expressions: bool = True) -> None:
@@ -52,9 +53,11 @@ class NormalizerGrowth:
         Raises: ModelError ``tokenizer_grows`` where it would become more than its bound.
         """
         size = len(text.encode())
+        # Nearly every text of every published tokenizer ends here.
         if size * self.worst <= MIN_BOUND:
             return
         for step in self._steps:
+            # Bounded before it is taken: what is being held off is the very call that makes the text.
             if step.bound(text) > max(MIN_BOUND, MAX_GROWTH * size):
                 raise self._refused()
             if step.expression and not expressions:
@@ -82,6 +85,7 @@ class _NormalizerStep:
     def factor(self) -> float:
         """The most bytes that one byte becomes, whatever the text."""
         if self.kind == "Replace" and self.pattern:
+            # Each match is at least the pattern's length, and writes ``written`` bytes.
             return max(1.0, self.written / len(self.pattern.encode()))
         if self.kind in ("Replace", "Prepend"):  # what may match nothing at all, or stand before each part
             return 1.0 + self.written
@@ -96,6 +100,7 @@ class _NormalizerStep:
             return size + text.count(self.pattern) * max(0, self.written - len(self.pattern.encode()))
         if self.kind in ("Replace", "Prepend"):
             return size + (1 + len(text)) * self.written
+        # In pieces: a step of a table is bounded by what it makes of each, and no piece makes much.
         pieces = (text[start : start + CHUNK_CHARS] for start in range(0, len(text), CHUNK_CHARS))
         return sum(len(self.apply(piece).encode()) for piece in pieces)
 
@@ -120,5 +125,6 @@ def _longest_replacement(charsmap: Any) -> int:
         raw = base64.b64decode(charsmap) if isinstance(charsmap, str) else bytes(charsmap or b"")
     except (binascii.Error, ValueError, TypeError):
         return 0  # the library does not read it either
+    # The table is a size, a double-array trie of that size, then the replacements, each ended by a zero.
     texts = raw[4 + int.from_bytes(raw[:4], "little") :]
     return max(map(len, texts.split(b"\0")), default=0)

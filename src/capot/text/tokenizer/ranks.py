@@ -4,7 +4,7 @@ A *rank file* lists the tokens in the order in which training made them. To enco
 cut the text into pieces by a regular expression (words, numbers, spaces), and inside
 each piece merge, again and again, the two neighbours whose union was made first.
 
-Source: Sennrich et al. 2016, arXiv:1508.07909, section 3.2; ranks: see capot/ranks/NOTICE.md.
+Source: Sennrich et al. 2016, arXiv:1508.07909, section 3.2; ranks: see capot/text/ranks/NOTICE.md.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def read_ranks(name: str) -> tuple[list[bytes], dict[bytes, int]]:
     The file is compressed; inside, one byte per token for its length, after a count on
     four bytes, then all tokens end to end.
     """
+    # 3 MB instead of 5 in the wheel, and 10 ms to unpack.
     packed = zlib.decompress((RANKS / f"{name}.ranks").read_bytes())
     count = int.from_bytes(packed[:4], "big")
     place = 4 + count
@@ -86,12 +87,14 @@ class RankVocabulary(SpelledInBytes):
         self.bos_id: int | None = min(self.special)  # GPT-2 was trained on texts that begin after one
         self._cutter = _splitter(encoding.pattern)
         self._special_ids = {content: token for token, content in self.special.items()}
+        # Words repeat: most pieces of a text are found here. Bounded, as pieces are what users type.
         self._merged = functools.lru_cache(maxsize=16384)(lambda piece: byte_pair_merge(piece, self._ranks))
 
     def encode(self, text: str, specials: Specials) -> list[int]:
         if specials != "allow":
             return self._ordinary(text)
         ids: list[int] = []
+        # Split with a group, which keeps the special tokens between the parts.
         for part in re.split("(" + "|".join(map(re.escape, self._special_ids)) + ")", text):
             ids += [self._special_ids[part]] if part in self._special_ids else self._ordinary(part)
         return ids
@@ -100,6 +103,7 @@ class RankVocabulary(SpelledInBytes):
         ids: list[int] = []
         for piece in _split_text(self._cutter, text):
             raw = piece.encode()
+            # A piece that is one token needs no merging; in prose most are.
             rank = self._ranks.get(raw)
             if rank is not None:
                 ids.append(rank)
@@ -154,6 +158,7 @@ def byte_pair_merge(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[int, ...]
 
     for begin in range(last - 1):
         offer(begin, begin + 2)
+    # The pair merged in training first; among equal pairs the leftmost, as the heap compares places next.
     while heap:
         _, begin, end = heapq.heappop(heap)
         middle = stop[begin]
@@ -161,6 +166,7 @@ def byte_pair_merge(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[int, ...]
             continue
         stop[begin] = end
         stop[middle] = 0
+        # Only the two pairs at the borders of the new part are new.
         if end < last:
             before[end] = begin
             offer(begin, stop[end])

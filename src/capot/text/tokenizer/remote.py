@@ -56,6 +56,7 @@ def is_linear(parts: Mapping[str, Mapping[str, Any]], backend: Any, *, worst: fl
     """
     taken = [step for name in ("normalizer", "pre_tokenizer") for step in components(parts[name]) if step]
     patterns = [step["pattern"]["Regex"] for step in taken if "Regex" in (step.get("pattern") or ())]
+    # An allow-list: a step or an expression that a later version brings is not taken for linear.
     known = LINEAR_PATTERNS.issuperset(patterns) and LINEAR_STEPS.issuperset(step.get("type") for step in taken)
     return known and worst <= MAX_EXPANSION and _longest_unigram_piece(backend) <= MAX_UNIGRAM_PIECE
 
@@ -63,6 +64,7 @@ def is_linear(parts: Mapping[str, Mapping[str, Any]], backend: Any, *, worst: fl
 def _longest_unigram_piece(backend: Any) -> int:
     if type(backend.model).__name__ != "Unigram":
         return 0
+    # Unigram's lattice looks at every piece that begins at each letter, up to the longest.
     return max(map(len, backend.get_vocab(with_added_tokens=False)), default=0)
 
 

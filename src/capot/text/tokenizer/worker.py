@@ -26,13 +26,16 @@ MEMORY = 2 * 2**30  # bytes of address space: the largest vocabularies take a fe
 
 def main() -> None:
     """Answer lines until the standard input ends."""
+    # Before anything of the file is read, as the file is what is not trusted.
     limits.limit_process(MEMORY)
+    # One text at a time: threads would cost memory and help nobody.
     os.environ["RAYON_NUM_THREADS"] = "1"  # as the library names it that cuts a batch on every core
     out = sys.stdout.buffer
     vocabulary = None
     out.write(limits.READY)
     out.flush()
     for line in sys.stdin.buffer:
+        # One request and one answer per line, so that neither side has to guess where the other's ends.
         request = json.loads(line)
         if "file" in request:
             vocabulary = load(request)
@@ -46,6 +49,7 @@ def main() -> None:
 def load(request: dict[str, Any]) -> FileVocabulary:
     """Load the tokenizer that the lab has read. Raises: SystemExit if its file has changed since."""
     vocabulary = FileVocabulary(Path(request["file"]), name=request["name"])
+    # A file that was replaced meanwhile would cut texts otherwise than the lab believes.
     if vocabulary.setup != request:
         sys.exit(1)
     return vocabulary
@@ -58,5 +62,6 @@ def answer(vocabulary: FileVocabulary, request: dict[str, Any]) -> dict[str, Any
         return {"ids": found.ids, "places": found.offsets}
     except CapotError as error:
         return {"code": error.code, "params": error.params}
+    # A MemoryError under RLIMIT_AS is what the limit is for.
     except (MemoryError, RecursionError):
         return {"code": "tokenizer_too_costly", "params": {}}
