@@ -68,6 +68,7 @@ def plotly_script() -> str:
 def escape_label(text: str, cells: int | None = None) -> str:
     """``text`` as Plotly shows it literally."""
     shown = visible(text)
+    # Plotly takes <b>, <a href> and a few more in labels for markup, whoever wrote them.
     return html.escape(shown if cells is None else truncate(shown, cells), quote=False)
 
 
@@ -78,6 +79,7 @@ def _layout(theme: Theme, lang: str | None, **more: Any) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 8, "r": 16, "t": 12, "b": 8},
+        # Decimal sign, then the separator of thousands: the words of a picture are ours, its hover numbers Plotly's.
         "separators": ",\u202f" if french else ".,",
         "hoverlabel": {"bgcolor": theme["ink"], "font": {"color": theme["paper"], "family": SANS}, "align": "left"},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": theme["quiet"], "activecolor": theme["accent"]},
@@ -122,6 +124,7 @@ def _bars(block: Bars, theme: Theme, lang: str | None) -> dict[str, Any]:
     down = _axis(theme, tickvals=places, ticktext=ticks, autorange="reversed", showgrid=False, zeroline=False)
     down["tickfont"] = {"family": MONO, "color": theme["ink"], "size": 14}
     down["ticks"], down["ticklen"], down["tickcolor"] = "outside", 6, "rgba(0,0,0,0)"
+    # Room for the number beside the longest bar; without bars of any length, one unit.
     top = max((value for value in values if value is not None), default=0) or 1.0
     across = _axis(theme, block.x_label, range=[0, top * 1.22], showticklabels=False, showgrid=False)
     across |= {"fixedrange": True, "showline": False, "zerolinecolor": theme["line"]}
@@ -136,6 +139,7 @@ def _scatter(block: Scatter, theme: Theme, lang: str | None) -> dict[str, Any]:
     shown = _label_positions(block)
     traces = [_point_trace(points, shown, theme=theme, lang=lang) for points in _groups(block.points)]
     axes = [*block.axes, "", ""]
+    # Angles between arrows are true only where both axes have one unit.
     one_unit = {"scaleanchor": "x", "scaleratio": 1} if block.arrows else {}
     layout = _layout(theme, lang, height=460, xaxis=_axis(theme, axes[0]), yaxis=_axis(theme, axes[1]) | one_unit)
     if block.arrows:
@@ -154,9 +158,11 @@ def _label_positions(block: Scatter) -> dict[int, str]:
     flat = [(_coordinate(point, 0) or 0.0, _coordinate(point, 1) or 0.0) for point in points]
     if not flat:
         return {}
+    # Arrows begin at the origin, which belongs to what is drawn.
     ends = [(min(values), max(values)) for values in zip(*flat, (0.0, 0.0) if block.arrows else flat[0], strict=True)]
     (left, right), (low, high) = ends
     span = 320 if len(points) <= FEW else 680
+    # The plane that Plotly will draw, in pixels: it is not known before, so that of a usual page is taken.
     spots = [(40 + span * (x - left) / (right - left or 1), 370 - 340 * (y - low) / (high - low or 1)) for x, y in flat]
     sizes = [width(truncate(visible(point.label), 28)) * 7.9 for point in points]
     sides = label_sides(spots, sizes, area=(0, 0, span + 76, 400), rays=block.arrows)
@@ -192,6 +198,7 @@ def _point_trace(points: Sequence[Point], shown: dict[int, str], *, theme: Theme
 def _space_trace(points: Sequence[Point], *, theme: Theme, lang: str | None) -> dict[str, Any]:
     group = points[0].group
     trace = _point_trace(points, {}, theme=theme, lang=lang)
+    # ``cliponaxis`` is unknown to traces in space, and Plotly's own check refuses it.
     del trace["cliponaxis"]
     few = len(points) <= NAMED
     return trace | {
@@ -251,6 +258,7 @@ def _ray(point: Point, theme: Theme) -> dict[str, Any]:
 def _curves(block: Curves, theme: Theme, lang: str | None) -> dict[str, Any]:
     x, y = series_scales(block, lang=lang)
     tops = {id(area): top for area, _, top in stack_areas(block.series)}
+    # Areas first: "tonexty" fills down to the trace before, which must be an area.
     order = sorted(enumerate(block.series), key=lambda item: not item[1].area)  # a fill reaches to the trace before
     traces = [_curve(line, index, block=block, theme=theme, lang=lang, top=tops.get(id(line))) for index, line in order]
     across = _ticked_axis(theme, block.x_label, x)
@@ -264,6 +272,7 @@ def _ticked_axis(theme: Theme, title: str, ticks: Scale) -> dict[str, Any]:
     """An axis with the ticks of a scale, written in the language."""
     ends = [ticks.low, ticks.high]
     if ticks.log:
+        # A logarithmic axis has no zero; a little room on both sides keeps the ends off the frame.
         ends = [math.log10(ticks.low) - 0.03, math.log10(ticks.high) + 0.06]
     marks = {"tickvals": [value for value, _ in ticks.ticks], "ticktext": [text for _, text in ticks.ticks]}
     return _axis(theme, title, type="log" if ticks.log else "linear", range=ends, **marks)
@@ -275,6 +284,7 @@ def _curve(
     """One trace. Areas are drawn at their stacked height, since a logarithmic axis cannot add them up."""
     label = escape_label(line.label)
     color = series_color(theme, index)
+    # JSON has no NaN: None leaves a gap in the line.
     heights = [value if is_drawable(value, block.log_y) else None for value in (top or line.y)]
     read = [tick_text(value, block.y_kind, lang=lang) if is_drawable(value) else "–" for value in line.y]
     across = [tick_text(value, "number", lang=lang) if is_drawable(value) else "–" for value in line.x]

@@ -27,6 +27,7 @@ def graphemes(text: str) -> Iterator[str]:
     [2, 2, 1]
     """
     start = flags = 0
+    # One pass over pairs of code points; only runs of flags need to know more than the last one.
     for place in range(1, len(text)):
         left = ord(text[place - 1])
         right = ord(text[place])
@@ -39,6 +40,7 @@ def graphemes(text: str) -> Iterator[str]:
 
 
 def _joins(left: int, right: int, *, flags: int) -> bool:
+    # Below U+0300 nothing joins but a line end of two characters: most text ends here.
     if right < 0x300:
         return left == 0x0D and right == 0x0A
     if left < 0x20:
@@ -48,6 +50,7 @@ def _joins(left: int, right: int, *, flags: int) -> bool:
     if left == _JOINER:
         return unicodedata.category(chr(right))[0] in "LS"
     if _is_regional(left) and _is_regional(right):
+        # Two regional indicators make a flag, and a third begins the next one.
         return flags % 2 == 1
     return _hangul(left, right)
 
@@ -67,6 +70,7 @@ def _hangul(left: int, right: int) -> bool:
     syllable = 0xAC00 <= left <= 0xD7A3
     if 0x1100 <= left <= 0x115F:
         return 0x1100 <= right <= 0x11A7 or 0xAC00 <= right <= 0xD7A3
+    # A syllable without a trailing consonant is a multiple of 28 from U+AC00, and takes one more part.
     if 0x1160 <= left <= 0x11A7 or (syllable and (left - 0xAC00) % 28 == 0):
         return 0x1160 <= right <= 0x11FF
     return (syllable or 0x11A8 <= left <= 0x11FF) and 0x11A8 <= right <= 0x11FF

@@ -102,6 +102,7 @@ def _scripts(face: _Renderer) -> str:
     """The figures as data, Plotly, and the few lines that draw the first with the second."""
     words = {plotly: i18n.tr(f"view.tools.{key}", face.lang) for plotly, key in _TOOLS.items()}
     data = {"lang": face.lang, "dictionary": words, "figures": face.figures}
+    # ``</script>`` in somebody's text would end the element: "<" is written as its escape.
     text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     return (
         f'<script type="application/json" id="capot-figures">{text}</script>\n'
@@ -112,6 +113,7 @@ def _scripts(face: _Renderer) -> str:
 @functools.cache
 def _security_policy(drawn: bool) -> str:
     """The page's own Content-Security-Policy: nothing is fetched, no script runs but these two."""
+    # By hash, since a file has no server to set a nonce; the data element runs nothing.
     scripts = [_hash(text) for text in (plotly_script(), _asset("figure.js"))] if drawn else ["'none'"]
     return (
         "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'; "
@@ -153,6 +155,7 @@ def _picture(block: b.Captioned, body: str, *, after: str = "") -> str:
 
 
 def _strip(block: b.Strip, face: _Renderer) -> str:
+    # Hints open on focus too: each piece is in the tab order, unless there are too many.
     reach = ' tabindex="0"' if len(block.pieces) <= FOCUSABLE else ""
     items = "".join(_piece(piece, reach) for piece in block.pieces)
     label = f' aria-label="{_escaped(block.label)}"' if block.label else ""
@@ -195,6 +198,7 @@ def _figure_with_table(block: Picture, drawn: str, table: b.Table, face: _Render
         name = f' role="group" aria-label="{_escaped(block.title)}"' if block.title else ""
         place = f'\n<div class="plot" data-figure="{len(face.figures) - 1}"{name} hidden></div>'
     body = f'<div class="drawn">{drawn}{legend}</div>{place}'
+    # Whoever cannot see a picture reads its numbers: the table is always there, folded.
     folded = f"<details><summary>{face.tr('table')}</summary>{_plain_table(table, face)}</details>\n"
     return _picture(block, body, after=folded)
 

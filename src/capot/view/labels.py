@@ -18,6 +18,7 @@ def label_sides(
 
     Units: pixels, y downwards; ``sizes`` are the labels' lengths.
     """
+    # Marks first: a label may cover neither its own nor another's.
     taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
     middle = ((area[0] + area[2]) / 2, (area[1] + area[3]) / 2)
     found: list[str | None] = []

@@ -45,6 +45,7 @@ class Result(DisplayOptions):
     def in_language(self, lang: str | None) -> Self:
         """The same answer, which shows itself and its parts in ``lang``."""
         if lang is not None:
+            # Frozen for everybody else: the language is no part of an answer, and is set before anyone has it.
             object.__setattr__(self, "lang", lang)
             for part in _nested_results(self):
                 part.in_language(lang)
@@ -53,6 +54,7 @@ class Result(DisplayOptions):
     def brief(self, lang: str | None = None) -> str:
         """What a console shows of the answer: a sentence; unless its chapter says one, what its view begins with."""
         blocks = [block for block in self.view(lang) if not isinstance(block, Heading)]
+        # The first words of the first block that has some.
         told = (getattr(block, name, "") for block in blocks for name in ("text", "title", "caption"))
         return next(filter(None, told), "")
 
@@ -184,6 +186,7 @@ def redact_paths(record: Record) -> Record:
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):
             shown = redact_paths(value)
         if shown is not value:
+            # Rebuilt only where something changed, so that most answers are handed on as they are.
             changed[field.name] = shown
     return dataclasses.replace(record, **changed) if changed else record
 
@@ -199,6 +202,8 @@ def _field_names(kind: type) -> tuple[str, ...] | None:
 
 def to_jsonable(value: Any) -> Any:
     """``value`` as JSON can hold it: records become tables, NaN and infinity null."""
+    # Exact types first, by a set: an answer may have a hundred thousand values, and ``isinstance`` of an abstract class
+    # (Mapping) is slow.
     kind: type = type(value)
     if kind in _ATOMS:  # most of what there is, so first
         return value

@@ -69,11 +69,14 @@ def make_scale(
     low, high = (min(kept), max(kept)) if kept else empty
     if log:
         return _log_scale(low, high, kind=kind, count=count, lang=lang)
+    # Unless it would press all values into the upper half of the picture.
     if low >= 0 and low < 0.5 * high:
         low = 0.0  # lengths are compared from zero
+    # One value, or values that differ by rounding alone: an axis around them.
     if high - low < max(_SMALLEST, 1e-12 * abs(high)):
         low, high = low - _round_half(low), high + _round_half(high)
     step = _nice_step((high - low) / count, whole=all(isinstance(value, int | None) for value in given))
+    # Rounding of a quotient must not add a tick: 0.3 / 0.1 is 2.9999999999999996.
     first = math.floor(low / step + 1e-9)
     last = math.ceil(high / step - 1e-9)
     marks = [index * step for index in range(first, last + 1)]
@@ -92,6 +95,7 @@ def _log_scale(low: float, high: float, *, kind: str, count: int, lang: str | No
     bottom = math.floor(math.log10(low))
     top = math.ceil(math.log10(high))
     every = max(1, round((top - bottom) / (count + 2)))
+    # 1, 10, 100 where the range is wide; 1 and 3, or 1, 2 and 5, in each power where it is narrow.
     for leaves in ((1,), (1, 3), (1, 2, 5)):
         marks = [leaf * 10.0**power for power in range(bottom, top + 1, every) for leaf in leaves]
         inside = [mark for mark in marks if low * 0.999 <= mark <= high * 1.001]
@@ -105,6 +109,7 @@ def _nice_step(rough: float, *, whole: bool = False) -> float:
     rough = max(rough, 1.0) if whole else rough
     power = 10.0 ** math.floor(math.log10(rough))
     steps = [leaf * power for leaf in (1, 2, 2.5, 5, 10)]
+    # 2.5 is a step of percentages and not of layers.
     return next(step for step in steps if step >= rough * 0.999 and (step == int(step) or not whole))
 
 
@@ -157,6 +162,7 @@ def stack_areas(series: Sequence[Series]) -> list[tuple[Series, list[float], lis
     An area rests on those before it; where an earlier one has no value at a point, it adds nothing there.
     """
     heights: dict[float, float] = {}
+    # By x: series may have different points.
     layers = []
     for area in series:
         if not area.area:
@@ -176,6 +182,7 @@ def project(xyz: Sequence[float]) -> tuple[float, float]:
     if len(xyz) < 3:
         return float(xyz[0]), float(xyz[1]) if len(xyz) > 1 else 0.0
     x, y, z = xyz[:3]
+    # A fixed view from above and the side, as three axes on paper are usually drawn.
     turn, tilt = math.radians(35), math.radians(22)
     across = x * math.cos(turn) - y * math.sin(turn)
     depth = x * math.sin(turn) + y * math.cos(turn)

@@ -72,6 +72,7 @@ def _arrow(frame: Frame, x: float, y: float) -> str:
     turn = math.degrees(math.atan2(y - start[1], x - start[0]))
     head = f'<path class="head" d="M0 0L-12 -5V5z" transform="translate({x:g} {y:g}) rotate({turn:.1f})"/>'
     length = math.hypot(x - start[0], y - start[1]) or 1.0
+    # A line that went to the very tip would show beside a pointed head.
     back = max(0.0, 1 - 6 / length)  # the line ends inside the head
     return _line(*start, start[0] + (x - start[0]) * back, start[1] + (y - start[1]) * back, "curve") + head
 
@@ -83,6 +84,7 @@ def _grid(frame: Frame, x_name: str, y_name: str) -> list[str]:
         down = frame.down(value)
         parts += [_line(frame.left, down, frame.right, down, "grid")]
         parts += [_word(frame.left - 8, down + 4, text, anchor="end")]
+    # Words of ticks may touch where the axis is logarithmic: one that would cover the last is left out.
     free = 0.0
     for value, text in frame.x.ticks:
         across = frame.across(value)

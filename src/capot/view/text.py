@@ -45,6 +45,7 @@ def page_lines(blocks: Iterable[b.Block], *, cells: int, pen: Pen) -> list[str]:
 
 def paragraph(text: str, cells: int, *, first: str = "", rest: str = "") -> list[str]:
     """``text`` made visible and wrapped, each line after its prefix."""
+    # Both prefixes have one width, in cells: a letter of East Asia takes two, an accent none.
     room = cells - max(width(first), width(rest))
     wrapped = wrap(visible(text, lines=True), room)
     return [(rest if index else first) + line for index, line in enumerate(wrapped)]
@@ -89,6 +90,7 @@ def _bars(block: b.Bars, cells: int, pen: Pen) -> list[str]:
     rows = [(visible(bar.label), truncate(visible(bar.text), cells // 3), bar) for bar in block.rows]
     mark = 2 if any(bar.marked for bar in block.rows) else 0
     numbers = max((width(number) for _, number, _ in rows), default=0)
+    # Names take a third at most, so that a bar of a few cells is left on any terminal.
     names = min(max((width(name) for name, _, _ in rows), default=0), cells // 3, cells - mark - numbers - 8)
     room = min(max(cells - mark - names - numbers - (4 if numbers else 2), 4), LONGEST_BAR)
     lines = [pen.quiet(line) for line in paragraph(block.x_label, cells)] if block.x_label else []
@@ -109,6 +111,7 @@ def eighths(value: float, cells: int) -> str:
     ('█▌', '▏')
     """
     share = min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
+    # A probability that is not zero must not look like zero.
     parts = max(round(share * cells * 8), 1 if share > 0 else 0)
     return "█" * (parts // 8) + EIGHTHS[parts % 8].strip()
 
@@ -117,6 +120,7 @@ def _strip(block: b.Strip, cells: int, pen: Pen) -> list[str]:
     lines: list[str] = []
     for row in _strip_rows(block.pieces, cells, pen):
         lines.append("".join(shown for shown, _ in row))
+        # Without colour the probability is a second line of small bars, cell under cell.
         if not pen.color and any(piece and piece.weight is not None for _, piece in row):
             lines.append("".join(_level(piece) * width(shown) for shown, piece in row))
     return _framed(block, lines, cells, pen)
@@ -129,6 +133,7 @@ def _strip_rows(pieces: Sequence[b.Piece], cells: int, pen: Pen) -> list[list[tu
     for piece in pieces:
         border = _border(before, piece, pen)
         shown = _badge(visible(piece.text) or "∅", piece, pen)
+        # Rows break between tokens; a token longer than a row is cut into several.
         if used and used + len(border) + width(shown) + 1 > cells:
             rows[-1].extend([("│", None)] if border else [])
             rows.append([])
@@ -152,6 +157,7 @@ def _border(before: b.Piece | None, piece: b.Piece, pen: Pen) -> str:
         return "" if pen.color else "│"
     if before.kind != piece.kind and {"prompt", "after"} & {before.kind, piece.kind}:
         return "║"
+    # Two neighbours of one colour need a line between them; so does a weight, whose colour says something else.
     coloured = pen.color and before.weight is None and piece.weight is None and piece.kind != "prompt"
     return "" if coloured and before.tone % 6 != piece.tone % 6 else "│"
 

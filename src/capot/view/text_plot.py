@@ -35,11 +35,13 @@ class Canvas:
         column, row = across // 2, down // 4
         if 0 <= column < self.cells and 0 <= row < self.height:
             before = self._dots.get((column, row), (0, None))[0]
+            # A braille cell has one colour: the last line that passes through it.
             self._dots[column, row] = (before | _DOTS[down % 4][across % 2], color)
 
     def line(self, start: tuple[int, int], end: tuple[int, int], color: int | None, *, dashed: bool = False) -> None:
         steps = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
         for step in range(steps + 1):
+            # Bresenham's line by rounding: a cell has eight dots, and nobody sees the difference.
             across = round(start[0] + (end[0] - start[0]) * step / steps)
             down = round(start[1] + (end[1] - start[1]) * step / steps)
             if not dashed or across % 4 < 2:
@@ -111,6 +113,7 @@ def _plane(
     ends = [[min(values), max(values)] for values in (wide, tall)]
     if from_origin:
         dots = (2 * canvas.cells, 4 * canvas.height)
+        # Dots are square enough: one unit of data is as many dots across as down, so that angles are true.
         unit = max((high - low) / count for (low, high), count in zip(ends, dots, strict=True))
         ends = [_widened(end, unit * count) for end, count in zip(ends, dots, strict=True)]
     x, y = ((low - (high - low or 1) * 0.06, high + (high - low or 1) * 0.06) for low, high in ends)
@@ -211,6 +214,7 @@ def _curve(canvas: Canvas, line: Series, *, x: Scale, y: Scale, index: int) -> N
             canvas.line(before, spot, index, dashed=line.dashed)
         spots += [spot] if spot else []
         before = spot
+    # About eight marks a curve: they tell curves apart without colour, and hide little of them.
     for spot in spots[:: max(1, math.ceil(len(spots) / 8))]:
         canvas.put(spot[0] // 2, spot[1] // 4, MARKS[index % len(MARKS)], index)
 
@@ -251,6 +255,7 @@ def _with_axes(canvas: Canvas, x: Scale, y: Scale, *, margin: int, pen: Pen) -> 
     words = Canvas(margin + 2 + canvas.cells, 1)
     for value, text in x.ticks:
         column = canvas.spot(x.at(value), 0)[0] // 2
+        # The first and the last word stay inside of the page.
         start = min(max(margin + 2 + column - width(text) // 2, 0), words.cells - width(text))
         if words.put(start, 0, text):
             rule[column] = "┬"

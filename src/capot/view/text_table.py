@@ -54,6 +54,7 @@ def _fit(rows: Sequence[Sequence[str]], cells: int) -> list[int]:
     count = len(rows[0])
     sizes = [max((width(row[c]) for row in rows if c < len(row)), default=0) for c in range(count)]
     room = cells - len(GAP) * (count - 1)
+    # The widest column gives way first, down to the second widest: then both, and so on.
     while sum(sizes) > room and max(sizes) > SMALLEST:
         widest = sizes.index(max(sizes))
         others = sum(sizes) - sizes[widest]
@@ -88,6 +89,7 @@ def _cell(text: str, size: int) -> list[str]:
 
 def _by_parts(text: str, size: int) -> list[str]:
     """A name without spaces over several lines, cut after its own / and - where its parts are short enough."""
+    # File and model names break where a reader would break them.
     parts = re.split(r"(?<=[/-])", text)
     lines = [""]
     if any(width(part) > size for part in parts):

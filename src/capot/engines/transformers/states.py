@@ -105,20 +105,17 @@ def selective_scan(
     A (E, N); B, C (1, N, T); D (E,).
     """
     number = x.dtype
-    # The order of transformers' loop, its roundings included: the bias and softplus in the stored type, the products
-    # with the state in float32.
+    # As transformers rounds: the bias and softplus in the stored type, the products with the state in float32.
     if delta_bias is not None:
         step = step + delta_bias.to(step.dtype)[..., None]
     if delta_softplus:
         step = functional.softplus(step)
-    # (T, E, 1): a token's numbers lie together
-    steps = step[0].t()[..., None]
+    steps = step[0].t()[..., None]  # (T, E, 1): a token's numbers lie together
     inputs = x[0].t()[..., None].float()
     kept = torch.exp(A * steps)
     states = steps * B[0].t()[:, None].float() * inputs
-    # All products that do not depend on the state are made at once; one fused multiply and add is left for each token.
     past = state[0].float()
-    # In place, so that ``states`` holds the state after each token when the loop ends.
+    # One multiply and add is left for each token, in place: ``states`` holds the state after each when the loop ends.
     for new, decay in zip(states.unbind(), kept.unbind(), strict=True):
         past = new.addcmul_(decay, past)
     answer = (states.to(number) @ C[0].t()[..., None])[..., 0].t()[None]  # (T, E, N) @ (T, N, 1)

@@ -34,6 +34,7 @@ class Budget:
     """What one rendering may still make, and until when."""
 
     def __init__(self, size: int, *, seconds: float) -> None:
+        # A value may repeat the conversation (a template that trims, then joins), hence the share that grows with it.
         self.room = ROOM + 4 * size
         self.units = UNITS + 100 * size
         self.deadline = time.monotonic() + seconds
@@ -41,6 +42,7 @@ class Budget:
     def spend(self, units: int) -> None:
         """Pay. Raises: ModelError ``template_too_costly``."""
         self.units -= units
+        # The deadline is read at each payment: counting units alone says little where one unit is a slow call.
         if self.units < 0 or time.monotonic() > self.deadline:
             raise ModelError("template_too_costly")
 
@@ -77,6 +79,7 @@ def measure(value: Any, depth: int = 0) -> int:
 
     Raises: ModelError ``template_too_costly`` for more than one value may have.
     """
+    # Recursive by hand, with the depth carried along: Python's own limit would end in a RecursionError much later.
     if isinstance(value, str):
         return 1 + len(value)
     if isinstance(value, int):
@@ -86,6 +89,7 @@ def measure(value: Any, depth: int = 0) -> int:
     elif isinstance(value, LISTS):
         parts = value
     else:
+        # What is no text and no list (a number, None, an undefined value) is written in a few characters.
         return 8
     budget = _budget.get()
     total = 8
@@ -129,12 +133,14 @@ def check_binop(operator: str, left: Any, right: Any) -> None:
     for value in (left, right):
         if isinstance(value, int):
             check_int(value)
+    # Before the operator runs: the call that makes a text of a million widths is one that nothing interrupts.
     if operator == "%" and isinstance(left, str):
         check_format(left, right if isinstance(right, tuple) else (right,))
     elif operator == "*" and isinstance(left, sized) != isinstance(right, sized):
         text, times = (left, right) if isinstance(left, sized) else (right, left)
         allocate(len(text) * max(0, times))
     elif operator == "*" and isinstance(left, int) and isinstance(right, int):
+        # Long multiplication and division take about the square of the bits.
         allocate((left.bit_length() + right.bit_length()) ** 2)
     elif operator == "**" and isinstance(left, int) and isinstance(right, int):
         allocate((left.bit_length() * abs(right)) ** 2)
@@ -145,6 +151,7 @@ def check_binop(operator: str, left: Any, right: Any) -> None:
 def check_format(pattern: str, values: Any, *, style: str = "%") -> None:
     """Pay for a format string, its widths, and each value as often as a field names it."""
     allocate(len(pattern))
+    # A width of four digits, or one out of a value: no template pads by thousands.
     if _WIDE.search(pattern):
         raise SecurityError(pattern[:80])
     names = Counter[str]()
@@ -152,12 +159,14 @@ def check_format(pattern: str, values: Any, *, style: str = "%") -> None:
     for field in _FIELDS[style].finditer(pattern):
         names[field[1] or ""] += 1
         widths += sum(int(number) for number in _NUMBER.findall(field[0]))
+    # A named field may stand a thousand times in a pattern and write the same long value each time.
     del names[""]  # those without a name take one value each
     allocate(widths + max(names.values(), default=1) * sum(map(measure, values)))
 
 
 def check_replace(text: str, old: str, new: str) -> None:
     """Pay for a text with another in the place of each ``old``."""
+    # Python puts ``new`` before each letter and at the end where ``old`` is empty.
     times = text.count(old) if old else len(text) + 1
     allocate(len(text) + times * len(new))
 
@@ -165,4 +174,5 @@ def check_replace(text: str, old: str, new: str) -> None:
 def check_search(text: str, sought: Iterable[Any]) -> None:
     """Pay for a search from the end, or of any of some letters: at worst each letter of one meets each of the other."""
     longest = max((len(each) for each in sought if isinstance(each, str)), default=0)
+    # rfind and strip compare from the end, letter by letter; 16 letters at C speed cost about one unit.
     spend(len(text) * longest // 16)

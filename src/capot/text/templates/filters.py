@@ -38,6 +38,7 @@ MAX_PRECISION = 300  # digits of a float
 
 def filters(theirs: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
     """Those of Jinja's filters that chat templates use, some of them written anew."""
+    # An allow-list: a filter that a later Jinja brings is not there until it has been looked at.
     kept = {name: function for name, function in theirs.items() if name in FILTERS}
     kept |= {"tojson": _tojson, "join": _join, "replace": _replace, "string": _string, "indent": _indent}
     kept |= {"format": _format, "round": _rounded(theirs["round"]), "trim": _trimmed(theirs["trim"])}
@@ -57,6 +58,7 @@ def printed(value: Any) -> Any:
 def join(value: Any, separator: str = "", attribute: Any = None) -> str:
     parts = []
     for item in value:
+        # ``str`` would call Jinja's own conversion, which no budget sees.
         if attribute is not None:
             item = item[attribute] if isinstance(item, Mapping) else ""
         parts.append(str(printed(item)))
@@ -114,6 +116,7 @@ def _tojson(
     if indent is not None and not (isinstance(indent, int) and indent <= 16):
         raise SecurityError("tojson")
     spend(measure(value))
+    # The iterating encoder, as C's encodes a whole value in one call.
     encoder = json.JSONEncoder(
         ensure_ascii=ensure_ascii, indent=indent, separators=separators and tuple(separators), sort_keys=sort_keys
     )
@@ -128,6 +131,7 @@ def _charge_each(parts: Iterator[str]) -> Iterator[str]:
 
 def _paid(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """A filter that pays for what it reads and for what it makes."""
+    # Some filters get the environment or the context first; the value comes after it.
     place = 1 if hasattr(function, "jinja_pass_arg") else 0
 
     @functools.wraps(function)
@@ -135,9 +139,11 @@ def _paid(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         value = args[place] if len(args) > place else None
         spend(1 + (len(value) if isinstance(value, str | Mapping | list | tuple) else 0))
         _check_name(named.get("attribute"), args[place + 1 : place + 2] if name in NAMED else ())
+        # Python's comparison of nested lists goes down in C.
         if name in COMPARING and isinstance(value, (*LISTS, Mapping)):
             charge_read(value)
         made = function(*args, **named)
+        # Lazy filters (map, select) make nothing yet: each item is paid for as it is asked for.
         return _each(made) if isinstance(made, GeneratorType) else charge_value(made)
 
     return call

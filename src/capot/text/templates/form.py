@@ -33,6 +33,7 @@ def check_form(text: str, *, source: str) -> None:
         raise InputError("template_long", path=source, length=len(text), limit=MAX_CHARACTERS)
     dots = depth = 0
     line = 1
+    # By hand and before the parser: what is refused here is what would make the parser itself slow.
     for part in _PARTS.finditer(text):
         mark = part["mark"]
         if mark == "\n":

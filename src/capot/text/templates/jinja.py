@@ -59,6 +59,7 @@ class JinjaTemplate:
             raise
         except CapotError:
             return None
+        # What comes after the answer's text in the rendering, and is a named token, ends the turn.
         following = _split(text.rpartition("B")[2], _finder_for(tokenizer))
         return next((piece for named, piece in following if named), None)
 
@@ -68,9 +69,11 @@ class JinjaTemplate:
         Raises: what ``sandbox.render`` raises; InputError ``unknown_role``.
         """
         check_roles(messages)
+        # New marks for each rendering: who saw an earlier prompt cannot write them.
         finder = _finder_for(tokenizer)
         marks = _Placeholders()
         fields = [_template_fields(message, thinks=_THOUGHT in tokenizer.named) for message in messages]
+        # The role is not the user's text: ``check_roles`` has held it to three words.
         hidden = [
             {key: text if key == "role" else marks.hide(text, finder) for key, text in message.items()}
             for message in fields
@@ -114,6 +117,8 @@ class _TokenFinder:
 
     def names(self, text: str) -> Iterator[tuple[int, str]]:
         """Where names begin, overlapping ones included, and the longest that begins there."""
+        # Overlapping names (``<|im`` and ``<|im_end|>``) are looked for at every place, as hiding one may leave the
+        # other.
         for match in self.first.finditer(text) if self.first is not None else ():
             place = match.start()
             pieces = (text[place : place + length] for length in self.lengths[match[0]])
@@ -126,6 +131,7 @@ class _TokenFinder:
         found = {place for place, _ in self.names(text)}
         first = len(text) - len(text.lstrip())
         last = len(text.rstrip())
+        # Half a name at the edge of a message could be completed by what the template writes beside it.
         for size in range(1, min(self.longest, last - first + 1)):
             if text[last - size] in self.lengths and _any_continues(self.forwards, text[last - size : last]):
                 found.add(last - size)
@@ -158,6 +164,8 @@ def _build_finder(tokenizer: Tokenizer) -> _TokenFinder:
     return _TokenFinder(
         ids=ids,
         commands=frozenset(ids.values()),
+        # One class of first letters, since an alternation of thousands of names would be tried name by name at each
+        # place.
         first=re.compile("[" + "".join(map(re.escape, lengths)) + "]") if ids else None,
         lengths={letter: tuple(sorted(found, reverse=True)) for letter, found in lengths.items()},
         forwards=sorted(ids),
@@ -178,6 +186,7 @@ class _Placeholders:
     """Letters replaced by marks of one rendering, and put back after it."""
 
     def __init__(self) -> None:
+        # Eight letters of 15 bits each: 120 bits that nobody guesses, in a plane that no tokenizer or filter touches.
         letters = [chr(_PRIVATE + secrets.randbelow(0x8000)) for _ in range(8)]
         self._open = "".join(letters[:6])
         self._close = "".join(letters[6:])
@@ -187,6 +196,7 @@ class _Placeholders:
         parts = []
         begin = 0
         for place in sorted(finder.places(text)):
+            # As digits of a plane of their own, for a letter or an ordinary digit could become part of another name.
             digits = "".join(chr(_DIGITS + int(digit)) for digit in str(ord(text[place])))
             parts += [text[begin:place], self._open, digits, self._close]
             begin = place + 1
@@ -210,8 +220,10 @@ def _split(text: str, finder: _TokenFinder) -> list[tuple[bool, str]]:
 
 def _encode(text: str, pieces: list[tuple[bool, str]], finder: _TokenFinder, tokenizer: Tokenizer) -> list[int]:
     intended = [finder.ids[piece] for named, piece in pieces if named]
+    # The same cut with and without marks: what the template wrote and what would be read are the same tokens.
     if _split(text, finder) == pieces:  # no message holds a name
         ids = tokenizer.encode(text, specials="allow")
+        # The tokenizer may still merge or normalize across a border; then the ids say so.
         if [token for token in ids if token in finder.commands] == intended:
             return ids
     return _encode_pieces(pieces, finder, tokenizer)
@@ -238,6 +250,7 @@ def _strips_spaces(name: str, finder: _TokenFinder, tokenizer: Tokenizer, *, rig
     """Whether a token takes the spaces on one of its sides with it, as some tokenizer.json ask."""
     text = f"{name}\n " if right else f"\n {name}"
     question = "right" if right else "left"
+    # Asked of the tokenizer itself: ``lstrip`` and ``rstrip`` of added tokens are not in every library's interface.
     return finder.once(question, name, lambda: len(tokenizer.encode(text, specials="allow")) == 1)
 
 

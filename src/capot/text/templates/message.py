@@ -63,6 +63,7 @@ def plain_prompt(text: str, tokenizer: Tokenizer) -> tuple[int, ...]:
     """
     start = len(tokenizer.opening)
     ids = tokenizer.encode_prompt(text)
+    # A run of spaces that is added by name is no command and stays one token, as in training.
     commands = {token for name, token in tokenizer.named.items() if name.strip()}
     if commands.isdisjoint(ids[start:]):
         return tuple(ids)

@@ -29,6 +29,7 @@ from capot.text.tokenizer import Tokenizer, check_text
 
 INDENT = "    "
 MAX_NAME = 100  # characters of a role's name and of the end marker: each token of an answer is held against them
+# What ``str.splitlines`` takes for a line end, a model may take for one too.
 _LINE_ENDS = re.compile(r"(\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])")
 
 
@@ -119,6 +120,7 @@ class PlainTemplate:
     @property
     def marker(self) -> tuple[str, ...]:
         """The end marker as a stop string: alone on its line, so that FIN does not cut FINAL."""
+        # With the line end before and after, the words of an answer that contain it do not end it.
         return (f"\n{self.end}\n",) if self.end else ()
 
     @property
@@ -140,6 +142,7 @@ class PlainTemplate:
         """The dialogue up to where the model speaks; ``indented`` collects the last message's moved lines."""
         check_roles(messages)
         moved = [] if indented is None else indented
+        # A system message of the conversation takes the place of the template's own.
         own = [m for m in messages if m.role == "system"] or [Message("system", self.system)]
         examples = [Message(role, text) for shot in self.shots for role, text in zip(("user", "assistant"), shot)]
         spoken = [m for m in messages if m.role != "system"]
@@ -167,6 +170,7 @@ class PlainTemplate:
         for place in range(0 if first else 2, len(parts), 2):
             if self._passes_for_ours(parts[place]):
                 moved.append(parts[place])
+                # Indentation rather than an escape sign, as readers and models both take it for a quotation.
                 parts[place] = INDENT + parts[place]
         return "".join(parts)
 
@@ -176,6 +180,7 @@ class PlainTemplate:
         names = [name.casefold() for name in (self.user, self.assistant, self.system_name) if name]
         bare = line.strip().casefold()
         begins = any(line.casefold().startswith(name) for name in names)
+        # Case is ignored: a model does not tell ``User:`` and ``USER:`` apart either.
         return begins or (bare in {name.rstrip(": ") for name in names} and not line.startswith(INDENT))
 
     def ends(self, answer: str) -> bool:

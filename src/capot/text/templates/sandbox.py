@@ -60,6 +60,7 @@ def render(source: str, variables: Mapping[str, Any], *, size: int) -> str:
     except _Refused as error:
         raise InputError("template_refused", reason=str(error.message)[:300]) from None
     except (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # A template is a program of somebody else's: what it may raise in Python is an error of the template.
         raise ModelError("template_failed", reason=str(error)[:300] or type(error).__name__) from None
     except (RecursionError, MemoryError):
         raise ModelError("template_too_costly") from None
@@ -72,6 +73,7 @@ def _each(parts: Iterator[str]) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=32)
+# Compiling a template takes longer than rendering it, and a conversation renders the same one at each turn.
 def compiled(source: str) -> jinja2.Template:
     """The template as code. Raises: ModelError ``template_syntax``, ``template_too_costly``."""
     if len(source) > MAX_SOURCE:
@@ -90,12 +92,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
 
     def __init__(self) -> None:
+        # As transformers sets its environment, so that a template written for it renders alike.
         super().__init__(
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=[loopcontrols, _Generation],
             optimized=False,  # nothing is computed before a budget is open
             finalize=filters.printed,
+            # Jinja's cache holds the environment's templates; ours is by source, above.
             cache_size=0,
         )
         self.globals = {
@@ -109,6 +113,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         template = super()._parse(source, name, filename)
         if sum(10 if isinstance(node, FUNCTIONS) else 1 for node in template.find_all(nodes.Node)) > MAX_NODES:
             raise ModelError("template_too_costly")
+        # After Jinja's own parser and before its compiler, so that no code is generated that does not pay.
         guarded: nodes.Template = _Guard(self).visit(template)
         return guarded
 
@@ -141,6 +146,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().getitem(obj, argument)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        # Methods of numbers reach types (``(1).__class__`` is refused by Jinja, ``int.from_bytes`` is not).
         if isinstance(obj, int | float | bytes) or (isinstance(obj, str) and attr in METHODS_DENIED):
             return False
         return super().is_safe_attribute(obj, attr, value)
@@ -158,6 +164,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call(self, context: Any, function: Any, /, *args: Any, **named: Any) -> Any:
         owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
+        # The guard's own calls are found by the sandbox as methods of itself, and must not pay twice.
         if owner is self:  # what the guard wrote
             return function(*args)
         spend(1)
@@ -193,6 +200,7 @@ class _Guard(NodeTransformer):
         return call
 
     def _ticking(self, node: Any) -> Any:
+        # A turn that writes a long literal costs more than one that compares two names.
         weight = 1 + sum(len(data.data) for data in node.find_all(nodes.TemplateData))
         weight += 8 * sum(1 for _ in node.find_all(nodes.Expr))
         self.generic_visit(node)
@@ -208,6 +216,7 @@ class _Guard(NodeTransformer):
 
     def _written(self, node: Any) -> Any:
         self.generic_visit(node)
+        # Targets of assignments are lists too, and hold no values; constants were measured with the source.
         if getattr(node, "ctx", "load") != "load" or all(isinstance(item, nodes.Const) for item in node.items):
             return node
         return self._through("held", node)
@@ -241,6 +250,7 @@ class _Guard(NodeTransformer):
 class _Generation(Extension):
     """``{% generation %}``: marks the model's own text for training; here it changes nothing."""
 
+    # Templates for training have it; without the tag they would not even parse.
     tags = {"generation"}
 
     def parse(self, parser: Any) -> nodes.Node:
@@ -253,6 +263,7 @@ class _Namespace(Namespace):
     """Jinja's ``namespace`` without names that begin with an underscore."""
 
     def __init__(*given: Any, **named: Any) -> None:
+        # The first parameter has no name that a keyword of the template could take.
         self, *rest = given
         Namespace.__init__(self)
         for name, value in dict(*rest, **named).items():

@@ -36,8 +36,11 @@ def main() -> None:
     for line in sys.stdin.buffer:
         request = json.loads(line)
         read += len(request["source"])
+        # The system's clock counts processor time alone, so that a worker that waits for the lab is not killed.
         _limit_cpu_time()
         reply = answer(request)
+        # Memory that a costly template has taken is not given back to the system, and templates that were compiled
+        # stay.
         reply["worn"] = reply.get("code") == "template_too_costly" or read > MAX_CHARS_READ
         out.write(json.dumps(reply).encode() + b"\n")
         out.flush()

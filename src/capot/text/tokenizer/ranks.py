@@ -13,7 +13,7 @@ import functools
 import heapq
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,9 +172,12 @@ def byte_pair_merge(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[int, ...]
             offer(begin, stop[end])
         if begin:
             offer(before[begin], end)
-    ids = []
+    return tuple(_ids_of_parts(piece, stop, ranks))
+
+
+def _ids_of_parts(piece: bytes, stop: Sequence[int], ranks: Mapping[bytes, int]) -> Iterator[int]:
+    """The ids of the parts that are left; ``stop`` says where the part that begins at a place ends."""
     begin = 0
-    while begin < last:
-        ids.append(ranks[piece[begin : stop[begin]]])
+    while begin < len(piece):
+        yield ranks[piece[begin : stop[begin]]]
         begin = stop[begin]
-    return tuple(ids)
