@@ -48,6 +48,7 @@ def to_float32(array: np.ndarray, dtype: str) -> np.ndarray:
     import numpy as np
 
     if dtype == "BF16":
+        # In place on one new array: a table of embeddings has gigabytes.
         wide = array.astype(np.uint32)
         wide <<= 16
         return wide.view(np.float32)
@@ -172,6 +173,7 @@ class Checkpoint:
             raise UnsupportedError("weights_dtype", dtype=info.dtype, tensor=name, engine="transformers")
         bits = self._mapped(info.file)[info.start : info.stop]
         if len(bits) < info.nbytes:  # since its header was read
+            # The copy is of one tensor, and only of old files.
             raise self._cut(info.file)
         array = np.ndarray(info.shape, held_as, buffer=bits)
         # Files of before 2023 may start a tensor at any byte; kernels want whole numbers.
@@ -197,6 +199,7 @@ class Checkpoint:
         one, other = self.headers[table], self.headers[HEAD]
         if (one.shape, one.dtype) != (other.shape, other.dtype) or len(one.shape) != 2:
             return False
+        # Evenly spread rows: reading both tables whole would read a third of a small model from disk.
         some = slice(None, None, max(1, one.shape[0] // COMPARED))
         return self.tensor(table)[some].tobytes() == self.tensor(HEAD)[some].tobytes()
 
@@ -205,6 +208,8 @@ class Checkpoint:
         import numpy as np
 
         if file not in self._maps:
+            # Mapped once and kept: pages are shared with every process that maps the file, and read when they are
+            # touched.
             with self.folder.open(file.name) as stream:
                 try:
                     self._maps[file] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
@@ -226,6 +231,7 @@ class Checkpoint:
         return tuple(dict.fromkeys(info.file for info in self.tensors.values()))
 
     def _hold(self, file: Path) -> None:
+        # The file may shrink under the map (an interrupted copy over it): touching a page beyond its end is SIGBUS.
         if self._maps[file].size() < len(self._maps[file]):
             raise self._cut(file)
 

@@ -103,11 +103,13 @@ class Config:
             layers=layers,
             heads=heads,
             kv_heads=_kv_heads(raw, heads),
+            # Where head_dim is missing, heads share the width; some families (Gemma, Qwen3) write a larger one.
             head_dim=_size(raw, "head_dim", max(1, width * (2 if model_type in DOUBLED else 1) // heads)),
             mlp_width=_mlp_width(raw, 4 * width),
             context_length=read_int(raw, *SPELLINGS["context_length"], default=0, most=LONGEST) or None,
             norm_eps=read_float(raw, *SPELLINGS["norm_eps"], default=1e-6),
             hidden_act=read_str(raw, *SPELLINGS["hidden_act"], default="silu"),
+            # transformers 5 moved theta into the dictionary of the RoPE parameters.
             rope_theta=read_positive(rope, "rope_theta", default=read_positive(raw, "rope_theta", default=10_000.0)),
             rope_scaling={key: value for key, value in rope.items() if key != "rope_theta"}
             if rope["rope_type"] != "default"

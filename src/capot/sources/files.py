@@ -49,11 +49,13 @@ class Folder:
         Raises: ModelError ``file_outside``, ``file_irregular``, ``file_unreadable``.
         """
         try:
+            # Resolved first: what is checked is what will be opened.
             real = (self.path / file).resolve(strict=True)
             if not self._holds(real):
                 raise ModelError("file_outside", file=file, model=self.name)
             if not stat.S_ISREG(real.stat().st_mode):  # a device may act on being opened
                 raise ModelError("file_irregular", file=file, model=self.name)
+            # NOFOLLOW and NONBLOCK: between the check and this line the file could become a link or a pipe.
             stream = os.fdopen(os.open(real, _FLAGS), "rb")
         except (OSError, RuntimeError) as error:  # links in a circle, before Python 3.13
             raise ModelError("file_unreadable", file=file, model=self.name, reason=os_reason(error)) from None

@@ -103,6 +103,7 @@ def _bamba(raw: Raw, config: Config) -> Hybrid:
 def _falcon_h1(raw: Raw, config: Config) -> Hybrid:
     mixer = mixers.falcon_mixer(raw, config)
     state = mixer.blocks(config.width)
+    # Biases are counted apart where a family writes them in a field of its own.
     state["other"] += config.width * (read_bool(raw, "projectors_bias", default=False) - mixer.bias_out)
     attends = mixers.attention(config, bias=mixers.attention_biases(raw, config))
     mlp = mixers.mlp(config, config.mlp_width, bias=read_bool(raw, "mlp_bias", default=False))
@@ -180,6 +181,7 @@ def _qwen_experts(raw: Raw, config: Config) -> MoeLayer | None:
 def _lfm2(raw: Raw, config: Config) -> Hybrid:
     width = config.width
     bias = read_bool(raw, "conv_bias", default=False)
+    # Three projections in one and one out, a short convolution over each channel, and biases where they are.
     state = {"other": 4 * width * width + width * read_int(raw, "conv_L_cache", default=3) + 5 * width * bias}
     attends = mixers.attention(config, normed=True)
     experts = None
@@ -192,6 +194,7 @@ def _lfm2(raw: Raw, config: Config) -> Hybrid:
         )  # fmt: skip
         first = read_int(raw, "num_dense_layers", default=2, least=0)
     elif read_bool(raw, "block_auto_adjust_ff_dim", default=True):
+        # Two thirds of the width, times a factor, rounded up to a multiple: Llama's own rule for its MLP.
         factor = read_float(raw, "block_ffn_dim_multiplier", default=1.0, most=1e6)
         step = read_int(raw, "block_multiple_of", default=256)
         inner = -(-int(factor * int(2 * inner / 3)) // step) * step
@@ -227,6 +230,7 @@ def _kimi_linear(raw: Raw, config: Config) -> Hybrid:
     heads, size = read_int(inside, "num_heads", default=32), read_int(inside, "head_dim", default=128)
     inner = heads * size
     taps = read_int(inside, "short_conv_kernel_size", default=4)
+    # Four projections, three short convolutions, decay and gate of low rank, as in Kimi Delta Attention.
     mixing = 4 * width * inner + 3 * inner * taps + inner + heads + 2 * (width + inner) * size + heads * width
     state = {"other": mixing, "norms": size}
     rank, plain, rotary, values = (
@@ -238,6 +242,7 @@ def _kimi_linear(raw: Raw, config: Config) -> Hybrid:
             ("v_head_dim", 128),
         )
     )
+    # Latent attention (DeepSeek-V2): queries in full, keys and values out of ``rank`` numbers.
     latent = width * (config.heads * (plain + rotary) + rank + rotary) + config.heads * (
         rank * (plain + values) + values * width
     )
@@ -261,10 +266,12 @@ def _recurrent_gemma(raw: Raw, config: Config) -> Hybrid:
     heads = config.heads
     inner = read_int(raw, "lru_width", default=config.width)
     taps = read_int(raw, "conv1d_width", default=4)
+    # Block-diagonal gates: one matrix of (inner / heads)² for each head, twice, with their biases.
     gates = 2 * (heads * (inner // heads) ** 2 + inner)
     state = {"other": 3 * width * inner + 2 * inner + width + inner * (taps + 1) + inner + gates}
     queries = (heads + 2 * config.kv_heads) * config.head_dim * read_bool(raw, "attention_bias", default=False)
     attends = mixers.attention(config, bias=width + queries)
+    # The config gives both halves of the gated MLP together.
     mlp = mixers.mlp(config, config.mlp_width // 2, bias=True)
     return Hybrid(_per_layer(config, lambda place: mixers.layer_blocks(
         attends if config.keeps[place] else state, norms=2 * width, mlp=mlp
@@ -293,6 +300,7 @@ def _zamba(raw: Raw, config: Config) -> Hybrid | None:
     )
     adapters = _adapters(raw, config) if second else {}
     attending = [place for place in range(config.layers) if config.keeps[place]]
+    # The transformer's weights are shared: they count where they are first used, and nowhere after.
     first = attending[: read_int(raw, "num_mem_blocks", default=1) if second else 1]
 
     def layer(place: int) -> Blocks:

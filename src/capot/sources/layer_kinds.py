@@ -92,6 +92,7 @@ def layer_kinds(raw: Raw, *, layers: int, family: str) -> LayerKinds:
     window = None if family == "llama" else _window(raw, family)  # Llama's classes know no window
     spans = {SLIDING: window, CHUNKED: _chunk(raw, family)}
     own = layers - min(layers, read_count(raw, "num_kv_shared_layers"))  # the last layers may read those below
+    # The window of a layer that does not slide is None, whatever the config says of one.
     return LayerKinds(
         windows=tuple(spans.get(kind) for kind in kinds),
         keeps=tuple(place < own and kind not in (STATE, MLP, MOE) for place, kind in enumerate(kinds)),
@@ -115,6 +116,7 @@ def _declared(raw: Raw, layers: int, family: str) -> list[str] | None:
     if family in HEADLESS:
         return [STATE] * layers
     for field in ("layer_types", "layers_block_type"):
+        # Mistral's files list a type that its classes do not read.
         if family != "mistral" and (named := read_per_layer(raw, field, str, layers=layers)) is not None:
             return [_kind_named(name) for name in named]
     for read in (_from_letters, _from_indices, _from_flags, _from_numbers, _from_pattern, _from_interval):
@@ -190,6 +192,7 @@ def _family_default(raw: Raw, layers: int, family: str) -> list[str]:
         return _without_positions(raw, layers, family)
     if raw.get("attn_layer_period") is not None:
         return _from_offset(raw, layers, period=8, offset=4)
+    # Without a window there is nothing to slide.
     if not _window(raw, family):
         return [FULL] * layers
     if family.startswith("qwen"):

@@ -28,9 +28,11 @@ def normalize_address(address: str) -> str:
 def parse_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Parse an address, mapped into IPv6 or not; return None for a name."""
     try:
+        # A zone (``%eth0``) names an interface of this machine, and no other visitor.
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return None
+    # A socket that listens on both families shows IPv4 visitors in IPv6's form: they are one visitor.
     return getattr(found, "ipv4_mapped", None) or found
 
 

@@ -50,6 +50,7 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
         title="capot",
         version=__version__,
         lifespan=_lifespan(streams, model),
+        # FastAPI's own pages load their scripts from elsewhere, which the policy forbids.
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
@@ -66,6 +67,7 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     verb_routes.install(app)
     stream_routes.install(app, streams)
     course_routes.install(app, serving)
+    # Around everything, the error handlers included: what the guard refuses reaches no route.
     app.add_middleware(Guard, serving=serving, owner_key=owner_key, opening=lambda: learners.opening)
     return app
 
@@ -77,6 +79,8 @@ def _lifespan(streams: Streams, first: Model) -> Any:
         swept = 0
         collector = IdleCollector()
         while True:
+            # Often enough that a learner who has left costs little, at least twice in the time after which one counts
+            # as gone.
             await asyncio.sleep(min(5.0, streams.serving.idle_s / 2))
             before, swept = swept, streams.learners.sweep(streaming=streams.streaming)
             if before or swept:  # once more a turn later, when the engine's thread has let go of what it held
@@ -87,6 +91,7 @@ def _lifespan(streams: Streams, first: Model) -> Any:
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         sweeping = asyncio.create_task(sweep())
+        # Packed while the lab starts, so that the first visitor does not wait for it.
         packing = asyncio.create_task(anyio.to_thread.run_sync(assets.find, assets.PLOTLY))  # half a second of gzip
         try:
             yield
@@ -95,6 +100,7 @@ def _lifespan(streams: Streams, first: Model) -> Any:
             for helpers in (streams.learners.template_workers, streams.learners.tokenizer_workers):
                 await anyio.to_thread.run_sync(helpers.close)
             await packing
+            # Streams before models: their jobs end with an event, and the engine is still there to hear it.
             for stream in list(streams.streams.values()):
                 streams.close(stream)
             if streams.learners.model is not first:  # opened from a page, so nobody else will close it

@@ -38,6 +38,7 @@ class Asset:
 
 
 @functools.lru_cache(maxsize=256)
+# The stamp is part of the cache's key: a file that changed is read again, as in a checkout under work.
 def _load(path: Path, _stamp: float) -> Asset:
     raw = path.read_bytes()
     if path.name == PLOTLY:
@@ -52,6 +53,7 @@ def text_asset(text: str, kind: str) -> Asset:
 
 
 def _make_asset(raw: bytes, kind: str) -> Asset:
+    # No time in the header, so that the same file has the same bytes everywhere.
     packed = gzip.compress(raw, 9, mtime=0) if len(raw) > 500 and kind.startswith(COMPRESSIBLE) else None
     return Asset(raw, packed, f'"{hashlib.sha256(raw).hexdigest()[:16]}"', kind)
 
@@ -92,6 +94,7 @@ def page(root: str, lab: str) -> Asset:
 
 def respond(asset: Asset, request: Request) -> Response:
     """Return the asset as the browser wants it: nothing if unchanged, compressed if it can."""
+    # "no-cache" lets a browser keep a file and makes it ask: a page and its scripts are then of one version.
     headers = {"etag": asset.etag, "cache-control": "no-cache", "vary": "accept-encoding"}
     if request.headers.get("if-none-match") == asset.etag:
         return Response(status_code=304, headers=headers)

@@ -43,6 +43,7 @@ class Authenticator:
         if who is None and not owner and self.code is not None and _is_public(scope):
             scope["learner"], scope["owner"] = "nobody", False
             return None
+        # The owner's key turns a learner's cookie into an owner's; nothing turns it back.
         if who is None or (owner and not credentials.is_owner(who)):
             if not owner:
                 self._check_code(scope, given)
@@ -60,6 +61,7 @@ class Authenticator:
         if seconds:
             raise BusyError("too_many_codes", seconds=int(seconds) + 1)
         if not credentials.same_access_code(given, self.code):
+            # A page without a code is how everybody begins, and no wrong guess.
             if given is None:
                 raise AccessError("access_code")
             self.failed_attempts.note(address)
@@ -118,6 +120,7 @@ def without_code(scope: Scope) -> str:
     query = _query_of(scope)
     query.pop("code", None)
     rest = urlencode(query, doseq=True, errors="replace")
+    # Two slashes at the beginning would name another host, and the redirect would lead there.
     path = "/" + quote(path_in_lab(scope).lstrip("/\\"), safe="/~@:!$&'()*+,;=", errors="replace")
     return root_of(scope) + path + (f"?{rest}" if rest else "")
 

@@ -74,6 +74,7 @@ def memory_cost(verb: str, arguments: Mapping[str, Any]) -> int:
 def _check_texts(name: str, value: Any, *, limit: int) -> None:
     """Check each text in a value, and all of them together."""
     lengths = [len(text) for text in _strings(value)]
+    # Together as well: eight texts at the limit cost eight times as much.
     longest = max(lengths, default=0)
     if longest > limit or sum(lengths) > limit:
         raise InputError("text_too_long", name=name, length=longest if longest > limit else sum(lengths), limit=limit)
@@ -81,6 +82,7 @@ def _check_texts(name: str, value: Any, *, limit: int) -> None:
 
 def _strings(value: Any) -> Iterable[str]:
     """Yield every text in a value, however deep: a conversation holds turns that hold texts."""
+    # A list and no recursion: the depth of a body is the visitor's choice.
     waiting = [value]
     while waiting:
         each = waiting.pop()
@@ -103,6 +105,7 @@ def _check_lists(name: str, value: Any) -> None:
         value = (value,)
     items = value if isinstance(value, (list, tuple)) else ()
     limit = MAX_ITEMS_OF.get(name, MAX_ITEMS)
+    # Those two are bounded by what they cost (``_check_tokenized``, ``MAX_VALUES`` of a body).
     if name not in ("ids", "compare") and len(items) > limit:
         raise InputError("too_many_items", name=name, count=len(items), limit=limit)
     longest = max((len(each) for each in items if isinstance(each, str)), default=0)
@@ -111,6 +114,7 @@ def _check_lists(name: str, value: Any) -> None:
 
 
 def _check_numbers(verb: str, name: str, value: Any, *, serving: Serving) -> None:
+    # Tokens after a stop are made like any others.
     new_tokens = {"after_stop": value} if name == "after_stop" else {}
     if isinstance(value, Sampling):
         new_tokens["max_new_tokens"] = value.max_new_tokens

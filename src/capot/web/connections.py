@@ -68,6 +68,7 @@ class Connections:
         self.clock = clock
         self.most = serving.max_connections if most is None else min(most, serving.max_connections)
         # One address alone never takes the places of all the others.
+        # Three quarters: a proxy that nobody has named looks like one address, and must still serve a class.
         self.quota = Quota(min(serving.max_connections_of_address, max(1, self.most * 3 // 4)))
         self.open: set[WatchedConnection] = set()
         self.end_reasons = Counter[str]()  # why connections were ended or refused
@@ -96,6 +97,7 @@ class Connections:
     def _make_room(self, among: Iterable[WatchedConnection]) -> bool:
         """Close the least useful connection, at the busiest address first. Return whether there was one."""
         now = self.clock()
+        # First the address with the most connections, then the most useless of its own.
         spare = [(self.quota.count(each.address), *self._idleness(each, now), each) for each in among]
         worst = max((found for found in spare if found[1]), key=lambda found: found[:3], default=None)
         if worst is None:
@@ -107,6 +109,7 @@ class Connections:
     @staticmethod
     def _idleness(each: WatchedConnection, now: float) -> tuple[int, float]:
         """Return how useless a connection is, 0 if it is in use, and for how long it has been so."""
+        # A connection that waits is free to be closed; one whose reader takes bytes never is.
         if each.state != ANSWER and not each.unsent_bytes():
             return 2, now - each.since
         stuck = each.stalled_for(now)

@@ -39,6 +39,7 @@ def normalize_code(code: str) -> str:
     >>> normalize_code(" 5SPD - H7KH "), normalize_code("5spdh7kh")
     ('5spdh7kh', '5spdh7kh')
     """
+    # Twice: casefold may undo the form that the first normalization made.
     return SEPARATORS.sub("", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", code).casefold()))
 
 
@@ -51,6 +52,7 @@ def same_secret(given: str | None, wanted: str | None) -> bool:
     """Compare two secrets in constant time, so that the time tells nothing of the right one or its length."""
     if given is None or wanted is None:
         return False
+    # Digests have one length, and ``compare_digest`` takes time by length.
     return hmac.compare_digest(_digest(given), _digest(wanted))
 
 
@@ -74,6 +76,7 @@ class Cookies:
         return who if dot and same_secret(signature, self._signature(who)) else None
 
     def _signature(self, who: str) -> str:
+        # 128 bits of the signature are enough, and keep the cookie short.
         return hmac.new(self._secret, who.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
 
 
@@ -100,6 +103,7 @@ class FailedAttempts:
         while self._wrong and now - self._wrong[0][0] > WINDOW_S:
             self._forget_one()
         most = MAX_FAILURES if len(self._wrong) < MAX_TOTAL_FAILURES else MIN_FAILURES
+        # The network's own limit is higher, as a whole class may come out of one /64.
         quotas = zip(_buckets(address), (most, MAX_NETWORK_FAILURES), strict=False)
         return max(self._until(name, most, now) for name, most in quotas)
 

@@ -40,12 +40,14 @@ class Proxies:
     def trusts(self, address: str) -> bool:
         """Return whether ``address`` is one of them."""
         found = parse_address(address)
+        # An address of the other family is in no such network, and comparing them raises.
         return found is not None and any(found in each for each in self.networks if each.version == found.version)
 
     def apply(self, scope: Scope) -> Scope:
         """Return the request as its visitor sent it: with their address, scheme and host."""
         headers = Headers(scope=scope)
         peer = address_of(scope)
+        # Loopback alone proves nothing where a proxy of this machine forwards: its headers give it away.
         if not self.trusts(peer):
             here = is_loopback(peer) and not any(name in headers for name in PROXY_HEADERS)
             return {**scope, LOCAL_KEY: here}
@@ -59,6 +61,7 @@ class Proxies:
         if scheme in ("http", "https"):
             said["scheme"] = scheme
         if host := _agreed_value(_last_entry(headers, "x-forwarded-host"), hop.get("host", "")):
+            # The lab sees the visitor's host, so that links and the check of origins fit what their browser shows.
             others = [(name, value) for name, value in scope["headers"] if name != b"host"]
             said["headers"] = [(b"host", host.encode("latin-1")), *others]
         return said
@@ -73,6 +76,7 @@ def _agreed_value(one: str, other: str) -> str:
 
 def _last_entry(headers: Headers, name: str) -> str:
     """Return the last entry of a list header, on however many lines."""
+    # The last entry is the trusted proxy's own; those before it are what it was told.
     return ",".join(headers.getlist(name)).rpartition(",")[2].strip()
 
 

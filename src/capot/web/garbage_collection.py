@@ -25,6 +25,7 @@ SWITCH_INTERVAL_S = 0.0005  # how long a thread keeps the interpreter while anot
 def deferred_collection() -> Iterator[None]:
     """Leave old objects to ``IdleCollector`` inside the block, and let threads switch more often."""
     thresholds = gc.get_threshold()
+    # The first two generations stay as they are: young objects are cheap to look at.
     interval = sys.getswitchinterval()
     gc.set_threshold(*thresholds[:2], NEVER)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -37,6 +38,7 @@ def deferred_collection() -> Iterator[None]:
 
 
 def collect_all() -> None:
+    # Unfrozen first: what was in use the last time may be garbage by now.
     """Collect everything; in a lab, freeze what is still in use."""
     gc.unfreeze()
     gc.collect()

@@ -52,6 +52,7 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
+# By ``setdefault`` below: a route may say otherwise for its own answer.
 HEADERS = {
     "content-security-policy": POLICY,
     "referrer-policy": "no-referrer",
@@ -96,6 +97,7 @@ class Guard:
             self.check_origin(scope, headers)
             self.requests.acquire(scope)
             cookie = self.authenticator.authenticate(scope, headers)
+            # A body is read before the route runs: a route that waited for it would hold its learner's place.
             body = None
             if scope["method"] not in ("GET", "HEAD"):
                 body = await self.uploads.read(scope, receive, limit=MAX_BODY)
@@ -108,6 +110,8 @@ class Guard:
         new = None if cookie is None or cookie == cookie_of(scope, headers) else set_cookie(scope, headers, cookie)
         dressed = _HeaderSender(send, new, self.opening())
         try:
+            # An exception that reaches here is a bug: its text may hold a path or a prompt, so the visitor gets none of
+            # it.
             await self.app(scope, receive if body is None else _replay_body(body, receive), dressed)
         except Exception:
             log.exception("%s %s", scope["method"], scope["path"])
@@ -118,6 +122,7 @@ class Guard:
     def check_host(self, scope: Scope, headers: Headers) -> None:
         """Check the ``Host`` header. Raises: AccessError ``wrong_host``."""
         host = _host_name(headers.get("host", ""))
+        # The address that the connection came to, typed as it is: a class has no name for the teacher's machine.
         own = parse_address(host) is not None and parse_address(host) == parse_address(_socket_address(scope, "server"))
         if not (host in LOOPBACK or own or host in {name.lower() for name in self.serving.allowed_hosts}):
             raise AccessError("wrong_host", host=host[:100])
@@ -130,13 +135,16 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             return
         origin = headers.get("origin")
+        # Browsers send ``Origin`` with every POST; a program that sends none has no user's cookie to abuse.
         foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
         if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise AccessError("wrong_origin", origin=(origin or "?")[:100])
+        # A form can send text/plain to any site, without asking; application/json needs a preflight, which is refused.
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise InputError("not_json")
         announced = headers.get("content-length", "0")
         if not announced.isascii() or not announced.isdigit() or int(announced[:20]) > MAX_BODY:
+            # The first digits are enough: a number of a million digits takes Python long to read.
             raise InputError("body_too_long", limit=MAX_BODY)
 
 

@@ -65,6 +65,7 @@ def parse_body(raw: bytes) -> Any:
     {'temperature': 0.5}
     """
     try:
+        # One call in C, whose time is bounded by MAX_BODY; what it makes is checked afterwards.
         body = json.loads(raw)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise InputError("bad_json") from None
@@ -76,6 +77,7 @@ def parse_body(raw: bytes) -> Any:
 
 def _check(body: Any) -> None:
     """Check every value of a body, however deep, and report it under the name of its argument."""
+    # By a list, as in ``bounds``: Python's stack is not the visitor's to fill.
     count = 0
     waiting = [("body", 1, body)]
     while waiting:

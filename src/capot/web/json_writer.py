@@ -42,6 +42,7 @@ def _encode_whole(value: Any) -> str:
 def iter_json(value: Any) -> Iterator[str]:
     """Yield the JSON of a value in chunks. Raises: InterruptedByUser once whoever asked has left."""
     if isinstance(value, Result):
+        # A result's own ``to_dict`` is taken where it has one: its fields are not all that it writes.
         value = value.to_dict() if type(value).to_dict is not Result.to_dict else json_fields(value)
     if isinstance(value, Mapping):
         yield "{"
@@ -50,6 +51,7 @@ def iter_json(value: Any) -> Iterator[str]:
             yield from iter_json(each)
         yield "}"
     elif isinstance(value, (list, tuple)) and len(value) > 1:
+        # Numbers and short texts by the thousand; records one by one, as each may hold a list of its own.
         step = CHUNK_ITEMS if len(value) > CHUNK_ITEMS or isinstance(value[0], (str, int, float)) else 1
         yield "["
         for start in range(0, len(value), step):

@@ -105,6 +105,7 @@ class Learners:
         self.addresses = Quota(serving.max_learners_of_address)
         self.semaphore = FairSemaphore(MAX_CALLS)
         self.threads = anyio.CapacityLimiter(math.inf)  # those above say how many there may be
+        # Made with the lab, started with the first task.
         self.template_workers = TemplateWorkers()  # where everybody's templates are rendered
         self.tokenizer_workers = TokenizerWorkers()  # and texts are cut that may take any time
         self._opening = threading.Lock()
@@ -131,6 +132,7 @@ class Learners:
         full = None if is_owner(name) or not address else self.addresses.full(address)
         if full is not None:
             beside = [each for each in self.by_name.values() if full in (each.address, network_of(each.address))]
+            # The account's bytes tell of jobs whose request has been answered: an engine still works for them.
             self._forget_one(beside, limit=self.serving.max_learners_of_address)
         while len(self.by_name) >= MAX_LEARNERS:
             self._forget_one(self.by_name.values(), limit=MAX_LEARNERS)
@@ -161,11 +163,13 @@ class Learners:
         waited = None if learner is None else learner.calls.get(call)
         if learner is None or waited is None:
             return {"position": 0, "turn": 0, "at_once": MAX_LEARNER_CALLS}
+        # Three queues in a row, of which a call waits in one.
         position = waited.position or self.semaphore.position(waited) or MEASUREMENTS.position(waited)
         return {"position": position, "turn": learner.semaphore.position(waited), "at_once": MAX_LEARNER_CALLS}
 
     def model_for(self, learner: Learner) -> tuple[Model, RequestScope]:
         """Return the learner's model and its scope. The first call reads weights and vocabulary for all."""
+        # Under a lock: twenty learners at once would read the weights twenty times.
         with self._opening:
             model = self.model
             model.tokenizer, model.shared.scheduler  # noqa: B018 - read now, so that nobody's copy reads them again

@@ -40,6 +40,7 @@ class Connection(H11Protocol):
         super().__init__(**options)
         self.lab_connections = connections
         self.lab = self.app
+        # uvicorn calls ``app``: its place is taken by what watches the answer on its way.
         self.app = self._answer
         self.address, self.sent, self._delivered = "?", 0, 0
         self.enter_state(HEADERS)
@@ -65,6 +66,7 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():  # refused, or cut
+            # h11 stops reading while an answer is sent, and a FIN would then be read only at its end.
             return
         if self.state == IDLE:
             self.enter_state(HEADERS)
@@ -74,6 +76,7 @@ class Connection(H11Protocol):
 
     def _keep_listening(self) -> None:
         """Read on while an answer is sent: a visitor who leaves is noticed in no other way."""
+        # Whoever pipelines megabytes would have them kept in memory.
         if len(self.conn.trailing_data[0]) > MAX_PIPELINED:
             self.abort()
         else:
@@ -102,6 +105,7 @@ class Connection(H11Protocol):
         """Send the lab's answer, and return when its reader has taken all but what the system buffers."""
         self.enter_state(BODY if self.cycle.more_body else ANSWER)
         await self.lab(scope, self._watched_receive(receive), self._chunked_send(send))
+        # Drained: the answer's resources are given back when it is read, not when it is written.
         await self.flow.drain()
 
     def _watched_receive(self, receive: Receive) -> Receive:
@@ -116,6 +120,7 @@ class Connection(H11Protocol):
     def _chunked_send(self, send: Send) -> Send:
         async def chunked(message: Message) -> None:
             body = message.get("body", b"")
+            # A message of many megabytes would be in the buffer at once, and progress could not be seen.
             for start in range(0, max(len(body), 1), CHUNK_BYTES):
                 chunk = body[start : start + CHUNK_BYTES]
                 more = start + CHUNK_BYTES < len(body)

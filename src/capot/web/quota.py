@@ -33,6 +33,7 @@ class Quota:
     def remove(self, address: str) -> None:
         for each in filter(None, (address, network_of(address))):
             self._held[each] -= 1
+            # Nothing is kept of who holds nothing, however many addresses come.
             if self._held[each] <= 0:
                 del self._held[each]
 

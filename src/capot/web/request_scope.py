@@ -39,6 +39,8 @@ class MemoryAccount:
 
     @property
     def nbytes(self) -> int:
+        # Cancelled jobs hold their memory for one more step: counting them would refuse the next request of a page that
+        # stops and starts.
         self._jobs = [(ticket, need) for ticket, need in self._jobs if not (ticket.done or ticket.cancelled)]
         return self._requests + sum(need for _, need in self._jobs)
 
@@ -50,6 +52,7 @@ class MemoryAccount:
     def submit(self, scheduler: Scheduler, job: Job) -> Ticket:
         """Queue a job if it fits. Raises: BusyError ``too_much_memory``; as ``Scheduler.submit``."""
         need = job_bytes(job, scheduler.engine)
+        # Check and submit under one lock, or two requests at once would both find room.
         with self._lock:
             self._check(need)
             ticket = scheduler.submit(job)
@@ -87,6 +90,7 @@ def job_bytes(job: Job, engine: Engine) -> int:
     heard = job.want.hears is not None
     floats = info.vocabulary_size if each and not heard else 0
     floats += (info.layers + 1) * info.width if job.want.hidden else 0
+    # Attention of all heads and layers grows as the square of the text.
     floats += info.layers * info.heads * tokens if job.want.attention else 0
     after = (info.layers + 1) * info.vocabulary_size if job.want.layer_logits else 0  # the last position's alone
     if each and heard:  # a chunk's

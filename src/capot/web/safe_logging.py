@@ -25,6 +25,7 @@ class SafeLogRecord(logging.LogRecord):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
+        # Python formats a traceback only when a handler prints it, after this record was cleaned.
         if self.exc_info:
             self.exc_text = printable(logging.Formatter().formatException(self.exc_info))
 

@@ -79,6 +79,8 @@ class SerialExecutor:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
             if not self.remove(task):
+                # A thread cannot be interrupted: what runs is waited for, since the caller's resources belong to it
+                # until then.
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait([done])
                     done.exception()  # read it, or asyncio warns that nobody did

@@ -43,6 +43,7 @@ def bind(serving: Serving) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
     refused: Exception = OSError()
+    # Only where the port was not chosen: whoever names another port wants that one or an error.
     for port in (serving.port, *range(serving.port + 1, serving.port + 10)) if serving.port else (0,):
         listener = socket.socket(family, socket.SOCK_STREAM)
         if os.name != "nt":  # there it would let two programs listen on one port
@@ -73,6 +74,7 @@ def serve(model: Model, serving: Serving, *, say: Say) -> None:
     serving = with_access_code(serving)
     listener = bind(serving)
     port = listener.getsockname()[1]
+    # 144 bits, in a link that only this terminal shows.
     owner_key = secrets.token_urlsafe(18)
     links = Links.for_server(serving, port, owner_key=owner_key)
     if serving.port not in (0, port):
@@ -102,6 +104,7 @@ def _start_background(model: Model, serving: Serving, links: Links, *, say: Say)
 def _start_thread(name: str, function: Callable[..., None], *given: Any) -> None:
     """Run a function on a daemon thread that keeps the language of this one."""
     speaking = contextvars.copy_context()
+    # The language is in a context variable, and threads begin with an empty context.
     threading.Thread(target=speaking.run, args=[function, *given], name=name, daemon=True).start()
 
 
@@ -155,6 +158,7 @@ def server_status(host: str, port: int, code: str | None) -> dict[str, Any]:
     """
     query = f"?code={quote(code)}" if code else ""
     request = urllib.request.Request(f"http://{url_host(host)}:{port}/api/status{query}")
+    # No proxy: the lab is on this machine, whatever the environment says of proxies.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
     try:
         with opener.open(request, timeout=5) as answer:

@@ -68,6 +68,7 @@ class OpenStream:
             if event.last:
                 self.ended_parts.add(tag)
             if self.open:
+                # The loop belongs to another thread: nothing of asyncio may be called from here but this.
                 with contextlib.suppress(RuntimeError):  # the loop is closing: nobody is left to read
                     self.loop.call_soon_threadsafe(self.queue.put_nowait, (tag, event))
 
@@ -305,6 +306,7 @@ class EventResponse(StreamingResponse):
     """A stream's response. Whatever ends it, a closed tab included, ends the work at once."""
 
     def __init__(self, streams: Streams, stream: OpenStream) -> None:
+        # nginx would keep events back until its buffer is full.
         super().__init__(streams.events(stream), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
         self.streams = streams
         self.stream = stream

@@ -38,6 +38,7 @@ class TemplateWorkers(WorkerPool):
         if answer.get("code") not in TEMPLATE_ERRORS:
             raise ModelError("template_crashed")
         params = answer.get("params") or {}
+        # Cut and as text: a worker may send anything.
         shown = {name: str(params[name])[:300] for name in ("line", "reason") if name in params}
         raise (InputError if answer["code"] == "template_refused" else ModelError)(answer["code"], **shown)
 

@@ -64,6 +64,7 @@ class UploadBudget:
             body += message.get("body", b"")
             if len(body) > limit:
                 raise InputError("body_too_long", limit=limit)
+            # What was announced is not believed, only what came.
             reservation.grow(len(body) - UNCOUNTED_BYTES)
             if not message.get("more_body"):
                 return bytes(body)

@@ -160,6 +160,7 @@ async def compute(request: Request, verb: Verb, arguments: dict[str, Any], *, wr
 
     def call() -> T:
         model, scope = learners.model_for(learner)
+        # Left while the model was being read: nothing is computed for nobody.
         disconnect.attach(scope)
         if disconnect.disconnected:
             raise InterruptedByUser("interrupted")
@@ -169,6 +170,7 @@ async def compute(request: Request, verb: Verb, arguments: dict[str, Any], *, wr
     watch = asyncio.create_task(disconnect.watch(request))
     try:
         with learner.named_call(request.headers.get(CALL_HEADER), disconnect), disconnect.cancel_scope:
+            # Places first, then the account: who waits holds no memory.
             await request_resources(request.scope).enter_async_context(learners.turn(learner, disconnect))
             request_resources(request.scope).enter_context(learner.account.holding(memory_cost(verb.name, arguments)))
             if executor is not None:

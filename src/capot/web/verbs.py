@@ -94,6 +94,8 @@ def _request_model(verb: str, *, sampled: bool) -> type[BaseModel]:
     """
     fields: dict[str, Any] = {}
     for name, setting in takes(verb).items():
+        # The bounds of a setting are checked by the chapter, whose error says what is near; Pydantic's would be second
+        # best.
         held = sampled and name in SAMPLING
         low, high = (setting.low, setting.high) if held else (None, None)
         default = ... if setting.required else setting.default

@@ -96,7 +96,9 @@ class WorkerSlot:
     def run(self, task: WorkerTask) -> bytes:
         """Return the worker's answer, or nothing if the worker ended first. Raises: ``PoolErrors.unavailable``."""
         worker = self._started()
+        # A late end of an earlier task must not reach this worker, an end of this one must.
         with task.running_on(worker):
+            # Only a start, or another tokenizer to load, is waited for with the long deadline.
             with contextlib.nullcontext() if worker.ready and not task.setup else self._deadline(task, START_TIMEOUT_S):
                 ready = worker.wait_ready(task.setup)
             if ready:
@@ -164,6 +166,7 @@ class WorkerPool:
             answer = _parse_answer(slot.run(task))
             failed = answer is None or str(answer.get("code")).endswith("_too_costly")
             if (answer is None or answer.get("worn") or task.end_reason) and not self._closed:
+                # A process that was killed, or says that it is worn, must not be met by the next task.
                 slot.restart()  # also if it was killed an instant after its answer
             if answer is None:
                 raise self._error_of(task)

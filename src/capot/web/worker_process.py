@@ -31,6 +31,7 @@ BOOT = "import sys; sys.path[:0] = sys.argv[1:]; from capot.text.templates.worke
 def import_paths(modules: tuple[ModuleType, ...]) -> list[str]:
     """Return the folders (or archives) of what a child imports, less those in which Python looks by itself."""
     own = {*site.getsitepackages(), *(sysconfig.get_path(name) for name in ("purelib", "platlib"))}
+    # On Windows the roots of an installation differ by build; a path too many does no harm there.
     own = set() if os.name == "nt" else {os.path.realpath(path) for path in own}
     found = [str(Path(os.path.abspath(module.__file__ or "")).parent.parent) for module in modules]
     return list(dict.fromkeys(path for path in found if os.path.realpath(path) not in own))

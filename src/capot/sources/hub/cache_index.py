@@ -41,6 +41,7 @@ def _file_sizes(folder: Path) -> Iterator[tuple[Path, int]]:
     """Return the files below ``folder`` and their bytes. A link counts as 0: its target is counted elsewhere."""
     for where, _, files in os.walk(folder):
         for file in files:
+            # Bytes are in ``blobs``, and snapshots are links to them: each counts once.
             path = Path(where, file)
             with contextlib.suppress(OSError):  # gone meanwhile
                 yield path, 0 if path.is_symlink() else path.stat().st_size
@@ -77,6 +78,7 @@ def remove(name: str) -> CacheEntry:
     Raises: as ``find``; InputError ``hub_linked``, ``cannot_write``.
     """
     found = find(name)
+    # All revisions share blobs, so one alone cannot be taken out without asking who else needs its files.
     store = Store.of(found.name)
     if store.folder.is_symlink():  # what lies elsewhere, somebody put there
         where = local_path(store.folder, found.name)

@@ -77,6 +77,7 @@ class HubCheckpoint(Checkpoint):
         if not opened.here(SETTINGS[0]):
             files = ", ".join(sorted(opened.repo.names())[:3]) or "–"
             raise UnsupportedError("hub_no_config", name=name, files=files, words=name_words(name))
+        # Read again through the folder: only now is config.json surely there.
         complete = Checkpoint.open(opened.path, name=name)
         check_causal(name, complete.raw_config)
         opened.raw_config.update(complete.raw_config)
@@ -144,6 +145,7 @@ class HubCheckpoint(Checkpoint):
         """
         if "tokenizer" in parts and self._tokenizer == "none":
             raise NotFoundError("hub_no_tokenizer", name=self.name, words=name_words(self.name))
+        # Asked part by part: what is here is used as it is, even where the hub does not answer.
         wanted = [part for part in parts if not self.has(part)]
         if wanted:
             self._follow(self.missing(*wanted), watch=self.watch)
@@ -155,6 +157,7 @@ class HubCheckpoint(Checkpoint):
             names |= dict.fromkeys(files_needed(self.repo, part, remote_code=self.remote_code))
         if self.remote_code and "weights" in parts:
             names |= dict.fromkeys(code_files(self.raw_config))  # a file that is named and not there is refused here
+        # The index says which shards there are; without it the list of files is not known.
         if INDEX in names:  # small; what it lists is not
             self._follow(self._transfer([INDEX]), watch=drain)
             names |= dict.fromkeys(sorted(set(self._shards().values())))
@@ -175,6 +178,7 @@ class HubCheckpoint(Checkpoint):
     def _noted(self, transfer: Download) -> Iterator[DownloadProgress]:
         """Yield the events of a download, then record in the cache which files the hub does not have."""
         yield from transfer.events()
+        # Known not to exist, so that the next opening does not ask for optional files one by one.
         for name in (*SETTINGS, *TOKENIZERS, SINGLE, INDEX):
             if not self.repo.has(name):
                 self.store.absent(self.commit, name)
@@ -188,6 +192,8 @@ class HubCheckpoint(Checkpoint):
         """
         were_here = self.has("weights")
         self.fetch("weights")
+        # A file that came and was verified a moment ago is damaged at its source; one of the cache may have been cut
+        # since.
         try:
             return super().tensors
         except ModelError as error:
@@ -199,16 +205,18 @@ class HubCheckpoint(Checkpoint):
 
     @functools.cached_property
     def headers(self) -> Mapping[str, TensorInfo]:
-        """Return every tensor by name, from the cache or by range requests. Raises: as ``_far``."""
+        """Return every tensor by name, from the cache or by range requests. Raises: as ``_remote_headers``."""
         if self.has("weights"):
             return self.tensors
         if files_needed(self.repo, "weights")[0] == SINGLE:
-            return self._far([SINGLE])[SINGLE]
+            return self._remote_headers([SINGLE])[SINGLE]
         self._follow(self._transfer([INDEX]), watch=drain)
         shard_of = self._shards()
-        return merge_shards(shard_of, self._far(sorted(set(shard_of.values()))), folder=self.path, name=self.name)
+        return merge_shards(
+            shard_of, self._remote_headers(sorted(set(shard_of.values()))), folder=self.path, name=self.name
+        )
 
-    def _far(self, names: list[str]) -> dict[str, Mapping[str, TensorInfo]]:
+    def _remote_headers(self, names: list[str]) -> dict[str, Mapping[str, TensorInfo]]:
         """Return the headers of files on the hub. Raises: ModelError ``hub_damaged_there``; as ``fetch_headers``."""
         try:
             return remote_headers.fetch_headers(self.repo, names)
@@ -249,6 +257,7 @@ def locate(name: str, *, revision: str | None, watch: Watch = drain, remote_code
     repo = None
     commit = store.commit(wanted)
     known = commit is not None and (store.snapshot(commit) / SETTINGS[0]).is_file()
+    # A commit never moves, a branch or a tag does.
     moves = revision is not None and not COMMIT.fullmatch(revision)
     if commit is None or not known or moves:
         try:

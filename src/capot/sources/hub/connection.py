@@ -70,6 +70,7 @@ class Response:
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Follow no redirect: ``send`` checks each address before it sends anything there."""
 
+    # urllib would carry the token along to wherever a redirect leads.
     def _nowhere(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> None:
         return None
 
@@ -87,7 +88,9 @@ def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = Non
     for _ in range(HOPS):
         opener = _opener(urlsplit(url).scheme, proxy_for(url), _ca_bundles())
         asked = urllib.request.Request(url, method=method, headers={"User-Agent": _AGENT, **(headers or {})})
+        # A compressed answer would count other bytes than the ones a range asks for.
         asked.add_header("Accept-Encoding", "identity")  # bytes as they are: ranges count them
+        # Unredirected, and only to the origin it is meant for: storage servers get signed addresses and no token.
         if token and origin(url) == origin(first):
             asked.add_unredirected_header("Authorization", f"Bearer {token}")
         try:
@@ -96,6 +99,7 @@ def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = Non
             stream = refused
         except UnicodeError:  # a name that no host can have
             raise http.client.InvalidURL(origin(url)[1]) from None
+        # The first server to say a thing is believed: the hub tells hash and commit, storage knows neither.
         heard |= {name.lower(): value for name, value in stream.headers.items() if name.lower() not in heard}
         onward = stream.headers.get("Location")
         if stream.status not in REDIRECTS or not onward:
@@ -114,6 +118,7 @@ def _redirect_target(url: str, onward: str) -> str:
 
     Raises: NetworkError ``hub_redirect``.
     """
+    # Once encrypted, always encrypted: a redirect to HTTP would let anybody on the way answer.
     schemes = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
     try:
         target = urljoin(url, onward)
@@ -184,6 +189,7 @@ def proxy_without_credentials(address: str) -> str:
     ['http://proxy.example:3128', 'http://proxy.example:3128']
     """
     scheme, _, rest = address.rpartition("://")
+    # A password may hold "@" and "/": what is shown begins after the last "@".
     return f"{scheme.partition('://')[0] or 'http'}://{rest.rpartition('@')[2]}"
 
 
@@ -200,6 +206,7 @@ def _ca_bundles() -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=4)
+# One opener for each way out: making one loads all certificates, a tenth of a second each time.
 def _opener(scheme: str, through: str | None, bundles: tuple[str, ...]) -> urllib.request.OpenerDirector:
     tls = urllib.request.HTTPSHandler(context=_certificates(bundles))
     return urllib.request.build_opener(
@@ -214,6 +221,7 @@ def _certificates(bundles: tuple[str, ...]) -> ssl.SSLContext:
     """
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
+    # Some builds of Python have no certificates of their own; certifi is often there with other packages.
     if not (paths.cafile or paths.capath or context.get_ca_certs()) and importlib.util.find_spec("certifi"):
         import certifi  # a Python that came without the system's
 

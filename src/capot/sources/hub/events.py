@@ -57,6 +57,7 @@ def log_progress(notice: Callable[..., None]) -> Watch:
         for event in events:
             if event.total < SMALL and event.step not in ("waiting", "retrying"):
                 continue
+            # By tenths of the whole: a line for each piece would fill a log.
             tenth = STEPS * event.done // event.total if event.total else STEPS
             if event.step == "announced":
                 key, facts = announcement(event)

@@ -76,6 +76,7 @@ class Download:
     def _sweep(self) -> None:
         """Remove incomplete files that are empty."""
         for file in self.files:
+            # An empty incomplete file is a try that brought nothing; left there it would be listed as unfinished.
             partial = self.store.partial(file.etag)
             with contextlib.suppress(OSError):
                 if partial.stat().st_size == 0:
@@ -118,6 +119,7 @@ class Download:
         blob = self.store.blob(file.etag)
         pointer = self.store.snapshot(self.repo.commit) / file.name
         blob.parent.mkdir(parents=True, exist_ok=True)
+        # Until the link is there, whoever has made it: another process may finish, or give up, in the meantime.
         while not pointer.is_file():
             with self.store.lock(file.etag) as ours:
                 if ours and not pointer.is_file():  # it may have come while we waited
@@ -135,6 +137,7 @@ class Download:
         partial = self.store.partial(file.etag)
         partial.touch()
         resumed = partial.stat().st_size > 0
+        # Bytes of an earlier try may be those of an older file, or of a power cut: they get one more chance, from zero.
         for again in (resumed, False):
             for size in FileDownload(self.repo, file, partial).sizes():
                 retried = size < 0
@@ -142,6 +145,7 @@ class Download:
                 yield self.stand("retrying" if retried else "downloading", file.name)
             yield self.stand("checking", file.name)
             if hash_matches(partial, file):
+                # Renamed only once verified, and in one step: no reader ever sees half a file under a final name.
                 partial.replace(self.store.blob(file.etag))
                 return
             partial.unlink()
@@ -181,10 +185,12 @@ class FileDownload:
                 error = unreachable_error(broken, self.repo.url(self.file.name))
                 if requests.is_permanent(broken) and before == first:  # no network at all
                     raise error from None
+            # Something was brought, so the line works: the count of failures begins anew.
             misses = 0 if self._size() - before >= self._enough else misses + 1
             if misses > len(pauses := settings.retry_delays()):
                 raise error if error and not before else self._cut()
             if self._size() < self.file.size:
+                # -1 tells the reader of these sizes that the next try begins, and cannot be a size.
                 yield -1
                 time.sleep(pauses[max(0, misses - 1)] if wait is None else wait)
 
@@ -226,6 +232,7 @@ class FileDownload:
         if part and part[1].lstrip("0") != str(size).lstrip("0"):
             raise http.client.HTTPException("Content-Range")
         with self.partial.open("ab" if size else "wb", buffering=0) as out:
+            # ``read1`` returns what has come: ``read`` would wait for the whole chunk, and a bar would jump.
             while size < self.file.size and (piece := answer.stream.read1(min(CHUNK, self.file.size - size))):
                 self._write(out, piece)
                 size += len(piece)
@@ -234,6 +241,7 @@ class FileDownload:
     def _write(self, out: RawIOBase, piece: bytes) -> None:
         """Write all of a piece. An error of the disk carries the file's name, an error of the network none."""
         rest = memoryview(piece)
+        # A raw file may write less than it is given.
         try:
             while rest:
                 rest = rest[out.write(rest) or 0 :]
@@ -253,6 +261,7 @@ def hash_matches(path: Path, file: RemoteFile) -> bool:
     """
     if path.stat().st_size != file.size:
         return False
+    # The length of the name says which hash it is: the hub publishes SHA-256 for large storage, git's SHA-1 else.
     kind = {64: hashlib.sha256(), 40: hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)}.get(len(file.etag))
     if kind is None or not all(letter in "0123456789abcdef" for letter in file.etag):
         return True  # a mirror's own name for it

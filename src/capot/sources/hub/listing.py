@@ -89,6 +89,7 @@ class Repo:
         size = large.get("size", entry.get("size"))
         etag = large.get("sha256") or entry.get("blobId")
         if not (isinstance(size, int) and isinstance(etag, str)):
+            # Some mirrors list names alone: one question for each file fetches what is missing.
             with request(self.url(name), self.subject, method="HEAD") as answer:
                 told = answer.header("x-linked-size") or answer.header("content-length") or ""
                 size = int(told) if told.isdecimal() and len(told) < 20 else -1
@@ -123,6 +124,7 @@ def model_info(name: str, revision: str) -> Repo:
     Raises: as ``requests.get_json``; NetworkError ``hub_not_a_hub``; NotFoundError ``hub_unknown_revision``.
     """
     if not REVISION.fullmatch(revision):  # nothing that could lead out of a folder
+        # The revision becomes part of a path in the cache, and of an address.
         raise NotFoundError("hub_unknown_revision", name=name, revision=revision[:100])
     address = f"{settings.endpoint()}/api/models/{name}/revision/{quote(revision, safe='')}?blobs=true"
     told = get_json(address, Subject(name, revision))

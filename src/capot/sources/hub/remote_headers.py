@@ -37,6 +37,7 @@ class RangeReader:
     def read(self, count: int) -> bytes:
         stop = min(self._at + count, self._file.size)
         if stop > len(self._held):
+            # A header is a few kilobytes for most files: one request brings its length and itself.
             self._held += self._asked(len(self._held), max(stop, min(FIRST, self._file.size)))
         piece = self._held[self._at : stop]
         self._at = stop
@@ -56,10 +57,12 @@ class RangeReader:
     def _once(self, start: int, stop: int) -> bytes:
         """Where a server knows no ranges, no more of the file than these bytes is read."""
         wanted = {"Range": f"bytes={start}-{stop - 1}"}
+        # A server without ranges sends the file from its beginning: no more of it is read than is needed.
         with requests.request(self._repo.url(self._file.name), self._repo.subject, headers=wanted) as answer:
             part = answer.status == 206
             raw = answer.read(stop - start) if part else answer.read(stop)[start:]
             total = re.search(r"/(\d+)$", answer.header("content-range") or "")
+        # Another size than the list says means another file: its header would fit to nothing.
         if len(raw) < stop - start or (total and total[1] != str(self._file.size)):
             raise EOFError(self._file.name)
         return raw
@@ -101,6 +104,7 @@ def parallel_map(one: Callable[[str], Header], names: Sequence[str]) -> dict[str
     found: dict[str, Header] = {}
     try:
         for _ in range(min(AT_ONCE, len(names))):
+            # A copy of the context: language and the wish for no token are in context variables.
             threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
         while len(found) < len(names):
             with contextlib.suppress(queue.Empty):  # Windows hears no Ctrl-C while a thread waits for good

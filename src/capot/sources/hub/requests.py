@@ -30,6 +30,7 @@ def request(url: str, subject: Subject, *, headers: Mapping[str, str] | None = N
     """
     check_online(subject.name)
     token = settings.token()
+    # None stands for the last attempt, after which there is no pause.
     for pause in (*settings.retry_delays(), None):
         try:
             answer = send(url, token=token, headers=headers, method=method)
@@ -41,6 +42,7 @@ def request(url: str, subject: Subject, *, headers: Mapping[str, str] | None = N
                 return answer
             answer.close()
             wait = retry_after(answer)
+            # A hub that asks for an hour of patience is refused at once, in words that say so.
             if pause is None or answer.status not in PASSING or (wait or 0) > LONGEST:
                 raise response_error(answer, subject, token=token)
             pause = pause if wait is None else wait

@@ -74,6 +74,7 @@ def _causal(told: list[Any]) -> Iterator[SearchHit]:
             continue
         found = parse_entry(entry)
         try:
+            # The same rule as at opening: what could not be opened is not offered.
             check_causal(found.name, _table(entry, "config"))
         except UnsupportedError:
             continue

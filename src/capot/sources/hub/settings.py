@@ -73,6 +73,7 @@ def is_offline() -> bool:
 def timeout() -> float:
     """Return the seconds of silence after which a connection counts as broken."""
     try:
+        # Bounded on both sides: 0 would break every connection, a day would hang.
         return min(3600.0, max(1.0, float(os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT") or 20)))
     except ValueError:
         return 20.0

@@ -61,6 +61,7 @@ class Store:
         return self.folder / "blobs" / f"{etag}.incomplete"
 
     def remember(self, revision: str, commit: str) -> None:
+        # Written beside and renamed: a reader never finds half a commit.
         """Write the commit of a branch to ``refs``. A commit stands for itself."""
         if revision != commit and self.commit(revision) != commit:
             path = self.folder.joinpath("refs", *revision.split("/"))
@@ -91,10 +92,12 @@ class Store:
         try:
             if os.environ.get("HF_HUB_DISABLE_SYMLINKS"):
                 raise OSError
+            # Relative, so that a cache can be moved or mounted elsewhere.
             beside.symlink_to(os.path.relpath(blob, pointer.parent))
         except OSError:  # Windows without developer mode
             if not fresh:
                 shutil.copyfile(blob, beside)
+        # Where links cannot be made the bytes themselves go to the snapshot, once; copying would double them.
         (blob if fresh and not beside.is_symlink() else beside).replace(pointer)
 
     @contextlib.contextmanager
@@ -102,6 +105,7 @@ class Store:
         """Try to lock a blob, and yield whether it worked: False while another process downloads it."""
         self.locks.mkdir(parents=True, exist_ok=True)
         with (self.locks / f"{etag}.lock").open("a+b") as file:
+            # The lock belongs to the open file, and goes with its process, however that ends.
             yield _try_lock(file.fileno())  # given back as the file closes
 
 
