@@ -29,6 +29,7 @@ SPELLINGS = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "heads": ("num_attention_heads", "n_head", "n_heads"),
     "kv_heads": ("num_key_value_heads", "multi_query_group_num", "num_kv_heads", "n_head_kv"),
+    # Where it is missing, heads share the width; some families (Gemma, Qwen3) write a larger one.
     "head_dim": ("head_dim", "d_kv", "attention_head_dim"),
     "mlp_width": ("block_ff_dim", "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
     "context_length": ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"),
@@ -103,13 +104,11 @@ class Config:
             layers=layers,
             heads=heads,
             kv_heads=_kv_heads(raw, heads),
-            # Where head_dim is missing, heads share the width; some families (Gemma, Qwen3) write a larger one.
             head_dim=_size(raw, "head_dim", max(1, width * (2 if model_type in DOUBLED else 1) // heads)),
             mlp_width=_mlp_width(raw, 4 * width),
             context_length=read_int(raw, *SPELLINGS["context_length"], default=0, most=LONGEST) or None,
             norm_eps=read_float(raw, *SPELLINGS["norm_eps"], default=1e-6),
             hidden_act=read_str(raw, *SPELLINGS["hidden_act"], default="silu"),
-            # transformers 5 moved theta into the dictionary of the RoPE parameters.
             rope_theta=read_positive(rope, "rope_theta", default=read_positive(raw, "rope_theta", default=10_000.0)),
             rope_scaling={key: value for key, value in rope.items() if key != "rope_theta"}
             if rope["rope_type"] != "default"

@@ -43,6 +43,7 @@ def ram() -> Ram:
         return Ram(_bytes("CAPOT_RAM", wanted), _bytes("CAPOT_RAM", wanted))
     machine = _meminfo() or (_windows() if sys.platform == "win32" else _pages())
     group = _cgroup()
+    # A container has less than the machine, which /proc shows all the same.
     return Ram(_smallest(machine.total, group.total), _smallest(machine.available, group.available))
 
 
@@ -53,6 +54,7 @@ def free_disk(folder: Path) -> int | None:
     """
     if wanted := os.environ.get("CAPOT_DISK"):
         return _bytes("CAPOT_DISK", wanted)
+    # The folder need not exist yet: its disk is that of the first folder above that does.
     for there in (folder, *folder.parents):
         try:
             return shutil.disk_usage(there).free
@@ -71,6 +73,7 @@ def largest_fitting(holds: Callable[[int], bool], *, most: int) -> int:
     high = most
     while low < high:
         middle = (low + high + 1) // 2
+        # Halved, since ``holds`` is true up to some number and false beyond.
         low, high = (middle, high) if holds(middle) else (low, middle - 1)
     return low
 
@@ -112,6 +115,7 @@ def _pages() -> Ram:
 
 
 def _windows() -> Ram:
+    # Called through ctypes, as the standard library does not tell memory.
     status = (ctypes.c_uint64 * 8)()  # MEMORYSTATUSEX: its own size, then total and available
     status[0] = ctypes.sizeof(status)
     if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined]

@@ -23,6 +23,7 @@ def attention(config: Config, *, bias: int = 0, gate: bool = False, normed: bool
     """A Llama's; ``gate``: queries come twice, ``normed``: each head's query and key have a norm."""
     queries = config.heads * config.head_dim
     keys = config.kv_heads * config.head_dim
+    # A gate doubles the queries' projection (Qwen3-Next); with the output it makes three.
     matrices = config.width * (queries * (3 if gate else 2) + 2 * keys)
     return {"attention": matrices + bias, "norms": 2 * config.head_dim * normed}
 
@@ -51,6 +52,7 @@ def mamba(raw: Raw, config: Config, *, normed: bool) -> Blocks:
     inner = read_int(raw, "mamba_expand", default=2) * width
     taps = read_int(raw, "mamba_d_conv", default=4)
     automatic = raw.get("mamba_dt_rank") in (None, "auto")
+    # "auto" is the paper's choice, a sixteenth of the width.
     rank = math.ceil(width / 16) if automatic else read_int(raw, "mamba_dt_rank")
     size = 3 * width * inner + inner * (taps + rank + 2 * kept + rank + 1 + kept + 1)
     size += inner * read_bool(raw, "mamba_conv_bias", default=True)
@@ -78,6 +80,7 @@ class Mamba2:
     def blocks(self, width: int) -> Blocks:
         convolved = self.inner + 2 * self.groups * self.kept
         entering = self.inner + convolved + self.heads
+        # Three numbers for each head: step bias, decay, and the weight of the skip.
         size = width * (entering + self.inner) + convolved * (self.taps + self.conv_bias) + 3 * self.heads
         size += entering * self.bias_in + width * self.bias_out
         return {"other": size, "norms": self.inner * self.normed}

@@ -84,10 +84,12 @@ def parse_header(file: Readable, *, path: Path, size: int) -> dict[str, TensorIn
     Raises: ModelError ``safetensors_truncated``, ``safetensors_corrupt``,
     ``safetensors_outside``, ``safetensors_shape``, ``safetensors_overlap``; UnsupportedError ``safetensors_format``.
     """
+    # A file shorter than 8 bytes gives a length all the same, and is refused below.
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or (length <= MAX_HEADER and 8 + length > size):
         raise ModelError("safetensors_truncated", file=path.name)
     try:
+        # Never read before its length is believed: 8 bytes of anything may say a terabyte.
         header = json.loads(file.read(length)) if length <= MAX_HEADER else None
     except (ValueError, RecursionError):  # not JSON, or not even text
         header = None
@@ -104,6 +106,7 @@ def _tensor_info(path: Path, name: str, entry: Any, base: int, size: int) -> Ten
         dtype = entry["dtype"]
         shape = tuple(entry["shape"])
         begin, end = entry["data_offsets"]
+        # A bool is an int to Python, and ``true`` no offset.
         sound = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (*shape, begin, end))
         sound = sound and isinstance(dtype, str)
     except (KeyError, TypeError, ValueError):
@@ -114,6 +117,7 @@ def _tensor_info(path: Path, name: str, entry: Any, base: int, size: int) -> Ten
         raise UnsupportedError("safetensors_format", file=path.name, tensor=name[:80], dtype=dtype[:40])
     if begin > end or base + end > size:
         raise ModelError("safetensors_outside", file=path.name, tensor=name)
+    # In bits, as some types are smaller than a byte.
     if math.prod(shape) * DTYPES[dtype][0] != 8 * (end - begin):
         raise ModelError("safetensors_shape", file=path.name, tensor=name, shape=list(shape), bytes=end - begin)
     return TensorInfo(name, dtype, shape, path, base + begin, base + end)
