@@ -33,15 +33,17 @@ SERVE = (
 
 
 class Server:
-    """The lab for a class, in a process of its own, warm."""
+    """The lab for a class, in a process of its own, warm; where a server has the model, it is warm or not by itself."""
 
-    def __init__(self, model: str | Path, *, idle_s: float = 300.0) -> None:
+    def __init__(self, model: str | Path, *, idle_s: float = 300.0, remote: bool = False) -> None:
         command = [sys.executable, "-c", SERVE, str(model), CODE, str(idle_s)]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         first = self.process.stdout.readline()
         self.port = int(re.search(r":(\d+)/", first)[1])
-        while not self.status()["scheduler"].get("steps"):  # the weights are read and a first token computed
+        while not remote and not self.status()["scheduler"].get(
+            "steps"
+        ):  # the weights are read and a first token computed
             time.sleep(0.1)
 
     def status(self) -> dict[str, Any]:

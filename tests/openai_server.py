@@ -63,6 +63,7 @@ class OpenAIServer:
         self.key = key
         self.without: set[str] = set()  # what it does not know: fields of a request, "tokenize", "prompt ids"
         self.models = [NAME]
+        self.joined = 1  # tokens in one event, as vLLM joins them under load
         self.faults: list[Fault] = []
         self.seen: list[Seen] = []
         self.release = threading.Event()  # lets go of what is held
@@ -178,7 +179,7 @@ class _Answering(BaseHTTPRequestHandler):
         elif len(ids) + body.get("max_tokens", 16) > CONTEXT:
             self._refuse(400, f"This model's maximum context length is {CONTEXT} tokens. However, you requested more.")
         elif body.get("stream"):
-            self._stream(list(texts(ids, body)), fault)
+            self._stream(joined(list(texts(ids, body)), self.served.joined), fault)
         else:
             repeats = body.get("echo") and body.get("logprobs") is not None
             self._json(echoed(ids, body) if repeats else whole(ids, body))
@@ -280,6 +281,24 @@ def texts(ids: list[int], body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         usage = {"prompt_tokens": len(ids), "completion_tokens": made, "total_tokens": len(ids) + made}
         usage |= {"prompt_tokens_details": {"cached_tokens": len(ids) // 16 * 16}}
         yield {"id": "cmpl-1", "object": "text_completion", "choices": [], "usage": usage}
+
+
+def joined(events: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Several events of tokens as one; what is in the last of them, such as why the text ends, is kept."""
+    told = [event for event in events if event["choices"]]
+    return [_one([event["choices"][0] for event in told[at : at + count]]) for at in range(0, len(told), count)] + [
+        event for event in events if not event["choices"]
+    ]
+
+
+def _one(choices: list[dict[str, Any]]) -> dict[str, Any]:
+    choice = choices[0] | choices[-1] | {"text": "".join(each["text"] for each in choices)}
+    if "logprobs" in choice:
+        rows = [each["logprobs"] for each in choices]
+        choice["logprobs"] = {name: [value for row in rows for value in row[name]] for name in rows[0]}
+    if "token_ids" in choice:
+        choice["token_ids"] = [token for each in choices for token in each["token_ids"]]
+    return {"id": "cmpl-1", "object": "text_completion", "model": NAME, "choices": [choice]}
 
 
 def whole(ids: list[int], body: dict[str, Any]) -> dict[str, Any]:

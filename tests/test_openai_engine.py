@@ -231,6 +231,24 @@ def test_a_stop_text_where_the_server_does_not_say_which(plain: tuple[OpenAIServ
     assert "stop" not in running.seen[-1].body and running.seen[-1].body["prompt"] == PROMPT
 
 
+@pytest.mark.parametrize("more", [{}, {"stop": ["kyo"]}, {"stop": ["kyo"], "after_stop": 2}, {"stop": ["e c"]}])
+@pytest.mark.parametrize("names_stop", [True, False])
+def test_tokens_that_come_together_are_told_apart(more: dict[str, Any], names_stop: bool) -> None:
+    """A server under load joins several tokens in one event: each has its own text and figures all the same."""
+    with openai_server() as running:
+        running.without = set() if names_stop else {"stop"}
+        settings = {"temperature": 0.7, "seed": 4, "max_new_tokens": 12, **more}
+        with capot.open(running.url) as opened:
+            found = []
+            for running.joined in (1, 2, 3, 5):
+                events = list(opened.stream(PROMPT, **settings))
+                made = events[-1].generation
+                steps = [(event.text, event.token_text) for event in events if event.kind == "step"]
+                tokens = [dataclasses.replace(token, seconds=0.0) for token in made.tokens]
+                found.append((made.text, made.stop_reason, made.stop_string, made.after_stop, tokens, steps))
+            assert found[0] == found[1] == found[2] == found[3]
+
+
 def test_an_end_by_itself_is_told_as_such(model: capot.Model, here: capot.Model) -> None:
     found, whole = (each.generate("The capital of Japan is Tokyo", temperature=0) for each in (model, here))
     assert (found.text, found.stop_reason) == (whole.text, "end_token")

