@@ -101,12 +101,10 @@ def tried(tests: Sequence[str], **more: str) -> tuple[int, str, dict[str, str]]:
         suite = ElementTree.parse(report).getroot().find("testsuite") if report.is_file() else None
     if suite is None:
         return status, "none", {}
-    wrong, skipped = (
-        sum(int(suite.get(name, "0")) for name in names) for names in (("failures", "errors"), ("skipped",))
-    )
-    count = int(suite.get("tests", "0")) - skipped
+    count, skipped, failed, broken = (int(suite.get(name, "0")) for name in ("tests", "skipped", "failures", "errors"))
+    count -= skipped
     figures = {each.get("name", ""): each.get("value", "") for each in suite.iter("property")}
-    return status, f"{count - skipped - failed - broken} of {count - skipped}", figures
+    return status, f"{count - failed - broken} of {count}", figures
 
 
 def note(heading: str, row: Mapping[str, str]) -> None:
