@@ -67,8 +67,10 @@ def test_seeds_and_stop_texts(model: capot.Model) -> None:
     if model.server.seed:
         one, again = (model.generate("Once upon", seed=5, max_new_tokens=8, temperature=1.0).text for _ in range(2))
         assert one == again
-    found = model.generate(PROMPT, temperature=0, max_new_tokens=20, stop=["."])
-    assert found.stop_reason == "stop_string" and "." not in found.text
+    whole = model.generate(PROMPT, temperature=0, max_new_tokens=20).text
+    stop = whole[len(whole) // 2 :][:2]
+    found = model.generate(PROMPT, temperature=0, max_new_tokens=20, stop=[stop])
+    assert found.stop_reason == "stop_string" and found.text == whole[: whole.index(stop)]
 
 
 def test_a_stopped_text_leaves_the_server_free(model: capot.Model) -> None:
