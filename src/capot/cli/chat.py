@@ -44,6 +44,7 @@ def chat(model: Model, *, template: str | None, script: Path | None, **given: An
     settings = sampling(given)
     asked = named(template)
     if script is not None:
+        # Lines without a word are layout of the script, and no messages.
         lines = read_text("-" if str(script) == "-" else f"@{script}").splitlines()
         return model.chat([line for line in lines if line.strip()], sampling=settings, **asked, **given)
     output = click.get_current_context().params
@@ -92,6 +93,7 @@ class Terminal:
         self.say("chat.welcome", model=self.state.model, kind=tr(f"chat.kind.{self.state.kind}"))
         for line in lines():
             try:
+                # A message that begins with a slash is typed with two.
                 if line.startswith("/") and not line.startswith("//"):
                     if not self.command(*line[1:].split(maxsplit=1)):
                         break
@@ -124,6 +126,7 @@ class Terminal:
         with cancel_on_ctrl_c(events.cancel):
             for event in events:
                 text = event.text if isinstance(event, Step | TurnFinished) else ""
+                # The space that follows the template's last word is no part of what is shown.
                 text = text if shown else text.lstrip()
                 shown += text
                 click.echo(visible(text, lines=True), nl=False)
@@ -213,6 +216,7 @@ def lines() -> Iterator[str]:
     import sys
 
     if isinstance(sys.stdin, io.TextIOWrapper):  # bytes that are no text are told apart later, line by line
+        # The module gives ``input`` history and cursor keys, just by being imported.
         sys.stdin.reconfigure(errors="surrogateescape")
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):

@@ -77,6 +77,7 @@ def typed_or_piped(text: str | None, *, name: str) -> str:
     """A text that was typed, else the one that a pipe or a file feeds. Raises: InputError ``missing_argument``."""
     if text is not None:
         return text
+    # A terminal that is waited for in silence looks like a program that hangs.
     if not fed():
         raise InputError("missing_argument", name=name)
     return read_text("-")
@@ -85,6 +86,7 @@ def typed_or_piped(text: str | None, *, name: str) -> str:
 def numbers(text: str, *, name: str) -> list[int]:
     """Ids parted by commas, spaces or lines; ``-`` and ``@FILE`` as for a text. Raises: InputError ``not_a_number``."""
     text = read_text(text)
+    # Commas and spaces alike: ids are pasted out of JSON, of a table, of this program's own output.
     try:
         return [int(part) for part in text.replace(",", " ").split()]
     except ValueError:
@@ -106,6 +108,7 @@ def decoded(text: str, *, source: str = "-") -> str:
 
     Raises: InputError ``not_utf8`` naming the byte.
     """
+    # Python decodes arguments with ``surrogateescape``: the bytes that came are had back and held to one rule.
     return _decode(os.fsencode(text), source)
 
 
@@ -113,6 +116,7 @@ def _decode(raw: bytes, source: str) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
+        # Windows' editors write UTF-16 when asked for Unicode, which deserves a word of its own.
         wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         if b"\0" in raw and not wide:
             raise InputError("not_text", source=source) from None
@@ -160,6 +164,7 @@ def chapter(name: str, *params: click.Parameter, call: Callable[..., Any], model
     """
 
     def callback(as_json: bool, html: Path | None, lang: str | None, **given: Any) -> None:
+        # The model is closed with the block, so that weights are given back before Python ends.
         with open_model(**take_loading(given)) as opened:
             emit(call(opened, **given), as_json=as_json, html=html)
 
@@ -181,6 +186,7 @@ def emit(result: Result | None, *, as_json: bool, html: Path | None) -> None:
     """Print an answer the way it was asked for."""
     if result is None:
         return
+    # The page first: where its file cannot be written nothing was printed that looks like success.
     if html is not None:
         put(html, result.to_html())
     if as_json:
@@ -206,6 +212,7 @@ def write_file(path: Path, text: str) -> None:
     if path.is_dir():
         folder = IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         raise InputError("cannot_write", path=str(path), reason=os_reason(folder))
+    # In the same folder, as a rename between file systems is a copy.
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_text(text, encoding="utf-8")

@@ -59,17 +59,20 @@ def draw(events: Iterator[DownloadProgress]) -> None:
             elif event.step == "done":
                 _line("")
                 notice("hub.done", name=event.name, count=event.files, total=Bytes(event.total))
+            # Drawn when something else happens at once, else ten times a second.
             elif event.step != last or time.monotonic() - drawn >= EVERY:
                 _line(_words(event, speed))
                 drawn = time.monotonic()
             last = event.step
     except BaseException:
+        # The error that ends the program is then on a line of its own.
         click.echo(err=True)
         raise
 
 
 def _line(text: str) -> None:
     width = max(20, shutil.get_terminal_size((80, 24)).columns - 1)
+    # Padded to the width, so that nothing of a longer line before is left.
     click.echo("\r" + visible(text)[:width].ljust(width) + ("" if text else "\r"), nl=False, err=True)
 
 
@@ -106,6 +109,7 @@ class Reading:
         now = time.monotonic()
         if done >= total:
             self.wipe()
+        # Another prompt has begun: the clock begins with it.
         elif self._began is None or done <= self._began[1]:
             self._began = (now, done)
         elif now - self._began[0] >= SOON and now - self._drawn >= EVERY:
@@ -133,6 +137,7 @@ class Speed:
             self._points.clear()
         if not self._points or now - self._points[-1][0] >= EVERY:
             self._points.append((now, done))
+        # An average since the beginning would hide that a connection has slowed down.
         self._points = [point for point in self._points if now - point[0] <= WINDOW]
 
     def bytes_per_s(self) -> float:

@@ -42,6 +42,7 @@ class Number(ParamType):
         if not isinstance(value, str):
             return value  # a default
         try:
+            # French writes 0,7: one comma in a number is its decimal sign.
             return self.kind(value if self.kind is int else value.replace(",", ".", 1))
         except ValueError:
             name = called(param)
@@ -55,6 +56,7 @@ class Choice(WordChoice):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value not in self.choices:
+            # Click's own error has English words; codes have ours in both languages.
             name = called(param)
             raise InputError("bad_choice", name=name, value=str(value)[:80], known=", ".join(self.choices))
         return value
@@ -102,6 +104,7 @@ class Option(click.Option):
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         self.help = tr(self.words)
         record = super().get_help_record(ctx)
+        # Click writes "default" itself, in English.
         return record and (record[0], record[1].replace("[default: ", f"[{tr('cli.default')} "))
 
 
@@ -130,6 +133,7 @@ class Argument(click.Argument):
     def consume_value(self, ctx: click.Context, opts: Any) -> tuple[Any, ParameterSource]:
         value, source = super().consume_value(ctx, opts)
         said = value not in (None, ()) and source is ParameterSource.COMMANDLINE
+        # A pipe that feeds an argument stands for "-", unless something was typed.
         if said or not self.fed or ctx.resilient_parsing or not streams.fed():
             return value, source
         return "-" if self.nargs == 1 else ("-",), ParameterSource.COMMANDLINE

@@ -78,11 +78,13 @@ def chat(
     ``settings`` are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
     """
     texts = {"template": template, "chat_template": chat_template}
+    # What is given now wins over what the conversation holds, so that a page may change its template midway.
     state = opened(model, conversation, kind=kind, system=system, price_in=price_in, price_out=price_out, **texts)
     using = chosen(model, state.kind, **texts)
     sampling = sampling or Sampling(**settings)
     for message in [messages] if isinstance(messages, str) else messages:
         events = Events(model, state, message, template=using, sampling=sampling)
+        # Ctrl-C ends the answer and keeps the turn; a second one leaves as usual.
         with cancel_on_ctrl_c(events.cancel), events:
             last = generation.follow(events, progress, most=sampling.max_new_tokens, what=message)
         state = last.conversation
@@ -210,6 +212,7 @@ def begin(
     readable(message)
     sampling = sampling or Sampling()
     prompt, dropped = fitted(model, state, message, template=template, room=sampling.max_new_tokens)
+    # The template's own stops are beside the user's: a model that plays both parts ends there.
     sampling = dataclasses.replace(sampling, stop=(*sampling.stop, *template.stops))
     turn = _Turn(state, message, prompt, dropped, template, clock, emit)
     ending = ways.ending(model, template)
@@ -222,7 +225,9 @@ def fitted(model: Opened, state: Conversation, message: str, *, template: Templa
     It leaves room for the answer, ``room`` tokens but no more than half the context.
     """
     context = state.context_length
+    # At most half of the context for the answer: else a setting of 4,000 tokens would leave no room for any turn.
     limit = context - min(room, context // 2)
+    # Turns that were left out once stay out: a cache whose beginning moves at each turn saves nothing.
     first = min(state.turns[-1].dropped_turns, len(state.turns)) if state.turns else 0
 
     def prompt_from(dropped: int) -> Prompt:
@@ -256,6 +261,7 @@ def _longest(
     step = 1
     found: Prompt | None = None
     tried = guess
+    # A binary search with a doubling start: prompts are rendered and cut, which for a long conversation costs most.
     while found is None or low < high:
         prompt = prompt_from(tried)
         if len(prompt.ids) <= limit or tried == last:
@@ -308,10 +314,12 @@ class _Turn:
     def _rest(self, text: str, *, held: str) -> str:
         """What was held back of an answer, less what the template alone needed of it."""
         kept = self.template.finish(text)
+        # The answer as it is kept may end before what was held back does.
         end = text.find(kept) + len(kept)
         return text[len(text) - len(held) : end]
 
     def _with(self, made: Generation, reason: str) -> Conversation:
+        # An answer stopped before its first token is none: the conversation must not hold an empty turn.
         if reason == "interrupted" and not made.tokens:
             return self.state
         total = time.perf_counter() - self.clock

@@ -101,16 +101,19 @@ class Together:
         self.tickets: list[Ticket] = []
         try:
             for way in ways:  # one may end before the next is begun: the engine thread does not wait
+                # Each way ends at its own template's token, so each is a model of its own to the loop.
                 template = ending(model, way.template)
                 hear = functools.partial(self._hear, way)
                 self.tickets.append(generation.start(template, way.prompt.text, emit=hear, **way.options))
         except BaseException as error:  # all of them or none
+            # All of them or none: three answers of four would be compared as if they were all.
             self.error = error
             self.cancel()
             raise
 
     @property
     def position(self) -> int:
+        # Of the ways under way the nearest one counts: something happens as soon as it does.
         """0 when one of the ways is at work, else the first one's place in the queue."""
         return min((ticket.position for ticket in self.tickets if not ticket.done), default=0)
 

@@ -39,6 +39,7 @@ def templates(
     """
     readable(chat_template)
     plain = PlainTemplate.from_toml(template, source="template") if template else default(lang)
+    # A few-shot dialogue and the same with a marker differ in the marker alone, whatever the template says.
     marked = plain if plain.end else dataclasses.replace(plain, end=MARKER)
     found: dict[str, Template] = {"raw": RawTemplate(), "few_shot": plain.without_end(), "stopped": marked}
     source = chat_template or own_source(model)
@@ -66,6 +67,7 @@ def names(model: Opened) -> dict[str, str]:
     if config:
         given = {key: value for key, value in config.items() if key.endswith("_token")}
         texts = {key: value.get("content") if isinstance(value, dict) else value for key, value in given.items()}
+        # A config may give a token as a record with its flags, of which the text is wanted.
         return {key: text for key, text in texts.items() if isinstance(text, str)}
     tokenizer = model.tokenizer
     ids = {"bos_token": tokenizer.bos_id, "eos_token": next(iter(tokenizer.eos_ids), None)}
@@ -88,6 +90,7 @@ class Way:
         return self.template.kind
 
     @property
+    # Only the way with a marker shows what would have followed it.
     def options(self) -> dict[str, Any]:
         kept = self.after_stop if self.kind == "stopped" else 0
         return {"ids": self.prompt.ids, "sampling": self.sampling, "alternatives": 0, "after_stop": kept}
@@ -185,6 +188,7 @@ def ending(model: Opened, template: Template) -> Opened:
     name = template.end_of_turn(model.tokenizer)
     if name is None or model.tokenizer.named[name] in model.tokenizer.eos_ids:
         return model
+    # A copy: the tokenizer is everybody's, and the end of a turn is this template's affair.
     tokenizer = copy.copy(model.tokenizer)
     tokenizer.eos_ids = (*tokenizer.eos_ids, model.tokenizer.named[name])
     return _Ending(model.name, model.owner, tokenizer, model)

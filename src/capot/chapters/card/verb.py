@@ -57,6 +57,7 @@ _LAYER = re.compile(r"\.(?:layers|h|blocks|block)\.(\d+)\.")
 def describe(model: Opened, *, known: bool = False) -> Card:
     """The card of an opened model. Takes and raises: as ``Model.card``."""
     checkpoint = model.checkpoint
+    # The tokenizer may be megabytes away, and a card of a model of the hub must not wait for it.
     vocabulary, ends = _tokenizer_facts(model, checkpoint) if checkpoint.has("tokenizer") else (None, ())
     described = card(
         Source(
@@ -173,6 +174,7 @@ def file_bytes(parameters: int) -> dict[str, int]:
 def _counted(source: Source, shape: Shape) -> Parameters:
     """Parameters from the weights' headers; by formula where there are none, or packed ones."""
     known_family = shape.family is not None
+    # A packed tensor has several weights in each number, so its count says nothing of parameters.
     if source.tensors is None or (known_family and _packed(source)):
         by_block = shapes.parameters(shape)
         origin = "config"
@@ -207,6 +209,7 @@ def learnt(tensors: Mapping[str, TensorInfo], shape: Shape) -> Iterable[tuple[st
     """The tensors that are parameters, each once: no constants, no second copy of a tied
     table, no layer beyond the model's (what predicts further tokens is counted apart)."""
     for name, info in tensors.items():
+        # A dot in front, so that a name that begins with "layers." is found by the same pattern.
         layer = _LAYER.search(f".{name}")
         beyond = layer is not None and int(layer[1]) >= shape.config.layers
         copy = shape.config.tied and block_of(name) == "head" and len(info.shape) == 2
@@ -233,6 +236,7 @@ def _structure(source: Source, shape: Shape) -> list[NetworkPart]:
         blocks = shapes.layer_parameters(shape, place)
         named = {name: blocks[name] for name in ("attention", "mlp", "norms")}
         layers.append(NetworkPart("layer", place, sum(blocks.values()), **named))
+    # What the layers do not have of the norms is the one after the last.
     last = totals["norms"] - sum(layer.norms for layer in layers)
     first = NetworkPart("embeddings", None, totals["embeddings"])
     return [first, *layers, NetworkPart("norms", None, last, norms=last), NetworkPart("head", None, totals["head"])]
@@ -262,6 +266,7 @@ def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, in
         return dtype, total * _WIDTHS.get(dtype, 2)
     sizes: Counter[str] = Counter()
     for _, info in learnt(source.tensors, shape):
+        # By bytes, not by tensors: norms in float32 are many and small.
         sizes[info.dtype] += info.nbytes
     common = sizes.most_common(1)[0][0] if sizes else None
     return SPELLED.get(common or "", common), sum(sizes.values())
@@ -296,6 +301,8 @@ def held(weights: int, cache: Callable[[int], int], *, context: int, parameters:
         available_bytes=here.available,
         total_bytes=here.total,
         fits=verdict(needed(tokens), here),
+        # The first precision, from the widest, in which the whole machine would hold it: "tight" can then be told how
+        # to end.
         fitting_precision=next((name for name, size in sizes if size + cache(tokens) <= (here.total or 0)), None),
         room_tokens=None if free is None else largest_fitting(lambda length: needed(length) <= free, most=context),
         layers_guessed=guessed,

@@ -60,6 +60,8 @@ def context(
     word = _word(word)
     if not sentences:
         raise InputError("no_sentences")
+    # All sentences are looked through before anything is computed: a word that is missing in the last one is told
+    # first.
     located = [_located(model, word, text, place=place) for place, text in enumerate(sentences)]
     _check(model, layer, located)
     ((static, _, _),) = spellings(model, [word])
@@ -69,6 +71,7 @@ def context(
     if row.shape[1] != found.shape[2]:
         raise UnsupportedError("table_apart", table=row.shape[1], width=found.shape[2])
     between = [_angles(found[:, depth]) for depth in range(found.shape[1])]
+    # The layer after which the occurrences differ most shows best that context makes the vector.
     chosen = _farthest(between) if layer is None else layer
     plane = principal(found[:, chosen])
     return Context(
@@ -106,6 +109,7 @@ def _check(model: Opened, layer: int | None, located: Sequence[tuple[Sentence, l
     if read > MOST_READ:
         raise InputError("too_many_tokens_in_all", tokens=read, most=MOST_READ)
     engine = model.scheduler.engine
+    # Angles are all pairs in all layers: N² (L + 1) of them are written and shown.
     most = min(MOST, math.isqrt(MOST_ANGLES // (engine.info.layers + 1)))
     if count > most:
         raise InputError("too_many", count=count, most=most)
@@ -127,11 +131,13 @@ def places(word: str, sentence: str) -> list[tuple[int, int]]:
     >>> places("cœur", "Le cœur a ses raisons."), places("art", "Start!"), places("猫", "黒猫だ")
     ([(3, 7)], [], [(1, 2)])
     """
+    # As typed, then composed, then decomposed: "é" may be one character or two, in either text.
     forms = dict.fromkeys([word, unicodedata.normalize("NFC", word), unicodedata.normalize("NFD", word)])
     whole = any(char.lower() != char.upper() for char in word)
     for flags in (re.NOFLAG, re.IGNORECASE):
         for form in forms:
             pattern = re.escape(form)
+            # ``\b`` would take an apostrophe's neighbour for whole, and an accent that stands alone for an end.
             pattern = rf"(?<!\w){pattern}(?![\w{_MARKS}])" if whole else pattern
             if found := [match.span() for match in re.finditer(pattern, sentence, flags)]:
                 return found
@@ -153,6 +159,7 @@ def _located(model: Opened, word: str, text: str, *, place: int) -> tuple[Senten
     sentence = Sentence(text, tuple(token for token, *_ in spans), tokens)
     occurrences = []
     for start, end in places(word, text):
+        # By bytes, as a token may begin or end inside of the word's first or last character.
         first, last = len(text[:start].encode()), len(text[:end].encode())
         held = tuple(n for n, (_, _, begin, stop) in enumerate(spans) if begin < last and stop > first)
         if held:
@@ -213,4 +220,5 @@ def _farthest(between: Sequence[np.ndarray]) -> int:
     """The layer after which the occurrences point least alike; the last where there is only one."""
     count = len(between[0])
     means = [angles[np.triu_indices(count, 1)].mean() if count > 1 else 0.0 for angles in between]
+    # Level 0 is the table's own row, the same for every occurrence: it cannot differ.
     return len(means) - 1 if count == 1 else 1 + int(np.argmin(means[1:]))

@@ -28,6 +28,7 @@ def cosines(vectors: np.ndarray, others: np.ndarray | None = None) -> np.ndarray
     """
     left = unit(vectors)
     right = left if others is None else unit(others)
+    # Rounding may bring a cosine of equal vectors above 1, and acos of that is NaN.
     angles: np.ndarray = np.clip(left @ right.T, -1.0, 1.0)
     return angles
 
@@ -60,6 +61,7 @@ def principal(vectors: np.ndarray, *, dimensions: int = 2) -> Plane:
     wide = np.asarray(vectors, np.float64)
     centred = wide - wide.mean(axis=0)
     few = len(wide) <= wide.shape[1]
+    # ``eigh`` sorts ascending: the last columns are the directions of the largest spread.
     spreads, found = np.linalg.eigh(centred @ centred.T if few else centred.T @ centred)
     # Equal points are a rounding error away from their mean: that is no direction.
     noise = np.finfo(np.float64).eps * max(wide.shape) * np.sum(wide**2)
@@ -68,6 +70,7 @@ def principal(vectors: np.ndarray, *, dimensions: int = 2) -> Plane:
     shares = np.zeros(dimensions)
     for axis in range(min(dimensions, int(np.count_nonzero(spreads)))):
         direction = found[:, -1 - axis]
+        # An eigenvector u of X Xᵀ gives the direction Xᵀ u / sqrt(λ) of XᵀX.
         direction = centred.T @ direction / np.sqrt(spreads[axis]) if few else direction
         points[:, axis] = centred @ direction * np.sign(direction[np.argmax(np.abs(direction))])
         shares[axis] = spreads[axis] / np.sum(spreads)
@@ -82,4 +85,5 @@ def rounded(values: np.ndarray | float) -> Any:
     """
     if isinstance(values, np.ndarray) and values.ndim:
         return tuple(map(rounded, values))
+    # To a millionth: the last digits differ by machine, and a page would show them.
     return round(float(values), 6) + 0.0 if np.isfinite(values) else None

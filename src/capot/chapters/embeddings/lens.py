@@ -50,8 +50,10 @@ def _depth(model: Opened, layer: int, logits: np.ndarray, *, final: int) -> Dept
     return Depth(
         layer=layer,
         top=Guess(top, tokenizer.token_text(top), float(shares[top]), tokenizer.display(top)),
+        # Ties count in favour: the rank of the final guess after the last layer is 1.
         final_rank=1 + int(np.count_nonzero(logits > logits[final])),
         final_probability=float(shares[final]),
+        # log2 of 1 for shares of 0, which then add 0.
         entropy_bits=float(-np.sum(shares * np.log2(np.where(shares > 0, shares, 1.0)))),
     )
 

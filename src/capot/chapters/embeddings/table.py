@@ -91,6 +91,7 @@ class FileTable:
         mapped = self.checkpoint.tensor(self.info.name)
         dtype = self.info.dtype
         height = max(1, numbers // self.shape[1])
+        # One array for all blocks: a new one each time would be fresh pages, which the system zeroes first.
         room = np.empty((height, self.shape[1]), np.uint32)  # one for all blocks: it stays in the cache
         for start in range(0, self.shape[0], height):
             part = mapped[start : start + height]
@@ -108,6 +109,7 @@ class EngineTable:
         self._scheduler = model.scheduler
         info = model.scheduler.engine.info
         require(self._scheduler.engine, Capability.EMBEDDINGS)
+        # The engine's embed answers float32; what the table takes is by its stored type.
         self.shape = (info.vocabulary_size, info.width)
         self.dtype = info.dtype
         self.nbytes = self.shape[0] * self.shape[1] * (2 if self.dtype.endswith("16") else 4)
@@ -142,6 +144,7 @@ def _find(checkpoint: Checkpoint) -> TensorInfo:
         for name, info in checkpoint.tensors.items():
             named = name == ending or name.endswith(f".{ending}")
             # The output head may stand for the table only where the two are one matrix.
+            # An untied head has rows of the same shape, and they are other vectors.
             if named and len(info.shape) == 2 and info.shape[1] == width and (ending != TIED or checkpoint.config.tied):
                 if info.dtype not in READABLE:
                     raise UnsupportedError("table_dtype", tensor=name, dtype=info.dtype)
@@ -159,13 +162,16 @@ def nearest(
 
     Shapes: ``vectors`` (N, D)
     """
+    # float32 is enough for an order of cosines, and half the traffic of float64.
     aims = unit(vectors).astype(np.float32)
+    # As many more as are left out, so that ``count`` remain after.
     keep = [count + len(set(ids)) for ids in without]
     best = [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in aims]
     for start, rows in table.blocks(LARGE if len(aims) > MANY else BLOCK):
         check_cancelled()
         products = rows @ aims.T if len(aims) > MANY else np.vecdot(rows[:, None], aims)  # (n, N)
         squares = np.vecdot(rows, rows)
+        # NaN for a row of zeros: no comparison with it is true, so it is never among the best.
         scores = products / np.sqrt(np.where(squares > 0, squares, np.nan))[:, None]
         best = [_merged(old, start, scores[:, n], keep[n]) for n, old in enumerate(best)]
     return [_listed(found, count, set(ids)) for found, ids in zip(best, without, strict=True)]
@@ -175,12 +181,14 @@ def _merged(
     old: tuple[np.ndarray, np.ndarray], start: int, scores: np.ndarray, keep: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The ``keep`` best of what was found and of the next block's scores."""
+    # Most of a block is below the worst of the best: one comparison, and nothing is sorted.
     floor = old[1].min() if len(old[1]) == keep else -np.inf
     rising = np.flatnonzero(scores > floor)  # NaN is never above anything
     if not len(rising):
         return old
     ids = np.concatenate([old[0], start + rising])
     values = np.concatenate([old[1], scores[rising]])
+    # By cosine, then by id, so that the list is the same whatever the blocks.
     order = np.lexsort((ids, -values))[:keep]
     return ids[order], values[order]
 

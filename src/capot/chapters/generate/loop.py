@@ -49,6 +49,7 @@ class Loop(Job):
         super().__init__(
             ids,
             owner=model.owner,
+            # Memory set aside for thousands of tokens that most texts never reach would keep others waiting.
             room=min(sampling.max_new_tokens + plan.after_stop, _ROOM),
             progress=self._read,
         )
@@ -62,6 +63,7 @@ class Loop(Job):
         self.context = model.scheduler.engine.info.context_length
         self.ends = end_ids(model)
         self.chooser = _Chooser(model.tokenizer, sampling, seed=self.seed, alternatives=plan.alternatives)
+        # A text that is taken up again: its last tokens were made before, and may hold half a stop string.
         made = ids[len(ids) - plan.made :]
         self.text = self._text_so_far(ids[: len(ids) - plan.made], made)
         self.after: GrowingText | None = None  # what follows a stop string
@@ -77,6 +79,7 @@ class Loop(Job):
             check_cancelled()
             if token not in self.ends and text.found is None:
                 text.push(token)
+        # What those tokens wrote was told then; only what is held back counts now.
         text.text = ""
         return text
 
@@ -93,6 +96,7 @@ class Loop(Job):
             return self._advance_after(logits, self.after)
         if not self.tokens:
             self.reused = pass_.reused_tokens
+            # Engine time for the first token, wall time between the others: their waits are what a reader feels.
             self.prefill_s = pass_.seconds
             seconds = pass_.seconds
             self.emit(Started(self.ids, len(self.ids), self.reused, self.prefill_s, self.seed))
@@ -145,6 +149,7 @@ class Loop(Job):
 
     def _room(self, more: int = 0) -> bool:
         """Whether the context holds the tokens so far: the last one drawn needs no place until it is read."""
+        # The token drawn last is in no cache: it needs a place only if another follows it.
         return len(self.ids) + len(self.tokens) + more <= self.context
 
     def _advance_after(self, logits: np.ndarray, after: GrowingText) -> Sequence[int] | None:
@@ -176,6 +181,7 @@ class Loop(Job):
         """The text as it is, with what it took."""
         assert self.reason is not None  # there is one by the end
         made = len(self.tokens)
+        # The seed is told by itself, as the one that was used where none was given.
         settings = {name: value for name, value in dataclasses.asdict(self.sampling).items() if name != "seed"}
         return Generation(
             prompt=self.prompt,
@@ -185,6 +191,7 @@ class Loop(Job):
             reused_tokens=self.reused,
             prefill_s=self.prefill_s,
             decode_s=self.decode_s,
+            # The first token's time is the prompt's.
             tokens_per_s=(made - 1) / self.decode_s if made > 1 and self.decode_s > 0 else None,
             tokens=tuple(self.tokens),
             stop_string=self.text.found,
@@ -223,6 +230,7 @@ class _Chooser:
 
     def choose(self, logits: np.ndarray, draw: int) -> tuple[int, float]:
         """The id of draw ``draw``, and the chance it had."""
+        # Draws are numbered from the beginning of the text, so that one taken up again goes on as it would have.
         uniform = 0.0 if self.sampling.temperature == 0 else self.draws.uniform(draw)
         return choosing.sample_token(logits, self.sampling, uniform=uniform)
 
@@ -231,6 +239,7 @@ class _Chooser:
         chosen, chance = self.choose(logits, number)
         others = choosing.top_tokens(logits, self.count).tolist() if self.count else []
         shares = choosing.softmax(logits)  # the very probabilities that ``next`` and ``lens`` tell
+        # log of the softmax's sum from the largest share: no second pass over V numbers.
         total = float(logits.max()) - math.log(shares.max())
         alternatives = tuple(
             Alternative(token, *self._face(token), share)

@@ -24,6 +24,7 @@ class GrowingText:
         self._stream = TextStream(tokenizer)
         named = {tokenizer.named[stop]: stop for stop in stops if stop in tokenizer.named}
         self._stopping = {token: stop for token, stop in named.items() if token in self._specials}  # they have no text
+        # Through the decoder alone: a half character before the text may become whole with its first token.
         for token in ids[-_PRIMING:]:
             self._characters(token)
 
@@ -43,6 +44,7 @@ class GrowingText:
         if not self.held:
             return ""
         released = self._until_stop() if self._stops else self.held
+        # Once a stop string is found, what follows it is kept apart (``after``).
         if self.found is None:
             self.held = self.held[len(released) :]
         self.text += released
@@ -57,6 +59,7 @@ class GrowingText:
             self.after = self.held[place + len(self.found) :]
             self.held = ""
             return released
+        # One less than the longest stop string may be the beginning of one: the rest can never become part of it.
         longest = min(len(self.held), max(map(len, self._stops)) - 1)
         for size in range(longest, 0, -1):
             if any(stop.startswith(self.held[-size:]) for stop in self._stops):

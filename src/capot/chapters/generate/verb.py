@@ -113,6 +113,7 @@ def start(
     prompt_ids = model.tokenizer.encode_prompt(prompt) if ids is None else list(ids)
     check_ids(prompt_ids, size=model.scheduler.engine.info.vocabulary_size)
     if ids is not None:
+        # Of ids that are given, the last ``first_draw`` were drawn before: the counting goes on behind them.
         plan = dataclasses.replace(plan, made=plan.first_draw)
     within("first_draw", plan.made, 0, len(prompt_ids))
     kind = ServedLoop if Capability.WRITES in model.scheduler.engine.capabilities else Loop
@@ -144,6 +145,7 @@ class Stream(Iterator[Event]):
         self.inbox = _Inbox()
         self._cancelled = self._over = False
         self._ticket: Ticket | None = None  # none where what begins it raises
+        # Before the ticket, as events may come before ``begin`` returns.
         self._begin = begin  # it holds the model, whose engine ends once nobody does
         self._ticket = begin(self.inbox.put)
 
@@ -167,6 +169,7 @@ class Stream(Iterator[Event]):
             except queue.Empty:
                 continue
             except KeyboardInterrupt:
+                # A second Ctrl-C is the user's wish to be rid of the wait.
                 if self._cancelled:
                     raise
                 self.cancel()

@@ -59,6 +59,7 @@ def layer_numbers(shape: MemoryShape) -> int:
     and values, and its output. MLP: residual and norm (4 D), gate, up, product (3 F).
     """
     attention = 2 * shape.width + 3 * shape.query_width + 2 * shape.cache_width
+    # The two moments at which most is alive; which of them is higher depends on the MLP's width.
     return max(attention, 4 * shape.width + 3 * shape.mlp_width)
 
 
@@ -116,6 +117,7 @@ def _native(info: EngineInfo, shape: MemoryShape) -> Ruler:
     narrow = 2 if info.dtype == "bfloat16" else 4  # bytes of a number that a product takes
 
     def parts(tokens: int, mode: Mode) -> Parts:
+        # The head is applied at a chunk's end: the last whole chunk has the most rows, the rest the longest cache.
         ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}  # the last whole chunk may hold more than the rest
         return max((at(min(end, tokens), tokens, mode) for end in ends), key=lambda found: found.total)
 
@@ -145,6 +147,7 @@ def native_scratch(shape: MemoryShape) -> int:
     """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     head = shape.cache_width // (2 * shape.kv_heads)
+    # Rows are padded to whole vector registers (``attention.scratch_shape``), which a test holds this to.
     wide = -(-head // 16) * 16
     queries = 16 * (shape.heads // shape.kv_heads)
     return threads * (64 * (head + wide) + queries * (head + 64 + wide + 2))

@@ -35,6 +35,7 @@ def card_bytes(shape: MemoryShape, tokens: int, *, precision: str, gpus: int, ho
 def kept_bytes(shape: MemoryShape, parts: Parts, *, gpus: int, how: PromptPass) -> float:
     """What one text leaves on each card: its part of the keys and values, and of a state, split by channels."""
     state = shape.state_numbers * how.cache_number
+    # Keys and values cannot be split finer than their heads: further cards hold copies (Shoeybi et al., 2019).
     return (parts.kv_cache - state) / min(gpus, shape.shards) + state / gpus
 
 
@@ -70,5 +71,6 @@ def fit(
 def concurrent(shape: MemoryShape, context: int, *, room: float, gpus: int, how: PromptPass) -> int:
     """Texts of ``context`` tokens that fit at once in ``room`` bytes of each card, one of them being read."""
     parts = simulated(shape, context, how)
+    # One text is being read, whose activations are there once; the others only keep their caches.
     room -= parts.activations + parts.logits
     return max(0, int(room // max(kept_bytes(shape, parts, gpus=gpus, how=how), 1)))

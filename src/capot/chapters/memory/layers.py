@@ -78,6 +78,7 @@ class LayerMoments:
     alibi: bool = False
 
 
+# Each list below was counted, tensor by tensor, with ``tests/memory_helpers.py``; a test holds the families to it.
 # Of a Llama: when queries, and keys, are rotated; when a buffer of the cache grows; when attention has its keys and
 # values repeated for each query head, and its mask as numbers. D: what entered the model, the residual, its norm.
 _ATTENTION = (
@@ -278,6 +279,7 @@ WRITTEN_OUT = {"gelu_new": 4, "gelu_fast": 5, "quick_gelu": 3, "relu2": 3}
 
 def layer_of(shape: MemoryShape) -> LayerMoments:
     """The family's own layer, as the installed transformers writes it, or a Llama's."""
+    # Without transformers installed the formulas of the older code stand: nobody can measure against them here.
     with contextlib.suppress(PackageNotFoundError):
         if shape.layout in SINCE_5_24 and parse_version(version("transformers")) >= (5, 24):
             return SINCE_5_24[shape.layout]
@@ -314,10 +316,12 @@ def activation_bytes(shape: MemoryShape, chunk: int, seen: int, number: float) -
     turns = 2 * layer.tables * chunk * turned * (4 if layer.wide_turns else number) if layer.rotary else 0
     turns += 4 * shape.heads * (shape.context_length or 0) * layer.alibi
     table = turned * (4 * (shape.context_length or 0) + 8 * chunk)
+    # Buffers that have no room yet for the chunk are not there while its first layers are computed.
     unwritten = cache_width(shape) * (_slots(seen, last) - _slots(seen - chunk, last)) * number
     # A weight for each expert; for those chosen their weights, twice, and their numbers in four orders and a type more.
     routing = chunk * (shape.experts * number + shape.routed_experts * (2 * number + 4 * 8 + 4))
     of = (chunk, max(views, default=0), share)
+    # The fullest moment of a layer, not the sum of them: what one operation needs is gone when the next begins.
     moments = (
         _numbers(moment, shape, of) * number
         + moment.table * table
@@ -334,6 +338,7 @@ def _numbers(moment: Moment, shape: MemoryShape, of: tuple[int, int, float]) -> 
     chunk, past, share = of
     activation = shape.activation or layer_of(shape).activation
     inner = moment.inner + moment.branch * WRITTEN_OUT.get(activation, 2)
+    # With one key head, or as many as queries, attention repeats nothing.
     grouped = shape.kv_heads not in (1, shape.heads)
     each = (
         moment.width * shape.width

@@ -61,6 +61,8 @@ class PassMeter:
         if self.counts:
             current = _parts(self.engine.allocations(reset_peak=True).current)
             held = sum(array.nbytes for array in self.kept)
+            # Chunks of logits that we keep still count as the engine's where it counts arrays as long as anybody holds
+            # them; where it does not, they are added.
             self.uncounted = max(0, held - (current.logits - self.base.logits))
 
     def step_ended(self, logits: np.ndarray | None) -> None:
@@ -101,6 +103,7 @@ def measure(scheduler: SchedulerLike, tokens: int, *, mode: str) -> Measured:
     """
     seconds = []
     found = None
+    # A short pass is repeated: one page fault or one other program would be a third of its time.
     while found is None or (sum(seconds) < QUICK and len(seconds) < REPEATS):
         found = _once(scheduler, tokens, mode=mode)
         seconds.append(found.seconds)
@@ -112,6 +115,7 @@ def measure(scheduler: SchedulerLike, tokens: int, *, mode: str) -> Measured:
 def _once(scheduler: SchedulerLike, tokens: int, *, mode: str) -> Measured:
     engine = scheduler.engine
     meter = PassMeter(engine, counts=Capability.ALLOCATIONS in engine.capabilities)
+    # The system's peak is reset before the pass, so that opening the model is not in it.
     watched = process.reset_peak() if engine.info.device == "cpu" else False
     before = process.sizes() if watched else None
     sequence = scheduler.call(engine.open_sequence)
@@ -147,6 +151,7 @@ def _steps(
 
 def _step(engine: Engine, feed: Feed, meter: PassMeter) -> float:
     """One step on the engine thread, watched and timed."""
+    # The scheduler's own lock: nothing else computes while this is timed.
     with ENGINE_LOCK:
         meter.step_begins()
         began = time.perf_counter()
@@ -178,4 +183,5 @@ def prompt(start: int, stop: int, vocabulary: int) -> list[int]:
     >>> prompt(0, 3, 100)
     [11, 30, 49]
     """
+    # A prime stride that is larger than most vocabularies' factors: neighbours differ, and few ids repeat.
     return [(position * 7919 + 11) % vocabulary for position in range(start, stop)]

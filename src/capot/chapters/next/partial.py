@@ -41,6 +41,7 @@ class Partial:
         settings = self.settings
         kept = [share for share in self.probabilities if share > 0]
         plain = settings.temperature == 1 and len(kept) == len(self.probabilities)
+        # At temperature 1 without a filter the tokens left out still count: only a lower bound of the entropy is known.
         bits = choosing.entropy_bits(np.array(kept))
         return Prediction(
             prompt="",
@@ -99,6 +100,7 @@ class Partial:
         if rank is not None:
             each = next(each for place, each in enumerate(self._candidates(), start=1) if place == rank)
             return Asked(**dataclasses.asdict(each), asked=name, tokens=count)
+        # A server that tells ranks tells those asked for beside its most probable ones.
         one = next((each for each in ranked if each.id == token and each.rank is not None), None)
         if one is None:
             return None

@@ -55,9 +55,11 @@ def predict(
     settings = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     others = [dataclasses.replace(settings, temperature=each) for each in beside]
     tokenizer = model.tokenizer
+    # All that may be refused is looked at before the pass.
     prompt_ids = tokenizer.encode_prompt(prompt) if ids is None else ids
     named = [resolve(tokenizer, each, prompt=prompt) for each in ([rank] if isinstance(rank, str) else rank)]
     ranks = tuple(entry.id for entries in named for entry in entries)
+    # A server tells so many at most: what top_k keeps must be among them.
     want = Want(ranks=ranks, most=max(most, settings.top_k))
     found = model.scheduler.run(prompt_ids, want=want, owner=model.owner, progress=prompt_progress(progress))
     if found.output.top is not None:
@@ -103,6 +105,7 @@ def _drawn_at(settings: Sampling, logits: np.ndarray, shown: np.ndarray) -> Draw
 
 
 def _likely(asked: Asked) -> tuple[int, int]:
+    # Two spellings of one word are listed as one wish; sorted, the likely one is first.
     """Of two spellings of one word, the one that a writer meant: fewer tokens, then the better rank."""
     return asked.tokens, asked.rank
 
@@ -202,6 +205,7 @@ def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "", option: str =
         return [Named(asked, int(digits), 1)]
     text = _unquoted(asked)
     spellings = [text if text is not None else asked.replace("·", " ").replace("⏎", "\n")]
+    # In most vocabularies a word inside of a text begins with its space: both tokens may be meant.
     if text is None and spellings[0][:1].isalnum() and prompt and not prompt[-1].isspace():
         spellings.append(" " + spellings[0])
     found: dict[int, Named] = {}
@@ -216,6 +220,7 @@ def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "", option: str =
 def _unquoted(asked: str) -> str | None:
     """The text of a Python string literal, None for anything else."""
     if not _LITERAL.fullmatch(asked):
+        # A string literal alone, held to a pattern before: ``literal_eval`` of anything else may take any time.
         return None
     try:
         text: str = ast.literal_eval(asked)

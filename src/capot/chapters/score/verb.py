@@ -38,6 +38,7 @@ class Reduced:
 
 def score(model: Opened, text: str) -> Score:
     """The probability of each token of a text. Takes and raises: as ``Model.score``."""
+    # With the tokens that the model's files put before a text: the first token of the text then has a probability too.
     ids = model.tokenizer.encode_prompt(text)
     check_prompt(ids, context=model.scheduler.engine.info.context_length)
     found: list[Reduced] = []  # the one at place p is of the token at p + 1
@@ -46,6 +47,7 @@ def score(model: Opened, text: str) -> Score:
         for row, token in zip(logits, ids[first + 1 :], strict=False):  # nothing follows the last one
             found.append(reduced(row, token))
 
+    # What this chapter makes beside the scheduler's caches is counted beforehand, as records of a long text are large.
     with model.scheduler.holding(len(ids) * BYTES_OF_TOKEN):
         output = model.scheduler.run(ids, want=Want("all", hears=hears), owner=model.owner).output
         found = found or [of_server(token) for token in output.read]
@@ -62,6 +64,7 @@ def reduced(logits: np.ndarray, token: int) -> Reduced:
     """
     shares = sampling.softmax(logits)
     top = int(logits.argmax())
+    # log2 of softmax, from the difference to the highest logit: a share of 1e-400 is 0 as a float, its bits are not.
     bits = (float(logits[top]) - float(logits[token])) / math.log(2) - math.log2(shares[top])
     return Reduced(
         bits=bits,
@@ -94,6 +97,7 @@ def _told(model: Opened, text: str, ids: Sequence[int], found: Sequence[Reduced]
     texts = TokenTexts(tokenizer)
     tokens = _records(texts, ids[opening:], kept[opening:])
     known = [each for each in kept[opening:] if each is not None]
+    # Without a BOS nothing precedes the first token: its bytes are left out of the mean as well.
     unread = 0 if opening else len(tokenizer.token_bytes(ids[0]))  # bytes that have no probability
     bits = math.fsum(each.bits for each in known)
     return Score(

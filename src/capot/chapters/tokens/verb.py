@@ -77,6 +77,7 @@ def _tokens(model: Opened, text: str, cut: Sequence[Token], *, opening: bool = T
         characters=len(text),
         bytes=len(raw),
         characters_per_token=len(text) / len(cut) if cut else None,
+        # Seen on the text itself: a tokenizer that normalizes may still keep every byte of this one.
         lossless=b"".join(token.bytes for token in cut) == raw,
         tokens=cut,
         opening=tokenizer.before(tokenizer.opening) if opening else (),
