@@ -40,7 +40,7 @@ class Types:
         self.needed: dict[str, type] = {}
 
     def spell(self, kind: Any) -> str:
-        """A Python type as TypeScript spells it; a record is named, and asked for."""
+        """Return a Python type as TypeScript spells it; a record is named, and asked for."""
         if kind in PLAIN:
             return PLAIN[kind]
         if dataclasses.is_dataclass(kind):
@@ -63,7 +63,7 @@ class Types:
         return "unknown"
 
     def name(self, kind: type) -> str:
-        """The name of a record, whose interface is written too."""
+        """Return the name of a record, whose interface is written too."""
         other = self.needed.setdefault(kind.__name__, kind)
         assert other is kind, f"two classes called {kind.__name__}"
         return kind.__name__
@@ -87,7 +87,7 @@ class Types:
         return block(f"interface {kind.__name__}", lines)
 
     def request(self, verb: Verb) -> str:
-        """The body that a verb takes: whatever has a default may be left out."""
+        """Return the body that a verb takes: whatever has a default may be left out."""
         lines = [
             f"{name}{'' if field.is_required() else '?'}: {self.spell(field.annotation)};"
             for name, field in verb.request.model_fields.items()
@@ -100,13 +100,13 @@ def block(head: str, lines: Sequence[str]) -> str:
 
 
 def answer_of(verb: Verb) -> type:
-    """The class of a verb's answers, by the name that its function is annotated with."""
+    """Return the class of a verb's answers, by the name that its function is annotated with."""
     found: type = vars(sys.modules[verb.function.__module__])[verb.function.__annotations__["return"]]
     return found
 
 
 def text() -> str:
-    """The whole file."""
+    """Return the whole file."""
     spelling = Types()
     requests = [spelling.request(verb) for verb in verbs().values()]
     verbs_of = [

@@ -139,7 +139,7 @@ def test(*arguments: str) -> None:
 
 
 def side_by_side() -> list[str]:
-    """What lets pytest run files side by side.
+    """Return what lets pytest run files side by side.
 
     A file stays whole in one process: its tests share models, servers and pages. Each process holds PyTorch, a lab
     and a browser, about 1.5 GB, so there are four at most.
@@ -210,7 +210,7 @@ def test_sdist(*arguments: str) -> None:
 
 
 def sdist(folder: Path) -> Path:
-    """The source archive, built into a folder by the setuptools that pyproject.toml names."""
+    """Return the source archive, built into a folder by the setuptools that pyproject.toml names."""
     build = "import sys\nfrom setuptools import build_meta\nprint(build_meta.build_sdist(sys.argv[1]))"
     command = [str(PYTHON), "-c", build, str(folder)]
     said: str = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout

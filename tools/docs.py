@@ -80,14 +80,14 @@ def language(page: Path) -> str:
 
 
 def environment(page: Path) -> dict[str, str]:
-    """A terminal of 80 columns on a machine of 16 GB, in the page's language, with nothing else set."""
+    """Return a terminal of 80 columns on a machine of 16 GB, in the page's language, with nothing else set."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CAPOT_", "HF_"))}
     told = {"CAPOT_RAM": "16", "COLUMNS": "80", "NO_COLOR": "1", "CAPOT_LANG": language(page), "PYTHONUTF8": "1"}
     return kept | told | {"PYTHONPATH": str(ROOT / "src"), "HF_HUB_OFFLINE": "1"}
 
 
 def run_command(command: str, page: Path) -> str:
-    """What a command prints on standard output, run in an empty folder."""
+    """Return what a command prints on standard output, run in an empty folder."""
     words = shlex.split(command)
     assert words[0] == "capot", f"only capot is run: {command}"
     with tempfile.TemporaryDirectory() as folder:
@@ -106,14 +106,14 @@ def shown(block: Block) -> Iterator[tuple[str, str]]:
 
 
 def same_output(told: str, real: str) -> bool:
-    """Whether the page tells the real output; ``…`` alone on a line stands for any lines."""
+    """Return whether the page tells the real output; ``…`` alone on a line stands for any lines."""
     lines = [line.rstrip() for line in told.splitlines()]
     pattern = "".join("(?:.*\n)*?" if line == ANY else re.escape(line) + "\n" for line in lines)
     return re.fullmatch(pattern, real + "\n" if real else "") is not None
 
 
 def page_tells(command: str, told: str, real: str) -> bool:
-    """Whether the page tells what a command answers here.
+    """Return whether the page tells what a command answers here.
 
     Where a network computes, sums are rounded otherwise on another processor: the last digits
     and the length of a bar may differ, no word may.
@@ -127,7 +127,7 @@ def page_tells(command: str, told: str, real: str) -> bool:
 
 
 def close_enough(told: str, real: str) -> bool:
-    """Whether two numbers differ by rounding alone; whole numbers do not."""
+    """Return whether two numbers differ by rounding alone; whole numbers do not."""
     if told.isdigit() and real.isdigit():
         return told == real
     first, second = (float(number.replace(",", ".")) for number in (told, real))
@@ -135,7 +135,7 @@ def close_enough(told: str, real: str) -> bool:
 
 
 def console(block: Block) -> str:
-    """The block with the outputs it should have; an elided output that still fits is kept."""
+    """Return the block with the outputs it should have; an elided output that still fits is kept."""
     text = ""
     for command, told in shown(block):
         real = run_command(command, block.page)
@@ -145,7 +145,7 @@ def console(block: Block) -> str:
 
 
 def abridged(block: Block) -> str:
-    """The block with the output it should have, and as many paragraphs before and after what it leaves out."""
+    """Return the block with the output it should have, and as many paragraphs before and after what it leaves out."""
     command, told = next(shown(block))
     before, _, after = told.partition(f"\n{ANY}\n")
     parts = run_command(command, block.page).split("\n\n")
@@ -154,7 +154,7 @@ def abridged(block: Block) -> str:
 
 
 def with_sizes(text: str, page: Path) -> str:
-    """A page with the boxed model's sizes where it tells them."""
+    """Return a page with the boxed model's sizes where it tells them."""
     if not any(re.search(pattern, text) for pattern in SIZES):
         return text
     card = json.loads(run_command("capot card --json", page))

@@ -81,7 +81,7 @@ def modules() -> dict[str, Path]:
 
 
 def room_of(module: str) -> str:
-    """The room of a module: ``engines.native.cache`` is in ``engines.native``.
+    """Return the room of a module: ``engines.native.cache`` is in ``engines.native``.
 
     A folder that only holds rooms (``chapters``) is at home in the highest of them.
     """
@@ -101,7 +101,7 @@ def floor(room: str) -> int:
 
 
 def imports_upward(module: str, other: str) -> bool:
-    """Whether ``module`` may not import ``other``."""
+    """Return whether ``module`` may not import ``other``."""
     ours, theirs = room_of(module), room_of(other)
     if ours == theirs:
         return False
@@ -118,7 +118,7 @@ def inside(room: str, folder: str) -> bool:
 
 @functools.cache
 def imports(module: str) -> dict[str, bool]:
-    """The modules of the package that one imports, and whether the import is run when the module is."""
+    """Return the modules of the package that one imports, and whether the import is run when the module is."""
     known = modules()
     found: dict[str, bool] = {}
 
@@ -136,7 +136,7 @@ def imports(module: str) -> dict[str, bool]:
 
 
 def named(node: ast.AST) -> set[str]:
-    """The modules that an import statement may mean, as names inside the package."""
+    """Return the modules that an import statement may mean, as names inside the package."""
     if isinstance(node, ast.Import):
         return {alias.name.removeprefix("capot.") for alias in node.names if alias.name.startswith("capot.")}
     if not isinstance(node, ast.ImportFrom) or (node.module or "").split(".")[0] != "capot":
@@ -148,7 +148,7 @@ def named(node: ast.AST) -> set[str]:
 
 
 def rooms() -> list[str]:
-    """The rooms at the top, faces first, as the pages name them."""
+    """Return the rooms at the top, faces first, as the pages name them."""
     top = {module.split(".")[0] for module in modules()} - {"", "__main__"}
     return sorted(top, key=lambda room: (-max(floor(room_of(m)) for m in modules() if inside(m, room)), room))
 
@@ -164,7 +164,7 @@ def picture() -> str:
 
 
 def verbs(chapter: str) -> list[str]:
-    """The chapter's verbs of ``Model``."""
+    """Return the chapter's verbs of ``Model``."""
     return list(registered(chapter).verbs)
 
 
@@ -173,7 +173,7 @@ def registered(chapter: str) -> Chapter:
 
 
 def answers(chapter: str) -> list[str]:
-    """The results that the chapter's public functions answer, as their annotations name them."""
+    """Return the results that the chapter's public functions answer, as their annotations name them."""
     from capot.view.result import Result
 
     found: dict[str, None] = {}
@@ -219,7 +219,7 @@ def _between(made: str, marks: re.Match[str]) -> str:
 
 
 def with_tables(text: str, lang: str) -> str:
-    """A page with what is made from the code made anew, between its marks."""
+    """Return a page with what is made from the code made anew, between its marks."""
     for name, made in (("chapters", chapter_table(lang)), ("rooms", picture())):
         marks = re.compile(rf"(<!-- made by tools/house\.py: {name} -->\n).*?(<!-- made -->)", re.DOTALL)
         text = marks.sub(partial(_between, made), text)

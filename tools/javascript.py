@@ -66,7 +66,7 @@ def ready() -> None:
 
 
 def run() -> tuple[list[str], dict[str, int]]:
-    """What is wrong, a line each; and what is too long, by its place."""
+    """Return what is wrong, a line each; and what is too long, by its place."""
     pipes = {"cwd": ROOT, "stdout": subprocess.PIPE}
     running = {
         name: node(str(HOME / "node_modules" / script), *arguments, **pipes)
@@ -113,7 +113,7 @@ def read_allowed() -> dict[str, int]:
 
 
 def differences(long: dict[str, int], allowed: dict[str, int]) -> list[str]:
-    """Where the list and the scripts differ; both must say the same.
+    """Return where the list and the scripts differ; both must say the same.
 
     >>> differences({"a.js draw": 50, "a.js lines": 3}, {"a.js draw": 45, "a.js lines": 3, "b.js lines": 2})
     ['a.js draw: 50, where 45 are allowed: part it', 'b.js lines: 0, where 2 are listed: tools/javascript.py --shrink']

@@ -24,7 +24,7 @@ WIDTH = 92
 
 
 def cells(lang: str) -> list[dict[str, Any]]:
-    """The cells of one language, in nbformat 4.5, not yet run."""
+    """Return the cells of one language, in nbformat 4.5, not yet run."""
     source = tomllib.loads((ROOT / "tools" / "notebooks.toml").read_text(encoding="utf-8"))
     return [_cell(cell, lang, place) for place, cell in enumerate(source["cell"])]
 

@@ -26,7 +26,7 @@ STACK, BARS, SPAN = 516, 690, 125  # where the layers and the bars begin, and ho
 
 
 def styles() -> str:
-    """The house's colours, by the theme of the reader's system."""
+    """Return the house's colours, by the theme of the reader's system."""
     names = ["panel", "ink", "quiet", "line", "accent"]
     names += [f"{kind}{hue}" for kind in "tb" for hue in range(6)] + [f"w{step}" for step in range(STEPS)]
     light, dark = (";".join(f"--{name}:{theme[name]}" for name in names) for theme in (LIGHT, DARK))
@@ -47,7 +47,7 @@ def arrow(path: str) -> str:
 
 
 def box(x: float, text: str, number: str, hue: int | None) -> str:
-    """A token in its box, its id below; without a hue, one that is about to come."""
+    """Return a token in its box, its id below; without a hue, one that is about to come."""
     drawn = "fill:none;stroke:var(--quiet);stroke-dasharray:4 3"
     if hue is not None:
         drawn = f"fill:var(--t{hue});stroke:var(--b{hue})"
@@ -60,7 +60,7 @@ def box(x: float, text: str, number: str, hue: int | None) -> str:
 
 
 def vector(x: float, numbers: np.ndarray) -> str:
-    """The first numbers of a row of the table, by lightness."""
+    """Return the first numbers of a row of the table, by lightness."""
     squares = ""
     for place, share in enumerate(numbers):
         down, across = divmod(place, CELLS)
@@ -80,7 +80,7 @@ def layers(count: int, name: str) -> str:
 
 
 def bars(found: Prediction, lang: str) -> str:
-    """The five most probable tokens, the first one marked."""
+    """Return the five most probable tokens, the first one marked."""
     drawn = ""
     for place, candidate in enumerate(found.candidates):
         y = 96 + 26 * place
@@ -92,7 +92,7 @@ def bars(found: Prediction, lang: str) -> str:
 
 
 def picture(lang: str, words: dict[str, str]) -> str:
-    """The whole drawing in one language."""
+    """Return the whole drawing in one language."""
     with capot.open() as model:
         cut = model.tokens(words["prompt"])
         found = model.next(words["prompt"], k=5)

@@ -15,7 +15,7 @@ RANKS = Path(__file__).resolve().parent.parent / "src" / "capot" / "text" / "ran
 
 
 def read(path: Path, *, first: int | None) -> list[bytes]:
-    """The tokens of a rank file in order; ranks must be 0, 1, 2... without a hole."""
+    """Return the tokens of a rank file in order; ranks must be 0, 1, 2... without a hole."""
     pairs = (line.split() for line in path.read_bytes().splitlines() if line)
     by_rank = {int(rank): base64.b64decode(token) for token, rank in pairs}
     count = len(by_rank) if first is None else first
@@ -23,7 +23,7 @@ def read(path: Path, *, first: int | None) -> list[bytes]:
 
 
 def pack(tokens: list[bytes]) -> bytes:
-    """A count on four bytes, one byte of length per token, the tokens end to end; compressed."""
+    """Return a count on four bytes, one byte of length per token, the tokens end to end; compressed."""
     lengths = bytes(len(token) for token in tokens)
     return zlib.compress(len(tokens).to_bytes(4, "big") + lengths + b"".join(tokens), 9)
 

@@ -31,7 +31,7 @@ def sentences(value: object) -> Iterator[str]:
 
 
 def prose(text: str) -> str:
-    """The text without code, links, placeholders, options and quoted examples."""
+    """Return the text without code, links, placeholders, options and quoted examples."""
     for pattern in (
         r"(?s)```.*?```",
         r"(?m)^ {4}.*$",
@@ -66,7 +66,7 @@ def lessons(lang: str) -> list[Path]:
 
 
 def unfenced(text: str) -> str:
-    """A lesson with the sentences of its blocks among its own; what a program or a model reads is left out."""
+    """Return a lesson with the sentences of its blocks among its own; what a program or a model reads is left out."""
     text = "\n".join(line for line in text.split("\n") if not MACHINE.match(line))
     text = re.sub(r"^(?:```.*|\w+ = (?=\S)|\+\+\+)", "", text, flags=re.MULTILINE)
     return re.sub(r"\{\{[^}]*\}\}|, (?:of|times|tolerance|share|unit) = [^,}]*|\bask = ", " ", text)
@@ -83,7 +83,7 @@ def texts(lang: str) -> Iterator[tuple[str, str]]:
 
 
 def parts(word: str, lang: str) -> Iterator[str]:
-    """The dictionary words inside one written word: elisions and hyphens come apart."""
+    """Yield the dictionary words inside one written word: elisions and hyphens come apart."""
     if lang == "fr":
         word = ELISION.sub("", word)
     for part in re.split(r"[-’']", word):
@@ -105,12 +105,12 @@ def unknown(lang: str) -> dict[str, set[str]]:
 
 
 def lists() -> list[Path]:
-    """The lists of words: those of this check, and codespell's."""
+    """Return the lists of words: those of this check, and codespell's."""
     return [*sorted((ROOT / "tools").glob("words-*.txt")), ROOT / "tools/codespell-ignore.txt"]
 
 
 def unsorted(path: Path) -> str | None:
-    """The first word of a list that stands behind a later or an equal one, with its line."""
+    """Return the first word of a list that stands behind a later or an equal one, with its line."""
     words = path.read_text(encoding="utf-8").splitlines()
     for number, (before, word) in enumerate(itertools.pairwise(words), start=2):
         if before >= word:

@@ -40,7 +40,7 @@ def toml_line(line: str) -> str:
 
 
 def lessons() -> list[Path]:
-    """The French lessons, the blank one included."""
+    """Return the French lessons, the blank one included."""
     folder = ROOT / "src/capot/lessons"
     return [*sorted((folder / "fr").glob("*.md")), folder / "blank/fr.md"]
 

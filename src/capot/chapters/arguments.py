@@ -40,7 +40,7 @@ class Arguments:
         self.signature = inspect.signature(function)
 
     def bind(self, *args: Any, **given: Any) -> dict[str, Any]:
-        """The arguments by name, those that can be walked through only once as tuples.
+        """Return the arguments by name, those that can be walked through only once as tuples.
 
         Raises: ArgumentTypeError ``wrong_kind``, ``no_such_setting``, ``argument_missing``.
         """
@@ -70,7 +70,7 @@ class Arguments:
         return _whole(kind, value)
 
     def line(self, name: str) -> str:
-        """A line to paste, which gives ``name`` and what cannot be left out."""
+        """Return a line to paste, which gives ``name`` and what cannot be left out."""
         told: list[str] = []
         for each, parameter in self.signature.parameters.items():
             required = parameter.default is parameter.empty
@@ -90,7 +90,7 @@ class Arguments:
 
 
 def fits(kind: Any, value: Any) -> bool:
-    """Whether a value is of the kind that an annotation names.
+    """Return whether a value is of the kind that an annotation names.
 
     >>> fits(str, b"x"), fits(float, 1), fits(int, True), fits(str | None, None)
     (False, True, False, True)
@@ -114,7 +114,7 @@ def fits(kind: Any, value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value as a program writes it, on one line."""
+    """Return a value as a program writes it, on one line."""
     return str(shorten(" ".join(repr(value).split()), 60))
 
 
@@ -140,7 +140,7 @@ def _all(kind: Any, value: Any) -> bool:
 
 
 def _index(value: Any) -> bool:
-    """Whether a value counts something: an id, a length. NumPy's and PyTorch's whole numbers do."""
+    """Return whether a value counts something: an id, a length. NumPy's and PyTorch's whole numbers do."""
     return _number(value) and not isinstance(value, float) and hasattr(type(value), "__index__")
 
 
@@ -155,7 +155,7 @@ def _alternatives(kind: Any) -> tuple[Any, ...]:
 
 
 def _inside(kind: Any, value: Any) -> tuple[str, Any]:
-    """Where in a list the first wrong one stands, and what it is; the value itself where it is no list."""
+    """Return where in a list the first wrong one stands, and what it is; the value itself where it is no list."""
     lists = [part for part in (kind, *typing.get_args(kind)) if typing.get_origin(part) in SEVERAL]
     if lists and isinstance(value, (list, tuple)):
         inner = typing.get_args(lists[0])[0]
@@ -166,7 +166,7 @@ def _inside(kind: Any, value: Any) -> tuple[str, Any]:
 
 
 def _expected(kind: Any, *, inside: bool) -> Reason:
-    """The kinds that an annotation names, in words."""
+    """Return the kinds that an annotation names, in words."""
     origin = typing.get_origin(kind)
     inner = typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):

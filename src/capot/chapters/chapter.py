@@ -29,7 +29,7 @@ class ModelVerb:
     in_turn: bool = False
 
     def load(self) -> Callable[..., Any]:
-        """The chapter's function, which takes the model first; its module is imported now."""
+        """Return the chapter's function, which takes the model first; its module is imported now."""
         module, _, name = self.function.partition(":")
         function: Callable[..., Any] = getattr(importlib.import_module(f"capot.chapters.{module}"), name)
         return function

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """A function's annotations; ``object`` stands for what its module imports for type checkers alone."""
+    """Return a function's annotations; ``object`` stands for what its module imports for type checkers alone."""
     return typing.get_type_hints(function, localns=_Known(vars(inspect.getmodule(function))))
 
 

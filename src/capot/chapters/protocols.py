@@ -27,7 +27,7 @@ class Opened(Protocol):
 
     @property
     def engine_name(self) -> str:
-        """The engine that will compute, or that computes; naming it opens nothing."""
+        """Return the engine that will compute, or that computes; naming it opens nothing."""
 
     @property
     def obstacle(self) -> str | None:
@@ -35,15 +35,15 @@ class Opened(Protocol):
 
     @property
     def loaded(self) -> Loaded | None:
-        """What opening the engine took; None where it is not open."""
+        """Return what opening the engine took; None where it is not open."""
 
     @property
     def server(self) -> ServerFacts | None:
-        """What a server was seen to do, where one computes; it is asked now. None on this machine."""
+        """Return what a server was seen to do, where one computes; it is asked now. None on this machine."""
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The model's folder, its config read and its weights not."""
+        """Return the model's folder, its config read and its weights not."""
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -51,19 +51,19 @@ class Opened(Protocol):
 
     @property
     def scheduler(self) -> SchedulerLike:
-        """The one thread that computes; ``scheduler.engine.info`` names what is at work."""
+        """Return the one thread that computes; ``scheduler.engine.info`` names what is at work."""
 
     @property
     def renderer(self) -> Renderer:
-        """What renders chat templates: this process, or in a lab one that can be ended."""
+        """Return what renders chat templates: this process, or in a lab one that can be ended."""
 
     @property
     def remote_encoder(self) -> RemoteEncoder | None:
-        """What cuts texts with a tokenizer whose time is not known; None where this process does."""
+        """Return what cuts texts with a tokenizer whose time is not known; None where this process does."""
 
     @property
     def watch(self) -> Watch:
-        """What follows a download that a chapter begins, another model's tokenizer for instance."""
+        """Return what follows a download that a chapter begins, another model's tokenizer for instance."""
 
     @property
     def owner(self) -> str:

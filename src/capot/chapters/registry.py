@@ -52,5 +52,5 @@ for _name, (_, _verb) in verbs().items():
 
 
 def rail() -> list[Chapter]:
-    """The chapters that have a page, in the order of the lab's rail."""
+    """Return the chapters that have a page, in the order of the lab's rail."""
     return sorted((chapter for chapter in CHAPTERS if chapter.page), key=lambda chapter: chapter.aside)

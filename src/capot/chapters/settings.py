@@ -46,7 +46,7 @@ class Setting:
 
     @property
     def words(self) -> str:
-        """The key of its sentence: the verb's own, else that of ``generate``, whose settings others take too."""
+        """Return the key of its sentence: the verb's own, else that of ``generate``, whose settings others take too."""
         own = f"{self.verb}.cli.{self.name}"
         return own if find(own, "en") or self.name not in SAMPLING else f"generate.cli.{self.name}"
 
@@ -65,7 +65,7 @@ class Setting:
 
     @property
     def slider(self) -> dict[str, float]:
-        """How a page moves it, and from where; nothing where it has no slider."""
+        """Return how a page moves it, and from where; nothing where it has no slider."""
         if self.slide is None:
             return {}
         low, high, step, coarse, start = dataclasses.astuple(self.slide)
@@ -78,7 +78,7 @@ SAMPLING = tuple(field.name for field in dataclasses.fields(Sampling))
 
 @functools.cache
 def takes(verb: str) -> Mapping[str, Setting]:
-    """The settings of a verb of ``Model`` by name, in its order; what Python alone can give is left out."""
+    """Return the settings of a verb of ``Model`` by name, in its order; what Python alone can give is left out."""
     method = getattr(registry.Verbs, verb)
     hints = hints_of(method)
     bounds = _bounds(registry.verbs()[verb][1].bounds)
@@ -91,7 +91,7 @@ def takes(verb: str) -> Mapping[str, Setting]:
 
 
 def _bounds(configs: tuple[type, ...]) -> dict[str, Mapping[str, Any]]:
-    """What the fields of some settings say of their bounds, by name."""
+    """Return what the fields of some settings say of their bounds, by name."""
     wanted = ("low", "high", "most", "slide")
     fields = [field for config in configs for field in dataclasses.fields(config)]
     return {field.name: {name: field.metadata[name] for name in wanted if name in field.metadata} for field in fields}
@@ -102,7 +102,7 @@ def _is_union(kind: Any) -> bool:
 
 
 def holds_json(kind: Any) -> bool:
-    """Whether a value of this type can be written as JSON and read back."""
+    """Return whether a value of this type can be written as JSON and read back."""
     origin = typing.get_origin(kind)
     inner = typing.get_args(kind)
     if origin is typing.Literal or kind in PLAIN:

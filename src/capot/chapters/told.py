@@ -9,7 +9,7 @@ from capot.engines.seen import ChosenToken, Top
 
 
 def drawn(top: Top, sampling: Sampling) -> tuple[float, ...] | None:
-    """The probability of each token of ``top`` to be drawn; None where it depends on tokens that are not told.
+    """Return the probability of each token of ``top`` to be drawn; None where it depends on tokens that are not told.
 
     The steps are those of ``text.sampling``. Weights are probabilities over the first one's, so that all tokens
     together weigh as much as the first probability divides 1, at temperature 1.
@@ -46,7 +46,7 @@ def drawn(top: Top, sampling: Sampling) -> tuple[float, ...] | None:
 
 
 def _top_p(weights: list[float], goal: float) -> list[float] | None:
-    """The first weights that reach ``goal`` together, None where all of them do not."""
+    """Return the first weights that reach ``goal`` together, None where all of them do not."""
     for count, reached in enumerate(itertools.accumulate(weights), start=1):
         if reached >= goal:
             return weights[:count]
@@ -54,7 +54,7 @@ def _top_p(weights: list[float], goal: float) -> list[float] | None:
 
 
 def chance_of(token: ChosenToken, sampling: Sampling) -> float | None:
-    """The probability that a token had to be drawn, None where it depends on tokens that are not told."""
+    """Return the probability that a token had to be drawn, None where it depends on tokens that are not told."""
     if sampling.temperature == 1 and not (sampling.top_k or sampling.top_p < 1 or sampling.min_p):
         return token.probability
     rank = token.top.rank_of(token.id, token.text)

@@ -99,7 +99,7 @@ class Capot(WordedCommand, click.Group):
 
 
 def _name(word: str) -> str:
-    """An option's name, without the value that may follow it."""
+    """Return an option's name, without the value that may follow it."""
     return word.partition("=")[0]
 
 
@@ -172,7 +172,7 @@ def _tell_unheard() -> None:
 
 
 def _asked_language(arguments: list[str]) -> str | None:
-    """The value of --lang, wanted before parsing because help and errors speak it too."""
+    """Return the value of --lang, wanted before parsing because help and errors speak it too."""
     for position, argument in enumerate(arguments):
         if argument == "--lang":
             return arguments[position + 1] if position + 1 < len(arguments) else None
@@ -195,7 +195,7 @@ def _report(error: CapotError, *, as_json: bool) -> int:
 
 
 def usage_error(error: click.UsageError) -> CapotError:
-    """The parser's own complaints, in our words. The one place that knows click's errors."""
+    """Return the parser's own complaint, in our words. The one place that knows click's errors."""
     name = _parameter_name(error)
     if isinstance(error, click.NoSuchOption):
         near = ", ".join(error.possibilities or []) or "--help"

@@ -34,7 +34,7 @@ def sampling(given: dict[str, Any]) -> Sampling:
 
 
 def from_file(path: Path | None) -> dict[str, Any]:
-    """The arguments that a template file stands for: a plain dialogue, or a chat template."""
+    """Return the arguments that a template file stands for: a plain dialogue, or a chat template."""
     from capot.text.templates import load_text
 
     if path is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def card(model: Model, *, named: str | None) -> Card | ServedCard:
-    """The card of ``named``, a published model, else of ``model``."""
+    """Return the card of ``named``, a published model, else of ``model``."""
     from capot.chapters.card.served import ServedCard
     from capot.chapters.card.verb import describe_known
 
@@ -29,7 +29,7 @@ def card(model: Model, *, named: str | None) -> Card | ServedCard:
 
 
 def _opened(given: dict[str, Any]) -> dict[str, Any]:
-    """The same words, a name that is not that of a published model being one to open, as after --model."""
+    """Return the same words, a name that is not that of a published model being one to open, as after --model."""
     from capot.sources import published_shapes
 
     named = given["named"] or ""
@@ -40,7 +40,7 @@ def _opened(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _published(name: str) -> bool:
-    """Whether ``name`` is that of a published shape. Raises: NotFoundError ``unpublished_shape``."""
+    """Return whether ``name`` is that of a published shape. Raises: NotFoundError ``unpublished_shape``."""
     from capot.sources import published_shapes
 
     try:
@@ -83,7 +83,7 @@ def _nearest(name: str | None, error: NotFoundError) -> NotFoundError:
 
 
 def _told(callback: Any, given: dict[str, Any], refusal: AccessError) -> bool:
-    """Whether there was something to show all the same.
+    """Return whether there was something to show all the same.
 
     A wrong token closes what is open to all as well: there, one asks again without any.
     """

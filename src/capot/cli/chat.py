@@ -56,7 +56,7 @@ def chat(model: Model, *, template: str | None, script: Path | None, **given: An
 
 
 def named(template: str | None) -> dict[str, Any]:
-    """What ``--template`` or ``/template`` stands for: a kind by its name, else a file.
+    """Return what ``--template`` or ``/template`` stands for: a kind by its name, else a file.
 
     Raises: NotFoundError ``no_template``.
     """
@@ -210,7 +210,7 @@ class Terminal:
 
 
 def lines() -> Iterator[str]:
-    """What a person types, line by line. Ctrl-C forgets the line, Ctrl-D ends."""
+    """Yield what a person types, line by line. Ctrl-C forgets the line, Ctrl-D ends."""
     import contextlib
     import io
     import sys

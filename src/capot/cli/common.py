@@ -51,7 +51,7 @@ TEXT = _Text()
 
 
 def read_text(value: str) -> str:
-    """What a text argument stands for.
+    """Return what a text argument stands for.
 
     Raises: NotFoundError ``no_such_file``; InputError ``no_file_name``, ``cannot_read``, ``not_utf8`` naming the byte.
     """
@@ -94,7 +94,7 @@ def numbers(text: str, *, name: str) -> list[int]:
 
 
 def _contents(raw: bytes, source: str) -> str:
-    """The text of a file or of standard input, by one rule.
+    """Return the text of a file or of standard input, by one rule.
 
     A byte order mark at the start and one line end at the end (``\\n`` or ``\\r\\n``) belong to the file, not to the
     text: an editor writes both unasked. Everything else is kept.
@@ -125,7 +125,7 @@ def _decode(raw: bytes, source: str) -> str:
 
 
 def split(value: str | None) -> tuple[str, ...]:
-    """The parts of ``A,B``; nothing is an empty tuple."""
+    """Return the parts of ``A,B``; nothing is an empty tuple."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
 
 
@@ -157,7 +157,7 @@ def output_options() -> list[click.Parameter]:
 
 
 def chapter(name: str, *params: click.Parameter, call: Callable[..., Any], model: bool = True) -> Command:
-    """A command that opens the model, makes one ``call`` and prints the answer it returns.
+    """Return a command that opens the model, makes one ``call`` and prints the answer it returns.
 
     ``call`` gets the model first, then one keyword for each of ``params``. Where it
     prints by itself (a stream), it returns None.

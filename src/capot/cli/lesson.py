@@ -71,7 +71,7 @@ def _check(path: Path, *, play: bool, loading: dict[str, Any]) -> int:
 
 
 def _played(lesson: Any, model: Any) -> list[tuple[int, str]]:
-    """What of a lesson cannot be played on a model, by line."""
+    """Return what of a lesson cannot be played on a model, by line."""
     from capot.lessons.play import play, run
 
     found = []

@@ -36,7 +36,7 @@ def run(as_json: bool, html: Path | None, **given: Any) -> None:
 
 
 def published(name: str) -> bool:
-    """Whether ``name`` is to be looked for among published shapes: it is no folder, and the hub is not meant."""
+    """Return whether ``name`` is to be looked for among published shapes: it is no folder, and the hub is not meant."""
     from capot.sources.hub.listing import is_name
     from capot.sources.published_shapes import find
 

@@ -39,7 +39,7 @@ def run(
 
 
 def _found(words: str, *, limit: int) -> tuple[Result | None, AccessError | None]:
-    """What a search finds; a token that is wrong is then left out, and still said to be wrong."""
+    """Return what a search finds; a token that is wrong is then left out, and still said to be wrong."""
     from capot.chapters.models import verb as models
     from capot.sources.hub.refusals import WRONG_TOKEN
     from capot.sources.hub.settings import anonymous

@@ -24,12 +24,12 @@ BAR = 24  # letters
 
 
 def watch() -> Watch:
-    """What follows a download: a bar where a person watches, else lines."""
+    """Return what follows a download: a bar where a person watches, else lines."""
     return draw if _seen() else log_progress(notice)
 
 
 def reading(words: str = "cli.reading") -> Callable[[int, int], None] | None:
-    """What follows a prompt as it is read, where a person watches; a line that a command leaves is wiped."""
+    """Return what follows a prompt as it is read, where a person watches; a line that a command leaves is wiped."""
     if not _seen():
         return None
     # the engine's thread has no language of its own

@@ -76,7 +76,7 @@ def report(load: dict[str, Any], *, as_json: bool) -> None:
 
 
 def figure(name: str, value: int) -> str:
-    """A figure of the load: bytes where its name says so, else a count."""
+    """Return a figure of the load: bytes where its name says so, else a count."""
     return size(value) if name.startswith("cache_b") else number(value)
 
 

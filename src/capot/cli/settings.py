@@ -21,7 +21,7 @@ SHORT = {"max_new_tokens": "-n", "temperature": "-t"}  # of every verb that take
 
 
 def option(verb: str, name: str, *flags: str, **extra: Any) -> Option:
-    """The option for one setting of a verb; ``extra`` is what only a command line needs to say."""
+    """Return the option for one setting of a verb; ``extra`` is what only a command line needs to say."""
     setting = takes(verb)[name]
     told: dict[str, Any] = {"words": setting.words, "type": written(setting), "default": setting.default}
     if setting.required:
@@ -37,7 +37,7 @@ def option(verb: str, name: str, *flags: str, **extra: Any) -> Option:
 
 
 def argument(verb: str, name: str, **extra: Any) -> Argument:
-    """The argument for one setting of a verb: a text, or several where the verb takes several.
+    """Return the argument for one setting of a verb: a text, or several where the verb takes several.
 
     One that the verb cannot do without may come from a pipe, unnamed.
     """
@@ -71,7 +71,7 @@ def several(setting: Setting) -> bool:
 
 
 def written(setting: Setting) -> Any:
-    """How the value of an option is read."""
+    """Return how the value of an option is read."""
     if typing.get_origin(setting.kind) is typing.Literal:
         return Choice(list(typing.get_args(setting.kind)))
     if several(setting):

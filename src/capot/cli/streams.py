@@ -50,13 +50,13 @@ def color() -> bool | None:
 
 
 def colored() -> bool:
-    """Whether standard output shows colours."""
+    """Return whether standard output shows colours."""
     wished = color()
     return sys.stdout.isatty() if wished is None else wished
 
 
 def unprinted(error: OSError) -> Exception:
-    """What it means that standard output took no more; any other error is itself."""
+    """Return what it means that standard output took no more; any other error is itself."""
     if error.filename is not None:
         return error
     if isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL):
@@ -75,7 +75,7 @@ def _silence() -> None:
 
 
 def fed() -> bool:
-    """Whether a pipe or a file feeds standard input: a text may come from there that no argument gave.
+    """Return whether a pipe or a file feeds standard input: a text may come from there that no argument gave.
 
     A service, a scheduler or a test gives none of the two, and is told what is missing instead of kept waiting.
     """

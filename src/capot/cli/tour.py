@@ -20,7 +20,7 @@ POWERS = tuple(2**power for power in range(14))
 
 
 def road(model: Any) -> list[tuple[str, Any]]:
-    """The stops: a catalogue key for what is about to be seen, and the call that shows it."""
+    """Return the stops: a catalogue key for what is about to be seen, and the call that shows it."""
     sentence, capital, question = tr("tour.prompts").split("|")
     drawn = {"temperature": 0.5, "max_new_tokens": 30, "seed": SEED}
     return [

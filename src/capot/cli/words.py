@@ -77,12 +77,12 @@ _NUMBERS = {int: Number(int), float: Number(float)}
 
 
 def called(param: click.Parameter | None) -> str:
-    """An option by its long name, which says what it is."""
+    """Return an option by its long name, which says what it is."""
     return max(param.opts, key=len) if param else ""
 
 
 def named(metavar: str) -> str:
-    """The names of values in a usage line, in the reader's language: ``[FILE]`` is ``[FICHIER]``."""
+    """Return the names of values in a usage line, in the reader's language: ``[FILE]`` is ``[FICHIER]``."""
     return re.sub(r"[A-Z]{3,}", lambda found: _name(found[0]), metavar)
 
 

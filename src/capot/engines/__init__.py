@@ -25,7 +25,7 @@ def no_notice(key: str, **params: Any) -> None:
 
 
 def choose_engine(loading: Loading, checkpoint: Checkpoint | None = None) -> str:
-    """The name of the engine that ``loading`` asks for; without ``checkpoint``, a guess that reads nothing.
+    """Return the name of the engine that ``loading`` asks for; without ``checkpoint``, a guess that reads nothing.
 
     Where nothing is asked: native when it knows the architecture, no GPU is here and neither a
     device nor a precision is named; transformers otherwise. The packaged model stays native.
@@ -111,7 +111,7 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
 
 
 def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = no_notice) -> Engine:
-    """The engine that ``loading`` asks for, its weights ready to be read.
+    """Return the engine that ``loading`` asks for, its weights ready to be read.
 
     ``notice`` hears which one where the choice was ours, and where it computes.
 

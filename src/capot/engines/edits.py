@@ -28,7 +28,7 @@ class Place:
     head: int | None = None
 
     def exists(self, *, layers: int, heads: int) -> bool:
-        """Whether a network of so many layers and heads has it.
+        """Return whether a network of so many layers and heads has it.
 
         >>> Place("residual", 0).exists(layers=2, heads=2), Place("head", 1, 3).exists(layers=2, heads=2)
         (True, False)
@@ -53,7 +53,7 @@ class Edit:
     adds: bool = False
 
     def within(self, start: int, stop: int, *, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows that it changes among the positions from ``start`` to ``stop``, and the states.
+        """Return the rows that it changes among the positions from ``start`` to ``stop``, and the states.
 
         Shapes: rows (R,), states (R, N).
 

@@ -59,7 +59,7 @@ class Inside:
 
     @property
     def weighs(self) -> bool:
-        """Whether attention weights are looked at."""
+        """Return whether attention weights are looked at."""
         return self.head is not None or self.reader is not None or bool(self.marks)
 
     def levels_of(self, layers: int) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class Inside:
         return [position for position in asked if start <= position < stop]
 
     def tokens(self, size: int, *, layers: int) -> int:
-        """How many tokens of a text one step reads where it would read ``size``: the head is most of the work.
+        """Return how many tokens of a text one step reads where it would read ``size``: the head is most of the work.
 
         >>> Inside(k=5).tokens(256, layers=16), Inside(parts=True).tokens(256, layers=16)
         (60, 256)
@@ -81,7 +81,7 @@ class Inside:
         return min(size, max(1, ROWS * size // max(1, len(self.levels_of(layers))))) if self.k else size
 
     def before_last(self) -> Inside:
-        """What is asked of a chunk that others follow."""
+        """Return what is asked of a chunk that others follow."""
         # The parts are those of the last position alone.
         return dataclasses.replace(self, parts=False)
 
@@ -161,7 +161,7 @@ class InsideFound:
 
 
 def joined(chunks: Sequence[InsideFound]) -> InsideFound:
-    """The chunks of one text as if it had been read at once."""
+    """Return the chunks of one text as if it had been read at once."""
     if len(chunks) == 1:
         return chunks[0]
 
@@ -196,7 +196,7 @@ def _stacked(weights: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def row_of(reader: int | None, weights: np.ndarray, start: int) -> np.ndarray | None:
-    """The reader's own row of weights, as far as it sees; None where it is no one of these queries.
+    """Return the reader's own row of weights, as far as it sees; None where it is no one of these queries.
 
     Shapes: weights (..., T, S) of the queries from position ``start`` on, answer (..., S).
     """
@@ -215,7 +215,7 @@ def movement(held: np.ndarray, added: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def mark_sums(weights: np.ndarray, start: int, marks: Sequence[Mark]) -> np.ndarray:
-    """What each head gives to each mark, summed over the queries that count.
+    """Return what each head gives to each mark, summed over the queries that count.
 
     Shapes: weights (H, T, S) of the queries from position ``start`` on, answer (H, M).
     """

@@ -31,7 +31,7 @@ class Loaded:
     process_bytes: int | None = None
 
     def words(self, lang: str | None = None) -> str:
-        """The same in a line."""
+        """Return the same in a line."""
         if self.engine == "openai":
             return tr("engines.served", lang, engine=self.engine, host=self.device)
         told = {"weights": size(self.weights_bytes, lang), "time": duration(self.seconds, lang)}

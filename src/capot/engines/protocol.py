@@ -74,7 +74,7 @@ class Want:
     most: int = 10
 
     def tokens(self, size: int, *, layers: int, vocabulary: int) -> int:
-        """How many tokens of a text one step reads where it would read ``size``.
+        """Return how many tokens of a text one step reads where it would read ``size``.
 
         >>> Want("all", hears=print).tokens(256, layers=16, vocabulary=128_256)
         46
@@ -86,7 +86,7 @@ class Want:
 
     @property
     def capabilities(self) -> Capability:
-        """The capabilities an engine needs to answer."""
+        """Return the capabilities an engine needs to answer."""
         needs = {
             Capability.LOGITS: self.logits != "none",
             Capability.ALL_LOGITS: self.logits == "all",
@@ -103,7 +103,7 @@ class Want:
 
     @property
     def positions(self) -> bool:
-        """Whether something is asked of every position, so that no prefix may be reused."""
+        """Return whether something is asked of every position, so that no prefix may be reused."""
         # A prefix that was computed for another job left none of these behind.
         return self.logits == "all" or self.hidden or self.attention or self.inside is not None
 
@@ -113,7 +113,7 @@ NOTHING = Want(logits="none")
 
 
 def touching(places: Iterable[Place]) -> Capability:
-    """What an engine needs to read or to change states at ``places``.
+    """Return what an engine needs to read or to change states at ``places``.
 
     >>> touching([Place("residual", 3)]), touching([])
     (<Capability.EDITS: 4096>, <Capability: 0>)
@@ -194,7 +194,7 @@ class Sequence(Protocol):
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked that no further step advance it."""
+        """Return whether somebody asked that no further step advance it."""
 
     def crop(self, length: int) -> None:
         """Forget everything after the first ``length`` tokens (needs ``Capability.PREFIX``)."""
@@ -235,7 +235,7 @@ class Engine(Protocol):
     def capabilities(self) -> Capability: ...
 
     def open_sequence(self) -> Sequence:
-        """An empty sequence."""
+        """Return an empty sequence."""
 
     def step(self, feeds: list[Feed]) -> list[Output | None]:
         """Advance several sequences, in one pass over the weights where BATCH is declared.
@@ -251,7 +251,7 @@ class Engine(Protocol):
         """Bytes a sequence of ``tokens`` tokens will hold, allocation granularity included."""
 
     def allocations(self, *, reset_peak: bool = False) -> Allocations:
-        """What is allocated now and at the peak since the last reset (ALLOCATIONS)."""
+        """Return what is allocated now and at the peak since the last reset (ALLOCATIONS)."""
 
     def close(self) -> None:
         """Give weights and caches back."""
@@ -261,7 +261,7 @@ class BranchingEngine(Engine, Protocol):
     """One that declares BRANCHES."""
 
     def branch(self, sequence: Sequence, tokens: int, *, level: int) -> Sequence:
-        """A sequence that holds what another has of its first tokens, in the layers behind ``level``."""
+        """Return a sequence that holds what another has of its first tokens, in the layers behind ``level``."""
 
 
 def check_ids(ids: SequenceOf[int], *, size: int) -> None:

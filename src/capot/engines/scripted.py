@@ -39,7 +39,7 @@ TOKEN_BYTES = 2 * LAYERS * KV_HEADS * (WIDTH // HEADS) * 4  # keys and values of
 
 
 def book_ids(text: str) -> list[int]:
-    """The ids of a text that may hold special tokens by name.
+    """Return the ids of a text that may hold special tokens by name.
 
     >>> book_ids("é<|user|>")
     [195, 169, 258]
@@ -52,7 +52,7 @@ def book_ids(text: str) -> list[int]:
 
 @functools.cache
 def _book() -> str:
-    """The book as one string of a character per id: a substring search is then a search of contexts."""
+    """Return the book as one string of a character per id: a substring search is then a search of contexts."""
     text = resources.files("capot").joinpath("engines", "scripted.txt").read_text(encoding="utf-8")
     parts = text.strip().split("\n\n")
     return "".join(chr(i) for part in parts for i in (END, *book_ids(part))) + chr(END)

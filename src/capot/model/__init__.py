@@ -163,7 +163,7 @@ class Model(Verbs):
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed: what needs no engine is answered all the same."""
+        """Return whether it was closed: what needs no engine is answered all the same."""
         return self.shared.closed
 
     @property
@@ -199,7 +199,7 @@ class Model(Verbs):
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The model's folder. Raises: NotFoundError ``no_checkpoint`` (scripted, and most of servers)."""
+        """Return the model's folder. Raises: NotFoundError ``no_checkpoint`` (scripted, and most of servers)."""
         if self.shared.checkpoint is None:
             with use_language(self.lang):
                 raise NotFoundError("no_checkpoint", name=self.name)
@@ -214,12 +214,12 @@ class Model(Verbs):
 
     @property
     def engine_name(self) -> str:
-        """The engine that will compute, or that computes; naming it opens nothing."""
+        """Return the engine that will compute, or that computes; naming it opens nothing."""
         return engines.choose_engine(self.loading, self.shared.checkpoint)
 
     @property
     def obstacle(self) -> str | None:
-        """What that engine still lacks, as ``engines.obstacle`` has it; None where it is open."""
+        """Return what that engine still lacks, as ``engines.obstacle`` has it; None where it is open."""
         if self._scheduler is not None or self.shared.at_work is not None or self.shared.checkpoint is None:
             return None
         return engines.obstacle(self.loading, self.shared.checkpoint)
@@ -247,7 +247,7 @@ class Model(Verbs):
 
     @property
     def scheduler(self) -> SchedulerLike:
-        """What computes for this person; opens the engine where it is not open."""
+        """Return what computes for this person; opens the engine where it is not open."""
         with use_language(self.lang):
             return self._scheduler or self.shared.scheduler
 
@@ -259,7 +259,7 @@ class Model(Verbs):
         renderer: Renderer | None = None,
         remote_encoder: RemoteEncoder | None = None,
     ) -> Model:
-        """The same model for another person: shared weights, caches never shared."""
+        """Return the same model for another person: shared weights, caches never shared."""
         return Model(
             self.shared,
             owner=owner,

@@ -65,7 +65,7 @@ class SharedModel:
 
     @property
     def scheduler(self) -> Scheduler:
-        """What computes; opens the engine where it is not open. Raises: BusyError ``closed``."""
+        """Return what computes; opens the engine where it is not open. Raises: BusyError ``closed``."""
         if self.closed:
             raise BusyError("closed")
         if self.at_work is None:
@@ -79,7 +79,7 @@ class SharedModel:
         return self.at_work
 
     def _engine(self) -> Engine:
-        """The engine, opened now; what that took is noted."""
+        """Return the engine, opened now; what that took is noted."""
         from capot.chapters.memory.process import sizes
 
         self._tell("opening", 0, None)
@@ -96,7 +96,7 @@ class SharedModel:
         return engine
 
     def _asking(self, served: Served) -> Scheduler:
-        """What asks the server; nothing is opened here but connections."""
+        """Return what asks the server; nothing is opened here but connections."""
         began = time.perf_counter()
         scheduler = served.scheduler(self.checkpoint)
         info = scheduler.engine.info

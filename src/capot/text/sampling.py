@@ -61,7 +61,7 @@ class Draws:
 
 
 def max_logit(logits: np.ndarray) -> float:
-    """The highest logit; the one place that refuses numbers that are not numbers.
+    """Return the highest logit; the one place that refuses numbers that are not numbers.
 
     Raises: ModelError ``not_finite`` where a logit is NaN or +infinity.
     """
@@ -103,7 +103,7 @@ def _one_hot(logits: np.ndarray) -> np.ndarray:
 
 
 def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """The distribution that is drawn from: tempered, filtered, made to sum to 1.
+    """Return the distribution that is drawn from: tempered, filtered, made to sum to 1.
 
     Shapes: (V,) float32 -> (V,) float64, zeros where filtered out.
     Raises: ModelError ``not_finite``.
@@ -139,7 +139,7 @@ def _select(places: np.ndarray, ids: np.ndarray | None, weights: np.ndarray) -> 
 
 
 def nth_highest(values: np.ndarray, n: int) -> float:
-    """The n-th highest of ``values``, counting from 1."""
+    """Return the n-th highest of ``values``, counting from 1."""
     return float(np.partition(values, len(values) - n)[len(values) - n])
 
 
@@ -163,7 +163,7 @@ def _top_p(weights: np.ndarray, top_p: float) -> np.ndarray:
 
 
 def sample_token(logits: np.ndarray, sampling: Sampling, *, uniform: float) -> tuple[int, float]:
-    """The id that ``uniform`` draws, and the probability it had to be drawn.
+    """Return the id that ``uniform`` draws, and the probability it had to be drawn.
 
     Raises: ModelError ``not_finite``.
     """
@@ -195,14 +195,14 @@ def pick_by_weight(weights: np.ndarray, uniform: float) -> tuple[int, float]:
 
 
 def _first_above(running: np.ndarray, goal: float) -> int:
-    """The first place where a running sum exceeds ``goal``; the last one that adds, if rounding hides it."""
+    """Return the first place where a running sum exceeds ``goal``; the last one that adds, if rounding hides it."""
     place = int(np.searchsorted(running, goal, side="right"))
     # u close to 1 may fall beyond the last sum by rounding: the last id with a weight is drawn, never one of weight 0.
     return place if place < len(running) else int(np.searchsorted(running, running[-1]))
 
 
 def top_tokens(logits: np.ndarray, count: int) -> np.ndarray:
-    """The ids of the ``count`` highest logits, the highest first, the lowest id first among equals.
+    """Return the ids of the ``count`` highest logits, the highest first, the lowest id first among equals.
 
     >>> top_tokens(np.array([1.0, 3.0, 3.0, 2.0]), 3).tolist()
     [1, 2, 3]
@@ -214,14 +214,14 @@ def top_tokens(logits: np.ndarray, count: int) -> np.ndarray:
 
 
 def rank_of(logits: np.ndarray, token: int) -> int:
-    """The place of a token in the order of :func:`top_tokens`, counting from 1."""
+    """Return the place of a token in the order of :func:`top_tokens`, counting from 1."""
     value = logits[token]
     # Ties go by id, as in ``top_tokens``, so that rank and list agree.
     return 1 + int((logits > value).sum()) + int((logits[:token] == value).sum())
 
 
 def entropy_bits(probabilities: np.ndarray) -> float:
-    """How undecided a distribution is: -sum p log2 p. Units: bits.
+    """Return how undecided a distribution is: -sum p log2 p. Units: bits.
 
     Source: Shannon 1948, section 6.
 

@@ -40,7 +40,7 @@ ProgressCallback = Callable[[ProgressEvent], None]
 
 
 def download_progress(progress: ProgressCallback) -> Callable[[Iterator[Any]], None]:
-    """What follows a download, event by event."""
+    """Return what follows a download, event by event."""
 
     def watch(events: Iterator[Any]) -> None:
         for event in events:
@@ -69,21 +69,21 @@ class StreamEvent:
 
     @property
     def kind(self) -> str:
-        """The event's name in a stream; each event says its own."""
+        """Return the event's name in a stream; each event says its own."""
         raise NotImplementedError
 
     @property
     def last(self) -> bool:
-        """Whether nothing follows."""
+        """Return whether nothing follows."""
         return False
 
     @property
     def outcome(self) -> Result | None:
-        """The verb's answer, which the last event carries."""
+        """Return the verb's answer, which the last event carries."""
         return None
 
     def body(self) -> dict[str, Any]:
-        """What JSON holds of the event."""
+        """Return what JSON holds of the event."""
         assert dataclasses.is_dataclass(self)
         return {field.name: to_jsonable(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
@@ -101,7 +101,7 @@ class LastEvent(StreamEvent):
 
     @property
     def rest(self) -> str:
-        """What was held back of a text, and belongs to it after all."""
+        """Return what was held back of a text, and belongs to it after all."""
         return ""
 
     @property

@@ -47,7 +47,7 @@ def to_spec(block: Picture, *, theme: Theme = LIGHT, lang: str | None = None) ->
 
 
 def to_figure(block: Picture, *, theme: Theme = LIGHT, lang: str | None = None) -> Figure:
-    """A picture as a ``plotly.graph_objects.Figure`` with its title, checked by Plotly's own rules."""
+    """Return a picture as a ``plotly.graph_objects.Figure`` with its title, checked by Plotly's own rules."""
     from plotly.graph_objects import Figure
 
     spec = to_spec(block, theme=theme, lang=lang)
@@ -150,7 +150,7 @@ def _scatter(block: Scatter, theme: Theme, lang: str | None) -> dict[str, Any]:
 
 
 def _label_positions(block: Scatter) -> dict[int, str]:
-    """The side of each point's label that covers nothing, by the point's identity, for a plane of usual size.
+    """Return the side of each point's label that covers nothing, by the point's identity, for a plane of usual size.
 
     Many points are named as for a wide one: in a narrow plane most of them would lose their names.
     """
@@ -269,7 +269,7 @@ def _curves(block: Curves, theme: Theme, lang: str | None) -> dict[str, Any]:
 
 
 def _ticked_axis(theme: Theme, title: str, ticks: Scale) -> dict[str, Any]:
-    """An axis with the ticks of a scale, written in the language."""
+    """Return an axis with the ticks of a scale, written in the language."""
     ends = [ticks.low, ticks.high]
     if ticks.log:
         # A logarithmic axis has no zero; a little room on both sides keeps the ends off the frame.

@@ -66,7 +66,7 @@ def _is_regional(code: int) -> bool:
 
 
 def _hangul(left: int, right: int) -> bool:
-    """Whether two Hangul parts make one syllable: leading, vowel, trailing."""
+    """Return whether two Hangul parts make one syllable: leading, vowel, trailing."""
     syllable = 0xAC00 <= left <= 0xD7A3
     if 0x1100 <= left <= 0x115F:
         return 0x1100 <= right <= 0x11A7 or 0xAC00 <= right <= 0xD7A3

@@ -78,7 +78,7 @@ def to_html(blocks: Sequence[b.Block], *, lang: str, title: str | None = None) -
 
 
 def to_fragment(blocks: Sequence[b.Block], *, lang: str) -> str:
-    """The blocks for a notebook cell: scoped styles, drawings in SVG, no script."""
+    """Return the blocks for a notebook cell: scoped styles, drawings in SVG, no script."""
     face = _Renderer(i18n.language(lang), page=False)
     body = face.render(blocks)
     return f'<div class="capot fragment" lang="{face.lang}">\n<style>\n{style_sheet()}</style>\n{body}\n</div>\n'
@@ -99,7 +99,7 @@ def _asset(name: str) -> str:
 
 
 def _scripts(face: _Renderer) -> str:
-    """The figures as data, Plotly, and the few lines that draw the first with the second."""
+    """Return the figures as data, Plotly, and the few lines that draw the first with the second."""
     words = {plotly: i18n.tr(f"view.tools.{key}", face.lang) for plotly, key in _TOOLS.items()}
     data = {"lang": face.lang, "dictionary": words, "figures": face.figures}
     # ``</script>`` in somebody's text would end the element: "<" is written as its escape.
@@ -112,7 +112,7 @@ def _scripts(face: _Renderer) -> str:
 
 @functools.cache
 def _security_policy(drawn: bool) -> str:
-    """The page's own Content-Security-Policy: nothing is fetched, no script runs but these two."""
+    """Return the page's own Content-Security-Policy: nothing is fetched, no script runs but these two."""
     # By hash, since a file has no server to set a nonce; the data element runs nothing.
     scripts = [_hash(text) for text in (plotly_script(), _asset("figure.js"))] if drawn else ["'none'"]
     return (
@@ -147,7 +147,7 @@ def _facts(block: b.Facts, face: _Renderer) -> str:
 
 
 def _picture(block: b.Captioned, body: str, *, after: str = "") -> str:
-    """A picture between its title and its caption, and what is folded under it."""
+    """Return a picture between its title and its caption, and what is folded under it."""
     title = getattr(block, "title", "") or getattr(block, "label", "")
     above = f'<p class="title">{_escaped(title)}</p>\n' if title else ""
     caption = f"<figcaption>{_escaped(block.caption, lines=True)}</figcaption>\n" if block.caption else ""
@@ -190,7 +190,7 @@ def _bar(bar: b.Bar) -> str:
 
 
 def _figure_with_table(block: Picture, drawn: str, table: b.Table, face: _Renderer, *, legend: str = "") -> str:
-    """The drawing, the place where Plotly draws over it in a page, and the folded table."""
+    """Return the drawing, the place where Plotly draws over it in a page, and the folded table."""
     place = ""
     if face.page:
         themes = {"light": LIGHT, "dark": DARK}
@@ -209,7 +209,7 @@ def _scatter(block: b.Scatter, face: _Renderer) -> str:
 
 
 def points_table(block: b.Scatter, *, lang: str | None = None) -> b.Table:
-    """The points of a picture as rows: name, then one column per axis."""
+    """Return the points of a picture as rows: name, then one column per axis."""
     count = max((len(point.xyz) for point in block.points), default=len(block.axes))
     names = [*block.axes, *(i18n.tr("view.axis", lang, n=n + 1) for n in range(len(block.axes), count))]
     rows = [[point.label, *coordinates_text(point, lang).split("; ")] for point in block.points]
@@ -222,7 +222,7 @@ def _curves(block: b.Curves, face: _Renderer) -> str:
 
 
 def curves_table(block: b.Curves, *, lang: str | None = None) -> b.Table:
-    """The curves of a picture as rows: one per x, one column per curve."""
+    """Return the curves of a picture as rows: one per x, one column per curve."""
     across = sorted({x for line in block.series for x in line.x if is_drawable(x)})
     known = [dict(zip(line.x, line.y, strict=True)) for line in block.series]
     rows = [
@@ -241,7 +241,7 @@ def _table(block: b.Table, face: _Renderer) -> str:
 
 
 def _plain_table(block: b.Table, face: _Renderer) -> str:
-    """The table alone, in a frame that scrolls sideways where the page is narrow."""
+    """Return the table alone, in a frame that scrolls sideways where the page is narrow."""
     align = alignment(block)
     head = "".join(_header(name, _side(align, column)) for column, name in enumerate(block.columns))
     rows = "".join(_row(row, index, align=align, heat=block.heat) for index, row in enumerate(block.rows))

@@ -12,7 +12,7 @@ SIDES = ("right", "left", "above", "below", "above right", "above left", "below 
 def label_sides(
     spots: Sequence[Spot], sizes: Sequence[float], *, area: Box, height: float = 16, rays: bool = False
 ) -> list[str | None]:
-    """A side for each point's label, in order; None where every side is taken or outside.
+    """Return a side for each point's label, in order; None where every side is taken or outside.
 
     ``rays`` tries first the side that continues an arrow from the middle of the area.
 
@@ -39,7 +39,7 @@ def _outward(spot: Spot, middle: Spot) -> tuple[str, ...]:
 
 
 def label_box(spot: Spot, size: float, side: str, *, height: float = 16) -> Box:
-    """The rectangle that a label takes on one side of its point."""
+    """Return the rectangle that a label takes on one side of its point."""
     x, y = spot
     beyond = 9 if side in ("right", "left") else 2  # at the height of its mark a label keeps clear of it
     left = x - size / 2

@@ -43,7 +43,7 @@ class Result(DisplayOptions):
             setattr(cls, "__repr__", Result.__repr__)  # noqa: B010 - a type checker takes no assignment to a method
 
     def in_language(self, lang: str | None) -> Self:
-        """The same answer, which shows itself and its parts in ``lang``."""
+        """Return the same answer, which shows itself and its parts in ``lang``."""
         if lang is not None:
             # Frozen for everybody else: the language is no part of an answer, and is set before anyone has it.
             object.__setattr__(self, "lang", lang)
@@ -63,7 +63,7 @@ class Result(DisplayOptions):
             return f"<{type(self).__name__}: {truncate(visible(self.brief(chosen)), BRIEF)}>"
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The answer as wordless blocks, its words in ``lang``."""
+        """Return the answer as wordless blocks, its words in ``lang``."""
         raise TypeError(f"{type(self).__name__} has no view")
 
     def figures(self) -> dict[str, Any]:
@@ -76,21 +76,21 @@ class Result(DisplayOptions):
         return "complete"
 
     def to_dict(self) -> dict[str, Any]:
-        """The bare result of ``--json``: plain host values, no NaN, no infinity."""
+        """Return the bare result of ``--json``: plain host values, no NaN, no infinity."""
         return {name: to_jsonable(value) for name, value in json_fields(self).items()}
 
     def to_json(self, *, indent: int | None = None) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=indent)
 
     def to_text(self, lang: str | None = None, *, width: int = 80, color: bool = False) -> str:
-        """The answer for a terminal of ``width`` columns."""
+        """Return the answer for a terminal of ``width`` columns."""
         from capot.view.text import to_text
 
         with i18n.use_language(lang or self.lang) as chosen:
             return to_text(self.view(chosen), width=width, color=color)
 
     def to_html(self, lang: str | None = None) -> str:
-        """The answer as one page that opens with no server."""
+        """Return the answer as one page that opens with no server."""
         from capot.view.html import to_html
 
         with i18n.use_language(lang or self.lang) as chosen:
@@ -106,7 +106,7 @@ class Result(DisplayOptions):
         return self.to_text()
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """The answer as a table, a dictionary a row: what ``to_pandas`` is made of.
+        """Return the answer as a table, a dictionary a row: what ``to_pandas`` is made of.
 
         Raises: InputError ``no_rows`` where an answer is no table.
         """
@@ -116,7 +116,7 @@ class Result(DisplayOptions):
         return [flatten(row) for row in getattr(self, self.table)]
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The rows as a table of pandas, which is no dependency of capot.
+        """Return the rows as a table of pandas, which is no dependency of capot.
 
         Raises: MissingExtraError ``no_pandas`` where it is not installed; InputError ``no_rows``.
         """
@@ -130,7 +130,7 @@ class Result(DisplayOptions):
 
 
 def flatten(record: DataclassInstance, prefix: str = "") -> dict[str, Any]:
-    """A record as a row: a record in it as columns of its own, lists of records left out.
+    """Return a record as a row: a record in it as columns of its own, lists of records left out.
 
     >>> from capot.view.blocks import Heading
     >>> flatten(Heading("Why?"), "of_")
@@ -152,7 +152,7 @@ def flatten(record: DataclassInstance, prefix: str = "") -> dict[str, Any]:
 
 
 def text_tail(text: str, most: int = 40) -> str:
-    """The end of a text, which is what the next token follows, on one line.
+    """Return the end of a text, which is what the next token follows, on one line.
 
     >>> text_tail("a" * 50, 3), text_tail("a\\nb", 3)
     ('…aaa', 'a⏎b')
@@ -161,14 +161,14 @@ def text_tail(text: str, most: int = 40) -> str:
 
 
 def _nested_results(result: Result) -> list[Result]:
-    """The answers that an answer holds: turns, ways, comparisons."""
+    """Return the answers that an answer holds: turns, ways, comparisons."""
     values = [getattr(result, field.name) for field in dataclasses.fields(result)]
     lists = [value for value in values if isinstance(value, (list, tuple)) and value and isinstance(value[0], Result)]
     return [part for parts in lists for part in parts]
 
 
 def json_fields(result: Result) -> dict[str, Any]:
-    """The fields of an answer that JSON holds, as they are."""
+    """Return the fields of an answer that JSON holds, as they are."""
     return {f.name: getattr(result, f.name) for f in dataclasses.fields(result) if f.metadata.get("json", True)}
 
 
@@ -176,7 +176,7 @@ Record = TypeVar("Record", bound="DataclassInstance")
 
 
 def redact_paths(record: Record) -> Record:
-    """A record as anybody may read it: where it names a path of this machine, a name stands instead."""
+    """Return a record as anybody may read it: where it names a path of this machine, a name stands instead."""
     changed = {}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
@@ -196,7 +196,7 @@ _ATOMS = frozenset((str, int, bool, type(None)))
 
 @functools.cache
 def _field_names(kind: type) -> tuple[str, ...] | None:
-    """The fields of a kind of record, None for anything else."""
+    """Return the fields of a kind of record, None for anything else."""
     return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
 
 

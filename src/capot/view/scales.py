@@ -29,7 +29,7 @@ class Scale:
     ticks: tuple[tuple[float, str], ...]
 
     def place(self, value: float | None) -> float | None:
-        """Where ``value`` falls, 0 at the low end and 1 at the high one; None where it cannot be drawn.
+        """Return where ``value`` falls, 0 at the low end and 1 at the high one; None where it cannot be drawn.
 
         >>> Scale(1, 100, True, ()).place(10)
         0.5
@@ -37,14 +37,14 @@ class Scale:
         return self.at(value) if is_drawable(value, self.log) else None
 
     def at(self, value: float) -> float:
-        """Where a drawable ``value`` falls: 0 at the low end, 1 at the high one."""
+        """Return where a drawable ``value`` falls: 0 at the low end, 1 at the high one."""
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
 
 def is_drawable(value: float | None, log: bool = False) -> TypeGuard[float]:
-    """A finite number, and a positive one where the axis is logarithmic."""
+    """Return whether a value is a finite number, and positive where the axis is logarithmic."""
     return value is not None and math.isfinite(value) and (value > _SMALLEST or not log)
 
 
@@ -57,7 +57,7 @@ def make_scale(
     tight: bool = False,
     lang: str | None = None,
 ) -> Scale:
-    """The scale that holds ``values``, with about ``count`` ticks written in the language.
+    """Return the scale that holds ``values``, with about ``count`` ticks written in the language.
 
     ``tight`` ends at the last value instead of the next tick. A logarithmic axis without
     a positive value falls back to 1..10. Things that are counted (turns, layers: Python's
@@ -114,7 +114,7 @@ def _nice_step(rough: float, *, whole: bool = False) -> float:
 
 
 def tick_text(value: float, kind: str, *, step: float | None = None, lang: str | None = None) -> str:
-    """A tick or a point as read: ``500 MB``, ``1.5 s``, ``25%``, ``10⁻⁶``."""
+    """Return a tick or a point as read: ``500 MB``, ``1.5 s``, ``25%``, ``10⁻⁶``."""
     if kind == "bytes":
         return _short(i18n.size(value, lang), lang)
     if kind == "seconds" and value >= 0:
@@ -146,7 +146,7 @@ def _scientific(value: float, lang: str | None) -> str:
 
 
 def series_scales(block: Curves, *, lang: str | None = None, x_count: int = 6, y_count: int = 5) -> tuple[Scale, Scale]:
-    """The two scales of a block of curves, its stacks included."""
+    """Return the two scales of a block of curves, its stacks included."""
     tops = [value for _, _, top in stack_areas(block.series) for value in top]
     lines = [value for line in block.series if not line.area for value in line.y]
     floor = [0.0] if tops and not block.log_y else []
@@ -175,7 +175,7 @@ def stack_areas(series: Sequence[Series]) -> list[tuple[Series, list[float], lis
 
 
 def project(xyz: Sequence[float]) -> tuple[float, float]:
-    """A point of space on the page, seen from a little above and a little to the side.
+    """Return a point of space on the page, seen from a little above and a little to the side.
 
     A point of the plane stays where it is.
     """
@@ -190,5 +190,5 @@ def project(xyz: Sequence[float]) -> tuple[float, float]:
 
 
 def coordinates_text(point: Point, lang: str | None = None) -> str:
-    """The coordinates as read, parted so that a decimal comma is not taken for a separator."""
+    """Return the coordinates as read, parted so that a decimal comma is not taken for a separator."""
     return "; ".join(i18n.number(value, lang, 2) if is_drawable(value) else "–" for value in point.xyz)

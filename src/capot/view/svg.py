@@ -46,7 +46,7 @@ class Frame:
 
 
 def drawing(parts: Iterable[str], label: str) -> str:
-    """The parts in one picture that a screen reader names by ``label``."""
+    """Return the parts in one picture that a screen reader names by ``label``."""
     return (
         f'<svg class="drawing" viewBox="0 0 {ACROSS} {DOWN}" role="img" aria-label="{escape(visible(label))}">'
         f"{''.join(parts)}</svg>"
@@ -67,7 +67,7 @@ def _mark(x: float, y: float, index: int) -> str:
 
 
 def _arrow(frame: Frame, x: float, y: float) -> str:
-    """A line from the origin with a head at its end."""
+    """Return a line from the origin with a head at its end."""
     start = (frame.across(0), frame.down(0))
     turn = math.degrees(math.atan2(y - start[1], x - start[0]))
     head = f'<path class="head" d="M0 0L-12 -5V5z" transform="translate({x:g} {y:g}) rotate({turn:.1f})"/>'
@@ -100,7 +100,7 @@ def _grid(frame: Frame, x_name: str, y_name: str) -> list[str]:
 
 
 def curves_svg(block: Curves, *, lang: str | None = None) -> str:
-    """The curves of a block between their axes."""
+    """Return the curves of a block between their axes."""
     x, y = series_scales(block, lang=lang)
     left = 34 + 7.0 * max((width(text) for _, text in y.ticks), default=0)
     frame = Frame(x, y, left=left)
@@ -139,7 +139,7 @@ def _path(run: Iterable[tuple[float, float]]) -> str:
 
 
 def scatter_svg(block: Scatter, *, lang: str | None = None) -> str:
-    """The points of a block, space seen from a little above; labels where they do not collide."""
+    """Return the points of a block, space seen from a little above; labels where they do not collide."""
     points = [point for point in block.points if all(map(is_drawable, point.xyz))]
     flat = [project(point.xyz) for point in points]
     deep = any(len(point.xyz) > 2 for point in points)
@@ -179,7 +179,7 @@ def _widen(end: list[float], span: float) -> list[float]:
 
 
 def _exact_scale(low: float, high: float, *, lang: str | None, ticks: bool) -> Scale:
-    """A scale of exactly these ends; ticks only inside them."""
+    """Return a scale of exactly these ends; ticks only inside them."""
     wide = make_scale([low, high], lang=lang)
     return Scale(low, high, False, tuple(t for t in wide.ticks if ticks and low <= t[0] <= high))
 
@@ -196,7 +196,7 @@ def _space_axes(frame: Frame, points: list[Point], names: list[str]) -> list[str
 
 
 def _labels(points: list[Point], spots: list[tuple[float, float]], *, rays: bool) -> list[str]:
-    """The labels that find a free side; the others are in the table and on hover."""
+    """Return the labels that find a free side; the others are in the table and on hover."""
     texts = [truncate(visible(point.label), 24) for point in points]
     sizes = [width(text) * _LETTER for text in texts]
     sides = label_sides(spots, sizes, area=(0, 0, ACROSS, DOWN), rays=rays)

@@ -22,7 +22,7 @@ LONGEST_BAR = 48
 
 
 def to_text(blocks: Sequence[b.Block], *, width: int = 80, color: bool = False) -> str:
-    """The blocks for a terminal of ``width`` cells, in colour where ``color`` is true.
+    """Return the blocks for a terminal of ``width`` cells, in colour where ``color`` is true.
 
     >>> print(to_text([b.Bars([b.Bar("a", 0.5, "50.0%"), b.Bar("b", 0.25, "25.0%")])], width=20))
     a  50.0%  █████
@@ -33,7 +33,7 @@ def to_text(blocks: Sequence[b.Block], *, width: int = 80, color: bool = False) 
 
 
 def page_lines(blocks: Iterable[b.Block], *, cells: int, pen: Pen) -> list[str]:
-    """The blocks one under the other, a blank line between two of them."""
+    """Return the blocks one under the other, a blank line between two of them."""
     lines: list[str] = []
     for block in blocks:
         drawn = _DRAW[type(block)](block, cells, pen)
@@ -52,7 +52,7 @@ def paragraph(text: str, cells: int, *, first: str = "", rest: str = "") -> list
 
 
 def _framed(block: b.Captioned, picture: list[str], cells: int, pen: Pen) -> list[str]:
-    """A picture between its title and its caption."""
+    """Return a picture between its title and its caption."""
     title = getattr(block, "title", "") or getattr(block, "label", "")
     above = [pen.bold(line) for line in paragraph(title, cells)] if title else []
     caption = block.caption
@@ -105,7 +105,7 @@ def _bars(block: b.Bars, cells: int, pen: Pen) -> list[str]:
 
 
 def eighths(value: float, cells: int) -> str:
-    """A bar of ``value`` (0..1) of ``cells``, to an eighth of a cell; never nothing for a positive value.
+    """Return a bar of ``value`` (0..1) of ``cells``, to an eighth of a cell; never nothing for a positive value.
 
     >>> eighths(0.5, 3), eighths(1e-9, 3)
     ('█▌', '▏')
@@ -152,7 +152,7 @@ def _strip_rows(pieces: Sequence[b.Piece], cells: int, pen: Pen) -> list[list[tu
 
 
 def _border(before: b.Piece | None, piece: b.Piece, pen: Pen) -> str:
-    """What parts two tokens: nothing where their colours do, a double line where the text changes hands."""
+    """Return what parts two tokens: nothing where their colours do, a double line where the text changes hands."""
     if before is None:
         return "" if pen.color else "│"
     if before.kind != piece.kind and {"prompt", "after"} & {before.kind, piece.kind}:
@@ -163,7 +163,7 @@ def _border(before: b.Piece | None, piece: b.Piece, pen: Pen) -> str:
 
 
 def _badge(text: str, piece: b.Piece, pen: Pen) -> str:
-    """A special token stands out without colours as well."""
+    """Return the text of a token; a special one stands out without colours as well."""
     return f"▐{text}▌" if piece.kind == "special" and not pen.color else text
 
 

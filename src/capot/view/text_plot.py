@@ -28,7 +28,7 @@ class Canvas:
         self._shades: dict[tuple[int, int], tuple[str, int | None]] = {}
 
     def spot(self, x: float, y: float) -> tuple[int, int]:
-        """The dot of a place: (0, 0) is the bottom left of the plane, (1, 1) its top right."""
+        """Return the dot of a place: (0, 0) is the bottom left of the plane, (1, 1) its top right."""
         return round(x * (2 * self.cells - 1)), round((1 - y) * (4 * self.height - 1))
 
     def dot(self, across: int, down: int, color: int | None) -> None:
@@ -81,7 +81,7 @@ class Canvas:
 
 
 def scatter_lines(block: Scatter, cells: int, pen: Pen) -> list[str]:
-    """The points in their plane (space is seen from above), each with its label where there is room."""
+    """Return the points in their plane (space is seen from above), each with its label where there is room."""
     flat = [project(point.xyz) for point in block.points]
     deep = any(len(point.xyz) > 2 for point in block.points)
     canvas = Canvas(min(cells - 2, 76), 18)
@@ -171,7 +171,7 @@ def _legend_line(point: Point, cells: int, pen: Pen) -> str:
 
 
 def _framed(canvas: Canvas, pen: Pen, *, names: Sequence[str]) -> list[str]:
-    """The plane in a thin frame, the vertical axis named above it and the horizontal one below."""
+    """Return the plane in a thin frame, the vertical axis named above it and the horizontal one below."""
     rule = "─" * canvas.cells
     up = names[1] if len(names) > 1 else ""
     across = names[0] if names else ""
@@ -183,7 +183,7 @@ def _framed(canvas: Canvas, pen: Pen, *, names: Sequence[str]) -> list[str]:
 
 
 def curves_lines(block: Curves, cells: int, pen: Pen) -> list[str]:
-    """The curves between their axes, then one legend line per curve."""
+    """Return the curves between their axes, then one legend line per curve."""
     x, y = series_scales(block, x_count=max(3, min(6, cells // 14)))
     margin = max((width(text) for _, text in y.ticks), default=0)
     canvas = Canvas(min(cells - margin - 3, 72), 16)
@@ -264,7 +264,7 @@ def _with_axes(canvas: Canvas, x: Scale, y: Scale, *, margin: int, pen: Pen) -> 
 
 
 def _legend(block: Curves, cells: int, pen: Pen) -> list[str]:
-    """A mark and a label per curve, on one line where they fit."""
+    """Return a mark and a label per curve, on one line where they fit."""
     lines = []
     areas = 0
     for index, series in enumerate(block.series):

@@ -88,7 +88,7 @@ def _cell(text: str, size: int) -> list[str]:
 
 
 def _by_parts(text: str, size: int) -> list[str]:
-    """A name without spaces over several lines, cut after its own / and - where its parts are short enough."""
+    """Return a name without spaces over several lines, cut after its own / and - where its parts are short enough."""
     # File and model names break where a reader would break them.
     parts = re.split(r"(?<=[/-])", text)
     lines = [""]

@@ -30,7 +30,7 @@ def _theme(base: Theme, *, tokens: str, borders: str, series: str, ramp: str) ->
 
 
 def _interpolate(stops: list[str], share: float) -> str:
-    """The colour at ``share`` of a path through ``stops``, in sRGB."""
+    """Return the colour at ``share`` of a path through ``stops``, in sRGB."""
     place = share * (len(stops) - 1)
     left = min(int(place), len(stops) - 2)
     pairs = zip(_channels(stops[left]), _channels(stops[left + 1]), strict=True)
@@ -42,7 +42,7 @@ def _channels(color: str) -> tuple[int, int, int]:
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two colours, from 1 to 21 (WCAG 2.2, relative luminance).
+    """Return the contrast ratio of two colours, from 1 to 21 (WCAG 2.2, relative luminance).
 
     >>> round(contrast("#000000", "#ffffff"))
     21
@@ -104,7 +104,7 @@ _DARK_HOSTS = (
 
 
 def css() -> str:
-    """The custom properties under ``.capot``: by the reader's system, unless the host page chose."""
+    """Return the custom properties under ``.capot``: by the reader's system, unless the host page chose."""
     light, dark = _properties(LIGHT, "light"), _properties(DARK, "dark")
     return (
         f".capot{{{light}}}\n"
@@ -123,5 +123,5 @@ def series_color(theme: Theme, index: int) -> str:
 
 
 def lightness_step(share: float) -> int:
-    """The lightness step of a share of one: 0 improbable, ``STEPS - 1`` certain."""
+    """Return the lightness step of a share of one: 0 improbable, ``STEPS - 1`` certain."""
     return min(int(min(max(share, 0.0), 1.0) * STEPS), STEPS - 1) if share == share else 0

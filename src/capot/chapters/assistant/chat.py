@@ -73,7 +73,7 @@ def chat(
     progress: Callable[[ProgressEvent], None] | None = None,
     **settings: Any,
 ) -> Conversation:
-    """A conversation and its bill. Takes and raises: as ``Model.chat``.
+    """Return a conversation and its bill. Takes and raises: as ``Model.chat``.
 
     ``settings`` are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
     """
@@ -134,7 +134,7 @@ def opened(
     price_in: float = 0.0,
     price_out: float = 0.0,
 ) -> Conversation:
-    """A conversation to begin, or to go on with; what is given here wins over what it holds."""
+    """Return a conversation to begin, or to go on with; what is given here wins over what it holds."""
     state = Conversation.from_dict(conversation) if conversation else Conversation()
     return dataclasses.replace(
         state,
@@ -148,14 +148,14 @@ def opened(
 
 
 def kind_of(model: Opened, *, template: str = "", chat_template: str = "") -> str:
-    """The kind of template that a conversation takes where none is named."""
+    """Return the kind of template that a conversation takes where none is named."""
     if chat_template or not template:
         return "chat_template" if chat_template or ways.own_source(model) else "stopped"
     return PlainTemplate.from_toml(template, source="template").kind
 
 
 def chosen(model: Opened, kind: str, *, template: str = "", chat_template: str = "") -> Template:
-    """The template of a kind. Raises: InputError ``unknown_kind`` naming those the model has."""
+    """Return the template of a kind. Raises: InputError ``unknown_kind`` naming those the model has."""
     found = ways.templates(model, template=template, chat_template=chat_template)
     if kind not in found:
         raise InputError("unknown_kind", kind=kind[:40], known=", ".join(found))
@@ -220,7 +220,7 @@ def begin(
 
 
 def fitted(model: Opened, state: Conversation, message: str, *, template: Template, room: int) -> tuple[Prompt, int]:
-    """The prompt of the next turn, and how many of the oldest turns it leaves out, whole.
+    """Return the prompt of the next turn, and how many of the oldest turns it leaves out, whole.
 
     It leaves room for the answer, ``room`` tokens but no more than half the context.
     """
@@ -282,7 +282,7 @@ def _messages(state: Conversation, message: str, dropped: int) -> list[Message]:
 
 
 def undo(state: Conversation) -> Conversation:
-    """The same conversation without its last turn."""
+    """Return the same conversation without its last turn."""
     return dataclasses.replace(state, turns=state.turns[:-1])
 
 
@@ -312,7 +312,7 @@ class _Turn:
         self.emit(event)
 
     def _rest(self, text: str, *, held: str) -> str:
-        """What was held back of an answer, less what the template alone needed of it."""
+        """Return what was held back of an answer, less what the template alone needed of it."""
         kept = self.template.finish(text)
         # The answer as it is kept may end before what was held back does.
         end = text.find(kept) + len(kept)

@@ -63,7 +63,7 @@ class Exchange(Result):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Exchange:
-        """What ``to_dict`` made, held to its types. Raises: InputError ``conversation_field``."""
+        """Return what ``to_dict`` made, held to its types. Raises: InputError ``conversation_field``."""
         given = {f.name: data[f.name] for f in fields(cls) if f.name in data and f.metadata.get("json", True)}
         for name, value in given.items():
             given[name] = _typed(name, value)
@@ -107,7 +107,7 @@ class Conversation(Result):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Conversation:
-        """What ``to_dict`` made, perhaps kept by a browser in between: nothing in it is believed.
+        """Return what ``to_dict`` made, perhaps kept by a browser in between: nothing in it is believed.
 
         Raises: InputError ``conversation_field``.
         """
@@ -144,7 +144,7 @@ class Conversation(Result):
         return sum(turn.generated_tokens for turn in self.turns)
 
     def cost(self, tokens_in: int) -> float:
-        """What ``tokens_in`` read and all that was generated come to, in the prices' currency."""
+        """Return what ``tokens_in`` read and all that was generated come to, in the prices' currency."""
         return self._cost(tokens_in, self.generated_tokens)
 
     def _cost(self, tokens_in: int, tokens_out: int) -> float:
@@ -155,7 +155,7 @@ class Conversation(Result):
         return bool(self.price_in or self.price_out)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields and the ``bill``: totals, and running totals turn by turn."""
+        """Return the fields and the ``bill``: totals, and running totals turn by turn."""
         turns = self.turns
         bill = {
             "sent_tokens": self.sent_tokens,
@@ -175,7 +175,7 @@ class Conversation(Result):
         return tr("chat.brief", lang, count=len(self.turns), model=self.model or tr("chat.model", lang), **sums)
 
     def view(self, lang: str | None = None) -> list[b.Block]:
-        """What was said, then the bill."""
+        """Return what was said, then the bill."""
         name = self.model or tr("chat.model", lang)
         said = [part for place, turn in enumerate(self.turns, 1) for part in turn.said(name, str(place), lang)]
         pairs = enumerate(zip(self.turns, (None, *self.turns)), 1)
@@ -244,7 +244,7 @@ class Conversation(Result):
 
 
 def check_price(name: str, value: float) -> float:
-    """A price per million tokens. Raises: InputError ``out_of_range``."""
+    """Return a price per million tokens. Raises: InputError ``out_of_range``."""
     within(name, value, *limits(Prices, name))
     return float(value)
 
@@ -257,7 +257,7 @@ def note(turn: Exchange, lang: str | None = None) -> str:
 
 
 def notices(turn: Exchange, before: Exchange | None, lang: str | None = None) -> list[str]:
-    """What the person must be told about a turn: turns left out, lines moved, an answer cut."""
+    """Return what the person must be told about a turn: turns left out, lines moved, an answer cut."""
     told = []
     dropped = turn.dropped_turns - (before.dropped_turns if before else 0)
     if dropped > 0:
@@ -272,7 +272,7 @@ def notices(turn: Exchange, before: Exchange | None, lang: str | None = None) ->
 
 
 def money(amount: float, lang: str | None = None) -> str:
-    """An amount with as many digits as it takes to see it.
+    """Return an amount with as many digits as it takes to see it.
 
     >>> money(0.0001234, "en"), money(12.5, "en")
     ('0.000123', '12.50')

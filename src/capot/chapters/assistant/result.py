@@ -71,7 +71,7 @@ class Answer(Result):
         return f"{first} {tr(f'assistant.stopped_by.{why}', lang)}{more}{self._happened(lang)}"
 
     def _happened(self, lang: str | None) -> str:
-        """What this very answer did beside answering."""
+        """Return what this very answer did beside answering."""
         told = []
         if self.marker:
             told.append(tr("assistant.happened.marker", lang, marker=self.marker))
@@ -108,7 +108,7 @@ class Answers(Result):
         return tr("assistant.brief", lang, count=len(self.answers), **asked)
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The four ways, two by two, then what to take away."""
+        """Return the four ways, two by two, then what to take away."""
         columns = [answer.view(lang) for answer in self.answers]
         pairs = [Columns(columns[place : place + 2]) for place in range(0, len(columns), 2)]
         facts = [(tr("assistant.model", lang), self.model), (tr("assistant.question", lang), self.question)]
@@ -125,6 +125,6 @@ class Answers(Result):
 
 
 def indented(lines: Sequence[str], lang: str | None = None) -> str:
-    """What a person is told whose lines were moved."""
+    """Return what a person is told whose lines were moved."""
     shown = lines[0].strip()[:40]
     return tr("assistant.indented", lang, count=len(lines), line=shown)

@@ -159,7 +159,7 @@ def _answers(
 
 
 def _answer(way: Way, made: Generation, *, seconds: float) -> Answer:
-    """What came back from one way of asking. Units: ``seconds`` from the question to the last token."""
+    """Return what came back from one way of asking. Units: ``seconds`` from the question to the last token."""
     template = way.template
     prompt = way.prompt
     text = template.finish(made.text)
@@ -182,14 +182,14 @@ def _answer(way: Way, made: Generation, *, seconds: float) -> Answer:
 
 
 def _next_turn(way: Way, text: str) -> str:
-    """The first line of an answer that speaks for the user; empty where there is none."""
+    """Return the first line of an answer that speaks for the user; empty where there is none."""
     lines = (line.strip() for line in text.splitlines())
     found = next((line for line in lines if line.startswith(way.dialogue.user)), "")
     return str(shorten(found, 60))
 
 
 def _learnt_marker(way: Way, text: str) -> str:
-    """The dialogue's end marker, alone on a line of an answer whose prompt does not hold it."""
+    """Return the dialogue's end marker, alone on a line of an answer whose prompt does not hold it."""
     end = way.dialogue.end
     return end if end not in way.prompt.text and end in map(str.strip, text.splitlines()) else ""
 

@@ -51,7 +51,7 @@ def templates(
 
 
 def own_source(model: Opened) -> str | None:
-    """The chat template of the model's files, or of its tokenizer where it has no files."""
+    """Return the chat template of the model's files, or of its tokenizer where it has no files."""
     try:
         return model.checkpoint.chat_template
     except NotFoundError:
@@ -59,7 +59,7 @@ def own_source(model: Opened) -> str | None:
 
 
 def names(model: Opened) -> dict[str, str]:
-    """The special tokens that a chat template may name: ``bos_token``, ``eos_token``..."""
+    """Return the special tokens that a chat template may name: ``bos_token``, ``eos_token``..."""
     try:
         config = model.checkpoint.tokenizer_config
     except NotFoundError:
@@ -120,7 +120,7 @@ def every_way(
 
 
 def _prompts(model: Opened, found: Mapping[str, Template], question: str, *, system: str) -> dict[str, Prompt]:
-    """What each way sends, by kind. Raises: what a template raises; ContextError ``prompt_too_long``."""
+    """Return what each way sends, by kind. Raises: what a template raises; ContextError ``prompt_too_long``."""
     context = model.scheduler.engine.info.context_length
     prompts = {}
     for kind, chosen in found.items():
@@ -133,7 +133,7 @@ def _prompts(model: Opened, found: Mapping[str, Template], question: str, *, sys
 
 
 def said(question: str, *, system: str = "") -> list[Message]:
-    """A first message, after the system's where there is one."""
+    """Return a first message, after the system's where there is one."""
     return [*([Message("system", system)] if system else []), Message("user", question)]
 
 
@@ -184,7 +184,7 @@ class _Ending:
 
 
 def ending(model: Opened, template: Template) -> Opened:
-    """The model, ended as well by the token that ends a turn in ``template``: many files forget to name it."""
+    """Return the model, ended as well by the token that ends a turn in ``template``: many files forget to name it."""
     name = template.end_of_turn(model.tokenizer)
     if name is None or model.tokenizer.named[name] in model.tokenizer.eos_ids:
         return model

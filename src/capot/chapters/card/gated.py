@@ -45,7 +45,7 @@ class Preview(Sheet):
     cache_known = "guessed"
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """What it is called, what it weighs, whether it fits; and that there is more behind the gate."""
+        """Return what it is called, what it weighs, whether it fits; and that there is more behind the gate."""
         return [
             Heading(tr("card.title", lang)),
             Facts([*self.name_rows(lang), *self.hub_rows(self.published, lang)]),
@@ -60,7 +60,7 @@ class Preview(Sheet):
 
 
 def before_the_gate(name: str, refusal: AccessError, *, revision: str | None = None) -> Card | Preview:
-    """What the hub tells everyone of ``name``, which it refused to hand out.
+    """Return what the hub tells everyone of ``name``, which it refused to hand out.
 
     A wrong token closes what is open to all as well: there, the hub is asked again without any.
 
@@ -74,7 +74,7 @@ def before_the_gate(name: str, refusal: AccessError, *, revision: str | None = N
 
 
 def preview(name: str, *, revision: str | None = None) -> Card | Preview:
-    """The card of a model whose files the hub does not hand out: what it tells everyone.
+    """Return the card of a model whose files the hub does not hand out: what it tells everyone.
 
     A whole card where its shape is public (``published_shapes.json``), the part of one where it is not.
 
@@ -97,7 +97,7 @@ def preview(name: str, *, revision: str | None = None) -> Card | Preview:
 
 
 def _preview(source: Source, found: SearchHit, *, architecture: str) -> Preview:
-    """The part of a card that needs no shape."""
+    """Return the part of a card that needs no shape."""
     assert source.kind is not None and source.published is not None
     return Preview(
         name=found.name,
@@ -114,7 +114,7 @@ def _preview(source: Source, found: SearchHit, *, architecture: str) -> Preview:
 
 
 def _published(repo: Repo, files: list[RemoteFile]) -> Published:
-    """What the hub says beside the model itself, and what bringing it will take."""
+    """Return what the hub says beside the model itself, and what bringing it will take."""
     coming = sum(file.size for file in files)
     free = free_disk(settings.cache_folder())
     return Published(
@@ -132,7 +132,7 @@ def _published(repo: Repo, files: list[RemoteFile]) -> Published:
 
 
 def shape_of(found: SearchHit) -> PublishedModel | None:
-    """The public shape of a model that the hub only names, where its parameters are as many."""
+    """Return the public shape of a model that the hub only names, where its parameters are as many."""
     try:
         same = published_shapes.find(found.name)
     except NotFoundError:
@@ -142,7 +142,7 @@ def shape_of(found: SearchHit) -> PublishedModel | None:
 
 
 def context_of(found: SearchHit) -> int:
-    """The tokens of context to allow for."""
+    """Return the tokens of context to allow for."""
     same = shape_of(found)
     return (same and same.shape.config.context_length) or TOKENS
 
@@ -157,5 +157,5 @@ def cache_of(found: SearchHit) -> Callable[[int], int]:
 
 
 def fits_disk(coming: int, free: int | None) -> bool | None:
-    """Whether a download of ``coming`` bytes leaves the disk its share; None where nobody says what is free."""
+    """Return whether a download of ``coming`` bytes leaves the disk its share; None where nobody says what is free."""
     return None if free is None else coming + SPARE <= free

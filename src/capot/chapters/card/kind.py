@@ -13,7 +13,7 @@ _BASE = re.compile(r"[-_](base|pt)\b", re.I)
 
 
 def base_or_instruct(source: Source, front: Mapping[str, Any]) -> tuple[str, str]:
-    """Whether a model continues texts or answers, and what says so.
+    """Return whether a model continues texts or answers, and what says so.
 
     A name that says it is believed first. A chat template alone is not enough: some base
     models carry one. It counts where it writes the token at which generation stops.
@@ -33,7 +33,7 @@ def base_or_instruct(source: Source, front: Mapping[str, Any]) -> tuple[str, str
 
 
 def front_matter(readme: str) -> dict[str, Any]:
-    """The fields at the head of a model's README: ``key: value`` and lists of ``- item``.
+    """Return the fields at the head of a model's README: ``key: value`` and lists of ``- item``.
 
     >>> front_matter("---\\nlicense: mit\\ntags:\\n- fr\\n---\\n# Model")
     {'license': 'mit', 'tags': ['fr']}

@@ -98,11 +98,11 @@ class Sheet(Result):
         return tr("card.brief", lang, name=self.name, size=weights, **told)
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """A row a block of the network, with its parameters."""
+        """Return a row a block of the network, with its parameters."""
         return [flatten(row) for row in self.parameters.by_block]
 
     def name_rows(self, lang: str | None) -> list[tuple[str, str]]:
-        """The first rows of every card."""
+        """Return the first rows of every card."""
         names = ("model", "architecture", "kind", "licence", "parameters")
         values = [
             self.name,
@@ -125,7 +125,7 @@ class Sheet(Result):
         return rows
 
     def disk_text(self, told: Published, lang: str | None) -> Text:
-        """What is still to be downloaded, and whether the disk has room for it."""
+        """Return what is still to be downloaded, and whether the disk has room for it."""
         if told.downloaded:
             return Text(tr("card.hub.here", lang, cache=told.cache))
         to_come = size(told.download_bytes, lang)
@@ -187,7 +187,7 @@ class Card(Sheet):
     loaded: Loaded | None = None  # what opening its engine took, once it is open
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """What the model is, where its parameters are, what it weighs, whether it fits."""
+        """Return what the model is, where its parameters are, what it weighs, whether it fits."""
         blocks: list[Block] = [
             Heading(tr("card.title", lang)),
             self._facts(lang),
@@ -303,7 +303,7 @@ def _memory_sizes(memory: Fit) -> list[tuple[str, int | None]]:
 
 
 def amount(count: float, lang: str | None = None) -> str:
-    """A number of parameters as one says it: ``1.24 billion``, ``1,24 milliard``."""
+    """Return a number of parameters as one says it: ``1.24 billion``, ``1,24 milliard``."""
     unit, scaled, written = _in_units(count, lang)
     return written if unit == "plain" else tr(f"card.amount.{unit}", lang, count=scaled, amount=written)
 
@@ -315,13 +315,13 @@ def in_full(count: int, lang: str | None = None) -> str:
 
 
 def amount_of(count: float, lang: str | None = None) -> str:
-    """The same with the noun: ``1.24 billion parameters``, ``1,24 milliard de paramètres``."""
+    """Return the same with the noun: ``1.24 billion parameters``, ``1,24 milliard de paramètres``."""
     unit, scaled, written = _in_units(count, lang)
     return tr(f"card.amount_of.{unit}", lang, count=scaled, amount=written)
 
 
 def short(count: float, lang: str | None = None) -> str:
-    """The same as short as a table wants it: ``1.24B``, ``1,24 Md``."""
+    """Return the same as short as a table wants it: ``1.24B``, ``1,24 Md``."""
     unit, _, written = _in_units(count, lang)
     return written if unit == "plain" else tr(f"card.short.{unit}", lang, amount=written)
 

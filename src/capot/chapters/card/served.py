@@ -21,7 +21,7 @@ class ServedCard(Result):
         return tr("card.served.brief", lang, name=self.name, host=self.server.host)
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """Where it is, and each chapter with what the server gives for it."""
+        """Return where it is, and each chapter with what the server gives for it."""
         columns = [tr(f"card.served.column.{name}", lang) for name in ("question", "answer")]
         table = Table(columns, self._abilities(lang), title=tr("card.served.abilities", lang), align="ll")
         return [Heading(tr("card.title", lang)), self._facts(lang), table, Text(tr("card.served.asked", lang))]

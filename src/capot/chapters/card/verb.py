@@ -55,7 +55,7 @@ _LAYER = re.compile(r"\.(?:layers|h|blocks|block)\.(\d+)\.")
 
 
 def describe(model: Opened, *, known: bool = False) -> Card:
-    """The card of an opened model. Takes and raises: as ``Model.card``."""
+    """Return the card of an opened model. Takes and raises: as ``Model.card``."""
     checkpoint = model.checkpoint
     # The tokenizer may be megabytes away, and a card of a model of the hub must not wait for it.
     vocabulary, ends = _tokenizer_facts(model, checkpoint) if checkpoint.has("tokenizer") else (None, ())
@@ -79,7 +79,7 @@ def describe(model: Opened, *, known: bool = False) -> Card:
 
 
 def describe_known(name: str) -> Card:
-    """The card of a published model, computed from its public shape.
+    """Return the card of a published model, computed from its public shape.
 
     Raises: NotFoundError ``unknown_shape``.
 
@@ -92,7 +92,7 @@ def describe_known(name: str) -> Card:
 
 
 def known_models() -> tuple[KnownModel, ...]:
-    """The table of published models, every figure computed from a shape."""
+    """Return the table of published models, every figure computed from a shape."""
     return tuple(_known_row(model) for model in shapes.published_models())
 
 
@@ -115,7 +115,7 @@ def _known_row(model: PublishedModel) -> KnownModel:
 
 
 def card(source: Source) -> Card:
-    """The card of whatever ``source`` tells of.
+    """Return the card of whatever ``source`` tells of.
 
     Raises: ModelError ``config_field``; UnsupportedError ``shape_unknown``.
     """
@@ -193,7 +193,7 @@ def _counted(source: Source, shape: Shape) -> Parameters:
 
 
 def _packed(source: Source) -> bool:
-    """Whether several weights share a number: config.json says so, or names do that no other file has."""
+    """Return whether several weights share a number: config.json says so, or names do that no other file has."""
     names = source.tensors or ()
     return any(map(source.config.get, QUANTIZED)) or any(name.endswith(_PACKED) for name in names)
 
@@ -206,7 +206,7 @@ def _by_block(tensors: Mapping[str, TensorInfo], shape: Shape) -> dict[str, int]
 
 
 def learnt(tensors: Mapping[str, TensorInfo], shape: Shape) -> Iterable[tuple[str, TensorInfo]]:
-    """The tensors that are parameters, each once: no constants, no second copy of a tied
+    """Yield the tensors that are parameters, each once: no constants, no second copy of a tied
     table, no layer beyond the model's (what predicts further tokens is counted apart)."""
     for name, info in tensors.items():
         # A dot in front, so that a name that begins with "layers." is found by the same pattern.
@@ -218,7 +218,7 @@ def learnt(tensors: Mapping[str, TensorInfo], shape: Shape) -> Iterable[tuple[st
 
 
 def block_of(name: str) -> str:
-    """The block that a tensor belongs to, from its name.
+    """Return the block that a tensor belongs to, from its name.
 
     >>> block_of("model.layers.0.self_attn.q_proj.weight"), block_of("transformer.h.3.ln_1.bias")
     ('attention', 'norms')
@@ -243,7 +243,7 @@ def _structure(source: Source, shape: Shape) -> list[NetworkPart]:
 
 
 def _layers(tensors: Mapping[str, TensorInfo], shape: Shape) -> list[NetworkPart]:
-    """The same for a family without a formula, each tensor in the layer that its name tells."""
+    """Return the same for a family without a formula, each tensor in the layer that its name tells."""
     found: dict[int | None, Counter[str]] = {}
     for name, info in learnt(tensors, shape):
         layer = _LAYER.search(f".{name}")
@@ -260,7 +260,7 @@ def _layers(tensors: Mapping[str, TensorInfo], shape: Shape) -> list[NetworkPart
 
 
 def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, int]:
-    """The type most weights have, and the bytes that all of them take."""
+    """Return the type most weights have, and the bytes that all of them take."""
     if source.tensors is None:
         dtype = shape.config.dtype or "bfloat16"
         return dtype, total * _WIDTHS.get(dtype, 2)
@@ -273,7 +273,7 @@ def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, in
 
 
 def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2) -> Fit:
-    """Whether ``weights`` bytes and a cache fit this machine's memory, and for how long a context."""
+    """Return whether ``weights`` bytes and a cache fit this machine's memory, and for how long a context."""
     cache = functools.partial(shapes.kv_bytes, shape, bytes_per_value=bytes_per_value)
     context = shape.config.context_length or TOKENS
     guessed = shape.config.guessed
@@ -281,7 +281,7 @@ def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2
 
 
 def held(weights: int, cache: Callable[[int], int], *, context: int, parameters: int, guessed: bool = False) -> Fit:
-    """The same for a cache of ``cache(tokens)`` bytes, of at most ``context`` tokens. Units: bytes.
+    """Return the same for a cache of ``cache(tokens)`` bytes, of at most ``context`` tokens. Units: bytes.
 
     ``guessed``: which layers keep a cache is not known for sure.
     """
@@ -320,13 +320,13 @@ def verdict(needed: int, here: Ram) -> str:
 
 
 def _readme(folder: Folder) -> str:
-    """The beginning of a model's description: what a card reads stands at its top."""
+    """Return the beginning of a model's description: what a card reads stands at its top."""
     found = next((name for name in ("CARD.md", "README.md") if folder.has(name)), None)
     return "" if found is None else folder.start(found, README_BYTES)
 
 
 def _tensors(checkpoint: Checkpoint) -> Mapping[str, TensorInfo] | None:
-    """The headers of the weights, read over the network where they lie there.
+    """Return the headers of the weights, read over the network where they lie there.
 
     None where a folder has no weights, an error where they are damaged.
     """
@@ -346,7 +346,7 @@ def _tied(checkpoint: Checkpoint) -> bool | None:
 
 
 def _ends(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """The tokens that end a text as tokenizer_config.json writes them, while the tokenizer is not there."""
+    """Return the tokens that end a text as tokenizer_config.json writes them, while the tokenizer is not there."""
     config = checkpoint.tokenizer_config
     listed = config.get("added_tokens_decoder")
     listed = listed if isinstance(listed, dict) else {}

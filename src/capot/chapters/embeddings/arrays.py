@@ -41,7 +41,7 @@ def hidden(
     ids: Sequence[int] | None = None,
     progress: Callable[[ProgressEvent], None] | None = None,
 ) -> Vectors:
-    """The vectors after the layers. Takes and raises: as ``Model.hidden``."""
+    """Return the vectors after the layers. Takes and raises: as ``Model.hidden``."""
     read = model.tokenizer.encode_prompt(prompt) if ids is None else list(ids)
     engine = model.scheduler.engine
     require(engine, WANT.capabilities)
@@ -54,7 +54,7 @@ def hidden(
 
 
 def _place(name: str, value: int | None, count: int) -> Any:
-    """Where one looks along an axis of ``count``, as Python counts, from the end where it is negative."""
+    """Return where one looks along an axis of ``count``, as Python counts, from the end where it is negative."""
     if value is None:
         return slice(None)
     if isinstance(value, float):

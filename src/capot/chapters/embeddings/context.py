@@ -122,7 +122,7 @@ def _check(model: Opened, layer: int | None, located: Sequence[tuple[Sentence, l
 
 
 def places(word: str, sentence: str) -> list[tuple[int, int]]:
-    """Where ``word`` stands in ``sentence``, in characters: as written, else whatever its capitals.
+    """Return where ``word`` stands in ``sentence``, in characters: as written, else whatever its capitals.
 
     A word of a script with capitals must stand whole (``art`` is not in ``start``); in
     others, where no space parts words, anywhere. An accent may be part of its letter or
@@ -145,7 +145,7 @@ def places(word: str, sentence: str) -> list[tuple[int, int]]:
 
 
 def _located(model: Opened, word: str, text: str, *, place: int) -> tuple[Sentence, list[Occurrence]]:
-    """The sentence's tokens, and the occurrences as the tokens that share a byte with the word.
+    """Return the sentence's tokens, and the occurrences as the tokens that share a byte with the word.
 
     Raises: InputError ``empty_sentence``, ``word_not_in_sentence``, ``too_many_tokens``.
     """
@@ -217,7 +217,7 @@ def _company(reads: Sequence[Read], depth: int) -> float | None:
 
 
 def _farthest(between: Sequence[np.ndarray]) -> int:
-    """The layer after which the occurrences point least alike; the last where there is only one."""
+    """Return the layer after which the occurrences point least alike; the last where there is only one."""
     count = len(between[0])
     means = [angles[np.triu_indices(count, 1)].mean() if count > 1 else 0.0 for angles in between]
     # Level 0 is the table's own row, the same for every occurrence: it cannot differ.

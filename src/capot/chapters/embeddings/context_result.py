@@ -74,7 +74,7 @@ class Context(Result):
         return tr("context.brief", lang, word=self.word, count=len(self.occurrences), layers=len(self.layers) - 1)
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """A row a layer and a pair of occurrences, counted from 0: the cosine between the two."""
+        """Return a row a layer and a pair of occurrences, counted from 0: the cosine between the two."""
         return [
             {"layer": each.layer, "first": a, "second": b, "cosine": each.cosine[a][b], "others": each.others}
             for each in self.layers
@@ -82,7 +82,7 @@ class Context(Result):
         ]
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The sentences, the cosines by layer, and the chosen layer closer."""
+        """Return the sentences, the cosines by layer, and the chosen layer closer."""
         blocks: list[Block] = [Heading(tr("context.title", lang, word=self.word)), *self._strips(lang)]
         blocks += [Text(note, tone="warning") for note in self._notes(lang)]
         if len(self.occurrences) > 1:
@@ -99,7 +99,7 @@ class Context(Result):
             yield Strip(_pieces(sentence, inside), label=", ".join(str(n) for n, _ in here))
 
     def _notes(self, lang: str | None) -> Iterator[str]:
-        """A word of several tokens, and occurrences that other tokens spell, are said so."""
+        """Yield a sentence where a word has several tokens, and where other tokens spell occurrences."""
         if len(self.static.ids) > 1:
             tokens = " + ".join(self.static.tokens)
             yield tr("context.mean", lang, word=self.word, count=len(self.static.ids), tokens=tokens)
@@ -199,7 +199,7 @@ class Context(Result):
 
 
 def _pieces(sentence: Sentence, inside: set[int]) -> list[Piece]:
-    """The tokens, the word's own set apart; of a long text, only those around the word."""
+    """Return the tokens, the word's own set apart; of a long text, only those around the word."""
     pieces: list[Piece] = []
     for at, (token, ident) in enumerate(zip(sentence.tokens, sentence.ids, strict=True)):
         if len(sentence.ids) <= LONG or any(abs(at - position) <= LONG // 10 for position in inside):
@@ -219,7 +219,7 @@ def _or_one(value: float | None) -> float:
 
 
 def _snippet(text: str, occurrence: Occurrence) -> str:
-    """The word with a little of its sentence on each side, cut between words where that is possible."""
+    """Return the word with a little of its sentence on each side, cut between words where that is possible."""
     start = occurrence.start
     end = occurrence.end
     before = text[:start][-AROUND:]

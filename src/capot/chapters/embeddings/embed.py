@@ -76,7 +76,7 @@ def _word(word: str, forms: tuple[Spelling, ...], between: float | None, place: 
 def _neighbours(
     model: Opened, table: VectorTable, words: Sequence[Word], rows: np.ndarray, *, count: int
 ) -> tuple[Neighbours, ...]:
-    """The nearest rows of the whole table; a word's own tokens are left out."""
+    """Return the nearest rows of the whole table; a word's own tokens are left out."""
     tokenizer = model.tokenizer
     found = nearest(table, rows, count=count, without=[word.ids for word in words])
     return tuple(

@@ -88,7 +88,7 @@ class Embedding(Result):
         return tr("embed.brief", lang, count=len(self.words), width=self.shape[1], words=words)
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """A row a word: its place in the picture, then its cosine with each word."""
+        """Return a row a word: its place in the picture, then its cosine with each word."""
         names = [f"cosine {each.word}" for each in self.words]
         return [
             {"word": each.word, "used": each.used, "ids": list(each.ids), "x": each.x, "y": each.y, "z": each.z}
@@ -97,7 +97,7 @@ class Embedding(Result):
         ]
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The table's shape, the words' tokens, their picture, their angles, their neighbours."""
+        """Return the table's shape, the words' tokens, their picture, their angles, their neighbours."""
         blocks: list[Block] = [Heading(tr("embed.title", lang)), self._facts(lang), self._written(lang)]
         blocks += self._means(lang)
         if len(self.words) > 1:
@@ -118,7 +118,7 @@ class Embedding(Result):
         return Facts([(tr("embed.facts.table", lang), shape), (tr("embed.facts.stored", lang), stored)])
 
     def _written(self, lang: str | None) -> Table:
-        """How each word becomes tokens, in both spellings, and which of them is used."""
+        """Return how each word becomes tokens, in both spellings, and which of them is used."""
         columns = [tr(f"embed.written.{name}", lang) for name in ("word", "spaced", "bare", "cosine", "vector")]
         rows = [
             (
@@ -138,7 +138,7 @@ class Embedding(Result):
         return Table(columns, rows, title=tr("embed.written.title", lang), caption=caption, align="lllrl")
 
     def _means(self, lang: str | None) -> Iterator[Text]:
-        """A word of several tokens is said so, never silently split."""
+        """Yield a sentence for each word of several tokens: none is split silently."""
         several = [word for word in {word.word: word for word in self.words}.values() if len(word.ids) > 1]
         if several:
             named = ", ".join(f"{word.word} = {' + '.join(word.tokens)}" for word in several[:NAMED])
@@ -204,7 +204,7 @@ def cosine(value: float | None, lang: str | None) -> str:
 
 
 def spread_caption(topic: str, lang: str | None, *, kept: float, **shown: int) -> str:
-    """What the picture keeps of the points' spread; other words where there is no spread at all."""
+    """Return what the picture keeps of the points' spread; other words where there is no spread at all."""
     if not kept:
         return tr(f"{topic}.still", lang, **shown)
     if kept > 0.9995:  # what would be written as 0.0% lost
@@ -215,7 +215,7 @@ def spread_caption(topic: str, lang: str | None, *, kept: float, **shown: int) -
 def angles(
     names: Sequence[str], columns: Sequence[str], matrix: Matrix, lang: str | None, *, title: str, topic: str
 ) -> Table:
-    """A matrix of cosines as a heat table; its caption names the pair most alike and the least."""
+    """Return a matrix of cosines as a heat table; its caption names the pair most alike and the least."""
     shown = [row[:MATRIX] for row in matrix[:MATRIX]]
     rows = [(name, *(cosine(value, lang) for value in row)) for name, row in zip(names, shown, strict=False)]
     heat = [(None, *(None if value is None else max(0.0, value) for value in row)) for row in shown]

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """The vectors with a length of one; a vector of zeros, which points nowhere, becomes NaN.
+    """Return the vectors with a length of one; a vector of zeros, which points nowhere, becomes NaN.
 
     Shapes: (..., D) to (..., D) float64
     """
@@ -19,7 +19,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def cosines(vectors: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
-    """The cosine of each pair: 1 for one direction, 0 for a right angle, -1 for opposite ones.
+    """Return the cosine of each pair: 1 for one direction, 0 for a right angle, -1 for opposite ones.
 
     Shapes: (N, D) and (M, D) to (N, M) float64; without ``others``, (N, N)
 

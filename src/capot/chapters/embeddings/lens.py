@@ -21,7 +21,7 @@ WANT = Want(logits="none", layer_logits=True)
 
 
 def lens(model: Opened, prompt: str, *, progress: Callable[[ProgressEvent], None] | None = None) -> Lens:
-    """The guess after every layer. Takes and raises: as ``Model.lens``."""
+    """Return the guess after every layer. Takes and raises: as ``Model.lens``."""
     ids = model.tokenizer.encode_prompt(prompt)
     logits = model.scheduler.run(
         ids, want=WANT, owner=model.owner, progress=prompt_progress(progress)
@@ -34,7 +34,7 @@ def lens(model: Opened, prompt: str, *, progress: Callable[[ProgressEvent], None
 
 
 def _tied(model: Opened) -> bool:
-    """Whether the head is the embedding table itself; False where no config.json says so."""
+    """Return whether the head is the embedding table itself; False where no config.json says so."""
     try:
         return model.checkpoint.config.tied
     except CapotError:
@@ -42,7 +42,7 @@ def _tied(model: Opened) -> bool:
 
 
 def _depth(model: Opened, layer: int, logits: np.ndarray, *, final: int) -> Depth:
-    """What one layer makes likely. Shapes: ``logits`` (V,)"""
+    """Return what one layer makes likely. Shapes: ``logits`` (V,)"""
     check_cancelled()
     shares = softmax(logits)
     top = int(np.argmax(logits))
@@ -59,7 +59,7 @@ def _depth(model: Opened, layer: int, logits: np.ndarray, *, final: int) -> Dept
 
 
 def _settled(layers: tuple[Depth, ...], final: int) -> int:
-    """The first layer from which on the guess is the final one."""
+    """Return the first layer from which on the guess is the final one."""
     settled = len(layers) - 1
     while settled and layers[settled - 1].top.id == final:
         settled -= 1

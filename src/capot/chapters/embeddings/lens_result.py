@@ -59,7 +59,7 @@ class Lens(Result):
         return tr("lens.brief", lang, prompt=text_tail(self.prompt), **told)
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The guesses by layer, then the final answer's way up in probability and in rank."""
+        """Return the guesses by layer, then the final answer's way up in probability and in rank."""
         shown = self.prompt if len(self.prompt) <= LONG else "…" + self.prompt[-LONG:]
         prompt = Text(tr("lens.prompt", lang, prompt=shown, count=len(self.ids)))
         return [Heading(tr("lens.title", lang)), prompt, self._table(lang), self._probability(lang), self._ranks(lang)]
@@ -123,5 +123,5 @@ class Lens(Result):
         return Curves([line], *axes, log_y=True, title=tr("lens.rank.title", lang), caption=caption)
 
     def _gain(self, layer: int) -> float:
-        """How many times better a layer makes the final answer's rank."""
+        """Return how many times better a layer makes the final answer's rank."""
         return self.layers[layer - 1].final_rank / self.layers[layer].final_rank

@@ -47,17 +47,17 @@ class VectorTable(Protocol):
 
     @property
     def dtype(self) -> str:
-        """How the numbers are stored."""
+        """Return how the numbers are stored."""
 
     @property
     def nbytes(self) -> int:
-        """What the table takes as it is stored."""
+        """Return what the table takes as it is stored."""
 
     def rows(self, ids: Sequence[int]) -> np.ndarray:
         """Shapes: (len(ids), D) float32"""
 
     def blocks(self, numbers: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
-        """The whole table in order, as (first id, rows), about so many numbers at a time.
+        """Return the whole table in order, as (first id, rows), about so many numbers at a time.
 
         An array is valid until the next one.
 
@@ -124,7 +124,7 @@ class EngineTable:
 
 
 def open_table(model: Opened) -> VectorTable:
-    """The table of a model: from its file, else from its engine.
+    """Return the table of a model: from its file, else from its engine.
 
     Raises: ModelError ``no_table``; UnsupportedError ``table_dtype``; CapabilityError ``capability``.
     """
@@ -138,7 +138,7 @@ def open_table(model: Opened) -> VectorTable:
 
 
 def _find(checkpoint: Checkpoint) -> TensorInfo:
-    """The matrix that has a row per token and a name the families give to it."""
+    """Return the matrix that has a row per token and a name the families give to it."""
     width = checkpoint.raw_config.get("word_embed_proj_dim") or checkpoint.config.width  # OPT widens what it looks up
     for ending in (*ENDINGS, TIED):
         for name, info in checkpoint.tensors.items():
@@ -155,7 +155,7 @@ def _find(checkpoint: Checkpoint) -> TensorInfo:
 def nearest(
     table: VectorTable, vectors: np.ndarray, *, count: int, without: Sequence[Sequence[int]]
 ) -> list[list[tuple[int, float]]]:
-    """The ``count`` rows that point most like each vector, as (id, cosine), best first.
+    """Return the ``count`` rows that point most like each vector, as (id, cosine), best first.
 
     ``without`` names, for each vector, the ids to leave out. Rows of zeros point nowhere
     and are never near. Equal cosines come in the order of ids.
@@ -180,7 +180,7 @@ def nearest(
 def _merged(
     old: tuple[np.ndarray, np.ndarray], start: int, scores: np.ndarray, keep: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The ``keep`` best of what was found and of the next block's scores."""
+    """Return the ``keep`` best of what was found and of the next block's scores."""
     # Most of a block is below the worst of the best: one comparison, and nothing is sorted.
     floor = old[1].min() if len(old[1]) == keep else -np.inf
     rising = np.flatnonzero(scores > floor)  # NaN is never above anything

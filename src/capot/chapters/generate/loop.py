@@ -127,14 +127,14 @@ class Loop(Job):
         return None
 
     def _goes_on_after(self) -> bool:
-        """Whether tokens beyond the stop string are wanted; from here on they are kept apart."""
+        """Return whether tokens beyond the stop string are wanted; from here on they are kept apart."""
         if self.reason != "stop_string" or self.after_left == 0 or not self._room():
             return False
         self.after = GrowingText(self.chooser.tokenizer, [*self.ids, *(each.id for each in self.tokens)])
         return True
 
     def _end(self, token: int) -> StopReason | None:
-        """Whether the text itself is over with this token."""
+        """Return whether the text itself is over with this token."""
         if self.text.found is not None:
             return "stop_string"
         return "end_token" if token in self.ends else None
@@ -148,7 +148,7 @@ class Loop(Job):
         return None if self._room() else "context_full"
 
     def _room(self, more: int = 0) -> bool:
-        """Whether the context holds the tokens so far: the last one drawn needs no place until it is read."""
+        """Return whether the context holds the tokens so far: the last one drawn needs no place until it is read."""
         # The token drawn last is in no cache: it needs a place only if another follows it.
         return len(self.ids) + len(self.tokens) + more <= self.context
 
@@ -178,7 +178,7 @@ class Loop(Job):
         self.emit(Finished(held, self.generation()))
 
     def generation(self) -> Generation:
-        """The text as it is, with what it took."""
+        """Return the text as it is, with what it took."""
         assert self.reason is not None  # there is one by the end
         made = len(self.tokens)
         # The seed is told by itself, as the one that was used where none was given.
@@ -210,7 +210,7 @@ def _step(token: GeneratedToken, released: str) -> Step:
 
 
 def end_ids(model: Opened) -> frozenset[int]:
-    """The tokens that end a text: those of the tokenizer and those of the model's own files."""
+    """Return the tokens that end a text: those of the tokenizer and those of the model's own files."""
     try:
         named = model.checkpoint.eos_ids
     except NotFoundError:  # an engine without files
@@ -229,13 +229,13 @@ class _Chooser:
         self.faces: dict[int, tuple[str, str]] = {}  # text and label of the ids seen so far
 
     def choose(self, logits: np.ndarray, draw: int) -> tuple[int, float]:
-        """The id of draw ``draw``, and the chance it had."""
+        """Return the id of draw ``draw``, and the chance it had."""
         # Draws are numbered from the beginning of the text, so that one taken up again goes on as it would have.
         uniform = 0.0 if self.sampling.temperature == 0 else self.draws.uniform(draw)
         return choosing.sample_token(logits, self.sampling, uniform=uniform)
 
     def draw(self, logits: np.ndarray, number: int, *, seconds: float) -> GeneratedToken:
-        """A token with its probability and its alternatives."""
+        """Return a token with its probability and its alternatives."""
         chosen, chance = self.choose(logits, number)
         others = choosing.top_tokens(logits, self.count).tolist() if self.count else []
         shares = choosing.softmax(logits)  # the very probabilities that ``next`` and ``lens`` tell

@@ -100,7 +100,7 @@ class Generation(Result):
         return tr("generate.brief", lang, prompt=text_tail(self.prompt), text=text, why=self.why(lang))
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The text with each token's probability, where the model hesitated, what it cost."""
+        """Return the text with each token's probability, where the model hesitated, what it cost."""
         blocks: list[Block] = [Heading(tr("generate.title", lang)), Text(_end(self.prompt) + self.text)]
         if self.tokens:
             blocks.append(Strip(self._pieces(lang), label=self.model, caption=self._caption(lang)))
@@ -182,7 +182,7 @@ class Generation(Result):
 
 
 def id_text(token: int) -> str:
-    """An id as a view shows it: a dash where a server does not tell it."""
+    """Return an id as a view shows it: a dash where a server does not tell it."""
     return "–" if token < 0 else str(token)
 
 
@@ -191,7 +191,7 @@ def _end(prompt: str) -> str:
 
 
 def _rare(share: float, lang: str | None) -> str:
-    """A share with its first digit at least: what has happened did not have 0 chances.
+    """Return a share with its first digit at least: what has happened did not have 0 chances.
 
     >>> _rare(0.0021, "en"), _rare(0.000021, "en")
     ('0.2%', '0.002%')

@@ -118,7 +118,7 @@ class ServedLoop(Loop, WrittenJob):
         self.emit(Finished(held, self.generation()))
 
     def generation(self) -> Generation:
-        """The text, with the counts of the server's own bill where it has sent one."""
+        """Return the text, with the counts of the server's own bill where it has sent one."""
         made = super().generation()
         if self.bill is None:
             return made

@@ -32,14 +32,14 @@ class GrowingText:
         return "" if token in self._specials else self._stream.push(token)
 
     def push(self, token: int) -> str:
-        """The text that this token lets go."""
+        """Return the text that this token lets go."""
         if token in self._stopping:
             self.found = self._stopping[token]
             return self.finish()
         return self.write(self._characters(token))
 
     def write(self, text: str) -> str:
-        """The text that is let go with these further characters."""
+        """Return the text that is let go with these further characters."""
         self.held += text
         if not self.held:
             return ""

@@ -36,7 +36,7 @@ def generate(
     progress: Callable[[ProgressEvent], None] | None = None,
     **settings: Any,
 ) -> Generation:
-    """A text made of a prompt. Takes and raises: as ``Model.generate``.
+    """Return a text made of a prompt. Takes and raises: as ``Model.generate``.
 
     ``settings`` are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
     """
@@ -78,7 +78,7 @@ def stream(
     after_stop: int = 0,
     **settings: Any,
 ) -> Stream:
-    """The events of a generation, as they come. Takes and raises: as ``Model.stream``.
+    """Return the events of a generation, as they come. Takes and raises: as ``Model.stream``.
 
     ``settings`` are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
     """

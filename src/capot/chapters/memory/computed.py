@@ -36,7 +36,7 @@ class PromptPass:
 
 
 def simulated(shape: MemoryShape, tokens: int, how: PromptPass) -> Parts:
-    """The parts for ``tokens`` tokens, on an engine with a fused attention (no T x S matrix).
+    """Return the parts for ``tokens`` tokens, on an engine with a fused attention (no T x S matrix).
 
     The cache of all tokens, with the states of layers that keep one; what the last chunk needs
     inside a layer; and the logits kept: one row of V numbers, or one for each token. Prudent by
@@ -79,7 +79,7 @@ class Ruler:
 
 
 def ruler(engine: Engine, shape: MemoryShape | None) -> Ruler:
-    """The formulas for ``engine``, by its kind; an unknown kind is measured with the general ones."""
+    """Return the formulas for ``engine``, by its kind; an unknown kind is measured with the general ones."""
     info = engine.info
     if shape is None:
         return replace(_scripted(info), context=info.context_length)
@@ -87,7 +87,7 @@ def ruler(engine: Engine, shape: MemoryShape | None) -> Ruler:
 
 
 def _scripted(info: EngineInfo) -> Ruler:
-    """The scripted engine keeps float32 keys and values in blocks of 64 tokens, and makes float32 logits."""
+    """Return the formulas of the scripted engine: float32 keys and values in blocks of 64 tokens, float32 logits."""
     token = 2 * info.layers * info.kv_heads * (info.width // info.heads) * 4
     row = 4 * info.vocabulary_size
 
@@ -98,7 +98,10 @@ def _scripted(info: EngineInfo) -> Ruler:
 
 
 def _general(info: EngineInfo, shape: MemoryShape) -> Ruler:
-    """Keys, values and activations in the type of the weights, attention fused, whole-vocabulary logits."""
+    """Return formulas for any engine.
+
+    Keys, values and activations have the type of the weights, attention is fused, logits are those of all tokens.
+    """
     number = PRECISIONS[precision_name(info.dtype)]
 
     def parts(tokens: int, mode: Mode) -> Parts:
@@ -109,8 +112,10 @@ def _general(info: EngineInfo, shape: MemoryShape) -> Ruler:
 
 
 def _native(info: EngineInfo, shape: MemoryShape) -> Ruler:
-    """The native engine: a cache in the type of the weights, by blocks of 64 tokens, whole even where a
-    layer has a window; float32 buffers of one chunk, used again by each layer; and float32 logits.
+    """Return the formulas of the native engine.
+
+    Its cache has the type of the weights and comes in blocks of 64 tokens, whole even where a layer has a window. The
+    float32 buffers of one chunk are used again by each layer. Logits are float32.
     """
     number = PRECISIONS[precision_name(info.dtype)]
     token = shape.layers * shape.cache_width * number
@@ -154,8 +159,10 @@ def native_scratch(shape: MemoryShape) -> int:
 
 
 def _transformers(info: EngineInfo, shape: MemoryShape) -> Ruler:
-    """transformers in our engine: its cache by blocks of 64 tokens, its heads repeated for attention, and logits
-    of one chunk in the type of the weights, which the processor copies into float32 before they are let go.
+    """Return the formulas of transformers in our engine.
+
+    Its cache comes in blocks of 64 tokens; its heads are repeated for attention; the logits of one chunk have the type
+    of the weights, and the processor copies them into float32 before they are let go.
     """
     number = PRECISIONS[precision_name(info.dtype)]
     copied = 4 if info.device == "cpu" and number < 4 else 0

@@ -21,7 +21,7 @@ def weights_bytes(shape: MemoryShape, precision: str) -> int:
 
 
 def card_bytes(shape: MemoryShape, tokens: int, *, precision: str, gpus: int, how: PromptPass) -> float:
-    """What one of ``gpus`` cards holds for one text of ``tokens`` tokens, split by tensor parallelism.
+    """Return what one of ``gpus`` cards holds for one text of ``tokens`` tokens, split by tensor parallelism.
 
     Weights are split evenly; keys and values by KV heads, so never in more parts than there are
     heads (a latent cache is whole on each card). Activations and logits are counted in full on
@@ -33,7 +33,7 @@ def card_bytes(shape: MemoryShape, tokens: int, *, precision: str, gpus: int, ho
 
 
 def kept_bytes(shape: MemoryShape, parts: Parts, *, gpus: int, how: PromptPass) -> float:
-    """What one text leaves on each card: its part of the keys and values, and of a state, split by channels."""
+    """Return what one text leaves on each card: its part of the keys and values, and of a state, split by channels."""
     state = shape.state_numbers * how.cache_number
     # Keys and values cannot be split finer than their heads: further cards hold copies (Shoeybi et al., 2019).
     return (parts.kv_cache - state) / min(gpus, shape.shards) + state / gpus
@@ -42,7 +42,7 @@ def kept_bytes(shape: MemoryShape, parts: Parts, *, gpus: int, how: PromptPass) 
 def fit(
     shape: MemoryShape, *, gpu_bytes: int, gpus: int, precision: str, how: PromptPass, contexts: Sequence[int]
 ) -> CardsFit:
-    """How long one text may be on these cards, and how many texts of each of ``contexts`` fit at once."""
+    """Return how long one text may be on these cards, and how many texts of each of ``contexts`` fit at once."""
     check_cancelled()
     usable = USABLE * gpu_bytes
 

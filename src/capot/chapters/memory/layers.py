@@ -278,7 +278,7 @@ WRITTEN_OUT = {"gelu_new": 4, "gelu_fast": 5, "quick_gelu": 3, "relu2": 3}
 
 
 def layer_of(shape: MemoryShape) -> LayerMoments:
-    """The family's own layer, as the installed transformers writes it, or a Llama's."""
+    """Return the family's own layer, as the installed transformers writes it, or a Llama's."""
     # Without transformers installed the formulas of the older code stand: nobody can measure against them here.
     with contextlib.suppress(PackageNotFoundError):
         if shape.layout in SINCE_5_24 and parse_version(version("transformers")) >= (5, 24):

@@ -139,7 +139,7 @@ def _once(scheduler: SchedulerLike, tokens: int, *, mode: str) -> Measured:
 def _steps(
     scheduler: SchedulerLike, sequence: protocol.Sequence, *, tokens: int, mode: str, meter: PassMeter
 ) -> Iterator[float]:
-    """The seconds of each chunk; between two chunks others may compute and Ctrl-C is heard."""
+    """Yield the seconds of each chunk; between two chunks others may compute and Ctrl-C is heard."""
     vocabulary = scheduler.engine.info.vocabulary_size
     for start in range(0, tokens, MAX_CHUNK):
         stop = min(start + MAX_CHUNK, tokens)
@@ -162,7 +162,7 @@ def _step(engine: Engine, feed: Feed, meter: PassMeter) -> float:
 
 
 def _one_more(scheduler: SchedulerLike, sequence: protocol.Sequence) -> float | None:
-    """The time of one token more, all those before it being in the cache: the median of a few.
+    """Return the time of one token more, all those before it being in the cache: the median of a few.
 
     None where the model has no position for one more.
     """

@@ -29,7 +29,7 @@ class Sizes:
 
     @property
     def peak_anonymous(self) -> int:
-        """The highest anonymous size, the mapped files being what they are now."""
+        """Return the highest anonymous size, the mapped files being what they are now."""
         return self.peak - (self.resident - self.anonymous)
 
 

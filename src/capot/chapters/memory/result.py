@@ -36,7 +36,7 @@ class Memory(Result):
     stopped: Stopped | None = None
 
     def at(self, tokens: int) -> Row:
-        """The row of ``tokens`` tokens. Raises: KeyError."""
+        """Return the row of ``tokens`` tokens. Raises: KeyError."""
         found = next((row for row in self.rows if row.tokens == tokens), None)
         if found is None:
             raise KeyError(tokens)
@@ -53,7 +53,7 @@ class Memory(Result):
         return tr(f"memory.brief.{'simulated' if self.simulated else 'measured'}", lang, model=self.model, **told)
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """A row a length, with the sum of what is computed for it."""
+        """Return a row a length, with the sum of what is computed for it."""
         return [{**flatten(row), "computed_total": row.computed.total} for row in self.rows]
 
     @property
@@ -83,7 +83,7 @@ def blocks(memory: Memory, lang: str | None) -> list[Block]:
 
 
 def facts(memory: Memory, lang: str | None) -> Facts:
-    """The model, where it runs, its weights and its cache."""
+    """Return the model, where it runs, its weights and its cache."""
     device = tr("memory.simulated", lang) if memory.simulated else memory.device
     weights = tr("memory.weights_in", lang, size=size(memory.weights_bytes, lang), precision=memory.precision)
     context = "–" if memory.context_length is None else number(memory.context_length, lang)
@@ -141,7 +141,7 @@ def _cell(value: Any, lang: str | None) -> str:
 
 
 def curve(memory: Memory, lang: str | None) -> Curves:
-    """The weights and the parts stacked on them, and the measured points, dashed beyond the trained context.
+    """Return the weights and the parts stacked on them, and the measured points, dashed beyond the trained context.
 
     Every line is a whole total, the weights included, as the stack's top is; axes are linear, since heights that are
     added up mean nothing on a logarithmic one.
@@ -208,18 +208,18 @@ def _caption(memory: Memory, lang: str | None) -> str:
 
 
 def _share(share: float, lang: str | None) -> str:
-    """A share without decimals, unless it would be rounded to the whole that it is not."""
+    """Return a share without decimals, unless it would be rounded to the whole that it is not."""
     return percent(min(share, 0.999), lang, 1) if 0.995 <= share < 1 else percent(share, lang, 0)
 
 
 def _times(ratio: float, lang: str | None) -> str:
-    """How many times, with no more digits than are worth reading."""
+    """Return how many times, with no more digits than are worth reading."""
     digits = 1 if ratio < 20 else 0
     return number(ratio, lang, 2 if ratio < 1 else digits)
 
 
 def growth(rows: Sequence[Row], lang: str | None) -> Curves:
-    """The time of one token more, with the cache and without it."""
+    """Return the time of one token more, with the cache and without it."""
     without, cached = (tr(f"memory.growth.{name}", lang) for name in ("without", "with"))
     series = _beyond_in_dashes(rows, without, lambda row: row.seconds, lang)
     series += _beyond_in_dashes(rows, cached, lambda row: row.next_token_s, lang)
@@ -242,13 +242,13 @@ def _growth_caption(rows: Sequence[Row], lang: str | None) -> str:
 
 
 def _timed(row: Row) -> tuple[int, float, float]:
-    """A measured row's tokens, the seconds for all of them, and those for one more."""
+    """Return a measured row's tokens, the seconds for all of them, and those for one more."""
     assert row.seconds is not None and row.next_token_s is not None  # only measured rows have a growth
     return row.tokens, row.seconds, row.next_token_s
 
 
 def fits_table(memory: Memory, lang: str | None) -> Table:
-    """What is left for the text, for each precision and each number of cards."""
+    """Return what is left for the text, for each precision and each number of cards."""
     contexts = [users.context for users in memory.fits[0].concurrent]
     columns = [tr(f"memory.fit.{name}", lang) for name in ("precision", "weights", "cards", "max_context")]
     columns += [tr("memory.fit.users", lang, context=_marked(context, memory, lang)) for context in contexts]
@@ -270,7 +270,7 @@ def _fit_row(fit: CardsFit, lang: str | None) -> list[str]:
 
 
 def _context(fit: CardsFit, lang: str | None) -> str:
-    """The longest text, never longer than the model was trained for: what is left over serves more texts."""
+    """Return the longest text, never longer than the model was trained for: what is left over serves more texts."""
     if fit.max_context >= UNLIMITED:
         return tr("memory.fit.unlimited", lang) + (" *" if fit.trained else "")
     if fit.trained is not None and fit.max_context > fit.trained.context:
@@ -279,12 +279,12 @@ def _context(fit: CardsFit, lang: str | None) -> str:
 
 
 def _marked(tokens: int, memory: Memory, lang: str | None) -> str:
-    """A number of tokens, with a star beyond the trained context."""
+    """Return a number of tokens, with a star beyond the trained context."""
     return number(tokens, lang) + (" *" if memory.context_length and tokens > memory.context_length else "")
 
 
 def _card(count: int, lang: str | None) -> str:
-    """The memory of a card as it is sold, with no digits of precision."""
+    """Return the memory of a card as it is sold, with no digits of precision."""
     return re.sub(r"[.,]0+(?=\u00a0)", "", size(count, lang))
 
 
@@ -309,7 +309,7 @@ def _said(fit: CardsFit, lang: str | None) -> dict[str, Any]:
 
 
 def _room(fit: CardsFit, lang: str | None) -> str:
-    """What the room left is for, in words: a text, or several as long as the model was trained for."""
+    """Return what the room left is for, in words: a text, or several as long as the model was trained for."""
     if fit.trained is not None and fit.max_context > fit.trained.context:
         return tr("memory.fit.trained", lang, count=fit.trained.users, context=fit.trained.context)
     if fit.max_context >= UNLIMITED:

@@ -65,7 +65,7 @@ class MemoryShape:
 
 
 def shape_of(raw: Raw) -> MemoryShape:
-    """The shape behind a config.json. Raises: ModelError ``config_field``.
+    """Return the shape behind a config.json. Raises: ModelError ``config_field``.
 
     >>> shape_of(published_shapes.find("Mistral-7B").config).cache_numbers(100_000) == 2 * 32 * 8 * 128 * 4096
     True
@@ -103,7 +103,7 @@ def shape_of(raw: Raw) -> MemoryShape:
 
 
 def _layout(found: published_shapes.Shape, raw: Raw) -> str:
-    """The family, and which of its layers where it has several; "mixed" where not all of them have experts."""
+    """Return the family, and which of its layers where it has several; "mixed" where not all of them have experts."""
     family = found.config.model_type
     word = next((word for field, word in LAYOUTS.get(family, {}).items() if raw.get(field)), "")
     mixed = "mixed" if found.experts and found.experts.dense else ""
@@ -111,7 +111,7 @@ def _layout(found: published_shapes.Shape, raw: Raw) -> str:
 
 
 def _rotary(raw: Raw, head: int) -> float | None:
-    """The hub's older spellings, then transformers 5's; of ``head`` numbers, where a count of them is said."""
+    """Return the hub's older spellings, then transformers 5's; of ``head`` numbers, where a count of them is said."""
     if raw.get("rotary_dim") is not None:
         return read_int(raw, "rotary_dim", least=0, most=head) / head
     inside = read_dict(raw, "rope_scaling") or read_dict(raw, "rope_parameters")
@@ -122,7 +122,7 @@ def _rotary(raw: Raw, head: int) -> float | None:
 
 
 def _known_shape(raw: Raw) -> tuple[published_shapes.Shape, bool]:
-    """The family's own shape; another family's is near enough to a Llama's for a first answer."""
+    """Return the family's own shape; another family's is near enough to a Llama's for a first answer."""
     found = published_shapes.shape(raw)
     if found.family is not None:
         return found, True
@@ -130,7 +130,7 @@ def _known_shape(raw: Raw) -> tuple[published_shapes.Shape, bool]:
 
 
 def _experts(raw: Raw, config: Config) -> published_shapes.Experts | None:
-    """The mixture of a family that is not known, by the fields that most families use."""
+    """Return the mixture of a family that is not known, by the fields that most families use."""
     experts = read_count(raw, *published_shapes.EXPERTS)
     if experts < 2:
         return None
@@ -150,7 +150,7 @@ def _attention_kind(config: Config) -> str:
 
 
 def _active_mlp(found: published_shapes.Shape) -> int:
-    """The widest MLP that one token goes through."""
+    """Return the widest MLP that one token goes through."""
     if found.experts is None:
         return found.config.mlp_width
     shared = found.experts.shared * (found.experts.shared_width or found.experts.width)

@@ -38,7 +38,7 @@ def parse_size(text: str | int) -> int:
 
 
 def _written(value: Any) -> str:
-    """A number as it was typed; nothing where it is longer than any of use, which not even ``str`` may write."""
+    """Return a number as it was typed; nothing where it is longer than any of use, which not even ``str`` may write."""
     if isinstance(value, int) and abs(value) > LARGEST:
         return ""
     text = str(value).strip()
@@ -56,7 +56,7 @@ def parse_sizes(given: str | int | Sequence[str | int]) -> tuple[int, ...]:
 
 
 def precision_name(name: str) -> str:
-    """The name in ``PRECISIONS`` that is meant. Raises: InputError ``unknown_precision``."""
+    """Return the name in ``PRECISIONS`` that is meant. Raises: InputError ``unknown_precision``."""
     name = str(name).strip().lower()
     name = _ALIASES.get(name, name)
     if name not in PRECISIONS:
@@ -88,7 +88,7 @@ def lengths(given: str | int | Sequence[Any]) -> tuple[int, ...]:
 
 
 def _parts(given: Any) -> list[Any]:
-    """The parts of a list, or of ``A,B``; in a list a comma may be a decimal one."""
+    """Return the parts of a list, or of ``A,B``; in a list a comma may be a decimal one."""
     if isinstance(given, str):
         return [part for part in re.split(r"[;,]\s*", given) if part.strip()]
     return list(given) if isinstance(given, Iterable) else [given]

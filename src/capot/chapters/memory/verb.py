@@ -41,7 +41,7 @@ def weigh(
     users_at: str | Sequence[int] = "2048,8192",
     progress: Callable[[ProgressEvent], None] | None = None,
 ) -> Memory:
-    """What prompts of some lengths cost. Takes and raises: as ``Model.memory``."""
+    """Return what prompts of some lengths cost. Takes and raises: as ``Model.memory``."""
     if mode not in MODES:
         raise InputError("unknown_mode", value=shorten(mode), known=", ".join(MODES))
     asked = lengths(tokens) if tokens else ()
@@ -57,7 +57,7 @@ def weigh(
 
 
 def _counted(model: Opened) -> MemoryShape:
-    """The model's shape, its parameters counted in its files where its family is not known."""
+    """Return the model's shape, its parameters counted in its files where its family is not known."""
     shape = shape_of(model.checkpoint.raw_config)
     if shape.exact:
         return shape
@@ -78,7 +78,7 @@ def _on_paper(
     choices: Sequence[tuple[str, int, int]],
     contexts: Sequence[int],
 ) -> Memory:
-    """The curve and what fits, for each of ``choices``: precision, size of a card, number of cards."""
+    """Return the curve and what fits, for each of ``choices``: precision, size of a card, number of cards."""
     precision = choices[0][0]
     return Memory(
         model=name,
@@ -189,7 +189,7 @@ def _rows(
 
 
 def _check_room(rule: Ruler, tokens: int, mode: Mode) -> int:
-    """The bytes that a row will hold.
+    """Return the bytes that a row will hold.
 
     Raises: ResourceError ``memory_short`` where it would not leave the system enough.
     """
@@ -217,7 +217,7 @@ def _row(model: Opened, tokens: int, *, rule: Ruler, mode: Mode) -> Row:
 
 
 def _shape(model: Opened) -> MemoryShape | None:
-    """What config.json says; the scripted engine has none."""
+    """Return what config.json says; the scripted engine has none."""
     try:
         return shape_of(model.checkpoint.raw_config)
     except NotFoundError:

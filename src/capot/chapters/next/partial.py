@@ -29,7 +29,7 @@ class Partial:
         self.probabilities = self._drawn(settings)
 
     def _drawn(self, settings: Sampling) -> tuple[float, ...]:
-        """The probabilities of the draw. Raises: CapabilityError ``server_filter``."""
+        """Return the probabilities of the draw. Raises: CapabilityError ``server_filter``."""
         found = drawn(self.top, settings)
         if found is None:
             info = self.model.scheduler.engine.info
@@ -37,7 +37,7 @@ class Partial:
         return found
 
     def prediction(self, found: PassResult, *, shown: int, beside: Sequence[Sampling]) -> Prediction:
-        """What is known, without a word of the prompt."""
+        """Return what is known, without a word of the prompt."""
         settings = self.settings
         kept = [share for share in self.probabilities if share > 0]
         plain = settings.temperature == 1 and len(kept) == len(self.probabilities)
@@ -83,7 +83,7 @@ class Partial:
         return {"id": token.id, "logit": token.logprob, **face}
 
     def asked(self, name: str, tokens: Iterable[tuple[int, int]], ranked: Sequence[ChosenToken]) -> list[Asked]:
-        """What is known of each spelling of an asked token, given by its first id and how many tokens it takes.
+        """Return what is known of each spelling of an asked token, given by its first id and how many tokens it takes.
 
         Raises: CapabilityError ``server_rank`` where of none of them.
         """

@@ -89,7 +89,7 @@ class Prediction(Result):
         return tr("next.brief", lang, prompt=text_tail(self.prompt), tokens=first)
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The end of the prompt, the most probable tokens as bars and as figures, those asked for."""
+        """Return the end of the prompt, the most probable tokens as bars and as figures, those asked for."""
         blocks: list[Block] = [Heading(tr("next.title", lang)), Text(self._prompt_end()), self._bars(lang)]
         if not self.exact:
             blocks.append(Text(self._inexact(lang), tone="warning"))
@@ -101,7 +101,7 @@ class Prediction(Result):
         return blocks
 
     def _inexact(self, lang: str | None) -> str:
-        """What is not known where the most probable tokens alone are told."""
+        """Return what is not known where the most probable tokens alone are told."""
         left = 1 - self.seen
         facts = {"count": len(self.candidates), "seen": percent(self.seen, lang), "left": share(max(0.0, left), lang)}
         return tr("next.inexact", lang, **facts, entropy=bits(self.model_entropy_bits, lang))
@@ -155,7 +155,7 @@ class Prediction(Result):
 
     @property
     def _moved(self) -> bool:
-        """Whether the draw is another distribution than the model's own."""
+        """Return whether the draw is another distribution than the model's own."""
         return self.temperature != 1 or self._filtered
 
     def _facts(self, lang: str | None) -> Facts:
@@ -177,7 +177,7 @@ class Prediction(Result):
         return Facts([(tr(f"next.facts.{name}", lang), value) for name, value in values.items()])
 
     def _least(self, entropy: float, lang: str | None) -> str:
-        """An entropy of the model's own, which is a lower bound where not all is told."""
+        """Return an entropy of the model's own, which is a lower bound where not all is told."""
         return bits(entropy, lang) if self.exact else tr("next.facts.at_least", lang, entropy=bits(entropy, lang))
 
     def _prompt_size(self, lang: str | None) -> str:
@@ -185,7 +185,7 @@ class Prediction(Result):
         return tr(f"next.facts.{key}", lang, count=self.prompt_tokens, opening=opening)
 
     def _beside_table(self, lang: str | None) -> Table:
-        """The same candidates at each temperature, and the entropy of each draw."""
+        """Return the same candidates at each temperature, and the entropy of each draw."""
         own = Drawn(self.temperature, self.kept, self.entropy_bits, [each.probability for each in self.candidates])
         draws = [own, *self.beside]
         rows = [
@@ -227,7 +227,7 @@ def _figures(each: Candidate, lang: str | None) -> tuple[str, ...]:
 
 
 def share(probability: float, lang: str | None) -> str:
-    """A probability as read: ``41.2%``; small ones keep two significant digits, ``0.0031%``.
+    """Return a probability as read: ``41.2%``; small ones keep two significant digits, ``0.0031%``.
 
     >>> share(0.41234, "en"), share(0.000031, "en"), share(1e-9, "en"), share(0.0, "en")
     ('41.2%', '0.0031%', '< 0.0001%', '0.0%')

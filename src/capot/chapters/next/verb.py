@@ -50,7 +50,7 @@ def predict(
     ids: Sequence[int] | None = None,
     progress: Callable[[ProgressEvent], None] | None = None,
 ) -> Prediction:
-    """The probability of each next token. Takes and raises: as ``Model.next``."""
+    """Return the probability of each next token. Takes and raises: as ``Model.next``."""
     most = Showing(k, beside).k
     settings = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     others = [dataclasses.replace(settings, temperature=each) for each in beside]
@@ -82,7 +82,7 @@ def _of_server(
     model: Opened, found: PassResult, settings: Sampling, *, named: Sequence[Sequence[Named]], shown: int,
     others: Sequence[Sampling], prompt: str,
 ) -> Prediction:  # fmt: skip
-    """What a server tells: its most probable tokens, and those asked for as far as it can say."""
+    """Return what a server tells: its most probable tokens, and those asked for as far as it can say."""
     assert found.output.top is not None  # as the caller has seen
     partial = Partial(model, found.output.top, settings)
     answers = [
@@ -97,7 +97,7 @@ def _of_server(
 
 
 def _drawn_at(settings: Sampling, logits: np.ndarray, shown: np.ndarray) -> Drawn:
-    """The draw at another temperature: the probabilities of the tokens ``shown``. Shapes: (V,), (K,)."""
+    """Return the draw at another temperature: the probabilities of the tokens ``shown``. Shapes: (V,), (K,)."""
     probabilities = sampling.probabilities(logits, settings)
     kept = int(np.count_nonzero(probabilities)) if _filters(settings) else len(logits)
     bits = sampling.entropy_bits(probabilities)
@@ -111,7 +111,7 @@ def _likely(asked: Asked) -> tuple[int, int]:
 
 
 def _prediction(table: _Table, found: PassResult, settings: Sampling) -> Prediction:
-    """What is known without a word of text."""
+    """Return what is known without a word of text."""
     return Prediction(
         prompt="",
         model="",
@@ -134,12 +134,12 @@ def _prediction(table: _Table, found: PassResult, settings: Sampling) -> Predict
 
 
 def _filters(settings: Sampling) -> bool:
-    """Whether some tokens may not be drawn at all; those of a minute probability may."""
+    """Return whether some tokens may not be drawn at all; those of a minute probability may."""
     return settings.temperature == 0 or settings.top_k > 0 or settings.top_p < 1 or settings.min_p > 0
 
 
 def best(tokenizer: Tokenizer, logits: np.ndarray, *, k: int) -> tuple[Candidate, ...]:
-    """The k most probable tokens, as ``next`` shows them at temperature 1. Shapes: (V,)."""
+    """Return the k most probable tokens, as ``next`` shows them at temperature 1. Shapes: (V,)."""
     table = _Table(tokenizer, logits, Sampling(temperature=1.0))
     return tuple(map(table.candidate, sampling.top_tokens(logits, k).tolist(), itertools.count(1)))
 
@@ -218,7 +218,7 @@ def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "", option: str =
 
 
 def _unquoted(asked: str) -> str | None:
-    """The text of a Python string literal, None for anything else."""
+    """Return the text of a Python string literal, None for anything else."""
     if not _LITERAL.fullmatch(asked):
         # A string literal alone, held to a pattern before: ``literal_eval`` of anything else may take any time.
         return None

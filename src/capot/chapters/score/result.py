@@ -56,7 +56,7 @@ class Score(Result):
         return tr("score.brief", lang, text=text_tail(self.text), count=len(self.tokens))
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """A row a token, what was expected there beside it."""
+        """Return a row a token, what was expected there beside it."""
         rows = [flatten(token) for token in self.tokens]
         for row in rows:  # where nothing was expected, the same columns are empty
             row.update(
@@ -66,7 +66,7 @@ class Score(Result):
         return rows
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The text shaded by surprise, the totals, the tokens that surprise most."""
+        """Return the text shaded by surprise, the totals, the tokens that surprise most."""
         blocks: list[Block] = [Heading(tr("score.chapter.question", lang)), self._strip(lang)]
         if len(self.tokens) > DRAWN:
             blocks.append(Text(tr("score.strip.cut", lang, drawn=DRAWN, all=len(self.tokens)), tone="quiet"))

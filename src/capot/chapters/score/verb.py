@@ -37,7 +37,7 @@ class Reduced:
 
 
 def score(model: Opened, text: str) -> Score:
-    """The probability of each token of a text. Takes and raises: as ``Model.score``."""
+    """Return the probability of each token of a text. Takes and raises: as ``Model.score``."""
     # With the tokens that the model's files put before a text: the first token of the text then has a probability too.
     ids = model.tokenizer.encode_prompt(text)
     check_prompt(ids, context=model.scheduler.engine.info.context_length)
@@ -117,7 +117,7 @@ def _power(bits: float) -> float:
 
 
 def _records(text: TokenTexts, ids: Sequence[int], found: Sequence[Reduced | None]) -> tuple[ScoredToken, ...]:
-    """A record for each token."""
+    """Return a record for each token."""
     tokens = []
     for token, one in zip(ids, found, strict=True):
         check_cancelled()

@@ -87,7 +87,7 @@ class Comparison(Result):
         return number(self.relative, lang, 2)
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The text as this tokenizer cuts it."""
+        """Return the text as this tokenizer cuts it."""
         text = b"".join(token.bytes for token in self.tokens).decode("utf-8", errors="replace")
         return [Strip(pieces(text, self.tokens, lang), label=self.tokenizer)]
 
@@ -126,7 +126,7 @@ class Tokens(Result):
 
     @property
     def own(self) -> Comparison:
-        """The text in the model's own tokenizer, as ``comparisons`` has it where there are some."""
+        """Return the text in the model's own tokenizer, as ``comparisons`` has it where there are some."""
         return Comparison(self.tokenizer, self.vocabulary_size, self.count, 1.0, self.tokens)
 
     table = "tokens"
@@ -135,7 +135,7 @@ class Tokens(Result):
         return tr("tokens.brief", lang, text=text_tail(self.text), count=self.count, tokenizer=self.tokenizer)
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The text cut, its figures, its tokens one by one, and the other tokenizers."""
+        """Return the text cut, its figures, its tokens one by one, and the other tokenizers."""
         blocks: list[Block] = [Heading(tr("tokens.title", lang))]
         blocks.append(Strip(pieces(self.text, self.tokens, lang), label=self.tokenizer, caption=self._caption(lang)))
         if self.count > SHOWN:
@@ -150,7 +150,7 @@ class Tokens(Result):
         return blocks + self._missed(lang)
 
     def _missed(self, lang: str | None) -> list[Block]:
-        """A line for each tokenizer that could not be had, and what to do."""
+        """Return a line for each tokenizer that could not be had, and what to do."""
         blocks: list[Block] = []
         for each in self.missing:
             why, _, hint = each.message.partition("\n")
@@ -243,12 +243,12 @@ def _count(comparison: Comparison) -> int:
 
 
 def face(token: Token) -> str:
-    """A token by itself: its text drawn, else its bytes, else its id."""
+    """Return a token by itself: its text drawn, else its bytes, else its id."""
     return token_label(token.text) or (hex_bytes(token.bytes) if token.bytes else f"⟨{token.id}⟩")
 
 
 def pieces(text: str, tokens: Sequence[Token], lang: str | None = None, *, limit: int | None = SHOWN) -> list[Piece]:
-    """The tokens of a strip: those that share one visible character share its colour.
+    """Return the tokens of a strip: those that share one visible character share its colour.
 
     Such a token shows the character and which part of it it holds: ``🤗 1/2``, ``🤗 2/2``.
     """

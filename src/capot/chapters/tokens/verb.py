@@ -35,7 +35,7 @@ Spans = Sequence[tuple[int, bytes, int, int]]
 
 
 def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), specials: Specials = "text") -> Tokens:
-    """A text cut by the model and by others. Takes and raises: as ``Model.tokens``."""
+    """Return a text cut by the model and by others. Takes and raises: as ``Model.tokens``."""
     tokenizer = model.tokenizer
     cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
     found = [_found(name, text, specials, model=model) for name in named_in(compare)]
@@ -49,7 +49,7 @@ def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), spe
 
 
 def of_ids(model: Opened, ids: Sequence[int]) -> Tokens:
-    """The text that ids spell, and its tokens: not those that the text would be cut into, which may be others.
+    """Return the text that ids spell, and its tokens: not those that the text would be cut into, which may be others.
 
     Raises: InputError ``no_such_id``.
     """
@@ -65,7 +65,7 @@ def of_ids(model: Opened, ids: Sequence[int]) -> Tokens:
 
 
 def _tokens(model: Opened, text: str, cut: Sequence[Token], *, opening: bool = True) -> Tokens:
-    """A text that is cut, compared with nothing yet."""
+    """Return a text that is cut, compared with nothing yet."""
     tokenizer = model.tokenizer
     raw = text.encode()
     return Tokens(
@@ -89,7 +89,7 @@ class Unlooked(str):
 
 
 def named_in(compare: str | Iterable[str]) -> tuple[str, ...]:
-    """The names in ``compare``, each once.
+    """Return the names in ``compare``, each once.
 
     >>> named_in("english, french,,english")
     ('english', 'french')
@@ -105,7 +105,7 @@ def to_tokens(spans: Spans, *, special_ids: frozenset[int] = frozenset()) -> lis
 
 
 def _found(name: str, text: str, specials: Specials, *, model: Opened) -> Comparison | Missing:
-    """The text in one other tokenizer; one that cannot be had is a note beside those that can."""
+    """Return the text in one other tokenizer; one that cannot be had is a note beside those that can."""
     try:
         return _counted(name, text, specials, model=model)
     except InterruptedByUser:
@@ -131,7 +131,7 @@ def _relative_to(first: Comparison, other: Comparison) -> Comparison:
 
 
 def named(name: str, *, watch: Watch = drain) -> Tokenizer:
-    """The tokenizer that a name or a path stands for; ``watch`` follows what comes from the hub.
+    """Return the tokenizer that a name or a path stands for; ``watch`` follows what comes from the hub.
 
     Raises: as ``tokenize``.
     """
@@ -154,7 +154,7 @@ def _packaged(name: str) -> Tokenizer:
 
 
 def from_hub(name: str, *, watch: Watch = drain) -> Tokenizer:
-    """The tokenizer of a model of the hub: from the cache, else brought there, without its weights.
+    """Return the tokenizer of a model of the hub: from the cache, else brought there, without its weights.
 
     Raises: NotFoundError ``tokenizer_hub`` where asking is forbidden; as ``HubCheckpoint.of``.
     """
@@ -180,5 +180,5 @@ def known_names() -> Reason:
 
 
 def packaged_names() -> list[str]:
-    """The names that ``compare`` takes on any machine, offline."""
+    """Return the names that ``compare`` takes on any machine, offline."""
     return [*PACKAGED, *ENCODINGS, *recorded.RECORDED]

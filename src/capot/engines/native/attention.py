@@ -33,7 +33,7 @@ from capot.engines.native.simd import (  # fmt: skip
     widen,
 )
 
-SIMD_HASH = "e71d8f34a157"
+SIMD_HASH = "7027c1942ceb"
 BLOCK = 64  # tokens in a block of the cache
 TILE = 16  # queries that share one widening of a block
 MASKED = np.float32(-1e30)  # the score of a token that a query does not see: never the largest
@@ -179,7 +179,7 @@ def _widen_block(cache: Array, filled: int, keys: Array, values: Array) -> None:
 
 
 def scratch_shape(group: int, size: int) -> tuple[int, int]:
-    """What ``attend`` needs: for each thread, rows of which it makes its tables."""
+    """Return what ``attend`` needs: for each thread, rows of which it makes its tables."""
     wide = -(-size // 16) * 16  # heads are laid out in whole registers
     floats = size * BLOCK + BLOCK * wide + TILE * group * (size + BLOCK + wide + 2)
     return (get_num_threads(), floats)

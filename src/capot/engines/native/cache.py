@@ -30,7 +30,7 @@ class ArrayAllocator:
         self._peak = dict(self._current)
 
     def array(self, part: str, shape: Ids[int], dtype: np.dtype[Any] = FLOAT32, *, zeroed: bool = False) -> np.ndarray:
-        """A new array, counted under ``part`` as long as it or a view of it lives."""
+        """Return a new array, counted under ``part`` as long as it or a view of it lives."""
         array = np.zeros(shape, dtype) if zeroed else np.empty(shape, dtype)
         with self._lock:
             self._current[part] += array.nbytes

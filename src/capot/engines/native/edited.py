@@ -67,14 +67,14 @@ class EditedRows:
 
 
 def widened(numbers: np.ndarray) -> np.ndarray:
-    """A copy in float32 of what a product takes, which has bfloat16 as uint16."""
+    """Return a copy in float32 of what a product takes, which has bfloat16 as uint16."""
     if numbers.dtype == np.uint16:
         return (numbers.astype(np.uint32) << 16).view(np.float32)
     return numbers.astype(np.float32)
 
 
 def narrowed(numbers: np.ndarray, dtype: np.dtype[np.generic]) -> np.ndarray:
-    """The other way round, to the nearest, ties to even.
+    """Return float32 numbers in the type that a product takes, to the nearest, ties to even.
 
     >>> narrowed(np.array([1.0, 1.00390625, 1.01171875], np.float32), np.dtype(np.uint16)).tolist()
     [16256, 16256, 16258]

@@ -56,7 +56,7 @@ class Weights(Protocol):
     def head(self) -> Product: ...
 
     def head_of(self, rows: np.ndarray, logits: np.ndarray) -> np.ndarray:
-        """The final norm and the head on rows of x."""
+        """Return the logits of rows of x: the final norm, then the head."""
 
 
 class InsidePass:
@@ -139,7 +139,7 @@ class InsidePass:
     # ------------------------------------------------------------ attention
 
     def spans(self, layer: int, tokens: int) -> Iterator[tuple[slice, np.ndarray | None]]:
-        """The queries that attend together, and where their weights go where somebody wants them.
+        """Yield the queries that attend together, and where their weights go where somebody wants them.
 
         Shapes: weights (K, H / K, queries, S), never more than a block of bytes.
         """
@@ -220,7 +220,7 @@ class InsidePass:
         return LogitParts.read(logits, target, added=self._added, reads=reads, heads=by_head)
 
     def _by_head(self, layer: Layer, mixed: np.ndarray) -> np.ndarray:
-        """What each head alone adds to the last row. Shapes: mixed (H S,), answer (H, D)."""
+        """Return what each head alone adds to the last row. Shapes: mixed (H S,), answer (H, D)."""
         heads = self.engine.checkpoint.config.heads
         # One row per head, the other heads' numbers zero: one product gives each head's own addition.
         apart = np.zeros((heads, len(mixed)), mixed.dtype)
@@ -232,7 +232,7 @@ class InsidePass:
 
 
 def wide(stored: np.ndarray) -> np.ndarray:
-    """A row of weights in float64."""
+    """Return a row of weights in float64."""
     kinds = {"float32": "F32", "uint16": "BF16", "int16": "F16"}
     raw = stored.view(np.float16) if stored.dtype == np.int16 else stored
     return np.asarray(to_float32(raw, kinds[stored.dtype.name]), np.float64)

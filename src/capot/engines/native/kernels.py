@@ -26,11 +26,11 @@ from capot.engines.native.simd import BF16_PAIRS, Array, dot, exp, narrow, widen
 __all__ = ["BF16_PAIRS", "BLOCK", "add_matmul", "attend", "exp", "prepare", "rms_norm", "rotate_and_store", "swiglu"]
 __all__ += ["product_dtype", "scratch_shape"]
 
-SIMD_HASH = "e71d8f34a157"
+SIMD_HASH = "7027c1942ceb"
 
 
 def product_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """What a product takes beside weights of a type: bfloat16 for bfloat16, else float32."""
+    """Return what a product takes beside weights of a type: bfloat16 for bfloat16, else float32."""
     return np.dtype(np.uint16 if dtype == np.uint16 else np.float32)
 
 

@@ -118,7 +118,7 @@ class Buffers:
         self._taken = engine.allocator.array("activations", (columns * widest,), engine.taken)
 
     def taken(self, width: int) -> np.ndarray:
-        """What the next product takes, in the type that its weights ask for. The last one's is overwritten."""
+        """Return what the next product takes, in the type that its weights ask for. The last one's is overwritten."""
         return self._taken[: self.columns * width].reshape(self.columns, width)
 
 
@@ -211,7 +211,7 @@ class NativeEngine:
         return NativeSequence(self.checkpoint.config, self._like.dtype, self.allocator)
 
     def branch(self, sequence: Sequence, tokens: int, *, level: int) -> NativeSequence:
-        """A sequence that holds what another has of its first tokens, in the layers behind ``level``."""
+        """Return a sequence that holds what another has of its first tokens, in the layers behind ``level``."""
         assert isinstance(sequence, NativeSequence)  # an engine is given its own sequences
         found = self.open_sequence()
         found.copy_from(sequence, tokens, level=level)
@@ -338,12 +338,12 @@ class NativeEngine:
         return out
 
     def head_of(self, rows: np.ndarray, logits: np.ndarray) -> np.ndarray:
-        """The final norm and the head on rows of x. Shapes: rows (R, D), logits (R, V), which is answered."""
+        """Return the logits of rows of x: the final norm, then the head. Shapes: rows (R, D), logits (R, V)."""
         normed = self.allocator.array("activations", rows.shape, self.taken)
         return self.head.write(self._normed(rows, self.norm, normed), logits)
 
     def _outputs(self, x: np.ndarray, passes: list[SequencePass]) -> list[Output]:
-        """The head on the rows that were asked for, of all sequences in one product."""
+        """Return the outputs: the head goes over the rows asked for, of all sequences in one product."""
         asked = [one.for_head(x) for one in passes]  # each (R, D)
         counts = [len(rows) for rows in asked]
         # The head is the largest matrix: only the rows somebody wants go through it.
@@ -358,7 +358,7 @@ class NativeEngine:
 
 
 def entered(feeds: list[Feed]) -> int | None:
-    """The level at which a step begins, all its feeds at once; None where they begin at their embeddings."""
+    """Return the level at which a step begins, all its feeds at once; None where they begin at their embeddings."""
     levels = {None if feed.entry is None else feed.entry.level for feed in feeds}
     if len(levels) > 1:
         raise ValueError(f"a step from levels {levels}")

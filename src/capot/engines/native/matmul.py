@@ -42,7 +42,7 @@ from capot.engines.native.simd import (  # fmt: skip
     zeros,
 )
 
-SIMD_HASH = "e71d8f34a157"
+SIMD_HASH = "7027c1942ceb"
 # Rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold.
 ROWS_PER_TASK = 64
 LINE_BITS = 8 * 64  # a line of memory, as it moves between memory and caches
@@ -51,7 +51,7 @@ DEPTH = 2048  # and so much of each row, so that six columns of x stay near
 
 
 def _emit_starts(build: Value, array: Value, first: Value, offsets: range, stride: Value) -> list[Value]:
-    """Where the rows ``first`` + each offset of an array begin."""
+    """Return where the rows ``first`` + each offset of an array begin."""
     return [build.gep(array.data, [build.mul(build.add(first, I64(offset)), stride)]) for offset in offsets]
 
 
@@ -78,7 +78,7 @@ def _emit_totals(build: Value, sums: list[list[Value]], y_rows: list[Value], fir
 
 
 def _prefetched(bits: int) -> range:
-    """The places of a row, one in each line of memory, that are asked for before the row is read.
+    """Return the places of a row, one in each line of memory, that are asked for before the row is read.
 
     The processor foresees a row that is alone, but not beyond a page of memory: of the row after it, the beginning
     will do. Several rows at once are more than it follows, so a tile of them asks for each as far as it reads.
@@ -88,7 +88,7 @@ def _prefetched(bits: int) -> range:
 
 
 def _tile(rows: int, columns: int) -> Callable[..., Any]:
-    """A function that adds to y the product of ``rows`` rows of the weights and ``columns`` rows of x.
+    """Return a function that adds to y the product of ``rows`` rows of the weights and ``columns`` rows of x.
 
     Each weight is loaded and widened once for all columns, each x once for all rows, and
     the sums stay in registers: this is what makes six tokens cost little more than one.

@@ -82,7 +82,7 @@ class SequencePass:
             self.inside.weighed(layer, span, weights)
 
     def for_head(self, x: np.ndarray) -> np.ndarray:
-        """The rows whose logits are asked for: positions first, then one for each level."""
+        """Return the rows whose logits are asked for: positions first, then one for each level."""
         # Only these rows reach the final norm and the head.
         first = {"last": self.rows.stop - 1, "all": self.rows.start, "none": self.rows.stop}[self.want.logits]
         positions = x[first : self.rows.stop]

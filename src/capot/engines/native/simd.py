@@ -98,13 +98,13 @@ def emit_widen(build: Value, value: Value, dtype: Value, lanes: int) -> Value:
 
 @intrinsic
 def widen(typing: Value, number: Value) -> Value:
-    """The float32 that stored bits stand for."""
+    """Return the float32 that stored bits stand for."""
     return types.float32(number), lambda context, build, sig, args: emit_widen(build, args[0], number, 1)
 
 
 @intrinsic
 def narrow(typing: Value, number: Value, like: Value) -> Value:
-    """The stored bits nearest to a float32, in the type of ``like``."""
+    """Return the stored bits nearest to a float32, in the type of ``like``."""
 
     def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
         if like == types.float32:
@@ -131,7 +131,7 @@ def power_of_two(typing: Value, exponent: Value) -> Value:
 
 @intrinsic
 def pointer(typing: Value, address: Value) -> Value:
-    """An address as what ``carray`` takes."""
+    """Return an address as what ``carray`` takes."""
 
     def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
         return build.inttoptr(args[0], ir.IntType(8).as_pointer())
@@ -179,7 +179,7 @@ def _dot_lanes(typing: Value, a: Value, b: Value, whole: Value) -> Value:
 
 @njit()
 def dot(a: Array, b: Array) -> np.float32:
-    """The sum of a * b, both of the same length and float32, in the order of every sum (see above)."""
+    """Return the sum of a * b, both of the same length and float32, in the order of every sum (see above)."""
     whole = len(a) - len(a) % LANES
     total: np.float32 = _dot_lanes(a, b, whole)
     for i in range(whole, len(a)):
@@ -220,7 +220,7 @@ def emit_prefetch(build: Value, place: Value) -> None:
 
 
 def zeros(build: Value) -> Value:
-    """A register of sums that begin with nothing."""
+    """Return a register of sums that begin with nothing."""
     # An alloca that stays in registers: LLVM's mem2reg promotes it, and no phi nodes have to be written here.
     cell = cgutils.alloca_once(build, shaped(F32, LANES))
     build.store(ir.Constant(shaped(F32, LANES), [0.0] * LANES), cell)
@@ -228,7 +228,7 @@ def zeros(build: Value) -> Value:
 
 
 def emit_sum(build: Value, vector: Value) -> Value:
-    """The lanes of a register together: its halves added, then the halves of that."""
+    """Return the lanes of a register together: its halves added, then the halves of that."""
     while isinstance(vector.type, ir.VectorType) and vector.type.count > 1:
         half = vector.type.count // 2
         low, high = (
@@ -240,7 +240,7 @@ def emit_sum(build: Value, vector: Value) -> Value:
 
 
 def emit_broadcast(build: Value, number: Value) -> Value:
-    """A register with the same number in each lane."""
+    """Return a register with the same number in each lane."""
     vector = ir.Constant(shaped(F32, LANES), ir.Undefined)
     first = build.insert_element(vector, number, I32(0))
     return build.shuffle_vector(first, vector, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))

@@ -105,11 +105,11 @@ class TicketQueue(Protocol):
 
     @property
     def engine(self) -> protocol.Engine:
-        """The weights at work."""
+        """Return the weights at work."""
 
     @property
     def cancellations(self) -> deque[Ticket]:
-        """Where a ticket puts itself that is to end."""
+        """Return where a ticket puts itself that is to end."""
 
     def position_of(self, ticket: Ticket) -> int:
         """0 when at work or done, else the place in the queue."""

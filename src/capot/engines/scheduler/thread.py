@@ -149,7 +149,7 @@ class Scheduler:
             self._caches.forget(owner)
 
     def status(self) -> dict[str, Any]:
-        """The load, for a status page. Units: bytes; counts since the start."""
+        """Return the load, for a status page. Units: bytes; counts since the start."""
         forks.check_process(self._process)
         with self._wake:
             return {**self._admission.status(), **self._counts, "reused_tokens": self._admission.reused_tokens}

@@ -53,11 +53,11 @@ class Variants:
         self._stopped = threading.Event()
 
     def rows(self, variant: Variant) -> int:
-        """How many tokens are computed for a variant."""
+        """Return how many tokens are computed for a variant."""
         return len(self._ids) - variant.position if self.branches else len(self._ids)
 
     def nbytes(self) -> int:
-        """What is held at most."""
+        """Return what is held at most."""
         info = self._engine.info
         tokens = len(self._ids)
         levels = (info.layers + 1) * tokens * info.width if self.branches else 0
@@ -121,7 +121,7 @@ class Variants:
     # ------------------------------------------------------------ variants
 
     def read(self, variants: Sequence[Variant]) -> Iterator[np.ndarray]:
-        """The logits of each variant's last token, in their order. Shapes: (V,) each.
+        """Yield the logits of each variant's last token, in their order. Shapes: (V,) each.
 
         Raises: CapabilityError ``capability``; InterruptedByUser after Ctrl-C.
         """
@@ -148,7 +148,7 @@ class Variants:
             yield batch
 
     def _together(self, batch: list[Variant]) -> list[np.ndarray]:
-        """A batch; what it leaves is closed, whatever happens. Shapes: (V,) each."""
+        """Return the logits of a batch; what it leaves is closed, whatever happens. Shapes: (V,) each."""
         sequences = self._scheduler.call(lambda: [self._sequence_of(variant) for variant in batch])
         try:
             size = min(MAX_CHUNK, max(map(self.rows, batch)))

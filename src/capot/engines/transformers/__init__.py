@@ -51,12 +51,12 @@ DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA's
 
 # ``find_spec`` reads no code of the package: importing PyTorch takes a second, and memory.
 def missing() -> tuple[str, ...]:
-    """The packages of the extra that are not installed; nothing is imported to know."""
+    """Return the packages of the extra that are not installed; nothing is imported to know."""
     return tuple(name for name in PACKAGES if importlib.util.find_spec(name) is None)
 
 
 def untried() -> str | None:
-    """The first package of the extra whose installed version is outside ``BOUNDS``; nothing is imported to know.
+    """Return the first package of the extra whose installed version is outside ``BOUNDS``; nothing is imported to know.
 
     A module on the path that is no installed package has no version, and is not judged.
     """
@@ -69,7 +69,7 @@ def untried() -> str | None:
 
 
 def knows_family(raw_config: Mapping[str, Any]) -> bool:
-    """Whether the installed transformers has a model's family, as far as its folders tell, one for each family.
+    """Return whether the installed transformers has a model's family, as far as its folders tell, one for each family.
 
     Importing it takes seconds. A variant (``gemma3_text``) is in the folder of its family; in doubt the answer is yes.
     """
@@ -82,12 +82,12 @@ def knows_family(raw_config: Mapping[str, Any]) -> bool:
 
 
 def needs_code(raw_config: Mapping[str, Any]) -> bool:
-    """Whether a model asks for Python code of its authors', its family being none of transformers' own."""
+    """Return whether a model asks for Python code of its authors', its family being none of transformers' own."""
     return "AutoModelForCausalLM" in auto_map(raw_config) and not knows_family(raw_config)
 
 
 def accelerator() -> str | None:
-    """The device that PyTorch would rather compute on than the processor, None where there is none.
+    """Return the device that PyTorch would rather compute on than the processor, None where there is none.
 
     PyTorch, which takes a second to import, is asked only where a first look says that there may be one. Of versions
     that were not tried nothing is asked: what another engine can open must not be sent to this one, which refuses.
@@ -101,7 +101,7 @@ def accelerator() -> str | None:
 
 
 def gpu_possible() -> bool:
-    """Whether a GPU may be here, by what the system shows of its driver and by how PyTorch was built."""
+    """Return whether a GPU may be here, by what the system shows of its driver and by how PyTorch was built."""
     # Builds for processors name themselves so; an empty list of visible devices is the user's wish.
     if version("torch").endswith("+cpu") or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False

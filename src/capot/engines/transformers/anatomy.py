@@ -51,7 +51,7 @@ class End:
     by: float
 
     def scale(self, x: np.ndarray, given: np.ndarray) -> float:
-        """The number that the norm multiplied x by, ``given`` what it answered. Shapes: (D,) both."""
+        """Return the number that the norm multiplied x by, ``given`` what it answered. Shapes: (D,) both."""
         line = self.gain * self.less_mean(x)
         return float((given - self.shift) @ line / max(float(line @ line), 1e-30))
 
@@ -59,7 +59,7 @@ class End:
         return x - x.mean() if self.centred else x
 
     def reads(self, scale: float, row: np.ndarray) -> np.ndarray:
-        """What a logit takes of x, the scale being held. Shapes: row of the head (D,), answer (D,)."""
+        """Return what a logit takes of x, the scale being held. Shapes: row of the head (D,), answer (D,)."""
         return self.less_mean(self.by * scale * self.gain * row)
 
 
@@ -185,7 +185,7 @@ class Anatomy:
         return floats(self._head[0]), floats(self._head[1])
 
     def _adds_up(self, took: np.ndarray, raw: np.ndarray) -> bool:
-        """Whether the head's answer is the product with its rows."""
+        """Return whether the head's answer is the product with its rows."""
         best = int(raw.argmax())
         row = self.row(best)
         bias = getattr(self.network.head, "bias", None)
@@ -195,7 +195,7 @@ class Anatomy:
         return bool(abs(made - raw[best]) <= 4 * rounding(self._entered) * max(1.0, float(np.abs(raw).max())))
 
     def row(self, token: int) -> np.ndarray | None:
-        """What the head multiplies with for one token; None where it has no such row. Shapes: (D,)."""
+        """Return what the head multiplies with for one token; None where it has no such row. Shapes: (D,)."""
         weight = getattr(self.network.head, "weight", None)
         if not isinstance(weight, torch.Tensor) or weight.ndim != 2:
             return None
@@ -218,12 +218,12 @@ def floats(tensor: torch.Tensor) -> np.ndarray:
 
 
 def rounding(tensor: torch.Tensor) -> float:
-    """A difference that rounding makes, as a share of the whole."""
+    """Return a difference that rounding makes, as a share of the whole."""
     return EXACT if tensor.dtype == torch.float32 else 4 * torch.finfo(tensor.dtype).eps
 
 
 def multiplied(raw: torch.Tensor, logits: torch.Tensor) -> float:
-    """The number that makes logits of the head's answer; 1 where it is none, but a cap."""
+    """Return the number that makes logits of the head's answer; 1 where it is none, but a cap."""
     before, after = floats(raw), floats(logits)
     # A cap (Gemma 2's 30 * tanh(x / 30)) leaves small logits almost as they are.
     if np.linalg.norm(after - before) <= 0.02 * np.linalg.norm(after):
@@ -235,7 +235,7 @@ def multiplied(raw: torch.Tensor, logits: torch.Tensor) -> float:
 def block(
     entered: torch.Tensor, left: torch.Tensor, given: list[tuple[torch.nn.Module, torch.Tensor]], *, heads: int
 ) -> Block | None:
-    """The two modules whose sum, times a number, is what a layer added. Shapes: all (T, D)."""
+    """Return the two modules whose sum, times a number, is what a layer added. Shapes: all (T, D)."""
     if len(given) < 2:
         return None
     added = (floats(left) - floats(entered)).reshape(-1)
@@ -261,7 +261,7 @@ def block(
 
 
 def product(given: list[tuple[torch.nn.Module, torch.Tensor]], at: int, *, heads: int) -> torch.nn.Module | None:
-    """The matrix whose answer is attention's part, with as many numbers to take for each head."""
+    """Return the matrix whose answer is attention's part, with as many numbers to take for each head."""
     part = given[at][1]
     for module, out in given:
         weight = getattr(module, "weight", None)

@@ -60,7 +60,7 @@ class BatchCache(Cache):
         self._masks: dict[Any, torch.Tensor | None] = {}
 
     def positions(self, device: torch.device) -> torch.Tensor:
-        """Where each new token stands in its own text. Shapes: (1, T)"""
+        """Return where each new token stands in its own text. Shapes: (1, T)"""
         counts = [(past, span.stop - span.start) for past, span in zip(self.pasts, self.spans, strict=True)]
         return torch.tensor([[past + i for past, count in counts for i in range(count)]], device=device)
 
@@ -117,7 +117,7 @@ AttentionInterface.register(KIND, _attention)
 
 
 def can_batch(network: Network, layers: Sequence[Any]) -> bool:
-    """Whether a family attends by transformers' interface, in layers of kinds that a row computes exactly."""
+    """Return whether a family attends by transformers' interface, in layers of kinds that a row computes exactly."""
     config = network.config
     through = getattr(network.model, "_supports_attention_backend", False)
     kinds = set(getattr(config, "layer_types", None) or [None])

@@ -54,7 +54,7 @@ class CacheLayer(DynamicLayer):
         return blocks(tokens) if self.window is None else min(blocks(tokens), blocks(self.window - 1 + MAX_CHUNK))
 
     def visible(self, length: int) -> int:
-        """How many of ``length`` tokens the next one looks back at."""
+        """Return how many of ``length`` tokens the next one looks back at."""
         # The token itself is in the window too, so that one less lies behind it.
         return length if self.window is None else min(length, self.window - 1)
 
@@ -110,7 +110,7 @@ class CacheLayer(DynamicLayer):
         self.buffers = tuple(found)
 
     def can_cut(self, length: int) -> bool:
-        """Whether what the token after the first ``length`` looks back at is still here."""
+        """Return whether what the token after the first ``length`` looks back at is still here."""
         return length >= self.length or self.first <= length - self.visible(length)
 
     def cut(self, length: int) -> None:
@@ -143,7 +143,7 @@ class CacheLayer(DynamicLayer):
 
 
 def new_cache(config: Any) -> Cache:
-    """An empty cache of the layers that a configuration of transformers asks for."""
+    """Return an empty cache of the layers that a configuration of transformers asks for."""
     cache = DynamicCache(config=config)
     kinds: dict[type, Callable[[Any], Any]] = {
         DynamicLayer: lambda _: CacheLayer(),
@@ -155,7 +155,7 @@ def new_cache(config: Any) -> Cache:
 
 
 def tensors(layer: Any) -> Iterator[torch.Tensor]:
-    """What a layer of any kind holds, counters left out."""
+    """Yield what a layer of any kind holds, counters left out."""
     if isinstance(layer, CacheLayer):
         yield from layer.buffers
         return
@@ -173,7 +173,7 @@ def nbytes(layer: Any) -> int:
 
 
 def copy_layer(layer: Any) -> Any:
-    """A copy of a layer that a step writes over: its states cloned, its keys and values shared."""
+    """Return a copy of a layer that a step writes over: its states cloned, its keys and values shared."""
     other = copy.copy(layer)
     # Keys and values grow by joining, which makes new tensors; states are written over in place.
     for name, value in vars(layer).items():
@@ -185,7 +185,7 @@ def copy_layer(layer: Any) -> Any:
 
 
 def own_sequence(feed: Feed) -> TransformersSequence:
-    """The sequence of a feed: an engine is given its own ones."""
+    """Return the sequence of a feed: an engine is given its own ones."""
     assert isinstance(feed.sequence, TransformersSequence)
     return feed.sequence
 
@@ -221,7 +221,7 @@ class TransformersSequence:
     @property
     # No lock: a sum over a list that is replaced whole, and a size that is one step old does no harm to a status page.
     def nbytes(self) -> int:
-        """What it holds now; any thread may ask."""
+        """Return what it holds now; any thread may ask."""
         return sum(map(nbytes, self._cache.layers)) if self._cache else 0
 
     def crop(self, length: int) -> None:
@@ -246,7 +246,7 @@ class TransformersSequence:
         del self.ids[length:]
 
     def mark(self) -> list[Any]:
-        """What ``back`` needs to undo a step that failed."""
+        """Return what ``back`` needs to undo a step that failed."""
         # In the lane, a failed token left its numbers behind the end of the text, where the next one writes.
         if self._cache is None or self.leave is not None:  # a lane writes nothing here
             return []

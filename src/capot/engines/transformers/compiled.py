@@ -61,7 +61,7 @@ class CompiledDecoder:
         return logits
 
     def logits(self, feed: Feed) -> torch.Tensor:
-        """What follows one token. Shapes: (V,); overwritten by the next call."""
+        """Return what follows one token. Shapes: (V,); overwritten by the next call."""
         # Inference tensors may not be written by a traced pass: here everything is an ordinary one.
         with torch.inference_mode(False), torch.no_grad():
             if self.inside is not own_sequence(feed):

@@ -52,7 +52,7 @@ class EditedPass:
         self._read: list[dict[Place, np.ndarray]] = [{} for _ in texts]
 
     def states(self, place: int) -> tuple[np.ndarray, ...]:
-        """What was read of one text, in the order that it was asked for in. Shapes: (P, N) each."""
+        """Return what was read of one text, in the order that it was asked for in. Shapes: (P, N) each."""
         inside = self.texts[place].inside
         return () if inside is None else tuple(self._read[place][each] for each in inside.states)
 
@@ -69,7 +69,7 @@ class EditedPass:
                 handle.remove()
 
     def _hooked(self, place: Place) -> Any:
-        """The hook of one place: on what a module takes, or on what it gives."""
+        """Return the hook of one place: on what a module takes, or on what it gives."""
         layers = self.network.layers
         if place.part == "residual":
             if place.layer == 0:
@@ -100,7 +100,7 @@ class EditedPass:
         return gives
 
     def _changed(self, place: Place, given: torch.Tensor, *, by: float = 1.0) -> torch.Tensor:
-        """What a module takes or gives, ``by`` times which is the part. Shapes: given (..., N)."""
+        """Return what a module takes or gives, ``by`` times which is the part. Shapes: given (..., N)."""
         if any(edit.place == place for text in self.texts for edit in text.edits):
             # Also contiguous, so that the views below are views of it, and writing into them changes it.
             given = given.clone(memory_format=torch.contiguous_format)  # nobody else's tensor is written to

@@ -56,7 +56,7 @@ class TransformersEngine:
         self.lane = self._lane() if loading.compiled else None
 
     def _first_pass(self, *, compiled: bool) -> probe.Probe:
-        """What the model shows of itself, on packed weights where the processor computes."""
+        """Return what the model shows of itself, on packed weights where the processor computes."""
         see = functools.partial(probe.Probe, self.network)
         return (
             packed.first_packed_pass(self.network.model, see) if packed.can_pack(self.place) and not compiled else see()
@@ -168,14 +168,14 @@ class TransformersEngine:
             raise ContextError("prompt_too_long", tokens=tokens, context_length=self.positions)
 
     def _logits_bytes(self, feeds: list[Feed]) -> int:
-        """What the head makes, and its copy in float32 where the processor makes it in 16 bits."""
+        """Return what the head makes, and its copy in float32 where the processor makes it in 16 bits."""
         rows = sum({"last": 1, "all": len(feed.ids), "none": 0}[feed.want.logits] for feed in feeds)
         number: int = self.place.dtype.itemsize
         copied = 4 if number < 4 and self.network.device.type == "cpu" else 0
         return rows * self._probe.vocabulary * (number + copied)
 
     def _whatever_the_weights(self, feeds: list[Feed], marks: list[list[Any]]) -> list[Output | None]:
-        """The outputs; with every weight as it was stored from now on, should a packed one meet code that the
+        """Return the outputs; with every weight as it was stored from now on, should a packed one meet code that the
         first pass did not reach (a long text's, say) and that has another use for it.
         """
         try:
@@ -223,8 +223,9 @@ class TransformersEngine:
         return self._probe.goes_on if len(feed.ids) > 1 and len(feed.sequence.ids) > 0 else probe.BY_ITSELF
 
     def _one_by_one(self, feed: Feed) -> Output | None:
-        """A chunk that follows others, in a family whose code begins anew when given several tokens; None, and
-        the state before it, where the sequence is cancelled on the way.
+        """Return what a chunk gives, token by token, in a family whose code begins anew when given several tokens.
+
+        Where the sequence is cancelled on the way the answer is None, and the state is the one before the chunk.
         """
         want = feed.want
         outputs = []
@@ -246,7 +247,7 @@ class TransformersEngine:
         )
 
     def _watched(self, feed: Feed) -> WatchedPass | None:
-        """What watches a pass whose inside is asked for, attention weights known before it begins."""
+        """Return what watches a pass whose inside is asked for, attention weights known before it begins."""
         asked = feed.want.inside
         start = len(feed.sequence.ids)
         tokens = len(feed.ids)
@@ -267,7 +268,7 @@ class TransformersEngine:
         return found
 
     def _edited(self, feeds: list[Feed], spans: list[slice] | None = None) -> EditedPass:
-        """What changes and reads the states of a pass; nothing where nobody asked."""
+        """Return what changes and reads the states of a pass; nothing where nobody asked."""
         places = [None] * len(feeds) if spans is None else spans
         texts = [
             EditedText(feed.edits, feed.want.inside, len(feed.sequence.ids), len(feed.ids), span)
@@ -362,7 +363,7 @@ class TransformersEngine:
         return [self._output(feed.want, parts[i], levels, i) for i, feed in enumerate(feeds)]
 
     def _rows_agree(self, feeds: list[Feed]) -> bool:
-        """Whether a row gives what one sequence gives alone: tried once, on the first that come.
+        """Return whether a row gives what one sequence gives alone: tried once, on the first that come.
 
         A family may do with its keys what nobody can foresee; then several are computed in turn.
         """

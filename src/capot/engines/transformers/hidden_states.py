@@ -17,7 +17,7 @@ from capot.engines.transformers.network import Network
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """A tensor as a float32 array of this machine's memory."""
+    """Return a tensor as a float32 array of this machine's memory."""
     array: np.ndarray = tensor.float().cpu().numpy()
     return array
 

@@ -34,7 +34,7 @@ RESERVE = 0.1  # of each GPU, left to caches where the weights are spread over s
 def load_model(
     checkpoint: Checkpoint, loading: Loading, *, notice: Callable[[Placement], Any]
 ) -> tuple[PreTrainedModel, Placement]:
-    """The model on its device, ready to compute; ``notice`` hears where, before anything large is read.
+    """Return the model on its device, ready to compute; ``notice`` hears where, before anything large is read.
 
     Raises: UnsupportedError ``not_causal``, ``family_unknown``, ``remote_code``, ``needs_package``; ModelError
     ``config_layers``, ``tensor_missing``, ``tensor_shape``, ``model_refused``; what ``placement.choose``,
@@ -87,7 +87,7 @@ def _check(checkpoint: Checkpoint, *, remote: bool) -> None:
 def _load(
     checkpoint: Checkpoint, where: Placement, *, remote: bool, most: int
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """The model and what transformers says of its weights; ``most``: tensors that there are to make layers of.
+    """Return the model and what transformers says of its weights; ``most``: tensors that there are to make layers of.
 
     Raises: ModelError ``config_layers``; what transformers raises.
     """
@@ -143,7 +143,7 @@ def translated_errors(checkpoint: Checkpoint, where: Placement) -> Iterator[None
 
 
 def _first_line(error: Exception) -> str:
-    """The first line of a foreign message, cut where it grows long."""
+    """Return the first line of a foreign message, cut where it grows long."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 

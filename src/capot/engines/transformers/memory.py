@@ -30,7 +30,7 @@ UNITS = {"": 1, "ki": 2**10, "mi": 2**20, "gi": 2**30, "k": 2**10, "m": 2**20, "
 
 
 def requested_bytes(error: BaseException) -> int | None:
-    """How many bytes were asked for in vain, 0 where it is not said, None where ``error`` is another one.
+    """Return how many bytes were asked for in vain, 0 where it is not said, None where ``error`` is another one.
 
     >>> requested_bytes(RuntimeError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total..."))
     2684354560
@@ -155,7 +155,7 @@ class DeviceMeter:
         return {"kv_cache": held, "activations": 0, "logits": 0}
 
     def read(self, *, reset_peak: bool) -> Allocations:
-        """What is held now and at the peak since the last reset; a reset begins to watch, a reading ends it."""
+        """Return what is held now and at the peak since the last reset; a reset begins to watch, a reading ends it."""
         current = self.current
         if reset_peak:
             self._peak = dict(current)

@@ -58,7 +58,7 @@ class Network:
 
     @property
     def table(self) -> torch.Tensor:
-        """The rows of the embedding. Shapes: (V, D)."""
+        """Return the rows of the embedding. Shapes: (V, D)."""
         weight = self.embedding.weight
         assert isinstance(weight, torch.Tensor)  # a table of vectors, whatever the family's class
         return weight
@@ -70,7 +70,7 @@ class Network:
         cache: Cache | None = None,
         **more: Any,
     ) -> Any:
-        """The model's answer to ``ids``, what is new written into ``cache``.
+        """Return the model's answer to ``ids``, what is new written into ``cache``.
 
         Shapes: ids (B, T), logits (B, kept, V).
         """
@@ -89,7 +89,7 @@ class Network:
         return new_cache(self.config)
 
     def positions(self, past: int, count: int) -> dict[str, torch.Tensor]:
-        """Where new tokens stand in their text, for ``run``: some families count them from 0 in every pass."""
+        """Return where new tokens stand in their text, for ``run``: some families count them from 0 in every pass."""
         if not self.takes_positions:
             return {}
         return {"position_ids": torch.arange(past, past + count, device=self.device)[None]}
@@ -107,7 +107,7 @@ class Network:
 
 
 def cache_argument(family: type[PreTrainedModel]) -> str | None:
-    """What ``forward`` calls the cache; None where it takes none."""
+    """Return what ``forward`` calls the cache; None where it takes none."""
     accepted = inspect.signature(family.forward).parameters
     return next((name for name in CACHES if name in accepted), None)
 
@@ -124,7 +124,7 @@ def find_layers(model: PreTrainedModel, count: int) -> list[torch.nn.Module]:
 
 
 def learned_positions(network: Network) -> int | None:
-    """How many positions the model has a vector for, None where a position is only a number."""
+    """Return how many positions the model has a vector for, None where a position is only a number."""
     context = getattr(network.config, "max_position_embeddings", None)
     if not context:
         return None

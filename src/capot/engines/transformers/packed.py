@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def onednn_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """The product of a linear layer, by oneDNN. Shapes: x (..., in), answer (..., out); weight (out, in)."""
+    """Return the product of a linear layer, by oneDNN. Shapes: x (..., in), answer (..., out); weight (out, in)."""
     answer: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return answer
 
@@ -58,7 +58,7 @@ KINDS: dict[type, type] = {torch.nn.Linear: PackedLinear, Conv1D: PackedConv1D}
 
 
 def can_pack(where: placement.Placement) -> bool:
-    """Whether the processor computes, in numbers that oneDNN multiplies by its instructions."""
+    """Return whether the processor computes, in numbers that oneDNN multiplies by its instructions."""
     exact = where.dtype == torch.float32 or (where.dtype == torch.bfloat16 and placement.native_bfloat16(where.device))
     x86 = platform.machine().lower() in X86 and torch.backends.mkldnn.is_available()
     return where.device.type == "cpu" and exact and x86
@@ -96,7 +96,7 @@ def _can_be_packed(module: torch.nn.Module) -> bool:
 
 
 def first_packed_pass(model: PreTrainedModel, first_pass: Callable[[], T]) -> T:
-    """What ``first_pass`` answers, with as many packed weights as the family's code has no other use for.
+    """Return what ``first_pass`` answers, with as many packed weights as the family's code has no other use for.
 
     Mamba multiplies by one of its weights itself, instead of calling the layer that has it: such a layer keeps
     its weight as it was stored, and so does every other one where that is not enough.
@@ -141,7 +141,7 @@ def _noting_calls(model: PreTrainedModel) -> Iterator[set[str]]:
 
 
 def unnumbered(name: str) -> str:
-    """The name that a layer has in every block.
+    """Return the name that a layer has in every block.
 
     >>> unnumbered("backbone.layers.12.mixer.in_proj")
     'backbone.layers.*.mixer.in_proj'

@@ -37,7 +37,7 @@ class Placement:
 
 
 def choose(checkpoint: Checkpoint, *, device: str | None, dtype: str | None) -> Placement:
-    """Where to compute: what was asked for, else the first of the best that has room for the weights.
+    """Return where to compute: what was asked for, else the first of the best that has room for the weights.
 
     Raises: InputError ``unknown_device``; as ``precision``; CapabilityError ``no_such_device``;
     ResourceError ``weights_too_large``, ``weights_too_large_everywhere``.
@@ -59,7 +59,7 @@ def choose(checkpoint: Checkpoint, *, device: str | None, dtype: str | None) -> 
 
 
 def _candidates(device: torch.device, wanted: torch.dtype | None, stored: torch.dtype) -> Iterator[Placement]:
-    """The precisions to try on a device, the best first; a second GPU comes before a narrower number."""
+    """Yield the precisions to try on a device, the best first; a second GPU comes before a narrower number."""
     for dtype in [wanted] if wanted is not None else precisions(device, stored):
         yield Placement(device, dtype)
         if device.type == "cuda" and device.index is None and torch.cuda.device_count() > 1:
@@ -67,14 +67,14 @@ def _candidates(device: torch.device, wanted: torch.dtype | None, stored: torch.
 
 
 def preferred_device() -> torch.device:
-    """A GPU where there is one, else the processor."""
+    """Return a GPU where there is one, else the processor."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def parse_device(name: str) -> torch.device:
-    """The device of that name. Raises: InputError ``unknown_device``; CapabilityError ``no_such_device``."""
+    """Return the device of that name. Raises: InputError ``unknown_device``; CapabilityError ``no_such_device``."""
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -87,13 +87,13 @@ def parse_device(name: str) -> torch.device:
 
 
 def available_devices() -> list[str]:
-    """The devices of this machine, by the names that ``--device`` takes."""
+    """Return the devices of this machine, by the names that ``--device`` takes."""
     cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     return [*cuda, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
 def precisions(device: torch.device, stored: torch.dtype) -> list[torch.dtype]:
-    """The precisions to compute in, the best first, for weights stored in ``stored``.
+    """Return the precisions to compute in, the best first, for weights stored in ``stored``.
 
     A GPU takes 16 bits: bfloat16 where its circuits have it (compute capability 8 and above),
     float16 below. The processor keeps what is stored where it has instructions for it, else
@@ -108,7 +108,7 @@ def precisions(device: torch.device, stored: torch.dtype) -> list[torch.dtype]:
 
 
 def native_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies bfloat16 numbers with circuits of its own."""
+    """Return whether a device multiplies bfloat16 numbers with circuits of its own."""
     if device.type == "cuda":
         return bool(torch.cuda.get_device_capability(device)[0] >= 8) or torch.version.hip is not None
     if device.type == "cpu":
@@ -121,7 +121,7 @@ def _arm_bfloat16() -> bool:
 
 
 def stored_dtype(checkpoint: Checkpoint) -> torch.dtype:
-    """The precision that most bytes of the files are in; packed weights count as bfloat16.
+    """Return the precision that most bytes of the files are in; packed weights count as bfloat16.
 
     Raises: as ``Checkpoint.headers``.
     """
@@ -154,7 +154,7 @@ def free_bytes(device: torch.device, *, spread: bool = False) -> int | None:
 
 
 def too_large(checkpoint: Checkpoint, asked: Placement) -> ResourceError:
-    """The error that says what would fit: another precision, another device, or how large weights."""
+    """Return the error that says what would fit: another precision, another device, or how large weights."""
     needed = weights_bytes(checkpoint, asked.dtype)
     room = free_bytes(asked.device, spread=asked.spread) or 0
     device = str(asked.device)

@@ -16,7 +16,7 @@ SHORT = {"fp32": "float32", "f32": "float32", "bf16": "bfloat16", "fp16": "float
 
 
 def precision(dtype: str | None) -> str | None:
-    """The name that PyTorch has for a precision; None where the choice is left to us.
+    """Return the name that PyTorch has for a precision; None where the choice is left to us.
 
     Raises: InputError ``unknown_precision``.
 

@@ -79,7 +79,7 @@ class Probe:
         return capabilities
 
     def _attention(self, answer: Any, network: Network) -> bool:
-        """Whether every layer gave weights that look back only and sum to one."""
+        """Return whether every layer gave weights that look back only and sum to one."""
         found = getattr(answer, "attentions", None) or ()
         if len(found) != network.config.num_hidden_layers or any(one is None for one in found):
             return False
@@ -124,7 +124,7 @@ class Probe:
         return ONE_BY_ONE
 
     def _agrees(self, network: Network, tried: Cache, off: float, *, in_turn: tuple[Cache, torch.Tensor]) -> bool:
-        """Whether a way is right: by the states of the first layer that keeps some, then by the logits, which
+        """Return whether a way is right: by the states of the first layer that keeps some, then by the logits, which
         may be as far off as those of one token at a time where a model makes much of rounding.
         """
         cache, whole = in_turn
@@ -140,7 +140,7 @@ class Probe:
     # ------------------------------------------------------------ what it holds
 
     def _size(self, layer: Any) -> Callable[[int], int]:
-        """The bytes a layer will hold for a text of so many tokens."""
+        """Return the bytes a layer will hold for a text of so many tokens."""
         held = nbytes(layer)
         if not isinstance(layer, CacheLayer):
             return lambda _: held
@@ -158,20 +158,20 @@ def _layer_output(network: Network, _: torch.nn.Module, __: Any, given: Any) -> 
 
 
 def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """The length of the difference, as a share of what is expected."""
+    """Return the length of the difference, as a share of what is expected."""
     found, expected = found.float(), expected.float()
     # Less its mean: logits have a common offset that means nothing and would hide a difference.
     return float((found - expected).norm()) / max(float((expected - expected.mean()).norm()), 1e-6)
 
 
 def copied(cache: Cache) -> Cache:
-    """A cache that goes on from the same text by itself."""
+    """Return a cache that goes on from the same text by itself."""
     other = copy.copy(cache)
     other.layers = [copy_layer(layer) for layer in cache.layers]
     return other
 
 
 def first_states(cache: Cache) -> Iterator[torch.Tensor]:
-    """What the first layer that keeps a state holds: nothing below it was rounded in another way."""
+    """Yield what the first layer that keeps a state holds: nothing below it was rounded in another way."""
     # The first layer of that kind: deeper states are functions of rounding too.
     yield from tensors(next(layer for layer in cache.layers if not isinstance(layer, CacheLayer)))

@@ -30,7 +30,7 @@ _pasts: ContextVar[list[torch.Tensor] | None] = ContextVar("pasts", default=None
 
 
 def mixers(network: Network) -> list[torch.nn.Module]:
-    """The modules that call the loop, each with a state of its own in the cache."""
+    """Return the modules that call the loop, each with a state of its own in the cache."""
     return [
         module
         # By what the loop reads of a module, whatever the family calls the class.

@@ -64,7 +64,7 @@ class WatchedPass:
                 handle.remove()
 
     def _within(self, number: int, block: Block) -> list[Any]:
-        """What a layer's attention and MLP give, and the heads."""
+        """Return what a layer's attention and MLP give, and the heads."""
 
         def keeps(kept: dict[int, torch.Tensor]) -> Callable[..., None]:
             def keep(_: Any, __: Any, given: Any) -> None:
@@ -201,7 +201,7 @@ class WatchedPass:
         return LogitParts.read(answered, target, added=self._added, reads=reads, heads=by_head)
 
     def _by_head(self, number: int, block: Block) -> np.ndarray:
-        """What each head alone adds to the last row. Shapes: (H, D)."""
+        """Return what each head alone adds to the last row. Shapes: (H, D)."""
         mixed = self._mixed[number]
         heads = self.anatomy.heads
         # The bias of the output matrix is in every answer; a row of zeros gives it alone, and it is taken away.
@@ -215,7 +215,7 @@ class WatchedPass:
 
 
 def best(logits: torch.Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k highest of each row and their shares. Shapes: logits (R, V), answers (R, k)."""
+    """Return the k highest of each row and their shares. Shapes: logits (R, V), answers (R, k)."""
     logits = logits.float()
     highest, ids = logits.topk(min(k, logits.shape[-1]))
     shares = hidden_states.to_numpy(torch.exp(highest - logits.logsumexp(-1, keepdim=True)))

@@ -25,7 +25,7 @@ __all__ = [
 
 
 def load_text(path: str | Path) -> tuple[str, str]:
-    """A template file: ``template`` (TOML) or ``chat_template`` (Jinja: ``.jinja``, ``.j2``), and its text.
+    """Return a template file: ``template`` (TOML) or ``chat_template`` (Jinja: ``.jinja``, ``.j2``), and its text.
 
     A plain one is read at once, so that an error names the file.
 

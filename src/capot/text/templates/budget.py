@@ -75,7 +75,7 @@ def allocate(size: int) -> None:
 
 
 def measure(value: Any, depth: int = 0) -> int:
-    """How many characters and items ``value`` has when it is written out; looking at it is paid for.
+    """Return how many characters and items ``value`` has when it is written out; looking at it is paid for.
 
     Raises: ModelError ``template_too_costly`` for more than one value may have.
     """

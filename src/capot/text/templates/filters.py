@@ -130,7 +130,7 @@ def _charge_each(parts: Iterator[str]) -> Iterator[str]:
 
 
 def _paid(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that pays for what it reads and for what it makes."""
+    """Return a filter that pays for what it reads and for what it makes."""
     # Some filters get the environment or the context first; the value comes after it.
     place = 1 if hasattr(function, "jinja_pass_arg") else 0
 
@@ -156,7 +156,7 @@ def _check_name(attribute: Any, first: tuple[Any, ...]) -> None:
 
 
 def _each(items: Iterator[Any]) -> Iterator[Any]:
-    """A filter's items, each of which is paid for: one filter may stand on a thousand others."""
+    """Yield a filter's items, each of which is paid for: one filter may stand on a thousand others."""
     for item in items:
         spend(1)
         yield item

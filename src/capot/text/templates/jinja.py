@@ -44,14 +44,14 @@ class JinjaTemplate:
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """The model's end tokens stop it; see ``end_of_turn`` for files that forget to name one."""
+        """Return none: the model's end tokens stop it; see ``end_of_turn`` for files that forget to name one."""
         return ()
 
     def finish(self, answer: str) -> str:
         return answer
 
     def end_of_turn(self, tokenizer: Tokenizer) -> str | None:
-        """The named token that the template writes after an answer, if there is one."""
+        """Return the named token that the template writes after an answer, if there is one."""
         try:
             said = [Message("user", "A"), Message("assistant", "B")]
             text = self._rendered([{"role": m.role, "content": m.content} for m in said], ask=False)
@@ -90,7 +90,7 @@ class JinjaTemplate:
 
 
 def _template_fields(message: Message, *, thinks: bool) -> dict[str, str]:
-    """A message as templates know it. What a model thought before answering has a field of its own,
+    """Return a message as templates know it. What a model thought before answering has a field of its own,
     because templates that drop it look for ``</think>``, which is hidden from them in a content."""
     content = message.content
     fields = {"role": message.role}
@@ -116,7 +116,7 @@ class _TokenFinder:
     spaces: dict[tuple[str, str], bool]  # what was found out about a name and the spaces beside it
 
     def names(self, text: str) -> Iterator[tuple[int, str]]:
-        """Where names begin, overlapping ones included, and the longest that begins there."""
+        """Yield where names begin, overlapping ones included, and the longest that begins there."""
         # Overlapping names (``<|im`` and ``<|im_end|>``) are looked for at every place, as hiding one may leave the
         # other.
         for match in self.first.finditer(text) if self.first is not None else ():
@@ -127,7 +127,7 @@ class _TokenFinder:
                 yield place, name
 
     def places(self, text: str) -> set[int]:
-        """Where a name begins, overlapping ones included, and where half of one stands at an edge."""
+        """Return where a name begins, overlapping ones included, and where half of one stands at an edge."""
         found = {place for place, _ in self.names(text)}
         first = len(text) - len(text.lstrip())
         last = len(text.rstrip())
@@ -140,7 +140,7 @@ class _TokenFinder:
         return {place for place in found if not text[place].isspace()}
 
     def once(self, question: str, name: str, answer: Callable[[], bool]) -> bool:
-        """What a tokenizer answers about a name, asked once: a template may write one a thousand times."""
+        """Return what a tokenizer answers about a name, asked once: a template may write one a thousand times."""
         if (question, name) not in self.spaces:
             self.spaces[question, name] = answer()
         return self.spaces[question, name]
@@ -177,7 +177,7 @@ def _build_finder(tokenizer: Tokenizer) -> _TokenFinder:
 
 
 def _any_continues(ordered: Sequence[str], piece: str) -> bool:
-    """Whether one of ``ordered`` begins with ``piece`` and goes on."""
+    """Return whether one of ``ordered`` begins with ``piece`` and goes on."""
     place = bisect.bisect_right(ordered, piece)
     return place < len(ordered) and ordered[place].startswith(piece)
 
@@ -207,7 +207,7 @@ class _Placeholders:
 
 
 def _split(text: str, finder: _TokenFinder) -> list[tuple[bool, str]]:
-    """The text cut at named tokens: (whether it is one, the piece)."""
+    """Return the text cut at named tokens: (whether it is one, the piece)."""
     pieces = []
     begin = 0
     for place, name in finder.names(text):
@@ -247,7 +247,7 @@ def _encode_pieces(pieces: list[tuple[bool, str]], finder: _TokenFinder, tokeniz
 
 
 def _strips_spaces(name: str, finder: _TokenFinder, tokenizer: Tokenizer, *, right: bool) -> bool:
-    """Whether a token takes the spaces on one of its sides with it, as some tokenizer.json ask."""
+    """Return whether a token takes the spaces on one of its sides with it, as some tokenizer.json ask."""
     text = f"{name}\n " if right else f"\n {name}"
     question = "right" if right else "left"
     # Asked of the tokenizer itself: ``lstrip`` and ``rstrip`` of added tokens are not in every library's interface.
@@ -255,7 +255,7 @@ def _strips_spaces(name: str, finder: _TokenFinder, tokenizer: Tokenizer, *, rig
 
 
 def _encode_as_text(piece: str, before: str | None, finder: _TokenFinder, tokenizer: Tokenizer) -> list[int]:
-    """A piece with no token in it special, whatever it spells."""
+    """Return a piece with no token in it special, whatever it spells."""
     plain = functools.partial(tokenizer.encode, specials="strict")
     ids = plain(piece)
     if piece and before is not None and _opens_with_space(before, finder, tokenizer):

@@ -40,13 +40,13 @@ class Template(Protocol):
     def stops(self) -> tuple[str, ...]: ...
 
     def prompt(self, messages: Sequence[Message], tokenizer: Tokenizer) -> Prompt:
-        """The text and the ids after which the model answers."""
+        """Return the text and the ids after which the model answers."""
 
     def finish(self, answer: str) -> str:
-        """An answer as it is kept, without what only the template needed."""
+        """Return an answer as it is kept, without what only the template needed."""
 
     def end_of_turn(self, tokenizer: Tokenizer) -> str | None:
-        """The named token that ends the model's turn, where the form has one."""
+        """Return the named token that ends the model's turn, where the form has one."""
 
 
 def check_roles(messages: Sequence[Message]) -> None:
@@ -57,7 +57,7 @@ def check_roles(messages: Sequence[Message]) -> None:
 
 
 def plain_prompt(text: str, tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The ids of a prompt that is text and nothing else, after the BOS that the files ask for.
+    """Return the ids of a prompt that is text and nothing else, after the BOS that the files ask for.
 
     Tokens that a vocabulary merely adds are letters here as well, unless they are runs of spaces.
     """

@@ -119,7 +119,7 @@ class PlainTemplate:
 
     @property
     def marker(self) -> tuple[str, ...]:
-        """The end marker as a stop string: alone on its line, so that FIN does not cut FINAL."""
+        """Return the end marker as a stop string: alone on its line, so that FIN does not cut FINAL."""
         # With the line end before and after, the words of an answer that contain it do not end it.
         return (f"\n{self.end}\n",) if self.end else ()
 
@@ -129,7 +129,7 @@ class PlainTemplate:
         return (*self.marker, f"\n{self.user}")
 
     def without_end(self) -> PlainTemplate:
-        """The same dialogue with no end marker."""
+        """Return the same dialogue with no end marker."""
         return dataclasses.replace(self, end="")
 
     def prompt(self, messages: Sequence[Message], tokenizer: Tokenizer) -> Prompt:
@@ -139,7 +139,7 @@ class PlainTemplate:
         return Prompt(text, plain_prompt(text, tokenizer), tuple(indented))
 
     def text(self, messages: Sequence[Message], *, indented: list[str] | None = None) -> str:
-        """The dialogue up to where the model speaks; ``indented`` collects the last message's moved lines."""
+        """Return the dialogue up to where the model speaks; ``indented`` collects the last message's moved lines."""
         check_roles(messages)
         moved = [] if indented is None else indented
         # A system message of the conversation takes the place of the template's own.
@@ -184,7 +184,7 @@ class PlainTemplate:
         return begins or (bare in {name.rstrip(": ") for name in names} and not line.startswith(INDENT))
 
     def ends(self, answer: str) -> bool:
-        """Whether an answer ends on the marker, alone on its line though no line end came after it."""
+        """Return whether an answer ends on the marker, alone on its line though no line end came after it."""
         return bool(self.end) and answer.rstrip().endswith("\n" + self.end)
 
     def end_of_turn(self, tokenizer: Tokenizer) -> str | None:
@@ -192,7 +192,7 @@ class PlainTemplate:
         return None
 
     def finish(self, answer: str) -> str:
-        """An answer that ended on the marker before its line end came is cut there too.
+        """Return an answer as it is kept: cut at the marker, also where its line end did not come.
 
         The space that follows ``ASSISTANT:`` is the template's; it comes back when this is sent again.
         """
@@ -212,10 +212,10 @@ def _table(tables: dict[str, Any], name: str, known: tuple[str, ...], source: st
 
 
 def default_text(lang: str | None = None) -> str:
-    """The packaged template as a file to start from, with its comments, in French or in English."""
+    """Return the packaged template as a file to start from, with its comments, in French or in English."""
     return resources.files("capot").joinpath("text", "templates", f"{language(lang)}.toml").read_text(encoding="utf-8")
 
 
 def default(lang: str | None = None) -> PlainTemplate:
-    """The packaged template."""
+    """Return the packaged template."""
     return PlainTemplate.from_toml(default_text(lang), source=f"{language(lang)}.toml")

@@ -75,7 +75,7 @@ def _each(parts: Iterator[str]) -> Iterator[str]:
 @functools.lru_cache(maxsize=32)
 # Compiling a template takes longer than rendering it, and a conversation renders the same one at each turn.
 def compiled(source: str) -> jinja2.Template:
-    """The template as code. Raises: ModelError ``template_syntax``, ``template_too_costly``."""
+    """Return the template as code. Raises: ModelError ``template_syntax``, ``template_too_costly``."""
     if len(source) > MAX_SOURCE:
         raise ModelError("template_too_costly")
     try:
@@ -123,17 +123,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return ""
 
     def concat_values(self, *values: Any) -> str:
-        """The operator ``~``."""
+        """Return what the operator ``~`` makes of its values."""
         parts = [str(filters.printed(value)) for value in values]
         allocate(sum(map(len, parts)))
         return "".join(parts)
 
     def cut(self, value: Any, *bounds: Any) -> Any:
-        """A slice, ``value[a:b:c]``."""
+        """Return a slice, ``value[a:b:c]``."""
         return charge_value(value[slice(*bounds)])
 
     def held(self, value: Any) -> Any:
-        """A list, a tuple or a table that the template wrote down."""
+        """Return a list, a tuple or a table that the template wrote down."""
         return charge_value(value)
 
     def weighed(self, value: Any) -> Any:

@@ -53,7 +53,7 @@ class Tokenizer:
 
     @property
     def chat_template(self) -> str | None:
-        """The Jinja text of the vocabulary's files. Raises: as ``Checkpoint.chat_template``."""
+        """Return the Jinja text of the vocabulary's files. Raises: as ``Checkpoint.chat_template``."""
         return self._vocabulary.chat_template
 
     @classmethod
@@ -72,7 +72,7 @@ class Tokenizer:
 
     @classmethod
     def from_tiktoken(cls, encoding: str) -> Tokenizer:
-        """A GPT vocabulary: packaged for o200k_base, cl100k_base and gpt2, else through tiktoken.
+        """Return a GPT vocabulary: packaged for o200k_base, cl100k_base and gpt2, else through tiktoken.
 
         Raises: NotFoundError ``unknown_tokenizer``; MissingExtraError ``missing_extra``;
         NetworkError ``tiktoken_download``.
@@ -91,7 +91,7 @@ class Tokenizer:
         return cls(ByteVocabulary(), name="bytes")
 
     def with_remote_encoder(self, encoder: RemoteEncoder | None) -> Tokenizer:
-        """The same, its texts encoded by ``encoder`` where its time is not known to grow as a text does."""
+        """Return the same, its texts encoded by ``encoder`` where its time is not known to grow as a text does."""
         if encoder is None or getattr(self._vocabulary, "is_linear", True):
             return self
         # A copy shares the vocabulary's tables, which are hundreds of megabytes of Python objects.
@@ -100,7 +100,7 @@ class Tokenizer:
         return other
 
     def encode(self, text: str, *, specials: Specials = "text", bos: bool = False) -> list[int]:
-        """The ids of ``text`` and nothing else; ``bos`` puts the begin-of-text id before them.
+        """Return the ids of ``text`` and nothing else; ``bos`` puts the begin-of-text id before them.
 
         Raises: InputError ``not_unicode`` for half of a surrogate pair, ``specials_mode``.
         """
@@ -109,7 +109,7 @@ class Tokenizer:
         return [self.bos_id, *ids] if bos and self.bos_id is not None else ids
 
     def encode_prompt(self, text: str) -> list[int]:
-        """What is sent to the model for ``text``: its ids after the BOS that the files ask for.
+        """Return what is sent to the model for ``text``: its ids after the BOS that the files ask for.
 
         No text is no prompt, whether the files ask for a BOS or not: what a model makes of its BOS alone
         would pass for an answer to something. Raises: InputError ``empty_prompt``.
@@ -119,7 +119,7 @@ class Tokenizer:
         return [*self.opening, *self.encode(text)]
 
     def before(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """The names of the tokens that the model's files put before a prompt, where ``ids`` begin with them."""
+        """Return the names of the tokens that the model's files put before a prompt, where ``ids`` begin with them."""
         opening = list(self.opening)
         return tuple(map(self.display, opening)) if list(ids[: len(opening)]) == opening else ()
 
@@ -157,27 +157,27 @@ class Tokenizer:
         return [(token, self.token_bytes(token), at[a], at[b]) for token, (a, b) in zip(ids, places)]
 
     def token_bytes(self, token: int) -> builtins.bytes:
-        """The bytes a token stands for; none for an id without a token (models pad their tables)."""
+        """Return the bytes a token stands for; none for an id without a token (models pad their tables)."""
         return self._vocabulary.token_bytes(token)
 
     def token_text(self, token: int) -> str:
-        """The text of a token, empty where its bytes are no whole characters."""
+        """Return the text of a token, empty where its bytes are no whole characters."""
         return decode_whole(self.token_bytes(token))
 
     def display(self, token: int) -> str:
-        """A token as a view shows it: spaces and line ends drawn, half characters as their bytes."""
+        """Return a token as a view shows it: spaces and line ends drawn, half characters as their bytes."""
         raw = self.token_bytes(token)
         if not raw:
             return f"⟨{token}⟩"
         return token_label(decode_whole(raw)) or hex_bytes(raw)
 
     def bytes_of(self, ids: Iterable[int]) -> builtins.bytes:
-        """The bytes of the tokens, end to end."""
+        """Return the bytes of the tokens, end to end."""
         return b"".join(map(self._vocabulary.token_bytes, ids))
 
     def decode(self, ids: Iterable[int]) -> str:
         # A tokenizer whose tokens are not bytes end to end (WordPiece) writes spaces between them itself.
-        """The text of a whole sequence; for one that grows, see :class:`TextStream`."""
+        """Return the text of a whole sequence; for one that grows, see :class:`TextStream`."""
         listed = list(ids)
         if (joined := self._vocabulary.joined(listed)) is not None:
             return joined
@@ -211,14 +211,14 @@ class TextStream:
         self._recent: list[int] = []
 
     def push(self, token: int) -> str:
-        """The characters that this token completes."""
+        """Return the characters that this token completes."""
         if self._joins:
             return self._added(token)
         return self._decoder.decode(self._tokenizer.token_bytes(token))
 
     def _added(self, token: int) -> str:
         # A decoder that puts spaces between tokens decides by neighbours, so a token alone has no text of its own.
-        """What the text of the last tokens has more with this one: the space before it is part of it."""
+        """Return what the text of the last tokens has more with this one: the space before it is part of it."""
         before = self._tokenizer.joined(self._recent) or ""
         self._recent.append(token)
         after = self._tokenizer.joined(self._recent) or ""
@@ -228,7 +228,7 @@ class TextStream:
         return after[shared:]
 
     def flush(self) -> str:
-        """What was held back, a replacement character if it never became whole."""
+        """Return what was held back, a replacement character if it never became whole."""
         return self._decoder.decode(b"", final=True)
 
 

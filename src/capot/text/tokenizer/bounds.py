@@ -35,7 +35,7 @@ _LATER = re.compile(rf'"(?:{"|".join(PARTS)})"\s*:\s*[^\d\s]|\\u00(?:5f|6|7)', r
 
 
 def components(part: Any) -> Iterator[Mapping[str, Any]]:
-    """A component and everything inside it, whatever its list is called."""
+    """Yield a component and everything inside it, whatever its list is called."""
     if isinstance(part, Mapping):
         yield part
         for listed in ("normalizers", "pretokenizers", "decoders", "processors"):
@@ -111,7 +111,7 @@ def _check_components(chains: list[list[Mapping[str, Any]]], model: str) -> None
 
 
 def _template_tokens(step: Mapping[str, Any], model: str) -> int:
-    """How many tokens a template puts around a text, which it may write once."""
+    """Return how many tokens a template puts around a text, which it may write once."""
     pieces = step.get("single")
     pieces = [piece for piece in pieces if isinstance(piece, dict)] if isinstance(pieces, list) else []
     named = step.get("special_tokens")

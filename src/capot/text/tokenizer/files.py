@@ -39,7 +39,7 @@ _USUAL_BOS = ("<|begin_of_text|>", "<s>", "<bos>")
 
 
 def tokenizer_file(path: Path, *, name: str) -> Path:
-    """The tokenizer.json that ``path``, a file or a folder, stands for; ``name`` is what its model is called.
+    """Return the tokenizer.json that ``path``, a file or a folder, stands for; ``name`` is what its model is called.
 
     Raises: NotFoundError ``tokenizer_missing``; UnsupportedError ``tokenizer_format``.
     """
@@ -102,7 +102,7 @@ class FileVocabulary:
         )
 
     def _post_processed(self) -> tuple[int, ...]:
-        """What the file itself puts before a text; what it may put after is no business of a prompt's.
+        """Return what the file itself puts before a text; what it may put after is no business of a prompt's.
 
         No text is cut to find out: with a strange tokenizer that may take any time.
         """
@@ -140,12 +140,12 @@ class FileVocabulary:
 
     @property
     def chat_template(self) -> str | None:
-        """The one beside tokenizer.json, read when it is asked for. Raises: as ``Checkpoint.chat_template``."""
+        """Return the one beside tokenizer.json, read when it is asked for. Raises: as ``Checkpoint.chat_template``."""
         return self._folder.chat_template
 
     @functools.cached_property
     def _bare(self) -> Any:
-        """The same model, shared in memory, with no added token to find in a text."""
+        """Return the same model, shared in memory, with no added token to find in a text."""
         from tokenizers import Tokenizer as Backend
 
         bare = Backend(self._backend.model)
@@ -179,7 +179,7 @@ class FileVocabulary:
         return written.encode()
 
     def joined(self, tokens: Sequence[int]) -> str | None:
-        """What the library's decoder makes of tokens that are no bytes; special ones are no text to it."""
+        """Return what the library's decoder makes of tokens that are no bytes; special ones are no text to it."""
         if not self._joins:
             return None
         with _library_errors(self.name):
@@ -305,7 +305,7 @@ def _marks(parts: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, str], ...
 
 
 def _is_lossless(normalizer: Mapping[str, Any]) -> bool:
-    """Whether a normalizer keeps every byte; a space written ``▁`` is kept."""
+    """Return whether a normalizer keeps every byte; a space written ``▁`` is kept."""
     return all(
         step.get("type") in _FAITHFUL or (step.get("type") == "Replace" and step.get("content") == "▁")
         for step in components(normalizer)
@@ -315,7 +315,7 @@ def _is_lossless(normalizer: Mapping[str, Any]) -> bool:
 
 @functools.cache
 def bytes_to_unicode() -> dict[str, bytes]:
-    """The letter that byte-level vocabularies write for each byte.
+    """Return the letter that byte-level vocabularies write for each byte.
 
     Printable Latin-1 stands for itself; the 68 others take the letters from U+0100 on,
     in order: a space, the 33rd of them, is ``Ġ``.

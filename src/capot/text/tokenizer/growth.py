@@ -83,7 +83,7 @@ class _NormalizerStep:
 
     @functools.cached_property
     def factor(self) -> float:
-        """The most bytes that one byte becomes, whatever the text."""
+        """Return the most bytes that one byte becomes, whatever the text."""
         if self.kind == "Replace" and self.pattern:
             # Each match is at least the pattern's length, and writes ``written`` bytes.
             return max(1.0, self.written / len(self.pattern.encode()))
@@ -109,7 +109,7 @@ class _NormalizerStep:
 
     @functools.cached_property
     def _normalizer(self) -> Any:
-        """The step alone, which the library reads out of a file and nowhere else."""
+        """Return the step alone, which the library reads out of a file and nowhere else."""
         from tokenizers import Tokenizer as Backend
 
         empty = {"type": "BPE", "vocab": {}, "merges": []}

@@ -55,7 +55,7 @@ ENCODINGS = {
 
 @functools.cache
 def read_ranks(name: str) -> tuple[list[bytes], dict[bytes, int]]:
-    """The tokens of a packaged vocabulary in order, and the rank of each.
+    """Return the tokens of a packaged vocabulary in order, and the rank of each.
 
     The file is compressed; inside, one byte per token for its length, after a count on
     four bytes, then all tokens end to end.
@@ -176,7 +176,7 @@ def byte_pair_merge(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[int, ...]
 
 
 def _ids_of_parts(piece: bytes, stop: Sequence[int], ranks: Mapping[bytes, int]) -> Iterator[int]:
-    """The ids of the parts that are left; ``stop`` says where the part that begins at a place ends."""
+    """Yield the ids of the parts that are left; ``stop`` says where the part that begins at a place ends."""
     begin = 0
     while begin < len(piece):
         yield ranks[piece[begin : stop[begin]]]

@@ -24,12 +24,12 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def vocabulary_size(name: str) -> int:
-    """The size of the vocabulary that was recorded, added tokens included."""
+    """Return the size of the vocabulary that was recorded, added tokens included."""
     return int(_read(name)["vocabulary_size"])
 
 
 def sentences(name: str) -> list[str]:
-    """The texts that were recorded."""
+    """Return the texts that were recorded."""
     return [entry["text"] for entry in _read(name)["sentences"]]
 
 

@@ -55,16 +55,16 @@ class Vocabulary(Protocol):
 
     @property
     def chat_template(self) -> str | None:
-        """The Jinja text of its files, None where they have none."""
+        """Return the Jinja text of its files, None where they have none."""
 
     def encode(self, text: str, specials: Specials) -> list[int]:
-        """The ids of ``text``, nothing added."""
+        """Return the ids of ``text``, nothing added."""
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes a token stands for; none for an id that has no token."""
+        """Return the bytes a token stands for; none for an id that has no token."""
 
     def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
-        """Where each token lies, in characters; asked only where bytes do not say it."""
+        """Return where each token lies, in characters; asked only where bytes do not say it."""
 
     def joined(self, tokens: Sequence[int]) -> str | None:
         """The text of tokens where spaces come between them, or marks go; None where it is their bytes, end to end."""
@@ -109,7 +109,7 @@ class ByteVocabulary(SpelledInBytes):
 
 
 def encode_with(backend: Any, text: str) -> Any:
-    """The library's encoding of a text, nothing put around it. A long one goes as a batch.
+    """Return the library's encoding of a text, nothing put around it. A long one goes as a batch.
 
     Only then does the library let other threads of Python run meanwhile, which takes a second for 200,000 letters.
     """
