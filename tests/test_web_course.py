@@ -158,24 +158,74 @@ def test_a_lesson_is_done_through_a_reload_and_a_restart_of_the_server(
         second.locator(".hint-button").click()
         until(page, f"document.querySelectorAll(\"[data-question='3.1'] .hints li\").length === {count}")
     assert second.locator(".hint-button").is_disabled()
-    do_change(page, 3, "text", "Un autre texte.")
+    do_change(page, 3, "Un autre texte.")
     shown = report(page, visit, tmp_path / "report.html")
-    assert all(words in shown for words in ("Ada L.", "boxed", "parce que mots", "des mots à moi", "j’ai changé"))
+    assert all(words in shown for words in ("Ada L.", "boxed", "parce que mots", "des mots à moi", "j’ai changé le texte"))
     assert 'model.tokens(text="Un autre texte.", ' in shown and shown.count("model.tokens(") == 2, "two pinned figures"
     page.locator(".erasing summary").click()
     page.locator(".erasing button").click()
     until(page, f"document.readyState === 'complete' && {KEPT}.length === 0")
 
 
-def do_change(page: Any, number: int, vary: str, value: str) -> None:
+def do_change(page: Any, number: int, text: str) -> None:
     """Do the last step of a lesson, pin what comes of it, and write what was seen."""
     box = page.locator(f"[data-question='{number}.change']")
-    box.locator(".varied :is(textarea, input)").first.fill(value)
-    box.locator(".varied button").click()
-    until(page, f"document.querySelector(\"[data-question='{number}.change'] .pin\").checkVisibility()")
+    box.locator(".prompt textarea").fill(text)
+    changed = f"document.querySelector(\"[data-question='{number}.change'] .instrument\")"
+    until(page, f"{changed}.querySelector('.settings-line').textContent.includes({json.dumps(text)})")
     settled(page)
+    pin(box)
+    box.locator("textarea").last.fill("j’ai changé le texte")
+
+
+def pin(box: Any) -> None:
     box.locator(".pin").first.click()
-    box.locator("textarea").last.fill(f"j’ai changé {vary}")
+    box.locator(".pin[aria-pressed=true]").first.wait_for()
+
+
+def words_of(page: Any, place: str) -> list[str]:
+    """The tokens that stand in a strip, its prompt aside."""
+    found: list[str] = page.locator(f"{place} capot-strip button").all_inner_texts()
+    return found
+
+
+def test_a_lessons_instruments_are_the_chapters_own_and_live(mortal: tuple[Server, Visits]) -> None:
+    server, visit = mortal
+    server.allow(8)
+    page = visit("/course#lesson=6", lang="fr", ready=False)
+    first = ".shown .instrument"
+    until(page, f"document.querySelectorAll('{first} capot-strip button').length > 2")
+    begun = words_of(page, first)
+    assert len(begun) < 30 and page.locator(first).get_by_role("button", name="Arrêter").is_enabled()
+    server.allow(None)
+    until(page, f"document.querySelectorAll('{first} capot-strip button').length === 30")
+    written = words_of(page, first)
+    assert written[: len(begun)] == begun, "a text is written as one watches"
+    page.locator(first).get_by_role("button", name="Un token").click()
+    until(page, f"document.querySelectorAll('{first} capot-strip button').length === 31")
+    own = page.locator("[data-question='6.change']")
+    own.locator("capot-slider[name=temperature] [role=spinbutton]").fill("0")
+    own.locator("capot-slider[name=temperature] [role=spinbutton]").press("Enter")
+    own.get_by_role("button", name="Générer").click()
+    until(page, "document.querySelectorAll(\"[data-question='6.change'] capot-strip button\").length === 30")
+    settled(page)
+    pin(own)
+    kept = page.evaluate(f"{KEPT}[0][1]")
+    assert [(one["verb"], one["arguments"]["temperature"]) for one in json.loads(kept)["pins"]] == [("generate", 0)]
+
+    enter(page, 5)
+    own = page.locator("[data-question='5.change']")
+    before = own.locator("capot-bars").inner_text()
+    own.locator("capot-slider[name=temperature] [role=spinbutton]").fill("0,5")
+    own.locator("capot-slider[name=temperature] [role=spinbutton]").press("Enter")
+    until(page, f"document.querySelector(\"[data-question='5.change'] capot-bars\").innerText !== {json.dumps(before)}")
+    assert "temperature" not in page.url, "the address of a lesson is the lesson's"
+
+    enter(page, 4)
+    own = page.locator("[data-question='4.change']")
+    own.locator(".chips ~ input").fill("maison")
+    own.locator(".chips ~ input").press("Enter")
+    until(page, "document.querySelector(\"[data-question='4.change'] .answer\").textContent.includes('maison')")
 
 
 def test_a_lesson_is_clean_in_both_languages_and_themes(visit: Visits) -> None:

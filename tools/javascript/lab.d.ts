@@ -223,6 +223,16 @@ declare namespace Lab {
     set: (text: string) => boolean;
   }
 
+  /** Where a chapter's parts keep what they show: the page's address, or a desk of their own. */
+  interface Desk {
+    /** Whether the whole page is theirs. */
+    whole: boolean;
+    read: () => Record<string, string>;
+    /** Whether an address holds all of it. */
+    write: (changes: Record<string, string | number | null | undefined>) => boolean;
+    prompt: Carried;
+  }
+
   /** How the curves of the memory page are drawn. */
   interface Scale {
     box: HTMLElement;

@@ -118,6 +118,41 @@ export const prompt = carried("prompt", PROMPT);
 export const question = carried("question", QUESTION);
 
 /**
+ * The page's own state: what a chapter's parts read and write, where the page is theirs.
+ * @type {Lab.Desk}
+ */
+export const page = { whole: true, read, write, prompt };
+
+/**
+ * A state in memory alone, of a part that stands in a page which is not its own. `heard` is called when it changes.
+ * @param {Record<string, unknown>} values
+ * @param {() => unknown} heard
+ * @returns {Lab.Desk}
+ */
+export function apart(values, heard) {
+  /** @type {Record<string, string>} */
+  const held = {};
+  const put = (/** @type {Record<string, unknown>} */ changes) => {
+    let changed = false;
+    for (const [name, value] of Object.entries(changes)) {
+      const text = value === undefined || value === null ? "" : String(value);
+      changed ||= text !== (held[name] ?? "");
+      if (text) held[name] = text;
+      else delete held[name];
+    }
+    return changed;
+  };
+  put(values);
+  const tell = (/** @type {Record<string, unknown>} */ changes) => {
+    if (put(changes)) heard();
+    return true;
+  };
+  const set = (/** @type {string} */ prompt) => tell({ prompt });
+  const text = { get: () => held.prompt ?? "", known: () => true, set };
+  return { whole: false, read: () => ({ ...held }), write: tell, prompt: text };
+}
+
+/**
  * How a token is chosen, as it was set on the last page that asks for it.
  * @returns {Record<string, string | undefined>}
  */

@@ -52,13 +52,19 @@ export default async function page(main, { model }) {
 
 /** How a token is chosen: the sliders, restored from the address. */
 class Choosing {
-  #saved = state.read();
+  /** @type {Record<string, string>} */
+  #saved;
   /** @type {Record<string, number>} */
-  values = Object.fromEntries(
-    Object.entries(SLIDERS).map(([name, bounds]) => [name, restored(this.#saved[name], bounds)]));
+  values;
 
-  /** @param {() => unknown} heard */
-  constructor(heard) {
+  /**
+   * @param {Record<string, string>} saved
+   * @param {() => unknown} heard
+   */
+  constructor(saved, heard) {
+    this.#saved = saved;
+    this.values = Object.fromEntries(
+      Object.entries(SLIDERS).map(([name, bounds]) => [name, restored(saved[name], bounds)]));
     const slider = (/** @type {string} */ name) => {
       const { min, max, step, coarse } = SLIDERS[name];
       const said = { label: tr(`next.${name}`), hint: tr(`next.hint.${name}`) };
@@ -95,8 +101,13 @@ class Choosing {
   }
 }
 
-class Next {
+/**
+ * The instrument. It stands in the page of its chapter, or apart, where the temperature alone is in sight, and `heard`
+ * is called when what it shows has changed.
+ */
+export class Next {
   #name;
+  #desk;
   /** @type {Opinion | null} */
   #opinion = null;
   /** @type {Map<number, string>} */
@@ -105,28 +116,52 @@ class Next {
   #running;
   /** @type {Row[]} */
   #rows = [];
-  #saved = state.read();
-  #shown = Math.min(KEPT, Math.max(1, Number(this.#saved.k) || FEW));
-  #asLogits = this.#saved.as === "logits";
-  #asked = this.#saved.rank ?? "";
-  #choosing = new Choosing(() => this.#changed());
-  #field = promptField({ heard: (text) => this.look(text), examples: tr("next.examples").split("|") });
+  #shown;
+  #asLogits;
+  #asked;
+  #choosing;
+  #field;
   #picked = (/** @type {CustomEvent<number>} */ event) => this.#append(event.detail);
   #bars = h("capot-bars", { pick: true, onpick: this.#picked });
-  #picture = frame(this.#bars, { name: "next" });
+  #picture;
   #rankSays = h("output", { class: "quiet rank" });
   #rankTroubles = h("div", { class: "troubles" });
   #legend = legend();
   #keep = later(250, () => this.#remember());
   #redraw = framed(() => this.#draw());
 
-  /** @param {string} name the model's */
-  constructor(name) {
+  /**
+   * @param {string} name the model's
+   * @param {{ desk?: Lab.Desk, heard?: () => unknown }} [how]
+   */
+  constructor(name, { desk = state.page, heard } = {}) {
     this.#name = name;
-    const sliders = h("div", { class: "sliders" }, this.#choosing.sliders);
+    this.#desk = desk;
+    const saved = desk.read();
+    this.#shown = Math.min(KEPT, Math.max(1, Number(saved.k) || FEW));
+    this.#asLogits = saved.as === "logits";
+    this.#asked = saved.rank ?? "";
+    this.#choosing = new Choosing(saved, () => this.#changed());
+    this.#field = promptField({ heard: (text) => this.look(text), own: desk.prompt, rows: desk.whole ? 2 : 1,
+      examples: tr("next.examples").split("|") });
+    this.#picture = frame(this.#bars, { name: "next", heard });
+    this.box = h("div", {}, this.#field.box, this.#controls(desk.whole),
+      this.#rankTroubles, this.#legend, this.#picture.box);
+  }
+
+  /** @param {boolean} all of them in sight */
+  #controls(all) {
+    const [temperature, ...filters] = this.#choosing.sliders;
     const tools = h("div", { class: "tools" },
       this.#scale(), this.#reset(), this.#count(), this.#rank(), this.#rankSays);
-    this.box = h("div", {}, this.#field.box, sliders, tools, this.#rankTroubles, this.#legend, this.#picture.box);
+    if (all) return [h("div", { class: "sliders" }, temperature, filters), tools];
+    return [h("div", { class: "sliders" }, temperature),
+      h("details", {}, h("summary", {}, tr("generate.settings")), h("div", { class: "sliders" }, filters), tools)];
+  }
+
+  /** What makes the picture on show again. */
+  page() {
+    return this.#picture.page();
   }
 
   start() {
@@ -144,11 +179,12 @@ class Next {
 
   /** Probabilities, or the logits as they are. */
   #scale() {
+    const group = unique("scale");
     const kinds = ["probability", "logits"].map((kind) => {
       const onchange = () => { this.#asLogits = kind === "logits"; this.#changed(); };
       const checked = (kind === "logits") === this.#asLogits;
       return h("label", {},
-        h("input", { type: "radio", name: "scale", value: kind, checked, onchange }),
+        h("input", { type: "radio", name: group, value: kind, checked, onchange }),
         h("span", {}, tr(`next.as.${kind}`)));
     });
     return h("fieldset", { class: "switch" }, h("legend", { class: "offstage" }, tr("next.scale")), kinds);
@@ -183,7 +219,7 @@ class Next {
 
   #remember() {
     const [k, as] = [this.#shown === FEW ? "" : this.#shown, this.#asLogits ? "logits" : ""];
-    state.write({ ...this.#choosing.kept, k, as, rank: this.#asked });
+    this.#desk.write({ ...this.#choosing.kept, k, as, rank: this.#asked });
   }
 
   /** Ask for the candidates' texts and for every logit; the sliders need nothing more. */

@@ -31,24 +31,39 @@ const USUAL = "english,french";
 export default async function page(main, { model }) {
   const name = model?.model ?? "boxed";
   const offered = OTHERS.filter((other) => name !== "boxed" || other !== "bilingual");
-  const compared = comparing(offered, () => show(field.text));
-  let withIds = state.read().ids === "1";
+  const compared = comparing(offered, () => made.start());
+  const made = cutting(name, { asked: compared.asked });
+  main.append(made.box, section("beside", compared.box, compared.troubles, made.others),
+    section("cost_title", cost(name, offered)));
+  await made.start();
+  return { leave: made.stop };
+}
+
+/**
+ * A text cut as one types, and the same as `others` cut it. `asked` answers for a text; `desk` keeps it, and `heard` is
+ * called when what is shown has changed.
+ * @param {string} name the model's
+ * @param {{
+ *   asked: (text: string, signal: AbortSignal) => Promise<Answer>, desk?: Lab.Desk, heard?: () => unknown,
+ * }} how
+ */
+export function cutting(name, { asked, desk = state.page, heard }) {
+  let withIds = desk.read().ids === "1";
   /** @type {AbortController | undefined} */
   let running;
   /** @type {Answer | null} */
   let last = null;
-  const field = promptField({ heard: show, examples: [...tr("tokens.examples").split("|"), ...HARD], delay: 50 });
-  const own = ownStrip(name);
+  const field = promptField({ heard: show, examples: [...tr("tokens.examples").split("|"), ...HARD], delay: 50,
+    own: desk.prompt, rows: desk.whole ? 2 : 1 });
+  const own = ownStrip(name, heard);
   const others = h("div", { class: "others side-by-side" });
   const ids = tick(tr("tokens.ids"), { checked: withIds, heard: (checked) => {
     withIds = checked;
-    state.write({ ids: withIds ? "1" : "" });
+    desk.write({ ids: withIds ? "1" : "" });
     if (last) draw(last);
   } });
-  main.append(field.box, ids, own.box, section("beside", compared.box, compared.troubles, others),
-    section("cost_title", cost(name, offered)));
-  await show(field.text);
-  return { leave: () => running?.abort() };
+  const box = h("div", {}, field.box, ids, own.box);
+  return { box, others, start: () => show(field.text), stop: () => running?.abort(), page: own.page };
 
   /** @param {string} text */
   async function show(text) {
@@ -56,11 +71,13 @@ export default async function page(main, { model }) {
     const control = running = new AbortController();
     const note = waiting(field.troubles, tr("tokens.waiting"), () => control.abort());
     try {
-      last = await compared.asked(text, control.signal);
+      last = await asked(text, control.signal);
       fill(field.troubles);
       draw(last);
+      return last;
     } catch (error) {
       if (error.name !== "AbortError") fill(field.troubles, fault(error, () => show(field.text)));
+      return null;
     } finally {
       note.done();
     }
@@ -129,11 +146,12 @@ function labelled(other) {
 /**
  * The model's own tokens, in a frame.
  * @param {string} name
+ * @param {() => unknown} [heard]
  */
-function ownStrip(name) {
+function ownStrip(name, heard) {
   const strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
-  const { box, update } = frame(strip, { name: "tokens" });
-  return { box, draw };
+  const { box, update, page } = frame(strip, { name: "tokens", heard });
+  return { box, draw, page };
 
   /**
    * @param {Answer} answer

@@ -14,14 +14,14 @@ import { frame } from "./frame.js";
  * @template {keyof Api.Verbs} Verb
  * @param {Verb} verb
  * @param {{
- *   name?: string, words: string, troubles?: HTMLElement,
+ *   name?: string, words: string, troubles?: HTMLElement, heard?: () => unknown,
  *   drawn?: (result: Api.Verbs[Verb]["answers"], view: Api.Block[]) => Lab.Child,
  *   rows?: (result: Api.Verbs[Verb]["answers"], view: Api.Block[]) => Lab.Rows,
  * }} how
  */
-export function answers(verb, { name = verb, words, troubles, drawn, rows }) {
+export function answers(verb, { name = verb, words, troubles, heard, drawn, rows }) {
   const picture = h("div", { class: "answer" });
-  const { box, update } = frame(picture, { name });
+  const { box, update, page } = frame(picture, { name, heard });
   const faults = troubles ?? h("div");
   /** @type {AbortController | undefined} */
   let running;
@@ -59,5 +59,5 @@ export function answers(verb, { name = verb, words, troubles, drawn, rows }) {
     box.hidden = hidden;
   }
 
-  return { box: h("div", {}, troubles ? null : faults, box), ask, stop: () => running?.abort(), hide, update };
+  return { box: h("div", {}, troubles ? null : faults, box), ask, stop: () => running?.abort(), hide, update, page };
 }

@@ -24,10 +24,11 @@ const KINDS = ["table", "python", "command", "keep"];
  * what is told and kept; `page` is { verb, arguments } of the one-file copy, or
  * { make } where it takes several. Any of them may be a function that is
  * called when a fold is opened, so that a slider pays for nothing that is not seen.
+ * `page()` is what such a copy would be made of now; `heard` is called when it may have changed.
  * @param {Element} picture
- * @param {{ name: string, title?: string }} how
+ * @param {{ name: string, title?: string, heard?: () => unknown }} how
  */
-export function frame(picture, { name, title }) {
+export function frame(picture, { name, title, heard }) {
   const caption = h("figcaption");
   const figure = h("figure", { class: "picture" }, title ? h("h2", {}, title) : null, picture, caption);
   /** @type {Lab.Facts} */
@@ -51,8 +52,10 @@ export function frame(picture, { name, title }) {
     tell(caption, told.caption ?? "");
     for (const kind of KINDS) folds[kind].box.hidden = kind === "keep" ? !told.json && !told.table : !told[kind];
     refresh();
+    heard?.();
   };
   return {
+    page: () => fact("page") ?? null,
     box: h(
       "section",
       { class: "frame" },

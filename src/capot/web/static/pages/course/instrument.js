@@ -1,7 +1,7 @@
 // The instruments of a lesson: a chapter's verb, drawn as everywhere in the lab, with what remakes it and a pin.
 
 import { h, fill } from "../../lib/dom.js";
-import { get } from "../../lib/api.js";
+import { callDrawn, get } from "../../lib/api.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { root } from "../../lib/place.js";
 import { tr } from "../../lib/words.js";
@@ -9,6 +9,7 @@ import { answers } from "../../parts/answer.js";
 import { blocks } from "../../parts/blocks.js";
 import { fault } from "../../parts/fault.js";
 import { field } from "../../parts/fields.js";
+import { live } from "./live.js";
 
 /** What a chapter's own page reads in its address. */
 const CARRIED = { prompt: "prompt", text: "prompt", question: "question", temperature: "temperature", seed: "seed" };
@@ -16,53 +17,96 @@ const CARRIED = { prompt: "prompt", text: "prompt", question: "question", temper
 /**
  * @typedef {{
  *   record: import("./record.js").CourseRecord, model: string, id: string, title: string,
- *   done?: (result: unknown) => unknown,
- * }} How
+ *   vary?: string,
+ * }} How `vary` names what a learner is to change
  */
 
 /**
- * One instrument. `run(arguments)` draws its answer and returns it, or null where it failed.
+ * One instrument: the chapter's own where it has one for a lesson, else the verb's answer as everywhere in the lab.
+ * `run(changes)` plays the lesson's call and answers what came, or null where nothing did.
  * @param {Lab.LessonCall} call
  * @param {How} how
  */
-export function instrument(call, { record, model, id, title }) {
+export function instrument(call, { record, model, id, title, vary }) {
+  let moved = true; // since the lesson's call was played
+  /** @type {import("./live.js").Live | null} */
+  let made = null;
   /** @type {Api.Block[]} */
   let view = [];
-  let given = call.arguments;
-  const answer = answers(call.verb, {
-    words: tr("plain.waiting"),
-    drawn: (_, drawn) => { view = drawn; return blocks(drawn); },
-  });
-  const pin = pinning({ record, id, made: () => ({
-    id, title, verb: call.verb, arguments: given, model, made: new Date().toISOString(), view: slim(view),
-  }) });
-  const door = h("a", { class: "door", href: address(call) }, tr("course.open_chapter"));
   const settings = h("p", { class: "settings-line quiet" });
-  const tools = h("div", { class: "row", hidden: true }, pin.button, call.chapter ? door : null);
+  const door = h("a", { class: "door", href: address(call) }, tr("course.open_chapter"));
+  const now = () => /** @type {Record<string, unknown>} */ (made?.page()?.arguments ?? call.arguments);
+  const heard = () => {
+    const told = named(call, now());
+    fill(settings, h("code", {}, said(call.verb, told)));
+    door.href = address({ ...call, arguments: told });
+    tools.hidden = !made?.page();
+  };
+  const how = { model, heard, vary, changed: () => { moved = true; } };
+  const pin = pinning({ record, id, made: async () => {
+    const given = now();
+    if (moved) ({ view } = await callDrawn(call.verb, /** @type {any} */ (given)));
+    return { id, title, verb: call.verb, arguments: given, model, made: new Date().toISOString(), view: slim(view) };
+  } });
+  const tools = h("div", { class: "row", hidden: true }, pin.button, call.chapter ? door : null, pin.troubles);
+  const alone = live(call, how);
+  const one = made = alone ?? common(call, how);
   const run = async (/** @type {Record<string, unknown>} */ changes = {}) => {
-    given = { ...call.arguments, ...changes };
-    fill(settings, h("code", {}, said(call.verb, given)));
-    door.href = address({ ...call, arguments: given });
+    const played = await one.run(changes);
+    if (!played) return null;
+    [view, moved] = [played.view, false];
+    pin.show();
+    return played.result;
+  };
+  const box = h("div", { class: "instrument", dataset: { verb: call.verb } }, settings, one.box, tools);
+  return { box, run, stop: one.stop, live: alone !== null };
+}
+
+/**
+ * What a call of the lesson names, as it stands now.
+ * @param {Lab.LessonCall} call
+ * @param {Record<string, unknown>} now
+ */
+const named = (call, now) =>
+  Object.fromEntries(Object.entries(call.arguments).map(([name, value]) => [name, now[name] ?? value]));
+
+/**
+ * A verb's answer from its own blocks.
+ * @param {Lab.LessonCall} call
+ * @param {import("./live.js").How} how
+ * @returns {import("./live.js").Live}
+ */
+function common(call, { model, heard }) {
+  /** @type {Api.Block[]} */
+  let view = [];
+  const answer = answers(call.verb, {
+    words: tr("plain.waiting"), heard, drawn: (_, drawn) => { view = drawn; return blocks(drawn); },
+  });
+  const run = async (/** @type {Record<string, unknown>} */ changes = {}) => {
+    const given = { ...call.arguments, ...changes };
     const taken = /** @type {Api.Verbs[keyof Api.Verbs]["takes"]} */ (/** @type {unknown} */ (given));
-    const found = await answer.ask(taken, {
+    const result = await answer.ask(taken, {
       python: inPython(model, call.verb, [], given), command: onCommandLine(model, call.verb, [], flags(given)),
     });
-    if (found) tools.hidden = false;
-    pin.show();
-    return found;
+    return result ? { result, view } : null;
   };
-  const box = h("div", { class: "instrument", dataset: { verb: call.verb } }, settings, answer.box, tools);
-  return { box, run, stop: answer.stop };
+  return { box: answer.box, run, stop: answer.stop, page: () => /** @type {any} */ (answer.page()) };
 }
 
 /**
  * The button that pins a picture, or takes it off.
- * @param {{ record: import("./record.js").CourseRecord, id: string, made: () => Lab.Pin }} how
+ * @param {{ record: import("./record.js").CourseRecord, id: string, made: () => Promise<Lab.Pin> }} how
  */
 function pinning({ record, id, made }) {
-  const button = h("button", { type: "button", class: "small pin", onclick: () => {
-    if (record.pinned(id)) record.unpin(id);
-    else record.pin(made());
+  const troubles = h("div", { class: "troubles" });
+  const button = h("button", { type: "button", class: "small pin", onclick: async () => {
+    try {
+      fill(troubles);
+      if (record.pinned(id)) record.unpin(id);
+      else record.pin(await made());
+    } catch (error) {
+      fill(troubles, fault(error));
+    }
     show();
   } });
   const show = () => {
@@ -71,7 +115,7 @@ function pinning({ record, id, made }) {
     button.textContent = tr(pinned ? "course.pinned" : "course.pin");
   };
   show();
-  return { button, show };
+  return { button, show, troubles };
 }
 
 /**
@@ -115,11 +159,16 @@ function address({ chapter, arguments: given }) {
  * @param {How} how
  */
 export function changing(part, { record, model, id, title }) {
-  const made = part.calls.map((call, place) => instrument(call, { record, model, id: `${id}.${place}`, title }));
+  const made = part.calls.map((call, place) =>
+    instrument(call, { record, model, id: `${id}.${place}`, title, vary: part.vary }));
   const troubles = h("div");
   const place = h("div");
   const box = h("div", {}, place, troubles, made.map((one) => one.box));
   const start = async () => {
+    if (made.every((one) => one.live)) { // its own fields are the learner's; what is written waits for the button
+      if (part.calls[0].verb !== "generate") for (const one of made) await one.run();
+      return;
+    }
     try {
       const { verbs } = /** @type {{ verbs: Lab.Verb[] }} */ (await get(`/api/chapters/${part.calls[0].of}`));
       const setting = verbs.find(({ name }) => name === part.calls[0].verb)?.settings

@@ -103,12 +103,19 @@ export class Question {
     const evidence = [];
     for (const one of this.#instruments) {
       const found = await one.run();
-      if (!found) return false;
+      if (!found) return this.#runAgain();
       evidence.push(found);
     }
     this.#evidence = evidence;
     this.#after.hidden = false;
     return this.#judge();
+  }
+
+  /** A run that was stopped, or that failed, can be taken up: without it there is nothing to see. */
+  #runAgain() {
+    fill(this.#troubles, h("button", { type: "button", class: "run-again", onclick: () => this.#run() },
+      tr("course.run_again")));
+    return false;
   }
 
   /** What the run says of the prediction, and of what was read. The server holds them against this very run. */

@@ -1,6 +1,6 @@
 // Words as points: added and removed as chips, drawn in the plane or in space, with their angles and their neighbours.
 
-import { h, later } from "../../lib/dom.js";
+import { h, later, unique } from "../../lib/dom.js";
 import { number, tr } from "../../lib/words.js";
 import { lab } from "../../lib/lab.js";
 import * as state from "../../lib/state.js";
@@ -12,45 +12,64 @@ import { choice } from "../../parts/ticks.js";
 
 const { start: NEAR, ...NEIGHBOURS } = lab.sliders.embed.near;
 
-/** @param {string} name */
-export function words(name) {
-  const [saved, samples] = [state.read(), tr("embeddings.sample.words").split("|")];
+/**
+ * The instrument. `desk` keeps its words, and `heard` is called when what it shows has changed.
+ * @param {string} name the model's
+ * @param {{ desk?: Lab.Desk, heard?: () => unknown }} [how]
+ */
+export function words(name, { desk = state.page, heard } = {}) {
+  const [saved, samples] = [desk.read(), tr("embeddings.sample.words").split("|")];
   let dimensions = Number(saved.dimensions) === 3 ? 3 : 2;
   let near = Math.min(NEIGHBOURS.max, Math.max(NEIGHBOURS.min, Number(saved.near ?? NEAR) || 0));
   const picture = redrawn();
+  /** @type {Api.Block[]} */
+  let told = [];
   const answer = answers("embed", {
     name: "embeddings",
     words: tr("embeddings.waiting"),
-    drawn: (_, view) => drawn(view, picture),
+    heard,
+    drawn: (_, view) => drawn(told = view, picture),
     rows: (result) => rows(result, dimensions),
   });
   const list = chips(split(saved.words ?? samples[0]), { label: tr("embeddings.words"), heard: ask });
-  const space = spaces(dimensions, (count) => { dimensions = count; ask(list.words); });
+  const group = desk.whole ? "dimensions" : unique("dimensions");
+  const space = spaces({ group, chosen: dimensions }, (count) => { dimensions = count; ask(list.words); });
   const soon = later(150, () => ask(list.words));
   const moved = (/** @type {CustomEvent<{ value: number }>} */ { detail }) => {
     if (detail) { near = detail.value; soon(); }
   };
   const neighbours = h("capot-slider", { ...NEIGHBOURS, value: near, label: tr("embeddings.near"), oninput: moved });
   const empty = h("p", { class: "quiet", hidden: true }, tr("embeddings.empty"));
-  const box = h("div", {}, h("p", { class: "lead" }, tr("embeddings.words_lead")), list.box, presets(samples, list.set),
+  const lead = desk.whole ? h("p", { class: "lead" }, tr("embeddings.words_lead")) : null;
+  const box = h("div", {}, lead, list.box, desk.whole ? presets(samples, list.set) : null,
     h("div", { class: "sliders" }, space, neighbours), empty, answer.box);
-  return { box, start: () => ask(list.words), stop: answer.stop };
+  return { box, start: () => ask(list.words), stop: answer.stop, page: answer.page, view: () => told };
 
   /** @param {string[]} some */
   async function ask(some) {
-    state.write({ words: some.join(","), dimensions: dimensions === 3 ? 3 : "", near: near === NEAR ? "" : near });
+    desk.write({ words: some.join(","), dimensions: dimensions === 3 ? 3 : "", near: near === NEAR ? "" : near });
     empty.hidden = some.length > 0;
     answer.hide(!some.length);
     if (!some.length) return answer.stop();
     const options = { dimensions, near };
-    return answer.ask({ words: some, ...options }, {
-      python: inPython(name, "embed", [some], options),
-      command: onCommandLine(name, "embed", some, {
-        "--dimensions": dimensions === 3 ? 3 : undefined,
-        "--near": near === NEAR ? undefined : near,
-      }),
-    });
+    return answer.ask({ words: some, ...options }, ways(name, some, options));
   }
+}
+
+/**
+ * Python and command that show the same.
+ * @param {string} name
+ * @param {string[]} some
+ * @param {{ dimensions: number, near: number }} options
+ */
+function ways(name, some, { dimensions, near }) {
+  const flags = {
+    "--dimensions": dimensions === 3 ? 3 : undefined,
+    "--near": near === NEAR ? undefined : near,
+  };
+  return {
+    python: inPython(name, "embed", [some], { dimensions, near }), command: onCommandLine(name, "embed", some, flags),
+  };
 }
 
 /** @param {string} text */
@@ -70,12 +89,12 @@ function presets(samples, set) {
 
 /**
  * In the plane or in space.
- * @param {number} chosen
+ * @param {{ group: string, chosen: number }} how
  * @param {(dimensions: number) => unknown} heard
  */
-function spaces(chosen, heard) {
+function spaces({ group, chosen }, heard) {
   const said = (/** @type {number} */ count) => tr(`embeddings.dimensions.d${count}`);
-  return choice([2, 3], { name: "dimensions", legend: tr("embeddings.drawn_in"), unseen: true, chosen, said, heard });
+  return choice([2, 3], { name: group, legend: tr("embeddings.drawn_in"), unseen: true, chosen, said, heard });
 }
 
 /**

@@ -11,16 +11,17 @@ const FOLDED = ["top_k", "top_p", "min_p"];
 
 /**
  * The fields, restored from the address and kept in it. `sampling()`, `seed()`, `count()` and `after()` read them.
- * `template`: the stop strings are a template's, and what follows them can be asked for.
+ * `template`: the stop strings are a template's, and what follows them can be asked for. `desk` keeps what is set.
+ * @param {{ template?: boolean, desk?: Lab.Desk }} [how]
  * @returns {Lab.Controls}
  */
-export function controls({ template = false } = {}) {
-  const saved = state.read();
+export function controls({ template = false, desk = state.page } = {}) {
+  const saved = desk.read();
   /** @type {Record<string, number>} */
   const values = Object.fromEntries(
     Object.entries(SLIDERS).map(([name, bounds]) => [name, restored(saved[name], bounds)]));
   const keep = () => {
-    state.write({ ...kept(values, SLIDERS, saved), seed: seed.input.value, stop: stop.input.value });
+    desk.write({ ...kept(values, SLIDERS, saved), seed: seed.input.value, stop: stop.input.value });
   };
   const slider = (/** @type {string} */ name) =>
     sliding(name, values[name], (value) => { values[name] = value; keep(); });

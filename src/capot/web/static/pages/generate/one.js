@@ -2,7 +2,7 @@
 
 import { h, visible } from "../../lib/dom.js";
 import { duration, percent, tr } from "../../lib/words.js";
-import * as state from "../../lib/state.js";
+import { page } from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { watched } from "../../lib/lasting.js";
 import { frame } from "../../parts/frame.js";
@@ -17,21 +17,22 @@ const NOTHING = { table: null, python: null, command: null, json: null, page: nu
 
 /**
  * The instrument of one text. `field` is the prompt's, `settings` the controls, `name()` the model's, `handed` a text
- * under way.
- * @param {Lab.Writing<Lab.Story>} parts
- * @returns {Lab.Instrument<Lab.Story>}
+ * under way. `desk` keeps it, and `heard` is called when what it shows has changed.
+ * @param {Lab.Writing<Lab.Story> & { desk?: Lab.Desk, heard?: () => unknown }} parts
  */
 export const one = (parts) => new One(parts);
 
+/** @implements {Lab.Instrument<Lab.Story>} */
 class One {
   #parts;
+  #desk;
   /** @type {Lab.Story} */
   #story;
   /** @type {Lab.Lasting | null} */
   #running = null;
   #growing = false; // until all has grown, a reload must find the whole link
   #says = status(() => this.halt());
-  #step = button("one", () => this.further(1), { kbd: tr("generate.space"), "aria-keyshortcuts": "Space" });
+  #step;
   #more = button("more", () => this.further(this.#parts.settings.count()));
   #stop = h("button", { type: "button", onclick: () => this.halt(), disabled: true }, tr("actions.stop"));
   #picked = (/** @type {CustomEvent<number>} */ event) =>
@@ -39,14 +40,19 @@ class One {
   #strip = h("capot-strip", { pick: true, "aria-label": tr("generate.text"), onpick: this.#picked });
   #key = scale();
   #others = new Others(this.#strip);
-  #picture = frame(h("div", {}, this.#strip, this.#others.box, this.#key), { name: "generate" });
+  #picture;
   #tree = h("section", { class: "tree", hidden: true });
 
-  /** @param {Lab.Writing<Lab.Story>} parts see `one` */
+  /** @param {Lab.Writing<Lab.Story> & { desk?: Lab.Desk, heard?: () => unknown }} parts see `one` */
   constructor(parts) {
     this.#parts = parts;
+    this.#desk = parts.desk ?? page;
     this.#story = blank(parts.field.text);
-    const go = button("go", () => this.#begin(), { class: "primary" });
+    const drawn = h("div", {}, this.#strip, this.#others.box, this.#key);
+    this.#picture = frame(drawn, { name: "generate", heard: parts.heard });
+    const key = this.#desk.whole ? { kbd: tr("generate.space"), "aria-keyshortcuts": "Space" } : {};
+    this.#step = button("one", () => this.further(1), key);
+    const go = button("go", () => this.begin(), { class: "primary" });
     const row = h("div", { class: "row" }, go, this.#step, this.#more, this.#stop);
     this.box = h("div", {}, row, this.#says.box, this.#picture.box, this.#tree);
     this.#show();
@@ -54,6 +60,11 @@ class One {
 
   get busy() {
     return this.#running !== null;
+  }
+
+  /** What makes the text on show again. */
+  page() {
+    return this.#picture.page();
   }
 
   /**
@@ -71,8 +82,8 @@ class One {
   async start() {
     const { field, handed, name } = this.#parts;
     if (handed) return this.#goOn(handed);
-    const saved = state.read();
-    const found = kept(field.text, name());
+    const saved = this.#desk.read();
+    const found = this.#desk.whole ? kept(field.text, name()) : null;
     if (found && (!saved.tree || linked(found, saved))) return this.#restore(found);
     return saved.tree && field.text ? this.#regrow(saved) : null;
   }
@@ -113,14 +124,18 @@ class One {
     this.#show();
   }
 
-  /** A new text from the prompt. */
-  #begin(count = this.#parts.settings.count()) {
+  /** A new text from the prompt. Its line, once it is over. */
+  async begin(count = this.#parts.settings.count()) {
     const { field, settings } = this.#parts;
     this.#running?.abort();
     this.#story = blank(field.text);
-    this.#run(leave(this.#story, { sampling: settings.sampling(), seed: settings.seed(), left: count }));
+    this.#desk.write({ tree: "", drawn: "", on: "" }); // a reload must not bring back the text before
+    const line = leave(this.#story, { sampling: settings.sampling(), seed: settings.seed(), left: count });
+    const over = this.#run(line);
     this.#others.close();
     this.#show();
+    await over;
+    return line;
   }
 
   /**
@@ -131,7 +146,7 @@ class One {
     const story = this.#story;
     const line = story.current;
     if (this.#running) return;
-    if (!line || story.prompt !== this.#parts.field.text) return this.#begin(count);
+    if (!line || story.prompt !== this.#parts.field.text) return this.begin(count);
     if (!open(line)) return this.#says.note(tr("generate.ended"));
     this.#others.close();
     const sampling = this.#parts.settings.sampling();
@@ -171,7 +186,7 @@ class One {
    * @param {number} left
    */
   #again(line, left) {
-    if (!line.tokens.length) return this.#begin(left);
+    if (!line.tokens.length) return this.begin(left);
     Object.assign(line, { reason: "", left });
     return this.#run(line);
   }
@@ -201,8 +216,8 @@ class One {
   }
 
   #save() {
-    if (this.#story.lines.length) keep(this.#story, this.#parts.name());
-    inAddress(this.#story);
+    if (this.#story.lines.length && this.#desk.whole) keep(this.#story, this.#parts.name());
+    inAddress(this.#story, this.#desk);
     this.#buttons();
   }
 
@@ -212,7 +227,7 @@ class One {
     this.#story.current = line;
     this.#others.close();
     this.#show();
-    inAddress(this.#story);
+    inAddress(this.#story, this.#desk);
     /** @type {HTMLElement | null} */
     const row = this.#tree.querySelector('[aria-pressed="true"]');
     row?.focus();
@@ -242,7 +257,7 @@ class One {
   #tell() {
     const { current: line, lines } = this.#story;
     if (!line?.tokens.length)
-      return this.#picture.update({ caption: line ? "" : tr("generate.empty"), ...NOTHING });
+      return this.#picture.update({ caption: line || !this.#desk.whole ? "" : tr("generate.empty"), ...NOTHING });
     const json = line.result ?? lines.map(bare);
     this.#picture.update({ caption: caption(line), table: asRows(this.#story, line), json, ...this.#ways(line) });
     this.#key.hidden = false;

@@ -1,7 +1,6 @@
 // A text as a tree of lines. Each line leaves its parent at a token, by another token or by other settings, and is
 // a function of where it leaves, of its settings and of the one seed: so a link holds the tree, and a reload keeps it.
 
-import * as state from "../../lib/state.js";
 import { begun } from "./line.js";
 
 const KEY = "capot-story";
@@ -16,17 +15,15 @@ const MOST = 100; // lines of a link that are grown again
 export const blank = (prompt) => ({ prompt, base: null, lines: [], current: null });
 
 /**
- * A line that leaves `parent` before its token `at`; `token` is taken instead, where one is given. The first line of a
- * tree that is not the address's (`linked`) takes the other out of it: a reload must not bring back the text before.
+ * A line that leaves `parent` before its token `at`; `token` is taken instead, where one is given.
  * @param {Lab.Story} story
  * @param {{
  *   parent?: Lab.Branch | null, at?: number, token?: Api.Step | null, sampling: Lab.Sampling, seed?: number,
- *   left: number, linked?: boolean,
+ *   left: number,
  * }} how
  * @returns {Lab.Branch}
  */
-export function leave(story, { parent = null, at = 0, token = null, sampling, seed, left, linked = false }) {
-  if (!story.lines.length && !linked) state.write({ tree: "", drawn: "", on: "" });
+export function leave(story, { parent = null, at = 0, token = null, sampling, seed, left }) {
   const tokens = parent ? [...parent.tokens.slice(0, at), ...(token ? [token] : [])] : [];
   const line = Object.assign(
     begun(story.prompt, { sampling, seed: seed ?? parent?.seed, left, base: parent?.base ?? null, tokens }),
@@ -160,14 +157,15 @@ function written({ lines }) {
 export const linked = (story, { tree, drawn }) => written(story) === tree && String(story.lines[0].seed) === drawn;
 
 /**
- * The tree in the address.
+ * The tree in the address, or wherever a desk keeps it.
  * @param {Lab.Story} story
+ * @param {Lab.Desk} desk
  */
-export function inAddress(story) {
+export function inAddress(story, desk) {
   const [first] = story.lines;
-  if (!first?.tokens.length) return state.write({ tree: "", drawn: "", on: "" });
+  if (!first?.tokens.length) return desk.write({ tree: "", drawn: "", on: "" });
   const on = story.current === first ? "" : story.current?.number;
-  return state.write({ tree: written(story), drawn: first.seed, on });
+  return desk.write({ tree: written(story), drawn: first.seed, on });
 }
 
 /**
@@ -187,7 +185,7 @@ export async function regrow(prompt, { tree, drawn, on }, { sampling, grow }) {
     const settings = unsettled(own, first);
     if (!story.lines.length) first = settings;
     const left = Number(count) || 0;
-    const line = leave(story, { ...place, sampling: settings, seed: Number(drawn), left, linked: true });
+    const line = leave(story, { ...place, sampling: settings, seed: Number(drawn), left });
     if (!(await grow(story, line))) return { story: shown(), whole: false };
     story.base ??= line.base;
   }

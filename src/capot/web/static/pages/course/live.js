@@ -1,0 +1,168 @@
+// The chapters' own instruments, in a lesson: a text that is written as one watches, bars with their temperature,
+// a text cut as one types, words in a plane. The lesson's call comes first; from there they are the learner's.
+
+import { h, fill } from "../../lib/dom.js";
+import { callDrawn } from "../../lib/api.js";
+import { apart } from "../../lib/state.js";
+import { tr } from "../../lib/words.js";
+import { blocks } from "../../parts/blocks.js";
+import { fault, waiting } from "../../parts/fault.js";
+import { promptField } from "../../parts/prompt.js";
+import { words } from "../embeddings/words.js";
+import { controls } from "../generate/controls.js";
+import { one } from "../generate/one.js";
+import { Next } from "../next.js";
+import { cutting } from "../tokens.js";
+
+const SAMPLING = ["temperature", "top_k", "top_p", "min_p"];
+
+/**
+ * What a chapter's instrument is to a lesson. `run` plays the lesson's call and answers what it came to, or null;
+ * `page` is what makes the picture on show again.
+ * @typedef {{
+ *   box: HTMLElement, run: (changes?: Record<string, unknown>) => Promise<Played | null>, stop: () => unknown,
+ *   page: () => { verb: string, arguments: object } | null,
+ * }} Live
+ * @typedef {{ result: unknown, view: Api.Block[] }} Played
+ * @typedef {{ model: string, vary?: string, changed: () => unknown, heard: () => unknown }} How
+ * `vary` names what a learner is to change; `changed`: something was moved; `heard`: another picture is on show
+ */
+
+/**
+ * What a learner can move in each, and what else it takes.
+ * @type {Record<string, { moves: string[], takes: string[], made: (call: Lab.LessonCall, how: How) => Live }>}
+ */
+const LIVE = {
+  generate: { moves: ["prompt", "max_new_tokens", "seed", ...SAMPLING], takes: ["alternatives"], made: writing },
+  next: { moves: ["prompt", ...SAMPLING], takes: ["k", "rank", "beside"], made: predicting },
+  tokens: { moves: ["text"], takes: ["compare"], made: cut },
+  embed: { moves: ["words", "dimensions", "near"], takes: [], made: placed },
+};
+
+/**
+ * A chapter's instrument for a call; null where it has none, or where the call asks for more than it can be told.
+ * @param {Lab.LessonCall} call
+ * @param {How} how
+ * @returns {Live | null}
+ */
+export function live(call, how) {
+  const known = LIVE[call.verb];
+  if (!known || (how.vary && !known.moves.includes(how.vary))) return null;
+  const told = Object.keys(call.arguments).every((name) => [...known.moves, ...known.takes].includes(name));
+  return told ? known.made(call, how) : null;
+}
+
+/** @param {Lab.LessonCall} call */
+const given = (call) => /** @type {any} */ (call.arguments);
+
+/**
+ * @param {{ page: () => unknown }} made
+ * @returns {Live["page"]}
+ */
+const shown = (made) => () => /** @type {ReturnType<Live["page"]>} */ (made.page());
+
+/**
+ * Predict, draw, append: the text comes token by token.
+ * @param {Lab.LessonCall} call
+ * @param {How} how
+ * @returns {Live}
+ */
+function writing(call, { model, vary, changed, heard }) {
+  const { prompt, alternatives: _, ...start } = given(call);
+  const desk = apart({ prompt, ...start }, changed);
+  const settings = controls({ desk });
+  const field = promptField({ heard: () => {}, own: desk.prompt, rows: 1 });
+  const made = one({ field, settings, name: () => model, handed: null, desk, heard });
+  const folded = h("details", { open: Boolean(vary) }, h("summary", {}, tr("course.settings")), field.box,
+    settings.box);
+  const run = async () => {
+    const { result, view, reason } = await made.begin();
+    if (result && view && reason !== "interrupted") return { result, view };
+    return reason === "error" ? null : callDrawn("generate", given(call)); // cut in the middle, it is asked for whole
+  };
+  return { box: h("div", {}, folded, made.box), run, stop: () => made.leave(), page: shown(made) };
+}
+
+/**
+ * The bars with the temperature under the learner's hand; what else the lesson asks for is told beneath, until the text
+ * is another.
+ * @param {Lab.LessonCall} call
+ * @param {How} how
+ * @returns {Live}
+ */
+function predicting(call, { model, changed, heard }) {
+  const { prompt, rank = [], ...settings } = given(call);
+  const rest = h("div");
+  const desk = apart({ prompt, rank: rank[0], ...settings }, () => {
+    if (desk.read().prompt !== prompt) fill(rest);
+    changed();
+  });
+  const made = new Next(model, { desk, heard });
+  const { ask, box: troubles, stop } = asking(call);
+  const run = async () => {
+    const played = await ask();
+    if (!played) return null;
+    const said = played.view.filter((block) => block.block === "table" && block.title);
+    await made.start();
+    fill(rest, blocks(said));
+    return played;
+  };
+  return { box: h("div", {}, troubles, made.box, rest), run, page: shown(made), stop: () => { stop(); made.stop(); } };
+}
+
+/**
+ * @param {Lab.LessonCall} call
+ * @param {How} how
+ * @returns {Live}
+ */
+function cut(call, { model, changed, heard }) {
+  const { text, compare = [] } = given(call);
+  const desk = apart({ prompt: text }, changed);
+  const asked = (/** @type {string} */ typed, /** @type {AbortSignal} */ signal) =>
+    callDrawn("tokens", { text: typed, compare }, { signal });
+  const made = cutting(model, { asked, desk, heard });
+  const box = h("div", {}, made.box, compare.length ? made.others : null);
+  return { box, run: made.start, stop: made.stop, page: shown(made) };
+}
+
+/**
+ * @param {Lab.LessonCall} call
+ * @param {How} how
+ * @returns {Live}
+ */
+function placed(call, { model, changed, heard }) {
+  const { words: some, ...settings } = given(call);
+  const desk = apart({ words: some.join(","), near: settings.near, dimensions: settings.dimensions }, changed);
+  const made = words(model, { desk, heard });
+  const run = async () => {
+    const result = await made.start();
+    return result ? { result, view: made.view() } : null;
+  };
+  return { box: made.box, run, stop: made.stop, page: shown(made) };
+}
+
+/**
+ * A lesson's own call, said where it waits or fails.
+ * @param {Lab.LessonCall} call
+ */
+function asking(call) {
+  const box = h("div", { class: "troubles" });
+  /** @type {AbortController | undefined} */
+  let running;
+  /** @returns {Promise<Played | null>} */
+  const ask = async () => {
+    const { signal } = running = new AbortController();
+    const note = waiting(box, tr("plain.waiting"), () => running?.abort());
+    try {
+      const played = await callDrawn(call.verb, given(call), { signal, queued: note.queued });
+      fill(box);
+      return played;
+    } catch (error) {
+      if (error.name !== "AbortError") fill(box, fault(error, ask));
+      return null;
+    } finally {
+      note.done();
+    }
+  };
+  return { ask, box, stop: () => running?.abort() };
+}
