@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import hf_helpers
 import pytest
 from conftest import ROOT
 
@@ -104,6 +107,57 @@ def test_a_lesson_of_the_notebook_runs(maker, monkeypatch: pytest.MonkeyPatch, l
     assert answers and same and all(cell["outputs"] for cell in (*answers, *same))
     told = json.dumps([cell["outputs"] for cell in answers], ensure_ascii=False)
     assert "{{" not in told and ("Indices" in told, "Hints" in told) == (lang == "fr", lang == "en")
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder with a model of random weights of a family, that cuts texts as the box does."""
+
+    def made(family: str) -> Path:
+        sizes = {"vocab_size": 16384, "bos_token_id": 0, "eos_token_id": 0}
+        folder = hf_helpers.make(tmp_path_factory.mktemp(family) / family, family, **sizes)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(BOXED / name, folder / name)
+        return folder
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("family", "numbers"),
+    [
+        ("gpt2", (5,)),
+        *(pytest.param(family, range(9), marks=pytest.mark.soak) for family in ("gpt2", "qwen3_moe", "mamba")),
+    ],
+)
+def test_notebook_tour_and_key_run_on_another_family_without_a_change(
+    maker, elsewhere, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, family: str, numbers: Sequence[int]
+) -> None:
+    """These families are opened by the transformers engine, and some have no attention."""
+    from capot.cli import run
+
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("CAPOT_MODEL", str(elsewhere(family)))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    cells = maker.session("fr")["cells"]
+    if len(numbers) == 1:
+        cells = of_lesson(cells, numbers[0])
+    maker.run(cells)
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert sum(not cell["outputs"] for cell in code) == 3, "opening and closing alone say nothing"
+    if len(numbers) > 1:
+        for name in ("tour", "key", "worksheet"):
+            assert run([name, "-o", str(path := tmp_path / f"{name}.html"), "--lang", "fr"]) == 0
+            assert "{{" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.soak
+def test_the_notebook_runs_on_the_transformers_engine(maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = capot.open
+    monkeypatch.setattr(capot, "open", lambda **given: opened("boxed", engine="transformers", **given))
+    cells = maker.session("en")["cells"]
+    maker.run(cells)
+    assert sum(cell["cell_type"] == "code" and not cell["outputs"] for cell in cells) == 3
 
 
 def test_without_transformers_its_cells_are_skipped_by_name(maker, monkeypatch: pytest.MonkeyPatch) -> None:

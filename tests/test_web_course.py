@@ -63,12 +63,21 @@ def predict(box: Any, question: Question, value: Any) -> None:
     box.locator(".predict button").click()
 
 
-def as_typed(played: Played) -> str:
-    """What is to be seen in a run, as a learner who reads well types it."""
+NUMBER = re.compile(r"\d[\d.,\u202f\u00a0]*\d|\d")
+
+
+def as_read(played: Played, box: Any) -> str:
+    """What is to be seen in a run, as it stands written on the page beside the question."""
     seen = played.question.seen
     assert seen is not None
     value = read(played.evidence, seen.reading.of)
-    return value.strip() if isinstance(value, str) else f"{seen_number(played):.3f}".replace(".", ",")
+    written: str = box.locator(".runs").inner_text()
+    if isinstance(value, str):
+        assert value.strip() in written, f"{played.question.id}: {value!r} is nowhere to be read"
+        return value.strip()
+    found = next((each for each in NUMBER.findall(written) if played.saw(each, "fr")), None)
+    assert found is not None, f"{played.question.id}: {seen_number(played)} is nowhere to be read"
+    return found
 
 
 def do(page: Any, number: int, place: int, *, heard: Evidence, right: bool, known: dict[str, Any]) -> None:
@@ -79,7 +88,7 @@ def do(page: Any, number: int, place: int, *, heard: Evidence, right: bool, know
     until(page, f"!document.querySelector(\"[data-question='{number}.{place}'] .after-run\").hidden")
     settled(page)
     played = heard.played(question)
-    box.locator(".seen input").fill(as_typed(played) if right else "−12345")
+    box.locator(".seen input").fill(as_read(played, box) if right else "−12345")
     box.locator(".seen button").click()
     verdict = f"document.querySelector(\"[data-question='{number}.{place}'] .seen .verdict\").dataset.right"
     until(page, f"{verdict} === '{str(right).lower()}'")
@@ -88,8 +97,8 @@ def do(page: Any, number: int, place: int, *, heard: Evidence, right: bool, know
     until(page, f"document.querySelector(\"[data-question='{number}.{place}'] .given-answer\").textContent !== ''")
     came = played.agrees(predicted_of(question, known))
     assert box.locator(".given-answer .verdict").get_attribute("data-right") == str(came).lower()
-    for pin in box.locator(".pin").all():
-        pin.click()
+    for each in box.locator(".instrument").all():
+        pin(each)
     known[question.id] = RIGHT[question.kind](played)
 
 
@@ -160,7 +169,9 @@ def test_a_lesson_is_done_through_a_reload_and_a_restart_of_the_server(
     assert second.locator(".hint-button").is_disabled()
     do_change(page, 3, "Un autre texte.")
     shown = report(page, visit, tmp_path / "report.html")
-    assert all(words in shown for words in ("Ada L.", "boxed", "parce que mots", "des mots à moi", "j’ai changé le texte"))
+    assert all(
+        words in shown for words in ("Ada L.", "boxed", "parce que mots", "des mots à moi", "j’ai changé le texte")
+    )
     assert 'model.tokens(text="Un autre texte.", ' in shown and shown.count("model.tokens(") == 2, "two pinned figures"
     page.locator(".erasing summary").click()
     page.locator(".erasing button").click()
@@ -232,6 +243,8 @@ def test_a_lesson_is_clean_in_both_languages_and_themes(visit: Visits) -> None:
     page = visit("/course#lesson=7", lang="fr", width=360)
     assert overflow(page) == 0 and axe(page) == []
     curve = page.locator(".points").locator("xpath=ancestor::*[@data-question]")
+    name = page.locator("[data-question='7.change'] .varied label").inner_text()
+    assert "utilisateurs" in name, "a setting is named in words, not as Python does"
     board = curve.locator(".board")
     board.click(position={"x": board.bounding_box()["width"] - 8, "y": 8})
     assert int(curve.locator(".points input").last.input_value()) > 85, "a curve is drawn by a finger too"

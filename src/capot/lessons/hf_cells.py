@@ -75,8 +75,9 @@ _CARD = """
 """
 _MEMORY = """
     config = hf.config
-    heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    queries = getattr(config, "num_attention_heads", 0)  # 0: no attention, and no cache of this kind
+    heads = getattr(config, "num_key_value_heads", None) or queries
+    size = getattr(config, "head_dim", None) or config.hidden_size // max(queries, 1)
     per_token = 2 * config.num_hidden_layers * heads * size * hf.dtype.itemsize
     for count in (1, 2048, 8192):
         print(count, "tokens:", count * per_token, "bytes of cache")

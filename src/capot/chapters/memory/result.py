@@ -72,7 +72,9 @@ def blocks(memory: Memory, lang: str | None) -> list[Block]:
     """Everything that ``memory`` shows, in the order in which it is read."""
     found: list[Block] = [Heading(tr("memory.title", lang)), facts(memory, lang)]
     if memory.rows:
-        found += [rows_table(memory, lang), curve(memory, lang)]
+        drawn = curve(memory, lang)
+        alone = Text(drawn.caption, tone="quiet")  # one length is no curve
+        found += [rows_table(memory, lang), drawn if len(memory.rows) > 1 else alone]
     if memory.simulated:
         found += [fits_table(memory, lang)] if memory.fits else []
     elif len(timed := [row for row in memory.rows if row.next_token_s]) > 1:

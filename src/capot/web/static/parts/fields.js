@@ -31,12 +31,14 @@ function parsed(text) {
 
 /**
  * A field for one setting; `read()` is undefined where the verb's default is meant.
+ * Its label is its name in Python, its words the hint; `said`: its words are the label.
  * @param {Lab.Setting} setting
  * @param {unknown} value
+ * @param {{ said?: boolean }} [how]
  */
-export function field(setting, value) {
+export function field(setting, value, { said = false } = {}) {
   const id = unique(setting.name);
-  const hint = setting.words ? h("p", { class: "small quiet", id: `${id}-words` }, setting.words) : null;
+  const hint = setting.words && !said ? h("p", { class: "small quiet", id: `${id}-words` }, setting.words) : null;
   const input = control(setting, value, { id, "aria-describedby": hint?.id });
   const read = () => {
     const { kind } = setting;
@@ -47,7 +49,7 @@ export function field(setting, value) {
     const [found, usual] = [input.value, shown(setting.default)].map(READ[kind]);
     return !setting.required && JSON.stringify(found) === JSON.stringify(usual) ? undefined : found;
   };
-  return { setting, read, box: labelled(input, setting.name, hint) };
+  return { setting, read, box: labelled(input, said && setting.words ? setting.words : setting.name, hint) };
 }
 
 /**

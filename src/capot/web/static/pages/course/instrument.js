@@ -45,7 +45,7 @@ export function instrument(call, { record, model, id, title, vary }) {
   const how = { model, heard, vary, changed: () => { moved = true; } };
   const pin = pinning({ record, id, made: async () => {
     const given = now();
-    if (moved) ({ view } = await callDrawn(call.verb, /** @type {any} */ (given)));
+    if (moved) ({ view } = await callDrawn(call.verb, taken(given)));
     return { id, title, verb: call.verb, arguments: given, model, made: new Date().toISOString(), view: slim(view) };
   } });
   const tools = h("div", { class: "row", hidden: true }, pin.button, call.chapter ? door : null, pin.troubles);
@@ -61,6 +61,11 @@ export function instrument(call, { record, model, id, title, vary }) {
   const box = h("div", { class: "instrument", dataset: { verb: call.verb } }, settings, one.box, tools);
   return { box, run, stop: one.stop, live: alone !== null };
 }
+
+/** @typedef {ReturnType<import("./live.js").Live["page"]>} Copied */
+
+/** @param {Record<string, unknown>} given */
+const taken = (given) => /** @type {Api.Verbs[keyof Api.Verbs]["takes"]} */ (/** @type {unknown} */ (given));
 
 /**
  * What a call of the lesson names, as it stands now.
@@ -84,13 +89,13 @@ function common(call, { model, heard }) {
   });
   const run = async (/** @type {Record<string, unknown>} */ changes = {}) => {
     const given = { ...call.arguments, ...changes };
-    const taken = /** @type {Api.Verbs[keyof Api.Verbs]["takes"]} */ (/** @type {unknown} */ (given));
-    const result = await answer.ask(taken, {
+    const result = await answer.ask(taken(given), {
       python: inPython(model, call.verb, [], given), command: onCommandLine(model, call.verb, [], flags(given)),
     });
     return result ? { result, view } : null;
   };
-  return { box: answer.box, run, stop: answer.stop, page: () => /** @type {any} */ (answer.page()) };
+  const page = () => /** @type {Copied} */ (/** @type {unknown} */ (answer.page()));
+  return { box: answer.box, run, stop: answer.stop, page };
 }
 
 /**
@@ -174,7 +179,7 @@ export function changing(part, { record, model, id, title }) {
       const setting = verbs.find(({ name }) => name === part.calls[0].verb)?.settings
         .find(({ name }) => name === part.vary);
       const run = (/** @type {Record<string, unknown>} */ changes) => made.forEach((one) => one.run(changes));
-      if (setting) fill(place, varied({ ...setting, words: "" }, part, run));
+      if (setting) fill(place, varied(setting, part, run));
     } catch (error) {
       fill(troubles, fault(error, start));
     }
@@ -188,7 +193,7 @@ export function changing(part, { record, model, id, title }) {
  * @param {(changes: Record<string, unknown>) => unknown} run
  */
 function varied(setting, part, run) {
-  const one = field(setting, part.calls[0].arguments[part.vary] ?? setting.default);
+  const one = field(setting, part.calls[0].arguments[part.vary] ?? setting.default, { said: true });
   const asked = (/** @type {Event} */ event) => {
     event.preventDefault();
     const value = one.read();

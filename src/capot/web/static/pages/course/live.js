@@ -5,7 +5,7 @@ import { h, fill } from "../../lib/dom.js";
 import { callDrawn } from "../../lib/api.js";
 import { apart } from "../../lib/state.js";
 import { tr } from "../../lib/words.js";
-import { blocks } from "../../parts/blocks.js";
+import { blocks, ofKind } from "../../parts/blocks.js";
 import { fault, waiting } from "../../parts/fault.js";
 import { promptField } from "../../parts/prompt.js";
 import { words } from "../embeddings/words.js";
@@ -52,8 +52,15 @@ export function live(call, how) {
   return told ? known.made(call, how) : null;
 }
 
-/** @param {Lab.LessonCall} call */
-const given = (call) => /** @type {any} */ (call.arguments);
+/**
+ * What calls of these verbs say; of a verb, its own alone.
+ * @typedef {{
+ *   prompt: string, text: string, words: string[], rank?: string[], compare?: string[], near?: number,
+ *   dimensions?: number, alternatives?: number,
+ * }} Given
+ * @param {Lab.LessonCall} call
+ */
+const given = (call) => /** @type {Given} */ (/** @type {unknown} */ (call.arguments));
 
 /**
  * @param {{ page: () => unknown }} made
@@ -69,7 +76,8 @@ const shown = (made) => () => /** @type {ReturnType<Live["page"]>} */ (made.page
  */
 function writing(call, { model, vary, changed, heard }) {
   const { prompt, alternatives: _, ...start } = given(call);
-  const desk = apart({ prompt, ...start }, changed);
+  const facts = h("div");
+  const desk = apart({ prompt, ...start }, () => { fill(facts); changed(); });
   const settings = controls({ desk });
   const field = promptField({ heard: () => {}, own: desk.prompt, rows: 1 });
   const made = one({ field, settings, name: () => model, handed: null, desk, heard });
@@ -77,10 +85,13 @@ function writing(call, { model, vary, changed, heard }) {
     settings.box);
   const run = async () => {
     const { result, view, reason } = await made.begin();
-    if (result && view && reason !== "interrupted") return { result, view };
-    return reason === "error" ? null : callDrawn("generate", given(call)); // cut in the middle, it is asked for whole
+    if (reason === "error") return null;
+    const whole = result && view && reason !== "interrupted";
+    const played = whole ? { result, view } : await callDrawn("generate", given(call)); // cut in the middle
+    fill(facts, blocks(ofKind(played.view, "facts")));
+    return played;
   };
-  return { box: h("div", {}, folded, made.box), run, stop: () => made.leave(), page: shown(made) };
+  return { box: h("div", {}, folded, made.box, facts), run, stop: () => made.leave(), page: shown(made) };
 }
 
 /**
@@ -117,12 +128,18 @@ function predicting(call, { model, changed, heard }) {
  */
 function cut(call, { model, changed, heard }) {
   const { text, compare = [] } = given(call);
-  const desk = apart({ prompt: text }, changed);
+  const facts = h("div");
+  const desk = apart({ prompt: text }, () => { fill(facts); changed(); });
   const asked = (/** @type {string} */ typed, /** @type {AbortSignal} */ signal) =>
     callDrawn("tokens", { text: typed, compare }, { signal });
   const made = cutting(model, { asked, desk, heard });
-  const box = h("div", {}, made.box, compare.length ? made.others : null);
-  return { box, run: made.start, stop: made.stop, page: shown(made) };
+  const box = h("div", {}, made.box, compare.length ? made.others : null, facts);
+  const run = async () => {
+    const played = await made.start();
+    if (played) fill(facts, blocks(ofKind(played.view, "facts")));
+    return played;
+  };
+  return { box, run, stop: made.stop, page: shown(made) };
 }
 
 /**
@@ -154,7 +171,7 @@ function asking(call) {
     const { signal } = running = new AbortController();
     const note = waiting(box, tr("plain.waiting"), () => running?.abort());
     try {
-      const played = await callDrawn(call.verb, given(call), { signal, queued: note.queued });
+      const played = await callDrawn("next", given(call), { signal, queued: note.queued });
       fill(box);
       return played;
     } catch (error) {
