@@ -58,6 +58,7 @@ def check(config: Any) -> None:
         if "low" not in field.metadata or value is None:
             continue
         whole = isinstance(field.metadata["low"], int) and not field.metadata.get("real")
+        # The dataclass is frozen for everybody but its own making: "3" of a form becomes 3 here.
         object.__setattr__(config, field.name, _number(field.name, value, whole=whole))
         within(field.name, getattr(config, field.name), field.metadata["low"], field.metadata["high"])
 
@@ -85,6 +86,7 @@ def _number(name: str, value: Any, *, whole: bool) -> float:
         real = float(value)
         if isinstance(value, bool) or math.isnan(real):
             raise ValueError(value)
+    # A whole number beyond floats is a number; ``within`` says that it is out of range.
     except OverflowError:  # a number, beyond every bound
         beyond: int = value
         return beyond
@@ -95,6 +97,7 @@ def _number(name: str, value: Any, *, whole: bool) -> float:
     try:
         if not real.is_integer():
             raise ValueError(value)
+        # Above 2**53 a float is no longer the number that was given.
         return int(value)  # exact, where ``real`` is not
     except ValueError:
         raise InputError("not_whole", name=name, value=shorten(value)) from None
@@ -123,10 +126,12 @@ class Sampling:
             raise InputError("empty_stop")
         for stop in stops:
             check_unicode(stop)
+        # A text alone would be taken for a list of its letters.
         object.__setattr__(self, "stop", stops)
 
     def seeded(self) -> Sampling:
         """Return the same settings, with a random seed if there was none."""
+        # Drawn once and reported, so that every text can be made again.
         if self.seed is not None:
             return self
         import secrets  # and hmac with it: not for a command's --help

@@ -45,6 +45,7 @@ def command_of(name: str) -> str:
     return f"capot {name if name in commands else commands[0]}"
 
 
+# Methods are wrapped here, where each verb's call and command are known for its errors.
 for _name, (_, _verb) in verbs().items():
     _call = f"model.{_name}"
     _command = command_of(_name)

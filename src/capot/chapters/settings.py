@@ -83,6 +83,7 @@ def takes(verb: str) -> Mapping[str, Setting]:
     hints = hints_of(method)
     bounds = _bounds(registry.verbs()[verb][1].bounds)
     found = {}
+    # ``self`` comes first; what no JSON holds (callbacks, arrays) is left to Python.
     for parameter in list(inspect.signature(method).parameters.values())[1:]:
         if holds_json(hints[parameter.name]):
             more = bounds.get(parameter.name, {})

@@ -50,6 +50,7 @@ class Capot(WordedCommand, click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in commands():
             return None
+        # ``find_spec`` looks for a file and imports nothing but the folder's own ``__init__``.
         if util.find_spec(f"capot.cli.{cmd_name}") is None:  # it needs nothing but what its verb takes
             from capot.cli.settings import plain
 
@@ -61,6 +62,7 @@ class Capot(WordedCommand, click.Group):
         """Options of ``serve`` without a command are meant for it: the lab is what ``capot`` alone opens."""
         own = {name for param in self.get_params(ctx) for name in param.opts}
         foreign = [word for word in args if word.startswith("-") and _name(word) not in own]
+        # The first word that is no option of ours tells: a command's name anywhere means that command.
         if foreign and not any(word in (*commands(), HELP) for word in args):
             serve = self.get_command(ctx, "serve")
             assert serve is not None  # it is among the commands
@@ -86,6 +88,7 @@ class Capot(WordedCommand, click.Group):
         """Run the command; a reader that leaves is told apart here, since click would call it a failure."""
         try:
             answer = super().invoke(ctx)
+            # Flushed here: a reader that left would else be noticed when Python ends, with a traceback.
             sys.stdout.flush()
         except OSError as error:
             raise streams.unprinted(error) from None

@@ -32,8 +32,8 @@ class Place:
 
         >>> Place("residual", 0).exists(layers=2, heads=2), Place("head", 1, 3).exists(layers=2, heads=2)
         (True, False)
-        # A head's number belongs to a head, and to nothing else: a place that has both or neither is a caller's slip.
         """
+        # A head's number belongs to a head, and to nothing else: a place that has both or neither is a caller's slip.
         if (self.part == "head") != (self.head is not None):
             return False
         lowest = 0 if self.part == "residual" else 1

@@ -33,6 +33,7 @@ _current: contextvars.ContextVar[str | None] = contextvars.ContextVar("capot_lan
 
 def language(explicit: str | None = None) -> str:
     """Return the language to use: ``explicit``, else the one in use, ``CAPOT_LANG``, the locale, English."""
+    # In POSIX's own order, after what a user of capot said.
     names = (VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")
     for candidate in (explicit, _current.get(), *(os.environ.get(name) for name in names)):
         if candidate and candidate[:2].lower() in LANGUAGES:
@@ -49,6 +50,7 @@ def unsupported_language() -> str | None:
 @contextlib.contextmanager
 def use_language(lang: str | None) -> Iterator[str]:
     """Use ``lang`` inside a ``with`` block, on this thread or task alone."""
+    # A context variable: a lab answers in two languages at once, on threads and tasks.
     mark = _current.set(language(lang))
     try:
         yield language()
@@ -81,6 +83,7 @@ def find(key: str, lang: str | None = None) -> str | Mapping[str, str] | None:
         if not isinstance(entry, Mapping) or part not in entry:
             return None
         entry = entry[part]
+    # Cached tables are handed out as they are: nobody writes into them.
     found: str | Mapping[str, str] = entry
     return found
 
@@ -147,6 +150,7 @@ def is_singular(count: float | str, lang: str | None = None) -> bool:
     >>> is_singular("1,50", "fr"), tuple(is_singular(count, "en") for count in ("1.50", 1, 0, "1,000"))
     (True, (False, True, False, False))
     """
+    # French has the singular below 2 (1,5 litre), English for 1 alone.
     spoken = language(lang)
     if isinstance(count, str):
         plain = count.replace(_SPACE, "").replace("\u2212", "-")
@@ -174,6 +178,7 @@ def number(value: float, lang: str | None = None, digits: int | None = None) -> 
     >>> number(128256, "en"), number(0.5, "fr", 2), number(3 * 10**400, "fr")
     ('128,256', '0,50', '3,0 × 10⁴⁰⁰')
     """
+    # Python writes all digits of a whole number, thousands of them if it has so many.
     if abs(value) >= _UNREADABLE and value not in (math.inf, -math.inf):
         return _power(value, lang)
     if digits is None:
@@ -182,6 +187,7 @@ def number(value: float, lang: str | None = None, digits: int | None = None) -> 
         text = text.rstrip("0").rstrip(".") if digits else text
     else:
         text = f"{value:,.{digits}f}"
+    # -0.00 is a small number rounded, and a reader's question.
     text = "0" + text[2:] if float(value) == 0 and text.startswith("-0") else text
     if language(lang) == "fr":
         text = text.translate({ord(","): _SPACE, ord("."): ","})
@@ -191,6 +197,7 @@ def number(value: float, lang: str | None = None, digits: int | None = None) -> 
 def _power(value: float, lang: str | None) -> str:
     """Return a number as a power of ten; a whole one may be beyond what a float holds."""
     magnitude = math.log10(abs(value))
+    # Not by ``float``: 10 ** 400 is a whole number that no float holds.
     power = math.floor(magnitude)
     raised = str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
     mantissa = 10 ** (magnitude - power) * (1 if value > 0 else -1)
@@ -208,6 +215,7 @@ def size(count: float, lang: str | None = None) -> str:
     letter = "o" if language(lang) == "fr" else "B"
     for power, prefix in ((4, "T"), (3, "G"), (2, "M"), (1, "k")):
         if abs(count) >= 1000**power:
+            # Integers are divided as integers: a float would be infinite beyond 1e308.
             scaled = count / 1000**power if abs(count) < _UNREADABLE else count // 1000**power
             digits = 1 if abs(scaled) < 100 else 0
             digits = 2 if abs(scaled) < 10 else digits

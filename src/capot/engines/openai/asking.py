@@ -74,6 +74,7 @@ def abilities(client: ServerClient) -> Abilities:
 
     Raises: as ``ServerClient.post``, where it does not even go on from a text.
     """
+    # A plain completion comes first: a server that cannot do that is refused with its own error.
     text = _choice(client, _completed(client, max_tokens=_FEW)).get("text")
     stopped = _stopped(client, text) if isinstance(text, str) else {}
     count, told = _most(client, "logprobs", return_token_ids=True)
@@ -82,6 +83,7 @@ def abilities(client: ServerClient) -> Abilities:
     return Abilities(
         tokenize=tokenized(client, _PROBE) is not None,
         ids=_takes_ids(client, told),
+        # Never more than was truly told: some servers accept a number and answer fewer.
         logprobs=min(count, _told(told)),
         prompt_logprobs=seen if scores else None,
         echo=_echoes(client, min(count, 1)),
@@ -112,6 +114,7 @@ async def cut(client: ServerClient, path: str, *, text: str, opening: bool = Fal
     vLLM reads ``prompt``, llama.cpp ``content``, llama-cpp-python ``input``, which always has its opening.
     """
     body = {
+        # One body for three servers: each leaves out the fields that it does not know.
         "model": client.address.model, "prompt": text, "content": text, "input": text,
         "add_special_tokens": opening, "add_special": opening, "return_token_strs": False,
     }  # fmt: skip
@@ -155,6 +158,7 @@ def _choice(client: ServerClient, told: Any) -> dict[str, Any]:
 
 def _most(client: ServerClient, name: str, **more: Any) -> tuple[int, dict[str, Any]]:
     """Return how many log-probabilities a server tells when it is asked for many, and what it answers; 0 for none."""
+    # From many to few: the refusal of the first usually says how many are allowed.
     counts = [_MANY, *_COUNTS]
     while counts:
         count = counts.pop(0)
@@ -179,6 +183,7 @@ def _takes_ids(client: ServerClient, told: dict[str, Any]) -> bool:
     """Return whether a server tells ids, and reads those of its own prompt as the same prompt."""
     made = told.get("token_ids")
     prompt = told.get("prompt_token_ids")
+    # Both lists are tried: a server may echo ids in an answer and refuse them as a prompt.
     if not (_are_ids(made) and _are_ids(prompt)):
         return False
     again = _tried(client, prompt=prompt, return_token_ids=True)
@@ -190,6 +195,7 @@ def _stopped(client: ServerClient, text: str) -> dict[str, Any]:
     if not text:
         return {}
     found = _tried(client, max_tokens=_FEW, stop=[text[-1]])
+    # Stopped at its own last letter: a server that ignores ``stop`` writes it.
     ended = found.get("finish_reason") == "stop" and text[-1] not in str(found.get("text"))
     return found if ended else {}
 
@@ -204,6 +210,7 @@ def _echoes(client: ServerClient, count: int) -> bool:
         return False
     token, logprob = drawn[0]
     told = _logprobs_of(_tried(client, prompt=_PROBE + token, echo=True, logprobs=count))[1:]
+    # The numbers must be the token's own: what it had when it was drawn is compared, rounding left out.
     return any(each == token and abs(value - logprob) < _SAME for each, value in told)
 
 
@@ -218,6 +225,7 @@ def _logprobs_of(choice: dict[str, Any]) -> list[tuple[str, float]]:
 
 def _keeps_seeds(client: ServerClient) -> bool:
     """Return whether one seed gave one text twice, and others other texts."""
+    # A high temperature, so that equal texts of different seeds would be a rare chance.
     hot = {"max_tokens": 3 * _FEW, "temperature": 1.5}
     first, again, *others = (_tried(client, **hot, seed=seed).get("text") for seed in (1, 1, 2, 3))
     return bool(first) and first == again and any(text != first for text in others)

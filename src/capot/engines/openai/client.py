@@ -54,6 +54,7 @@ class Patience:
 class ServerClient:
     """Connections to one server. Its thread starts with the first request, and ends with ``close``."""
 
+    # Nothing is opened here: a model may be named, and its card shown, before any connection.
     def __init__(self, address: ServerAddress, *, key: str | None = None, patience: Patience | None = None) -> None:
         self.address = address
         self._key = key
@@ -90,6 +91,7 @@ class ServerClient:
             forks.check_process(self._process)
             return self._started(work)
         except CapotError:
+            # A coroutine that is never awaited warns when it is collected.
             work.close()
             raise
 
@@ -119,6 +121,7 @@ class ServerClient:
 
     def close(self) -> None:
         """End what is under way and close the connections. Closing twice is harmless."""
+        # In a copy of the process the loop's thread is gone, and the connections are the other's.
         if self._process != os.getpid():
             return
         with self._lock:
@@ -133,6 +136,7 @@ class ServerClient:
         loop.close()
 
     async def _shut(self) -> None:
+        # What is under way ends with a CancelledError of its own, so that its connection is closed before the loop is.
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -146,11 +150,16 @@ class ServerClient:
         if self._http is None:
             own = {"Authorization": f"Bearer {self._key}"} if self._key else {}
             self._http = httpx2.AsyncClient(
+                # Identity: the bounds below count bytes as they come.
                 headers={"User-Agent": "capot", "Accept-Encoding": "identity", **own},
+                # No limit of the pool: jobs are counted by the scheduler, and a wait for a free connection would look
+                # like silence.
                 timeout=httpx2.Timeout(self.patience.silence, connect=self.patience.connect, pool=None),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
                 verify=trusted_certificates() if self.address.base.startswith("https:") else False,
                 proxy=proxy_for(self.address.base),
+                # Not followed, and nothing from the environment: the key must go nowhere but to the address it was
+                # given for.
                 follow_redirects=False,
                 trust_env=False,
             )
@@ -160,6 +169,7 @@ class ServerClient:
         """Run ``work`` on the client's thread, without waiting and without a lock: a signal handler may call it."""
         loop = self._loop
         if loop is not None and self._process == os.getpid():
+            # From a signal handler: no lock may be taken, and the loop may be closing.
             with contextlib.suppress(RuntimeError):  # it was closed meanwhile
                 loop.call_soon_threadsafe(work)
 
@@ -173,6 +183,7 @@ class ServerClient:
     async def ask(self, method: str, url: str, body: Any = None) -> Any:
         """Return the JSON that answers a request, on the client's thread. Raises: as ``post``."""
         with self._translated():
+            # All of an answer has an end too: a byte every five minutes is no silence.
             async with asyncio.timeout(self.patience.whole):
                 response = await self._answer(method, url, body, again=_may_pass)
                 try:
@@ -195,6 +206,7 @@ class ServerClient:
                 if not response.headers.get("content-type", "").startswith("text/event-stream"):
                     raise NetworkError("server_other_kind", host=host)
                 async for event in httpx2.EventSource(response, _LARGEST_EVENT):
+                    # The protocol's own last line. A stream that ends without it was cut, whatever it looked like.
                     if event.data.strip() == "[DONE]":
                         return
                     if asyncio.get_running_loop().time() > until:
@@ -211,6 +223,7 @@ class ServerClient:
             told = None
         if not isinstance(told, dict):
             raise NetworkError("server_malformed", host=self.address.host, field="data")
+        # An error in the middle of a stream comes as an event, under the status 200 of its beginning.
         if told.get("error"):
             raise event_error(told["error"], address=self.address, key=self._key)
         return told
@@ -227,6 +240,7 @@ class ServerClient:
                 if pause is None or not again(error):
                     raise
             else:
+                # 200 and nothing else: other successes have no body of the protocol.
                 if response.status_code == 200:
                     return response
                 asked = retry_after(response.headers)
@@ -261,6 +275,7 @@ class ServerClient:
 
 def _may_pass(error: httpx2.TransportError) -> bool:
     """Return whether a question is worth asking again: not of a server that is silent for as long as one waits."""
+    # A server that has been silent for minutes is at work, or hangs: asking again would double its work.
     return not isinstance(error, httpx2.ReadTimeout)
 
 
@@ -319,11 +334,13 @@ class EventStream:
         if self._over:
             return
         self._over = True
+        # What was never begun has no connection.
         if self._begun:
             with contextlib.suppress(CapotError, RuntimeError):  # the client is closed, or in another process
                 self._client.run(self._shut())
 
     async def _shut(self) -> None:
+        # Cancelled first: ``aclose`` on a generator that is running raises.
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])

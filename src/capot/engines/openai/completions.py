@@ -80,6 +80,7 @@ class CompletionReader:
         if usage is not None and not choices:  # some repeat with every token what was used so far
             yield self._usage(usage)
 
+    # Field by field: an answer of another shape is refused by the name of what is wrong with it.
     def text(self, choice: Any) -> ServedText:
         """Return what one choice of an answer, or of an event, tells. Raises: NetworkError ``server_malformed``."""
         if not isinstance(choice, dict) or not isinstance(choice.get("text"), str):
@@ -105,6 +106,7 @@ class CompletionReader:
             return ()
         try:
             rows = list(zip(told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True))
+            # Three lists side by side, of one length or malformed.
             return tuple(self.token(*row) for row in rows)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise self.malformed("logprobs") from None
@@ -112,6 +114,7 @@ class CompletionReader:
     def token(self, name: str, logprob: float, top: Mapping[str, float]) -> ChosenToken:
         chosen = named_token(name, logprob)
         ordered = sorted((named_token(*pair) for pair in (top or {}).items()), key=lambda token: -token.logprob)
+        # Sorted here, as some servers list the drawn token first and others by id.
         # The token that was drawn is told beside the most probable ones, whether it is among them or not.
         return ChosenToken(chosen.id, chosen.text, chosen.logprob, Top(tuple(ordered[: self.count])))
 
@@ -122,6 +125,7 @@ class CompletionReader:
         except (KeyError, TypeError, AttributeError):
             raise self.malformed("usage.total_tokens") from None
         counts = (prompt, completion, total, 0 if cached is None else cached)
+        # A bill that does not add up is none: the lab shows it as what a text costs.
         if not all(map(_is_count, counts)) or prompt + completion != total or counts[-1] > prompt:
             raise self.malformed("usage.total_tokens")
         return Bill(prompt, completion, cached)
@@ -136,6 +140,7 @@ def named_token(name: str, logprob: float) -> TopToken:
     value = float(logprob)
     if isinstance(logprob, bool) or math.isnan(value) or value > 1e-3:  # half precision rounds 0 up
         raise ValueError(name)
+    # JSON has no -infinity: servers write a number that is as good.
     value = -math.inf if value <= LEAST else min(value, 0.0)
     digits = name.removeprefix(_ID)
     if digits != name and digits.isascii() and digits.isdecimal():

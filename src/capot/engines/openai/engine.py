@@ -96,8 +96,10 @@ class OpenAIEngine:
         if want.logits == "all":
             read = await self._read(ids)
             return Output(read=tuple([await self._told(token) for token in read]))
+        # What a server allows bounds what is asked of it: more would be refused, and the prompt with it.
         count = max(1, min(want.most, self.abilities.logprobs))
         top = await reading.after(self.client, await self._prompt(ids), count=count)
+        # A question for each rank: the rank of a token is told where it stands in a prompt.
         ranked = await asyncio.gather(
             *(reading.scored(self.client, [*ids, token], count=0) for token in want.ranks if self._scores)
         )
@@ -180,10 +182,12 @@ class OpenAIEngine:
     def _asked(self, job: WrittenJob) -> dict[str, Any]:
         """Return the settings of the protocol; what a server would set by itself is always said."""
         drawing = job.drawing
+        # A server would refuse a text that cannot fit; the loop ends it with ``context_full`` instead.
         room = self.info.context_length - len(job.ids)
         asked: dict[str, Any] = {
             "max_tokens": max(1, min(drawing.tokens, room)), "temperature": drawing.temperature,
             "top_k": drawing.top_k, "top_p": drawing.top_p, "min_p": drawing.min_p, "seed": drawing.seed % _SEEDS,
+            # llama.cpp's default is 1.1, which is a filter that nobody asked for.
             "repeat_penalty": 1.0,
         }  # fmt: skip
         if drawing.stop and self.abilities.names_stop:  # else whoever asked cuts the text

@@ -41,6 +41,7 @@ async def scored(client: ServerClient, ids: Sequence[int], *, count: int) -> tup
 
 def _row(row: dict[str, Any], token: int, count: int) -> ChosenToken:
     """Return a token of the prompt. Raises: KeyError and the like for what is not as vLLM has it."""
+    # vLLM names rows by ids, as text: JSON has no other keys.
     told = {int(name): (_text(each), named_token("", each["logprob"]).logprob) for name, each in row.items()}
     ordered = sorted(told.items(), key=lambda entry: (-entry[1][1], entry[0]))
     top = Top(tuple(TopToken(each, text, logprob) for each, (text, logprob) in ordered[: max(1, count)]))
@@ -65,6 +66,7 @@ async def echoed(client: ServerClient, prompt: str, *, count: int, tokens: int) 
     told = (await _choice(client, body, reader)).get("logprobs")
     try:
         assert isinstance(told, dict)
+        # llama-cpp-python repeats one token more, the one that it drew.
         rows = list(zip(told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True))[1:tokens]
         if len(told["tokens"]) not in (tokens, tokens + 1):
             raise ValueError(tokens)

@@ -41,7 +41,7 @@ class ServedScheduler(Scheduler):
         super().__init__(engine)
         self.served = engine
         self.at_once = at_once
-        self._door = threading.Lock()
+        self._queue_lock = threading.Lock()
         self._waiting: FairQueue[ServedTicket] = FairQueue(_owner_of)
         self._working: set[ServedTicket] = set()
         self._written = {"steps": 0, "prompt_tokens": 0, "decoded_tokens": 0}
@@ -55,20 +55,21 @@ class ServedScheduler(Scheduler):
         require(self.engine, job.want.capabilities | touching(edit.place for edit in job.edits))
         check_ids(job.ids, size=info.vocabulary_size)
         ticket = ServedTicket(self, job)
-        with self._door:
+        with self._queue_lock:
             if self._closed:
                 raise BusyError("closed")
             self._waiting.add(ticket)
+        # Begun on the client's thread; where that cannot be, nobody would ever take the ticket.
         try:
             self.served.client.run(self._admit())
         except CapotError:
-            with self._door:
+            with self._queue_lock:
                 self._waiting.remove(ticket)
             raise
         return ticket
 
     def position_of(self, ticket: Ticket) -> int:
-        with self._door:
+        with self._queue_lock:
             return self._waiting.position(ticket) if isinstance(ticket, ServedTicket) else 0
 
     def forget(self, owner: str) -> None:
@@ -76,7 +77,7 @@ class ServedScheduler(Scheduler):
 
     def status(self) -> dict[str, Any]:
         """Return the load: as ``Scheduler.status``, without caches."""
-        with self._door:
+        with self._queue_lock:
             waiting = list(self._waiting)
             working = list(self._working)
         owners = {ticket.job.owner for ticket in (*waiting, *working)}
@@ -91,6 +92,8 @@ class ServedScheduler(Scheduler):
 
     def leave(self) -> bool:
         """Begin to close without waiting."""
+        # A thread, since closing waits for the client's own, and ``leave`` may be called by the garbage collector
+        # there.
         if not self._closed:
             threading.Thread(target=self.close, name="capot-leaving", daemon=True).start()
         return True
@@ -99,7 +102,7 @@ class ServedScheduler(Scheduler):
         """End the jobs that wait, and return whether that is to be done in this process."""
         if self._home != os.getpid():
             return False
-        with self._door:
+        with self._queue_lock:
             self._closed = True
             left = list(self._waiting)
             for ticket in left:
@@ -112,8 +115,9 @@ class ServedScheduler(Scheduler):
 
     async def _admit(self) -> None:
         """Begin with those jobs for which there is room."""
+        # As many as fit now: each job that ends admits the next.
         while True:
-            with self._door:
+            with self._queue_lock:
                 ticket = self._waiting.take() if len(self._working) < self.at_once else None
                 if ticket is None:
                     return
@@ -123,6 +127,7 @@ class ServedScheduler(Scheduler):
     async def _work(self, ticket: ServedTicket) -> None:
         error: Exception | None = None
         try:
+            # Cancelled while it waited for its turn on the loop: no connection is opened for it.
             if ticket.cancelled:
                 raise asyncio.CancelledError
             await self._done(ticket.job)
@@ -130,7 +135,7 @@ class ServedScheduler(Scheduler):
             error = InterruptedByUser("interrupted")
         except Exception as failed:
             error = failed
-        with self._door:
+        with self._queue_lock:
             self._working.discard(ticket)
         ticket.end(error)
         await self._admit()
@@ -152,7 +157,7 @@ class ServedScheduler(Scheduler):
         self.served.client.soon(lambda: self._drop(ticket))
 
     def _drop(self, ticket: ServedTicket) -> None:
-        with self._door:
+        with self._queue_lock:
             waited = self._waiting.remove(ticket)
         if waited:
             ticket.end(InterruptedByUser("interrupted"))

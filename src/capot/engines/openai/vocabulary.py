@@ -53,6 +53,7 @@ class ServedVocabulary:
         ids = self._client.wait(asking.cut(self._client, self._path, text=text))
         if ids is None:
             raise CapabilityError("server_no_tokenizer", host=self._client.address.host)
+        # llama-cpp-python's route always puts the opening before a text; the others were asked not to.
         if self._path != asking.TOKENIZE[0] and tuple(ids[: len(self.opening)]) == self.opening:
             ids = ids[len(self.opening) :]
         self._remember(ids, text)
@@ -72,6 +73,7 @@ class ServedVocabulary:
         """
         listed = tuple(ids)
         opened = len(self.opening) if listed[: len(self.opening)] == self.opening else 0
+        # The longest beginning that was sent as a text; what follows it must be known token by token.
         for end in range(len(listed), opened - 1, -1):
             text = self._sent.get(listed[opened:end])
             if text is not None:
@@ -87,6 +89,7 @@ class ServedVocabulary:
 
     async def _ask(self, token: int) -> None:
         assert self._path is not None  # where no text is cut there are no ids
+        # A token that is part of a character is written as U+FFFD: its text is not told.
         text = await asking.spelled(self._client, self._path, ids=[token])
         self.note(token, "" if text is None or _HALF in text else text)
 
@@ -130,6 +133,7 @@ class ServedVocabulary:
         for token in ids:
             piece = self._texts.get(token, "")
             found = text.find(piece, at) if piece else -1
+            # SentencePiece's first word is told with a space that the text does not have.
             if found < 0 and piece[:1] == " ":  # what some put before a first word
                 piece = piece[1:]
                 found = text.find(piece, at) if piece else -1
