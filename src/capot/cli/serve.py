@@ -12,6 +12,13 @@ from capot.config import Serving
 from capot.errors import AccessError, Audience
 from capot.i18n import number, size, tr, use_language
 
+# What a server of its own size may want otherwise; their bounds are those of ``Serving``.
+BOUNDS = {
+    "max_streams": Serving.max_streams, "max_texts": Serving.max_texts, "max_connections": Serving.max_connections,
+    "max_connections_of_address": Serving.max_connections_of_address,
+    "max_learners_of_address": Serving.max_learners_of_address,
+}  # fmt: skip
+
 
 def say(key: str, **params: Any) -> None:
     """Print one thing about the server; a QR code dark on light, whatever the terminal's colours."""
@@ -41,9 +48,9 @@ def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
 def serve(
     host: str, port: int, no_open: bool, allow_host: tuple[str, ...], access_code: str | None,
     trusted_proxy: tuple[str, ...], root_path: str, lessons: str | None, status: bool, as_json: bool, lang: str | None,
-    **loading: Any,
+    **more: Any,
 ) -> None:  # fmt: skip
-    """Serve the lab, or with --status say how a running one is doing."""
+    """Serve the lab, or with --status say how a running one is doing. ``more`` are bounds, and how to open a model."""
     from capot.web import serve as web
 
     if status:
@@ -53,9 +60,10 @@ def serve(
         Serving(
             host=host, port=port, open_browser=not no_open, allowed_hosts=allow_host, access_code=access_code,
             trusted_proxies=trusted_proxy, root_path=root_path, lessons=lessons,
+            **{name: more.pop(name) for name in BOUNDS},
         )
     )  # fmt: skip
-    with open_model(watched=False, **loading) as model, use_language(lang):
+    with open_model(watched=False, **more) as model, use_language(lang):
         if model.obstacle:
             model.scheduler  # noqa: B018 - refused here, once, rather than on every page
         web.serve(model, serving, say=say)
@@ -80,6 +88,12 @@ def figure(name: str, value: int) -> str:
     return size(value) if name.startswith("cache_b") else number(value)
 
 
+def bound(name: str) -> Option:
+    """The option of a bound, which every help shows with its default."""
+    about: dict[str, Any] = {"words": f"serve.cli.{name}", "default": BOUNDS[name], "show_default": True}
+    return Option([f"--{name.replace('_', '-')}"], type=int, **about)
+
+
 command = Command(
     "serve",
     words="serve.cli.help",
@@ -92,6 +106,12 @@ command = Command(
         Option(["--trusted-proxy"], words="serve.cli.trusted_proxy", multiple=True, metavar="ADDRESS"),
         Option(["--root-path"], words="serve.cli.root_path", default="", metavar="PATH"),
         Option(["--lessons"], words="serve.cli.lessons", metavar="DIR"),
+        *(
+            Option(
+                [f"--{name.replace('_', '-')}"], words=f"serve.cli.{name}", type=int, default=default, show_default=True
+            )
+            for name, default in BOUNDS.items()
+        ),
         Option(["--status"], words="serve.cli.status", is_flag=True),
         *loading_options(),
         *(option for option in output_options() if option.name != "html"),

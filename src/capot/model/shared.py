@@ -8,13 +8,13 @@ import weakref
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from capot import engines
+from capot.config import Loading, Serving
 from capot.engines.loaded import Loaded, weights_bytes
 from capot.errors import ArgumentTypeError, BusyError
 from capot.sources.hub.events import drain
 from capot.view.event import ProgressCallback, ProgressEvent
 
 if TYPE_CHECKING:
-    from capot.config import Loading
     from capot.engines.openai.served import Served
     from capot.engines.protocol import Engine
     from capot.engines.scheduler import Scheduler
@@ -44,6 +44,7 @@ class SharedModel:
         self.checkpoint = checkpoint
         self.watch = watch
         self.served = served  # what a server says of the model, where one computes
+        self.at_once = Serving.max_texts  # texts that it is asked for together
         self.reading: PromptProgress | None = None  # hears, on the engine thread, how far each prompt has been read
         self.at_work: Scheduler | None = None  # once the engine is open
         self.notice = notice
@@ -98,7 +99,7 @@ class SharedModel:
     def _asking(self, served: Served) -> Scheduler:
         """Return what asks the server; nothing is opened here but connections."""
         began = time.perf_counter()
-        scheduler = served.scheduler(self.checkpoint)
+        scheduler = served.scheduler(self.checkpoint, at_once=self.at_once)
         info = scheduler.engine.info
         self.loaded = Loaded(info.engine, info.device, info.dtype, time.perf_counter() - began, 0, None)
         return scheduler

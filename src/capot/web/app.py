@@ -38,10 +38,13 @@ from capot.web.verbs import json_schema
 OBJECT = {"type": "object"}
 
 
-def create_app(model: Model, serving: Serving | None = None, *, owner_key: str | None = None) -> FastAPI:
+def create_app(
+    model: Model, serving: Serving | None = None, *, owner_key: str | None = None, cookie_secret: bytes | None = None
+) -> FastAPI:
     """Return the lab around an opened model. ``serving`` bounds what one learner may ask of it.
 
-    ``owner_key`` in a link makes its bearer the owner; without one there is none. Raises: as ``check_serving``.
+    ``owner_key`` in a link makes its bearer the owner; without one there is none. ``cookie_secret`` signs cookies, None
+    stands for one of this lab alone. Raises: as ``check_serving``.
     """
     serving = check_serving(serving or Serving())
     learners = Learners(model, serving)
@@ -68,7 +71,8 @@ def create_app(model: Model, serving: Serving | None = None, *, owner_key: str |
     stream_routes.install(app, streams)
     course_routes.install(app, serving)
     # Around everything, the error handlers included: what the guard refuses reaches no route.
-    app.add_middleware(Guard, serving=serving, owner_key=owner_key, opening=lambda: learners.opening)
+    keys: dict[str, Any] = {"owner_key": owner_key, "cookie_secret": cookie_secret}
+    app.add_middleware(Guard, serving=serving, **keys, opening=lambda: learners.opening)
     return app
 
 

@@ -17,16 +17,16 @@ from capot.web.addresses import address_of
 from capot.web.forwarded import LOCAL_KEY
 from capot.web.paths import path_in_lab, root_of
 
-MAX_AGE_S = 604_800  # of a cookie: a week of lessons; it ends with the server anyway
+MAX_AGE_S = 604_800  # of a cookie: a week of lessons; it ends with the server, unless labs share a secret
 
 
 class Authenticator:
-    """Let visitors in. ``owner_key`` in a link makes its bearer the owner."""
+    """Let visitors in. ``owner_key`` in a link makes its bearer the owner; ``cookie_secret`` signs cookies."""
 
-    def __init__(self, serving: Serving, owner_key: str | None) -> None:
+    def __init__(self, serving: Serving, owner_key: str | None, *, cookie_secret: bytes | None = None) -> None:
         self.code = serving.access_code
         self.owner_key = owner_key
-        self.cookies = credentials.Cookies()
+        self.cookies = credentials.Cookies(cookie_secret)
         self.failed_attempts = credentials.FailedAttempts()
 
     def authenticate(self, scope: Scope, headers: Headers) -> str | None:

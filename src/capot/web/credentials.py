@@ -1,13 +1,15 @@
 """Make and check what proves who somebody is: access codes, signed cookies, and a count of wrong codes.
 
 The lab stores nothing about a visitor: a cookie says who they are and proves it by a signature that only this run of
-the server can make. However many come, no list grows.
+the server can make, or those that share its secret. However many come, no list grows.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import os
 import re
 import secrets
 import time
@@ -15,6 +17,7 @@ import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Callable
 
+from capot.errors import InputError
 from capot.web.addresses import network_of
 
 MAX_FAILURES, WINDOW_S = 10, 60.0  # wrong codes from one address before it must wait
@@ -24,8 +27,36 @@ MAX_TOTAL_FAILURES = (
 )
 MIN_FAILURES = 3  # which an address has all the same
 MAX_REMEMBERED = 20_000  # wrong codes; a guesser with more addresses than that outruns any count
+SECRET, SHORTEST_SECRET = "CAPOT_LAB_SECRET", 32  # of the environment; characters
 SEPARATORS = re.compile(r"[\W_]+")  # what nobody says when a code is read aloud: spaces, hyphens of any kind
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no letter that is taken for another when read aloud
+
+
+def lab_secret() -> bytes:
+    """Return the secret that several labs share (``CAPOT_LAB_SECRET``), else one of this run alone.
+
+    Raises: InputError ``lab_secret_short``, whose words show none of it.
+    """
+    shared = os.environ.get(SECRET, "").strip()
+    if not shared:
+        return secrets.token_bytes(32)
+    if len(shared) < SHORTEST_SECRET:
+        raise InputError("lab_secret_short", variable=SECRET, least=SHORTEST_SECRET)
+    return shared.encode()
+
+
+def derived(secret: bytes, purpose: str) -> bytes:
+    """Return the key for one purpose. No key tells of another, nor of the secret.
+
+    >>> derived(b"secret", "owner") == derived(b"secret", "cookies")
+    False
+    """
+    return hmac.new(secret, purpose.encode(), hashlib.sha256).digest()
+
+
+def owner_key(secret: bytes) -> str:
+    """Return what makes an owner, in a link that only the terminal shows (144 bits)."""
+    return base64.urlsafe_b64encode(derived(secret, "owner")[:18]).decode()
 
 
 def access_code() -> str:
@@ -61,10 +92,13 @@ def _digest(text: str) -> bytes:
 
 
 class Cookies:
-    """Make and read ``<who>.<signature>``; ``who`` begins with ``owner`` or ``learner``."""
+    """Make and read ``<who>.<signature>``; ``who`` begins with ``owner`` or ``learner``.
 
-    def __init__(self) -> None:
-        self._secret = secrets.token_bytes(32)
+    ``secret`` signs them, None stands for one that is drawn now and ends with the server.
+    """
+
+    def __init__(self, secret: bytes | None = None) -> None:
+        self._secret = secret or secrets.token_bytes(32)
 
     def make(self, *, owner: bool) -> str:
         who = f"{'owner' if owner else 'learner'}-{secrets.token_urlsafe(9)}"

@@ -69,12 +69,18 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, *, serving: Serving, owner_key: str | None = None, opening: Callable[[], str] = str
+        self,
+        app: ASGIApp,
+        *,
+        serving: Serving,
+        owner_key: str | None = None,
+        cookie_secret: bytes | None = None,
+        opening: Callable[[], str] = str,
     ) -> None:
         self.app = app
         self.serving = serving
         self.opening = opening
-        self.authenticator = Authenticator(serving, owner_key)
+        self.authenticator = Authenticator(serving, owner_key, cookie_secret=cookie_secret)
         self.proxies = Proxies(serving.trusted_proxies)
         self.requests, self.uploads = RequestQuota(serving), UploadBudget(serving)
 

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import logging
 import os
-import secrets
 import socket
 import sys
 import threading
@@ -26,7 +25,7 @@ from capot.model import Model
 from capot.web import descriptors, protocol, safe_logging
 from capot.web.app import create_app
 from capot.web.connections import Connections
-from capot.web.credentials import access_code
+from capot.web.credentials import access_code, derived, lab_secret, owner_key
 from capot.web.forwarded import Proxies
 from capot.web.garbage_collection import collect_all, deferred_collection
 from capot.web.links import Links, is_loopback_host, qr_code, url_host
@@ -72,15 +71,15 @@ def with_access_code(serving: Serving) -> Serving:
 def serve(model: Model, serving: Serving, *, say: Say) -> None:
     """Serve until Ctrl-C. ``say(key, **params)`` prints the link and what else is worth knowing."""
     serving = with_access_code(serving)
+    secret = lab_secret()
     listener = bind(serving)
     port = listener.getsockname()[1]
-    # 144 bits, in a link that only this terminal shows.
-    owner_key = secrets.token_urlsafe(18)
-    links = Links.for_server(serving, port, owner_key=owner_key)
+    links = Links.for_server(serving, port, owner_key=owner_key(secret))
     if serving.port not in (0, port):
         say("serve.taken", asked=str(serving.port), port=str(port))
     announce(say, links, serving.access_code)
-    app = create_app(model, serving, owner_key=owner_key)
+    model.shared.at_once = serving.max_texts
+    app = create_app(model, serving, owner_key=owner_key(secret), cookie_secret=derived(secret, "cookies"))
     try:
         with (
             deferred_collection(),

@@ -8,13 +8,12 @@ import threading
 import time
 from typing import Any
 
+from capot.config import Serving
 from capot.engines.openai.engine import OpenAIEngine
 from capot.engines.protocol import check_ids, check_prompt, require, touching
 from capot.engines.scheduler import Job, PassResult, Scheduler, Ticket, WrittenJob
 from capot.engines.scheduler.fair_queue import FairQueue
 from capot.errors import BusyError, CapotError, InterruptedByUser
-
-AT_ONCE = 64  # texts under way at the server; the others wait here, the owners in turn
 
 
 class ServedTicket(Ticket):
@@ -34,10 +33,10 @@ class ServedTicket(Ticket):
 class ServedScheduler(Scheduler):
     """What a chapter asks of any scheduler, for an engine that many ask at once.
 
-    Jobs run on the thread of the engine's client, as many as ``at_once`` together.
+    Jobs run on the thread of the engine's client, as many as ``at_once`` together; the others wait, the owners in turn.
     """
 
-    def __init__(self, engine: OpenAIEngine, *, at_once: int = AT_ONCE) -> None:
+    def __init__(self, engine: OpenAIEngine, *, at_once: int = Serving.max_texts) -> None:
         super().__init__(engine)
         self.served = engine
         self.at_once = at_once

@@ -66,8 +66,11 @@ class Served:
             able.logprobs, able.prompt_logprobs, able.echo, able.stop, able.names_stop, able.seed,
         )  # fmt: skip
 
-    def scheduler(self, checkpoint: Checkpoint | None) -> ServedScheduler:
-        """Return what asks the server. ``checkpoint`` are the model's files, where they tell its vocabulary."""
+    def scheduler(self, checkpoint: Checkpoint | None, *, at_once: int) -> ServedScheduler:
+        """Return what asks the server, ``at_once`` texts together at most.
+
+        ``checkpoint`` are the model's files, where they tell its vocabulary.
+        """
         config = None if checkpoint is None else checkpoint.config
         info = EngineInfo(
             engine="openai", model=self.model.name, architecture="" if config is None else config.architecture,
@@ -78,7 +81,8 @@ class Served:
             heads=0 if config is None else config.heads, kv_heads=0 if config is None else config.kv_heads,
         )  # fmt: skip
         vocabulary = self.vocabulary if checkpoint is None else None
-        return ServedScheduler(OpenAIEngine(self.client, info, abilities=self.abilities, vocabulary=vocabulary))
+        engine = OpenAIEngine(self.client, info, abilities=self.abilities, vocabulary=vocabulary)
+        return ServedScheduler(engine, at_once=at_once)
 
 
 def open_served(text: str) -> Served:
