@@ -465,6 +465,16 @@ def test_a_limit_that_cannot_be_raised_is_kept(monkeypatch: pytest.MonkeyPatch) 
     assert descriptors.connection_limit(1000) == (40, 20)
 
 
+def test_connections_to_a_server_have_descriptors_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = [1024, 1024]
+    monkeypatch.setattr(resource, "getrlimit", lambda what: tuple(limits))
+    monkeypatch.setattr(resource, "setrlimit", lambda what, new: limits.__setitem__(slice(None), new))
+    monkeypatch.setattr(descriptors, "_open_descriptors", lambda: 24)
+    assert descriptors.connection_limit(1000, outward=200) == (1000 - 200 - 128 - 64, 128)
+    limits[1] = 8192
+    assert descriptors.connection_limit(1000, outward=200) == (1000, 128) and limits[0] == 1000 + 200 + 24 + 128 + 64
+
+
 def test_few_lines_of_one_kind_reach_the_terminal() -> None:
     clock = [0.0]
     sparing = descriptors.RepeatFilter(lambda: clock[0])

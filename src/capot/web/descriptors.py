@@ -18,15 +18,17 @@ REPEAT_WINDOW_S = 60.0  # between two lines of one kind in the terminal
 MAX_REPEATS = 5  # of one kind in that time
 
 
-def connection_limit(asked: int) -> tuple[int, int]:
+def connection_limit(asked: int, *, outward: int = 0) -> tuple[int, int]:
     """Return how many of the ``asked`` connections this process can hold, and how many may wait to be accepted.
 
-    Raises the limit of file descriptors as far as the system permits, if ``asked`` needs it.
+    ``outward`` are connections to a server that has the model. Raises the limit of file descriptors as far as the
+    system permits, if ``asked`` needs it.
     """
-    limit = _raise_limit(asked + BACKLOG + RESERVED + _open_descriptors())
+    limit = _raise_limit(asked + outward + BACKLOG + RESERVED + _open_descriptors())
     if limit is None:
         return asked, BACKLOG
     free = max(limit - _open_descriptors(), 4)
+    free -= min(outward, free // 2)
     backlog, spare = min(BACKLOG, free // 4), min(RESERVED, free // 4)
     return max(1, min(asked, free - backlog - spare)), backlog
 

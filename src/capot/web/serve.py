@@ -141,7 +141,8 @@ def announce(say: Say, links: Links, code: str | None) -> None:
 
 async def _run(app: Any, serving: Serving, listener: socket.socket, *, say: Say) -> None:
     asyncio.get_running_loop().set_exception_handler(descriptors.exhaustion_handler(say))
-    most, backlog = descriptors.connection_limit(serving.max_connections)
+    outward = 0 if app.state.learners.model.shared.served is None else serving.max_texts
+    most, backlog = descriptors.connection_limit(serving.max_connections, outward=outward)
     room = Connections(serving, most=most, trusted=Proxies(serving.trusted_proxies).trusts)
     server = protocol.server(app, serving, connections=room, backlog=backlog)
     sparing = descriptors.RepeatFilter()
