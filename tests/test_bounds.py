@@ -593,7 +593,7 @@ def test_a_switch_is_turned_when_nobody_is_inside() -> None:
         assert inside.acquire(timeout=60)  # three at once
     other = threading.Thread(target=enter, args=(False,))
     other.start()
-    until(switch._door.locked)
+    until(switch._entrance.locked)
     assert turned == [True]
     go.set()
     for thread in (*together, other):

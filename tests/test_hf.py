@@ -674,7 +674,7 @@ def test_the_bounds_are_those_of_the_package_and_hold_here() -> None:
         "optional-dependencies"
     ]["transformers"]
     bounds = [f"{name}>={first},<{beyond}" for name, (first, beyond) in hf_engine.BOUNDS.items()]
-    assert asked == bounds and set(hf_engine.BOUNDS) == set(hf_engine.PACKAGES) and hf_engine.untried() is None
+    assert asked == bounds and set(hf_engine.BOUNDS) == set(hf_engine.PACKAGES) and hf_engine.untested_package() is None
 
 
 def test_choosing_imports_no_torch(folders) -> None:

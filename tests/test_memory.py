@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import capot
 from capot.chapters.memory import layers, measured, process, sizes
-from capot.chapters.memory.computed import PromptPass, layer_numbers, ruler, simulated
+from capot.chapters.memory.computed import PromptPass, layer_numbers, memory_formulas, simulated
 from capot.chapters.memory.fits import USABLE, fit
 from capot.chapters.memory.rows import Parts, Row
 from capot.chapters.memory.shape import shape_of
@@ -357,7 +357,7 @@ def test_chunks_against_every_tensor_of_transformers(heads, kv_heads, inner, pas
         step = lambda: keep.update(model(ids, **given))  # noqa: E731
         peak = alive_at_most(torch, model, step, cache=cache if past else None)
     info = SimpleNamespace(engine="transformers", device="cpu", dtype="bfloat16")
-    computed = ruler(SimpleNamespace(info=info), shape_of(config.to_dict())).parts(past + 256, "last")
+    computed = memory_formulas(SimpleNamespace(info=info), shape_of(config.to_dict())).parts(past + 256, "last")
     assert abs(computed.total / peak - 1) < 0.05, (computed, peak)
 
 

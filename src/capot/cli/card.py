@@ -52,7 +52,7 @@ def _published(name: str) -> bool:
     return True
 
 
-def told_all_the_same(callback: Any) -> Any:
+def with_preview(callback: Any) -> Any:
     """The same command; where the hub hands out no files it shows what it tells everyone, and how to have them."""
 
     def run(**given: Any) -> None:
@@ -111,4 +111,4 @@ def _shown(callback: Any, given: dict[str, Any]) -> bool:
 
 
 command = chapter("card", Argument(["named"], words="card.cli.model", metavar="[MODEL]", required=False), call=card)
-command.callback = told_all_the_same(command.callback)
+command.callback = with_preview(command.callback)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from capot.chapters.settings import takes
 from capot.cli.common import chapter
-from capot.cli.settings import argument, option, said
+from capot.cli.settings import argument, is_given, option
 
 if TYPE_CHECKING:
     from capot.model import Model
@@ -23,7 +23,7 @@ def call(model: Model, **given: Any) -> Result:
         if follows is not None and event.total is not None:
             follows(event.done, event.total)
 
-    answer: Result = model.patch(**{name: value for name, value in given.items() if said(value)}, progress=tell)
+    answer: Result = model.patch(**{name: value for name, value in given.items() if is_given(value)}, progress=tell)
     return answer
 
 

@@ -56,13 +56,13 @@ def plain(verb: str) -> Command:
     params = [argument(verb, first.name) if led else option(verb, first.name)]
 
     def call(model: Model, **given: Any) -> Result:
-        answer: Result = getattr(model, verb)(**{name: value for name, value in given.items() if said(value)})
+        answer: Result = getattr(model, verb)(**{name: value for name, value in given.items() if is_given(value)})
         return answer
 
     return chapter(verb, *params, *(option(verb, each.name) for each in others), call=call)
 
 
-def said(value: Any) -> bool:
+def is_given(value: Any) -> bool:
     return value is not None and value != ()
 
 

@@ -103,7 +103,7 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
         return None
     if transformers.missing():
         return "extra"
-    if transformers.untried():
+    if transformers.untested_package():
         return "untried"
     if transformers.needs_code(checkpoint.raw_config):
         return None if loading.trust_remote_code else "code"

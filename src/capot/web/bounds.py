@@ -158,4 +158,4 @@ def _check_lengths(arguments: Mapping[str, Any]) -> None:
 def check_packaged(names: Iterable[str]) -> tuple[str, ...]:
     """A learner compares the tokenizers that every machine has: no path of the server's is looked at."""
     known = tokens.packaged_names()
-    return tuple(name if tokens.ALIASES.get(name, name) in known else tokens.Unlooked(name) for name in names)
+    return tuple(name if tokens.ALIASES.get(name, name) in known else tokens.UnknownName(name) for name in names)

@@ -10,7 +10,7 @@ from capot.view.visible import visible
 from capot.web import assets
 
 CODE_ERRORS = ("access_code", "wrong_code", "too_many_codes")
-STYLES = ("/static/theme.css", "/static/door.css")
+STYLES = ("/static/theme.css", "/static/code_page.css")
 
 _PAGE = """<!doctype html>
 <html lang="{lang}">
@@ -42,7 +42,7 @@ _BACK_LINK = '<p><a class="back" href="{root}/">{back}</a></p>'
 def page(error: CapotError, lang: str, *, root: str = "") -> str:
     """Return the page in one language: a form if a code is missing, else a link to the lab under ``root``."""
     asks = error.code in CODE_ERRORS
-    words = {name: escape(tr(f"serve.door.{name}", lang)) for name in ("title", "lost", "field", "enter", "back")}
+    words = {name: escape(tr(f"serve.code_page.{name}", lang)) for name in ("title", "lost", "field", "enter", "back")}
     said = visible(error.message(lang, face="command"), lines=True)
     links = "\n".join(f'<link rel="stylesheet" href="{escape(root)}{path}">' for path in STYLES)
     rest = (_FORM if asks else _BACK_LINK).format(**words, root=escape(root))

@@ -46,7 +46,7 @@ def templates(
     if source:
         from capot.text.templates.jinja import JinjaTemplate  # Jinja takes a while to import
 
-        found["chat_template"] = JinjaTemplate(source, names(model), model.renderer)
+        found["chat_template"] = JinjaTemplate(source, special_tokens(model), model.renderer)
     return found
 
 
@@ -58,7 +58,7 @@ def own_source(model: Opened) -> str | None:
         return model.tokenizer.chat_template
 
 
-def names(model: Opened) -> dict[str, str]:
+def special_tokens(model: Opened) -> dict[str, str]:
     """Return the special tokens that a chat template may name: ``bos_token``, ``eos_token``..."""
     try:
         config = model.checkpoint.tokenizer_config
@@ -125,14 +125,14 @@ def _prompts(model: Opened, found: Mapping[str, Template], question: str, *, sys
     prompts = {}
     for kind, chosen in found.items():
         check_cancelled()
-        messages = said(question, system="" if kind == "raw" else system)
+        messages = first_messages(question, system="" if kind == "raw" else system)
         prompts[kind] = prompt = chosen.prompt(messages, model.tokenizer)
         if len(prompt.ids) > context:
             raise ContextError("prompt_too_long", tokens=len(prompt.ids), context_length=context)
     return prompts
 
 
-def said(question: str, *, system: str = "") -> list[Message]:
+def first_messages(question: str, *, system: str = "") -> list[Message]:
     """Return a first message, after the system's where there is one."""
     return [*([Message("system", system)] if system else []), Message("user", question)]
 

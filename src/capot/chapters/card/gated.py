@@ -11,7 +11,7 @@ from capot import engines
 from capot.chapters.card.kind import base_or_instruct
 from capot.chapters.card.result import Card, Fit, Parameters, Sheet
 from capot.chapters.card.source import Source
-from capot.chapters.card.verb import SPELLED, TOKENS, card, file_bytes, held
+from capot.chapters.card.verb import SPELLED, TOKENS, card, file_bytes, fit_of_bytes
 from capot.config import Loading
 from capot.errors import AccessError, CapotError, NotFoundError
 from capot.i18n import tr
@@ -108,7 +108,7 @@ def _preview(source: Source, found: SearchHit, *, architecture: str) -> Preview:
         parameters=Parameters(found.parameters, [], source="hub"),
         file_bytes=file_bytes(found.parameters),
         dtype=SPELLED.get(found.dtype, found.dtype) or None,
-        memory=held(found.nbytes, cache_of(found), context=TOKENS, parameters=found.parameters),
+        memory=fit_of_bytes(found.nbytes, cache_of(found), context=TOKENS, parameters=found.parameters),
         published=source.published,
     )
 

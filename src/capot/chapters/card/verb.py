@@ -200,12 +200,12 @@ def _packed(source: Source) -> bool:
 
 def _by_block(tensors: Mapping[str, TensorInfo], shape: Shape) -> dict[str, int]:
     found = Counter(dict.fromkeys(BLOCKS, 0))
-    for name, info in learnt(tensors, shape):
+    for name, info in parameter_tensors(tensors, shape):
         found[block_of(name)] += info.count
     return dict(found)
 
 
-def learnt(tensors: Mapping[str, TensorInfo], shape: Shape) -> Iterable[tuple[str, TensorInfo]]:
+def parameter_tensors(tensors: Mapping[str, TensorInfo], shape: Shape) -> Iterable[tuple[str, TensorInfo]]:
     """Yield the tensors that are parameters, each once: no constants, no second copy of a tied
     table, no layer beyond the model's (what predicts further tokens is counted apart)."""
     for name, info in tensors.items():
@@ -245,7 +245,7 @@ def _structure(source: Source, shape: Shape) -> list[NetworkPart]:
 def _layers(tensors: Mapping[str, TensorInfo], shape: Shape) -> list[NetworkPart]:
     """Return the same for a family without a formula, each tensor in the layer that its name tells."""
     found: dict[int | None, Counter[str]] = {}
-    for name, info in learnt(tensors, shape):
+    for name, info in parameter_tensors(tensors, shape):
         layer = _LAYER.search(f".{name}")
         found.setdefault(int(layer[1]) if layer else None, Counter())[block_of(name)] += info.count
     around = found.pop(None, Counter())
@@ -265,7 +265,7 @@ def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, in
         dtype = shape.config.dtype or "bfloat16"
         return dtype, total * _WIDTHS.get(dtype, 2)
     sizes: Counter[str] = Counter()
-    for _, info in learnt(source.tensors, shape):
+    for _, info in parameter_tensors(source.tensors, shape):
         # By bytes, not by tensors: norms in float32 are many and small.
         sizes[info.dtype] += info.nbytes
     common = sizes.most_common(1)[0][0] if sizes else None
@@ -277,10 +277,12 @@ def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2
     cache = functools.partial(shapes.kv_bytes, shape, bytes_per_value=bytes_per_value)
     context = shape.config.context_length or TOKENS
     guessed = shape.config.guessed
-    return held(weights, cache, context=context, parameters=parameters, guessed=guessed)
+    return fit_of_bytes(weights, cache, context=context, parameters=parameters, guessed=guessed)
 
 
-def held(weights: int, cache: Callable[[int], int], *, context: int, parameters: int, guessed: bool = False) -> Fit:
+def fit_of_bytes(
+    weights: int, cache: Callable[[int], int], *, context: int, parameters: int, guessed: bool = False
+) -> Fit:
     """Return the same for a cache of ``cache(tokens)`` bytes, of at most ``context`` tokens. Units: bytes.
 
     ``guessed``: which layers keep a cache is not known for sure.

@@ -64,7 +64,7 @@ def layer_numbers(shape: MemoryShape) -> int:
 
 
 @dataclass(frozen=True)
-class Ruler:
+class MemoryFormulas:
     """The formulas of the engine at work. ``parts(tokens, mode)`` is what it will hold."""
 
     device: str
@@ -78,15 +78,15 @@ class Ruler:
     exact: bool = True  # False where the activations are those of another family's layers
 
 
-def ruler(engine: Engine, shape: MemoryShape | None) -> Ruler:
+def memory_formulas(engine: Engine, shape: MemoryShape | None) -> MemoryFormulas:
     """Return the formulas for ``engine``, by its kind; an unknown kind is measured with the general ones."""
     info = engine.info
     if shape is None:
         return replace(_scripted(info), context=info.context_length)
-    return replace(RULERS.get(info.engine, _general)(info, shape), context=shape.context_length)
+    return replace(FORMULAS.get(info.engine, _general)(info, shape), context=shape.context_length)
 
 
-def _scripted(info: EngineInfo) -> Ruler:
+def _scripted(info: EngineInfo) -> MemoryFormulas:
     """Return the formulas of the scripted engine: float32 keys and values in blocks of 64 tokens, float32 logits."""
     token = 2 * info.layers * info.kv_heads * (info.width // info.heads) * 4
     row = 4 * info.vocabulary_size
@@ -94,10 +94,10 @@ def _scripted(info: EngineInfo) -> Ruler:
     def parts(tokens: int, mode: Mode) -> Parts:
         return Parts(-(-tokens // 64) * 64 * token, 0, tokens * row if mode == "all" else row)
 
-    return Ruler(info.device, "float32", 4.0, token, info.layers, parts)
+    return MemoryFormulas(info.device, "float32", 4.0, token, info.layers, parts)
 
 
-def _general(info: EngineInfo, shape: MemoryShape) -> Ruler:
+def _general(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
     """Return formulas for any engine.
 
     Keys, values and activations have the type of the weights, attention is fused, logits are those of all tokens.
@@ -108,10 +108,10 @@ def _general(info: EngineInfo, shape: MemoryShape) -> Ruler:
         return simulated(shape, tokens, PromptPass(mode=mode, number=number, cache_number=number))
 
     token = round(shape.cache_numbers(1) * number)
-    return Ruler(info.device, info.dtype, number, token, len(shape.windows), parts)
+    return MemoryFormulas(info.device, info.dtype, number, token, len(shape.windows), parts)
 
 
-def _native(info: EngineInfo, shape: MemoryShape) -> Ruler:
+def _native(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
     """Return the formulas of the native engine.
 
     Its cache has the type of the weights and comes in blocks of 64 tokens, whole even where a layer has a window. The
@@ -135,7 +135,7 @@ def _native(info: EngineInfo, shape: MemoryShape) -> Ruler:
         logits = 4 * shape.vocabulary * (end if mode == "all" else rows)
         return Parts(round(-(-end // 64) * 64 * token), 4 * floats + narrow * taken, logits)
 
-    return Ruler(info.device, info.dtype, number, round(token), shape.layers, parts, windows=False)
+    return MemoryFormulas(info.device, info.dtype, number, round(token), shape.layers, parts, windows=False)
 
 
 def native_floats(shape: MemoryShape) -> int:
@@ -158,7 +158,7 @@ def native_scratch(shape: MemoryShape) -> int:
     return threads * (64 * (head + wide) + queries * (head + 64 + wide + 2))
 
 
-def _transformers(info: EngineInfo, shape: MemoryShape) -> Ruler:
+def _transformers(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
     """Return the formulas of transformers in our engine.
 
     Its cache comes in blocks of 64 tokens; its heads are repeated for attention; the logits of one chunk have the type
@@ -191,7 +191,10 @@ def _transformers(info: EngineInfo, shape: MemoryShape) -> Ruler:
 
     token = round(len(shape.windows) * layers.cache_width(shape) * number)
     exact = shape.layout in layers.LAYERS
-    return Ruler(info.device, info.dtype, number, token, len(shape.windows), parts, exact=exact)
+    return MemoryFormulas(info.device, info.dtype, number, token, len(shape.windows), parts, exact=exact)
 
 
-RULERS: dict[str, Callable[[EngineInfo, MemoryShape], Ruler]] = {"native": _native, "transformers": _transformers}
+FORMULAS: dict[str, Callable[[EngineInfo, MemoryShape], MemoryFormulas]] = {
+    "native": _native,
+    "transformers": _transformers,
+}

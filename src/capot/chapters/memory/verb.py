@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from capot.chapters.memory import measured, process
-from capot.chapters.memory.computed import MODES, PromptPass, Ruler, ruler, simulated
+from capot.chapters.memory.computed import MODES, MemoryFormulas, PromptPass, memory_formulas, simulated
 from capot.chapters.memory.fits import GPUS, fit, weights_bytes
 from capot.chapters.memory.result import Memory
 from capot.chapters.memory.rows import Cache, Mode, Row, Stopped
@@ -142,28 +142,28 @@ def _measured(model: Opened, tokens: Sequence[int], *, mode: Mode, progress: Pro
     scheduler = model.scheduler
     measured.check(scheduler.engine, mode)
     shape = _shape(model)
-    rule = ruler(scheduler.engine, shape)
+    formulas = memory_formulas(scheduler.engine, shape)
     with process.handing_back():
-        rows, stopped = _rows(model, tokens, rule=rule, mode=mode, progress=progress)
+        rows, stopped = _rows(model, tokens, formulas=formulas, mode=mode, progress=progress)
     info = scheduler.engine.info
     return Memory(
         model=model.name, device=info.device, engine=info.engine, mode=mode, precision=info.dtype,
         weights_bytes=_weights(model, shape, info.dtype), parameters=shape.parameters if shape else None,
-        context_length=rule.context, kv_cache=_cache_at_work(rule, shape), chunk=MAX_CHUNK,
-        rows=tuple(rows), stopped=stopped, exact=rule.exact, layers_guessed=shape is not None and shape.guessed,
+        context_length=formulas.context, kv_cache=_cache_at_work(formulas, shape), chunk=MAX_CHUNK,
+        rows=tuple(rows), stopped=stopped, exact=formulas.exact, layers_guessed=shape is not None and shape.guessed,
     )  # fmt: skip
 
 
 def _rows(
-    model: Opened, tokens: Sequence[int], *, rule: Ruler, mode: Mode, progress: ProgressCallback | None
+    model: Opened, tokens: Sequence[int], *, formulas: MemoryFormulas, mode: Mode, progress: ProgressCallback | None
 ) -> tuple[list[Row], Stopped | None]:
     rows: list[Row] = []
     count = tokens[0]
     try:
         measured.warm_up(model.scheduler)
         for done, count in enumerate(tokens, start=1):
-            with model.scheduler.holding(_check_room(rule, count, mode)):
-                rows.append(_row(model, count, rule=rule, mode=mode))
+            with model.scheduler.holding(_check_room(formulas, count, mode)):
+                rows.append(_row(model, count, formulas=formulas, mode=mode))
             if progress is not None:
                 progress(ProgressEvent("measuring", done, len(tokens), "lengths", model.name, rows[-1]))
     except (KeyboardInterrupt, InterruptedByUser) as stop:
@@ -188,27 +188,27 @@ def _rows(
     return rows, None
 
 
-def _check_room(rule: Ruler, tokens: int, mode: Mode) -> int:
+def _check_room(formulas: MemoryFormulas, tokens: int, mode: Mode) -> int:
     """Return the bytes that a row will hold.
 
     Raises: ResourceError ``memory_short`` where it would not leave the system enough.
     """
-    left = process.available() if rule.device == "cpu" else None
-    needed = round(MARGIN * rule.parts(tokens, mode).total)
+    left = process.available() if formulas.device == "cpu" else None
+    needed = round(MARGIN * formulas.parts(tokens, mode).total)
     if left is not None and needed + SPARE > left:
         raise ResourceError("memory_short", tokens=tokens, needed=needed, available=left)
-    return rule.parts(tokens, mode).total
+    return formulas.parts(tokens, mode).total
 
 
-def _row(model: Opened, tokens: int, *, rule: Ruler, mode: Mode) -> Row:
+def _row(model: Opened, tokens: int, *, formulas: MemoryFormulas, mode: Mode) -> Row:
     found = measured.measure(model.scheduler, tokens, mode=mode)
     return Row(
         tokens=tokens,
         measured_bytes=found.process_bytes if found.parts is None else found.parts.total,
-        computed=rule.parts(tokens, mode),
+        computed=formulas.parts(tokens, mode),
         seconds=found.seconds,
-        beyond_context=_beyond(tokens, rule.context),
-        other_mode=rule.parts(tokens, MODES[mode]),
+        beyond_context=_beyond(tokens, formulas.context),
+        other_mode=formulas.parts(tokens, MODES[mode]),
         measured=found.parts,
         process_bytes=found.process_bytes,
         resident_bytes=found.resident_bytes,
@@ -236,8 +236,8 @@ def _weights(model: Opened, shape: MemoryShape | None, dtype: str) -> int:
     return sum(round(info.count * number) for info in tensors)
 
 
-def _cache_at_work(rule: Ruler, shape: MemoryShape | None) -> Cache:
+def _cache_at_work(formulas: MemoryFormulas, shape: MemoryShape | None) -> Cache:
     if shape is not None:
-        kept = shape if rule.windows else dataclasses.replace(shape, windows=(None,) * shape.layers)
-        return _cache(kept, rule.cache_dtype, bytes_per_token=rule.token_bytes)
-    return Cache(rule.cache_dtype, rule.token_bytes, "multi_query", rule.layers)
+        kept = shape if formulas.windows else dataclasses.replace(shape, windows=(None,) * shape.layers)
+        return _cache(kept, formulas.cache_dtype, bytes_per_token=formulas.token_bytes)
+    return Cache(formulas.cache_dtype, formulas.token_bytes, "multi_query", formulas.layers)

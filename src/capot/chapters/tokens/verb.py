@@ -84,7 +84,7 @@ def _tokens(model: Opened, text: str, cut: Sequence[Token], *, opening: bool = T
     )
 
 
-class Unlooked(str):
+class UnknownName(str):
     """A name that is told as unknown whatever stands there: a learner looks at no path and no hub by the server."""
 
 
@@ -95,7 +95,7 @@ def named_in(compare: str | Iterable[str]) -> tuple[str, ...]:
     ('english', 'french')
     """
     names = compare.split(",") if isinstance(compare, str) else compare
-    bare = (name if isinstance(name, Unlooked) else name.strip() for name in names)
+    bare = (name if isinstance(name, UnknownName) else name.strip() for name in names)
     return tuple(dict.fromkeys(filter(None, bare)))
 
 
@@ -135,7 +135,7 @@ def named(name: str, *, watch: Watch = drain) -> Tokenizer:
 
     Raises: as ``tokenize``.
     """
-    if isinstance(name, Unlooked):
+    if isinstance(name, UnknownName):
         raise NotFoundError("unknown_tokenizer", name=shorten(name), known=known_names())
     known = ALIASES.get(name, name)
     if known in PACKAGED or known in ENCODINGS or known in NAMES:

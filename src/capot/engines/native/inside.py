@@ -214,7 +214,7 @@ class InsidePass:
         # The final norm is not linear: its scale is frozen at what it is for the whole sum, as in direct logit
         # attribution (Elhage et al., 2021, A Mathematical Framework for Transformer Circuits).
         scale = 1 / np.sqrt(np.mean(last.astype(np.float64) ** 2) + config.norm_eps)
-        reads = scale * wide(engine.norm) * wide(engine.head.weight[target])
+        reads = scale * to_float64(engine.norm) * to_float64(engine.head.weight[target])
         heads = [self._by_head(layer, mixed) for layer, mixed in zip(engine.layers, self._mixed, strict=True)]
         by_head = np.array([each @ reads for each in heads])
         return LogitParts.read(logits, target, added=self._added, reads=reads, heads=by_head)
@@ -231,7 +231,7 @@ class InsidePass:
         return added
 
 
-def wide(stored: np.ndarray) -> np.ndarray:
+def to_float64(stored: np.ndarray) -> np.ndarray:
     """Return a row of weights in float64."""
     kinds = {"float32": "F32", "uint16": "BF16", "int16": "F16"}
     raw = stored.view(np.float16) if stored.dtype == np.int16 else stored

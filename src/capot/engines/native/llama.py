@@ -115,11 +115,11 @@ class Buffers:
             setattr(self, name, floats[start:end].reshape(columns, width))
         # Products run one after the other, so one buffer of the widest serves all their inputs.
         widest = max(c.width, query_width, c.mlp_width)
-        self._taken = engine.allocator.array("activations", (columns * widest,), engine.taken)
+        self._product_input = engine.allocator.array("activations", (columns * widest,), engine.product_dtype)
 
-    def taken(self, width: int) -> np.ndarray:
+    def product_input(self, width: int) -> np.ndarray:
         """Return what the next product takes, in the type that its weights ask for. The last one's is overwritten."""
-        return self._taken[: self.columns * width].reshape(self.columns, width)
+        return self._product_input[: self.columns * width].reshape(self.columns, width)
 
 
 class NativeEngine:
@@ -143,7 +143,7 @@ class NativeEngine:
         self.head = tied if self.names.tied else self._linear("lm_head", config.vocabulary_size, config.width)
         self.rope_frequencies = rope.frequencies(config)
         self._like = np.zeros(1, self.layers[0].key.weight.dtype)  # the cache keeps the type of the weights
-        self.taken = kernels.product_dtype(self.embedding.dtype)
+        self.product_dtype = kernels.product_dtype(self.embedding.dtype)
         scratch = kernels.scratch_shape(config.heads // config.kv_heads, config.head_dim)
         self._scratch = self.allocator.array("activations", scratch)
         self._buffers: Buffers | None = None
@@ -265,7 +265,7 @@ class NativeEngine:
             self._buffers = None  # given back before the next is asked for
             self._buffers = Buffers(columns, self)
         buffers = self._buffers
-        level = entered(feeds)
+        level = entry_level(feeds)
         passes = []
         first = 0
         for feed in feeds:
@@ -293,7 +293,7 @@ class NativeEngine:
     def _attention(self, index: int, layer: LayerWeights, b: Buffers, passes: list[SequencePass]) -> np.ndarray:
         """Add to x what attention brings; answers the heads that it is made of. Shapes: (T, H S)."""
         c = self.checkpoint.config
-        normed = self._normed(b.x, layer.attention_norm, b.taken(c.width))
+        normed = self._normed(b.x, layer.attention_norm, b.product_input(c.width))
         queries = layer.query.write(normed, b.queries)  # (T, H S)
         keys = layer.key.write(normed, b.keys)  # (T, K S)
         values = layer.value.write(normed, b.values)  # (T, K S)
@@ -304,7 +304,7 @@ class NativeEngine:
                 by_head = array.reshape(-1, c.head_dim)
                 self._normed(by_head, weight, by_head)
         grouped = (-1, c.kv_heads, c.heads // c.kv_heads, c.head_dim)  # (T, K, H / K, S)
-        mixed = b.taken(c.heads * c.head_dim)
+        mixed = b.product_input(c.heads * c.head_dim)
         for one in passes:
             rows = one.rows
             # Attention is the one step where sequences are apart: each has its own cache and its own positions.
@@ -326,10 +326,10 @@ class NativeEngine:
 
     def _mlp(self, layer: LayerWeights, b: Buffers) -> None:
         c = self.checkpoint.config
-        normed = self._normed(b.x, layer.mlp_norm, b.taken(c.width))
+        normed = self._normed(b.x, layer.mlp_norm, b.product_input(c.width))
         gates = layer.gate.write(normed, b.gates)
         ups = layer.up.write(normed, b.ups)
-        gated = b.taken(c.mlp_width)
+        gated = b.product_input(c.mlp_width)
         kernels.swiglu(gates, ups, gated)
         layer.down.add(gated, b.x)
 
@@ -339,7 +339,7 @@ class NativeEngine:
 
     def head_of(self, rows: np.ndarray, logits: np.ndarray) -> np.ndarray:
         """Return the logits of rows of x: the final norm, then the head. Shapes: rows (R, D), logits (R, V)."""
-        normed = self.allocator.array("activations", rows.shape, self.taken)
+        normed = self.allocator.array("activations", rows.shape, self.product_dtype)
         return self.head.write(self._normed(rows, self.norm, normed), logits)
 
     def _outputs(self, x: np.ndarray, passes: list[SequencePass]) -> list[Output]:
@@ -350,14 +350,14 @@ class NativeEngine:
         ends = np.cumsum(counts)
         logits = self.allocator.array("logits", (sum(counts), self.checkpoint.config.vocabulary_size))
         if len(logits):
-            normed = self.allocator.array("activations", (len(logits), x.shape[1]), self.taken)
+            normed = self.allocator.array("activations", (len(logits), x.shape[1]), self.product_dtype)
             for rows, count, end in zip(asked, counts, ends, strict=True):
                 self._normed(rows, self.norm, normed[end - count : end])
             self.head.write(normed, logits)
         return [one.output(logits[end - count : end], x) for one, count, end in zip(passes, counts, ends, strict=True)]
 
 
-def entered(feeds: list[Feed]) -> int | None:
+def entry_level(feeds: list[Feed]) -> int | None:
     """Return the level at which a step begins, all its feeds at once; None where they begin at their embeddings."""
     levels = {None if feed.entry is None else feed.entry.level for feed in feeds}
     if len(levels) > 1:

@@ -17,7 +17,7 @@
     batch          several sequences as the rows of one pass
     compiled       one sequence at a time in a cache that never moves, for compiled passes
     memory         bytes on a device: counted, and too few of them
-    tried          the versions of its packages that it was tried with
+    tested_versions  the versions of its packages that it was tried with
 
 Nothing here is imported, and PyTorch is not, before a model is opened with this engine.
 """
@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capot.engines.transformers.precisions import precision
-from capot.engines.transformers.tried import BOUNDS
+from capot.engines.transformers.tested_versions import BOUNDS
 from capot.errors import MissingExtraError, UnsupportedError
 from capot.sources.configuration import auto_map
 from capot.sources.machine import parse_version
@@ -55,7 +55,7 @@ def missing() -> tuple[str, ...]:
     return tuple(name for name in PACKAGES if importlib.util.find_spec(name) is None)
 
 
-def untried() -> str | None:
+def untested_package() -> str | None:
     """Return the first package of the extra whose installed version is outside ``BOUNDS``; nothing is imported to know.
 
     A module on the path that is no installed package has no version, and is not judged.
@@ -92,7 +92,7 @@ def accelerator() -> str | None:
     PyTorch, which takes a second to import, is asked only where a first look says that there may be one. Of versions
     that were not tried nothing is asked: what another engine can open must not be sent to this one, which refuses.
     """
-    if missing() or not gpu_possible() or untried():
+    if missing() or not gpu_possible() or untested_package():
         return None
     from capot.engines.transformers import placement
 
@@ -121,7 +121,7 @@ def open_transformers(checkpoint: Checkpoint, loading: Loading, *, notice: Calla
     """
     if absent := missing():
         raise MissingExtraError("missing_extra", package=", ".join(absent), extra="transformers")
-    if name := untried():
+    if name := untested_package():
         first, beyond = BOUNDS[name]
         raise UnsupportedError("extra_untried", package=name, version=version(name), first=first, beyond=beyond)
     precision(loading.dtype)  # a word mistyped does not wait for PyTorch

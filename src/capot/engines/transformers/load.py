@@ -22,7 +22,7 @@ from transformers.utils import logging
 from capot.config import Loading
 from capot.engines.transformers import memory, placement
 from capot.engines.transformers.placement import Placement
-from capot.engines.transformers.tried import BOUNDS
+from capot.engines.transformers.tested_versions import BOUNDS
 from capot.errors import CapotError, ModelError, UnsupportedError, library_message, local_path
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import architectures, auto_map
