@@ -45,6 +45,7 @@ class Played:
             assert question.reading is not None
             return _near(predicted, self.right, question.reading)
         if question.kind == "token":
+            # Spaces around a token are not to be seen on a page.
             return bool(str(predicted).strip()) and str(predicted).strip() == self.right.strip()
         if question.kind == "curve":
             return _alike(predicted, self.right[1], within=question.within)
@@ -154,6 +155,7 @@ def number_typed(typed: str | float, lang: str | None = None) -> float:
     if not isinstance(typed, str):
         return float(typed)
     plain = "".join(typed.split()).rstrip("%").replace("\u2212", "-")
+    # "1,024" is one thousand in English, and 1.024 for who types a French comma in an English lab.
     if language(lang) == "en" and _THOUSANDS.fullmatch(plain):
         plain = plain.replace(",", "")
     try:
@@ -168,6 +170,7 @@ def number_typed(typed: str | float, lang: str | None = None) -> float:
 def _near(value: float, truth: float, reading: RunReading) -> bool:
     """Return whether a number is within the tolerance, with room for the last bit of a decimal fraction."""
     most = max(reading.tolerance, reading.share * abs(truth))
+    # 0.1 + 0.2 is not 0.3: a tolerance of 0.1 must hold what is 0.1 away.
     return abs(value - truth) <= most + 1e-9 * max(1.0, abs(truth))
 
 

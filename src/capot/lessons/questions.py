@@ -104,6 +104,7 @@ class Question:
 def read_question(fields: Fields, folder: Path) -> Question:
     """Return a question; its faults are noted."""
     known = fields.values.get("kind")
+    # An unknown kind is read as the plainest one, so that its other faults are found as well.
     kind = known if known in KINDS else "words"
     if fields.take("kind") is not None and known not in KINDS:
         fields.fault("kind", "kind_unknown", found=str(known), known=", ".join(KINDS))
@@ -162,6 +163,7 @@ def _rule_of(fields: Fields, count: int) -> Rule:
     if "holds" in fields.values:
         return Rule("holds", (path,), holds=fields.texts("holds", most=40, low=count - 1, high=count - 1))
     bounds = _numbers(fields, "below", count - 1)
+    # Sorted and each once: the first bound that is not reached decides.
     if list(bounds) != sorted(set(bounds)):
         fields.fault("below", "bounds", count=count - 1)
     return Rule("below", (path,), bounds)
@@ -200,6 +202,7 @@ def _check_path(path: str, fields: Fields, name: str) -> None:
 def _reading(fields: Fields, *, text: bool) -> RunReading:
     """Return a reading; a number without tolerance is to be typed as it is. ``text``: it may be a text."""
     tolerance, share = (fields.number(name, 0, FACTOR, default=0.0) for name in ("tolerance", "share"))
+    # A number that a run measures differs from machine to machine: no tolerance is a slip.
     if not text and not tolerance and not share:
         fields.fault("tolerance", "tolerance_missing")
     unit = fields.text("unit", 20, required=False)
@@ -247,6 +250,7 @@ def _check_sentences(question: Question, fields: Fields, folder: Path) -> None:
     for name in ("ask", "why", "choices"):
         if any(slots(sentence) for sentence in told[name]):
             fields.fault(name, "told_before")
+    # The last hint shows the run, so that nobody is stuck; the answer must show it too.
     if question.calls and question.hints and not slots(question.hints[-1]):
         fields.fault("hints", "last_hint")
     if question.calls and not slots(question.answer) and not all(map(slots, question.outcomes or ("",))):

@@ -105,6 +105,7 @@ def read_source(path: Path) -> str:
     """
     shown = local_path(path, path.name)
     try:
+        # A pipe or a device in a folder of lessons would keep its reader waiting.
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError("lesson_irregular", path=shown)
         with path.open("rb") as stream:
@@ -116,6 +117,7 @@ def read_source(path: Path) -> str:
     if len(raw) > BYTES:
         raise InputError("lesson_long", path=shown, most=Bytes(BYTES))
     try:
+        # A byte order mark, which Windows' editors write, is no part of the first line.
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError("not_utf8", source=shown, offset=error.start, encoding="latin1") from None
@@ -158,6 +160,7 @@ def _parts(text: str, first: int, folder: Path, faults: Faults) -> tuple[Part, .
     begun = 0
     for token in check_page(text, first=first, folder=folder, faults=faults):
         word = token.info.strip()
+        # Only fences that name a block of ours are taken out; other code is shown as it is.
         if token.type != "fence" or token.map is None or not word:
             continue
         if word not in BLOCKS or token.level:  # inside a list or a quotation it would be lost
@@ -206,6 +209,7 @@ def _check_whole(lesson: Lesson, faults: Faults) -> None:
     if len(lesson.figures) > FIGURES:
         faults.add(lesson.figures[FIGURES].line, "figures", most=FIGURES)
     changes = [part for part in lesson.parts if isinstance(part, Change)]
+    # Without the one change at its end, a lesson would end in an answer instead of an experiment.
     if lesson.number != FRAME and (len(changes) != 1 or lesson.parts[-1] is not changes[0]):
         faults.add(changes[-1].line if changes else 1, "change")
 

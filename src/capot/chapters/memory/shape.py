@@ -90,6 +90,7 @@ def shape_of(raw: Raw) -> MemoryShape:
         cache_width=published_shapes.kv_values(found),
         windows=published_shapes.caching_windows(config),
         attention="latent" if latent else _attention_kind(config),
+        # A latent cache is one vector for all heads: it cannot be split among cards.
         shards=1 if latent else config.kv_heads,
         layers=config.layers,
         context_length=config.context_length,
@@ -105,6 +106,7 @@ def shape_of(raw: Raw) -> MemoryShape:
 def _layout(found: published_shapes.Shape, raw: Raw) -> str:
     """Return the family, and which of its layers where it has several; "mixed" where not all of them have experts."""
     family = found.config.model_type
+    # Families whose config chooses between two forms of a layer (Falcon's generations, StableLM's parallel residual).
     word = next((word for field, word in LAYOUTS.get(family, {}).items() if raw.get(field)), "")
     mixed = "mixed" if found.experts and found.experts.dense else ""
     return f"{family} {word or mixed}".strip()
@@ -126,6 +128,7 @@ def _known_shape(raw: Raw) -> tuple[published_shapes.Shape, bool]:
     found = published_shapes.shape(raw)
     if found.family is not None:
         return found, True
+    # A Llama's formulas for a family that is not known, marked as inexact.
     return dataclasses.replace(found, family=Family(), experts=found.experts or _experts(raw, found.config)), False
 
 
@@ -155,4 +158,5 @@ def _active_mlp(found: published_shapes.Shape) -> int:
         return found.config.mlp_width
     shared = found.experts.shared * (found.experts.shared_width or found.experts.width)
     chosen = found.experts.active * found.experts.width + shared
+    # Of a mixture with dense layers the widest layer is what memory must hold.
     return max(chosen, found.config.mlp_width) if found.experts.dense else chosen

@@ -113,6 +113,7 @@ def _simulated(shape: MemoryShape, tokens: int, how: PromptPass) -> Row:
     )
 
 
+# Powers of two are enough for a curve that is read on a logarithmic axis.
 def _doubling(longest: int) -> tuple[int, ...]:
     """1, 2, 4... and the trained length itself."""
     powers = [2**power for power in range(longest.bit_length()) if 2**power < longest]
@@ -160,8 +161,10 @@ def _rows(
     rows: list[Row] = []
     count = tokens[0]
     try:
+        # Kernels are compiled and buffers made in a pass that nobody counts.
         measured.warm_up(model.scheduler)
         for done, count in enumerate(tokens, start=1):
+            # Looked at before each row: memory that other programs took in the meantime counts.
             with model.scheduler.holding(_check_room(formulas, count, mode)):
                 rows.append(_row(model, count, formulas=formulas, mode=mode))
             if progress is not None:
@@ -170,6 +173,7 @@ def _rows(
         if not rows:
             raise
         if isinstance(stop, KeyboardInterrupt):
+            # A Ctrl-C that ended the table early ends what would come after it too.
             INTERRUPTED.set()
         return rows, Stopped("interrupted", count)
     except ContextError:  # positions were learnt one by one, and there is none beyond
@@ -193,6 +197,7 @@ def _check_room(formulas: MemoryFormulas, tokens: int, mode: Mode) -> int:
 
     Raises: ResourceError ``memory_short`` where it would not leave the system enough.
     """
+    # Of the processor only: a GPU's allocator refuses by itself, with an error that is translated.
     left = process.available() if formulas.device == "cpu" else None
     needed = round(MARGIN * formulas.parts(tokens, mode).total)
     if left is not None and needed + SPARE > left:
@@ -206,6 +211,7 @@ def _row(model: Opened, tokens: int, *, formulas: MemoryFormulas, mode: Mode) ->
         tokens=tokens,
         measured_bytes=found.process_bytes if found.parts is None else found.parts.total,
         computed=formulas.parts(tokens, mode),
+        # Engines that count their own bytes are believed; elsewhere the process has grown by what was needed.
         seconds=found.seconds,
         beyond_context=_beyond(tokens, formulas.context),
         other_mode=formulas.parts(tokens, MODES[mode]),
@@ -238,6 +244,7 @@ def _weights(model: Opened, shape: MemoryShape | None, dtype: str) -> int:
 
 def _cache_at_work(formulas: MemoryFormulas, shape: MemoryShape | None) -> Cache:
     if shape is not None:
+        # An engine that keeps whole texts behind a window is told as it is, not as the model could be.
         kept = shape if formulas.windows else dataclasses.replace(shape, windows=(None,) * shape.layers)
         return _cache(kept, formulas.cache_dtype, bytes_per_token=formulas.token_bytes)
     return Cache(formulas.cache_dtype, formulas.token_bytes, "multi_query", formulas.layers)

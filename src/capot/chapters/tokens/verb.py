@@ -117,6 +117,7 @@ def _found(name: str, text: str, specials: Specials, *, model: Opened) -> Compar
 def _counted(name: str, text: str, specials: Specials, *, model: Opened) -> Comparison:
     check_cancelled()
     known = ALIASES.get(name, name)
+    # Recorded: its vocabulary is under a licence of its own, so only what it made of some sentences is packaged.
     if known in recorded.RECORDED:
         told = Cut(recorded.spans(known, text), special_ids=frozenset())
         return Comparison(name, recorded.vocabulary_size(known), len(told), 1.0, told)
@@ -138,6 +139,7 @@ def named(name: str, *, watch: Watch = drain) -> Tokenizer:
     if isinstance(name, UnknownName):
         raise NotFoundError("unknown_tokenizer", name=shorten(name), known=known_names())
     known = ALIASES.get(name, name)
+    # Packaged names first: a folder of the same name in the current directory must not stand in their place.
     if known in PACKAGED or known in ENCODINGS or known in NAMES:
         return _packaged(known)
     path = Path(name).expanduser()
@@ -148,6 +150,7 @@ def named(name: str, *, watch: Watch = drain) -> Tokenizer:
     raise NotFoundError("unknown_tokenizer", name=name, known=known_names())
 
 
+# Reading a vocabulary takes a tenth of a second, and a page asks for the same few again and again.
 @functools.lru_cache(maxsize=8)
 def _packaged(name: str) -> Tokenizer:
     return Tokenizer.from_file(PACKAGED[name], name=name) if name in PACKAGED else Tokenizer.from_tiktoken(name)
@@ -172,6 +175,7 @@ def from_hub(name: str, *, watch: Watch = drain) -> Tokenizer:
 
 def known_names() -> Reason:
     """``packaged_names`` in the reader's words: of some the sentences of the lessons alone are known."""
+    # The names in the reader's words are for a sentence; the bare list is for who reads JSON.
     names = Reason(", ".join(packaged_names()))
     whole = ", ".join(name for name in packaged_names() if name not in recorded.RECORDED)
     names.key = "tokens.known"
