@@ -18,6 +18,7 @@ SNAP = 128  # tokens: a start this near before a document's beginning moves to i
 class Source:
     """The shards of one source, seen as one array of ids."""
 
+    # uint16 holds ids below 65,536, half of what int32 would read from disk.
     def __init__(self, folder: Path, row: dict[str, Any]):
         parts = [np.fromfile(folder / f"{name}.bin", dtype=np.uint16) for name in row["shards"]]
         offsets = np.cumsum([0] + [len(p) for p in parts[:-1]])
@@ -31,7 +32,9 @@ class Source:
         room = len(self.ids) - length - 1
         if room <= 0:
             return np.resize(self.ids, length + 1)
+        # The fractional part of k times the golden ratio has the lowest discrepancy of all such sequences (Weyl, 1916).
         start = int((phase + k * GOLDEN) % 1.0 * room)
+        # A start in the middle of a document is what most sequences have; one just before its beginning moves to it.
         at = np.searchsorted(self.starts, start)
         if at < len(self.starts) and self.starts[at] - start <= SNAP and self.starts[at] <= room:
             start = int(self.starts[at])
@@ -47,12 +50,14 @@ class Batches:
         weights = np.array([row[weight] for row in rows], dtype=float)
         self.shares = weights / weights.sum()
         self.seed = seed
+        # A phase for each source: two sources of one length would else be read in step.
         self.phases = np.random.Generator(np.random.Philox(seed)).random(len(rows))
         self.counts = [0] * len(rows)
         self.drawn = 0
 
     def next(self, rows: int, length: int) -> np.ndarray:
         """Return the next batch, int64 (rows, length + 1)."""
+        # Philox is keyed by seed and count, so that batch n is the same whether n - 1 was drawn or not.
         key = np.array([self.seed, self.drawn], dtype=np.uint64)  # a stream of its own a batch
         rng = np.random.Generator(np.random.Philox(key=key))
         self.drawn += 1

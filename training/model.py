@@ -37,6 +37,7 @@ class Shape:
         return asdict(self)
 
 
+# Blocks divide every context of ``SHAPES``, so that the compiled form has one shape.
 BLOCK = 128  # queries at once in training on a processor
 
 SHAPES = {
@@ -52,6 +53,7 @@ def rotary(shape: Shape, length: int, device: torch.device) -> tuple[torch.Tenso
     """Return cos and sin of the rotary angles (Su et al. 2021, eq. 15), each (T, head)."""
     steps = torch.arange(0, shape.head, 2, device=device).float() / shape.head
     angles = torch.outer(torch.arange(length, device=device).float(), shape.theta**-steps)
+    # Twice the same angles: the pair of a number is half a head away, as Hugging Face's files have it.
     angles = torch.cat([angles, angles], dim=-1)
     return angles.cos(), angles.sin()
 
@@ -70,11 +72,13 @@ def blockwise_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> to
     """
     B, H, T, d = q.shape
     K = k.shape[1]
+    # The scale goes to the queries once, instead of to every score.
     q = (q * d**-0.5).reshape(B * K, H // K, T, d)
     k, v = (t.reshape(B * K, T, d) for t in (k, v))
     found = []
     for end in range(BLOCK, T + 1, BLOCK):
         rows = q[:, :, end - BLOCK : end].reshape(B * K, -1, d)
+        # Scores in float32: bfloat16 has 8 bits of fraction, too few for a softmax over hundreds of keys.
         scores = (rows @ k[:, :end].mT).view(B * K, H // K, BLOCK, end).float()
         later = torch.arange(end, device=q.device) > torch.arange(end - BLOCK, end, device=q.device)[:, None]
         weights = scores.masked_fill(later, float("-inf")).softmax(dim=-1).to(v.dtype)
@@ -91,6 +95,7 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # In float32 whatever the stream is in: a sum of D squares in bfloat16 loses what it is divided by.
         return F.rms_norm(x.float(), x.shape[-1:], self.weight, self.epsilon).to(x.dtype)
 
 
@@ -112,6 +117,8 @@ class Attention(nn.Module):
         k = self.k_proj(x).view(B, T, s.kv_heads, s.head).transpose(1, 2)  # (B, K, T, head)
         v = self.v_proj(x).view(B, T, s.kv_heads, s.head).transpose(1, 2)
         q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
+        # PyTorch's attention on a processor does not skip what a causal mask hides; on a GPU it is the fastest there
+        # is.
         if self.training and x.device.type == "cpu" and T % BLOCK == 0:
             y = blockwise_attention(q, k, v)
         else:
@@ -163,15 +170,22 @@ class Llama(nn.Module):
         for name, weight in self.named_parameters():
             if weight.ndim < 2:
                 continue
+            # One over the root of the width keeps what a matrix gives as large as what it takes; half of it starts more
+            # quietly.
             scale = 0.02 if "embed" in name else 0.5 / weight.shape[1] ** 0.5
+            # A block that adds nothing at first leaves the stream to the embedding, and learns to add (Yang et al.
+            # 2022, muP).
             if name.endswith(("o_proj.weight", "down_proj.weight")):
                 scale = 0.0
             with torch.no_grad():
+                # One generator in the order of names: the same weights whatever the device.
                 weight.copy_(torch.randn(weight.shape, generator=generator) * scale)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         x = self.embed_tokens(ids)
         cos, sin = rotary(self.shape, ids.shape[1], ids.device)
+        # Autocast casts the products; the stream itself is kept in the same type, or each addition would widen it
+        # again.
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
         x, cos, sin = x.to(dtype), cos.to(dtype), sin.to(dtype)
         for layer in self.layers:
@@ -194,6 +208,7 @@ class HeadLoss(torch.autograd.Function):
     stay in cache; then one product adds the span to the table's gradient.
     """
 
+    # In float32 the logits of a batch, 16,000 x 16,384 of them, would be a gigabyte.
     ROWS = 256  # a block of the softmax; 256 x 16,384 bfloat16 logits are 8 MB
     SPAN = 2048  # rows of one product for the table's gradient
     block: Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]] | None = None  # compiled
@@ -203,6 +218,7 @@ class HeadLoss(torch.autograd.Function):
         """Shapes: hidden (N, D), table (V, D), targets (N). Unit: nats."""
         n = hidden.shape[0]
         low = table.to(hidden.dtype)
+        # The gradient is made in forward, where the logits are: keeping them until backward would keep all of them.
         d_hidden = torch.empty_like(hidden)
         d_table: torch.Tensor | None = None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
@@ -211,6 +227,7 @@ class HeadLoss(torch.autograd.Function):
             rows = slice(start, start + HeadLoss.SPAN)
             loss, part = span_loss(hidden[rows], low, targets[rows], room=room, out=d_hidden[rows], n=n)
             total += loss
+            # Summed in float32: thousands of bfloat16 products would lose the small ones.
             d_table = part.float() if d_table is None else d_table.add_(part)
         ctx.save_for_backward(d_hidden, d_table)
         return total / n
@@ -219,6 +236,7 @@ class HeadLoss(torch.autograd.Function):
     def backward(ctx: Any, above: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         """Scale the gradients made in forward; a scale of one costs nothing."""
         d_hidden, d_table = ctx.saved_tensors
+        # The loss of one of several batches comes divided by their number (``advance``).
         if above != 1:
             d_hidden, d_table = d_hidden * above, d_table * above
         return d_hidden, d_table, None
@@ -244,6 +262,7 @@ def span_loss(
     for start in range(0, len(hidden), HeadLoss.ROWS):
         rows = slice(start, min(start + HeadLoss.ROWS, len(hidden)))
         logits = room[rows]
+        # Into the buffer that all blocks share: no allocation in the loop.
         torch.mm(hidden[rows], low.T, out=logits)
         loss, share = work(logits, targets[rows], n)
         total += loss
@@ -257,11 +276,13 @@ def block_loss(logits: torch.Tensor, targets: torch.Tensor, n: int) -> tuple[tor
     """Return the summed loss of a block of logits (rows, V) and 1 / (n x sum) for each row.
 
     The logits become softmax less one-hot, times the row's sum: one exponential, no division.
+    # The largest logit first, so that no exponential overflows.
     """
     top = logits.amax(dim=-1, keepdim=True).float()
     picked = logits.gather(1, targets[:, None]).float() - top
     raised = (logits.float() - top).exp_()
     sums = raised.sum(dim=-1, keepdim=True)
     logits.copy_(raised)
+    # Softmax less one-hot, times the sum: at the target the exponential less the sum.
     logits.scatter_(1, targets[:, None], (picked.exp() - sums).to(logits.dtype))
     return (sums.log() - picked).sum(), (1 / (sums * n)).to(logits.dtype)

@@ -21,8 +21,11 @@ def orthogonalize(stack: torch.Tensor, steps: int = 5) -> torch.Tensor:
     a, b, c = COEFFICIENTS
     x = stack.bfloat16()
     tall = x.shape[-2] > x.shape[-1]
+    # The smaller side is squared: x xᵀ of a tall matrix would be the larger product.
     x = x.mT if tall else x
+    # The Frobenius norm bounds the largest singular value, and the iteration converges below 1 only.
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    # The quintic has no fixed point at 1: it is tuned to bring small singular values up fast, at the price of a spread.
     for _ in range(steps):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
@@ -40,6 +43,7 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> Any:
         """Advance every matrix by one step; `closure` is for optimisers that compute the loss again."""
         for group in self.param_groups:
+            # Matrices of one size together: forty small products in a row cost more in launches than in arithmetic.
             sizes: dict[tuple[int, ...], list[torch.Tensor]] = defaultdict(list)
             for weight in group["params"]:
                 if weight.grad is not None:
@@ -52,6 +56,7 @@ class Muon(torch.optim.Optimizer):
         rows, columns = weights[0].shape
         scale = max(1.0, rows / columns) ** 0.5  # keeps the change of the output the same size
         for weight, change in zip(weights, orthogonalize(pushed), strict=True):
+            # Decoupled: the decay is by the rate alone, whatever the gradient is.
             weight.mul_(1 - group["lr"] * group["decay"])
             weight.add_(change, alpha=-group["lr"] * scale)
 
@@ -59,5 +64,6 @@ class Muon(torch.optim.Optimizer):
         gradient = weight.grad
         assert gradient is not None  # `step` leaves out what has none
         held = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
+        # Nesterov's momentum: the gradient is looked at once more after the step that momentum alone would take.
         held.lerp_(gradient, 1 - momentum)
         return gradient.lerp(held, momentum)

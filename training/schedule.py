@@ -29,6 +29,7 @@ class Budget:
         if step_s > self.pause_s:
             step_s = self.typical_s
         else:
+            # A moving average, as steps grow longer with the sequences.
             self.typical_s = 0.9 * self.typical_s + 0.1 * step_s if self.typical_s else step_s
         self.spent_s += step_s
 
@@ -45,6 +46,7 @@ def rate(fraction: float, *, warm: float = 0.01, hold: float = 0.25) -> float:
     (0.05, 1.0, 0.0)
     """
     if fraction < warm:
+        # Never zero: a rate of zero would leave the first steps without effect.
         return max(0.05, fraction / warm)
     if fraction < hold:
         return 1.0
@@ -69,6 +71,8 @@ class Plan:
         >>> [plan.rate(s) for s in (0, 60, 500, 1000, 1250, 2000)]
         [0.05, 0.5, 1.0, 1.0, 0.5, 0.0]
         """
+        # Square-root cooldown: measured better than a linear one from a rate that was held (Hägele et al. 2024, section
+        # 4).
         if self.decay_from_s is not None and spent_s >= self.decay_from_s:
             way = (spent_s - self.decay_from_s) / max(1e-9, self.end_s - self.decay_from_s)
             return 1 - math.sqrt(min(1.0, way))

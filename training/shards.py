@@ -30,6 +30,7 @@ SHARES = ("weight_cpu", "weight_gpu", "weight_long")
 
 def source_texts(folder: Path, record: dict[str, Any], shared: set[str]) -> Iterator[str]:
     """Yield the training documents of a source; a third of the French set typographically."""
+    # By the file's name: the choice of documents is the same in each run.
     rng = random.Random(record["file"])
     for text in corpus.training_documents(folder, record, shared):
         yield set_text(text) if record.get("typography") and rng.random() < 1 / 3 else text
@@ -38,6 +39,7 @@ def source_texts(folder: Path, record: dict[str, Any], shared: set[str]) -> Iter
 def encode_documents(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[tuple[np.ndarray, int]]:
     """Yield (ids, bytes) of each document; ids begin with the document mark."""
     coming = iter(texts)
+    # In batches, so that the library encodes on all cores.
     while batch := list(islice(coming, BATCH)):
         for text, coded in zip(batch, tokenizer.encode_batch(batch), strict=True):
             yield np.array(coded.ids, dtype=np.uint16), len(text.encode())
@@ -53,6 +55,7 @@ def write(name: str, texts: Iterable[str], tokenizer: Tokenizer, *, out: Path, m
         count += len(ids)
         row["tokens"], row["bytes"] = row["tokens"] + len(ids), row["bytes"] + size
         row["documents"] += 1
+        # 8 million ids are 16 MB: a shard that is damaged, or moved, costs little.
         if count >= most * 1e6:
             _flush(row, held, out)
             count = 0
@@ -113,6 +116,7 @@ def main() -> None:
             rows.append(row | {k: record[k] / len(parts) for k in SHARES})
             print(row["name"], row["tokens"], row["bytes"], flush=True)
     trivia = stream.corpus_questions(folder, shared)
+    # Other seeds for the end of a run: it is not to see again what the run has seen.
     for seed, lang in ((9, "en"), (10, "fr")) if args.end else ((7, "en"), (8, "fr")):
         made = stream.documents(folder, seed, trivia, only=lang, at_end=bool(args.end))
         texts = limit_characters(made, args.generated * 5e5)

@@ -72,12 +72,14 @@ def optimisers(model: Llama, s: Settings) -> list[torch.optim.Optimizer]:
     """Return Muon for the matrices of the layers, AdamW for the table and the norms."""
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     norms = [p for p in model.parameters() if p.ndim == 1]
+    # Each has a peak of its own, of which the schedule gives the share.
     groups = [
         {"params": [model.embed_tokens.weight], "lr": s.table_rate, "peak": s.table_rate},
         {"params": norms, "lr": s.norm_rate, "peak": s.norm_rate},
     ]
     muon = Muon(matrices, lr=s.matrix_rate, decay=s.decay)
     muon.param_groups[0]["peak"] = s.matrix_rate
+    # No decay for embeddings and norms: rare tokens have gradients seldom, and would decay between them.
     return [muon, torch.optim.AdamW(groups, betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0)]
 
 
@@ -85,10 +87,12 @@ def start(settings: Settings, shards: Path, device: torch.device) -> Run:
     """Build a fresh run."""
     model = Llama(SHAPES[settings.recipe], settings.seed).to(device)
     batches = Batches(shards, weight=WEIGHTS.get(settings.recipe, "weight_cpu"), seed=settings.seed)
+    # On a processor the clock counts processor time, which stands still in a pause.
     budget = Budget(settings.minutes, pause_s=float("inf") if device.type == "cpu" else PAUSE_S)
     run = Run(settings, device, model, batches, budget)
     run.optimisers = optimisers(model, settings)
     run.plan = Plan() if settings.steady else None
+    # Static shapes: there are as many as phases, compiled before the clock starts.
     run.forward = torch.compile(model, dynamic=False) if settings.compiled else model
     HeadLoss.block = torch.compile(block_loss, dynamic=False) if settings.compiled else None
     HeadLoss.ROWS, HeadLoss.SPAN = (256, 2048) if device.type == "cpu" else (8192, 8192)
@@ -115,6 +119,7 @@ def advance(run: Run, now: Phase) -> float:
     total = 0.0
     for _ in range(now.times):
         ids = torch.from_numpy(run.batches.next(now.rows, now.length)).to(run.device)
+        # Divided here, so that several batches add up to the mean of their tokens.
         loss = loss_of(run, ids) / now.times
         loss.backward()
         total += loss.item()
@@ -122,6 +127,7 @@ def advance(run: Run, now: Phase) -> float:
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * share
         optimiser.step()
+        # None instead of zeros: the next backward writes instead of adding.
         optimiser.zero_grad(set_to_none=True)
     run.step += 1
     run.tokens += now.times * now.rows * now.length
@@ -131,6 +137,7 @@ def advance(run: Run, now: Phase) -> float:
 def save(run: Run, path: Path) -> None:
     """Write the checkpoint beside its place, then move it: an interruption leaves the old one."""
     state = {
+        # What draws the data is in the checkpoint too: a run that goes on reads what it would have read.
         "settings": vars(run.settings),
         "model": run.model.state_dict(),
         "optimisers": [o.state_dict() for o in run.optimisers],
@@ -142,12 +149,14 @@ def save(run: Run, path: Path) -> None:
         "plan": vars(run.plan) if run.plan else None,
     }
     partial = path.with_suffix(".partial")
+    # Renamed in one step: power may fail while gigabytes are being written.
     torch.save(state, partial)
     os.replace(partial, path)
 
 
 def restore(run: Run, path: Path) -> None:
     """Go on from a checkpoint; the number of minutes may have changed."""
+    # ``weights_only``: a checkpoint is a pickle, which could run code.
     state = torch.load(path, map_location=run.device, weights_only=True)
     run.model.load_state_dict(state["model"])
     for optimiser, held in zip(run.optimisers, state["optimisers"], strict=True):
@@ -169,6 +178,7 @@ def branch(run: Run, path: Path, minutes: float, *, peak: float = 1) -> None:
     restore(run, path)
     for group in (group for optimiser in run.optimisers for group in optimiser.param_groups):
         group["peak"] *= peak
+    # Another run has a schedule by its budget, and ends by itself.
     assert run.plan is not None  # `resume_or_start` refuses another run
     spent = run.budget.spent_s
     run.plan = Plan(run.plan.warm_from_s, spent, spent + 60 * minutes)
@@ -240,10 +250,12 @@ def train(
 ) -> None:
     """Step until the budget, `steps` or `wall_s` (seconds by the clock) is spent; save on the way."""
     asked = {"end": False}
+    # A signal ends the run after the step: half a step would leave momentum and weights apart.
     before = {n: signal.signal(n, lambda *_: asked.update(end=True)) for n in (signal.SIGTERM, signal.SIGINT)}
     first = saved = time.monotonic()
     diary = LossLog(out / "loss.csv")
     while run.budget.fraction < 1 and not asked["end"] and (steps is None or run.step < steps):
+        # For a machine that is lent for an hour: what counts there is the clock on the wall.
         if time.monotonic() - first > wall_s:
             break
         now = phase(run.settings.recipe, run.budget.fraction)
