@@ -195,6 +195,19 @@ def test_the_picture_has_a_row_for_each_layer_and_shades_by_probability(boxed: M
     assert len(bars.rows) == 1 + 2 * count + 1 and max(bar.value for bar in bars.rows) == 1.0
 
 
+def test_a_kept_page_has_all_guesses_in_one_table(boxed: Model) -> None:
+    found = boxed.network(" ".join(f"word {number}" for number in range(70)), k=1)
+    count, layers = len(found.tokens), len(found.layers)
+    assert count > 128
+    page = found.to_html("en")
+    picture = page[page.index('<table class="heat grid">') :].split("</table>")[0]
+    assert page.count('class="heat grid"') == 1 and picture.count('<th scope="col"') == 129
+    assert picture.count('<th scope="row"') == layers and picture.count('<td class="w') == 128 * layers
+    assert f"Of {count} tokens the last 128 are shown." in page
+    short = boxed.network(PROMPT, attention="1.1")
+    assert short.to_html("fr").count('class="heat grid"') == 2 and "sont montrés" not in short.to_text("fr")
+
+
 # What heads are called, on a network built for it.
 
 CONTENT, WIDTH, SIZE = 48, 192, 96  # numbers that stand for a token, of the model, of a head

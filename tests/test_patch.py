@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import capot
-from capot.chapters.network import edited, patch
+from capot.chapters.network import edited, patch, patch_result
 from capot.engines.edits import Edit, Entry, Place
 from capot.engines.inside import Inside
 from capot.engines.protocol import Capability, Feed, Want
@@ -168,6 +168,33 @@ def test_what_is_named_is_all_that_is_tried(boxed: Model) -> None:
     info = boxed.scheduler.engine.info
     assert len(heads.grid) == info.layers * info.heads
     assert {each.position for each in heads.grid} == {len(heads.tokens) - 1}
+
+
+def test_heads_at_every_position_where_asked(boxed: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = boxed.scheduler.engine.info
+    found = boxed.patch(PROMPT, source=SOURCE, part="head", every_position=True, **SHORT)
+    tokens = len(found.tokens)
+    places = itertools.product(range(1, info.layers + 1), range(1, info.heads + 1), range(tokens))
+    assert [(each.layer, each.head, each.position) for each in found.grid] == list(places)
+    last = boxed.patch(PROMPT, source=SOURCE, part="head", **SHORT)
+    at_last = [each.difference for each in found.grid if each.position == tokens - 1]
+    assert at_last == pytest.approx([each.difference for each in last.grid], abs=2e-2)
+    cell = max(found.grid[tokens - 2 :: tokens], key=lambda each: abs(each.difference - found.difference.before))
+    place = Place("head", cell.layer, cell.head)
+    edit = Edit(place, state(boxed, SOURCE, place, cell.position)[None], (cell.position,))
+    assert cell.difference == pytest.approx(difference(found, logits(boxed, PROMPT, (edit,))), abs=2e-2)
+    assert cell.difference != found.difference.before
+    for lang in LANGUAGES:
+        table = next(block for block in found.view(lang) if getattr(block, "grid", False))
+        assert [row[0] for row in table.rows] == [
+            f"{layer}.{head}" for layer in range(info.layers, 0, -1) for head in range(info.heads, 0, -1)
+        ]
+        assert len(table.columns) == 1 + tokens and table.heat[0][0] is None
+        with monkeypatch.context() as few:
+            few.setattr(patch_result, "MOST_ROWS", 3)
+            shown = next(block for block in found.view(lang) if getattr(block, "grid", False))
+        assert len(shown.rows) == 3 and f"{found.layer}.{found.head}" in [row[0] for row in shown.rows]
+        assert shown.caption != table.caption and str(info.layers * info.heads) in shown.caption
 
 
 def test_the_same_text_changes_no_bit(boxed: Model) -> None:

@@ -164,6 +164,30 @@ def test_a_long_name_is_cut_where_its_parts_end() -> None:
     assert lines[2].split() == ["meta-llama/Llama-3.2-", "1"] and lines[3].strip() == "1B-Instruct"
 
 
+def test_a_terminal_cuts_a_grid_into_parts_and_a_page_scrolls_it() -> None:
+    names = [f"t{place:02}" for place in range(40)]
+    rows = [[str(layer), *(f"{layer}-{place}" for place in range(40))] for layer in range(2)]
+    heat = [[None, *[0.99] * 40]] * 2
+    table = b.Table(["L", *names], rows, title="G", caption="C", align="r" + "l" * 40, heat=heat, grid=True)
+    for color in (False, True):
+        lines = to_text([table], width=50, color=color).splitlines()
+        assert lines[0].endswith("G\x1b[0m" if color else "G") and max(map(width, map(plain, lines))) <= 50
+        told = plain(" ".join(lines))
+        assert "t15" not in told and "L …" in told, "the last ones of a long text, and a sign that there are more"
+        for place in range(16, 40):
+            assert told.count(f"t{place}") == told.count(f"1-{place}") == 1
+        assert sum(plain(line).split()[:1] == ["1"] for line in lines) == sum("─" in line for line in lines) > 1
+    page = to_html([table], lang="en")
+    assert page.count("<table") == 1 and 'class="heat grid"' in page
+    assert page.count('<th scope="col"') == 41 and page.count('<th scope="row"') == 2
+    narrow = to_text([b.Table(["L", "a"], [["1", "word " * 30]], grid=True)], width=30)
+    assert max(map(width, narrow.splitlines())) <= 30 and narrow.count("word") == 30
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
 def test_heat_is_shaded_without_colour() -> None:
     table = b.Table(["", "a"], [["a", "1.00"], ["b", "0.10"]], heat=[[None, 1.0], [None, 0.1]])
     assert to_text([table]).split("\n")[2:] == ["a  █ 1.00", "b    0.10"]

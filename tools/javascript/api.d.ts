@@ -74,6 +74,7 @@ declare namespace Api {
     layer?: number | null;
     head?: number | null;
     position?: number | null;
+    every_position?: boolean;
     between?: string[];
     k?: number;
     max_new_tokens?: number;
@@ -935,6 +936,7 @@ declare namespace Api {
     caption: string;
     align: string;
     heat: ((number | null)[])[];
+    grid: boolean;
   }
 
   interface TargetToken {

@@ -72,12 +72,18 @@ class Bars:
 
 @dataclass(frozen=True)
 class Table:
+    """Cells under names. A ``grid`` has as many columns as a text has tokens, the last ones telling most.
+
+    A page scrolls it beside its first column; a terminal cuts it into parts, each with that column.
+    """
+
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     title: str = ""
     caption: str = ""
     align: str = ""  # one of l, r per column; empty: first left, others right
     heat: Sequence[Sequence[float | None]] = ()  # 0..1 per cell, drawn by lightness
+    grid: bool = False
 
 
 @dataclass(frozen=True)

@@ -244,8 +244,10 @@ def _plain_table(block: b.Table, face: _Renderer) -> str:
     """Return the table alone, in a frame that scrolls sideways where the page is narrow."""
     align = alignment(block)
     head = "".join(_header(name, _side(align, column)) for column, name in enumerate(block.columns))
-    rows = "".join(_row(row, index, align=align, heat=block.heat) for index, row in enumerate(block.rows))
-    kind = ' class="heat"' if block.heat else ""
+    named = block.grid or align[:1] == "l"
+    rows = "".join(_row(row, index, align=align, heat=block.heat, named=named) for index, row in enumerate(block.rows))
+    kinds = [name for name, there in (("heat", block.heat), ("grid", block.grid)) if there]
+    kind = f' class="{" ".join(kinds)}"' if kinds else ""
     label = _escaped(block.title) or face.tr("scroll")
     return (
         f'<div class="scroll" role="group" tabindex="0" aria-label="{label}"><table{kind}>'
@@ -257,13 +259,14 @@ def _header(name: str, side: str) -> str:
     return f'<th scope="col"{side}>{_escaped(name)}</th>' if name else "<td></td>"
 
 
-def _row(row: Sequence[str], index: int, *, align: str, heat: Sequence[Sequence[float | None]]) -> str:
+def _row(row: Sequence[str], index: int, *, align: str, heat: Sequence[Sequence[float | None]], named: bool) -> str:
+    """A row, its first cell its name where it is ``named``."""
     levels = heat[index] if index < len(heat) else ()
     cells = []
     for column, text in enumerate(row):
         level = levels[column] if column < len(levels) else None
         side = _side(align, column) if level is None else f' class="w{lightness_step(level)}"'
-        tag, scope = ("th", ' scope="row"') if column == 0 and align[:1] == "l" else ("td", "")
+        tag, scope = ("th", ' scope="row"') if column == 0 and named else ("td", "")
         cells.append(f"<{tag}{scope}{side}>{_escaped(text)}</{tag}>")
     return f"<tr>{''.join(cells)}</tr>"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from capot.view.blocks import Table
 from capot.view.pen import Pen
@@ -12,6 +13,8 @@ from capot.view.visible import chunks, pad, visible, width, wrap
 SHADES = " ░▒▓█"
 GAP = "  "
 SMALLEST = 4
+MOST_COLUMNS = 24  # of a grid, the last ones: a terminal does not scroll sideways, and a text may be long
+LEFT_OUT = "…"
 
 
 def table_lines(table: Table, cells: int, pen: Pen) -> list[str]:
@@ -22,8 +25,47 @@ def table_lines(table: Table, cells: int, pen: Pen) -> list[str]:
     rows = [[visible(cell) for cell in row] for row in table.rows]
     if shaded:
         rows = [_with_shades(row, heat) for row, heat in zip(rows, table.heat, strict=True)]
-    header = [visible(name) for name in table.columns]
+    whole = replace(table, columns=[visible(name) for name in table.columns], rows=rows)
+    lines: list[str] = []
+    for part in _parts(whole, cells) if table.grid else [whole]:
+        lines.extend([""] if lines else [])
+        lines.extend(_lines(part, cells, pen))
+    return lines
+
+
+def _parts(table: Table, cells: int) -> Iterator[Table]:
+    """The last columns of a grid, as many beside the first one as there is room for.
+
+    The name of the first column says where others before them are left out.
+    """
+    count = len(table.columns)
+    start = max(1, count - MOST_COLUMNS)
+    first = f"{table.columns[0]} {LEFT_OUT}".strip() if start > 1 else table.columns[0]
+    table = replace(table, columns=[first, *table.columns[1:]])
+    sizes = [max(width(row[column]) for row in [table.columns, *table.rows]) for column in range(count)]
+    while start < count:
+        stop, room = start + 1, cells - sizes[0] - len(GAP) - sizes[start]
+        while stop < count and room >= len(GAP) + sizes[stop]:
+            room -= len(GAP) + sizes[stop]
+            stop += 1
+        yield _columns(table, [0, *range(start, stop)])
+        start = stop
+
+
+def _columns(table: Table, chosen: Sequence[int]) -> Table:
     align = alignment(table)
+    return replace(
+        table,
+        columns=[table.columns[column] for column in chosen],
+        rows=[[row[column] for column in chosen] for row in table.rows],
+        align="".join(align[column] for column in chosen),
+        heat=[[levels[column] for column in chosen] for levels in table.heat],
+    )
+
+
+def _lines(table: Table, cells: int, pen: Pen) -> list[str]:
+    """What ``table_lines`` gives of a table whose texts are made visible."""
+    header, rows, align = table.columns, table.rows, alignment(table)
     sizes = _fit([header, *rows], cells)
     lines = [pen.bold(line) for line in _row(header, sizes, align, pen=pen)]
     lines.append(pen.quiet("─" * (sum(sizes) + len(GAP) * (len(sizes) - 1))))

@@ -106,3 +106,5 @@ class _SerialCall:
 # Two measurements at once would measure each other, and two models opened at once might not fit in memory.
 MEASUREMENTS = SerialExecutor("capot-measure")
 OPENINGS = SerialExecutor("capot-open")
+# What takes long and computes on the engine's thread: one waits for it here, so that no stream needs a thread.
+WAITING = SerialExecutor("capot-wait")

@@ -1,13 +1,15 @@
 """Start a verb as a stream: by its chapter's ``start``, or on a thread of its own.
 
 A chapter that generates has a function ``start`` with a parameter ``emit``: the work is then a ticket of the scheduler.
-A chapter whose function has a parameter ``progress`` (``memory`` measures row after row) runs on the thread of
-``serial_executor.MEASUREMENTS``, one call at a time. Opening another model has a thread of its own.
+A chapter whose function has a parameter ``progress`` runs on a thread that makes one call at a time and waits: that of
+``serial_executor.MEASUREMENTS`` where it measures this machine (``memory``), else that of ``WAITING`` (``patch`` tries
+place after place on the engine's thread). Opening another model has a thread of its own.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,7 +23,7 @@ from capot.view.event import ProgressEvent, StreamEvent
 from capot.view.result import to_jsonable
 from capot.web.events import Ended, NamedEvent
 from capot.web.request_scope import RequestScope
-from capot.web.serial_executor import MEASUREMENTS, OPENINGS, SerialExecutor
+from capot.web.serial_executor import MEASUREMENTS, OPENINGS, WAITING, SerialExecutor
 from capot.web.verbs import Verb
 from capot.web.view_data import prompt_tokens, view_of
 
@@ -73,14 +75,15 @@ def start(part: StreamJob, model: Model, scope: RequestScope, *, emit: Emit, lan
         with i18n.use_language(lang):
             ticket = starter(model, emit=emit, **part.arguments)
         return TicketWork(ticket, scope)
-    if _reports_progress(part.verb):
-        return SerialWork(part, model, scope, emit=emit, lang=lang, executor=MEASUREMENTS if chapter else OPENINGS)
-    raise NotFoundError("unknown_stream", name=part.verb.name)
+    if "progress" not in inspect.signature(part.verb.function).parameters:
+        raise NotFoundError("unknown_stream", name=part.verb.name)
+    executor = OPENINGS if not chapter else MEASUREMENTS if _measures(part.verb) else WAITING
+    return SerialWork(part, model, scope, emit=emit, lang=lang, executor=executor)
 
 
-def _reports_progress(verb: Verb) -> bool:
-    """Whether it computes on its caller's thread, and tells how far it is."""
-    return not verb.chapter or registry.verbs()[verb.name][1].in_turn
+def _measures(verb: Verb) -> bool:
+    """Whether it measures this machine, so that nothing of its kind may run beside it."""
+    return bool(verb.chapter) and registry.verbs()[verb.name][1].in_turn
 
 
 def executor_for(verb: Verb, arguments: Mapping[str, Any]) -> SerialExecutor | None:
@@ -89,7 +92,7 @@ def executor_for(verb: Verb, arguments: Mapping[str, Any]) -> SerialExecutor | N
     A measurement runs alone, or it would measure the others as well. A computed table measures nothing.
     """
     on_paper = arguments.get("simulate") or arguments.get("known")
-    return MEASUREMENTS if verb.chapter and _reports_progress(verb) and not on_paper else None
+    return MEASUREMENTS if _measures(verb) and not on_paper else None
 
 
 @dataclass
@@ -147,7 +150,8 @@ class SerialWork:
         if isinstance(event, NamedEvent):
             self.emit(event)
         else:
-            row = {"done": event.done, "total": self.total, "row": to_jsonable(event.value)}
+            total = event.total if self.total is None else self.total
+            row = {"done": event.done, "total": total, "row": to_jsonable(event.value)}
             self.emit(NamedEvent("progress", row))
         if self.scope.cancelled:
             raise InterruptedByUser("interrupted")

@@ -119,8 +119,9 @@ class NetworkVerbs:
 
     def patch(
         self: Opened, prompt: str, *, source: str, part: Literal["residual", "attention", "mlp", "head"] = "residual",
-        layer: int | None = None, head: int | None = None, position: int | None = None, between: Sequence[str] = (),
-        k: int = 10, max_new_tokens: int = 12, progress: Callable[[ProgressEvent], None] | None = None,
+        layer: int | None = None, head: int | None = None, position: int | None = None, every_position: bool = False,
+        between: Sequence[str] = (), k: int = 10, max_new_tokens: int = 12,
+        progress: Callable[[ProgressEvent], None] | None = None,
     ) -> Patching:  # fmt: skip
         """Answer ``prompt`` with a state of ``source`` in its place, and tell what each place changes.
 
@@ -129,7 +130,8 @@ class NetworkVerbs:
         ``part``: what is put there: ``residual``, what leaves a layer (layer 0: what enters the first), what
         ``attention`` or ``mlp`` adds, or the numbers of a ``head``.
         ``layer``, ``head``, ``position``: the place; every one that is not named is tried, of heads at the last
-        position. ``before`` and ``after`` are for the place that changes most; a position of -1 is the last.
+        position, or at ``every_position``. ``before`` and ``after`` are for the place that changes most; a position
+        of -1 is the last.
         ``between``: the two tokens whose logits are compared, written as in ``rank`` of ``next``; where none is
         named, the most probable token after ``prompt`` and the most probable other one after ``source``.
         ``k``: candidates to show, 1 to 100. ``max_new_tokens``: tokens of the text that follows, the most probable
@@ -150,8 +152,8 @@ class NetworkVerbs:
         from capot.chapters.network.patch import patch
 
         return patch(
-            self, prompt, source=source, part=part, layer=layer, head=head, position=position, between=between, k=k,
-            max_new_tokens=max_new_tokens, progress=progress,
+            self, prompt, source=source, part=part, layer=layer, head=head, position=position,
+            every_position=every_position, between=between, k=k, max_new_tokens=max_new_tokens, progress=progress,
         )  # fmt: skip
 
     def steer(

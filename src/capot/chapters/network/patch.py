@@ -85,6 +85,7 @@ def patch(
     layer: int | None = None,
     head: int | None = None,
     position: int | None = None,
+    every_position: bool = False,
     between: Sequence[str] = (),
     k: int = 10,
     max_new_tokens: int = 12,
@@ -99,6 +100,8 @@ def patch(
     named = [_token(model, each, prompt) for each in ((between,) if isinstance(between, str) else between)]
     if len(named) not in (0, 2):
         raise InputError("not_two_tokens", count=len(named))
+    if position is None and part == "head" and not every_position:
+        position = -1
     cells = _cells(texts, info, part=part, layer=layer, head=head, position=position)
     require(model.scheduler.engine, touching(cell.place for cell in cells))
     grid = Grid(model, texts, cells)
@@ -133,8 +136,7 @@ def _cells(
         heads = range(1, info.heads + 1) if head is None else (head,)
         if head is not None:
             within("head", head, 1, info.heads)
-    # The heads of all layers are a grid by themselves: one position of them.
-    positions = texts.named(-1 if position is None and part == "head" else position)
+    positions = texts.named(position)
     if len(layers) * len(heads) * len(positions) > MOST_CELLS:
         asked = len(layers) * len(heads) * len(positions)
         raise InputError("grid_too_large", asked=asked, limit=MOST_CELLS)

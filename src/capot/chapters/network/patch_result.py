@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from capot.chapters.network.edited_result import Compared, PartOff
-from capot.chapters.network.result import SHOWN, LayerToken
+from capot.chapters.network.result import MOST_COLUMNS, SHOWN, LayerToken
 from capot.i18n import number, tr
 from capot.view.blocks import Block, Heading, Table, Text
 from capot.view.result import flatten, text_tail
 
-COLUMNS, MOST_COLUMNS = 8, 32  # of a grid beside each other, and in all; positions are the last ones
+MOST_ROWS = 48  # of a grid: where each head is a row there are hundreds
+
+Row = tuple[int, int | None]  # a layer, and a head of it where each is a row
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Patching(Compared):
         shown |= {"other": self._label(self.source_tokens[self.source_position])}
         blocks: list[Block] = [Heading(tr("patch.title", lang)), self.shown_prompt()]
         blocks.append(Text(tr("patch.source", lang, source=source)))
-        blocks += self._grids(lang) if len(self.grid) > 1 else []
+        blocks += [self._grid(lang)] if len(self.grid) > 1 else []
         said = Text(tr("patch.put", lang, **shown))
         return [*blocks, said, *self.answers(lang), Text(tr("patch.limits", lang), tone="quiet")]
 
@@ -93,22 +95,39 @@ class Patching(Compared):
 
     # ------------------------------------------------------------ the grid
 
-    def _grids(self, lang: str | None) -> Iterator[Table]:
-        """Layers as rows, the last on top; positions as columns, or heads. A few columns beside each other."""
-        by_head = self.part == "head" and len({each.head for each in self.grid}) > 1
-        cells = {(each.layer, each.head if by_head else each.position): each.difference for each in self.grid}
-        columns = sorted({column for _, column in cells if column is not None})[-MOST_COLUMNS:]
-        rows = sorted({layer for layer, _ in cells}, reverse=True)
-        for start in range(0, len(columns), COLUMNS):
-            chosen = columns[start : start + COLUMNS]
-            names = [str(each) if by_head else self._label(self.tokens[each]) for each in chosen]
-            texts = [
-                (str(row), *(number(round(cells[row, each], 1) + 0.0, lang, 1) for each in chosen)) for row in rows
-            ]
-            heat = [(None, *(self._share(cells[row, each]) for each in chosen)) for row in rows]
-            title = "" if start else tr(f"patch.grid.{'heads' if by_head else 'title'}", lang, **self._two())
-            caption = self._grid_caption(lang) if start + COLUMNS >= len(columns) else ""
-            yield Table((tr("network.layer", lang), *names), texts, title=title, caption=caption, heat=heat)
+    def _grid(self, lang: str | None) -> Table:
+        """Layers as rows, the last on top, or the heads of each; positions as columns, or the heads of a layer."""
+        positions = sorted({each.position for each in self.grid})
+        by_head = self.part == "head" and len(positions) == 1
+        columns = sorted({each.head or 0 for each in self.grid}) if by_head else positions[-MOST_COLUMNS:]
+        cells = {self._at(each, by_head): each.difference for each in self.grid}
+        names = [str(each) if by_head else self._label(self.tokens[each]) for each in columns]
+        rows = sorted({row for row, _ in cells}, reverse=True)
+        shown = self._telling(cells, rows)
+        texts = [
+            (_row_name(row), *(number(round(cells[row, each], 1) + 0.0, lang, 1) for each in columns)) for row in shown
+        ]
+        heat = [(None, *(self._share(cells[row, each]) for each in columns)) for row in shown]
+        title = tr(f"patch.grid.{'heads' if self.part == 'head' else 'title'}", lang, **self._two())
+        caption = self._grid_caption(lang, shown=len(shown), all=len(rows))
+        first = tr("network.layer" if by_head or self.part != "head" else "network.heads.head", lang)
+        return Table(
+            (first, *names), texts, title=title, caption=caption, align="r" * (len(names) + 1), heat=heat, grid=True
+        )
+
+    def _at(self, each: PlaceChanged, by_head: bool) -> tuple[Row, int]:
+        """The row and the column of a place."""
+        if by_head:
+            return (each.layer, None), each.head or 0
+        return (each.layer, each.head), each.position
+
+    def _telling(self, cells: Mapping[tuple[Row, int], float], rows: Sequence[Row]) -> Sequence[Row]:
+        """Of very many rows those that change most, in their order."""
+        most: dict[Row, float] = dict.fromkeys(rows, 0.0)
+        for (row, _), difference in cells.items():
+            most[row] = max(most[row], abs(difference - self.difference.before))
+        kept = set(sorted(rows, key=lambda row: -most[row])[:MOST_ROWS])
+        return [row for row in rows if row in kept]
 
     def _share(self, difference: float) -> float | None:
         """How far towards the source's difference, from 0 to 1; None where both texts have the same."""
@@ -118,7 +137,17 @@ class Patching(Compared):
     def _two(self) -> dict[str, str]:
         return {"first": self.between[0].label, "second": self.between[1].label}
 
-    def _grid_caption(self, lang: str | None) -> str:
-        shown = {"before": number(self.difference.before, lang, 1), "source": number(self.difference.source, lang, 1)}
-        aligned = tr("patch.grid.aligned", lang) if len(self.tokens) != len(self.source_tokens) else ""
-        return f"{tr('patch.grid.caption', lang, **shown, **self._two())} {aligned}".strip()
+    def _grid_caption(self, lang: str | None, **rows: int) -> str:
+        numbers = {"before": self.difference.before, "source": self.difference.source}
+        shown = {name: number(value, lang, 1) for name, value in numbers.items()}
+        said = [tr("patch.grid.caption", lang, **shown, **self._two())]
+        if rows["shown"] < rows["all"]:
+            said.append(tr("patch.grid.most", lang, **rows))
+        if len(self.tokens) != len(self.source_tokens):
+            said.append(tr("patch.grid.aligned", lang))
+        return " ".join(said)
+
+
+def _row_name(row: Row) -> str:
+    layer, head = row
+    return str(layer) if head is None else f"{layer}.{head}"

@@ -13,7 +13,7 @@ from capot.view.blocks import Bar, Bars, Block, Curves, Heading, Piece, Series, 
 from capot.view.result import Result, flatten, text_tail
 
 SHOWN = 300  # characters of the prompt that a view repeats
-COLUMNS, MOST_COLUMNS = 6, 24  # positions beside each other, and in all; the last ones are those a guess follows from
+MOST_COLUMNS = 128  # positions beside each other; the last ones are those a guess follows from
 HEADS_SHOWN = 16
 READ_SHOWN = 3  # tokens that a head reads most
 MATRIX = 12  # tokens up to which all of a head's weights are shown
@@ -149,7 +149,7 @@ class NetworkInside(Result):
     def view(self, lang: str | None = None) -> list[Block]:
         """The guesses as a picture, how far each part moved the last token, what gave its logit, what heads look at."""
         shown = self.prompt if len(self.prompt) <= SHOWN else "…" + self.prompt[-SHOWN:]
-        blocks: list[Block] = [Heading(tr("network.title", lang)), Text(shown), *self._pictures(lang)]
+        blocks: list[Block] = [Heading(tr("network.title", lang)), Text(shown), self._picture(lang)]
         if any(layer.attention_norm is not None for layer in self.layers):
             blocks.append(self._moved(lang))
         if self.target is not None:
@@ -165,23 +165,23 @@ class NetworkInside(Result):
 
     # ------------------------------------------------------------ the picture
 
-    def _pictures(self, lang: str | None) -> Iterator[Table]:
-        """Layers as rows, the last on top, tokens as columns; a few columns beside each other."""
-        count = len(self.layers[0].guesses)
-        first = max(0, count - MOST_COLUMNS)
-        starts = range(first, count, COLUMNS)
-        for start in starts:
-            chosen = range(start, min(start + COLUMNS, count))
-            named = [self._label(self.tokens[self.layers[0].guesses[place].position].id) for place in chosen]
-            rows, heat = [], []
-            for layer in reversed(self.layers):
-                here = [layer.guesses[place] for place in chosen]
-                rows.append((str(layer.layer), *(self._label(guess.id) for guess in here)))
-                heat.append((None, *(guess.probability for guess in here)))
-            title = tr("network.picture.title", lang) if start == first else ""
-            caption = self._settling(lang) if start == starts[-1] else ""
-            columns = (tr("network.layer", lang), *named)
-            yield Table(columns, rows, title=title, caption=caption, align="r" + "l" * len(named), heat=heat)
+    def _picture(self, lang: str | None) -> Table:
+        """Layers as rows, the last on top; tokens as columns, the last ones of a long text."""
+        guessed = self.layers[0].guesses
+        chosen = range(max(0, len(guessed) - MOST_COLUMNS), len(guessed))
+        named = [self._label(self.tokens[guessed[place].position].id) for place in chosen]
+        rows, heat = [], []
+        for layer in reversed(self.layers):
+            here = [layer.guesses[place] for place in chosen]
+            rows.append((str(layer.layer), *(self._label(guess.id) for guess in here)))
+            heat.append((None, *(guess.probability for guess in here)))
+        caption = self._settling(lang)
+        if len(chosen) < len(guessed):
+            caption += " " + tr("network.picture.last", lang, count=len(chosen), all=len(guessed))
+        return Table(
+            (tr("network.layer", lang), *named), rows, title=tr("network.picture.title", lang), caption=caption,
+            align="r" + "l" * len(named), heat=heat, grid=True,
+        )  # fmt: skip
 
     def _label(self, token: int) -> str:
         return self.labels.get(token, str(token))
@@ -305,7 +305,7 @@ class NetworkInside(Result):
             heat = [(None, *row) for row in found.weights]
             yield Table(
                 ("", *names), rows, title=tr("network.attention.title", lang, **shown),
-                caption=tr("network.attention.rows", lang), align="l" + "r" * len(names), heat=heat,
+                caption=tr("network.attention.rows", lang), align="l" + "r" * len(names), heat=heat, grid=True,
             )  # fmt: skip
 
     def _reads(self, found: TokenReads, lang: str | None) -> Table:

@@ -103,7 +103,7 @@ export function pictured(block, picture) {
 function heat(block) {
   const drawn = table(block);
   if (!block.heat?.length) return drawn;
-  drawn.querySelector("table")?.classList.add("heat");
+  drawn.querySelector("table")?.classList.add("heat", ...(block.grid ? ["grid"] : []));
   drawn.querySelectorAll("tbody tr").forEach((row, y) => {
     [...row.children].forEach((cell, x) => {
       const value = block.heat[y]?.[x];

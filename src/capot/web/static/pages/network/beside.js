@@ -7,12 +7,16 @@ import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { fault, waiting } from "../../parts/fault.js";
 import { promptField } from "../../parts/prompt.js";
+import { Changes } from "./changes.js";
 import { Grid, named } from "./grid.js";
 import { Sides } from "./sides.js";
 
 const [ASKED, FOLLOWING] = [40, 12]; // candidates of each side; tokens of the texts
 
+const PUT = /^(?:(attention|mlp|head):)?(\d+)\.(\d+)(?:\.(\d+))?$/; // [part:]layer.position[.head]
+
 /** @typedef {import("./grid.js").Place} Place */
+/** @typedef {import("./changes.js").Spot} Spot */
 
 /** The other text, in the address. */
 const OTHER = {
@@ -26,9 +30,10 @@ export class Beside {
   #name;
   #field = promptField({ heard: () => this.#read(), own: OTHER, label: tr("network.other_text"), rows: 1, delay: 400,
     examples: tr("network.other_examples").split("|"), placeholder: tr("network.other_placeholder") });
-  #mine = new Grid({ chosen: (place) => this.#put(place), switched: () => {} });
-  #other = new Grid({ chosen: (place) => this.#put(this.#opposite(place)), switched: () => {} });
+  #mine = new Grid({ chosen: (place) => this.#put(stream(place)), switched: () => {} });
+  #other = new Grid({ chosen: (place) => this.#put(stream(this.#opposite(place))), switched: () => {} });
   #answer = new Sides("patch");
+  #changes;
   #troubles = h("div", { class: "troubles" });
   #shown = h("div", { hidden: true });
   /** @type {Api.NetworkInside | null} */
@@ -41,18 +46,20 @@ export class Beside {
   /** @param {string} name the model's */
   constructor(name) {
     this.#name = name;
+    this.#changes = new Changes({ name, chosen: (spot) => this.#put(spot), found: (answer) => this.#tell(answer) });
     const side = (/** @type {string} */ words, /** @type {Grid} */ grid) =>
       h("div", {}, h("h3", {}, tr(words)), grid.box);
     fill(this.#shown, h("p", { class: "quiet" }, tr("network.put_how")),
       h("div", { class: "two-texts" }, side("network.mine", this.#mine), side("network.other", this.#other)),
-      this.#troubles, h("div", { class: "put" }, this.#answer.box));
+      this.#troubles, h("div", { class: "put" }, this.#answer.box), this.#changes.box);
     this.box = h("section", { class: "beside" }, h("h2", {}, tr("network.beside")), this.#field.box, this.#shown);
     this.#other.carried({ from: (place) => this.#opposite(place), onto: this.#mine,
-      dropped: (place) => this.#put(place) });
+      dropped: (place) => this.#put(stream(place)) });
   }
 
   stop() {
     this.#running?.abort();
+    this.#changes.stop();
   }
 
   /**
@@ -77,10 +84,10 @@ export class Beside {
       this.#mine.draw(found, { switchable: false });
       this.#other.draw(source, { switchable: false });
       this.#answer.clear();
+      this.#changes.look({ found, source });
     });
-    const [layer, position] = (state.read().put ?? "").split(".").map(Number);
-    const place = { layer, position };
-    if (this.#source?.prompt === prompt && this.#mine.cell(place)) await this.#put(place);
+    const spot = spotNamed(state.read().put ?? "");
+    if (spot && this.#source?.prompt === prompt && this.#mine.cell(spot)) await this.#put(spot);
   }
 
   /**
@@ -96,27 +103,54 @@ export class Beside {
   }
 
   /**
-   * The state of the other text at a place of the first.
-   * @param {Place} place
+   * A state of the other text at a place of the first.
+   * @param {Spot} spot
    */
-  async #put({ layer, position }) {
+  async #put(spot) {
     const [found, source] = [this.#found, this.#source];
     if (!found || !source) return;
-    this.stop();
-    const there = { layer, position: position + this.#shift };
-    if (position < 0 || there.position < 0) {
+    this.#running?.abort();
+    const { part, layer, head, position } = spot;
+    if (position < 0 || position + this.#shift < 0) {
       fill(this.#troubles, h("p", { class: "quiet", role: "status" }, tr("network.none_beside")));
       return;
     }
-    this.#mine.mark({ layer, position });
-    this.#other.mark(there);
-    state.write({ put: `${layer}.${position}` });
-    const asked = { prompt: found.prompt, source: source.prompt, layer, position };
+    this.#mark(spot);
+    const asked = { prompt: found.prompt, source: source.prompt, ...(part === "residual" ? {} : { part }), layer,
+      ...(head === null ? {} : { head }), position };
     await this.#waited(this.#troubles, async (how) => {
-      const answer = await call("patch", { ...asked, k: ASKED, max_new_tokens: FOLLOWING }, how);
-      this.#answer.both(answer, { limits: tr("network.put_said", { layer, token: named(source.tokens[there.position]),
-        other: named(found.tokens[position]) }), ways: this.#ways(asked) });
+      this.#say(await call("patch", { ...asked, k: ASKED, max_new_tokens: FOLLOWING }, how), asked);
     });
+  }
+
+  /** Both texts' cells, and the one of the grid. @param {Spot} spot */
+  #mark(spot) {
+    const { part, layer, head, position } = spot;
+    this.#mine.mark(spot);
+    this.#other.mark({ layer, position: position + this.#shift });
+    this.#changes.mark(spot);
+    const name = part === "residual" ? "" : `${part}:`;
+    state.write({ put: `${name}${layer}.${position}${head === null ? "" : `.${head}`}` });
+  }
+
+  /** The place of a grid that changes most. @param {Api.Patching} answer */
+  #tell(answer) {
+    const { prompt, source, part, layer, head, position } = answer;
+    this.#mark(answer);
+    this.#say(answer, { prompt, source, ...(part === "residual" ? {} : { part }), layer,
+      ...(head === null ? {} : { head }), position });
+  }
+
+  /**
+   * The answer before and after.
+   * @param {Api.Patching} answer
+   * @param {Api.PatchRequest} asked
+   */
+  #say(answer, asked) {
+    const { part, layer, head, position, source_position: there, tokens, source_tokens: others } = answer;
+    const at = head === null ? String(layer) : `${layer}.${head}`;
+    const said = tr(`network.put_said.${part}`, { at, token: named(others[there]), other: named(tokens[position]) });
+    this.#answer.both(answer, { limits: `${said} ${tr("network.put_limits")}`, ways: this.#ways(asked) });
   }
 
   /**
@@ -141,7 +175,7 @@ export class Beside {
 
   /**
    * Python, command and page that show the same.
-   * @param {{ prompt: string, source: string, layer: number, position: number }} asked
+   * @param {Api.PatchRequest} asked
    * @returns {Lab.Facts}
    */
   #ways({ prompt, ...options }) {
@@ -152,4 +186,23 @@ export class Beside {
       page: { verb: "patch", arguments: { prompt, ...options } },
     };
   }
+}
+
+/**
+ * A place of the residual stream.
+ * @param {Place} place
+ * @returns {Spot}
+ */
+const stream = ({ layer, position }) => ({ part: "residual", layer, head: null, position });
+
+/**
+ * A place as the address names it.
+ * @param {string} name
+ * @returns {Spot | null}
+ */
+function spotNamed(name) {
+  const [, part = "residual", layer, position, head] = PUT.exec(name) ?? [];
+  if (layer === undefined || (part === "head") !== (head !== undefined)) return null;
+  return { part: /** @type {Spot["part"]} */ (part), layer: Number(layer), position: Number(position),
+    head: head === undefined ? null : Number(head) };
 }

@@ -3,6 +3,7 @@
 import { fill, h, visible } from "../../lib/dom.js";
 import { tr } from "../../lib/words.js";
 import { arcs } from "./arcs.js";
+import { Cells } from "./cells.js";
 
 const DRAWN = 128; // tokens, the last ones
 
@@ -14,12 +15,18 @@ const DRAWN = 128; // tokens, the last ones
  */
 export const named = ({ id, text }) => (text ? visible(text) : `id ${id}`);
 
+/** @param {Place} place */
+const spotOf = ({ layer, position }) => ({ row: String(layer), column: position });
+
+/** @param {import("./cells.js").Spot} spot */
+const placeOf = ({ row, column }) => ({ layer: Number(row), position: column });
+
 /**
  * The picture of all guesses. `chosen(place)` hears of a cell, `switched(layer)` of a layer's button.
  */
 export class Grid {
-  #table = h("table", { class: "heat guesses", role: "grid", onkeydown: (event) => this.#keys(event) });
-  box = h("div", { class: "scroll around" }, this.#table);
+  #cells;
+  box;
   #arcs = h("td", { class: "open" });
   #opened = h("tr", { class: "arcs" }, this.#arcs);
   /** @type {Api.NetworkInside | null} */
@@ -33,16 +40,16 @@ export class Grid {
   #centers = [];
   #width = 0;
   #dragged = false; // whether its cells can be
-  #chosen;
   #switched;
 
   /** @param {{ chosen: (place: Place) => unknown, switched: (layer: number) => unknown }} how */
   constructor({ chosen, switched }) {
-    this.#chosen = chosen;
+    this.#cells = new Cells((spot) => chosen(placeOf(spot)));
     this.#switched = switched;
-    this.#table.addEventListener("click", (event) => this.#clicked(event));
-    this.#table.addEventListener("focusin", ({ target }) => this.#focused(target));
-    new ResizeObserver(() => this.#resized()).observe(this.#table);
+    const { table, box } = this.#cells;
+    this.box = box;
+    table.addEventListener("click", (event) => this.#clicked(event));
+    new ResizeObserver(() => this.#resized()).observe(table);
   }
 
   /** Where the middle of each position's column is. */
@@ -65,12 +72,8 @@ export class Grid {
     this.#place = this.#shown = null;
     this.#opened.remove();
     const tokens = found.tokens.slice(this.#first);
-    const head = h("thead", {}, h("tr", {}, h("th", { scope: "col" }, tr("network.layer")),
-      tokens.map((token) => h("th", { scope: "col" }, named(token)))));
-    const rows = found.layers.toReversed().map((layer) => this.#row(layer, switchable));
-    this.#table.ariaLabel = tr("network.grid");
-    this.#table.style.setProperty("--columns", String(tokens.length));
-    fill(this.#table, head, h("tbody", {}, rows));
+    this.#cells.draw({ label: tr("network.grid"), corner: tr("network.layer"), columns: tokens.map(named),
+      first: this.#first, rows: found.layers.toReversed().map((layer) => this.#row(layer, switchable)) });
     this.#arcs.colSpan = tokens.length + 1;
     this.#measure();
   }
@@ -86,24 +89,20 @@ export class Grid {
     const draggable = this.#dragged ? "true" : undefined;
     const cells = guesses.slice(this.#first).map((guess) => h("td", { tabindex: "-1", draggable,
       class: `w${Math.min(9, Math.floor(10 * guess.probability))}`, "aria-selected": "false" }, named(guess)));
-    return h("tr", { dataset: { layer: name } }, h("th", { scope: "row" }, button), cells);
+    return { name, head: button, cells };
   }
 
   /**
    * The cell of a place, where it is drawn.
    * @param {Place} place
-   * @returns {HTMLElement | null}
    */
-  cell({ layer, position }) {
-    if (!(position >= this.#first)) return null;
-    const row = /** @type {HTMLTableRowElement | null} */ (this.#table.querySelector(`tr[data-layer="${layer}"]`));
-    return row?.cells[position - this.#first + 1] ?? null;
+  cell(place) {
+    return this.#cells.cell(spotOf(place));
   }
 
   /** The rows, from what enters the first layer up. */
   get rows() {
-    const rows = /** @type {HTMLTableRowElement[]} */ ([...this.#table.querySelectorAll("tr[data-layer]")]);
-    return rows.toReversed();
+    return this.#cells.rows;
   }
 
   /**
@@ -111,14 +110,8 @@ export class Grid {
    * @param {Place} place
    */
   mark(place) {
-    const before = this.#place && this.cell(this.#place);
-    if (before) before.ariaSelected = "false";
-    const cell = this.cell(place);
-    if (!cell) return null;
-    this.#place = place;
-    cell.ariaSelected = "true";
-    this.#stop(cell);
-    this.#bring(cell);
+    const cell = this.#cells.mark(spotOf(place));
+    if (cell) this.#place = place;
     return cell;
   }
 
@@ -133,17 +126,6 @@ export class Grid {
     else this.#opened.remove();
     this.#shown = null;
     fill(this.#arcs);
-  }
-
-  /**
-   * Scroll the table, and not the page, until a cell is seen beside the layers' numbers.
-   * @param {HTMLElement} cell
-   */
-  #bring(cell) {
-    const [box, head] = [this.box, this.#table.rows[0].cells[0].offsetWidth];
-    const [left, right] = [cell.offsetLeft - head, cell.offsetLeft + cell.offsetWidth - box.clientWidth];
-    if (box.scrollLeft > left) box.scrollLeft = left;
-    else if (box.scrollLeft < right) box.scrollLeft = right + 4;
   }
 
   /**
@@ -171,15 +153,15 @@ export class Grid {
 
   /** Where each column is; read once, after the table is drawn or has another width. */
   #measure() {
-    const [head] = this.#table.rows;
-    this.#width = this.#table.clientWidth;
+    const [head] = this.#cells.table.rows;
+    this.#width = this.#cells.table.clientWidth;
     this.#centers = new Array(this.#first).fill(undefined);
     const cells = /** @type {HTMLElement[]} */ ([...head?.cells ?? []].slice(1));
     for (const cell of cells) this.#centers.push(cell.offsetLeft + cell.offsetWidth / 2);
   }
 
   #resized() {
-    if (!this.#found || this.#table.clientWidth === this.#width) return;
+    if (!this.#found || this.#cells.table.clientWidth === this.#width) return;
     this.#measure();
     if (this.#shown) this.show(this.#shown.weights, this.#shown.label);
   }
@@ -194,14 +176,16 @@ export class Grid {
     /** @type {Place | null} */
     let held = null;
     this.#dragged = true;
-    this.#table.addEventListener("dragstart", ({ target, dataTransfer }) => {
-      const place = this.#placeOf(target);
-      if (!place) return;
+    const { table } = this.#cells;
+    table.addEventListener("dragstart", ({ target, dataTransfer }) => {
+      const spot = this.#cells.spot(target);
+      if (!spot) return;
+      const place = placeOf(spot);
       dataTransfer?.setData("text/plain", `${place.layer}.${place.position}`);
       held = from(place);
       onto.cell(held)?.classList.add("offered");
     });
-    this.#table.addEventListener("dragend", () => {
+    table.addEventListener("dragend", () => {
       if (held) onto.cell(held)?.classList.remove("offered");
       held = null;
     });
@@ -212,72 +196,9 @@ export class Grid {
     });
   }
 
-  /**
-   * The place of a cell.
-   * @param {EventTarget | null} target
-   * @returns {Place | null}
-   */
-  #placeOf(target) {
-    const cell = target instanceof Element ? target.closest("td[tabindex]") : null;
-    const row = cell?.closest("tr");
-    if (!cell || !row) return null;
-    const column = /** @type {HTMLTableCellElement} */ (cell).cellIndex;
-    return { layer: Number(row.dataset.layer), position: column - 1 + this.#first };
-  }
-
   /** @param {Event} event */
   #clicked({ target }) {
     const power = target instanceof Element ? target.closest(".power") : null;
-    if (power) return this.#switched(Number(power.closest("tr")?.dataset.layer));
-    const place = this.#placeOf(target);
-    return place && this.#chosen(place);
-  }
-
-  /** @param {EventTarget | null} target */
-  #focused(target) {
-    if (target instanceof HTMLElement && target.matches("td[tabindex], .power")) this.#stop(target);
-  }
-
-  /**
-   * The one stop of the Tab key.
-   * @param {HTMLElement} cell
-   */
-  #stop(cell) {
-    for (const stop of this.#table.querySelectorAll('[tabindex="0"]')) stop.setAttribute("tabindex", "-1");
-    cell.tabIndex = 0;
-  }
-
-  /** @param {KeyboardEvent} event */
-  #keys(event) {
-    const { target, key } = event;
-    if (!(target instanceof HTMLElement)) return;
-    if ((key === "Enter" || key === " ") && this.#placeOf(target)) {
-      event.preventDefault();
-      this.#clicked(event);
-      return;
-    }
-    const next = this.#beside(target, key);
-    if (!next) return;
-    event.preventDefault();
-    next.focus();
-  }
-
-  /**
-   * The cell that a key leads to.
-   * @param {HTMLElement} target
-   * @param {string} key
-   * @returns {HTMLElement | null}
-   */
-  #beside(target, key) {
-    const row = target.closest("tr");
-    const column = /** @type {HTMLTableCellElement} */ (target.closest("td, th")).cellIndex;
-    const rows = /** @type {HTMLTableRowElement[]} */ ([...this.#table.querySelectorAll("tr[data-layer]")]);
-    const here = rows.findIndex((one) => one === row);
-    const up = { ArrowUp: -1, ArrowDown: 1, PageUp: -rows.length, PageDown: rows.length }[key] ?? 0;
-    const along = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[key] ?? 0;
-    if (!up && !along) return null;
-    const to = rows[Math.max(0, Math.min(rows.length - 1, here + up))];
-    const cell = to.cells[Math.max(0, Math.min(to.cells.length - 1, column + along))];
-    return cell.querySelector("button") ?? (cell.matches("th") ? /** @type {HTMLElement} */ (to.cells[1]) : cell);
+    if (power) this.#switched(Number(power.closest("tr")?.dataset.layer));
   }
 }
