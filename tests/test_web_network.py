@@ -171,6 +171,70 @@ def test_a_state_of_another_text_is_put_into_the_first(visit: Visits, server: Se
     assert page.inner_text(".put figcaption") == told and page.url == address
 
 
+def test_every_place_is_tried_when_asked(visit: Visits, server: Server) -> None:
+    other = "The capital of Italy is"
+    page = visit(f"{LINK}&beside={other.replace(' ', '+')}")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/stream" in request.url else None)
+    found = answered(server, "patch", prompt=PROMPT, source=other, k=40)
+    assert f"{len(found['grid'])} places" in page.inner_text(".changes"), "what it costs, before it is asked for"
+    assert page.locator(".changes table:visible").count() == 0 and asked == []
+    page.get_by_role("button", name="Try every place").click()
+    cells = "[...document.querySelectorAll('.changes .guesses td')].map((cell) => cell.textContent)"
+    until(page, f"{cells}.length === {len(found['grid'])}")
+    layers, tokens = len({each["layer"] for each in found["grid"]}), len(found["tokens"])
+    assert len(asked) == 1 and layers * tokens == len(found["grid"])
+    drawn = [float(each.replace("\u2212", "-")) for each in page.evaluate(cells)]
+    rows = [found["grid"][layer * tokens :][:tokens] for layer in reversed(range(layers))]
+    assert drawn == pytest.approx([each["difference"] for row in rows for each in row], abs=0.06)
+    assert len(table(page, ".changes")) == len(found["grid"])
+    best = "(() => { const cell = document.querySelector('.changes [aria-selected=true]');"
+    best += "return [Number(cell.parentElement.dataset.layer), cell.cellIndex - 1]; })()"
+    assert page.evaluate(best) == [found["layer"], found["position"]]
+    assert f"put={found['layer']}.{found['position']}" in page.url
+    shown = {row[0]: row[-1] for row in table(page, ".put")}
+    first = found["after"]["candidates"][0]
+    assert shown[first["text"].replace(" ", "·")] == f"{100 * first['probability']:.1f}%"
+    # Another cell by the keyboard: one state, put there.
+    page.locator(".changes [aria-selected=true]").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    until(page, f"location.hash.includes('put={found['layer'] + 1}.{found['position']}')")
+    # Heads at each token: a row for each.
+    heads = answered(server, "card")["heads"]
+    page.get_by_label("each head, at each token").check()
+    page.get_by_role("button", name="Try every place").click()
+    until(page, f"{cells}.length === {(layers - 1) * heads * tokens}")
+    name = "document.querySelector('.changes [aria-selected=true]').parentElement.dataset.layer"
+    assert page.evaluate(name).count(".") == 1 and "put=head%3A" in page.url
+    assert "every_position=True" in page.locator(".changes").get_by_text("model.patch").first.text_content()
+    assert axe(page) == [] and overflow(page) == 0
+
+
+def test_how_far_the_places_are_and_a_stop(visit: Visits) -> None:
+    page = visit(f"{LINK}&beside=The+capital+of+Italy+is")
+    page.evaluate(
+        """() => { const real = window.fetch; const text = new TextEncoder();
+        window.tell = (kind, body) => window.line.enqueue(text.encode(
+          `event: ${kind}\ndata: ${JSON.stringify({ tag: "patch", body })}\n\n`));
+        window.fetch = (url, how) => {
+          if (url.endsWith("/api/stop")) window.stopped = true;
+          if (!url.endsWith("/api/stream")) return real(url, how);
+          return Promise.resolve(new Response(new ReadableStream({ start(line) { window.line = line; } }))); }; }"""
+    )
+    page.get_by_role("button", name="Try every place").click()
+    assert page.get_by_role("button", name="Try every place").is_disabled()
+    page.evaluate("window.tell('progress', { done: 3, total: 36, row: null })")
+    until(page, "document.querySelector('.changes progress')?.value === 3")
+    assert "3 of 36 places" in page.inner_text(".changes")
+    page.locator(".changes").get_by_role("button", name="Stop").click()
+    until(page, "window.stopped")
+    page.evaluate("window.tell('error', { ok: false, error: { code: 'interrupted', message: 'Stopped.' } })")
+    page.evaluate("window.line.close()")
+    until(page, "!document.querySelector('.changes .primary').disabled")
+    assert page.locator(".changes :is(.fault, progress):visible, .changes table:visible").count() == 0
+
+
 def test_the_parts_of_any_tokens_logit_and_their_sum(visit: Visits, server: Server) -> None:
     page = visit(LINK)
     sums = "document.querySelector('.signed .sum .figure').textContent"

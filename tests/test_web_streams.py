@@ -10,11 +10,13 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from lab_helpers import JSON, Gate, Live, Reader, asgi, asked, events_of, looped, part, scripted, until
 
 import capot
+from capot.engines.scheduler.variants import Variants
 from capot.errors import BusyError, ResourceError
 from capot.web import stream_jobs, streams
 
@@ -394,6 +396,36 @@ def test_a_measurement_stops_between_two_rows() -> None:
     told = (kind, body["stop_reason"] if kind == "finished" else body["error"]["code"])
     assert told in (("finished", "interrupted"), ("error", "interrupted"))
     assert sum(kind == "progress" for kind, _, _ in reader.events) < 4
+
+
+def test_a_grid_of_patches_tells_of_each_place_and_is_stopped_between_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"prompt": "The capital of France is", "source": "The capital of Italy is", "max_new_tokens": 0, "k": 3}
+    gate, held = Gate(), threading.Event()
+
+    def slow(variants: Variants, variant: list[Any]) -> Any:
+        held.set()
+        gate(variant)
+        return together(variants, variant)
+
+    together = Variants._together
+    with Live(capot.open()) as live, live.client() as client:
+        told = whole(Reader(client, asked(part("grid", "patch", **texts))).start().join())["grid"]
+        rows = [(body["done"], body["total"]) for kind, body in told if kind == "progress"]
+        found = told[-1][1]["result"]
+        assert told[-1][0] == "finished" and rows == [(done, len(found["grid"])) for done in range(1, len(rows) + 1)]
+        plain = client.post("/api/patch", json=texts).json()["result"]
+        assert [each["layer"] for each in found["grid"]] == [each["layer"] for each in plain["grid"]]
+        assert found["between"] == plain["between"] and found["after"]["candidates"] == plain["after"]["candidates"]
+        monkeypatch.setattr(Variants, "_together", slow)
+        reader = Reader(client, asked(part("grid", "patch", **texts))).start()
+        assert held.wait(60)
+        assert client.post("/api/next", json={"prompt": "Abc"}).status_code == 200, "nobody waits for it"
+        assert client.post("/api/stop", json={"name": "page-0001"}).json()["result"] == {"stopped": True}
+        gate.open.set()
+        kind, _, body = reader.join().events[-1]
+        assert (kind, body["error"]["code"]) == ("error", "interrupted")
+        assert sum(kind == "progress" for kind, _, _ in reader.events) < len(found["grid"])
+        until(lambda: live.load["at_work"] == 0)
 
 
 def test_closing_the_server_ends_what_is_under_way() -> None:

@@ -51,7 +51,8 @@ export class Beside {
       h("div", {}, h("h3", {}, tr(words)), grid.box);
     fill(this.#shown, h("p", { class: "quiet" }, tr("network.put_how")),
       h("div", { class: "two-texts" }, side("network.mine", this.#mine), side("network.other", this.#other)),
-      this.#troubles, h("div", { class: "put" }, this.#answer.box), this.#changes.box);
+      this.#troubles, h("div", { class: "put-and-tried" }, h("div", { class: "put" }, this.#answer.box),
+        this.#changes.box));
     this.box = h("section", { class: "beside" }, h("h2", {}, tr("network.beside")), this.#field.box, this.#shown);
     this.#other.carried({ from: (place) => this.#opposite(place), onto: this.#mine,
       dropped: (place) => this.#put(stream(place)) });

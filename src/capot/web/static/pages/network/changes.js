@@ -6,6 +6,7 @@ import { number, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { once } from "../../lib/lasting.js";
+import { fault } from "../../parts/fault.js";
 import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
 import { choice } from "../../parts/ticks.js";
@@ -31,7 +32,7 @@ export class Changes {
   #picture = frame(this.#cells.box, { name: "patch-grid" });
   #says = status(() => this.#running?.stop());
   #troubles = h("div", { class: "troubles" });
-  #under = h("p", { class: "waiting", role: "status", hidden: true });
+  #under = h("div", { class: "status", role: "status" });
   #go = h("button", { type: "button", class: "primary", onclick: () => this.#ask() }, tr("network.try_places"));
   #stop = h("button", { type: "button", disabled: true, onclick: () => this.#running?.stop() }, tr("actions.stop"));
   #cost = h("p", { class: "quiet small" });
@@ -124,8 +125,9 @@ export class Changes {
     const work = this.#running = once({ verb: "patch", arguments: { ...asked, k: ASKED, max_new_tokens: FOLLOWING } },
       (...[kind, body]) => {
         if (kind === "progress") this.#progress(body);
+        if (kind === "error" && body.error.code !== "interrupted") fill(this.#troubles, fault(body.error));
         if (kind === "finished") this.#draw(/** @type {Api.Patching} */ (body.result), asked);
-      }, { says: this.#says, troubles: this.#troubles, again: () => this.#ask(), kinds: ["queued", "error"],
+      }, { says: this.#says, troubles: this.#troubles, again: () => this.#ask(), kinds: ["queued"],
         words: tr("network.trying") });
     this.#stop.disabled = !(this.#go.disabled = true);
     await work.over;
@@ -134,7 +136,8 @@ export class Changes {
 
   #ended() {
     this.#running = null;
-    this.#under.hidden = this.#stop.disabled = true;
+    fill(this.#under);
+    this.#stop.disabled = true;
     this.#go.disabled = false;
   }
 
@@ -142,8 +145,8 @@ export class Changes {
   #progress({ done, total }) {
     this.#says.clear();
     const words = tr("network.tried_so_far", { done, total });
-    this.#under.hidden = false;
-    fill(this.#under, h("progress", { max: total, value: done, "aria-label": words }), h("span", {}, words));
+    fill(this.#under, h("p", { class: "waiting" },
+      h("progress", { max: total, value: done, "aria-label": words }), h("span", {}, words)));
   }
 
   // ------------------------------------------------------------ the picture

@@ -15,6 +15,8 @@ const DRAWN = 128; // tokens, the last ones
  */
 export const named = ({ id, text }) => (text ? visible(text) : `id ${id}`);
 
+const FITS = 8; // characters of a cell; of longer ones the whole is said on hover
+
 /** @param {Place} place */
 const spotOf = ({ layer, position }) => ({ row: String(layer), column: position });
 
@@ -88,7 +90,8 @@ export class Grid {
       "aria-pressed": "false", "aria-label": tr("network.switch_layer", { layer }) }, name) : name;
     const draggable = this.#dragged ? "true" : undefined;
     const cells = guesses.slice(this.#first).map((guess) => h("td", { tabindex: "-1", draggable,
-      class: `w${Math.min(9, Math.floor(10 * guess.probability))}`, "aria-selected": "false" }, named(guess)));
+      class: `w${Math.min(9, Math.floor(10 * guess.probability))}`, "aria-selected": "false",
+      title: named(guess).length > FITS ? named(guess) : undefined }, named(guess)));
     return { name, head: button, cells };
   }
 
