@@ -207,7 +207,8 @@ def test_every_place_is_tried_when_asked(visit: Visits, server: Server) -> None:
     until(page, f"{cells}.length === {(layers - 1) * heads * tokens}")
     name = "document.querySelector('.changes [aria-selected=true]').parentElement.dataset.layer"
     assert page.evaluate(name).count(".") == 1 and "put=head%3A" in page.url
-    assert "every_position=True" in page.locator(".changes").get_by_text("model.patch").first.text_content()
+    page.locator(".changes .fold-python summary").click()
+    assert "every_position=True" in page.locator(".changes .fold-python").text_content()
     assert axe(page) == [] and overflow(page) == 0
 
 
