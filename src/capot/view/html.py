@@ -266,9 +266,14 @@ def _row(row: Sequence[str], index: int, *, align: str, heat: Sequence[Sequence[
     for column, text in enumerate(row):
         level = levels[column] if column < len(levels) else None
         side = _side(align, column) if level is None else f' class="w{lightness_step(level)}"'
-        tag, scope = ("th", ' scope="row"') if column == 0 and named else ("td", "")
-        cells.append(f"<{tag}{scope}{side}>{_escaped(text)}</{tag}>")
+        cells.append(_cell(text, side, named=named and column == 0))
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _cell(text: str, side: str, *, named: bool) -> str:
+    if named:
+        return f'<th scope="row"{side}>{_escaped(text)}</th>'
+    return f"<td{side}>{_escaped(text)}</td>"
 
 
 def _side(align: str, column: int) -> str:

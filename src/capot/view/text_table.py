@@ -44,7 +44,8 @@ def _parts(table: Table, cells: int) -> Iterator[Table]:
     table = replace(table, columns=[first, *table.columns[1:]])
     sizes = [max(width(row[column]) for row in [table.columns, *table.rows]) for column in range(count)]
     while start < count:
-        stop, room = start + 1, cells - sizes[0] - len(GAP) - sizes[start]
+        stop = start + 1
+        room = cells - sizes[0] - len(GAP) - sizes[start]
         while stop < count and room >= len(GAP) + sizes[stop]:
             room -= len(GAP) + sizes[stop]
             stop += 1
@@ -65,7 +66,9 @@ def _columns(table: Table, chosen: Sequence[int]) -> Table:
 
 def _lines(table: Table, cells: int, pen: Pen) -> list[str]:
     """What ``table_lines`` gives of a table whose texts are made visible."""
-    header, rows, align = table.columns, table.rows, alignment(table)
+    header = table.columns
+    rows = table.rows
+    align = alignment(table)
     sizes = _fit([header, *rows], cells)
     lines = [pen.bold(line) for line in _row(header, sizes, align, pen=pen)]
     lines.append(pen.quiet("─" * (sum(sizes) + len(GAP) * (len(sizes) - 1))))

@@ -77,7 +77,9 @@ def start(part: StreamJob, model: Model, scope: RequestScope, *, emit: Emit, lan
         return TicketWork(ticket, scope)
     if "progress" not in inspect.signature(part.verb.function).parameters:
         raise NotFoundError("unknown_stream", name=part.verb.name)
-    executor = OPENINGS if not chapter else MEASUREMENTS if _measures(part.verb) else WAITING
+    executor = OPENINGS
+    if chapter:
+        executor = MEASUREMENTS if _measures(part.verb) else WAITING
     return SerialWork(part, model, scope, emit=emit, lang=lang, executor=executor)
 
 
