@@ -915,7 +915,7 @@ def test_room_beyond_the_trained_context_is_told_as_several_texts():
 
 
 def test_the_other_totals_caption_tells_the_logits_apart_from_the_total():
-    answer = capot.open("scripted").memory("4096", known="Llama-3.2-1B")
+    answer = capot.open("scripted").memory("2048,4096", known="Llama-3.2-1B")
     row = answer.rows[-1]
     curve = next(block for block in answer.view("en") if isinstance(block, Curves))
     total, logits = (size(count, "en") for count in (row.other_mode.total, row.other_mode.logits))

@@ -75,7 +75,7 @@ def as_read(played: Played, box: Any) -> str:
     if isinstance(value, str):
         assert value.strip() in written, f"{played.question.id}: {value!r} is nowhere to be read"
         return value.strip()
-    found = next((each for each in NUMBER.findall(written) if played.saw(each, "fr")), None)
+    found = next((each for each in NUMBER.findall(written) if each.count(",") < 2 and played.saw(each, "fr")), None)
     assert found is not None, f"{played.question.id}: {seen_number(played)} is nowhere to be read"
     return found
 
