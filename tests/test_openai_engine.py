@@ -297,7 +297,8 @@ def test_memory_is_computed_by_formula_and_not_measured(model: capot.Model) -> N
     ids=["embed", "context", "lens", "network", "hidden", "ablate", "patch", "steer"],
 )
 def test_what_no_server_tells_is_refused_with_what_to_do(model: capot.Model, ask: Any) -> None:
-    assert code(lambda: ask(model)) in ("server_cannot", "no_checkpoint")
+    # The table of a model that the hub may have is looked for there, where the hub may be asked.
+    assert code(lambda: ask(model)) in ("server_cannot", "no_checkpoint", "hub_offline")
 
 
 def test_a_server_without_a_tokenizer_or_log_probabilities_is_told_what_to_do() -> None:

@@ -418,6 +418,7 @@ declare namespace Api {
     explained_variance: number[];
     cosine: ((number | null)[])[];
     neighbours: Neighbours[];
+    whole: boolean;
   }
 
   interface Exchange {

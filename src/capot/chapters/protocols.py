@@ -13,6 +13,7 @@ from capot.engines.loaded import Loaded
 from capot.engines.scheduler import SchedulerLike
 from capot.engines.seen import ServerFacts
 from capot.sources.checkpoint import Checkpoint
+from capot.sources.hub.checkpoint import HubCheckpoint
 from capot.sources.hub.events import Watch
 from capot.text.templates.message import Renderer
 from capot.text.tokenizer import RemoteEncoder, Tokenizer
@@ -44,6 +45,10 @@ class Opened(Protocol):
     @property
     def checkpoint(self) -> Checkpoint:
         """Return the model's folder, its config read and its weights not."""
+
+    @property
+    def published(self) -> HubCheckpoint | None:
+        """Return what the hub has of a model that a server has, its weights not here; None for any other."""
 
     @property
     def tokenizer(self) -> Tokenizer:

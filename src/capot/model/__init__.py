@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from capot.engines.scheduler import SchedulerLike
     from capot.engines.seen import ServerFacts
     from capot.sources.checkpoint import Checkpoint
+    from capot.sources.hub.checkpoint import HubCheckpoint
     from capot.sources.hub.events import Watch
     from capot.text.templates.message import Renderer
     from capot.text.tokenizer import RemoteEncoder, Tokenizer
@@ -204,6 +205,12 @@ class Model(Verbs):
             with use_language(self.lang):
                 raise NotFoundError("no_checkpoint", name=self.name)
         return self.shared.checkpoint
+
+    @property
+    def published(self) -> HubCheckpoint | None:
+        """Return what the hub has of a model that a server has, None for any other. Raises: as ``HubCheckpoint.of``."""
+        with use_language(self.lang):
+            return self.shared.published
 
     @property
     def server(self) -> ServerFacts | None:

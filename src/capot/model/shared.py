@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from capot.engines.scheduler import Scheduler
     from capot.engines.scheduler.job import PromptProgress
     from capot.sources.checkpoint import Checkpoint
+    from capot.sources.hub.checkpoint import HubCheckpoint
     from capot.sources.hub.events import Watch
     from capot.text.tokenizer import Tokenizer
 
@@ -63,6 +64,21 @@ class SharedModel:
             return Tokenizer.bytes()
         self.checkpoint.fetch("tokenizer")
         return Tokenizer.from_file(self.checkpoint.path, name=self.checkpoint.name)
+
+    @functools.cached_property
+    def published(self) -> HubCheckpoint | None:
+        """Return what the hub has of a server's model that goes by a hub's name, its small files fetched.
+
+        Raises: as ``HubCheckpoint.of``.
+        """
+        from capot.sources.hub.checkpoint import HubCheckpoint
+        from capot.sources.hub.listing import is_name
+
+        if self.served is None or self.checkpoint is not None:
+            return None
+        told = self.served.model
+        name = next((name for name in (told.source, told.name) if name and is_name(name)), None)
+        return None if name is None else HubCheckpoint.of(name, watch=self.watch)
 
     @property
     def scheduler(self) -> Scheduler:

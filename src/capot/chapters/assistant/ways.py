@@ -17,6 +17,7 @@ from capot.engines.scheduler import SchedulerLike
 from capot.engines.seen import ServerFacts
 from capot.errors import ContextError, InputError, NotFoundError
 from capot.sources.checkpoint import Checkpoint
+from capot.sources.hub.checkpoint import HubCheckpoint
 from capot.text.templates import Message, PlainTemplate, Prompt, RawTemplate, Template, default
 from capot.text.templates.message import Renderer
 from capot.text.tokenizer import RemoteEncoder, Tokenizer, decode_whole
@@ -177,6 +178,10 @@ class _Ending:
     @property
     def checkpoint(self) -> Checkpoint:
         return self.opened.checkpoint
+
+    @property
+    def published(self) -> HubCheckpoint | None:
+        return self.opened.published
 
     @property
     def scheduler(self) -> SchedulerLike:

@@ -40,7 +40,8 @@ def embed(
         words=tuple(records),
         explained_variance=tuple(plane.shares.tolist()),
         cosine=rounded(cosines(table_rows)),
-        neighbours=_neighbours(model, table, records, table_rows, count=near) if near else (),
+        neighbours=_neighbours(model, table, records, table_rows, count=near) if near and table.whole else (),
+        whole=table.whole,
     )
 
 

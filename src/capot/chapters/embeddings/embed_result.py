@@ -70,7 +70,8 @@ class Embedding(Result):
 
     ``explained_variance`` are shares of the whole spread, one for each axis, as
     scikit-learn's ``explained_variance_ratio_``; ``cosine`` has None where a vector is
-    all zeros.
+    all zeros. ``whole`` is false where only the rows of these words came, from the hub:
+    then there are no neighbours, which take the whole table.
 
     Shapes: ``shape`` (V, D); ``cosine`` one row and one column for each word, in order
     """
@@ -82,6 +83,7 @@ class Embedding(Result):
     explained_variance: Sequence[float]
     cosine: Matrix
     neighbours: Sequence[Neighbours] = ()
+    whole: bool = True
 
     def brief(self, lang: str | None = None) -> str:
         words = ", ".join(each.word for each in self.words[:NAMED]) + ("…" if self.words[NAMED:] else "")
@@ -107,6 +109,8 @@ class Embedding(Result):
             blocks.append(Text(alone, tone="quiet"))
         if self.neighbours:
             blocks.append(self._near(lang))
+        if not self.whole:
+            blocks.append(Text(tr("embed.rows_alone", lang, size=size(self.table_bytes, lang)), tone="quiet"))
         if len(self.words) > MATRIX:
             blocks.append(Text(tr("embed.more", lang, count=len(self.words), shown=MATRIX), tone="quiet"))
         return blocks

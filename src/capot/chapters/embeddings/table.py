@@ -10,7 +10,7 @@ cores busy, because the threads of a product wait for each other at every block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,12 +18,14 @@ import numpy as np
 
 from capot.chapters.embeddings.geometry import unit
 from capot.engines.cancellation import check_cancelled
-from capot.engines.protocol import Capability, require
-from capot.errors import ModelError, NotFoundError, UnsupportedError, local_path
+from capot.engines.protocol import Capability, check_ids, require
+from capot.errors import InputError, ModelError, NotFoundError, UnsupportedError, local_path
 from capot.sources.checkpoint import Checkpoint, to_float32
+from capot.sources.safetensors import DTYPES
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
+    from capot.sources.hub.remote_rows import RemoteRows
     from capot.sources.safetensors import TensorInfo
 
 # How the hub's families end the name of their table; the rest of the name varies.
@@ -35,6 +37,7 @@ TIED = "lm_head.weight"  # the same matrix, where the file keeps only this name 
 READABLE = {"F64", "F32", "F16", "BF16"}
 BLOCK = 1 << 19  # numbers in a block: 2 MB in float32, which a second-level cache holds
 LARGE = 1 << 22  # numbers in a block for a matrix product: 16 MB, so that its threads meet seldom
+FAR = 1000  # rows of a table on the hub that one question may bring
 MANY = 64  # words from which a matrix product pays
 
 
@@ -56,6 +59,10 @@ class VectorTable(Protocol):
     def rows(self, ids: Sequence[int]) -> np.ndarray:
         """Shapes: (len(ids), D) float32"""
 
+    @property
+    def whole(self) -> bool:
+        """Return whether the whole table is at hand, so that all rows can be compared."""
+
     def blocks(self, numbers: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
         """Return the whole table in order, as (first id, rows), about so many numbers at a time.
 
@@ -71,6 +78,7 @@ class FileTable:
 
     checkpoint: Checkpoint
     info: TensorInfo
+    whole = True
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -102,8 +110,27 @@ class FileTable:
                 yield start, to_float32(part, dtype)
 
 
+@dataclass(frozen=True)
+class HubTable(FileTable):
+    """The table of a model on the hub that is not here: of its rows only those that are asked for come."""
+
+    far: RemoteRows
+    whole = False
+
+    def rows(self, ids: Sequence[int]) -> np.ndarray:
+        """Raises: InputError ``no_such_id``, ``too_many``; as ``RemoteRows.read``."""
+        check_ids(ids, size=self.shape[0])
+        if len(set(ids)) > FAR:
+            raise InputError("too_many", count=len(set(ids)), most=FAR)
+        found = self.far.read(ids)
+        stored = np.frombuffer(b"".join(found[token] for token in ids), DTYPES[self.info.dtype][1])
+        return to_float32(stored.reshape(len(ids), -1), self.info.dtype)
+
+
 class EngineTable:
     """The table of an engine that has no file, asked for rows."""
+
+    whole = True
 
     def __init__(self, model: Opened) -> None:
         self._scheduler = model.scheduler
@@ -133,15 +160,19 @@ def open_table(model: Opened) -> VectorTable:
     except NotFoundError as error:
         if error.code != "no_checkpoint":
             raise
+        published = model.published
+        if published is not None:
+            info = _find(published, published.headers)
+            return HubTable(published, info, published.remote_rows(info.name))
         return EngineTable(model)  # an engine without files: scripted, or a server
-    return FileTable(checkpoint, _find(checkpoint))
+    return FileTable(checkpoint, _find(checkpoint, checkpoint.tensors))
 
 
-def _find(checkpoint: Checkpoint) -> TensorInfo:
+def _find(checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo]) -> TensorInfo:
     """Return the matrix that has a row per token and a name the families give to it."""
     width = checkpoint.raw_config.get("word_embed_proj_dim") or checkpoint.config.width  # OPT widens what it looks up
     for ending in (*ENDINGS, TIED):
-        for name, info in checkpoint.tensors.items():
+        for name, info in tensors.items():
             named = name == ending or name.endswith(f".{ending}")
             # The output head may stand for the table only where the two are one matrix.
             # An untied head has rows of the same shape, and they are other vectors.

@@ -42,6 +42,7 @@ from capot.sources.hub.listing import (
     tokenizer_kind,
 )
 from capot.sources.hub.published import Published
+from capot.sources.hub.remote_rows import RemoteRows
 from capot.sources.hub.store import COMMIT, Store, name_words
 from capot.sources.machine import free_disk
 from capot.sources.safetensors import TensorInfo, merge_shards, weight_map
@@ -215,6 +216,14 @@ class HubCheckpoint(Checkpoint):
         return merge_shards(
             shard_of, self._remote_headers(sorted(set(shard_of.values()))), folder=self.path, name=self.name
         )
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, RemoteRows]:
+        return {}
+
+    def remote_rows(self, name: str) -> RemoteRows:
+        """Return what reads rows of a matrix that is not here. Raises: as ``headers``."""
+        return self._rows.setdefault(name, RemoteRows(self.repo, self.headers[name]))
 
     def _remote_headers(self, names: list[str]) -> dict[str, Mapping[str, TensorInfo]]:
         """Return the headers of files on the hub. Raises: ModelError ``hub_damaged_there``; as ``fetch_headers``."""

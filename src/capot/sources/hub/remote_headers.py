@@ -7,9 +7,10 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextvars import copy_context
 from pathlib import Path
+from typing import TypeVar
 
 from capot.sources.hub import requests, settings
 from capot.sources.hub.connection import BROKEN
@@ -18,6 +19,8 @@ from capot.sources.hub.refusals import unreachable_error
 from capot.sources.safetensors import TensorInfo, parse_header
 
 Header = Mapping[str, TensorInfo]
+Asked = TypeVar("Asked", bound=Hashable)
+Answered = TypeVar("Answered")
 FIRST = 32_768  # bytes asked for at once: the header of a small model is in there
 AT_ONCE = 8  # files asked about together
 HEARD = 0.2  # seconds after which a Ctrl-C is heard at the latest
@@ -38,34 +41,37 @@ class RangeReader:
         stop = min(self._at + count, self._file.size)
         if stop > len(self._held):
             # A header is a few kilobytes for most files: one request brings its length and itself.
-            self._held += self._asked(len(self._held), max(stop, min(FIRST, self._file.size)))
+            until = max(stop, min(FIRST, self._file.size))
+            self._held += read_range(self._repo, self._file, len(self._held), stop=until)
         piece = self._held[self._at : stop]
         self._at = stop
         return piece
 
-    def _asked(self, start: int, stop: int) -> bytes:
-        """Return bytes ``start`` to ``stop``. Retries if they come cut short."""
-        for pause in (*settings.retry_delays(), None):
-            try:
-                return self._once(start, stop)
-            except (*BROKEN, EOFError) as error:
-                if pause is None:
-                    raise unreachable_error(error, self._repo.url(self._file.name)) from None
-                time.sleep(pause)
-        raise AssertionError("the last attempt answers or raises")
 
-    def _once(self, start: int, stop: int) -> bytes:
-        """Where a server knows no ranges, no more of the file than these bytes is read."""
-        wanted = {"Range": f"bytes={start}-{stop - 1}"}
-        # A server without ranges sends the file from its beginning: no more of it is read than is needed.
-        with requests.request(self._repo.url(self._file.name), self._repo.subject, headers=wanted) as answer:
-            part = answer.status == 206
-            raw = answer.read(stop - start) if part else answer.read(stop)[start:]
-            total = re.search(r"/(\d+)$", answer.header("content-range") or "")
-        # Another size than the list says means another file: its header would fit to nothing.
-        if len(raw) < stop - start or (total and total[1] != str(self._file.size)):
-            raise EOFError(self._file.name)
-        return raw
+def read_range(repo: Repo, file: RemoteFile, start: int, *, stop: int) -> bytes:
+    """Return bytes ``start`` to ``stop`` of a file. Retries if they come cut short. Raises: as ``RangeReader``."""
+    for pause in (*settings.retry_delays(), None):
+        try:
+            return _once(repo, file, start, stop=stop)
+        except (*BROKEN, EOFError) as error:
+            if pause is None:
+                raise unreachable_error(error, repo.url(file.name)) from None
+            time.sleep(pause)
+    raise AssertionError("the last attempt answers or raises")
+
+
+def _once(repo: Repo, file: RemoteFile, start: int, *, stop: int) -> bytes:
+    """Where a server knows no ranges, no more of the file than these bytes is read."""
+    wanted = {"Range": f"bytes={start}-{stop - 1}"}
+    # A server without ranges sends the file from its beginning: no more of it is read than is needed.
+    with requests.request(repo.url(file.name), repo.subject, headers=wanted) as answer:
+        part = answer.status == 206
+        raw = answer.read(stop - start) if part else answer.read(stop)[start:]
+        total = re.search(r"/(\d+)$", answer.header("content-range") or "")
+    # Another size than the list says means another file: its header would fit to nothing.
+    if len(raw) < stop - start or (total and total[1] != str(file.size)):
+        raise EOFError(file.name)
+    return raw
 
 
 def fetch_headers(repo: Repo, names: list[str]) -> dict[str, Header]:
@@ -83,13 +89,13 @@ def fetch_headers(repo: Repo, names: list[str]) -> dict[str, Header]:
     return parallel_map(one, names)
 
 
-def parallel_map(one: Callable[[str], Header], names: Sequence[str]) -> dict[str, Header]:
+def parallel_map(one: Callable[[Asked], Answered], names: Sequence[Asked]) -> dict[Asked, Answered]:
     """Return ``one(name)`` for each of ``names``, on several threads. The first error ends it.
 
     Threads that nobody waits for: those of a pool would be, at a Ctrl-C, until the network gives up.
     """
     left = list(reversed(names))
-    done: queue.SimpleQueue[tuple[str, Header | BaseException]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[Asked, Answered | BaseException]] = queue.SimpleQueue()
 
     def work() -> None:
         with contextlib.suppress(IndexError):  # nothing is left
@@ -101,7 +107,7 @@ def parallel_map(one: Callable[[str], Header], names: Sequence[str]) -> dict[str
                     left.clear()
                     done.put((name, error))
 
-    found: dict[str, Header] = {}
+    found: dict[Asked, Answered] = {}
     try:
         for _ in range(min(AT_ONCE, len(names))):
             # A copy of the context: language and the wish for no token are in context variables.
