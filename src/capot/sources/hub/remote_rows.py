@@ -20,7 +20,8 @@ class RemoteRows:
     def __init__(self, repo: Repo, info: TensorInfo) -> None:
         self.info = info
         self.row_bytes = info.nbytes // info.shape[0]
-        self._repo, self._file = repo, repo.file(info.file.name)
+        self._repo = repo
+        self._file = repo.file(info.file.name)
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
