@@ -24,7 +24,12 @@ body.report { display: block; max-width: 60rem; margin: 0 auto; padding: 1.5rem;
 .report pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .report img { max-width: 100%; }
 .report .scroll { overflow: visible; max-height: none; }
-@media print { .report .one, .report figure { break-inside: avoid; } body.report { padding: 0; } }
+@page { margin: 14mm 12mm; }
+@media print {
+  html, body.report { background: #fff; padding: 0; }
+  .report :is(.asked, figure, pre, tr, .facts) { break-inside: avoid; }
+  .report :is(h1, h2, .title, dt) { break-after: avoid; }
+}
 `;
 
 /**
@@ -106,7 +111,7 @@ function answered(part, kept) {
     ["hints", kept.hints ? String(kept.hints) : ""],
     ["answer", kept.shown ? [kept.right ?? "", built(kept.answer ?? [])] : ""],
   ];
-  return h("div", { class: "one" }, built(part.ask), h("dl", {}, rows.map(([name, value]) =>
+  return h("div", { class: "one asked" }, built(part.ask), h("dl", {}, rows.map(([name, value]) =>
     (value === "" ? null : [h("dt", {}, tr(`course.report.${name}`)), h("dd", {}, value)]))));
 }
 
@@ -115,7 +120,7 @@ function answered(part, kept) {
  * @param {Lab.CourseAnswer} kept
  */
 function changed(part, kept) {
-  return kept.why ? h("div", { class: "one" }, built(part.ask), h("dl", {},
+  return kept.why ? h("div", { class: "one asked" }, built(part.ask), h("dl", {},
     h("dt", {}, tr("course.report.change")), h("dd", {}, kept.why))) : null;
 }
 
