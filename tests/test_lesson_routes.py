@@ -179,7 +179,7 @@ def test_a_curve_is_drawn_again_beside_the_runs_own() -> None:
     lesson = read_lesson(packaged("en")[7])
     question = next(each for each in lesson.questions if each.kind == "curve")
     rows = [{"tokens": x, "computed": {"kv_cache": 10 * x}} for x in question.points]
-    run = {"rows": rows, "kv_cache": {"bytes_per_token": 10}}
+    run = {"rows": rows, "kv_cache": {"bytes_per_token": 10_000}}
     found = judged(question, [run], [6, 12, 24, 48, 96], typed="10", folder=Path(), lang="en")
     assert found.came_true and found.seen and found.points == [5120, 10240, 20480, 40960, 81920]
     assert not judged(question, [run], [6, 7, 8, 9, 10], typed=None, folder=Path(), lang="en").came_true
