@@ -26,15 +26,16 @@ STEP = b"event: step\n"
 class Lab:
     """``with Lab() as lab``: a class's lab on loopback, warm. ``lab.said()`` is what its owner's terminal got."""
 
-    def __init__(self, model: str = "boxed") -> None:
+    def __init__(self, model: str = "boxed", *options: str) -> None:
         self.model = model
+        self.options = options
 
     def __enter__(self) -> Lab:
         self.output = tempfile.TemporaryFile("w+b")
         command = [sys.executable, "-m", "capot", "serve", "--model", self.model, "--host", "0.0.0.0", "--port", "0"]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
-            [*command, "--no-open", "--access-code", CODE, "--lang", "en"],
+            [*command, "--no-open", "--access-code", CODE, "--lang", "en", *self.options],
             env=environment,
             stdout=self.output,
             stderr=subprocess.STDOUT,

@@ -1,6 +1,6 @@
 """What would harm a class, done to a lab of its own for as long as it takes, with the lab's figures after.
 
-    make soak          (or: python bench/soak.py [--only requests,costly,readers,openings] [--requests 10000])
+    make soak          (or: python bench/soak.py [--only requests,costly,readers,openings,streams] [--requests 10000])
 
 requests  random requests on the API's own schema: odd numbers, surrogates, nesting. No answer is a 500; memory after,
           but for the caches that the lab keeps for its learners until they are idle.
@@ -8,6 +8,7 @@ costly    a learner's most costly requests, one after the other: how much later 
           comes, and whether Ctrl-C is heard in the midst of each.
 readers   64 people ask for texts and read nothing: how long a newcomer waits for a first token.
 openings  the owner opens models again and again: maps, files and memory after.
+streams   1,000 texts at once at a server of models, with the bounds set for it: memory while they are held, and after.
 
 The load is made on the lab's own cores. A row of ``RESULTS.md`` keeps the figures, or says what is missing.
 """
@@ -33,8 +34,9 @@ from _common import ROOT, arguments, report
 from _results import append
 from _soak_costly import OF_A_SLOW_TOKENIZER, REQUESTS, SLOW_EXPRESSION
 from _soak_lab import STEP, Lab, Reader
+from _soak_remote import of_streams
 
-QUESTIONS = ("requests", "costly", "readers", "openings")
+QUESTIONS = ("requests", "costly", "readers", "openings", "streams")
 HEADING = "Results of `make soak`"
 COLUMNS = {
     "requests": "random requests",
@@ -49,6 +51,9 @@ COLUMNS = {
     "maps": "models opened, maps after, less before (asked: none)",
     "files": "models opened, files after, less before (asked: none)",
     "after openings, MB": "models opened, memory after, less before (asked: at most)",
+    "streams at a server": "streams at once at a server (asked: all)",
+    "ended whole": "streams at once, ended whole (asked: all)",
+    "with them, MB": "streams at once, memory, less before (asked: at most)",
 }
 Row = tuple[str, float | None, str, float | None]
 
@@ -57,6 +62,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--openings", type=int, default=100)
+    parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--only", default=",".join(QUESTIONS))
     parser.add_argument("--no-row", action="store_true", help="leave RESULTS.md as it is")
 
@@ -236,6 +242,7 @@ ASKED: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
     "costly": of_costly,
     "readers": of_readers,
     "openings": of_openings,
+    "streams": of_streams,
 }
 
 

@@ -33,7 +33,8 @@ KEY = "s3cret-t0ken"
 class Fault:
     """What happens to one answer: a status instead of it; the connection ``dropped`` or ``held`` before it.
 
-    In a stream, after ``after`` events: ``raw`` bytes sent there, then ``cut`` or ``held``.
+    In a stream, after ``after`` events: ``raw`` bytes sent there, then ``cut`` or ``held``, or it ``waits`` until the
+    server's ``release`` lets it go on.
     """
 
     status: int = 0
@@ -44,6 +45,7 @@ class Fault:
     raw: bytes = b""
     cut: bool = False
     held: bool = False
+    waits: bool = False
 
 
 @dataclass
@@ -54,6 +56,10 @@ class Seen:
     path: str
     headers: dict[str, str]
     body: Any
+
+
+class _Listening(ThreadingHTTPServer):
+    request_queue_size = 1024  # as many may come at once
 
 
 class OpenAIServer:
@@ -71,7 +77,7 @@ class OpenAIServer:
         self.left = threading.Event()  # set once a stream's client has gone
         self.sent = 0  # events of streams, counted before they leave
         self.at_work = 0  # streams under way: the slots of the server
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Answering", (_Answering,), {"served": self}))
+        self._http = _Listening(("127.0.0.1", 0), type("Answering", (_Answering,), {"served": self}))
         self._http.handle_error = lambda *_: None  # a client that goes away in the middle of an answer, as it may
         self._http.daemon_threads, self._http.block_on_close = True, False
         self.root = f"http://127.0.0.1:{self._http.server_port}"
@@ -207,6 +213,8 @@ class _Answering(BaseHTTPRequestHandler):
 
     def _go_wrong(self, fault: Fault) -> None:
         self.wfile.write(fault.raw)
+        if fault.waits:
+            self.served.release.wait()
         if fault.held:
             self.served.holding.set()
             self.connection.settimeout(60)
