@@ -48,8 +48,9 @@ def at_work(lab: Lab) -> int:
 
 def of_streams(given: argparse.Namespace) -> list[tuple[str, float | None, str, float | None]]:
     count = given.streams
-    most = [f"--max-{name}={2 * count}" for name in ("connections", "connections-of-address", "learners-of-address")]
-    with served(count) as server, Lab(server.stdout.readline().strip(), "--max-texts", str(count), *most) as lab:
+    twice = ("texts", "learners", "connections", "connections-of-address", "learners-of-address")
+    most = [f"--max-{name}={2 * count}" for name in twice]
+    with served(count) as server, Lab(server.stdout.readline().strip(), "--max-served-texts", str(count), *most) as lab:
         before = lab.memory()
         opened = [
             lab.begin(f"stream-{number:05}", cookie=lab.enter(), prompt="The capital of", max_new_tokens=TOKENS)

@@ -157,6 +157,7 @@ class _Answering(BaseHTTPRequestHandler):
 
     def _models(self, _: Any) -> None:
         told = {"object": "model", "owned_by": "vllm", "root": NAME, "max_model_len": CONTEXT}
+        told = {name: value for name, value in told.items() if name not in self.served.without}
         self._json({"object": "list", "data": [{"id": name, **told} for name in self.served.models]})
 
     def _tokenize(self, body: Any) -> None:

@@ -111,13 +111,14 @@ def test_names_and_ports_meet() -> None:
 def test_bounds_of_the_server_are_options_with_their_defaults(monkeypatch, capsys) -> None:
     seen: list[Serving] = []
     monkeypatch.setattr("capot.web.serve.serve", lambda model, serving, say: seen.append(serving))
-    assert run(["serve", "--model", "scripted", "--no-open"]) == 0
-    assert run(["serve", "--model", "scripted", "--no-open", "--max-texts", "7", "--max-connections", "5000"]) == 0
+    started = ["serve", "--model", "scripted", "--no-open"]
+    assert run(started) == 0
+    assert run([*started, "--max-served-texts", "7", "--max-connections", "5000"]) == 0
     default, set_so = seen
     assert all(getattr(default, name) == value == getattr(Serving(), name) for name, value in serve.BOUNDS.items())
-    assert (set_so.max_texts, set_so.max_connections) == (7, 5000)
-    assert run(["serve", "--model", "scripted", "--no-open", "--max-texts", "0"]) == 2
-    assert "max_texts" in capsys.readouterr().err
+    assert (set_so.max_served_texts, set_so.max_connections) == (7, 5000)
+    assert run([*started, "--max-served-texts", "0"]) == 2
+    assert "max_served_texts" in capsys.readouterr().err
 
 
 def test_texts_at_work_at_a_server_are_bounded_as_set() -> None:

@@ -14,7 +14,7 @@ from capot.config import SHORTEST_CODE, Sampling, Serving
 from capot.engines.scheduler import MAX_BATCH
 from capot.text.templates import worker as rendering
 from capot.text.tokenizer import worker as cutting
-from capot.web import bounds, credentials, guard, json_body, learners, streams, worker_pool
+from capot.web import bounds, credentials, guard, json_body, learners, worker_pool
 
 IS = Serving()
 FIGURES: list[tuple[Any, str, str]] = [
@@ -43,7 +43,7 @@ FIGURES: list[tuple[Any, str, str]] = [
     (worker_pool.REQUEST_BUDGET_S, "have {} seconds together", "ont ensemble {} secondes"),
     (cutting.SECONDS, "each text in {} seconds", "chaque texte en {} secondes"),
     (IS.stalled_s, "no byte is taken for {} seconds", "aucun octet n’est pris pendant {} secondes"),
-    (streams.MAX_TEXTS, "among the {} of the whole lab", "parmi les {} de tout le labo"),
+    (IS.max_texts, "among the {} of the whole lab", "parmi les {} de tout le labo"),
     (IS.headers_s, "{} seconds for its head", "{} secondes pour son en-tête"),
     (IS.body_s, "{} for its body", "{} pour son corps"),
     (IS.idle_connection_s, "{} between two requests", "{} entre deux requêtes"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import http.client
 import itertools
 import json
@@ -22,7 +23,6 @@ from capot.engines.protocol import Want
 from capot.engines.scheduler import MAX_BATCH, Job
 from capot.errors import AccessError, BusyError, InterruptedByUser
 from capot.web import learners as learning
-from capot.web import streams
 from capot.web.app import create_app
 from capot.web.guard import Guard
 from capot.web.learners import Learners
@@ -301,10 +301,9 @@ def test_more_requests_than_can_wait_are_refused(monkeypatch: pytest.MonkeyPatch
             reader.thread.join(30)
 
 
-def test_many_learners_of_one_persons_making_do_not_fill_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "MAX_TEXTS", 3)
+def test_many_learners_of_one_persons_making_do_not_fill_the_lab() -> None:
     gate = Gate()
-    with Live(scripted(before_step=gate), CLASS) as live:
+    with Live(scripted(before_step=gate), dataclasses.replace(CLASS, max_texts=3)) as live:
         clients = [live.client(CODE).client for _ in range(4)]
         readers = [Reader(client, asked(part(**TEXT, max_new_tokens=1))).start() for client in clients[:3]]
         until(lambda: len(live.app.state.streams.streams) == 3)
@@ -357,9 +356,9 @@ def test_whoever_was_cut_off_goes_sooner_than_whoever_is_idle(known) -> None:
     assert idle.name == "idle"
 
 
-def test_no_list_grows_with_the_visitors(known, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_list_grows_with_the_visitors(known) -> None:
     learners, _ = known
-    monkeypatch.setattr(learning, "MAX_LEARNERS", 10)
+    learners.serving = dataclasses.replace(learners.serving, max_learners=10)
     for number in range(50):
         learners.visit(f"learner-{number}")
     assert list(learners.by_name) == [f"learner-{number}" for number in range(40, 50)]

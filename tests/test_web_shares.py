@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import dataclasses
 import errno
 import itertools
 import logging
@@ -26,7 +27,7 @@ from capot.chapters.generate.result import Finished
 from capot.chapters.memory.measured import REPEATS
 from capot.config import Serving
 from capot.errors import BusyError, InputError, InterruptedByUser
-from capot.web import descriptors, learners, streams
+from capot.web import descriptors, streams
 from capot.web.events import NamedEvent
 from capot.web.learners import Learners
 from capot.web.quota import NETWORK
@@ -193,8 +194,8 @@ def test_a_network_has_its_bound_of_learners_and_the_owner_none(room: Learners) 
     room.sweep(streaming=set())
 
 
-def test_the_lab_knows_so_many_and_forgets_nobody_at_work(room: Learners, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learners, "MAX_LEARNERS", 2)
+def test_the_lab_knows_so_many_and_forgets_nobody_at_work(room: Learners) -> None:
+    room.serving = dataclasses.replace(room.serving, max_learners=2)
     with room.visit("a").busy(), room.visit("b").busy(), pytest.raises(BusyError):
         room.visit("c")
     room.visit("c")
@@ -233,12 +234,10 @@ def test_a_request_keeps_its_learner_until_the_answer_is_taken() -> None:
 # Texts.
 
 
-def test_texts_that_only_wait_to_be_read_are_at_work_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "MAX_TEXTS", 4)
-
+def test_texts_that_only_wait_to_be_read_are_at_work_for_nobody() -> None:
     async def opened() -> None:
         with scripted() as model:
-            room = Learners(model, Serving(max_streams=4))
+            room = Learners(model, Serving(max_streams=4, max_texts=4))
             hub, ann = Streams(room, room.serving), room.visit("ann")
             parts = {tag: StreamJob(tag, verbs()["generate"], {}) for tag in "abcd"}
             stream = OpenStream(ann, "page-0001", "en", asyncio.get_running_loop(), parts=parts)
@@ -258,10 +257,10 @@ def test_texts_that_only_wait_to_be_read_are_at_work_for_nobody(monkeypatch: pyt
     looped(opened())
 
 
-def test_in_a_full_lab_everyone_has_a_share_and_a_newcomer_finds_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "MAX_TEXTS", 12)
+def test_in_a_full_lab_everyone_has_a_share_and_a_newcomer_finds_theirs() -> None:
     gate = Gate()
-    with Live(scripted(before_step=gate), CLASS) as live, live.client(CODE) as one, live.client(CODE) as other:
+    few = dataclasses.replace(CLASS, max_texts=12)
+    with Live(scripted(before_step=gate), few) as live, live.client(CODE) as one, live.client(CODE) as other:
         many = [part(str(n), **TEXT, max_new_tokens=1) for n in range(6)]
         readers = [Reader(each, asked(*many)).start() for each in (one, other)]
         until(lambda: live.load["at_work"] + live.load["waiting"] == 12)

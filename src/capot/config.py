@@ -215,7 +215,9 @@ class Serving:
     max_prompt_chars: int = bounded(200_000, 1, 10_000_000)
     max_new_tokens: int = bounded(1000, 1, 1_000_000)
     max_streams: int = bounded(8, 1, 1000)
-    max_texts: int = bounded(64, 1, 100_000)  # under way at a server that has the model; the others wait in turn
+    max_texts: int = bounded(512, 1, 100_000)  # in the whole lab: who makes themself many learners meets this one
+    max_learners: int = bounded(1000, 1, 1_000_000)  # remembered at once; of those with nothing under way the last goes
+    max_served_texts: int = bounded(64, 1, 100_000)  # under way at a server that has the model; the others wait in turn
     max_cache_bytes: int = bounded(512_000_000, 1_000_000, 10**13)
     idle_s: float = bounded(300.0, 0.01, 10**7)  # after which a learner's caches are given back
     max_learners_of_address: int = bounded(128, 1, 10_000)  # with something under way: some classes behind one router

@@ -615,7 +615,7 @@ declare namespace Api {
     dtype: string;
     parameters: number | null;
     vocabulary_size: number;
-    context_length: number;
+    context_length: number | null;
     layers: number;
     width: number;
     heads: number;

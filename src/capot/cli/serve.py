@@ -14,9 +14,11 @@ from capot.i18n import number, size, tr, use_language
 
 # What a server of its own size may want otherwise; their bounds are those of ``Serving``.
 BOUNDS = {
-    "max_streams": Serving.max_streams, "max_texts": Serving.max_texts, "max_connections": Serving.max_connections,
-    "max_connections_of_address": Serving.max_connections_of_address,
-    "max_learners_of_address": Serving.max_learners_of_address,
+    name: getattr(Serving, name)
+    for name in (
+        "max_streams", "max_texts", "max_learners", "max_served_texts", "max_connections",
+        "max_connections_of_address", "max_learners_of_address",
+    )
 }  # fmt: skip
 
 

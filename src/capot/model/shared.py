@@ -45,7 +45,7 @@ class SharedModel:
         self.checkpoint = checkpoint
         self.watch = watch
         self.served = served  # what a server says of the model, where one computes
-        self.at_once = Serving.max_texts  # texts that it is asked for together
+        self.at_once = Serving.max_served_texts  # texts that it is asked for together
         self.reading: PromptProgress | None = None  # hears, on the engine thread, how far each prompt has been read
         self.at_work: Scheduler | None = None  # once the engine is open
         self.notice = notice

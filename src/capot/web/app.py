@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response
 
 from capot import __version__, i18n
 from capot.chapters.assistant.ways import own_source
+from capot.chapters.card.served import ServedCard
 from capot.chapters.models import verb as models
 from capot.chapters.models.result import Models
 from capot.config import Serving
@@ -34,6 +35,7 @@ from capot.web.paths import PAGES, root_of
 from capot.web.serving_options import check_serving
 from capot.web.streams import Streams
 from capot.web.verbs import json_schema
+from capot.web.view_data import view_of
 
 OBJECT = {"type": "object"}
 
@@ -64,6 +66,7 @@ def create_app(
     error_handlers.install(app)
     _add_pages(app)
     _add_model_route(app, learners)
+    _add_served_route(app, learners)
     _add_info_routes(app, streams)
     _add_models_route(app)
     _add_invitation_route(app, serving)
@@ -152,6 +155,22 @@ def _add_model_route(app: FastAPI, learners: Learners) -> None:
         return JSONResponse(
             {"ok": True, "result": {**found.to_dict(), **who, "version": __version__, "limits": limits}}
         )
+
+
+def _add_served_route(app: FastAPI, learners: Learners) -> None:
+    @app.get(
+        "/api/served",
+        summary="The card of a model that a server has: what the server was seen to do",
+        responses=ok_responses(OBJECT),
+    )
+    async def served(request: Request) -> JSONResponse:
+        model = learners.model
+        facts = await anyio.to_thread.run_sync(lambda: model.server)
+        if facts is None:
+            raise NotFoundError("no_such_page")
+        card = ServedCard(model.name, facts)
+        view = view_of(card, preferred_language(request.scope))
+        return JSONResponse({"ok": True, "result": {"card": card.to_dict(), "view": view}})
 
 
 def _add_info_routes(app: FastAPI, streams: Streams) -> None:

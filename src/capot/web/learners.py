@@ -24,7 +24,6 @@ from capot.web.serial_executor import MEASUREMENTS
 from capot.web.template_workers import RequestRenderer, TemplateWorkers
 from capot.web.tokenizer_workers import RequestEncoder, TokenizerWorkers
 
-MAX_LEARNERS = 1000  # remembered at once; the one seen longest ago of those with nothing under way is forgotten
 RECONNECT_S = 15.0  # after a connection was cut, its learner may come back for as long before their caches go
 MAX_CALLS = 64  # one-shot answers under way in the whole server, a thread each
 MAX_LEARNER_CALLS = 3  # one-shot answers of one learner under way; streams need no thread
@@ -134,8 +133,8 @@ class Learners:
             beside = [each for each in self.by_name.values() if full in (each.address, network_of(each.address))]
             # The account's bytes tell of jobs whose request has been answered: an engine still works for them.
             self._forget_one(beside, limit=self.serving.max_learners_of_address)
-        while len(self.by_name) >= MAX_LEARNERS:
-            self._forget_one(self.by_name.values(), limit=MAX_LEARNERS)
+        while len(self.by_name) >= self.serving.max_learners:
+            self._forget_one(self.by_name.values(), limit=self.serving.max_learners)
 
     def _forget_one(self, among: Iterable[Learner], *, limit: int) -> None:
         idle = next((each for each in among if not (each.active_requests or each.account.nbytes)), None)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from capot import engines
 from capot.chapters.card.gated import before_the_gate
 from capot.config import Loading
-from capot.engines.protocol import Capability
+from capot.engines.protocol import UNKNOWN, Capability
 from capot.errors import AccessError, CapotError, InputError, redact
 from capot.i18n import Bytes, language, tr
 from capot.model import Model, open_loading
@@ -32,7 +32,10 @@ STAGES = ("config", "vocabulary", "weights", "first_token")
 
 @dataclass(frozen=True)
 class ModelAtWork(Result):
-    """What every page shows of the model. ``parameters`` is None if no file says how many there are."""
+    """What every page shows of the model.
+
+    ``parameters`` is None if no file says how many there are, ``context_length`` if a server does not tell it.
+    """
 
     model: str
     engine: str
@@ -41,7 +44,7 @@ class ModelAtWork(Result):
     dtype: str
     parameters: int | None
     vocabulary_size: int
-    context_length: int
+    context_length: int | None
     layers: int
     width: int
     heads: int
@@ -52,6 +55,8 @@ def at_work(model: Model) -> ModelAtWork:
     """Describe the model at work. Opens the engine if it is not open yet."""
     info = model.scheduler.engine.info
     facts = {name: getattr(info, name) for name in info.__dataclass_fields__}
+    if facts["context_length"] == UNKNOWN:
+        facts["context_length"] = None
     return ModelAtWork(**facts, parameters=_count_parameters(model))
 
 

@@ -78,7 +78,7 @@ def serve(model: Model, serving: Serving, *, say: Say) -> None:
     if serving.port not in (0, port):
         say("serve.taken", asked=str(serving.port), port=str(port))
     announce(say, links, serving.access_code)
-    model.shared.at_once = serving.max_texts
+    model.shared.at_once = serving.max_served_texts
     app = create_app(model, serving, owner_key=owner_key(secret), cookie_secret=derived(secret, "cookies"))
     try:
         with (
@@ -141,7 +141,7 @@ def announce(say: Say, links: Links, code: str | None) -> None:
 
 async def _run(app: Any, serving: Serving, listener: socket.socket, *, say: Say) -> None:
     asyncio.get_running_loop().set_exception_handler(descriptors.exhaustion_handler(say))
-    outward = 0 if app.state.learners.model.shared.served is None else serving.max_texts
+    outward = 0 if app.state.learners.model.shared.served is None else serving.max_served_texts
     most, backlog = descriptors.connection_limit(serving.max_connections, outward=outward)
     room = Connections(serving, most=most, trusted=Proxies(serving.trusted_proxies).trusts)
     server = protocol.server(app, serving, connections=room, backlog=backlog)

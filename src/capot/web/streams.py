@@ -31,7 +31,6 @@ from capot.web.stream_jobs import Emit, StreamJob, Work, start
 log = logging.getLogger("capot.web")
 
 HEARTBEAT_S = 10.0  # a comment line, so that a dead connection is noticed and a live one is not cut
-MAX_TEXTS = 512  # under way in the whole server: who makes themself many learners meets this one
 LARGE_EVENTS = ("started", "answered", "finished")  # events that hold a prompt or an answer, token by token
 CHUNK_BYTES = 16_384  # bytes of events written in one go
 POLL_S = 0.5  # how often a waiting learner's place is looked up
@@ -190,8 +189,9 @@ class Streams:
         if mine > self.serving.max_streams:
             raise BusyError("too_many_streams", limit=self.serving.max_streams)
         people = 1 + sum(1 for who, texts in at_work.items() if texts and who != learner.name)
-        if at_work.total() + more > MAX_TEXTS and mine > MAX_TEXTS // people:
-            raise BusyError("lab_full", limit=MAX_TEXTS)
+        most = self.serving.max_texts
+        if at_work.total() + more > most and mine > most // people:
+            raise BusyError("lab_full", limit=most)
 
     def _start(self, stream: OpenStream) -> None:
         """Start the parts, on a thread: this may read a vocabulary or tokenize a long prompt."""

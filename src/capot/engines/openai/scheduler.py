@@ -36,7 +36,7 @@ class ServedScheduler(Scheduler):
     Jobs run on the thread of the engine's client, as many as ``at_once`` together; the others wait, the owners in turn.
     """
 
-    def __init__(self, engine: OpenAIEngine, *, at_once: int = Serving.max_texts) -> None:
+    def __init__(self, engine: OpenAIEngine, *, at_once: int = Serving.max_served_texts) -> None:
         super().__init__(engine)
         self.served = engine
         self.at_once = at_once

@@ -2,7 +2,7 @@
 
 import { fill, h } from "../lib/dom.js";
 import { number, percent, size, tr } from "../lib/words.js";
-import { callDrawn } from "../lib/api.js";
+import { callDrawn, get } from "../lib/api.js";
 import { inPython, onCommandLine } from "../lib/code.js";
 import { blocks, ofKind } from "../parts/blocks.js";
 import { frame, table } from "../parts/frame.js";
@@ -24,6 +24,11 @@ export default async function page(main, { model }) {
   async function look() {
     const note = waiting(fill(place), tr("card.waiting"), () => control.abort());
     try {
+      if (model?.engine === "openai") {
+        const told = await get("/api/served", { signal: control.signal });
+        const { view } = /** @type {{ view: Api.Block[] }} */ (told);
+        return fill(place, blocks(view.filter((one) => one.block !== "heading")));
+      }
       const { result, view } = await callDrawn("card", { known: true }, { signal: control.signal });
       draw(result, view);
     } catch (error) {
