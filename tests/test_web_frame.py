@@ -122,6 +122,9 @@ def test_a_term_is_explained_and_the_tip_leaves(visit: Visits) -> None:
     until(page, "!document.querySelector('#tip').hidden")
     page.get_by_role("button", name="Glossaire").click()
     assert page.locator("dialog.sheet dt").count() > 20
+    drawn = page.locator("dialog.sheet dt:has(+ dd svg.meaning)").all_inner_texts()
+    said = "attention|flux résiduel|induction|MLP|normalisation|position|requête, clé, valeur|tête"
+    assert drawn == said.split("|"), "what happens in the network is drawn as well"
     assert axe(page) == []
     page.keyboard.press("Escape")
     until(page, "!document.querySelector('dialog.sheet').open")

@@ -2,13 +2,14 @@
 
 import { fill, h, unique } from "../lib/dom.js";
 import { glossary, lang, tr } from "../lib/words.js";
+import { meaning } from "./meanings.js";
 
 /** The button that opens the sheet, and the sheet. */
 export function glossaryPage() {
   const id = unique("glossary");
   const sheet = h("dialog", { class: "sheet", "aria-labelledby": id });
   const open = () => {
-    const terms = Object.values(glossary()).sort((a, b) => a.name.localeCompare(b.name, lang()));
+    const terms = Object.entries(glossary()).sort(([, a], [, b]) => a.name.localeCompare(b.name, lang()));
     fill(
       sheet,
       h("h2", { id }, tr("glossary_page.title")),
@@ -18,7 +19,7 @@ export function glossaryPage() {
         h(
           "dl",
           {},
-          terms.map(({ name, said }) => [h("dt", {}, name), h("dd", {}, said)]),
+          terms.map(([key, { name, said }]) => [h("dt", {}, name), h("dd", {}, said, meaning(key))]),
         ),
       ),
       h(
