@@ -111,6 +111,9 @@ def test_a_pass_is_played_in_two_seconds_and_not_where_motion_is_unwelcome(visit
 
 def test_what_is_switched_off_changes_the_next_token_beside(visit: Visits, server: Server) -> None:
     page = visit(LINK, lang="fr")
+    whole = "(() => { const head = document.querySelector('.guesses thead th'), box = head.closest('.scroll');"
+    whole += "return head.scrollWidth <= head.clientWidth && box.scrollWidth <= box.clientWidth; })()"
+    assert page.evaluate(whole), "the name of the rows is whole, and a short text fits"
     before = [row.split("\n") for row in page.locator(".answered .bars li").all_inner_texts()]
     assert page.locator(".answered .moved-key").is_hidden()
     page.locator(".guesses .power").first.click()  # the last layer

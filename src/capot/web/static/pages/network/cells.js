@@ -20,6 +20,7 @@ export class Cells {
     this.#chosen = chosen;
     this.table.addEventListener("click", ({ target }) => this.#clicked(target));
     this.table.addEventListener("focusin", ({ target }) => this.#focused(target));
+    this.box.addEventListener("scroll", () => this.box.classList.toggle("scrolled", this.box.scrollLeft > 0));
   }
 
   /**

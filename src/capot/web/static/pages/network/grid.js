@@ -15,7 +15,7 @@ const DRAWN = 128; // tokens, the last ones
  */
 export const named = ({ id, text }) => (text ? visible(text) : `id ${id}`);
 
-const FITS = 8; // characters of a cell; of longer ones the whole is said on hover
+const FITS = 5; // characters of a cell; of longer ones the whole is said on hover
 
 /** @param {Place} place */
 const spotOf = ({ layer, position }) => ({ row: String(layer), column: position });
