@@ -53,7 +53,8 @@ COLUMNS = {
     "after openings, MB": "models opened, memory after, less before (asked: at most)",
     "streams at a server": "streams at once at a server (asked: all)",
     "ended whole": "streams at once, ended whole (asked: all)",
-    "with them, MB": "streams at once, memory, less before (asked: at most)",
+    "with them, MB": "streams at once, memory while held, less before (asked: at most)",
+    "all ended at once, MB": "streams at once, memory when all have ended at once, less before",
 }
 Row = tuple[str, float | None, str, float | None]
 
