@@ -17,6 +17,7 @@ from capot.lessons.course import read_course
 from capot.lessons.judge import judged
 from capot.lessons.nodes import to_nodes
 from capot.lessons.reader import read_lesson
+from capot.web import serve as web
 from capot.web.app import create_app
 
 PNG = bytes.fromhex("89504e470d0a1a0a") + bytes(24)
@@ -190,13 +191,17 @@ def test_lessons_of_the_owner_are_refused_before_the_lab_opens(tmp_path: Path) -
     faulty = write(tmp_path / "faulty", 1)
     (faulty / "0.md").write_text("no lesson", encoding="utf-8")
     (tmp_path / "empty").mkdir()
+    said: list[str] = []
     with scripted() as model:
         for folder, code in ((twice, "lesson_number_twice"), (faulty, "lesson_faulty")):
             with pytest.raises(InputError) as refused:
                 create_app(model, Serving(lessons=str(folder)))
             assert refused.value.code == code
+            with pytest.raises(InputError):
+                web.serve(model, Serving(port=0, lessons=str(folder)), say=lambda key, **_: said.append(key))
         with pytest.raises(NotFoundError):
             create_app(model, Serving(lessons=str(tmp_path / "empty")))
+    assert said == [], "no link is printed that nobody opens"
 
 
 def test_a_folder_may_have_a_course_for_each_language(tmp_path: Path) -> None:

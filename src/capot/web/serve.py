@@ -72,14 +72,14 @@ def serve(model: Model, serving: Serving, *, say: Say) -> None:
     """Serve until Ctrl-C. ``say(key, **params)`` prints the link and what else is worth knowing."""
     serving = with_access_code(serving)
     secret = lab_secret()
-    listener = bind(serving)
+    model.shared.at_once = serving.max_served_texts
+    app = create_app(model, serving, owner_key=owner_key(secret), cookie_secret=derived(secret, "cookies"))
+    listener = bind(serving)  # once nothing can be refused any more: a link that is printed is open
     port = listener.getsockname()[1]
     links = Links.for_server(serving, port, owner_key=owner_key(secret))
     if serving.port not in (0, port):
         say("serve.taken", asked=str(serving.port), port=str(port))
     announce(say, links, serving.access_code)
-    model.shared.at_once = serving.max_served_texts
-    app = create_app(model, serving, owner_key=owner_key(secret), cookie_secret=derived(secret, "cookies"))
     try:
         with (
             deferred_collection(),
