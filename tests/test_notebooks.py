@@ -147,8 +147,11 @@ def test_notebook_tour_and_key_run_on_another_family_without_a_change(
     assert sum(not cell["outputs"] for cell in code) == 3, "opening and closing alone say nothing"
     if len(numbers) > 1:
         for name in ("tour", "key", "worksheet"):
-            assert run([name, "-o", str(path := tmp_path / f"{name}.html"), "--lang", "fr"]) == 0
-            assert "{{" not in path.read_text(encoding="utf-8")
+            path = tmp_path / f"{name}.html"
+            assert run([name, "-o", str(path), "--lang", "fr"]) == 0
+            page = path.read_text(encoding="utf-8")
+            assert page.startswith("<!doctype html>") and 'lang="fr"' in page
+            assert name == "tour" or "{{" not in page, "the tour's page brings a script of others"
 
 
 @pytest.mark.soak
