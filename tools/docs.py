@@ -81,6 +81,7 @@ def language(page: Path) -> str:
 
 def environment(page: Path) -> dict[str, str]:
     """Return a terminal of 80 columns on a machine of 16 GB, in the page's language, with nothing else set."""
+    # What a developer has set must not get into a page: models, language, hubs.
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CAPOT_", "HF_"))}
     told = {"CAPOT_RAM": "16", "COLUMNS": "80", "NO_COLOR": "1", "CAPOT_LANG": language(page), "PYTHONUTF8": "1"}
     return kept | told | {"PYTHONPATH": str(ROOT / "src"), "HF_HUB_OFFLINE": "1"}
@@ -95,6 +96,7 @@ def run_command(command: str, page: Path) -> str:
             [sys.executable, "-m", "capot", *words[1:]],
             capture_output=True, text=True, encoding="utf-8", cwd=folder, env=environment(page), check=False,
         )  # fmt: skip
+    # Spaces at line ends are layout; where nothing was printed the error is what a page shows.
     return "\n".join(line.rstrip() for line in done.stdout.splitlines()).rstrip("\n") or done.stderr.strip()
 
 
@@ -121,6 +123,7 @@ def page_tells(command: str, told: str, real: str) -> bool:
     words = shlex.split(command)
     if same_output(told, real) or words[1] not in COMPUTING or "scripted" in words or ANY in told.splitlines():
         return same_output(told, real)
+    # Bars are dropped and numbers replaced: what is left must be the same, word for word.
     ours, theirs = (" ".join(BAR.sub("", text).split()) for text in (told, real))
     pairs = list(zip(NUMBER.findall(ours), NUMBER.findall(theirs)))
     return NUMBER.sub("#", ours) == NUMBER.sub("#", theirs) and all(close_enough(*pair) for pair in pairs)
@@ -130,6 +133,7 @@ def close_enough(told: str, real: str) -> bool:
     """Return whether two numbers differ by rounding alone; whole numbers do not."""
     if told.isdigit() and real.isdigit():
         return told == real
+    # Two in a hundred, and a little for the last digit that is shown.
     first, second = (float(number.replace(",", ".")) for number in (told, real))
     return abs(first - second) <= 0.02 * max(first, second) + 0.03
 
@@ -139,6 +143,7 @@ def console(block: Block) -> str:
     text = ""
     for command, told in shown(block):
         real = run_command(command, block.page)
+        # An elided block that still fits is kept, or each run would write out what the author left out.
         output = told if same_output(told, real) else real
         text += f"$ {command}\n" + (output + "\n" if output else "") + "\n"
     return text.rstrip("\n") + "\n"

@@ -61,6 +61,7 @@ def ready() -> None:
     HOME.mkdir(parents=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(OURS / name, HOME / name)
+    # Without the packages' own scripts, which could do anything: these two need none.
     npm("ci", "--ignore-scripts", folder=HOME)
     stamp.write_text(wanted)
 
@@ -68,11 +69,13 @@ def ready() -> None:
 def run() -> tuple[list[str], dict[str, int]]:
     """Return what is wrong, a line each; and what is too long, by its place."""
     pipes = {"cwd": ROOT, "stdout": subprocess.PIPE}
+    # Both at once: each takes some seconds, most of them to start.
     running = {
         name: node(str(HOME / "node_modules" / script), *arguments, **pipes)
         for name, (script, *arguments) in CHECKERS.items()
     }
     said = {name: process.communicate()[0] for name, process in running.items()}
+    # 1 says that there are findings, 2 that it could not look.
     if running["eslint"].returncode > 1:
         sys.exit(said["eslint"] or "eslint broke down")
     wrong, long = parse_eslint(json.loads(said["eslint"]))
@@ -130,6 +133,7 @@ def differences(long: dict[str, int], allowed: dict[str, int]) -> list[str]:
 
 def shrink(long: dict[str, int], allowed: dict[str, int]) -> None:
     """Write the list anew, with nothing in it that was not there, and nothing longer."""
+    # Never a larger number than before: the list exists to shrink.
     kept = {place: min(count, allowed[place]) for place, count in long.items() if place in allowed}
     LONG.write_text("".join(f"{place} {count}\n" for place, count in sorted(kept.items())), encoding="utf-8")
 

@@ -99,6 +99,7 @@ def picture(lang: str, words: dict[str, str]) -> str:
         shape = model.card()
         rows = model.checkpoint.rows("model.embed_tokens.weight", [token.id for token in cut.tokens])
     shown = rows[:, : CELLS * DEEP]
+    # One scale for all vectors of the picture: lightness compares them.
     shares = (shown - shown.min()) / (shown.max() - shown.min())
     parts = [word(LEFT, 24, words["text"], kind="q"), word(LEFT, 46, words["prompt"])]
     parts.append(word(LEFT, 74, words["tokens"], kind="q"))

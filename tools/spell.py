@@ -32,6 +32,7 @@ def sentences(value: object) -> Iterator[str]:
 
 def prose(text: str) -> str:
     """Return the text without code, links, placeholders, options and quoted examples."""
+    # Longest first: what is inside of a block of code must not be taken for the end of one.
     for pattern in (
         r"(?s)```.*?```",
         r"(?m)^ {4}.*$",
@@ -45,6 +46,7 @@ def prose(text: str) -> str:
         r"(?<!\w)--?[\w-]+",
     ):
         text = re.sub(pattern, " ", text)
+    # Sentences of the catalogues are short; in pages a line of Python stands in a block.
     if text.count("\n") >= 3:
         return text
     text = PYTHON.sub(" ", text)
@@ -82,6 +84,7 @@ def texts(lang: str) -> Iterator[tuple[str, str]]:
         yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
 
 
+# Two letters and acronyms are in no dictionary worth having.
 def parts(word: str, lang: str) -> Iterator[str]:
     """Yield the dictionary words inside one written word: elisions and hyphens come apart."""
     if lang == "fr":
