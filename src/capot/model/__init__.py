@@ -103,6 +103,7 @@ def open_loading(
     """
     watch = watch or log_progress(notice)
     chosen = engines.choose_engine(loading)
+    # Imported only here: whoever opens a folder pays for no client of servers.
     if chosen == "openai":
         from capot.engines.openai.served import with_files
         from capot.text.tokenizer import Tokenizer
@@ -227,6 +228,7 @@ class Model(Verbs):
     @property
     def obstacle(self) -> str | None:
         """Return what that engine still lacks, as ``engines.obstacle`` has it; None where it is open."""
+        # An engine at work lacks nothing, and one of a lab's own is none of this process's to judge.
         if self._scheduler is not None or self.shared.at_work is not None or self.shared.checkpoint is None:
             return None
         return engines.obstacle(self.loading, self.shared.checkpoint)

@@ -59,6 +59,7 @@ class SharedModel:
         from capot.text.tokenizer import Tokenizer
 
         if self.served is not None and self.checkpoint is None:
+            # Without files, all that is known of the vocabulary is what the server says of it.
             return Tokenizer(self.served.vocabulary, name=self.served.model.name)
         if self.checkpoint is None:
             return Tokenizer.bytes()
@@ -90,7 +91,9 @@ class SharedModel:
 
             scheduler = Scheduler(self._engine()) if self.served is None else self._asking(self.served)
             scheduler.reading = self.reading
+            # The engine thread holds the scheduler, never this: so this can be collected, and the thread told to end.
             self._end = weakref.finalize(self, scheduler.leave)
+            # At the interpreter's end the scheduler stops its own thread.
             self._end.atexit = False
             self.at_work = scheduler
         return self.at_work
@@ -100,6 +103,7 @@ class SharedModel:
         from capot.chapters.memory.process import sizes
 
         self._tell("opening", 0, None)
+        # Resident memory before and after: what the process has grown by, its libraries included.
         before = sizes()
         began = time.perf_counter()
         engine = engines.open_engine(self.loading, self.checkpoint, notice=self._notice)
@@ -132,6 +136,7 @@ class SharedModel:
     def close(self) -> None:
         """Stop the engine and give its memory back. Closing twice is harmless."""
         self.closed, self.loaded = True, None
+        # Taken out first: no text that arrives meanwhile finds a scheduler that is ending.
         scheduler, self.at_work = self.at_work, None
         if self._end is not None:
             self._end.detach()  # it holds the scheduler

@@ -100,7 +100,8 @@ def _scripted(info: EngineInfo) -> MemoryFormulas:
 def _general(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
     """Return formulas for any engine.
 
-    Keys, values and activations have the type of the weights, attention is fused, logits are those of all tokens.
+    Keys, values and activations have the type of the weights, attention is fused, and a row of logits has one number
+    for each token of the vocabulary.
     """
     number = PRECISIONS[precision_name(info.dtype)]
 

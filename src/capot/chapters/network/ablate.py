@@ -27,7 +27,8 @@ def ablate(
     max_new_tokens: int = 12,
 ) -> Ablation:
     """The answer before and after. Takes and raises: as ``Model.ablate``."""
-    showing, ids = Comparing(k, max_new_tokens), model.tokenizer.encode_prompt(prompt)
+    showing = Comparing(k, max_new_tokens)
+    ids = model.tokenizer.encode_prompt(prompt)
     if by not in ("zero", "mean"):
         raise InputError("bad_choice", name="by", value=shorten(by), known="zero, mean")
     info = network_of(model)
@@ -39,6 +40,7 @@ def ablate(
     require(model.scheduler.engine, touching(places))
     edits = [Edit(place) for place in places]
     if by == "mean":
+        # The mean over this text's own positions: zero is a state that the later layers never see.
         edits = [Edit(place, each.mean(0)) for place, each in zip(places, states(model, ids, places), strict=True)]
     answers = BothSides(model, ids, edits=edits, showing=showing)
     before, after = answers.told()

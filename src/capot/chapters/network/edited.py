@@ -28,7 +28,8 @@ class Continuation(Job):
 
     def __init__(self, model: Opened, ids: Sequence[int], *, most: int, edits: Sequence[Edit] = ()) -> None:
         super().__init__(ids, owner=model.owner, room=most, edits=edits)
-        self._most, self._ends = most, end_ids(model)
+        self._most = most
+        self._ends = end_ids(model)
         self._context = model.scheduler.engine.info.context_length
         self.made: list[int] = []
         self.logits: np.ndarray | None = None  # of what comes next
@@ -37,6 +38,7 @@ class Continuation(Job):
         assert output.logits is not None  # a job wants those of the last position
         if self.logits is None:
             self.logits = output.logits
+        # Greedy, so that both sides differ by the edit alone and by no draw.
         token = int(output.logits.argmax())
         if len(self.made) == self._most or token in self._ends:
             return None
@@ -56,7 +58,8 @@ class BothSides:
     """The two answers of one prompt. Shapes: ``before`` and ``after`` of ``shares`` (V,)."""
 
     def __init__(self, model: Opened, ids: Sequence[int], *, edits: Sequence[Edit], showing: Comparing) -> None:
-        self.model, self.showing = model, showing
+        self.model = model
+        self.showing = showing
         most = showing.max_new_tokens
         self.jobs = [Continuation(model, ids, most=most), Continuation(model, ids, most=most, edits=edits)]
         finish(model, self.jobs)
@@ -79,12 +82,14 @@ class BothSides:
     def changed(self) -> float:
         """The probability that is another token's afterwards: half the sum of all differences."""
         before, after = self.shares
+        # Total variation distance: how much probability has gone elsewhere.
         return float(np.abs(after.astype(np.float64) - before).sum() / 2)
 
     def moved(self) -> tuple[Shift, ...]:
         """The tokens whose probability changed most, as many as candidates are shown."""
         before, after = self.shares
-        text, most = TokenTexts(self.model.tokenizer), sampling.top_tokens(np.abs(after - before), self.showing.k)
+        text = TokenTexts(self.model.tokenizer)
+        most = sampling.top_tokens(np.abs(after - before), self.showing.k)
         return tuple(
             Shift(token, text(token), text.labels[token], float(before[token]), float(after[token]))
             for token in most.tolist()
@@ -104,6 +109,7 @@ def finish(model: Opened, jobs: Sequence[Job]) -> None:
 
     with cancel_on_ctrl_c(cancel):
         try:
+            # All are queued before any is waited for, so that the scheduler can put them in one pass.
             for job in jobs:
                 tickets.append(model.scheduler.submit(job))
             for ticket in tickets:
@@ -123,9 +129,11 @@ def states(
     Raises: InputError ``network_too_much``, before anything is computed.
     """
     each = model.scheduler.engine.info.width * len(ids if positions is None else positions)
+    # Before the first pass: what is held is the number of places times the width of the network.
     if len(places) * each > MOST_STATES:
         raise InputError("network_too_much", name="by", asked=len(places) * each, limit=MOST_STATES)
-    count, found = max(1, BYTES_OF_STATES // (4 * each)), list[np.ndarray]()
+    count = max(1, BYTES_OF_STATES // (4 * each))
+    found = list[np.ndarray]()
     for first in range(0, len(places), count):
         asked = Inside(states=tuple(places[first : first + count]), positions=positions)
         inside = model.scheduler.run(ids, want=Want("none", inside=asked), owner=model.owner).output.inside
@@ -137,6 +145,7 @@ def states(
 def network_of(model: Opened) -> EngineInfo:
     """What is known of the network. Raises: CapabilityError where nobody knows its layers, so that none is counted."""
     engine = model.scheduler.engine
+    # A server's network has no layers to anybody: an engine that declares edits has.
     if not engine.info.layers:
         require(engine, Capability.EDITS)
     return engine.info

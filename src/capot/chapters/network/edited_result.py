@@ -87,7 +87,8 @@ class Compared(Result):
         return Bars(rows, title=tr(f"edited.{name}", lang), caption=caption)
 
     def _caption(self, lang: str | None) -> str:
-        first, then = self.before.candidates[0], self.after.candidates[0]
+        first = self.before.candidates[0]
+        then = self.after.candidates[0]
         kept = next(each for each in (*self.after.candidates, then) if each.id in (first.id, then.id))
         key = "kept" if first.id == then.id else "lost"
         shown = {"first": first.label, "then": then.label, "before": share(first.probability, lang)}

@@ -42,6 +42,7 @@ def on_prompt(marks: np.ndarray | None, tokens: int) -> np.ndarray | None:
 def induction(model: Opened) -> np.ndarray:
     """The mean attention to the token after the first copy of this one. Shapes: (L, H)."""
     engine = model.scheduler.engine
+    # Not held while the model computes: two learners may measure twice, none waits for another's pass.
     with _lock:
         known = _known.get(engine)
     if known is None:
@@ -52,7 +53,9 @@ def induction(model: Opened) -> np.ndarray:
 
 
 def _measured(model: Opened, engine: Engine) -> np.ndarray:
-    begun, drawn = model.tokenizer.encode_prompt(" ")[:1], _drawn(model, engine)
+    # Tokens drawn at random have no meaning to continue: attention to the copy is then induction and nothing else.
+    begun = model.tokenizer.encode_prompt(" ")[:1]
+    drawn = _drawn(model, engine)
     count = len(drawn)
     # The query at position p of the second copy sees its token at p - count; the one after that is at p - count + 1.
     mark = Mark(count - 1, since=len(begun) + count)
@@ -66,8 +69,10 @@ def _measured(model: Opened, engine: Engine) -> np.ndarray:
 
 def _drawn(model: Opened, engine: Engine) -> list[int]:
     """Tokens without a name of their own, no two alike; the same for a model every time."""
-    special, size = model.tokenizer.special_ids, engine.info.vocabulary_size
+    special = model.tokenizer.special_ids
+    size = engine.info.vocabulary_size
     room = (engine.info.context_length - 1) // 2
+    # A permutation of a part of the vocabulary: no two alike, and quick for vocabularies of 200,000.
     drawn = np.random.default_rng(SEED).permutation(min(size, 100_000)).tolist()
     return [token for token in drawn if token not in special][: max(2, min(REPEATED, room))]
 

@@ -36,6 +36,7 @@ class Aligned:
     @property
     def shift(self) -> int:
         """What a position of the source is more than that of the token beside it."""
+        # Aligned at their ends, since the answer follows the last token.
         return len(self.source) - len(self.ids)
 
     @property
@@ -114,6 +115,7 @@ def patch(
 
 def _token(model: Opened, asked: str, prompt: str) -> int:
     """A token as ``rank`` of ``next`` names it, the one after a space where it may be."""
+    # The last spelling is the one after a space, which a word inside of a text has.
     found = resolve(model.tokenizer, asked, prompt=prompt)[-1].id
     check_ids([found], size=model.scheduler.engine.info.vocabulary_size)
     return found
@@ -150,7 +152,9 @@ class Grid:
     """
 
     def __init__(self, model: Opened, texts: Aligned, cells: Sequence[Cell]) -> None:
-        self.model, self.texts, self.cells = model, texts, cells
+        self.model = model
+        self.texts = texts
+        self.cells = cells
         self.variants = Variants(model.scheduler, texts.ids)
         self.states: list[np.ndarray] = []
         self.tokens = (0, 0)
@@ -158,6 +162,7 @@ class Grid:
         self.source = np.empty(0, np.float32)
         self.differences: list[float] = []
         info = model.scheduler.engine.info
+        # Counted in whole passes: a cell near the end of text and network costs a small part of one.
         asked = sum(map(self._read, cells))
         if asked > MOST_READ:
             raise InputError("grid_too_long", asked=round(asked), limit=MOST_READ)
@@ -176,6 +181,7 @@ class Grid:
     def compute(self, named: Sequence[int], progress: ProgressCallback | None) -> None:
         """Read the source, the text, and each cell; ``named`` are the two tokens where they are not to be chosen."""
         self._read_source()
+        # The text itself is read once; each cell begins at a copy of its cache.
         with self.variants as variants:
             self.before = variants.logits
             self.tokens = (named[0], named[1]) if named else self._chosen()
@@ -189,10 +195,12 @@ class Grid:
                     progress(ProgressEvent("measuring", done, len(asked), "places", self.model.name))
 
     def _read_source(self) -> None:
-        model, shift = self.model, self.texts.shift
+        model = self.model
+        shift = self.texts.shift
         places = list(dict.fromkeys(cell.place for cell in self.cells))
         positions = tuple(sorted({cell.position for cell in self.cells}))
         found = states(model, self.texts.source, places, positions=tuple(each + shift for each in positions))
+        # One pass read all positions of a place: each cell takes its own row.
         rows = {(place, at): kept[row] for place, kept in zip(places, found) for row, at in enumerate(positions)}
         self.states = [rows[cell.place, cell.position] for cell in self.cells]
         logits = model.scheduler.run(self.texts.source, owner=model.owner).output.logits
@@ -219,13 +227,16 @@ class Grid:
         last = self.model.scheduler.engine.info.layers
         telling = [place for place, cell in enumerate(self.cells) if cell.place.part != "residual" or
                    0 < cell.place.layer < last]  # fmt: skip
-        before, there = self.difference(self.before), self.difference(self.source)
+        before = self.difference(self.before)
+        there = self.difference(self.source)
+        # Towards the source: the sign of the difference between the two texts says in which direction that is.
         sign = 1 if there >= before else -1
         return max(telling or range(len(self.cells)), key=lambda place: sign * (self.differences[place] - before))
 
 
 def _told(model: Opened, prompt: str, source: str, *, grid: Grid, answers: BothSides) -> Patching:
-    text, best = TokenTexts(model.tokenizer), grid.cells[grid.best]
+    text = TokenTexts(model.tokenizer)
+    best = grid.cells[grid.best]
     before, after = answers.told()
     logits = [
         TokenLogits(token, text(token), text.labels[token], float(grid.before[token]), float(grid.source[token]))

@@ -188,7 +188,8 @@ class NetworkInside(Result):
 
     def _settling(self, lang: str | None) -> str:
         """From which of the layers shown on the last guess is the one of the last of them."""
-        final, settled = self.layers[-1].guesses[-1], len(self.layers) - 1
+        final = self.layers[-1].guesses[-1]
+        settled = len(self.layers) - 1
         while settled and self.layers[settled - 1].guesses[-1].id == final.id:
             settled -= 1
         shown: dict[str, Any] = {"guess": self._label(final.id), "share": percent(final.probability, lang)}

@@ -1,4 +1,7 @@
-"""A direction added to the residual stream while a text is generated."""
+"""A direction added to the residual stream while a text is generated.
+
+The direction is the difference of two texts' states at their last token (Turner et al. 2023, arXiv:2308.10248).
+"""
 
 from __future__ import annotations
 

@@ -60,6 +60,7 @@ def network(
     reads = None if reader is None else position_within("reader", reader, tokens=len(ids))
     weights = len(ids) ** 2 if head is not None else 0
     weights += 0 if reads is None else (reads + 1) * info.layers * info.heads
+    # What is held is bounded before the pass: attention of one head is T x T numbers.
     price = places.price(k, weights)
     asked = Inside(k=k, levels=places.levels, positions=places.positions, head=head, reader=reads, target=token)
     with model.scheduler.holding(price):
@@ -93,6 +94,7 @@ def _told(model: Opened, prompt: str, ids: list[int], *, asked: Inside) -> Netwo
     parts = found.parts
     target = None if parts is None else TargetToken(parts.target, text(parts.target), parts.logit)
     contributions = () if parts is None else tuple(_contributions(parts))
+    # Biases, rounding and a cap on logits are in no part: what is left is told as it is.
     remainder = None if parts is None else parts.logit - sum(each.logit for each in contributions)
     levels = []
     for place, level in enumerate(asked.levels):
