@@ -24,10 +24,9 @@ export default async function page(main, { model }) {
   async function look() {
     const note = waiting(fill(place), tr("card.waiting"), () => control.abort());
     try {
-      if (model?.engine === "openai") {
-        const told = await get("/api/served", { signal: control.signal });
-        const { view } = /** @type {{ view: Api.Block[] }} */ (told);
-        return fill(place, blocks(view.filter((one) => one.block !== "heading")));
+      const { engine } = model ?? await get("/api/model", { signal: control.signal }); // null while it is opened
+      if (engine === "openai") {
+        return fill(place, blocks(await served(control.signal)));
       }
       const { result, view } = await callDrawn("card", { known: true }, { signal: control.signal });
       draw(result, view);
@@ -58,6 +57,15 @@ export default async function page(main, { model }) {
         weights(card, sizes), fits ? h("section", {}, h("h2", {}, tr("card.here")), fits) : null),
       blocks(warnings), beside(card, view));
   }
+}
+
+/**
+ * What a server that has the model was seen to do.
+ * @param {AbortSignal} signal
+ */
+async function served(signal) {
+  const { view } = /** @type {{ view: Api.Block[] }} */ (await get("/api/served", { signal }));
+  return view.filter((one) => one.block !== "heading");
 }
 
 /**
