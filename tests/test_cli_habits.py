@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -215,6 +216,16 @@ def test_a_word_of_other_programs_is_led_to_ours(capsys: pytest.CaptureFixture[s
         ["memory", "x"],
         ["next", "a", "b"],
         ["context", "bank", ""],
+        ["ablate", "", "--heads", "1.1"],
+        ["ablate", "a"],
+        ["patch", "", "--source", "a"],
+        ["patch", "a", "--source", ""],
+        ["patch", "a", "--source", "b", "--between", "id:x,id:1"],
+        ["patch", "a"],
+        ["steer", "", "--toward", "a", "--away", "b"],
+        ["steer", "a", "--toward", "", "--away", "b"],
+        ["steer", "a", "--toward", "b", "--away", ""],
+        ["steer", "a", "--away", "b"],
     ],
 )
 def test_an_error_proposes_the_command_that_met_it(
@@ -226,6 +237,33 @@ def test_an_error_proposes_the_command_that_met_it(
     assert status == 2 and hint
     assert set(re.findall(r"\bcapot ([a-z]+)", hint)) <= {words[0]} and set(re.findall(r"--[a-z-]+", hint)) <= options
     assert hint.startswith((f"capot {words[0]} ", "--"))
+    if hint.startswith("capot ") and "--help" not in hint:  # pasted, it is whole
+        command(words[0]).make_context(words[0], shlex.split(hint)[2:], resilient_parsing=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["patch", "a", "--source", "b", "--between", ","],
+        ["ablate", "a", "--heads", ""],
+        ["ablate", "a", "--mlps", " , "],
+        ["network", "a", "--layers", ""],
+        ["tokens", "a", "--compare", ","],
+        ["memory", "--tokens", ""],
+        ["memory", "--simulate", "--users-at", ""],
+    ],
+)
+def test_an_option_with_nothing_in_it_is_not_one_left_out(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    status, _, err = typed(capsys, *words, "--model", "scripted", "--lang", "en")
+    assert (status, err) == (2, f"Error: the option {words[-2]} takes a value.\n")
+
+
+@pytest.mark.parametrize(("name", "missing"), [("steer", "--toward"), ("patch", "--source")])
+def test_an_option_that_is_missing_is_named_as_it_is_typed(
+    capsys: pytest.CaptureFixture[str], name: str, missing: str
+) -> None:
+    status, _, err = typed(capsys, name, "a", "--lang", "en")
+    assert (status, err.splitlines()[0]) == (2, f"Error: {missing} is missing.")
 
 
 def test_the_words_of_other_programs_lead_to_what_there_is() -> None:

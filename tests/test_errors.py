@@ -59,7 +59,7 @@ def test_words_only_use_what_is_given(lang: str) -> None:
     given = raised()
     for code, entry in words(lang).items():
         used = {name for text in entry.values() for _, name, _, _ in string.Formatter().parse(text) if name}
-        used -= {"call", "command"}  # every error knows the call that met it
+        used -= {"call", "command", "others"}  # every error knows the call that met it
         assert used <= given[code], f"error.{code} uses {used - given[code]}"
 
 
@@ -138,7 +138,7 @@ def lines_of_python(hint: str) -> list[str]:
 
     class Anything(dict[str, str]):
         def __missing__(self, name: str) -> str:
-            return {"line": "f(1)", "call": "model.f", "option": "rank"}.get(name, "a 'b' \\ c")
+            return {"line": "f(1)", "call": "model.f", "option": "rank", "others": ""}.get(name, "a 'b' \\ c")
 
     lines = [re.split(r": (?!PORT)", line)[-1] for line in hint.splitlines() if ": " in line]
     return [line.format_map(Anything()) for line in lines if not PROSE.search(line)]

@@ -18,7 +18,7 @@ from capot.engines.edits import Edit, Entry, Place
 from capot.engines.inside import Inside
 from capot.engines.protocol import Capability, Feed, Want
 from capot.engines.scheduler.variants import Variants
-from capot.errors import CapabilityError, CapotError, InterruptedByUser
+from capot.errors import CapabilityError, CapotError, InputError, InterruptedByUser
 from capot.i18n import LANGUAGES
 from capot.model import Model
 
@@ -275,7 +275,7 @@ def state_in_chunks(model: Model, text: str, place: Place, position: int) -> np.
     ("asked", "code"),
     [
         ({"prompt": ""}, "empty_prompt"),
-        ({"source": ""}, "empty_prompt"),
+        ({"source": ""}, "empty_text"),
         ({"part": "query"}, "bad_choice"),
         ({"layer": 99}, "out_of_range"),
         ({"part": "mlp", "layer": 0}, "out_of_range"),
@@ -369,7 +369,8 @@ def test_the_json_of_steer_is_as_documented(boxed: Model) -> None:
     ("asked", "code"),
     [
         ({"prompt": ""}, "empty_prompt"),
-        ({"toward": ""}, "empty_prompt"),
+        ({"toward": ""}, "empty_text"),
+        ({"away": ""}, "empty_text"),
         ({"layer": -1}, "out_of_range"),
         ({"strength": 101}, "out_of_range"),
         ({"strength": float("nan")}, "not_a_number"),
@@ -380,6 +381,29 @@ def test_what_steer_refuses(boxed: Model, asked: dict[str, Any], code: str) -> N
     with pytest.raises(CapotError) as caught:
         boxed.steer(**{"prompt": PROMPT, "toward": "I love it", "away": "I hate it"} | asked)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize(
+    ("verb", "asked"),
+    [
+        ("ablate", {"prompt": ""}),
+        ("patch", {"prompt": "", "source": "a"}),
+        ("patch", {"prompt": "a", "source": ""}),
+        ("patch", {"prompt": "a", "source": "b", "between": ["", "b"]}),
+        ("steer", {"prompt": "", "toward": "a", "away": "b"}),
+        ("steer", {"prompt": "a", "toward": "", "away": "b"}),
+        ("steer", {"prompt": "a", "toward": "b", "away": ""}),
+    ],
+)
+def test_what_is_proposed_for_an_empty_text_is_answered(
+    boxed: Model, verb: str, asked: dict[str, Any], lang: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        getattr(boxed, verb)(**asked)
+    line = caught.value.message(lang, face="python").splitlines()[-1].replace("\u00a0", " ").partition(": ")[2]
+    assert line.startswith(f"model.{verb}(")
+    assert eval(line, {"model": boxed}).after.candidates  # noqa: S307 - a line of our own words
 
 
 def test_a_steered_text_leaves_no_cache() -> None:

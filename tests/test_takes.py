@@ -97,7 +97,7 @@ def test_the_command_takes_what_the_method_does(name: str, param: click.Paramete
         return
     assert param.words == setting.words and find(setting.words)
     if isinstance(param, click.Option):
-        default = param.get_default(click.Context(click.Command("alone")))
+        default = None if param.required else param.get_default(click.Context(click.Command("alone")))
         unsaid = setting.required or setting.default in (None, "", ())
         assert default in (None, "", ()) if unsaid else default == setting.default
         assert not param.required or setting.required

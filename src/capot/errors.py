@@ -103,7 +103,8 @@ class CapotError(Exception):
         if not isinstance(found, str) or ("{line}" in found and "line" not in self.params):
             return ""  # the call is not known everywhere that a code is raised
         python, command = self.call
-        return i18n.fill(found, lang, {"call": python, "command": command, **self.params})
+        told = {"call": python, "command": command, "others": _others(command, lang, face)}
+        return i18n.fill(found, lang, told | self.params)
 
     def to_dict(self, lang: str | None = None, *, face: Audience | None = None) -> dict[str, Any]:
         """Return the body shared by ``--json`` and the web: ``{ok, error: {code, message}}``."""
@@ -124,6 +125,12 @@ class CapotError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.code, self.params, self.lang, self.call))
+
+
+def _others(command: str, lang: str | None, face: Audience) -> str:
+    """Return what a call cannot be without beside a prompt, as its verb's words have it."""
+    found = i18n.find(f"{command.rpartition(' ')[2]}.others.{face}", lang)
+    return found if isinstance(found, str) else ""
 
 
 def check_lang(lang: str | None) -> str | None:

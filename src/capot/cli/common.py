@@ -6,7 +6,7 @@ A chapter's command is written so:
         "tokens",
         argument("tokens", "text"),
         option("tokens", "compare"),
-        call=lambda model, text, compare: model.tokens(text, compare=split(compare)),
+        call=lambda model, text, compare: model.tokens(text, compare=split(compare, name="--compare")),
     )
 """
 
@@ -124,9 +124,12 @@ def _decode(raw: bytes, source: str) -> str:
         raise InputError("not_utf8", source=source, offset=error.start, encoding=encoding) from None
 
 
-def split(value: str | None) -> tuple[str, ...]:
-    """Return the parts of ``A,B``; nothing is an empty tuple."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
+def split(value: str | None, *, name: str) -> tuple[str, ...]:
+    """Return the parts of ``A,B``; none where the option was not written. Raises: InputError ``option_needs_value``."""
+    parts = tuple(part.strip() for part in (value or "").split(",") if part.strip())
+    if value is not None and not parts:
+        raise InputError("option_needs_value", name=name)
+    return parts
 
 
 def loading_options() -> list[click.Parameter]:

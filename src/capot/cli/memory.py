@@ -25,7 +25,9 @@ def run(as_json: bool, html: Path | None, **given: Any) -> None:
     """Measure or simulate; a simulation takes the name of a published shape too, and asks no hub for it."""
     given.pop("lang")
     loading = take_loading(given)
-    asked = {name: value for name, value in given.items() if value}
+    asked = {name: value for name, value in given.items() if value not in (None, False)}
+    if nothing := next((name for name, value in asked.items() if value == ""), None):
+        raise InputError("option_needs_value", name=f"--{nothing.replace('_', '-')}")
     for name in set(ON_PAPER) & set(asked):
         if not given["simulate"]:
             raise InputError("only_simulated", name=ON_PAPER[name])

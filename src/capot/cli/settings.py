@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capot.chapters.settings import Setting, takes
-from capot.cli.common import TEXT, Argument, Command, Option, chapter
-from capot.cli.words import Choice, Number, ParamType
+from capot.cli.common import TEXT, Argument, Command, Option, chapter, split
+from capot.cli.words import Choice, Number, ParamType, called
 
 if TYPE_CHECKING:
     from capot.model import Model
@@ -25,7 +25,8 @@ def option(verb: str, name: str, *flags: str, **extra: Any) -> Option:
     setting = takes(verb)[name]
     told: dict[str, Any] = {"words": setting.words, "type": written(setting), "default": setting.default}
     if setting.required:
-        told |= {"required": True, "default": None}
+        del told["default"]  # None is one, to newer versions of click: nothing would be missing
+        told["required"] = True
     elif setting.kind is bool:
         told |= {"is_flag": True, "type": None}
     elif setting.default is None or setting.default in ("", ()):
@@ -80,7 +81,7 @@ def written(setting: Setting) -> Any:
 
 
 class Several(ParamType):
-    """Values parted by commas."""
+    """Values parted by commas, one at least."""
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
@@ -89,7 +90,5 @@ class Several(ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        parts = [part.strip() for part in value.split(",") if part.strip()]
-        return (
-            tuple(Number(self.kind).convert(part, param, ctx) for part in parts) if self.kind is int else tuple(parts)
-        )
+        parts = split(value, name=called(param))
+        return tuple(Number(self.kind).convert(part, param, ctx) for part in parts) if self.kind is int else parts

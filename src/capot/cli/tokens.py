@@ -26,7 +26,7 @@ def tokens(
     if decode is not None:
         return decoded(model, decode, text=text, whole=bool(whole))
     text = typed_or_piped(text, name="TEXT")
-    answer = model.tokens(text, compare=split(compare), **given)
+    answer = model.tokens(text, compare=split(compare, name="--compare"), **given)
     if whole or not (count or ids):
         return answer
     for each in answer.comparisons or [answer.own]:

@@ -17,7 +17,7 @@ from capot.config import within
 from capot.engines.cancellation import check_cancelled
 from capot.engines.edits import Edit, Place
 from capot.engines.inside import Inside
-from capot.engines.protocol import Capability, EngineInfo, Output, Want, require
+from capot.engines.protocol import Capability, EngineInfo, Output, Want, check_prompt, require
 from capot.engines.scheduler import Job, PassResult, Ticket, cancel_on_ctrl_c
 from capot.errors import InputError
 from capot.text import sampling
@@ -94,6 +94,16 @@ class BothSides:
             Shift(token, text(token), text.labels[token], float(before[token]), float(after[token]))
             for token in most.tolist()
         )
+
+
+def read_texts(model: Opened, prompt: str, **others: str) -> Iterator[list[int]]:
+    """The ids of a prompt and of the texts beside it. Raises: InputError ``empty_prompt``, ``empty_text``, by name."""
+    for name, text in {"prompt": prompt, **others}.items():
+        if not text and name != "prompt":
+            raise InputError("empty_text", name=name)
+        ids = model.tokenizer.encode_prompt(text)
+        check_prompt(ids, context=model.scheduler.engine.info.context_length)
+        yield ids
 
 
 def finish(model: Opened, jobs: Sequence[Job]) -> None:

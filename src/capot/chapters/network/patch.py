@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from capot.chapters.network.bounds import MOST_CELLS, MOST_READ, Comparing
-from capot.chapters.network.edited import BothSides, layer_within, network_of, states
+from capot.chapters.network.edited import BothSides, layer_within, network_of, read_texts, states
 from capot.chapters.network.patch_result import Patching, PlaceChanged, TokenLogits, TwoDifferences
 from capot.chapters.network.result import LayerToken
 from capot.chapters.next.verb import resolve
@@ -17,7 +17,7 @@ from capot.chapters.protocols import Opened
 from capot.chapters.token_texts import TokenTexts
 from capot.config import within
 from capot.engines.edits import Edit, Part, Place
-from capot.engines.protocol import EngineInfo, check_ids, check_prompt, require, touching
+from capot.engines.protocol import EngineInfo, check_ids, require, touching
 from capot.engines.scheduler.variants import Variant, Variants
 from capot.errors import InputError, shorten
 from capot.text import sampling
@@ -95,12 +95,8 @@ def patch(
     """The answer before and after, and the grid. Takes and raises: as ``Model.patch``."""
     showing = Comparing(k, max_new_tokens)
     info = network_of(model)
-    texts = Aligned(*(model.tokenizer.encode_prompt(each) for each in (prompt, source)))
-    for ids in (texts.ids, texts.source):
-        check_prompt(ids, context=info.context_length)
-    named = [_token(model, each, prompt) for each in ((between,) if isinstance(between, str) else between)]
-    if len(named) not in (0, 2):
-        raise InputError("not_two_tokens", count=len(named))
+    texts = Aligned(*read_texts(model, prompt, source=source))
+    named = _two_tokens(model, (between,) if isinstance(between, str) else between, prompt)
     if position is None and part == "head" and not every_position:
         position = -1
     cells = _cells(texts, info, part=part, layer=layer, head=head, position=position)
@@ -113,10 +109,18 @@ def patch(
     return _told(model, prompt, source, grid=grid, answers=answers)
 
 
+def _two_tokens(model: Opened, between: Sequence[str], prompt: str) -> list[int]:
+    """The two tokens that were named, or none. Raises: InputError ``not_two_tokens``."""
+    written = [each for each in between if each]
+    if between and len(written) != 2:
+        raise InputError("not_two_tokens", count=len(written))
+    return [_token(model, each, prompt) for each in written]
+
+
 def _token(model: Opened, asked: str, prompt: str) -> int:
     """A token as ``rank`` of ``next`` names it, the one after a space where it may be."""
     # The last spelling is the one after a space, which a word inside of a text has.
-    found = resolve(model.tokenizer, asked, prompt=prompt)[-1].id
+    found = resolve(model.tokenizer, asked, prompt=prompt, option="between")[-1].id
     check_ids([found], size=model.scheduler.engine.info.vocabulary_size)
     return found
 

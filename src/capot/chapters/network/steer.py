@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from capot.chapters.network.bounds import Comparing, Steering
-from capot.chapters.network.edited import BothSides, layer_within, network_of, states
+from capot.chapters.network.edited import BothSides, layer_within, network_of, read_texts, states
 from capot.chapters.network.steer_result import Steered
 from capot.chapters.protocols import Opened
 from capot.engines.edits import Edit, Place
-from capot.engines.protocol import check_prompt, require, touching
+from capot.engines.protocol import require, touching
 from capot.errors import InputError
 
 
@@ -31,9 +31,7 @@ def steer(
     showing, strength = Comparing(k, max_new_tokens), Steering(strength).strength
     info = network_of(model)
     chosen = max(1, info.layers // 2) if layer is None else layer_within("layer", layer, low=0, layers=info.layers)
-    texts = [model.tokenizer.encode_prompt(each) for each in (prompt, toward, away)]
-    for each in texts:
-        check_prompt(each, context=info.context_length)
+    texts = list(read_texts(model, prompt, toward=toward, away=away))
     place = Place("residual", chosen)
     require(model.scheduler.engine, touching([place]))
     held, one, other = (states(model, ids, [place], positions=(len(ids) - 1,))[0][0] for ids in texts)
