@@ -160,8 +160,8 @@ def test_an_error_in_python_proposes_python(lang: str) -> None:
 def test_an_error_on_the_command_line_proposes_no_python(lang: str) -> None:
     told = {code: entry.get("hint", "") for code, entry in words(lang).items()}
     assert {code for code, hint in told.items() if re.search(r"\b(capot|model)\.\w+\(|import ", hint)} <= {
-        "tokenizer_format"  # a line of Python that a terminal runs
-    }
+        "tokenizer_format", "lab_secret_short"  # lines of Python that a terminal runs
+    }  # fmt: skip
     assert {code for code, entry in words("en").items() if "python" in entry} == {
         code for code, entry in words("fr").items() if "python" in entry
     }

@@ -17,7 +17,7 @@ const OWNERS = new RegExp(`^(${[
   ...["tokenizer_(missing|format|damaged|hub)", "tiktoken_", "missing_extra", "extra_", "needs_package", "numba_"],
   ...["packed_", "architecture_", "feature_", "family_", "device_", "precision_", "no_such_device", "unknown_device"],
   ...["revision_", "not_causal", "not_finite", "remote_code", "wrong_host"],
-  ...["lesson_", "no_such_file", "server_(?!filter)"],
+  ...["lesson_", "no_such_file", "lab_secret_", "server_(?!filter)"],
 ].join("|")})`);
 
 /**
