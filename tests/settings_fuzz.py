@@ -109,7 +109,7 @@ def memory_of(raw: dict[str, Any]) -> None:
             vocabulary_size=shape.vocabulary, context_length=256, width=shape.width, heads=shape.heads,
             kv_heads=shape.kv_heads,
         )  # fmt: skip
-        computed.RULERS.get(engine, computed._general)(info, shape).parts(300, "all")
+        computed.FORMULAS.get(engine, computed._general)(info, shape).parts(300, "all")
 
 
 def engines_of(folder: Path) -> Callable[[dict[str, Any]], None]:
