@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from capot.config import Sampling
+from capot.engines.openai.address import parse_address
+from capot.engines.openai.client import Patience, ServerClient
 from capot.engines.protocol import MAX_CHUNK, Feed
 from capot.engines.scripted import END, VOCABULARY, ScriptedEngine
 from capot.text.sampling import Draws, sample_token
@@ -356,3 +358,22 @@ assert VOCABULARY > 256
 def openai_server(**settings: Any) -> Iterator[OpenAIServer]:
     with OpenAIServer(**settings) as running:
         yield running
+
+
+# Fixtures, of the scope that each file gives them: ``server = pytest.fixture(serving)``, ``client`` from ``asking``.
+
+
+def serving() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as running:
+        yield running
+
+
+def asking(server: OpenAIServer, **settings: Any) -> Iterator[ServerClient]:
+    found = client_of(server.url, **settings)
+    yield found
+    found.close()
+
+
+def client_of(url: str, **settings: Any) -> ServerClient:
+    """A client of the model at an address. It asks once, unless its ``patience`` is another."""
+    return ServerClient(parse_address(f"{url}#{NAME}"), **{"patience": Patience(pauses=()), **settings})

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from openai_server import CONTEXT, KEY, NAME, Fault, OpenAIServer, openai_server
+from openai_server import CONTEXT, KEY, NAME, Fault, OpenAIServer, openai_server, serving
 
 import capot
 from capot.cli import run
@@ -17,11 +17,7 @@ from capot.sources.nearby import FoundServer, ServedModel, servers
 
 LONG = 600.0  # seconds: what answers is not to be left out on a slow machine
 
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with openai_server() as running:
-        yield running
+server = pytest.fixture(serving)
 
 
 def port_of(running: OpenAIServer) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from openai_server import CONTEXT, MOST, NAME, Fault, OpenAIServer, openai_server
+from openai_server import CONTEXT, MOST, NAME, Fault, OpenAIServer, asking, serving
 
 from capot.engines.openai.address import parse_address
 from capot.engines.openai.asking import Abilities, abilities, choose, models, tokenized
-from capot.engines.openai.client import Patience, ServerClient
+from capot.engines.openai.client import ServerClient
 from capot.errors import CapotError
 from capot.sources.nearby import ServedModel
 
@@ -17,18 +15,8 @@ WHOLE = Abilities(
     tokenize=True, ids=True, logprobs=MOST, prompt_logprobs=MOST, echo=True, stop=True, names_stop=True, seed=True
 )
 
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: OpenAIServer) -> Iterator[ServerClient]:
-    found = ServerClient(parse_address(f"{server.url}#{NAME}"), patience=Patience(pauses=()))
-    yield found
-    found.close()
+server = pytest.fixture(serving)
+client = pytest.fixture(asking)
 
 
 def test_a_server_that_can_do_all(server: OpenAIServer, client: ServerClient) -> None:

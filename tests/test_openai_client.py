@@ -9,32 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_server import KEY, NAME, Fault, OpenAIServer, openai_server
+from openai_server import KEY, NAME, Fault, OpenAIServer, asking, client_of, openai_server, serving
 
 from capot.engines.cancellation import cancel_when
 from capot.engines.openai import connect
-from capot.engines.openai.address import parse_address
 from capot.engines.openai.client import EventStream, Patience, ServerClient
 from capot.errors import CapotError, InterruptedByUser
 
 AT_ONCE = Patience(pauses=(0.0, 0.0))
 
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with openai_server() as running:
-        yield running
+server = pytest.fixture(serving)
 
 
 @pytest.fixture
 def client(server: OpenAIServer) -> Iterator[ServerClient]:
-    yield from opened(server.url)
-
-
-def opened(url: str, **settings: Any) -> Iterator[ServerClient]:
-    found = ServerClient(parse_address(f"{url}#{NAME}"), **{"patience": AT_ONCE, **settings})
-    yield found
-    found.close()
+    yield from asking(server, patience=AT_ONCE)
 
 
 def asked(**changes: Any) -> dict[str, Any]:
@@ -75,14 +64,14 @@ def test_a_question_and_a_stream(client: ServerClient) -> None:
 
 def test_the_key_goes_to_its_server_and_nowhere_else() -> None:
     with openai_server(key=KEY) as server, openai_server() as other:
-        client = ServerClient(parse_address(server.url), key=KEY, patience=AT_ONCE)
+        client = client_of(server.url, key=KEY, patience=AT_ONCE)
         client.get(f"{server.url}/models")
         assert server.seen[-1].headers["Authorization"] == f"Bearer {KEY}"
         server.faults.append(Fault(307, headers={"Location": f"{other.url}/models"}))
         assert code(lambda: client.get(f"{server.url}/models")) == "server_redirects"
         assert other.seen == []
         client.close()
-        without = ServerClient(parse_address(server.url), patience=AT_ONCE)
+        without = client_of(server.url, patience=AT_ONCE)
         assert code(lambda: without.get(f"{server.url}/models")) == "server_no_key"
         without.close()
 
@@ -105,7 +94,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "told", "expected"), REFUSALS)
 def test_a_refusal_has_one_code_as_an_answer_and_as_an_event(server: OpenAIServer, status, told, expected) -> None:
-    (client,) = [next(opened(server.url, key=KEY))]
+    client = client_of(server.url, key=KEY, patience=AT_ONCE)
     body = json.dumps({"error": told}).encode()
     server.faults += [Fault(status, body)] * 3
     assert code(lambda: client.get(f"{server.url}/models")) == expected
@@ -161,7 +150,7 @@ def test_a_text_that_a_server_may_be_at_work_on_is_not_asked_for_twice(
 
 
 def test_nobody_there(server: OpenAIServer) -> None:
-    (client,) = [next(opened("http://127.0.0.1:1/v1"))]
+    client = client_of("http://127.0.0.1:1/v1", patience=AT_ONCE)
     with pytest.raises(CapotError) as raised:
         client.get("http://127.0.0.1:1/v1/models")
     assert raised.value.code == "server_unreachable" and "connection refused" in raised.value.message("en")
@@ -190,7 +179,7 @@ def test_comments_and_characters_cut_in_half_between_packets_are_read(server, cl
 
 
 def test_a_silent_server_is_given_up(server: OpenAIServer) -> None:
-    (client,) = [next(opened(server.url, patience=Patience(silence=0.05, pauses=())))]
+    client = client_of(server.url, patience=Patience(silence=0.05, pauses=()))
     server.faults.append(Fault(after=1, held=True))
     stream = client.stream(completions(client), asked())
     next(stream)
@@ -199,7 +188,7 @@ def test_a_silent_server_is_given_up(server: OpenAIServer) -> None:
 
 
 def test_a_silent_server_is_asked_once(server: OpenAIServer) -> None:
-    (client,) = [next(opened(server.url, patience=Patience(silence=0.05, pauses=(0.0, 0.0))))]
+    client = client_of(server.url, patience=Patience(silence=0.05, pauses=(0.0, 0.0)))
     server.faults.append(Fault(held=True))
     assert code(lambda: client.get(f"{server.url}/models")) == "server_slow" and len(server.seen) == 1
     client.close()

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from openai_server import MOST, NAME, Fault, OpenAIServer, openai_server, steps
+from openai_server import MOST, Fault, OpenAIServer, asking, client_of, openai_server, serving, steps
 
-from capot.engines.openai.address import parse_address
-from capot.engines.openai.client import Patience, ServerClient
+from capot.engines.openai.client import ServerClient
 from capot.engines.openai.completions import Bill, ServedText, complete
 from capot.errors import CapotError
 from capot.text.tokenizer import Tokenizer
 
 PROMPT = "The capital of Japan is"
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[OpenAIServer]:
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: OpenAIServer) -> Iterator[ServerClient]:
-    found = ServerClient(parse_address(f"{server.url}#{NAME}"), patience=Patience(pauses=()))
-    yield found
-    found.close()
+server = pytest.fixture(scope="module")(serving)
+client = pytest.fixture(scope="module")(asking)
 
 
 def test_a_text_grows_and_its_bill_comes_last(client: ServerClient) -> None:
@@ -118,7 +106,7 @@ def test_what_other_servers_write_is_read(server: OpenAIServer, client: ServerCl
 
 def test_a_text_that_nobody_reads_on_frees_its_slot() -> None:
     with openai_server() as server:
-        client = ServerClient(parse_address(f"{server.url}#{NAME}"))
+        client = client_of(server.url)
         server.faults.append(Fault(after=1, held=True))
         texts = complete(client, PROMPT, max_tokens=6)
         next(texts)

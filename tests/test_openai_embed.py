@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hub_server import Fault, Hub, only, tiny
-from openai_server import NAME, OpenAIServer, openai_server
+from openai_server import NAME, OpenAIServer, serving
 
 import capot
 from capot.cli import run
@@ -27,10 +27,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[OpenAIServer]:
-    with openai_server() as running:
-        yield running
+server = pytest.fixture(scope="module")(serving)
 
 
 def brought(hub: Hub) -> list[int]:

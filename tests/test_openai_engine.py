@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openai_server import CONTEXT, KEY, MOST, NAME, Fault, OpenAIServer, openai_server
+from openai_server import CONTEXT, KEY, MOST, NAME, Fault, OpenAIServer, openai_server, serving
 
 import capot
 from capot.cli import run
@@ -22,11 +22,7 @@ from capot.text import sampling
 PROMPT = "The capital of Japan is"
 TEXT = "The capital of France is Paris, l'œuf."
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[OpenAIServer]:
-    with openai_server() as running:
-        yield running
+server = pytest.fixture(scope="module")(serving)
 
 
 @pytest.fixture(scope="module")
