@@ -101,6 +101,7 @@ class OpenAIServer:
 class _Answering(BaseHTTPRequestHandler):
     served: OpenAIServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a head and its body are two packets, and each answer would wait for 40 ms
 
     def log_message(self, *_: object) -> None:
         pass
