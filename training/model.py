@@ -276,8 +276,8 @@ def block_loss(logits: torch.Tensor, targets: torch.Tensor, n: int) -> tuple[tor
     """Return the summed loss of a block of logits (rows, V) and 1 / (n x sum) for each row.
 
     The logits become softmax less one-hot, times the row's sum: one exponential, no division.
-    # The largest logit first, so that no exponential overflows.
     """
+    # The largest logit first, so that no exponential overflows.
     top = logits.amax(dim=-1, keepdim=True).float()
     picked = logits.gather(1, targets[:, None]).float() - top
     raised = (logits.float() - top).exp_()
