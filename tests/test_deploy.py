@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,10 @@ from capot.web.serving_options import check_serving
 
 DEPLOY = ROOT / "deploy"
 SECRET = "s" * 40
+KEYS: dict[str, Any] = {
+    "owner_key": credentials.owner_key(SECRET.encode()),
+    "cookie_secret": credentials.derived(SECRET.encode(), "cookies"),
+}
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 
 
@@ -128,11 +131,10 @@ def test_texts_at_work_at_a_server_are_bounded_as_set() -> None:
 
 
 def test_labs_that_share_a_secret_know_each_others_visitors() -> None:
-    serving, key = Serving(host="0.0.0.0", access_code="code-code"), credentials.owner_key(SECRET.encode())
-    keys = {"owner_key": key, "cookie_secret": credentials.derived(SECRET.encode(), "cookies")}
+    serving, key = Serving(host="0.0.0.0", access_code="code-code"), KEYS["owner_key"]
     with (
-        asgi(scripted(), serving, **keys) as one,
-        asgi(scripted(), serving, **keys) as other,
+        asgi(scripted(), serving, **KEYS) as one,
+        asgi(scripted(), serving, **KEYS) as other,
         asgi(scripted(), serving, owner_key=key) as stranger,
     ):
         for code, owner in (("code-code", False), (key, True)):
@@ -163,11 +165,7 @@ def test_a_secret_that_could_be_guessed_is_refused_and_not_shown(monkeypatch, ca
 
 @pytest.fixture
 def labs() -> Iterator[list[Live]]:
-    keys = {
-        "owner_key": credentials.owner_key(SECRET.encode()),
-        "cookie_secret": credentials.derived(SECRET.encode(), "cookies"),
-    }
-    with Live(scripted(), test_nginx.SERVING, **keys) as one, Live(scripted(), test_nginx.SERVING, **keys) as other:
+    with Live(scripted(), test_nginx.SERVING, **KEYS) as one, Live(scripted(), test_nginx.SERVING, **KEYS) as other:
         yield [one, other]
 
 
@@ -175,41 +173,28 @@ class Nginx(test_nginx.Nginx):
     """nginx with the file of ``deploy/``, its ports and its certificate being those of the test."""
 
     def __init__(self, folder: Path, labs: list[Live]) -> None:
-        self.port, self.folder = test_nginx.free_port(), folder
-        key, self.cert = test_nginx.certificate(folder)
+        self.prepare(folder)
         text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
         for old, new in {
             "127.0.0.1:8420": labs[0].root.removeprefix("http://"),
             "127.0.0.1:8421": labs[1].root.removeprefix("http://"),
             "listen 443 ssl": f"listen 127.0.0.1:{self.port} ssl",
             "/etc/ssl/lab.pem": str(self.cert),
-            "/etc/ssl/lab.key": str(key),
+            "/etc/ssl/lab.key": str(self.key),
         }.items():
             assert old in text
             text = text.replace(old, new)
-        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
-        (folder / "nginx.conf").write_text(
-            f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
-            f"events {{ }}\nhttp {{ access_log off; {temporary}\n{text}\n}}\n"
-        )
-        self.run(["nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"])
-
-    def run(self, command: list[Any], **more: str) -> None:
-        with (self.folder / "error.log").open("ab") as said:
-            self.process = subprocess.Popen(list(map(str, command)), stderr=said, env=os.environ | more)
-        test_nginx.until(self._answers)
+        self.serve(text)
 
 
 class Caddy(Nginx):
     """Caddy with the file of ``deploy/``, and the test's certificate."""
 
     def __init__(self, folder: Path, labs: list[Live]) -> None:
-        self.port, self.folder = test_nginx.free_port(), folder
-        key, self.cert = test_nginx.certificate(folder)
+        self.prepare(folder)
         text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
         assert "{$LAB_NAME} {" in text
-        text = text.replace("{$LAB_NAME} {", f"{{$LAB_NAME}} {{\n\ttls {self.cert} {key}")
+        text = text.replace("{$LAB_NAME} {", f"{{$LAB_NAME}} {{\n\ttls {self.cert} {self.key}")
         own = "{\n\tadmin off\n\tauto_https disable_redirects\n}\n"
         (folder / "Caddyfile").write_text(own + text, encoding="utf-8")
         names = {"LAB_NAME": f"https://lab.school:{self.port}", "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
@@ -264,7 +249,7 @@ def test_behind_it_only_the_key_makes_an_owner_and_a_text_comes_as_it_grows(prox
         with client.stream("POST", "/capot/api/stream", json=body) as answer:
             assert b"event: finished" in b"".join(answer.iter_raw())
     with proxy.client() as client:
-        enter(client, credentials.owner_key(SECRET.encode()))
+        enter(client, KEYS["owner_key"])
         assert client.get("/capot/api/model").json()["result"]["owner"] is True
 
 

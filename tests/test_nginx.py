@@ -6,6 +6,7 @@ Where nginx or openssl is not installed, each test is skipped by name.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import socket
@@ -13,6 +14,7 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -56,18 +58,29 @@ class Nginx:
     """nginx on loopback, with TLS, and the lab's lines in it."""
 
     def __init__(self, folder: Path, location: str) -> None:
+        self.prepare(folder)
+        server = f"listen 127.0.0.1:{self.port} ssl; ssl_certificate {self.cert}; ssl_certificate_key {self.key};"
+        self.serve(f"server {{ {server}\n{location}\n}}")
+
+    def prepare(self, folder: Path) -> None:
         self.port, self.folder = free_port(), folder
-        key, self.cert = certificate(folder)
+        self.key, self.cert = certificate(folder)
+
+    def serve(self, http: str) -> None:
+        """Run nginx with these lines of its ``http``, and with nothing outside of the folder."""
+        folder = self.folder
         temporary = " ".join(
             f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
-        server = f"listen 127.0.0.1:{self.port} ssl; ssl_certificate {self.cert}; ssl_certificate_key {key};"
         (folder / "nginx.conf").write_text(
             f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
-            f"events {{ }}\nhttp {{ access_log off; {temporary}\nserver {{ {server}\n{location}\n}} }}\n"
+            f"events {{ }}\nhttp {{ access_log off; {temporary}\n{http}\n}}\n"
         )
-        command = ["nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
-        self.process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+        self.run(["nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"])
+
+    def run(self, command: list[Any], **more: str) -> None:
+        with (self.folder / "error.log").open("ab") as said:
+            self.process = subprocess.Popen(list(map(str, command)), stderr=said, env=os.environ | more)
         until(self._answers)
 
     def _answers(self) -> bool:
