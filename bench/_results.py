@@ -18,7 +18,11 @@ def append(heading: str, columns: Mapping[str, str], answers: Iterable[dict]) ->
     versions = " ".join(f"{name} {about[name]}" for name in ("python", "numpy", "numba", "torch", "transformers"))
     cells = [datetime.date.today().isoformat(), about["commit"], f"{about['cpu']}, {about['cores']} cores", versions]
     cells += ["missing" if values.get(name) is None else f"{values[name]:.3g}" for name in columns.values()]
-    titles = ["date", "commit", "machine", "versions", *columns]
+    add(heading, ["date", "commit", "machine", "versions", *columns], cells)
+
+
+def add(heading: str, titles: list[str], cells: list[str]) -> None:
+    """Write a row under ``heading``, and the rows of before under its titles."""
     tables = read(PATH)
     tables[heading] = [titles, *under(titles, tables.get(heading, [])), cells]
     PATH.write_text("\n".join(written(each, rows) for each, rows in tables.items()), encoding="utf-8")

@@ -115,12 +115,9 @@ def note(heading: str, row: Mapping[str, str]) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     machine = f"{processor()}, {cores} cores"
     row = {"date": datetime.date.today().isoformat(), "machine": machine, **row}
-    tables = _results.read(_results.PATH)
-    titles = list(dict.fromkeys([*(tables.get(heading) or [[]])[0], *row]))
-    cells = [row.get(title, "–") for title in titles]
-    tables[heading] = [titles, *_results.under(titles, tables.get(heading, [])), cells]
-    text = "\n".join(_results.written(each, rows) for each, rows in tables.items())
-    _results.PATH.write_text(text, encoding="utf-8")
+    before = _results.read(_results.PATH).get(heading, [[]])[0]
+    titles = list(dict.fromkeys([*before, *row]))
+    _results.add(heading, titles, [row.get(title, "–") for title in titles])
 
 
 def processor() -> str:
