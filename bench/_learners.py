@@ -41,9 +41,7 @@ class Server:
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         first = self.process.stdout.readline()
         self.port = int(re.search(r":(\d+)/", first)[1])
-        while not remote and not self.status()["scheduler"].get(
-            "steps"
-        ):  # the weights are read and a first token computed
+        while not (remote or self.status()["scheduler"].get("steps")):  # weights are read, a first token computed
             time.sleep(0.1)
 
     def status(self) -> dict[str, Any]:

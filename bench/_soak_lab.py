@@ -107,9 +107,13 @@ class Lab:
         text = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         return 1024 * int(re.search(rf"{kind}:\s+(\d+)", text)[1])
 
+    def load(self) -> dict[str, int]:
+        """The scheduler's own account."""
+        return json.loads(self.ask("GET", "/api/status")[1])["result"]["scheduler"]
+
     def caches(self) -> int:
         """Bytes of the caches that are kept for learners."""
-        return json.loads(self.ask("GET", "/api/status")[1])["result"]["scheduler"]["cache_bytes"]
+        return self.load()["cache_bytes"]
 
     def files(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 from _common import ROOT
-from _soak_lab import Lab
+from _soak_lab import STEP, Lab
 
 TOKENS = 20
 SERVER = (
@@ -42,11 +41,6 @@ def served(count: int) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def at_work(lab: Lab) -> int:
-    status: dict[str, Any] = json.loads(lab.ask("GET", "/api/status")[1])["result"]["scheduler"]
-    return int(status["at_work"])
-
-
 def of_streams(given: argparse.Namespace) -> list[tuple[str, float | None, str, float | None]]:
     count = given.streams
     twice = ("texts", "learners", "connections", "connections-of-address", "learners-of-address")
@@ -56,7 +50,7 @@ def of_streams(given: argparse.Namespace) -> list[tuple[str, float | None, str, 
         # A client waits for 300 s at most without a byte, and the server is silent while it waits for the last of them.
         with ThreadPoolExecutor(16) as pool:
             opened = list(pool.map(lambda number: begun(lab, number), range(count)))
-        together = wait_for(lambda: at_work(lab), count)
+        together = wait_for(lambda: lab.load()["at_work"], count)
         held = lab.memory()
         server.stdin.write("go on\n")
         server.stdin.flush()
@@ -75,12 +69,12 @@ def begun(lab: Lab, number: int) -> Any:
     return lab.begin(f"stream-{number:05}", cookie=lab.enter(), prompt="The capital of", max_new_tokens=TOKENS)
 
 
-def wait_for(told: Any, wanted: int) -> int:
+def wait_for(told: Callable[[], int], wanted: int) -> int:
     """The figure once it is what is wanted, or what it is when patience ends."""
     until = time.monotonic() + PATIENCE_S
     while (found := told()) < wanted and time.monotonic() < until:
         time.sleep(0.5)
-    return int(found)
+    return found
 
 
 def read_all(opened: list[Any]) -> tuple[int, int]:
@@ -97,5 +91,5 @@ def read_all(opened: list[Any]) -> tuple[int, int]:
                     ready.unregister(key.fileobj)
                     key.fileobj.close()  # type: ignore[union-attr]
                     ended += b"event: finished" in key.data and b"event: error" not in key.data
-                    tokens += key.data.count(b"event: step\n")
+                    tokens += key.data.count(STEP)
     return ended, tokens
