@@ -6,7 +6,7 @@ import importlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import hf_helpers
@@ -68,7 +68,7 @@ def test_every_cell_runs(maker, monkeypatch: pytest.MonkeyPatch, lang: str) -> N
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
-def test_the_courses_notebook_is_what_the_command_writes(maker, lang: str, tmp_path: Path) -> None:
+def test_the_courses_notebook_is_what_the_command_writes(lang: str, tmp_path: Path) -> None:
     from capot.cli import run
 
     kept = ROOT / "notebooks" / f"course.{lang}.ipynb"
@@ -98,7 +98,6 @@ def test_a_lesson_of_the_notebook_runs(maker, monkeypatch: pytest.MonkeyPatch, l
     pytest.importorskip("transformers")
     monkeypatch.delenv("CAPOT_LANG", raising=False)
     monkeypatch.setenv("LC_ALL", "C")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     cells = of_lesson(maker.session(lang)["cells"], number)
     maker.run(cells)
     code = [cell for cell in cells if cell["cell_type"] == "code"]
@@ -109,18 +108,12 @@ def test_a_lesson_of_the_notebook_runs(maker, monkeypatch: pytest.MonkeyPatch, l
     assert "{{" not in told and ("Indices" in told, "Hints" in told) == (lang == "fr", lang == "en")
 
 
-@pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A folder with a model of random weights of a family, that cuts texts as the box does."""
-
-    def made(family: str) -> Path:
-        sizes = {"vocab_size": 16384, "bos_token_id": 0, "eos_token_id": 0}
-        folder = hf_helpers.make(tmp_path_factory.mktemp(family) / family, family, **sizes)
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(BOXED / name, folder / name)
-        return folder
-
-    return made
+def elsewhere(folder: Path, family: str) -> Path:
+    """A model of random weights of a family, that cuts texts as the box does."""
+    hf_helpers.make(folder, family, vocab_size=16384, bos_token_id=0, eos_token_id=0)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(BOXED / name, folder / name)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -131,14 +124,13 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     ],
 )
 def test_notebook_tour_and_key_run_on_another_family_without_a_change(
-    maker, elsewhere, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, family: str, numbers: Sequence[int]
+    maker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, family: str, numbers: Sequence[int]
 ) -> None:
     """These families are opened by the transformers engine, and some have no attention."""
     from capot.cli import run
 
     pytest.importorskip("transformers")
-    monkeypatch.setenv("CAPOT_MODEL", str(elsewhere(family)))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("CAPOT_MODEL", str(elsewhere(tmp_path / family, family)))
     cells = maker.session("fr")["cells"]
     if len(numbers) == 1:
         cells = of_lesson(cells, numbers[0])
