@@ -82,8 +82,8 @@ class OpenAIServer:
         self._http = _Listening(("127.0.0.1", 0), type("Answering", (_Answering,), {"served": self}))
         self._http.handle_error = lambda *_: None  # a client that goes away in the middle of an answer, as it may
         self._http.daemon_threads, self._http.block_on_close = True, False
-        self.root = f"http://127.0.0.1:{self._http.server_port}"
-        self.url = f"{self.root}/v1"
+        self.port = self._http.server_port
+        self.url = f"http://127.0.0.1:{self.port}/v1"
 
     def paths(self) -> list[str]:
         return [seen.path for seen in self.seen]

@@ -20,10 +20,6 @@ LONG = 600.0  # seconds: what answers is not to be left out on a slow machine
 server = pytest.fixture(serving)
 
 
-def port_of(running: OpenAIServer) -> int:
-    return int(running.root.rpartition(":")[2])
-
-
 @pytest.fixture
 def closed() -> Iterator[int]:
     """A port at which nobody listens."""
@@ -35,7 +31,7 @@ def closed() -> Iterator[int]:
 def test_all_that_answer_are_listed_in_the_order_of_the_ports(server: OpenAIServer, closed: int) -> None:
     with openai_server() as other:
         other.models = ["a", "b"]
-        ports = {port_of(other): "Ollama", closed: "LM Studio", port_of(server): "vLLM"}
+        ports = {other.port: "Ollama", closed: "LM Studio", server.port: "vLLM"}
         found = servers(ports, seconds=LONG)
         several = tuple(ServedModel(name, CONTEXT, NAME) for name in "ab")
         one = (ServedModel(NAME, CONTEXT, NAME),)
@@ -47,7 +43,7 @@ def test_no_key_is_sent_and_no_proxy_asked(monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with openai_server(key=KEY) as guarded:
-        (found,) = servers({port_of(guarded): "vLLM"}, seconds=LONG)
+        (found,) = servers({guarded.port: "vLLM"}, seconds=LONG)
         assert found.needs_key and found.models == ()
         (seen,) = guarded.seen
         assert (seen.method, seen.path) == ("GET", "/v1/models")
@@ -65,12 +61,12 @@ def test_no_key_is_sent_and_no_proxy_asked(monkeypatch: pytest.MonkeyPatch) -> N
 )  # fmt: skip
 def test_a_server_of_another_kind_is_left_out(server: OpenAIServer, fault: Fault) -> None:
     server.faults.append(fault)
-    assert servers({port_of(server): "vLLM"}, seconds=LONG) == () and len(server.seen) == 1
+    assert servers({server.port: "vLLM"}, seconds=LONG) == () and len(server.seen) == 1
 
 
 def test_one_that_is_silent_is_not_waited_for(server: OpenAIServer) -> None:
     server.faults.append(Fault(held=True))
-    assert servers({port_of(server): "Ollama"}, seconds=0.05) == ()
+    assert servers({server.port: "Ollama"}, seconds=0.05) == ()
 
 
 class Meeting(list[str]):
@@ -88,7 +84,7 @@ class Meeting(list[str]):
 def test_all_ports_are_asked_side_by_side(server: OpenAIServer) -> None:
     with openai_server() as other:
         server.models = other.models = Meeting(threading.Barrier(2))
-        assert len(servers({port_of(one): "" for one in (server, other)}, seconds=LONG)) == 2
+        assert len(servers({one.port: "" for one in (server, other)}, seconds=LONG)) == 2
 
 
 @pytest.mark.parametrize(("lang", "said"), [("en", "Which servers of models"), ("fr", "Quels serveurs de modèles")])
@@ -97,7 +93,7 @@ def test_the_command_lists_them_with_a_line_to_paste(server, monkeypatch, tmp_pa
     server.models = [NAME, "red\x1b[31m"]
     with openai_server(key=KEY) as guarded, openai_server() as empty:
         empty.models = []
-        monkeypatch.setattr(nearby, "USUAL", {port_of(one): "vLLM" for one in (server, guarded, empty)})
+        monkeypatch.setattr(nearby, "USUAL", {one.port: "vLLM" for one in (server, guarded, empty)})
         monkeypatch.setattr(nearby, "SECONDS", LONG)
         assert run(["models", "--lang", lang]) == 0
         told = capsys.readouterr().out
@@ -106,6 +102,6 @@ def test_the_command_lists_them_with_a_line_to_paste(server, monkeypatch, tmp_pa
         assert run(["models", "--json"]) == 0
         told = json.loads(capsys.readouterr().out)["servers"]
         assert [one["needs_key"] for one in told] == [False, True, False]
-    monkeypatch.setattr(nearby, "USUAL", {port_of(empty): "vLLM"})  # gone by now
+    monkeypatch.setattr(nearby, "USUAL", {empty.port: "vLLM"})  # gone by now
     assert run(["models", "--lang", lang]) == 0
     assert said not in capsys.readouterr().out and capot.models.cached().servers == ()

@@ -326,7 +326,7 @@ def test_the_owner_is_told_which_models_this_machine_has(room: TestClient, tmp_p
 
 def test_the_owner_is_told_which_servers_this_machine_has(room: TestClient, monkeypatch) -> None:
     with openai_server() as running:
-        monkeypatch.setattr(nearby, "USUAL", {int(running.root.rpartition(":")[2]): "vLLM"})
+        monkeypatch.setattr(nearby, "USUAL", {running.port: "vLLM"})
         monkeypatch.setattr(nearby, "SECONDS", 600.0)
         assert code_of(room.get("/api/models")) == "owner_only" and not running.seen
         room.get("/?code=the-owner")
