@@ -462,7 +462,7 @@ def test_the_lab_shows_the_model_and_answers_for_it(model: capot.Model) -> None:
 
 
 def test_the_lab_has_a_card_of_what_the_server_does(model: capot.Model) -> None:
-    from lab_helpers import scripted
+    from lab_helpers import asgi, scripted
     from starlette.testclient import TestClient
 
     from capot.web.app import create_app
@@ -472,18 +472,16 @@ def test_the_lab_has_a_card_of_what_the_server_does(model: capot.Model) -> None:
         assert told["card"]["server"]["prompt_logprobs"] == MOST and "each token with its rank" in str(told["view"])
         french = lab.get("/api/served", headers={"accept-language": "fr"}).json()["result"]
         assert "chaque token avec son rang" in str(french["view"])
-    with scripted() as here, TestClient(create_app(here), base_url="http://127.0.0.1:8420") as lab:
+    with asgi(scripted()) as lab:
         assert lab.get("/api/served").json()["error"]["code"] == "no_such_page"
 
 
 def test_a_context_that_no_server_tells_is_told_as_unknown() -> None:
-    from starlette.testclient import TestClient
-
-    from capot.web.app import create_app
+    from lab_helpers import asgi
 
     with openai_server() as running:
         running.without = {"max_model_len"}
-        with capot.open(running.url) as opened, TestClient(create_app(opened), base_url="http://127.0.0.1:8420") as lab:
+        with asgi(opened := capot.open(running.url)) as lab:
             assert opened.server.context_length is None
             assert lab.get("/api/model").json()["result"]["context_length"] is None
 
