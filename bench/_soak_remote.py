@@ -18,8 +18,8 @@ from _soak_lab import STEP, Lab
 
 TOKENS = 20
 SERVER = (
-    "import sys; from openai_server import Fault, openai_server\n"
-    "with openai_server() as server:\n"
+    "import sys; from openai_server import Fault, OpenAIServer\n"
+    "with OpenAIServer() as server:\n"
     "    server.faults += [Fault(after=3, waits=True) for _ in range(int(sys.argv[1]))]\n"
     "    print(server.url, flush=True); sys.stdin.readline(); server.release.set(); sys.stdin.readline()\n"
 )

@@ -355,12 +355,6 @@ def _scored(ids: list[int], count: int) -> Iterator[dict[str, Any]]:
 assert VOCABULARY > 256
 
 
-@contextlib.contextmanager
-def openai_server(**settings: Any) -> Iterator[OpenAIServer]:
-    with OpenAIServer(**settings) as running:
-        yield running
-
-
 # Fixtures, of the scope that each file gives them: ``server = pytest.fixture(serving)``, ``client`` from ``asking``.
 
 

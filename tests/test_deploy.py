@@ -15,7 +15,7 @@ import pytest
 import test_nginx
 from conftest import ROOT
 from lab_helpers import Live, asgi, scripted
-from openai_server import openai_server
+from openai_server import OpenAIServer
 
 import capot
 from capot.cli import run, serve
@@ -125,7 +125,7 @@ def test_bounds_of_the_server_are_options_with_their_defaults(monkeypatch, capsy
 
 
 def test_texts_at_work_at_a_server_are_bounded_as_set() -> None:
-    with openai_server() as running, capot.open(running.url) as model:
+    with OpenAIServer() as running, capot.open(running.url) as model:
         model.shared.at_once = 3
         assert model.scheduler.at_once == 3
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from openai_server import CONTEXT, KEY, NAME, Fault, OpenAIServer, openai_server, serving
+from openai_server import CONTEXT, KEY, NAME, Fault, OpenAIServer, serving
 
 import capot
 from capot.cli import run
@@ -29,7 +29,7 @@ def closed() -> Iterator[int]:
 
 
 def test_all_that_answer_are_listed_in_the_order_of_the_ports(server: OpenAIServer, closed: int) -> None:
-    with openai_server() as other:
+    with OpenAIServer() as other:
         other.models = ["a", "b"]
         ports = {other.port: "Ollama", closed: "LM Studio", server.port: "vLLM"}
         found = servers(ports, seconds=LONG)
@@ -42,7 +42,7 @@ def test_no_key_is_sent_and_no_proxy_asked(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("CAPOT_API_KEY", KEY)
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    with openai_server(key=KEY) as guarded:
+    with OpenAIServer(key=KEY) as guarded:
         (found,) = servers({guarded.port: "vLLM"}, seconds=LONG)
         assert found.needs_key and found.models == ()
         (seen,) = guarded.seen
@@ -82,7 +82,7 @@ class Meeting(list[str]):
 
 
 def test_all_ports_are_asked_side_by_side(server: OpenAIServer) -> None:
-    with openai_server() as other:
+    with OpenAIServer() as other:
         server.models = other.models = Meeting(threading.Barrier(2))
         assert len(servers({one.port: "" for one in (server, other)}, seconds=LONG)) == 2
 
@@ -91,7 +91,7 @@ def test_all_ports_are_asked_side_by_side(server: OpenAIServer) -> None:
 def test_the_command_lists_them_with_a_line_to_paste(server, monkeypatch, tmp_path, capsys, lang, said) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     server.models = [NAME, "red\x1b[31m"]
-    with openai_server(key=KEY) as guarded, openai_server() as empty:
+    with OpenAIServer(key=KEY) as guarded, OpenAIServer() as empty:
         empty.models = []
         monkeypatch.setattr(nearby, "USUAL", {one.port: "vLLM" for one in (server, guarded, empty)})
         monkeypatch.setattr(nearby, "SECONDS", LONG)

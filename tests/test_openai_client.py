@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_server import KEY, NAME, Fault, OpenAIServer, asking, client_of, openai_server, serving
+from openai_server import KEY, NAME, Fault, OpenAIServer, asking, client_of, serving
 
 from capot.engines.cancellation import cancel_when
 from capot.engines.openai import connect
@@ -63,7 +63,7 @@ def test_a_question_and_a_stream(client: ServerClient) -> None:
 
 
 def test_the_key_goes_to_its_server_and_nowhere_else() -> None:
-    with openai_server(key=KEY) as server, openai_server() as other:
+    with OpenAIServer(key=KEY) as server, OpenAIServer() as other:
         client = client_of(server.url, key=KEY, patience=AT_ONCE)
         client.get(f"{server.url}/models")
         assert server.seen[-1].headers["Authorization"] == f"Bearer {KEY}"
@@ -253,7 +253,7 @@ def test_what_is_not_taken_waits_at_the_server(server: OpenAIServer, client: Ser
 
 
 def test_connecting_sends_nothing_and_takes_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    with openai_server(key=KEY) as server:
+    with OpenAIServer(key=KEY) as server:
         monkeypatch.setenv("CAPOT_API_KEY", KEY)
         client = connect(server.url)
         assert server.seen == []

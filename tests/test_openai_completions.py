@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openai_server import MOST, Fault, OpenAIServer, asking, client_of, openai_server, serving, steps
+from openai_server import MOST, Fault, OpenAIServer, asking, client_of, serving, steps
 
 from capot.engines.openai.client import ServerClient
 from capot.engines.openai.completions import Bill, ServedText, complete
@@ -105,7 +105,7 @@ def test_what_other_servers_write_is_read(server: OpenAIServer, client: ServerCl
 
 
 def test_a_text_that_nobody_reads_on_frees_its_slot() -> None:
-    with openai_server() as server:
+    with OpenAIServer() as server:
         client = client_of(server.url)
         server.faults.append(Fault(after=1, held=True))
         texts = complete(client, PROMPT, max_tokens=6)

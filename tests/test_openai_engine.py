@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openai_server import CONTEXT, KEY, MOST, NAME, Fault, OpenAIServer, openai_server, serving
+from openai_server import CONTEXT, KEY, MOST, NAME, Fault, OpenAIServer, serving
 
 import capot
 from capot.cli import run
@@ -41,7 +41,7 @@ def here() -> Iterator[capot.Model]:
 @pytest.fixture
 def plain() -> Iterator[tuple[OpenAIServer, capot.Model]]:
     """A server of texts alone, as llama-cpp-python's: no ids, no ranks, and no word of the stop text."""
-    with openai_server() as running:
+    with OpenAIServer() as running:
         running.without = {"return_token_ids", "return_tokens_as_token_ids", "prompt ids", "prompt_logprobs", "stop"}
         with capot.open(running.url) as opened:
             yield running, opened
@@ -90,7 +90,7 @@ def test_a_server_decides_for_itself(server: OpenAIServer, setting: dict[str, An
 
 def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAPOT_API_KEY", KEY)
-    with openai_server(key=KEY) as closed, capot.open(closed.url) as opened:
+    with OpenAIServer(key=KEY) as closed, capot.open(closed.url) as opened:
         answer = opened.generate(PROMPT, temperature=0, max_new_tokens=3)
         assert answer.text == " To" and all(each.headers["Authorization"] == f"Bearer {KEY}" for each in closed.seen)
         assert KEY not in repr(opened) + repr(vars(opened.shared.served)) + answer.to_json()
@@ -231,7 +231,7 @@ def test_a_stop_text_where_the_server_does_not_say_which(plain: tuple[OpenAIServ
 @pytest.mark.parametrize("names_stop", [True, False])
 def test_tokens_that_come_together_are_told_apart(more: dict[str, Any], names_stop: bool) -> None:
     """A server under load joins several tokens in one event: each has its own text and figures all the same."""
-    with openai_server() as running:
+    with OpenAIServer() as running:
         running.without = set() if names_stop else {"stop"}
         settings = {"temperature": 0.7, "seed": 4, "max_new_tokens": 12, **more}
         with capot.open(running.url) as opened:
@@ -298,7 +298,7 @@ def test_what_no_server_tells_is_refused_with_what_to_do(model: capot.Model, ask
 
 
 def test_a_server_without_a_tokenizer_or_log_probabilities_is_told_what_to_do() -> None:
-    with openai_server() as bare:
+    with OpenAIServer() as bare:
         bare.without = {"tokenize", "logprobs", "return_token_ids"}
         with capot.open(bare.url) as opened:
             assert code(lambda: opened.tokens("a")) == "server_no_tokenizer"
@@ -432,7 +432,7 @@ def test_files_of_the_servers_folder_are_used_where_they_cut_as_it_does(tmp_path
     from capot.engines.openai import served
     from capot.model import BOXED
 
-    with openai_server() as running:
+    with OpenAIServer() as running:
         opened = served.open_served(running.url)
         opened.model = dataclasses.replace(opened.model, source=str(BOXED))
         assert served.files_of(opened).path == BOXED
@@ -479,7 +479,7 @@ def test_the_lab_has_a_card_of_what_the_server_does(model: capot.Model) -> None:
 def test_a_context_that_no_server_tells_is_told_as_unknown() -> None:
     from lab_helpers import asgi
 
-    with openai_server() as running:
+    with OpenAIServer() as running:
         running.without = {"max_model_len"}
         with asgi(opened := capot.open(running.url)) as lab:
             assert opened.server.context_length is None

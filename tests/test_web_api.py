@@ -14,7 +14,7 @@ import native_helpers
 import numpy as np
 import pytest
 from lab_helpers import asgi, scripted
-from openai_server import NAME, openai_server
+from openai_server import NAME, OpenAIServer
 from starlette.testclient import TestClient
 
 import capot
@@ -325,7 +325,7 @@ def test_the_owner_is_told_which_models_this_machine_has(room: TestClient, tmp_p
 
 
 def test_the_owner_is_told_which_servers_this_machine_has(room: TestClient, monkeypatch) -> None:
-    with openai_server() as running:
+    with OpenAIServer() as running:
         monkeypatch.setattr(nearby, "USUAL", {running.port: "vLLM"})
         monkeypatch.setattr(nearby, "SECONDS", 600.0)
         assert code_of(room.get("/api/models")) == "owner_only" and not running.seen
