@@ -209,6 +209,18 @@ class Sequence(Protocol):
         """Give the cache's memory back. Closing twice is harmless."""
 
 
+class CancellableSequence:
+    """The cancellation of a sequence: one attribute, written from any thread and read at each step, without a lock."""
+
+    cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def resume(self) -> None:
+        self.cancelled = False
+
+
 @dataclass(frozen=True)
 class Feed:
     """The next ``ids`` (at most MAX_CHUNK) of one sequence, what is wanted of them, and what is changed on the way.

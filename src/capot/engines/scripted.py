@@ -19,7 +19,16 @@ from importlib import resources
 import numpy as np
 
 from capot.engines.inside import Inside, InsideFound, mark_sums, row_of
-from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, Want, check_feed
+from capot.engines.protocol import (
+    Allocations,
+    CancellableSequence,
+    Capability,
+    EngineInfo,
+    Feed,
+    Output,
+    Want,
+    check_feed,
+)
 
 SPECIALS = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")  # ids from 256 on
 END = 256  # ends a text, and begins the next one
@@ -88,12 +97,11 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return common.astype(np.float32), noise.astype(np.float32), table.astype(np.float32)
 
 
-class ScriptedSequence:
+class ScriptedSequence(CancellableSequence):
     """The ids read so far, and a hash of each prefix in place of keys and values."""
 
     def __init__(self) -> None:
         self.ids: list[int] = []
-        self.cancelled = False
         self.hashes = [0]
         self.nbytes = 0
 
@@ -109,12 +117,6 @@ class ScriptedSequence:
         """Forget everything after the first ``length`` tokens."""
         del self.ids[length:], self.hashes[length + 1 :]
         self.nbytes = _cache_bytes(len(self.ids))
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-    def resume(self) -> None:
-        self.cancelled = False
 
     def close(self) -> None:
         self.crop(0)

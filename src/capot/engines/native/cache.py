@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from capot.engines.native.kernels import BLOCK
-from capot.engines.protocol import Allocations
+from capot.engines.protocol import Allocations, CancellableSequence
 from capot.sources.configuration import Config
 
 FLOAT32 = np.dtype(np.float32)
@@ -58,12 +58,11 @@ def block_shape(config: Config) -> tuple[int, ...]:
     return (config.layers, 2, config.kv_heads, config.head_dim * BLOCK)
 
 
-class NativeSequence:
+class NativeSequence(CancellableSequence):
     """One text under way and its key/value cache (see ``protocol.Sequence``)."""
 
     def __init__(self, config: Config, dtype: np.dtype[Any], allocator: ArrayAllocator) -> None:
         self.ids: list[int] = []
-        self.cancelled = False
         self._shape = block_shape(config)
         self._dtype = dtype
         self._ledger = allocator
@@ -101,12 +100,6 @@ class NativeSequence:
         for mine, theirs in zip(self._blocks, other._blocks):
             mine[level:] = theirs[level:]
         self.ids = other.ids[:tokens]
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-    def resume(self) -> None:
-        self.cancelled = False
 
     def close(self) -> None:
         self.cancelled = True

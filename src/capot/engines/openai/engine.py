@@ -15,7 +15,17 @@ from capot.engines.openai.asking import Abilities
 from capot.engines.openai.client import ServerClient
 from capot.engines.openai.completions import STREAMED, CompletionReader, ServedText, request_body
 from capot.engines.openai.vocabulary import ServedVocabulary
-from capot.engines.protocol import Allocations, Capability, EngineInfo, Feed, Output, Want, check_feed, commit_step
+from capot.engines.protocol import (
+    Allocations,
+    CancellableSequence,
+    Capability,
+    EngineInfo,
+    Feed,
+    Output,
+    Want,
+    check_feed,
+    commit_step,
+)
 from capot.engines.scheduler.job import WrittenJob
 from capot.engines.seen import Bill, ChosenToken, Top, TopToken
 from capot.errors import CapabilityError, NetworkError
@@ -24,24 +34,17 @@ _SEEDS = 2**31 - 1  # llama.cpp's are 32 bits, vLLM's 64 with a sign
 _EXPECTED = 10  # tokens at each place of a text that is scored
 
 
-class ServedSequence:
+class ServedSequence(CancellableSequence):
     """A text as the server was sent it. Its cache is the server's own."""
 
     nbytes = 0
 
     def __init__(self) -> None:
         self.ids: list[int] = []
-        self.cancelled = False
 
     def crop(self, length: int) -> None:
         """Forget everything after the first ``length`` tokens."""
         del self.ids[length:]
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-    def resume(self) -> None:
-        self.cancelled = False
 
     def close(self) -> None:
         self.crop(0)

@@ -19,7 +19,7 @@ import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from capot.engines.protocol import MAX_CHUNK, Feed
+from capot.engines.protocol import MAX_CHUNK, CancellableSequence, Feed
 from capot.errors import CapabilityError
 
 BLOCK = 64  # tokens by which a buffer grows
@@ -190,12 +190,11 @@ def own_sequence(feed: Feed) -> TransformersSequence:
     return feed.sequence
 
 
-class TransformersSequence:
+class TransformersSequence(CancellableSequence):
     """One text under way and its cache (see ``protocol.Sequence``)."""
 
     def __init__(self, make: Callable[[], Cache]) -> None:
         self.ids: list[int] = []
-        self.cancelled = False
         self.leave: Callable[[], None] | None = None  # set while it is in the lane of compiled passes
         self._make = make
         self._cache: Cache | None = None
@@ -264,12 +263,6 @@ class TransformersSequence:
                 self._cache.layers[index] = kept
             elif isinstance(layer, CacheLayer):
                 layer.cut(len(self.ids))
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-    def resume(self) -> None:
-        self.cancelled = False
 
     def close(self) -> None:
         self.cancelled = True
