@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from capot.chapters.generate.loop import Loop
-from capot.chapters.generate.result import Alternative, Event, Finished, GeneratedToken, Generation, Started
+from capot.chapters.generate.result import Alternative, Finished, GeneratedToken, Generation, Started
 from capot.chapters.generate.text import GrowingText
-from capot.chapters.protocols import Opened
 from capot.chapters.told import chance_of
-from capot.config import Plan, Sampling
 from capot.engines.scheduler import Drawing, WrittenJob
 from capot.engines.seen import UNTOLD, Bill, ChosenToken, TopToken
+from capot.text.tokenizer import Tokenizer
 from capot.view.graphemes import token_label
 
 
@@ -23,25 +22,21 @@ class ServedLoop(Loop, WrittenJob):
     The server's seeds are its own: a text taken up again in the middle draws what it draws, not what it would have.
     """
 
-    def __init__(
-        self,
-        model: Opened,
-        ids: list[int],
-        *,
-        prompt: str,
-        sampling: Sampling,
-        plan: Plan,
-        emit: Callable[[Event | Exception], None],
-    ) -> None:
-        super().__init__(model, ids, prompt=prompt, sampling=sampling, plan=plan, emit=emit)
-        self.tokenizer = model.tokenizer
-        self.bill: Bill | None = None
-        self.late = ""  # text that came after its tokens
-        self.drawing = Drawing(
-            temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p, min_p=sampling.min_p,
-            seed=self.seed + plan.first_draw, tokens=sampling.max_new_tokens + plan.after_stop,
-            stop=() if plan.after_stop else tuple(sampling.stop), top=plan.alternatives,
+    bill: Bill | None = None
+    late = ""  # text that came after its tokens
+
+    @property
+    def drawing(self) -> Drawing:
+        asked = self.sampling
+        return Drawing(
+            temperature=asked.temperature, top_k=asked.top_k, top_p=asked.top_p, min_p=asked.min_p,
+            seed=self.seed + self.plan.first_draw, tokens=asked.max_new_tokens + self.plan.after_stop,
+            stop=() if self.plan.after_stop else tuple(asked.stop), top=self.plan.alternatives,
         )  # fmt: skip
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.chooser.tokenizer
 
     def begun(self, seconds: float) -> None:
         self.prefill_s = seconds
@@ -82,19 +77,19 @@ class ServedLoop(Loop, WrittenJob):
         """Return whether more is wanted: not behind a stop text, unless what follows it is asked for."""
         if self.text.found is None:
             return True
-        if self.after_left > 0:
-            self.after = GrowingText(self.tokenizer, ())
-            return True
-        self.reason = "stop_string"
-        self.finish()
-        return False
+        if self.after_left == 0:
+            return self._stopped()
+        self.after = GrowingText(self.tokenizer, ())
+        return True
 
     def _took_after(self, text: str, after: GrowingText) -> bool:
         """Beyond the stop text: what comes is kept apart."""
         self.text.after += after.write(text)
         self.after_left -= 1
-        if self.after_left > 0:
-            return True
+        return True if self.after_left > 0 else self._stopped()
+
+    def _stopped(self) -> bool:
+        """End the text at its stop text; it does not go on."""
         self.reason = "stop_string"
         self.finish()
         return False

@@ -83,7 +83,10 @@ class Drawing:
 class WrittenJob(Job):
     """A text whose tokens the engine draws. What it is told runs on a thread of the engine: be brief."""
 
-    drawing: Drawing
+    @property
+    def drawing(self) -> Drawing:
+        """Return how the engine is to draw."""
+        raise NotImplementedError
 
     def begun(self, seconds: float) -> None:
         """Hear that the prompt has been read. Units: ``seconds`` since the request."""
