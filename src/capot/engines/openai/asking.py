@@ -9,6 +9,7 @@ from typing import Any
 
 from capot.engines.openai.address import ServerAddress
 from capot.engines.openai.client import ServerClient
+from capot.engines.openai.completions import first_choice
 from capot.errors import CapotError, InputError, NetworkError, NotFoundError
 from capot.sources.nearby import ServedModel, read_models
 
@@ -149,10 +150,9 @@ def _completed(client: ServerClient, **more: Any) -> Any:
 
 def _choice(client: ServerClient, told: Any) -> dict[str, Any]:
     """Return the one text of an answer. Raises: NetworkError ``server_other_kind``."""
-    choices = told.get("choices") if isinstance(told, dict) else None
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    found = first_choice(told)
+    if found is None:
         raise NetworkError("server_other_kind", host=client.address.host)
-    found: dict[str, Any] = choices[0]
     return found
 
 

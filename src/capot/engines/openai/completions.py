@@ -64,6 +64,13 @@ def _read(stream: EventStream, reader: CompletionReader) -> Iterator[ServedText 
         stream.cancel()
 
 
+def first_choice(told: Any) -> dict[str, Any] | None:
+    """Return the first text of an answer, None where it has none."""
+    choices = told.get("choices") if isinstance(told, dict) else None
+    found = choices[0] if isinstance(choices, list) and choices else None
+    return found if isinstance(found, dict) else None
+
+
 class CompletionReader:
     """Takes events apart, and refuses by its name a field that is not as the protocol has it."""
 

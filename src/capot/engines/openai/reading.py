@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from capot.engines.openai.client import ServerClient
-from capot.engines.openai.completions import CompletionReader, named_token, request_body
+from capot.engines.openai.completions import CompletionReader, first_choice, named_token, request_body
 from capot.engines.seen import ChosenToken, Top, TopToken
 
 
@@ -77,8 +77,7 @@ async def echoed(client: ServerClient, prompt: str, *, count: int, tokens: int) 
 
 async def _choice(client: ServerClient, body: dict[str, Any], reader: CompletionReader) -> dict[str, Any]:
     told = await client.ask("POST", f"{client.address.base}/completions", body)
-    choices = told.get("choices") if isinstance(told, dict) else None
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    found = first_choice(told)
+    if found is None:
         raise reader.malformed("choices")
-    found: dict[str, Any] = choices[0]
     return found

@@ -38,9 +38,18 @@ class Served:
         return asking.abilities(self.client)
 
     @functools.cached_property
+    def _probed(self) -> tuple[str | None, list[int]]:
+        """Where the server cuts texts, None where it does not, and the ids of ``PROBE`` there."""
+        for path in TOKENIZE:
+            ids = self.client.wait(asking.cut(self.client, path, text=PROBE))
+            if ids:
+                return path, ids
+        return None, []
+
+    @property
     def tokenize(self) -> str | None:
         """Where the server cuts texts, None where it does not."""
-        return next((path for path in TOKENIZE if self.client.wait(asking.cut(self.client, path, text=PROBE))), None)
+        return self._probed[0]
 
     @functools.cached_property
     def vocabulary(self) -> ServedVocabulary:
@@ -52,9 +61,7 @@ class Served:
 
     def cuts_as(self, ids: list[int]) -> bool:
         """Return whether the server cuts ``PROBE`` into these ids, which a tokenizer of files made of it."""
-        if self.tokenize is None:
-            return False
-        return self.client.wait(asking.cut(self.client, self.tokenize, text=PROBE)) == ids
+        return self.tokenize is not None and self._probed[1] == ids
 
     def facts(self, *, files: bool) -> ServerFacts:
         """Return what the server was seen to do; ``files``: whether those of this machine cut texts as it does."""

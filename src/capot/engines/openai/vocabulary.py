@@ -48,17 +48,20 @@ class ServedVocabulary:
 
         Raises: CapabilityError ``server_no_tokenizer``; as ``ServerClient.post``.
         """
-        if self._path is None:
-            raise CapabilityError("server_no_tokenizer", host=self._client.address.host)
-        ids = self._client.wait(asking.cut(self._client, self._path, text=text))
+        ids = self._client.wait(self._cut(text))
         if ids is None:
             raise CapabilityError("server_no_tokenizer", host=self._client.address.host)
-        # llama-cpp-python's route always puts the opening before a text; the others were asked not to.
-        if self._path != asking.TOKENIZE[0] and tuple(ids[: len(self.opening)]) == self.opening:
-            ids = ids[len(self.opening) :]
         self._remember(ids, text)
         if not self._client.here:
             self._client.wait(self.learn(ids))
+        return ids
+
+    async def _cut(self, text: str) -> list[int] | None:
+        """Return the ids of a text without those that open a prompt; None where the server does not tell them."""
+        ids = None if self._path is None else await asking.cut(self._client, self._path, text=text)
+        # llama-cpp-python's route always puts the opening before a text; the others were asked not to.
+        if ids is not None and self._path != asking.TOKENIZE[0] and tuple(ids[: len(self.opening)]) == self.opening:
+            return ids[len(self.opening) :]
         return ids
 
     def _remember(self, ids: Sequence[int], text: str) -> None:
@@ -105,12 +108,8 @@ class ServedVocabulary:
 
     async def find(self, text: str) -> int | None:
         """Return the token that is this very text, None where the server cuts it into several."""
-        if self._path is None or not text:
-            return None
-        if text not in self._ids:
-            ids = await asking.cut(self._client, self._path, text=text) or []
-            if self._path != asking.TOKENIZE[0] and tuple(ids[: len(self.opening)]) == self.opening:
-                ids = ids[len(self.opening) :]
+        if text and text not in self._ids:
+            ids = await self._cut(text) or []
             if len(ids) == 1:
                 self._ids[text] = ids[0]
                 self._texts.setdefault(ids[0], text)
