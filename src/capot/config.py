@@ -86,7 +86,6 @@ def _number(name: str, value: Any, *, whole: bool) -> float:
         real = float(value)
         if isinstance(value, bool) or math.isnan(real):
             raise ValueError(value)
-    # A whole number beyond floats is a number; ``within`` says that it is out of range.
     except OverflowError:  # a number, beyond every bound
         beyond: int = value
         return beyond
@@ -98,7 +97,7 @@ def _number(name: str, value: Any, *, whole: bool) -> float:
         if not real.is_integer():
             raise ValueError(value)
         # Above 2**53 a float is no longer the number that was given.
-        return int(value)  # exact, where ``real`` is not
+        return int(value)
     except ValueError:
         raise InputError("not_whole", name=name, value=shorten(value)) from None
 

@@ -259,7 +259,7 @@ def _curves(block: Curves, theme: Theme, lang: str | None) -> dict[str, Any]:
     x, y = series_scales(block, lang=lang)
     tops = {id(area): top for area, _, top in stack_areas(block.series)}
     # Areas first: "tonexty" fills down to the trace before, which must be an area.
-    order = sorted(enumerate(block.series), key=lambda item: not item[1].area)  # a fill reaches to the trace before
+    order = sorted(enumerate(block.series), key=lambda item: not item[1].area)
     traces = [_curve(line, index, block=block, theme=theme, lang=lang, top=tops.get(id(line))) for index, line in order]
     across = _ticked_axis(theme, block.x_label, x)
     up = _ticked_axis(theme, block.y_label, y)

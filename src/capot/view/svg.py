@@ -73,7 +73,7 @@ def _arrow(frame: Frame, x: float, y: float) -> str:
     head = f'<path class="head" d="M0 0L-12 -5V5z" transform="translate({x:g} {y:g}) rotate({turn:.1f})"/>'
     length = math.hypot(x - start[0], y - start[1]) or 1.0
     # A line that went to the very tip would show beside a pointed head.
-    back = max(0.0, 1 - 6 / length)  # the line ends inside the head
+    back = max(0.0, 1 - 6 / length)
     return _line(*start, start[0] + (x - start[0]) * back, start[1] + (y - start[1]) * back, "curve") + head
 
 

@@ -98,7 +98,6 @@ def _lifespan(streams: Streams, first: Model) -> Any:
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         sweeping = asyncio.create_task(sweep())
-        # Packed while the lab starts, so that the first visitor does not wait for it.
         packing = asyncio.create_task(anyio.to_thread.run_sync(assets.find, assets.PLOTLY))  # half a second of gzip
         try:
             yield

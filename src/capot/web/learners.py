@@ -104,7 +104,6 @@ class Learners:
         self.addresses = Quota(serving.max_learners_of_address)
         self.semaphore = FairSemaphore(MAX_CALLS)
         self.threads = anyio.CapacityLimiter(math.inf)  # those above say how many there may be
-        # Made with the lab, started with the first task.
         self.template_workers = TemplateWorkers()  # where everybody's templates are rendered
         self.tokenizer_workers = TokenizerWorkers()  # and texts are cut that may take any time
         self._opening = threading.Lock()

@@ -167,7 +167,7 @@ class WorkerPool:
             failed = answer is None or str(answer.get("code")).endswith("_too_costly")
             if (answer is None or answer.get("worn") or task.end_reason) and not self._closed:
                 # A process that was killed, or says that it is worn, must not be met by the next task.
-                slot.restart()  # also if it was killed an instant after its answer
+                slot.restart()
             if answer is None:
                 raise self._error_of(task)
             return answer

@@ -99,7 +99,6 @@ class FileTable:
         mapped = self.checkpoint.tensor(self.info.name)
         dtype = self.info.dtype
         height = max(1, numbers // self.shape[1])
-        # One array for all blocks: a new one each time would be fresh pages, which the system zeroes first.
         room = np.empty((height, self.shape[1]), np.uint32)  # one for all blocks: it stays in the cache
         for start in range(0, self.shape[0], height):
             part = mapped[start : start + height]

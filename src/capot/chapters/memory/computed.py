@@ -124,7 +124,7 @@ def _native(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
 
     def parts(tokens: int, mode: Mode) -> Parts:
         # The head is applied at a chunk's end: the last whole chunk has the most rows, the rest the longest cache.
-        ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}  # the last whole chunk may hold more than the rest
+        ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}
         return max((at(min(end, tokens), tokens, mode) for end in ends), key=lambda found: found.total)
 
     def at(end: int, tokens: int, mode: Mode) -> Parts:

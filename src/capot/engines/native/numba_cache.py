@@ -59,7 +59,6 @@ class _SafeCache:
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return self._cache.load_overload(sig, target_context)
-        # Numba raises many kinds here (EOFError, UnpicklingError, OSError, its own), and any of them means compiling.
         except Exception as error:  # a file cut short, of another owner, of another version: whatever it is
             cache_errors.append(error)
             return None

@@ -169,7 +169,6 @@ class ServerClient:
         """Run ``work`` on the client's thread, without waiting and without a lock: a signal handler may call it."""
         loop = self._loop
         if loop is not None and self._process == os.getpid():
-            # From a signal handler: no lock may be taken, and the loop may be closing.
             with contextlib.suppress(RuntimeError):  # it was closed meanwhile
                 loop.call_soon_threadsafe(work)
 

@@ -52,7 +52,7 @@ def request_body(client: ServerClient, prompt: str | Sequence[int], *, logprobs:
     body = {"model": client.address.model, "prompt": prompt if isinstance(prompt, str) else list(prompt)}
     if logprobs is None:
         return body
-    # servers other than vLLM leave out what they do not know
+    # Servers other than vLLM leave out what they do not know
     return body | {"logprobs": logprobs, "return_tokens_as_token_ids": True, "return_token_ids": True}
 
 
@@ -120,8 +120,8 @@ class CompletionReader:
 
     def token(self, name: str, logprob: float, top: Mapping[str, float]) -> ChosenToken:
         chosen = named_token(name, logprob)
-        ordered = sorted((named_token(*pair) for pair in (top or {}).items()), key=lambda token: -token.logprob)
         # Sorted here, as some servers list the drawn token first and others by id.
+        ordered = sorted((named_token(*pair) for pair in (top or {}).items()), key=lambda token: -token.logprob)
         # The token that was drawn is told beside the most probable ones, whether it is among them or not.
         return ChosenToken(chosen.id, chosen.text, chosen.logprob, Top(tuple(ordered[: self.count])))
 

@@ -133,7 +133,7 @@ class ServedVocabulary:
             piece = self._texts.get(token, "")
             found = text.find(piece, at) if piece else -1
             # SentencePiece's first word is told with a space that the text does not have.
-            if found < 0 and piece[:1] == " ":  # what some put before a first word
+            if found < 0 and piece[:1] == " ":
                 piece = piece[1:]
                 found = text.find(piece, at) if piece else -1
             if found < 0:

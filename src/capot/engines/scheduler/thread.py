@@ -281,7 +281,6 @@ class Scheduler:
             self._finish(ticket, output, keep=False)
         elif ticket.cancelled:
             self._finish(ticket, InterruptedByUser("interrupted"))
-        # A sequence that another job left behind may carry its cancellation, set after that job's last step.
         elif output is None:  # a late cancellation meant for the sequence's last job: step again
             feed.sequence.resume()
             self._requeue(ticket, self._admission.prompts)

@@ -200,7 +200,7 @@ class Anatomy:
         if not isinstance(weight, torch.Tensor) or weight.ndim != 2:
             return None
         # oneDNN's layout is opaque: making one row of it means unpacking all of the head, gigabytes for one vector.
-        if weight.is_mkldnn:  # in oneDNN's own order, which only the whole can be taken out of
+        if weight.is_mkldnn:
             names = (name for name, each in self.network.model.named_parameters() if each is weight)
             found = self.network.stored_row(next(names), token)
             return floats(weight.to_dense()[token]) if found is None else found.astype(np.float64)

@@ -120,7 +120,7 @@ def _try_packed(model: PreTrainedModel, first_pass: Callable[[], T], *, only: Co
         if memory.requested_bytes(error) is not None:
             raise
     # After the except block: the exception's traceback would keep the tensors of the failed pass alive.
-    unpack(model)  # here, where the failed pass and its tensors are gone
+    unpack(model)
     return None
 
 

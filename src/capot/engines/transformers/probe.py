@@ -41,12 +41,12 @@ class Probe:
         attends = all(isinstance(layer, CacheLayer) for layer in self.cache.layers)
         rows = network.table.shape[0]
         # A text of equal tokens would leave equal states, and a mistake in their order would not be seen.
-        self._ids = torch.arange(self.TOKENS, device=network.device)[None] * 7 % rows  # no two alike: states differ
+        self._ids = torch.arange(self.TOKENS, device=network.device)[None] * 7 % rows
         begun = None if attends else self._begun(network)
         self.anatomy = Anatomy(network)
         with contextlib.ExitStack() as stack:
             # Equal numbers mean the same thing only while nothing else is computed in the pass.
-            if attends and network.layers and network.caches:  # what follows a text must be seen apart from it
+            if attends and network.layers and network.caches:
                 stack.enter_context(self.anatomy.listening())
             if attends:
                 # The slower implementation gives weights; whether a family does give them is seen here, not read in a

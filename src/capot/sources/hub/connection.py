@@ -88,7 +88,6 @@ def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = Non
     for _ in range(HOPS):
         opener = _opener(urlsplit(url).scheme, proxy_for(url), _ca_bundles())
         asked = urllib.request.Request(url, method=method, headers={"User-Agent": _AGENT, **(headers or {})})
-        # A compressed answer would count other bytes than the ones a range asks for.
         asked.add_header("Accept-Encoding", "identity")  # bytes as they are: ranges count them
         # Unredirected, and only to the origin it is meant for: storage servers get signed addresses and no token.
         if token and origin(url) == origin(first):

@@ -221,7 +221,7 @@ def _split(text: str, finder: _TokenFinder) -> list[tuple[bool, str]]:
 def _encode(text: str, pieces: list[tuple[bool, str]], finder: _TokenFinder, tokenizer: Tokenizer) -> list[int]:
     intended = [finder.ids[piece] for named, piece in pieces if named]
     # The same cut with and without marks: what the template wrote and what would be read are the same tokens.
-    if _split(text, finder) == pieces:  # no message holds a name
+    if _split(text, finder) == pieces:
         ids = tokenizer.encode(text, specials="allow")
         # The tokenizer may still merge or normalize across a border; then the ids say so.
         if [token for token in ids if token in finder.commands] == intended:

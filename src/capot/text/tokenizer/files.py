@@ -73,7 +73,6 @@ class FileVocabulary:
         decoding = {step.get("type") for step in components(self._parts["decoder"]) if step}
         self._joins = self._kind in ("wordpiece", "pieces") and decoding <= _PLAIN
         self._growth = NormalizerGrowth(self._parts["normalizer"], model=name)
-        # Regular expressions of the file may take any time: at opening none is run.
         self._growth.check("a", expressions=False)  # nothing whose time is not known
         self.is_linear = is_linear(self._parts, self._backend, worst=self._growth.worst)
         self.lossless = self._kind in ("byte_level", "byte_fallback") and _is_lossless(self._parts["normalizer"])
@@ -230,7 +229,6 @@ def _load(folder: Folder, file: str) -> Any:
         check_file(text, model=folder.name)
         with _library_errors(folder.name):
             backend = Backend.from_str(text)
-            # Settings of the training code: both would change ids silently.
             backend.no_truncation()  # some files were saved with a limit: a text would be cut without a word
             backend.no_padding()
     except CapotError as error:

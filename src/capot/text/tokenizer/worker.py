@@ -29,7 +29,7 @@ def main() -> None:
     # Before anything of the file is read, as the file is what is not trusted.
     limits.limit_process(MEMORY)
     # One text at a time: threads would cost memory and help nobody.
-    os.environ["RAYON_NUM_THREADS"] = "1"  # as the library names it that cuts a batch on every core
+    os.environ["RAYON_NUM_THREADS"] = "1"
     out = sys.stdout.buffer
     vocabulary = None
     out.write(limits.READY)
