@@ -8,6 +8,7 @@ import sys
 import threading
 import weakref
 from pathlib import Path
+from typing import Any
 
 import native_helpers
 import pytest
@@ -54,6 +55,29 @@ def test_a_model_opened_from_a_page_keeps_none_of_those_before_it() -> None:
         until(lambda: engines_at_work() <= threads + 2)  # the first, whom the test holds, and the last
         assert mapped() <= before + 1
     until(lambda: engines_at_work() <= threads)  # the lab is closed, and so is what was opened from its page
+
+
+def test_all_who_come_first_have_one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, opening, others = [], threading.Event(), threading.Event()
+    truly = capot.engines.open_engine
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        opened.append(threading.current_thread())
+        opening.set()
+        assert others.wait(60)
+        return truly(*given, **named)
+
+    monkeypatch.setattr("capot.engines.open_engine", slowly)
+    with capot.open("scripted") as model:
+        found: list[Any] = []
+        first, second = (threading.Thread(target=lambda: found.append(model.scheduler)) for _ in range(2))
+        first.start()
+        assert opening.wait(60)
+        second.start()
+        others.set()
+        first.join()
+        second.join()
+        assert len(opened) == 1 and found[0] is found[1]
 
 
 class Page:

@@ -437,7 +437,7 @@ def test_kernels_are_compiled_once_and_kept(models, tmp_path):
     folder, _, _ = models("llama")
     program = (
         "import sys; from capot.sources.checkpoint import Checkpoint; from capot.engines.native import open_native;"
-        "open_native(Checkpoint.open(sys.argv[1]), notice=lambda: print('compiling'))"
+        "[open_native(Checkpoint.open(sys.argv[1]), notice=lambda: print('compiling')) for _ in range(2)]"
     )
 
     def run():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -53,6 +54,7 @@ class SharedModel:
         self.hears: ProgressCallback | None = None  # how far the engine's opening has come
         self.loaded: Loaded | None = None  # what opening the engine took
         self._end: weakref.finalize[..., SharedModel] | None = None
+        self._opening = threading.RLock()
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
@@ -84,19 +86,25 @@ class SharedModel:
     @property
     def scheduler(self) -> Scheduler:
         """Return what computes; opens the engine where it is not open. Raises: BusyError ``closed``."""
+        found = self.at_work
+        if found is None:
+            # Those who come while it opens wait for it: each would read the weights for itself.
+            with self._opening:
+                found = self.at_work = self.at_work or self._opened()
+        return found
+
+    def _opened(self) -> Scheduler:
         if self.closed:
             raise BusyError("closed")
-        if self.at_work is None:
-            from capot.engines.scheduler import Scheduler
+        from capot.engines.scheduler import Scheduler
 
-            scheduler = Scheduler(self._engine()) if self.served is None else self._asking(self.served)
-            scheduler.reading = self.reading
-            # The engine thread holds the scheduler, never this: so this can be collected, and the thread told to end.
-            self._end = weakref.finalize(self, scheduler.leave)
-            # At the interpreter's end the scheduler stops its own thread.
-            self._end.atexit = False
-            self.at_work = scheduler
-        return self.at_work
+        scheduler = Scheduler(self._engine()) if self.served is None else self._asking(self.served)
+        scheduler.reading = self.reading
+        # The engine thread holds the scheduler, never this: so this can be collected, and the thread told to end.
+        self._end = weakref.finalize(self, scheduler.leave)
+        # At the interpreter's end the scheduler stops its own thread.
+        self._end.atexit = False
+        return scheduler
 
     def _engine(self) -> Engine:
         """Return the engine, opened now; what that took is noted."""

@@ -57,6 +57,13 @@ def swiglu(gates: Array, ups: Array, out: Array) -> None:
             out[t, m] = narrow(silu * ups[t, m], out[t, m])
 
 
+def _compile(kernel: Any, signature: tuple[Any, ...]) -> bool:
+    """Make a kernel ready, and return whether it had to be compiled: it was neither on disk nor at work already."""
+    before = sum(kernel.stats.cache_misses.values())  # of this process: another model's opening counts in it
+    kernel.compile(signature)
+    return bool(sum(kernel.stats.cache_misses.values()) > before)
+
+
 def prepare(
     dtype: np.dtype[Any], notice: Callable[[], None] | None = None, *, warn: Callable[..., None] | None = None
 ) -> None:
@@ -85,12 +92,13 @@ def prepare(
         (add_matmul, (weights, given[:, ::1], rows)),
         (attend, (cells, blocks, like, whole, whole, whole, rows, given[:, :, :, ::1], cells)),
     ]
+    compiled = False
     for kernel, signature in decoding:
-        kernel.compile(signature)
-        if notice is not None and kernel.stats.cache_misses:
+        compiled |= _compile(kernel, signature)
+        if notice is not None and compiled:
             notice()
             notice = None
-    if any(kernel.stats.cache_misses for kernel, _ in decoding):
+    if compiled:
         # A second signature of a kernel costs a file of its own on disk: the one for heads is compiled beside the
         # others only while they are compiled anyway.
         rms_norm.compile((rows, weight, real, rows))  # for heads (Qwen3): read from disk when one comes
