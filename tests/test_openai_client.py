@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from openai_server import KEY, NAME, Fault, OpenAIServer, asking, client_of, serving
+from openai_streams import EventStream, stream_of
 
 from capot.engines.cancellation import cancel_when
 from capot.engines.openai import connect
-from capot.engines.openai.client import EventStream, Patience, ServerClient
+from capot.engines.openai.client import Patience, ServerClient
 from capot.errors import CapotError, InterruptedByUser
 
 AT_ONCE = Patience(pauses=(0.0, 0.0))
@@ -58,7 +59,7 @@ def broken(stream: EventStream) -> tuple[str, str]:
 
 def test_a_question_and_a_stream(client: ServerClient) -> None:
     assert client.get(f"{client.address.base}/models")["data"][0]["id"] == NAME
-    stream = client.stream(completions(client), asked())
+    stream = stream_of(client, completions(client), asked())
     assert text_of(stream) == " Tokyo" and list(stream) == []
 
 
@@ -99,11 +100,11 @@ def test_a_refusal_has_one_code_as_an_answer_and_as_an_event(server: OpenAIServe
     server.faults += [Fault(status, body)] * 3
     assert code(lambda: client.get(f"{server.url}/models")) == expected
     server.faults[:] = [Fault(status, body)] * 3
-    assert code(lambda: next(client.stream(completions(client), asked()))) == expected
+    assert code(lambda: next(stream_of(client, completions(client), asked()))) == expected
     if isinstance(told, dict) and told:
         event = json.dumps({"error": {"code": status, **told}}).encode()
         server.faults[:] = [Fault(after=2, raw=b"data: " + event + b"\n\n", cut=True)]
-        refused, came = broken(client.stream(completions(client), asked()))
+        refused, came = broken(stream_of(client, completions(client), asked()))
         assert came == " T" and refused == expected
     client.close()
 
@@ -124,7 +125,7 @@ def test_control_characters_of_a_server_are_not_shown(server: OpenAIServer, clie
 def test_another_kind_of_server_is_told(server: OpenAIServer, client: ServerClient, body: bytes, kind: str) -> None:
     server.faults += [Fault(200, body, {"Content-Type": kind})] * 2
     assert code(lambda: client.get(f"{server.url}/models")) == "server_other_kind"
-    assert code(lambda: next(client.stream(completions(client), asked()))) == "server_other_kind"
+    assert code(lambda: next(stream_of(client, completions(client), asked()))) == "server_other_kind"
 
 
 def test_what_passes_is_asked_again_and_no_more_often_than_told(server: OpenAIServer, client: ServerClient) -> None:
@@ -143,10 +144,10 @@ def test_a_text_that_a_server_may_be_at_work_on_is_not_asked_for_twice(
     server: OpenAIServer, client: ServerClient
 ) -> None:
     server.faults.append(Fault(dropped=True))
-    assert code(lambda: next(client.stream(completions(client), asked()))) == "server_cut"
+    assert code(lambda: next(stream_of(client, completions(client), asked()))) == "server_cut"
     assert len(server.seen) == 1
     server.faults.append(Fault(429))  # refused: nothing is at work
-    assert text_of(client.stream(completions(client), asked())) == " Tokyo" and len(server.seen) == 3
+    assert text_of(stream_of(client, completions(client), asked())) == " Tokyo" and len(server.seen) == 3
 
 
 def test_nobody_there(server: OpenAIServer) -> None:
@@ -168,20 +169,20 @@ BROKEN = [
 @pytest.mark.parametrize(("raw", "expected"), BROKEN)
 def test_a_stream_that_breaks_gives_what_came_then_an_error(server, client, raw: bytes, expected: str) -> None:
     server.faults.append(Fault(after=3, raw=raw, cut=True))
-    stream = client.stream(completions(client), asked())
+    stream = stream_of(client, completions(client), asked())
     assert broken(stream) == (expected, " To") and list(stream) == []
 
 
 def test_comments_and_characters_cut_in_half_between_packets_are_read(server, client) -> None:
     event = json.dumps({"choices": [{"text": "œ"}]}, ensure_ascii=False).encode()
     server.faults.append(Fault(after=0, raw=b": ping\n\nevent: message\r\ndata: " + event + b"\r\n\r\n"))
-    assert text_of(client.stream(completions(client), asked(max_tokens=1))) == "œ "
+    assert text_of(stream_of(client, completions(client), asked(max_tokens=1))) == "œ "
 
 
 def test_a_silent_server_is_given_up(server: OpenAIServer) -> None:
     client = client_of(server.url, patience=Patience(silence=0.05, pauses=()))
     server.faults.append(Fault(after=1, held=True))
-    stream = client.stream(completions(client), asked())
+    stream = stream_of(client, completions(client), asked())
     next(stream)
     assert code(lambda: next(stream)) == "server_slow" and server.left.wait(30)
     client.close()
@@ -195,7 +196,7 @@ def test_a_silent_server_is_asked_once(server: OpenAIServer) -> None:
 
 
 def test_a_closed_client_asks_nothing_more(server: OpenAIServer, client: ServerClient) -> None:
-    stream = client.stream(completions(client), asked())
+    stream = stream_of(client, completions(client), asked())
     next(stream)
     client.close()
     assert code(lambda: client.get(f"{server.url}/models")) == "closed"
@@ -208,7 +209,7 @@ def test_a_stream_that_nobody_wants_is_closed_at_the_server(
     server: OpenAIServer, client: ServerClient, by: str
 ) -> None:
     server.faults.append(Fault(after=1, held=True))
-    stream = client.stream(completions(client), asked())
+    stream = stream_of(client, completions(client), asked())
     next(stream)
     assert server.holding.wait(30) and not server.left.is_set()
     if by == "cancel":
@@ -225,7 +226,7 @@ def test_a_stream_that_nobody_wants_is_closed_at_the_server(
 
 def test_a_cancelled_stream_wakes_who_waits_for_it(server: OpenAIServer, client: ServerClient) -> None:
     server.faults.append(Fault(after=0, held=True))
-    stream, raised = client.stream(completions(client), asked()), []
+    stream, raised = stream_of(client, completions(client), asked()), []
 
     def read() -> None:
         try:
@@ -245,7 +246,7 @@ def test_what_is_not_taken_waits_at_the_server(server: OpenAIServer, client: Ser
     """Nobody holds a stream that nobody reads: the socket fills, and the server stops sending."""
     ping = b": " + b"x" * 1_000_000 + b"\n\n"
     server.faults.append(Fault(after=1, raw=ping * 40))
-    stream = client.stream(completions(client), asked())
+    stream = stream_of(client, completions(client), asked())
     next(stream)
     assert server.sent == 1  # 40 MB do not fit in the buffers of a socket
     stream.cancel()
@@ -283,7 +284,7 @@ def test_neither_a_password_file_nor_a_proxy_sees_a_server_of_this_machine(
 
 def test_many_streams_at_once_on_one_thread(server: OpenAIServer, client: ServerClient) -> None:
     before = sum(thread.name == "capot-server" for thread in threading.enumerate())
-    streams = [client.stream(completions(client), asked()) for _ in range(24)]
+    streams = [stream_of(client, completions(client), asked()) for _ in range(24)]
     texts = [""] * len(streams)
     for _ in range(6):
         for place, stream in enumerate(streams):

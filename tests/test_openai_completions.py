@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from openai_server import MOST, Fault, OpenAIServer, asking, client_of, serving, steps
+from openai_streams import complete
 
 from capot.engines.openai.client import ServerClient
-from capot.engines.openai.completions import Bill, ServedText, complete
+from capot.engines.openai.completions import Bill, ServedText
 from capot.errors import CapotError
 from capot.text.tokenizer import Tokenizer
 

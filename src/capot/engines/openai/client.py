@@ -32,7 +32,6 @@ _LARGEST_ERROR = 100_000  # bytes of a refusal that are read
 _LARGEST_EVENT = 8_000_000  # bytes of one event of a stream
 _LONGEST_PAUSE = 30.0  # seconds that one waits for a server which says how long
 _PASSING = (429, 502, 503, 504)  # refusals that may be over in a moment
-_END: Any = object()
 
 T = TypeVar("T")
 
@@ -77,10 +76,6 @@ class ServerClient:
         them; InterruptedByUser if whoever asked has left.
         """
         return self.wait(self.ask("POST", url, body))
-
-    def stream(self, url: str, body: Any) -> EventStream:
-        """Return the events that answer ``body``; nothing is sent before the first is asked for."""
-        return EventStream(self, self.events(url, body))
 
     def run(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Start ``work`` on the client's thread.
@@ -291,59 +286,3 @@ async def _read(response: httpx2.Response, most: int) -> bytes:
         if size > most:
             break
     return b"".join(parts)[:most]
-
-
-class EventStream:
-    """The events of one answer, as objects of JSON. ``cancel`` may be called from any thread.
-
-    Each event is read when it is asked for. A stream that is let go of is cancelled.
-    """
-
-    def __init__(self, client: ServerClient, events: AsyncGenerator[dict[str, Any], None]) -> None:
-        self._client = client
-        self._events = events
-        self._task: asyncio.Task[Any] | None = None
-        self._over = False  # ended, failed or cancelled
-        self._begun = False
-
-    def __iter__(self) -> EventStream:
-        return self
-
-    def __next__(self) -> dict[str, Any]:
-        if self._over:
-            raise StopIteration
-        self._begun = True
-        try:
-            found = self._client.wait(self._next())
-        except BaseException:
-            self.cancel()
-            raise
-        if found is _END:
-            self._over = True
-            raise StopIteration
-        event: dict[str, Any] = found
-        return event
-
-    async def _next(self) -> Any:
-        self._task = asyncio.current_task()
-        return await anext(self._events, _END)
-
-    def cancel(self) -> None:
-        """Close the connection, without waiting for that; who waits for an event gets InterruptedByUser."""
-        if self._over:
-            return
-        self._over = True
-        # What was never begun has no connection.
-        if self._begun:
-            with contextlib.suppress(CapotError, RuntimeError):  # the client is closed, or in another process
-                self._client.run(self._shut())
-
-    async def _shut(self) -> None:
-        # Cancelled first: ``aclose`` on a generator that is running raises.
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        await self._events.aclose()
-
-    def __del__(self) -> None:
-        self.cancel()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from capot.engines.openai.client import EventStream, ServerClient
+from capot.engines.openai.client import ServerClient
 from capot.engines.seen import Bill, ChosenToken, Top, TopToken
 from capot.errors import NetworkError
 
@@ -30,20 +30,6 @@ class ServedText:
     stop: str | None = None  # the stop text that ended it, where the server says
 
 
-def complete(
-    client: ServerClient, prompt: str | Sequence[int], *, logprobs: int | None = None, **settings: Any
-) -> Iterator[ServedText | Bill]:
-    """Yield a text as it grows, then its bill. Closing the iterator frees the server's slot.
-
-    ``settings`` are those of the protocol (``max_tokens``, ``temperature``, ``seed``, ``stop``...).
-
-    Raises: as ``ServerClient.post``; NetworkError ``server_cut``, ``server_malformed`` in the middle of a text.
-    """
-    body = request_body(client, prompt, logprobs=logprobs) | STREAMED | settings
-    stream = client.stream(f"{client.address.base}/completions", body)
-    return _read(stream, CompletionReader(client.address.host, logprobs or 0))
-
-
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 
 
@@ -54,14 +40,6 @@ def request_body(client: ServerClient, prompt: str | Sequence[int], *, logprobs:
         return body
     # Servers other than vLLM leave out what they do not know
     return body | {"logprobs": logprobs, "return_tokens_as_token_ids": True, "return_token_ids": True}
-
-
-def _read(stream: EventStream, reader: CompletionReader) -> Iterator[ServedText | Bill]:
-    try:
-        for event in stream:
-            yield from reader.read(**event)
-    finally:
-        stream.cancel()
 
 
 def first_choice(told: Any) -> dict[str, Any] | None:
