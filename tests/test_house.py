@@ -201,6 +201,13 @@ def test_importing_costs_nothing(statement: str) -> None:
     assert not loaded_by(statement) & (HEAVY | NOT_FOR_HELP)
 
 
+def test_a_model_that_is_here_needs_no_client_of_the_hub() -> None:
+    """What that client imports, TLS and all, would only keep the first text waiting."""
+    chapters = "generate.verb, assistant.chat, next.verb, network.verb, score.verb, tokens.verb"
+    loaded = loaded_by("import " + ", ".join(f"capot.chapters.{name}" for name in chapters.split(", ")))
+    assert not loaded & {"ssl", "http.client", "capot.sources.hub.checkpoint", "capot.sources.hub.requests"}
+
+
 def test_public_names_hide_no_module() -> None:
     import capot
 

@@ -7,16 +7,18 @@ touches only ``tokenizer`` therefore never loads a weight.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from capot.engines.loaded import Loaded
 from capot.engines.scheduler import SchedulerLike
 from capot.engines.seen import ServerFacts
 from capot.sources.checkpoint import Checkpoint
-from capot.sources.hub.checkpoint import HubCheckpoint
 from capot.sources.hub.events import Watch
 from capot.text.templates.message import Renderer
 from capot.text.tokenizer import RemoteEncoder, Tokenizer
+
+if TYPE_CHECKING:
+    from capot.sources.hub.checkpoint import HubCheckpoint
 
 
 class Opened(Protocol):

@@ -17,7 +17,6 @@ from capot.engines.scheduler import SchedulerLike
 from capot.engines.seen import ServerFacts
 from capot.errors import ContextError, InputError, NotFoundError
 from capot.sources.checkpoint import Checkpoint
-from capot.sources.hub.checkpoint import HubCheckpoint
 from capot.text.templates import Message, PlainTemplate, Prompt, RawTemplate, Template, default
 from capot.text.templates.message import Renderer
 from capot.text.tokenizer import RemoteEncoder, Tokenizer, decode_whole
@@ -25,6 +24,7 @@ from capot.text.tokenizer import check_text as readable
 
 if TYPE_CHECKING:
     from capot.engines.loaded import Loaded
+    from capot.sources.hub.checkpoint import HubCheckpoint
     from capot.sources.hub.events import Watch
 
 KINDS = ("raw", "few_shot", "stopped", "chat_template")
