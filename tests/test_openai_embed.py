@@ -83,6 +83,21 @@ def test_rows_that_are_close_come_together(hub: Hub, wide: tuple[capot.Model, ca
     assert sorted(brought(hub)[1:]) == [4096, 10 * 4096]
 
 
+def test_a_mirror_that_lists_names_alone_is_asked_once_for_the_size(
+    hub: Hub, wide: tuple[capot.Model, capot.Model]
+) -> None:
+    served, here = wide
+    hub.models[NAME].bare = True
+
+    def sizes_asked() -> int:
+        return sum(1 for seen in hub.seen if seen.method == "HEAD" and seen.path.endswith(WEIGHTS))
+
+    assert np.array_equal(served.vectors([1]), here.vectors([1]))
+    before = sizes_asked()
+    assert np.array_equal(served.vectors([77]), here.vectors([77]))
+    assert before and sizes_asked() == before
+
+
 def test_a_row_cut_short_is_asked_for_again(hub: Hub, wide: tuple[capot.Model, capot.Model]) -> None:
     served, here = wide
     served.vectors([1])

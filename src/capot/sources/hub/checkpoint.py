@@ -223,7 +223,10 @@ class HubCheckpoint(Checkpoint):
 
     def remote_rows(self, name: str) -> RemoteRows:
         """Return what reads rows of a matrix that is not here. Raises: as ``headers``."""
-        return self._rows.setdefault(name, RemoteRows(self.repo, self.headers[name]))
+        # Kept: making one asks a mirror that lists names alone for the size of the file.
+        if name not in self._rows:
+            self._rows[name] = RemoteRows(self.repo, self.headers[name])
+        return self._rows[name]
 
     def _remote_headers(self, names: list[str]) -> dict[str, Mapping[str, TensorInfo]]:
         """Return the headers of files on the hub. Raises: ModelError ``hub_damaged_there``; as ``fetch_headers``."""
