@@ -92,8 +92,8 @@ def figure(name: str, value: int) -> str:
 
 def bound(name: str) -> Option:
     """The option of a bound, which every help shows with its default."""
-    about: dict[str, Any] = {"words": f"serve.cli.{name}", "default": BOUNDS[name], "show_default": True}
-    return Option([f"--{name.replace('_', '-')}"], type=int, **about)
+    flag = f"--{name.replace('_', '-')}"
+    return Option([flag], words=f"serve.cli.{name}", type=int, default=BOUNDS[name], show_default=True)
 
 
 command = Command(
@@ -108,12 +108,7 @@ command = Command(
         Option(["--trusted-proxy"], words="serve.cli.trusted_proxy", multiple=True, metavar="ADDRESS"),
         Option(["--root-path"], words="serve.cli.root_path", default="", metavar="PATH"),
         Option(["--lessons"], words="serve.cli.lessons", metavar="DIR"),
-        *(
-            Option(
-                [f"--{name.replace('_', '-')}"], words=f"serve.cli.{name}", type=int, default=default, show_default=True
-            )
-            for name, default in BOUNDS.items()
-        ),
+        *map(bound, BOUNDS),
         Option(["--status"], words="serve.cli.status", is_flag=True),
         *loading_options(),
         *(option for option in output_options() if option.name != "html"),
