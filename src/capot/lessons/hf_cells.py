@@ -32,7 +32,7 @@ def hf_generate(text, max_new_tokens, temperature=0, seed=0):
     """A text made by transformers' own loop: at temperature 0 the same tokens, above it other draws."""
     torch.manual_seed(seed)
     inputs = hf_tokenizer(text, return_tensors="pt")
-    chosen = {{"do_sample": True, "temperature": temperature}} if temperature else {{"do_sample": False}}
+    chosen = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
     end = hf_tokenizer.eos_token_id
     made = hf.generate(
         input_ids=inputs.input_ids, attention_mask=inputs.attention_mask,
@@ -102,19 +102,19 @@ _GENERATE = """
     print(hf_generate(prompt, max_new_tokens, temperature, seed))
 """
 _ASSISTANT = """
-    for prompt in (question, f"USER: {question}\\\\nASSISTANT:"):
+    for prompt in (question, f"USER: {question}\\nASSISTANT:"):
         print(repr(hf_generate(prompt, max_new_tokens)))
     if hf_tokenizer.chat_template:
         turns = [{"role": "user", "content": question}]
         print(repr(hf_tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)))
-""".replace("\\\\n", "\\n")
+"""
 _CHAT = """
     talk = ""
     for message in messages:
-        talk += f"USER: {message}\\\\nASSISTANT:"
+        talk += f"USER: {message}\\nASSISTANT:"
         print(len(hf_tokenizer(talk).input_ids), "tokens sent")
-        talk += hf_generate(talk, max_new_tokens).split("USER:")[0].rstrip() + "\\\\n"
-""".replace("\\\\n", "\\n")
+        talk += hf_generate(talk, max_new_tokens).split("USER:")[0].rstrip() + "\\n"
+"""
 # For each verb: what its program takes, with what it has where the instrument says nothing, and the program.
 PROGRAMS: dict[str, tuple[dict[str, object], str]] = {
     "card": ({}, _CARD),
@@ -133,7 +133,7 @@ PROGRAMS: dict[str, tuple[dict[str, object], str]] = {
 
 def setup(missing: str) -> str:
     """Return the cell that opens the model in transformers; ``missing`` is said, with a name, where that cannot be."""
-    return SETUP.replace("{missing}", missing.replace('"', "'")).replace("{{", "{").replace("}}", "}").strip()
+    return SETUP.replace("{missing}", missing.replace('"', "'")).strip()
 
 
 def program(call: InstrumentCall) -> str | None:
