@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from capot.text.tokenizer import Tokenizer
+from capot.engines.seen import UNTOLD
+from capot.view.graphemes import token_label
+
+if TYPE_CHECKING:
+    from capot.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -27,3 +32,15 @@ class TokenTexts:
         if token not in self.labels:
             self.labels[token] = self._tokenizer.display(token)
         return self._tokenizer.token_text(token)
+
+
+def face(tokenizer: Tokenizer, token: int | None, text: str) -> dict[str, Any]:
+    """Return the id, text and label of a token that a server tells: by its id where there is one, else by its text."""
+    if token is None:
+        return {"id": UNTOLD, "text": text, "label": token_label(text) or "–"}
+    return {"id": token, "text": tokenizer.token_text(token), "label": tokenizer.display(token)}
+
+
+def id_text(token: int) -> str:
+    """Return an id as a view shows it: a dash where a server does not tell it."""
+    return "–" if token < 0 else str(token)

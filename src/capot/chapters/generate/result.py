@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from capot.chapters.token_texts import id_text
 from capot.i18n import duration, number, percent, tr
 from capot.view.blocks import Block, Facts, Heading, Piece, PieceKind, Strip, Table, Text
 from capot.view.event import LastEvent, StreamEvent
@@ -179,11 +180,6 @@ class Generation(Result):
     def _speed(self, lang: str | None) -> str:
         rate = self.tokens_per_s or 0.0
         return number(rate, lang, 0 if rate >= 100 else 1)
-
-
-def id_text(token: int) -> str:
-    """Return an id as a view shows it: a dash where a server does not tell it."""
-    return "–" if token < 0 else str(token)
 
 
 def _end(prompt: str) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 from capot.chapters.generate.loop import Loop
 from capot.chapters.generate.result import Alternative, Finished, GeneratedToken, Generation, Started
 from capot.chapters.generate.text import GrowingText
+from capot.chapters.token_texts import face
 from capot.chapters.told import chance_of
 from capot.engines.scheduler import Drawing, WrittenJob
-from capot.engines.seen import UNTOLD, Bill, ChosenToken, TopToken
+from capot.engines.seen import Bill, ChosenToken, TopToken
 from capot.text.tokenizer import Tokenizer
-from capot.view.graphemes import token_label
 
 
 class ServedLoop(Loop, WrittenJob):
@@ -50,20 +50,20 @@ class ServedLoop(Loop, WrittenJob):
         self.decode_s += seconds if self.tokens else 0.0
         if not tokens:
             return self._took_text(text)
-        faces = [self._face(token.id, token.text) for token in tokens]
-        pieces = parted(text, [face["text"] for face in faces])
-        for token, face, piece in zip(tokens, faces, pieces, strict=True):
+        faces = [face(self.tokenizer, token.id, token.text) for token in tokens]
+        pieces = parted(text, [each["text"] for each in faces])
+        for token, shown, piece in zip(tokens, faces, pieces, strict=True):
             ends = last and token is tokens[-1]
-            if not self._took_one(token, face, piece, seconds=seconds / len(tokens), last=ends):
+            if not self._took_one(token, shown, piece, seconds=seconds / len(tokens), last=ends):
                 return False
         return True
 
-    def _took_one(self, token: ChosenToken, face: dict[str, Any], text: str, *, seconds: float, last: bool) -> bool:
+    def _took_one(self, token: ChosenToken, shown: dict[str, Any], text: str, *, seconds: float, last: bool) -> bool:
         """Note a token with its text, and return whether the text goes on."""
         if self.after is not None:
             return self._took_after(text, self.after)
         released, self.late = self.late + self.text.write(text), ""
-        self.note(self._noted(token, face, seconds), released)
+        self.note(self._noted(token, shown, seconds), released)
         return last or self._goes_on_behind()
 
     def _took_text(self, text: str) -> bool:
@@ -119,24 +119,18 @@ class ServedLoop(Loop, WrittenJob):
             return made
         return dataclasses.replace(made, prompt_tokens=self.bill.prompt, reused_tokens=self.bill.cached or 0)
 
-    def _noted(self, token: ChosenToken, face: dict[str, Any], seconds: float) -> GeneratedToken:
+    def _noted(self, token: ChosenToken, shown: dict[str, Any], seconds: float) -> GeneratedToken:
         number = self.plan.first_draw + len(self.tokens)
         rank = token.rank or token.top.rank_of(token.id, token.text)
         alternatives = tuple(map(self._alternative, token.top.tokens[: self.plan.alternatives]))
         chance = chance_of(token, self.sampling)
         return GeneratedToken(
-            **face, probability=token.probability, logprob=token.logprob, rank=rank, chance=chance,
+            **shown, probability=token.probability, logprob=token.logprob, rank=rank, chance=chance,
             alternatives=alternatives, seconds=seconds, draw=number,
         )  # fmt: skip
 
     def _alternative(self, token: TopToken) -> Alternative:
-        return Alternative(**self._face(token.id, token.text), probability=token.probability)
-
-    def _face(self, token: int | None, text: str) -> dict[str, Any]:
-        """Id, text and label of a token: by its id where the server tells it, else by its text."""
-        if token is None:
-            return {"id": UNTOLD, "text": text, "label": token_label(text) or "–"}
-        return {"id": token, "text": self.tokenizer.token_text(token), "label": self.tokenizer.display(token)}
+        return Alternative(**face(self.tokenizer, token.id, token.text), probability=token.probability)
 
 
 def parted(text: str, spelled: Sequence[str]) -> list[str]:

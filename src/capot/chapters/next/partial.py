@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from capot.chapters.next.result import Asked, Candidate, Drawn, Prediction
 from capot.chapters.protocols import Opened
+from capot.chapters.token_texts import face
 from capot.chapters.told import drawn
 from capot.config import Sampling
 from capot.engines.scheduler import PassResult
-from capot.engines.seen import UNTOLD, ChosenToken, Top, TopToken
+from capot.engines.seen import ChosenToken, Top, TopToken
 from capot.errors import CapabilityError
 from capot.text import sampling as choosing
-from capot.view.graphemes import token_label
 
 
 class Partial:
@@ -56,7 +57,7 @@ class Partial:
             model_entropy_bits=self.top.least_entropy_bits,
             exact=False,
             seen=self.top.mass,
-            candidates=tuple(self._candidates())[:shown],
+            candidates=self._candidates[:shown],
             asked=(),
             prompt_tokens=found.reused_tokens + found.computed_tokens,
             reused_tokens=found.reused_tokens,
@@ -65,9 +66,13 @@ class Partial:
             beside=tuple(self._beside(each, shown) for each in beside),
         )
 
-    def _candidates(self) -> Iterator[Candidate]:
-        for place, token in enumerate(self.top.tokens):
-            yield Candidate(**self._figures(token), rank=place + 1, probability=self.probabilities[place])
+    @functools.cached_property
+    def _candidates(self) -> tuple[Candidate, ...]:
+        pairs = zip(self.top.tokens, self.probabilities, strict=True)
+        return tuple(
+            Candidate(**self._figures(token), rank=place, probability=share)
+            for place, (token, share) in enumerate(pairs, start=1)
+        )
 
     def _beside(self, settings: Sampling, shown: int) -> Drawn:
         shares = self._drawn(settings)
@@ -76,11 +81,7 @@ class Partial:
         return Drawn(settings.temperature, len(kept), bits, shares[:shown])
 
     def _figures(self, token: TopToken | ChosenToken) -> dict[str, Any]:
-        if token.id is None:
-            return {"id": UNTOLD, "text": token.text, "label": token_label(token.text) or "–", "logit": token.logprob}
-        tokenizer = self.model.tokenizer
-        face = {"text": tokenizer.token_text(token.id), "label": tokenizer.display(token.id)}
-        return {"id": token.id, "logit": token.logprob, **face}
+        return {**face(self.model.tokenizer, token.id, token.text), "logit": token.logprob}
 
     def asked(self, name: str, tokens: Iterable[tuple[int, int]], ranked: Sequence[ChosenToken]) -> list[Asked]:
         """Return what is known of each spelling of an asked token, given by its first id and how many tokens it takes.
@@ -98,8 +99,7 @@ class Partial:
         text = self.model.tokenizer.token_text(token)
         rank = self.top.rank_of(token, text)
         if rank is not None:
-            each = next(each for place, each in enumerate(self._candidates(), start=1) if place == rank)
-            return Asked(**dataclasses.asdict(each), asked=name, tokens=count)
+            return Asked(**dataclasses.asdict(self._candidates[rank - 1]), asked=name, tokens=count)
         # A server that tells ranks tells those asked for beside its most probable ones.
         one = next((each for each in ranked if each.id == token and each.rank is not None), None)
         if one is None:

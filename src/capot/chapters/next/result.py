@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from capot.chapters.token_texts import id_text
 from capot.i18n import bits, number, percent, tr
 from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Table, Text
 from capot.view.result import Result, text_tail
@@ -217,13 +218,7 @@ class Prediction(Result):
 
 def _figures(each: Candidate, lang: str | None) -> tuple[str, ...]:
     rank = number(each.rank, lang)
-    return (
-        rank,
-        each.label,
-        "–" if each.id < 0 else str(each.id),
-        number(each.logit, lang, 2),
-        share(each.probability, lang),
-    )
+    return rank, each.label, id_text(each.id), number(each.logit, lang, 2), share(each.probability, lang)
 
 
 def share(probability: float, lang: str | None) -> str:
