@@ -69,8 +69,8 @@ def _book() -> str:
 
 @functools.lru_cache(maxsize=8192)
 def _followers(context: str) -> tuple[np.ndarray, np.ndarray] | None:
-    # A context occurs a few times, and most lookups of a text repeat those of its beginning: hence the cache.
     """The ids that follow ``context`` in the book, each with its count over the highest; None where it never occurs."""
+    # A context occurs a few times, and most lookups of a text repeat those of its beginning: hence the cache.
     counts: dict[int, int] = {}
     at = _book().find(context)
     while at >= 0:

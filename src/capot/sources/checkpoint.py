@@ -173,10 +173,9 @@ class Checkpoint:
             raise UnsupportedError("weights_dtype", dtype=info.dtype, tensor=name, engine="transformers")
         bits = self._mapped(info.file)[info.start : info.stop]
         if len(bits) < info.nbytes:  # since its header was read
-            # The copy is of one tensor, and only of old files.
             raise self._cut(info.file)
         array = np.ndarray(info.shape, held_as, buffer=bits)
-        # Files of before 2023 may start a tensor at any byte; kernels want whole numbers.
+        # Files of before 2023 may start a tensor at any byte; kernels want whole numbers. One tensor is copied.
         array = array if array.flags.aligned else array.copy()
         array.flags.writeable = False
         return array

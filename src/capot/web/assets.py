@@ -37,8 +37,8 @@ class Asset:
     kind: str
 
 
-@functools.lru_cache(maxsize=256)
 # The stamp is part of the cache's key: a file that changed is read again, as in a checkout under work.
+@functools.lru_cache(maxsize=256)
 def _load(path: Path, _stamp: float) -> Asset:
     raw = path.read_bytes()
     if path.name == PLOTLY:

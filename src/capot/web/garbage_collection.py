@@ -38,8 +38,8 @@ def deferred_collection() -> Iterator[None]:
 
 
 def collect_all() -> None:
-    # Unfrozen first: what was in use the last time may be garbage by now.
     """Collect everything; in a lab, freeze what is still in use."""
+    # Unfrozen first: what was in use the last time may be garbage by now.
     gc.unfreeze()
     gc.collect()
     if _is_deferred():

@@ -113,8 +113,8 @@ class Together:
 
     @property
     def position(self) -> int:
-        # Of the ways under way the nearest one counts: something happens as soon as it does.
         """0 when one of the ways is at work, else the first one's place in the queue."""
+        # Of the ways under way the nearest one counts: something happens as soon as it does.
         return min((ticket.position for ticket in self.tickets if not ticket.done), default=0)
 
     @property

@@ -90,8 +90,8 @@ class Way:
     def kind(self) -> str:
         return self.template.kind
 
-    @property
     # Only the way with a marker shows what would have followed it.
+    @property
     def options(self) -> dict[str, Any]:
         kept = self.after_stop if self.kind == "stopped" else 0
         return {"ids": self.prompt.ids, "sampling": self.sampling, "alternatives": 0, "after_stop": kept}

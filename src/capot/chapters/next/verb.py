@@ -105,8 +105,8 @@ def _drawn_at(settings: Sampling, logits: np.ndarray, shown: np.ndarray) -> Draw
 
 
 def _likely(asked: Asked) -> tuple[int, int]:
-    # Two spellings of one word are listed as one wish; sorted, the likely one is first.
     """Of two spellings of one word, the one that a writer meant: fewer tokens, then the better rank."""
+    # Two spellings of one word are listed as one wish; sorted, the likely one is first.
     return asked.tokens, asked.rank
 
 

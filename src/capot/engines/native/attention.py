@@ -150,8 +150,8 @@ def _largest(numbers: Array, top: np.float32) -> np.float32:
     return top
 
 
-@njit()
 # The sum of exponentials goes through ``dot`` with ones, so that its order is the one of every sum.
+@njit()
 def _exp_scores(scores: Array, low: int, high: int, top: np.float32) -> tuple[np.float32, np.float32]:
     """Scores become e ** (score - the largest so far), 0 outside low to high; answers that largest and their sum."""
     scores[:low] = MASKED

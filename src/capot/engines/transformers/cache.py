@@ -217,8 +217,8 @@ class TransformersSequence(CancellableSequence):
         """Its cache, where there is one already; nothing is settled or made."""
         return self._cache
 
-    @property
     # No lock: a sum over a list that is replaced whole, and a size that is one step old does no harm to a status page.
+    @property
     def nbytes(self) -> int:
         """Return what it holds now; any thread may ask."""
         return sum(map(nbytes, self._cache.layers)) if self._cache else 0

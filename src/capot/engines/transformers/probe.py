@@ -97,9 +97,9 @@ class Probe:
         return logits
 
     def _begun(self, network: Network) -> tuple[Cache, torch.Tensor]:
+        """The text's first two tokens in a cache, and what the third gives, before another sequence is computed."""
         # Before another sequence is computed: a model that keeps something in itself is found out by computing it
         # again.
-        """The text's first two tokens in a cache, and what the third gives, before another sequence is computed."""
         cache = network.new_cache()
         self._run(network, cache, 0, 2)
         return cache, self._run(network, copied(cache), 2, 3)

@@ -204,8 +204,8 @@ def _ca_bundles() -> tuple[str, ...]:
     return tuple(filter(None, (os.environ.get(name) for name in _BUNDLES)))
 
 
-@functools.lru_cache(maxsize=4)
 # One opener for each way out: making one loads all certificates, a tenth of a second each time.
+@functools.lru_cache(maxsize=4)
 def _opener(scheme: str, through: str | None, bundles: tuple[str, ...]) -> urllib.request.OpenerDirector:
     tls = urllib.request.HTTPSHandler(context=_certificates(bundles))
     return urllib.request.build_opener(

@@ -61,8 +61,8 @@ class Store:
         return self.folder / "blobs" / f"{etag}.incomplete"
 
     def remember(self, revision: str, commit: str) -> None:
-        # Written beside and renamed: a reader never finds half a commit.
         """Write the commit of a branch to ``refs``. A commit stands for itself."""
+        # Written beside and renamed: a reader never finds half a commit.
         if revision != commit and self.commit(revision) != commit:
             path = self.folder.joinpath("refs", *revision.split("/"))
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -72,8 +72,8 @@ def _each(parts: Iterator[str]) -> Iterator[str]:
         yield part
 
 
-@functools.lru_cache(maxsize=32)
 # Compiling a template takes longer than rendering it, and a conversation renders the same one at each turn.
+@functools.lru_cache(maxsize=32)
 def compiled(source: str) -> jinja2.Template:
     """Return the template as code. Raises: ModelError ``template_syntax``, ``template_too_costly``."""
     if len(source) > MAX_SOURCE:

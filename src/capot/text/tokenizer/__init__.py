@@ -176,8 +176,8 @@ class Tokenizer:
         return b"".join(map(self._vocabulary.token_bytes, ids))
 
     def decode(self, ids: Iterable[int]) -> str:
-        # A tokenizer whose tokens are not bytes end to end (WordPiece) writes spaces between them itself.
         """Return the text of a whole sequence; for one that grows, see :class:`TextStream`."""
+        # A tokenizer whose tokens are not bytes end to end (WordPiece) writes spaces between them itself.
         listed = list(ids)
         if (joined := self._vocabulary.joined(listed)) is not None:
             return joined
@@ -217,8 +217,8 @@ class TextStream:
         return self._decoder.decode(self._tokenizer.token_bytes(token))
 
     def _added(self, token: int) -> str:
-        # A decoder that puts spaces between tokens decides by neighbours, so a token alone has no text of its own.
         """Return what the text of the last tokens has more with this one: the space before it is part of it."""
+        # A decoder that puts spaces between tokens decides by neighbours, so a token alone has no text of its own.
         before = self._tokenizer.joined(self._recent) or ""
         self._recent.append(token)
         after = self._tokenizer.joined(self._recent) or ""
