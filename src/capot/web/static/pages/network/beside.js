@@ -111,16 +111,15 @@ export class Beside {
     const [found, source] = [this.#found, this.#source];
     if (!found || !source) return;
     this.#running?.abort();
-    const { part, layer, head, position } = spot;
+    const { position } = spot;
     if (position < 0 || position + this.#shift < 0) {
       fill(this.#troubles, h("p", { class: "quiet", role: "status" }, tr("network.none_beside")));
       return;
     }
     this.#mark(spot);
-    const asked = { prompt: found.prompt, source: source.prompt, ...(part === "residual" ? {} : { part }), layer,
-      ...(head === null ? {} : { head }), position };
+    const asked = requested({ prompt: found.prompt, source: source.prompt, ...spot });
     await this.#waited(this.#troubles, async (how) => {
-      this.#say(await call("patch", { ...asked, k: ASKED, max_new_tokens: FOLLOWING }, how), asked);
+      this.#say(await call("patch", { ...asked, k: ASKED, max_new_tokens: FOLLOWING }, how));
     });
   }
 
@@ -136,22 +135,16 @@ export class Beside {
 
   /** The place of a grid that changes most. @param {Api.Patching} answer */
   #tell(answer) {
-    const { prompt, source, part, layer, head, position } = answer;
     this.#mark(answer);
-    this.#say(answer, { prompt, source, ...(part === "residual" ? {} : { part }), layer,
-      ...(head === null ? {} : { head }), position });
+    this.#say(answer);
   }
 
-  /**
-   * The answer before and after.
-   * @param {Api.Patching} answer
-   * @param {Api.PatchRequest} asked
-   */
-  #say(answer, asked) {
+  /** The answer before and after. @param {Api.Patching} answer */
+  #say(answer) {
     const { part, layer, head, position, source_position: there, tokens, source_tokens: others } = answer;
     const at = head === null ? String(layer) : `${layer}.${head}`;
     const said = tr(`network.put_said.${part}`, { at, token: named(others[there]), other: named(tokens[position]) });
-    this.#answer.both(answer, { limits: `${said} ${tr("network.put_limits")}`, ways: this.#ways(asked) });
+    this.#answer.both(answer, { limits: `${said} ${tr("network.put_limits")}`, ways: this.#ways(requested(answer)) });
   }
 
   /**
@@ -195,6 +188,14 @@ export class Beside {
  * @returns {Spot}
  */
 const stream = ({ layer, position }) => ({ part: "residual", layer, head: null, position });
+
+/**
+ * What asks for the answer with the state at a place, and no other.
+ * @param {Spot & { prompt: string, source: string }} place
+ * @returns {Api.PatchRequest}
+ */
+const requested = ({ prompt, source, part, layer, head, position }) => ({ prompt, source,
+  ...(part === "residual" ? {} : { part }), layer, ...(head === null ? {} : { head }), position });
 
 /**
  * A place as the address names it.
