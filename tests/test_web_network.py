@@ -211,7 +211,7 @@ def test_every_place_is_tried_when_asked(visit: Visits, server: Server) -> None:
     name = "document.querySelector('.changes [aria-selected=true]').parentElement.dataset.layer"
     assert page.evaluate(name).count(".") == 1 and "put=head%3A" in page.url
     page.locator(".changes .fold-python summary").click()
-    assert "every_position=True" in page.locator(".changes .fold-python").text_content()
+    assert "every_position=True" in page.locator(".changes .fold-python pre").text_content()
     assert axe(page) == [] and overflow(page) == 0
 
 
