@@ -9,9 +9,7 @@ import { fault, waiting } from "../../parts/fault.js";
 import { promptField } from "../../parts/prompt.js";
 import { Changes } from "./changes.js";
 import { Grid, named } from "./grid.js";
-import { Sides } from "./sides.js";
-
-const [ASKED, FOLLOWING] = [40, 12]; // candidates of each side; tokens of the texts
+import { BOTH, Sides } from "./sides.js";
 
 const PUT = /^(?:(attention|mlp|head):)?(\d+)\.(\d+)(?:\.(\d+))?$/; // [part:]layer.position[.head]
 
@@ -119,7 +117,7 @@ export class Beside {
     this.#mark(spot);
     const asked = requested({ prompt: found.prompt, source: source.prompt, ...spot });
     await this.#waited(this.#troubles, async (how) => {
-      this.#say(await call("patch", { ...asked, k: ASKED, max_new_tokens: FOLLOWING }, how));
+      this.#say(await call("patch", { ...asked, ...BOTH }, how));
     });
   }
 

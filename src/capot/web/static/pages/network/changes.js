@@ -12,10 +12,10 @@ import { status } from "../../parts/status.js";
 import { choice } from "../../parts/ticks.js";
 import { Cells } from "./cells.js";
 import { named } from "./grid.js";
+import { BOTH } from "./sides.js";
 
 const TRIED = /** @type {const} */ (["residual", "attention", "mlp", "head", "every"]);
 const DRAWN = 128; // tokens, the last ones
-const [ASKED, FOLLOWING] = [40, 12]; // candidates of each side; tokens of the texts
 
 /**
  * A place where a state is put; `head` is null where it is no single head's.
@@ -122,7 +122,7 @@ export class Changes {
     if (!this.#texts) return;
     this.stop();
     const asked = this.#asked;
-    const work = this.#running = once({ verb: "patch", arguments: { ...asked, k: ASKED, max_new_tokens: FOLLOWING } },
+    const work = this.#running = once({ verb: "patch", arguments: { ...asked, ...BOTH } },
       (...[kind, body]) => {
         if (kind === "progress") this.#progress(body);
         if (kind === "error" && body.error.code !== "interrupted") fill(this.#troubles, fault(body.error));

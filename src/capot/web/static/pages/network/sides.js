@@ -4,6 +4,8 @@ import { fill, h, visible } from "../../lib/dom.js";
 import { percent, tr } from "../../lib/words.js";
 import { frame } from "../../parts/frame.js";
 
+/** What both answers are asked with, the one before and the one after: candidates, and tokens of the texts. */
+export const BOTH = { k: 40, max_new_tokens: 12 };
 const SHOWN = 5; // candidates of each side
 
 /** @typedef {{ id: number, text: string, label: string, before?: number, after?: number }} Both */

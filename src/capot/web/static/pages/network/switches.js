@@ -6,9 +6,9 @@ import { call } from "../../lib/api.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { fault, waiting } from "../../parts/fault.js";
 import { choice } from "../../parts/ticks.js";
-import { Sides } from "./sides.js";
+import { BOTH, Sides } from "./sides.js";
 
-const [ASKED, FEW, FOLLOWING] = [40, 10, 12]; // candidates of two answers and of one; tokens of the texts
+const FEW = 10; // candidates of an answer that stands alone
 const BY = /** @type {const} */ (["zero", "mean"]);
 
 /**
@@ -108,7 +108,7 @@ export class Switches {
     const note = waiting(this.#troubles, tr("plain.waiting"), () => control.abort());
     const how = { signal: control.signal, queued: note.queued };
     try {
-      if (this.off.size) this.#both(await call("ablate", { ...this.#asked, k: ASKED, max_new_tokens: FOLLOWING }, how));
+      if (this.off.size) this.#both(await call("ablate", { ...this.#asked, ...BOTH }, how));
       else this.#alone(await call("next", { prompt: this.#prompt, k: FEW }, how));
       fill(this.#troubles);
     } catch (error) {
