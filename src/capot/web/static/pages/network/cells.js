@@ -2,7 +2,19 @@
 
 import { fill, h } from "../../lib/dom.js";
 
+/** How many columns are drawn at most: the last ones. */
+export const DRAWN = 128;
+
 /** @typedef {{ row: string, column: number }} Spot a cell, by the name of its row; columns are counted from 0 */
+
+/**
+ * A cell to draw, shaded by a share from 0 to 1.
+ * @param {string} words
+ * @param {number} share
+ * @param {Lab.Props} [props]
+ */
+export const shaded = (words, share, props = {}) => h("td", { tabindex: "-1", "aria-selected": "false",
+  class: `w${Math.min(9, Math.floor(10 * share))}`, ...props }, words);
 
 /**
  * `chosen(spot)` hears of a cell that is clicked, or chosen with Enter.

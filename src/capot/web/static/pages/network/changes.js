@@ -10,12 +10,11 @@ import { fault } from "../../parts/fault.js";
 import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
 import { choice } from "../../parts/ticks.js";
-import { Cells } from "./cells.js";
+import { Cells, DRAWN, shaded } from "./cells.js";
 import { named } from "./grid.js";
 import { BOTH } from "./sides.js";
 
 const TRIED = /** @type {const} */ (["residual", "attention", "mlp", "head", "every"]);
-const DRAWN = 128; // tokens, the last ones
 
 /**
  * A place where a state is put; `head` is null where it is no single head's.
@@ -262,8 +261,7 @@ function rowsOf(answer) {
 function cellOf({ difference: { before, source } }, { difference }) {
   const way = source - before;
   const share = Math.abs(way) > 1e-6 ? Math.max(0, Math.min(1, (difference - before) / way)) : 0;
-  return h("td", { tabindex: "-1", class: `w${Math.min(9, Math.floor(10 * share))}`, "aria-selected": "false" },
-    number(difference, 1));
+  return shaded(number(difference, 1), share);
 }
 
 /**

@@ -3,9 +3,7 @@
 import { fill, h, visible } from "../../lib/dom.js";
 import { tr } from "../../lib/words.js";
 import { arcs } from "./arcs.js";
-import { Cells } from "./cells.js";
-
-const DRAWN = 128; // tokens, the last ones
+import { Cells, DRAWN, shaded } from "./cells.js";
 
 /** @typedef {{ layer: number, position: number }} Place */
 
@@ -89,9 +87,10 @@ export class Grid {
     const button = layer && switchable ? h("button", { type: "button", class: "power", tabindex: "-1",
       "aria-pressed": "false", "aria-label": tr("network.switch_layer", { layer }) }, name) : name;
     const draggable = this.#dragged ? "true" : undefined;
-    const cells = guesses.slice(this.#first).map((guess) => h("td", { tabindex: "-1", draggable,
-      class: `w${Math.min(9, Math.floor(10 * guess.probability))}`, "aria-selected": "false",
-      title: named(guess).length > FITS ? named(guess) : undefined }, named(guess)));
+    const cells = guesses.slice(this.#first).map((guess) => {
+      const words = named(guess);
+      return shaded(words, guess.probability, { draggable, title: words.length > FITS ? words : undefined });
+    });
     return { name, head: button, cells };
   }
 
