@@ -12,6 +12,7 @@ import { status } from "../../parts/status.js";
 import { choice } from "../../parts/ticks.js";
 import { Cells, DRAWN, shaded } from "./cells.js";
 import { named } from "./grid.js";
+import { headName } from "./heads.js";
 import { BOTH } from "./sides.js";
 
 const TRIED = /** @type {const} */ (["residual", "attention", "mlp", "head", "every"]);
@@ -157,27 +158,17 @@ export class Changes {
   #draw(answer, asked) {
     this.#answer = answer;
     this.#picture.box.hidden = false;
-    const { columns, first } = this.#columns(answer);
-    const rows = rowsOf(answer).map(([name, places]) => ({ name, head: name,
+    const all = rowsOf(answer);
+    const { columns, first } = columnsOf(answer, all[0][1]);
+    const rows = all.map(([name, places]) => ({ name, head: name,
       cells: places.slice(-columns.length).map((place) => cellOf(answer, place)) }));
     const heads = answer.part === "head" && !onOneToken(answer);
     this.#cells.draw({ label: tr("network.changes_grid"), corner: tr(heads ? "network.column.head" : "network.layer"),
       columns, first, rows });
     this.mark(answer);
-    this.#picture.update({ caption: this.#said(answer), table: () => asTable(answer), rows: () => asTable(answer),
-      json: answer, ...this.#ways(asked) });
+    this.#picture.update({ caption: this.#said(answer), table: () => asTable(answer), json: answer,
+      ...this.#ways(asked) });
     this.#how.found(answer);
-  }
-
-  /**
-   * The names of the columns, and the number of the first: tokens, or heads where one token alone was tried.
-   * @param {Api.Patching} answer
-   */
-  #columns(answer) {
-    const [, places] = rowsOf(answer)[0];
-    if (onOneToken(answer)) return { columns: places.map((place) => String(place.head)), first: places[0].head ?? 1 };
-    const drawn = places.slice(-DRAWN);
-    return { columns: drawn.map((place) => named(answer.tokens[place.position])), first: drawn[0].position };
   }
 
   /**
@@ -187,8 +178,8 @@ export class Changes {
   mark(spot) {
     const answer = this.#answer;
     if (!answer || answer.part !== spot.part || this.#picture.box.hidden) return;
-    const column = onOneToken(answer) ? spot.head ?? 0 : spot.position;
-    this.#cells.mark({ row: rowName(answer, spot), column });
+    const one = onOneToken(answer);
+    this.#cells.mark({ row: rowName(spot, one), column: one ? spot.head ?? 0 : spot.position });
   }
 
   /**
@@ -231,11 +222,21 @@ export class Changes {
 const onOneToken = ({ part, grid }) => part === "head" && grid.every((one) => one.position === grid[0].position);
 
 /**
- * @param {Api.Patching} answer
  * @param {{ layer: number, head: number | null }} place
+ * @param {boolean} one whether heads are columns
  */
-const rowName = (answer, { layer, head }) =>
-  (head === null || onOneToken(answer) ? String(layer) : `${layer}.${head}`);
+const rowName = ({ layer, head }, one) => (head === null || one ? String(layer) : headName({ layer, head }));
+
+/**
+ * The names of the columns, and the number of the first: tokens, or heads where one token alone was tried.
+ * @param {Api.Patching} answer
+ * @param {Api.PlaceChanged[]} places of a row
+ */
+function columnsOf(answer, places) {
+  if (onOneToken(answer)) return { columns: places.map((place) => String(place.head)), first: places[0].head ?? 1 };
+  const drawn = places.slice(-DRAWN);
+  return { columns: drawn.map((place) => named(answer.tokens[place.position])), first: drawn[0].position };
+}
 
 /**
  * The places row by row, the last layer on top.
@@ -247,7 +248,7 @@ function rowsOf(answer) {
   /** @type {Map<string, Api.PlaceChanged[]>} */
   const rows = new Map();
   for (const place of answer.grid) {
-    const name = place.head === null || one ? String(place.layer) : `${place.layer}.${place.head}`;
+    const name = rowName(place, one);
     rows.set(name, [...rows.get(name) ?? [], place]);
   }
   return [...rows].toReversed();
