@@ -24,7 +24,10 @@ const TRIED = /** @type {const} */ (["residual", "attention", "mlp", "head", "ev
 
 /** @typedef {{ found: Api.NetworkInside, source: Api.NetworkInside }} Texts */
 
-/** The button, how far it has come, and the picture. `chosen(spot)` hears of a cell, `found(answer)` of the whole. */
+/**
+ * The button, how far it has come, and the picture. `chosen(spot)` hears of a cell, `found(answer)` of the whole; both
+ * have the place marked.
+ */
 export class Changes {
   #name;
   #how;
@@ -75,6 +78,7 @@ export class Changes {
   look(texts) {
     this.stop();
     this.#texts = texts;
+    this.#answer = null;
     fill(this.#troubles);
     this.#says.clear();
     this.#picture.box.hidden = true;
@@ -131,7 +135,7 @@ export class Changes {
         words: tr("network.trying") });
     this.#stop.disabled = !(this.#go.disabled = true);
     await work.over;
-    if (!work.left && this.#running === work) this.#ended();
+    if (!work.left) this.#ended();
   }
 
   #ended() {
@@ -165,7 +169,6 @@ export class Changes {
     const heads = answer.part === "head" && !onOneToken(answer);
     this.#cells.draw({ label: tr("network.changes_grid"), corner: tr(heads ? "network.column.head" : "network.layer"),
       columns, first, rows });
-    this.mark(answer);
     this.#picture.update({ caption: this.#said(answer), table: () => asTable(answer), json: answer,
       ...this.#ways(asked) });
     this.#how.found(answer);
@@ -177,7 +180,7 @@ export class Changes {
    */
   mark(spot) {
     const answer = this.#answer;
-    if (!answer || answer.part !== spot.part || this.#picture.box.hidden) return;
+    if (answer?.part !== spot.part) return;
     const one = onOneToken(answer);
     this.#cells.mark({ row: rowName(spot, one), column: one ? spot.head ?? 0 : spot.position });
   }
