@@ -44,6 +44,14 @@ export function quoted(text) {
 }
 
 /**
+ * Settings as options of the command line: `top_k` is --top-k there.
+ * @param {Record<string, unknown>} settings
+ */
+export function asFlags(settings) {
+  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [`--${name.replaceAll("_", "-")}`, value]));
+}
+
+/**
  * The command for one verb; true is a bare option, lists are given by repeating or joined by the caller.
  * @param {string} model
  * @param {string} command

@@ -5,7 +5,7 @@ import { fill, h } from "../lib/dom.js";
 import { percent, tr } from "../lib/words.js";
 import { call, callDrawn } from "../lib/api.js";
 import * as state from "../lib/state.js";
-import { inPython, onCommandLine } from "../lib/code.js";
+import { asFlags, inPython, onCommandLine } from "../lib/code.js";
 import { blocks } from "../parts/blocks.js";
 import { fault, waiting } from "../parts/fault.js";
 import { frame } from "../parts/frame.js";
@@ -296,8 +296,7 @@ class Network {
     const options = { ...(target ? { target } : {}), ...more };
     return {
       python: () => inPython(this.#name, "network", [prompt], options),
-      command: () => onCommandLine(this.#name, "network", [prompt],
-        Object.fromEntries(Object.entries(options).map(([name, value]) => [`--${name}`, value]))),
+      command: () => onCommandLine(this.#name, "network", [prompt], asFlags(options)),
       page: { verb: /** @type {const} */ ("network"), arguments: { prompt, ...options } },
     };
   }

@@ -2,7 +2,7 @@
 
 import { h, fill } from "../../lib/dom.js";
 import { callDrawn, get } from "../../lib/api.js";
-import { inPython, onCommandLine } from "../../lib/code.js";
+import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
 import { root } from "../../lib/place.js";
 import { tr } from "../../lib/words.js";
 import { answers } from "../../parts/answer.js";
@@ -90,7 +90,7 @@ function common(call, { model, heard }) {
   const run = async (/** @type {Record<string, unknown>} */ changes = {}) => {
     const given = { ...call.arguments, ...changes };
     const result = await answer.ask(taken(given), {
-      python: inPython(model, call.verb, [], given), command: onCommandLine(model, call.verb, [], flags(given)),
+      python: inPython(model, call.verb, [], given), command: onCommandLine(model, call.verb, [], asFlags(given)),
     });
     return result ? { result, view } : null;
   };
@@ -141,10 +141,6 @@ function slim(view) {
 export function said(verb, given) {
   return `${verb}(${Object.entries(given).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(", ")})`;
 }
-
-/** @param {Record<string, unknown>} given */
-const flags = (given) =>
-  Object.fromEntries(Object.entries(given).map(([name, value]) => [`--${name.replaceAll("_", "-")}`, value]));
 
 /**
  * The chapter's own page, with as much of a call as it takes.

@@ -4,7 +4,7 @@ import { fill, h } from "../../lib/dom.js";
 import { tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
 import * as state from "../../lib/state.js";
-import { inPython, onCommandLine } from "../../lib/code.js";
+import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
 import { fault, waiting } from "../../parts/fault.js";
 import { promptField } from "../../parts/prompt.js";
 import { Changes } from "./changes.js";
@@ -173,8 +173,7 @@ export class Beside {
   #ways({ prompt, ...options }) {
     return {
       python: inPython(this.#name, "patch", [prompt], options),
-      command: onCommandLine(this.#name, "patch", [prompt],
-        Object.fromEntries(Object.entries(options).map(([name, value]) => [`--${name}`, value]))),
+      command: onCommandLine(this.#name, "patch", [prompt], asFlags(options)),
       page: { verb: "patch", arguments: { prompt, ...options } },
     };
   }

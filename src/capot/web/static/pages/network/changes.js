@@ -4,7 +4,7 @@
 import { fill, h, labelled, unique } from "../../lib/dom.js";
 import { number, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
-import { inPython, onCommandLine } from "../../lib/code.js";
+import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
 import { once } from "../../lib/lasting.js";
 import { fault } from "../../parts/fault.js";
 import { frame } from "../../parts/frame.js";
@@ -211,11 +211,10 @@ export class Changes {
    */
   #ways({ prompt, ...options }) {
     const { between, every_position: every, ...others } = options;
-    const flags = { ...others, ...(between ? { between: between.join(",") } : {}) };
     return {
       python: inPython(this.#name, "patch", [prompt], options),
-      command: onCommandLine(this.#name, "patch", [prompt], { ...Object.fromEntries(
-        Object.entries(flags).map(([name, value]) => [`--${name}`, value])), "--every-position": every }),
+      command: onCommandLine(this.#name, "patch", [prompt],
+        { ...asFlags(others), "--between": between?.join(","), "--every-position": every }),
       page: { verb: "patch", arguments: { prompt, ...options } },
     };
   }
