@@ -1,6 +1,6 @@
 // Boxes to tick, and one of several to choose: each in its label.
 
-import { h } from "../lib/dom.js";
+import { h, unique } from "../lib/dom.js";
 
 /**
  * A box to tick; `heard` is told whether it is.
@@ -14,7 +14,8 @@ export function tick(label, { checked, heard, value }) {
 }
 
 /**
- * One of `values` to choose, called `said(value)` each; `unseen`: the legend is for who does not see the page.
+ * One of `values` to choose, called `said(value)` each; `unseen`: the legend is for who does not see the page. A
+ * page may have several of a name: each is a group of its own.
  * @template {string | number} Value
  * @param {Value[]} values
  * @param {{
@@ -23,10 +24,11 @@ export function tick(label, { checked, heard, value }) {
  * }} how
  */
 export function choice(values, { name, legend, chosen, said, unseen = false, heard }) {
+  const group = unique(name);
   return h("fieldset", { class: "checks plain" },
     h("legend", { class: unseen ? "offstage" : undefined }, legend),
     values.map((value) => h("label", { class: "tick" },
-      h("input", { type: "radio", name, value, checked: value === chosen, onchange: () => heard?.(value) }),
+      h("input", { type: "radio", name: group, value, checked: value === chosen, onchange: () => heard?.(value) }),
       said(value))));
 }
 

@@ -1,6 +1,6 @@
 // Words as points: added and removed as chips, drawn in the plane or in space, with their angles and their neighbours.
 
-import { h, later, unique } from "../../lib/dom.js";
+import { h, later } from "../../lib/dom.js";
 import { number, tr } from "../../lib/words.js";
 import { lab } from "../../lib/lab.js";
 import * as state from "../../lib/state.js";
@@ -32,8 +32,7 @@ export function words(name, { desk = state.page, heard } = {}) {
     rows: (result) => rows(result, dimensions),
   });
   const list = chips(split(saved.words ?? samples[0]), { label: tr("embeddings.words"), heard: ask });
-  const group = desk.whole ? "dimensions" : unique("dimensions");
-  const space = spaces({ group, chosen: dimensions }, (count) => { dimensions = count; ask(list.words); });
+  const space = spaces(dimensions, (count) => { dimensions = count; ask(list.words); });
   const soon = later(150, () => ask(list.words));
   const moved = (/** @type {CustomEvent<{ value: number }>} */ { detail }) => {
     if (detail) { near = detail.value; soon(); }
@@ -89,12 +88,12 @@ function presets(samples, set) {
 
 /**
  * In the plane or in space.
- * @param {{ group: string, chosen: number }} how
+ * @param {number} chosen
  * @param {(dimensions: number) => unknown} heard
  */
-function spaces({ group, chosen }, heard) {
+function spaces(chosen, heard) {
   const said = (/** @type {number} */ count) => tr(`embeddings.dimensions.d${count}`);
-  return choice([2, 3], { name: group, legend: tr("embeddings.drawn_in"), unseen: true, chosen, said, heard });
+  return choice([2, 3], { name: "dimensions", legend: tr("embeddings.drawn_in"), unseen: true, chosen, said, heard });
 }
 
 /**
