@@ -152,6 +152,11 @@ def test_what_is_said_to_surprise_surprises(model: Any) -> None:
         assert any(each.surprises for each in played(model, number)), f"lesson {number} holds no surprise"
 
 
+def without_times(value: Any) -> Any:
+    """The same without the seconds that each token of a list took."""
+    return [{k: v for k, v in each.items() if k != "seconds"} for each in value] if isinstance(value, list) else value
+
+
 @pytest.mark.parametrize("number", [in_short(number, 5) for number in NUMBERS[1:]])
 def test_the_same_run_says_the_same(model: Any, number: int) -> None:
     """Greedy texts and figures are the same every time, so no key is written down; times alone may differ."""
@@ -160,7 +165,8 @@ def test_the_same_run_says_the_same(model: Any, number: int) -> None:
         assert again.right == each.right, each.question.id
         seen = each.question.seen
         if seen is not None and not seen.reading.share:
-            assert read(again.evidence, seen.reading.of) == read(each.evidence, seen.reading.of), each.question.id
+            found, before = (without_times(read(one.evidence, seen.reading.of)) for one in (again, each))
+            assert found == before, each.question.id
 
 
 @pytest.mark.parametrize("number", NUMBERS)
