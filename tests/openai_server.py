@@ -19,7 +19,7 @@ import numpy as np
 
 from capot.config import Sampling
 from capot.engines.openai.address import parse_address
-from capot.engines.openai.client import Patience, ServerClient
+from capot.engines.openai.client import ServerClient, Timeouts
 from capot.engines.protocol import MAX_CHUNK, Feed
 from capot.engines.scripted import END, VOCABULARY, ScriptedEngine
 from capot.text.sampling import Draws, sample_token
@@ -355,7 +355,7 @@ def _scored(ids: list[int], count: int) -> Iterator[dict[str, Any]]:
 assert VOCABULARY > 256
 
 
-# Fixtures, of the scope that each file gives them: ``server = pytest.fixture(serving)``, ``client`` from ``asking``.
+# Fixtures, of the scope that each file gives them: ``server = pytest.fixture(serving)``, ``client`` from ``connected``.
 
 
 def serving() -> Iterator[OpenAIServer]:
@@ -363,12 +363,12 @@ def serving() -> Iterator[OpenAIServer]:
         yield running
 
 
-def asking(server: OpenAIServer, **settings: Any) -> Iterator[ServerClient]:
+def connected(server: OpenAIServer, **settings: Any) -> Iterator[ServerClient]:
     found = client_of(server.url, **settings)
     yield found
     found.close()
 
 
 def client_of(url: str, **settings: Any) -> ServerClient:
-    """A client of the model at an address. It asks once, unless its ``patience`` is another."""
-    return ServerClient(parse_address(f"{url}#{NAME}"), **{"patience": Patience(pauses=()), **settings})
+    """A client of the model at an address. It asks once, unless its ``timeouts`` is another."""
+    return ServerClient(parse_address(f"{url}#{NAME}"), **{"timeouts": Timeouts(retry_delays=()), **settings})

@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_server import KEY, NAME, Fault, OpenAIServer, asking, client_of, serving
+from openai_server import KEY, NAME, Fault, OpenAIServer, client_of, connected, serving
 from openai_streams import EventStream, stream_of
 
 from capot.engines.cancellation import cancel_when
 from capot.engines.openai import connect
-from capot.engines.openai.client import Patience, ServerClient
+from capot.engines.openai.client import ServerClient, Timeouts
 from capot.errors import CapotError, InterruptedByUser
 
-AT_ONCE = Patience(pauses=(0.0, 0.0))
+AT_ONCE = Timeouts(retry_delays=(0.0, 0.0))
 
 server = pytest.fixture(serving)
 
 
 @pytest.fixture
 def client(server: OpenAIServer) -> Iterator[ServerClient]:
-    yield from asking(server, patience=AT_ONCE)
+    yield from connected(server, timeouts=AT_ONCE)
 
 
 def asked(**changes: Any) -> dict[str, Any]:
@@ -65,14 +65,14 @@ def test_a_question_and_a_stream(client: ServerClient) -> None:
 
 def test_the_key_goes_to_its_server_and_nowhere_else() -> None:
     with OpenAIServer(key=KEY) as server, OpenAIServer() as other:
-        client = client_of(server.url, key=KEY, patience=AT_ONCE)
+        client = client_of(server.url, key=KEY, timeouts=AT_ONCE)
         client.get(f"{server.url}/models")
         assert server.seen[-1].headers["Authorization"] == f"Bearer {KEY}"
         server.faults.append(Fault(307, headers={"Location": f"{other.url}/models"}))
         assert code(lambda: client.get(f"{server.url}/models")) == "server_redirects"
         assert other.seen == []
         client.close()
-        without = client_of(server.url, patience=AT_ONCE)
+        without = client_of(server.url, timeouts=AT_ONCE)
         assert code(lambda: without.get(f"{server.url}/models")) == "server_no_key"
         without.close()
 
@@ -95,7 +95,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "told", "expected"), REFUSALS)
 def test_a_refusal_has_one_code_as_an_answer_and_as_an_event(server: OpenAIServer, status, told, expected) -> None:
-    client = client_of(server.url, key=KEY, patience=AT_ONCE)
+    client = client_of(server.url, key=KEY, timeouts=AT_ONCE)
     body = json.dumps({"error": told}).encode()
     server.faults += [Fault(status, body)] * 3
     assert code(lambda: client.get(f"{server.url}/models")) == expected
@@ -151,7 +151,7 @@ def test_a_text_that_a_server_may_be_at_work_on_is_not_asked_for_twice(
 
 
 def test_nobody_there(server: OpenAIServer) -> None:
-    client = client_of("http://127.0.0.1:1/v1", patience=AT_ONCE)
+    client = client_of("http://127.0.0.1:1/v1", timeouts=AT_ONCE)
     with pytest.raises(CapotError) as raised:
         client.get("http://127.0.0.1:1/v1/models")
     assert raised.value.code == "server_unreachable" and "connection refused" in raised.value.message("en")
@@ -180,7 +180,7 @@ def test_comments_and_characters_cut_in_half_between_packets_are_read(server, cl
 
 
 def test_a_silent_server_is_given_up(server: OpenAIServer) -> None:
-    client = client_of(server.url, patience=Patience(silence=0.05, pauses=()))
+    client = client_of(server.url, timeouts=Timeouts(read=0.05, retry_delays=()))
     server.faults.append(Fault(after=1, held=True))
     stream = stream_of(client, completions(client), asked())
     next(stream)
@@ -189,7 +189,7 @@ def test_a_silent_server_is_given_up(server: OpenAIServer) -> None:
 
 
 def test_a_silent_server_is_asked_once(server: OpenAIServer) -> None:
-    client = client_of(server.url, patience=Patience(silence=0.05, pauses=(0.0, 0.0)))
+    client = client_of(server.url, timeouts=Timeouts(read=0.05, retry_delays=(0.0, 0.0)))
     server.faults.append(Fault(held=True))
     assert code(lambda: client.get(f"{server.url}/models")) == "server_slow" and len(server.seen) == 1
     client.close()

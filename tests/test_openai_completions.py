@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openai_server import MOST, Fault, OpenAIServer, asking, client_of, serving, steps
+from openai_server import MOST, Fault, OpenAIServer, client_of, connected, serving, steps
 from openai_streams import complete
 
 from capot.engines.openai.client import ServerClient
@@ -19,7 +19,7 @@ from capot.text.tokenizer import Tokenizer
 PROMPT = "The capital of Japan is"
 
 server = pytest.fixture(scope="module")(serving)
-client = pytest.fixture(scope="module")(asking)
+client = pytest.fixture(scope="module")(connected)
 
 
 def test_a_text_grows_and_its_bill_comes_last(client: ServerClient) -> None:

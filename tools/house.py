@@ -41,7 +41,7 @@ FLOORS = [
     {"engines.scheduler", "engines.native", "engines.transformers", "engines.scripted"},
     {"engines.openai"},  # whose scheduler is one of its own
     {"engines"},  # the chooser: its ``__init__``
-    {"chapters.protocols", "chapters.chapter", "chapters.hints", "chapters.token_texts", "chapters.told"},
+    {"chapters.protocols", "chapters.chapter", "chapters.hints", "chapters.token_texts", "chapters.sampling_from_top"},
     {f"chapters.{name}" for name in CHAPTERS},
     {"chapters.arguments"},
     {"chapters.called"},

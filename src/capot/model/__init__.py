@@ -215,7 +215,7 @@ class Model(Verbs):
 
     @property
     def server(self) -> ServerFacts | None:
-        """What a server was seen to do, where one computes; None on this machine. Raises: as ``asking.abilities``."""
+        """What a server was seen to do, where one computes; None on this machine. Raises: as ``probe.abilities``."""
         with use_language(self.lang):
             served = self.shared.served
             return None if served is None else served.facts(files=self.shared.checkpoint is not None)

@@ -98,7 +98,7 @@ class SharedModel:
             raise BusyError("closed")
         from capot.engines.scheduler import Scheduler
 
-        scheduler = Scheduler(self._engine()) if self.served is None else self._asking(self.served)
+        scheduler = Scheduler(self._engine()) if self.served is None else self._served_scheduler(self.served)
         scheduler.reading = self.reading
         # The engine thread holds the scheduler, never this: so this can be collected, and the thread told to end.
         self._end = weakref.finalize(self, scheduler.leave)
@@ -124,7 +124,7 @@ class SharedModel:
         self._tell("opening", weights, weights)
         return engine
 
-    def _asking(self, served: Served) -> Scheduler:
+    def _served_scheduler(self, served: Served) -> Scheduler:
         """Return what asks the server; nothing is opened here but connections."""
         began = time.perf_counter()
         scheduler = served.scheduler(self.checkpoint, at_once=self.at_once)

@@ -9,8 +9,8 @@ from typing import Any
 from capot.chapters.generate.loop import Loop
 from capot.chapters.generate.result import Alternative, Finished, GeneratedToken, Generation, Started
 from capot.chapters.generate.text import GrowingText
+from capot.chapters.sampling_from_top import draw_probability
 from capot.chapters.token_texts import face
-from capot.chapters.told import chance_of
 from capot.engines.scheduler import Drawing, WrittenJob
 from capot.engines.seen import Bill, ChosenToken, TopToken
 from capot.text.tokenizer import Tokenizer
@@ -123,7 +123,7 @@ class ServedLoop(Loop, WrittenJob):
         number = self.plan.first_draw + len(self.tokens)
         rank = token.rank or token.top.rank_of(token.id, token.text)
         alternatives = tuple(map(self._alternative, token.top.tokens[: self.plan.alternatives]))
-        chance = chance_of(token, self.sampling)
+        chance = draw_probability(token, self.sampling)
         return GeneratedToken(
             **shown, probability=token.probability, logprob=token.logprob, rank=rank, chance=chance,
             alternatives=alternatives, seconds=seconds, draw=number,

@@ -11,8 +11,8 @@ import numpy as np
 
 from capot.chapters.next.result import Asked, Candidate, Drawn, Prediction
 from capot.chapters.protocols import Opened
+from capot.chapters.sampling_from_top import sampled_probabilities
 from capot.chapters.token_texts import face
-from capot.chapters.told import drawn
 from capot.config import Sampling
 from capot.engines.scheduler import PassResult
 from capot.engines.seen import ChosenToken, Top, TopToken
@@ -31,7 +31,7 @@ class Partial:
 
     def _drawn(self, settings: Sampling) -> tuple[float, ...]:
         """Return the probabilities of the draw. Raises: CapabilityError ``server_filter``."""
-        found = drawn(self.top, settings)
+        found = sampled_probabilities(self.top, settings)
         if found is None:
             info = self.model.scheduler.engine.info
             raise CapabilityError("server_filter", host=info.device, count=len(self.top.tokens))

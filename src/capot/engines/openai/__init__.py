@@ -1,7 +1,7 @@
 """Servers that speak OpenAI's protocol: vLLM, Ollama, llama.cpp's server, LM Studio.
 
 ``address`` reads where a server is and which key is sent there, ``client`` sends requests and reads streams,
-``refusals`` translates what goes wrong, ``asking`` finds out what a server can do, ``completions`` reads a text as it
+``refusals`` translates what goes wrong, ``probe`` finds out what a server can do, ``completions`` reads a text as it
 grows, with what is told of each token.
 """
 

@@ -37,27 +37,27 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """How long a client waits. Units: seconds.
 
-    ``silence`` is the longest time without a byte, ``whole`` the longest time for all of an answer; ``pauses`` come
+    ``read`` is the longest time without a byte, ``total`` the longest time for a whole answer; ``retry_delays`` come
     before each new attempt.
     """
 
     connect: float = 10.0
-    silence: float = 300.0
-    whole: float = 3600.0
-    pauses: tuple[float, ...] = (0.5, 1.0, 2.0)
+    read: float = 300.0
+    total: float = 3600.0
+    retry_delays: tuple[float, ...] = (0.5, 1.0, 2.0)
 
 
 class ServerClient:
     """Connections to one server. Its thread starts with the first request, and ends with ``close``."""
 
     # Nothing is opened here: a model may be named, and its card shown, before any connection.
-    def __init__(self, address: ServerAddress, *, key: str | None = None, patience: Patience | None = None) -> None:
+    def __init__(self, address: ServerAddress, *, key: str | None = None, timeouts: Timeouts | None = None) -> None:
         self.address = address
         self._key = key
-        self.patience = patience or Patience()
+        self.timeouts = timeouts or Timeouts()
         self._process = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
@@ -149,7 +149,7 @@ class ServerClient:
                 headers={"User-Agent": "capot", "Accept-Encoding": "identity", **own},
                 # No limit of the pool: jobs are counted by the scheduler, and a wait for a free connection would look
                 # like silence.
-                timeout=httpx2.Timeout(self.patience.silence, connect=self.patience.connect, pool=None),
+                timeout=httpx2.Timeout(self.timeouts.read, connect=self.timeouts.connect, pool=None),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
                 verify=trusted_certificates() if self.address.base.startswith("https:") else False,
                 proxy=proxy_for(self.address.base),
@@ -178,7 +178,7 @@ class ServerClient:
         """Return the JSON that answers a request, on the client's thread. Raises: as ``post``."""
         with self._translated():
             # All of an answer has an end too: a byte every five minutes is no silence.
-            async with asyncio.timeout(self.patience.whole):
+            async with asyncio.timeout(self.timeouts.total):
                 response = await self._answer(method, url, body, again=_may_pass)
                 try:
                     raw = await _read(response, _LARGEST)
@@ -192,7 +192,7 @@ class ServerClient:
     async def events(self, url: str, body: Any) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the events of a stream. Raises: NetworkError ``server_cut`` where it ends before its end."""
         host = self.address.host
-        until = asyncio.get_running_loop().time() + self.patience.whole
+        until = asyncio.get_running_loop().time() + self.timeouts.total
         with self._translated():
             # A server that was reached may be at work on it: only one that was not, or that refused, is asked again.
             response = await self._answer("POST", url, body, again=lambda error: isinstance(error, _NEVER_SENT))
@@ -226,7 +226,7 @@ class ServerClient:
         self, method: str, url: str, body: Any, *, again: Callable[[httpx2.TransportError], bool]
     ) -> httpx2.Response:
         """Return an answer of success, its body unread. A failure for which ``again`` holds is tried anew."""
-        for pause in (*self.patience.pauses, None):
+        for pause in (*self.timeouts.retry_delays, None):
             request = self._connections().build_request(method, url, json=body)
             try:
                 response = await self._connections().send(request, stream=True)
@@ -263,8 +263,8 @@ class ServerClient:
 
     def _seconds(self, error: Exception) -> float:
         if isinstance(error, httpx2.ConnectTimeout):
-            return self.patience.connect
-        return self.patience.silence if isinstance(error, httpx2.TimeoutException) else self.patience.whole
+            return self.timeouts.connect
+        return self.timeouts.read if isinstance(error, httpx2.TimeoutException) else self.timeouts.total
 
 
 def _may_pass(error: httpx2.TransportError) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from capot.engines.openai import reading
-from capot.engines.openai.asking import Abilities
 from capot.engines.openai.client import ServerClient
 from capot.engines.openai.completions import STREAMED, CompletionReader, ServedText, request_body
+from capot.engines.openai.probe import Abilities
 from capot.engines.openai.vocabulary import ServedVocabulary
 from capot.engines.protocol import (
     Allocations,

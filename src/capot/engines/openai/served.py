@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from capot.engines.openai import asking, connect
-from capot.engines.openai.asking import TOKENIZE, Abilities
+from capot.engines.openai import connect, probe
 from capot.engines.openai.client import ServerClient
 from capot.engines.openai.engine import OpenAIEngine
+from capot.engines.openai.probe import TOKENIZE, Abilities
 from capot.engines.openai.scheduler import ServedScheduler
 from capot.engines.openai.vocabulary import ServedVocabulary
 from capot.engines.protocol import UNKNOWN, EngineInfo
@@ -34,14 +34,14 @@ class Served:
 
     @functools.cached_property
     def abilities(self) -> Abilities:
-        """What the server does. Raises: as ``asking.abilities``."""
-        return asking.abilities(self.client)
+        """What the server does. Raises: as ``probe.abilities``."""
+        return probe.abilities(self.client)
 
     @functools.cached_property
     def _probed(self) -> tuple[str | None, list[int]]:
         """Where the server cuts texts, None where it does not, and the ids of ``PROBE`` there."""
         for path in TOKENIZE:
-            ids = self.client.wait(asking.cut(self.client, path, text=PROBE))
+            ids = self.client.wait(probe.cut(self.client, path, text=PROBE))
             if ids:
                 return path, ids
         return None, []
@@ -56,7 +56,7 @@ class Served:
         """The server's own vocabulary."""
         opening: list[int] | None = []
         if self.tokenize is not None:
-            opening = self.client.wait(asking.cut(self.client, self.tokenize, text="", opening=True))
+            opening = self.client.wait(probe.cut(self.client, self.tokenize, text="", opening=True))
         return ServedVocabulary(self.client, self.tokenize, opening=tuple(opening or ()))
 
     def cuts_as(self, ids: list[int]) -> bool:
@@ -95,11 +95,11 @@ class Served:
 def open_served(text: str) -> Served:
     """Return the model that an address names, or the only one that the server has.
 
-    Raises: as ``connect``, ``asking.models`` and ``asking.choose``.
+    Raises: as ``connect``, ``probe.models`` and ``probe.choose``.
     """
     client = connect(text)
     try:
-        model = asking.choose(client.address, asking.models(client))
+        model = probe.choose(client.address, probe.models(client))
     except BaseException:
         client.close()
         raise

@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
-from capot.engines.openai import asking
+from capot.engines.openai import probe
 from capot.engines.openai.client import ServerClient
 from capot.errors import CapabilityError
 
@@ -58,9 +58,9 @@ class ServedVocabulary:
 
     async def _cut(self, text: str) -> list[int] | None:
         """Return the ids of a text without those that open a prompt; None where the server does not tell them."""
-        ids = None if self._path is None else await asking.cut(self._client, self._path, text=text)
+        ids = None if self._path is None else await probe.cut(self._client, self._path, text=text)
         # llama-cpp-python's route always puts the opening before a text; the others were asked not to.
-        if ids is not None and self._path != asking.TOKENIZE[0] and tuple(ids[: len(self.opening)]) == self.opening:
+        if ids is not None and self._path != probe.TOKENIZE[0] and tuple(ids[: len(self.opening)]) == self.opening:
             return ids[len(self.opening) :]
         return ids
 
@@ -93,7 +93,7 @@ class ServedVocabulary:
     async def _ask(self, token: int) -> None:
         assert self._path is not None  # where no text is cut there are no ids
         # A token that is part of a character is written as U+FFFD: its text is not told.
-        text = await asking.spelled(self._client, self._path, ids=[token])
+        text = await probe.spelled(self._client, self._path, ids=[token])
         self.note(token, "" if text is None or _HALF in text else text)
 
     def note(self, token: int, text: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from openai_server import CONTEXT, MOST, NAME, Fault, OpenAIServer, asking, serving
+from openai_server import CONTEXT, MOST, NAME, Fault, OpenAIServer, connected, serving
 
 from capot.engines.openai.address import parse_address
-from capot.engines.openai.asking import Abilities, abilities, choose, models, tokenized
 from capot.engines.openai.client import ServerClient
+from capot.engines.openai.probe import Abilities, abilities, choose, models, tokenized
 from capot.errors import CapotError
 from capot.sources.nearby import ServedModel
 
@@ -16,7 +16,7 @@ WHOLE = Abilities(
 )
 
 server = pytest.fixture(serving)
-client = pytest.fixture(asking)
+client = pytest.fixture(connected)
 
 
 def test_a_server_that_can_do_all(server: OpenAIServer, client: ServerClient) -> None:

@@ -78,14 +78,14 @@ def abilities(client: ServerClient) -> Abilities:
     # A plain completion comes first: a server that cannot do that is refused with its own error.
     text = _choice(client, _completed(client, max_tokens=_FEW)).get("text")
     stopped = _stopped(client, text) if isinstance(text, str) else {}
-    count, told = _most(client, "logprobs", return_token_ids=True)
-    seen, read = _most(client, "prompt_logprobs")
+    count, told = _most_logprobs(client, "logprobs", return_token_ids=True)
+    seen, read = _most_logprobs(client, "prompt_logprobs")
     scores = isinstance(read.get("prompt_logprobs"), list)
     return Abilities(
         tokenize=tokenized(client, _PROBE) is not None,
         ids=_takes_ids(client, told),
         # Never more than was truly told: some servers accept a number and answer fewer.
-        logprobs=min(count, _told(told)),
+        logprobs=min(count, _logprob_count(told)),
         prompt_logprobs=seen if scores else None,
         echo=_echoes(client, min(count, 1)),
         stop=bool(stopped),
@@ -156,7 +156,7 @@ def _choice(client: ServerClient, told: Any) -> dict[str, Any]:
     return found
 
 
-def _most(client: ServerClient, name: str, **more: Any) -> tuple[int, dict[str, Any]]:
+def _most_logprobs(client: ServerClient, name: str, **more: Any) -> tuple[int, dict[str, Any]]:
     """Return how many log-probabilities a server tells when it is asked for many, and what it answers; 0 for none."""
     # From many to few: the refusal of the first usually says how many are allowed.
     counts = [_MANY, *_COUNTS]
@@ -172,7 +172,7 @@ def _most(client: ServerClient, name: str, **more: Any) -> tuple[int, dict[str, 
     return 0, {}
 
 
-def _told(choice: dict[str, Any]) -> int:
+def _logprob_count(choice: dict[str, Any]) -> int:
     """Return of how many tokens a step tells the log-probability."""
     told = choice.get("logprobs")
     rows = told.get("top_logprobs") if isinstance(told, dict) else None

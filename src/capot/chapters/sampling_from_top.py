@@ -1,4 +1,4 @@
-"""What can be said for sure of a draw, where an engine tells its most probable tokens alone."""
+"""The probabilities that sampling draws from, where an engine tells its most probable tokens alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from capot.config import Sampling
 from capot.engines.seen import ChosenToken, Top
 
 
-def drawn(top: Top, sampling: Sampling) -> tuple[float, ...] | None:
+def sampled_probabilities(top: Top, sampling: Sampling) -> tuple[float, ...] | None:
     """Return the probability of each token of ``top`` to be drawn; None where it depends on tokens that are not told.
 
     The steps are those of ``text.sampling``. Weights are probabilities over the first one's, so that all tokens
@@ -17,8 +17,10 @@ def drawn(top: Top, sampling: Sampling) -> tuple[float, ...] | None:
     >>> import math
     >>> from capot.engines.seen import TopToken
     >>> top = Top((TopToken(0, "a", math.log(0.5)), TopToken(1, "b", math.log(0.25))))
-    >>> drawn(top, Sampling(temperature=2.0)), drawn(top, Sampling(temperature=1.0, top_p=0.4))
-    (None, (1.0, 0.0))
+    >>> sampled_probabilities(top, Sampling(temperature=1.0, top_p=0.4))
+    (1.0, 0.0)
+    >>> sampled_probabilities(top, Sampling(temperature=2.0)) is None
+    True
     """
     shares = [token.probability for token in top.tokens]
     if not shares or shares[0] <= 0:
@@ -53,10 +55,10 @@ def _top_p(weights: list[float], goal: float) -> list[float] | None:
     return None
 
 
-def chance_of(token: ChosenToken, sampling: Sampling) -> float | None:
+def draw_probability(token: ChosenToken, sampling: Sampling) -> float | None:
     """Return the probability that a token had to be drawn, None where it depends on tokens that are not told."""
     if sampling.temperature == 1 and not (sampling.top_k or sampling.top_p < 1 or sampling.min_p):
         return token.probability
     rank = token.top.rank_of(token.id, token.text)
-    shares = drawn(token.top, sampling)
+    shares = sampled_probabilities(token.top, sampling)
     return None if rank is None or shares is None else shares[rank - 1]
