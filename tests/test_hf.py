@@ -807,3 +807,14 @@ def test_every_family_of_transformers_is_known_without_importing_it() -> None:
 
     assert all(hf_engine.knows_family({"model_type": kind}) for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
     assert not hf_engine.knows_family({"model_type": "no_such_family"})
+
+
+def test_a_quota_of_processor_time_bounds_the_threads(folders, monkeypatch) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setattr("capot.engines.transformers.load.processors", lambda: 1)
+    try:
+        torch.set_num_threads(2)
+        with capot.open(folders("gpt2"), engine="hf", device="cpu"):
+            assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

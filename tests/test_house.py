@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.version import Version
+
+from capot import Model
 
 sys.path.insert(0, str(ROOT / "tools"))
 import house
@@ -406,3 +409,23 @@ def test_the_guards_of_style_see_an_offence() -> None:
     offences = ["a, b = c, f(d)", "self.a, self.b = a, b", "a, b = [], 0"]
     fine = ["a, b = b, a", "a, b = 1, 2", "a, b = f(x), f(y)", "a, b = pair", "a, *b = c, d"]
     assert [_assigns_unrelated(ast.parse(text).body[0]) for text in (*offences, *fine)] == [True] * 3 + [False] * 5
+
+
+def names_told(docstring: str) -> list[str]:
+    """The names of a room's table: indented, and what each is after three spaces or more."""
+    return [name for row in re.findall(r"(?m)^    ([a-z_]+(?:, [a-z_]+)*)  +\S", docstring) for name in row.split(", ")]
+
+
+ROOMS = {
+    path.parent.relative_to(SOURCE).as_posix(): names_told(path.read_text()) for path in SOURCE.rglob("__init__.py")
+}
+
+
+@pytest.mark.parametrize("room", sorted(room for room, told in ROOMS.items() if told))
+def test_a_room_tells_of_modules_that_it_has(room: str) -> None:
+    verbs = {name for name in dir(Model) if not name.startswith("_")}  # a chapter tells of its verbs
+    names = set(dir(importlib.import_module(".".join(("capot", *room.split("/"))))))
+    there = {path.stem for path in (SOURCE / room).iterdir() if not path.name.startswith("__")}
+    assert set(ROOMS[room]) <= there | verbs | names
+    if room.startswith("engines/"):  # who reads an engine is told of every file
+        assert there <= set(ROOMS[room])

@@ -107,3 +107,73 @@ def test_what_a_group_could_drop_can_be_taken(here: Path, version: int) -> None:
     assert machine.ram() == machine.Ram(400 * MB, 150 * MB)
     (path / "memory.stat").write_text("total_inactive_file")  # cut short
     assert machine.ram() == machine.Ram(400 * MB, 100 * MB)
+
+
+def quota(folder: Path, value: str, *, version: int = 2) -> None:
+    """A control group with a quota of processor time, as the system shows it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if version == 2:
+        (folder / "cpu.max").write_text(f"{value} 100000\n")
+    else:
+        (folder / "cpu.cfs_quota_us").write_text(f"{value}\n")
+        (folder / "cpu.cfs_period_us").write_text("100000\n")
+
+
+@pytest.mark.parametrize(
+    ("membership", "groups", "asked", "expected"),
+    [
+        ("0::/a\n", {"a": ("max", 2)}, None, 8),
+        ("0::/a\n", {"a": ("200000", 2)}, None, 2),
+        ("0::/a\n", {"a": ("150000", 2)}, None, 2),  # one and a half: two threads, stopped a quarter of the time
+        ("0::/a\n", {"a": ("50000", 2)}, None, 1),
+        ("0::/a/b\n", {"a": ("300000", 2), "a/b": ("max", 2)}, None, 3),  # the parent's holds too
+        ("5:cpu,cpuacct:/y\n4:memory:/z\n", {"cpu,cpuacct/y": ("400000", 1), "cpu,cpuacct/z": ("100000", 1)}, None, 4),
+        ("5:cpu:/y\n", {"cpu/y": ("-1", 1)}, None, 8),
+        ("", {".": ("300000", 2)}, None, 3),
+        ("0::/a\n", {"a": ("1600000", 2)}, None, 8),  # more than there are cores
+        ("0::/a\n", {"a": ("0", 2)}, None, 8),  # no quota of a real system
+        ("0::/a\n", {"a": ("words", 2)}, None, 8),
+        ("0::/a\n", {}, "3", 3),
+        ("0::/a\n", {"a": ("200000", 2)}, "4,2", 2),
+        ("0::/a\n", {}, "0", 1),
+        ("0::/a\n", {}, "many", 8),
+        ("0::/a\n", {}, "", 8),
+        ("0::/a\n", {}, "9" * 400, 8),
+    ],
+)
+def test_threads_follow_what_the_process_may_use(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    membership: str,
+    groups: dict[str, tuple[str, int]],
+    asked: str | None,
+    expected: int,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    (here / "membership").write_text(membership)
+    for path, (value, version) in groups.items():
+        quota(here / "groups" / path, value, version=version)
+    assert machine.processors() == expected
+
+
+THREADS = """
+import capot
+with capot.open("boxed") as model:
+    model.next("A")
+import numba
+print(numba.get_num_threads())
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({"OMP_NUM_THREADS": "1"}, 1), ({"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "2"}, 2)]
+)
+def test_the_engine_takes_the_threads_that_it_is_given(given: dict[str, str], expected: int) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent / "src")} | given
+    if "NUMBA_NUM_THREADS" not in given:
+        environment.pop("NUMBA_NUM_THREADS", None)
+    found = subprocess.run([sys.executable, "-c", THREADS], env=environment, capture_output=True, text=True, check=True)
+    assert int(found.stdout) == expected

@@ -1,12 +1,14 @@
-"""Read the memory limits of this process's control groups on Linux.
+"""Read the limits of this process's control groups on Linux: memory, and time of processors.
 
 A container, a scope of systemd, a job of Slurm or Kubernetes each put a process into a group with a limit of its own,
 and a group lies inside others. /proc/self/cgroup says in which a process is, by version of the control groups:
 
     0::/user.slice/run.scope          version 2: memory.max, memory.current
     4:memory:/slurm/job_7             version 1: memory.limit_in_bytes, memory.usage_in_bytes
+    0::/user.slice/run.scope          version 2: cpu.max, "150000 100000": 1.5 processors' time
+    5:cpu,cpuacct:/slurm/job_7        version 1: cpu.cfs_quota_us over cpu.cfs_period_us
 
-Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, and cgroup-v1/memory.html.
+Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, cgroup-v1/memory.html, and scheduler/sched-bwc.html.
 """
 
 from __future__ import annotations
@@ -18,16 +20,21 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class _Version:
-    """Where groups lie, and the files of one: its limit, what is used, and what of it could be dropped."""
+    """Where the groups of a version lie, and its files about memory: limit, what is used, what could be dropped."""
 
-    places: tuple[str, ...]
+    places: dict[str, tuple[str, ...]]  # by controller
     limit: str
     used: str
     droppable: tuple[str, ...]  # rows of memory.stat, the one that counts the groups inside first
 
 
-_TWO = _Version((".", "unified"), "memory.max", "memory.current", ("inactive_file",))
-_ONE = _Version(("memory",), "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "inactive_file"))
+_TWO = _Version(dict.fromkeys(("memory", "cpu"), (".", "unified")), "memory.max", "memory.current", ("inactive_file",))
+_ONE = _Version(
+    {"memory": ("memory",), "cpu": ("cpu", "cpu,cpuacct", "cpuacct,cpu")},
+    "memory.limit_in_bytes",
+    "memory.usage_in_bytes",
+    ("total_inactive_file", "inactive_file"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,20 +46,29 @@ class Limit:
 
 
 def memory_limits(*, root: Path, membership: Path) -> list[Limit]:
-    """Return the limits of every group that this process is in.
+    """Return the memory limits of every group that this process is in.
 
     ``root`` is where groups are mounted, ``membership`` what /proc says of this process.
     """
-    found = (
-        _memory_limit(group, version)
-        for version, path in _memberships(membership)
-        for place in version.places
-        for group in _ancestors(root / place, path)
-    )
+    found = (_memory_limit(group, version) for version, group in _groups("memory", root=root, membership=membership))
     return [limit for limit in found if limit is not None]
 
 
-def _memberships(membership: Path) -> list[tuple[_Version, str]]:
+def cpu_quotas(*, root: Path, membership: Path) -> list[float]:
+    """Return the quota of every group that this process is in, in processors: 1.5 is three halves of one's time."""
+    found = (_cpu_quota(group, version) for version, group in _groups("cpu", root=root, membership=membership))
+    return [quota for quota in found if quota is not None]
+
+
+def _groups(controller: str, *, root: Path, membership: Path) -> Iterator[tuple[_Version, Path]]:
+    """Yield this process's groups for a controller and all that they lie in."""
+    for version, path in _memberships(membership, controller):
+        for place in version.places[controller]:
+            for group in _ancestors(root / place, path):
+                yield version, group
+
+
+def _memberships(membership: Path, controller: str) -> list[tuple[_Version, str]]:
     """Return this process's group by version; the roots alone if the system says nothing."""
     try:
         rows = [line.split(":", 2) for line in membership.read_text(encoding="utf-8", errors="replace").splitlines()]
@@ -60,7 +76,7 @@ def _memberships(membership: Path) -> list[tuple[_Version, str]]:
         rows = []
     found = []
     for row in rows:
-        if len(row) == 3 and (not row[1] or "memory" in row[1].split(",")):
+        if len(row) == 3 and (not row[1] or controller in row[1].split(",")):
             found.append((_ONE if row[1] else _TWO, row[2]))
     return found or [(_TWO, "/"), (_ONE, "/")]
 
@@ -83,3 +99,16 @@ def _memory_limit(group: Path, version: _Version) -> Limit | None:
     row = next((name for name in version.droppable if name in words[:-1]), None)
     droppable = words[words.index(row) + 1] if row else "0"
     return Limit(total, max(0, total - used + (int(droppable) if droppable.isdecimal() else 0)))
+
+
+def _cpu_quota(group: Path, version: _Version) -> float | None:
+    """Return the quota of one group, or None if it does not exist or has none ("max", -1)."""
+    try:
+        if version is _TWO:
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        share = int(quota) / int(period)
+    except (OSError, ValueError, ArithmeticError):
+        return None
+    return share if share > 0 else None

@@ -1,4 +1,4 @@
-"""Measure this machine: memory, free memory, free disk.
+"""Measure this machine: memory, free memory, free disk, processors.
 
 Linux says so in /proc/meminfo, a container in its control groups; where nobody
 says, the answer is None and a face says nothing rather than a guess. ``CAPOT_RAM``, in
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capot.errors import InputError
-from capot.sources.control_groups import memory_limits
+from capot.sources.control_groups import cpu_quotas, memory_limits
 
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
@@ -45,6 +46,20 @@ def ram() -> Ram:
     group = _cgroup()
     # A container has less than the machine, which /proc shows all the same.
     return Ram(_smallest(machine.total, group.total), _smallest(machine.available, group.available))
+
+
+def processors() -> int:
+    """Return how many threads may compute at once, 1 at least.
+
+    The smallest of the cores that this process may run on (its affinity), the time that its control groups allow,
+    rounded up, and ``OMP_NUM_THREADS``. A thread more than that would have the others wait: all of a product's
+    threads end together, and the group is stopped for the rest of each period once its time is used.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quotas = [math.ceil(quota) for quota in cpu_quotas(root=CGROUP, membership=MEMBERSHIP)]
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a number for each level of nesting
+    asked = [int(wanted)] if wanted.isdecimal() and len(wanted) < 6 else []
+    return max(1, min([cores, *quotas, *asked]))
 
 
 def free_disk(folder: Path) -> int | None:

@@ -8,7 +8,6 @@ test holds them to what the engine allocates.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from capot.chapters.memory.rows import Mode, Parts
 from capot.chapters.memory.shape import MemoryShape
 from capot.chapters.memory.sizes import PRECISIONS, precision_name
 from capot.engines.protocol import MAX_CHUNK, Engine, EngineInfo
+from capot.sources.machine import processors
 
 MODES: dict[Mode, Mode] = {"last": "all", "all": "last"}  # each with the other one
 
@@ -151,12 +151,11 @@ def native_scratch(shape: MemoryShape) -> int:
     """Floats that attention needs for each thread: a block of 64 keys and values, and for each of the
     queries of 16 tokens itself, its scores, its answer and two sums. Values lie in rows of whole registers.
     """
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     head = shape.cache_width // (2 * shape.kv_heads)
     # Rows are padded to whole vector registers (``attention.scratch_shape``), which a test holds this to.
     wide = -(-head // 16) * 16
     queries = 16 * (shape.heads // shape.kv_heads)
-    return threads * (64 * (head + wide) + queries * (head + 64 + wide + 2))
+    return processors() * (64 * (head + wide) + queries * (head + 64 + wide + 2))
 
 
 def _transformers(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:

@@ -20,12 +20,14 @@ Nothing here is imported before a model of the family is opened.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from capot.errors import InputError, UnsupportedError
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import QUANTIZED
+from capot.sources.machine import processors
 
 if TYPE_CHECKING:
     from capot.engines.native.llama import NativeEngine
@@ -71,7 +73,7 @@ def open_native(
     as ``numba_cache.check``.
     """
     check(checkpoint)
-    _check_threads()
+    _settle_threads()
     from capot.engines.native import numba_cache
 
     numba_cache.check()
@@ -80,11 +82,15 @@ def open_native(
     return NativeEngine(checkpoint, notice=notice, warn=warn)
 
 
-def _check_threads() -> None:
-    """Numba reads its number of threads as it is imported: whoever asks for none is told before.
+def _settle_threads() -> None:
+    """Say how many threads there are before Numba is imported, which is when it reads it; refuse who asks for none.
+
+    Numba counts cores alone. Who imported it before has its number of threads, whatever the quota.
 
     Raises: InputError ``numba_setting``.
     """
     value = os.environ.get("NUMBA_NUM_THREADS", "").strip()
     if value.lstrip("-").isdecimal() and int(value[:20]) < 1:
         raise InputError("numba_setting", name="NUMBA_NUM_THREADS", value=value[:20], reason="< 1")
+    if not value and "numba" not in sys.modules:
+        os.environ["NUMBA_NUM_THREADS"] = str(processors())

@@ -26,6 +26,7 @@ from capot.engines.transformers.tested_versions import BOUNDS
 from capot.errors import CapotError, ModelError, UnsupportedError, library_message, local_path
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import architectures, auto_map
+from capot.sources.machine import processors
 
 OTHER_HEADS = ("CausalLM", "ConditionalGeneration")  # after "For" in the name of what writes text
 RESERVE = 0.1  # of each GPU, left to caches where the weights are spread over several
@@ -47,6 +48,7 @@ def load_model(
     tensors = checkpoint.tensors  # headers are checked before anything trusts them
     checkpoint.folder.check(".json", ".py", ".safetensors")  # transformers opens what it likes of these
     if where.device.type == "cpu":
+        torch.set_num_threads(min(torch.get_num_threads(), processors()))  # PyTorch counts cores, and no quota
         checkpoint.hold()
     with quiet(), translated_errors(checkpoint, where):
         model, found = _load(checkpoint, where, remote=loading.trust_remote_code, most=len(tensors))
