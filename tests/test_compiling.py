@@ -99,6 +99,8 @@ def test_files_that_cannot_be_read_are_compiled_over(kernel: Any, tmp_path: Path
         ("NUMBA_DISABLE_JIT", "1", "numba_no_jit"),
         ("NUMBA_NUM_THREADS", "0", "numba_setting"),
         ("NUMBA_NUM_THREADS", "-2", "numba_setting"),
+        ("NUMBA_NUM_THREADS", "many", "numba_setting"),
+        ("NUMBA_NUM_THREADS", "99999999999", "numba_setting"),
         ("NUMBA_THREADING_LAYER", "nonsense", "numba_setting"),
         ("NUMBA_THREADING_LAYER", "workqueue", ""),
         ("NUMBA_NUM_THREADS", "1", ""),

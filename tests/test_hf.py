@@ -814,7 +814,7 @@ def test_a_quota_of_processor_time_bounds_the_threads(folders, monkeypatch) -> N
     monkeypatch.setattr("capot.engines.transformers.load.processors", lambda: 1)
     try:
         torch.set_num_threads(2)
-        with capot.open(folders("gpt2"), engine="hf", device="cpu"):
-            assert torch.get_num_threads() == 1
+        with capot.open(folders("gpt2"), engine="hf", device="cpu") as model:
+            assert model.scheduler.call(torch.get_num_threads) == 1  # on the thread that computes
     finally:
         torch.set_num_threads(before)

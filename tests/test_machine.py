@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from capot.errors import InputError
 from capot.sources import machine
 
 PROGRAM = """
@@ -177,3 +178,20 @@ def test_the_engine_takes_the_threads_that_it_is_given(given: dict[str, str], ex
         environment.pop("NUMBA_NUM_THREADS", None)
     found = subprocess.run([sys.executable, "-c", THREADS], env=environment, capture_output=True, text=True, check=True)
     assert int(found.stdout) == expected
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 2), ("", 2), (" ", 2), ("1", 1), (" 3 ", 3), ("1024", 1024)])
+def test_numba_has_its_own_number_of_threads(monkeypatch: pytest.MonkeyPatch, given: str | None, expected: int) -> None:
+    monkeypatch.setattr(machine, "processors", lambda: 2)
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("NUMBA_NUM_THREADS", given)
+    assert machine.numba_threads() == expected
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1.5", "many", "1025", "9" * 5000])
+def test_a_number_of_threads_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("NUMBA_NUM_THREADS", given)
+    with pytest.raises(InputError) as caught:
+        machine.numba_threads()
+    assert caught.value.code == "numba_setting" and caught.value.params["value"] == given[:20]

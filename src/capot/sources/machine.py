@@ -22,6 +22,7 @@ from pathlib import Path
 from capot.errors import InputError
 from capot.sources.control_groups import cpu_quotas, memory_limits
 
+MAX_THREADS = 1024  # the C library ends the program where the system grants it no more of them
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")  # the control groups that this process is in
@@ -60,6 +61,20 @@ def processors() -> int:
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a number for each level of nesting
     asked = [int(wanted)] if wanted.isdecimal() and len(wanted) < 6 else []
     return max(1, min([cores, *quotas, *asked]))
+
+
+def numba_threads() -> int:
+    """Return how many threads compiled kernels take: ``NUMBA_NUM_THREADS``, which Numba reads, else ``processors``.
+
+    Raises: InputError ``numba_setting`` for a value that is no number, below 1 or above ``MAX_THREADS``.
+    """
+    value = os.environ.get("NUMBA_NUM_THREADS", "").strip()
+    if not value:
+        return processors()
+    threads = int(value) if value.isdecimal() and len(value) < 10 else 0
+    if not 0 < threads <= MAX_THREADS:
+        raise InputError("numba_setting", name="NUMBA_NUM_THREADS", value=value[:20], reason=f"1–{MAX_THREADS}")
+    return threads
 
 
 def free_disk(folder: Path) -> int | None:

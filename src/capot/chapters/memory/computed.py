@@ -16,7 +16,7 @@ from capot.chapters.memory.rows import Mode, Parts
 from capot.chapters.memory.shape import MemoryShape
 from capot.chapters.memory.sizes import PRECISIONS, precision_name
 from capot.engines.protocol import MAX_CHUNK, Engine, EngineInfo
-from capot.sources.machine import processors
+from capot.sources.machine import numba_threads
 
 MODES: dict[Mode, Mode] = {"last": "all", "all": "last"}  # each with the other one
 
@@ -155,7 +155,7 @@ def native_scratch(shape: MemoryShape) -> int:
     # Rows are padded to whole vector registers (``attention.scratch_shape``), which a test holds this to.
     wide = -(-head // 16) * 16
     queries = 16 * (shape.heads // shape.kv_heads)
-    return processors() * (64 * (head + wide) + queries * (head + 64 + wide + 2))
+    return numba_threads() * (64 * (head + wide) + queries * (head + 64 + wide + 2))
 
 
 def _transformers(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:

@@ -24,10 +24,10 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from capot.errors import InputError, UnsupportedError
+from capot.errors import UnsupportedError
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import QUANTIZED
-from capot.sources.machine import processors
+from capot.sources.machine import numba_threads
 
 if TYPE_CHECKING:
     from capot.engines.native.llama import NativeEngine
@@ -89,8 +89,6 @@ def _settle_threads() -> None:
 
     Raises: InputError ``numba_setting``.
     """
-    value = os.environ.get("NUMBA_NUM_THREADS", "").strip()
-    if value.lstrip("-").isdecimal() and int(value[:20]) < 1:
-        raise InputError("numba_setting", name="NUMBA_NUM_THREADS", value=value[:20], reason="< 1")
-    if not value and "numba" not in sys.modules:
-        os.environ["NUMBA_NUM_THREADS"] = str(processors())
+    threads = numba_threads()
+    if "numba" not in sys.modules:
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
