@@ -7,15 +7,17 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import capot
-from capot.chapters.next.result import share
 from capot.chapters.next.verb import resolve
 from capot.cli import run
 from capot.config import Sampling
 from capot.engines.scheduler import Scheduler
 from capot.engines.scripted import ScriptedEngine
 from capot.errors import ContextError, InputError
+from capot.i18n import percent
 from capot.text import sampling
 from capot.text.tokenizer import Tokenizer
 
@@ -159,14 +161,26 @@ def test_an_edited_prompt_computes_only_what_changed(model) -> None:
     ("value", "english", "french"),
     [
         (1.0, "100.0%", "100,0\u00a0%"),
-        (0.0456, "4.6%", "4,6\u00a0%"),
-        (0.000321, "0.03%", "0,03\u00a0%"),
-        (0.0000321, "0.0032%", "0,0032\u00a0%"),
+        (0.0456, "4.56%", "4,56\u00a0%"),
+        (0.000321, "0.0321%", "0,0321\u00a0%"),
+        (0.0000321, "0.00321%", "0,00321\u00a0%"),
+        (0.0999996, "10.0%", "10,0\u00a0%"),
         (1e-12, "< 0.0001%", "< 0,0001\u00a0%"),
+        (0.99996, "99.996%", "99,996\u00a0%"),
+        (0.0, "0.0%", "0,0\u00a0%"),
     ],
 )
 def test_shares_as_read(value, english, french) -> None:
-    assert (share(value, "en"), share(value, "fr")) == (english, french)
+    assert (percent(value, "en"), percent(value, "fr")) == (english, french)
+
+
+@given(st.floats(0, 1))
+def test_what_is_possible_is_not_written_as_impossible(value: float) -> None:
+    """Nor what is not sure as sure: one form, wherever a probability is told."""
+    written = percent(value, "en")
+    told = float(written.strip("<% "))
+    assert (told == 0) is (value == 0) and (told < 100 or value > 1 - 1e-6)
+    assert written.startswith("<") or told == pytest.approx(100 * value, rel=0.006)
 
 
 def test_the_view_says_the_numbers_of_this_run(model) -> None:
@@ -174,7 +188,7 @@ def test_the_view_says_the_numbers_of_this_run(model) -> None:
     english, french = found.to_text("en"), found.to_text("fr")
     assert english.startswith("What may come next?") and french.startswith("Qu’est-ce qui peut suivre")
     best = found.candidates[0]
-    assert f"“{best.label}” is the most probable: {share(best.probability, 'en')}" in english
+    assert f"“{best.label}” is the most probable: {percent(best.probability, 'en')}" in english
     assert f"{found.entropy_bits:.2f} bits" in english
     assert "7 tokens" in english and "7 tokens" in french
     for text in (english, french):

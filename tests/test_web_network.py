@@ -11,6 +11,7 @@ from web_helpers import Server, Visits, axe, hold, overflow, settled, until
 
 import capot
 from capot.chapters.network.result import HeadMeasured, HeadScores
+from capot.i18n import percent
 from capot.view.result import to_jsonable
 
 pytestmark = pytest.mark.browser
@@ -61,7 +62,7 @@ def test_a_cell_opens_onto_what_its_heads_read(visit: Visits, server: Server) ->
     name = f"{head['layer']}.{head['head']}"
     page.get_by_role("button", name=f"Show head {name}:").click()
     assert page.locator("tr.arcs").evaluate("(row) => row.previousElementSibling.dataset.layer") == "1"
-    shares = [float(row[-1].rstrip("%")) for row in table(page, ".network-top")]
+    shares = [float(row[-1].strip("<% ")) for row in table(page, ".network-top")]
     assert shares == pytest.approx([100 * weight for weight in head["weights"]], abs=0.051)
     # Another token by the keyboard: asked for once.
     asked: list[Any] = []
@@ -127,7 +128,7 @@ def test_what_is_switched_off_changes_the_next_token_beside(visit: Visits, serve
     first = found["after"]["candidates"][0]
     shown = {row[0]: row[-1] for row in table(page, ".answered")}
     name = first["text"].replace(" ", "·")
-    assert shown[name].replace("\u00a0", "") == f"{100 * first['probability']:.1f}%".replace(".", ",")
+    assert shown[name] == percent(first["probability"], "fr")
     assert page.locator(".answered b:not([hidden])").count() >= 5, "a tick where each bar was"
     assert " ".join(found["after"]["text"].split()) in " ".join(page.inner_text(".answered .texts").split())
     address = page.url
@@ -156,7 +157,7 @@ def test_a_state_of_another_text_is_put_into_the_first(visit: Visits, server: Se
         found["after"]["candidates"][0]["probability"],
     )
     shown = {row[0]: row[-1] for row in table(page, ".put")}
-    assert shown[name] == f"{100 * share:.1f}%" and "put=3.4" in page.url
+    assert shown[name] == percent(share, "en") and "put=3.4" in page.url
     marked = "[...document.querySelectorAll('.two-texts [aria-selected=true]')].map((cell) => cell.cellIndex - 1)"
     assert page.evaluate(marked) == [4, 5]
     cell.focus()
@@ -197,7 +198,7 @@ def test_every_place_is_tried_when_asked(visit: Visits, server: Server) -> None:
     assert f"put={found['layer']}.{found['position']}" in page.url
     shown = {row[0]: row[-1] for row in table(page, ".put")}
     first = found["after"]["candidates"][0]
-    assert shown[first["text"].replace(" ", "·")] == f"{100 * first['probability']:.1f}%"
+    assert shown[first["text"].replace(" ", "·")] == percent(first["probability"], "en")
     # Another cell by the keyboard: one state, put there.
     page.locator(".changes [aria-selected=true]").focus()
     page.keyboard.press("ArrowUp")

@@ -17,6 +17,7 @@ from web_helpers import Visits, hold, settled, until
 
 import capot
 from capot.config import Sampling
+from capot.i18n import LANGUAGES, percent
 from capot.text import sampling
 
 pytestmark = pytest.mark.browser
@@ -33,6 +34,11 @@ ASK = """async ([verb, asked]) => {
   const headers = { "content-type": "application/json" };
   const answer = await fetch(`/api/${verb}`, { method: "POST", body: JSON.stringify(asked), headers });
   return answer.json();
+}"""
+WRITTEN = """async ([lang, shares]) => {
+  const { percent, speak } = await import("/static/lib/words.js");
+  await speak(lang);
+  return shares.map((share) => percent(share));
 }"""
 PARITY = """async (cases) => {
   const { Distribution } = await import("/static/sampling.js");
@@ -324,6 +330,12 @@ def test_the_sliders_arithmetic_is_ours(visit: Visits) -> None:
         expected = sampling.probabilities(np.array(case["logits"], np.float32), settings)
         assert np.abs(np.array(found["p"]) - expected).max() <= 1e-6, case
         assert found["kept"] >= np.count_nonzero(expected)
+    # And what is told of them is written as a terminal writes it.
+    shares = [0.0, 1.0, 0.5, 0.0996, 0.0999996, 1e-6, 9.9e-7, 0.9995, 0.99949, 0.999999, 2.0, *random.random(200)]
+    shares += [float(share**9) for share in random.random(200)]
+    for lang in LANGUAGES:
+        written = page.evaluate(WRITTEN, [lang, shares])
+        assert written == [percent(share, lang) for share in shares]
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])

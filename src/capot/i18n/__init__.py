@@ -204,10 +204,29 @@ def _power(value: float, lang: str | None) -> str:
     return f"{number(mantissa, lang, 1)} × 10{raised}"
 
 
-def percent(share: float, lang: str | None = None, digits: int = 1) -> str:
-    """Return a share of one as a percentage: ``50.0%`` or ``50,0 %``."""
+def percent(share: float, lang: str | None = None, digits: int | None = None) -> str:
+    """Return a share of one as a percentage, in three significant digits or with ``digits`` after the point.
+
+    Without ``digits``, what is not 0 is never written as 0, nor what is not the whole as the whole.
+
+    >>> [percent(share, "en") for share in (0.41234, 0.0961, 0.000031, 1e-9, 0.99996)]
+    ['41.2%', '9.61%', '0.00310%', '< 0.0001%', '99.996%']
+    """
+    if digits is None and 0 < share < _TINY:
+        return "< " + percent(_TINY, lang, 4)
     gap = _NBSP if language(lang) == "fr" else ""
-    return f"{number(100 * share, lang, digits)}{gap}%"
+    return f"{number(100 * share, lang, _decimals(share) if digits is None else digits)}{gap}%"
+
+
+_TINY, _NEARLY = 1e-6, 0.9995  # shares: less is told as less; from here on three digits would say 100
+
+
+def _decimals(share: float) -> int:
+    """Return how many decimals give three significant digits, or else the first one that is no 9; one at least."""
+    if _NEARLY <= share <= 1 - _TINY:
+        return math.ceil(-math.log10(100 * (1 - share)))
+    rounded = abs(float(f"{100 * share:.2e}"))
+    return max(1, 2 - math.floor(math.log10(rounded))) if 0 < rounded < math.inf else 1
 
 
 def size(count: float, lang: str | None = None) -> str:

@@ -104,7 +104,7 @@ class Lens(Result):
         low = self.layers[0]
         caption = tr(
             "lens.curve.caption", lang, final=self.final.shown, layers=len(self.layers) - 1,
-            start=percent(low.final_probability, lang, 2), end=percent(self.final.probability, lang),
+            start=percent(low.final_probability, lang), end=percent(self.final.probability, lang),
             bits=number(low.entropy_bits, lang, 1), left=bits(self.layers[-1].entropy_bits, lang, 1),
         )  # fmt: skip
         axes = tr("lens.curve.layer", lang), tr("lens.curve.probability", lang)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -123,7 +122,7 @@ class Generation(Result):
 
     def _caption(self, lang: str | None) -> str:
         unlikely = min(self.tokens, key=_probability)
-        shown = _rare(unlikely.probability, lang)
+        shown = percent(unlikely.probability, lang)
         first = tr("generate.caption.unlikely", lang, token=unlikely.label, share=shown)
         if not all(token.alternatives for token in self.tokens):  # nobody knows which was the most probable
             return first
@@ -184,16 +183,6 @@ class Generation(Result):
 
 def _end(prompt: str) -> str:
     return prompt if len(prompt) <= _PROMPT_END else "…" + prompt[-_PROMPT_END:]
-
-
-def _rare(share: float, lang: str | None) -> str:
-    """Return a share with its first digit at least: what has happened did not have 0 chances.
-
-    >>> _rare(0.0021, "en"), _rare(0.000021, "en")
-    ('0.2%', '0.002%')
-    """
-    first = 0 if share <= 0 else math.ceil(-math.log10(100 * share))
-    return percent(share, lang, min(max(1, first), 9))
 
 
 def _probability(token: GeneratedToken) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from capot.chapters.next.result import Candidate, share
+from capot.chapters.next.result import Candidate
 from capot.i18n import percent, tr
 from capot.view.blocks import Bar, Bars, Block, Heading, Table, Text
 from capot.view.result import Result, flatten, text_tail
@@ -82,7 +82,7 @@ class Compared(Result):
         return Text(self.prompt if len(self.prompt) <= SHOWN else "…" + self.prompt[-SHOWN:])
 
     def _bars(self, name: str, answered: Side, lang: str | None) -> Bars:
-        rows = [Bar(each.label, each.probability, share(each.probability, lang)) for each in answered.candidates]
+        rows = [Bar(each.label, each.probability, percent(each.probability, lang)) for each in answered.candidates]
         caption = "" if name == "before" else self._caption(lang)
         return Bars(rows, title=tr(f"edited.{name}", lang), caption=caption)
 
@@ -91,12 +91,12 @@ class Compared(Result):
         then = self.after.candidates[0]
         kept = next(each for each in (*self.after.candidates, then) if each.id in (first.id, then.id))
         key = "kept" if first.id == then.id else "lost"
-        shown = {"first": first.label, "then": then.label, "before": share(first.probability, lang)}
-        return tr(f"edited.caption.{key}", lang, after=share(kept.probability, lang), **shown)
+        shown = {"first": first.label, "then": then.label, "before": percent(first.probability, lang)}
+        return tr(f"edited.caption.{key}", lang, after=percent(kept.probability, lang), **shown)
 
     def _moved(self, lang: str | None) -> Table:
         rows = [
-            (each.label, share(each.before, lang), share(each.after, lang), _signed(each.after - each.before, lang))
+            (each.label, percent(each.before, lang), percent(each.after, lang), _signed(each.after - each.before, lang))
             for each in self.moved
         ]
         columns = [tr(f"edited.moved.{name}", lang) for name in ("token", "before", "after", "change")]
@@ -105,9 +105,10 @@ class Compared(Result):
 
 
 def _signed(change: float, lang: str | None) -> str:
-    """A difference of probabilities, its sign before it."""
+    """A difference of probabilities, its sign before it; one that is less than can be written has none."""
     signs = {-1: "−", 0: "", 1: "+"}
-    return signs[(change > 0) - (change < 0)] + percent(abs(change), lang, 1)
+    written = percent(abs(change), lang)
+    return written if written.startswith("<") else signs[(change > 0) - (change < 0)] + written
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class Prediction(Result):
     table = "candidates"
 
     def brief(self, lang: str | None = None) -> str:
-        first = ", ".join(f"{each.label} {share(each.probability, lang)}" for each in self.candidates[:3])
+        first = ", ".join(f"{each.label} {percent(each.probability, lang)}" for each in self.candidates[:3])
         return tr("next.brief", lang, prompt=text_tail(self.prompt), tokens=first)
 
     def view(self, lang: str | None = None) -> list[Block]:
@@ -104,7 +104,7 @@ class Prediction(Result):
     def _inexact(self, lang: str | None) -> str:
         """Return what is not known where the most probable tokens alone are told."""
         left = 1 - self.seen
-        facts = {"count": len(self.candidates), "seen": percent(self.seen, lang), "left": share(max(0.0, left), lang)}
+        facts = {"count": len(self.candidates), "seen": percent(self.seen, lang), "left": percent(max(0.0, left), lang)}
         return tr("next.inexact", lang, **facts, entropy=bits(self.model_entropy_bits, lang))
 
     def _prompt_end(self) -> str:
@@ -113,14 +113,14 @@ class Prediction(Result):
     def _bars(self, lang: str | None) -> Bars:
         wanted = {token.id for token in self.asked}
         rows = [
-            Bar(each.label, each.probability, share(each.probability, lang), marked=each.id in wanted)
+            Bar(each.label, each.probability, percent(each.probability, lang), marked=each.id in wanted)
             for each in self.candidates
         ]
         return Bars(rows, title=tr("next.bars", lang, count=len(rows)), caption=self._caption(lang))
 
     def _caption(self, lang: str | None) -> str:
         best = self.candidates[0]
-        facts = {"token": best.label, "size": self.vocabulary_size, "share": share(best.probability, lang)}
+        facts = {"token": best.label, "size": self.vocabulary_size, "share": percent(best.probability, lang)}
         first = tr("next.caption.best" if self.exact else "next.caption.told", lang, **facts)
         if self.temperature == 0:
             return f"{first} {tr('next.caption.greedy', lang)}"
@@ -136,7 +136,7 @@ class Prediction(Result):
         total = 0.0
         for each in self.candidates:
             total += each.probability
-            rows.append((*_figures(each, lang), share(total, lang)))
+            rows.append((*_figures(each, lang), percent(total, lang)))
         names = ("rank", "token", "id", "logit", "probability", "total")
         mass = percent(total, lang)
         key = "filtered" if self._filtered else "caption"
@@ -190,14 +190,14 @@ class Prediction(Result):
         own = Drawn(self.temperature, self.kept, self.entropy_bits, [each.probability for each in self.candidates])
         draws = [own, *self.beside]
         rows = [
-            (each.label, *(share(draw.probabilities[place], lang) for draw in draws))
+            (each.label, *(percent(draw.probabilities[place], lang) for draw in draws))
             for place, each in enumerate(self.candidates)
         ]
         rows.append((tr("next.beside.entropy", lang), *(bits(draw.entropy_bits, lang) for draw in draws)))
         columns = [tr("next.table.token", lang), *(f"T = {number(draw.temperature, lang)}" for draw in draws)]
         low, high = (pick(draws, key=lambda draw: draw.temperature) for pick in (min, max))
         facts = {"low": low.temperature, "high": high.temperature, "token": self.candidates[0].label}
-        facts |= {"least": share(high.probabilities[0], lang), "most": share(low.probabilities[0], lang)}
+        facts |= {"least": percent(high.probabilities[0], lang), "most": percent(low.probabilities[0], lang)}
         caption = tr("next.beside.caption", lang, **facts)
         return Table(columns, rows, title=tr("next.beside.title", lang), caption=caption, align="l" + "r" * len(draws))
 
@@ -211,24 +211,11 @@ class Prediction(Result):
         if long is not None:
             caption += tr("next.asked.first", lang, asked=long.asked, count=long.tokens, token=long.label)
         else:
-            caption += tr("next.asked.whole", lang, share=share(first.probability, lang))
+            caption += tr("next.asked.whole", lang, share=percent(first.probability, lang))
         columns = [tr(f"next.table.{name}", lang) for name in names]
         return Table(columns, rows, title=tr("next.asked.title", lang), caption=caption, align="lrlrrr")
 
 
 def _figures(each: Candidate, lang: str | None) -> tuple[str, ...]:
     rank = number(each.rank, lang)
-    return rank, each.label, id_text(each.id), number(each.logit, lang, 2), share(each.probability, lang)
-
-
-def share(probability: float, lang: str | None) -> str:
-    """Return a probability as read: ``41.2%``; small ones keep two significant digits, ``0.0031%``.
-
-    >>> share(0.41234, "en"), share(0.000031, "en"), share(1e-9, "en"), share(0.0, "en")
-    ('41.2%', '0.0031%', '< 0.0001%', '0.0%')
-    """
-    if probability == 0 or probability >= 0.001:
-        return percent(probability, lang)
-    if probability < 1e-6:
-        return "< " + percent(1e-6, lang, 4)
-    return percent(probability, lang, 2 if probability >= 1e-4 else 4)
+    return rank, each.label, id_text(each.id), number(each.logit, lang, 2), percent(each.probability, lang)

@@ -108,7 +108,7 @@ class Score(Result):
             assert token.expected is not None and token.probability is not None
             rows.append((
                 str(place), self._label(token.id), number(token.bits or 0.0, lang, 1),
-                "–" if token.rank is None else number(token.rank, lang), percent(token.probability, lang, 2),
+                "–" if token.rank is None else number(token.rank, lang), percent(token.probability, lang),
                 self._expected(token.expected),
                 percent(token.expected.probability, lang),
             ))  # fmt: skip

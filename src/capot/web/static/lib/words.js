@@ -129,15 +129,28 @@ export function unwritten(text) {
  */
 export const typed = (value) => (words.lang === "fr" ? String(value).replace(".", ",") : String(value));
 
+const [TINY, NEARLY] = [1e-6, 0.9995]; // shares: less is told as less; from here on three digits would say 100
+
 /**
- * A share of one as a percentage. Small shares keep their first digit: what may happen is not 0.
+ * A share of one as a percentage, in three significant digits or with `digits` after the point. Without `digits`, what
+ * is not 0 is never written as 0, nor what is not the whole as the whole.
  * @param {number} share
  * @param {number} [digits]
+ * @returns {string}
  */
 export function percent(share, digits) {
-  const shown =
-    digits ?? (share > 0 && share < 0.001 ? Math.min(9, Math.max(3, Math.ceil(-Math.log10(100 * share)))) : 1);
-  return number(100 * share, shown) + (words.lang === "fr" ? "\u00a0" : "") + "%";
+  if (digits === undefined && share > 0 && share < TINY) return `< ${percent(TINY, 4)}`;
+  return number(100 * share, digits ?? decimals(share)) + (words.lang === "fr" ? "\u00a0" : "") + "%";
+}
+
+/**
+ * How many decimals give three significant digits, or else the first one that is no 9; one at least.
+ * @param {number} share
+ */
+function decimals(share) {
+  if (share >= NEARLY && share <= 1 - TINY) return Math.ceil(-Math.log10(100 * (1 - share)));
+  const rounded = Math.abs(Number((100 * share).toPrecision(3)));
+  return rounded > 0 && rounded < Infinity ? Math.max(1, 2 - Math.floor(Math.log10(rounded))) : 1;
 }
 
 /**

@@ -384,7 +384,7 @@ export class Next {
     return {
       columns: [tr("next.rank"), tr("tokens.column.text"), "id", "logit", tr("next.probability")],
       rows: rows.map(({ id, rank, logit, p }) =>
-        [number(rank), this.#text(id), id, number(logit, 3), percent(p, 4)]),
+        [number(rank), this.#text(id), id, number(logit, 3), percent(p)]),
     };
   }
 
