@@ -96,14 +96,14 @@ def test_both_languages_ask_the_same(number: int) -> None:
     assert not {mine.ask for mine, _ in pairs} & {theirs.ask for _, theirs in pairs}, "each in its own language"
 
 
-def told(each: Played, lang: str) -> list[str]:
-    return [*each.hints(lang), each.told(lang)]
+def answer(each: Played, lang: str) -> list[str]:
+    return [*each.hints(lang), each.answer(lang)]
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_every_answer_shows_its_run(model: Any, number: int) -> None:
     for each in played(model, number):
-        sentences = told(each, model.lang)
+        sentences = answer(each, model.lang)
         assert not any("{{" in sentence or "None" in sentence for sentence in sentences), each.question.id
         assert sentences[2] != each.question.hints[2], "the last hint does it"
         assert all(to_html(sentence).startswith("<") for sentence in sentences)

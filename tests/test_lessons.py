@@ -28,7 +28,7 @@ HEAD = '+++\nnumber = 0\ntitle = "Why"\ngoal = "Why"\nminutes = 5\nchapters = ["
 
 def faults(text: str, folder: Path = FOLDER) -> list[tuple[int, str]]:
     found = parse(text, name="x", folder=folder)[1]
-    assert all(fault.told("fr") != fault.told("en") for fault in found), "each is told in both languages"
+    assert all(fault.sentence("fr") != fault.sentence("en") for fault in found), "each is told in both languages"
     return [(fault.line, fault.code) for fault in found]
 
 
@@ -226,7 +226,7 @@ def test_deep_toml_is_a_fault(deep: str) -> None:
 def test_whatever_is_typed_is_read_or_refused_with_a_line_of_the_file(place: int, typed: str) -> None:
     text = SOUND[:place] + typed + SOUND[place + len(typed) :]
     _, found = parse(text, name="x", folder=FOLDER)
-    assert all(1 <= fault.line <= text.count("\n") + 1 and fault.told("en") for fault in found)
+    assert all(1 <= fault.line <= text.count("\n") + 1 and fault.sentence("en") for fault in found)
 
 
 def asked(kind: str = "number", **more: Any) -> Question:
@@ -313,7 +313,7 @@ def test_the_outcome_told_is_that_of_the_run() -> None:
     question = asked(
         "choice", choices=("x", "y"), outcomes=("first {{a}}", "second {{a}}"), rule=Rule("same", ("a", "b"))
     )
-    assert Played(question, {"a": 7}, 2).told("en") == "7\n\nsecond 7"
+    assert Played(question, {"a": 7}, 2).answer("en") == "7\n\nsecond 7"
 
 
 Typed = Callable[..., tuple[int, str, str]]

@@ -270,7 +270,9 @@ def test_a_value_of_a_wrong_kind_is_told_in_words(french: Model, verb: str, name
         assert error.code == "wrong_kind" or (error.code == "not_a_number" and {int, float} & set(names_of(kind)))
         for lang in ("en", "fr"):
             what, hint = error.message(lang).splitlines()
-            assert what.startswith(name) and (error.code != "wrong_kind" or error.params["expected"].told(lang) in what)
+            assert what.startswith(name) and (
+                error.code != "wrong_kind" or error.params["expected"].sentence(lang) in what
+            )
             line = hint.partition("model.")[2]
             assert line.startswith(f"{verb}(")  # that it gives ``name`` is held to below
 

@@ -97,7 +97,7 @@ def test_no_more_than_a_block_of_logits_is_held(monkeypatch: pytest.MonkeyPatch)
         assert len(model.score("a" * context).tokens) == context
         assert max(fed) == 10 and sum(fed) == context
         engine, ids = model.scheduler.engine, [97] * context
-        heard = job_bytes(Job(ids, want=Want("all", hears=lambda *_: None)), engine)
+        heard = job_bytes(Job(ids, want=Want("all", on_logits=lambda *_: None)), engine)
         size = engine.info.vocabulary_size
         assert heard == job_bytes(Job(ids, want=Want("none")), engine) + 4 * 10 * size
         assert job_bytes(Job(ids, want=Want("all")), engine) == heard + 4 * (context - 10) * size
@@ -105,17 +105,17 @@ def test_no_more_than_a_block_of_logits_is_held(monkeypatch: pytest.MonkeyPatch)
 
 def test_nothing_is_gathered(boxed: Model) -> None:
     firsts: list[int] = []
-    want = Want("all", hears=lambda first, logits: firsts.extend(range(first, first + len(logits))))
+    want = Want("all", on_logits=lambda first, logits: firsts.extend(range(first, first + len(logits))))
     found = boxed.scheduler.run([5] * 300, want=want)
     assert found.output.logits is None and firsts == list(range(300))
 
 
 def test_an_error_of_who_hears_is_the_job_s_own(boxed: Model) -> None:
-    def hears(first: int, logits: np.ndarray) -> None:
+    def on_logits(first: int, logits: np.ndarray) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        boxed.scheduler.run([5, 6], want=Want("all", hears=hears))
+        boxed.scheduler.run([5, 6], want=Want("all", on_logits=on_logits))
     assert boxed.next("The", k=1).candidates
 
 

@@ -103,8 +103,8 @@ class CapotError(Exception):
         if not isinstance(found, str) or ("{line}" in found and "line" not in self.params):
             return ""  # the call is not known everywhere that a code is raised
         python, command = self.call
-        told = {"call": python, "command": command, "others": _others(command, lang, face)}
-        return i18n.fill(found, lang, told | self.params)
+        params = {"call": python, "command": command, "others": _others(command, lang, face)}
+        return i18n.fill(found, lang, params | self.params)
 
     def to_dict(self, lang: str | None = None, *, face: Audience | None = None) -> dict[str, Any]:
         """Return the body shared by ``--json`` and the web: ``{ok, error: {code, message}}``."""

@@ -71,14 +71,14 @@ class Arguments:
 
     def line(self, name: str) -> str:
         """Return a line to paste, which gives ``name`` and what cannot be left out."""
-        told: list[str] = []
+        written: list[str] = []
         for each, parameter in self.signature.parameters.items():
             required = parameter.default is parameter.empty
             if each == "self" or (each != name and not required):
                 continue
             value = self._sample(each)
-            told.append(value if parameter.kind is not parameter.KEYWORD_ONLY and not told else f"{each}={value}")
-        return f"{self.call}({', '.join(told)})"
+            written.append(value if parameter.kind is not parameter.KEYWORD_ONLY and not written else f"{each}={value}")
+        return f"{self.call}({', '.join(written)})"
 
     def _sample(self, name: str) -> str:
         default = self.signature.parameters[name].default

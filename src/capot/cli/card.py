@@ -60,7 +60,7 @@ def with_preview(callback: Any) -> Any:
         try:
             callback(**given)
         except AccessError as refusal:
-            if not _told(callback, given, refusal):
+            if not _preview_shown(callback, given, refusal):
                 raise
             click.echo(visible(refusal.message(), lines=True), err=True)
         except NotFoundError as error:
@@ -82,7 +82,7 @@ def _nearest(name: str | None, error: NotFoundError) -> NotFoundError:
     return error
 
 
-def _told(callback: Any, given: dict[str, Any], refusal: AccessError) -> bool:
+def _preview_shown(callback: Any, given: dict[str, Any], refusal: AccessError) -> bool:
     """Return whether there was something to show all the same.
 
     A wrong token closes what is open to all as well: there, one asks again without any.
@@ -96,10 +96,10 @@ def _told(callback: Any, given: dict[str, Any], refusal: AccessError) -> bool:
             if _shown(callback, given):
                 return True
     try:
-        told = before_the_gate(given["model"], refusal, revision=given["revision"])
+        preview = before_the_gate(given["model"], refusal, revision=given["revision"])
     except CapotError:
         return False
-    emit(told, as_json=given["as_json"], html=given["html"])
+    emit(preview, as_json=given["as_json"], html=given["html"])
     return True
 
 

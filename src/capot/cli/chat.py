@@ -138,8 +138,8 @@ class Terminal:
         self.state = event.conversation
         turn = event.conversation.turns[-1]
         click.echo(click.style(note(turn), dim=True))
-        for told in notices(turn, before):
-            click.echo(click.style(f"! {told}", fg="yellow"))
+        for text in notices(turn, before):
+            click.echo(click.style(f"! {text}", fg="yellow"))
         if find(f"chat.at_the_prompt.{turn.stop_reason}"):  # what to do about it here, where a page has a slider
             self.say(f"chat.at_the_prompt.{turn.stop_reason}")
 

@@ -56,18 +56,18 @@ def _check(path: Path, *, play: bool, loading: dict[str, Any]) -> int:
     from capot.lessons.reader import parse, read_source
 
     lesson, faults = parse(read_source(path), name=path.stem, folder=path.parent)
-    told = [(fault.line, fault.told()) for fault in sorted(faults, key=lambda fault: fault.line)]
+    problems = [(fault.line, fault.sentence()) for fault in sorted(faults, key=lambda fault: fault.line)]
     model = None
-    if play and not told:
+    if play and not problems:
         with open_model(watched=False, **loading) as opened:
             model = opened.name
-            told = _played(lesson, opened)
-    for line, fault in told:
+            problems = _played(lesson, opened)
+    for line, fault in problems:
         click.echo(visible(tr("lesson.faulty", path=str(path), at=str(line), fault=fault)))
-    if not told:
+    if not problems:
         facts: dict[str, Any] = {"path": str(path), "questions": len(lesson.questions)}
         click.echo(visible(tr("lesson.played", model=model, **facts) if model else tr("lesson.sound", **facts)))
-    return len(told)
+    return len(problems)
 
 
 def _played(lesson: Any, model: Any) -> list[tuple[int, str]]:
@@ -81,7 +81,7 @@ def _played(lesson: Any, model: Any) -> list[tuple[int, str]]:
                 run(part.calls, model)
                 continue
             played = play(part, model)
-            played.hints(), played.told()
+            played.hints(), played.answer()
             if part.seen is not None:
                 played.saw("0")
         except CapotError as error:

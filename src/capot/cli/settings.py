@@ -23,18 +23,18 @@ SHORT = {"max_new_tokens": "-n", "temperature": "-t"}  # of every verb that take
 def option(verb: str, name: str, *flags: str, **extra: Any) -> Option:
     """Return the option for one setting of a verb; ``extra`` is what only a command line needs to say."""
     setting = takes(verb)[name]
-    told: dict[str, Any] = {"words": setting.words, "type": written(setting), "default": setting.default}
+    settings: dict[str, Any] = {"words": setting.words, "type": written(setting), "default": setting.default}
     if setting.required:
-        del told["default"]  # None is one, to newer versions of click: nothing would be missing
-        told["required"] = True
+        del settings["default"]  # None is one, to newer versions of click: nothing would be missing
+        settings["required"] = True
     elif setting.kind is bool:
-        told |= {"is_flag": True, "type": None}
+        settings |= {"is_flag": True, "type": None}
     elif setting.default is None or setting.default in ("", ()):
-        told["default"] = None
+        settings["default"] = None
     else:
-        told["show_default"] = True
+        settings["show_default"] = True
     flags = flags or (*((SHORT[name],) if name in SHORT else ()), f"--{name.replace('_', '-')}")
-    return Option([*flags, name], **(told | extra))
+    return Option([*flags, name], **(settings | extra))
 
 
 def argument(verb: str, name: str, **extra: Any) -> Argument:
@@ -43,11 +43,11 @@ def argument(verb: str, name: str, **extra: Any) -> Argument:
     One that the verb cannot do without may come from a pipe, unnamed.
     """
     setting = takes(verb)[name]
-    told: dict[str, Any] = {"words": setting.words, "type": TEXT, "required": setting.required}
-    told["fed"] = setting.required
+    settings: dict[str, Any] = {"words": setting.words, "type": TEXT, "required": setting.required}
+    settings["fed"] = setting.required
     if several(setting):  # none at all is refused in the words of its chapter
-        told |= {"nargs": -1, "required": False}
-    return Argument([name], **(told | extra))
+        settings |= {"nargs": -1, "required": False}
+    return Argument([name], **(settings | extra))
 
 
 def plain(verb: str) -> Command:

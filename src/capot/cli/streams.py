@@ -35,9 +35,9 @@ def prepare() -> None:
         if stream is None:  # closed before we began, or a Windows program without a console
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for as long as we run
         elif hasattr(stream, "reconfigure"):
-            told = bool(os.environ.get("PYTHONIOENCODING")) or stream.isatty()
+            keep_encoding = bool(os.environ.get("PYTHONIOENCODING")) or stream.isatty()
             old = codecs.lookup(stream.encoding).name != "utf-8"
-            stream.reconfigure(encoding=None if told or not old else "utf-8", errors="backslashreplace")
+            stream.reconfigure(encoding=None if keep_encoding or not old else "utf-8", errors="backslashreplace")
 
 
 def color() -> bool | None:

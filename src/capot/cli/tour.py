@@ -40,18 +40,18 @@ def tour(as_json: bool, html: Path | None, lang: str | None, **loading: Any) -> 
     """Print each stop as soon as it is known; with --html, keep them all on one page."""
     blocks: list[Block] = []
     answers: list[Result] = []
-    told = not as_json and html is None
+    printing = not as_json and html is None
     said = dict(zip(("sentence", "capital", "question"), tr("tour.prompts").split("|"), strict=True))
     with open_model(**loading) as model:
         for stop, call in road(model):
             lead = tr(f"tour.{stop}", **said)
             blocks.append(Text(lead, tone="quiet"))
-            if told:
+            if printing:
                 click.echo(click.style(lead, dim=True) if colored() else lead)
             answer = _answer(call, blocks)
             if isinstance(answer, Result):
                 answers.append(answer)
-            if told:
+            if printing:
                 page = answer.to_text(width=width(), color=colored()) if isinstance(answer, Result) else answer
                 click.echo(page + "\n")
             if INTERRUPTED.is_set():

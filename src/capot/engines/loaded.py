@@ -34,8 +34,8 @@ class Loaded:
         """Return the same in a line."""
         if self.engine == "openai":
             return tr("engines.served", lang, engine=self.engine, host=self.device)
-        told = {"weights": size(self.weights_bytes, lang), "time": duration(self.seconds, lang)}
-        return tr("engines.loaded", lang, engine=self.engine, device=self.device, dtype=self.dtype, **told)
+        params = {"weights": size(self.weights_bytes, lang), "time": duration(self.seconds, lang)}
+        return tr("engines.loaded", lang, engine=self.engine, device=self.device, dtype=self.dtype, **params)
 
 
 def weights_bytes(checkpoint: Checkpoint | None, dtype: str) -> int:

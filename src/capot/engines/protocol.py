@@ -58,8 +58,8 @@ class Capability(enum.Flag):
 class Want:
     """What a step must return besides advancing the cache. Costs nothing when not asked.
 
-    ``hears``: takes the logits of all positions chunk by chunk, with the first position of each chunk, so that nobody
-    holds those of a whole text. Called on the engine thread. Shapes: (T, V).
+    ``on_logits``: is called on the engine thread with the logits of all positions, chunk by chunk, and the first
+    position of each chunk, so that nobody holds those of a whole text. Shapes: (T, V).
     ``ranks``: tokens whose place after the last position is told, by an engine that does not give WHOLE logits;
     ``most``: how many tokens such an engine tells at a position, if it can.
     """
@@ -69,17 +69,17 @@ class Want:
     attention: bool = False
     layer_logits: bool = False
     inside: Inside | None = None
-    hears: Callable[[int, np.ndarray], None] | None = None
+    on_logits: Callable[[int, np.ndarray], None] | None = None
     ranks: tuple[int, ...] = ()
     most: int = 10
 
     def tokens(self, size: int, *, layers: int, vocabulary: int) -> int:
         """Return how many tokens of a text one step reads where it would read ``size``.
 
-        >>> Want("all", hears=print).tokens(256, layers=16, vocabulary=128_256)
+        >>> Want("all", on_logits=print).tokens(256, layers=16, vocabulary=128_256)
         46
         """
-        if self.hears is not None:
+        if self.on_logits is not None:
             # Logits of V numbers for each token: fewer tokens at once keep the block below BLOCK_BYTES.
             size = min(size, max(1, BLOCK_BYTES // (4 * vocabulary)))
         return size if self.inside is None else self.inside.tokens(size, layers=layers)

@@ -117,7 +117,7 @@ class Reason(str):
     key = ""
     params: Mapping[str, Any] = MappingProxyType({})
 
-    def told(self, lang: str | None) -> str:
+    def sentence(self, lang: str | None) -> str:
         sentence = find(self.key, lang) if self.key else None
         return fill(sentence, lang, self.params) if isinstance(sentence, str) else str(self)
 
@@ -166,7 +166,7 @@ def _formatted(value: Any, lang: str | None) -> Any:
     if isinstance(value, Bytes):
         return size(value, lang)
     if isinstance(value, Reason):
-        return value.told(lang)
+        return value.sentence(lang)
     return number(value, lang) if type(value) in (int, float) else value
 
 

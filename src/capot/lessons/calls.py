@@ -86,17 +86,17 @@ def _call(table: dict[str, Any], line: int, faults: Faults) -> InstrumentCall | 
 
 def _check_setting(setting: Setting, value: Any, line: int, faults: Faults) -> None:
     """Note what a verb would refuse, and what it would take but no lesson may ask."""
-    told = {"verb": setting.verb, "name": setting.name}
+    params = {"verb": setting.verb, "name": setting.name}
     if setting.name in REFUSED:
-        faults.add(line, "setting_refused", **told)
+        faults.add(line, "setting_refused", **params)
     elif not fits(setting.type, value) or isinstance(value, dict):
-        faults.add(line, "setting_kind", value=repr(value), **told)
+        faults.add(line, "setting_kind", value=repr(value), **params)
     elif _length(value) > (TEXT_CHARS if isinstance(value, str) else ENTRIES):
-        faults.add(line, "setting_long", most=TEXT_CHARS if isinstance(value, str) else ENTRIES, **told)
+        faults.add(line, "setting_long", most=TEXT_CHARS if isinstance(value, str) else ENTRIES, **params)
     elif setting.low is not None and setting.high is not None and isinstance(value, int | float):
         high = min(setting.high, MOST.get(setting.name, setting.high))
         if not setting.low <= value <= high:
-            faults.add(line, "setting_range", value=value, low=setting.low, high=high, **told)
+            faults.add(line, "setting_range", value=value, low=setting.low, high=high, **params)
     elif setting.name == "compare":
         _check_tokenizers(value, line, faults)
 

@@ -73,9 +73,9 @@ def read_course(folder: Path | None, lang: str) -> Course:
     for before, after in itertools.pairwise(lessons):
         if before.number == after.number:
             raise InputError("lesson_number_twice", number=before.number, first=before.name, second=after.name)
-    told = "\0".join(f"{lesson.number} {len(lesson.questions)}" for lesson in lessons)
+    numbers = "\0".join(f"{lesson.number} {len(lesson.questions)}" for lesson in lessons)
     own = "" if folder is None else folder.resolve().name
-    return Course(hashlib.sha256(f"{own}\0{told}".encode()).hexdigest()[:8], place, tuple(lessons))
+    return Course(hashlib.sha256(f"{own}\0{numbers}".encode()).hexdigest()[:8], place, tuple(lessons))
 
 
 def _head(lesson: Lesson) -> dict[str, Any]:
@@ -85,10 +85,10 @@ def _head(lesson: Lesson) -> dict[str, Any]:
 def _parts(lesson: Lesson, folder: Path) -> Iterator[dict[str, Any]]:
     place = 0
     for part in lesson.parts:
-        told = _part(part, folder)
+        data = _part(part, folder)
         if isinstance(part, Question):
-            told["place"], place = place, place + 1
-        yield told
+            data["place"], place = place, place + 1
+        yield data
 
 
 def _part(part: Part, folder: Path) -> dict[str, Any]:

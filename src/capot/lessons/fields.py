@@ -25,7 +25,7 @@ class Fault:
     code: str
     params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
-    def told(self, lang: str | None = None) -> str:
+    def sentence(self, lang: str | None = None) -> str:
         """Return the fault as a sentence."""
         return tr(f"lesson.fault.{self.code}", lang, **self.params)
 

@@ -51,7 +51,7 @@ def judged(
             expected=played.surprises,
             seen=played.saw(typed, lang) if typed and typed.strip() and question.seen is not None else None,
             hints=[to_nodes(hint, folder=folder) for hint in played.hints(lang)],
-            answer=to_nodes(played.told(lang), folder=folder),
+            answer=to_nodes(played.answer(lang), folder=folder),
         )
     except (OverflowError, ValueError, TypeError):  # numbers that no run gives
         raise InputError("lesson_path", path=EVIDENCE, step=EVIDENCE) from None

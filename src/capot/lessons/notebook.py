@@ -30,16 +30,16 @@ class CourseAnswers:
         self._lang = language(lang or model.lang)
         self._course = read_course(None if lessons is None else Path(lessons), self._lang)
 
-    def __call__(self, number: int, place: int) -> Told:
+    def __call__(self, number: int, place: int) -> MarkdownText:
         """Return an answer with its evidence, made now. Raises: NotFoundError ``no_such_lesson``; as the verbs."""
         played = play(self._course.question(number, place), self._model)
         right = played.question.choices[played.right - 1] if played.question.choices else ""
         hints = [f"{count}. {hint}" for count, hint in enumerate(played.hints(self._lang), 1)]
-        parts = [f"**{right}**" if right else "", played.told(self._lang), tr("paper.hints", self._lang), *hints]
-        return Told("\n\n".join(part for part in parts if part))
+        parts = [f"**{right}**" if right else "", played.answer(self._lang), tr("paper.hints", self._lang), *hints]
+        return MarkdownText("\n\n".join(part for part in parts if part))
 
 
-class Told(str):
+class MarkdownText(str):
     """A text of Markdown that a notebook shows as such."""
 
     __slots__ = ()

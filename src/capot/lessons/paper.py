@@ -70,9 +70,9 @@ def _page(lessons: Sequence[Lesson], model: Model, lang: str, *, solved: bool) -
 
 
 def _head(model: Model, lang: str, *, solved: bool) -> str:
-    told = [f"{tr('paper.model', lang)} {model.name}"]
-    told += [] if solved else [f"{tr(f'paper.{name}', lang)} " + "_" * 24 for name in ("name", "date")]
-    return "".join(f"<p>{_text(line)}</p>" for line in told)
+    fields = [f"{tr('paper.model', lang)} {model.name}"]
+    fields += [] if solved else [f"{tr(f'paper.{name}', lang)} " + "_" * 24 for name in ("name", "date")]
+    return "".join(f"<p>{_text(line)}</p>" for line in fields)
 
 
 def _lesson(lesson: Lesson, model: Model, lang: str, *, solved: bool) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _solved(played: Played, lang: str) -> Iterator[str]:
     if question.choices:
         yield _choices(question.choices, right=played.right)
     hints = "".join(f"<li>{to_html(hint)}</li>" for hint in played.hints(lang))
-    yield f'{to_html(played.told(lang))}<p class="title">{_text(tr("paper.hints", lang))}</p><ol>{hints}</ol></div>'
+    yield f'{to_html(played.answer(lang))}<p class="title">{_text(tr("paper.hints", lang))}</p><ol>{hints}</ol></div>'
 
 
 def _again(lesson: Lesson, lang: str) -> str:

@@ -63,7 +63,7 @@ class Played:
             return " ".join(str(typed).split()).casefold() == " ".join(value.split()).casefold()
         return _near(number_typed(typed, lang), seen_number(self), seen.reading)
 
-    def told(self, lang: str | None = None) -> str:
+    def answer(self, lang: str | None = None) -> str:
         """Return the answer with its evidence: what holds for every run, then what holds for this one."""
         sentences = [self.question.answer]
         if self.question.outcomes:

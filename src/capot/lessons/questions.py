@@ -237,9 +237,13 @@ def _expected(kind: str, fields: Fields, own: dict[str, Any]) -> Any:
 
 def _check_sentences(question: Question, fields: Fields, folder: Path) -> None:
     """Note wrong placeholders, wrong Markdown, and a last hint that shows nothing of the run."""
-    told: dict[str, tuple[str, ...]] = {"ask": (question.ask,), "why": (question.why,), "answer": (question.answer,)}
-    told |= {"hints": question.hints, "outcomes": question.outcomes, "choices": question.choices}
-    for name, sentences in told.items():
+    sentences_by_field: dict[str, tuple[str, ...]] = {
+        "ask": (question.ask,),
+        "why": (question.why,),
+        "answer": (question.answer,),
+    }
+    sentences_by_field |= {"hints": question.hints, "outcomes": question.outcomes, "choices": question.choices}
+    for name, sentences in sentences_by_field.items():
         for sentence in sentences:
             check_page(sentence, first=fields.line(name), folder=folder, faults=fields.faults)
             for path, form in slots(sentence):
@@ -248,7 +252,7 @@ def _check_sentences(question: Question, fields: Fields, folder: Path) -> None:
                 if form and form not in FORMS:
                     fields.fault(name, "form", found=form, known=", ".join(FORMS))
     for name in ("ask", "why", "choices"):
-        if any(slots(sentence) for sentence in told[name]):
+        if any(slots(sentence) for sentence in sentences_by_field[name]):
             fields.fault(name, "told_before")
     # The last hint shows the run, so that nobody is stuck; the answer must show it too.
     if question.calls and question.hints and not slots(question.hints[-1]):

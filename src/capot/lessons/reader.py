@@ -93,7 +93,7 @@ def read_lesson(path: Path) -> Lesson:
     if faults:
         first = min(faults, key=lambda fault: fault.line)
         shown = local_path(path, path.name)
-        raise InputError("lesson_faulty", path=shown, at=first.line, fault=first.told(), count=len(faults))
+        raise InputError("lesson_faulty", path=shown, at=first.line, fault=first.sentence(), count=len(faults))
     return lesson
 
 

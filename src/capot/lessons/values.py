@@ -74,14 +74,14 @@ def filled(sentence: str, answer: Any, *, lang: str | None = None) -> str:
     '50.0% of x'
     """
 
-    def told(slot: re.Match[str]) -> str:
+    def filled_in(slot: re.Match[str]) -> str:
         value = read(answer, slot[1])
         if form := slot[2]:
             return FORMS[form](measure(answer, slot[1]), lang)
         plain = isinstance(value, int | float) and not isinstance(value, bool)
         return number(value, lang) if plain else as_text(str(value)[:SHOWN])
 
-    return SLOT.sub(told, sentence)
+    return SLOT.sub(filled_in, sentence)
 
 
 def as_text(value: str) -> str:

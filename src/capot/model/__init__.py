@@ -78,7 +78,7 @@ def open(
     with use_language(check_lang(lang)):
         watch = None if progress is None else download_progress(progress)
         opened = open_loading(Loading(model=named, **settings), notice=_say, watch=watch, lang=lang)
-    opened.shared.hears = progress
+    opened.shared.on_progress = progress
     return opened
 
 

@@ -51,7 +51,7 @@ class SharedModel:
         self.at_work: Scheduler | None = None  # once the engine is open
         self.notice = notice
         self.closed = False
-        self.hears: ProgressCallback | None = None  # how far the engine's opening has come
+        self.on_progress: ProgressCallback | None = None  # how far the engine's opening has come
         self.loaded: Loaded | None = None  # what opening the engine took
         self._end: weakref.finalize[..., SharedModel] | None = None
         self._opening = threading.RLock()
@@ -79,8 +79,8 @@ class SharedModel:
 
         if self.served is None or self.checkpoint is not None:
             return None
-        told = self.served.model
-        name = next((name for name in (told.source, told.name) if name and is_name(name)), None)
+        served = self.served.model
+        name = next((name for name in (served.source, served.name) if name and is_name(name)), None)
         return None if name is None else HubCheckpoint.of(name, watch=self.watch)
 
     @property
@@ -138,8 +138,8 @@ class SharedModel:
         self.notice(key, **params)
 
     def _tell(self, step: Literal["opening", "compiling"], done: int, total: int | None) -> None:
-        if self.hears is not None:
-            self.hears(ProgressEvent(step, done, total, "bytes", self.loading.model, self.loaded))
+        if self.on_progress is not None:
+            self.on_progress(ProgressEvent(step, done, total, "bytes", self.loading.model, self.loaded))
 
     def close(self) -> None:
         """Stop the engine and give its memory back. Closing twice is harmless."""

@@ -38,10 +38,10 @@ def read_model_type(raw: Raw) -> str:
 
 def field_error(field: str, value: Any, *, code: str = "config_field") -> ModelError:
     """Return the error that names a field and its value."""
-    told = str(shorten(str(value)))
+    shown = str(shorten(str(value)))
     if code == "config_value":
-        return ModelError("config_value", field=field, value=told)
-    return ModelError("config_field", field=field, value=told)
+        return ModelError("config_value", field=field, value=shown)
+    return ModelError("config_field", field=field, value=shown)
 
 
 def first_set(raw: Raw, *names: str) -> tuple[str, Any]:

@@ -229,9 +229,9 @@ def _kimi_linear(raw: Raw, config: Config) -> Hybrid:
     inside = read_dict(raw, "linear_attn_config")
     heads, size = read_int(inside, "num_heads", default=32), read_int(inside, "head_dim", default=128)
     inner = heads * size
-    taps = read_int(inside, "short_conv_kernel_size", default=4)
+    kernel = read_int(inside, "short_conv_kernel_size", default=4)
     # Four projections, three short convolutions, decay and gate of low rank, as in Kimi Delta Attention.
-    mixing = 4 * width * inner + 3 * inner * taps + inner + heads + 2 * (width + inner) * size + heads * width
+    mixing = 4 * width * inner + 3 * inner * kernel + inner + heads + 2 * (width + inner) * size + heads * width
     state = {"other": mixing, "norms": size}
     rank, plain, rotary, values = (
         read_int(raw, name, default=usual)
@@ -265,10 +265,10 @@ def _recurrent_gemma(raw: Raw, config: Config) -> Hybrid:
     width = config.width
     heads = config.heads
     inner = read_int(raw, "lru_width", default=config.width)
-    taps = read_int(raw, "conv1d_width", default=4)
+    kernel = read_int(raw, "conv1d_width", default=4)
     # Block-diagonal gates: one matrix of (inner / heads)² for each head, twice, with their biases.
     gates = 2 * (heads * (inner // heads) ** 2 + inner)
-    state = {"other": 3 * width * inner + 2 * inner + width + inner * (taps + 1) + inner + gates}
+    state = {"other": 3 * width * inner + 2 * inner + width + inner * (kernel + 1) + inner + gates}
     queries = (heads + 2 * config.kv_heads) * config.head_dim * read_bool(raw, "attention_bias", default=False)
     attends = mixers.attention(config, bias=width + queries)
     # The config gives both halves of the gated MLP together.

@@ -50,11 +50,11 @@ def mamba(raw: Raw, config: Config, *, normed: bool) -> Blocks:
     width = config.width
     kept = read_int(raw, "mamba_d_state", default=16)
     inner = read_int(raw, "mamba_expand", default=2) * width
-    taps = read_int(raw, "mamba_d_conv", default=4)
+    kernel = read_int(raw, "mamba_d_conv", default=4)
     automatic = raw.get("mamba_dt_rank") in (None, "auto")
     # "auto" is the paper's choice, a sixteenth of the width.
     rank = math.ceil(width / 16) if automatic else read_int(raw, "mamba_dt_rank")
-    size = 3 * width * inner + inner * (taps + rank + 2 * kept + rank + 1 + kept + 1)
+    size = 3 * width * inner + inner * (kernel + rank + 2 * kept + rank + 1 + kept + 1)
     size += inner * read_bool(raw, "mamba_conv_bias", default=True)
     size += (2 * inner + width) * read_bool(raw, "mamba_proj_bias", default=False)
     return {"other": size, "norms": (rank + 2 * kept) * normed}
@@ -66,7 +66,7 @@ class Mamba2:
     kept: int
     groups: int
     heads: int
-    taps: int = 4
+    kernel: int = 4
     conv_bias: bool = True
     bias_in: bool = False
     bias_out: bool = False
@@ -75,13 +75,13 @@ class Mamba2:
     @property
     def state(self) -> int:
         """Numbers that a text leaves in one layer: the sums of each channel, the last inputs of the convolution."""
-        return self.inner * self.kept + (self.inner + 2 * self.groups * self.kept) * self.taps
+        return self.inner * self.kept + (self.inner + 2 * self.groups * self.kept) * self.kernel
 
     def blocks(self, width: int) -> Blocks:
         convolved = self.inner + 2 * self.groups * self.kept
         entering = self.inner + convolved + self.heads
         # Three numbers for each head: step bias, decay, and the weight of the skip.
-        size = width * (entering + self.inner) + convolved * (self.taps + self.conv_bias) + 3 * self.heads
+        size = width * (entering + self.inner) + convolved * (self.kernel + self.conv_bias) + 3 * self.heads
         size += entering * self.bias_in + width * self.bias_out
         return {"other": size, "norms": self.inner * self.normed}
 
@@ -93,7 +93,7 @@ def bamba_mixer(raw: Raw, config: Config, *, inner: int | None = None, normed: b
         kept=read_int(raw, "mamba_d_state", default=256),
         groups=read_int(raw, "mamba_n_groups", default=1),
         heads=read_int(raw, "mamba_n_heads", default=128),
-        taps=read_int(raw, "mamba_d_conv", default=4),
+        kernel=read_int(raw, "mamba_d_conv", default=4),
         conv_bias=read_bool(raw, "mamba_conv_bias", default=True),
         bias_in=bias,
         bias_out=bias,
@@ -107,8 +107,8 @@ def gated_delta_net(raw: Raw, config: Config) -> Blocks:
     value_dim = read_int(raw, "linear_value_head_dim", default=128)
     keys = read_int(raw, "linear_num_key_heads", default=16) * read_int(raw, "linear_key_head_dim", default=128)
     out = values * value_dim
-    taps = read_int(raw, "linear_conv_kernel_dim", default=4)
-    size = config.width * (2 * keys + 3 * out + 2 * values) + (2 * keys + out) * taps + 2 * values
+    kernel = read_int(raw, "linear_conv_kernel_dim", default=4)
+    size = config.width * (2 * keys + 3 * out + 2 * values) + (2 * keys + out) * kernel + 2 * values
     return {"other": size, "norms": value_dim}
 
 
@@ -126,7 +126,7 @@ def nemotron_mixer(raw: Raw) -> Mamba2:
         kept=read_int(raw, "ssm_state_size", default=128),
         groups=read_int(raw, "n_groups", "mamba_n_groups", default=8),
         heads=heads,
-        taps=read_int(raw, "conv_kernel", "mamba_d_conv", default=4),
+        kernel=read_int(raw, "conv_kernel", "mamba_d_conv", default=4),
         conv_bias=read_bool(raw, "use_conv_bias", default=True),
         bias_in=bias,
         bias_out=bias,
@@ -139,5 +139,5 @@ def zamba2_mixer(raw: Raw, config: Config) -> Mamba2:
         kept=read_int(raw, "mamba_d_state", default=64),
         groups=read_int(raw, "mamba_ngroups", default=1),
         heads=read_int(raw, "n_mamba_heads", default=8),
-        taps=read_int(raw, "mamba_d_conv", default=4),
+        kernel=read_int(raw, "mamba_d_conv", default=4),
     )

@@ -45,24 +45,24 @@ class FoundServer:
     needs_key: bool = False
 
 
-def read_models(told: Any) -> tuple[ServedModel, ...] | None:
+def read_models(answer: Any) -> tuple[ServedModel, ...] | None:
     """Return the models of a server's list, None where it is no such list.
 
     >>> read_models({"data": [{"id": "org/name", "max_model_len": 512}]})
     (ServedModel(name='org/name', context_length=512, source=None),)
     """
-    entries = told.get("data") if isinstance(told, dict) else None
+    entries = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
         return None
     return tuple(_model(each) for each in entries if isinstance(each.get("id"), str))
 
 
-def _model(told: dict[str, Any]) -> ServedModel:
-    meta = told.get("meta")  # llama.cpp's
-    lengths = (told.get("max_model_len"), meta.get("n_ctx") if isinstance(meta, dict) else None)
+def _model(entry: dict[str, Any]) -> ServedModel:
+    meta = entry.get("meta")  # llama.cpp's
+    lengths = (entry.get("max_model_len"), meta.get("n_ctx") if isinstance(meta, dict) else None)
     context = next((each for each in lengths if _is_length(each)), None)
-    source = told.get("root")
-    return ServedModel(told["id"], context, source if isinstance(source, str) else None)
+    source = entry.get("root")
+    return ServedModel(entry["id"], context, source if isinstance(source, str) else None)
 
 
 def _is_length(value: Any) -> bool:

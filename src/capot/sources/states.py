@@ -51,9 +51,9 @@ def _headless(raw: Raw, config: Config) -> int:
     inner = read_count(raw, "intermediate_size") or int(read_float(raw, "expand", default=2, most=1000) * config.width)
     mamba2 = config.model_type == "mamba2"
     kept = read_count(raw, "state_size", default=128 if mamba2 else 16)
-    taps = read_count(raw, "conv_kernel", default=4)
+    kernel = read_count(raw, "conv_kernel", default=4)
     convolved = inner + 2 * read_count(raw, "n_groups", default=8) * kept if mamba2 else inner
-    return inner * kept + convolved * taps
+    return inner * kept + convolved * kernel
 
 
 def _delta(raw: Raw, _: Config) -> int:
@@ -63,8 +63,8 @@ def _delta(raw: Raw, _: Config) -> int:
     )
     key_dim = read_int(raw, "linear_key_head_dim", default=128)
     keys = read_int(raw, "linear_num_key_heads", default=16) * key_dim
-    taps = read_int(raw, "linear_conv_kernel_dim", default=4)
-    return values * key_dim * value_dim + (2 * keys + values * value_dim) * taps
+    kernel = read_int(raw, "linear_conv_kernel_dim", default=4)
+    return values * key_dim * value_dim + (2 * keys + values * value_dim) * kernel
 
 
 def _kimi(raw: Raw, _: Config) -> int:

@@ -56,10 +56,10 @@ def prompt_progress(
     if progress is None:
         return None
 
-    def hears(done: int, of: int) -> None:
+    def report(done: int, of: int) -> None:
         progress(ProgressEvent("reading", before + done, of if total is None else total, "tokens", what))
 
-    return hears
+    return report
 
 
 class StreamEvent:

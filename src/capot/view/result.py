@@ -55,8 +55,8 @@ class Result(DisplayOptions):
         """What a console shows of the answer: a sentence; unless its chapter says one, what its view begins with."""
         blocks = [block for block in self.view(lang) if not isinstance(block, Heading)]
         # The first words of the first block that has some.
-        told = (getattr(block, name, "") for block in blocks for name in ("text", "title", "caption"))
-        return next(filter(None, told), "")
+        texts = (getattr(block, name, "") for block in blocks for name in ("text", "title", "caption"))
+        return next(filter(None, texts), "")
 
     def __repr__(self) -> str:
         with i18n.use_language(self.lang) as chosen:

@@ -232,9 +232,9 @@ async def refuse(error: CapotError, scope: Scope, send: Send, *, status: int | N
         kind = "text/html"
         policy = {"content-security-policy": code_page.policy(POLICY)}
     else:
-        told = error.to_dict(lang, face="command")
-        told["error"]["message"] = visible(told["error"]["message"], lines=True)
-        body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
+        data = error.to_dict(lang, face="command")
+        data["error"]["message"] = visible(data["error"]["message"], lines=True)
+        body = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
         kind = "application/json"
     headers = {"content-type": f"{kind}; charset=utf-8", "cache-control": "no-store", **HEADERS, **policy}
     if scope["method"] not in ("GET", "HEAD"):

@@ -106,10 +106,10 @@ def verb(learners: Learners) -> Verb:
 def _tell_card(name: str, refusal: AccessError, *, tell: Callable[[NamedEvent], None]) -> None:
     """The card of a model that the hub does not hand out: what it tells everyone, where it tells anything."""
     try:
-        told = before_the_gate(name, refusal)
+        preview = before_the_gate(name, refusal)
     except CapotError:  # the refusal itself says more
         return
-    tell(NamedEvent("card", {"result": told.to_dict(), "view": view_of(told, language())}))
+    tell(NamedEvent("card", {"result": preview.to_dict(), "view": view_of(preview, language())}))
 
 
 def _with_paths(error: CapotError) -> CapotError:

@@ -87,13 +87,13 @@ def job_bytes(job: Job, engine: Engine) -> int:
     info = engine.info
     tokens = min(len(job.ids), info.context_length)
     each = job.want.logits == "all"
-    heard = job.want.hears is not None
-    floats = info.vocabulary_size if each and not heard else 0
+    streamed = job.want.on_logits is not None
+    floats = info.vocabulary_size if each and not streamed else 0
     floats += (info.layers + 1) * info.width if job.want.hidden else 0
     # Attention of all heads and layers grows as the square of the text.
     floats += info.layers * info.heads * tokens if job.want.attention else 0
     after = (info.layers + 1) * info.vocabulary_size if job.want.layer_logits else 0  # the last position's alone
-    if each and heard:  # a chunk's
+    if each and streamed:  # a chunk's
         rows = job.want.tokens(tokens, layers=info.layers, vocabulary=info.vocabulary_size)
         after += rows * info.vocabulary_size
     if job.want.inside is not None:
@@ -109,7 +109,7 @@ class Cancellable(Protocol):
 
 
 class RequestScope:
-    """One request's :class:`Computing`. ``cancel`` ends all that went through it, in other processes too."""
+    """One request's :class:`SchedulerLike`. ``cancel`` ends all that went through it, in other processes too."""
 
     def __init__(self, scheduler: Scheduler, account: MemoryAccount, workers: Iterable[Cancellable] = ()) -> None:
         self._scheduler = scheduler

@@ -107,7 +107,9 @@ def start(
     price_in: float = 0.0,
     price_out: float = 0.0,
 ) -> Ticket:
-    """Begin one turn, so with one message; ``emit`` hears generation's events on the engine thread, then ``Finished``.
+    """Begin one turn, so with one message; ``emit`` is called on the engine thread with each event.
+
+    They are those of a generation, then ``TurnFinished``.
 
     Raises: as ``chat``; InputError ``one_message``.
     """
@@ -163,7 +165,7 @@ def chosen(model: Opened, kind: str, *, template: str = "", chat_template: str =
 
 
 class Events(Iterator[Any]):
-    """One turn as it comes: generation's events, then ``Finished`` with the new state."""
+    """One turn as it comes: generation's events, then ``TurnFinished`` with the new state."""
 
     def __init__(
         self, model: Opened, state: Conversation, message: str, *, template: Template, sampling: Sampling | None = None

@@ -179,13 +179,13 @@ class Conversation(Result):
         name = self.model or tr("chat.model", lang)
         said = [part for place, turn in enumerate(self.turns, 1) for part in turn.said(name, str(place), lang)]
         pairs = enumerate(zip(self.turns, (None, *self.turns)), 1)
-        told = [
+        texts = [
             tr("chat.told", lang, turn=place, text=text)
             for place, (turn, before) in pairs
             for text in notices(turn, before, lang)
         ]
         chat = [b.Chat(said)] if said else []
-        warnings = [b.Text(text, tone="warning") for text in told]
+        warnings = [b.Text(text, tone="warning") for text in texts]
         return [b.Heading(tr("chat.title", lang)), *chat, *warnings, *self.bill(lang)]
 
     def bill(self, lang: str | None = None) -> list[b.Block]:
@@ -258,17 +258,17 @@ def note(turn: Exchange, lang: str | None = None) -> str:
 
 def notices(turn: Exchange, before: Exchange | None, lang: str | None = None) -> list[str]:
     """Return what the person must be told about a turn: turns left out, lines moved, an answer cut."""
-    told = []
+    texts = []
     dropped = turn.dropped_turns - (before.dropped_turns if before else 0)
     if dropped > 0:
-        told.append(tr("chat.dropped", lang, count=dropped))
+        texts.append(tr("chat.dropped", lang, count=dropped))
     if turn.indented:
-        told.append(indented(turn.indented, lang))
+        texts.append(indented(turn.indented, lang))
     if turn.stop_reason in CUT:
-        told.append(tr(f"chat.cut.{turn.stop_reason}", lang))
+        texts.append(tr(f"chat.cut.{turn.stop_reason}", lang))
     if turn.at_marker:
-        told.append(tr("assistant.at_marker", lang))
-    return told
+        texts.append(tr("assistant.at_marker", lang))
+    return texts
 
 
 def money(amount: float, lang: str | None = None) -> str:

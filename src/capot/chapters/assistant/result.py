@@ -72,12 +72,12 @@ class Answer(Result):
 
     def _happened(self, lang: str | None) -> str:
         """Return what this very answer did beside answering."""
-        told = []
+        sentences = []
         if self.marker:
-            told.append(tr("assistant.happened.marker", lang, marker=self.marker))
+            sentences.append(tr("assistant.happened.marker", lang, marker=self.marker))
         if self.next_turn:
-            told.append(tr("assistant.happened.next_turn", lang, line=self.next_turn))
-        return "".join(f" {each}" for each in told)
+            sentences.append(tr("assistant.happened.next_turn", lang, line=self.next_turn))
+        return "".join(f" {each}" for each in sentences)
 
     @property
     def _after(self) -> str:

@@ -72,18 +72,19 @@ def start(
     system: str = "",
     sampling: Sampling | None = None,
     after_stop: int = AFTER_STOP,
-) -> Together:
-    """Ask in every way at once; ``emit`` hears :class:`Told`, then :class:`Answered` for each way, then ``Finished``.
+) -> TicketGroup:
+    """Ask in every way at once; ``emit`` hears :class:`WayEvent`, then :class:`Answered` for each way, at last
+    :class:`AnswersFinished`.
 
     Raises: as :func:`ask`.
     """
     sampling = (sampling or Sampling()).seeded()
     texts = {"template": template, "chat_template": chat_template, "system": system}
     ways = every_way(model, question, sampling=sampling, after_stop=after_stop, **texts)
-    return Together(model, question, ways, sampling=sampling, emit=emit)
+    return TicketGroup(model, question, ways, sampling=sampling, emit=emit)
 
 
-class Together:
+class TicketGroup:
     """All the ways of one question under way; it stands where one ticket of the scheduler would."""
 
     def __init__(

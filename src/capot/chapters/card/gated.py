@@ -82,7 +82,7 @@ def preview(name: str, *, revision: str | None = None) -> Card | Preview:
     """
     repo = model_info(name, revision or "main")
     check_causal(name, repo.config)
-    found = parse_entry({**repo.told, "id": name})
+    found = parse_entry({**repo.answer, "id": name})
     files = [repo.file(file) for file in opening_files(repo)]
     source = Source(name, {}, chat_template=found.chat_template, ends=found.ends, licence=found.licence)
     kind = base_or_instruct(source, {"tags": found.tags})

@@ -94,8 +94,8 @@ class Sheet(Result):
 
     def brief(self, lang: str | None = None) -> str:
         weights = size(self.file_bytes.get(self.dtype or "", self.file_bytes["bfloat16"]), lang)
-        told = {"parameters": amount_of(self.parameters.total, lang), "architecture": self.architecture or "–"}
-        return tr("card.brief", lang, name=self.name, size=weights, **told)
+        facts = {"parameters": amount_of(self.parameters.total, lang), "architecture": self.architecture or "–"}
+        return tr("card.brief", lang, name=self.name, size=weights, **facts)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return a row a block of the network, with its parameters."""
@@ -113,27 +113,27 @@ class Sheet(Result):
         ]
         return [(tr(f"card.facts.{name}", lang), value) for name, value in zip(names, values)]
 
-    def hub_rows(self, told: Published, lang: str | None) -> list[tuple[str, str]]:
+    def hub_rows(self, published: Published, lang: str | None) -> list[tuple[str, str]]:
         """Who may have the model, how many do, of which commit this is said, and whether texts can be read to it."""
-        rows = [(tr("card.hub.commit", lang), told.commit[:12])]
-        if told.gated is not None:
-            rows += [(tr("card.hub.access", lang), tr(f"card.hub.gated.{told.gated or 'open'}", lang))]
-        if told.downloads is not None:
-            rows += [(tr("card.hub.downloads", lang), number(told.downloads, lang))]
-        if told.tokenizer != "ready":
-            rows += [(tr("card.hub.tokenizer", lang), tr(f"card.hub.tokenizers.{told.tokenizer}", lang))]
+        rows = [(tr("card.hub.commit", lang), published.commit[:12])]
+        if published.gated is not None:
+            rows += [(tr("card.hub.access", lang), tr(f"card.hub.gated.{published.gated or 'open'}", lang))]
+        if published.downloads is not None:
+            rows += [(tr("card.hub.downloads", lang), number(published.downloads, lang))]
+        if published.tokenizer != "ready":
+            rows += [(tr("card.hub.tokenizer", lang), tr(f"card.hub.tokenizers.{published.tokenizer}", lang))]
         return rows
 
-    def disk_text(self, told: Published, lang: str | None) -> Text:
+    def disk_text(self, published: Published, lang: str | None) -> Text:
         """Return what is still to be downloaded, and whether the disk has room for it."""
-        if told.downloaded:
-            return Text(tr("card.hub.here", lang, cache=told.cache))
-        to_come = size(told.download_bytes, lang)
-        coming = tr("card.hub.coming", lang, size=to_come, count=told.download_files, cache=told.cache)
-        if told.free_bytes is None:
+        if published.downloaded:
+            return Text(tr("card.hub.here", lang, cache=published.cache))
+        to_come = size(published.download_bytes, lang)
+        coming = tr("card.hub.coming", lang, size=to_come, count=published.download_files, cache=published.cache)
+        if published.free_bytes is None:
             return Text(coming)
-        free = tr(f"card.hub.{'fits' if told.fits_disk else 'full'}", lang, free=size(told.free_bytes, lang))
-        return Text(f"{coming} {free}", tone="plain" if told.fits_disk else "warning")
+        free = tr(f"card.hub.{'fits' if published.fits_disk else 'full'}", lang, free=size(published.free_bytes, lang))
+        return Text(f"{coming} {free}", tone="plain" if published.fits_disk else "warning")
 
     def size_table(self, memory: Fit, lang: str | None) -> Table:
         rows = [(name, bits(name, lang), size(self.file_bytes[name], lang)) for name in PRECISIONS]
@@ -234,10 +234,10 @@ class Card(Sheet):
         if not self.experts:
             return tr("card.facts.mlp_value", lang, width=self.mlp_width)
         active = amount_of(self.parameters.active or self.parameters.total, lang)
-        told = {"experts": self.experts, "chosen": self.active_experts - self.shared_experts, "active": active}
+        facts = {"experts": self.experts, "chosen": self.active_experts - self.shared_experts, "active": active}
         shared = tr("card.facts.shared", lang, count=self.shared_experts) if self.shared_experts else ""
         dense = tr("card.facts.dense", lang, count=self.dense_layers) if self.dense_layers else ""
-        return tr("card.facts.experts", lang, shared=shared, dense=dense, **told)
+        return tr("card.facts.experts", lang, shared=shared, dense=dense, **facts)
 
     def _vocabulary(self, lang: str | None) -> str:
         if self.vocabulary_tokens is None or self.vocabulary_tokens == self.vocabulary_base == self.vocabulary_size:

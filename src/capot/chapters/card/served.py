@@ -27,30 +27,30 @@ class ServedCard(Result):
         return [Heading(tr("card.title", lang)), self._facts(lang), table, Text(tr("card.served.asked", lang))]
 
     def _facts(self, lang: str | None) -> Facts:
-        told = self.server
-        rows = [("model", self.name), ("host", told.host)]
-        if told.source and told.source != self.name:
-            rows.append(("source", told.source))
-        key = "untold" if told.context_length is None else "tokens"
-        rows.append(("context", tr(f"card.served.{key}", lang, tokens=told.context_length or 0)))
+        server = self.server
+        rows = [("model", self.name), ("host", server.host)]
+        if server.source and server.source != self.name:
+            rows.append(("source", server.source))
+        key = "untold" if server.context_length is None else "tokens"
+        rows.append(("context", tr(f"card.served.{key}", lang, tokens=server.context_length or 0)))
         return Facts([(tr(f"card.served.{name}", lang), value) for name, value in rows])
 
     def _abilities(self, lang: str | None) -> list[tuple[str, str]]:
-        told = self.server
-        score = "repeated" if told.echo else "no"
-        if told.prompt_logprobs is not None and told.ids:
+        server = self.server
+        score = "repeated" if server.echo else "no"
+        if server.prompt_logprobs is not None and server.ids:
             score = "ranks"
-        stop = "cut" if told.stop else "ours"
+        stop = "cut" if server.stop else "ours"
         answers = {
-            "tokens": f"tokenizer_{told.tokenizer or 'none'}",
-            "prompt": "as_ids" if told.ids else "as_text",
-            "next": "first" if told.logprobs else "no",
+            "tokens": f"tokenizer_{server.tokenizer or 'none'}",
+            "prompt": "as_ids" if server.ids else "as_text",
+            "next": "first" if server.logprobs else "no",
             "score": score,
-            "stop": "named" if told.names_stop else stop,
-            "seed": "yes" if told.seed else "unseen",
+            "stop": "named" if server.names_stop else stop,
+            "seed": "yes" if server.seed else "unseen",
             "inside": "no",
         }
         return [
-            (tr(f"card.served.ask.{name}", lang), tr(f"card.served.{key}", lang, count=told.logprobs))
+            (tr(f"card.served.ask.{name}", lang), tr(f"card.served.{key}", lang, count=server.logprobs))
             for name, key in answers.items()
         ]

@@ -37,14 +37,14 @@ _MARKS = "\u0300-\u036f"  # accents that stand alone: not letters for ``re``, bu
 class Read:
     """What the network made of one sentence.
 
-    Shapes: ``found`` (N, L + 1, D), the mean over each occurrence's tokens; ``company``
+    Shapes: ``found`` (N, L + 1, D), the mean over each occurrence's tokens; ``others_mean``
     (L + 1, D), the mean direction of the tokens around them, None where there are none
     """
 
     sentence: Sentence
     occurrences: list[Occurrence]
     found: np.ndarray
-    company: np.ndarray | None
+    others_mean: np.ndarray | None
 
 
 def context(
@@ -179,8 +179,8 @@ def _reads(
     before = 0
     reads = []
     for ids, (sentence, found) in zip(prompts, located, strict=True):
-        hears = prompt_progress(progress, before=before, total=total, what=sentence.text)
-        reads.append(_read(model, sentence, found, ids=ids, hears=hears))
+        report = prompt_progress(progress, before=before, total=total, what=sentence.text)
+        reads.append(_read(model, sentence, found, ids=ids, report=report))
         before += len(ids)
     return reads
 
@@ -191,19 +191,19 @@ def _read(
     occurrences: list[Occurrence],
     *,
     ids: list[int],
-    hears: Callable[[int, int], None] | None,
+    report: Callable[[int, int], None] | None,
 ) -> Read:
     """One pass of the network over a sentence, with whatever the model puts before a text."""
     lead = len(ids) - len(sentence.ids)
-    hidden = model.scheduler.run(ids, want=WANT, owner=model.owner, progress=hears).output.hidden
+    hidden = model.scheduler.run(ids, want=WANT, owner=model.owner, progress=report).output.hidden
     assert hidden is not None  # WANT asks for them; (L + 1, T, D)
     found = [hidden[:, [lead + n for n in occurrence.positions]].mean(axis=1) for occurrence in occurrences]
     # The first position of a text is left out: networks use it as a place to rest their
     # attention on, and its vector resembles no other.
     word = {lead + n for occurrence in occurrences for n in occurrence.positions}
     others = [t for t in range(max(lead, 1), len(ids)) if t not in word]
-    company = np.stack([unit(layer[others]).mean(axis=0) for layer in hidden]) if others else None
-    return Read(sentence, occurrences, np.stack(found), company)
+    others_mean = np.stack([unit(layer[others]).mean(axis=0) for layer in hidden]) if others else None
+    return Read(sentence, occurrences, np.stack(found), others_mean)
 
 
 def _company(reads: Sequence[Read], depth: int) -> float | None:
@@ -211,7 +211,7 @@ def _company(reads: Sequence[Read], depth: int) -> float | None:
 
     The mean of all products of two lists of unit vectors is the product of their means.
     """
-    means = [read.company[depth] for read in reads if read.company is not None]
+    means = [read.others_mean[depth] for read in reads if read.others_mean is not None]
     products = [float(a @ b) for n, a in enumerate(means) for b in means[:n]]
     return rounded(float(np.mean(products))) if products else None
 

@@ -55,8 +55,8 @@ class Lens(Result):
 
     def brief(self, lang: str | None = None) -> str:
         share = percent(self.final.probability, lang)
-        told = {"token": self.final.shown, "share": share, "layer": self.settled}
-        return tr("lens.brief", lang, prompt=text_tail(self.prompt), **told)
+        facts = {"token": self.final.shown, "share": share, "layer": self.settled}
+        return tr("lens.brief", lang, prompt=text_tail(self.prompt), **facts)
 
     def view(self, lang: str | None = None) -> list[Block]:
         """Return the guesses by layer, then the final answer's way up in probability and in rank."""

@@ -49,8 +49,8 @@ class Memory(Result):
             return self.model
         longest = max(self.rows, key=attrgetter("tokens"))
         held = longest.computed.total if longest.measured_bytes is None else longest.measured_bytes
-        told = {"count": len(self.rows), "tokens": longest.tokens, "bytes": size(held, lang)}
-        return tr(f"memory.brief.{'simulated' if self.simulated else 'measured'}", lang, model=self.model, **told)
+        facts = {"count": len(self.rows), "tokens": longest.tokens, "bytes": size(held, lang)}
+        return tr(f"memory.brief.{'simulated' if self.simulated else 'measured'}", lang, model=self.model, **facts)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return a row a length, with the sum of what is computed for it."""

@@ -80,8 +80,8 @@ class Models(Result):
         rows = []
         for server in self.servers:
             none = tr("models.served.key" if server.needs_key else "models.served.empty", lang)
-            told = [(m.name, number(m.context_length, lang) if m.context_length else "–") for m in server.models]
-            rows += [(*each, server.address, server.program) for each in told or [(none, "–")]]
+            served = [(m.name, number(m.context_length, lang) if m.context_length else "–") for m in server.models]
+            rows += [(*each, server.address, server.program) for each in served or [(none, "–")]]
         columns = [tr(f"models.column.{name}", lang) for name in names]
         open_one = Text(tr("models.served.next", lang, address=self._first()), tone="quiet")
         heading = Heading(tr("models.served.title", lang), level=2)
@@ -156,9 +156,9 @@ class Search(Result):
     def _here(self, lang: str | None) -> str:
         free, disk = (None if count is None else size(count, lang) for count in (self.available_bytes, self.free_bytes))
         facts = {"tokens": number(self.tokens, lang), "free": free, "disk": disk}
-        told = tr("models.search.fits", lang, **facts) if free and disk else ""
+        fits = tr("models.search.fits", lang, **facts) if free and disk else ""
         return " ".join(
-            filter(None, (told, tr("models.search.star", lang) if any(m.here for m in self.models) else ""))
+            filter(None, (fits, tr("models.search.star", lang) if any(m.here for m in self.models) else ""))
         )
 
 
@@ -173,8 +173,8 @@ class Changed(Result):
 
     def view(self, lang: str | None = None) -> list[Block]:
         """One line."""
-        told = {"name": self.name, "size": size(self.bytes, lang)}
+        facts = {"name": self.name, "size": size(self.bytes, lang)}
         return [
-            Text(tr(f"models.changed.{self.action}", lang, **told)),
+            Text(tr(f"models.changed.{self.action}", lang, **facts)),
             Facts([(tr("models.folder", lang), self.folder)]),
         ]

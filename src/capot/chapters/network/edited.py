@@ -70,7 +70,7 @@ class BothSides:
             assert job.logits is not None  # it has ended
             yield job.logits
 
-    def told(self) -> tuple[Side, Side]:
+    def sides(self) -> tuple[Side, Side]:
         """Candidates and text, before and after."""
         sides = []
         for job, logits in zip(self.jobs, self._logits(), strict=True):

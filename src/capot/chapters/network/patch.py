@@ -106,7 +106,7 @@ def patch(
         grid.compute(named, progress)
     best = grid.best
     answers = BothSides(model, texts.ids, edits=[cells[best].edit(grid.states[best])], showing=showing)
-    return _told(model, prompt, source, grid=grid, answers=answers)
+    return _result(model, prompt, source, grid=grid, answers=answers)
 
 
 def _two_tokens(model: Opened, between: Sequence[str], prompt: str) -> list[int]:
@@ -238,10 +238,10 @@ class Grid:
         return max(telling or range(len(self.cells)), key=lambda place: sign * (self.differences[place] - before))
 
 
-def _told(model: Opened, prompt: str, source: str, *, grid: Grid, answers: BothSides) -> Patching:
+def _result(model: Opened, prompt: str, source: str, *, grid: Grid, answers: BothSides) -> Patching:
     text = TokenTexts(model.tokenizer)
     best = grid.cells[grid.best]
-    before, after = answers.told()
+    before, after = answers.sides()
     logits = [
         TokenLogits(token, text(token), text.labels[token], float(grid.before[token]), float(grid.source[token]))
         for token in grid.tokens

@@ -315,8 +315,8 @@ class NetworkInside(Result):
         rows = []
         for head in sorted(found.heads, key=lambda head: -max(head.weights))[:HEADS_SHOWN]:
             best = sorted(range(len(head.weights)), key=lambda place: -head.weights[place])[:READ_SHOWN]
-            told = [f"{self._label(self.tokens[place].id)} {percent(head.weights[place], lang, 0)}" for place in best]
-            rows.append((f"{head.layer}.{head.head}", *told, *[""] * (READ_SHOWN - len(told))))
+            read = [f"{self._label(self.tokens[place].id)} {percent(head.weights[place], lang, 0)}" for place in best]
+            rows.append((f"{head.layer}.{head.head}", *read, *[""] * (READ_SHOWN - len(read))))
         columns = (tr("network.heads.head", lang), *(str(place + 1) for place in range(READ_SHOWN)))
         title = tr("network.reads.title", lang, token=reader)
         caption = tr("network.reads.caption", lang, shown=len(rows), all=len(found.heads))

@@ -39,7 +39,7 @@ def steer(
     if not direction.any():
         raise InputError("no_direction")
     answers = BothSides(model, texts[0], edits=[Edit(place, strength * direction, adds=True)], showing=showing)
-    before, after = answers.told()
+    before, after = answers.sides()
     return Steered(
         prompt=prompt,
         before=before,

@@ -64,7 +64,7 @@ def network(
     price = places.price(k, weights)
     asked = Inside(k=k, levels=places.levels, positions=places.positions, head=head, reader=reads, target=token)
     with model.scheduler.holding(price):
-        return _told(model, prompt, ids, asked=_declared(model, asked))
+        return _result(model, prompt, ids, asked=_declared(model, asked))
 
 
 def head_named(written: str, *, info: EngineInfo) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def _declared(model: Opened, asked: Inside) -> Inside:
     )
 
 
-def _told(model: Opened, prompt: str, ids: list[int], *, asked: Inside) -> NetworkInside:
+def _result(model: Opened, prompt: str, ids: list[int], *, asked: Inside) -> NetworkInside:
     found = model.scheduler.run(ids, want=Want(inside=asked), owner=model.owner).output.inside
     assert found is not None and asked.levels is not None and asked.positions is not None  # it was asked for
     text = TokenTexts(model.tokenizer)

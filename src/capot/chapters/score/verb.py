@@ -43,15 +43,15 @@ def score(model: Opened, text: str) -> Score:
     check_prompt(ids, context=model.scheduler.engine.info.context_length)
     found: list[Reduced] = []  # the one at place p is of the token at p + 1
 
-    def hears(first: int, logits: np.ndarray) -> None:
+    def on_logits(first: int, logits: np.ndarray) -> None:
         for row, token in zip(logits, ids[first + 1 :], strict=False):  # nothing follows the last one
             found.append(reduced(row, token))
 
     # What this chapter makes beside the scheduler's caches is counted beforehand, as records of a long text are large.
     with model.scheduler.holding(len(ids) * BYTES_OF_TOKEN):
-        output = model.scheduler.run(ids, want=Want("all", hears=hears), owner=model.owner).output
+        output = model.scheduler.run(ids, want=Want("all", on_logits=on_logits), owner=model.owner).output
         found = found or [of_server(token) for token in output.read]
-        return _told(model, text, ids, found)
+        return _result(model, text, ids, found)
 
 
 def reduced(logits: np.ndarray, token: int) -> Reduced:
@@ -90,7 +90,7 @@ def of_server(token: ChosenToken) -> Reduced:
     )
 
 
-def _told(model: Opened, text: str, ids: Sequence[int], found: Sequence[Reduced]) -> Score:
+def _result(model: Opened, text: str, ids: Sequence[int], found: Sequence[Reduced]) -> Score:
     tokenizer = model.tokenizer
     opening = len(model.tokenizer.opening)
     kept: list[Reduced | None] = [None, *found]

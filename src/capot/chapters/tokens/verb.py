@@ -119,8 +119,8 @@ def _counted(name: str, text: str, specials: Specials, *, model: Opened) -> Comp
     known = ALIASES.get(name, name)
     # Recorded: its vocabulary is under a licence of its own, so only what it made of some sentences is packaged.
     if known in recorded.RECORDED:
-        told = Cut(recorded.spans(known, text), special_ids=frozenset())
-        return Comparison(name, recorded.vocabulary_size(known), len(told), 1.0, told)
+        cut = Cut(recorded.spans(known, text), special_ids=frozenset())
+        return Comparison(name, recorded.vocabulary_size(known), len(cut), 1.0, cut)
     tokenizer = named(name, watch=model.watch).with_remote_encoder(model.remote_encoder)
     cut = Cut(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
     return Comparison(name, tokenizer.vocabulary_size, len(cut), 1.0, cut)

@@ -212,15 +212,15 @@ class ServerClient:
 
     def _event(self, data: str) -> dict[str, Any]:
         try:
-            told = json.loads(data)
+            event = json.loads(data)
         except (ValueError, RecursionError):
-            told = None
-        if not isinstance(told, dict):
+            event = None
+        if not isinstance(event, dict):
             raise NetworkError("server_malformed", host=self.address.host, field="data")
         # An error in the middle of a stream comes as an event, under the status 200 of its beginning.
-        if told.get("error"):
-            raise event_error(told["error"], address=self.address, key=self._key)
-        return told
+        if event.get("error"):
+            raise event_error(event["error"], address=self.address, key=self._key)
+        return event
 
     async def _answer(
         self, method: str, url: str, body: Any, *, again: Callable[[httpx2.TransportError], bool]

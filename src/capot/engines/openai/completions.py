@@ -42,9 +42,9 @@ def request_body(client: ServerClient, prompt: str | Sequence[int], *, logprobs:
     return body | {"logprobs": logprobs, "return_tokens_as_token_ids": True, "return_token_ids": True}
 
 
-def first_choice(told: Any) -> dict[str, Any] | None:
+def first_choice(answer: Any) -> dict[str, Any] | None:
     """Return the first text of an answer, None where it has none."""
-    choices = told.get("choices") if isinstance(told, dict) else None
+    choices = answer.get("choices") if isinstance(answer, dict) else None
     found = choices[0] if isinstance(choices, list) and choices else None
     return found if isinstance(found, dict) else None
 
@@ -86,11 +86,11 @@ class CompletionReader:
         )
 
     def _tokens(self, choice: Mapping[str, Any]) -> tuple[ChosenToken, ...]:
-        told = choice.get("logprobs")
-        if told is None:
+        logprobs = choice.get("logprobs")
+        if logprobs is None:
             return ()
         try:
-            rows = list(zip(told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True))
+            rows = list(zip(logprobs["tokens"], logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True))
             # Three lists side by side, of one length or malformed.
             return tuple(self.token(*row) for row in rows)
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -103,10 +103,10 @@ class CompletionReader:
         # The token that was drawn is told beside the most probable ones, whether it is among them or not.
         return ChosenToken(chosen.id, chosen.text, chosen.logprob, Top(tuple(ordered[: self.count])))
 
-    def _usage(self, told: Any) -> Bill:
+    def _usage(self, usage: Any) -> Bill:
         try:
-            prompt, completion, total = (told[f"{name}_tokens"] for name in ("prompt", "completion", "total"))
-            cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens")
+            prompt, completion, total = (usage[f"{name}_tokens"] for name in ("prompt", "completion", "total"))
+            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
         except (KeyError, TypeError, AttributeError):
             raise self.malformed("usage.total_tokens") from None
         counts = (prompt, completion, total, 0 if cached is None else cached)

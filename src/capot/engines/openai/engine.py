@@ -98,7 +98,7 @@ class OpenAIEngine:
         """Return what the server tells of a prompt. Raises: CapabilityError ``server_no_ids``; as ``reading.after``."""
         if want.logits == "all":
             read = await self._read(ids)
-            return Output(read=tuple([await self._told(token) for token in read]))
+            return Output(read=tuple([await self._with_ids(token) for token in read]))
         # What a server allows bounds what is asked of it: more would be refused, and the prompt with it.
         count = max(1, min(want.most, self.abilities.logprobs))
         top = await reading.after(self.client, await self._prompt(ids), count=count)
@@ -127,7 +127,7 @@ class OpenAIEngine:
             raise CapabilityError("server_no_ids", host=self.client.address.host)
         return found
 
-    async def _told(self, token: ChosenToken) -> ChosenToken:
+    async def _with_ids(self, token: ChosenToken) -> ChosenToken:
         """Return a token with its id, and with those of the tokens told beside it, as far as they can be known."""
         top = await self._known(token.top)
         known = token.id

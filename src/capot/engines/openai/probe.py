@@ -78,14 +78,14 @@ def abilities(client: ServerClient) -> Abilities:
     # A plain completion comes first: a server that cannot do that is refused with its own error.
     text = _choice(client, _completed(client, max_tokens=_FEW)).get("text")
     stopped = _stopped(client, text) if isinstance(text, str) else {}
-    count, told = _most_logprobs(client, "logprobs", return_token_ids=True)
+    count, answer = _most_logprobs(client, "logprobs", return_token_ids=True)
     seen, read = _most_logprobs(client, "prompt_logprobs")
     scores = isinstance(read.get("prompt_logprobs"), list)
     return Abilities(
         tokenize=tokenized(client, _PROBE) is not None,
-        ids=_takes_ids(client, told),
+        ids=_takes_ids(client, answer),
         # Never more than was truly told: some servers accept a number and answer fewer.
-        logprobs=min(count, _logprob_count(told)),
+        logprobs=min(count, _logprob_count(answer)),
         prompt_logprobs=seen if scores else None,
         echo=_echoes(client, min(count, 1)),
         stop=bool(stopped),
@@ -119,17 +119,17 @@ async def cut(client: ServerClient, path: str, *, text: str, opening: bool = Fal
         "model": client.address.model, "prompt": text, "content": text, "input": text,
         "add_special_tokens": opening, "add_special": opening, "return_token_strs": False,
     }  # fmt: skip
-    told = await declined(client, path, body)
-    ids = told.get("tokens") if isinstance(told, dict) else None
+    answer = await declined(client, path, body)
+    ids = answer.get("tokens") if isinstance(answer, dict) else None
     return ids if ids == [] or _are_ids(ids) else None
 
 
 async def spelled(client: ServerClient, path: str, *, ids: list[int]) -> str | None:
     """Return the text of ids, None where the server does not tell it."""
-    told = await declined(
+    answer = await declined(
         client, path.replace("tokenize", "detokenize"), {"model": client.address.model, "tokens": ids}
     )
-    texts = [told.get(name) for name in ("prompt", "content", "text")] if isinstance(told, dict) else []
+    texts = [answer.get(name) for name in ("prompt", "content", "text")] if isinstance(answer, dict) else []
     return next((text for text in texts if isinstance(text, str)), None)
 
 
@@ -148,9 +148,9 @@ def _completed(client: ServerClient, **more: Any) -> Any:
     return client.post(f"{client.address.base}/completions", body)
 
 
-def _choice(client: ServerClient, told: Any) -> dict[str, Any]:
+def _choice(client: ServerClient, answer: Any) -> dict[str, Any]:
     """Return the one text of an answer. Raises: NetworkError ``server_other_kind``."""
-    found = first_choice(told)
+    found = first_choice(answer)
     if found is None:
         raise NetworkError("server_other_kind", host=client.address.host)
     return found
@@ -174,15 +174,15 @@ def _most_logprobs(client: ServerClient, name: str, **more: Any) -> tuple[int, d
 
 def _logprob_count(choice: dict[str, Any]) -> int:
     """Return of how many tokens a step tells the log-probability."""
-    told = choice.get("logprobs")
-    rows = told.get("top_logprobs") if isinstance(told, dict) else None
+    logprobs = choice.get("logprobs")
+    rows = logprobs.get("top_logprobs") if isinstance(logprobs, dict) else None
     return len(rows[0]) if isinstance(rows, list) and rows and isinstance(rows[0], dict) else 0
 
 
-def _takes_ids(client: ServerClient, told: dict[str, Any]) -> bool:
+def _takes_ids(client: ServerClient, answer: dict[str, Any]) -> bool:
     """Return whether a server tells ids, and reads those of its own prompt as the same prompt."""
-    made = told.get("token_ids")
-    prompt = told.get("prompt_token_ids")
+    made = answer.get("token_ids")
+    prompt = answer.get("prompt_token_ids")
     # Both lists are tried: a server may echo ids in an answer and refuse them as a prompt.
     if not (_are_ids(made) and _are_ids(prompt)):
         return False
@@ -209,15 +209,15 @@ def _echoes(client: ServerClient, count: int) -> bool:
     if not drawn:
         return False
     token, logprob = drawn[0]
-    told = _logprobs_of(_tried(client, prompt=_PROBE + token, echo=True, logprobs=count))[1:]
+    repeated = _logprobs_of(_tried(client, prompt=_PROBE + token, echo=True, logprobs=count))[1:]
     # The numbers must be the token's own: what it had when it was drawn is compared, rounding left out.
-    return any(each == token and abs(value - logprob) < _SAME for each, value in told)
+    return any(each == token and abs(value - logprob) < _SAME for each, value in repeated)
 
 
 def _logprobs_of(choice: dict[str, Any]) -> list[tuple[str, float]]:
     """Return the tokens of an answer with their log-probabilities, NaN for none; [] where they are not told."""
-    told = choice.get("logprobs")
-    names, values = ((told or {}).get(name) for name in ("tokens", "token_logprobs"))
+    logprobs = choice.get("logprobs")
+    names, values = ((logprobs or {}).get(name) for name in ("tokens", "token_logprobs"))
     if not (isinstance(names, list) and isinstance(values, list) and all(isinstance(name, str) for name in names)):
         return []
     return [(name, value if isinstance(value, float) else math.nan) for name, value in zip(names, values, strict=False)]

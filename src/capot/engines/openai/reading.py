@@ -42,15 +42,15 @@ async def scored(client: ServerClient, ids: Sequence[int], *, count: int) -> tup
 def _row(row: dict[str, Any], token: int, count: int) -> ChosenToken:
     """Return a token of the prompt. Raises: KeyError and the like for what is not as vLLM has it."""
     # vLLM names rows by ids, as text: JSON has no other keys.
-    told = {int(name): (_text(each), named_token("", each["logprob"]).logprob) for name, each in row.items()}
-    ordered = sorted(told.items(), key=lambda entry: (-entry[1][1], entry[0]))
+    by_id = {int(name): (_text(each), named_token("", each["logprob"]).logprob) for name, each in row.items()}
+    ordered = sorted(by_id.items(), key=lambda entry: (-entry[1][1], entry[0]))
     top = Top(tuple(TopToken(each, text, logprob) for each, (text, logprob) in ordered[: max(1, count)]))
     rank = row[str(token)].get("rank")
-    return ChosenToken(token, *told[token], top, rank if isinstance(rank, int) and rank > 0 else None)
+    return ChosenToken(token, *by_id[token], top, rank if isinstance(rank, int) and rank > 0 else None)
 
 
-def _text(told: dict[str, Any]) -> str:
-    text = told.get("decoded_token")
+def _text(row: dict[str, Any]) -> str:
+    text = row.get("decoded_token")
     return text if isinstance(text, str) else ""
 
 
@@ -63,12 +63,14 @@ async def echoed(client: ServerClient, prompt: str, *, count: int, tokens: int) 
     """
     reader = CompletionReader(client.address.host, count)
     body = request_body(client, prompt, logprobs=count) | {"max_tokens": 1, "temperature": 0, "echo": True}
-    told = (await _choice(client, body, reader)).get("logprobs")
+    logprobs = (await _choice(client, body, reader)).get("logprobs")
     try:
-        assert isinstance(told, dict)
+        assert isinstance(logprobs, dict)
         # llama-cpp-python repeats one token more, the one that it drew.
-        rows = list(zip(told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True))[1:tokens]
-        if len(told["tokens"]) not in (tokens, tokens + 1):
+        rows = list(zip(logprobs["tokens"], logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True))[
+            1:tokens
+        ]
+        if len(logprobs["tokens"]) not in (tokens, tokens + 1):
             raise ValueError(tokens)
         return tuple(reader.token(*row) for row in rows)
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError):
@@ -76,8 +78,8 @@ async def echoed(client: ServerClient, prompt: str, *, count: int, tokens: int) 
 
 
 async def _choice(client: ServerClient, body: dict[str, Any], reader: CompletionReader) -> dict[str, Any]:
-    told = await client.ask("POST", f"{client.address.base}/completions", body)
-    found = first_choice(told)
+    answer = await client.ask("POST", f"{client.address.base}/completions", body)
+    found = first_choice(answer)
     if found is None:
         raise reader.malformed("choices")
     return found

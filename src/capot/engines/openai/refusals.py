@@ -32,8 +32,8 @@ def status_error(
 ) -> CapotError:
     """Return the error for a status that is no success."""
     host = address.host
-    told = _error_object(body)
-    reason = said_by_server(_message(told, key) or str(status))
+    refusal = _error_object(body)
+    reason = said_by_server(_message(refusal, key) or str(status))
     if 300 <= status < 400:
         return NetworkError("server_redirects", host=host)
     if status in (401, 403):
@@ -41,9 +41,9 @@ def status_error(
             return AccessError("server_no_key", host=host, variable=KEY)
         return AccessError("server_wrong_key", host=host, variable=KEY)
     if status == 404:
-        return _not_found(told, address)
+        return _not_found(refusal, address)
     if status in (400, 413, 422):
-        if _is_context(told):
+        if _is_context(refusal):
             return ContextError("server_context", host=host, reason=reason)
         return InputError("server_refused", host=host, reason=reason)
     if status in (429, 503):
@@ -51,9 +51,9 @@ def status_error(
     return NetworkError("server_failing", host=host, status=status, reason=reason)
 
 
-def event_error(told: Any, *, address: ServerAddress, key: str | None) -> CapotError:
+def event_error(error: Any, *, address: ServerAddress, key: str | None) -> CapotError:
     """Return the error that a server sends as an event, once its answer has begun."""
-    body = json.dumps({"error": told}).encode()
+    body = json.dumps({"error": error}).encode()
     found = _error_object(body)
     status = found.get("code")
     if not isinstance(status, int) or not 400 <= status < 600:
@@ -61,32 +61,32 @@ def event_error(told: Any, *, address: ServerAddress, key: str | None) -> CapotE
     return status_error(status, body, address=address, headers={}, key=key)
 
 
-def _not_found(told: Mapping[str, Any], address: ServerAddress) -> CapotError:
+def _not_found(refusal: Mapping[str, Any], address: ServerAddress) -> CapotError:
     """Return the error for a model that is not served, or for a server without such a path."""
-    if address.model and "model" in str(told.get("message", "")).lower():
+    if address.model and "model" in str(refusal.get("message", "")).lower():
         return NotFoundError("server_no_model", host=address.host, name=address.model, base=address.base)
     return NetworkError("server_other_kind", host=address.host)
 
 
-def _is_context(told: Mapping[str, Any]) -> bool:
+def _is_context(refusal: Mapping[str, Any]) -> bool:
     """Return whether a text was too long: OpenAI and llama.cpp say it by a code or a type, vLLM in a sentence."""
-    marks = (told.get("code"), told.get("type"), told.get("message"))
+    marks = (refusal.get("code"), refusal.get("type"), refusal.get("message"))
     return any(isinstance(mark, str) and _CONTEXT.search(mark) for mark in marks)
 
 
 def _error_object(body: bytes) -> dict[str, Any]:
     """Return ``error`` of an answer: an object, a text (Ollama's), or the object itself (an older vLLM's)."""
     try:
-        told = json.loads(body)
+        answer = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    inner = told.get("error", told.get("detail", told)) if isinstance(told, dict) else {}
+    inner = answer.get("error", answer.get("detail", answer)) if isinstance(answer, dict) else {}
     return inner if isinstance(inner, dict) else {"message": str(inner)}
 
 
-def _message(told: Mapping[str, Any], key: str | None) -> str:
+def _message(refusal: Mapping[str, Any], key: str | None) -> str:
     """Return the server's own sentence in one line, the key left out, should it repeat it."""
-    said = str(told.get("message") or "")
+    said = str(refusal.get("message") or "")
     said = said.replace(key, "…") if key else said
     return "".join(letter if letter.isprintable() else " " for letter in said)[:200].strip()
 

@@ -39,27 +39,27 @@ def one_pass(
     """
     # The engine thread only notes how far it is; a callback of a user's, which may be slow or raise, runs on the thread
     # that waits.
-    told: deque[tuple[int, int]] = deque()
-    hears = None if progress is None else lambda done, total: told.append((done, total))
-    job = OnePass(ids, want=want, owner=owner, progress=hears, edits=edits)
+    reported: deque[tuple[int, int]] = deque()
+    report = None if progress is None else lambda done, total: reported.append((done, total))
+    job = OnePass(ids, want=want, owner=owner, progress=report, edits=edits)
     ticket = submit(job)
     with cancel_on_ctrl_c(ticket.cancel):
         over = False
         while not over:
             # Wakes up five times a second: Python handles Ctrl-C between two waits only.
             over = ticket.wait(0.2)
-            _tell(told, progress, ticket)
+            _tell(reported, progress, ticket)
     if ticket.error is not None:
         raise ticket.error
     assert job.found is not None
     return job.found
 
 
-def _tell(told: deque[tuple[int, int]], progress: PromptProgress | None, ticket: Ticket) -> None:
+def _tell(reported: deque[tuple[int, int]], progress: PromptProgress | None, ticket: Ticket) -> None:
     """Hand on what was noted; where its hearer fails, the pass is not wanted any more."""
-    while told and progress is not None:
+    while reported and progress is not None:
         try:
-            progress(*told.popleft())
+            progress(*reported.popleft())
         except BaseException:
             ticket.cancel()
             raise

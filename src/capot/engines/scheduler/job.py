@@ -221,8 +221,8 @@ class Ticket:
         self._fed += len(feed.ids)
         complete = self._fed == len(self._pending)
         # Logits that somebody reads chunk by chunk are let go at once: T x V of them would fill memory.
-        if self.job.want.hears is not None and output.logits is not None and output.logits.ndim == 2:
-            self.job.want.hears(len(feed.sequence.ids) - len(feed.ids), output.logits)
+        if self.job.want.on_logits is not None and output.logits is not None and output.logits.ndim == 2:
+            self.job.want.on_logits(len(feed.sequence.ids) - len(feed.ids), output.logits)
             output = dataclasses.replace(output, logits=None)
         # One chunk alone is the answer as it is; several are gathered.
         if self.job.want.positions and not (complete and self._gathered is None):

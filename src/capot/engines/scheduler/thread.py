@@ -305,8 +305,8 @@ class Scheduler:
     def _report(self, ticket: Ticket) -> None:
         read = ticket.read()
         if read is not None:
-            for hears in filter(None, (ticket.job.progress, self.reading)):
-                hears(*read)
+            for report in filter(None, (ticket.job.progress, self.reading)):
+                report(*read)
 
     def _advance(self, ticket: Ticket, found: PassResult) -> FairQueue[Ticket] | None:
         """Ask the job what follows. Return the queue for it, or None if the job is finished."""

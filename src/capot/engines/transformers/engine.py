@@ -38,11 +38,11 @@ class TransformersEngine:
     """The weights at work (see ``protocol.Engine``)."""
 
     def __init__(self, checkpoint: Checkpoint, loading: Loading, *, notice: Callable[..., Any]) -> None:
-        def heard(where: placement.Placement) -> None:
+        def report(where: placement.Placement) -> None:
             notice("engines.transformers", model=checkpoint.name, device=str(where.device), dtype=where.dtype_name)
 
         self.checkpoint = checkpoint
-        model, self.place = load.load_model(checkpoint, loading, notice=heard)
+        model, self.place = load.load_model(checkpoint, loading, notice=report)
         self.network = Network(model) if cache_argument(type(model)) else WholeTexts(model)
         self.network.stored_row = self._stored_row
         self.positions = learned_positions(self.network)

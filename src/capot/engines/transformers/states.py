@@ -72,7 +72,7 @@ def with_past_states(network: Network, cache: Cache) -> Iterator[None]:
 def _patch_loop(file: Any) -> None:
     """Have a family's loop be ours where a past was handed, in this thread: once, and without effect elsewhere."""
     theirs = getattr(file, LOOP)
-    if getattr(theirs, "hears_pasts", False):
+    if getattr(theirs, "takes_states", False):
         return
 
     @functools.wraps(theirs)
@@ -80,7 +80,7 @@ def _patch_loop(file: Any) -> None:
         pasts = _pasts.get()
         return selective_scan(pasts.pop(), *args, **named) if pasts else theirs(*args, **named)
 
-    vars(loop).update(hears_pasts=True)
+    vars(loop).update(takes_states=True)
     setattr(file, LOOP, loop)
 
 

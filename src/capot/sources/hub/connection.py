@@ -38,20 +38,20 @@ BROKEN = (OSError, http.client.HTTPException)  # what a network may do to a requ
 
 @dataclass
 class Response:
-    """What came back. ``heard`` holds the headers of every hop, the first to say a thing
-    being believed: the hub tells of a file while it points to where the file lies.
+    """An answer of the hub, or of a server that it pointed to. Close it, or use it in a ``with`` block.
 
-    To be closed, or used in a ``with`` block.
+    ``headers`` are those of every hop, the first value of each name: the hub tells of a file while it points to where
+    the file lies.
     """
 
     status: int
-    heard: Mapping[str, str]
+    headers: Mapping[str, str]
     stream: Any  # read1(count) -> bytes
     url: str
     ours: bool  # whether the hub itself answered, and no server it pointed to
 
     def header(self, name: str) -> str | None:
-        return self.heard.get(name.lower())
+        return self.headers.get(name.lower())
 
     def read(self, count: int = -1) -> bytes:
         found: bytes = self.stream.read(count) if count >= 0 else self.stream.read()
@@ -83,7 +83,7 @@ def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = Non
     Raises: OSError and http.client.HTTPException as the network has them (``BROKEN``); NetworkError
     ``hub_redirect``; as ``proxy_for``.
     """
-    heard: dict[str, str] = {}
+    merged: dict[str, str] = {}
     first = url
     for _ in range(HOPS):
         opener = _opener(urlsplit(url).scheme, proxy_for(url), _ca_bundles())
@@ -99,11 +99,11 @@ def send(url: str, *, token: str | None, headers: Mapping[str, str] | None = Non
         except UnicodeError:  # a name that no host can have
             raise http.client.InvalidURL(origin(url)[1]) from None
         # The first server to say a thing is believed: the hub tells hash and commit, storage knows neither.
-        heard |= {name.lower(): value for name, value in stream.headers.items() if name.lower() not in heard}
+        merged |= {name.lower(): value for name, value in stream.headers.items() if name.lower() not in merged}
         onward = stream.headers.get("Location")
         if stream.status not in REDIRECTS or not onward:
-            heard |= {name.lower(): value for name, value in stream.headers.items() if name.lower() in _LAST}
-            return Response(stream.status, heard, stream, url, ours=origin(url) == origin(first))
+            merged |= {name.lower(): value for name, value in stream.headers.items() if name.lower() in _LAST}
+            return Response(stream.status, merged, stream, url, ours=origin(url) == origin(first))
         stream.close()
         url = _redirect_target(url, onward)
     raise _redirect_refused(first, url)

@@ -53,7 +53,7 @@ def log_progress(notice: Callable[..., None]) -> Watch:
     """Return a watch that reports a download in a few lines: start, each tenth, errors, end."""
 
     def watch(events: Iterator[DownloadProgress]) -> None:
-        told, last = 0, ""
+        reported, last = 0, ""
         for event in events:
             if event.total < SMALL and event.step not in ("waiting", "retrying"):
                 continue
@@ -62,11 +62,11 @@ def log_progress(notice: Callable[..., None]) -> Watch:
             if event.step == "announced":
                 key, facts = announcement(event)
                 notice(key, **facts)
-                told = tenth
-            elif event.step == "downloading" and tenth > told:
+                reported = tenth
+            elif event.step == "downloading" and tenth > reported:
                 sizes = {"done": Bytes(event.done), "total": Bytes(event.total)}
                 notice("hub.share", share=percent(event.done / event.total, digits=0), **sizes)
-                told = tenth
+                reported = tenth
             elif event.step != last and event.step in ("waiting", "retrying"):
                 notice(f"hub.{event.step}", file=event.file)
             elif event.step == "done":

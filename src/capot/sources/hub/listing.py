@@ -61,7 +61,7 @@ class Repo:
     downloads: int | None
     config: Mapping[str, Any]  # the few fields that the hub repeats
     _listed: Mapping[str, Mapping[str, Any]] = field(repr=False)
-    told: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the whole answer
+    answer: Mapping[str, Any] = field(default_factory=dict, repr=False)  # of the hub, whole
 
     @property
     def subject(self) -> Subject:
@@ -91,8 +91,8 @@ class Repo:
         if not (isinstance(size, int) and isinstance(etag, str)):
             # Some mirrors list names alone: one question for each file fetches what is missing.
             with request(self.url(name), self.subject, method="HEAD") as answer:
-                told = answer.header("x-linked-size") or answer.header("content-length") or ""
-                size = int(told) if told.isdecimal() and len(told) < 20 else -1
+                length = answer.header("x-linked-size") or answer.header("content-length") or ""
+                size = int(length) if length.isdecimal() and len(length) < 20 else -1
                 etag = (answer.header("x-linked-etag") or answer.header("etag") or "").removeprefix("W/").strip('"')
         if not 0 <= size <= MOST_BYTES or not _ETAG.fullmatch(etag):
             raise NetworkError("hub_not_a_hub", host=settings.endpoint())
@@ -127,25 +127,25 @@ def model_info(name: str, revision: str) -> Repo:
         # The revision becomes part of a path in the cache, and of an address.
         raise NotFoundError("hub_unknown_revision", name=name, revision=revision[:100])
     address = f"{settings.endpoint()}/api/models/{name}/revision/{quote(revision, safe='')}?blobs=true"
-    told = get_json(address, Subject(name, revision))
-    commit, siblings = (told.get("sha"), told.get("siblings")) if isinstance(told, dict) else (None, None)
+    answer = get_json(address, Subject(name, revision))
+    commit, siblings = (answer.get("sha"), answer.get("siblings")) if isinstance(answer, dict) else (None, None)
     if not (isinstance(commit, str) and COMMIT.fullmatch(commit) and isinstance(siblings, list)):
         raise NetworkError("hub_not_a_hub", host=settings.endpoint())
     listed = {entry["rfilename"]: entry for entry in siblings if isinstance(entry, dict) and _is_safe(entry)}
     return Repo(
         name=name,
         commit=commit,
-        gated=gate_kind(told),
-        downloads=told.get("downloads") if isinstance(told.get("downloads"), int) else None,
-        config=told["config"] if isinstance(told.get("config"), dict) else {},
+        gated=gate_kind(answer),
+        downloads=answer.get("downloads") if isinstance(answer.get("downloads"), int) else None,
+        config=answer["config"] if isinstance(answer.get("config"), dict) else {},
         _listed=listed,
-        told=told,
+        answer=answer,
     )
 
 
-def gate_kind(told: Mapping[str, Any]) -> str:
+def gate_kind(answer: Mapping[str, Any]) -> str:
     """Return ``auto`` or ``manual`` if a licence must be accepted first, else ""."""
-    return str(told["gated"]) if told.get("gated") in ("auto", "manual") else ""
+    return str(answer["gated"]) if answer.get("gated") in ("auto", "manual") else ""
 
 
 def _is_safe(entry: Mapping[str, Any]) -> bool:

@@ -23,7 +23,7 @@ Asked = TypeVar("Asked", bound=Hashable)
 Answered = TypeVar("Answered")
 FIRST = 32_768  # bytes asked for at once: the header of a small model is in there
 AT_ONCE = 8  # files asked about together
-HEARD = 0.2  # seconds after which a Ctrl-C is heard at the latest
+CTRL_C_EVERY = 0.2  # seconds between two looks for a Ctrl-C
 
 
 class RangeReader:
@@ -114,7 +114,7 @@ def parallel_map(one: Callable[[Asked], Answered], names: Sequence[Asked]) -> di
             threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
         while len(found) < len(names):
             with contextlib.suppress(queue.Empty):  # Windows hears no Ctrl-C while a thread waits for good
-                name, answer = done.get(timeout=HEARD)
+                name, answer = done.get(timeout=CTRL_C_EVERY)
                 if isinstance(answer, BaseException):
                     raise answer
                 found[name] = answer

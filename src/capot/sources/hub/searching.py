@@ -62,14 +62,14 @@ def search(words: str, *, limit: int) -> list[SearchHit]:
         "limit": 2 * limit,  # some will not be for us
         "expand": TOLD,
     }
-    told = get_json(f"{settings.endpoint()}/api/models?{urlencode(asked, doseq=True)}", Subject())
-    if not isinstance(told, list):
+    answer = get_json(f"{settings.endpoint()}/api/models?{urlencode(asked, doseq=True)}", Subject())
+    if not isinstance(answer, list):
         raise NetworkError("hub_not_a_hub", host=settings.endpoint())
-    return list(_causal(told))[:limit]
+    return list(_causal(answer))[:limit]
 
 
-def _causal(told: list[Any]) -> Iterator[SearchHit]:
-    for entry in told:
+def _causal(answer: list[Any]) -> Iterator[SearchHit]:
+    for entry in answer:
         if not (isinstance(entry, dict) and isinstance(entry.get("id"), str) and is_name(entry["id"])):
             continue
         found = parse_entry(entry)

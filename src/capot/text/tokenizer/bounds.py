@@ -82,9 +82,9 @@ def _parts_before_vocabulary(text: str) -> Any:
 
 def _check_bound(what: str, value: int, most: int, model: str) -> None:
     if value > most:
-        told = Reason(what)
-        told.key = f"tokens.bound.{what}"
-        raise ModelError("tokenizer_bound", model=model, what=told, count=value, most=most)
+        reason = Reason(what)
+        reason.key = f"tokens.bound.{what}"
+        raise ModelError("tokenizer_bound", model=model, what=reason, count=value, most=most)
 
 
 def _check_names(added: Any, model: str) -> None:
