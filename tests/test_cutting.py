@@ -98,7 +98,7 @@ def code_of(call: Callable[[], Any]) -> str:
 
 
 def steady(tokenizer: Tokenizer) -> bool:
-    return getattr(tokenizer._vocabulary, "is_linear", True)
+    return tokenizer._vocabulary.is_linear
 
 
 # Whose time is known

@@ -339,6 +339,37 @@ def test_members_of_protocols_are_read_only() -> None:
     assert may_be_set == []
 
 
+def _is_class_name(node: ast.AST) -> bool:
+    """Return whether a node is ``type(x).__name__`` or ``x.__class__.__name__``."""
+    return isinstance(node, ast.Attribute) and node.attr == "__name__" and not isinstance(node.value, ast.Name)
+
+
+def _decides_by_class_name(node: ast.AST) -> bool:
+    """Return whether a class's name is compared, looked up or changed, which is more than showing it."""
+    if isinstance(node, ast.Compare):
+        return any(map(_is_class_name, (node.left, *node.comparators)))
+    if isinstance(node, ast.Subscript):
+        return _is_class_name(node.slice)
+    return isinstance(node, ast.Attribute) and _is_class_name(node.value)
+
+
+def test_nothing_is_decided_by_the_name_of_a_class() -> None:
+    """But by that of a library's class which Python cannot import, or which is not imported to look at one value."""
+    offences = ["type(a).__name__.lower()", "a.__class__.__name__ == 'A'", "table[type(a).__name__]"]
+    assert all(any(map(_decides_by_class_name, ast.walk(ast.parse(text)))) for text in offences)
+    found = [
+        f"{name}: {ast.unparse(node)}"
+        for name, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if _decides_by_class_name(node)
+    ]
+    assert found == [
+        "chapters.arguments: type(value).__name__ in ('bool', 'bool_')",
+        "text.tokenizer.files: type(error).__name__ != 'PanicException'",
+        "text.tokenizer.remote: type(backend.model).__name__ != 'Unigram'",
+    ]
+
+
 def test_no_object_is_copied_or_faked() -> None:
     """Nothing is made by copying another's ``__dict__``, and nothing answers for whatever it is asked.
 

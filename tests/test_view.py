@@ -535,6 +535,13 @@ def test_blocks_as_data_are_json(text: str) -> None:
     assert {block["block"] for block in data} == {kind.__name__.lower() for kind in b.Block.__args__}
 
 
+def test_a_block_is_known_by_its_kind_and_not_by_the_name_of_its_class() -> None:
+    class Caution(b.Text):
+        """A text of a chapter's own."""
+
+    assert to_data([Caution("Mind!")]) == [{"block": "text", "text": "Mind!", "tone": "plain"}]
+
+
 def test_every_block_has_every_face() -> None:
     from capot.view import html, text
 

@@ -29,6 +29,7 @@ HEAD = """\
 // A float that is not finite is null in JSON; the types leave that out, since no answer of a sound model holds one.
 """
 PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", bytes: "string", type(None): "null"}
+BLOCK_KINDS: dict[type, str] = {block: block.kind for block in typing.get_args(blocks.Block)}
 # What JSON holds besides the verbs' own answers: the events of a stream, what is open here, who may come.
 OTHERS = (Progress, Started, Step, Answered, ModelAtWork, Models, Invitation, Preview)
 
@@ -80,8 +81,8 @@ class Types:
         hints = typing.get_type_hints(kind)
         shown = [field.name for field in dataclasses.fields(kind) if field.metadata.get("json", True)]
         lines = [f"{name}: {self.spell(hints[name])};" for name in shown]
-        if kind in typing.get_args(blocks.Block):
-            lines.insert(0, f'block: "{kind.__name__.lower()}";')
+        if kind in BLOCK_KINDS:
+            lines.insert(0, f'block: "{BLOCK_KINDS[kind]}";')
         if kind in (blocks.Scatter, blocks.Curves):
             lines.append("figure: Record<'light' | 'dark', Figure>;")
         return block(f"interface {kind.__name__}", lines)

@@ -20,19 +20,29 @@ class ModelVerb:
 
     ``function`` is written ``folder.module:name``. ``example`` holds arguments that any model can answer.
     ``bounds`` are the classes of ``config`` whose fields bound its arguments of the same names. ``in_turn`` says that
-    a lab computes it alone, one answer after the other.
+    a lab computes it alone, one answer after the other. ``start``, written as ``function``, begins it without waiting
+    for its end and returns a ticket; a verb without one can be streamed by its ``progress`` alone.
     """
 
     function: str
     example: Mapping[str, Any] = field(default_factory=dict)
     bounds: tuple[type, ...] = ()
     in_turn: bool = False
+    start: str = ""
 
     def load(self) -> Callable[..., Any]:
         """Return the chapter's function, which takes the model first; its module is imported now."""
-        module, _, name = self.function.partition(":")
-        function: Callable[..., Any] = getattr(importlib.import_module(f"capot.chapters.{module}"), name)
-        return function
+        return _imported(self.function)
+
+    def load_start(self) -> Callable[..., Any] | None:
+        """Return the function that begins the verb and returns its ticket; None where it has none."""
+        return _imported(self.start) if self.start else None
+
+
+def _imported(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(f"capot.chapters.{module}"), name)
+    return function
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True)
 class Heading:
+    kind: ClassVar[Literal["heading"]] = "heading"
     text: str
     level: int = 1  # 1 the chapter's question, 2 a part of it
 
 
 @dataclass(frozen=True)
 class Text:
+    kind: ClassVar[Literal["text"]] = "text"
     text: str
     tone: Literal["plain", "quiet", "warning"] = "plain"
 
@@ -28,6 +30,7 @@ class Text:
 class Facts:
     """Names and their values, one line each."""
 
+    kind: ClassVar[Literal["facts"]] = "facts"
     rows: Sequence[tuple[str, str]]
 
 
@@ -49,6 +52,7 @@ class Piece:
 class Strip:
     """Tokens in a row, wrapping."""
 
+    kind: ClassVar[Literal["strip"]] = "strip"
     pieces: Sequence[Piece]
     label: str = ""
     caption: str = ""
@@ -64,6 +68,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
+    kind: ClassVar[Literal["bars"]] = "bars"
     rows: Sequence[Bar]
     title: str = ""
     caption: str = ""
@@ -77,6 +82,7 @@ class Table:
     A page scrolls it beside its first column; a terminal cuts it into parts, each with that column.
     """
 
+    kind: ClassVar[Literal["table"]] = "table"
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     title: str = ""
@@ -97,6 +103,7 @@ class Point:
 class Scatter:
     """Labelled points in the plane or in space; ``arrows`` draws each from the origin."""
 
+    kind: ClassVar[Literal["scatter"]] = "scatter"
     points: Sequence[Point]
     axes: Sequence[str]
     arrows: bool = False
@@ -115,6 +122,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Curves:
+    kind: ClassVar[Literal["curves"]] = "curves"
     series: Sequence[Series]
     x_label: str
     y_label: str
@@ -135,6 +143,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Chat:
+    kind: ClassVar[Literal["chat"]] = "chat"
     turns: Sequence[Turn]
     title: str = ""
     caption: str = ""
@@ -144,6 +153,7 @@ class Chat:
 class Columns:
     """Things to compare, side by side where there is room, one after the other elsewhere."""
 
+    kind: ClassVar[Literal["columns"]] = "columns"
     columns: Sequence[Sequence[Block]] = field(default_factory=tuple)
 
 

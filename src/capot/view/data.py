@@ -21,9 +21,9 @@ def to_data(blocks: Sequence[b.Block]) -> list[dict[str, Any]]:
 
 def _data(block: b.Block) -> dict[str, Any]:
     if isinstance(block, b.Columns):
-        return {"block": "columns", "columns": [to_data(column) for column in block.columns]}
+        return {"block": block.kind, "columns": [to_data(column) for column in block.columns]}
     fields = {field.name: _plain(getattr(block, field.name)) for field in dataclasses.fields(block)}
-    return {"block": type(block).__name__.lower(), **fields}
+    return {"block": block.kind, **fields}
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,6 @@ place after place on the engine's thread). Opening another model has a thread of
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -70,7 +69,7 @@ def start(part: StreamJob, model: Model, scope: RequestScope, *, emit: Emit, lan
     """
     part.model = model
     chapter = part.verb.chapter  # none where the work is the web's own
-    starter = getattr(importlib.import_module(part.verb.function.__module__), "start", None) if chapter else None
+    starter = registry.verbs()[part.verb.name][1].load_start() if chapter else None
     if starter is not None:
         with i18n.use_language(lang):
             ticket = starter(model, emit=emit, **part.arguments)

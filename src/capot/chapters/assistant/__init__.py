@@ -22,9 +22,13 @@ CHAPTER = Chapter(
             {"question": "What is the capital of France?", "max_new_tokens": 12, "seed": 1},
             (Sampling, Plan),
             in_turn=True,
+            start="assistant.verb:start",
         ),
         "chat": ModelVerb(
-            "assistant.chat:chat", {"messages": ["Hello!"], "max_new_tokens": 12, "seed": 1}, (Sampling, Prices)
+            "assistant.chat:chat",
+            {"messages": ["Hello!"], "max_new_tokens": 12, "seed": 1},
+            (Sampling, Prices),
+            start="assistant.chat:start",
         ),
     },
     ("assistant", "chat"),

@@ -18,7 +18,7 @@ EXAMPLE = {"prompt": "Once upon a time", "max_new_tokens": 12, "seed": 1}
 CHAPTER = Chapter(
     "generate",
     {
-        "generate": ModelVerb("generate.verb:generate", EXAMPLE, (Sampling, Plan)),
+        "generate": ModelVerb("generate.verb:generate", EXAMPLE, (Sampling, Plan), start="generate.verb:start"),
         "stream": ModelVerb("generate.verb:stream", EXAMPLE, (Sampling, Plan)),
     },
     ("generate",),

@@ -26,7 +26,7 @@ class ServedVocabulary:
     base = 0
     drops_space = False
     lossless = False
-    tells_bytes = False
+    has_bytes = False
     is_linear = True  # the server's own work
     chat_template: str | None = None
     special: Mapping[int, str] = {}

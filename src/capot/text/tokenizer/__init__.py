@@ -92,7 +92,7 @@ class Tokenizer:
 
     def with_remote_encoder(self, encoder: RemoteEncoder | None) -> Tokenizer:
         """Return the same, its texts encoded by ``encoder`` where its time is not known to grow as a text does."""
-        if encoder is None or getattr(self._vocabulary, "is_linear", True):
+        if encoder is None or self._vocabulary.is_linear:
             return self
         # A copy shares the vocabulary's tables, which are hundreds of megabytes of Python objects.
         other = copy.copy(self)
@@ -151,7 +151,7 @@ class Tokenizer:
         # Offsets count characters, and everything here counts bytes of UTF-8.
         at = [0, *accumulate(len(char.encode()) for char in text)]
         places = cover_graphemes(text, self._vocabulary.places(text, specials))
-        if not getattr(self._vocabulary, "tells_bytes", True):  # a server tells texts: what a token covers is its bytes
+        if not self._vocabulary.has_bytes:  # a server tells texts: what a token covers is its bytes
             raw = text.encode()
             return [(token, raw[at[a] : at[b]], at[a], at[b]) for token, (a, b) in zip(ids, places)]
         return [(token, self.token_bytes(token), at[a], at[b]) for token, (a, b) in zip(ids, places)]

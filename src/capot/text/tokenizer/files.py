@@ -59,6 +59,8 @@ class FileVocabulary:
     ``tokenizer_grows``; as ``Folder.read``.
     """
 
+    has_bytes = True
+
     def __init__(self, path: Path, *, name: str) -> None:
         file = tokenizer_file(path, name=name)
         self.name = name

@@ -91,6 +91,7 @@ class RemoteVocabulary:
         self.bos_id = vocabulary.bos_id
         self.eos_ids = vocabulary.eos_ids
         self.is_linear = vocabulary.is_linear
+        self.has_bytes = vocabulary.has_bytes
 
     @property
     def chat_template(self) -> str | None:

@@ -38,6 +38,14 @@ class Vocabulary(Protocol):
     def drops_space(self) -> bool: ...
 
     @property
+    def is_linear(self) -> bool:
+        """Whether the time that a text takes is known to grow as the text does."""
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether the bytes of each token are known; a server tells texts alone."""
+
+    @property
     def special(self) -> Mapping[int, str]: ...
 
     @property
@@ -75,6 +83,8 @@ class SpelledInBytes:
 
     lossless = True
     drops_space = False
+    is_linear = True
+    has_bytes = True
 
     def places(self, text: str, specials: Specials) -> list[tuple[int, int]]:
         raise NotImplementedError("bytes always say where they lie")
