@@ -9,6 +9,7 @@
     matmul         the first of them: x times a matrix of weights
     attention      the last: each token's mean of those before it
     simd           numbers as files have them, and vector registers
+    threads        how many threads a step takes where other programs use the cores
     numba_cache    compiled code, kept on disk where there is a place for it
     inside         what a pass tells of its inside
     edited         what a pass changes of its inside

@@ -25,6 +25,7 @@ from capot.engines.native import kernels, rope
 from capot.engines.native.cache import ArrayAllocator, NativeSequence, block_shape
 from capot.engines.native.names import biases, names
 from capot.engines.native.sequence_pass import EMPTY, SequencePass
+from capot.engines.native.threads import ThreadChoice
 from capot.engines.protocol import (
     Allocations,
     Capability,
@@ -147,6 +148,7 @@ class NativeEngine:
         scratch = kernels.scratch_shape(config.heads // config.kv_heads, config.head_dim)
         self._scratch = self.allocator.array("activations", scratch)
         self._buffers: Buffers | None = None
+        self._threads = ThreadChoice()
         kernels.prepare(self.embedding.dtype, notice, warn=warn)
 
     # ------------------------------------------------------------ opening
@@ -250,7 +252,8 @@ class NativeEngine:
             return [None] * len(feeds)
         with _launch_lock:
             try:
-                outputs = self._forward(live)
+                with self._threads.step(sum(len(feed.ids) for feed in live)):
+                    outputs = self._forward(live)
             except BaseException:  # out of memory, Ctrl-C: every cache as it was
                 for feed in live:
                     feed.sequence.crop(len(feed.sequence.ids))
