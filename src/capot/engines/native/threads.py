@@ -9,16 +9,12 @@ again. The logits are the same, bit for bit, whatever the number.
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numba
-
-try:
-    import resource
-except ImportError:  # Windows does not tell who was interrupted: all threads, always
-    resource = None  # type: ignore[assignment]
 
 FEW = 16  # tokens: more of them keep a thread busy for longer than it waits for a core
 BLOCK = 4  # steps that are compared with as many
@@ -28,7 +24,11 @@ LONGEST = 64  # blocks between two trials, at most
 
 def interruptions() -> int:
     """Return how often the system took a core from this process, which had not done with it."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else 0
+    if sys.platform == "win32":  # which does not tell: all threads, always
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 class ThreadChoice:
