@@ -63,7 +63,8 @@ class ThreadChoice:
             return
         if (tokens, most) != (self._tokens, self._most):
             self._restart(tokens=tokens, most=most)
-        before, began = self._interrupted(), self._clock()
+        before = self._interrupted()
+        began = self._clock()
         numba.set_num_threads(self.count)
         try:
             yield
@@ -89,6 +90,8 @@ class ThreadChoice:
             else:
                 self._usual = median
                 self._try_another(busy=2 * self._stops >= BLOCK)
+                self._seconds = []
+                self._stops = 0
 
     def _settle(self, *, better: bool) -> None:
         if better:
@@ -96,11 +99,11 @@ class ThreadChoice:
         self._patience = 1 if better else min(2 * self._patience, LONGEST)
         self._wait = self._patience
         self._trial = 0
-        self._seconds, self._stops = [], 0
+        self._seconds = []
+        self._stops = 0
 
     def _try_another(self, *, busy: bool) -> None:
         """Try half of the threads where steps were interrupted, twice as many where there are fewer than all."""
-        self._seconds, self._stops = [], 0
         self._wait -= 1
         if self._wait > 0:
             return
