@@ -114,6 +114,21 @@ def test_the_text_that_follows_is_edited_too(boxed: Model, matters: dict[str, li
     assert found.after.text == "".join(map(boxed.tokenizer.token_text, made))
 
 
+def test_a_text_that_fills_the_context_says_so(boxed: Model) -> None:
+    room = boxed.scheduler.engine.info.context_length
+    words = 1
+    while len(boxed.tokenizer.encode_prompt("the " * words)) < room - 2:
+        words += 1
+    long = "the " * words
+    assert room - 2 <= len(boxed.tokenizer.encode_prompt(long)) < room
+    found = boxed.ablate(long, layers=[1], max_new_tokens=5)
+    assert {found.before.stop_reason, found.after.stop_reason} == {"context_full"}
+    for lang, said in (("en", "The context is full"), ("fr", "Le contexte est plein")):
+        assert said in " ".join(found.to_text(lang).replace("\u00a0", " ").split())
+    short = boxed.ablate(PROMPT, layers=[1], max_new_tokens=1)
+    assert short.before.stop_reason == "max_new_tokens" and "context is full" not in short.to_text("en")
+
+
 def test_neither_answer_leaves_an_edited_cache(boxed: Model) -> None:
     with capot.open() as model:
         first = model.ablate(PROMPT, heads=["5.1"], mlps=[2])
@@ -125,7 +140,7 @@ def test_neither_answer_leaves_an_edited_cache(boxed: Model) -> None:
 def test_json_is_as_documented(boxed: Model) -> None:
     found = json.loads(boxed.ablate(PROMPT, heads=["5.1"], k=2).to_json())
     assert list(found) == ["prompt", "before", "after", "changed", "moved", "by", "off"]
-    assert list(found["before"]) == list(found["after"]) == ["candidates", "text"]
+    assert list(found["before"]) == list(found["after"]) == ["candidates", "text", "stop_reason"]
     assert list(found["moved"][0]) == ["id", "text", "label", "before", "after"]
     assert found["off"] == [{"part": "head", "layer": 5, "head": 1}] and found["by"] == "zero"
 

@@ -78,6 +78,20 @@ def test_scores_are_means_of_the_weights_that_are_shown(boxed: Model) -> None:
     assert short.scores.first is None and short.scores.induction is not None
 
 
+def test_a_text_too_short_to_measure_has_no_names_of_measures(boxed: Model) -> None:
+    """Two tokens: the one before is the first one. What is measured on other tokens is named all the same."""
+    found = boxed.network("a", k=1)
+    assert len(found.tokens) < 3 and {head.scores.previous for head in found.heads} == {None}
+    induction = {(head.layer, head.head) for head in boxed.network(PROMPT, k=1).heads if head.kind == "induction"}
+    assert {(head.layer, head.head): head.kind for head in found.heads} == {
+        (head.layer, head.head): "induction" if (head.layer, head.head) in induction else None for head in found.heads
+    }
+    for lang, short in (("en", "this one is shorter"), ("fr", "celui-ci est plus court")):
+        said = " ".join(found.to_text(lang).replace("\u00a0", " ").split())
+        assert short in said and {"en": "mixed", "fr": "mixte"}[lang] not in said
+    assert "random tokens that are read twice" in " ".join(boxed.network(PROMPT, k=1).to_text("en").split())
+
+
 def test_what_a_token_reads_is_its_row_of_each_heads_weights(boxed: Model) -> None:
     found = boxed.network(PROMPT, reader=-2, attention="3.2")
     assert found.reads.position == len(found.tokens) - 2

@@ -208,10 +208,24 @@ def test_json_is_as_documented(grid: Any) -> None:
     texts = ["prompt", "before", "after", "changed", "moved", "source", "tokens", "source_tokens"]
     places = ["part", "layer", "head", "position", "source_position", "between", "difference", "grid"]
     assert list(found) == texts + places
-    assert list(found["between"][0]) == ["id", "text", "label", "before", "source"]
+    assert list(found["between"][0]) == ["id", "text", "label", "before", "source", "tokens"]
     assert list(found["difference"]) == ["before", "source"]
     assert list(found["grid"][0]) == ["layer", "head", "position", "difference"]
-    assert list(found["tokens"][0]) == ["id", "text"] and list(found["before"]) == ["candidates", "text"]
+    assert list(found["tokens"][0]) == ["id", "text"] and list(found["before"]) == ["candidates", "text", "stop_reason"]
+
+
+def test_one_token_of_several_that_were_asked_for_is_said(boxed: Model) -> None:
+    """A logit is one token's: of a text of several the first is meant, and nobody is left to guess it."""
+    several = "Paris and Rome"
+    count = len(boxed.tokenizer.encode(f" {several}", specials="allow"))
+    found = boxed.patch(PROMPT, source=SOURCE, between=[several, "Rome"], part="mlp", position=-1, **SHORT)
+    assert count > 1 and [each.tokens for each in found.between] == [count, 1]
+    told = boxed.network(PROMPT, k=1, target=several)
+    assert told.target.tokens == count and boxed.network(PROMPT, k=1, target="Paris").target.tokens == 1
+    for answer in (found, told):
+        for lang, said in (("en", f"the first of the {count} tokens"), ("fr", f"le premier des {count} tokens")):
+            assert " ".join(answer.to_text(lang).split()).count(said) == 1
+    assert "first of the" not in boxed.network(PROMPT, k=1).to_text("en")
 
 
 def test_a_grid_leaves_takes_and_extends_no_cache() -> None:
@@ -284,6 +298,7 @@ def state_in_chunks(model: Model, text: str, place: Place, position: int) -> np.
         ({"position": 6}, "out_of_range"),
         ({"between": ["Paris"]}, "not_two_tokens"),
         ({"between": ["Paris", "id:99999999"]}, "no_such_id"),
+        ({"between": ["Paris", " Paris"]}, "one_token_twice"),
         ({"k": 0}, "out_of_range"),
         ({"prompt": "a b c " * 60, "source": "b a c " * 60}, "grid_too_large"),
         ({"prompt": "a b c " * 60, "source": "b a c " * 60, "layer": 1}, "grid_too_long"),

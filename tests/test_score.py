@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator
@@ -158,6 +159,16 @@ def test_the_view_shades_by_surprise_and_lists_the_most_surprising(boxed: Model)
     london = next(row for row in table.rows if row[1] == "·London")
     assert london[5] == "·Paris" and london[0] == "5"
     assert [float(row[2]) for row in table.rows] == sorted((float(row[2]) for row in table.rows), reverse=True)
+
+
+def test_a_perplexity_is_told_as_what_a_text_costs(boxed: Model) -> None:
+    """It may be more than the vocabulary has: nothing hesitates among more tokens than there are."""
+    found = dataclasses.replace(boxed.score("a"), perplexity=283_024.22)
+    assert found.perplexity > boxed.scheduler.engine.info.vocabulary_size
+    for lang, cost in (("en", "the text costs as much"), ("fr", "le texte coûte autant")):
+        said = " ".join(found.to_text(lang).replace("\u00a0", " ").split())
+        assert cost in said and "hesitated" not in said and "a hésité" not in said
+        assert {"en": "Perplexity 283,000", "fr": "Perplexité 283 000"}[lang] in said.replace("\u202f", " ")
 
 
 @pytest.mark.parametrize("engine", ["native", "hf"])

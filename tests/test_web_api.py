@@ -214,6 +214,24 @@ def test_what_makes_no_sense_is_refused_in_words(client: TestClient, path, body,
     assert french["message"] != answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("network", {"prompt": "a", "target": "id:999999"}, "target"),
+        ("network", {"prompt": "a", "target": "id:x"}, "target"),
+        ("network", {"prompt": "a", "target": ""}, "target"),
+        ("patch", {"prompt": "a", "source": "b", "between": ["id:999999", "b"]}, "between"),
+        ("patch", {"prompt": "a", "source": "b", "between": ["b"]}, "between"),
+        ("patch", {"prompt": "a", "source": "b", "between": ["b", "b"]}, "between"),
+        ("next", {"prompt": "a", "rank": "id:999999"}, "rank"),
+        ("context", {"word": "a", "sentences": ["a b", "b a"], "layer": 99}, "layer"),
+    ],
+)
+def test_what_is_refused_names_its_field(client: TestClient, path, body, field) -> None:
+    """So that a page can say it beside the field, and keep the rest."""
+    assert client.post(f"/api/{path}", json=body).json()["error"].get("field") == field
+
+
 def test_a_refusal_names_its_field(client: TestClient) -> None:
     assert client.post("/api/next", json={"prompt": "a", "k": "x"}).json()["error"]["field"] == "k"
     assert client.post("/api/tokens", json={"text": "x" * 200_001}).json()["error"]["field"] == "text"

@@ -871,6 +871,7 @@ declare namespace Api {
   interface Side {
     candidates: Candidate[];
     text: string;
+    stop_reason: "stop_string" | "end_token" | "max_new_tokens" | "context_full" | "interrupted";
   }
 
   interface Spelling {
@@ -944,6 +945,7 @@ declare namespace Api {
     id: number;
     text: string;
     logit: number;
+    tokens: number;
   }
 
   interface Text {
@@ -967,6 +969,7 @@ declare namespace Api {
     label: string;
     before: number;
     source: number;
+    tokens: number;
   }
 
   interface TokenReads {

@@ -276,12 +276,13 @@ class BranchingEngine(Engine, Protocol):
         """Return a sequence that holds what another has of its first tokens, in the layers behind ``level``."""
 
 
-def check_ids(ids: SequenceOf[int], *, size: int) -> None:
+def check_ids(ids: SequenceOf[int], *, size: int, option: str = "") -> None:
     """Hold ids to a vocabulary of ``size``, 0 being unknown. Raises: InputError ``no_such_id`` naming the first one."""
     size = size or UNKNOWN
     # Two passes at C speed over ids that are nearly always right; the slow search names the first wrong one.
     if ids and not 0 <= min(ids) <= max(ids) < size:
-        raise InputError("no_such_id", id=next(token for token in ids if not 0 <= token < size), size=size)
+        wrong = next(token for token in ids if not 0 <= token < size)
+        raise InputError("no_such_id", id=wrong, size=size, option=option)
 
 
 def check_prompt(ids: SequenceOf[int], *, context: int) -> None:

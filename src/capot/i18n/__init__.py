@@ -188,7 +188,7 @@ def number(value: float, lang: str | None = None, digits: int | None = None) -> 
     else:
         text = f"{value:,.{digits}f}"
     # -0.00 is a small number rounded, and a reader's question.
-    text = "0" + text[2:] if float(value) == 0 and text.startswith("-0") else text
+    text = text if any(digit in text for digit in "123456789") else text.lstrip("-")
     if language(lang) == "fr":
         text = text.translate({ord(","): _SPACE, ord("."): ","})
     return text.replace("-", "\u2212")

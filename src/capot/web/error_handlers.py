@@ -36,7 +36,7 @@ def error_body(error: CapotError, lang: str) -> dict[str, Any]:
     params = {name: value if name == "known" else _shown_param(value) for name, value in public.params.items()}
     answer = public.with_params(params).to_dict(lang, face="command")
     answer["error"]["message"] = visible(answer["error"]["message"], lines=True)
-    field = str(params.get("name", ""))
+    field = str(params.get("name") or params.get("option") or "")
     if isinstance(error, InputError) and field.replace(".", "_").isidentifier():
         answer["error"]["field"] = field  # so that a page can say it beside the field
     return answer

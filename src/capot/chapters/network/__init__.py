@@ -139,8 +139,8 @@ class NetworkVerbs:
 
         Units: probabilities as shares of 1; ``difference`` in logits, the first token's less the second's.
         Raises: InputError ``bad_choice``, ``out_of_range``, ``head_of_no_head``, ``no_token_beside``,
-        ``not_two_tokens``, ``grid_too_large``, ``grid_too_long``, ``network_too_much``, ``empty_prompt``,
-        ``empty_rank``, ``not_an_id``, ``no_such_id``; CapabilityError ``capability``; ContextError
+        ``not_two_tokens``, ``one_token_twice``, ``grid_too_large``, ``grid_too_long``, ``network_too_much``,
+        ``empty_prompt``, ``empty_rank``, ``not_an_id``, ``no_such_id``; CapabilityError ``capability``; ContextError
         ``prompt_too_long``.
 
         >>> import capot

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from capot.chapters.generate.loop import end_ids
+from capot.chapters.generate.result import StopReason
 from capot.chapters.generate.text import GrowingText
 from capot.chapters.network.bounds import BYTES_OF_STATES, MOST_STATES, Comparing
 from capot.chapters.network.edited_result import Shift, Side
@@ -32,6 +33,7 @@ class Continuation(Job):
         self._ends = end_ids(model)
         self._context = model.scheduler.engine.info.context_length
         self.made: list[int] = []
+        self.reason: StopReason = "max_new_tokens"
         self.logits: np.ndarray | None = None  # of what comes next
 
     def advance(self, output: Output, pass_: PassResult) -> Sequence[int] | None:
@@ -40,10 +42,17 @@ class Continuation(Job):
             self.logits = output.logits
         # Greedy, so that both sides differ by the edit alone and by no draw.
         token = int(output.logits.argmax())
-        if len(self.made) == self._most or token in self._ends:
+        if len(self.made) == self._most:
+            return None
+        if token in self._ends:
+            self.reason = "end_token"
             return None
         self.made.append(token)
-        return [token] if len(self.ids) + len(self.made) < self._context else None
+        if len(self.ids) + len(self.made) < self._context:
+            return [token]
+        if len(self.made) < self._most:
+            self.reason = "context_full"
+        return None
 
     def text(self, model: Opened) -> str:
         """The text that follows."""
@@ -75,7 +84,7 @@ class BothSides:
         sides = []
         for job, logits in zip(self.jobs, self._logits(), strict=True):
             check_cancelled()
-            sides.append(Side(best(self.model.tokenizer, logits, k=self.showing.k), job.text(self.model)))
+            sides.append(Side(best(self.model.tokenizer, logits, k=self.showing.k), job.text(self.model), job.reason))
         return sides[0], sides[1]
 
     @property

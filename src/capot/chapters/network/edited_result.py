@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from capot.chapters.generate.result import StopReason
 from capot.chapters.next.result import Candidate
 from capot.i18n import percent, tr
 from capot.view.blocks import Bar, Bars, Block, Heading, Table, Text
@@ -16,10 +17,14 @@ SHOWN = 300  # characters of the prompt that a view repeats
 
 @dataclass(frozen=True)
 class Side:
-    """The most probable next tokens, and the ``text`` that follows where the first of them is taken each time."""
+    """The most probable next tokens, and the ``text`` that follows where the first of them is taken each time.
+
+    ``stop_reason`` says why the text ends, in the words of ``generate``.
+    """
 
     candidates: Sequence[Candidate]
     text: str
+    stop_reason: StopReason
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ class Compared(Result):
             texts = {"before": self.before.text, "after": self.after.text}
             rows = [(tr(f"edited.{name}", lang), " ".join(text.split())) for name, text in texts.items()]
             columns = ("", tr("edited.text.column", lang))
-            caption = tr(f"edited.text.{alike}", lang)
+            full = "context_full" in (self.before.stop_reason, self.after.stop_reason)
+            caption = " ".join(tr(f"edited.text.{key}", lang) for key in (alike, *(["full"] if full else [])))
             blocks.append(Table(columns, rows, title=tr("edited.text.title", lang), caption=caption, align="ll"))
         return blocks
 

@@ -12,12 +12,13 @@ from capot.chapters.network.bounds import MOST_CELLS, MOST_READ, Comparing
 from capot.chapters.network.edited import BothSides, layer_within, network_of, read_texts, states
 from capot.chapters.network.patch_result import Patching, PlaceChanged, TokenLogits, TwoDifferences
 from capot.chapters.network.result import LayerToken
-from capot.chapters.next.verb import resolve
+from capot.chapters.network.verb import token_named
+from capot.chapters.next.verb import Named
 from capot.chapters.protocols import Opened
 from capot.chapters.token_texts import TokenTexts
 from capot.config import within
 from capot.engines.edits import Edit, Part, Place
-from capot.engines.protocol import EngineInfo, check_ids, require, touching
+from capot.engines.protocol import EngineInfo, require, touching
 from capot.engines.scheduler.variants import Variant, Variants
 from capot.errors import InputError, shorten
 from capot.text import sampling
@@ -103,25 +104,20 @@ def patch(
     require(model.scheduler.engine, touching(cell.place for cell in cells))
     grid = Grid(model, texts, cells)
     with model.scheduler.holding(grid.nbytes):
-        grid.compute(named, progress)
+        grid.compute([each.id for each in named], progress)
     best = grid.best
     answers = BothSides(model, texts.ids, edits=[cells[best].edit(grid.states[best])], showing=showing)
-    return _result(model, prompt, source, grid=grid, answers=answers)
+    return _result(model, prompt, source, grid=grid, answers=answers, of=[each.tokens for each in named] or [1, 1])
 
 
-def _two_tokens(model: Opened, between: Sequence[str], prompt: str) -> list[int]:
-    """The two tokens that were named, or none. Raises: InputError ``not_two_tokens``."""
+def _two_tokens(model: Opened, between: Sequence[str], prompt: str) -> list[Named]:
+    """The two tokens that were named, or none. Raises: InputError ``not_two_tokens``, ``one_token_twice``."""
     written = [each for each in between if each]
     if between and len(written) != 2:
-        raise InputError("not_two_tokens", count=len(written))
-    return [_token(model, each, prompt) for each in written]
-
-
-def _token(model: Opened, asked: str, prompt: str) -> int:
-    """A token as ``rank`` of ``next`` names it, the one after a space where it may be."""
-    # The last spelling is the one after a space, which a word inside of a text has.
-    found = resolve(model.tokenizer, asked, prompt=prompt, option="between")[-1].id
-    check_ids([found], size=model.scheduler.engine.info.vocabulary_size)
+        raise InputError("not_two_tokens", name="between", count=len(written))
+    found = [token_named(model, each, prompt=prompt, option="between") for each in written]
+    if found and found[0].id == found[1].id:
+        raise InputError("one_token_twice", name="between", token=model.tokenizer.display(found[0].id))
     return found
 
 
@@ -238,13 +234,13 @@ class Grid:
         return max(telling or range(len(self.cells)), key=lambda place: sign * (self.differences[place] - before))
 
 
-def _result(model: Opened, prompt: str, source: str, *, grid: Grid, answers: BothSides) -> Patching:
+def _result(model: Opened, prompt: str, source: str, *, grid: Grid, answers: BothSides, of: Sequence[int]) -> Patching:
     text = TokenTexts(model.tokenizer)
     best = grid.cells[grid.best]
     before, after = answers.sides()
     logits = [
-        TokenLogits(token, text(token), text.labels[token], float(grid.before[token]), float(grid.source[token]))
-        for token in grid.tokens
+        TokenLogits(token, text(token), text.labels[token], float(grid.before[token]), float(grid.source[token]), count)
+        for token, count in zip(grid.tokens, of, strict=True)
     ]
     here, there = (
         tuple(LayerToken(token, text(token)) for token in ids) for ids in (grid.texts.ids, grid.texts.source)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from capot.chapters.network.edited_result import Compared, PartOff
-from capot.chapters.network.result import MOST_COLUMNS, SHOWN, LayerToken
+from capot.chapters.network.result import MOST_COLUMNS, SHOWN, LayerToken, first_of
 from capot.i18n import number, tr
 from capot.view.blocks import Block, Heading, Table, Text
 from capot.view.result import flatten, text_tail
@@ -19,13 +19,17 @@ Row = tuple[int, int | None]  # a layer, and a head of it where each is a row
 
 @dataclass(frozen=True)
 class TokenLogits:
-    """One of the two tokens, and its logit after the prompt and after the source."""
+    """One of the two tokens, and its logit after the prompt and after the source.
+
+    It is the first of the ``tokens`` that what was asked for has.
+    """
 
     id: int
     text: str
     label: str
     before: float
     source: float
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class Patching(Compared):
         shown |= {"other": self._label(self.source_tokens[self.source_position])}
         blocks: list[Block] = [Heading(tr("patch.title", lang)), self.shown_prompt()]
         blocks.append(Text(tr("patch.source", lang, source=source)))
-        blocks += [self._grid(lang)] if len(self.grid) > 1 else []
+        if len(self.grid) > 1:
+            blocks += [self._grid(lang), *(said for token in self.between for said in first_of(token, lang))]
         said = Text(tr("patch.put", lang, **shown))
         return [*blocks, said, *self.answers(lang), Text(tr("patch.limits", lang), tone="quiet")]
 

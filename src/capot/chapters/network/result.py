@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from capot.chapters.network.bounds import ENOUGH
 from capot.chapters.token_texts import TokenShare
 from capot.i18n import number, percent, tr
 from capot.view.blocks import Bar, Bars, Block, Curves, Heading, Piece, Series, Strip, Table, Text
+from capot.view.graphemes import token_label
 from capot.view.result import Result, flatten, text_tail
 
 SHOWN = 300  # characters of the prompt that a view repeats
@@ -66,7 +67,10 @@ class HeadScores:
 
 @dataclass(frozen=True)
 class HeadMeasured:
-    """A head, by layer and number from 1; ``kind`` is the name of a high score, ``mixed`` where none is high."""
+    """A head, by layer and number from 1.
+
+    ``kind`` is the name of a high score, ``mixed`` where none is high; None where that is not known of a short text.
+    """
 
     layer: int
     head: int
@@ -76,11 +80,12 @@ class HeadMeasured:
 
 @dataclass(frozen=True)
 class TargetToken:
-    """The token whose logit is taken apart."""
+    """The token whose logit is taken apart: the first of the ``tokens`` that what was asked for has."""
 
     id: int
     text: str
     logit: float
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ class NetworkInside(Result):
         if any(layer.attention_norm is not None for layer in self.layers):
             blocks.append(self._moved(lang))
         if self.target is not None:
-            blocks += [self._bars(self.target, lang), *self._best_heads(lang)]
+            blocks += [self._bars(self.target, lang), *first_of(self.target, lang), *self._best_heads(lang)]
         if self.heads:
             blocks.append(self._kinds(lang))
         if self.attention is not None:
@@ -277,7 +282,10 @@ class NetworkInside(Result):
         columns = [tr(f"network.heads.{name}", lang) for name in names]
         shown: dict[str, Any] = {"count": len(named), "all": len(self.heads), "mixed": len(self.heads) - len(named)}
         shown["share"] = percent(ENOUGH, lang, 0)
-        caption = tr("network.heads.caption" if named else "network.heads.none", lang, **shown)
+        key = "caption" if named else "none"
+        if all(each.scores.previous is None for each in self.heads):
+            key = "short"
+        caption = f"{tr(f'network.heads.{key}', lang, **shown)} {tr('network.heads.measured', lang)}"
         return Table(columns, rows, title=tr("network.heads.title", lang), caption=caption, align="lrrrrl", heat=heat)
 
     def _kind(self, kind: str | None, lang: str | None) -> str:
@@ -321,6 +329,25 @@ class NetworkInside(Result):
         title = tr("network.reads.title", lang, token=reader)
         caption = tr("network.reads.caption", lang, shown=len(rows), all=len(found.heads))
         return Table(columns, rows, title=title, caption=caption, align="l" * len(columns))
+
+
+def first_of(token: _AskedToken, lang: str | None) -> list[Text]:
+    """What is said where one token of several that were asked for is meant."""
+    if token.tokens == 1:
+        return []
+    named = token_label(token.text) if token.text else str(token.id)
+    return [Text(tr("network.first_of", lang, token=named, tokens=token.tokens), tone="warning")]
+
+
+class _AskedToken(Protocol):
+    """A token that may be the first of several."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def tokens(self) -> int: ...
 
 
 def scores_of(head: HeadMeasured) -> tuple[float | None, ...]:

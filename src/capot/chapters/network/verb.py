@@ -24,7 +24,7 @@ from capot.chapters.network.result import (  # fmt: skip
     TargetToken,
     TokenReads,
 )
-from capot.chapters.next.verb import resolve
+from capot.chapters.next.verb import Named, resolve
 from capot.chapters.token_texts import TokenShare, TokenTexts
 from capot.engines.cancellation import check_cancelled
 from capot.engines.inside import Inside, InsideFound, LogitParts
@@ -50,11 +50,9 @@ def network(
 ) -> NetworkInside:
     """What each layer makes of a prompt. Takes and raises: as ``Model.network``."""
     k, ids = Guessing(k).k, model.tokenizer.encode_prompt(prompt)
-    token = None if target is None else resolve(model.tokenizer, target, prompt=prompt, option="target")[-1].id
     info = model.scheduler.engine.info
+    named = None if target is None else token_named(model, target, prompt=prompt, option="target")
     check_prompt(ids, context=info.context_length)
-    if token is not None:
-        check_ids([token], size=info.vocabulary_size)
     head = None if attention is None else head_named(attention, info=info)
     places = Places.within(layers, positions, most=info.layers, tokens=len(ids))
     reads = None if reader is None else position_within("reader", reader, tokens=len(ids))
@@ -62,9 +60,21 @@ def network(
     weights += 0 if reads is None else (reads + 1) * info.layers * info.heads
     # What is held is bounded before the pass: attention of one head is T x T numbers.
     price = places.price(k, weights)
-    asked = Inside(k=k, levels=places.levels, positions=places.positions, head=head, reader=reads, target=token)
+    asked = Inside(k=k, levels=places.levels, positions=places.positions, head=head, reader=reads)
+    asked = dataclasses.replace(asked, target=None if named is None else named.id)
     with model.scheduler.holding(price):
-        return _result(model, prompt, ids, asked=_declared(model, asked))
+        return _result(model, prompt, ids, asked=_declared(model, asked), of=1 if named is None else named.tokens)
+
+
+def token_named(model: Opened, asked: str, *, prompt: str, option: str) -> Named:
+    """A token as ``rank`` of ``next`` names it, the one after a space where it may be. ``option`` asked for it.
+
+    Raises: InputError ``empty_rank``, ``not_an_id``, ``no_such_id``.
+    """
+    # The last spelling is the one after a space, which a word inside of a text has.
+    found = resolve(model.tokenizer, asked, prompt=prompt, option=option)[-1]
+    check_ids([found.id], size=model.scheduler.engine.info.vocabulary_size, option=option)
+    return found
 
 
 def head_named(written: str, *, info: EngineInfo) -> tuple[int, int]:
@@ -87,12 +97,12 @@ def _declared(model: Opened, asked: Inside) -> Inside:
     )
 
 
-def _result(model: Opened, prompt: str, ids: list[int], *, asked: Inside) -> NetworkInside:
+def _result(model: Opened, prompt: str, ids: list[int], *, asked: Inside, of: int) -> NetworkInside:
     found = model.scheduler.run(ids, want=Want(inside=asked), owner=model.owner).output.inside
     assert found is not None and asked.levels is not None and asked.positions is not None  # it was asked for
     text = TokenTexts(model.tokenizer)
     parts = found.parts
-    target = None if parts is None else TargetToken(parts.target, text(parts.target), parts.logit)
+    target = None if parts is None else TargetToken(parts.target, text(parts.target), parts.logit, of)
     contributions = () if parts is None else tuple(_contributions(parts))
     # Biases, rounding and a cap on logits are in no part: what is left is told as it is.
     remainder = None if parts is None else parts.logit - sum(each.logit for each in contributions)

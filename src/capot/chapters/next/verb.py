@@ -176,7 +176,7 @@ class _Table:
         return Candidate(**self._figures(token), rank=rank)
 
     def asked(self, entry: Named) -> Asked:
-        check_ids([entry.id], size=len(self.logits))
+        check_ids([entry.id], size=len(self.logits), option="rank")
         rank = sampling.rank_of(self.logits, entry.id)
         return Asked(**self._figures(entry.id), rank=rank, asked=entry.asked, tokens=entry.tokens)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from capot.chapters.token_texts import TokenShare
-from capot.i18n import number, percent, tr
+from capot.i18n import bits, number, percent, tr
 from capot.view.blocks import Block, Facts, Heading, Piece, Strip, Table, Text
 from capot.view.graphemes import token_label
 from capot.view.result import Result, flatten, text_tail
@@ -74,11 +75,13 @@ class Score(Result):
             return [*blocks, Text(tr("score.nothing", lang), tone="quiet")]
         figures = {
             "bits": number(self.bits, lang, 1),
-            "perplexity": number(self.perplexity, lang, 2),
+            "perplexity": _three_digits(self.perplexity, lang),
             "bits_per_byte": number(self.bits_per_byte, lang, 3),
         }
         blocks.append(Facts([(tr(f"score.total.{name}", lang), figure) for name, figure in figures.items()]))
-        blocks += [Text(tr("score.total.said", lang, **figures)), self._table(lang)]
+        counted = sum(token.bits is not None for token in self.tokens)
+        each = bits(self.bits / counted, lang, 2)
+        blocks += [Text(tr("score.total.said", lang, each=each, **figures)), self._table(lang)]
         if self.tokens[0].bits is None:
             blocks.append(Text(tr("score.first", lang), tone="quiet"))
         return blocks
@@ -116,3 +119,15 @@ class Score(Result):
         columns = [tr(f"score.table.{name}", lang) for name in names]
         title, caption = tr("score.table.title", lang), tr("score.table.caption", lang)
         return Table(columns, rows, title=title, caption=caption, align="rlrrrlr")
+
+
+def _three_digits(value: float, lang: str | None) -> str:
+    """Return a number in three significant digits: those of a perplexity that are no noise.
+
+    >>> _three_digits(11.637, "en"), _three_digits(283024.22, "en"), _three_digits(1.0, "en")
+    ('11.6', '283,000', '1.00')
+    """
+    if value == math.inf:
+        return "∞"
+    power = math.floor(math.log10(value)) if value > 0 else 0
+    return number(float(f"{value:.2e}"), lang, max(0, 2 - power))
