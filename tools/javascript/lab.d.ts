@@ -237,7 +237,7 @@ declare namespace Lab {
   interface Scale {
     box: HTMLElement;
     readonly logarithmic: boolean;
-    heard: (listener: () => unknown) => unknown;
+    onChange: (listener: () => unknown) => unknown;
   }
 
   /** One work of a stream. */
@@ -258,7 +258,7 @@ declare namespace Lab {
   }
 
   /** A stream that outlives a cut. */
-  interface Lasting {
+  interface Resumable {
     stopping: boolean;
     left: boolean;
     ended?: boolean;
@@ -286,7 +286,7 @@ declare namespace Lab {
     cut: (lost: Lost | null) => void;
   }
 
-  /** Where a work says what it does, see lib/lasting.js. */
+  /** Where a work says what it does, see lib/resumable.js. */
   interface Saying {
     says: Status;
     troubles: HTMLElement;
@@ -323,7 +323,7 @@ declare namespace Lab {
   type Plain<Fact> = Fact extends () => infer Value ? Value : Fact;
 
   /** The lines of Python and of shell that give what a page shows. */
-  interface Told {
+  interface AsCode {
     python?: Lazy<string | null>;
     command?: Lazy<string | null>;
   }
@@ -368,7 +368,7 @@ declare namespace Lab {
   interface Context<Handed = unknown> {
     model: AtWork | null;
     go: (address: string) => Promise<void>;
-    door: (chapter: string) => string;
+    chapterAddress: (chapter: string) => string;
     chapter: string;
     handed: Handed | null;
   }

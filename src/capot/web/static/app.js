@@ -3,7 +3,7 @@
 import { h } from "./lib/dom.js";
 import { choose, preferred, speak, tr } from "./lib/words.js";
 import { get, LabError, reached, visitor } from "./lib/api.js";
-import { door, own, restore } from "./lib/state.js";
+import { chapterAddress, own, restore } from "./lib/state.js";
 import { fault } from "./parts/fault.js";
 import { chapterOf, moduleOf, rail, titled } from "./parts/rail.js";
 import { tip } from "./parts/terms.js";
@@ -61,7 +61,7 @@ async function show(handed = null) {
     const waits = app.model?.engine === "openai" && BY_THEMSELVES.has(chapter);
     const { default: page } = await read(`./pages/${waits ? "plain" : moduleOf(chapter)}.js`);
     if (turn !== app.turn) return; // the visitor has moved on
-    const drawn = await page(main, { model: app.model, go, door, chapter, handed });
+    const drawn = await page(main, { model: app.model, go, chapterAddress, chapter, handed });
     if (turn !== app.turn) return drawn?.leave?.();
     app.page = drawn ?? null;
   } catch (error) {

@@ -31,7 +31,7 @@ const headers = () => ({ "content-type": "application/json", "x-capot-lang": lan
  * @typedef {{ signal?: AbortSignal, queued?: (place: Lab.Place) => unknown }} Options
  */
 
-/** @typedef {{ tag: string, body: unknown }} Told an event of a stream, and whose it is */
+/** @typedef {{ tag: string, body: unknown }} Tagged an event of a stream, and whose it is */
 
 /**
  * @param {string} path
@@ -44,8 +44,8 @@ async function send(path, { body, signal, accept, queued } = {}) {
   let answer;
   try {
     const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-    const told = { ...headers(), ...(accept ? { accept } : {}), ...(queued ? { "x-capot-call": name } : {}) };
-    answer = await fetch(root + path, { ...options, headers: told, signal });
+    const sent = { ...headers(), ...(accept ? { accept } : {}), ...(queued ? { "x-capot-call": name } : {}) };
+    answer = await fetch(root + path, { ...options, headers: sent, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new LabError("unreachable", "");
@@ -188,8 +188,8 @@ export function openModel(body, on) {
 function listen(path, body, { name, tags, on }) {
   const control = new AbortController();
   const open = new Set(tags);
-  /** @type {(kind: keyof Lab.Events, told: Told) => void} */
-  const heard = (kind, { body, tag }) => {
+  /** @type {(kind: keyof Lab.Events, event: Tagged) => void} */
+  const onEvent = (kind, { body, tag }) => {
     if (kind === "finished" || kind === "error") open.delete(tag);
     on(.../** @type {Lab.Event<Verb>} */ ([kind, body, tag]));
   };
@@ -201,7 +201,7 @@ function listen(path, body, { name, tags, on }) {
   const run = async () => {
     const answer = await send(path, { body, signal: control.signal, accept: "text/event-stream", queued });
     try {
-      await read(/** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader(), heard);
+      await read(/** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader(), onEvent);
     } catch (error) {
       if (error.name === "AbortError") return;
       throw new LabError("cut", "");
@@ -230,9 +230,9 @@ function bytes(reader) {
 /**
  * Read server-sent events through a buffer: an event may be cut anywhere, even inside a character.
  * @param {ReadableStreamDefaultReader<Uint8Array>} reader
- * @param {(kind: keyof Lab.Events, told: Told) => void} heard
+ * @param {(kind: keyof Lab.Events, event: Tagged) => void} onEvent
  */
-async function read(reader, heard) {
+async function read(reader, onEvent) {
   const decoder = new TextDecoder();
   let buffer = "";
   for (;;) {
@@ -243,7 +243,7 @@ async function read(reader, heard) {
     for (const event of events) {
       const kind = /^event: (.*)$/m.exec(event)?.[1];
       const data = /^data: (.*)$/m.exec(event)?.[1];
-      if (kind && data) heard(/** @type {keyof Lab.Events} */ (kind), JSON.parse(data));
+      if (kind && data) onEvent(/** @type {keyof Lab.Events} */ (kind), JSON.parse(data));
     }
     if (done) return;
   }

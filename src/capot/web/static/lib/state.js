@@ -124,12 +124,12 @@ export const question = carried("question", QUESTION);
 export const page = { whole: true, read, write, prompt };
 
 /**
- * A state in memory alone, of a part that stands in a page which is not its own. `heard` is called when it changes.
+ * A state in memory alone, of a part that stands in a page which is not its own. `onChange` is called when it changes.
  * @param {Record<string, unknown>} values
- * @param {() => unknown} heard
+ * @param {() => unknown} onChange
  * @returns {Lab.Desk}
  */
-export function apart(values, heard) {
+export function apart(values, onChange) {
   /** @type {Record<string, string>} */
   const held = {};
   const put = (/** @type {Record<string, unknown>} */ changes) => {
@@ -144,7 +144,7 @@ export function apart(values, heard) {
   };
   put(values);
   const tell = (/** @type {Record<string, unknown>} */ changes) => {
-    if (put(changes)) heard();
+    if (put(changes)) onChange();
     return true;
   };
   const set = (/** @type {string} */ prompt) => tell({ prompt });
@@ -170,7 +170,7 @@ function settings() {
 let grown = null;
 
 /**
- * What the road's text has become: every door but its own carries it, where the field keeps what was typed.
+ * What the home page's text has become: every link to a chapter carries it, and home keeps what was typed.
  * @param {string | null} text
  */
 export function grow(text, { left = false } = {}) {
@@ -184,7 +184,7 @@ export function grow(text, { left = false } = {}) {
  * settings.
  * @param {string} chapter
  */
-export function door(chapter) {
+export function chapterAddress(chapter) {
   const params = new URLSearchParams();
   const name = chapter === "assistant" ? "question" : "prompt";
   if (chapter === "course") return `${root}/course`; // its instruments have texts of their own

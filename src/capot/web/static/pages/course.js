@@ -149,10 +149,10 @@ function change(part, { record, model, live, key, title }) {
 function around({ lessons }, here) {
   const at = lessons.findIndex(({ number }) => number === here.number);
   const [before, after] = [lessons[at - 1], lessons[at + 1] ?? lessons.find(({ number }) => number === 0)];
-  const door = (/** @type {Lab.LessonHead | undefined} */ lesson, /** @type {string} */ words) =>
+  const link = (/** @type {Lab.LessonHead | undefined} */ lesson, /** @type {string} */ words) =>
     (lesson && lesson.number !== here.number ? h("a", { href: address(lesson.number) }, tr(words, lesson)) : null);
   return h("nav", { class: "row spread around", "aria-label": tr("course.around") },
-    door(before, "course.before"), h("a", { href: `${root}/course` }, tr("course.all")), door(after, "course.next"));
+    link(before, "course.before"), h("a", { href: `${root}/course` }, tr("course.all")), link(after, "course.next"));
 }
 
 /**

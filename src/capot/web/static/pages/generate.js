@@ -27,10 +27,10 @@ export default async function page(main, context) {
   let model = context.model?.model ?? null;
   const named = (/** @type {CustomEvent<Lab.AtWork>} */ event) => { model = event.detail.model; };
   document.addEventListener("capot-model", named);
-  const heard = (/** @type {string} */ text) => {
+  const onChange = (/** @type {string} */ text) => {
     if (text !== state.read().prompt) state.write({ tree: "", drawn: "", on: "", all: "" });
   };
-  const field = promptField({ heard, examples: ownFirst(EXAMPLES) });
+  const field = promptField({ onChange, examples: ownFirst(EXAMPLES) });
   const settings = controls();
   let { handed } = context;
   /** @type {Lab.Instrument<Handed> | null} */

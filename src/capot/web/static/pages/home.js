@@ -24,10 +24,10 @@ const CHAPTERS = /** @type {const} */ (["tokens", "embeddings", "network", "next
  * @param {Lab.Context} context
  * @returns {Promise<Lab.Page>}
  */
-export default async function page(main, { door }) {
+export default async function page(main, { chapterAddress }) {
   const start = state.prompt.known() ? state.prompt.get() : tr("home.first_prompt");
   if (!state.prompt.known()) state.prompt.set(start);
-  const road = new Road(start, door);
+  const road = new Road(start, chapterAddress);
   main.append(h("p", { class: "lead" }, withTerms(tr("home.lead"))), road.field.box, road.box);
   const keys = (/** @type {KeyboardEvent} */ event) => {
     if (event.code !== "Space" || event.repeat || busy(event.target)) return;
@@ -59,7 +59,7 @@ class Road {
   /** @type {string[]} */
   #added = [];
   #base;
-  #door;
+  #chapterAddress;
   #strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
   #points = h("div", { class: "plane" });
   #layers = h("capot-strip", { class: "layers", "aria-label": tr("home.layers") });
@@ -74,18 +74,18 @@ class Road {
 
   /**
    * @param {string} start
-   * @param {(chapter: string) => string} door
+   * @param {(chapter: string) => string} chapterAddress
    */
-  constructor(start, door) {
+  constructor(start, chapterAddress) {
     this.#base = start;
-    this.#door = door;
-    const heard = (/** @type {string} */ text) => {
+    this.#chapterAddress = chapterAddress;
+    const onChange = (/** @type {string} */ text) => {
       this.#base = text;
       this.#added = [];
       this.look();
     };
     const examples = tr("home.examples").split("|");
-    this.field = promptField({ heard, initial: start, delay: 200, rows: 1, examples });
+    this.field = promptField({ onChange, initial: start, delay: 200, rows: 1, examples });
     const onpick = (/** @type {CustomEvent<number>} */ event) => this.grow(event.detail);
     this.bars = h("capot-bars", { pick: true, onpick });
     const press = () => this.grow(0);
@@ -103,7 +103,7 @@ class Road {
    * @param {...HTMLElement} content
    */
   #stop(chapter, ...content) {
-    const title = h("a", { href: this.#door(chapter), dataset: { chapter } }, tr(`home.${chapter}`));
+    const title = h("a", { href: this.#chapterAddress(chapter), dataset: { chapter } }, tr(`home.${chapter}`));
     return h("section", { class: `stop ${chapter}` },
       h("h2", {}, title), h("div", { class: "content" }, content), this.#say[chapter]);
   }
@@ -133,7 +133,7 @@ class Road {
     this.#running?.abort();
     const control = this.#running = new AbortController();
     this.#prediction = null;
-    const text = this.#told();
+    const text = this.#carry();
     if (!text) {
       this.#clear();
       this.#rest();
@@ -154,12 +154,12 @@ class Road {
   }
 
   /** The text as it stands: shown, and carried by the links to the chapters. */
-  #told() {
+  #carry() {
     const [base, added] = [this.#base, this.#added];
     const text = base + added.join("");
     state.grow(added.length ? text : null);
     for (const link of this.box.querySelectorAll("a"))
-      if (link.dataset.chapter) link.href = this.#door(link.dataset.chapter);
+      if (link.dataset.chapter) link.href = this.#chapterAddress(link.dataset.chapter);
     fill(this.#grown, base.length > 400 ? `…${base.slice(-400)}` : base, added.map((piece) => h("mark", {}, piece)));
     this.again.disabled = !added.length;
     return text;

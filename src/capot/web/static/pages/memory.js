@@ -42,11 +42,11 @@ function axes() {
     legend: tr("memory.axes"),
     chosen: logarithmic ? "log" : "linear",
     said: (one) => tr(`memory.axes_are.${one}`),
-    heard: (one) => {
+    onChange: (one) => {
       logarithmic = one === "log";
       state.write({ axes: logarithmic ? "log" : "" });
       for (const each of listeners) each();
     },
   });
-  return { box, get logarithmic() { return logarithmic; }, heard: (listener) => listeners.push(listener) };
+  return { box, get logarithmic() { return logarithmic; }, onChange: (listener) => listeners.push(listener) };
 }

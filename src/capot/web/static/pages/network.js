@@ -39,7 +39,7 @@ class Network {
   #field;
   #grid = new Grid({ chosen: (place) => this.#choose(place), switched: (layer) => this.#switch(String(layer)) });
   #gallery = new Gallery({ chosen: (name) => this.#pick(name), switched: (name) => this.#switch(name) });
-  #logit = new Logit({ target: this.#saved.target ?? "", heard: () => this.look() });
+  #logit = new Logit({ target: this.#saved.target ?? "", onChange: () => this.look() });
   #picture = frame(this.#grid.box, { name: "network" });
   #motion = h("button", { type: "button", class: "small motion", onclick: () => this.#play() }, tr("network.play"));
   #end = () => {};
@@ -53,7 +53,7 @@ class Network {
   /** @type {AbortController | undefined} */
   #running;
   /** @type {AbortController | undefined} */
-  #asking;
+  #fetching;
   /** @type {Api.NetworkInside | null} */
   #found = null;
   /** @type {Map<number, Map<string, number[]>>} */
@@ -67,11 +67,11 @@ class Network {
     this.#name = name;
     this.#beside = new Beside(name);
     const { off = "", by = "" } = this.#saved;
-    this.#switches = new Switches({ name, off: off.split(",").filter(Boolean), by, heard: () => this.#turned() });
+    this.#switches = new Switches({ name, off: off.split(",").filter(Boolean), by, onChange: () => this.#turned() });
     const examples = tr("next.examples").split("|");
     const initial = state.prompt.known() ? state.prompt.get() : examples[0];
     if (!state.prompt.known()) state.prompt.set(initial);
-    this.#field = promptField({ heard: () => this.look(), initial, examples, delay: 400 });
+    this.#field = promptField({ onChange: () => this.look(), initial, examples, delay: 400 });
     const gallery = h("section", {}, this.#reading, this.#switches.line, this.#stamps.box);
     const picture = h("div", {}, h("p", { class: "tools" }, this.#motion), this.#picture.box);
     const top = h("div", { class: "network-top" }, picture, this.#switches.box, gallery);
@@ -88,7 +88,7 @@ class Network {
   leave() {
     this.#end();
     this.#running?.abort();
-    this.#asking?.abort();
+    this.#fetching?.abort();
     this.#switches.stop();
     this.#beside.stop();
   }
@@ -104,7 +104,7 @@ class Network {
     const note = waiting(this.#field.troubles, tr("plain.waiting"), () => control.abort());
     try {
       const asked = { prompt, k: GUESSES, ...(target ? { target } : {}) };
-      const { result, view } = await asking(asked, { signal: control.signal, queued: note.queued });
+      const { result, view } = await callNetwork(asked, { signal: control.signal, queued: note.queued });
       fill(this.#field.troubles);
       this.#draw(result, view);
       await this.#switches.look(result);
@@ -191,9 +191,9 @@ class Network {
    */
   async #fetch(place) {
     const found = this.#found;
-    this.#asking?.abort();
+    this.#fetching?.abort();
     if (!found) return;
-    const control = this.#asking = new AbortController();
+    const control = this.#fetching = new AbortController();
     const note = waiting(this.#field.troubles, tr("plain.waiting"), () => control.abort());
     this.#tell(null);
     try {
@@ -336,7 +336,7 @@ class Network {
  * @param {Api.NetworkRequest} asked
  * @param {import("../lib/api.js").Options} how
  */
-async function asking(asked, how) {
+async function callNetwork(asked, how) {
   try {
     return await callDrawn("network", { ...asked, reader: -1 }, how);
   } catch (error) {

@@ -59,9 +59,9 @@ class Choosing {
 
   /**
    * @param {Record<string, string>} saved
-   * @param {() => unknown} heard
+   * @param {() => unknown} onChange
    */
-  constructor(saved, heard) {
+  constructor(saved, onChange) {
     this.#saved = saved;
     this.values = Object.fromEntries(
       Object.entries(SLIDERS).map(([name, bounds]) => [name, restored(saved[name], bounds)]));
@@ -71,7 +71,7 @@ class Choosing {
       const oninput = (/** @type {CustomEvent<{ value?: number }>} */ { detail }) => {
         if (detail?.value === undefined) return;
         this.values[name] = detail.value;
-        heard();
+        onChange();
       };
       return h("capot-slider", { name, min, max, step, coarse, value: this.values[name], ...said, oninput });
     };
@@ -102,7 +102,7 @@ class Choosing {
 }
 
 /**
- * The instrument. It stands in the page of its chapter, or apart, where the temperature alone is in sight, and `heard`
+ * The instrument. It stands in the page of its chapter, or apart, where the temperature alone is in sight; `onChange`
  * is called when what it shows has changed.
  */
 export class Next {
@@ -132,9 +132,9 @@ export class Next {
 
   /**
    * @param {string} name the model's
-   * @param {{ desk?: Lab.Desk, heard?: () => unknown }} [how]
+   * @param {{ desk?: Lab.Desk, onChange?: () => unknown }} [how]
    */
-  constructor(name, { desk = state.page, heard } = {}) {
+  constructor(name, { desk = state.page, onChange } = {}) {
     this.#name = name;
     this.#desk = desk;
     const saved = desk.read();
@@ -142,9 +142,9 @@ export class Next {
     this.#asLogits = saved.as === "logits";
     this.#asked = saved.rank ?? "";
     this.#choosing = new Choosing(saved, () => this.#changed());
-    this.#field = promptField({ heard: (text) => this.look(text), own: desk.prompt, rows: desk.whole ? 2 : 1,
+    this.#field = promptField({ onChange: (text) => this.look(text), own: desk.prompt, rows: desk.whole ? 2 : 1,
       examples: tr("next.examples").split("|") });
-    this.#picture = frame(this.#bars, { name: "next", heard });
+    this.#picture = frame(this.#bars, { name: "next", onChange });
     this.box = h("div", {}, this.#field.box, this.#controls(desk.whole),
       this.#rankTroubles, this.#legend, this.#picture.box);
   }
@@ -209,8 +209,8 @@ export class Next {
   /** The token that the visitor asks the rank of. */
   #rank() {
     const id = unique("rank");
-    const heard = later(250, () => { this.#asked = rank.value; this.#keep(); this.#lookUp(); });
-    const props = { type: "text", value: this.#asked, size: 12, spellcheck: "false", oninput: heard };
+    const onChange = later(250, () => { this.#asked = rank.value; this.#keep(); this.#lookUp(); });
+    const props = { type: "text", value: this.#asked, size: 12, spellcheck: "false", oninput: onChange };
     /** @type {HTMLInputElement} */
     const rank = h("input", { id, ...props });
     const label = h("label", { for: id }, tr("next.rank_of"));

@@ -23,7 +23,7 @@ export default async function page(main, { model }) {
  * @param {string} name the model's
  */
 export function score(name) {
-  const field = promptField({ heard: look, examples: tr("score.examples").split("|"), delay: 300 });
+  const field = promptField({ onChange: look, examples: tr("score.examples").split("|"), delay: 300 });
   const empty = h("p", { class: "quiet" }, tr("score.empty"));
   const answer = answers("score", { words: tr("plain.waiting"), troubles: field.troubles });
   const box = h("div", {}, field.box, empty, answer.box);

@@ -40,24 +40,24 @@ export default async function page(main, { model }) {
 }
 
 /**
- * A text cut as one types, and the same as `others` cut it. `asked` answers for a text; `desk` keeps it, and `heard` is
+ * A text cut as one types, and the same as `others` cut it. `asked` answers for a text; `desk` keeps it; `onChange` is
  * called when what is shown has changed.
  * @param {string} name the model's
  * @param {{
- *   asked: (text: string, signal: AbortSignal) => Promise<Answer>, desk?: Lab.Desk, heard?: () => unknown,
+ *   asked: (text: string, signal: AbortSignal) => Promise<Answer>, desk?: Lab.Desk, onChange?: () => unknown,
  * }} how
  */
-export function cutting(name, { asked, desk = state.page, heard }) {
+export function cutting(name, { asked, desk = state.page, onChange }) {
   let withIds = desk.read().ids === "1";
   /** @type {AbortController | undefined} */
   let running;
   /** @type {Answer | null} */
   let last = null;
-  const field = promptField({ heard: show, examples: [...tr("tokens.examples").split("|"), ...HARD], delay: 50,
+  const field = promptField({ onChange: show, examples: [...tr("tokens.examples").split("|"), ...HARD], delay: 50,
     own: desk.prompt, rows: desk.whole ? 2 : 1 });
-  const own = ownStrip(name, heard);
+  const own = ownStrip(name, onChange);
   const others = h("div", { class: "others side-by-side" });
-  const ids = tick(tr("tokens.ids"), { checked: withIds, heard: (checked) => {
+  const ids = tick(tr("tokens.ids"), { checked: withIds, onChange: (checked) => {
     withIds = checked;
     desk.write({ ids: withIds ? "1" : "" });
     if (last) draw(last);
@@ -100,18 +100,20 @@ const section = (title, ...content) =>
 /**
  * The other tokenizers, to tick, kept in the address; and how the model's own and those ticked are asked for a text.
  * @param {string[]} offered
- * @param {() => unknown} heard
+ * @param {() => unknown} onChange
  */
-function comparing(offered, heard) {
+function comparing(offered, onChange) {
   const chosen = new Set((state.read().compare ?? USUAL).split(",").filter((other) => offered.includes(other)));
   const troubles = h("div", { class: "troubles" });
   const picked = () => offered.filter((one) => chosen.has(one));
-  const box = (/** @type {string} */ other) => tick(labelled(other), { checked: chosen.has(other), heard: (checked) => {
+  const set = (/** @type {string} */ other, /** @type {boolean} */ checked) => {
     chosen[checked ? "add" : "delete"](other);
     const list = picked().join(",");
     state.write({ compare: list === USUAL ? "" : list || "none" });
-    heard();
-  } });
+    onChange();
+  };
+  const box = (/** @type {string} */ other) =>
+    tick(labelled(other), { checked: chosen.has(other), onChange: (checked) => set(other, checked) });
   return { box: ticks(tr("tokens.beside"), offered.map(box), { unseen: true }), troubles, asked };
 
   /**
@@ -146,11 +148,11 @@ function labelled(other) {
 /**
  * The model's own tokens, in a frame.
  * @param {string} name
- * @param {() => unknown} [heard]
+ * @param {() => unknown} [onChange]
  */
-function ownStrip(name, heard) {
+function ownStrip(name, onChange) {
   const strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
-  const { box, update, page } = frame(strip, { name: "tokens", heard });
+  const { box, update, page } = frame(strip, { name: "tokens", onChange });
   return { box, draw, page };
 
   /**

@@ -14,14 +14,14 @@ import { frame } from "./frame.js";
  * @template {keyof Api.Verbs} Verb
  * @param {Verb} verb
  * @param {{
- *   name?: string, words: string, troubles?: HTMLElement, heard?: () => unknown,
+ *   name?: string, words: string, troubles?: HTMLElement, onChange?: () => unknown,
  *   drawn?: (result: Api.Verbs[Verb]["answers"], view: Api.Block[]) => Lab.Child,
  *   rows?: (result: Api.Verbs[Verb]["answers"], view: Api.Block[]) => Lab.Rows,
  * }} how
  */
-export function answers(verb, { name = verb, words, troubles, heard, drawn, rows }) {
+export function answers(verb, { name = verb, words, troubles, onChange, drawn, rows }) {
   const picture = h("div", { class: "answer" });
-  const { box, update, page } = frame(picture, { name, heard });
+  const { box, update, page } = frame(picture, { name, onChange });
   const faults = troubles ?? h("div");
   /** @type {AbortController | undefined} */
   let running;
@@ -29,10 +29,10 @@ export function answers(verb, { name = verb, words, troubles, heard, drawn, rows
 
   /**
    * @param {Api.Verbs[Verb]["takes"]} args
-   * @param {Lab.Told} [told]
+   * @param {Lab.AsCode} [facts]
    * @returns {Promise<Api.Verbs[Verb]["answers"] | null>}
    */
-  async function ask(args, told = {}) {
+  async function ask(args, facts = {}) {
     running?.abort();
     const control = running = new AbortController();
     const note = waiting(faults, words, () => control.abort());
@@ -42,12 +42,12 @@ export function answers(verb, { name = verb, words, troubles, heard, drawn, rows
       fill(picture, drawn ? drawn(result, view) : blocks(view));
       box.hidden = false;
       const table = rows ? rows(result, view) : drawn ? ofKind(view, "table")[0] : null;
-      update({ table: table ?? null, json: result, page: { verb, arguments: args }, ...told });
+      update({ table: table ?? null, json: result, page: { verb, arguments: args }, ...facts });
       return result;
     } catch (error) {
       if (error.name === "AbortError") return null;
       box.hidden = true; // nothing may stay that another question has drawn
-      fill(faults, fault(error, () => ask(args, told)));
+      fill(faults, fault(error, () => ask(args, facts)));
       return null;
     } finally {
       note.done();

@@ -4,14 +4,14 @@ import { fill, h, unique } from "../lib/dom.js";
 import { tr } from "../lib/words.js";
 
 /**
- * `heard(words)` is called after each change; words are parted by commas or line ends when typed.
+ * `onChange(words)` is called after each change; words are parted by commas or line ends when typed.
  * @param {string[]} words
- * @param {{ label: string, heard: (words: string[]) => unknown, max?: number }} how
+ * @param {{ label: string, onChange: (words: string[]) => unknown, max?: number }} how
  */
-export function chips(words, { label, heard, max = 60 }) {
+export function chips(words, { label, onChange, max = 60 }) {
   let list = [...new Set(words)];
   const id = unique("chip");
-  const shelf = h("ul", { class: "chips" });
+  const items = h("ul", { class: "chips" });
   /** @type {HTMLInputElement} */
   const field = h("input", { id, type: "text", size: 16, onkeydown: (event) => {
     if (event.key === "Enter" || event.key === ",") { event.preventDefault(); add(field.value); }
@@ -22,10 +22,10 @@ export function chips(words, { label, heard, max = 60 }) {
     const onclick = () => change(list.filter((_, place) => place !== index));
     return h("button", { type: "button", "aria-label": tr("chips.remove", { word }), onclick }, "×");
   };
-  const draw = () => fill(shelf, list.map((word, index) => h("li", { class: "chip" }, h("span", {}, word),
+  const draw = () => fill(items, list.map((word, index) => h("li", { class: "chip" }, h("span", {}, word),
     takeAway(word, index))));
   /** @type {(next: string[]) => void} */
-  const change = (next) => { list = next.slice(0, max); draw(); heard(list); };
+  const change = (next) => { list = next.slice(0, max); draw(); onChange(list); };
   /** @type {(text: string) => void} */
   const add = (text) => {
     const found = text.split(/[,\n]/).map((word) => word.trim()).filter(Boolean);
@@ -34,6 +34,6 @@ export function chips(words, { label, heard, max = 60 }) {
     if (all.length > list.length) change(all);
   };
   draw();
-  const box = h("div", { class: "field" }, h("label", { for: id }, label), h("div", { class: "row" }, shelf, field));
+  const box = h("div", { class: "field" }, h("label", { for: id }, label), h("div", { class: "row" }, items, field));
   return { box, set: change, get words() { return list; } };
 }

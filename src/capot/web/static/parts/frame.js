@@ -15,27 +15,27 @@ const ROWS = 500; // of a table that a page draws; the files hold them all
 const KINDS = ["table", "python", "command", "keep"];
 
 /**
- * Asks for one of the facts told of a picture.
+ * Asks for one of the facts of a picture.
  * @typedef {<Kind extends keyof Lab.Facts>(kind: Kind) => Lab.Plain<Lab.Facts[Kind]>} Asked
  */
 
 /**
  * A frame around `picture`. `update({ caption, table: { columns, rows }, python, command, json, page })` refreshes
- * what is told and kept; `page` is { verb, arguments } of the one-file copy, or
+ * what is said and kept; `page` is { verb, arguments } of the one-file copy, or
  * { make } where it takes several. Any of them may be a function that is
  * called when a fold is opened, so that a slider pays for nothing that is not seen.
- * `page()` is what such a copy would be made of now; `heard` is called when it may have changed.
+ * `page()` is what such a copy would be made of now; `onChange` is called when it may have changed.
  * @param {Element} picture
- * @param {{ name: string, title?: string, heard?: () => unknown }} how
+ * @param {{ name: string, title?: string, onChange?: () => unknown }} how
  */
-export function frame(picture, { name, title, heard }) {
+export function frame(picture, { name, title, onChange }) {
   const caption = h("figcaption");
   const figure = h("figure", { class: "picture" }, title ? h("h2", {}, title) : null, picture, caption);
   /** @type {Lab.Facts} */
-  const told = {};
+  const current = {};
   /** @type {Asked} */
   const fact = (kind) => {
-    const value = told[kind];
+    const value = current[kind];
     return typeof value === "function" ? value() : value;
   };
   const folds = /** @type {Record<Kind, ReturnType<typeof fold>>} */ (
@@ -48,11 +48,12 @@ export function frame(picture, { name, title, heard }) {
   };
   const refresh = later(120, () => { for (const kind of KINDS) folds[kind].refresh(); });
   const update = (/** @type {Lab.Facts} */ facts) => {
-    Object.assign(told, facts);
-    tell(caption, told.caption ?? "");
-    for (const kind of KINDS) folds[kind].box.hidden = kind === "keep" ? !told.json && !told.table : !told[kind];
+    Object.assign(current, facts);
+    tell(caption, current.caption ?? "");
+    const { json, table: rows } = current;
+    for (const kind of KINDS) folds[kind].box.hidden = kind === "keep" ? !json && !rows : !current[kind];
     refresh();
-    heard?.();
+    onChange?.();
   };
   return {
     page: () => fact("page") ?? null,

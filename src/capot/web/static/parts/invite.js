@@ -26,7 +26,7 @@ export function inviting() {
   return [h("button", props, tr("invite.open")), sheet];
 }
 
-/** @param {Api.Invitation} told */
+/** @param {Api.Invitation} invitation */
 function invitation({ link, code, qr }) {
   const address = link.split("?")[0];
   const facts = [

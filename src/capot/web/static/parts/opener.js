@@ -9,7 +9,7 @@ const ENGINES = ["", "native", "hf", "scripted"];
 const ALWAYS = ["boxed", "scripted"];
 
 /** The dialog of a visitor who is not known as the owner, on a lab that anybody at its machine may enter. */
-export function told() {
+export function ownerOnly() {
   const id = unique("opener");
   const close = h("button", { type: "button", class: "primary", onclick: () => dialog.close() }, tr("actions.close"));
   /** @type {HTMLDialogElement} */

@@ -3,7 +3,7 @@
 import { h } from "../lib/dom.js";
 import { blocks, ofKind } from "./blocks.js";
 
-/** @param {Lab.Preview} told */
+/** @param {Lab.Preview} found */
 export function preview({ result, view }) {
   const [title] = ofKind(view, "heading");
   return h("section", { class: "preview", "aria-label": result.name },

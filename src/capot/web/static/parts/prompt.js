@@ -5,35 +5,35 @@ import { tr } from "../lib/words.js";
 import * as state from "../lib/state.js";
 
 /**
- * A text field. `heard(text)` is called `delay` ms after the last key; `fault` lies beside it for an error.
+ * A text field. `onChange(text)` is called `delay` ms after the last key; `fault` lies beside it for an error.
  * Empty, it shows `examples` to click. `own` keeps the text, where it is not the prompt of all pages.
  * @param {{
- *   heard: (text: string) => unknown, label?: string, examples?: string[], delay?: number, initial?: string,
+ *   onChange: (text: string) => unknown, label?: string, examples?: string[], delay?: number, initial?: string,
  *   rows?: number, own?: Lab.Carried, placeholder?: string,
  * }} how
  * @returns {Lab.Field}
  */
-export function promptField({ heard, label, own = state.prompt, initial, placeholder, ...how }) {
+export function promptField({ onChange, label, own = state.prompt, initial, placeholder, ...how }) {
   const { examples = [], delay = 150, rows = 2 } = how;
   const id = unique("prompt");
   const start = initial ?? own.get() ?? "";
   const about = { placeholder: placeholder ?? tr("prompt.placeholder"), "aria-describedby": `${id}-troubles` };
   const field = h("textarea", { id, rows, spellcheck: "false", value: start, ...about });
-  const soon = later(delay, (/** @type {string} */ text) => { own.set(text); heard(text); });
-  const shelf = h("div", { class: "examples", "aria-label": tr("prompt.examples") }, h("span", {}, tr("prompt.try")),
+  const soon = later(delay, (/** @type {string} */ text) => { own.set(text); onChange(text); });
+  const choices = h("div", { class: "examples", "aria-label": tr("prompt.examples") }, h("span", {}, tr("prompt.try")),
     examples.map((text) => h("button", { type: "button", class: "small", onclick: () => set(text) }, text)));
   const troubles = h("div", { class: "troubles", id: `${id}-troubles` });
   /** @type {(text: string, how?: { focus?: boolean }) => void} */
   const set = (text, { focus = true } = {}) => {
     field.value = text;
-    shelf.hidden = Boolean(text);
+    choices.hidden = Boolean(text);
     own.set(text);
-    heard(text);
+    onChange(text);
     if (focus) field.focus();
   };
-  field.addEventListener("input", () => { shelf.hidden = Boolean(field.value); soon(field.value); });
-  shelf.hidden = Boolean(start);
+  field.addEventListener("input", () => { choices.hidden = Boolean(field.value); soon(field.value); });
+  choices.hidden = Boolean(start);
   const name = h("label", { for: id }, label ?? tr("prompt.label"));
-  const box = h("div", { class: "prompt" }, name, field, shelf, troubles);
+  const box = h("div", { class: "prompt" }, name, field, choices, troubles);
   return { box, field, set, troubles, get text() { return field.value; } };
 }

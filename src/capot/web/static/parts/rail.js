@@ -4,7 +4,7 @@ import { h } from "../lib/dom.js";
 import { lang, tr } from "../lib/words.js";
 import { lab } from "../lib/lab.js";
 import { inside } from "../lib/place.js";
-import { door } from "../lib/state.js";
+import { chapterAddress } from "../lib/state.js";
 
 export const CHAPTERS = ["home", "course", ...lab.chapters.map(({ name }) => name)];
 const KEY = "capot-visited";
@@ -46,7 +46,9 @@ export function rail() {
   );
   // whole addresses: a link to "/#..." that is scrolled out of sight would pass for one that skips to a part of this
   // page
-  const carry = () => { for (const link of links) link.href = location.origin + door(link.dataset.chapter ?? ""); };
+  const carry = () => {
+    for (const link of links) link.href = location.origin + chapterAddress(link.dataset.chapter ?? "");
+  };
   const box = h("nav", { class: "rail", "aria-label": tr("rail.label") }, links);
   /** @param {string} chapter */
   function at(chapter) {

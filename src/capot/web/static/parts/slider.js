@@ -45,7 +45,7 @@ class Slider extends HTMLElement {
       max,
       step,
       value: this.getAttribute("value"),
-      oninput: () => this.#heard(Number(this.range.value)),
+      oninput: () => this.#changeTo(Number(this.range.value)),
       onkeydown: (event) => this.#keys(event, event.shiftKey),
     });
     /** @type {HTMLInputElement} */
@@ -57,7 +57,7 @@ class Slider extends HTMLElement {
       "aria-valuemin": min,
       "aria-valuemax": max,
       "aria-label": this.getAttribute("label"),
-      onchange: () => this.#heard(unwritten(this.field.value)),
+      onchange: () => this.#changeTo(unwritten(this.field.value)),
       onkeydown: (event) => this.#keys(event, ["ArrowUp", "ArrowDown"].includes(event.key)),
     });
     this.#write(Number(this.getAttribute("value")));
@@ -91,7 +91,7 @@ class Slider extends HTMLElement {
   }
 
   /** @param {number} typed */
-  #heard(typed) {
+  #changeTo(typed) {
     const [min, max] = [Number(this.getAttribute("min")), Number(this.getAttribute("max"))];
     // 1.26, not 1.2600000000000002
     const value = Number.isFinite(typed) ? Number(Math.min(max, Math.max(min, typed)).toPrecision(12)) : this.value;
@@ -109,7 +109,7 @@ class Slider extends HTMLElement {
     if (!direction || !ours) return;
     event.preventDefault();
     const step = Number(this.getAttribute("step"));
-    this.#heard(this.value + direction * (event.shiftKey ? Number(this.getAttribute("coarse") ?? 10 * step) : step));
+    this.#changeTo(this.value + direction * (event.shiftKey ? Number(this.getAttribute("coarse") ?? 10 * step) : step));
   }
 }
 

@@ -3,13 +3,13 @@
 import { h, unique } from "../lib/dom.js";
 
 /**
- * A box to tick; `heard` is told whether it is.
+ * A box to tick; `onChange` is called with whether it is.
  * @param {Lab.Child} label
- * @param {{ checked: boolean, heard?: (checked: boolean) => unknown, value?: string }} how
+ * @param {{ checked: boolean, onChange?: (checked: boolean) => unknown, value?: string }} how
  */
-export function tick(label, { checked, heard, value }) {
+export function tick(label, { checked, onChange, value }) {
   /** @type {HTMLInputElement} */
-  const input = h("input", { type: "checkbox", value, checked, onchange: () => heard?.(input.checked) });
+  const input = h("input", { type: "checkbox", value, checked, onchange: () => onChange?.(input.checked) });
   return h("label", { class: "tick" }, input, label);
 }
 
@@ -20,15 +20,15 @@ export function tick(label, { checked, heard, value }) {
  * @param {Value[]} values
  * @param {{
  *   name: string, legend: string, chosen: Value, said: (value: Value) => string, unseen?: boolean,
- *   heard?: (value: Value) => unknown,
+ *   onChange?: (value: Value) => unknown,
  * }} how
  */
-export function choice(values, { name, legend, chosen, said, unseen = false, heard }) {
+export function choice(values, { name, legend, chosen, said, unseen = false, onChange }) {
   const group = unique(name);
   return h("fieldset", { class: "checks plain" },
     h("legend", { class: unseen ? "offstage" : undefined }, legend),
     values.map((value) => h("label", { class: "tick" },
-      h("input", { type: "radio", name: group, value, checked: value === chosen, onchange: () => heard?.(value) }),
+      h("input", { type: "radio", name: group, value, checked: value === chosen, onchange: () => onChange?.(value) }),
       said(value))));
 }
 

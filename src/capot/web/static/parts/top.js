@@ -2,10 +2,10 @@
 
 import { h } from "../lib/dom.js";
 import { amount, lang, LANGUAGES, tr } from "../lib/words.js";
-import { door } from "../lib/state.js";
+import { chapterAddress } from "../lib/state.js";
 import { glossaryPage } from "./glossary.js";
 import { inviting } from "./invite.js";
-import { opener, told } from "./opener.js";
+import { opener, ownerOnly } from "./opener.js";
 import { isDark, turn } from "./theme.js";
 
 /**
@@ -31,7 +31,7 @@ export function top({ model, relearn, reopened }) {
       h("option", { value: name, selected: name === lang(), lang: name }, tr(`languages.${name}`))));
   const chosen = () => LANGUAGES[language.selectedIndex];
   const invite = model?.owner && model.coded ? inviting() : null;
-  const box = h("header", { class: "top" }, h("a", { class: "brand", href: door("home") }, "capot"),
+  const box = h("header", { class: "top" }, h("a", { class: "brand", href: chapterAddress("home") }, "capot"),
     atWork(model, reopened), h("div", { class: "choices" }, invite, glossaryPage(), language, theme));
   return { box, leave: () => document.removeEventListener("capot-theme", show) };
 }
@@ -57,7 +57,7 @@ function atWork(model, reopened) {
   ];
   const spans = facts.filter(([, fact]) => fact).map(([name, fact]) => h("span", { class: name }, fact));
   if (!model.owner && model.coded !== false) return h("p", { class: "at-work", title: tr("header.at_work") }, spans);
-  const { dialog, open } = model.owner ? opener(model, reopened) : told();
+  const { dialog, open } = model.owner ? opener(model, reopened) : ownerOnly();
   const title = tr("opener.title");
   const button = h("button", { type: "button", class: "facts", title, "aria-haspopup": "dialog", onclick: open },
     spans, h("span", { class: "offstage" }, title));

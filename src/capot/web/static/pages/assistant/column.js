@@ -85,8 +85,8 @@ export class Column {
     this.#means.textContent = texts.find((block) => block.tone === "quiet")?.text ?? "";
     this.#sentSaid.textContent = ofKind(blocks, "strip")[0]?.caption ?? "";
     this.#answerSaid.textContent = ofKind(blocks, "chat")[0]?.caption ?? "";
-    const told = texts.find((block) => block.tone === "warning");
-    this.#warning.hidden = !told;
-    this.#warning.textContent = told?.text ?? "";
+    const warning = texts.find((block) => block.tone === "warning");
+    this.#warning.hidden = !warning;
+    this.#warning.textContent = warning?.text ?? "";
   }
 }

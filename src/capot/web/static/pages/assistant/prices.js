@@ -13,25 +13,25 @@ const priceOf = (key) => Number(state.read()[key]) || 0;
 export const prices = () => ({ price_in: priceOf("price_in"), price_out: priceOf("price_out") });
 
 /**
- * The two fields; `heard` is called when one has changed.
- * @param {() => unknown} heard
+ * The two fields; `onChange` is called when one has changed.
+ * @param {() => unknown} onChange
  */
-export const priceFields = (heard) => KEYS.map((key) => {
-  const input = field(key, heard);
+export const priceFields = (onChange) => KEYS.map((key) => {
+  const input = field(key, onChange);
   return labelled(input, tr(`assistant.${key}`));
 });
 
 /**
  * @param {typeof KEYS[number]} key
- * @param {() => unknown} heard
+ * @param {() => unknown} onChange
  */
-function field(key, heard) {
+function field(key, onChange) {
   const shown = () => (priceOf(key) ? typed(priceOf(key)) : "");
   const onchange = () => {
     const value = input.value.trim() ? unwritten(input.value) : 0;
     if (value >= 0 && Number.isFinite(value)) state.write({ [key]: value || "" }); // else it goes back to what it was
     input.value = shown();
-    heard();
+    onChange();
   };
   const props = { type: "text", inputmode: "decimal", autocomplete: "off", placeholder: "0", onchange };
   /** @type {HTMLInputElement} */

@@ -11,7 +11,7 @@ import { flags } from "../generate/controls.js";
  * @param {string} name the model's
  * @param {import("./talked.js").Talked} talked
  * @param {Lab.Template} template
- * @returns {Lab.Told}
+ * @returns {Lab.AsCode}
  */
 export function lines(name, { turns, conversation }, template) {
   if (!turns.length || !conversation) return { python: null, command: null };

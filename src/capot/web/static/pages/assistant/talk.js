@@ -4,7 +4,7 @@ import { fill, h, labelled, unique } from "../../lib/dom.js";
 import { lang, tr } from "../../lib/words.js";
 import { callDrawn } from "../../lib/api.js";
 import * as state from "../../lib/state.js";
-import { once } from "../../lib/lasting.js";
+import { once } from "../../lib/resumable.js";
 import { blocks, ofKind } from "../../parts/blocks.js";
 import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
@@ -30,7 +30,7 @@ export const talk = (parts) => new Talk(parts);
 class Talk {
   #parts;
   #talked = saved();
-  /** @type {Lab.Lasting | null} */
+  /** @type {Lab.Resumable | null} */
   #running = null;
   /** @type {Sending | null} */
   #sending = null;
@@ -116,7 +116,7 @@ class Talk {
 
   /**
    * @param {Sending} sending
-   * @returns {Lab.Lasting}
+   * @returns {Lab.Resumable}
    */
   #ask({ args, turn }) {
     const coming = new Coming(turn.message, this.#parts.name());

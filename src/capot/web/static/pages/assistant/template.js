@@ -16,13 +16,13 @@ const CODE = { rows: 12, class: "code-field", spellcheck: "false" };
 const NAMES = ["template", "chat_template"];
 
 /**
- * Two texts and a system's part. `heard()` is called when one has changed. `given()` are the arguments of the verbs,
+ * Two texts and a system's part. `onChange()` is called when one has changed. `given()` are the arguments of the verbs,
  * empty where nothing was edited; `files(command)` the lines of a shell that write what was edited before `command`;
  * `refused(error)` says an error of a template, and answers whether it is one.
- * @param {() => unknown} heard
+ * @param {() => unknown} onChange
  * @returns {Promise<Lab.Template>}
  */
-export async function templates(heard) {
+export async function templates(onChange) {
   const found = await get("/api/templates");
   const saved = state.read();
   const areas = NAMES.filter((name) => name === "template" || found.chat_template).map((name) =>
@@ -40,7 +40,7 @@ export async function templates(heard) {
     const now = edited(areas);
     state.write({ template: now.template ?? "", chat_template: now.chat_template ?? "", system: system.input.value });
     fill(troubles);
-    heard();
+    onChange();
   }
 
   function given() {

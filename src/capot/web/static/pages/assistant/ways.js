@@ -4,7 +4,7 @@ import { fill, h } from "../../lib/dom.js";
 import { duration, number, ownFirst, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
-import { once } from "../../lib/lasting.js";
+import { once } from "../../lib/resumable.js";
 import { ofKind } from "../../parts/blocks.js";
 import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
@@ -33,7 +33,7 @@ export const ways = (parts) => new Ways(parts);
 
 class Ways {
   #parts;
-  /** @type {Lab.Lasting | null} */
+  /** @type {Lab.Resumable | null} */
   #running = null;
   /** @type {Column[]} */
   #columns = [];
@@ -43,7 +43,7 @@ class Ways {
   #result = null;
   #says = status(() => this.#halt());
   #field = promptField({
-    heard: () => this.changed(),
+    onChange: () => this.changed(),
     label: tr("assistant.question"),
     examples: ownFirst(EXAMPLES),
     own: state.question,
@@ -163,7 +163,7 @@ class Ways {
       table: asRows(answers),
       json: answers,
       page: { verb: "assistant", arguments: this.#asked },
-      ...this.#told(this.#asked),
+      ...this.#code(this.#asked),
     });
   }
 
@@ -171,7 +171,7 @@ class Ways {
    * The lines of Python and of shell that ask the same.
    * @param {Asked} asked
    */
-  #told({ question, system, template: _, chat_template: __, after_stop, seed, max_new_tokens, ...sampling }) {
+  #code({ question, system, template: _, chat_template: __, after_stop, seed, max_new_tokens, ...sampling }) {
     const { name, template } = this.#parts;
     const options = { ...chosen(sampling), max_new_tokens, seed, after_stop };
     const counts = { "--max-new-tokens": max_new_tokens, "--seed": seed, "--after-stop": after_stop };

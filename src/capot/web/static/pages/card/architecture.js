@@ -25,12 +25,12 @@ export function architecture({ structure, parameters }, width) {
   const parts = [...structure].reverse().filter((part) => part.parameters > 0);
   const scale = (width * HEIGHT) / Math.max(1, parameters.total); // square units a parameter
   const layers = parts.filter((part) => part.layer !== null);
-  const told = new Set([layers[0], layers[layers.length - 1], layers[Math.floor(layers.length / 2)]]);
+  const numbered = new Set([layers[0], layers[layers.length - 1], layers[Math.floor(layers.length / 2)]]);
   let y = 2;
   const rows = parts.map((part) => {
     const place = { y, height: (part.parameters * scale) / width, width };
     y += place.height + Math.min(GAP, Math.max(0.6, place.height * 0.15));
-    return place.height < 0.2 ? null : row(part, place, { numbered: told.has(part) && layers.length > 1 });
+    return place.height < 0.2 ? null : row(part, place, { numbered: numbered.has(part) && layers.length > 1 });
   });
   const said = parameters.by_block.map((one) => `${blockName(one.block)} ${number(one.parameters)}`).join(", ");
   const view = `0 0 ${width + (rows.length > 24 ? 44 : 0)} ${y + 24}`;

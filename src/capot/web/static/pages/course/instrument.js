@@ -34,21 +34,21 @@ export function instrument(call, { record, model, id, title, vary }) {
   /** @type {Api.Block[]} */
   let view = [];
   const settings = h("p", { class: "settings-line quiet" });
-  const door = h("a", { class: "door", href: address(call) }, tr("course.open_chapter"));
+  const link = h("a", { class: "chapter-link", href: address(call) }, tr("course.open_chapter"));
   const now = () => /** @type {Record<string, unknown>} */ (made?.page()?.arguments ?? call.arguments);
-  const heard = () => {
-    const told = named(call, now());
-    fill(settings, h("code", {}, said(call.verb, told)));
-    door.href = address({ ...call, arguments: told });
+  const onChange = () => {
+    const changes = named(call, now());
+    fill(settings, h("code", {}, said(call.verb, changes)));
+    link.href = address({ ...call, arguments: changes });
     tools.hidden = !made?.page();
   };
-  const how = { model, heard, vary, changed: () => { moved = true; } };
+  const how = { model, onChange, vary, changed: () => { moved = true; } };
   const pin = pinning({ record, id, made: async () => {
     const given = now();
     if (moved) ({ view } = await callDrawn(call.verb, taken(given)));
     return { id, title, verb: call.verb, arguments: given, model, made: new Date().toISOString(), view: slim(view) };
   } });
-  const tools = h("div", { class: "row", hidden: true }, pin.button, call.chapter ? door : null, pin.troubles);
+  const tools = h("div", { class: "row", hidden: true }, pin.button, call.chapter ? link : null, pin.troubles);
   const alone = live(call, how);
   const one = made = alone ?? common(call, how);
   const run = async (/** @type {Record<string, unknown>} */ changes = {}) => {
@@ -81,11 +81,11 @@ const named = (call, now) =>
  * @param {import("./live.js").How} how
  * @returns {import("./live.js").Live}
  */
-function common(call, { model, heard }) {
+function common(call, { model, onChange }) {
   /** @type {Api.Block[]} */
   let view = [];
   const answer = answers(call.verb, {
-    words: tr("plain.waiting"), heard, drawn: (_, drawn) => { view = drawn; return blocks(drawn); },
+    words: tr("plain.waiting"), onChange, drawn: (_, drawn) => { view = drawn; return blocks(drawn); },
   });
   const run = async (/** @type {Record<string, unknown>} */ changes = {}) => {
     const given = { ...call.arguments, ...changes };

@@ -24,8 +24,8 @@ const SAMPLING = ["temperature", "top_k", "top_p", "min_p"];
  *   page: () => { verb: string, arguments: object } | null,
  * }} Live
  * @typedef {{ result: unknown, view: Api.Block[] }} Played
- * @typedef {{ model: string, vary?: string, changed: () => unknown, heard: () => unknown }} How
- * `vary` names what a learner is to change; `changed`: something was moved; `heard`: another picture is on show
+ * @typedef {{ model: string, vary?: string, changed: () => unknown, onChange: () => unknown }} How
+ * `vary` names what a learner is to change; `changed`: something was moved; `onChange`: another picture is on show
  */
 
 /**
@@ -48,8 +48,8 @@ const LIVE = {
 export function live(call, how) {
   const known = LIVE[call.verb];
   if (!known || (how.vary && !known.moves.includes(how.vary))) return null;
-  const told = Object.keys(call.arguments).every((name) => [...known.moves, ...known.takes].includes(name));
-  return told ? known.made(call, how) : null;
+  const isKnown = Object.keys(call.arguments).every((name) => [...known.moves, ...known.takes].includes(name));
+  return isKnown ? known.made(call, how) : null;
 }
 
 /**
@@ -74,13 +74,13 @@ const shown = (made) => () => /** @type {ReturnType<Live["page"]>} */ (made.page
  * @param {How} how
  * @returns {Live}
  */
-function writing(call, { model, vary, changed, heard }) {
+function writing(call, { model, vary, changed, onChange }) {
   const { prompt, alternatives: _, ...start } = given(call);
   const facts = h("div");
   const desk = apart({ prompt, ...start }, () => { fill(facts); changed(); });
   const settings = controls({ desk });
-  const field = promptField({ heard: () => {}, own: desk.prompt, rows: 1 });
-  const made = one({ field, settings, name: () => model, handed: null, desk, heard });
+  const field = promptField({ onChange: () => {}, own: desk.prompt, rows: 1 });
+  const made = one({ field, settings, name: () => model, handed: null, desk, onChange });
   const folded = h("details", { open: Boolean(vary) }, h("summary", {}, tr("course.settings")), field.box,
     settings.box);
   const run = async () => {
@@ -101,15 +101,15 @@ function writing(call, { model, vary, changed, heard }) {
  * @param {How} how
  * @returns {Live}
  */
-function predicting(call, { model, changed, heard }) {
+function predicting(call, { model, changed, onChange }) {
   const { prompt, rank = [], ...settings } = given(call);
   const rest = h("div");
   const desk = apart({ prompt, rank: rank[0], ...settings }, () => {
     if (desk.read().prompt !== prompt) fill(rest);
     changed();
   });
-  const made = new Next(model, { desk, heard });
-  const { ask, box: troubles, stop } = asking(call);
+  const made = new Next(model, { desk, onChange });
+  const { ask, box: troubles, stop } = asker(call);
   const run = async () => {
     const played = await ask();
     if (!played) return null;
@@ -126,13 +126,13 @@ function predicting(call, { model, changed, heard }) {
  * @param {How} how
  * @returns {Live}
  */
-function cut(call, { model, changed, heard }) {
+function cut(call, { model, changed, onChange }) {
   const { text, compare = [] } = given(call);
   const facts = h("div");
   const desk = apart({ prompt: text }, () => { fill(facts); changed(); });
   const asked = (/** @type {string} */ typed, /** @type {AbortSignal} */ signal) =>
     callDrawn("tokens", { text: typed, compare }, { signal });
-  const made = cutting(model, { asked, desk, heard });
+  const made = cutting(model, { asked, desk, onChange });
   const box = h("div", {}, made.box, compare.length ? made.others : null, facts);
   const run = async () => {
     const played = await made.start();
@@ -147,10 +147,10 @@ function cut(call, { model, changed, heard }) {
  * @param {How} how
  * @returns {Live}
  */
-function placed(call, { model, changed, heard }) {
+function placed(call, { model, changed, onChange }) {
   const { words: some, ...settings } = given(call);
   const desk = apart({ words: some.join(","), near: settings.near, dimensions: settings.dimensions }, changed);
-  const made = words(model, { desk, heard });
+  const made = words(model, { desk, onChange });
   const run = async () => {
     const result = await made.start();
     return result ? { result, view: made.view() } : null;
@@ -162,7 +162,7 @@ function placed(call, { model, changed, heard }) {
  * A lesson's own call, said where it waits or fails.
  * @param {Lab.LessonCall} call
  */
-function asking(call) {
+function asker(call) {
   const box = h("div", { class: "troubles" });
   /** @type {AbortController | undefined} */
   let running;

@@ -149,15 +149,15 @@ export class Question {
     /** @type {HTMLInputElement} */
     const input = h("input", { id, type: "text", autocomplete: "off", spellcheck: "false",
       value: this.#kept.seen ?? "", oninput: () => this.#keep({ seen: input.value, seenRight: null }) });
-    const told = () => this.#verdict(verdict);
+    const showVerdict = () => this.#verdict(verdict);
     const check = async (/** @type {Event} */ event) => {
       event.preventDefault();
       this.#keep({ seen: input.value });
       if (!input.value.trim() || !(await this.#judge())) return;
       this.#keep({ seenRight: this.#judged?.seen ?? null });
-      told();
+      showVerdict();
     };
-    told();
+    showVerdict();
     const unit = this.#part.seen_unit ? ` (${this.#part.seen_unit})` : "";
     return h("form", { class: "seen", onsubmit: check }, h("h4", {}, tr("course.seen")), built(asked),
       h("div", { class: "row" }, labelled(input, tr("course.read") + unit),

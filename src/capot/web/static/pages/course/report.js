@@ -42,7 +42,7 @@ export async function report({ record, lessons, model }) {
   const styles = await Promise.all(STYLES.map(async (name) => (await fetch(`${root}/static/${name}`)).text()));
   const pins = await Promise.all(record.pins.map(pinned));
   const body = h("main", {}, h("h1", {}, tr("course.report.title")), head(record, model),
-    pages.map((lesson) => told(lesson, record)).filter(Boolean),
+    pages.map((lesson) => ofLesson(lesson, record)).filter(Boolean),
     pins.length ? h("section", {}, h("h2", {}, tr("course.report.pins")), pins) : null);
   for (const part of body.querySelectorAll("[tabindex]")) part.removeAttribute("tabindex");
   save(`${tr("course.report.file")}.html`, whole(body, styles.join("\n")), "text/html");
@@ -83,7 +83,7 @@ function head(record, model) {
  * @param {Lab.Lesson} lesson
  * @param {import("./record.js").CourseRecord} record
  */
-function told(lesson, record) {
+function ofLesson(lesson, record) {
   const done = lesson.parts.map((part) => {
     if (part.part === "question") return answered(part, record.read(keyOf(lesson.number, part.place)));
     if (part.part === "change") return changed(part, record.read(keyOf(lesson.number, "change")));

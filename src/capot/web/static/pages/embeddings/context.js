@@ -55,14 +55,14 @@ export function context(name) {
 }
 
 /**
- * A slider from layer to layer; `heard` is told where it is moved to.
+ * A slider from layer to layer; `onChange` is called with where it is moved to.
  * @param {number} count
  * @param {number} value
- * @param {(layer: number) => unknown} heard
+ * @param {(layer: number) => unknown} onChange
  */
-function sliderOf(count, value, heard) {
+function sliderOf(count, value, onChange) {
   const said = { label: tr("embeddings.layer"), hint: tr("embeddings.about_layer") };
-  const oninput = (/** @type {CustomEvent<{ value: number }>} */ { detail }) => { if (detail) heard(detail.value); };
+  const oninput = (/** @type {CustomEvent<{ value: number }>} */ { detail }) => { if (detail) onChange(detail.value); };
   return h("capot-slider", { min: 0, max: count - 1, step: 1, coarse: 2, value, ...said, oninput });
 }
 

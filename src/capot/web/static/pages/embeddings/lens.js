@@ -12,7 +12,7 @@ import { promptField } from "../../parts/prompt.js";
 export function lens(name) {
   if (!state.prompt.get()) state.prompt.set(tr("embeddings.sample.prompt"));
   const pictures = [redrawn(), redrawn()];
-  const field = promptField({ heard: ask, delay: 300, examples: [tr("embeddings.sample.prompt")] });
+  const field = promptField({ onChange: ask, delay: 300, examples: [tr("embeddings.sample.prompt")] });
   const answer = answers("lens", { words: tr("home.waiting"), troubles: field.troubles, drawn, rows });
   const box = h("div", {}, h("p", { class: "lead" }, tr("embeddings.lens_lead")), field.box, answer.box);
   return { box, start: () => ask(field.text), stop: answer.stop };

@@ -13,25 +13,25 @@ import { choice } from "../../parts/ticks.js";
 const { start: NEAR, ...NEIGHBOURS } = lab.sliders.embed.near;
 
 /**
- * The instrument. `desk` keeps its words, and `heard` is called when what it shows has changed.
+ * The instrument. `desk` keeps its words, and `onChange` is called when what it shows has changed.
  * @param {string} name the model's
- * @param {{ desk?: Lab.Desk, heard?: () => unknown }} [how]
+ * @param {{ desk?: Lab.Desk, onChange?: () => unknown }} [how]
  */
-export function words(name, { desk = state.page, heard } = {}) {
+export function words(name, { desk = state.page, onChange } = {}) {
   const [saved, samples] = [desk.read(), tr("embeddings.sample.words").split("|")];
   let dimensions = Number(saved.dimensions) === 3 ? 3 : 2;
   let near = Math.min(NEIGHBOURS.max, Math.max(NEIGHBOURS.min, Number(saved.near ?? NEAR) || 0));
   const picture = redrawn();
   /** @type {Api.Block[]} */
-  let told = [];
+  let shownView = [];
   const answer = answers("embed", {
     name: "embeddings",
     words: tr("embeddings.waiting"),
-    heard,
-    drawn: (_, view) => drawn(told = view, picture),
+    onChange,
+    drawn: (_, view) => drawn(shownView = view, picture),
     rows: (result) => rows(result, dimensions),
   });
-  const list = chips(split(saved.words ?? samples[0]), { label: tr("embeddings.words"), heard: ask });
+  const list = chips(split(saved.words ?? samples[0]), { label: tr("embeddings.words"), onChange: ask });
   const space = spaces(dimensions, (count) => { dimensions = count; ask(list.words); });
   const soon = later(150, () => ask(list.words));
   const moved = (/** @type {CustomEvent<{ value: number }>} */ { detail }) => {
@@ -42,7 +42,7 @@ export function words(name, { desk = state.page, heard } = {}) {
   const lead = desk.whole ? h("p", { class: "lead" }, tr("embeddings.words_lead")) : null;
   const box = h("div", {}, lead, list.box, desk.whole ? presets(samples, list.set) : null,
     h("div", { class: "sliders" }, space, neighbours), empty, answer.box);
-  return { box, start: () => ask(list.words), stop: answer.stop, page: answer.page, view: () => told };
+  return { box, start: () => ask(list.words), stop: answer.stop, page: answer.page, view: () => shownView };
 
   /** @param {string[]} some */
   async function ask(some) {
@@ -89,11 +89,12 @@ function presets(samples, set) {
 /**
  * In the plane or in space.
  * @param {number} chosen
- * @param {(dimensions: number) => unknown} heard
+ * @param {(dimensions: number) => unknown} onChange
  */
-function spaces(chosen, heard) {
+function spaces(chosen, onChange) {
   const said = (/** @type {number} */ count) => tr(`embeddings.dimensions.d${count}`);
-  return choice([2, 3], { name: "dimensions", legend: tr("embeddings.drawn_in"), unseen: true, chosen, said, heard });
+  const legend = tr("embeddings.drawn_in");
+  return choice([2, 3], { name: "dimensions", legend, unseen: true, chosen, said, onChange });
 }
 
 /**

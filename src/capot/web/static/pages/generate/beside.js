@@ -5,7 +5,7 @@ import { bits, number, tr, unwritten } from "../../lib/words.js";
 import { fault } from "../../parts/fault.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
-import { watched } from "../../lib/lasting.js";
+import { watched } from "../../lib/resumable.js";
 import { raw } from "../../lib/api.js";
 import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
@@ -34,7 +34,7 @@ class Beside {
   #texts = { seed: 0, count: 0, lines: [] };
   /** @type {Column[]} */
   #columns = [];
-  /** @type {Lab.Lasting | null} */
+  /** @type {Lab.Resumable | null} */
   #running = null;
   #heats = new Heats();
   #says = status(() => this.halt());
@@ -79,7 +79,7 @@ class Beside {
 
   /** New texts; `many` tokens each, by the settings `sampling` but for the temperature. */
   async #begin(from = this.#seed(), many = this.#parts.settings.count(), sampling = this.#parts.settings.sampling()) {
-    const found = this.#heats.heard();
+    const found = this.#heats.chosen();
     if (!found) return this.#heats.focus();
     this.#running?.abort();
     const lines = found.map((temperature) =>
@@ -119,7 +119,7 @@ class Beside {
       state.write({ all: [seed, count, settled({ ...lines[0].sampling, temperature: 1 })].join(":") });
   }
 
-  /** @returns {Lab.Lasting} */
+  /** @returns {Lab.Resumable} */
   #grow() {
     const { lines } = this.#texts;
     /** @type {() => Lab.Work<"generate">[]} */
@@ -145,12 +145,12 @@ class Beside {
 
   #tell() {
     this.#stop.disabled = !this.#running;
-    const told = this.#texts.lines.filter((line) => line.tokens.length);
-    if (this.#running || !told.length)
+    const begun = this.#texts.lines.filter((line) => line.tokens.length);
+    if (this.#running || !begun.length)
       return this.#picture.update({ caption: this.#running ? "" : tr("generate.empty_all"), ...NOTHING });
     const { seed, lines } = this.#texts;
     return this.#picture.update({
-      caption: compared(told, { count: lines.length, seed }),
+      caption: compared(begun, { count: lines.length, seed }),
       table: asRows(lines),
       json: lines.map((line) => line.result ?? { temperature: line.sampling.temperature, tokens: line.tokens }),
       page: { make: () => together(this.#texts) },
@@ -171,7 +171,7 @@ class Heats {
     "aria-describedby": this.#troubles.id,
     value: shown(state.read().heats),
     oninput: () => fill(this.#troubles), // gone as one types: nothing moves under a click
-    onchange: () => this.heard(),
+    onchange: () => this.chosen(),
   });
   box = labelled(this.#field, tr("generate.heats"), this.#troubles);
 
@@ -194,7 +194,7 @@ class Heats {
    * What is typed is kept and judged: the temperatures, where it is temperatures alone.
    * @returns {number[] | null}
    */
-  heard() {
+  chosen() {
     const { found, wrong, more } = this.#read();
     const say = wrongly(wrong) || (more.length ? tr("generate.many_heats", { most: MOST }) : "")
       || (found.length ? "" : tr("generate.no_heat"));
@@ -232,11 +232,11 @@ function column({ prompt, tokens, sampling }) {
 
 /**
  * The sentences under the columns.
- * @param {Lab.Line[]} told
+ * @param {Lab.Line[]} begun
  * @param {{ count: number, seed: number }} how
  */
-function compared(told, { count, seed }) {
-  const [first, last] = [told[0], told[told.length - 1]];
+function compared(begun, { count, seed }) {
+  const [first, last] = [begun[0], begun[begun.length - 1]];
   return tr("generate.compared", {
     count,
     seed: String(seed),
@@ -269,7 +269,7 @@ function asRows(lines) {
  * The lines of Python and of shell that give the same texts.
  * @param {string} name
  * @param {Together} texts
- * @returns {Lab.Told}
+ * @returns {Lab.AsCode}
  */
 function ways(name, { seed, count, lines }) {
   const sampling = { ...chosen(lines[0].sampling), max_new_tokens: count, seed };

@@ -48,15 +48,15 @@ export function controls({ template = false, desk = state.page } = {}) {
 }
 
 /**
- * One slider; `heard` is told where it is moved to.
+ * One slider; `onChange` is called with where it is moved to.
  * @param {string} name
  * @param {number} value
- * @param {(value: number) => unknown} heard
+ * @param {(value: number) => unknown} onChange
  */
-function sliding(name, value, heard) {
+function sliding(name, value, onChange) {
   const { start: _, ...bounds } = SLIDERS[name];
   const said = { label: tr(`generate.${name}`), hint: tr(`generate.about.${name}`) };
-  const oninput = (/** @type {CustomEvent<{ value: number }>} */ { detail }) => { if (detail) heard(detail.value); };
+  const oninput = (/** @type {CustomEvent<{ value: number }>} */ { detail }) => { if (detail) onChange(detail.value); };
   return h("capot-slider", { name, ...bounds, value, ...said, oninput });
 }
 

@@ -116,7 +116,7 @@ export function why(line) {
  */
 export function caption(line) {
   const [strip] = ofKind(line.view ?? [], "strip");
-  const parts = [strip ? strip.caption : told(line), why(line)];
+  const parts = [strip ? strip.caption : probabilities(line), why(line)];
   if (line.speed) {
     const speed = number(line.speed, line.speed < 100 ? 1 : 0);
     parts.push(tr("generate.speed", { speed, seed: String(line.seed), count: line.reused ?? 0 }));
@@ -125,7 +125,7 @@ export function caption(line) {
 }
 
 /** @param {Lab.Line} line */
-function told(line) {
+function probabilities(line) {
   const least = line.tokens.reduce((a, b) => (b.probability < a.probability ? b : a));
   const best = line.tokens.filter((token) => token.probability >= token.alternatives[0].probability).length;
   const said = tr("generate.unlikely", { token: least.label, share: percent(least.probability) });

@@ -4,7 +4,7 @@ import { h, visible } from "../../lib/dom.js";
 import { duration, percent, tr } from "../../lib/words.js";
 import { page } from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
-import { watched } from "../../lib/lasting.js";
+import { watched } from "../../lib/resumable.js";
 import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
 import { asked, caption, hear, open, opening, piece, scale, wanted, ALTERNATIVES } from "./line.js";
@@ -17,8 +17,8 @@ const NOTHING = { table: null, python: null, command: null, json: null, page: nu
 
 /**
  * The instrument of one text. `field` is the prompt's, `settings` the controls, `name()` the model's, `handed` a text
- * under way. `desk` keeps it, and `heard` is called when what it shows has changed.
- * @param {Lab.Writing<Lab.Story> & { desk?: Lab.Desk, heard?: () => unknown }} parts
+ * under way. `desk` keeps it, and `onChange` is called when what it shows has changed.
+ * @param {Lab.Writing<Lab.Story> & { desk?: Lab.Desk, onChange?: () => unknown }} parts
  */
 export const one = (parts) => new One(parts);
 
@@ -28,7 +28,7 @@ class One {
   #desk;
   /** @type {Lab.Story} */
   #story;
-  /** @type {Lab.Lasting | null} */
+  /** @type {Lab.Resumable | null} */
   #running = null;
   #growing = false; // until all has grown, a reload must find the whole link
   #says = status(() => this.halt());
@@ -43,13 +43,13 @@ class One {
   #picture;
   #tree = h("section", { class: "tree", hidden: true });
 
-  /** @param {Lab.Writing<Lab.Story> & { desk?: Lab.Desk, heard?: () => unknown }} parts see `one` */
+  /** @param {Lab.Writing<Lab.Story> & { desk?: Lab.Desk, onChange?: () => unknown }} parts see `one` */
   constructor(parts) {
     this.#parts = parts;
     this.#desk = parts.desk ?? page;
     this.#story = blank(parts.field.text);
     const drawn = h("div", {}, this.#strip, this.#others.box, this.#key);
-    this.#picture = frame(drawn, { name: "generate", heard: parts.heard });
+    this.#picture = frame(drawn, { name: "generate", onChange: parts.onChange });
     const key = this.#desk.whole ? { kbd: tr("generate.space"), "aria-keyshortcuts": "Space" } : {};
     this.#step = button("one", () => this.further(1), key);
     const go = button("go", () => this.begin(), { class: "primary" });
@@ -194,7 +194,7 @@ class One {
   /**
    * @param {Lab.Branch} line
    * @param {() => unknown} again
-   * @returns {Lab.Lasting}
+   * @returns {Lab.Resumable}
    */
   #grow(line, again) {
     /** @type {() => Lab.Work<"generate">[]} */

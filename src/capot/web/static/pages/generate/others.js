@@ -21,13 +21,13 @@ export class Others {
   }
 
   /**
-   * Show what the token at `index` could have been; `heard` is told which is picked, were it the same.
+   * Show what the token at `index` could have been; `onChange` is called with which is picked, were it the same.
    * @param {Api.Step} token
    * @param {number} index
-   * @param {(other: Api.Alternative) => unknown} heard
+   * @param {(other: Api.Alternative) => unknown} onChange
    */
-  open(token, index, heard) {
-    const onpick = (/** @type {CustomEvent<number>} */ { detail }) => heard(token.alternatives[detail] ?? token);
+  open(token, index, onChange) {
+    const onpick = (/** @type {CustomEvent<number>} */ { detail }) => onChange(token.alternatives[detail] ?? token);
     const bars = h("capot-bars", { pick: true, rows: could(token), onpick });
     const close = { "aria-label": tr("generate.close"), onclick: () => this.close(true) };
     const head = h("div", { class: "row spread" },

@@ -38,14 +38,14 @@ export function computed(name, scale) {
   let view = [];
   const soon = later(120, ask);
   for (const part of form.parts) part.addEventListener("input", soon);
-  scale.heard(draw);
+  scale.onChange(draw);
   const box = h("div", {}, form.first, troubles, answer.box, h("div", { class: "fits-part" }, form.second, fit.box));
   return { box, start: ask, stop: answer.stop };
 
   async function ask() {
-    const { args, ...told } = form.asked();
-    const result = await answer.ask(args, told);
-    if (result) fit.tell(result, ofKind(view, "table")[1], { page: { verb: "memory", arguments: args }, ...told });
+    const { args, ...facts } = form.asked();
+    const result = await answer.ask(args, facts);
+    if (result) fit.tell(result, ofKind(view, "table")[1], { page: { verb: "memory", arguments: args }, ...facts });
     else fit.box.hidden = troubles.querySelector(".fault") !== null; // where it is only asked anew, what there is stays
   }
 
@@ -83,14 +83,14 @@ function fitting() {
   /**
    * @param {Api.Memory} result
    * @param {Api.Table | undefined} table
-   * @param {Lab.Facts} told
+   * @param {Lab.Facts} facts
    */
-  function tell({ fits }, table, told) {
+  function tell({ fits }, table, facts) {
     picture.box.hidden = !fits.length;
     if (!fits.length || !table) return;
     fill(place, verdicts(fits));
     const { caption, columns, rows } = table;
-    picture.update({ caption: caption ?? "", table: { columns, rows }, json: fits, ...told });
+    picture.update({ caption: caption ?? "", table: { columns, rows }, json: fits, ...facts });
   }
 }
 

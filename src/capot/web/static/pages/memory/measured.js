@@ -4,7 +4,7 @@ import { fill, h, labelled, unique } from "../../lib/dom.js";
 import { duration, number, size, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
-import { once } from "../../lib/lasting.js";
+import { once } from "../../lib/resumable.js";
 import { blocks, ofKind, pictured, redrawn } from "../../parts/blocks.js";
 import { fault } from "../../parts/fault.js";
 import { frame, table } from "../../parts/frame.js";
@@ -22,7 +22,7 @@ const LENGTHS = "1, 16, 64, 256, 512, 1024";
  * @param {Lab.Scale} scale
  */
 export function measured(name, scale) {
-  /** @type {Lab.Lasting | null} */
+  /** @type {Lab.Resumable | null} */
   let running = null;
   const says = status(() => halt());
   const go = h("button", { type: "button", class: "primary", onclick: () => measure() }, tr("memory.measure"));
@@ -93,7 +93,7 @@ function showing(name, scale) {
   const place = h("div");
   const picture = frame(h("div", {}, under, place), { name: "measured" });
   picture.box.hidden = true;
-  scale.heard(() => last && draw(last));
+  scale.onChange(() => last && draw(last));
   return { box: picture.box, clear, progress, finish: (/** @type {Measured} */ body) => { last = body; }, tell };
 
   function clear() {

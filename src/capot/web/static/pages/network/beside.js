@@ -26,7 +26,7 @@ const OTHER = {
 /** The two grids, and what the model answers once a state is in the other's place. */
 export class Beside {
   #name;
-  #field = promptField({ heard: () => this.#read(), own: OTHER, label: tr("network.other_text"), rows: 1, delay: 400,
+  #field = promptField({ onChange: () => this.#read(), own: OTHER, label: tr("network.other_text"), rows: 1, delay: 400,
     examples: tr("network.other_examples").split("|"), placeholder: tr("network.other_placeholder") });
   #mine = new Grid({ chosen: (place) => this.#put(stream(place)), switched: () => {} });
   #other = new Grid({ chosen: (place) => this.#put(stream(this.#opposite(place))), switched: () => {} });

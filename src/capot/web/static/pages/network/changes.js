@@ -5,7 +5,7 @@ import { fill, h, labelled, unique } from "../../lib/dom.js";
 import { number, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
-import { once } from "../../lib/lasting.js";
+import { once } from "../../lib/resumable.js";
 import { fault } from "../../parts/fault.js";
 import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
@@ -44,7 +44,7 @@ export class Changes {
   #layer = h("select", { id: unique("layer"), onchange: () => this.#tell() });
   /** @type {typeof TRIED[number]} */
   #tried = TRIED.find((one) => one === state.read().tried) ?? "residual";
-  /** @type {Lab.Lasting | null} */
+  /** @type {Lab.Resumable | null} */
   #running = null;
   /** @type {Texts | null} */
   #texts = null;
@@ -58,7 +58,7 @@ export class Changes {
     this.#between = h("input", { type: "text", id: unique("between"), size: 16, value: state.read().between ?? "",
       placeholder: tr("network.between_placeholder"), onchange: () => state.write({ between: this.#between.value }) });
     const part = choice([...TRIED], { name: "tried", legend: tr("network.tried"), chosen: this.#tried,
-      said: (one) => tr(`network.tried_${one}`), heard: (one) => this.#turn(one) });
+      said: (one) => tr(`network.tried_${one}`), onChange: (one) => this.#turn(one) });
     const fields = h("div", { class: "row" }, labelled(this.#layer, tr("network.layer")),
       labelled(this.#between, tr("network.between")), this.#go, this.#stop);
     this.#picture.box.hidden = true;

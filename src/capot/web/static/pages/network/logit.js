@@ -14,11 +14,11 @@ export class Logit {
   #bars = h("div", { class: "shares" });
   #frame = frame(this.#bars, { name: "logit" });
 
-  /** @param {{ target: string, heard: () => unknown }} how */
-  constructor({ target, heard }) {
-    this.heard = heard;
+  /** @param {{ target: string, onChange: () => unknown }} how */
+  constructor({ target, onChange }) {
+    this.onChange = onChange;
     this.#field = h("input", { id: unique("target"), type: "text", spellcheck: "false", autocomplete: "off",
-      value: target, oninput: later(400, heard) });
+      value: target, oninput: later(400, onChange) });
     this.box = h("section", { hidden: true }, h("h2", {}, tr("network.logit_title")),
       labelled(this.#field, tr("network.target"), this.#offers), this.#frame.box);
   }
@@ -30,9 +30,9 @@ export class Logit {
 
   /**
    * @param {Api.NetworkInside} found
-   * @param {Lab.Facts} told
+   * @param {Lab.Facts} facts
    */
-  draw(found, told) {
+  draw(found, facts) {
     const { target, contributions } = found;
     this.box.hidden = !target;
     if (!target) return;
@@ -50,14 +50,14 @@ export class Logit {
         rows: [...shares.map((one) => [partName(one), number(one.logit, 3)]),
           [tr("network.sum"), number(target.logit, 3)]] }),
       json: { target, contributions, remainder: found.remainder },
-      ...told,
+      ...facts,
     });
   }
 
   /** @param {{ id: number, text: string }} token */
   #choose({ id, text }) {
     this.#field.value = text.trim() ? text : `id:${id}`;
-    this.heard();
+    this.onChange();
   }
 }
 

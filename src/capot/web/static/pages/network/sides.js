@@ -11,7 +11,7 @@ const SHOWN = 5; // candidates of each side
 /** @typedef {{ id: number, text: string, label: string, before?: number, after?: number }} Both */
 /** @typedef {Pick<Api.Ablation, "before" | "after" | "moved" | "changed">} Compared */
 
-/** The bars with what is told of them. */
+/** The bars with what is said of them. */
 export class Sides {
   #bars = h("capot-bars");
   #legend = h("p", { class: "quiet moved-key", hidden: true }, h("i", { "aria-hidden": "true" }),
@@ -67,7 +67,7 @@ export class Sides {
     this.#frame.update({
       caption: `${said} ${limits}`,
       table: { columns: ["token", "before", "after"].map((name) => tr(`network.column.${name}`)),
-        rows: rows.map((one) => [shown(one), told(one.before), told(one.after)]) },
+        rows: rows.map((one) => [shown(one), shownShare(one.before), shownShare(one.after)]) },
       json: found,
       ...ways,
     });
@@ -84,14 +84,14 @@ export class Sides {
       label: shown(one),
       value: (one.after ?? 0) / top,
       ghost: ghosts && one.before !== undefined ? one.before / top : null,
-      text: ghosts ? `${told(one.before)} → ${told(one.after)}` : told(one.after),
+      text: ghosts ? `${shownShare(one.before)} → ${shownShare(one.after)}` : shownShare(one.after),
     }));
     this.#legend.hidden = !ghosts;
   }
 }
 
 /** @param {number | undefined} share */
-const told = (share) => (share === undefined ? "–" : percent(share));
+const shownShare = (share) => (share === undefined ? "–" : percent(share));
 
 /** @param {{ text: string, label: string }} token */
 const shown = ({ text, label }) => (text ? visible(text) : label);

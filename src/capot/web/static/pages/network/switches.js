@@ -28,17 +28,17 @@ export class Switches {
   #troubles = h("div", { class: "troubles" });
   #sides = new Sides("ablate");
   line = h("output", { class: "quiet" }); // the answer in a line, for who looks at the stamps
-  #heard;
+  #onChange;
   #name;
 
-  /** @param {{ name: string, heard: () => unknown, off: string[], by: string }} how */
-  constructor({ name, heard, off, by }) {
+  /** @param {{ name: string, onChange: () => unknown, off: string[], by: string }} how */
+  constructor({ name, onChange, off, by }) {
     this.off = new Set(off);
     this.by = by === "mean" ? "mean" : "zero";
     this.#name = name;
-    this.#heard = heard;
+    this.#onChange = onChange;
     const way = choice([...BY], { name: "by", legend: tr("network.by"), chosen: this.by,
-      said: (one) => tr(`network.by_${one}`), heard: (one) => { this.by = one; this.#changed(); } });
+      said: (one) => tr(`network.by_${one}`), onChange: (one) => { this.by = one; this.#changed(); } });
     this.#way = h("div", {}, way);
     this.box = h("section", { class: "answered", "aria-label": tr("network.next") }, h("h2", {}, tr("network.next")),
       this.#none, h("div", { class: "row" }, this.#chips, this.#again), this.#way, this.#troubles, this.#sides.box);
@@ -62,7 +62,7 @@ export class Switches {
   }
 
   #changed() {
-    this.#heard();
+    this.#onChange();
     this.#tell();
     this.#ask();
   }

@@ -52,7 +52,7 @@ export function cost(name, names) {
       fill(troubles);
       const rows = rowsOf(fr, en);
       fill(grid, rows.map(bars));
-      picture.update({ ...told(rows), ...ways(name, { ...text }, compare), json: () => ({ fr, en }) });
+      picture.update({ ...facts(rows), ...ways(name, { ...text }, compare), json: () => ({ fr, en }) });
     } catch (error) {
       if (error.name !== "AbortError") fill(troubles, fault(error, show));
     } finally {
@@ -65,12 +65,12 @@ export function cost(name, names) {
  * The field of one language's sentence.
  * @param {Lab.Language} lang
  * @param {string} text
- * @param {(typed: string) => unknown} heard
+ * @param {(typed: string) => unknown} onChange
  */
-function sentence(lang, text, heard) {
+function sentence(lang, text, onChange) {
   const id = unique("pair");
   /** @type {HTMLTextAreaElement} */
-  const field = h("textarea", { id, lang, rows: 2, value: text, oninput: () => heard(field.value) });
+  const field = h("textarea", { id, lang, rows: 2, value: text, oninput: () => onChange(field.value) });
   return labelled(field, tr(`languages.${lang}`));
 }
 
@@ -108,7 +108,7 @@ const ratio = (row) => row.fr / Math.max(1, row.en);
  * The sentences under the bars, and the table.
  * @param {Row[]} rows
  */
-function told(rows) {
+function facts(rows) {
   const ranked = [...rows].sort((a, b) => ratio(b) - ratio(a));
   const [dear, fair] = [ranked[0], ranked[ranked.length - 1]];
   const ends = { dear: dear.name, fair: fair.name, most: number(ratio(dear), 2), least: number(ratio(fair), 2) };

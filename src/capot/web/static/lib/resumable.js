@@ -5,7 +5,7 @@ import { fill } from "./dom.js";
 import { tr } from "./words.js";
 
 const [SHORT, LONG] = [400, 5000]; // ms between two tries
-const PATIENCE = 900_000; // ms without a server before giving up
+const GIVE_UP_AFTER = 900_000; // ms without a server before giving up
 
 /**
  * Run the works that `missing()` lists, [{ tag, verb, arguments }], until it lists none; after a cut it is asked again.
@@ -17,14 +17,14 @@ const PATIENCE = 900_000; // ms without a server before giving up
  * @param {() => Lab.Work<Verb>[]} missing
  * @param {Lab.Heard<Verb>} on
  * @param {(lost: Lab.Lost | null) => unknown} cut
- * @returns {Lab.Lasting}
+ * @returns {Lab.Resumable}
  */
-export function lasting(missing, on, cut) {
-  return new Lasting(missing, on, cut);
+export function resumable(missing, on, cut) {
+  return new Resumable(missing, on, cut);
 }
 
 /** @template {keyof Api.Verbs} Verb */
-class Lasting {
+class Resumable {
   stopping = false;
   left = false;
   /** @type {Promise<boolean>} */
@@ -50,7 +50,7 @@ class Lasting {
   }
 
   /** @param {Lab.Event<Verb>} event */
-  #heard(...event) {
+  #event(...event) {
     if (this.left) return;
     if (this.#lost) this.cut(null);
     this.#lost = null;
@@ -60,7 +60,7 @@ class Lasting {
   async #run() {
     for (let parts = this.missing(); parts.length && !this.stopping; parts = this.missing()) {
       try {
-        this.#busy = stream(parts, (...event) => this.#heard(...event));
+        this.#busy = stream(parts, (...event) => this.#event(...event));
         await this.#busy.done;
         if (this.stopping || !this.missing().length) return;
         throw new LabError("cut", "");
@@ -68,7 +68,7 @@ class Lasting {
         if (this.stopping) return;
         if (error.code !== "cut" && !this.#lost) throw error; // nothing had begun
         const lost = this.#lost ??= { since: Date.now(), tries: 0 };
-        if (Date.now() - lost.since > PATIENCE || (lost.tries > 8 && error.code !== "unreachable")) throw error;
+        if (Date.now() - lost.since > GIVE_UP_AFTER || (lost.tries > 8 && error.code !== "unreachable")) throw error;
         await this.#pause(error, lost);
       } finally {
         this.#busy = null;
@@ -106,7 +106,7 @@ class Lasting {
 }
 
 /**
- * `lasting`, its waiting and its failing said where the visitor looks. `says` is a line of parts/status.js, which hears
+ * `resumable`, its waiting and failing said where the visitor looks. `says` is a line of parts/status.js, which hears
  * the events (those of `kinds` alone, where they are given); `troubles` stands beside the field, for what is refused;
  * `again()` tries once more; `elsewhere(error)` may say an error in a place of its own, and answers whether it did.
  * `over` resolves once all is said, to whether nothing failed.
@@ -116,7 +116,7 @@ class Lasting {
  * @param {Lab.Saying} place
  */
 export function watched(missing, on, { says, troubles, again, elsewhere, kinds, words = tr("home.waiting") }) {
-  const work = lasting(missing, (...event) => {
+  const work = resumable(missing, (...event) => {
     if (!kinds || kinds.includes(event[0])) says.hear(...event);
     on(...event);
   }, says.cut);
