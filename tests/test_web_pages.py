@@ -299,7 +299,7 @@ def test_the_command_gives_exactly_this_view(visit: Visits) -> None:
     rows = page.locator("capot-bars li")
     assert rows.count() == len(found["candidates"])
     for row, each in zip(rows.all_inner_texts(), found["candidates"], strict=True):
-        assert f"{100 * each['probability']:.1f}".replace(".", ",") in row
+        assert percent(each["probability"], "fr") in row
     assert page.locator("capot-bars li:not(.cut)").count() == min(found["kept"], 12)
     page.get_by_text("En Python").click()
     source = page.locator(".fold-python pre").inner_text()
