@@ -19,13 +19,16 @@ import pytest
 from conftest import ROOT
 
 import capot
+from capot import i18n
 from capot.cli import run
+from capot.i18n import duration, percent, size
 from capot.lessons import FOLDER, packaged
 from capot.lessons.page import to_html
 from capot.lessons.paper import key, worksheet
 from capot.lessons.play import Played, play, play_all, seen_number
 from capot.lessons.reader import FRAME, Change, Figure, Lesson, Prose, read_lesson
-from capot.lessons.values import read
+from capot.lessons.typed import typed_number
+from capot.lessons.values import measure, read
 
 sys.path.insert(0, str(ROOT / "tools"))
 import typography
@@ -135,12 +138,50 @@ def test_what_a_learner_sees_is_held_against_their_own_run(model: Any, number: i
         value = read(each.evidence, seen.reading.of)
         if isinstance(value, str):
             assert value.strip() and each.saw(f" {value.strip()} ") and not each.saw(value + "x")
+            assert each.saw(value.replace(" ", "·")) and each.saw(f"«\u00a0{value}\u00a0»"), "as a page draws it"
             continue
         true = seen_number(each)
-        digits = 0 if not seen.reading.tolerance and not seen.reading.share else 1 if true >= 1 else 2
+        digits = 0 if float(true).is_integer() else 1 if true >= 1 else 2
         written = f"{true:.{digits}f}".replace(".", "," if model.lang == "fr" else ".")
         assert each.saw(written, model.lang), f"{each.question.id}: {written} as a page shows it"
         assert not each.saw(2 * true + 1) and not each.saw(-true - 1), each.question.id
+
+
+WRITTEN = {
+    "ko": size,
+    "kB": size,
+    "Go": size,
+    "GB": size,
+    "%": percent,
+    "ms": duration,
+}  # how pages write what is asked for in such a unit
+
+
+@pytest.mark.parametrize("number", NUMBERS[1:])
+def test_a_figure_is_right_exactly_as_a_page_writes_it(model: Any, number: int) -> None:
+    """With the rounding, the unit and the digits parted that every page of the lab has."""
+    for each in played(model, number):
+        reading = each.question.seen.reading
+        if isinstance(read(each.evidence, reading.of), str):
+            continue
+        raw = measure(each.evidence, reading.of)
+        form = WRITTEN.get(reading.unit)
+        unit = "" if form else f"\u00a0{reading.unit or 'tokens'}"
+        shown = f"{(form or written)(raw if form else raw * reading.times, model.lang)}{unit}"
+        assert each.saw(shown, model.lang), f"{each.question.id}: {shown}"
+        if each.question.kind == "number":
+            told = each.question.reading
+            form = WRITTEN.get(told.unit)
+            bet = typed_number(
+                (form or written)(each.right / told.times if form else each.right, model.lang), model.lang
+            )
+            assert any(each.agrees(value) for value, _ in bet.within(told.unit)), each.question.id
+        if each.question.kind == "token":
+            assert each.agrees(each.right.replace(" ", "·")) and each.agrees(f"“{each.right.strip()}”")
+
+
+def written(value: float, lang: str) -> str:
+    return i18n.number(value, lang) if float(value).is_integer() else i18n.number(value, lang, 2)
 
 
 def test_what_is_said_to_surprise_surprises(model: Any) -> None:

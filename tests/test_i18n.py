@@ -63,11 +63,19 @@ def test_french_is_set_as_french(path: Path) -> None:
         (0.5, "0.5", "0,5"),
         (-2.25, "\u22122.25", "\u22122,25"),
         (1e-9, "0", "0"),
+        (-1e-9, "0", "0"),
+        (-0.0, "0", "0"),
     ],
 )
 def test_numbers(value: float, english: str, french: str) -> None:
     assert i18n.number(value, "en") == english
     assert i18n.number(value, "fr") == french
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2, 4])
+def test_what_is_rounded_to_nothing_has_no_sign(digits: int) -> None:
+    assert i18n.number(-1e-9, "fr", digits) == i18n.number(0.0, "fr", digits)
+    assert i18n.number(-1.0, "fr", digits).startswith("\u2212"), "and any other keeps it"
 
 
 def test_units() -> None:

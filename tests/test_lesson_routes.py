@@ -126,6 +126,25 @@ def test_a_prediction_is_held_against_the_learners_own_run(client: Any) -> None:
     assert chosen["came_true"] and chosen["right"] == "few" and chosen["seen"]
 
 
+def test_a_reading_that_is_no_number_is_told_and_keeps_nothing_else_back(client: Any) -> None:
+    said = judge(client, seen="three").json()["result"]
+    assert said["seen"] is None and said["unread"] and said["came_true"] and len(said["hints"]) == 3
+    assert not judge(client, seen="3 bytes").json()["result"]["unread"]
+
+
+def test_a_page_is_told_what_can_be_sealed_and_what_varies(client: Any) -> None:
+    number, choice = client.get("/api/lessons/1").json()["result"]["parts"][1:3]
+    assert judge(client, predicted=number["most"]).status_code == 200 and number["exact"]
+    assert judge(client, predicted=2 * number["most"]).status_code == 422
+    assert choice["most"] == 0, "a choice has no length"
+    course = read_course(None, "en")
+    parts = [part for lesson in course.lessons for part in course.page(lesson.number)["parts"]]
+    exact = {part["calls"][0]["verb"]: part["exact"] for part in parts if part.get("calls") and "exact" in part}
+    assert exact["tokens"] and exact["card"] and not exact["next"] and not exact["generate"]
+    bet = next(part for part in parts if part.get("kind") == "token")
+    assert bet["most"] == 200
+
+
 def test_the_same_prediction_is_wrong_on_another_run(client: Any) -> None:
     assert judge(client, 1, predicted=1).json()["result"]["came_true"]
     assert not judge(client, 1, predicted=1, evidence=[RUN | {"count": 12}]).json()["result"]["came_true"]
@@ -144,7 +163,7 @@ def test_the_same_prediction_is_wrong_on_another_run(client: Any) -> None:
         ({"predicted": None}, "prediction_form"),
         ({"predicted": "3"}, "prediction_form"),
         ({"predicted": [1, 2]}, "prediction_form"),
-        ({"seen": "three"}, "not_a_number"),
+        ({"predicted": 1e16}, "prediction_form"),
     ],
 )
 def test_what_is_no_run_and_no_prediction_is_refused(client: Any, body: dict[str, Any], code: str) -> None:

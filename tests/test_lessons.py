@@ -17,9 +17,10 @@ from capot.cli import run as capot_command
 from capot.errors import InputError, NotFoundError
 from capot.lessons import FOLDER
 from capot.lessons.page import PICTURE_BYTES, to_html
-from capot.lessons.play import Played, _choice, number_typed
+from capot.lessons.play import Played, _choice
 from capot.lessons.questions import Question, Rule, RunReading, Seen
 from capot.lessons.reader import BYTES, FIGURES, Change, Figure, Prose, parse, read_lesson
+from capot.lessons.typed import typed_number
 from capot.lessons.values import filled, measure, read
 
 SOUND = (FOLDER / "blank" / "en.md").read_text(encoding="utf-8")
@@ -278,7 +279,7 @@ def test_what_was_seen_is_held_against_the_run() -> None:
     assert text.saw("can berra") and not text.saw("canberra")
     exact = Played(asked(seen=Seen("?", RunReading("n"))), {"n": 1024}, 0)
     assert exact.saw("1,024", "en") and exact.saw("1\u202f024", "fr") and not exact.saw("1025")
-    assert number_typed("1,024", "fr") == 1.024
+    assert typed_number("1,024", "fr").value == 1.024
 
 
 def test_tokens_and_curves_are_bets() -> None:

@@ -440,10 +440,15 @@ declare namespace Lab {
     ask: MdNode[];
     choices: MdNode[][];
     unit: string;
+    /** The longest token, the greatest number that can be sealed; 0: no bound. */
+    most: number;
     points: number[];
     seen: MdNode[] | null;
     seen_unit: string;
+    seen_most: number;
     tolerance: number;
+    /** Whether the run says the same on every processor. */
+    exact: boolean;
     share: number;
     why: MdNode[];
     calls: LessonCall[];
@@ -482,6 +487,8 @@ declare namespace Lab {
     points: number[];
     expected: boolean;
     seen: boolean | null;
+    /** Whether what was typed could not be read. */
+    unread: boolean;
     hints: MdNode[][];
     answer: MdNode[];
   }
@@ -511,13 +518,8 @@ declare namespace Lab {
     arguments: Record<string, unknown>;
     model: string;
     made: string;
+    lang?: Language;
     view: Api.Block[];
-  }
-
-  interface CourseKept {
-    name: string;
-    answers: Record<string, CourseAnswer>;
-    pins: Pin[];
   }
 
   interface Strip extends HTMLElement {

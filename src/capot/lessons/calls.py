@@ -24,6 +24,7 @@ REFUSED = ("chat_template", "template", "conversation")  # a program of the less
 TEXT_CHARS = 2000  # of one argument; a prompt in the box has 512 tokens
 ENTRIES = 32  # of one argument that is a list
 CALLS = 4  # of one question
+EXACT = ("card", "tokens", "embed")  # read in files and counted, with no pass through the network
 MOST: Mapping[str, float] = {"max_new_tokens": 200, "after_stop": 200, "k": 100, "near": 20, "alternatives": 20}
 
 
@@ -33,6 +34,11 @@ class InstrumentCall:
 
     verb: str
     given: Mapping[str, Any]
+
+    @property
+    def exact(self) -> bool:
+        """Whether the figures are the same on every processor: computed from shapes, not measured."""
+        return self.verb in EXACT or (self.verb == "memory" and bool(self.given.get("simulate")))
 
     def answer(self, model: Model) -> Result:
         """Return the answer of ``model``. Raises: as the verb."""

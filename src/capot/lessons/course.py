@@ -15,7 +15,8 @@ from typing import Any
 from capot.chapters.registry import verbs
 from capot.errors import InputError, NotFoundError, local_path
 from capot.lessons import FOLDER, SUFFIX
-from capot.lessons.calls import InstrumentCall
+from capot.lessons.calls import TEXT_CHARS, InstrumentCall
+from capot.lessons.judge import NUMBER, TOKEN_CHARS
 from capot.lessons.nodes import to_nodes
 from capot.lessons.questions import Question
 from capot.lessons.reader import Change, Figure, Lesson, Part, Prose, read_lesson
@@ -113,15 +114,19 @@ def _question(question: Question, folder: Path) -> dict[str, Any]:
     """Return what a learner may know of a question before the run."""
     seen = question.seen
     reading = None if seen is None else seen.reading
+    most = {"token": TOKEN_CHARS, "number": NUMBER}.get(question.kind, 0)
     return {
         "kind": question.kind,
         "ask": to_nodes(question.ask, folder=folder),
         "choices": [to_nodes(choice, folder=folder) for choice in question.choices],
         "unit": "" if question.reading is None else question.reading.unit,
+        "most": most,
         "points": list(question.points),
         "seen": None if seen is None else to_nodes(seen.ask, folder=folder),
         "seen_unit": "" if reading is None else reading.unit,
+        "seen_most": TEXT_CHARS,
         "tolerance": 0.0 if reading is None else reading.tolerance,
+        "exact": all(call.exact for call in question.calls),
         "share": 0.0 if reading is None else reading.share,
         "why": to_nodes(question.why, folder=folder),
     }

@@ -16,18 +16,23 @@ from capot.lessons.questions import Question
 from capot.view.visible import visible
 
 TOKEN_CHARS = 200  # of a token that is bet on
+NUMBER = 1e15  # the greatest number that is bet: beyond it a page no longer writes every digit
 EVIDENCE = "evidence"  # where a request holds the answers of a learner's own runs
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a page is told once a prediction is sealed. None where nothing was predicted, or nothing read yet."""
+    """What a page is told once a prediction is sealed. None where nothing was predicted, or nothing read yet.
+
+    ``unread``: what was typed is no number, where the run says one.
+    """
 
     came_true: bool | None
     right: str
     points: list[float]
     expected: bool
     seen: bool | None
+    unread: bool
     hints: list[list[Node]]
     answer: list[Node]
 
@@ -37,24 +42,41 @@ def judged(
 ) -> Judgement:
     """Return whether a prediction came true and whether ``typed`` is what the run says, with hints and the answer.
 
-    Raises: InputError ``lesson_evidence``, ``lesson_path``, ``prediction_form``, ``not_a_number``.
+    Raises: InputError ``lesson_evidence``, ``lesson_path``, ``prediction_form``.
     """
     if len(evidence) != len(question.calls):
         raise InputError("lesson_evidence", count=len(evidence), wanted=len(question.calls))
     check_prediction(question, predicted)
     try:
         played = with_evidence(question, evidence[0] if len(evidence) == 1 else list(evidence) or None)
+        seen, unread = _seen(played, typed, lang)
         return Judgement(
             came_true=None if question.kind == "words" else played.agrees(predicted),
             right=_right(played, lang),
             points=list(played.right[1]) if question.kind == "curve" else [],
             expected=played.surprises,
-            seen=played.saw(typed, lang) if typed and typed.strip() and question.seen is not None else None,
+            seen=seen,
+            unread=unread,
             hints=[to_nodes(hint, folder=folder) for hint in played.hints(lang)],
             answer=to_nodes(played.answer(lang), folder=folder),
         )
     except (OverflowError, ValueError, TypeError):  # numbers that no run gives
         raise InputError("lesson_path", path=EVIDENCE, step=EVIDENCE) from None
+
+
+def _seen(played: Played, typed: str | None, lang: str) -> tuple[bool | None, bool]:
+    """Return whether ``typed`` is what the run says, and whether it cannot be read.
+
+    That is told beside the field: hints and answer do not wait for it.
+    """
+    if played.question.seen is None or not typed or not typed.strip():
+        return None, False
+    try:
+        return played.saw(typed, lang), False
+    except InputError as refused:
+        if refused.code != "not_a_number":
+            raise
+        return None, True
 
 
 def check_prediction(question: Question, predicted: Any) -> None:
@@ -63,7 +85,7 @@ def check_prediction(question: Question, predicted: Any) -> None:
     drawn = isinstance(predicted, list) and all(type(each) in (int, float) for each in predicted)
     good = {
         "choice": real and predicted in range(1, len(question.choices) + 1),
-        "number": real,
+        "number": real and abs(predicted) <= NUMBER,
         "token": isinstance(predicted, str) and 0 < len(predicted) <= TOKEN_CHARS,
         "curve": drawn and len(predicted) == len(question.points),
         "words": predicted is None or isinstance(predicted, str),

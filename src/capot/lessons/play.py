@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from capot.errors import InputError
-from capot.i18n import language, tr
 from capot.lessons.calls import InstrumentCall
 from capot.lessons.questions import Question, Rule, RunReading
 from capot.lessons.reader import Lesson
+from capot.lessons.typed import same_text, typed_number
 from capot.lessons.values import filled, measure, read
 
 if TYPE_CHECKING:
     from capot.model import Model
-
-_THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -45,23 +41,25 @@ class Played:
             assert question.reading is not None
             return _near(predicted, self.right, question.reading)
         if question.kind == "token":
-            # Spaces around a token are not to be seen on a page.
-            return bool(str(predicted).strip()) and str(predicted).strip() == self.right.strip()
+            return same_text(str(predicted), self.right, cased=True)
         if question.kind == "curve":
             return _alike(predicted, self.right[1], within=question.within)
         return bool(predicted == self.right)
 
     def saw(self, typed: str | float, lang: str | None = None) -> bool:
-        """Return whether what a learner read is what the run says; a number may be typed as its language has it.
+        """Return whether what a learner read is what the run says, in the form in which a page shows it.
 
+        A number may have its unit, another unit of the same kind, and any rounding of two digits or more.
         Raises: InputError ``not_a_number``.
         """
         seen = self.question.seen
         assert seen is not None
         value = read(self.evidence, seen.reading.of)
         if isinstance(value, str):
-            return " ".join(str(typed).split()).casefold() == " ".join(value.split()).casefold()
-        return _near(number_typed(typed, lang), seen_number(self), seen.reading)
+            return same_text(str(typed), value)
+        truth = seen_number(self)
+        meant = typed_number(typed, lang).within(seen.reading.unit)
+        return any(_near(number, truth, seen.reading, slack=slack) for number, slack in meant)
 
     def answer(self, lang: str | None = None) -> str:
         """Return the answer with its evidence: what holds for every run, then what holds for this one."""
@@ -146,30 +144,9 @@ def seen_number(played: Played) -> float:
     return measure(played.evidence, reading.of) * reading.times
 
 
-def number_typed(typed: str | float, lang: str | None = None) -> float:
-    """Return a number as a learner types it in a language. Raises: InputError ``not_a_number``.
-
-    >>> number_typed("0,5", "fr"), number_typed("1\u202f024", "fr"), number_typed("1,024", "en"), number_typed("32.9 %")
-    (0.5, 1024.0, 1024.0, 32.9)
-    """
-    if not isinstance(typed, str):
-        return float(typed)
-    plain = "".join(typed.split()).rstrip("%").replace("\u2212", "-")
-    # "1,024" is one thousand in English, and 1.024 for who types a French comma in an English lab.
-    if language(lang) == "en" and _THOUSANDS.fullmatch(plain):
-        plain = plain.replace(",", "")
-    try:
-        value = float(plain.replace(",", "."))
-        if not math.isfinite(value):
-            raise ValueError(plain)
-        return value
-    except ValueError:
-        raise InputError("not_a_number", name=tr("lesson.seen", lang), value=typed[:80]) from None
-
-
-def _near(value: float, truth: float, reading: RunReading) -> bool:
-    """Return whether a number is within the tolerance, with room for the last bit of a decimal fraction."""
-    most = max(reading.tolerance, reading.share * abs(truth))
+def _near(value: float, truth: float, reading: RunReading, *, slack: float = 0.0) -> bool:
+    """Return whether a number is within the tolerance or ``slack``, with room for a decimal fraction's last bit."""
+    most = max(reading.tolerance, reading.share * abs(truth), slack)
     # 0.1 + 0.2 is not 0.3: a tolerance of 0.1 must hold what is 0.1 away.
     return abs(value - truth) <= most + 1e-9 * max(1.0, abs(truth))
 

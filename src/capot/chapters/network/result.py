@@ -236,7 +236,9 @@ class NetworkInside(Result):
         named = [(self._part(layer, part, lang), logit) for (layer, part), logit in totals.items()]
         named.append((tr("network.part.remainder", lang), self.remainder or 0.0))
         most = max((abs(logit) for _, logit in named), default=0.0) or 1.0
-        rows = [Bar(name, abs(logit) / most, number(logit, lang, 2), marked=logit < 0) for name, logit in named]
+        rows = [
+            Bar(name, abs(logit) / most, number(logit, lang, 2), marked=round(logit, 2) < 0) for name, logit in named
+        ]
         shown = {"token": self._label(target.id), "logit": number(target.logit, lang, 2)}
         best = max(named, key=lambda pair: pair[1])
         caption = tr("network.bars.caption", lang, part=best[0], share=number(best[1], lang, 2), **shown)

@@ -9,7 +9,7 @@ import { fault, waiting } from "../parts/fault.js";
 import { changing, instrument } from "./course/instrument.js";
 import { built } from "./course/nodes.js";
 import { Question } from "./course/question.js";
-import { CourseRecord, keyOf } from "./course/record.js";
+import { CourseRecord, itemOf, keyOf } from "./course/record.js";
 import { report } from "./course/report.js";
 
 /** @typedef {{ start?: () => unknown, stop: () => unknown }} Live */
@@ -37,7 +37,11 @@ export default async function page(main, { model }) {
     main.append(listed(contents, record));
   }
   main.append(erasing(record));
-  return { leave: () => live.forEach((one) => one.stop()) };
+  const leave = () => {
+    record.close();
+    live.forEach((one) => one.stop());
+  };
+  return { leave };
 }
 
 /**
@@ -70,7 +74,11 @@ function learner(record, contents, model) {
     oninput: () => { record.name = input.value; } });
   const troubles = h("div", { class: "troubles" });
   const full = h("p", { class: "warning", role: "status", hidden: record.whole }, tr("course.no_room"));
-  document.addEventListener("capot-course", () => { full.hidden = record.whole; });
+  document.addEventListener("capot-course", (event) => {
+    full.hidden = record.whole;
+    const other = /** @type {CustomEvent} */ (event).detail === "name" && input !== document.activeElement;
+    if (other) input.value = record.name;
+  }, { signal: record.left });
   const make = async () => {
     const note = waiting(fill(troubles), tr("keep.making"));
     try {
@@ -137,6 +145,10 @@ function change(part, { record, model, live, key, title }) {
   /** @type {HTMLTextAreaElement} */
   const input = h("textarea", { id: unique("note"), rows: 3, value: record.read(key).why ?? "",
     oninput: () => record.set(key, { why: input.value }) });
+  document.addEventListener("capot-course", (event) => {
+    const other = /** @type {CustomEvent} */ (event).detail === itemOf(key) && input !== document.activeElement;
+    if (other) input.value = record.read(key).why ?? "";
+  }, { signal: record.left });
   return h("section", { class: "question change panel", dataset: { question: key } },
     h("h3", {}, tr("course.change")), built(part.ask), made.box, labelled(input, tr("course.changed")));
 }

@@ -2,6 +2,8 @@
 
 import { h } from "../lib/dom.js";
 
+const CHARACTER = 0.61; // em, of a name's letters
+
 /**
  * <capot-bars>: set `rows` to [{ label, value (0..1), text, marked, cut, ghost (0..1), hint }]; "pick" tells which
  * was clicked.
@@ -12,11 +14,14 @@ class Bars extends HTMLElement {
 
   /** @param {Lab.Bar[]} rows */
   set rows(rows) {
-    const list = this.firstElementChild ?? this.appendChild(h("ol", { class: "bars" }));
+    const list = /** @type {HTMLElement} */ (this.firstElementChild ?? this.appendChild(h("ol", { class: "bars" })));
     while (list.children.length > rows.length) list.children[rows.length].remove();
     while (list.children.length < rows.length) list.append(this.#line(list.children.length));
     const lines = /** @type {HTMLCollectionOf<HTMLElement>} */ (list.children);
     rows.forEach((row, index) => this.#update(lines[index], row));
+    // every line is a grid of its own: the longest name tells them all how wide a column it needs
+    const longest = Math.max(0, ...rows.map(({ label }) => label.length));
+    list.style.setProperty("--longest", `${(CHARACTER * longest).toFixed(1)}em`);
     this.#rows = rows;
   }
 

@@ -4,7 +4,7 @@ import { h, fill } from "../../lib/dom.js";
 import { callDrawn, get } from "../../lib/api.js";
 import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
 import { root } from "../../lib/place.js";
-import { tr } from "../../lib/words.js";
+import { lang, tr } from "../../lib/words.js";
 import { answers } from "../../parts/answer.js";
 import { blocks } from "../../parts/blocks.js";
 import { fault } from "../../parts/fault.js";
@@ -46,7 +46,8 @@ export function instrument(call, { record, model, id, title, vary }) {
   const pin = pinning({ record, id, made: async () => {
     const given = now();
     if (moved) ({ view } = await callDrawn(call.verb, taken(given)));
-    return { id, title, verb: call.verb, arguments: given, model, made: new Date().toISOString(), view: slim(view) };
+    const made = new Date().toISOString();
+    return { id, title, verb: call.verb, arguments: given, model, made, lang: lang(), view: slim(view) };
   } });
   const tools = h("div", { class: "row", hidden: true }, pin.button, call.chapter ? link : null, pin.troubles);
   const alone = live(call, how);
@@ -120,6 +121,7 @@ function pinning({ record, id, made }) {
     button.textContent = tr(pinned ? "course.pinned" : "course.pin");
   };
   show();
+  document.addEventListener("capot-course", show, { signal: record.left });
   return { button, show, troubles };
 }
 

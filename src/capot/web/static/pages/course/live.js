@@ -77,6 +77,7 @@ const shown = (made) => () => /** @type {ReturnType<Live["page"]>} */ (made.page
 function writing(call, { model, vary, changed, onChange }) {
   const { prompt, alternatives: _, ...start } = given(call);
   const facts = h("div");
+  const { ask, box: troubles, stop } = asking(call);
   const desk = apart({ prompt, ...start }, () => { fill(facts); changed(); });
   const settings = controls({ desk });
   const field = promptField({ onChange: () => {}, own: desk.prompt, rows: 1 });
@@ -87,11 +88,15 @@ function writing(call, { model, vary, changed, onChange }) {
     const { result, view, reason } = await made.begin();
     if (reason === "error") return null;
     const whole = result && view && reason !== "interrupted";
-    const played = whole ? { result, view } : await callDrawn("generate", given(call)); // cut in the middle
-    fill(facts, blocks(ofKind(played.view, "facts")));
+    const played = whole ? { result, view } : await ask(); // cut in the middle
+    if (played) fill(facts, blocks(ofKind(played.view, "facts")));
     return played;
   };
-  return { box: h("div", {}, folded, made.box, facts), run, stop: () => made.leave(), page: shown(made) };
+  const leave = () => {
+    stop();
+    made.leave();
+  };
+  return { box: h("div", {}, folded, made.box, troubles, facts), run, stop: leave, page: shown(made) };
 }
 
 /**
@@ -171,7 +176,7 @@ function asker(call) {
     const { signal } = running = new AbortController();
     const note = waiting(box, tr("plain.waiting"), () => running?.abort());
     try {
-      const played = await callDrawn("next", given(call), { signal, queued: note.queued });
+      const played = await callDrawn(/** @type {"next"} */ (call.verb), given(call), { signal, queued: note.queued });
       fill(box);
       return played;
     } catch (error) {

@@ -1,21 +1,24 @@
 // The prediction, by kind of question: a choice, a number, a bet on a token, a curve, a text of one's own.
 
 import { h, labelled, unique } from "../../lib/dom.js";
-import { tr, typed, unwritten } from "../../lib/words.js";
+import { number, tr, unwritten } from "../../lib/words.js";
 import { built } from "./nodes.js";
 import { compared, sketch } from "./sketch.js";
 
 /**
- * A field for a prediction. `read()` is null where nothing can be sealed yet; `changed(draft)` hears what is typed.
+ * A field for a prediction. `read()` is null where nothing can be sealed yet, and `missing()` says why;
+ * `changed(draft)` hears what is typed.
+ * @typedef {{ box: HTMLElement, read: () => Lab.Predicted | null, missing: () => string }} Field
  * @param {Lab.QuestionPart} part
  * @param {unknown} draft
  * @param {(draft: unknown) => unknown} changed
- * @returns {{ box: HTMLElement, read: () => Lab.Predicted | null }}
+ * @returns {Field}
  */
 export function predictor(part, draft, changed) {
   if (part.kind === "choice") return choosing(part, draft, changed);
+  const missing = () => tr(`course.missing.${part.kind}`);
   if (part.kind === "curve") {
-    return sketch(part.points, Array.isArray(draft) ? draft : undefined, changed);
+    return { ...sketch(part.points, Array.isArray(draft) ? draft : undefined, changed), missing };
   }
   const words = part.kind === "words";
   const id = unique("bet");
@@ -28,17 +31,37 @@ export function predictor(part, draft, changed) {
   const name = tr(`course.predict.${part.kind}`);
   const label = part.unit ? `${name} (${part.unit})` : name;
   const read = () => {
-    if (part.kind !== "number") return input.value.trim() ? input.value : null;
-    const value = unwritten(input.value);
-    return Number.isFinite(value) ? value : null;
+    const value = part.kind === "number" ? unwritten(bare(input.value, part.unit)) : input.value;
+    const size = typeof value === "number" ? Math.abs(value) : value.length;
+    if (typeof value === "number" ? Number.isNaN(value) : !value.trim()) return null;
+    return part.most && size > part.most ? null : value;
   };
-  return { box: labelled(input, label), read };
+  const wrong = () => (part.most && input.value.trim() && (part.kind === "token" || holdsNumber(input.value, part.unit))
+    ? tr(`course.most.${part.kind}`, { most: part.most }) : missing());
+  return { box: labelled(input, label), read, missing: wrong };
 }
+
+/**
+ * A number without the unit that is asked for: "141 Go" says what "141" says.
+ * @param {string} text
+ * @param {string} unit
+ */
+function bare(text, unit) {
+  const plain = text.trim();
+  return unit && plain.toLowerCase().endsWith(unit.toLowerCase()) ? plain.slice(0, -unit.length) : plain;
+}
+
+/**
+ * @param {string} text
+ * @param {string} unit
+ */
+const holdsNumber = (text, unit) => !Number.isNaN(unwritten(bare(text, unit)));
 
 /**
  * @param {Lab.QuestionPart} part
  * @param {unknown} draft
  * @param {(draft: unknown) => unknown} changed
+ * @returns {Field}
  */
 function choosing(part, draft, changed) {
   const name = unique("choice");
@@ -51,7 +74,7 @@ function choosing(part, draft, changed) {
     const chosen = inputs.findIndex((input) => input.checked);
     return chosen < 0 ? null : chosen + 1;
   };
-  return { box, read };
+  return { box, read, missing: () => tr("course.missing.choice") };
 }
 
 /**
@@ -73,6 +96,12 @@ export function inline(nodes) {
 export function shown(part, predicted, truth = []) {
   if (Array.isArray(predicted)) return compared(predicted, truth);
   if (part.kind === "choice") return built(inline(part.choices[Number(predicted) - 1] ?? []));
-  if (typeof predicted === "number") return `${typed(predicted)} ${part.unit}`.trim();
+  if (typeof predicted === "number") return `${number(predicted, decimals(predicted))}\u00a0${part.unit}`.trim();
   return part.kind === "token" ? h("code", {}, predicted) : predicted;
 }
+
+/**
+ * How many digits a number has after its point: a bet is shown as it was made.
+ * @param {number} value
+ */
+const decimals = (value) => Math.min(9, String(value).split(".")[1]?.length ?? (Number.isInteger(value) ? 0 : 9));

@@ -2,12 +2,12 @@
 
 import { fill, h, labelled, unique } from "../../lib/dom.js";
 import { raw } from "../../lib/api.js";
-import { number, tr } from "../../lib/words.js";
+import { number, percent, tr } from "../../lib/words.js";
 import { fault } from "../../parts/fault.js";
 import { instrument } from "./instrument.js";
 import { built } from "./nodes.js";
 import { predictor, shown } from "./predict.js";
-import { keyOf } from "./record.js";
+import { itemOf, keyOf } from "./record.js";
 
 const HINTS = 3;
 
@@ -28,6 +28,11 @@ export class Question {
   #evidence = [];
   /** @type {Lab.Judgement | null} */
   #judged = null;
+  #sealedHere = false;
+  #verdict = h("p", { class: "verdict", role: "status" });
+  #left = new AbortController();
+  /** @type {Partial<Record<"seen" | "why" | "after", HTMLInputElement | HTMLTextAreaElement>>} */
+  #fields = {};
 
   /**
    * @param {Lab.QuestionPart} part
@@ -42,6 +47,8 @@ export class Question {
     this.#instruments = part.calls.map((call, place) =>
       instrument(call, { record, model, id: `${this.#key}.${place}`, title }));
     fill(this.#runs, this.#instruments.map((one) => one.box));
+    document.addEventListener("capot-course", (event) => this.#heard(/** @type {CustomEvent} */ (event).detail),
+      { signal: this.#left.signal });
     this.#draw();
   }
 
@@ -59,10 +66,37 @@ export class Question {
   }
 
   stop() {
+    this.#left.abort();
     for (const one of this.#instruments) one.stop();
   }
 
+  /**
+   * Another tab has written to this answer: what it wrote shows here too, but for the field at hand.
+   * @param {string} name
+   */
+  #heard(name) {
+    if (name !== itemOf(this.#key)) return;
+    const kept = this.#kept;
+    if (Boolean(kept.sealed) !== this.#sealedHere) {
+      this.#draw();
+      this.start();
+      return;
+    }
+    if (!kept.sealed) {
+      if (!this.box.contains(document.activeElement)) this.#draw();
+      return;
+    }
+    for (const [field, input] of Object.entries(this.#fields)) {
+      const value = kept[/** @type {"seen" | "why" | "after"} */ (field)] ?? "";
+      if (input !== document.activeElement && input.value !== value) input.value = value;
+    }
+    this.#showVerdict();
+    this.#showHints();
+    if (kept.shown) this.#showAnswer();
+  }
+
   #draw() {
+    this.#sealedHere = Boolean(this.#kept.sealed);
     const title = h("h3", {}, tr(this.#part.kind === "words" ? "course.question.words" : "course.question.title"));
     fill(this.box, title, built(this.#part.ask), this.#kept.sealed ? this.#sealed() : this.#asked());
   }
@@ -74,8 +108,9 @@ export class Question {
     const seal = (/** @type {Event} */ event) => {
       event.preventDefault();
       const predicted = field.read();
-      if (predicted === null) return fill(missing, tr(`course.missing.${this.#part.kind}`));
-      this.#keep({ predicted, sealed: new Date().toISOString(), draft: undefined });
+      if (predicted === null) return fill(missing, field.missing());
+      // another tab may have sealed one meanwhile: the first one counts
+      if (!this.#kept.sealed) this.#keep({ predicted, sealed: new Date().toISOString(), draft: undefined });
       this.#draw();
       this.box.querySelector("h3")?.scrollIntoView({ block: "nearest" });
       return this.start();
@@ -144,39 +179,50 @@ export class Question {
 
   /** @param {Lab.MdNode[]} asked */
   #seen(asked) {
-    const id = unique("seen");
-    const verdict = h("p", { class: "verdict", role: "status" });
-    /** @type {HTMLInputElement} */
-    const input = h("input", { id, type: "text", autocomplete: "off", spellcheck: "false",
-      value: this.#kept.seen ?? "", oninput: () => this.#keep({ seen: input.value, seenRight: null }) });
-    const showVerdict = () => this.#verdict(verdict);
-    const check = async (/** @type {Event} */ event) => {
-      event.preventDefault();
-      this.#keep({ seen: input.value });
-      if (!input.value.trim() || !(await this.#judge())) return;
-      this.#keep({ seenRight: this.#judged?.seen ?? null });
-      showVerdict();
-    };
-    showVerdict();
+    const input = h("input", { id: unique("seen"), type: "text", autocomplete: "off", spellcheck: "false",
+      maxlength: this.#part.seen_most, value: this.#kept.seen ?? "", oninput: () => {
+        this.#keep({ seen: input.value, seenRight: null });
+        this.#showVerdict();
+      } });
+    this.#fields.seen = /** @type {HTMLInputElement} */ (input);
+    this.#showVerdict();
     const unit = this.#part.seen_unit ? ` (${this.#part.seen_unit})` : "";
+    const check = (/** @type {Event} */ event) => {
+      event.preventDefault();
+      return this.#check(input.value);
+    };
     return h("form", { class: "seen", onsubmit: check }, h("h4", {}, tr("course.seen")), built(asked),
       h("div", { class: "row" }, labelled(input, tr("course.read") + unit),
-        h("button", { type: "submit" }, tr("course.check"))), verdict, this.#tolerated());
+        h("button", { type: "submit" }, tr("course.check"))), this.#verdict, this.#tolerated());
   }
 
-  /** @param {HTMLElement} place */
-  #verdict(place) {
+  /**
+   * Hold what was read against the run. No verdict stands beside another text than the one it is about.
+   * @param {string} typed
+   */
+  async #check(typed) {
+    this.#keep({ seen: typed, seenRight: null });
+    this.#showVerdict(typed.trim() ? "" : tr("course.seen_missing"));
+    if (!typed.trim() || !(await this.#judge()) || this.#kept.seen !== typed) return;
+    this.#keep({ seenRight: this.#judged?.seen ?? null });
+    this.#showVerdict(this.#judged?.unread ? tr("course.seen_unread") : "");
+  }
+
+  /** @param {string} [instead] what is said where there is no verdict */
+  #showVerdict(instead = "") {
     const { seenRight } = this.#kept;
-    place.dataset.right = String(seenRight ?? "");
-    place.textContent = typeof seenRight === "boolean" ? tr(seenRight ? "course.seen_right" : "course.seen_wrong") : "";
+    const held = typeof seenRight === "boolean";
+    this.#verdict.dataset.right = String(seenRight ?? "");
+    this.#verdict.textContent = held ? tr(seenRight ? "course.seen_right" : "course.seen_wrong") : instead;
   }
 
-  /** What two processors may differ by, where it is no exact number. */
+  /** How far a reading may be from the run, and why: pages round, durations and processors vary. */
   #tolerated() {
-    const { tolerance, share, seen_unit: unit } = this.#part;
+    const { tolerance, share, seen_unit: unit, exact } = this.#part;
     if (!tolerance && !share) return null;
-    const words = share ? tr("course.share", { share: number(100 * share) })
-      : tr("course.tolerance", { tolerance: `${number(tolerance)} ${unit}`.trim() });
+    const within = unit === "%" ? tr("course.points", { points: tolerance }) : `${number(tolerance)} ${unit}`.trim();
+    const words = share ? tr("course.share", { share: percent(share, 0) })
+      : tr(exact ? "course.tolerance_exact" : "course.tolerance", { tolerance: within });
     return h("p", { class: "small quiet" }, words);
   }
 
@@ -189,6 +235,7 @@ export class Question {
     /** @type {HTMLTextAreaElement} */
     const input = h("textarea", { id: unique(name), rows: 3, value: this.#kept[name] ?? "",
       oninput: () => this.#keep({ [name]: input.value }) });
+    this.#fields[name] = input;
     return h("div", { class: "own-words" }, h("h4", {}, tr(`course.${name}`)), asked,
       labelled(input, tr("course.own_words")));
   }

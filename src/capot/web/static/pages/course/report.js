@@ -131,7 +131,9 @@ function changed(part, kept) {
 async function pinned(pin) {
   const parts = await Promise.all(pin.view.map(async (block) =>
     ("figure" in block ? flat(/** @type {Api.Curves} */ (block)) : blocks([block]))));
-  return h("div", { class: "one" }, h("p", { class: "title" }, pin.title), parts,
+  const other = pin.lang && pin.lang !== lang() ? tr(`course.report.pinned_in.${pin.lang}`) : "";
+  return h("div", { class: "one" }, h("p", { class: "title" }, pin.title),
+    other ? h("p", { class: "small quiet" }, other) : null, h("div", { lang: pin.lang ?? lang() }, parts),
     h("p", { class: "small quiet" }, `${pin.model}, ${new Date(pin.made).toLocaleString(lang())}`),
     h("pre", { class: "small" }, inPython(pin.model, pin.verb, [], pin.arguments)));
 }

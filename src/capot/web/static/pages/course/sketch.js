@@ -26,7 +26,7 @@ function line(values, kind) {
 }
 
 /**
- * A picture of one or two curves, each as high as the frame.
+ * A picture of a curve as it was drawn, or of two, the higher of which is as high as the frame.
  * @param {number[]} mine
  * @param {number[]} [theirs]
  */
@@ -34,7 +34,7 @@ export function compared(mine, theirs = []) {
   const label = tr(theirs.length ? "course.curve_both" : "course.curve_yours");
   // what is compared is a shape: both begin at the same height
   const scaled = theirs.map((value) => (value / theirs[0]) * mine[0]);
-  const top = Math.max(...mine, ...scaled);
+  const top = theirs.length ? Math.max(...mine, ...scaled) : MOST;
   const fit = (/** @type {number[]} */ values) => values.map((value) => (value / top) * MOST);
   return h("figure", { class: "sketch" },
     h("svg:svg", { class: "drawing", viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": label },
@@ -44,13 +44,14 @@ export function compared(mine, theirs = []) {
 }
 
 /**
- * The field in which a curve is drawn.
+ * The field in which a curve is drawn; what nobody has drawn is no curve yet.
  * @param {number[]} xs
  * @param {number[] | undefined} start
  * @param {(values: number[]) => unknown} changed
  */
 export function sketch(xs, start, changed) {
-  const values = start?.length === xs.length ? [...start] : xs.map(() => 10);
+  let drawn = start?.length === xs.length;
+  const values = drawn && start ? [...start] : xs.map(() => 10);
   const picture = h("div", { class: "board" });
   const draw = () => fill(picture, compared(values));
   const sliders = xs.map((x, place) => h("input", {
@@ -63,6 +64,7 @@ export function sketch(xs, start, changed) {
   const set = (/** @type {number} */ place, /** @type {number} */ value) => {
     values[place] = Math.round(Math.min(MOST, Math.max(LEAST, value)));
     sliders[place].value = String(values[place]);
+    drawn = true;
     draw();
     changed([...values]);
   };
@@ -79,5 +81,5 @@ export function sketch(xs, start, changed) {
   draw();
   const columns = xs.map((x, place) => h("div", { class: "point" }, sliders[place], h("span", {}, number(x))));
   return { box: h("div", { class: "drawn-by-hand" }, picture, h("div", { class: "points" }, columns)),
-    read: () => [...values] };
+    read: () => (drawn ? [...values] : null) };
 }
