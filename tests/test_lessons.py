@@ -71,6 +71,9 @@ WRONG: list[tuple[str, str, str]] = [
     ("This lesson is complete", "[x](//example.org/a) lesson is complete", "link"),
     ("This lesson is complete", "[x](/etc/passwd) lesson is complete", "link"),
     ("This lesson is complete", "<https://example.org> lesson is complete", "link"),
+    ("This lesson is complete", "[x](javascript:alert(1)) lesson is complete", "link"),
+    ("This lesson is complete", "[x](vbscript:x) lesson is complete", "link"),
+    ("This lesson is complete", "[x](file:///etc/passwd) lesson is complete", "link"),
     ("This lesson is complete", "![x](https://example.org/a.png) lesson is complete", "picture_outside"),
     ("This lesson is complete", "![x](data:image/png;base64,AA) lesson is complete", "picture_outside"),
     ("This lesson is complete", "![x](a.svg) lesson is complete", "picture_kind"),
@@ -352,4 +355,8 @@ def test_check_names_every_line_and_fails(typed: Typed, tmp_path: Path) -> None:
 def test_the_command_says_what_it_takes(typed: Typed, tmp_path: Path) -> None:
     assert "capot lesson new" in typed("lesson")[2] and "capot lesson new" in typed("lesson", "delete", "x")[2]
     assert typed("lesson", "check")[0] == 2 and typed("lesson", "new", "a", "b")[0] == 2
-    assert typed("lesson", "check", str(tmp_path))[0] == 2, "a folder without lessons"
+    for missing in (tmp_path, tmp_path / "1.md"):
+        status, _, err = typed("lesson", "check", str(missing))
+        assert status == 2 and str(missing) in err and "capot lesson new" in err and "@" not in err, err
+    status, _, err = typed("worksheet", "-o", str(tmp_path / "x.html"), "--lessons", str(tmp_path))
+    assert status == 2 and "no lesson" in err and "capot lesson new" in err

@@ -14,6 +14,8 @@ import pytest
 from conftest import ROOT
 
 import capot
+from capot import i18n
+from capot.lessons.course import read_course
 from capot.model import BOXED
 
 
@@ -106,6 +108,38 @@ def test_a_lesson_of_the_notebook_runs(maker, monkeypatch: pytest.MonkeyPatch, l
     assert answers and same and all(cell["outputs"] for cell in (*answers, *same))
     told = json.dumps([cell["outputs"] for cell in answers], ensure_ascii=False)
     assert "{{" not in told and ("Indices" in told, "Hints" in told) == (lang == "fr", lang == "en")
+
+
+@pytest.mark.parametrize(("lang", "other"), [("en", "fr"), ("fr", "en")])
+def test_transformers_cells_speak_the_language_of_their_notebook(maker, lang: str, other: str) -> None:
+    written = "\n".join("".join(cell["source"]) for cell in maker.session(lang)["cells"])
+    words = i18n.catalogue(other, "notebook")["hf"]
+    foreign = [each for key, each in words.items() if each != i18n.catalogue(lang, "notebook")["hf"][key]]
+    assert len(foreign) >= 8 and "@" not in written.replace("rows @ rows.T", "")
+    assert [each for each in foreign if f'"{each}"' in written or f"# {each}" in written] == []
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_transformers_cells_say_what_ours_say(maker, lang: str) -> None:
+    """Without a draw both take the same tokens, but where the first two are as good as equal."""
+    pytest.importorskip("transformers")
+    cells = maker.session(lang)["cells"]
+    with capot.open("boxed", lang=lang) as model:
+        space: dict = {"model": model}
+        exec("".join(cells[2]["source"]), space)
+        parts = [part for lesson in read_course(None, lang).lessons for part in lesson.parts]
+        calls = [call for part in parts for call in getattr(part, "calls", ())]
+        greedy = [call.given for call in calls if call.verb == "generate" and call.given["temperature"] == 0]
+        assert len(greedy) >= 2
+        for given in greedy:
+            theirs = space["hf_generate"](given["prompt"], given["max_new_tokens"])
+            begun = ""
+            for token in model.generate(**given).tokens:
+                if not theirs.startswith(begun + token.text):
+                    first, second = model.next(given["prompt"] + begun, k=2).candidates
+                    assert second.probability > 0.8 * first.probability, (begun, theirs)
+                    break
+                begun += token.text
 
 
 def elsewhere(folder: Path, family: str) -> Path:

@@ -51,7 +51,7 @@ def test_a_size_is_read_as_a_page_rounds_it_in_any_unit(typed: str, lang: str, s
         (15, "15 tokens", True), (15, "14", False),
         (6_291_456, "6,29 M", True), (6_291_456, "6\u202f291\u202f456", True),
         (125.3, "2 min 05 s", True), (62, "62 octets", True),
-        (1.34e12, "1,34 To", True),
+        (1.34e12, "1,34 To", True), (3e-7, "< 0,0001", True), (3e-4, "< 0,0001", False),
     ],
 )  # fmt: skip
 def test_a_number_is_read_with_the_digits_that_a_page_shows(truth: float, typed: str, seen: bool) -> None:

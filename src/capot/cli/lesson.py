@@ -42,12 +42,12 @@ def _new(path: Path) -> None:
 
 
 def _files(path: Path) -> list[Path]:
-    """The lessons of a folder, or the file itself. Raises: NotFoundError ``no_such_file`` where there is none."""
+    """The lessons of a folder, or the file itself. Raises: NotFoundError ``lesson_missing`` where there is none."""
     from capot.lessons import SUFFIX
 
     found = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
     if not found:
-        raise NotFoundError("no_such_file", path=str(path / f"*{SUFFIX}"))
+        raise NotFoundError("lesson_missing", path=str(path), suffix=SUFFIX)
     return found
 
 

@@ -63,13 +63,13 @@ def read_course(folder: Path | None, lang: str) -> Course:
 
     A folder may have one of its own for each language, named ``en`` and ``fr``.
 
-    Raises: NotFoundError ``no_such_file``; InputError ``lesson_faulty``, ``lesson_number_twice``.
+    Raises: NotFoundError ``lesson_missing``; InputError ``lesson_faulty``, ``lesson_number_twice``.
     """
     place = (folder or FOLDER) / lang
     place = folder if folder is not None and not place.is_dir() else place
     lessons = [read_lesson(path) for path in sorted(place.glob(f"*{SUFFIX}"))]
     if not lessons:
-        raise NotFoundError("no_such_file", path=local_path(place / f"*{SUFFIX}", place.name))
+        raise NotFoundError("lesson_missing", path=local_path(place, place.name), suffix=SUFFIX)
     lessons.sort(key=lambda lesson: lesson.number)
     for before, after in itertools.pairwise(lessons):
         if before.number == after.number:

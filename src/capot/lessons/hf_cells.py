@@ -1,10 +1,14 @@
 """The same as an instrument with plain ``transformers``, for those who want to see the library's own way.
 
-Each program begins by naming what the instrument is given; the rest is the same whatever the lesson.
+Each program begins by naming what the instrument is given; the rest is the same whatever the lesson. Between two signs
+"@" stands the name of words (``notebook.hf``): what a cell prints and explains is in the notebook's language.
 """
 
 from __future__ import annotations
 
+import re
+
+from capot.i18n import tr
 from capot.lessons.calls import InstrumentCall
 
 SETUP = '''
@@ -13,15 +17,17 @@ try:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 except ImportError as missing:
     hf = None
-    print("{missing}".format(missing.name))
+    print("@skipped@".format(missing.name))
 else:
     folder = model.checkpoint.path
     hf_tokenizer = AutoTokenizer.from_pretrained(folder)
-    hf = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
+    # @precision@
+    dtype = torch.float32 if model.engine_name == "native" else "auto"
+    hf = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
 
 
 def hf_states(text):
-    """The hidden states of a text, before every layer and after the last, and its logits."""
+    """@states@"""
     ids = hf_tokenizer(text, return_tensors="pt").input_ids
     with torch.no_grad():
         out = hf(ids, output_hidden_states=True)
@@ -29,7 +35,7 @@ def hf_states(text):
 
 
 def hf_generate(text, max_new_tokens, temperature=0, seed=0):
-    """A text made by transformers' own loop: at temperature 0 the same tokens, above it other draws."""
+    """@generate@"""
     torch.manual_seed(seed)
     inputs = hf_tokenizer(text, return_tensors="pt")
     chosen = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
@@ -71,16 +77,16 @@ _CONTEXT = """
 """
 _CARD = """
     print(hf.config)
-    print(hf.num_parameters(), "parameters")
+    print(hf.num_parameters(), "@parameters@")
 """
 _MEMORY = """
     config = hf.config
-    queries = getattr(config, "num_attention_heads", 0)  # 0: no attention, and no cache of this kind
+    queries = getattr(config, "num_attention_heads", 0)  # @no_attention@
     heads = getattr(config, "num_key_value_heads", None) or queries
     size = getattr(config, "head_dim", None) or config.hidden_size // max(queries, 1)
     per_token = 2 * config.num_hidden_layers * heads * size * hf.dtype.itemsize
     for count in (1, 2048, 8192):
-        print(count, "tokens:", count * per_token, "bytes of cache")
+        print(count, "@tokens@", count * per_token, "@cache@")
 """
 _MEASURED = """
     import time
@@ -90,12 +96,12 @@ _MEASURED = """
         begun = time.perf_counter()
         with torch.no_grad():
             hf(ids)
-        print(count, "tokens:", round(1000 * (time.perf_counter() - begun), 1), "ms")
+        print(count, "@tokens@", round(1000 * (time.perf_counter() - begun), 1), "ms")
 """
 _SCORE = """
     ids = hf_tokenizer(text, return_tensors="pt").input_ids
     with torch.no_grad():
-        loss = hf(ids, labels=ids).loss.item()  # the mean over the tokens, in nats
+        loss = hf(ids, labels=ids).loss.item()  # @mean@
     print(round(loss * (ids.shape[1] - 1) / 0.6931, 2), "bits")
 """
 _GENERATE = """
@@ -112,7 +118,7 @@ _CHAT = """
     talk = ""
     for message in messages:
         talk += f"USER: {message}\\nASSISTANT:"
-        print(len(hf_tokenizer(talk).input_ids), "tokens sent")
+        print(len(hf_tokenizer(talk).input_ids), "@sent@")
         talk += hf_generate(talk, max_new_tokens).split("USER:")[0].rstrip() + "\\n"
 """
 # For each verb: what its program takes, with what it has where the instrument says nothing, and the program.
@@ -131,12 +137,12 @@ PROGRAMS: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
-def setup(missing: str) -> str:
-    """Return the cell that opens the model in transformers; ``missing`` is said, with a name, where that cannot be."""
-    return SETUP.replace("{missing}", missing.replace('"', "'")).strip()
+def setup(lang: str) -> str:
+    """Return the cell that opens the model in transformers, or says by name what is not installed."""
+    return _worded(SETUP, lang).strip()
 
 
-def program(call: InstrumentCall) -> str | None:
+def program(call: InstrumentCall, lang: str) -> str | None:
     """Return the same as an instrument in plain transformers, or None where it is arithmetic on a published shape."""
     if call.verb == "memory":
         if "known" in call.given:
@@ -148,4 +154,9 @@ def program(call: InstrumentCall) -> str | None:
     else:
         return None
     lines = [f"    {name} = {call.given.get(name, usual)!r}" for name, usual in named.items()]
-    return "\n".join(["if hf is not None:", *lines, *body.strip("\n").split("\n")])
+    return "\n".join(["if hf is not None:", *lines, *_worded(body, lang).strip("\n").split("\n")])
+
+
+def _worded(code: str, lang: str) -> str:
+    """Return a program with its words in a language; a quote in them would end the text they stand in."""
+    return re.sub(r"@(\w+)@", lambda name: tr(f"notebook.hf.{name[1]}", lang, name="{}").replace('"', "'"), code)

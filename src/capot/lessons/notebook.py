@@ -68,7 +68,7 @@ def _cells(course: Course, lang: str, folder: str | None) -> Iterator[dict[str, 
     own = "" if folder is None else f", {folder!r}"
     imports = "import capot\nfrom capot.lessons.notebook import CourseAnswers"
     yield _code(f'{imports}\n\nmodel = capot.open(lang="{lang}")\nanswers = CourseAnswers(model{own})')
-    yield _code(hf_cells.setup(tr("notebook.skipped", lang, name="{}")), folded=True)
+    yield _code(hf_cells.setup(lang), folded=True)
     for lesson in course.lessons:
         yield from _lesson(lesson, lang)
     for lesson in course.lessons:
@@ -83,10 +83,10 @@ def _lesson(lesson: Lesson, lang: str) -> Iterator[dict[str, Any]]:
         if isinstance(part, Prose):
             yield _text(part.text)
         elif isinstance(part, Figure):
-            yield from _instruments(part.calls)
+            yield from _instruments(part.calls, lang)
         elif isinstance(part, Change):
             yield _text(f"**{tr('paper.change', lang)}**\n\n{part.ask}")
-            yield from _instruments(part.calls)
+            yield from _instruments(part.calls, lang)
         elif lesson.number == FRAME:
             yield _text(_asked(part, lang))
         else:
@@ -97,7 +97,7 @@ def _lesson(lesson: Lesson, lang: str) -> Iterator[dict[str, Any]]:
 def _question(question: Question, lang: str, number: int, place: int) -> Iterator[dict[str, Any]]:
     """Give a question: the prediction first, then the run, what was seen and why, and the answer, folded."""
     yield _text(_asked(question, lang))
-    yield from _instruments(question.calls)
+    yield from _instruments(question.calls, lang)
     assert question.seen is not None  # only the frame has none
     rows = [(tr("paper.seen", lang), question.seen.ask), (tr("paper.why", lang), question.why)]
     yield _text("\n\n".join(f"**{title}** {ask}\n\n{tr('notebook.room', lang)}" for title, ask in rows))
@@ -119,10 +119,10 @@ def _after(lesson: Lesson, lang: str) -> Iterator[dict[str, Any]]:
         yield _code(f"answers({lesson.number}, {place})  # {tr('notebook.answer', lang)}", folded=True)
 
 
-def _instruments(calls: Sequence[InstrumentCall]) -> Iterator[dict[str, Any]]:
+def _instruments(calls: Sequence[InstrumentCall], lang: str) -> Iterator[dict[str, Any]]:
     for call in calls:
         yield _code(_call(call))
-        if (same := hf_cells.program(call)) is not None:
+        if (same := hf_cells.program(call, lang)) is not None:
             yield _code(f"# transformers\n{same}", folded=True)
 
 

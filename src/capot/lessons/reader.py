@@ -17,6 +17,7 @@ from capot.chapters.registry import CHAPTERS
 from capot.chapters.settings import takes
 from capot.errors import InputError, NotFoundError, local_path, os_reason
 from capot.i18n import Bytes
+from capot.lessons import SUFFIX
 from capot.lessons.calls import InstrumentCall, read_calls
 from capot.lessons.fields import Faults, Fields
 from capot.lessons.page import check_page
@@ -100,7 +101,7 @@ def read_lesson(path: Path) -> Lesson:
 def read_source(path: Path) -> str:
     """Return the text of a file.
 
-    Raises: NotFoundError ``no_such_file``; InputError ``cannot_read``, ``lesson_irregular``, ``lesson_long``,
+    Raises: NotFoundError ``lesson_missing``; InputError ``cannot_read``, ``lesson_irregular``, ``lesson_long``,
     ``not_utf8``.
     """
     shown = local_path(path, path.name)
@@ -111,7 +112,7 @@ def read_source(path: Path) -> str:
         with path.open("rb") as stream:
             raw = stream.read(BYTES + 1)
     except FileNotFoundError:
-        raise NotFoundError("no_such_file", path=shown) from None
+        raise NotFoundError("lesson_missing", path=shown, suffix=path.suffix or SUFFIX) from None
     except OSError as error:
         raise InputError("cannot_read", path=shown, reason=os_reason(error)) from None
     if len(raw) > BYTES:

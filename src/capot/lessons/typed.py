@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from capot.errors import InputError
 from capot.i18n import language, tr
 
-_NUMBER = re.compile(r"[≈~]?\s*([-+]?\d[\d\s.,]*)\s*(%|[^\W\d_]+)?([^\d]*)")
+_NUMBER = re.compile(r"([≈~<])?\s*([-+]?\d[\d\s.,]*)\s*(%|[^\W\d_]+)?([^\d]*)")
 _MINUTES = re.compile(r"(\d+)\s*min\s*(\d{1,2})\s*s")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _DASHES = str.maketrans("\u2212\u2013", "--")
@@ -96,7 +96,7 @@ def typed_number(typed: str | float, lang: str | None = None) -> TypedNumber:
     if minutes := _MINUTES.fullmatch(text):
         return TypedNumber(60.0 * int(minutes[1]) + int(minutes[2]), 1.0, _DIGITS, "s")
     found = _NUMBER.fullmatch(text)
-    plain = "".join(found[1].split()) if found else ""
+    plain = "".join(found[2].split()) if found else ""
     # "1,024" is one thousand in English, and 1.024 for who types a French comma in an English lab.
     if language(lang) == "en" and _THOUSANDS.fullmatch(plain):
         plain = plain.replace(",", "")
@@ -107,8 +107,11 @@ def typed_number(typed: str | float, lang: str | None = None) -> TypedNumber:
             raise ValueError(plain)
     except ValueError:
         raise InputError("not_a_number", name=tr("lesson.seen", lang), value=typed[:80]) from None
+    unit = (found[3] or "").casefold()
+    if found[1] == "<":  # as pages write what is too small for their digits: anything from 0 up to it
+        return TypedNumber(value / 2, value, _DIGITS, unit)
     step, digits = _rounding(plain.lstrip("+-"))
-    return TypedNumber(value, step, digits, (found[2] or "").casefold())
+    return TypedNumber(value, step, digits, unit)
 
 
 def _rounding(plain: str) -> tuple[float, int]:

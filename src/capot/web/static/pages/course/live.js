@@ -77,7 +77,7 @@ const shown = (made) => () => /** @type {ReturnType<Live["page"]>} */ (made.page
 function writing(call, { model, vary, changed, onChange }) {
   const { prompt, alternatives: _, ...start } = given(call);
   const facts = h("div");
-  const { ask, box: troubles, stop } = asking(call);
+  const { ask, box: troubles, stop } = asker(call);
   const desk = apart({ prompt, ...start }, () => { fill(facts); changed(); });
   const settings = controls({ desk });
   const field = promptField({ onChange: () => {}, own: desk.prompt, rows: 1 });
