@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,16 @@ from capot.engines import native
 from capot.engines.native.rope import frequencies
 from capot.errors import ModelError, UnsupportedError
 from capot.sources.checkpoint import Checkpoint, Config
-from capot.sources.fields import read_float, read_int, read_list, read_positive
+from capot.sources.fields import (
+    read_bool,
+    read_dict,
+    read_float,
+    read_int,
+    read_list,
+    read_positive,
+    read_str,
+    read_token_ids,
+)
 
 LLAMA = SIZES | {"model_type": "llama"}
 
@@ -50,6 +61,42 @@ def test_a_value_of_another_form_is_refused(field: str, value: Any, code: str) -
     with pytest.raises(ModelError) as error:
         Config.from_dict(LLAMA | {field: value})
     assert error.value.code == code and len(error.value.message("fr")) < 300
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({"n": None}, "gives n as null; a whole number from 1 to 9"),
+        ({"n": True}, "gives n as true; a whole number from 1 to 9"),
+        ({"n": 4.0}, "gives n as 4.0; a whole number from 1 to 9"),
+        ({"n": "4"}, 'gives n as "4"; a whole number from 1 to 9'),
+        ({"n": [None, False]}, "gives n as [null, false]; a whole number from 1 to 9"),
+        ({}, "does not give n; a whole number from 1 to 9"),
+    ],
+)
+def test_a_value_is_told_as_the_file_writes_it(raw: dict[str, Any], said: str) -> None:
+    with pytest.raises(ModelError) as error:
+        read_int(raw, "n", most=9)
+    assert error.value.message("en") == f"config.json {said} was expected."
+    assert not {"None", "True", "False"} & set(re.findall(r"\w+", error.value.message("fr")))
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda raw: read_float(raw, "n", default=1.0),
+        lambda raw: read_positive(raw, "n"),
+        lambda raw: read_bool(raw, "n", default=True),
+        lambda raw: read_str(raw, "n"),
+        lambda raw: read_dict(raw, "n"),
+        lambda raw: read_list(raw, "n", int),
+        lambda raw: read_token_ids(raw, "n"),
+    ],
+)
+def test_whoever_refuses_tells_the_value_as_the_file_writes_it(refused: Callable[[Any], Any]) -> None:
+    with pytest.raises(ModelError) as error:
+        refused({"n": [None, True]})
+    assert "[null, true]" in error.value.message("en") and "[null, true]" in error.value.message("fr")
 
 
 def test_null_says_nothing() -> None:

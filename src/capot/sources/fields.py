@@ -7,17 +7,19 @@ computed with.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from capot.errors import ModelError, shorten
+from capot.i18n import Reason
 
 Raw = Mapping[str, Any]
 
 MAX_INT = 10**9  # of any size: the largest known, a vocabulary's or a width's, are some hundred thousand
 LONGEST = 2**63  # tokens of context: some files write "without a bound" as a number that large
-SMALL, GREAT = 1e-9, 1e12  # the largest base of rotary positions known is some hundred million
+SMALL, GREAT = 1e-9, 10**12  # the largest base of rotary positions known is some hundred million
 MAX_LAYERS = 10_000  # layers are made one by one; the deepest models have some hundreds
 
 
@@ -36,17 +38,45 @@ def read_model_type(raw: Raw) -> str:
     return str(raw.get("model_type") or "")[:80]
 
 
-def field_error(field: str, value: Any, *, code: str = "config_field") -> ModelError:
-    """Return the error that names a field and its value."""
-    shown = str(shorten(str(value)))
-    if code == "config_value":
-        return ModelError("config_value", field=field, value=shown)
-    return ModelError("config_field", field=field, value=shown)
+def value_error(field: str, value: Any) -> ModelError:
+    """Return the error that names a field and its value, of which no form was expected alone."""
+    return ModelError("config_value", field=field, value=as_written(value))
+
+
+def number_error(raw: Raw, field: str, kind: str, *, least: float, most: float) -> ModelError:
+    """Return the error that names a field and says which numbers are expected.
+
+    ``kind`` is ``whole``, ``number`` or ``positive``, where ``least`` is a billionth.
+    """
+    written = "given" if field in raw else "absent"
+    value = as_written(raw.get(field))
+    how = kind if math.isfinite(most) else "at_least"
+    return ModelError(
+        "config_field", field=field, value=value,
+        written=_said(written, field=field, value=value), expected=_said(f"expected.{how}", least=least, most=most),
+    )  # fmt: skip
+
+
+def _said(key: str, **params: Any) -> Reason:
+    found = Reason(key)
+    found.key, found.params = f"config.{key}", params
+    return found
+
+
+def as_written(value: Any) -> str:
+    """Return a value as its file writes it, shortened.
+
+    >>> as_written(None), as_written(96.0), as_written("1e6")
+    ('null', '96.0', '"1e6"')
+    """
+    return str(shorten(json.dumps(value, ensure_ascii=False, default=str)))
 
 
 def first_set(raw: Raw, *names: str) -> tuple[str, Any]:
-    """Return the first of a field's names that is set, and its value; else the first name and None."""
-    return next(((name, raw[name]) for name in names if raw.get(name) is not None), (names[0], None))
+    """Return the first of a field's names that is set, and its value; else the first that is there, and None."""
+    found = next((name for name in names if raw.get(name) is not None), None)
+    found = found or next((name for name in names if name in raw), names[0])
+    return found, raw.get(found)
 
 
 def read_int(raw: Raw, *names: str, default: int | None = None, least: int = 1, most: int = MAX_INT) -> int:
@@ -59,7 +89,7 @@ def read_int(raw: Raw, *names: str, default: int | None = None, least: int = 1, 
     if value is None and default is not None:
         return default
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise field_error(name, value)
+        raise number_error(raw, name, "whole", least=least, most=most)
     return value
 
 
@@ -75,16 +105,15 @@ def read_count(raw: Raw, *names: str, default: int = 0) -> int:
     return default if name is None else read_int(raw, name, least=0)
 
 
-def check_finite(value: Any, field: str) -> float:
-    """Return ``value`` as a finite float. Raises: ModelError ``config_field`` if it is none."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except OverflowError:  # an integer beyond all measure
-            number = math.inf
-        if math.isfinite(number):
-            return number
-    raise field_error(field, value)
+def finite(value: Any) -> float | None:
+    """Return ``value`` as a finite float, None if it is none."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond all measure
+        return None
+    return number if math.isfinite(number) else None
 
 
 def read_float(raw: Raw, *names: str, default: float, least: float = 0.0, most: float = math.inf) -> float:
@@ -96,9 +125,9 @@ def read_float(raw: Raw, *names: str, default: float, least: float = 0.0, most: 
     name, value = first_set(raw, *names)
     if value is None:
         return default
-    number = check_finite(value, name)
-    if not least <= number <= most:
-        raise field_error(name, value)
+    number = finite(value)
+    if number is None or not least <= number <= most:
+        raise number_error(raw, name, "number", least=least, most=most)
     return number
 
 
@@ -107,9 +136,9 @@ def read_positive(raw: Raw, name: str, *, default: float | None = None) -> float
 
     Raises: ModelError ``config_field``, also if it is missing and there is no default.
     """
-    number = read_float(raw, name, default=0.0 if default is None else default)
-    if not SMALL <= number <= GREAT:
-        raise field_error(name, raw.get(name))
+    number = default if raw.get(name) is None else finite(raw[name])
+    if number is None or not SMALL <= number <= GREAT:
+        raise number_error(raw, name, "positive", least=SMALL, most=GREAT)
     return number
 
 
@@ -119,7 +148,7 @@ def read_bool(raw: Raw, name: str, *, default: bool) -> bool:
     if value is None:
         return default
     if not isinstance(value, bool):
-        raise field_error(name, value, code="config_value")
+        raise value_error(name, value)
     return value
 
 
@@ -129,7 +158,7 @@ def read_str(raw: Raw, *names: str, default: str = "", most: int = 200) -> str:
     if value is None:
         return default
     if not isinstance(value, str) or len(value) > most:
-        raise field_error(name, value, code="config_value")
+        raise value_error(name, value)
     return value
 
 
@@ -137,7 +166,7 @@ def read_dict(raw: Raw, name: str) -> dict[str, Any]:
     """Return an object's fields, none if it is null. Raises: ModelError ``config_value`` if it is no object."""
     value = raw.get(name)
     if value is not None and not isinstance(value, dict):
-        raise field_error(name, value, code="config_value")
+        raise value_error(name, value)
     return dict(value or {})
 
 
@@ -153,7 +182,7 @@ def read_list(raw: Raw, name: str, kind: type) -> list[Any] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(item, kind) and not isinstance(item, bool) for item in value):
-        raise field_error(name, value, code="config_value")
+        raise value_error(name, value)
     return value
 
 
@@ -183,5 +212,5 @@ def read_token_ids(raw: Raw, name: str) -> tuple[int, ...]:
     value = raw.get(name)
     items = value if isinstance(value, list) else [value]
     if any(not isinstance(item, int | None) or isinstance(item, bool) for item in items):
-        raise field_error(name, value, code="config_value")
+        raise value_error(name, value)
     return token_ids(value)

@@ -21,7 +21,6 @@ from capot.sources.fields import (
     LONGEST,
     MAX_LAYERS,
     Raw,
-    field_error,
     read_bool,
     read_count,
     read_dict,
@@ -29,6 +28,7 @@ from capot.sources.fields import (
     read_list,
     read_per_layer,
     read_str,
+    value_error,
 )
 
 FULL, SLIDING, CHUNKED, STATE, UNKNOWN = "full", "sliding", "chunked", "state", "unknown"
@@ -134,7 +134,7 @@ def _from_letters(raw: Raw, layers: int) -> list[str] | None:
     """Nemotron-H: ``M`` mamba, ``*`` attention, ``-`` MLP, ``E`` experts."""
     pattern = read_str(raw, "hybrid_override_pattern", most=10 * MAX_LAYERS)
     if set(pattern) - set(_LETTERS):
-        raise field_error("hybrid_override_pattern", pattern, code="config_value")
+        raise value_error("hybrid_override_pattern", pattern)
     return [_LETTERS[letter] for letter in pattern] or None
 
 
