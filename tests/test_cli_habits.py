@@ -22,6 +22,8 @@ from conftest import ROOT
 from test_cli import CALLS, typed
 
 from capot import __main__ as program
+from capot.chapters import registry
+from capot.chapters.settings import takes
 from capot.cli import commands as names
 from capot.cli import group, near, run
 from capot.cli.words import Argument, CallContext
@@ -274,6 +276,66 @@ def test_the_words_of_other_programs_lead_to_what_there_is() -> None:
         assert name in (*names(), "help", "--version")
         flags = {flag for param in command(name).params for flag in param.opts} if rest.startswith("-") else set()
         assert not rest or rest in flags or rest in ("get", "remove")
+
+
+def python_names() -> list[tuple[str, str]]:
+    """Every argument of every verb that the verb's command does not take by its own name, and that JSON can hold."""
+    found = []
+    for verb in registry.verbs():
+        asked = registry.command_of(verb).split()[1]
+        options = {name for param in command(asked).params for name in param.opts if name.startswith("-")}
+        found += [(asked, name) for name in takes(verb) if f"--{name.replace('_', '-')}" not in options]
+    return sorted(set(found))
+
+
+# What Python alone takes, or what its command has no use for.
+WITHOUT = {"ids", "alternatives", "stop", "tokens", "prompt", "layer", "position"}
+
+
+@pytest.mark.parametrize("typed_as", [str, lambda name: name.replace("_", "-")])
+@pytest.mark.parametrize(("name", "setting"), python_names())
+def test_an_option_by_its_name_in_python_leads_to_the_commands_own(
+    capsys: pytest.CaptureFixture[str], name: str, setting: str, typed_as: Callable[[str], str]
+) -> None:
+    status, _, err = typed(capsys, name, f"--{typed_as(setting)}", "x", "--lang", "en")
+    told, meant = err.splitlines()
+    assert status == 2 and told == f"Error: there is no option --{typed_as(setting)}."
+    params = command(name).params
+    options = {"--help", *(option for param in params for option in param.opts)}
+    place = next((param for param in params if isinstance(param, Argument) and param.name == setting), None)
+    if place is not None:
+        assert meant == f"Try: capot {name} {place.make_metavar(CallContext(command(name)))}"
+    else:
+        near = set(meant.removeprefix("Try: ").split(", "))
+        assert near <= options and (setting in WITHOUT or "--help" not in near)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["memory", "--known", "GPT-3.5", "--simulate"], "--model"),
+        (["next", "a", "--topk", "3"], "--top-k"),
+        (["next", "a", "-T", "3"], "-t"),
+        (["generate", "a", "--max_new_tokens", "3"], "--max-new-tokens"),
+        (["generate", "a", "--max-tokens", "3"], "--max-new-tokens"),
+        (["generate", "a", "--tmperature", "1"], "--temperature"),
+        (["network", "a", "--layer", "1"], "--layers"),
+        (["memory", "--gpus", "24GB"], "--gpu"),
+        (["lens", "a", "--qzx"], "--help"),
+    ],
+)
+def test_near_names_of_options(capsys: pytest.CaptureFixture[str], words: list[str], meant: str) -> None:
+    _, _, err = typed(capsys, *words, "--lang", "en")
+    assert err.splitlines()[-1] == f"Try: {meant}"
+
+
+def test_other_names_of_options_lead_to_what_there_is() -> None:
+    options = {name for each in names() for param in command(each).params for name in param.opts}
+    assert set(near.OPTIONS) <= options
+    for option, others in near.OPTIONS.items():  # what every command with the option has by that very name is its own
+        taking = [each for each in names() if any(option in param.opts for param in command(each).params)]
+        for other in others.split():
+            assert not all(any(f"--{other}" in param.opts for param in command(each).params) for each in taking)
 
 
 # --- Ctrl-C

@@ -59,7 +59,7 @@ def check(config: Any) -> None:
             continue
         whole = isinstance(field.metadata["low"], int) and not field.metadata.get("real")
         # The dataclass is frozen for everybody but its own making: "3" of a form becomes 3 here.
-        object.__setattr__(config, field.name, _number(field.name, value, whole=whole))
+        object.__setattr__(config, field.name, number(field.name, value, whole=whole))
         within(field.name, getattr(config, field.name), field.metadata["low"], field.metadata["high"])
 
 
@@ -81,7 +81,14 @@ def check_unicode(text: str, **where: str) -> None:
         raise InputError("not_unicode", place=error.start, char=char, **where) from None
 
 
-def _number(name: str, value: Any, *, whole: bool) -> float:
+def number(name: str, value: Any, *, whole: bool) -> float:
+    """Return a value as a number; 3.0 is the whole number 3.
+
+    Raises: InputError ``not_a_number``, ``not_whole``.
+
+    >>> number("layer", 3.0, whole=True)
+    3
+    """
     try:
         real = float(value)
         if isinstance(value, bool) or math.isnan(real):

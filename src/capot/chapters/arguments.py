@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from capot.chapters.hints import hints_of
+from capot.config import number
 from capot.errors import ArgumentTypeError, shorten
-from capot.i18n import Reason
+from capot.i18n import LANGUAGES, Reason, find, language
 
 SEVERAL = (collections.abc.Sequence, collections.abc.Iterable)
 SAMPLES: dict[Any, str] = {
@@ -27,14 +28,32 @@ SAMPLES: dict[Any, str] = {
 }  # fmt: skip
 
 
+class Line(Reason):
+    """A line to paste, with the texts of the reader's language."""
+
+    lines: Mapping[str, str]
+
+    def told(self, lang: str | None) -> str:
+        return self.lines[language(lang)]
+
+
 class Arguments:
     """What one function takes. ``call`` is how it is written, ``example`` holds arguments that any model can answer.
 
+    ``beside`` names, for an argument, another without which it says nothing.
     It is made at the first call, so that opening a model reads no annotation.
     """
 
-    def __init__(self, function: Callable[..., Any], *, call: str, example: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        call: str,
+        example: Mapping[str, Any],
+        beside: Mapping[str, str] = types.MappingProxyType({}),
+    ) -> None:
         self.call = call
+        self.beside = beside
         self.example = example
         self.kinds = hints_of(function)
         self.signature = inspect.signature(function)
@@ -42,18 +61,31 @@ class Arguments:
     def bind(self, *args: Any, **given: Any) -> dict[str, Any]:
         """Return the arguments by name, those that can be walked through only once as tuples.
 
-        Raises: ArgumentTypeError ``wrong_kind``, ``no_such_setting``, ``argument_missing``.
+        Raises: ArgumentTypeError ``wrong_kind``, ``no_such_setting``, ``argument_missing``, ``unnamed_argument``,
+        ``argument_twice``; InputError ``not_whole``.
         """
         names = [name for name in self.signature.parameters if name != "self"]
         if unknown := next((name for name in given if name not in names), None):
             near = difflib.get_close_matches(unknown, names, n=1, cutoff=0.5)
             meant = near[0] if near else names[0]
             raise ArgumentTypeError("no_such_setting", name=unknown, near=meant, line=self.line(meant))
+        self._check_places(args, given)
         found = dict(self.signature.bind_partial(*args, **given).arguments)
         for name, parameter in self.signature.parameters.items():
             if parameter.default is parameter.empty and name not in found:
                 raise ArgumentTypeError("argument_missing", name=name, line=self.line(name))
         return {name: value if name == "self" else self._held(name, value) for name, value in found.items()}
+
+    def _check_places(self, args: tuple[Any, ...], given: Mapping[str, Any]) -> None:
+        """Refuse what Python would refuse in its own words: a value without its name, or given twice."""
+        unnamed = [one.name for one in self.signature.parameters.values() if one.kind is not one.KEYWORD_ONLY]
+        if twice := next((name for name in unnamed[: len(args)] if name in given), None):
+            raise ArgumentTypeError("argument_twice", name=twice, line=self.line(twice))
+        if len(args) > len(unnamed):
+            extra = args[len(unnamed)]
+            named = [name for name in self.signature.parameters if name not in (*unnamed, *given)]
+            meant = next((name for name in named if fits(self.kinds[name], extra)), (named or unnamed)[0])
+            raise ArgumentTypeError("unnamed_argument", value=_shown(extra), near=meant, line=self.line(meant))
 
     def _held(self, name: str, value: Any) -> Any:
         kind = self.kinds[name]
@@ -61,27 +93,39 @@ class Arguments:
             value = tuple(value)
         if not fits(kind, value):
             if set(_alternatives(kind)) <= {int, float, type(None)}:
-                raise ArgumentTypeError("not_a_number", name=name, value=_shown(value), line=self.line(name))
+                told = str(shorten(value, 60)) if isinstance(value, str) else _shown(value)
+                raise ArgumentTypeError("not_a_number", name=name, value=told, line=self.line(name))
             place, wrong = _inside(kind, value)
             raise ArgumentTypeError(
                 "wrong_kind", name=f"{name}{place}", expected=_expected(kind, inside=bool(place)),
                 value=_shown(wrong), kind=type(wrong).__name__, line=self.line(name),
             )  # fmt: skip
+        if value is not None and set(_alternatives(kind)) <= {int, type(None)}:
+            return number(name, value, whole=True)
         return _whole(kind, value)
 
-    def line(self, name: str) -> str:
-        """Return a line to paste, which gives ``name`` and what cannot be left out."""
+    def line(self, name: str) -> Line:
+        """Return a line to paste, which gives ``name`` and what cannot be left out, in the reader's language."""
+        found = Line(self._line(name, None))
+        found.lines = {lang: self._line(name, lang) for lang in LANGUAGES}
+        return found
+
+    def _line(self, name: str, lang: str | None) -> str:
+        wanted = {name, self.beside.get(name)}
         written: list[str] = []
         for each, parameter in self.signature.parameters.items():
-            required = parameter.default is parameter.empty
-            if each == "self" or (each != name and not required):
+            if each == "self" or (each not in wanted and parameter.default is not parameter.empty):
                 continue
-            value = self._sample(each)
+            value = self._sample(each, name, lang)
             written.append(value if parameter.kind is not parameter.KEYWORD_ONLY and not written else f"{each}={value}")
         return f"{self.call}({', '.join(written)})"
 
-    def _sample(self, name: str) -> str:
+    def _sample(self, name: str, main: str, lang: str | None) -> str:
+        """Return a value of ``name`` as a program writes it, in a line that is to show ``main``."""
         default = self.signature.parameters[name].default
+        for key in (f"{self.call.rpartition('.')[2]}.sample", f"python.with.{main}", "python.sample"):
+            if isinstance(said := find(f"{key}.{name}", lang), str):
+                return said
         if name in self.example:
             return repr(self.example[name]).replace("'", '"')
         if default not in (inspect.Parameter.empty, None, "", ()):
@@ -101,7 +145,7 @@ def fits(kind: Any, value: Any) -> bool:
         return True
     if kind in (None, type(None)):
         return value is None
-    if kind in (int, float):  # whether it is a whole one is said in words of its own
+    if kind in (int, float):  # whether it is a whole one is told apart, in words of its own
         return _number(value)
     if origin is typing.Literal:
         return isinstance(value, str)

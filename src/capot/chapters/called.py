@@ -1,16 +1,18 @@
-"""What happens around every verb of ``Model``: arguments held to their kinds, the model's own language spoken."""
+"""What happens around every verb of ``Model``: a closed model says so, arguments are held to their
+kinds, the model's own language is spoken."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from capot.chapters.arguments import Arguments
-from capot.errors import named_call, use_language
+from capot.chapters.chapter import ModelVerb
+from capot.errors import BusyError, named_call, use_language
 
 
-def called(method: Callable[..., Any], *, call: str, command: str, example: Mapping[str, Any]) -> Callable[..., Any]:
+def called(method: Callable[..., Any], *, call: str, command: str, behind: ModelVerb) -> Callable[..., Any]:
     """``method`` with its arguments looked at first; what it answers, and what it raises, speaks ``self.lang``.
 
     ``call`` and ``command`` are how Python and a terminal write it, for the hints of its errors.
@@ -19,6 +21,8 @@ def called(method: Callable[..., Any], *, call: str, command: str, example: Mapp
     @functools.wraps(method)
     def verb(self: Any, /, *args: Any, **given: Any) -> Any:
         with named_call(call, command), use_language(self.lang):
+            if self.closed:
+                raise BusyError("closed")
             found = method(**arguments().bind(self, *args, **given))
         from capot.view.result import Result  # what a verb answered has loaded it; a command's --help needs none
 
@@ -30,6 +34,6 @@ def called(method: Callable[..., Any], *, call: str, command: str, example: Mapp
 
     @functools.cache
     def arguments() -> Arguments:
-        return Arguments(method, call=call, example=example)
+        return Arguments(method, call=call, example=behind.example, beside=behind.beside)
 
     return verb

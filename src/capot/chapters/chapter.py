@@ -21,7 +21,8 @@ class ModelVerb:
     ``function`` is written ``folder.module:name``. ``example`` holds arguments that any model can answer.
     ``bounds`` are the classes of ``config`` whose fields bound its arguments of the same names. ``in_turn`` says that
     a lab computes it alone, one answer after the other. ``start``, written as ``function``, begins it without waiting
-    for its end and returns a ticket; a verb without one can be streamed by its ``progress`` alone.
+    for its end and returns a ticket; a verb without one can be streamed by its ``progress`` alone. ``beside`` names,
+    for an argument, another without which it says nothing.
     """
 
     function: str
@@ -29,6 +30,7 @@ class ModelVerb:
     bounds: tuple[type, ...] = ()
     in_turn: bool = False
     start: str = ""
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     def load(self) -> Callable[..., Any]:
         """Return the chapter's function, which takes the model first; its module is imported now."""

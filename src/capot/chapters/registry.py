@@ -49,7 +49,7 @@ def command_of(name: str) -> str:
 for _name, (_, _verb) in verbs().items():
     _call = f"model.{_name}"
     _command = command_of(_name)
-    setattr(Verbs, _name, called(getattr(Verbs, _name), call=_call, command=_command, example=_verb.example))
+    setattr(Verbs, _name, called(getattr(Verbs, _name), call=_call, command=_command, behind=_verb))
 
 
 def rail() -> list[Chapter]:

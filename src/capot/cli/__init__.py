@@ -201,8 +201,7 @@ def usage_error(error: click.UsageError) -> CapotError:
     """Return the parser's own complaint, in our words. The one place that knows click's errors."""
     name = _parameter_name(error)
     if isinstance(error, click.NoSuchOption):
-        near = ", ".join(error.possibilities or []) or "--help"
-        return InputError("no_such_option", name=error.option_name, near=near)
+        return InputError("no_such_option", name=error.option_name, near=_near_option(error))
     if isinstance(error, click.MissingParameter):
         return InputError("missing_argument", name=name)
     if isinstance(error, click.BadOptionUsage):
@@ -212,6 +211,18 @@ def usage_error(error: click.UsageError) -> CapotError:
     if isinstance(error, click.BadParameter):
         return InputError("bad_value", name=name, detail=error.message)
     return InputError("usage", detail=error.format_message())
+
+
+def _near_option(error: click.NoSuchOption) -> str:
+    from capot.cli.near import near_option
+
+    if error.ctx is None:
+        return "--help"
+    context = error.ctx
+    return near_option(
+        error.option_name, context.command.get_params(context), command=context.command_path,
+        metavar=lambda param: param.make_metavar(context),
+    )  # fmt: skip
 
 
 def _is_flag(error: click.BadOptionUsage) -> bool:

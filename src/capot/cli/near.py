@@ -1,9 +1,11 @@
-"""What to type for a word that is no command: other programs call ours by other names, and fingers slip."""
+"""What to type for a word that is no command or no option: other programs call ours by other names, fingers slip."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import click
 
 # What to type, by what others call it, in English and in French.
 CALLED = {
@@ -27,6 +29,53 @@ CALLED = {
     "--version": "version",
     "help": "man usage aide",
 }
+
+# What to type, by what Python, the lab and other programs call it.
+OPTIONS = {
+    "--model": "known published shape name checkpoint hf-model repo",
+    "--template": "chat-template kind",
+    "--max-new-tokens": "max-tokens num-tokens n-predict new-tokens length max-length",
+    "--temperature": "temp temperatures beside",
+    "--top-p": "nucleus",
+    "-k": "top count candidates number",
+    "--rank": "ranks target token",
+    "--target": "rank token",
+    "--script": "messages conversation",
+    "--dtype": "precision torch-dtype",
+    "--engine": "backend",
+    "--trust-remote-code": "trust remote-code",
+    "--layer": "layers",
+    "--layers": "layer",
+    "--heads": "head",
+    "--head": "heads",
+    "--compare": "tokenizer tokenizers with",
+    "--gpu": "vram gpus memory",
+    "--users-at": "users batch",
+    "--near": "neighbours neighbors voisins",
+    "--json": "format output as-json",
+    "--html": "page",
+    "--lang": "language langue",
+}
+
+
+def near_option(word: str, params: Sequence[click.Parameter], *, command: str, metavar: Callable[..., str]) -> str:
+    """What to type for ``word`` among the options of a command: by its other names, else the nearest, else its help.
+
+    An argument, which takes no name, is shown where it stands.
+    """
+    said = word.lstrip("-").replace("_", "-").casefold()
+    options = {name: _plain(name) for param in params if isinstance(param, click.Option) for name in param.opts}
+    place = next((param for param in params if isinstance(param, click.Argument) and param.name == said), None)
+    if place is not None:
+        return f"{command} {metavar(place)}"
+    same = [name for name, plain in options.items() if plain == _plain(word)]
+    called = [name for name, others in OPTIONS.items() if name in options and said in others.split()]
+    alike = difflib.get_close_matches(f"--{said}", [name for name in options if name.startswith("--")], n=3, cutoff=0.8)
+    return ", ".join(same or called or alike) or "--help"
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "").replace("_", "").casefold()
 
 
 def near(word: str, commands: Sequence[str]) -> str:

@@ -110,6 +110,17 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
     return None if transformers.knows_family(checkpoint.raw_config) else "version"
 
 
+def check_names(loading: Loading) -> None:
+    """Refuse a device or a precision that does not exist, whichever engine computes.
+
+    Raises: InputError ``unknown_device``, ``unknown_precision``.
+    """
+    from capot.engines.transformers import check_names as known
+
+    if loading.device or loading.dtype:
+        known(loading)
+
+
 def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = no_notice) -> Engine:
     """Return the engine that ``loading`` asks for, its weights ready to be read.
 

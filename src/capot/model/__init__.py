@@ -62,8 +62,8 @@ def open(
     tells of downloads in a few lines on standard error.
 
     Raises: ArgumentTypeError; NotFoundError ``unknown_model``, ``model_address``; InputError ``unknown_language``,
-    ``revision_of_folder``, ``server_setting``; ModelError for a damaged config; for a model of the hub, as
-    ``HubCheckpoint.of``; for one of a server, as ``open_served``.
+    ``unknown_device``, ``unknown_precision``, ``revision_of_folder``, ``server_setting``; ModelError for a damaged
+    config; for a model of the hub, as ``HubCheckpoint.of``; for one of a server, as ``open_served``.
 
     >>> import capot
     >>> capot.open("scripted").name
@@ -103,6 +103,7 @@ def open_loading(
     """
     watch = watch or log_progress(notice)
     chosen = engines.choose_engine(loading)
+    engines.check_names(loading)
     # Imported only here: whoever opens a folder pays for no client of servers.
     if chosen == "openai":
         from capot.engines.openai.served import with_files
@@ -165,7 +166,7 @@ class Model(Verbs):
 
     @property
     def closed(self) -> bool:
-        """Return whether it was closed: what needs no engine is answered all the same."""
+        """Return whether it was closed: every verb says so from then on."""
         return self.shared.closed
 
     @property

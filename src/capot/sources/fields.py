@@ -19,7 +19,8 @@ Raw = Mapping[str, Any]
 
 MAX_INT = 10**9  # of any size: the largest known, a vocabulary's or a width's, are some hundred thousand
 LONGEST = 2**63  # tokens of context: some files write "without a bound" as a number that large
-SMALL, GREAT = 1e-9, 10**12  # the largest base of rotary positions known is some hundred million
+SMALL = 1e-9
+GREAT = 10**12  # the largest base of rotary positions known is some hundred million
 MAX_LAYERS = 10_000  # layers are made one by one; the deepest models have some hundreds
 
 
@@ -59,7 +60,8 @@ def number_error(raw: Raw, field: str, kind: str, *, least: float, most: float) 
 
 def _said(key: str, **params: Any) -> Reason:
     found = Reason(key)
-    found.key, found.params = f"config.{key}", params
+    found.key = f"config.{key}"
+    found.params = params
     return found
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from capot.chapters.embeddings.table import open_table
 from capot.config import within
 from capot.engines.protocol import Want, check_ids, check_prompt, require
-from capot.errors import InputError, ResourceError
+from capot.errors import ResourceError
 from capot.sources.machine import ram
 from capot.view.event import ProgressEvent, prompt_progress
 
@@ -57,10 +57,8 @@ def _place(name: str, value: int | None, count: int) -> Any:
     """Return where one looks along an axis of ``count``, as Python counts, from the end where it is negative."""
     if value is None:
         return slice(None)
-    if isinstance(value, float):
-        raise InputError("not_whole", name=name, value=value)
     within(name, value, -count, count - 1)
-    return int(value)
+    return value
 
 
 def _check_room(needed: int, *, tokens: int) -> None:

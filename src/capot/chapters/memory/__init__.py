@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from capot.view.event import ProgressEvent
 
 EXAMPLE = {"simulate": True, "known": "Llama-3.2-1B", "tokens": [1, 512, 8192]}
-CHAPTER = Chapter("memory", {"memory": ModelVerb("memory.verb:weigh", EXAMPLE, in_turn=True)}, ("memory",))
+BESIDE = dict.fromkeys(("gpu", "precision", "kv_precision", "users_at"), "simulate")
+BESIDE |= {"mode": "tokens", "progress": "tokens"}  # a line to paste that measures little
+VERB = ModelVerb("memory.verb:weigh", EXAMPLE, in_turn=True, beside=BESIDE)
+CHAPTER = Chapter("memory", {"memory": VERB}, ("memory",))
 
 
 class MemoryVerbs:

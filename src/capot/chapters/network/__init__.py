@@ -31,12 +31,13 @@ PATCHED = {
     "max_new_tokens": 4,
 }
 STEERED = {"prompt": "The weather is", "toward": "A happy day", "away": "A sad day", "max_new_tokens": 4}
+ANSWERED = ("prompt", "by", "k", "max_new_tokens")  # these switch nothing off by themselves
 CHAPTER = Chapter(
     "network",
     {
         "network": ModelVerb("network.verb:network", EXAMPLE, (Guessing,)),
-        "ablate": ModelVerb("network.ablate:ablate", ABLATED, (Comparing,)),
-        "patch": ModelVerb("network.patch:patch", PATCHED, (Comparing,)),
+        "ablate": ModelVerb("network.ablate:ablate", ABLATED, (Comparing,), beside=dict.fromkeys(ANSWERED, "heads")),
+        "patch": ModelVerb("network.patch:patch", PATCHED, (Comparing,), beside={"head": "part"}),
         "steer": ModelVerb("network.steer:steer", STEERED, (Comparing, Steering)),
     },
     ("network", "ablate", "patch", "steer"),

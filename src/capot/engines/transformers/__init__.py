@@ -3,6 +3,7 @@
     engine         what the scheduler talks to: start here
     placement      on which device, in which precision, and whether the weights fit there
     precisions     the names of precisions
+    device_names   the names of devices, and which may be here
     load           weights read, checked, refused in words
     network        one pass of a model, whatever its family calls its parts
     whole_texts    the same for families without a cache
@@ -27,13 +28,12 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import platform
-import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capot.engines.transformers.device_names import check_device_name, driver_present
 from capot.engines.transformers.precisions import precision
 from capot.engines.transformers.tested_versions import BOUNDS
 from capot.errors import MissingExtraError, UnsupportedError
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from capot.sources.checkpoint import Checkpoint
 
 PACKAGES = ("torch", "transformers", "accelerate")
-DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA's, Windows' for Linux, AMD's
 
 
 # ``find_spec`` reads no code of the package: importing PyTorch takes a second, and memory.
@@ -102,15 +101,14 @@ def accelerator() -> str | None:
 
 def gpu_possible() -> bool:
     """Return whether a GPU may be here, by what the system shows of its driver and by how PyTorch was built."""
-    # Builds for processors name themselves so; an empty list of visible devices is the user's wish.
-    if version("torch").endswith("+cpu") or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return False
-    if sys.platform == "darwin":
-        return platform.machine() == "arm64"
-    if sys.platform == "win32":
-        return (Path(os.environ.get("SYSTEMROOT", "C:/Windows")) / "System32" / "nvcuda.dll").is_file()
-    # A driver's device file is there before any library is loaded, and does not mean that the GPU works.
-    return any(Path(driver).exists() for driver in DRIVERS)
+    # Builds for processors name themselves so.
+    return not version("torch").endswith("+cpu") and driver_present()
+
+
+def check_names(loading: Loading) -> None:
+    """Refuse a device or a precision that does not exist. Raises: InputError ``unknown_device``; as ``precision``."""
+    check_device_name(loading.device)
+    precision(loading.dtype)
 
 
 def open_transformers(checkpoint: Checkpoint, loading: Loading, *, notice: Callable[..., Any]) -> TransformersEngine:
@@ -119,12 +117,12 @@ def open_transformers(checkpoint: Checkpoint, loading: Loading, *, notice: Calla
     Raises: MissingExtraError ``missing_extra``; UnsupportedError ``extra_untried``; as ``precision``; what
     ``load.load_model`` and ``placement.choose`` raise.
     """
+    check_names(loading)  # a word mistyped waits neither for packages nor for PyTorch
     if absent := missing():
         raise MissingExtraError("missing_extra", package=", ".join(absent), extra="transformers")
     if name := untested_package():
         first, beyond = BOUNDS[name]
         raise UnsupportedError("extra_untried", package=name, version=version(name), first=first, beyond=beyond)
-    precision(loading.dtype)  # a word mistyped does not wait for PyTorch
     # Where the package ``kernels`` is installed, transformers would fetch compiled programs from the hub and run them.
     os.environ.setdefault("USE_HUB_KERNELS", "NO")
     from capot.engines.transformers.engine import TransformersEngine
