@@ -125,7 +125,7 @@ def test_stop_stops_the_engine(mortal: tuple[Server, Visits]) -> None:
     until(page, f"{COUNT} > 3")
     stop(page, server)
     until(page, IDLE)
-    assert "It was stopped." in page.inner_text("figcaption")
+    assert "The generation was stopped." in page.inner_text("figcaption")
     steps = server.get("/api/status")["scheduler"]["steps"]
     page.wait_for_timeout(400)  # in which it would take many
     assert server.get("/api/status")["scheduler"]["steps"] == steps
@@ -262,6 +262,28 @@ def test_bytes_that_make_a_character_together_say_which(visit: Visits) -> None:
     assert half == ["⟨F0⟩⟨9F⟩", "⟨A4⟩"], "nothing is guessed before it has come"
     assert pushed == ["🤗1/3", "🤗2/3", "🤗3/3", "·a", "ňŒ1/3", "ňŒ2/3", "ňŒ3/3", "⟨B3⟩", "!"]
     assert whole == ["œ1/2", "œ2/2", "⟨B3⟩"]
+
+
+RESUMED = """(async () => {
+  const { begun, caption, hear } = await import("/static/pages/generate/line.js");
+  const line = begun("Once upon a time", { sampling: {}, seed: 1, left: 6 });
+  const started = (reused) => ["started", { prompt_ids: [1, 2, 3, 4, 5], reused_tokens: reused, seed: 1 }, ""];
+  const other = { label: "a", probability: 0.5 };
+  const made = { label: "a", token_text: "a", id: 1, probability: 0.5, logprob: -0.7, alternatives: [other] };
+  const step = (seconds) => ["step", { ...made, seconds }, ""];
+  const ended = (reason, rate) => ["finished", { stop_reason: reason, tokens_per_s: rate, view: [], result: {} }, ""];
+  for (const one of [started(0), step(9), step(0.1), step(0.1), ended("interrupted", 10)]) hear(line, one, false);
+  for (const one of [started(7), step(9), step(0.1), step(0.1), ended("max_new_tokens", 1)]) hear(line, one, false);
+  const branch = begun("Once upon a time", { sampling: {}, seed: 1, left: 1, base: line.base, tokens: line.tokens });
+  for (const one of [started(9), step(9), ended("max_new_tokens", null)]) hear(branch, one, false);
+  return [caption(line), line.reused, line.speed, branch.reused];
+})()"""
+
+
+def test_a_line_taken_up_again_tells_of_its_prompt_and_of_all_its_tokens(visit: Visits) -> None:
+    caption, reused, speed, of_a_branch = visit("/generate").evaluate(RESUMED)
+    assert (reused, of_a_branch) == (0, 5), "5 tokens of prompt; what was written before the pause is no part of it"
+    assert speed == pytest.approx(10) and "10.0 tokens per second, 0 tokens of the prompt reused" in caption
 
 
 @pytest.mark.parametrize("view", ["one", "all"])

@@ -121,6 +121,9 @@ declare namespace Lab {
     view: Api.Block[] | null;
     result: Api.Generation | null;
     reused?: number;
+    fresh?: boolean;
+    paced?: number;
+    spent?: number;
     stopString?: string | null;
     speed?: number | null;
   }

@@ -51,21 +51,37 @@ export function hear(line, [kind, body], stopping) {
     line.base ??= body.prompt_ids;
     line.seed ??= body.seed;
     line.runs += 1;
-    line.reused = body.reused_tokens;
+    line.fresh = true;
+    // What a line that is taken up again finds in the cache is its own text. What is told is of the prompt.
+    line.reused ??= Math.min(body.reused_tokens, line.base.length);
   } else if (kind === "step") {
     line.tokens.push(body);
     line.drawn += 1;
     line.left -= 1;
+    paced(line, body.seconds);
   } else if (kind === "finished" && (body.stop_reason !== "interrupted" || stopping)) {
     const whole = line.runs === 1;
     line.reason = body.stop_reason;
     line.stopString = body.stop_string;
-    line.speed = body.tokens_per_s;
+    line.speed = whole ? body.tokens_per_s : line.paced && line.paced / (line.spent ?? 0);
     line.result = whole ? body.result : null;
     line.view = whole ? body.view : null;
   } else if (kind === "error") {
     line.reason = "error";
   }
+}
+
+/**
+ * Count a token's time. The first of a run waits for more than the token before it.
+ * @param {Lab.Line} line
+ * @param {number} seconds
+ */
+function paced(line, seconds) {
+  if (!line.fresh) {
+    line.paced = (line.paced ?? 0) + 1;
+    line.spent = (line.spent ?? 0) + seconds;
+  }
+  line.fresh = false;
 }
 
 /**
