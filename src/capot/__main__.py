@@ -26,7 +26,9 @@ def main() -> None:
 
 
 def _end(*_: object) -> None:
-    """All is printed: what Python still waits for (threads, functions for the end) is not worth a traceback."""
+    """End the process once all is printed: what Python still waits for (threads, functions for the end) is not worth a
+    traceback.
+    """
     os._exit(INTERRUPTED)
 
 

@@ -169,7 +169,10 @@ def _number(value: Any) -> bool:
 
 
 def _several(kind: Any, value: Any) -> bool:
-    """One text alone stands for a list of one, as everywhere in capot; bytes are no list of ids."""
+    """Return whether a value is a list of ``kind``.
+
+    One text alone stands for a list of one, as everywhere in capot; bytes are no list of ids.
+    """
     if isinstance(value, (str, bytes, bytearray)):
         return kind is str and isinstance(value, str)
     if isinstance(value, range):
@@ -189,7 +192,7 @@ def _index(value: Any) -> bool:
 
 
 def _whole(kind: Any, value: Any) -> Any:
-    """Ids as Python's own whole numbers, from whatever array they came."""
+    """Return ids as Python's own whole numbers, from whatever array they came."""
     several = any(typing.get_origin(part) in SEVERAL and int in typing.get_args(part) for part in _alternatives(kind))
     return value if not several or value is None or isinstance(value, str) else tuple(map(operator.index, value))
 

@@ -13,7 +13,7 @@ from capot.errors import BusyError, named_call, use_language
 
 
 def called(method: Callable[..., Any], *, call: str, command: str, behind: ModelVerb) -> Callable[..., Any]:
-    """``method`` with its arguments looked at first; what it answers, and what it raises, speaks ``self.lang``.
+    """Return ``method`` with its arguments checked first; what it answers, and what it raises, is in ``self.lang``.
 
     ``call`` and ``command`` are how Python and a terminal write it, for the hints of its errors.
     """

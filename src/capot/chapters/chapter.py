@@ -64,5 +64,5 @@ class Chapter:
     aside: bool = False
 
     def words(self, lang: str | None = None) -> dict[str, str]:
-        """Its name and its question."""
+        """Return its name and its question."""
         return {key: tr(f"{self.name}.chapter.{key}", lang) for key in ("name", "question")}

@@ -26,7 +26,7 @@ class Opened(Protocol):
 
     @property
     def name(self) -> str:
-        """``boxed``, ``scripted``, a folder's name or one of the hub's."""
+        """Return ``boxed``, ``scripted``, a folder's name or one of the hub's."""
 
     @property
     def engine_name(self) -> str:
@@ -34,7 +34,10 @@ class Opened(Protocol):
 
     @property
     def obstacle(self) -> str | None:
-        """What that engine still lacks: family, device, extra, untried, version, code; None as far as is known."""
+        """Return what that engine still lacks: family, device, extra, untried, version, code.
+
+        None as far as is known.
+        """
 
     @property
     def loaded(self) -> Loaded | None:
@@ -54,7 +57,7 @@ class Opened(Protocol):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Text to ids and back."""
+        """Return what turns text into ids and back."""
 
     @property
     def scheduler(self) -> SchedulerLike:
@@ -74,4 +77,4 @@ class Opened(Protocol):
 
     @property
     def owner(self) -> str:
-        """On whose behalf: prefix reuse never crosses owners."""
+        """Return on whose behalf it computes: caches are never reused across owners."""

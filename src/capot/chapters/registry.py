@@ -35,7 +35,7 @@ class Verbs(
 
 
 def verbs() -> dict[str, tuple[Chapter, ModelVerb]]:
-    """Every verb of ``Model`` by its name, with the chapter that it belongs to."""
+    """Return every verb of ``Model`` by its name, with the chapter that it belongs to."""
     return {name: (chapter, verb) for chapter in CHAPTERS for name, verb in chapter.verbs.items()}
 
 

@@ -52,13 +52,13 @@ class Setting:
 
     @property
     def kind(self) -> Any:
-        """Its type without None: what is written where something is given."""
+        """Return its type without None: what is written where something is given."""
         inner = [part for part in typing.get_args(self.type) if part is not type(None)]
         return inner[0] if _is_union(self.type) and len(inner) == 1 else self.type
 
     @property
     def bounds(self) -> dict[str, Any]:
-        """Its bounds as JSON Schema has them, those of one person of a lab."""
+        """Return its bounds as JSON Schema has them, those of one person of a lab."""
         if self.low is None or self.high is None:
             return {}
         return {"minimum": self.low, "maximum": self.high if self.most is None else self.most}

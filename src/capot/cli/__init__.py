@@ -27,7 +27,7 @@ HELP = "help"  # no command: another way to write --help
 
 @functools.cache
 def commands() -> tuple[str, ...]:
-    """Every command in the order a newcomer meets them: those of the house, then those of the chapters."""
+    """Return every command in the order a newcomer meets them: those of the house, then those of the chapters."""
     from capot.chapters.registry import CHAPTERS  # not needed for --version
 
     return (
@@ -59,7 +59,7 @@ class Capot(WordedCommand, click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Options of ``serve`` without a command are meant for it: the lab is what ``capot`` alone opens."""
+        """Parse a line. Options of ``serve`` without a command are for it: the lab is what ``capot`` alone opens."""
         own = {name for param in self.get_params(ctx) for name in param.opts}
         foreign = [word for word in args if word.startswith("-") and _name(word) not in own]
         # The first word that is no option of ours tells: a command's name anywhere means that command.
@@ -95,7 +95,7 @@ class Capot(WordedCommand, click.Group):
         return answer
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands with their one sentence each, without importing any of them."""
+        """Write the commands with their one sentence each, without importing any of them."""
         with formatter.section(heading("commands")):
             listed = [(name, i18n.tr(f"{name}.cli.short")) for name in commands()]
             formatter.write_dl([*listed, (HELP, i18n.tr("cli.help_command"))])

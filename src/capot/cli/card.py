@@ -53,7 +53,10 @@ def _published(name: str) -> bool:
 
 
 def with_preview(callback: Any) -> Any:
-    """The same command; where the hub hands out no files it shows what it tells everyone, and how to have them."""
+    """Return the same command.
+
+    Where the hub hands out no files it shows what the hub tells everyone, and how to have them.
+    """
 
     def run(**given: Any) -> None:
         asked, given = given["named"], _opened(given)
@@ -70,7 +73,10 @@ def with_preview(callback: Any) -> Any:
 
 
 def _nearest(name: str | None, error: NotFoundError) -> NotFoundError:
-    """Where no model goes by a name, that of a published shape may have been meant: those near it are told instead."""
+    """Return the error to show where no model goes by a name.
+
+    It tells the published shapes near it, if there are some.
+    """
     from capot.sources import published_shapes
 
     if name is None or "/" in name or not error.code.startswith("unknown_model"):

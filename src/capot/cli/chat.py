@@ -114,7 +114,7 @@ class Terminal:
         click.echo(to_text(blocks, width=terminal_width(), color=colored()))
 
     def answer(self, message: str) -> None:
-        """One turn, letter by letter; Ctrl-C stops the answer and keeps what there is of it."""
+        """Answer one turn, letter by letter; Ctrl-C stops the answer and keeps what there is of it."""
         from capot.chapters.assistant.chat import TurnFinished
         from capot.chapters.assistant.chat_result import note, notices
         from capot.chapters.generate.result import Step

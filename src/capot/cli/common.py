@@ -74,7 +74,10 @@ def read_text(value: str) -> str:
 
 
 def typed_or_piped(text: str | None, *, name: str) -> str:
-    """A text that was typed, else the one that a pipe or a file feeds. Raises: InputError ``missing_argument``."""
+    """Return a text that was typed, else the one that a pipe or a file feeds.
+
+    Raises: InputError ``missing_argument``.
+    """
     if text is not None:
         return text
     # A terminal that is waited for in silence looks like a program that hangs.
@@ -84,7 +87,10 @@ def typed_or_piped(text: str | None, *, name: str) -> str:
 
 
 def numbers(text: str, *, name: str) -> list[int]:
-    """Ids parted by commas, spaces or lines; ``-`` and ``@FILE`` as for a text. Raises: InputError ``not_a_number``."""
+    """Return ids parted by commas, spaces or lines; ``-`` and ``@FILE`` as for a text.
+
+    Raises: InputError ``not_a_number``.
+    """
     text = read_text(text)
     # Commas and spaces alike: ids are pasted out of JSON, of a table, of this program's own output.
     try:
@@ -104,7 +110,7 @@ def _contents(raw: bytes, source: str) -> str:
 
 
 def decoded(text: str, *, source: str = "-") -> str:
-    """``text`` as the system gave it, its bytes that are no text kept as half characters, held to UTF-8.
+    """Return ``text`` as the system gave it, its bytes that are no text kept as half characters, held to UTF-8.
 
     Raises: InputError ``not_utf8`` naming the byte.
     """
@@ -133,7 +139,7 @@ def split(value: str | None, *, name: str) -> tuple[str, ...]:
 
 
 def loading_options() -> list[click.Parameter]:
-    """--model and what says how to open it, on every command that opens one: the fields of ``Loading``."""
+    """Add --model and what says how to open it, on every command that opens one: the fields of ``Loading``."""
     return [
         Option(["--model"], words="cli.options.model", metavar="MODEL", envvar="CAPOT_MODEL", default=Loading.model),
         Option(["--engine"], words="cli.options.engine", metavar="ENGINE"),
@@ -151,7 +157,7 @@ def take_loading(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def output_options() -> list[click.Parameter]:
-    """--json, --html and --lang, on every command that prints an answer."""
+    """Add --json, --html and --lang, on every command that prints an answer."""
     return [
         Option(["--json", "as_json"], words="cli.options.json", is_flag=True),
         Option(["--html"], words="cli.options.html", metavar="FILE", type=FILE),

@@ -10,7 +10,7 @@ from capot.i18n import tr
 
 
 def lines(texts: Iterable[str]) -> list[str]:
-    """Each text, or each line that is not empty where a file or a pipe gave several."""
+    """Return each text, or each line that is not empty where a file or a pipe gave several."""
     return [line for text in texts for line in (filter(None, text.split("\n")) if "\n" in text else [text])]
 
 

@@ -26,7 +26,7 @@ def generate(model: Model, prompt: str, *, ids: str | None, **options: Any) -> G
 
 
 def _show(model: Model, prompt: str, options: dict[str, Any]) -> None:
-    """The text on standard output, and on standard error why it ended: a pipe gets the text alone.
+    """Write the text on standard output, and on standard error why it ended: a pipe gets the text alone.
 
     On a terminal the prompt comes first, dim, and nothing in a text can move the cursor.
     """

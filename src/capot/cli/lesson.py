@@ -42,7 +42,10 @@ def _new(path: Path) -> None:
 
 
 def _files(path: Path) -> list[Path]:
-    """The lessons of a folder, or the file itself. Raises: NotFoundError ``lesson_missing`` where there is none."""
+    """Return the lessons of a folder, or the file itself.
+
+    Raises: NotFoundError ``lesson_missing`` where there is none.
+    """
     from capot.lessons import SUFFIX
 
     found = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]

@@ -50,7 +50,7 @@ def published(name: str) -> bool:
 
 
 def tell(event: ProgressEvent) -> None:
-    """One line on standard error for each row, as soon as it is there."""
+    """Write one line on standard error for each row, as soon as it is there."""
     row: Row = event.value
     held = "–" if row.measured_bytes is None else size(row.measured_bytes)  # a system may not tell
     spent = "–" if row.seconds is None else duration(row.seconds)

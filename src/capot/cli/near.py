@@ -59,7 +59,7 @@ OPTIONS = {
 
 
 def near_option(word: str, params: Sequence[click.Parameter], *, command: str, metavar: Callable[..., str]) -> str:
-    """What to type for ``word`` among the options of a command: by its other names, else the nearest, else its help.
+    """Return what to type for ``word`` among a command's options: by its other names, else the nearest, else help.
 
     An argument, which takes no name, is shown where it stands.
     """
@@ -79,7 +79,8 @@ def _plain(name: str) -> str:
 
 
 def near(word: str, commands: Sequence[str]) -> str:
-    """What to type for ``word``: what others call one of ``commands`` by it, else the nearest of them, else help.
+    """Return what to type for ``word``: the one of ``commands`` that others call by it, else the nearest of them, else
+    help.
 
     >>> near("decode", ["tokens", "help"]), near("Tokns", ["tokens", "help"]), near("xyz", ["tokens", "help"])
     ('tokens --decode', 'tokens', 'help')

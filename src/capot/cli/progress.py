@@ -92,7 +92,7 @@ def _bar(done: int, total: int) -> str:
 
 
 def _left(seconds: float) -> str:
-    """Whole seconds: nobody knows the hundredths of what is to come."""
+    """Return the time left in whole seconds: nobody knows the hundredths of what is to come."""
     whole = max(1, round(seconds))
     return tr("hub.left", time=duration(whole) if whole >= 120 else f"{whole}\u00a0s")
 
@@ -141,7 +141,7 @@ class Speed:
         self._points = [point for point in self._points if now - point[0] <= WINDOW]
 
     def bytes_per_s(self) -> float:
-        """Zero while there is nothing to tell."""
+        """Return the speed, zero while there is nothing to tell."""
         then, before = self._points[0]
         now, after = self._points[-1]
         return (after - before) / (now - then) if now - then >= SOON else 0.0

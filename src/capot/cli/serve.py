@@ -38,7 +38,7 @@ class StatusRefused(AccessError):
 
 
 def status_of(host: str, port: int, code: str | None) -> dict[str, Any]:
-    """As ``capot.web.serve.server_status``. Raises: NetworkError ``no_server``; StatusRefused."""
+    """Return what ``capot.web.serve.server_status`` does. Raises: NetworkError ``no_server``; StatusRefused."""
     from capot.web import serve as web
 
     try:
@@ -72,7 +72,7 @@ def serve(
 
 
 def report(load: dict[str, Any], *, as_json: bool) -> None:
-    """The load as JSON, or as figures with their names."""
+    """Print the load as JSON, or as figures with their names."""
     if as_json:
         click.echo(json.dumps(load, ensure_ascii=False))
         return
@@ -91,7 +91,7 @@ def figure(name: str, value: int) -> str:
 
 
 def bound(name: str) -> Option:
-    """The option of a bound, which every help shows with its default."""
+    """Return the option of a bound, which every help shows with its default."""
     flag = f"--{name.replace('_', '-')}"
     return Option([flag], words=f"serve.cli.{name}", type=int, default=BOUNDS[name], show_default=True)
 

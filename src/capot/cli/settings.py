@@ -51,7 +51,9 @@ def argument(verb: str, name: str, **extra: Any) -> Argument:
 
 
 def plain(verb: str) -> Command:
-    """The command of a verb that needs nothing but what it takes: its first setting, then the others as options."""
+    """Return the command of a verb that needs no more than what it takes: its first setting, then the others as
+    options.
+    """
     first, *others = takes(verb).values()
     led = first.kind is str or several(first)
     params = [argument(verb, first.name) if led else option(verb, first.name)]

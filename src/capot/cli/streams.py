@@ -41,7 +41,10 @@ def prepare() -> None:
 
 
 def color() -> bool | None:
-    """Colour as the environment wishes it (no-color.org, FORCE_COLOR, a dumb terminal); None: on terminals."""
+    """Return whether to write colours: by the environment (no-color.org, FORCE_COLOR, a dumb terminal).
+
+    None: on terminals alone.
+    """
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
@@ -87,14 +90,14 @@ def fed() -> bool:
 
 
 def piped() -> bytes:
-    """All of standard input. Raises: InputError ``no_stdin`` where it is closed."""
+    """Return all of standard input. Raises: InputError ``no_stdin`` where it is closed."""
     if sys.stdin is None:
         raise InputError("no_stdin")
     return sys.stdin.buffer.read()
 
 
 def notice(key: str, **params: Any) -> None:
-    """One dim line on standard error about what is being waited for."""
+    """Write one dim line on standard error about what is being waited for."""
     from capot.view.visible import paragraph  # not needed for --help
 
     click.echo(click.style(paragraph(tr(key, **params)), dim=True), err=True)

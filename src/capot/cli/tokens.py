@@ -51,7 +51,7 @@ def decoded(model: Model, ids: str, *, text: str | None, whole: bool) -> Tokens 
 
 
 def figures(each: Comparison, *, count: bool, ids: bool, named: bool) -> str:
-    """The bare figures of one tokenizer, parted by tabs: its name where there are several, the count, the ids."""
+    """Return the bare figures of one tokenizer, parted by tabs: its name where there are several, count, ids."""
     listed = ",".join(str(token.id) for token in each.tokens)
     return "\t".join([*([each.tokenizer] if named else []), *([str(each.count)] if count else []), *([listed] * ids)])
 

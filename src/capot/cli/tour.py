@@ -60,7 +60,10 @@ def tour(as_json: bool, html: Path | None, lang: str | None, **loading: Any) -> 
 
 
 def _answer(call: Any, blocks: list[Block]) -> Result | str:
-    """A stop's answer, or what this model says instead: the tour goes on to what it has. Its blocks are added."""
+    """Return a stop's answer, or what this model says instead: the tour goes on to what it has.
+
+    Its blocks are added.
+    """
     try:
         answer: Result = call()
     except InterruptedByUser:

@@ -109,7 +109,7 @@ class Option(click.Option):
 
 
 def language_option(**options: Any) -> Option:
-    """``--lang``, before a command or after it. Raises: InputError ``unknown_language``."""
+    """Add ``--lang``, before a command or after it. Raises: InputError ``unknown_language``."""
 
     def known(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
         if value is not None and value not in LANGUAGES:

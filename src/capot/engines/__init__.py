@@ -80,7 +80,9 @@ def _prefers_transformers(loading: Loading, checkpoint: Checkpoint) -> bool:
 
 
 def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
-    """What the chosen engine still lacks to open a model, as far as files and settings tell; nothing is imported.
+    """Return what the chosen engine still lacks to open a model, as far as files and settings tell.
+
+    Nothing is imported.
 
     ``family``: it does not know the architecture; ``device``: it does not compute there; ``extra``: its
     packages are not installed; ``untried``: those that are, are of versions beyond what the engine was tried with;

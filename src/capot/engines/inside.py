@@ -66,7 +66,7 @@ class Inside:
         return tuple(range(layers + 1)) if self.levels is None else self.levels
 
     def positions_of(self, start: int, stop: int) -> list[int]:
-        """Those asked for among the tokens from ``start`` to ``stop``."""
+        """Return the positions asked for among the tokens from ``start`` to ``stop``."""
         asked = range(start, stop) if self.positions is None else self.positions
         return [position for position in asked if start <= position < stop]
 
@@ -86,7 +86,7 @@ class Inside:
         return dataclasses.replace(self, parts=False)
 
     def floats(self, tokens: int, *, layers: int, heads: int, width: int) -> int:
-        """Numbers that a text of so many tokens may come to hold, beside a step's blocks."""
+        """Return the numbers that a text of so many tokens may come to hold, beside a step's blocks."""
         places = len(self.levels_of(layers)) * (tokens if self.positions is None else len(self.positions))
         # Of the levels only a block goes through the head at a time: ROWS for each of the tokens of a chunk.
         rows = min(places, ROWS * 256) * width
@@ -186,7 +186,7 @@ def joined(chunks: Sequence[InsideFound]) -> InsideFound:
 
 
 def _stacked(weights: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows below one another; those of an early chunk see fewer tokens, and 0 of the others."""
+    """Stack rows below one another; those of an early chunk see fewer tokens, and 0 of the others."""
     whole = np.zeros((sum(map(len, weights)), weights[-1].shape[1]), np.float32)
     row = 0
     for rows in weights:
@@ -206,7 +206,10 @@ def row_of(reader: int | None, weights: np.ndarray, start: int) -> np.ndarray | 
 
 
 def movement(held: np.ndarray, added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The length of what was added to each row, and its cosine with what it was added to. Shapes: (R, D) both."""
+    """Return the length of what was added to each row, and its cosine with what it was added to.
+
+    Shapes: (R, D) both.
+    """
     # In float64: lengths of D squares, whose cosine is near 1 for most layers and is told to three digits.
     length, before = (np.sqrt(np.einsum("rd,rd->r", x, x, dtype=np.float64)) for x in (added, held))
     product = np.einsum("rd,rd->r", added, held, dtype=np.float64)

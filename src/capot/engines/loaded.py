@@ -39,7 +39,10 @@ class Loaded:
 
 
 def weights_bytes(checkpoint: Checkpoint | None, dtype: str) -> int:
-    """Bytes of a model's weights in a precision; those of its files where the precision is none of the usual ones."""
+    """Return the bytes of a model's weights in a precision.
+
+    Those of its files where the precision is none of the usual ones.
+    """
     if checkpoint is None:
         return 0
     # A quantized file has types of its own (blocks of int4 with scales), whose size is what the file says.

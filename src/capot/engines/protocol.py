@@ -257,10 +257,10 @@ class Engine(Protocol):
         """
 
     def embed(self, ids: list[int]) -> np.ndarray:
-        """Rows of the embedding table. Shapes: (len(ids), D) float32."""
+        """Return rows of the embedding table. Shapes: (len(ids), D) float32."""
 
     def cache_bytes(self, tokens: int) -> int:
-        """Bytes a sequence of ``tokens`` tokens will hold, allocation granularity included."""
+        """Return the bytes a sequence of ``tokens`` tokens will hold, allocation granularity included."""
 
     def allocations(self, *, reset_peak: bool = False) -> Allocations:
         """Return what is allocated now and at the peak since the last reset (ALLOCATIONS)."""
@@ -297,7 +297,7 @@ def check_prompt(ids: SequenceOf[int], *, context: int) -> None:
 
 
 def check_feed(feed: Feed, *, size: int, info: EngineInfo) -> None:
-    """What every engine holds a feed to, so that no caller's slip reads rows that are not there.
+    """Check a feed as every engine must, so that no caller's slip reads rows that are not there.
 
     Raises: InputError ``no_such_id``; ValueError for a number of tokens that no step takes, for an edit of what is
     not there, and for the parts of an edited pass: what an edit adds is no part's.
@@ -319,7 +319,7 @@ def check_feed(feed: Feed, *, size: int, info: EngineInfo) -> None:
 
 
 def commit_step(feeds: list[Feed], live: list[Feed], outputs: Iterable[Output]) -> list[Output | None]:
-    """The end of a step: what was fed is in the caches now; each feed gets its output, None if it was not ``live``."""
+    """End a step: what was fed is in the caches now; each feed gets its output, None if it was not ``live``."""
     # Ids come last: until here an exception leaves each sequence saying what its cache truly holds.
     for feed in live:
         feed.sequence.ids.extend(feed.ids)

@@ -69,7 +69,10 @@ def _book() -> str:
 
 @functools.lru_cache(maxsize=8192)
 def _followers(context: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """The ids that follow ``context`` in the book, each with its count over the highest; None where it never occurs."""
+    """Return the ids that follow ``context`` in the book, each with its count over the highest.
+
+    None where it never occurs.
+    """
     # A context occurs a few times, and most lookups of a text repeat those of its beginning: hence the cache.
     counts: dict[int, int] = {}
     at = _book().find(context)
@@ -87,7 +90,7 @@ def _followers(context: str) -> tuple[np.ndarray, np.ndarray] | None:
 
 @functools.cache
 def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Commonness of each id (V,), rows of noise (64, V), embedding table (V, D); all float32."""
+    """Return how common each id is (V,), rows of noise (64, V) and the embedding table (V, D); all float32."""
     counts = np.bincount([ord(letter) for letter in _book()], minlength=VOCABULARY)
     common = np.log((counts + 0.05) / (counts.sum() + 0.05 * VOCABULARY))
     # Philox by a fixed key: the same numbers on every machine and version of NumPy, as its bit stream is specified.
@@ -227,7 +230,7 @@ def _depth(layer: int) -> int:
 
 
 def _inside(sequence: ScriptedSequence, start: int, asked: Inside) -> InsideFound:
-    """Guesses as at each layer's depth, attention as it is; nothing is added up."""
+    """Return guesses as at each layer's depth, attention as it is; nothing is added up."""
     ids, shares, weights, reads, marks = None, None, None, None, None
     if asked.k:
         positions = asked.positions_of(start, len(sequence.ids))
@@ -246,7 +249,7 @@ def _inside(sequence: ScriptedSequence, start: int, asked: Inside) -> InsideFoun
 
 
 def _logits(sequence: ScriptedSequence, t: int, order: int) -> np.ndarray:
-    """Logits after position ``t`` of an engine that looks ``order`` ids back. Shapes: (V,)"""
+    """Return the logits after position ``t`` of an engine that looks ``order`` ids back. Shapes: (V,)"""
     common, noise, _ = _tables()
     # The top 6 bits of the hash choose one of 64 rows: the low bits of such a generator have short periods.
     logits: np.ndarray = common + noise[sequence.hashes[t + 1] >> 58]
@@ -261,7 +264,7 @@ def _logits(sequence: ScriptedSequence, t: int, order: int) -> np.ndarray:
 
 
 def _hidden(ids: list[int], start: int) -> np.ndarray:
-    """Layer l holds the mean of the last l + 1 embeddings. Shapes: (L + 1, T, D)"""
+    """Return hidden states, where layer l holds the mean of the last l + 1 embeddings. Shapes: (L + 1, T, D)"""
     vectors = _tables()[2][ids]
     layers = []
     for layer in range(LAYERS + 1):
@@ -271,7 +274,10 @@ def _hidden(ids: list[int], start: int) -> np.ndarray:
 
 
 def _attention(ids: list[int], start: int) -> np.ndarray:
-    """Head 0 of layer l looks l + 1 tokens back, head 1 at equal tokens. Shapes: (L, H, T, S)"""
+    """Return weights by which head 0 of layer l looks l + 1 tokens back, and head 1 at equal tokens.
+
+    Shapes: (L, H, T, S)
+    """
     keys = np.arange(len(ids))
     queries = np.arange(start, len(ids))[:, None]
     same = np.asarray(ids)[None, :] == np.asarray(ids)[start:, None]

@@ -37,7 +37,7 @@ class InstrumentCall:
 
     @property
     def exact(self) -> bool:
-        """Whether the figures are the same on every processor: computed from shapes, not measured."""
+        """Return whether the figures are the same on every processor: computed from shapes, not measured."""
         return self.verb in EXACT or (self.verb == "memory" and bool(self.given.get("simulate")))
 
     def answer(self, model: Model) -> Result:

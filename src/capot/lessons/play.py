@@ -31,7 +31,7 @@ class Played:
 
     @property
     def surprises(self) -> bool:
-        """Whether the run says something else than the question says that most people expect."""
+        """Return whether the run says something else than the question says that most people expect."""
         return self.question.expected is not None and not self.agrees(self.question.expected)
 
     def agrees(self, predicted: Any) -> bool:

@@ -97,7 +97,7 @@ class Question:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What is filled from the run."""
+        """Return the sentences that are filled from the run."""
         return (*self.hints, self.answer, *self.outcomes)
 
 

@@ -88,7 +88,7 @@ def _opening() -> Arguments:
 
 
 def _say(key: str, **params: Any) -> None:
-    """What a program's user is told on standard error: downloads, and what trusting code means."""
+    """Tell a program's user on standard error: of downloads, and of what trusting code means."""
     if key.startswith("hub."):
         print(paragraph(tr(key, **params)), file=sys.stderr)
 
@@ -171,7 +171,8 @@ class Model(Verbs):
 
     @property
     def loaded(self) -> Loaded | None:
-        """Engine, device, precision, time and memory of the model at work; None before it is loaded and once closed.
+        """Return engine, device, precision, time and memory of the model at work; None before it is loaded and once
+        closed.
 
         Units: seconds, bytes.
         """
@@ -216,7 +217,10 @@ class Model(Verbs):
 
     @property
     def server(self) -> ServerFacts | None:
-        """What a server was seen to do, where one computes; None on this machine. Raises: as ``probe.abilities``."""
+        """Return what a server was seen to do, where one computes; None on this machine.
+
+        Raises: as ``probe.abilities``.
+        """
         with use_language(self.lang):
             served = self.shared.served
             return None if served is None else served.facts(files=self.shared.checkpoint is not None)
@@ -245,14 +249,14 @@ class Model(Verbs):
 
     @property
     def renderer(self) -> Renderer:
-        """In this process; a lab puts another in its place."""
+        """Return what renders chat templates: this process; a lab puts another in its place."""
         from capot.text.templates import sandbox
 
         return self._renderer or sandbox.render
 
     @property
     def remote_encoder(self) -> RemoteEncoder | None:
-        """None, as every text is cut in this process; a lab puts another in its place."""
+        """Return None, as every text is cut in this process; a lab puts another in its place."""
         return self._remote_encoder
 
     @property
@@ -290,7 +294,7 @@ class Model(Verbs):
         return self
 
     def __reduce_ex__(self, _: Any) -> NoReturn:
-        """Neither a copy nor a pickle. Raises: ArgumentTypeError ``not_copied``."""
+        """Refuse to be copied or pickled. Raises: ArgumentTypeError ``not_copied``."""
         with use_language(self.lang):
             raise ArgumentTypeError("not_copied", kind=type(self).__name__, name=self.loading.model)
 

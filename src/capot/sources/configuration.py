@@ -146,7 +146,7 @@ def auto_map(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kv_heads(raw: Raw, heads: int) -> int:
-    """One where queries share it; Falcon's second generation says so too, and has as many as it says besides."""
+    """Return one where queries share it; Falcon's second generation says so too, and has as many as it says besides."""
     shared = raw.get("multi_query") and not raw.get("new_decoder_architecture")
     return 1 if shared else _size(raw, "kv_heads", heads)
 
@@ -156,7 +156,7 @@ def _size(raw: Raw, name: str, default: int | None = None) -> int:
 
 
 def _mlp_width(raw: Raw, usual: int) -> int:
-    """Gemma 3n writes it once for each layer, the same each time."""
+    """Return the MLP's width; Gemma 3n writes it once for each layer, the same each time."""
     name, value = first_set(raw, *SPELLINGS["mlp_width"])
     if isinstance(value, list) and value and value.count(value[0]) == len(value):
         return read_int({name: value[0]}, name)

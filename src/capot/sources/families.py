@@ -71,7 +71,10 @@ def with_overrides(family: Family, raw: Raw) -> Family:
 
 
 def _falcon_norms(raw: Raw) -> int:
-    """One where attention and MLP read the same vector; in the second generation, as many as config.json says."""
+    """Return one where attention and MLP read the same vector.
+
+    The second generation has as many as config.json says.
+    """
     if raw.get("new_decoder_architecture"):
         return read_count(raw, "num_ln_in_parallel_attn", default=2)
     return 1 if raw.get("parallel_attn", True) else 2

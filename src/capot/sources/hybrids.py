@@ -31,7 +31,7 @@ class MoeLayer:
 
     @property
     def size(self) -> int:
-        """Parameters of one matrix of an expert."""
+        """Return the parameters of one matrix of an expert."""
         return self.width * self.inner
 
     @property
@@ -49,7 +49,7 @@ class Hybrid:
 
     @property
     def idle(self) -> int:
-        """Parameters of the experts that one token is not sent to."""
+        """Return the parameters of the experts that one token is not sent to."""
         if self.experts is None:
             return 0
         return (
@@ -61,7 +61,7 @@ class Hybrid:
 
 
 def hybrid(raw: Raw, config: Config) -> Hybrid | None:
-    """The layers of a hybrid family; None where the family is another. Raises: ModelError as ``fields``."""
+    """Return the layers of a hybrid family; None where the family is another. Raises: ModelError as ``fields``."""
     family = FAMILIES.get(config.model_type)
     return None if family is None else family(raw, config)
 
@@ -279,7 +279,8 @@ def _recurrent_gemma(raw: Raw, config: Config) -> Hybrid:
 
 
 def _zamba(raw: Raw, config: Config) -> Hybrid | None:
-    """One transformer for all hybrid layers (Zamba), or a few in turn with adapters (Zamba 2); each takes 2·D in.
+    """Return one transformer for all hybrid layers (Zamba), or a few in turn with adapters (Zamba 2); each takes 2·D
+    in.
 
     The layers that a transformer comes first in are counted with it.
     """
@@ -313,7 +314,7 @@ def _zamba(raw: Raw, config: Config) -> Hybrid | None:
 
 
 def _adapters(raw: Raw, config: Config) -> Blocks:
-    """What a layer adds of its own to a transformer that it shares with others."""
+    """Return what a layer adds of its own to a transformer that it shares with others."""
     rank = read_int(raw, "adapter_rank", default=128)
     attention = 12 * rank * config.width * read_bool(raw, "use_shared_attention_adapter", default=False)
     return {"mlp": rank * (config.width + 2 * config.mlp_width), "attention": attention}

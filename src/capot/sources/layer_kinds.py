@@ -131,7 +131,7 @@ def _kind_named(name: str) -> str:
 
 
 def _from_letters(raw: Raw, layers: int) -> list[str] | None:
-    """Nemotron-H: ``M`` mamba, ``*`` attention, ``-`` MLP, ``E`` experts."""
+    """Read Nemotron-H's letters: ``M`` mamba, ``*`` attention, ``-`` MLP, ``E`` experts."""
     pattern = read_str(raw, "hybrid_override_pattern", most=10 * MAX_LAYERS)
     if set(pattern) - set(_LETTERS):
         raise value_error("hybrid_override_pattern", pattern)
@@ -139,7 +139,7 @@ def _from_letters(raw: Raw, layers: int) -> list[str] | None:
 
 
 def _from_indices(raw: Raw, layers: int) -> list[str] | None:
-    """Bamba and LFM2 list the layers that attend, from 0 on."""
+    """Read the list of Bamba and LFM2 of the layers that attend, from 0 on."""
     for field in ("attn_layer_indices", "full_attn_idxs"):
         if (attending := read_list(raw, field, int)) is not None:
             return [FULL if place in attending else STATE for place in range(layers)]
@@ -147,13 +147,13 @@ def _from_indices(raw: Raw, layers: int) -> list[str] | None:
 
 
 def _from_flags(raw: Raw, layers: int) -> list[str] | None:
-    """MiniMax: 1 for a layer with attention, 0 for a linear one."""
+    """Read MiniMax's flags: 1 for a layer with attention, 0 for a linear one."""
     flags = read_per_layer(raw, "attn_type_list", int, layers=layers)
     return flags and [FULL if flag_ else STATE for flag_ in flags]
 
 
 def _from_numbers(raw: Raw, layers: int) -> list[str] | None:
-    """Kimi Linear lists the layers that attend, from 1 on."""
+    """Read Kimi Linear's list of the layers that attend, from 1 on."""
     inside = read_dict(raw, "linear_attn_config")
     attending = read_list(inside, "full_attn_layers", int)
     if attending is None:
@@ -162,7 +162,7 @@ def _from_numbers(raw: Raw, layers: int) -> list[str] | None:
 
 
 def _from_pattern(raw: Raw, layers: int) -> list[str] | None:
-    """RecurrentGemma: a few kinds of layers, over and over; its attention has a window."""
+    """Read RecurrentGemma's few kinds of layers, over and over. Its attention has a window."""
     kinds = read_list(raw, "block_types", str)
     if not kinds:
         return None
@@ -170,7 +170,7 @@ def _from_pattern(raw: Raw, layers: int) -> list[str] | None:
 
 
 def _from_interval(raw: Raw, layers: int) -> list[str] | None:
-    """Qwen3-Next: the last layer of so many attends."""
+    """Read Qwen3-Next's interval: the last layer of so many attends."""
     if raw.get("full_attention_interval") is None:
         return None
     every = read_int(raw, "full_attention_interval")
@@ -178,7 +178,7 @@ def _from_interval(raw: Raw, layers: int) -> list[str] | None:
 
 
 def _from_offset(raw: Raw, layers: int, *, period: int, offset: int) -> list[str]:
-    """Jamba: one layer in so many attends, from an offset on."""
+    """Read Jamba's offset, from which one layer in so many attends."""
     period = read_int(raw, "attn_layer_period", default=period)
     offset = read_int(raw, "attn_layer_offset", default=offset, least=0)
     return [FULL if place % period == offset else STATE for place in range(layers)]
@@ -204,7 +204,7 @@ def _family_default(raw: Raw, layers: int, family: str) -> list[str]:
 
 
 def _by_pattern(pattern: object, every: int, layers: int) -> list[str]:
-    """``sliding_window_pattern``: a number, letters (EXAONE 4, whose last layer looks at all), or flags."""
+    """Read ``sliding_window_pattern``: a number, letters (EXAONE 4, whose last layer looks at all), or flags."""
     if isinstance(pattern, str) and pattern and not set(pattern) - {"L", "G"}:
         kinds = [SLIDING if pattern[place % len(pattern)] == "L" else FULL for place in range(layers)]
         return [*kinds[:-1], FULL]
@@ -215,7 +215,10 @@ def _by_pattern(pattern: object, every: int, layers: int) -> list[str]:
 
 
 def _qwen(raw: Raw, layers: int, family: str) -> list[str]:
-    """A window only where it is asked for, from ``max_window_layers`` on; the mixtures of experts have other rules."""
+    """Return a window only where it is asked for, from ``max_window_layers`` on.
+
+    The mixtures of experts have other rules.
+    """
     usual = 80 if "vl" in family else 28
     first = read_int(raw, "max_window_layers", default=usual, least=-MAX_LAYERS)
     if family == "qwen3_moe":
@@ -226,7 +229,7 @@ def _qwen(raw: Raw, layers: int, family: str) -> list[str]:
 
 
 def _without_positions(raw: Raw, layers: int, family: str) -> list[str]:
-    """SmolLM3 and Llama 4: a layer without rotary positions looks at all, or has the window."""
+    """Read SmolLM3 and Llama 4, where a layer without rotary positions looks at all, or has the window."""
     every = read_int(raw, "no_rope_layer_interval", default=4)
     rotated = read_per_layer(raw, "no_rope_layers", int, layers=layers) if raw.get("no_rope_layers") else None
     rotated = rotated or [int((place + 1) % every != 0) for place in range(layers)]
@@ -237,7 +240,7 @@ def _without_positions(raw: Raw, layers: int, family: str) -> list[str]:
 
 
 def _plamo2(raw: Raw, layers: int) -> list[str]:
-    """One layer in so many attends, in the middle of each run of them."""
+    """Let one layer in so many attend, in the middle of each run of them."""
     step = read_int(raw, "mamba_step", default=2)
     if layers <= step // 2:
         return [*[STATE] * (layers - 1), FULL]

@@ -137,7 +137,7 @@ def _cgroup() -> Ram:
 
 
 def _pages() -> Ram:
-    """macOS and other Unixes: how much there is, not how much is free."""
+    """Return how much memory there is, not how much is free, on macOS and other Unixes."""
     try:
         return Ram(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), None)
     except (OSError, ValueError, AttributeError):

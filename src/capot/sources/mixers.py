@@ -20,7 +20,7 @@ Blocks = dict[str, int]  # attention, other (what keeps a state), mlp, norms
 
 
 def attention(config: Config, *, bias: int = 0, gate: bool = False, normed: bool = False) -> Blocks:
-    """A Llama's; ``gate``: queries come twice, ``normed``: each head's query and key have a norm."""
+    """Return a Llama's attention; ``gate``: queries come twice, ``normed``: each head's query and key have a norm."""
     queries = config.heads * config.head_dim
     keys = config.kv_heads * config.head_dim
     # A gate doubles the queries' projection (Qwen3-Next); with the output it makes three.
@@ -29,7 +29,7 @@ def attention(config: Config, *, bias: int = 0, gate: bool = False, normed: bool
 
 
 def attention_biases(raw: Raw, config: Config) -> int:
-    """Of queries, keys, values and output, where config.json asks for them."""
+    """Return the biases of queries, keys, values and output, where config.json asks for them."""
     sizes = (config.heads + 2 * config.kv_heads) * config.head_dim + config.width
     return sizes * read_bool(raw, "attention_bias", default=False)
 
@@ -74,7 +74,7 @@ class Mamba2:
 
     @property
     def state(self) -> int:
-        """Numbers that a text leaves in one layer: the sums of each channel, the last inputs of the convolution."""
+        """Return how many numbers a text leaves in one layer: each channel's sums, the convolution's last inputs."""
         return self.inner * self.kept + (self.inner + 2 * self.groups * self.kept) * self.kernel
 
     def blocks(self, width: int) -> Blocks:
@@ -102,7 +102,7 @@ def bamba_mixer(raw: Raw, config: Config, *, inner: int | None = None, normed: b
 
 
 def gated_delta_net(raw: Raw, config: Config) -> Blocks:
-    """Gated delta net: Qwen3-Next and after."""
+    """Return a gated delta net, of Qwen3-Next and after."""
     values = read_int(raw, "linear_num_value_heads", default=32)
     value_dim = read_int(raw, "linear_value_head_dim", default=128)
     keys = read_int(raw, "linear_num_key_heads", default=16) * read_int(raw, "linear_key_head_dim", default=128)

@@ -118,7 +118,7 @@ def _experts(raw: Raw, config: Config) -> Experts | None:
 
 
 def dense_layers(raw: Raw, layers: int) -> frozenset[int]:
-    """The layers of a mixture that have one ordinary MLP: the first ones, those listed, all but one in so many."""
+    """Return the layers of a mixture that have one ordinary MLP: the first, those listed, or all but one in so many."""
     first = read_count(raw, "first_k_dense_replace")
     every = read_count(raw, "decoder_sparse_step", default=1)
     dense = read_list(raw, "mlp_only_layers", int) or []
@@ -297,7 +297,7 @@ class PublishedModel:
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """Its other names: those people use, and the one under which its shape is published."""
+        """Return its other names: those people use, and the one under which its shape is published."""
         published = self.source.partition("huggingface.co/")[2].split("/")[1:2]
         return (*self.also, *published)
 

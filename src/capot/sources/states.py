@@ -26,7 +26,9 @@ from capot.sources.layer_kinds import HEADLESS, STATE
 
 
 def state_numbers(raw: Raw, config: Config) -> int | None:
-    """Numbers in the states of all layers; 0 where no layer has one, None where a state has a form not known here.
+    """Return the numbers in the states of all layers.
+
+    0 where no layer has one, None where a state has a form not known here.
 
     Raises: ModelError ``config_field``.
     """
@@ -45,7 +47,7 @@ def _mamba(raw: Raw, config: Config) -> int:
 
 
 def _headless(raw: Raw, config: Config) -> int:
-    """Of a family without attention: its names of the same sizes are without ``mamba_``."""
+    """Return the state of a family without attention: its names of the same sizes are without ``mamba_``."""
     if config.model_type == "rwkv":
         return 5 * config.width
     inner = read_count(raw, "intermediate_size") or int(read_float(raw, "expand", default=2, most=1000) * config.width)
@@ -74,7 +76,7 @@ def _kimi(raw: Raw, _: Config) -> int:
 
 
 def _lru(raw: Raw, config: Config) -> int:
-    """The recurrence keeps one number a channel; its convolution drops the input that it has just used."""
+    """Return one number a channel for the recurrence; its convolution drops the input that it has just used."""
     return read_int(raw, "lru_width", default=config.width) * read_int(raw, "conv1d_width", default=4)
 
 

@@ -73,7 +73,7 @@ def max_logit(logits: np.ndarray) -> float:
 
 
 def softmax(logits: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
-    """Probabilities at a temperature; all on the argmax at 0. Shapes: (V,) -> (V,) float64.
+    """Return the probabilities at a temperature; all on the argmax at 0. Shapes: (V,) -> (V,) float64.
 
     >>> softmax(np.array([0.0, np.log(3)], np.float32)).round(6)
     array([0.25, 0.75])
@@ -118,7 +118,7 @@ def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
 
 
 def filter_tokens(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray | None, np.ndarray]:
-    """Steps 2 to 5 for a temperature above 0: the ids that stay, None for all, and their w."""
+    """Take steps 2 to 5 for a temperature above 0: return the ids that stay, None for all, and their w."""
     top = max_logit(logits)
     ids = None
     if 0 < sampling.top_k < len(logits):

@@ -11,7 +11,7 @@ from capot.view import blocks as b
 
 
 def to_data(blocks: Sequence[b.Block]) -> list[dict[str, Any]]:
-    """Each block as a dictionary that JSON can hold; ``block`` says which it is.
+    """Return each block as a dictionary that JSON can hold; ``block`` says which it is.
 
     >>> to_data([b.Heading("Why?")])
     [{'block': 'heading', 'text': 'Why?', 'level': 1}]

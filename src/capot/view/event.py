@@ -30,7 +30,7 @@ class ProgressEvent:
 
     @property
     def share(self) -> float | None:
-        """From 0 to 1; None where the total is not known."""
+        """Return how much is done, from 0 to 1; None where the total is not known."""
         if self.total is None:
             return None
         return self.done / self.total if self.total else 1.0
@@ -52,7 +52,10 @@ def download_progress(progress: ProgressCallback) -> Callable[[Iterator[Any]], N
 def prompt_progress(
     progress: ProgressCallback | None, *, before: int = 0, total: int | None = None, what: str = ""
 ) -> Callable[[int, int], None] | None:
-    """What hears of a prompt: tokens read and tokens to read, ``before`` and ``total`` those of several together."""
+    """Return a callback for the reading of a prompt, which takes tokens read and tokens to read.
+
+    ``before`` and ``total`` are those of several prompts together.
+    """
     if progress is None:
         return None
 
@@ -106,7 +109,7 @@ class LastEvent(StreamEvent):
 
     @property
     def why(self) -> str:
-        """Why it ended: ``complete``, or a stop reason of its chapter."""
+        """Return why it ended: ``complete``, or a stop reason of its chapter."""
         return "complete"
 
     def body(self) -> dict[str, Any]:

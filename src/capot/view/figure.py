@@ -37,7 +37,7 @@ FEW = 24  # points that are named as for a narrow plane, half a page or a phone:
 
 
 def to_spec(block: Picture, *, theme: Theme = LIGHT, lang: str | None = None) -> dict[str, Any]:
-    """``{data, layout}`` of a picture for Plotly's script: plain values that JSON can hold.
+    """Return ``{data, layout}`` of a picture for Plotly's script: plain values that JSON can hold.
 
     User text is escaped, since Plotly reads a few HTML tags in labels.
     """
@@ -59,14 +59,14 @@ def to_figure(block: Picture, *, theme: Theme = LIGHT, lang: str | None = None) 
 
 @functools.cache
 def plotly_script() -> str:
-    """Plotly's script as the installed package ships it (about 4.8 MB)."""
+    """Return Plotly's script as the installed package ships it (about 4.8 MB)."""
     from importlib import resources
 
     return resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
 
 
 def escape_label(text: str, cells: int | None = None) -> str:
-    """``text`` as Plotly shows it literally."""
+    """Return ``text`` as Plotly shows it literally."""
     shown = visible(text)
     # Plotly takes <b>, <a href> and a few more in labels for markup, whoever wrote them.
     return html.escape(shown if cells is None else truncate(shown, cells), quote=False)
@@ -177,7 +177,7 @@ def _groups(points: Sequence[Point]) -> list[list[Point]]:
 
 
 def _point_trace(points: Sequence[Point], shown: dict[int, str], *, theme: Theme, lang: str | None) -> dict[str, Any]:
-    """One group of points; ``shown`` has the side of each label that is written beside its mark."""
+    """Return one group of points; ``shown`` has the side of each label that is written beside its mark."""
     group = points[0].group
     names = [escape_label(point.label, 28) for point in points]
     return {
@@ -281,7 +281,7 @@ def _ticked_axis(theme: Theme, title: str, ticks: Scale) -> dict[str, Any]:
 def _curve(
     line: Series, index: int, *, block: Curves, theme: Theme, lang: str | None, top: list[float] | None
 ) -> dict[str, Any]:
-    """One trace. Areas are drawn at their stacked height, since a logarithmic axis cannot add them up."""
+    """Return one trace. Areas are drawn at their stacked height, since a logarithmic axis cannot add them up."""
     label = escape_label(line.label)
     color = series_color(theme, index)
     # JSON has no NaN: None leaves a gap in the line.

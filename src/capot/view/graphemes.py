@@ -77,7 +77,7 @@ def _hangul(left: int, right: int) -> bool:
 
 
 def token_label(text: str) -> str:
-    """``text`` as a token shows it: spaces, line ends and hidden characters drawn.
+    """Return ``text`` as a token shows it: spaces, line ends and hidden characters drawn.
 
     >>> token_label(" le\\n"), token_label("\\u0301")
     ('·le⏎', '◌́')
@@ -87,5 +87,5 @@ def token_label(text: str) -> str:
 
 
 def hex_bytes(raw: bytes) -> str:
-    """Bytes that are no whole character, as they are written in this project: ``⟨F0 9F⟩``."""
+    """Write bytes that are no whole character as this project does: ``⟨F0 9F⟩``."""
     return f"⟨{raw.hex(' ').upper()}⟩"

@@ -60,7 +60,7 @@ class _Renderer:
 
 
 def to_html(blocks: Sequence[b.Block], *, lang: str, title: str | None = None) -> str:
-    """One self-contained page: no request, light and dark, Plotly's script only where a picture needs it."""
+    """Return one self-contained page: no request, light and dark, Plotly's script only where a picture needs it."""
     face = _Renderer(i18n.language(lang), page=True)
     body = face.render(blocks)
     headings = (block.text for block in blocks if isinstance(block, b.Heading))
@@ -86,7 +86,7 @@ def to_fragment(blocks: Sequence[b.Block], *, lang: str) -> str:
 
 @functools.cache
 def style_sheet() -> str:
-    """Every rule of a page of blocks, under ``.capot``: the colours of ``theme``, then ``style.css``."""
+    """Return every rule of a page of blocks, under ``.capot``: the colours of ``theme``, then ``style.css``."""
     hues = [f".capot .t{i}{{background:var(--t{i});border-color:var(--b{i})}}" for i in range(HUES)]
     hues += [f".capot .s{i}{{color:var(--s{i})}}" for i in range(HUES)]
     steps = [f".capot .w{i}{{background:var(--w{i});color:var(--v{i})}}" for i in range(STEPS)]
@@ -260,7 +260,7 @@ def _header(name: str, side: str) -> str:
 
 
 def _row(row: Sequence[str], index: int, *, align: str, heat: Sequence[Sequence[float | None]], named: bool) -> str:
-    """A row, its first cell its name where it is ``named``."""
+    """Return a row, its first cell its name where it is ``named``."""
     levels = heat[index] if index < len(heat) else ()
     cells = []
     for column, text in enumerate(row):

@@ -39,7 +39,7 @@ class Pen:
         return self.style(text, 38, 5, _BLACK, 48, 5, TOKENS[tone % len(TOKENS)])
 
     def weight(self, text: str, share: float) -> str:
-        """``text`` on the ramp at ``share`` of one."""
+        """Return ``text`` on the ramp at ``share`` of one."""
         # The ramp goes from light to dark: on its darker half white is what can be read.
         level = min(int(share * len(RAMP)), len(RAMP) - 1)
         return self.style(text, 38, 5, _BLACK if level < 6 else _WHITE, 48, 5, RAMP[level])

@@ -37,7 +37,10 @@ class Result(DisplayOptions):
     """Base of the answers. A chapter's answer adds its fields and its ``view``."""
 
     def __init_subclass__(cls, **given: Any) -> None:
-        """A dataclass that finds a ``__repr__`` in its own body makes no other, which would write every field."""
+        """Give each result this class's ``__repr__``.
+
+        A dataclass without one in its own body would write every field.
+        """
         super().__init_subclass__(**given)
         if "__repr__" not in vars(cls):
             setattr(cls, "__repr__", Result.__repr__)  # noqa: B010 - a type checker takes no assignment to a method
@@ -52,7 +55,7 @@ class Result(DisplayOptions):
         return self
 
     def brief(self, lang: str | None = None) -> str:
-        """What a console shows of the answer: a sentence; unless its chapter says one, what its view begins with."""
+        """Return what a console shows of the answer: its chapter's sentence, else what its view begins with."""
         blocks = [block for block in self.view(lang) if not isinstance(block, Heading)]
         # The first words of the first block that has some.
         texts = (getattr(block, name, "") for block in blocks for name in ("text", "title", "caption"))
@@ -67,12 +70,15 @@ class Result(DisplayOptions):
         raise TypeError(f"{type(self).__name__} has no view")
 
     def figures(self) -> dict[str, Any]:
-        """What the end of a stream repeats before the whole answer, for who does not read it; nothing by itself."""
+        """Return what the end of a stream repeats before the whole answer, for readers who skip the rest.
+
+        Nothing by itself.
+        """
         return {}
 
     @property
     def ending(self) -> str:
-        """``complete``, or why there is no more of it."""
+        """Return ``complete``, or why there is no more of it."""
         return "complete"
 
     def to_dict(self) -> dict[str, Any]:
@@ -201,7 +207,7 @@ def _field_names(kind: type) -> tuple[str, ...] | None:
 
 
 def to_jsonable(value: Any) -> Any:
-    """``value`` as JSON can hold it: records become tables, NaN and infinity null."""
+    """Return ``value`` as JSON can hold it: records become tables, NaN and infinity null."""
     # Exact types first, by a set: an answer may have a hundred thousand values, and ``isinstance`` of an abstract class
     # (Mapping) is slow.
     kind: type = type(value)

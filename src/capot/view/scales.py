@@ -127,13 +127,13 @@ def tick_text(value: float, kind: str, *, step: float | None = None, lang: str |
 
 
 def _digits(step: float) -> int:
-    """Decimals that tell two ticks apart and round neither: two for steps of 0.25."""
+    """Return the decimals that tell two ticks apart and round neither: two for steps of 0.25."""
     least = max(0, -math.floor(math.log10(step) + 1e-9))
     return min(least + (abs(round(step, least) - step) > 1e-6 * step), 4)
 
 
 def _short(text: str, lang: str | None) -> str:
-    """``text`` without the zeros that end its decimals: ``1.50 GB`` is ``1.5 GB``."""
+    """Return ``text`` without the zeros that end its decimals: ``1.50 GB`` is ``1.5 GB``."""
     point = "," if i18n.language(lang) == "fr" else r"\."
     return re.sub(rf"{point}0+(?!\d)|({point}\d*?[1-9])0+(?!\d)", r"\1", text)
 
@@ -157,7 +157,7 @@ def series_scales(block: Curves, *, lang: str | None = None, x_count: int = 6, y
 
 
 def stack_areas(series: Sequence[Series]) -> list[tuple[Series, list[float], list[float]]]:
-    """Each area with the bottom and the top of its layer at each of its points.
+    """Return each area with the bottom and the top of its layer at each of its points.
 
     An area rests on those before it; where an earlier one has no value at a point, it adds nothing there.
     """

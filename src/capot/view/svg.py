@@ -78,7 +78,7 @@ def _arrow(frame: Frame, x: float, y: float) -> str:
 
 
 def _grid(frame: Frame, x_name: str, y_name: str) -> list[str]:
-    """Grid lines with their ticks, and the names of both axes."""
+    """Draw grid lines with their ticks, and the names of both axes."""
     parts = []
     for value, text in frame.y.ticks:
         down = frame.down(value)
@@ -113,7 +113,7 @@ def curves_svg(block: Curves, *, lang: str | None = None) -> str:
 
 
 def _curve(frame: Frame, line: Series, index: int) -> str:
-    """Unbroken runs of drawable points, and their marks where these do not crowd."""
+    """Draw unbroken runs of drawable points, and their marks where these do not crowd."""
     runs: list[list[tuple[float, float]]] = [[]]
     for x, y in zip(line.x, line.y, strict=True):
         if is_drawable(x, frame.x.log) and is_drawable(y, frame.y.log):
@@ -160,7 +160,7 @@ def _tooltip(point: Point, lang: str | None) -> str:
 
 
 def _plane(flat: Sequence[tuple[float, float]], *, from_origin: bool, ticks: bool, lang: str | None) -> Frame:
-    """Scales with a margin; directions and space keep one unit for both axes."""
+    """Return scales with a margin; directions and space keep one unit for both axes."""
     x_values, y_values = [x for x, _ in flat] or [0.0, 1.0], [y for _, y in flat] or [0.0, 1.0]
     ends = [[min(values), max(values)] for values in (x_values, y_values)]
     if from_origin:
@@ -206,7 +206,7 @@ def _labels(points: list[Point], spots: list[tuple[float, float]], *, rays: bool
 
 
 def legend_html(block: Curves) -> str:
-    """One line per curve, beside a swatch drawn as the curve is."""
+    """Return one line per curve, beside a swatch drawn as the curve is."""
     items = []
     for index, line in enumerate(block.series):
         dashed = " dashed" if line.dashed else ""

@@ -44,7 +44,7 @@ def page_lines(blocks: Iterable[b.Block], *, cells: int, pen: Pen) -> list[str]:
 
 
 def paragraph(text: str, cells: int, *, first: str = "", rest: str = "") -> list[str]:
-    """``text`` made visible and wrapped, each line after its prefix."""
+    """Return ``text`` made visible and wrapped, each line after its prefix."""
     # Both prefixes have one width, in cells: a letter of East Asia takes two, an accent none.
     room = cells - max(width(first), width(rest))
     wrapped = wrap(visible(text, lines=True), room)
@@ -127,7 +127,7 @@ def _strip(block: b.Strip, cells: int, pen: Pen) -> list[str]:
 
 
 def _strip_rows(pieces: Sequence[b.Piece], cells: int, pen: Pen) -> list[list[tuple[str, b.Piece | None]]]:
-    """Rows of (painted text, its piece, or None for a border), none wider than ``cells``."""
+    """Return rows of (painted text, its piece, or None for a border), none wider than ``cells``."""
     rows: list[list[tuple[str, b.Piece | None]]] = [[]]
     used, before = 0, None
     for piece in pieces:
@@ -203,7 +203,7 @@ def _chat(block: b.Chat, cells: int, pen: Pen) -> list[str]:
 
 
 def _columns(block: b.Columns, cells: int, pen: Pen) -> list[str]:
-    """Side by side where each column has room, else one under the other."""
+    """Return columns side by side where each has room, else one after the other."""
     count = len(block.columns)
     room = (cells - 3 * (count - 1)) // max(count, 1)
     if count < 2 or room < NARROW:

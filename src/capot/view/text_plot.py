@@ -105,7 +105,7 @@ def scatter_lines(block: Scatter, cells: int, pen: Pen) -> list[str]:
 def _plane(
     flat: Sequence[tuple[float, float]], block: Scatter, canvas: Canvas, *, from_origin: bool
 ) -> tuple[Scale, Scale]:
-    """Scales with a margin; directions keep their angle, so both axes then share one unit."""
+    """Return scales with a margin; directions keep their angle, so both axes then share one unit."""
     wide = [0.0, 1.0] if not flat else [across for across, _ in flat]
     tall = [0.0, 1.0] if not flat else [up for _, up in flat]
     if from_origin:
@@ -130,7 +130,7 @@ def _contains_zero(*scales: Scale) -> bool:
 
 
 def _cross(canvas: Canvas, origin: tuple[int, int] | None) -> None:
-    """Two faint lines through the origin."""
+    """Draw two faint lines through the origin."""
     if origin is not None:
         canvas.line((0, origin[1]), (2 * canvas.cells - 1, origin[1]), None, dashed=True)
         for down in range(0, 4 * canvas.height, 2):
@@ -204,7 +204,7 @@ def _position(block: Curves, area: Series) -> int:
 
 
 def _curve(canvas: Canvas, line: Series, *, x: Scale, y: Scale, index: int) -> None:
-    """Segments between drawable neighbours, and this curve's mark on some of its points."""
+    """Draw segments between drawable neighbours, and this curve's mark on some of its points."""
     before = None
     spots = []
     for across, up in zip(line.x, line.y, strict=True):
@@ -222,7 +222,7 @@ def _curve(canvas: Canvas, line: Series, *, x: Scale, y: Scale, index: int) -> N
 def _fill(
     canvas: Canvas, layer: tuple[Series, list[float], list[float]], *, x: Scale, y: Scale, index: int, char: str
 ) -> None:
-    """The cells between the bottom and the top of one stacked layer."""
+    """Fill the cells between the bottom and the top of one stacked layer."""
     area, bottom, top = layer
     places = [x.place(value) for value in area.x]
     known = sorted((p, low, high) for p, low, high in zip(places, bottom, top, strict=True) if p is not None)
@@ -237,7 +237,7 @@ def _fill(
 
 
 def _interpolate(known: Sequence[tuple[float, float, float]], place: float) -> tuple[float, float] | None:
-    """Bottom and top of a layer at ``place``, between its two nearest points."""
+    """Return bottom and top of a layer at ``place``, between its two nearest points."""
     for (p, low, high), (q, next_low, next_high) in itertools.pairwise(known):
         if p - 1e-9 <= place <= q + 1e-9:
             share = (place - p) / (q - p) if q > p else 0.0

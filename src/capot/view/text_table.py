@@ -18,7 +18,7 @@ LEFT_OUT = "…"
 
 
 def table_lines(table: Table, cells: int, pen: Pen) -> list[str]:
-    """Header, rule, rows; a heat table carries a shade (or a colour) in each cell."""
+    """Return header, rule and rows; a heat table carries a shade (or a colour) in each cell."""
     if not table.columns:
         return []
     shaded = bool(table.heat) and not pen.color
@@ -34,7 +34,7 @@ def table_lines(table: Table, cells: int, pen: Pen) -> list[str]:
 
 
 def _parts(table: Table, cells: int) -> Iterator[Table]:
-    """The last columns of a grid, as many beside the first one as there is room for.
+    """Yield the last columns of a grid, as many beside the first one as there is room for.
 
     The name of the first column says where others before them are left out.
     """
@@ -65,7 +65,7 @@ def _columns(table: Table, chosen: Sequence[int]) -> Table:
 
 
 def _lines(table: Table, cells: int, pen: Pen) -> list[str]:
-    """What ``table_lines`` gives of a table whose texts are made visible."""
+    """Return the lines of a table whose texts are made visible."""
     header = table.columns
     rows = table.rows
     align = alignment(table)
@@ -79,13 +79,13 @@ def _lines(table: Table, cells: int, pen: Pen) -> list[str]:
 
 
 def alignment(table: Table) -> str:
-    """One of ``l`` and ``r`` per column: as asked, else the first left and the others right."""
+    """Return one of ``l`` and ``r`` per column: as asked, else the first left and the others right."""
     default = "l" + "r" * len(table.columns)
     return (table.align + default[len(table.align) :])[: len(table.columns)]
 
 
 def _with_shades(row: Sequence[str], heat: Sequence[float | None]) -> list[str]:
-    """Each heated cell with its shade in front of it."""
+    """Return each heated cell with its shade in front of it."""
     filled = [*heat, *[None] * (len(row) - len(heat))]
     return [cell if level is None else f"{_shade(level)} {cell}" for cell, level in zip(row, filled, strict=False)]
 
@@ -95,7 +95,7 @@ def _shade(level: float) -> str:
 
 
 def _fit(rows: Sequence[Sequence[str]], cells: int) -> list[int]:
-    """Column sizes: as wide as needed, the widest giving way until the page holds them."""
+    """Return column sizes: as wide as needed, the widest giving way until the page holds them."""
     count = len(rows[0])
     sizes = [max((width(row[c]) for row in rows if c < len(row)), default=0) for c in range(count)]
     room = cells - len(GAP) * (count - 1)
@@ -111,7 +111,7 @@ def _fit(rows: Sequence[Sequence[str]], cells: int) -> list[int]:
 def _row(
     cells: Sequence[str], sizes: Sequence[int], align: str, *, pen: Pen, heat: Sequence[float | None] = ()
 ) -> list[str]:
-    """One row as one or more lines, since a long cell wraps."""
+    """Return one row as one or more lines, since a long cell wraps."""
     filled = [*cells, *[""] * (len(sizes) - len(cells))]
     wrapped = [_cell(text, size) for text, size in zip(filled, sizes, strict=False)]
     lines = []

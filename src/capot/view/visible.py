@@ -24,7 +24,7 @@ _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    """``text`` with controls, bidirectional marks and lone surrogates written out.
+    """Return ``text`` with controls, bidirectional marks and lone surrogates written out.
 
     ``lines`` keeps line ends (a paragraph); otherwise they are shown as ``⏎`` (a token).
     Letters of every script stay as they are, and no character is ever replaced by U+FFFD.
@@ -38,7 +38,7 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 
 def paragraph(text: str) -> str:
-    """``text`` as a terminal may have it among our own lines: those after its first stand behind the margin.
+    """Return ``text`` as a terminal may have it among our own lines: those after its first stand behind the margin.
 
     >>> paragraph("failed: a\\nWARNING: \\x1b[2J")
     'failed: a\\n    WARNING: ␛[2J'
@@ -60,7 +60,7 @@ def _escape(char: str) -> str:
 
 
 def width(text: str) -> int:
-    """Cells that ``text`` takes in a terminal; colour sequences take none.
+    """Return the cells that ``text`` takes in a terminal; colour sequences take none.
 
     Source: East_Asian_Width (UAX #11) for 2 cells; marks, joiners, and what a
     zero-width joiner or a skin tone attaches to an emoji take 0.
@@ -73,7 +73,7 @@ def width(text: str) -> int:
 
 
 def clusters(text: str) -> list[str]:
-    """``text`` cut where a terminal can cut it: a base character with what attaches to it."""
+    """Return ``text`` cut where a terminal can cut it: a base character with what attaches to it."""
     found: list[str] = []
     for char in text:
         if found and (_cells(char) == 0 or _attaches(found[-1], char)):
@@ -104,13 +104,13 @@ def _cells(char: str) -> int:
 
 
 def pad(text: str, cells: int, align: str = "l") -> str:
-    """``text`` filled with spaces to ``cells``, on the left (``l``) or on the right (``r``)."""
+    """Return ``text`` filled with spaces to ``cells``, on the left (``l``) or on the right (``r``)."""
     gap = " " * max(0, cells - width(text))
     return gap + text if align == "r" else text + gap
 
 
 def truncate(text: str, cells: int) -> str:
-    """``text`` in at most ``cells``, its end replaced by ``…`` where it is longer."""
+    """Return ``text`` in at most ``cells``, its end replaced by ``…`` where it is longer."""
     if width(text) <= cells:
         return text
     kept, used = "", 0
@@ -123,7 +123,7 @@ def truncate(text: str, cells: int) -> str:
 
 
 def wrap(text: str, cells: int) -> list[str]:
-    """``text`` in lines of at most ``cells``: broken at spaces, else between characters.
+    """Return ``text`` in lines of at most ``cells``: broken at spaces, else between characters.
 
     >>> wrap("to be or not", 6)
     ['to be', 'or not']
@@ -146,7 +146,7 @@ def wrap(text: str, cells: int) -> list[str]:
 
 
 def chunks(word: str, cells: int, first: int | None = None) -> list[str]:
-    """``word`` cut into chunks of at most ``cells`` (``first``: room left on the first line)."""
+    """Cut ``word`` into chunks of at most ``cells`` (``first``: room left on the first line)."""
     parts = [""]
     room = cells if first is None else first
     for cluster in clusters(word):

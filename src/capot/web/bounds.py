@@ -127,7 +127,7 @@ def _check_numbers(verb: str, name: str, value: Any, *, serving: Serving) -> Non
 
 
 def _check_tokenized(arguments: Mapping[str, Any]) -> None:
-    """A text is cut by few tokenizers, each once, and the longer it is by the fewer."""
+    """Check that a text is cut by few tokenizers, each once, and by the fewer the longer it is."""
     names = tokens.named_in(arguments.get("compare", ()))
     if len(names) > MAX_ITEMS_OF["compare"]:
         raise InputError("too_many_items", name="compare", count=len(names), limit=MAX_ITEMS_OF["compare"])
@@ -156,6 +156,6 @@ def _check_lengths(arguments: Mapping[str, Any]) -> None:
 
 
 def check_packaged(names: Iterable[str]) -> tuple[str, ...]:
-    """A learner compares the tokenizers that every machine has: no path of the server's is looked at."""
+    """Refuse tokenizers that not every machine has: no path of the server's is looked at for a learner."""
     known = tokens.packaged_names()
     return tuple(name if tokens.ALIASES.get(name, name) in known else tokens.UnknownName(name) for name in names)

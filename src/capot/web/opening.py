@@ -104,7 +104,7 @@ def verb(learners: Learners) -> Verb:
 
 
 def _tell_card(name: str, refusal: AccessError, *, tell: Callable[[NamedEvent], None]) -> None:
-    """The card of a model that the hub does not hand out: what it tells everyone, where it tells anything."""
+    """Send the card of a model that the hub does not hand out: what it tells everyone, where it tells anything."""
     try:
         preview = before_the_gate(name, refusal)
     except CapotError:  # the refusal itself says more
@@ -113,7 +113,7 @@ def _tell_card(name: str, refusal: AccessError, *, tell: Callable[[NamedEvent], 
 
 
 def _with_paths(error: CapotError) -> CapotError:
-    """The same error with its paths: who opens a model has typed them, and must find what to mend."""
+    """Return the same error with its paths: who opens a model has typed them, and must find what to mend."""
     params = {name: str(value) if _is_private(value) else value for name, value in error.params.items()}
     return error.with_params(params)
 

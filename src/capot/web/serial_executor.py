@@ -20,11 +20,11 @@ class SerialTask(Protocol):
 
     @property
     def owner(self) -> str:
-        """The owner in whose turn it runs."""
+        """Return the owner in whose turn it runs."""
 
     @property
     def key(self) -> Any:
-        """The object by which ``SerialExecutor.position`` finds it."""
+        """Return the object by which ``SerialExecutor.position`` finds it."""
 
     def run(self) -> None:
         """Do the work, on the executor's thread."""

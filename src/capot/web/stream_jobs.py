@@ -83,7 +83,7 @@ def start(part: StreamJob, model: Model, scope: RequestScope, *, emit: Emit, lan
 
 
 def _measures(verb: Verb) -> bool:
-    """Whether it measures this machine, so that nothing of its kind may run beside it."""
+    """Return whether a verb measures this machine, so that nothing of its kind may run beside it."""
     return bool(verb.chapter) and registry.verbs()[verb.name][1].in_turn
 
 

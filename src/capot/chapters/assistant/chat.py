@@ -183,7 +183,7 @@ class Events(Iterator[Any]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Whoever leaves before the last event wants no more of them."""
+        """Cancel the turn: whoever leaves before the last event wants no more of them."""
         if not self._over:
             self.cancel()
 
@@ -245,7 +245,10 @@ def fitted(model: Opened, state: Conversation, message: str, *, template: Templa
 
 
 def _likely(turns: Sequence[Exchange], limit: int) -> int:
-    """How many of the oldest turns are too many by their letters alone: few tokens hold more than ``_LETTERS``."""
+    """Return how many of the oldest turns are too many by their letters alone.
+
+    Few tokens hold more than ``_LETTERS``.
+    """
     kept = accumulate(len(turn.user) + len(turn.assistant) for turn in reversed(turns))
     return len(turns) - sum(1 for letters in kept if letters <= _LETTERS * limit)
 
@@ -253,7 +256,9 @@ def _likely(turns: Sequence[Exchange], limit: int) -> int:
 def _longest(
     prompt_from: Callable[[int], Prompt], limit: int, *, first: int, guess: int, last: int
 ) -> tuple[Prompt, int]:
-    """The prompt of at most ``limit`` tokens that leaves out the fewest turns from ``first`` on, and how many it does.
+    """Return the prompt of at most ``limit`` tokens that leaves out the fewest turns from ``first`` on.
+
+    Their number comes with it.
 
     A prompt is no longer without a turn than with it, so the place is found by halving. The search goes outwards
     from ``guess`` first, in steps that double, so that no prompt much longer than the limit is ever made.

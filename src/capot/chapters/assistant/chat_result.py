@@ -52,12 +52,12 @@ class Exchange(Result):
         return tr("chat.exchange", lang, user=text_tail(self.user), assistant=text_tail(self.assistant.strip(), 80))
 
     def view(self, lang: str | None = None) -> list[b.Block]:
-        """This turn alone, and what there is to be told of it."""
+        """Return this turn alone, and what there is to say of it."""
         warnings = [b.Text(text, tone="warning") for text in notices(self, None, lang)]
         return [b.Chat(self.said(tr("chat.model", lang), "", lang)), *warnings]
 
     def said(self, model: str, place: str, lang: str | None = None) -> list[b.Turn]:
-        """Both sides of the turn, the model's with its bill."""
+        """Return both sides of the turn, the model's with its bill."""
         asked = b.Turn(tr("chat.you", lang), self.user, note=place)
         return [asked, b.Turn(model, self.assistant.strip() or "∅", note=note(self, lang))]
 
@@ -127,7 +127,7 @@ class Conversation(Result):
         return cls(**values)
 
     def figures(self) -> dict[str, Any]:
-        """Those of the last turn; of a conversation with none, its sums."""
+        """Return the last turn's figures; of a conversation without a turn, its sums."""
         source, names = (self.turns[-1], TURN) if self.turns else (self, SUMS)
         return {name: getattr(source, name) for name in names}
 
@@ -189,7 +189,7 @@ class Conversation(Result):
         return [b.Heading(tr("chat.title", lang)), *chat, *warnings, *self.bill(lang)]
 
     def bill(self, lang: str | None = None) -> list[b.Block]:
-        """Each turn's tokens and times, the running totals with and without the cache, and the price."""
+        """Return each turn's tokens and times, the running totals with and without the cache, and the price."""
         if not self.turns:
             return [b.Text(tr("chat.bill.empty", lang), tone="quiet")]
         return [
@@ -250,7 +250,7 @@ def check_price(name: str, value: float) -> float:
 
 
 def note(turn: Exchange, lang: str | None = None) -> str:
-    """One turn's bill on one line."""
+    """Return one turn's bill on one line."""
     times = {"first": duration(turn.first_token_s, lang), "total": duration(turn.total_s, lang)}
     counts = {"sent": turn.sent_tokens, "computed": turn.computed_tokens, "generated": turn.generated_tokens}
     return tr("chat.note", lang, **counts, **times)

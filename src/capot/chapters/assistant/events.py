@@ -22,7 +22,7 @@ class WayEvent(StreamEvent):
         return self.event.kind
 
     def body(self) -> dict[str, Any]:
-        """As the event would be told alone, with the way's name."""
+        """Return the event's body as it would be alone, with the way's name."""
         return {**self.event.body(), "column": self.column}
 
 

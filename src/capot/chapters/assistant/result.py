@@ -45,7 +45,7 @@ class Answer(Result):
         return tr("assistant.answered", lang, title=title, text=text)
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """This way's column: its name, what was sent, what came back, and what it means."""
+        """Return this way's column: its name, what was sent, what came back, and what it means."""
         sent = b"".join(token.bytes for token in self.tokens).decode("utf-8", errors="replace")
         blocks: list[Block] = [
             Heading(tr(f"assistant.{self.kind}.title", lang), level=2),

@@ -43,7 +43,7 @@ def ask(
     progress: Callable[[ProgressEvent], None] | None = None,
     **settings: Any,
 ) -> Answers:
-    """One question asked in every way that the model has. Takes and raises: as ``Model.assistant``.
+    """Ask one question in every way that the model has. Takes and raises: as ``Model.assistant``.
 
     ``settings`` are the fields of :class:`capot.Sampling`, unless ``sampling`` is given.
     """
@@ -114,7 +114,7 @@ class TicketGroup:
 
     @property
     def position(self) -> int:
-        """0 when one of the ways is at work, else the first one's place in the queue."""
+        """Return 0 when one of the ways is at work, else the first one's place in the queue."""
         # Of the ways under way the nearest one counts: something happens as soon as it does.
         return min((ticket.position for ticket in self.tickets if not ticket.done), default=0)
 
@@ -128,7 +128,7 @@ class TicketGroup:
             ticket.cancel()
 
     def _hear(self, way: Way, event: generation.Event | Exception) -> None:
-        """On the engine thread, which is one: nothing here runs twice at once."""
+        """Take an event of one way. The engine thread calls it, and it is one: nothing here runs twice at once."""
         if self.error is not None:
             return
         if isinstance(event, Exception):
@@ -196,12 +196,15 @@ def _learnt_marker(way: Way, text: str) -> str:
 
 
 def stop_reason(template: Template, made: Generation) -> str:
-    """Why an answer stopped: on the marker as well where the model ended its text there, without a line end."""
+    """Return why an answer stopped: on the marker as well where the model ended its text there, without a line end."""
     return "stop_string" if made.stop_reason == "end_token" and _marked(template, made) else made.stop_reason
 
 
 def cut_at_marker(template: Template, made: Generation) -> bool:
-    """Whether an answer was cut right after the marker, before a line end could say that it was one (FIN, or FINAL)."""
+    """Return whether an answer was cut right after the marker.
+
+    A line end could not yet say that it was one (FIN, or FINAL).
+    """
     return made.stop_reason in CUT and _marked(template, made)
 
 

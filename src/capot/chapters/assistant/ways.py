@@ -34,7 +34,7 @@ MARKER = "FIN"
 def templates(
     model: Opened, *, template: str = "", chat_template: str = "", lang: str | None = None
 ) -> dict[str, Template]:
-    """Every way that the model has of being asked, by kind, in the order of ``KINDS``.
+    """Return every way that the model has of being asked, by kind, in the order of ``KINDS``.
 
     Raises: InputError ``not_unicode``; as ``PlainTemplate.from_toml``.
     """
@@ -101,7 +101,7 @@ def every_way(
     model: Opened, question: str, *, template: str, chat_template: str, system: str, sampling: Sampling,
     after_stop: int,
 ) -> list[Way]:  # fmt: skip
-    """Every way of asking ``question``, all of them made first: what is wrong is said at once."""
+    """Return every way of asking ``question``. All are made first, so that what is wrong is reported at once."""
     if not question.strip():
         raise InputError("no_question")
     readable(question)
@@ -200,7 +200,7 @@ def ending(model: Opened, template: Template) -> Opened:
 
 
 def cut(ids: Sequence[int], tokenizer: Tokenizer) -> tuple[Token, ...]:
-    """Ids as the tokens of a view, special where they are named; places in their own joined bytes."""
+    """Return ids as the tokens of a view, special where they are named, with their places in their own joined bytes."""
     named = {token for name, token in tokenizer.named.items() if name.strip()}
     raw = [tokenizer.token_bytes(token) for token in ids]
     stops = accumulate(map(len, raw))

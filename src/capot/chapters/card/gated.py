@@ -148,7 +148,9 @@ def context_of(found: SearchHit) -> int:
 
 
 def cache_of(found: SearchHit) -> Callable[[int], int]:
-    """Bytes that a text of so many tokens takes beside the weights: by the shape, else guessed from their number."""
+    """Return the bytes that a text of so many tokens takes beside the weights: by the shape, else estimated from their
+    number.
+    """
     width = max(2, round(bytes_per_value(found.dtype)))
     same = shape_of(found)
     if same is not None:

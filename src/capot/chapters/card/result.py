@@ -114,7 +114,9 @@ class Sheet(Result):
         return [(tr(f"card.facts.{name}", lang), value) for name, value in zip(names, values)]
 
     def hub_rows(self, published: Published, lang: str | None) -> list[tuple[str, str]]:
-        """Who may have the model, how many do, of which commit this is said, and whether texts can be read to it."""
+        """Return who may have the model, how many do, the commit that this describes, and whether texts can be read to
+        it.
+        """
         rows = [(tr("card.hub.commit", lang), published.commit[:12])]
         if published.gated is not None:
             rows += [(tr("card.hub.access", lang), tr(f"card.hub.gated.{published.gated or 'open'}", lang))]
@@ -309,7 +311,7 @@ def amount(count: float, lang: str | None = None) -> str:
 
 
 def in_full(count: int, lang: str | None = None) -> str:
-    """All its digits, and as one says it where that is another way: ``7,881,216 (7.88 million)``."""
+    """Return a number in all its digits, and in words where they differ: ``7,881,216 (7.88 million)``."""
     digits, said = number(count, lang), amount(count, lang)
     return digits if said == digits else f"{digits} ({said})"
 
@@ -335,5 +337,5 @@ def _in_units(count: float, lang: str | None) -> tuple[str, float, str]:
 
 
 def bits(precision: str, lang: str | None = None) -> str:
-    """Bits of one number."""
+    """Return bits of one number."""
     return number({"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}[precision], lang)

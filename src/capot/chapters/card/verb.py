@@ -157,13 +157,16 @@ def card(source: Source) -> Card:
 
 
 def _head_dim(shape: Shape) -> int:
-    """The width of a head's queries and keys; latent attention's is the sum of two parts (``LatentAttention``)."""
+    """Return the width of a head's queries and keys.
+
+    Latent attention's is the sum of two parts (``LatentAttention``).
+    """
     latent = shape.latent
     return latent.plain_dim + latent.rotary_dim if latent else shape.config.head_dim
 
 
 def file_bytes(parameters: int) -> dict[str, int]:
-    """Bytes of ``parameters`` numbers in each precision; the scales of int8 and int4 are left out.
+    """Return the bytes of ``parameters`` numbers in each precision; the scales of int8 and int4 are left out.
 
     >>> file_bytes(1000)["int4"]
     500
@@ -172,7 +175,7 @@ def file_bytes(parameters: int) -> dict[str, int]:
 
 
 def _counted(source: Source, shape: Shape) -> Parameters:
-    """Parameters from the weights' headers; by formula where there are none, or packed ones."""
+    """Count the parameters from the weights' headers; by formula where there are none, or packed ones."""
     known_family = shape.family is not None
     # A packed tensor has several weights in each number, so its count says nothing of parameters.
     if source.tensors is None or (known_family and _packed(source)):
@@ -227,7 +230,7 @@ def block_of(name: str) -> str:
 
 
 def _structure(source: Source, shape: Shape) -> list[NetworkPart]:
-    """Embeddings, layers, last norm and head, from the bottom up; by formula, else by the tensors' names."""
+    """Return embeddings, layers, last norm and head, from the bottom up; by formula, else by the tensors' names."""
     if shape.family is None:
         return _layers(source.tensors or {}, shape)
     totals = shapes.parameters(shape)
@@ -312,7 +315,7 @@ def fit_of_bytes(
 
 
 def verdict(needed: int, here: Ram) -> str:
-    """Whether ``needed`` bytes of memory can be had: yes, tight (once other programs are closed), no, unknown."""
+    """Return whether ``needed`` bytes of memory can be had: yes, tight (if others are closed), no or unknown."""
     free = here.available if here.available is not None else here.total
     if free is None:
         return "unknown"
@@ -358,7 +361,7 @@ def _ends(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 
 def _tokenizer_facts(model: Opened, checkpoint: Checkpoint) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
-    """Sizes of the vocabulary and the names of its end tokens; nothing where no tokenizer can be read."""
+    """Return sizes of the vocabulary and the names of its end tokens; nothing where no tokenizer can be read."""
     try:
         tokenizer = model.tokenizer
     except CapotError:  # a card is of use without one

@@ -23,7 +23,7 @@ WANT = Want(logits="none", hidden=True)
 
 
 def vectors(model: Opened, tokens: str | Sequence[int]) -> Vectors:
-    """Rows of the table. Takes and raises: as ``Model.vectors``."""
+    """Return rows of the table. Takes and raises: as ``Model.vectors``."""
     ids = model.tokenizer.encode(tokens) if isinstance(tokens, str) else list(tokens)
     table = open_table(model)
     check_ids(ids, size=table.shape[0])

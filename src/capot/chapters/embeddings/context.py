@@ -55,7 +55,7 @@ def context(
     layer: int | None = None,
     progress: Callable[[ProgressEvent], None] | None = None,
 ) -> Context:
-    """One word in several sentences. Takes and raises: as ``Model.context``."""
+    """Compare one word in several sentences. Takes and raises: as ``Model.context``."""
     sentences = (sentences,) if isinstance(sentences, str) else tuple(sentences)
     word = _word(word)
     if not sentences:
@@ -173,7 +173,7 @@ def _located(model: Opened, word: str, text: str, *, place: int) -> tuple[Senten
 def _reads(
     model: Opened, located: Sequence[tuple[Sentence, list[Occurrence]]], progress: ProgressCallback | None
 ) -> list[Read]:
-    """Each sentence in turn; ``progress`` hears of their tokens together."""
+    """Read each sentence in turn; ``progress`` counts the tokens of all."""
     prompts = [model.tokenizer.encode_prompt(sentence.text) for sentence, _ in located]
     total = sum(map(len, prompts))
     before = 0
@@ -193,7 +193,7 @@ def _read(
     ids: list[int],
     report: Callable[[int, int], None] | None,
 ) -> Read:
-    """One pass of the network over a sentence, with whatever the model puts before a text."""
+    """Run the network over a sentence once, after whatever the model puts before a text."""
     lead = len(ids) - len(sentence.ids)
     hidden = model.scheduler.run(ids, want=WANT, owner=model.owner, progress=report).output.hidden
     assert hidden is not None  # WANT asks for them; (L + 1, T, D)
@@ -207,7 +207,7 @@ def _read(
 
 
 def _company(reads: Sequence[Read], depth: int) -> float | None:
-    """The mean cosine of two other tokens, one from each of two sentences: what any cosine here is to be judged by.
+    """Return the mean cosine of two other tokens, one from each of two sentences: the baseline for any cosine here.
 
     The mean of all products of two lists of unit vectors is the product of their means.
     """

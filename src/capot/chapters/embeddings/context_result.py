@@ -110,7 +110,7 @@ class Context(Result):
             yield tr("context.other_tokens", lang, count=len(odd), numbers=named, tokens=tokens)
 
     def names(self) -> list[str]:
-        """Each occurrence by its number and what stands around it."""
+        """Return each occurrence by its number and what stands around it."""
         return [f"{n} {_snippet(self.sentences[o.sentence].text, o)}" for n, o in enumerate(self.occurrences, start=1)]
 
     def _pairs(self) -> list[tuple[int, int]]:

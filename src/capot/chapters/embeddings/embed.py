@@ -24,7 +24,7 @@ MOST_WORDS = 1000  # the cosine matrix grows with the square
 def embed(
     model: Opened, words: Sequence[str] = WORDS, *, dimensions: int = 2, near: int = 5, space: str = "auto"
 ) -> Embedding:
-    """Words as points. Takes and raises: as ``Model.embed``."""
+    """Place words as points. Takes and raises: as ``Model.embed``."""
     words = (words,) if isinstance(words, str) else tuple(words)
     _check(words, dimensions, near)
     spelled = spellings(model, words, space=space)
@@ -58,7 +58,7 @@ def _check(words: tuple[str, ...], dimensions: int, near: int) -> None:
 
 
 def _between_spellings(table: VectorTable, spelled: Sequence[tuple[Spelling, ...]]) -> Sequence[float | None]:
-    """For each word, the cosine between its vector with a leading space and the one without."""
+    """Return for each word the cosine between its vector with a leading space and the one without."""
     spaced = unit(vectors(table, [spaced.ids for _, spaced, _ in spelled]))
     bare = unit(vectors(table, [bare.ids for _, _, bare in spelled]))
     angles: Sequence[float | None] = rounded(np.clip(np.vecdot(spaced, bare), -1.0, 1.0))

@@ -190,7 +190,7 @@ class Embedding(Result):
 
 
 def _vector(word: Word, lang: str | None) -> str:
-    """Which spelling stands for the word, and as how many tokens."""
+    """Return which spelling stands for the word, and as how many tokens."""
     kind = "spaced" if word.used[:1].isspace() else "bare"
     return tr(f"embed.vector.{kind}", lang, count=len(word.ids))
 

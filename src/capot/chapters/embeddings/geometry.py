@@ -45,7 +45,7 @@ class Plane:
 
 
 def principal(vectors: np.ndarray, *, dimensions: int = 2) -> Plane:
-    """Principal component analysis; a direction in which nothing differs gives zeros.
+    """Return the coordinates of a principal component analysis; a direction in which nothing differs gives zeros.
 
     The signs make the largest number of each direction positive, so that a picture is the
     same on every machine. Source: Pearson (1901); by the eigenvectors of the smaller of the
@@ -78,7 +78,7 @@ def principal(vectors: np.ndarray, *, dimensions: int = 2) -> Plane:
 
 
 def rounded(values: np.ndarray | float) -> Any:
-    """Host numbers to a millionth, nested as the array was; None where there is no number.
+    """Round an array to a millionth, as lists nested as it was; None where there is no number.
 
     >>> rounded(np.array([[1.0, np.nan], [0.1234567, -0.0]]))
     ((1.0, None), (0.123457, 0.0))

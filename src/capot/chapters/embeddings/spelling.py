@@ -21,7 +21,10 @@ MOST_TOKENS = 4000  # of one word: its rows are held at once
 
 
 def spelling(model: Opened, text: str) -> Spelling:
-    """The tokens of a text exactly as it is typed. Raises: InputError ``word_without_tokens``, ``too_many_tokens``."""
+    """Return the tokens of a text exactly as it is typed.
+
+    Raises: InputError ``word_without_tokens``, ``too_many_tokens``.
+    """
     tokenizer = model.tokenizer
     ids = tokenizer.encode(text)
     if not ids:
@@ -32,7 +35,7 @@ def spelling(model: Opened, text: str) -> Spelling:
 
 
 def spellings(model: Opened, words: Sequence[str], *, space: str = "auto") -> list[tuple[Spelling, Spelling, Spelling]]:
-    """For each word: the spelling to use, the one with a leading space, the one without.
+    """Return for each word the spelling to use, the one with a leading space, and the one without.
 
     ``space`` and ``bare`` say which for all words. ``auto`` takes the one of a sentence,
     with its space, unless the word is shorter without (some tokenizers add the space by
@@ -62,7 +65,7 @@ def _spelled(model: Opened, word: str, *, space: str) -> tuple[Spelling, Spellin
 
 
 def vectors(table: VectorTable, many: Sequence[Sequence[int]]) -> np.ndarray:
-    """One vector for each list of ids: the mean of its rows.
+    """Return one vector for each list of ids: the mean of its rows.
 
     Shapes: (len(many), D) float32
     Raises: InputError ``no_such_id`` where the vocabulary has more ids than the table has rows.

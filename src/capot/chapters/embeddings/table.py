@@ -46,7 +46,7 @@ class VectorTable(Protocol):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(V, D)"""
+        """Return the table's shape. Shapes: (V, D)"""
 
     @property
     def dtype(self) -> str:

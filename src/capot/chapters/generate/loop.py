@@ -73,7 +73,9 @@ class Loop(Job):
         self.reused, self.prefill_s, self.decode_s, self.last = 0, 0.0, 0.0, 0.0
 
     def _text_so_far(self, prompt: list[int], made: list[int]) -> GrowingText:
-        """The text of the tokens made before: what may begin a stop string is held back, the rest was told then."""
+        """Return the text of the tokens made before: what may begin a stop string is held back, the rest was shown
+        then.
+        """
         text = GrowingText(self.chooser.tokenizer, prompt, stops=self.sampling.stop)
         for token in made:
             check_cancelled()
@@ -88,7 +90,7 @@ class Loop(Job):
             self.emit(Progress(done, total))
 
     def advance(self, output: Output, pass_: PassResult) -> Sequence[int] | None:
-        """One turn: draw, note, release what may be shown, see whether it ends."""
+        """Take one step: draw, note, release what may be shown, see whether it ends."""
         now = time.perf_counter()
         logits = output.logits
         assert logits is not None  # a job wants those of the last position
@@ -120,7 +122,10 @@ class Loop(Job):
         self.emit(_step(token, released))
 
     def _ended(self, logits: np.ndarray) -> Sequence[int] | None:
-        """A text that had ended before it was taken up: what follows its stop string, where that is asked for."""
+        """Return a text that had ended before it was taken up.
+
+        What follows its stop string comes where that is asked for.
+        """
         if self._goes_on_after() and self.after is not None:
             return self._advance_after(logits, self.after)
         self.finish()
@@ -153,7 +158,7 @@ class Loop(Job):
         return len(self.ids) + len(self.tokens) + more <= self.context
 
     def _advance_after(self, logits: np.ndarray, after: GrowingText) -> Sequence[int] | None:
-        """Beyond the stop string: the same draws, kept apart."""
+        """Draw on after the stop string, and keep that apart."""
         used = self.plan.after_stop - self.after_left
         token, _ = self.chooser.choose(logits, self.plan.first_draw + len(self.tokens) + used)
         self.after_left -= 1
@@ -165,7 +170,7 @@ class Loop(Job):
         return None
 
     def failed(self, error: Exception) -> None:
-        """A cancelled text is a text all the same; any other error goes to whoever listens."""
+        """Report an error; a text that was cancelled is a text all the same."""
         if isinstance(error, InterruptedByUser):
             self.reason = self.reason or "interrupted"
             self.finish()

@@ -164,12 +164,12 @@ class Generation(Result):
         return tr("generate.facts.opened", lang, size=size, opening=", ".join(self.opening)) if self.opening else size
 
     def why(self, lang: str | None = None) -> str:
-        """Why the text ends where it does."""
+        """Return why the text ends where it does."""
         stop = (self.stop_string or "").replace("\n", "⏎")
         return tr(f"generate.why.{self.stop_reason}", lang, count=len(self.tokens), stop=stop)
 
     def summary(self, lang: str | None = None) -> str:
-        """One line: why it stopped, tokens per second, tokens reused."""
+        """Return why it stopped, tokens per second and tokens reused, in one line."""
         parts = [self.why(lang)]
         if self.tokens_per_s is not None:
             parts.append(tr("generate.facts.speed_value", lang, value=self._speed(lang)))

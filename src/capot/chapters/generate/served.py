@@ -83,7 +83,7 @@ class ServedLoop(Loop, WrittenJob):
         return True
 
     def _took_after(self, text: str, after: GrowingText) -> bool:
-        """Beyond the stop text: what comes is kept apart."""
+        """Keep what comes after the stop text apart."""
         self.text.after += after.write(text)
         self.after_left -= 1
         return True if self.after_left > 0 else self._stopped()
@@ -95,7 +95,7 @@ class ServedLoop(Loop, WrittenJob):
         return False
 
     def ended(self, finish: str, *, stop: str | None, bill: Bill | None) -> None:
-        """The server has ended the text."""
+        """Finish the text: the server has ended it."""
         self.bill = bill
         if stop is not None and self.text.found is None:
             self.text.found = stop

@@ -51,7 +51,10 @@ class GrowingText:
         return released
 
     def _until_stop(self) -> str:
-        """What precedes the earliest stop string, the longest where two begin together; else what cannot begin one."""
+        """Return what precedes the earliest stop string, the longest where two begin together.
+
+        Where there is none, return what cannot begin one.
+        """
         places = [(place, -len(stop), stop) for stop in self._stops if (place := self.held.find(stop)) >= 0]
         if places:
             place, _, self.found = min(places)

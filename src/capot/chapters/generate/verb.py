@@ -189,7 +189,7 @@ class Stream(Iterator[Event]):
         return self
 
     def __reduce_ex__(self, _: Any) -> NoReturn:
-        """Neither a copy nor a pickle. Raises: ArgumentTypeError ``stream_not_copied``."""
+        """Refuse to be copied or pickled. Raises: ArgumentTypeError ``stream_not_copied``."""
         with use_language(self.lang):
             raise ArgumentTypeError("stream_not_copied")
 

@@ -53,7 +53,7 @@ def simulated(shape: MemoryShape, tokens: int, how: PromptPass) -> Parts:
 
 
 def layer_numbers(shape: MemoryShape) -> int:
-    """Numbers alive for each token of a chunk at the fullest moment of a layer.
+    """Return the numbers alive for each token of a chunk at the fullest moment of a layer.
 
     Attention: residual, normed vector, queries before and after their rotation, new keys
     and values, and its output. MLP: residual and norm (4 D), gate, up, product (3 F).
@@ -128,7 +128,7 @@ def _native(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
         return max((at(min(end, tokens), tokens, mode) for end in ends), key=lambda found: found.total)
 
     def at(end: int, tokens: int, mode: Mode) -> Parts:
-        """When the head is applied to the chunk that ends at ``end``: the layers' buffers stay."""
+        """Return the numbers when the head is applied to the chunk that ends at ``end``: the layers' buffers stay."""
         chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
         rows = chunk if mode == "all" else int(end == tokens)
         floats = chunk * native_floats(shape) + native_scratch(shape)
@@ -140,7 +140,7 @@ def _native(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
 
 
 def native_floats(shape: MemoryShape) -> int:
-    """Buffers of the native engine, for each token of a chunk.
+    """Return the numbers in the native engine's buffers, for each token of a chunk.
 
     The residual, queries, keys and values, gate and up. What each product takes is counted apart.
     """
@@ -148,8 +148,10 @@ def native_floats(shape: MemoryShape) -> int:
 
 
 def native_scratch(shape: MemoryShape) -> int:
-    """Floats that attention needs for each thread: a block of 64 keys and values, and for each of the
-    queries of 16 tokens itself, its scores, its answer and two sums. Values lie in rows of whole registers.
+    """Return the floats that attention needs for each thread.
+
+    They hold a block of 64 keys and values and, for each of the queries of 16 tokens, the query itself, its scores, its
+    answer and two sums. Values lie in rows of whole registers.
     """
     head = shape.cache_width // (2 * shape.kv_heads)
     # Rows are padded to whole vector registers (``attention.scratch_shape``), which a test holds this to.

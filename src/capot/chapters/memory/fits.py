@@ -16,7 +16,7 @@ GPUS = (1, 2, 8)
 
 
 def weights_bytes(shape: MemoryShape, precision: str) -> int:
-    """Bytes of all the parameters in one precision, the scales of quantised formats left out."""
+    """Return the bytes of all the parameters in one precision, the scales of quantised formats left out."""
     return round(shape.parameters * PRECISIONS[precision])
 
 
@@ -69,7 +69,7 @@ def fit(
 
 
 def concurrent(shape: MemoryShape, context: int, *, room: float, gpus: int, how: PromptPass) -> int:
-    """Texts of ``context`` tokens that fit at once in ``room`` bytes of each card, one of them being read."""
+    """Return the texts of ``context`` tokens that fit at once in ``room`` bytes of each card, one being read."""
     parts = simulated(shape, context, how)
     # One text is being read, whose activations are there once; the others only keep their caches.
     room -= parts.activations + parts.logits

@@ -118,8 +118,10 @@ _MOE = LayerMoments((*_ROUTED, *_ATTENTION))
 
 
 def _classic(*, mlp: int, attention: int) -> tuple[Moment, ...]:
-    """Of GPT-2's time, D numbers of queries, of keys and of values: in the activation of an MLP of one branch; when
-    attention's answer is projected, or a buffer of the cache grows; when attention has its mask as numbers.
+    """Return the moments of a layer of GPT-2's time, D numbers of queries, of keys and of values.
+
+    The first is the activation of an MLP of one branch. In the second attention's answer is projected, or a buffer of
+    the cache grows. In the third attention has its mask as numbers.
     """
     return (
         Moment(width=mlp, branch=True),
@@ -287,17 +289,17 @@ def layer_of(shape: MemoryShape) -> LayerMoments:
 
 
 def cache_width(shape: MemoryShape) -> int:
-    """Numbers that one layer's cache really keeps for a token."""
+    """Return the numbers that one layer's cache really keeps for a token."""
     return 2 * shape.query_width if layer_of(shape).whole_cache else shape.cache_width
 
 
 def cache_numbers(shape: MemoryShape, tokens: int) -> int:
-    """Numbers that our buffers have room for: whole blocks, and behind a window one more chunk."""
+    """Return the numbers that our buffers have room for: whole blocks, and behind a window one more chunk."""
     return sum(_slots(tokens, window) for window in shape.windows) * cache_width(shape)
 
 
 def _slots(tokens: int, window: int | None) -> int:
-    """Tokens that one layer's buffers have room for."""
+    """Return the tokens that one layer's buffers have room for."""
     return _blocks(tokens) if window is None else min(_blocks(tokens), _blocks(window - 1 + MAX_CHUNK))
 
 
@@ -306,7 +308,7 @@ def _blocks(tokens: int) -> int:
 
 
 def activation_bytes(shape: MemoryShape, chunk: int, seen: int, number: float) -> float:
-    """Activations of the fullest moment of a layer, for the last ``chunk`` of ``seen`` tokens."""
+    """Return the bytes of activations at the fullest moment of a layer, for the last ``chunk`` of ``seen`` tokens."""
     layer = layer_of(shape)
     last = (shape.windows or (None,))[-1]
     views = keys_seen(shape, chunk, seen, always=layer.mask != "past")
@@ -334,7 +336,10 @@ def activation_bytes(shape: MemoryShape, chunk: int, seen: int, number: float) -
 
 
 def _numbers(moment: Moment, shape: MemoryShape, of: tuple[int, int, float]) -> float:
-    """Numbers alive at a moment, for a chunk, the tokens that it sees and the share that is rotated of a head."""
+    """Return the numbers alive at a moment.
+
+    They depend on a chunk, the tokens that it sees and the share of a head that is rotated.
+    """
     chunk, past, share = of
     activation = shape.activation or layer_of(shape).activation
     inner = moment.inner + moment.branch * WRITTEN_OUT.get(activation, 2)
@@ -356,7 +361,7 @@ def _numbers(moment: Moment, shape: MemoryShape, of: tuple[int, int, float]) -> 
 
 
 def keys_seen(shape: MemoryShape, chunk: int, seen: int, *, always: bool = False) -> list[int]:
-    """Keys that the layers of each kind look at, where they need a mask for it or ``always`` make one.
+    """Return the keys that the layers of each kind look at, where they need a mask for it or ``always`` make one.
 
     Without a past, all that a layer without a window needs to know is that it is causal: there is no
     mask, and nothing is joined or repeated.

@@ -92,12 +92,12 @@ def check(engine: Engine, mode: str) -> None:
 
 
 def warm_up(scheduler: SchedulerLike) -> None:
-    """A first pass that nobody counts: code is compiled, files are mapped, buffers are made."""
+    """Run a first pass that nobody counts: code is compiled, files are mapped, buffers are made."""
     _once(scheduler, MAX_CHUNK, mode="last")
 
 
 def measure(scheduler: SchedulerLike, tokens: int, *, mode: str) -> Measured:
-    """One prompt of ``tokens`` tokens, its caches given back at the end.
+    """Measure one prompt of ``tokens`` tokens; its caches are given back at the end.
 
     Raises: KeyboardInterrupt after Ctrl-C; ResourceError and MemoryError where there is too little memory.
     """
@@ -150,7 +150,7 @@ def _steps(
 
 
 def _step(engine: Engine, feed: Feed, meter: PassMeter) -> float:
-    """One step on the engine thread, watched and timed."""
+    """Run one step on the engine thread, watched and timed."""
     # The scheduler's own lock: nothing else computes while this is timed.
     with ENGINE_LOCK:
         meter.step_begins()
@@ -178,7 +178,7 @@ def _one_more(scheduler: SchedulerLike, sequence: protocol.Sequence) -> float | 
 
 
 def prompt(start: int, stop: int, vocabulary: int) -> list[int]:
-    """Ids for the positions from ``start`` to ``stop``: any will do, spread over the vocabulary.
+    """Return ids for the positions from ``start`` to ``stop``: any will do, spread over the vocabulary.
 
     >>> prompt(0, 3, 100)
     [11, 30, 49]

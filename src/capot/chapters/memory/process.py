@@ -34,7 +34,7 @@ class Sizes:
 
 
 def sizes() -> Sizes | None:
-    """This process's sizes, None where the system has no /proc."""
+    """Return this process's sizes, None where the system has no /proc."""
     try:
         lines = (PROC / "status").read_text().splitlines()
     except OSError:
@@ -56,7 +56,7 @@ def reset_peak() -> bool:
 
 @contextlib.contextmanager
 def handing_back() -> Iterator[None]:
-    """Inside the block, arrays that are freed go back to the system at once, so that growth is seen as growth.
+    """Give arrays that are freed inside the block back to the system at once, so that growth is seen as growth.
 
     The GNU C library keeps what is freed for later, and more of it the longer a process lives;
     on leaving, it may again keep up to 32 MB at a time, as it would have come to do by itself.
@@ -75,7 +75,7 @@ def handing_back() -> Iterator[None]:
 
 
 def available() -> int | None:
-    """Bytes that can still be taken without swapping or being killed; None where nobody says.
+    """Return the bytes that can still be taken without swapping or being killed; None where nobody says.
 
     Where only the whole is known (macOS), half of it is a prudent guess.
     """

@@ -69,7 +69,7 @@ PARTS = ("kv_cache", "activations", "logits")
 
 
 def blocks(memory: Memory, lang: str | None) -> list[Block]:
-    """Everything that ``memory`` shows, in the order in which it is read."""
+    """Return all that ``memory`` shows, in the order in which it is read."""
     found: list[Block] = [Heading(tr("memory.title", lang)), facts(memory, lang)]
     if memory.rows:
         drawn = curve(memory, lang)
@@ -115,7 +115,7 @@ def _cache(cache: Cache, lang: str | None) -> str:
 
 
 def rows_table(memory: Memory, lang: str | None) -> Table:
-    """One line per length; a star marks those beyond the trained context."""
+    """Return one line per length; a star marks those beyond the trained context."""
     columns: list[tuple[str, Callable[[Row], Any]]] = [("tokens", lambda row: _tokens(row, lang))]
     if not memory.simulated:
         columns.append(("measured", lambda row: row.measured_bytes))
@@ -180,7 +180,7 @@ def _with(weights: int, measured: int | None) -> int | None:
 def _beyond_in_dashes(
     rows: Sequence[Row], label: str, read: Callable[[Row], float | None], lang: str | None
 ) -> list[Series]:
-    """One quantity, in one line to the trained context and in a dashed one from there on."""
+    """Return one quantity, in one line to the trained context and in a dashed one from there on."""
     known = [row for row in rows if read(row) is not None]
     within = [row for row in known if not row.beyond_context]
     beyond = [row for row in known if row.beyond_context]
@@ -192,7 +192,7 @@ def _beyond_in_dashes(
 
 
 def _caption(memory: Memory, lang: str | None) -> str:
-    """Two sentences: the longest row and its largest part, then what the other mode would cost."""
+    """Return two sentences: the longest row and its largest part, then what the other mode would cost."""
     row = memory.rows[-1]
     parts: Parts = row.computed
     largest = max(PARTS, key=lambda part: getattr(parts, part))
@@ -291,7 +291,7 @@ def _card(count: int, lang: str | None) -> str:
 
 
 def _fit_caption(memory: Memory, lang: str | None) -> str:
-    """Two sentences: the first line of the table in words, then the least that would do, or the most there is."""
+    """Return two sentences: the table's first line in words, then the least that would do, or the most there is."""
     first = memory.fits[0]
     key = "memory.fit.caption_fits" if first.fits else "memory.fit.caption_too_big"
     opening = tr(key, lang, model=memory.model, weights=size(first.weights_bytes, lang), **_said(first, lang))

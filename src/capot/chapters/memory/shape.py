@@ -59,7 +59,7 @@ class MemoryShape:
     state_known: bool = True  # False where layers have a state whose form is not known here: it is not counted
 
     def cache_numbers(self, tokens: int) -> int:
-        """Numbers in the KV cache of ``tokens`` tokens: a layer with a window forgets what lies behind it."""
+        """Return the numbers in the KV cache of ``tokens`` tokens. A layer with a window forgets the rest."""
         kept = sum(tokens if window is None else min(tokens, window) for window in self.windows)
         return kept * self.cache_width
 

@@ -20,7 +20,7 @@ MAX_TOKENS = 2**40
 
 
 def parse_size(text: str | int) -> int:
-    """Bytes meant by ``24GB``, ``24 Go``, ``1,5 To`` (powers of 1000) or ``80GiB`` (powers of 1024).
+    """Return the bytes meant by ``24GB``, ``24 Go``, ``1,5 To`` (powers of 1000) or ``80GiB`` (powers of 1024).
 
     Raises: InputError ``bad_size``.
 
@@ -46,7 +46,7 @@ def _written(value: Any) -> str:
 
 
 def parse_sizes(given: str | int | Sequence[str | int]) -> tuple[int, ...]:
-    """Sizes in the order given, each once; ``24GB,80GB`` is two, and a comma after a digit is a decimal one.
+    """Return sizes in the order given, each once; ``24GB,80GB`` is two, and a comma after a digit is a decimal one.
 
     >>> parse_sizes("24GB,80GB"), parse_sizes("1,5 To, 24 Go")
     ((24000000000, 80000000000), (1500000000000, 24000000000))
@@ -65,12 +65,12 @@ def precision_name(name: str) -> str:
 
 
 def precision_names(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Precisions in the order given, each once."""
+    """Return precisions in the order given, each once."""
     return tuple(dict.fromkeys(precision_name(part) for part in _parts(given) or [given]))
 
 
 def lengths(given: str | int | Sequence[Any]) -> tuple[int, ...]:
-    """Numbers of tokens in ascending order, each once. Raises: InputError ``bad_length``.
+    """Return the numbers of tokens in ascending order, each once. Raises: InputError ``bad_length``.
 
     >>> lengths("512, 1,64")
     (1, 64, 512)

@@ -115,7 +115,7 @@ def _simulated(shape: MemoryShape, tokens: int, how: PromptPass) -> Row:
 
 # Powers of two are enough for a curve that is read on a logarithmic axis.
 def _doubling(longest: int) -> tuple[int, ...]:
-    """1, 2, 4... and the trained length itself."""
+    """Yield 1, 2, 4... and the trained length itself."""
     powers = [2**power for power in range(longest.bit_length()) if 2**power < longest]
     return (*powers, longest)
 
@@ -139,7 +139,7 @@ def _beyond(tokens: int, context: int | None) -> bool:
 
 
 def _measured(model: Opened, tokens: Sequence[int], *, mode: Mode, progress: ProgressCallback | None) -> Memory:
-    """Each length in turn, the shortest first, until all are done, memory is short or the user has seen enough."""
+    """Measure each length in turn, the shortest first, until all are done, memory is short or the user stops it."""
     scheduler = model.scheduler
     measured.check(scheduler.engine, mode)
     shape = _shape(model)
@@ -231,7 +231,7 @@ def _shape(model: Opened) -> MemoryShape | None:
 
 
 def _weights(model: Opened, shape: MemoryShape | None, dtype: str) -> int:
-    """Bytes of the weights: those of the files where they are computed with as they are."""
+    """Return the bytes of the weights: those of the files where they are computed with as they are."""
     if shape is None:
         return 0
     number = PRECISIONS[precision_name(dtype)]

@@ -45,7 +45,7 @@ class Models(Result):
         return tr("models.together", lang, count=len(self.models), **sizes)
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """One row a model, what they weigh together, how to bring or remove one; then what the servers have."""
+        """Return one row a model, what they weigh together, how to bring or remove one; then what the servers have."""
         return [Heading(tr("models.title", lang)), *self._cached(lang), *self._served(lang)]
 
     def _cached(self, lang: str | None) -> list[Block]:
@@ -73,7 +73,7 @@ class Models(Result):
         return [table, Text(tr("models.next", lang), tone="quiet")]
 
     def _served(self, lang: str | None) -> list[Block]:
-        """One row a model of a server; a server that shows none has its row too."""
+        """Return one row a model of a server; a server that shows none has its row too."""
         if not self.servers:
             return []
         names = ("model", "context", "address", "program")
@@ -130,7 +130,7 @@ class Search(Result):
         return tr("models.search.caption", lang, count=len(self.models), words=self.words, hub=self.hub)
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """One row a model, and what "fits" is held against."""
+        """Return one row a model, and what "fits" is held against."""
         heading = Heading(tr("models.search.title", lang))
         if not self.models:
             return [heading, Text(tr("models.search.none", lang, words=self.words, hub=self.hub))]
@@ -172,7 +172,7 @@ class Changed(Result):
     folder: str
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """One line."""
+        """Return one line."""
         facts = {"name": self.name, "size": size(self.bytes, lang)}
         return [
             Text(tr(f"models.changed.{self.action}", lang, **facts)),

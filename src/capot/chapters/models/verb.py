@@ -33,7 +33,9 @@ __all__ = ["cached", "get", "preview", "remove", "search"]
 
 
 def cached() -> Models:
-    """The models of the local cache, each with its size and the engine that opens it, and this machine's servers."""
+    """Return the models of the local cache and of this machine's servers, each cached one with its size and the engine
+    that opens it.
+    """
     found = [_described(kept) for kept in cache_index.cached_models()]
     total = sum(model.bytes for model in found)
     cache = settings.cache_folder()
@@ -50,7 +52,7 @@ def _described(kept: cache_index.CacheEntry) -> CachedModel:
 
 
 def _opened(name: str, commit: str) -> tuple[str | None, str | None, str]:
-    """Architecture, engine and state of one snapshot; nothing is asked of the hub."""
+    """Return architecture, engine and state of one snapshot; the hub is not asked."""
     store = Store.of(name)
     config = Checkpoint.open(store.snapshot(commit), name=name).raw_config
     checkpoint = HubCheckpoint(store.snapshot(commit), name, config, commit=commit)
@@ -69,7 +71,7 @@ def _opened(name: str, commit: str) -> tuple[str | None, str | None, str]:
 
 
 def search(words: str, *, limit: int = LIMIT) -> Search:
-    """Causal models of the hub by ``words``, those downloaded most first, and whether each fits here.
+    """Search the hub's causal models by ``words``: the most downloaded first, and whether each fits here.
 
     Raises: InputError ``out_of_range``; as ``hub.searching.search``.
     """

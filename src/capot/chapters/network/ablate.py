@@ -26,7 +26,7 @@ def ablate(
     k: int = 10,
     max_new_tokens: int = 12,
 ) -> Ablation:
-    """The answer before and after. Takes and raises: as ``Model.ablate``."""
+    """Compute the answer before and after. Takes and raises: as ``Model.ablate``."""
     showing = Comparing(k, max_new_tokens)
     ids = model.tokenizer.encode_prompt(prompt)
     if by not in ("zero", "mean"):
@@ -57,7 +57,7 @@ def ablate(
 
 
 def _places(heads: Sequence[str], mlps: Sequence[int], layers: Sequence[int], *, info: EngineInfo) -> Iterator[Place]:
-    """Whole layers as their two parts. Raises: InputError ``not_a_head``, ``out_of_range``."""
+    """Yield places, whole layers as their two parts. Raises: InputError ``not_a_head``, ``out_of_range``."""
     for each in heads:
         layer, head = head_named(each, info=info)
         yield Place("head", layer, head)

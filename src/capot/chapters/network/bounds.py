@@ -59,7 +59,7 @@ class Places:
 
     @classmethod
     def within(cls, layers: Sequence[int] | None, positions: Sequence[int] | None, *, most: int, tokens: int) -> Places:
-        """All layers and positions where none is named; a negative position counts from the end.
+        """Return all layers and positions where none is named; a negative position counts from the end.
 
         Raises: InputError ``out_of_range``.
         """
@@ -71,7 +71,7 @@ class Places:
         return cls(tuple(levels), tuple(chosen))
 
     def price(self, k: int, weights: int) -> int:
-        """Bytes that the answer may hold.
+        """Return the bytes that the answer may hold.
 
         Raises: InputError ``network_too_much``, before anything is computed.
         """
@@ -83,6 +83,6 @@ class Places:
 
 
 def position_within(name: str, position: int, *, tokens: int) -> int:
-    """A position of a text, a negative one from the end. Raises: InputError ``out_of_range``."""
+    """Return a position of a text, a negative one from the end. Raises: InputError ``out_of_range``."""
     within(name, position, -tokens, tokens - 1)
     return position % tokens

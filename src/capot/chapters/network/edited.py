@@ -55,7 +55,7 @@ class Continuation(Job):
         return None
 
     def text(self, model: Opened) -> str:
-        """The text that follows."""
+        """Return the text that follows."""
         text = GrowingText(model.tokenizer, self.ids)
         for token in self.made:
             text.push(token)
@@ -80,7 +80,7 @@ class BothSides:
             yield job.logits
 
     def sides(self) -> tuple[Side, Side]:
-        """Candidates and text, before and after."""
+        """Return candidates and text, before and after."""
         sides = []
         for job, logits in zip(self.jobs, self._logits(), strict=True):
             check_cancelled()
@@ -89,13 +89,13 @@ class BothSides:
 
     @property
     def changed(self) -> float:
-        """The probability that is another token's afterwards: half the sum of all differences."""
+        """Return the probability that is another token's afterwards: half the sum of all differences."""
         before, after = self.shares
         # Total variation distance: how much probability has gone elsewhere.
         return float(np.abs(after.astype(np.float64) - before).sum() / 2)
 
     def moved(self) -> tuple[Shift, ...]:
-        """The tokens whose probability changed most, as many as candidates are shown."""
+        """Return the tokens whose probability changed most, as many as candidates are shown."""
         before, after = self.shares
         text = TokenTexts(self.model.tokenizer)
         most = sampling.top_tokens(np.abs(after - before), self.showing.k)
@@ -106,7 +106,10 @@ class BothSides:
 
 
 def read_texts(model: Opened, prompt: str, **others: str) -> Iterator[list[int]]:
-    """The ids of a prompt and of the texts beside it. Raises: InputError ``empty_prompt``, ``empty_text``, by name."""
+    """Yield the ids of a prompt and of the texts beside it.
+
+    Raises: InputError ``empty_prompt``, ``empty_text``, by name.
+    """
     for name, text in {"prompt": prompt, **others}.items():
         if not text and name != "prompt":
             raise InputError("empty_text", name=name)
@@ -143,7 +146,7 @@ def finish(model: Opened, jobs: Sequence[Job]) -> None:
 def states(
     model: Opened, ids: Sequence[int], places: Sequence[Place], *, positions: tuple[int, ...] | None = None
 ) -> list[np.ndarray]:
-    """What is at some places of the network in a text, a few places a pass. Shapes: (P, N) each.
+    """Return what is at some places of the network in a text, a few places a pass. Shapes: (P, N) each.
 
     Raises: InputError ``network_too_much``, before anything is computed.
     """
@@ -162,7 +165,7 @@ def states(
 
 
 def network_of(model: Opened) -> EngineInfo:
-    """What is known of the network. Raises: CapabilityError where nobody knows its layers, so that none is counted."""
+    """Return what is known of the network. Raises: CapabilityError where nobody knows its layers."""
     engine = model.scheduler.engine
     # A server's network has no layers to anybody: an engine that declares edits has.
     if not engine.info.layers:
@@ -171,6 +174,6 @@ def network_of(model: Opened) -> EngineInfo:
 
 
 def layer_within(name: str, layer: int, *, low: int, layers: int) -> int:
-    """A layer of the network. Raises: InputError ``out_of_range``."""
+    """Return a layer of the network. Raises: InputError ``out_of_range``."""
     within(name, layer, low, layers)
     return layer

@@ -66,11 +66,11 @@ class Compared(Result):
     model: str = field(metadata={"json": False})
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """A row a token whose probability changed."""
+        """Return a row a token whose probability changed."""
         return [flatten(shift) for shift in self.moved]
 
     def answers(self, lang: str | None) -> list[Block]:
-        """The two answers as bars, what moved, the texts that follow."""
+        """Return the two answers as bars, what moved, the texts that follow."""
         blocks: list[Block] = [self._bars("before", self.before, lang), self._bars("after", self.after, lang)]
         blocks.append(self._moved(lang))
         if self.before.text or self.after.text:
@@ -84,7 +84,7 @@ class Compared(Result):
         return blocks
 
     def shown_prompt(self) -> Text:
-        """The prompt, or its end."""
+        """Return the prompt, or its end."""
         return Text(self.prompt if len(self.prompt) <= SHOWN else "…" + self.prompt[-SHOWN:])
 
     def _bars(self, name: str, answered: Side, lang: str | None) -> Bars:
@@ -111,7 +111,7 @@ class Compared(Result):
 
 
 def _signed(change: float, lang: str | None) -> str:
-    """A difference of probabilities, its sign before it; one that is less than can be written has none."""
+    """Return a difference of probabilities, its sign before it; one that is less than can be written has none."""
     signs = {-1: "−", 0: "", 1: "+"}
     written = percent(abs(change), lang)
     return written if written.startswith("<") else signs[(change > 0) - (change < 0)] + written
@@ -128,7 +128,7 @@ class Ablation(Compared):
         return tr("ablate.brief", lang, prompt=text_tail(self.prompt), changed=percent(self.changed, lang))
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """What is off, then the two answers."""
+        """Return what is off, then the two answers."""
         parts = ", ".join(part.label(lang) for part in self.off)
         said = Text(tr(f"ablate.off.{self.by}", lang, parts=parts))
         limits = Text(tr("ablate.limits", lang), tone="quiet")

@@ -32,7 +32,7 @@ _lock = threading.Lock()
 
 
 def on_prompt(marks: np.ndarray | None, tokens: int) -> np.ndarray | None:
-    """Means over the positions that are fair; None where there is none. Shapes: marks and answer (L, H, 3)."""
+    """Return means over the positions that are fair; None where there is none. Shapes: marks and answer (L, H, 3)."""
     if marks is None or tokens <= FIRST_FAIR:
         return None
     shares: np.ndarray = marks / (tokens - FIRST_FAIR)
@@ -40,7 +40,7 @@ def on_prompt(marks: np.ndarray | None, tokens: int) -> np.ndarray | None:
 
 
 def induction(model: Opened) -> np.ndarray:
-    """The mean attention to the token after the first copy of this one. Shapes: (L, H)."""
+    """Return the mean attention to the token after the first copy of this one. Shapes: (L, H)."""
     engine = model.scheduler.engine
     # Not held while the model computes: two learners may measure twice, none waits for another's pass.
     with _lock:
@@ -68,7 +68,7 @@ def _measured(model: Opened, engine: Engine) -> np.ndarray:
 
 
 def _drawn(model: Opened, engine: Engine) -> list[int]:
-    """Tokens without a name of their own, no two alike; the same for a model every time."""
+    """Draw tokens without a name of their own, no two alike; the same for a model every time."""
     special = model.tokenizer.special_ids
     size = engine.info.vocabulary_size
     room = (engine.info.context_length - 1) // 2
@@ -78,7 +78,7 @@ def _drawn(model: Opened, engine: Engine) -> list[int]:
 
 
 def kind(scores: Any) -> str | None:
-    """What a head is called by its measures, in the order of ``NAMES``; None where they are not all known.
+    """Return what a head is called by its measures, in the order of ``NAMES``; None where they are not all known.
 
     >>> kind([0.0, 0.0, 0.9, 0.5]), kind([0.1, 0.7, 0.5, 0.1]), kind([0.3, 0.1, 0.2, 0.1])
     ('induction', 'previous', 'mixed')

@@ -36,17 +36,17 @@ class Aligned:
 
     @property
     def shift(self) -> int:
-        """What a position of the source is more than that of the token beside it."""
+        """Return how much further a position of the source is than that of the token beside it."""
         # Aligned at their ends, since the answer follows the last token.
         return len(self.source) - len(self.ids)
 
     @property
     def positions(self) -> range:
-        """Those of the first text that have a token beside them."""
+        """Return the positions of the first text that have a token beside them."""
         return range(max(0, -self.shift), len(self.ids))
 
     def named(self, position: int | None) -> Sequence[int]:
-        """The one that was named, all of them otherwise; a negative one counts from the end.
+        """Return the position that was named, all of them otherwise; a negative one counts from the end.
 
         Raises: InputError ``out_of_range``, ``no_token_beside``.
         """
@@ -71,7 +71,7 @@ class Cell:
 
     @property
     def level(self) -> int:
-        """The last level that is not changed yet."""
+        """Return the last level that is not changed yet."""
         return self.place.layer if self.place.part == "residual" else self.place.layer - 1
 
     def edit(self, state: np.ndarray) -> Edit:
@@ -93,7 +93,7 @@ def patch(
     max_new_tokens: int = 12,
     progress: Callable[[ProgressEvent], None] | None = None,
 ) -> Patching:
-    """The answer before and after, and the grid. Takes and raises: as ``Model.patch``."""
+    """Compute the answer before and after, and the grid. Takes and raises: as ``Model.patch``."""
     showing = Comparing(k, max_new_tokens)
     info = network_of(model)
     texts = Aligned(*read_texts(model, prompt, source=source))
@@ -111,7 +111,7 @@ def patch(
 
 
 def _two_tokens(model: Opened, between: Sequence[str], prompt: str) -> list[Named]:
-    """The two tokens that were named, or none. Raises: InputError ``not_two_tokens``, ``one_token_twice``."""
+    """Return the two tokens that were named, or none. Raises: InputError ``not_two_tokens``, ``one_token_twice``."""
     written = [each for each in between if each]
     if between and len(written) != 2:
         raise InputError("not_two_tokens", name="between", count=len(written))
@@ -124,7 +124,7 @@ def _two_tokens(model: Opened, between: Sequence[str], prompt: str) -> list[Name
 def _cells(
     texts: Aligned, info: EngineInfo, *, part: Part, layer: int | None, head: int | None, position: int | None
 ) -> list[Cell]:
-    """Every place that was not named otherwise, by layer. Raises: InputError for what is not there."""
+    """Return the cells that were named, else all, by layer. Raises: InputError for what is not there."""
     if part not in PARTS:
         raise InputError("bad_choice", name="part", value=shorten(part), known=", ".join(PARTS))
     if head is not None and part != "head":
@@ -169,7 +169,7 @@ class Grid:
         self.nbytes = self.variants.nbytes() + 4 * len(cells) * info.width
 
     def _read(self, cell: Cell) -> float:
-        """How many tokens are read again for a cell, as many as go through all layers."""
+        """Return how many tokens are read again for a cell, as many as go through all layers."""
         layers = self.model.scheduler.engine.info.layers
         behind = (layers - cell.level) / layers if self.variants.branches else 1
         return self.variants.rows(self._variant(cell, ())) * behind
@@ -208,7 +208,7 @@ class Grid:
         self.source = logits
 
     def _chosen(self) -> tuple[int, int]:
-        """The most probable token after the text, and the most probable other one after the source."""
+        """Return the most probable token after the text, and the most probable other one after the source."""
         first = int(self.before.argmax())
         return first, next(each for each in sampling.top_tokens(self.source, 2).tolist() if each != first)
 
@@ -219,7 +219,7 @@ class Grid:
 
     @property
     def best(self) -> int:
-        """The cell that moves the difference most towards the source's.
+        """Return the cell that moves the difference most towards the source's.
 
         What enters the first layer and what leaves the last are the other text's token and answer themselves: they
         are left out where there are others.

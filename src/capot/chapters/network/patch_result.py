@@ -77,11 +77,11 @@ class Patching(Compared):
         return tr("patch.brief", lang, prompt=text_tail(self.prompt), place=self._place(lang))
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """A row a place that was tried."""
+        """Return a row a place that was tried."""
         return [flatten(each) for each in self.grid]
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The two texts, what each place changes, then the two answers."""
+        """Return the two texts, what each place changes, then the two answers."""
         source = self.source if len(self.source) <= SHOWN else "…" + self.source[-SHOWN:]
         shown = {"place": self._place(lang), "token": self._label(self.tokens[self.position])}
         shown |= {"other": self._label(self.source_tokens[self.source_position])}
@@ -101,7 +101,10 @@ class Patching(Compared):
     # ------------------------------------------------------------ the grid
 
     def _grid(self, lang: str | None) -> Table:
-        """Layers as rows, the last on top, or the heads of each; positions as columns, or the heads of a layer."""
+        """Return the grid. Rows are layers, the last on top, or the heads of each.
+
+        Columns are positions, or the heads of a layer.
+        """
         positions = sorted({each.position for each in self.grid})
         by_head = self.part == "head" and len(positions) == 1
         columns = sorted({each.head or 0 for each in self.grid}) if by_head else positions[-MOST_COLUMNS:]
@@ -121,13 +124,13 @@ class Patching(Compared):
         )
 
     def _at(self, each: PlaceChanged, by_head: bool) -> tuple[Row, int]:
-        """The row and the column of a place."""
+        """Return the row and the column of a place."""
         if by_head:
             return (each.layer, None), each.head or 0
         return (each.layer, each.head), each.position
 
     def _telling(self, cells: Mapping[tuple[Row, int], float], rows: Sequence[Row]) -> Sequence[Row]:
-        """Of very many rows those that change most, in their order."""
+        """Return the rows that change most, in their order, where there are very many."""
         most: dict[Row, float] = dict.fromkeys(rows, 0.0)
         for (row, _), difference in cells.items():
             most[row] = max(most[row], abs(difference - self.difference.before))
@@ -135,7 +138,7 @@ class Patching(Compared):
         return [row for row in rows if row in kept]
 
     def _share(self, difference: float) -> float | None:
-        """How far towards the source's difference, from 0 to 1; None where both texts have the same."""
+        """Return how far the difference went towards the source's, from 0 to 1; None where both texts have the same."""
         way = self.difference.source - self.difference.before
         return min(1.0, max(0.0, (difference - self.difference.before) / way)) if abs(way) > 1e-6 else None
 

@@ -148,11 +148,13 @@ class NetworkInside(Result):
         return tr("network.brief", lang, prompt=text_tail(self.prompt), count=len(self.tokens))
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """A row a layer and a token: the guess that follows it there."""
+        """Return a row a layer and a token: the guess that follows it there."""
         return [{"layer": layer.layer, **flatten(guess)} for layer in self.layers for guess in layer.guesses]
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """The guesses as a picture, how far each part moved the last token, what gave its logit, what heads look at."""
+        """Return the guesses as a picture, how far each part moved the last token, what gave its logit, what heads look
+        at.
+        """
         shown = self.prompt if len(self.prompt) <= SHOWN else "…" + self.prompt[-SHOWN:]
         blocks: list[Block] = [Heading(tr("network.title", lang)), Text(shown), self._picture(lang)]
         if any(layer.attention_norm is not None for layer in self.layers):
@@ -171,7 +173,7 @@ class NetworkInside(Result):
     # ------------------------------------------------------------ the picture
 
     def _picture(self, lang: str | None) -> Table:
-        """Layers as rows, the last on top; tokens as columns, the last ones of a long text."""
+        """Return the layers as rows, the last on top; tokens as columns, the last ones of a long text."""
         guessed = self.layers[0].guesses
         chosen = range(max(0, len(guessed) - MOST_COLUMNS), len(guessed))
         named = [self._label(self.tokens[guessed[place].position].id) for place in chosen]
@@ -192,7 +194,7 @@ class NetworkInside(Result):
         return self.labels.get(token, str(token))
 
     def _settling(self, lang: str | None) -> str:
-        """From which of the layers shown on the last guess is the one of the last of them."""
+        """Return the first of the layers shown from which the last guess no longer changes."""
         final = self.layers[-1].guesses[-1]
         settled = len(self.layers) - 1
         while settled and self.layers[settled - 1].guesses[-1].id == final.id:
@@ -208,7 +210,7 @@ class NetworkInside(Result):
     # ------------------------------------------------------------ what moved it
 
     def _moved(self, lang: str | None) -> Curves:
-        """The lengths of what was added at the last position shown, layer by layer."""
+        """Return the lengths of what was added at the last position shown, layer by layer."""
         known = [layer for layer in self.layers if layer.attention_norm and layer.mlp_norm]
         depths = [layer.layer for layer in known]
         attention, mlp = ([(norms or (0.0,))[-1] for norms in each] for each in (
@@ -229,7 +231,7 @@ class NetworkInside(Result):
     # ------------------------------------------------------------ what gave the logit
 
     def _bars(self, target: TargetToken, lang: str | None) -> Bars:
-        """Each layer's attention and MLP; the length is the size, the number says the sign."""
+        """Return each layer's attention and MLP; the length is the size, the number says the sign."""
         totals: dict[tuple[int, str], float] = {}
         for each in self.contributions:
             totals[each.layer, each.part] = totals.get((each.layer, each.part), 0.0) + each.logit
@@ -250,7 +252,7 @@ class NetworkInside(Result):
         return tr("network.part.of_layer", lang, layer=layer, part=tr(f"network.part.{part}", lang))
 
     def _best_heads(self, lang: str | None) -> Iterator[Table]:
-        """The heads that gave most, for or against."""
+        """Yield the heads that gave most, for or against."""
         apart = [each for each in self.contributions if each.head is not None]
         kinds: dict[tuple[int, int | None], str | None] = {(each.layer, each.head): each.kind for each in self.heads}
         if not apart:
@@ -268,7 +270,7 @@ class NetworkInside(Result):
     # ------------------------------------------------------------ what heads look at
 
     def _kinds(self, lang: str | None) -> Table:
-        """The heads whose name a measure gives, the highest measure first."""
+        """Return the heads whose name a measure gives, the highest measure first."""
 
         def measure(each: HeadMeasured) -> float:
             return float(getattr(each.scores, each.kind or "itself") or 0.0)
@@ -294,7 +296,7 @@ class NetworkInside(Result):
         return "–" if kind is None else tr(f"network.kind.{kind}", lang)
 
     def _attention(self, found: HeadWeights, lang: str | None) -> Iterator[Block]:
-        """What the last token attends to; of a short text, what each does."""
+        """Yield what the last token attends to; of a short text, what each token does."""
         last = found.weights[-1]
         pieces = [
             Piece(self._label(token.id), hint=percent(weight, lang), weight=weight)
@@ -320,7 +322,7 @@ class NetworkInside(Result):
             )  # fmt: skip
 
     def _reads(self, found: TokenReads, lang: str | None) -> Table:
-        """What a token reads most in each head, the surest heads first."""
+        """Return what a token reads most in each head, the surest heads first."""
         reader = self._label(self.tokens[found.position].id)
         rows = []
         for head in sorted(found.heads, key=lambda head: -max(head.weights))[:HEADS_SHOWN]:
@@ -334,7 +336,7 @@ class NetworkInside(Result):
 
 
 def first_of(token: _AskedToken, lang: str | None) -> list[Text]:
-    """What is said where one token of several that were asked for is meant."""
+    """Return what is said where one token of several that were asked for is meant."""
     if token.tokens == 1:
         return []
     named = token_label(token.text) if token.text else str(token.id)

@@ -27,7 +27,7 @@ def steer(
     k: int = 10,
     max_new_tokens: int = 20,
 ) -> Steered:
-    """The answer before and after. Takes and raises: as ``Model.steer``."""
+    """Compute the answer before and after. Takes and raises: as ``Model.steer``."""
     showing, strength = Comparing(k, max_new_tokens), Steering(strength).strength
     info = network_of(model)
     chosen = max(1, info.layers // 2) if layer is None else layer_within("layer", layer, low=0, layers=info.layers)

@@ -30,7 +30,7 @@ class Steered(Compared):
         return tr("steer.brief", lang, toward=text_tail(self.toward), **shown)
 
     def view(self, lang: str | None = None) -> list[Block]:
-        """What is added, then the two answers."""
+        """Return what is added, then the two answers."""
         texts = {"toward": text_tail(self.toward), "away": text_tail(self.away), "layer": self.layer}
         norms = {"added": number(self.added_norm, lang, 1), "stream": number(self.stream_norm, lang, 1)}
         said = tr("steer.added", lang, strength=number(self.strength, lang, 1), **texts, **norms)

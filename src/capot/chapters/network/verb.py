@@ -48,7 +48,7 @@ def network(
     reader: int | None = None,
     target: str | None = None,
 ) -> NetworkInside:
-    """What each layer makes of a prompt. Takes and raises: as ``Model.network``."""
+    """Read what each layer makes of a prompt. Takes and raises: as ``Model.network``."""
     k, ids = Guessing(k).k, model.tokenizer.encode_prompt(prompt)
     info = model.scheduler.engine.info
     named = None if target is None else token_named(model, target, prompt=prompt, option="target")
@@ -67,7 +67,9 @@ def network(
 
 
 def token_named(model: Opened, asked: str, *, prompt: str, option: str) -> Named:
-    """A token as ``rank`` of ``next`` names it, the one after a space where it may be. ``option`` asked for it.
+    """Return a token as ``rank`` of ``next`` names it, the one after a space where it may be.
+
+    ``option`` asked for it.
 
     Raises: InputError ``empty_rank``, ``not_an_id``, ``no_such_id``.
     """
@@ -78,7 +80,7 @@ def token_named(model: Opened, asked: str, *, prompt: str, option: str) -> Named
 
 
 def head_named(written: str, *, info: EngineInfo) -> tuple[int, int]:
-    """``"2.3"`` is layer 2, head 3. Raises: InputError ``not_a_head``."""
+    """Return the layer and the head that ``"2.3"`` names: 2 and 3. Raises: InputError ``not_a_head``."""
     found = _HEAD.fullmatch(written.strip())
     layer, head = (0, 0) if found is None else (int(found[1]), int(found[2]))
     if not (0 < layer <= info.layers and 0 < head <= info.heads):
@@ -87,7 +89,7 @@ def head_named(written: str, *, info: EngineInfo) -> tuple[int, int]:
 
 
 def _declared(model: Opened, asked: Inside) -> Inside:
-    """The rest of what an engine declares; what was asked for by name is asked for, and refused where it is not."""
+    """Add the rest of what an engine declares; what was asked for by name is asked for, and refused where it is not."""
     able = model.scheduler.engine.capabilities
     return dataclasses.replace(
         asked,
@@ -139,7 +141,9 @@ def _layer(found: InsideFound, place: int, level: int, positions: Sequence[int],
 
 
 def _contributions(parts: LogitParts) -> list[Contribution]:
-    """The embedding, then layer by layer its heads, or its attention where heads are not told apart, and its MLP."""
+    """Yield what the embedding gives, then layer by layer its heads, or its attention where heads are not known apart,
+    and its MLP.
+    """
     found = [Contribution(0, "embedding", None, parts.embedding)]
     for layer, (whole, mlp) in enumerate(zip(parts.attention.tolist(), parts.mlp.tolist(), strict=True), start=1):
         if parts.heads is None:

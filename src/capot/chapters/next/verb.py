@@ -105,7 +105,7 @@ def _drawn_at(settings: Sampling, logits: np.ndarray, shown: np.ndarray) -> Draw
 
 
 def _likely(asked: Asked) -> tuple[int, int]:
-    """Of two spellings of one word, the one that a writer meant: fewer tokens, then the better rank."""
+    """Return of two spellings of one word the one that a writer meant: fewer tokens, then the better rank."""
     # Two spellings of one word are listed as one wish; sorted, the likely one is first.
     return asked.tokens, asked.rank
 
@@ -172,7 +172,10 @@ class _Table:
         }
 
     def candidate(self, token: int, rank: int) -> Candidate:
-        """A token of the top, whose rank is its place there: counting it for each would read the table k times."""
+        """Return a token of the top, whose rank is its place there.
+
+        Counting it for each would read the table k times.
+        """
         return Candidate(**self._figures(token), rank=rank)
 
     def asked(self, entry: Named) -> Asked:
@@ -191,7 +194,9 @@ class Named:
 
 
 def resolve(tokenizer: Tokenizer, asked: str, *, prompt: str = "", option: str = "rank") -> list[Named]:
-    """The tokens that ``asked`` may mean after ``prompt``: as written, then after a space. ``option`` asked for it.
+    """Return the tokens that ``asked`` may mean after ``prompt``: as written, then after a space.
+
+    ``option`` asked for it.
 
     Raises: InputError ``empty_rank``, ``not_an_id``.
 

@@ -55,7 +55,9 @@ def score(model: Opened, text: str) -> Score:
 
 
 def reduced(logits: np.ndarray, token: int) -> Reduced:
-    """What the logits of one position say of the token that follows it; the numbers that ``next`` gives. Shapes: (V,)
+    """Return what the logits of one position say of the token that follows it; the numbers that ``next`` gives.
+
+    Shapes: (V,)
 
     Bits come from the logarithm of softmax, so that a probability too small for a float has them too.
 
@@ -77,7 +79,10 @@ def reduced(logits: np.ndarray, token: int) -> Reduced:
 
 
 def of_server(token: ChosenToken) -> Reduced:
-    """The same of a token that a server has read, with the likeliest ones beside it: entropy is a lower bound."""
+    """Return the same of a token that a server has read, with the likeliest ones beside it.
+
+    Entropy is a lower bound.
+    """
     first = token.top.tokens[0]
     return Reduced(
         bits=-token.logprob / math.log(2),

@@ -169,7 +169,7 @@ class Tokens(Result):
         return f"{said} {tr('tokens.caption.prompt', lang, count=count, opening=named)}"
 
     def _cut_into(self, lang: str | None) -> str:
-        """Into how many tokens, and how long the longest is."""
+        """Return into how many tokens it is cut, and how long the longest is."""
         rate = number(self.characters_per_token or 0, lang, 1)
         become = tr("tokens.caption.characters", lang, count=self.characters)
         first = tr("tokens.caption.count", lang, count=self.count, characters=become, rate=rate)
@@ -266,7 +266,7 @@ def pieces(text: str, tokens: Sequence[Token], lang: str | None = None, *, limit
 
 
 def groups(text: str, tokens: Iterable[Token]) -> list[list[Token]]:
-    """Tokens gathered so that every group begins and ends between visible characters."""
+    """Return the tokens gathered so that every group begins and ends between visible characters."""
     tokens = list(tokens)
     last = max((token.end for token in tokens), default=0)
     begun = text.encode()[: last + 64].decode("utf-8", errors="ignore")  # as much as the tokens cover

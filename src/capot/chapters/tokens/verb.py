@@ -100,7 +100,7 @@ def named_in(compare: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def to_tokens(spans: Spans, *, special_ids: frozenset[int] = frozenset()) -> list[Token]:
-    """Spans as the result holds them."""
+    """Return spans as the result holds them."""
     return [Token(token, raw, decode_whole(raw), start, end, token in special_ids) for token, raw, start, end in spans]
 
 
@@ -174,7 +174,7 @@ def from_hub(name: str, *, watch: Watch = drain) -> Tokenizer:
 
 
 def known_names() -> Reason:
-    """``packaged_names`` in the reader's words: of some the sentences of the lessons alone are known."""
+    """Return ``packaged_names`` in the reader's words: of some the sentences of the lessons alone are known."""
     # The names in the reader's words are for a sentence; the bare list is for who reads JSON.
     names = Reason(", ".join(packaged_names()))
     whole = ", ".join(name for name in packaged_names() if name not in recorded.RECORDED)

@@ -42,7 +42,7 @@ ONES = np.ones(BLOCK, np.float32)
 
 @njit()
 def _rotate(heads: Array, t: int, size: int, cosines: Array, sines: Array) -> None:
-    """Rotary positions (Su et al., 2021): the pair (i, i + H/2) of each head turns by its angle."""
+    """Apply rotary positions (Su et al., 2021): the pair (i, i + H/2) of each head turns by its angle."""
     half = size // 2
     # Hugging Face's layout: the two numbers of a pair lie half a head apart, not side by side as in the paper. The
     # checkpoints' query and key matrices have their rows permuted for it.
@@ -82,7 +82,9 @@ def rotate_and_store(
 
 
 def _outer_tile(rows: int, vectors: int) -> Callable[..., Any]:
-    """A function that adds a @ b to ``rows`` rows of ``out``, ``vectors`` registers wide: b's rows lie along memory.
+    """Return a function that adds a @ b to ``rows`` rows of ``out``, ``vectors`` registers wide.
+
+    The rows of b lie along memory.
 
     Shapes: a (n, at least depth), b (depth, width), out (n, width).
     """
@@ -126,7 +128,7 @@ _outer_large, _outer_row, _outer_column, _outer_small = (
 
 @njit()
 def _add_outer(a: Array, b: Array, out: Array, rows: int) -> None:
-    """out[:rows] += a[:rows] @ b; the width of b is a multiple of LANES."""
+    """Compute out[:rows] += a[:rows] @ b; the width of b is a multiple of LANES."""
     # Four registers wide first, as in ``matmul``; what is left of the width goes a register at a time.
     width = b.shape[1]
     large = width - width % (4 * LANES)
@@ -153,7 +155,7 @@ def _largest(numbers: Array, top: np.float32) -> np.float32:
 # The sum of exponentials goes through ``dot`` with ones, so that its order is the one of every sum.
 @njit()
 def _exp_scores(scores: Array, low: int, high: int, top: np.float32) -> tuple[np.float32, np.float32]:
-    """Scores become e ** (score - the largest so far), 0 outside low to high; answers that largest and their sum."""
+    """Turn scores into e ** (score - the largest so far), 0 outside low to high; return that largest and their sum."""
     scores[:low] = MASKED
     scores[high:] = MASKED
     # MASKED before the largest is looked for, 0 after the exponential: a masked score neither raises the reference nor
@@ -167,7 +169,7 @@ def _exp_scores(scores: Array, low: int, high: int, top: np.float32) -> tuple[np
 
 @njit()
 def _widen_block(cache: Array, filled: int, keys: Array, values: Array) -> None:
-    """Keys and values of one head's block, zero where no token is yet. Shapes: cache (2, size x BLOCK)."""
+    """Widen keys and values of one head's block, zero where no token is yet. Shapes: cache (2, size x BLOCK)."""
     size = keys.shape[0]
     # One widening of bfloat16 to float32 serves TILE x group rows of queries: that is why they come as a tile.
     for i in range(size * BLOCK):
@@ -228,7 +230,7 @@ def _mix_block(
 def _write_means(
     mixed: Array, tops: Array, totals: Array, start: int, first: int, head: int, window: int, out: Array, weights: Array
 ) -> None:  # fmt: skip
-    """The softmax's last step for a tile of one key head: what was mixed, over the sum of what weighed it."""
+    """Take the softmax's last step for a tile of one key head: divide what was mixed by the sum of its weights."""
     group = out.shape[2]
     for row in range(len(tops)):
         t = first + row // group
@@ -244,7 +246,10 @@ def _attend_tile(
     queries: Array, blocks: Array, like: Array, layer: int, start: int, window: int, head: int, first: int, mine: Array,
     out: Array, weights: Array,
 ) -> None:  # fmt: skip
-    """What up to TILE tokens, from the chunk's ``first`` on, take from one key head's cache; ``mine`` is scratch."""
+    """Compute attention of up to TILE tokens, from the chunk's ``first`` on, over one key head's cache.
+
+    ``mine`` is scratch.
+    """
     tokens, kv_heads, group, size = queries.shape
     last = min(first + TILE, tokens)
     wide = (size + 15) // 16 * 16
@@ -279,7 +284,7 @@ def attend(
     queries: Array, blocks: Array, like: Array, layer: int, start: int, window: int, scratch: Array, out: Array,
     weights: Array,
 ) -> None:  # fmt: skip
-    """Each query's mean of the values, weighted by softmax(query . key / sqrt(size)).
+    """Compute each query's mean of the values, weighted by softmax(query . key / sqrt(size)).
 
     The softmax is taken block by block, with the largest score so far as its reference
     (Milakov and Gimelshein, 2018), so nothing of the size of T x S is stored unless

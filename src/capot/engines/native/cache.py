@@ -54,7 +54,7 @@ class ArrayAllocator:
 
 
 def block_shape(config: Config) -> tuple[int, ...]:
-    """Keys and values of BLOCK tokens in all layers. Shapes: (L, 2, K, head_dim * BLOCK)."""
+    """Return the shape of keys and values of BLOCK tokens in all layers. Shapes: (L, 2, K, head_dim * BLOCK)."""
     return (config.layers, 2, config.kv_heads, config.head_dim * BLOCK)
 
 

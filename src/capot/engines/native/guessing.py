@@ -36,7 +36,7 @@ def _insert(logit: np.float32, index: int, ids: Array, highest: Array) -> None:
 
 @njit(parallel=True, cache=True)
 def guess(logits: Array, ids: Array, shares: Array, scratch: Array) -> None:
-    """The k highest logits of each row by id, the highest first, and their shares of softmax(row).
+    """Find the k highest logits of each row by id, the highest first, and their shares of softmax(row).
 
     A row's numbers are the same whatever is beside it: its sum is taken span by span, in the order of every sum.
 

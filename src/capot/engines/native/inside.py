@@ -27,7 +27,7 @@ class Product(Protocol):
     def weight(self) -> np.ndarray: ...
 
     def product(self, x: np.ndarray, y: np.ndarray) -> None:
-        """y += x @ weight.T"""
+        """Compute y += x @ weight.T."""
 
 
 class Layer(Protocol):
@@ -92,14 +92,14 @@ class InsidePass:
     # ------------------------------------------------------------ on the way
 
     def attended(self, level: int, x: np.ndarray, mixed: np.ndarray) -> None:
-        """What attention added on the way to a level, and the heads that it is made of."""
+        """Note what attention added on the way to a level, and the heads that it is made of."""
         self._moves(level, x, 0)
         self._reads_heads(level, mixed)
         if self.asked.parts:
             self._mixed.append(mixed[self._last].copy())
 
     def left(self, level: int, x: np.ndarray) -> None:
-        """What leaves a layer, the MLP's part having been added; level 0 is what enters the first."""
+        """Note what leaves a layer, the MLP's part having been added; level 0 is what enters the first."""
         if level:
             self._moves(level, x, 2)
         else:
@@ -171,7 +171,7 @@ class InsidePass:
     # ------------------------------------------------------------ the end
 
     def found(self, last: np.ndarray) -> InsideFound:
-        """All of it. Shapes: last (D,), what leaves the last layer at the last position."""
+        """Return all of it. Shapes: last (D,), what leaves the last layer at the last position."""
         ids, probabilities = (None, None) if self._stream is None else self._guesses(self._stream)
         return InsideFound(
             ids=ids,
@@ -206,7 +206,7 @@ class InsidePass:
         return ids.reshape(shape), shares.reshape(shape)
 
     def _parts(self, last: np.ndarray) -> LogitParts:
-        """Every addition's share of one logit, the final norm being the scale that it is for ``last``."""
+        """Return every addition's share of one logit. The final norm is the scale that it is for ``last``."""
         engine = self.engine
         config = self.engine.checkpoint.config
         logits = engine.head_of(last[None], engine.allocator.array("logits", (1, config.vocabulary_size)))[0]

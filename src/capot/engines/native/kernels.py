@@ -36,7 +36,10 @@ def product_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 @njit(cache=True)
 def rms_norm(x: Array, weight: Array, epsilon: float, out: Array) -> None:
-    """out = x / sqrt(mean(x²) + epsilon) * weight (Zhang and Sennrich, 2019). Shapes: x, out (T, D), weight (D,)."""
+    """Compute out = x / sqrt(mean(x²) + epsilon) * weight (Zhang and Sennrich, 2019).
+
+    Shapes: x, out (T, D), weight (D,).
+    """
     depth = x.shape[1]
     for t in range(x.shape[0]):
         # In float32, in the order of ``dot``: PyTorch's ``mean`` may add in another one, which is within the tolerance
@@ -49,7 +52,7 @@ def rms_norm(x: Array, weight: Array, epsilon: float, out: Array) -> None:
 
 @njit(parallel=True, cache=True)
 def swiglu(gates: Array, ups: Array, out: Array) -> None:
-    """out = silu(gates) * ups (SwiGLU: Shazeer, 2020). Shapes: all (T, M)."""
+    """Compute out = silu(gates) * ups (SwiGLU: Shazeer, 2020). Shapes: all (T, M)."""
     for t in prange(gates.shape[0]):
         for m in range(gates.shape[1]):
             # silu(x) = x * sigmoid(x); the division is one of float32, ``exp`` ends at 88 and so never overflows.

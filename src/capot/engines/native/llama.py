@@ -55,7 +55,7 @@ class Linear:
     bias: np.ndarray | None = None
 
     def write(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """y = x @ weight.T + bias. Shapes: x (T, D), y (T, N)."""
+        """Compute y = x @ weight.T + bias. Shapes: x (T, D), y (T, N)."""
         # The bias first, so that the product adds to it: ``add_matmul`` accumulates, and a separate pass over y is
         # saved.
         y[...] = 0 if self.bias is None else self.bias
@@ -63,13 +63,13 @@ class Linear:
         return y
 
     def add(self, x: np.ndarray, y: np.ndarray) -> None:
-        """y += x @ weight.T + bias: the residual stream takes what a block found."""
+        """Compute y += x @ weight.T + bias: the residual stream takes what a block found."""
         if self.bias is not None:
             y += self.bias
         self.product(x, y)
 
     def product(self, x: np.ndarray, y: np.ndarray) -> None:
-        """y += x @ weight.T"""
+        """Compute y += x @ weight.T."""
         kernels.add_matmul(self.weight, x, y)
 
 

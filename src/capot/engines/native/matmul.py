@@ -56,21 +56,24 @@ def _emit_starts(build: Value, array: Value, first: Value, offsets: range, strid
 
 
 def _emit_register(build: Value, base: Value, k: Value, dtype: Value, *, pairs: bool) -> Value:
-    """A register's fill of a row from place k on: as stored where bfloat16 is multiplied in pairs, else float32."""
+    """Emit a register's fill of a row from place k on.
+
+    As stored where bfloat16 is multiplied in pairs, else float32.
+    """
     if pairs:
         return emit_load(build, base, k, BFloat(), 2 * LANES)
     return emit_widen(build, emit_load(build, base, k, stored_type(dtype), LANES), dtype, LANES)
 
 
 def _emit_products(build: Value, sums: list[list[Value]], weights: list[Value], values: list[Value]) -> None:
-    """sums[r][c] += weights[r] * values[c], register by register."""
+    """Emit sums[r][c] += weights[r] * values[c], register by register."""
     for c, value in enumerate(values):
         for r, weight in enumerate(weights):
             build.store(emit_fma(build, weight, value, build.load(sums[r][c])), sums[r][c])
 
 
 def _emit_totals(build: Value, sums: list[list[Value]], y_rows: list[Value], first: Value) -> None:
-    """The lanes of each register together, added to y: row r of the weights is a column of y."""
+    """Emit the sum of each register's lanes, added to y: row r of the weights is a column of y."""
     for c, y_row in enumerate(y_rows):
         for r, row in enumerate(sums):
             cell = build.gep(y_row, [build.add(first, I64(r))])
@@ -136,7 +139,10 @@ _by_six, _by_four, _by_two, _by_one = (_tile(ROWS, columns) for columns in (COLU
 
 @njit()
 def _add_tiles(weights: Array, first: int, last: int, x: Array, y: Array, whole: int) -> None:
-    """The rows from first to last for all columns: DEPTH numbers of them after another, by the largest tiles."""
+    """Multiply the rows from first to last for all columns.
+
+    DEPTH numbers of them after another, by the largest tiles.
+    """
     columns = x.shape[0]
     even = last - (last - first) % ROWS  # rows done by tiles
     for start in range(0, whole, DEPTH):
@@ -166,7 +172,7 @@ def _add_tiles(weights: Array, first: int, last: int, x: Array, y: Array, whole:
 
 @njit(parallel=True, cache=True)
 def add_matmul(weights: Array, x: Array, y: Array) -> None:
-    """y += x @ weights.T, each weight read from memory once whatever the number of columns.
+    """Compute y += x @ weights.T, each weight read from memory once whatever the number of columns.
 
     Shapes: weights (N, D) as stored, x (T, D) as ``kernels.product_dtype`` says, y (T, N).
     """

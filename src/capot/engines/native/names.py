@@ -46,7 +46,8 @@ def names(checkpoint: Checkpoint) -> Names:
 
 
 def biases(checkpoint: Checkpoint) -> Biases:
-    """The biases that config.json, or else the family, gives to a layer; others in the file belong to no part of it.
+    """Return the biases that config.json, or else the family, gives to a layer; others in the file belong to no part of
+    it.
 
     Raises: ModelError ``config_value``.
     """

@@ -30,7 +30,7 @@ cache_errors: list[Exception] = []  # what kept compiled code from the disk
 
 
 def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Numba's decorator, whose ``cache`` never raises."""
+    """Compile as Numba's decorator does; its ``cache`` never raises."""
 
     def compiled(function: Callable[..., Any]) -> Any:
         dispatcher = numba.njit(**options)(function)

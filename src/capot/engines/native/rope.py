@@ -28,7 +28,7 @@ def frequencies(config: Config) -> np.ndarray:
 
 
 def _scaled_llama3(freqs: np.ndarray, scaling: dict[str, Any]) -> np.ndarray:
-    """Llama 3's rule: slow pairs turn ``factor`` times slower, fast ones as before, smooth between.
+    """Scale by Llama 3's rule: slow pairs turn ``factor`` times slower, fast ones as before, smooth between.
 
     Raises: ModelError ``config_field``.
     """
@@ -48,7 +48,7 @@ def _scaled_llama3(freqs: np.ndarray, scaling: dict[str, Any]) -> np.ndarray:
 
 
 def cos_sin(freqs: np.ndarray, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and sines for ``count`` positions from ``start``. Shapes: two of (count, H_size / 2)."""
+    """Return cosines and sines for ``count`` positions from ``start``. Shapes: two of (count, H_size / 2)."""
     first = start // SPAN
     spans = [_span_cos_sin(freqs.tobytes(), number) for number in range(first, (start + count - 1) // SPAN + 1)]
     cosines, sines = (each[0] if len(each) == 1 else np.concatenate(each) for each in zip(*spans, strict=True))
@@ -58,7 +58,9 @@ def cos_sin(freqs: np.ndarray, start: int, count: int) -> tuple[np.ndarray, np.n
 
 @functools.lru_cache(maxsize=64)
 def _span_cos_sin(freqs: bytes, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """SPAN positions together, whichever are asked for: NumPy may treat the last numbers of an array in another way."""
+    """Compute SPAN positions together, whichever are asked for: NumPy may treat the last numbers of an array in another
+    way.
+    """
     positions = np.arange(number * SPAN, (number + 1) * SPAN, dtype=np.float32)
     angle = positions[:, None] * np.frombuffer(freqs, np.float32)  # float32, as the models were trained with
     return np.cos(angle), np.sin(angle)

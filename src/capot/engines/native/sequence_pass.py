@@ -62,12 +62,15 @@ class SequencePass:
             self.inside.left(level, x)
 
     def attended(self, index: int, x: np.ndarray, mixed: np.ndarray) -> None:
-        """What attention added in a layer, where the inside was asked for."""
+        """Note what attention added in a layer, where the inside was asked for."""
         if self.inside is not None:
             self.inside.attended(index + 1, x, mixed)
 
     def spans(self, layer: int) -> Iterator[tuple[slice, np.ndarray]]:
-        """The queries that attend together, and where they leave their weights. Shapes: (K, H / K, T, S), or empty."""
+        """Yield the queries that attend together, and where they leave their weights.
+
+        Shapes: (K, H / K, T, S), or empty.
+        """
         tokens = len(self.feed.ids)
         if self.attention is not None:
             yield slice(0, tokens), self.attention[layer]
@@ -77,7 +80,7 @@ class SequencePass:
             yield slice(0, tokens), EMPTY
 
     def weighed(self, layer: int, span: slice, weights: np.ndarray) -> None:
-        """Weights that some queries left."""
+        """Note weights that some queries left."""
         if self.inside is not None and weights.size:
             self.inside.weighed(layer, span, weights)
 

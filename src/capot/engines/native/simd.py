@@ -29,7 +29,7 @@ from numba.core import cgutils as _cgutils
 
 
 def _features() -> dict[str, bool]:
-    """What the processor can do that Numba compiles for: this one, unless NUMBA_CPU_NAME or _FEATURES say another."""
+    """Return what the processor can do that Numba compiles for. NUMBA_CPU_NAME or _FEATURES may name another."""
     given = numba.config.CPU_FEATURES  # type: ignore[attr-defined]  # not in its annotations
     if given is None:
         return dict(llvmlite.binding.get_host_cpu_features())
@@ -63,7 +63,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Numba's ``intrinsic``, for a checker: who calls one gives no typing context."""
+    """Register as Numba's ``intrinsic`` does, for a checker: who calls one gives no typing context."""
     return numba.extending.intrinsic(function)
 
 
@@ -85,7 +85,7 @@ def shaped(scalar: Value, lanes: int) -> Value:
 
 
 def emit_widen(build: Value, value: Value, dtype: Value, lanes: int) -> Value:
-    """LLVM code that makes float32 of stored numbers, one or ``lanes`` at once."""
+    """Emit LLVM code that makes float32 of stored numbers, one or ``lanes`` at once."""
     if dtype == types.float32:
         return value
     if dtype == types.int16:  # float16: the machine converts
@@ -121,7 +121,7 @@ def narrow(typing: Value, number: Value, like: Value) -> Value:
 @intrinsic
 def power_of_two(typing: Value, exponent: Value) -> Value:
     # The exponent field of IEEE 754 has a bias of 127 and begins at bit 23.
-    """2 ** exponent, by writing the exponent's bits. ``exponent`` is an int32 above -127."""
+    """Compute 2 ** exponent by writing the exponent's bits. ``exponent`` is an int32 above -127."""
 
     def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
         return build.bitcast(build.shl(build.add(args[0], I32(127)), I32(23)), F32)
@@ -141,13 +141,13 @@ def pointer(typing: Value, address: Value) -> Value:
 
 @intrinsic
 def fma(typing: Value, a: Value, b: Value, total: Value) -> Value:
-    """total + a * b, rounded once where the machine can."""
+    """Compute total + a * b, rounded once where the machine can."""
     return types.float32(types.float32, types.float32, types.float32), lambda c, build, s, args: emit_fma(build, *args)
 
 
 @njit()
 def exp(x: np.float32) -> np.float32:
-    """e ** x for any float32, in a form that fills vector registers (the C library's does not).
+    """Compute e ** x for any float32, in a form that fills vector registers (the C library's does not).
 
     x = n ln 2 + r, and a polynomial for r (Cephes, ``expf``): off by 2e-7 of the value at most.
     """
@@ -192,14 +192,14 @@ def stored_type(dtype: Value) -> Value:
 
 
 def emit_load(build: Value, base: Value, index: Value, scalar: Value, lanes: int) -> Value:
-    """``lanes`` numbers from ``base[index]`` on, wherever that lies in memory."""
+    """Emit the load of ``lanes`` numbers from ``base[index]`` on, wherever that lies in memory."""
     place = build.bitcast(build.gep(base, [index]), shaped(scalar, lanes).as_pointer())
     # Rows of a mapped file begin anywhere: LLVM would otherwise take a vector for aligned to its own size and fault.
     return build.load(place, align=4 if scalar == F32 else 2)
 
 
 def emit_fma(build: Value, a: Value, b: Value, total: Value) -> Value:
-    """total + a * b, lane by lane; two products a lane where a and b are bfloat16."""
+    """Emit total + a * b, lane by lane; two products a lane where a and b are bfloat16."""
     if isinstance(getattr(a.type, "element", None), BFloat):
         kind = ir.FunctionType(total.type, [total.type, a.type, b.type])
         name = "llvm.x86.avx512bf16.dpbf16ps.512"

@@ -74,7 +74,7 @@ class ThreadChoice:
 
     @property
     def count(self) -> int:
-        """How many threads the next step takes."""
+        """Return how many threads the next step takes."""
         return self._trial or self.kept
 
     def note(self, seconds: float, *, stops: int) -> None:

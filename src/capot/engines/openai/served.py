@@ -34,12 +34,12 @@ class Served:
 
     @functools.cached_property
     def abilities(self) -> Abilities:
-        """What the server does. Raises: as ``probe.abilities``."""
+        """Return what the server does. Raises: as ``probe.abilities``."""
         return probe.abilities(self.client)
 
     @functools.cached_property
     def _probed(self) -> tuple[str | None, list[int]]:
-        """Where the server cuts texts, None where it does not, and the ids of ``PROBE`` there."""
+        """Return where the server cuts texts, None where it does not, and the ids of ``PROBE`` there."""
         for path in TOKENIZE:
             ids = self.client.wait(probe.cut(self.client, path, text=PROBE))
             if ids:
@@ -48,12 +48,12 @@ class Served:
 
     @property
     def tokenize(self) -> str | None:
-        """Where the server cuts texts, None where it does not."""
+        """Return where the server cuts texts, None where it does not."""
         return self._probed[0]
 
     @functools.cached_property
     def vocabulary(self) -> ServedVocabulary:
-        """The server's own vocabulary."""
+        """Return the server's own vocabulary."""
         opening: list[int] | None = []
         if self.tokenize is not None:
             opening = self.client.wait(probe.cut(self.client, self.tokenize, text="", opening=True))

@@ -12,7 +12,7 @@ from capot.engines.cancellation import INTERRUPTED
 
 @contextlib.contextmanager
 def cancel_on_ctrl_c(cancel: Callable[[], None]) -> Iterator[None]:
-    """Inside the block the first Ctrl-C calls ``cancel`` and sets ``INTERRUPTED``; a second one interrupts as usual.
+    """Call ``cancel`` and set ``INTERRUPTED`` on the first Ctrl-C inside the block; a second one interrupts as usual.
 
     Without effect outside the main thread, where Python hears no signal.
     """

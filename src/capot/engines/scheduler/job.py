@@ -115,7 +115,7 @@ class TicketQueue(Protocol):
         """Return where a ticket puts itself that is to end."""
 
     def position_of(self, ticket: Ticket) -> int:
-        """0 when at work or done, else the place in the queue."""
+        """Return 0 when at work or done, else the place in the queue."""
 
 
 class Ticket:

@@ -102,7 +102,7 @@ class Scheduler:
         progress: PromptProgress | None = None,
         edits: Sequence[Edit] = (),
     ) -> PassResult:
-        """One pass over ``ids``, waited for. What is wanted of every position comes in one piece.
+        """Run one pass over ``ids`` and wait for it. What is wanted of every position comes in one piece.
 
         Raises: InterruptedByUser after Ctrl-C; what ``submit`` raises; the engine's errors.
         """
@@ -127,7 +127,7 @@ class Scheduler:
 
     @contextlib.contextmanager
     def holding(self, nbytes: int) -> Iterator[None]:
-        """Inside the block the caller computes by ``call``, and holds ``nbytes`` that no job counts.
+        """Let the caller compute by ``call`` inside the block, and hold ``nbytes`` that no job counts.
 
         Nobody counts them here; what stands in for a scheduler may, and refuse.
         """

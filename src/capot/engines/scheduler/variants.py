@@ -65,7 +65,7 @@ class Variants:
         return (1 + self._most()) * self._engine.cache_bytes(tokens) + 4 * (levels + logits)
 
     def _most(self) -> int:
-        """How many variants share a pass at most: as many as have no more tokens together than one step takes."""
+        """Return how many variants share a pass at most: no more tokens together than one step takes."""
         return min(MAX_BATCH, MAX_CHUNK if self.branches else max(1, MAX_CHUNK // len(self._ids)))
 
     def __enter__(self) -> Variants:
@@ -105,14 +105,14 @@ class Variants:
         return self._pass([feed])[0]
 
     def _pass(self, feeds: list[Feed]) -> list[Output]:
-        """One pass, unless the answer is not wanted any more; others' work goes on between two."""
+        """Run one pass, unless the answer is not wanted any more; others' work goes on between two."""
         check_cancelled()
         if self._stopped.is_set():
             raise InterruptedByUser("interrupted")
         return self._scheduler.call(lambda: self._step(feeds))
 
     def _step(self, feeds: list[Feed]) -> list[Output]:
-        """One pass, on the engine's thread."""
+        """Run one pass, on the engine's thread."""
         self.passes += 1
         with ENGINE_LOCK:
             outputs = self._engine.step(feeds)
@@ -131,7 +131,7 @@ class Variants:
                 yield from self._together(batch)
 
     def _batches(self, variants: Sequence[Variant]) -> Iterator[list[Variant]]:
-        """Neighbours that begin at the same layer, as many as one step takes."""
+        """Yield neighbours that begin at the same layer, as many as one step takes."""
         batch: list[Variant] = []
         rows = 0
         for variant in variants:

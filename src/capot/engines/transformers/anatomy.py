@@ -90,7 +90,7 @@ class Anatomy:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Inside the block one pass is watched."""
+        """Watch one pass inside the block."""
         network = self.network
         handles = []
         # Hooks on every module of every layer, for one short pass: afterwards only the two that were found are watched.

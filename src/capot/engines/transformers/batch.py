@@ -37,7 +37,7 @@ class RowLayer(CacheLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Each sequence's new keys and values into its own cache; what attention shall see is left in the row."""
+        """Put each sequence's new keys and values into its own cache; what attention shall see is left in the row."""
         seen = [
             layer.update(key_states[:, :, span], value_states[:, :, span])
             for layer, span in zip(self.layers, self.row.spans, strict=True)
@@ -73,7 +73,7 @@ class BatchCache(Cache):
         return torch.cat(parts, dim=1)
 
     def _mask(self, place: int, count: int, keys: torch.Tensor) -> torch.Tensor | None:
-        """Which keys each new token may look at; None where there is nothing to hide, or the usual triangle.
+        """Return which keys each new token may look at; None where there is nothing to hide, or the usual triangle.
 
         Shapes: (1, 1, count, S) of bools.
         """
@@ -109,7 +109,7 @@ def _attention(
     attention_mask: torch.Tensor | None,
     **named: Any,
 ) -> tuple[torch.Tensor, None]:
-    """transformers' interface of attention; keys, values and masks are the row's."""
+    """Compute attention through transformers' interface; keys, values and masks are the row's."""
     return _at_work[-1].attend(module, query, **named), None
 
 

@@ -26,7 +26,7 @@ BLOCK = 64  # tokens by which a buffer grows
 
 
 def blocks(tokens: int) -> int:
-    """``tokens``, rounded up to whole blocks.
+    """Return ``tokens``, rounded up to whole blocks.
 
     >>> blocks(1), blocks(64), blocks(65)
     (64, 64, 128)
@@ -49,7 +49,7 @@ class CacheLayer(DynamicLayer):
         self.buffers: tuple[torch.Tensor, ...] = ()  # keys and values, once there are any
 
     def capacity(self, tokens: int) -> int:
-        """Slots held for a text of ``tokens`` tokens."""
+        """Return the slots held for a text of ``tokens`` tokens."""
         # MAX_CHUNK more than the window: a whole chunk fits without moving, and is moved once per chunk at most.
         return blocks(tokens) if self.window is None else min(blocks(tokens), blocks(self.window - 1 + MAX_CHUNK))
 
@@ -98,7 +98,7 @@ class CacheLayer(DynamicLayer):
             self.first = self.length - kept
 
     def _resize(self, slots: int) -> None:
-        """One buffer after the other, so that one alone is held twice."""
+        """Resize one buffer after the other, so that one alone is held twice."""
         # transformers' two attributes are views: they would keep the old buffer alive while the new one is filled.
         self.keys = self.values = None
         held = min(self.length - self.first, slots)
@@ -125,7 +125,7 @@ class CacheLayer(DynamicLayer):
             self._resize(self.capacity(self.length))
 
     def crop(self, tokens_to_remove: int) -> None:
-        """The same in transformers' words."""
+        """Crop the cache under the name that transformers calls."""
         self.cut(self.length - abs(tokens_to_remove))
 
     def get_seq_length(self) -> int:
@@ -166,7 +166,7 @@ def tensors(layer: Any) -> Iterator[torch.Tensor]:
 
 
 def nbytes(layer: Any) -> int:
-    """Bytes a layer holds, the memory under its views counted."""
+    """Return the bytes a layer holds, the memory under its views counted."""
     # By storage: two views of one buffer hold it once.
     storages = {one.untyped_storage()._cdata: one.untyped_storage().nbytes() for one in tensors(layer)}
     return sum(storages.values())
@@ -214,7 +214,7 @@ class TransformersSequence(CancellableSequence):
 
     @property
     def made(self) -> Cache | None:
-        """Its cache, where there is one already; nothing is settled or made."""
+        """Return its cache, where there is one already; nothing is settled or made."""
         return self._cache
 
     # No lock: a sum over a list that is replaced whole, and a size that is one step old does no harm to a status page.
@@ -252,7 +252,7 @@ class TransformersSequence(CancellableSequence):
         return [None if isinstance(layer, CacheLayer) else copy_layer(layer) for layer in self._cache.layers]
 
     def back(self, mark: list[Any]) -> None:
-        """The cache as it was when ``mark`` was made: ``ids`` are those of before the step."""
+        """Put the cache back as it was when ``mark`` was made: ``ids`` are those of before the step."""
         self.settle()
         if not self.ids or self._cache is None:
             self._cache = None

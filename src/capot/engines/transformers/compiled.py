@@ -25,13 +25,16 @@ LENGTH = 4096  # tokens; a longer text is computed as if there were no lane
 
 
 def can_compile(network: Network, layers: list[Any]) -> bool:
-    """Whether a family's cache can stay where it is: every layer keeps the whole text, and its code can be traced."""
+    """Return whether a family's cache can stay where it is.
+
+    Every layer must keep the whole text, and its code be traceable.
+    """
     whole = all(isinstance(layer, CacheLayer) and layer.window is None for layer in layers)
     return network.caches and whole and bool(getattr(network.model, "_can_compile_fullgraph", False))
 
 
 def layer_pairs(fixed: StaticCache, sequence: TransformersSequence) -> list[tuple[Any, CacheLayer]]:
-    """transformers' layers that stay where they are, each with the sequence's own."""
+    """Yield transformers' layers that stay where they are, each with the sequence's own."""
     layers = [layer for layer in sequence.cache.layers if isinstance(layer, CacheLayer)]
     return list(zip(fixed.layers, layers, strict=True))
 
@@ -52,7 +55,7 @@ class CompiledDecoder:
         self._compiled = compile(self._pass, **mode)
 
     def takes(self, feed: Feed) -> bool:
-        """Whether a feed is one token after others, of which the logits alone are wanted, and nothing is changed."""
+        """Return whether a feed is one token after others. Its logits alone must be wanted, and nothing be changed."""
         before = len(feed.sequence.ids)
         return feed.want == LAST and not feed.edits and len(feed.ids) == 1 and 0 < before < self.length
 

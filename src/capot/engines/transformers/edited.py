@@ -38,7 +38,10 @@ class EditedText:
         return [edit.place for edit in self.edits] + list(self.inside.states if self.inside is not None else ())
 
     def rows(self, count: int) -> tuple[slice, int]:
-        """Its rows among ``count``, and the position of the first: a family without a cache has the whole text's."""
+        """Return its rows among ``count``, and the position of the first.
+
+        A family without a cache has the whole text's.
+        """
         return (slice(0, count), self.start + self.tokens - count) if self.span is None else (self.span, self.start)
 
 
@@ -58,7 +61,7 @@ class EditedPass:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Inside the block one pass is changed."""
+        """Change one pass inside the block."""
         # One hook for each place, however many texts and edits ask for it: hooks in a row would see one another's
         # changes.
         handles = [self._hooked(place) for place in dict.fromkeys(each for text in self.texts for each in text.places)]

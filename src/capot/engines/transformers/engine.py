@@ -101,7 +101,7 @@ class TransformersEngine:
         return hidden_states.to_numpy(weight[torch.tensor(ids, device=weight.device)])
 
     def _stored_row(self, name: str, row: int) -> np.ndarray | None:
-        """One row of a weight as its file has it; None where no file has it by that name."""
+        """Return one row of a weight as its file has it; None where no file has it by that name."""
         return self.checkpoint.rows(name, [row])[0] if name in self.checkpoint.tensors else None
 
     def cache_bytes(self, tokens: int) -> int:
@@ -205,7 +205,7 @@ class TransformersEngine:
         ]
 
     def _compiled(self, lane: compiled.CompiledDecoder, feed: Feed) -> Output | None:
-        """One token in the lane; None, and no lane any more, where it turns out that it cannot be compiled here."""
+        """Compute one token in the lane; None, and no lane any more, where it cannot be compiled here."""
         try:
             return Output(logits=hidden_states.to_numpy(lane.logits(feed)))
         except Exception as error:
@@ -219,7 +219,7 @@ class TransformersEngine:
     # ------------------------------------------------------------ one sequence
 
     def _goes_on(self, feed: Feed) -> str:
-        """How several tokens that follow others are computed; what follows nothing, or is one token, goes by itself."""
+        """Return how several tokens that follow others are computed; a first or single one goes by itself."""
         return self._probe.goes_on if len(feed.ids) > 1 and len(feed.sequence.ids) > 0 else probe.BY_ITSELF
 
     def _one_by_one(self, feed: Feed) -> Output | None:
@@ -336,7 +336,7 @@ class TransformersEngine:
     # ------------------------------------------------------------ several
 
     def _row(self, feeds: list[Feed]) -> list[Output]:
-        """One pass for all: see ``batch``."""
+        """Compute all in one pass: see ``batch``."""
         network = self.network
         ends = np.cumsum([len(feed.ids) for feed in feeds]).tolist()
         spans = [slice(end - len(feed.ids), end) for feed, end in zip(feeds, ends, strict=True)]

@@ -46,7 +46,7 @@ class HiddenStates:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Inside the block each layer hands over a copy of what it gives."""
+        """Copy what each layer gives inside the block."""
         layers = self.network.layers
         handles = [layers[0].register_forward_pre_hook(self._enters, with_kwargs=True)]
         for level, layer in enumerate(layers, start=1):
@@ -75,7 +75,7 @@ class HiddenStates:
 
 
 def head_logits(network: Network, rows: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Logits, were each of ``rows`` what leaves the last layer. Shapes: rows R times (D,), answer (R, V).
+    """Return the logits, were each of ``rows`` what leaves the last layer. Shapes: rows R times (D,), answer (R, V).
 
     The model's own code computes them, final norm, projections, scales and caps included: for
     one pass, its layers answer with the rows instead of computing.
@@ -110,7 +110,7 @@ class LayerOutput(tuple[Any, ...]):
 
 @contextlib.contextmanager
 def attention_implementation(network: Network, kind: str) -> Iterator[None]:
-    """Inside the block the model computes attention in the way called ``kind`` (see transformers' AttentionInterface).
+    """Let the model compute attention as ``kind`` does inside the block (see transformers' AttentionInterface).
 
     Set on the configurations themselves, which every layer reads as it computes: the method for it
     walks through all modules and refuses what it does not know.
@@ -127,7 +127,7 @@ def attention_implementation(network: Network, kind: str) -> Iterator[None]:
 
 
 def stack_attention(attentions: Sequence[torch.Tensor], seen: int, *, rows: int) -> np.ndarray:
-    """Attention of the last ``rows`` tokens in all layers; what lies behind a window has weight 0.
+    """Stack the attention of the last ``rows`` tokens in all layers; what lies behind a window has weight 0.
 
     Shapes: each (1, H, T, S of the layer), answer (L, H, rows, S).
     """

@@ -129,7 +129,7 @@ def _check_complete(checkpoint: Checkpoint, found: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def translated_errors(checkpoint: Checkpoint, where: Placement) -> Iterator[None]:
-    """What transformers raises as it opens a model, or computes with it for the first time, in our words."""
+    """Translate what transformers raises as it opens a model, or computes with it for the first time."""
     try:
         yield
     except CapotError:
@@ -151,7 +151,7 @@ def _first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Inside the block no progress bar and no warning; afterwards transformers logs errors alone.
+    """Show no progress bar and no warning inside the block; afterwards transformers logs errors alone.
 
     Who sets TRANSFORMERS_VERBOSITY wants to read its logs, and does.
     """

@@ -50,7 +50,9 @@ def requested_bytes(error: BaseException) -> int | None:
 def out_of_memory(
     error: BaseException, feeds: list[Feed], *, device: torch.device, cache_bytes: Callable[[int], int]
 ) -> ResourceError | None:
-    """The error that says how long a text would fit, where memory was too short; None where ``error`` is another one.
+    """Return the error that says how long a text would fit, where memory was too short.
+
+    None where ``error`` is another one.
 
     ``cache_bytes`` tells the size of a cache from its tokens.
     """
@@ -165,7 +167,7 @@ class DeviceMeter:
 
     @contextlib.contextmanager
     def watching(self, logits_bytes: int) -> Iterator[None]:
-        """A step that may be watched. ``logits_bytes``: what its logits take when the head has made them."""
+        """Watch a step inside the block. ``logits_bytes``: what its logits take when the head has made them."""
         if not self._watched:
             yield
             return
@@ -196,7 +198,7 @@ class DeviceMeter:
         )
 
     def _note(self, total: int, *, logits: int) -> None:
-        """A moment of a step: its caches are taken to be what they are at its end."""
+        """Note a moment of a step: its caches are taken to be what they are at its end."""
         held = self.current["kv_cache"]
         found = {"kv_cache": held, "activations": max(0, total - held - logits), "logits": logits}
         self._peak = max(self._peak, found, key=lambda parts: sum(parts.values()))

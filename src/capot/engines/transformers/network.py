@@ -96,7 +96,7 @@ class Network:
 
     @contextlib.contextmanager
     def _only(self, kept: int | torch.Tensor) -> Iterator[None]:
-        """Inside the block the head sees the positions to keep alone, in a family that cannot be told."""
+        """Let the head see the positions to keep alone inside the block, in a family that takes no such argument."""
         # ``slice(None, None)`` for all: minus 0 would keep nothing.
         rows = slice(-kept if kept else None, None) if isinstance(kept, int) else kept
         handle = self.head.register_forward_pre_hook(lambda _, given: (given[0][:, rows], *given[1:]))
@@ -113,7 +113,10 @@ def cache_argument(family: type[PreTrainedModel]) -> str | None:
 
 
 def find_layers(model: PreTrainedModel, count: int) -> list[torch.nn.Module]:
-    """The layers, first to last: the list of so many modules whose name is shortest; none where there is none."""
+    """Return the layers, first to last.
+
+    They are the list of so many modules whose name is shortest, if there is one.
+    """
     # A mixture has lists of experts, a model with vision a list of its own blocks: the shortest name is the outermost.
     lists = [
         (name.count("."), list(module))

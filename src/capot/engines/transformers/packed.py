@@ -88,7 +88,10 @@ def pack(model: PreTrainedModel, *, only: Container[str] | None = None) -> None:
 
 
 def _can_be_packed(module: torch.nn.Module) -> bool:
-    """A layer of a kind we know, whose numbers oneDNN multiplies here. A quantised layer is of a kind of its own."""
+    """Return whether a layer is of a kind we know, whose numbers oneDNN multiplies here.
+
+    A quantised layer is of a kind of its own.
+    """
     weight = module.weight if type(module) in KINDS else None
     if not isinstance(weight, torch.Tensor) or not weight.numel():
         return False
@@ -110,7 +113,7 @@ def first_packed_pass(model: PreTrainedModel, first_pass: Callable[[], T]) -> T:
 
 
 def _try_packed(model: PreTrainedModel, first_pass: Callable[[], T], *, only: Container[str] | None) -> T | None:
-    """None, and every weight as it was stored, where the family's code refuses packed ones."""
+    """Try packed weights; None, and every weight as it was stored, where the family's code refuses them."""
     pack(model, only=only)
     try:
         return first_pass()
@@ -126,7 +129,7 @@ def _try_packed(model: PreTrainedModel, first_pass: Callable[[], T], *, only: Co
 
 @contextlib.contextmanager
 def _noting_calls(model: PreTrainedModel) -> Iterator[set[str]]:
-    """The names, without their numbers, of the layers that are called inside the block."""
+    """Note the names, without their numbers, of the layers that are called inside the block."""
     called: set[str] = set()
     handles = [
         module.register_forward_pre_hook(lambda *_, name=name: called.add(unnumbered(name)))
@@ -150,7 +153,10 @@ def unnumbered(name: str) -> str:
 
 
 def unpack(model: PreTrainedModel) -> bool:
-    """Every weight as it was stored, for a family that does more with it than multiply; whether any was not."""
+    """Put every weight back as it was stored, for a family that does more with it than multiply.
+
+    Return whether any was not.
+    """
     kinds = {packed: plain for plain, packed in KINDS.items()}
     found = [module for module in model.modules() if type(module) in kinds]
     for module in found:

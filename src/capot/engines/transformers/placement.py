@@ -135,14 +135,14 @@ def stored_dtype(checkpoint: Checkpoint) -> torch.dtype:
 
 
 def weights_bytes(checkpoint: Checkpoint, dtype: torch.dtype) -> int:
-    """Bytes of the weights in ``dtype``; packed ones stay as they are."""
+    """Return the bytes of the weights in ``dtype``; packed ones stay as they are."""
     return sum(
         info.count * dtype.itemsize if info.dtype in STORED else info.nbytes for info in checkpoint.headers.values()
     )
 
 
 def free_bytes(device: torch.device, *, spread: bool = False) -> int | None:
-    """Bytes that can still be taken on a device, or on all GPUs together; None where nobody says."""
+    """Return the bytes that can still be taken on a device, or on all GPUs together; None where nobody says."""
     if device.type == "cuda":
         indices = range(torch.cuda.device_count()) if spread else [device.index or 0]
         return sum(int(torch.cuda.mem_get_info(index)[0]) for index in indices)

@@ -97,7 +97,7 @@ class Probe:
         return logits
 
     def _begun(self, network: Network) -> tuple[Cache, torch.Tensor]:
-        """The text's first two tokens in a cache, and what the third gives, before another sequence is computed."""
+        """Return the text's first two tokens in a cache, and what the third gives."""
         # Before another sequence is computed: a model that keeps something in itself is found out by computing it
         # again.
         cache = network.new_cache()
@@ -105,7 +105,7 @@ class Probe:
         return cache, self._run(network, copied(cache), 2, 3)
 
     def _goes_on(self, network: Network, begun: tuple[Cache, torch.Tensor], whole: torch.Tensor) -> str:
-        """Which of the ways gives what one pass over the whole text gave.
+        """Return which of the ways gives what one pass over the whole text gave.
 
         Raises: UnsupportedError ``no_token_by_token`` where a model keeps in itself what belongs to a sequence.
         Shapes: whole (T, V).

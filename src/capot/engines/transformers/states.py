@@ -45,7 +45,7 @@ def _file(module: torch.nn.Module) -> Any:
 
 @contextlib.contextmanager
 def with_past_states(network: Network, cache: Cache) -> Iterator[None]:
-    """Inside the block several tokens go on from the states in ``cache``."""
+    """Let several tokens go on from the states in ``cache`` inside the block."""
 
     def enters(module: Any, *_: object) -> None:
         layer: Any = cache.layers[module.layer_idx]  # of a family's own kind
@@ -99,7 +99,7 @@ def selective_scan(
     return_last_state: bool = False,
     **_: Any,
 ) -> Any:
-    """What transformers' loop answers, had it begun with ``state``: h = exp(step A) h + step B x, then y = C h + D x.
+    """Compute h = exp(step A) h + step B x, then y = C h + D x, as transformers' loop had it begun with ``state``.
 
     Shapes, for E channels with N numbers of state each: state (1, E, N); x, step, z and answer (1, E, T);
     A (E, N); B, C (1, N, T); D (E,).

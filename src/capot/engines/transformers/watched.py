@@ -49,7 +49,7 @@ class WatchedPass:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Inside the block one pass is watched."""
+        """Watch one pass inside the block."""
         handles: list[Any] = []
         for number, layer in enumerate(self.network.layers):
             handles.append(layer.register_forward_pre_hook(self._enters(number), with_kwargs=True))
@@ -111,7 +111,10 @@ class WatchedPass:
             self._stream[level] = x[self._places]
 
     def _moves(self, number: int) -> None:
-        """Lengths and cosines; in blocks side by side the MLP is held against the stream with attention's part."""
+        """Note lengths and cosines.
+
+        In blocks side by side the MLP is compared with the stream with attention's part.
+        """
         before = hidden_states.to_numpy(self._before)
         parts = [hidden_states.to_numpy(kept.pop(number)) for kept in (self._attention, self._mlp)]
         if self._moved is not None and number + 1 in self._levels:
@@ -130,7 +133,7 @@ class WatchedPass:
         return self.asked.weighs
 
     def span(self, heads: int) -> int:
-        """Tokens whose weights of all layers are held together."""
+        """Return the tokens whose weights of all layers are held together."""
         return max(1, BLOCK_BYTES // (4 * self._layers * heads * (self.start + self.tokens)))
 
     def weighed(self, attentions: Any, first_: int, count: int) -> None:
@@ -150,7 +153,7 @@ class WatchedPass:
     # ------------------------------------------------------------ the end
 
     def found(self, logits: torch.Tensor | None) -> InsideFound:
-        """All of it. Shapes: logits (V,) of the last position, where the pass gave them."""
+        """Return all of it. Shapes: logits (V,) of the last position, where the pass gave them."""
         ids, probabilities = self._guesses(logits) if self.asked.k else (None, None)
         return InsideFound(
             ids=ids,
@@ -183,7 +186,7 @@ class WatchedPass:
         return ids, shares
 
     def _parts(self, logits: torch.Tensor | None) -> LogitParts:
-        """Every addition's share of one logit, the final norm being the scale that it is for the last position."""
+        """Return every addition's share of one logit. The final norm is the scale that it is for the last position."""
         end = self.anatomy.end
         blocks = self.anatomy.blocks
         assert end is not None and blocks is not None  # declared

@@ -77,7 +77,7 @@ class Repo:
         return f"{settings.endpoint()}/{self.name}/resolve/{self.commit}/{quote(name)}"
 
     def file(self, name: str) -> RemoteFile:
-        """Size and published hash of one file; asked for by itself where a mirror's list has neither.
+        """Return size and published hash of one file; asked for by itself where a mirror's list has neither.
 
         Raises: NotFoundError ``hub_file_missing``; as ``request``.
         """
@@ -154,7 +154,7 @@ def _is_safe(entry: Mapping[str, Any]) -> bool:
 
 
 def tokenizer_kind(has: Callable[[str], bool]) -> str:
-    """``ready``, ``old`` or ``none``, for ``has`` that knows which files there are.
+    """Return ``ready``, ``old`` or ``none``, for ``has`` that knows which files there are.
 
     >>> tokenizer_kind({"vocab.json", "merges.txt"}.__contains__)
     'old'

@@ -61,7 +61,7 @@ def read_range(repo: Repo, file: RemoteFile, start: int, *, stop: int) -> bytes:
 
 
 def _once(repo: Repo, file: RemoteFile, start: int, *, stop: int) -> bytes:
-    """Where a server knows no ranges, no more of the file than these bytes is read."""
+    """Read a range once; where a server knows no ranges, no more of the file than these bytes is read."""
     wanted = {"Range": f"bytes={start}-{stop - 1}"}
     # A server without ranges sends the file from its beginning: no more of it is read than is needed.
     with requests.request(repo.url(file.name), repo.subject, headers=wanted) as answer:

@@ -58,7 +58,7 @@ _budget: contextvars.ContextVar[Budget] = contextvars.ContextVar("capot_template
 
 @contextlib.contextmanager
 def use_budget(size: int, *, seconds: float) -> Iterator[Budget]:
-    """Everything inside the block pays out of one new budget."""
+    """Let everything inside the block pay out of one new budget."""
     mark = _budget.set(Budget(size, seconds=seconds))
     try:
         yield _budget.get()
@@ -102,14 +102,14 @@ def measure(value: Any, depth: int = 0) -> int:
 
 
 def check_int(value: int) -> int:
-    """``value``, if it is no longer than a number may be."""
+    """Return ``value``, if it is no longer than a number may be."""
     if value.bit_length() > MAX_BITS:
         raise ModelError("template_too_costly")
     return value
 
 
 def charge_value(value: Any) -> Any:
-    """``value``, which was just made, paid for if it has a size."""
+    """Return ``value``, which was just made, paid for if it has a size."""
     if isinstance(value, str):
         allocate(len(value))
     elif isinstance(value, Mapping | list | tuple | set | frozenset):
@@ -121,7 +121,7 @@ def charge_value(value: Any) -> Any:
 
 
 def charge_read(value: Any) -> Any:
-    """``value``, which is about to be written, compared or hashed: its whole size is paid for."""
+    """Return ``value``, which is about to be written, compared or hashed: its whole size is paid for."""
     spend(measure(value))
     return value
 

@@ -37,7 +37,7 @@ MAX_PRECISION = 300  # digits of a float
 
 
 def filters(theirs: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-    """Those of Jinja's filters that chat templates use, some of them written anew."""
+    """Return those of Jinja's filters that chat templates use, some of them written anew."""
     # An allow-list: a filter that a later Jinja brings is not there until it has been looked at.
     kept = {name: function for name, function in theirs.items() if name in FILTERS}
     kept |= {"tojson": _tojson, "join": _join, "replace": _replace, "string": _string, "indent": _indent}
@@ -46,12 +46,12 @@ def filters(theirs: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[...,
 
 
 def tests(theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Jinja's tests; those that compare two values pay for both."""
+    """Return Jinja's tests; those that compare two values pay for both."""
     return {name: _weighing(function) if name in TESTS else function for name, function in theirs.items()}
 
 
 def printed(value: Any) -> Any:
-    """``value`` about to be written as text: a list of lists of lists is measured before it is."""
+    """Return ``value`` about to be written as text: a list of lists of lists is measured before it is."""
     return charge_read(value)
 
 
@@ -112,7 +112,7 @@ def _trimmed(theirs: Callable[..., Any]) -> Callable[..., Any]:
 def _tojson(
     value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
 ) -> str:
-    """As transformers': not the one of Jinja, which escapes for HTML."""
+    """Write JSON as transformers does, and not as Jinja, which escapes for HTML."""
     if indent is not None and not (isinstance(indent, int) and indent <= 16):
         raise SecurityError("tojson")
     spend(measure(value))

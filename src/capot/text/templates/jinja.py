@@ -230,7 +230,7 @@ def _encode(text: str, pieces: list[tuple[bool, str]], finder: _TokenFinder, tok
 
 
 def _encode_pieces(pieces: list[tuple[bool, str]], finder: _TokenFinder, tokenizer: Tokenizer) -> list[int]:
-    """Each piece by itself, as it would have been encoded between the same two tokens."""
+    """Encode each piece by itself, as it would have been between the same two tokens."""
     ids: list[int] = []
     for place, (named, piece) in enumerate(pieces):
         if named:

@@ -74,4 +74,4 @@ class Renderer(Protocol):
     """What makes the text of a chat template: ``templates.sandbox.render``, or what calls it in another process."""
 
     def __call__(self, source: str, variables: Mapping[str, Any], *, size: int) -> str:
-        """``size`` is how many characters the messages have. Raises: as ``sandbox.render``."""
+        """Render a template; ``size`` is how many characters the messages have. Raises: as ``sandbox.render``."""

@@ -47,7 +47,7 @@ class RawTemplate:
         return Prompt(text, plain_prompt(text, tokenizer))
 
     def end_of_turn(self, tokenizer: Tokenizer) -> str | None:
-        """None: a plain form ends by text."""
+        """Return None: a plain form ends by text."""
         return None
 
     def finish(self, answer: str) -> str:
@@ -125,7 +125,9 @@ class PlainTemplate:
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """In a conversation a model that forgets the marker must not play the user's part either."""
+        """Return the stop texts: in a conversation a model that forgets the marker must not play the user's part
+        either.
+        """
         return (*self.marker, f"\n{self.user}")
 
     def without_end(self) -> PlainTemplate:
@@ -162,7 +164,7 @@ class PlainTemplate:
         return f"{line}{self.end}\n" if self.end and message.role == "assistant" else line
 
     def _guarded(self, content: str, moved: list[str], *, first: bool = False) -> str:
-        """``content`` with each line that would pass for a role or the marker moved to the right.
+        """Return ``content`` with each line that would pass for a role or the marker moved to the right.
 
         The first line follows its speaker's name, so nothing there is alone on a line.
         """
@@ -188,7 +190,7 @@ class PlainTemplate:
         return bool(self.end) and answer.rstrip().endswith("\n" + self.end)
 
     def end_of_turn(self, tokenizer: Tokenizer) -> str | None:
-        """None: a plain form ends by text."""
+        """Return None: a plain form ends by text."""
         return None
 
     def finish(self, answer: str) -> str:

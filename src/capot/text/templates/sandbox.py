@@ -118,7 +118,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return guarded
 
     def tick(self, weight: int) -> str:
-        """One turn of a loop or of a macro whose own text has ``weight`` characters."""
+        """Pay for one turn of a loop or of a macro whose own text has ``weight`` characters."""
         spend(weight)
         return ""
 
@@ -137,7 +137,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return charge_value(value)
 
     def weighed(self, value: Any) -> Any:
-        """One side of a comparison."""
+        """Pay for one side of a comparison, and return it."""
         return budget.charge_read(value)
 
     def getitem(self, obj: Any, argument: Any) -> Any:

@@ -87,7 +87,7 @@ class Tokenizer:
 
     @classmethod
     def bytes(cls) -> Tokenizer:
-        """One token per byte: what the scripted engine reads."""
+        """Return a tokenizer of one token per byte: what the scripted engine reads."""
         return cls(ByteVocabulary(), name="bytes")
 
     def with_remote_encoder(self, encoder: RemoteEncoder | None) -> Tokenizer:
@@ -124,7 +124,7 @@ class Tokenizer:
         return tuple(map(self.display, opening)) if list(ids[: len(opening)]) == opening else ()
 
     def spans(self, text: str, *, specials: Specials = "text") -> list[tuple[int, builtins.bytes, int, int]]:
-        """Each token: id, bytes, and where it begins and ends in the UTF-8 bytes of ``text``.
+        """Return of each token its id, its bytes, and where it begins and ends in the UTF-8 bytes of ``text``.
 
         Where the tokenizer is lossless the bytes joined are the text: the space that
         SentencePiece puts before a text is left out of its first token.
@@ -147,7 +147,7 @@ class Tokenizer:
         return [(token, piece, stop - len(piece), stop) for token, piece, stop in zip(ids, pieces, stops)]
 
     def _placed(self, text: str, ids: Sequence[int], specials: Specials) -> list[tuple[int, builtins.bytes, int, int]]:
-        """Spans of a text that the tokens do not spell: places from the library, in characters."""
+        """Return spans of a text that the tokens do not spell: places from the library, in characters."""
         # Offsets count characters, and everything here counts bytes of UTF-8.
         at = [0, *accumulate(len(char.encode()) for char in text)]
         places = cover_graphemes(text, self._vocabulary.places(text, specials))
@@ -187,7 +187,7 @@ class Tokenizer:
         return raw.decode("utf-8", errors="replace")
 
     def joined(self, tokens: Sequence[int]) -> str | None:
-        """As :meth:`capot.text.tokenizer.vocabulary.Vocabulary.joined`."""
+        """Return what :meth:`capot.text.tokenizer.vocabulary.Vocabulary.joined` does."""
         return self._vocabulary.joined(tokens)
 
     @functools.cached_property
@@ -233,7 +233,7 @@ class TextStream:
 
 
 def decode_whole(raw: bytes) -> str:
-    """``raw`` as text, or an empty string where it begins or ends inside a character.
+    """Return ``raw`` as text, or an empty string where it begins or ends inside a character.
 
     >>> decode_whole("é".encode()), decode_whole(b"\\xc3")
     ('é', '')
@@ -245,8 +245,9 @@ def decode_whole(raw: bytes) -> str:
 
 
 def cover_graphemes(text: str, places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Places in characters, each to the end of its last letter: where a normalizer joins a letter and its accent into
-    one, the library ends the place before the accent.
+    """Return places in characters, each to the end of its last letter.
+
+    Where a normalizer joins a letter and its accent into one, the library ends the place before the accent.
 
     >>> cover_graphemes("e\u0301t", [(0, 1), (2, 3)])
     [(0, 2), (2, 3)]
@@ -260,7 +261,7 @@ def cover_graphemes(text: str, places: Sequence[tuple[int, int]]) -> list[tuple[
 
 
 def _attaches(letters: str, following: str) -> bool:
-    """Whether a character is part of the letter before it: an accent, or a part that makes one syllable with it."""
+    """Return whether a character is part of the letter before it: an accent, or a part of the same syllable."""
     # Composed first: the letter may be a base and marks that were typed one by one.
     composed = unicodedata.normalize("NFC", letters[-2:])
     marks = unicodedata.category(following).startswith("M")
@@ -268,7 +269,7 @@ def _attaches(letters: str, following: str) -> bool:
 
 
 def respelled(pieces: Sequence[bytes], raw: bytes) -> list[bytes]:
-    """``pieces`` as ``raw`` spells them, where it has a ``▁`` of its own.
+    """Return ``pieces`` as ``raw`` spells them, where it has a ``▁`` of its own.
 
     SentencePiece writes a space as ``▁``, so that its tokens cannot tell one from the other.
 

@@ -60,7 +60,9 @@ def check_file(text: str, *, model: str) -> None:
 
 
 def _parts_before_vocabulary(text: str) -> Any:
-    """The members of a tokenizer.json that stand before its vocabulary, which is most of it; all, where they may not.
+    """Return the members of a tokenizer.json that stand before its vocabulary, which is most of it.
+
+    All, where they may not.
 
     Raises: ValueError or RecursionError where it cannot be read.
     """
@@ -97,7 +99,7 @@ def _check_names(added: Any, model: str) -> None:
 
 
 def _check_components(chains: list[list[Mapping[str, Any]]], model: str) -> None:
-    """The steps of the normalizer, the pre-tokenizer and the post-processor."""
+    """Check the steps of the normalizer, the pre-tokenizer and the post-processor."""
     # The cost of a text is steps times letters.
     _check_bound("steps", sum(map(len, chains)), MAX_STEPS, model)
     _, cutting, after = chains

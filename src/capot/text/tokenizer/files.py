@@ -128,7 +128,7 @@ class FileVocabulary:
         return places
 
     def encoding(self, text: str, specials: Specials) -> Any:
-        """Both, as the library has them. Raises: ModelError ``tokenizer_grows``, ``tokenizer_stops``."""
+        """Return the library's encoding of a text. Raises: ModelError ``tokenizer_grows``, ``tokenizer_stops``."""
         if specials == "strict":
             return self._encoded(self._bare, text)
         with self._switch.at(specials != "allow"):
@@ -205,7 +205,7 @@ class _Switch:
 
     @contextlib.contextmanager
     def at(self, on: bool) -> Iterator[None]:
-        """Inside the block the switch is ``on``, or off."""
+        """Keep the switch ``on``, or off, inside the block."""
         # Two locks: the first makes newcomers wait in line behind one who waits for the other position of the switch,
         # so that neither side is kept out for ever.
         with self._entrance, self._changed:
@@ -248,7 +248,8 @@ def _load(folder: Folder, file: str) -> Any:
 
 @contextlib.contextmanager
 def _library_errors(name: str) -> Iterator[None]:
-    """Where the library panics (a regular expression that takes too many steps, a table that leads nowhere), an error.
+    """Raise an error where the library panics: a regular expression that takes too many steps, a table that leads
+    nowhere.
 
     What it raises then is no Exception to Python, and nobody else would hear it. Raises: ModelError
     ``tokenizer_stops``.
@@ -263,7 +264,7 @@ def _library_errors(name: str) -> Iterator[None]:
 
 
 def _file_stamp(file: Path) -> list[int]:
-    """By which a file is known to be the one that was read."""
+    """Return what tells that a file is the one that was read."""
     # Size and time to the nanosecond: a hash of 10 MB at each opening would take longer than reading it.
     found = os.stat(file)
     return [found.st_size, found.st_mtime_ns]
@@ -293,7 +294,10 @@ def _kind(parts: Mapping[str, Mapping[str, Any]], model: Any) -> str:
 
 
 def _marks(parts: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
-    """What a token's spelling has that its text has not, and what it stands for: where a word begins, goes on, ends."""
+    """Return what a token's spelling has that its text has not, and what it stands for.
+
+    A mark says where a word begins, goes on or ends.
+    """
     found = [
         (step.get({"BPEDecoder": "suffix", "WordPiece": "prefix", "Metaspace": "replacement"}[kind]), kind)
         for part in parts.values()

@@ -94,7 +94,7 @@ class _NormalizerStep:
         return float(GROWTH_FACTORS.get(str(self.kind), UNKNOWN_FACTOR))
 
     def bound(self, text: str) -> float:
-        """Bytes that ``text`` becomes at most; nothing large is made to find out."""
+        """Return the bytes that ``text`` becomes at most; nothing large is made to find out."""
         size = len(text.encode())
         if self.kind == "Replace" and self.pattern:
             return size + text.count(self.pattern) * max(0, self.written - len(self.pattern.encode()))
@@ -117,7 +117,9 @@ class _NormalizerStep:
 
 
 def _longest_replacement(charsmap: Any) -> int:
-    """The longest that a table of letters writes: a size, so many bytes of a search tree, then texts between zeros.
+    """Return the longest text that a table of letters writes.
+
+    The table is a size, so many bytes of a search tree, then texts between zeros.
 
     Source: github.com/google/sentencepiece, normalizer.cc, ``DecodePrecompiledCharsMap``.
     """

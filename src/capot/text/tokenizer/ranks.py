@@ -130,14 +130,17 @@ def _splitter(pattern: str) -> Any:
 
 
 def _split_text(cutter: Any, text: str) -> Iterator[str]:
-    """The pieces of a text. Those of a long one are cut where other threads run meanwhile, see ``encode_with``."""
+    """Yield the pieces of a text.
+
+    Those of a long one are cut where other threads run meanwhile, see ``encode_with``.
+    """
     if len(text) < LONG:
         return (piece for piece, _ in (cutter.pre_tokenizer.pre_tokenize_str(text) if text else ()))
     return (text[begin:end] for begin, end in encode_with(cutter, text).offsets)
 
 
 def byte_pair_merge(piece: bytes, ranks: Mapping[bytes, int]) -> tuple[int, ...]:
-    """Byte-pair encoding of one piece.
+    """Merge the bytes of one piece by byte-pair encoding.
 
     A heap holds every pair of neighbours that is a token, lowest rank first, so that
     a word of 100,000 letters takes a second and not an hour.

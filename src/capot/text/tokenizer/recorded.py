@@ -34,7 +34,7 @@ def sentences(name: str) -> list[str]:
 
 
 def spans(name: str, text: str) -> list[tuple[int, bytes, int, int]]:
-    """As :meth:`capot.text.tokenizer.Tokenizer.spans`, for a recorded sentence.
+    """Return what :meth:`capot.text.tokenizer.Tokenizer.spans` does, for a recorded sentence.
 
     Raises: NotFoundError ``tokenizer_recorded`` for any other text.
     """

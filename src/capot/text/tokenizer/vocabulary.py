@@ -25,11 +25,11 @@ class Vocabulary(Protocol):
 
     @property
     def size(self) -> int:
-        """With added tokens."""
+        """Return the number of ids, added tokens included."""
 
     @property
     def base(self) -> int:
-        """As trained, without them."""
+        """Return the number of ids as trained, without added tokens."""
 
     @property
     def lossless(self) -> bool: ...
@@ -39,18 +39,18 @@ class Vocabulary(Protocol):
 
     @property
     def is_linear(self) -> bool:
-        """Whether the time that a text takes is known to grow as the text does."""
+        """Return whether the time that a text takes is known to grow as the text does."""
 
     @property
     def has_bytes(self) -> bool:
-        """Whether the bytes of each token are known; a server tells texts alone."""
+        """Return whether the bytes of each token are known; a server tells texts alone."""
 
     @property
     def special(self) -> Mapping[int, str]: ...
 
     @property
     def added(self) -> Mapping[int, str]:
-        """Every token that a text could call by a name: the special ones, and those merely added."""
+        """Return every token that a text could call by a name: the special ones, and those merely added."""
 
     @property
     def opening(self) -> tuple[int, ...]: ...
@@ -75,7 +75,10 @@ class Vocabulary(Protocol):
         """Return where each token lies, in characters; asked only where bytes do not say it."""
 
     def joined(self, tokens: Sequence[int]) -> str | None:
-        """The text of tokens where spaces come between them, or marks go; None where it is their bytes, end to end."""
+        """Return the text of tokens where spaces come between them, or marks go.
+
+        None where it is their bytes, end to end.
+        """
 
 
 class SpelledInBytes:
