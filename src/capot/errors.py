@@ -195,9 +195,7 @@ def redact(value: Any) -> Any:
     if isinstance(value, LocalPath):
         return value.public
     if isinstance(value, i18n.Reason) and not value.key and any(mark in value for mark in "/\\"):
-        kept = i18n.Reason("")
-        kept.key = "serve.kept"
-        return kept
+        return i18n.Reason(key="serve.kept")
     return value
 
 
@@ -211,9 +209,9 @@ def os_reason(error: BaseException) -> i18n.Reason:
     inner = getattr(error, "reason", None)  # urllib wraps what the socket said
     if isinstance(inner, BaseException):
         return os_reason(inner)
-    found = i18n.Reason((getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200])
-    found.key = f"system.{name}" if (name := _name_of(error)) else ""
-    return found
+    name = _name_of(error)
+    message = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return i18n.Reason(message[:200], key=f"system.{name}" if name else "")
 
 
 def _name_of(error: BaseException) -> str:

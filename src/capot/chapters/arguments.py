@@ -29,12 +29,10 @@ SAMPLES: dict[Any, str] = {
 
 
 class Line(Reason):
-    """A line to paste, with the texts of the reader's language."""
+    """A line to paste, whose ``params`` are its texts by language."""
 
-    lines: Mapping[str, str]
-
-    def told(self, lang: str | None) -> str:
-        return self.lines[language(lang)]
+    def sentence(self, lang: str | None) -> str:
+        return str(self.params[language(lang)])
 
 
 class Arguments:
@@ -93,8 +91,8 @@ class Arguments:
             value = tuple(value)
         if not fits(kind, value):
             if set(_alternatives(kind)) <= {int, float, type(None)}:
-                told = str(shorten(value, 60)) if isinstance(value, str) else _shown(value)
-                raise ArgumentTypeError("not_a_number", name=name, value=told, line=self.line(name))
+                shown = str(shorten(value, 60)) if isinstance(value, str) else _shown(value)
+                raise ArgumentTypeError("not_a_number", name=name, value=shown, line=self.line(name))
             place, wrong = _inside(kind, value)
             raise ArgumentTypeError(
                 "wrong_kind", name=f"{name}{place}", expected=_expected(kind, inside=bool(place)),
@@ -106,9 +104,7 @@ class Arguments:
 
     def line(self, name: str) -> Line:
         """Return a line to paste, which gives ``name`` and what cannot be left out, in the reader's language."""
-        found = Line(self._line(name, None))
-        found.lines = {lang: self._line(name, lang) for lang in LANGUAGES}
-        return found
+        return Line(self._line(name, None), **{lang: self._line(name, lang) for lang in LANGUAGES})
 
     def _line(self, name: str, lang: str | None) -> str:
         wanted = {name, self.beside.get(name)}
@@ -240,10 +236,7 @@ def _name(kind: Any) -> str:
 
 
 def _said(key: str, **params: Any) -> Reason:
-    found = Reason(key)
-    found.key = f"python.kind.{key}"
-    found.params = params
-    return found
+    return Reason(key, key=f"python.kind.{key}", **params)
 
 
 def _sample(kind: Any) -> str:

@@ -19,8 +19,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 LANGUAGES = ("fr", "en")
 VARIABLE = "CAPOT_LANG"
@@ -114,8 +113,14 @@ class Reason(str):
     In a sentence it is written as the catalogues have it under ``key``, with ``params``, where they have it.
     """
 
-    key = ""
-    params: Mapping[str, Any] = MappingProxyType({})
+    key: str
+    params: Mapping[str, Any]
+
+    def __new__(cls, text: str = "", /, *, key: str = "", **params: Any) -> Self:
+        reason = super().__new__(cls, text)
+        reason.key = key
+        reason.params = params
+        return reason
 
     def sentence(self, lang: str | None) -> str:
         sentence = find(self.key, lang) if self.key else None

@@ -59,10 +59,7 @@ def number_error(raw: Raw, field: str, kind: str, *, least: float, most: float) 
 
 
 def _said(key: str, **params: Any) -> Reason:
-    found = Reason(key)
-    found.key = f"config.{key}"
-    found.params = params
-    return found
+    return Reason(key, key=f"config.{key}", **params)
 
 
 def as_written(value: Any) -> str:

@@ -327,8 +327,8 @@ def find(name: str) -> PublishedModel:
     found = shape_names.match(name, spellings())
     if found is not None:
         return next(known for known in published_models() if known.name == found)
-    near = Reason(", ".join(shape_names.close_matches(name, spellings())))
-    near.key, near.params = ("card.near", {"names": str(near)}) if near else ("", {})
+    names = ", ".join(shape_names.close_matches(name, spellings()))
+    near = Reason(names, key="card.near" if names else "", names=names)
     if shape_names.is_unpublished(name):
         raise NotFoundError("unpublished_shape", name=shorten(name), near=near, known=", ".join(spellings()))
     raise NotFoundError("unknown_shape", name=shorten(name), near=near, known=", ".join(spellings()))

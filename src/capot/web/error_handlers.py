@@ -56,9 +56,8 @@ def validation_error(error: ValidationError | RequestValidationError, *, skip: i
     if first["type"] == "json_invalid":
         return InputError("bad_json")
     where = ".".join(map(str, _field_path(first["loc"][skip:]))) or "body"
-    detail = Reason(str(first["msg"])[:200])
-    detail.key = f"request.{first['type']}"
-    detail.params = _reason_params(first.get("ctx", {}))
+    params = _reason_params(first.get("ctx", {}))
+    detail = Reason(str(first["msg"])[:200], key=f"request.{first['type']}", **params)
     return InputError("bad_request", name=where[:80], detail=detail)
 
 

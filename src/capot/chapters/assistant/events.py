@@ -39,19 +39,14 @@ class Answered(StreamEvent):
 
 @dataclasses.dataclass(frozen=True)
 class AnswersFinished(LastEvent):
-    """The last event: every way has ended."""
+    """The last event: every way has ended, and has told its own text."""
 
-    text: str
     answers: Answers
     stop_reason: str
 
     @property
     def outcome(self) -> Answers:
         return self.answers
-
-    @property
-    def rest(self) -> str:
-        return self.text
 
     @property
     def why(self) -> str:

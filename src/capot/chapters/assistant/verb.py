@@ -149,7 +149,7 @@ class TicketGroup:
             answers = [self.answers[kind] for kind in kinds]
             stopped = any(answer.stop_reason == "interrupted" for answer in answers)
             result = _answers(self.model, self.question, answers, sampling=self.sampling, kinds=kinds)
-            self.emit(AnswersFinished("", result, "interrupted" if stopped else "complete"))
+            self.emit(AnswersFinished(result, "interrupted" if stopped else "complete"))
 
 
 def _answers(

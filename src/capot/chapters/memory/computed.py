@@ -112,6 +112,17 @@ def _general(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
     return MemoryFormulas(info.device, info.dtype, number, token, len(shape.windows), parts)
 
 
+def _fullest(at: Callable[[int, int, Mode], Parts]) -> Callable[[int, Mode], Parts]:
+    """Return the memory of a prompt when it takes most, of what ``at`` says of each chunk's end."""
+
+    def parts(tokens: int, mode: Mode) -> Parts:
+        # The head is applied at a chunk's end: the last whole chunk has the most rows, the rest the longest cache.
+        ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}
+        return max((at(min(end, tokens), tokens, mode) for end in ends), key=lambda found: found.total)
+
+    return parts
+
+
 def _native(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
     """Return the formulas of the native engine.
 
@@ -122,11 +133,6 @@ def _native(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
     token = shape.layers * shape.cache_width * number
     narrow = 2 if info.dtype == "bfloat16" else 4  # bytes of a number that a product takes
 
-    def parts(tokens: int, mode: Mode) -> Parts:
-        # The head is applied at a chunk's end: the last whole chunk has the most rows, the rest the longest cache.
-        ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}
-        return max((at(min(end, tokens), tokens, mode) for end in ends), key=lambda found: found.total)
-
     def at(end: int, tokens: int, mode: Mode) -> Parts:
         """Return the numbers when the head is applied to the chunk that ends at ``end``: the layers' buffers stay."""
         chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
@@ -136,7 +142,7 @@ def _native(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
         logits = 4 * shape.vocabulary * (end if mode == "all" else rows)
         return Parts(round(-(-end // 64) * 64 * token), 4 * floats + narrow * taken, logits)
 
-    return MemoryFormulas(info.device, info.dtype, number, round(token), shape.layers, parts, windows=False)
+    return MemoryFormulas(info.device, info.dtype, number, round(token), shape.layers, _fullest(at), windows=False)
 
 
 def native_floats(shape: MemoryShape) -> int:
@@ -170,10 +176,6 @@ def _transformers(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
     copied = 4 if info.device == "cpu" and number < 4 else 0
     scaled = 1 + layers.layer_of(shape).scaled_logits
 
-    def parts(tokens: int, mode: Mode) -> Parts:
-        ends = {tokens, max(tokens // MAX_CHUNK, 1) * MAX_CHUNK}
-        return max((at(min(end, tokens), tokens, mode) for end in ends), key=lambda found: found.total)
-
     def at(end: int, tokens: int, mode: Mode) -> Parts:
         chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
         rows = chunk if mode == "all" else int(end == tokens)
@@ -193,7 +195,7 @@ def _transformers(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
 
     token = round(len(shape.windows) * layers.cache_width(shape) * number)
     exact = shape.layout in layers.LAYERS
-    return MemoryFormulas(info.device, info.dtype, number, token, len(shape.windows), parts, exact=exact)
+    return MemoryFormulas(info.device, info.dtype, number, token, len(shape.windows), _fullest(at), exact=exact)
 
 
 FORMULAS: dict[str, Callable[[EngineInfo, MemoryShape], MemoryFormulas]] = {

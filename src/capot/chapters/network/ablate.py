@@ -43,14 +43,8 @@ def ablate(
         # The mean over this text's own positions: zero is a state that the later layers never see.
         edits = [Edit(place, each.mean(0)) for place, each in zip(places, states(model, ids, places), strict=True)]
     answers = BothSides(model, ids, edits=edits, showing=showing)
-    before, after = answers.sides()
     return Ablation(
-        prompt=prompt,
-        before=before,
-        after=after,
-        changed=answers.changed,
-        moved=answers.moved(),
-        model=model.name,
+        **answers.compared(prompt),
         by=by,
         off=tuple(PartOff(place.part, place.layer, place.head) for place in places),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -86,6 +87,14 @@ class BothSides:
             check_cancelled()
             sides.append(Side(best(self.model.tokenizer, logits, k=self.showing.k), job.text(self.model), job.reason))
         return sides[0], sides[1]
+
+    def compared(self, prompt: str) -> dict[str, Any]:
+        """Return the fields that every ``Compared`` has."""
+        before, after = self.sides()
+        return {
+            "prompt": prompt, "before": before, "after": after, "changed": self.changed, "moved": self.moved(),
+            "model": self.model.name,
+        }  # fmt: skip
 
     @property
     def changed(self) -> float:

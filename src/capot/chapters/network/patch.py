@@ -237,7 +237,6 @@ class Grid:
 def _result(model: Opened, prompt: str, source: str, *, grid: Grid, answers: BothSides, of: Sequence[int]) -> Patching:
     text = TokenTexts(model.tokenizer)
     best = grid.cells[grid.best]
-    before, after = answers.sides()
     logits = [
         TokenLogits(token, text(token), text.labels[token], float(grid.before[token]), float(grid.source[token]), count)
         for token, count in zip(grid.tokens, of, strict=True)
@@ -246,12 +245,7 @@ def _result(model: Opened, prompt: str, source: str, *, grid: Grid, answers: Bot
         tuple(LayerToken(token, text(token)) for token in ids) for ids in (grid.texts.ids, grid.texts.source)
     )
     return Patching(
-        prompt=prompt,
-        before=before,
-        after=after,
-        changed=answers.changed,
-        moved=answers.moved(),
-        model=model.name,
+        **answers.compared(prompt),
         source=source,
         tokens=here,
         source_tokens=there,

@@ -39,14 +39,8 @@ def steer(
     if not direction.any():
         raise InputError("no_direction")
     answers = BothSides(model, texts[0], edits=[Edit(place, strength * direction, adds=True)], showing=showing)
-    before, after = answers.sides()
     return Steered(
-        prompt=prompt,
-        before=before,
-        after=after,
-        changed=answers.changed,
-        moved=answers.moved(),
-        model=model.name,
+        **answers.compared(prompt),
         toward=toward,
         away=away,
         layer=chosen,

@@ -176,11 +176,9 @@ def from_hub(name: str, *, watch: Watch = drain) -> Tokenizer:
 def known_names() -> Reason:
     """Return ``packaged_names`` in the reader's words: of some the sentences of the lessons alone are known."""
     # The names in the reader's words are for a sentence; the bare list is for who reads JSON.
-    names = Reason(", ".join(packaged_names()))
     whole = ", ".join(name for name in packaged_names() if name not in recorded.RECORDED)
-    names.key = "tokens.known"
-    names.params = {"names": whole, "recorded": ", ".join(recorded.RECORDED)}
-    return names
+    recorded_names = ", ".join(recorded.RECORDED)
+    return Reason(", ".join(packaged_names()), key="tokens.known", names=whole, recorded=recorded_names)
 
 
 def packaged_names() -> list[str]:

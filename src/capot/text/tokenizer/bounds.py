@@ -84,8 +84,7 @@ def _parts_before_vocabulary(text: str) -> Any:
 
 def _check_bound(what: str, value: int, most: int, model: str) -> None:
     if value > most:
-        reason = Reason(what)
-        reason.key = f"tokens.bound.{what}"
+        reason = Reason(what, key=f"tokens.bound.{what}")
         raise ModelError("tokenizer_bound", model=model, what=reason, count=value, most=most)
 
 
