@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib
 import json
+import math
 import random
 import socket
 import threading
@@ -22,6 +23,7 @@ from capot.chapters.assistant import chat as conversation
 from capot.chapters.assistant import ways
 from capot.chapters.assistant.chat_result import Conversation, Exchange
 from capot.chapters.embeddings import embed as vectors
+from capot.chapters.generate.result import Alternative, Step
 from capot.chapters.memory.sizes import lengths, parse_size
 from capot.chapters.next.verb import resolve
 from capot.chapters.tokens import verb as tokens
@@ -36,6 +38,7 @@ from capot.text.tokenizer import Tokenizer, files, ranks
 from capot.text.tokenizer.vocabulary import LONG
 from capot.web import bounds, error_handlers, json_body, json_writer
 from capot.web.request_scope import MemoryAccount, job_bytes
+from capot.web.stream_jobs import StreamJob
 from capot.web.verbs import verbs
 
 DIGITS = "9" * 400
@@ -545,6 +548,18 @@ def test_an_answer_written_in_pieces_is_the_one_written_whole(boxed: Model) -> N
     assert json_writer.encode_json({"a": odd}, small=True).startswith(b'{"a":[null,"01",{')
     longest = max(map(len, json_writer.iter_json(answers[0])))
     assert longest < 200_000 and len(list(json_writer.iter_json(answers[0]))) > 15
+
+
+@pytest.mark.parametrize("logprob", [-1.5, -math.inf])  # JSON holds no infinity: such an event is written anew
+def test_an_event_made_of_its_fields_is_the_one_made_of_its_body(logprob: float) -> None:
+    beside = (Alternative(5, " œ", "·œ", 0.25), Alternative(-1, "", "–", 0.125))
+    event = Step(7, "a", "·a", 0.5, logprob, 1, None, beside, 0.01, 3, token_text=" a")
+    part = StreamJob("a", verbs()["generate"], {})
+    told = json_writer.encode_json(part.body(event, "en"), small=True)
+    assert told == json_writer.encode_json(event.body(), small=True)
+    assert json.loads(told)["alternatives"][0] == {"id": 5, "text": " œ", "label": "·œ", "probability": 0.25}
+    with pytest.raises(TypeError):
+        json_writer.encode_json({"a": object()}, small=True)
 
 
 def test_writing_ends_when_its_reader_has_left() -> None:

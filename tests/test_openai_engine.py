@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import math
@@ -300,6 +301,24 @@ def test_memory_is_computed_by_formula_and_not_measured(model: capot.Model) -> N
 def test_what_no_server_tells_is_refused_with_what_to_do(model: capot.Model, ask: Any) -> None:
     # The table of a model that the hub may have is looked for there, where the hub may be asked.
     assert code(lambda: ask(model)) in ("server_cannot", "no_checkpoint", "hub_offline")
+
+
+def test_a_token_that_several_texts_meet_is_asked_of_the_server_once() -> None:
+    """Whoever leaves meanwhile ends nobody else's question."""
+    with OpenAIServer() as running, capot.open(running.url) as model:
+        vocabulary = model.scheduler.served.vocabulary
+        running.seen.clear()
+
+        async def together() -> list[Any]:
+            texts = [asyncio.create_task(vocabulary.learn(ids)) for ids in ([65, 66], [66, 65], [65], [66, 67])]
+            await asyncio.sleep(0)  # all have begun
+            texts[0].cancel()
+            return await asyncio.gather(*texts, return_exceptions=True)
+
+        left, *others = model.scheduler.served.client.wait(together())
+        assert isinstance(left, asyncio.CancelledError) and others == [None] * 3
+        assert running.paths() == ["/detokenize"] * 3
+        assert [vocabulary.token_bytes(token) for token in (65, 66, 67)] == [b"A", b"B", b"C"]
 
 
 def test_a_server_without_a_tokenizer_or_log_probabilities_is_told_what_to_do() -> None:

@@ -199,3 +199,16 @@ def test_files_at_random_are_read_or_refused_in_words(tmp_path: Path) -> None:
     assert set(outcomes(folder, "README.md", b"# Model")) == {"read"}
     found = [answer for name, written in changes(13, 150) for answer in outcomes(folder, name, written)]
     assert found.count("read") > 300 and len(set(found)) > 3
+
+
+def test_texts_and_labels_of_tokens_are_kept_so_many_of_them_and_only_once_they_are_known(monkeypatch) -> None:
+    monkeypatch.setattr("capot.text.tokenizer._FACES", 10)
+    tokenizer = Tokenizer.bytes()
+    expected = [(tokenizer.token_text(each), tokenizer.display(each)) for each in range(256)]
+    assert [tokenizer.face(each) for each in range(256)] == expected == [tokenizer.face(each) for each in range(256)]
+    assert len(tokenizer._faces) <= 10
+    told: dict[int, bytes] = {}
+    monkeypatch.setattr(tokenizer._vocabulary, "token_bytes", lambda token: told.get(token, b""))
+    assert tokenizer.face(300) == ("", "⟨300⟩")  # a server has not told it yet
+    told[300] = b" le"
+    assert tokenizer.face(300) == (" le", "·le")

@@ -34,7 +34,7 @@ from capot.web.quota import NETWORK
 from capot.web.request_scope import MemoryAccount
 from capot.web.serial_executor import MEASUREMENTS, SerialExecutor
 from capot.web.stream_jobs import StreamJob, executor_for
-from capot.web.streams import OpenStream, Streams
+from capot.web.streams import Handover, OpenStream, Streams
 from capot.web.uploads import FULL_BUDGETS, RESOURCES_KEY, UNCOUNTED_BYTES, RequestQuota, UploadBudget
 from capot.web.verbs import verbs
 
@@ -240,7 +240,7 @@ def test_texts_that_only_wait_to_be_read_are_at_work_for_nobody() -> None:
             room = Learners(model, Serving(max_streams=4, max_texts=4))
             hub, ann = Streams(room, room.serving), room.visit("ann")
             parts = {tag: StreamJob(tag, verbs()["generate"], {}) for tag in "abcd"}
-            stream = OpenStream(ann, "page-0001", "en", asyncio.get_running_loop(), parts=parts)
+            stream = OpenStream(ann, "page-0001", "en", Handover(asyncio.get_running_loop()), parts=parts)
             hub.streams["ann", "page-0001"] = stream
             for tag in "abc":
                 with pytest.raises(BusyError):
@@ -273,12 +273,55 @@ def test_in_a_full_lab_everyone_has_a_share_and_a_newcomer_finds_theirs() -> Non
             assert all(reader.join().kinds()[-1] == "finished" for reader in readers)
 
 
+def test_what_several_texts_tell_in_one_turn_wakes_the_loop_once() -> None:
+    """And each hears its own in order, whatever comes while it is handed over."""
+    woken: list[Any] = []
+
+    class Loop:
+        def call_soon_threadsafe(self, work: Any) -> None:
+            woken.append(work)
+
+    async def handed() -> None:
+        handover, queues = Handover(Loop()), {name: asyncio.Queue() for name in "ab"}  # type: ignore[arg-type]
+        for name, number in [("a", 1), ("b", 2), ("a", 3)]:
+            handover.put(queues[name], number)
+        assert len(woken) == 1 and queues["a"].empty()
+        woken.pop()()
+        assert [queues["a"].get_nowait() for _ in range(2)] == [1, 3] and queues["b"].get_nowait() == 2
+        handover.put(queues["b"], 4)
+        assert len(woken) == 1  # anew
+        woken.pop()()
+        assert queues["b"].get_nowait() == 4
+
+    looped(handed())
+
+
+def test_events_that_have_come_are_read_without_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[float] = []
+    timeout = asyncio.timeout
+    monkeypatch.setattr(asyncio, "timeout", lambda seconds: timers.append(seconds) or timeout(seconds))
+
+    async def read() -> list[Any]:
+        with scripted() as model:
+            room = Learners(model, Serving())
+            stream = OpenStream(room.visit("ann"), "page-0001", "en", Handover(asyncio.get_running_loop()))
+            for number in range(3):
+                stream.queue.put_nowait(("a", NamedEvent("step", {"number": number})))
+            found = [(await stream.next_event(60))[1].body()["number"] for _ in range(3)]
+            assert timers == []
+            with pytest.raises(TimeoutError):
+                await stream.next_event(0)
+            return found
+
+    assert looped(read()) == [0, 1, 2] and timers == [0]
+
+
 def test_a_long_backlog_is_written_piece_by_piece_and_the_others_have_their_turn_between() -> None:
     async def read() -> list[int]:
         with scripted() as model:
             room = Learners(model, Serving())
             hub, turns, sizes = Streams(room, room.serving), [0], []
-            stream = OpenStream(room.visit("ann"), "page-0001", "en", asyncio.get_running_loop())
+            stream = OpenStream(room.visit("ann"), "page-0001", "en", Handover(asyncio.get_running_loop()))
             stream.parts["a"] = StreamJob("a", verbs()["generate"], {})
             for number in range(1000):
                 stream.queue.put_nowait(("a", NamedEvent("step", {"text": "x" * 1000, "number": number})))

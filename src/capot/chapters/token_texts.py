@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capot.engines.seen import UNTOLD
 from capot.view.graphemes import token_label
@@ -34,11 +34,14 @@ class TokenTexts:
         return self._tokenizer.token_text(token)
 
 
-def face(tokenizer: Tokenizer, token: int | None, text: str) -> dict[str, Any]:
+Face = tuple[int, str, str]  # id, text and label of a token
+
+
+def face(tokenizer: Tokenizer, token: int | None, text: str) -> Face:
     """Return the id, text and label of a token that a server tells: by its id where there is one, else by its text."""
     if token is None:
-        return {"id": UNTOLD, "text": text, "label": token_label(text) or "–"}
-    return {"id": token, "text": tokenizer.token_text(token), "label": tokenizer.display(token)}
+        return UNTOLD, text, token_label(text) or "–"
+    return token, *tokenizer.face(token)
 
 
 def id_text(token: int) -> str:

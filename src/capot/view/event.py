@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from capot.view.result import Result, to_jsonable
+from capot.view.result import Result, record_fields, to_jsonable
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ class StreamEvent:
 
     def body(self) -> dict[str, Any]:
         """Return what JSON holds of the event."""
-        assert dataclasses.is_dataclass(self)
-        return {field.name: to_jsonable(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        found: dict[str, Any] = to_jsonable(record_fields(self))
+        return found
 
 
 class LastEvent(StreamEvent):

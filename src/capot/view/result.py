@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from capot import i18n
@@ -206,6 +207,22 @@ def _field_names(kind: type) -> tuple[str, ...] | None:
     return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
 
 
+@functools.cache
+def _all_fields(kind: type) -> Callable[[Any], Sequence[Any]] | None:
+    """Return what reads all fields of a kind of record in one call, None for anything else."""
+    names = _field_names(kind)
+    if names is None or len(names) < 2:  # of a single field, ``attrgetter`` returns the value alone
+        return None if names is None else lambda record: [getattr(record, name) for name in names]
+    return operator.attrgetter(*names)
+
+
+def record_fields(record: Any) -> dict[str, Any] | None:
+    """Return the fields of a record by name, as they are; None for what is no record."""
+    kind: type = type(record)
+    read = _all_fields(kind)
+    return None if read is None else dict(zip(_field_names(kind) or (), read(record), strict=True))
+
+
 def to_jsonable(value: Any) -> Any:
     """Return ``value`` as JSON can hold it: records become tables, NaN and infinity null."""
     # Exact types first, by a set: an answer may have a hundred thousand values, and ``isinstance`` of an abstract class
@@ -219,8 +236,8 @@ def to_jsonable(value: Any) -> Any:
         return [to_jsonable(item) for item in value]
     if isinstance(value, Result):
         return value.to_dict()
-    if (names := _field_names(kind)) is not None:
-        return {name: to_jsonable(getattr(value, name)) for name in names}
+    if (fields := record_fields(value)) is not None:
+        return {name: to_jsonable(each) for name, each in fields.items()}
     if isinstance(value, Mapping):
         return {str(key): to_jsonable(item) for key, item in value.items()}
     if isinstance(value, bytes):

@@ -12,11 +12,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from capot.engines.cancellation import check_cancelled
-from capot.view.result import Result, json_fields, to_jsonable
+from capot.view.result import Result, json_fields, record_fields, to_jsonable
 
 CHUNK_ITEMS = 1000  # items of a list
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+def _plain(value: Any) -> Any:
+    """Return what stands for a value that JSON does not know: the encoder asks, one record at a time."""
+    found = None if isinstance(value, Result) else record_fields(value)
+    if found is None:
+        found = to_jsonable(value)
+        if found is value:
+            raise TypeError(type(value).__name__)
+    return found
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
 
 
 def encode_json(value: Any, *, small: bool = False) -> bytes:
@@ -32,10 +43,10 @@ def encode_json(value: Any, *, small: bool = False) -> bytes:
 
 
 def _encode_whole(value: Any) -> str:
-    """Encode in one call. Most small values are plain already: trying first saves a copy of each."""
+    """Encode in one call. Most small values need no change: trying first saves a copy of each."""
     try:
         return _encode(value)
-    except (TypeError, ValueError):  # a record, an array, NaN
+    except (TypeError, ValueError):  # NaN, a key that is no text
         return _encode(to_jsonable(value))
 
 

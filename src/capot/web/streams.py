@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
+import math
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import anyio.to_thread
 from starlette.responses import StreamingResponse
@@ -40,6 +42,31 @@ ROOM_RETRIES, ROOM_RETRY_S = (
 )  # looks for room before a refusal, and between two: that a page was left may be heard late
 
 
+class Handover:
+    """Hands what other threads tell to the queues of one loop: all that comes in one turn by one wake-up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._come: deque[tuple[asyncio.Queue[Any], Any]] = deque()
+        self._woken = False
+
+    def put(self, queue: asyncio.Queue[Any], told: Any) -> None:
+        """Put it into the queue soon, behind what was put before. Called on any thread."""
+        self._come.append((queue, told))
+        # Appended first: whoever has woken the loop already is told by ``_deliver`` with the rest, as it looks last.
+        if not self._woken:
+            self._woken = True
+            # The loop belongs to another thread: nothing of asyncio may be called from here but this.
+            with contextlib.suppress(RuntimeError):  # the loop is closing: nobody is left to read
+                self.loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        self._woken = False
+        while self._come:
+            queue, told = self._come.popleft()
+            queue.put_nowait(told)
+
+
 @dataclass(eq=False)
 class OpenStream:
     """One response: its queue, and each part that has not ended."""
@@ -47,7 +74,7 @@ class OpenStream:
     learner: Learner
     name: str
     lang: str
-    loop: asyncio.AbstractEventLoop
+    handover: Handover
     queue: asyncio.Queue[tuple[str, StreamEvent]] = field(default_factory=asyncio.Queue)
     parts: dict[str, StreamJob] = field(default_factory=dict)
     running: dict[str, Work] = field(default_factory=dict)
@@ -67,9 +94,7 @@ class OpenStream:
             if event.last:
                 self.ended_parts.add(tag)
             if self.open:
-                # The loop belongs to another thread: nothing of asyncio may be called from here but this.
-                with contextlib.suppress(RuntimeError):  # the loop is closing: nobody is left to read
-                    self.loop.call_soon_threadsafe(self.queue.put_nowait, (tag, event))
+                self.handover.put(self.queue, (tag, event))
 
         return emit
 
@@ -107,6 +132,13 @@ class OpenStream:
         """Return the place of the part that waits longest, or 0 if none waits."""
         return max((work.position for work in list(self.running.values())), default=0)
 
+    async def next_event(self, seconds: float) -> tuple[str, StreamEvent]:
+        """Return the next event. Raises: TimeoutError if none comes for so long."""
+        if not self.queue.empty():  # a timer costs more than most events do
+            return self.queue.get_nowait()
+        async with asyncio.timeout(seconds):
+            return await self.queue.get()
+
     def queue_events(self) -> list[bytes]:
         """Return an event for each part whose place in the queue has changed."""
         lines = []
@@ -126,6 +158,7 @@ class Streams:
         self.serving = serving
         self.streams: dict[tuple[str, str], OpenStream] = {}
         self.ended = Counter[str]()
+        self._handover: Handover | None = None
 
     async def open(
         self,
@@ -148,7 +181,7 @@ class Streams:
             raise InputError("stream_name_taken", name=name)
         if len({part.tag for part in parts}) < len(parts):
             raise InputError("same_tag")
-        stream = OpenStream(learner, name, lang, asyncio.get_running_loop())
+        stream = OpenStream(learner, name, lang, self._handed_over())
         stream.parts = {part.tag: part for part in parts}
         stream.reserved = sum(part.price for part in parts)
         learner.account.reserve(stream.reserved)
@@ -162,6 +195,13 @@ class Streams:
             self.close(stream)
             raise
         return stream
+
+    def _handed_over(self) -> Handover:
+        """Return the way to this loop, which all streams share."""
+        loop = asyncio.get_running_loop()
+        if self._handover is None or self._handover.loop is not loop:
+            self._handover = Handover(loop)
+        return self._handover
 
     async def _wait_for_room(self, learner: Learner, more: int) -> None:
         """Try for a second before refusing a stream.
@@ -251,11 +291,16 @@ class Streams:
 
     async def events(self, stream: OpenStream) -> AsyncIterator[bytes]:
         """Yield the response's bytes: server-sent events until every part has ended."""
+        clock = asyncio.get_running_loop().time
         quiet = 0.0
+        looked = -math.inf
         while stream.parts:
-            lines = stream.queue_events()
+            lines: list[bytes] = []
+            if clock() - looked >= POLL_S:
+                looked = clock()
+                lines = stream.queue_events()
             try:
-                tag, event = await asyncio.wait_for(stream.queue.get(), POLL_S)
+                tag, event = await stream.next_event(POLL_S)
             except TimeoutError:
                 quiet += POLL_S
                 if quiet >= HEARTBEAT_S:
@@ -279,8 +324,9 @@ class Streams:
                 lines.append(await self._event_bytes(stream, tag, event))
             if sum(map(len, lines)) < CHUNK_BYTES and not stream.queue.empty():
                 waiting.append(stream.queue.get_nowait())
-        # A reader as quick as this writer would never let the loop go.
-        await asyncio.sleep(0)
+        # A reader as quick as this writer would never let the loop go; behind the last event, the next wait does.
+        if not stream.queue.empty():
+            await asyncio.sleep(0)
         return lines
 
     async def _event_bytes(self, stream: OpenStream, tag: str, event: StreamEvent) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 import time
 from collections.abc import Callable, Sequence
 
@@ -209,9 +210,13 @@ class Loop(Job):
         )
 
 
+_figures = operator.attrgetter(*GeneratedToken.__slots__)
+
+
 def _step(token: GeneratedToken, released: str) -> Step:
-    figures = {name: getattr(token, name) for name in GeneratedToken.__slots__}
-    return Step(**{**figures, "text": released}, token_text=token.text)
+    identity, text, *figures = _figures(token)
+    made: Callable[..., Step] = Step
+    return made(identity, released, *figures, text)
 
 
 def end_ids(model: Opened) -> frozenset[int]:
@@ -231,7 +236,6 @@ class _Chooser:
         self.sampling = sampling
         self.count = alternatives
         self.draws = choosing.Draws(seed)
-        self.faces: dict[int, tuple[str, str]] = {}  # text and label of the ids seen so far
 
     def choose(self, logits: np.ndarray, draw: int) -> tuple[int, float]:
         """Return the id of draw ``draw``, and the chance it had."""
@@ -247,17 +251,11 @@ class _Chooser:
         # log of the softmax's sum from the largest share: no second pass over V numbers.
         total = float(logits.max()) - math.log(shares.max())
         alternatives = tuple(
-            Alternative(token, *self._face(token), share)
+            Alternative(token, *self.tokenizer.face(token), share)
             for token, share in zip(others, shares[others].tolist(), strict=True)
         )
-        text, label = self._face(chosen)
+        text, label = self.tokenizer.face(chosen)
         rank = others.index(chosen) + 1 if chosen in others else choosing.rank_of(logits, chosen)
         probability = float(shares[chosen])
         logprob = float(logits[chosen]) - total
         return GeneratedToken(chosen, text, label, probability, logprob, rank, chance, alternatives, seconds, number)
-
-    def _face(self, token: int) -> tuple[str, str]:
-        face = self.faces.get(token)
-        if face is None:
-            face = self.faces[token] = (self.tokenizer.token_text(token), self.tokenizer.display(token))
-        return face

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
-from typing import Any
 
 from capot.chapters.generate.loop import Loop
 from capot.chapters.generate.result import Alternative, Finished, GeneratedToken, Generation, Started
 from capot.chapters.generate.text import GrowingText
 from capot.chapters.sampling_from_top import draw_probability
-from capot.chapters.token_texts import face
+from capot.chapters.token_texts import Face, face
 from capot.engines.scheduler import Drawing, WrittenJob
-from capot.engines.seen import Bill, ChosenToken, TopToken
+from capot.engines.seen import Bill, ChosenToken
 from capot.text.tokenizer import Tokenizer
 
 
@@ -51,14 +51,14 @@ class ServedLoop(Loop, WrittenJob):
         if not tokens:
             return self._took_text(text)
         faces = [face(self.tokenizer, token.id, token.text) for token in tokens]
-        pieces = parted(text, [each["text"] for each in faces])
+        pieces = parted(text, [own for _, own, _ in faces])
         for token, shown, piece in zip(tokens, faces, pieces, strict=True):
             ends = last and token is tokens[-1]
             if not self._took_one(token, shown, piece, seconds=seconds / len(tokens), last=ends):
                 return False
         return True
 
-    def _took_one(self, token: ChosenToken, shown: dict[str, Any], text: str, *, seconds: float, last: bool) -> bool:
+    def _took_one(self, token: ChosenToken, shown: Face, text: str, *, seconds: float, last: bool) -> bool:
         """Note a token with its text, and return whether the text goes on."""
         if self.after is not None:
             return self._took_after(text, self.after)
@@ -119,18 +119,20 @@ class ServedLoop(Loop, WrittenJob):
             return made
         return dataclasses.replace(made, prompt_tokens=self.bill.prompt, reused_tokens=self.bill.cached or 0)
 
-    def _noted(self, token: ChosenToken, shown: dict[str, Any], seconds: float) -> GeneratedToken:
+    def _noted(self, token: ChosenToken, shown: Face, seconds: float) -> GeneratedToken:
         number = self.plan.first_draw + len(self.tokens)
         rank = token.rank or token.top.rank_of(token.id, token.text)
-        alternatives = tuple(map(self._alternative, token.top.tokens[: self.plan.alternatives]))
+        cuts = self.tokenizer
+        alternatives = tuple(
+            [
+                Alternative(*face(cuts, other.id, other.text), math.exp(other.logprob))
+                for other in token.top.tokens[: self.plan.alternatives]
+            ]
+        )
         chance = draw_probability(token, self.sampling)
         return GeneratedToken(
-            **shown, probability=token.probability, logprob=token.logprob, rank=rank, chance=chance,
-            alternatives=alternatives, seconds=seconds, draw=number,
+            *shown, math.exp(token.logprob), token.logprob, rank, chance, alternatives, seconds, number
         )  # fmt: skip
-
-    def _alternative(self, token: TopToken) -> Alternative:
-        return Alternative(**face(self.tokenizer, token.id, token.text), probability=token.probability)
 
 
 def parted(text: str, spelled: Sequence[str]) -> list[str]:

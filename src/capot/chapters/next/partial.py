@@ -81,7 +81,8 @@ class Partial:
         return Drawn(settings.temperature, len(kept), bits, shares[:shown])
 
     def _figures(self, token: TopToken | ChosenToken) -> dict[str, Any]:
-        return {**face(self.model.tokenizer, token.id, token.text), "logit": token.logprob}
+        shown = zip(("id", "text", "label"), face(self.model.tokenizer, token.id, token.text), strict=True)
+        return {**dict(shown), "logit": token.logprob}
 
     def asked(self, name: str, tokens: Iterable[tuple[int, int]], ranked: Sequence[ChosenToken]) -> list[Asked]:
         """Return what is known of each spelling of an asked token, given by its first id and how many tokens it takes.

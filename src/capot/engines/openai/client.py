@@ -63,7 +63,8 @@ class ServerClient:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._http: httpx2.AsyncClient | None = None
+        # Questions and streams apart: at each beginning and end a pool looks at all of its connections.
+        self._http: dict[bool, httpx2.AsyncClient] = {}
 
     def get(self, url: str) -> Any:
         """Return the JSON at ``url``, an address of this server. Raises: as ``post``."""
@@ -137,14 +138,14 @@ class ServerClient:
             task.cancel()
         if others:
             await asyncio.wait(others)
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        for http in self._http.values():
+            await http.aclose()
+        self._http.clear()
 
-    def _connections(self) -> httpx2.AsyncClient:
-        if self._http is None:
+    def _connections(self, *, streams: bool) -> httpx2.AsyncClient:
+        if streams not in self._http:
             own = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-            self._http = httpx2.AsyncClient(
+            self._http[streams] = httpx2.AsyncClient(
                 # Identity: the bounds below count bytes as they come.
                 headers={"User-Agent": "capot", "Accept-Encoding": "identity", **own},
                 # No limit of the pool: jobs are counted by the scheduler, and a wait for a free connection would look
@@ -158,7 +159,7 @@ class ServerClient:
                 follow_redirects=False,
                 trust_env=False,
             )
-        return self._http
+        return self._http[streams]
 
     def soon(self, work: Callable[[], None]) -> None:
         """Run ``work`` on the client's thread, without waiting and without a lock: a signal handler may call it."""
@@ -179,7 +180,7 @@ class ServerClient:
         with self._translated():
             # All of an answer has an end too: a byte every five minutes is no silence.
             async with asyncio.timeout(self.timeouts.total):
-                response = await self._answer(method, url, body, again=_may_pass)
+                response = await self._answer(method, url, body, streams=False, again=_may_pass)
                 try:
                     raw = await _read(response, _LARGEST)
                 finally:
@@ -195,7 +196,9 @@ class ServerClient:
         until = asyncio.get_running_loop().time() + self.timeouts.total
         with self._translated():
             # A server that was reached may be at work on it: only one that was not, or that refused, is asked again.
-            response = await self._answer("POST", url, body, again=lambda error: isinstance(error, _NEVER_SENT))
+            response = await self._answer(
+                "POST", url, body, streams=True, again=lambda error: isinstance(error, _NEVER_SENT)
+            )
             try:
                 if not response.headers.get("content-type", "").startswith("text/event-stream"):
                     raise NetworkError("server_other_kind", host=host)
@@ -223,13 +226,14 @@ class ServerClient:
         return event
 
     async def _answer(
-        self, method: str, url: str, body: Any, *, again: Callable[[httpx2.TransportError], bool]
+        self, method: str, url: str, body: Any, *, streams: bool, again: Callable[[httpx2.TransportError], bool]
     ) -> httpx2.Response:
         """Return an answer of success, its body unread. A failure for which ``again`` holds is tried anew."""
         for pause in (*self.timeouts.retry_delays, None):
-            request = self._connections().build_request(method, url, json=body)
+            http = self._connections(streams=streams)
+            request = http.build_request(method, url, json=body)
             try:
-                response = await self._connections().send(request, stream=True)
+                response = await http.send(request, stream=True)
             except httpx2.TransportError as error:
                 if pause is None or not again(error):
                     raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +101,7 @@ class CompletionReader:
     def token(self, name: str, logprob: float, top: Mapping[str, float]) -> ChosenToken:
         chosen = named_token(name, logprob)
         # Sorted here, as some servers list the drawn token first and others by id.
-        ordered = sorted((named_token(*pair) for pair in (top or {}).items()), key=lambda token: -token.logprob)
+        ordered = sorted([named_token(*pair) for pair in (top or {}).items()], key=_logprob_of, reverse=True)
         # The token that was drawn is told beside the most probable ones, whether it is among them or not.
         return ChosenToken(chosen.id, chosen.text, chosen.logprob, Top(tuple(ordered[: self.count])))
 
@@ -122,15 +124,26 @@ class CompletionReader:
 
 def named_token(name: str, logprob: float) -> TopToken:
     """Return a token by its id where the server tells it. Raises: ValueError for what is no log-probability."""
-    value = float(logprob)
-    if isinstance(logprob, bool) or math.isnan(value) or value > 1e-3:  # half precision rounds 0 up
+    value = logprob if type(logprob) is float else float(logprob)
+    if not value <= 1e-3 or isinstance(logprob, bool):  # half precision rounds 0 up; NaN is no number
         raise ValueError(name)
-    # JSON has no -infinity: servers write a number that is as good.
-    value = -math.inf if value <= LEAST else min(value, 0.0)
+    if value > 0.0:
+        value = 0.0
+    elif value <= LEAST:  # JSON has no -infinity: servers write a number that is as good
+        value = -math.inf
+    return TopToken(*_named(name), value)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _named(name: str) -> tuple[int | None, str]:
+    """Return the id of a token, or its text where that is how it is named."""
     digits = name.removeprefix(_ID)
     if digits != name and digits.isascii() and digits.isdecimal():
-        return TopToken(int(digits), "", value)
-    return TopToken(None, name, value)
+        return int(digits), ""
+    return None, name
+
+
+_logprob_of = operator.attrgetter("logprob")
 
 
 def _is_count(value: Any) -> bool:

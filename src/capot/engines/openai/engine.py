@@ -176,6 +176,8 @@ class OpenAIEngine:
             return tuple(tokens)
         ids = [each.id for token in tokens for each in token.top.tokens] + [token.id for token in tokens]
         await self.vocabulary.learn(token for token in ids if token is not None)
+        if None not in ids:
+            return tuple(tokens)
         return tuple(
             ChosenToken(token.id if token.id is not None else self.vocabulary.id_of(token.text), token.text,
                         token.logprob, token.top)

@@ -26,7 +26,7 @@ _DECLINED = ("server_other_kind", "server_refused", "server_failing")  # to one 
 class Abilities:
     """What a server was seen to do.
 
-    ``tokenize``: it cuts a text into ids. ``ids``: it takes a prompt as ids, and tells the ids that it chose.
+    ``ids``: it takes a prompt as ids, and tells the ids that it chose.
     ``logprobs``: of so many of its most probable tokens it tells the log-probability, 0 where of none.
     ``prompt_logprobs``: the same of the tokens of a prompt, None where it tells not even those of the prompt itself.
     ``echo``: it repeats a prompt with the log-probabilities of its tokens, by their texts and without ranks.
@@ -34,7 +34,6 @@ class Abilities:
     seed another one.
     """
 
-    tokenize: bool = False
     ids: bool = False
     logprobs: int = 0
     prompt_logprobs: int | None = None
@@ -82,7 +81,6 @@ def abilities(client: ServerClient) -> Abilities:
     seen, read = _most_logprobs(client, "prompt_logprobs")
     scores = isinstance(read.get("prompt_logprobs"), list)
     return Abilities(
-        tokenize=tokenized(client, _PROBE) is not None,
         ids=_takes_ids(client, answer),
         # Never more than was truly told: some servers accept a number and answer fewer.
         logprobs=min(count, _logprob_count(answer)),
@@ -92,18 +90,6 @@ def abilities(client: ServerClient) -> Abilities:
         names_stop=isinstance(text, str) and bool(text) and stopped.get("stop_reason") == text[-1],
         seed=_keeps_seeds(client),
     )
-
-
-def tokenized(client: ServerClient, text: str) -> list[int] | None:
-    """Return the ids of ``text`` where the server cuts texts, else None.
-
-    Raises: as ``ServerClient.post``, where it cannot be asked.
-    """
-    for path in TOKENIZE:
-        ids = client.wait(cut(client, path, text=text))
-        if ids is not None:
-            return ids
-    return None
 
 
 TOKENIZE = ("/tokenize", "/extras/tokenize")  # of vLLM and llama.cpp; of llama-cpp-python

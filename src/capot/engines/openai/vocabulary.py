@@ -41,6 +41,7 @@ class ServedVocabulary:
         self.bos_id = opening[0] if opening else None
         self._texts: dict[int, str] = {}
         self._ids: dict[str, int] = {}
+        self._asking: dict[int, asyncio.Task[None]] = {}
         self._sent: OrderedDict[tuple[int, ...], str] = OrderedDict()
 
     def encode(self, text: str, specials: str) -> list[int]:
@@ -88,7 +89,20 @@ class ServedVocabulary:
         """Ask for the texts of those ids that are not known yet."""
         wanted = [token for token in dict.fromkeys(ids) if token not in self._texts and token >= 0]
         for at in range(0, len(wanted), _TOGETHER):
-            await asyncio.gather(*map(self._ask, wanted[at : at + _TOGETHER]))
+            await asyncio.gather(*map(self._asked_once, wanted[at : at + _TOGETHER]))
+
+    async def _asked_once(self, token: int) -> None:
+        """Ask for one, or wait for the answer that another text waits for; whoever leaves does not end it."""
+        asking = self._asking.get(token)
+        if asking is None:
+            asking = self._asking[token] = asyncio.create_task(self._ask(token))
+            asking.add_done_callback(lambda done: self._answered(token, done))
+        await asyncio.shield(asking)
+
+    def _answered(self, token: int, done: asyncio.Task[None]) -> None:
+        self._asking.pop(token, None)
+        if not done.cancelled():
+            done.exception()  # raised where it is waited for, if anybody still does
 
     async def _ask(self, token: int) -> None:
         assert self._path is not None  # where no text is cut there are no ids

@@ -30,6 +30,9 @@ RECENT = 8  # tokens that a decoder is shown again with each new one: what it wr
 __all__ = ["RemoteEncoder", "Specials", "TextStream", "Tokenizer"]
 
 
+_FACES = 20_000  # tokens whose texts and labels are kept
+
+
 class Tokenizer:
     """A vocabulary with a name: made by ``from_file``, ``from_tiktoken`` or ``bytes``.
 
@@ -40,6 +43,7 @@ class Tokenizer:
 
     def __init__(self, vocabulary: Vocabulary, *, name: str) -> None:
         self._vocabulary = vocabulary
+        self._faces: dict[int, tuple[str, str]] = {}
         self.name = name
         self.vocabulary_size = vocabulary.size
         self.vocabulary_base = vocabulary.base
@@ -170,6 +174,17 @@ class Tokenizer:
         if not raw:
             return f"⟨{token}⟩"
         return token_label(decode_whole(raw)) or hex_bytes(raw)
+
+    def face(self, token: int) -> tuple[str, str]:
+        """Return the text of a token and how a view shows it; those seen lately are kept."""
+        found = self._faces.get(token)
+        if found is None:
+            found = (self.token_text(token), self.display(token))
+            if len(self._faces) >= _FACES:
+                self._faces.clear()
+            if self.token_bytes(token):  # a server may tell later what it has not told yet
+                self._faces[token] = found
+        return found
 
     def bytes_of(self, ids: Iterable[int]) -> builtins.bytes:
         """Return the bytes of the tokens, end to end."""
