@@ -248,8 +248,37 @@ def test_a_lessons_instruments_are_the_chapters_own_and_live(mortal: tuple[Serve
     until(page, "document.querySelector(\"[data-question='4.change'] .answer\").textContent.includes('maison')")
 
 
+def test_an_assistant_answers_as_one_watches(mortal: tuple[Server, Visits]) -> None:
+    server, visit = mortal
+    server.allow(4)
+    page = visit("/course#lesson=8", lang="fr", ready=False)
+    until(page, "document.querySelectorAll('.shown .instrument .way .sent li').length > 0")
+    assert page.locator(".shown").get_by_role("button", name="Arrêter").is_enabled(), "the answers are on their way"
+    talk = card(page, 8, 2)
+    predict(talk, lesson(8).questions[2], 1)
+    until(page, "document.querySelectorAll(\"[data-question='8.2'] .chat li\").length >= 2")
+    assert talk.locator(".after-run").is_hidden(), "a conversation is told as it goes"
+    runs: list[str] = []
+    page.on("request", lambda request: runs.append(request.url) if "/api/lessons/8/2" in request.url else None)
+    server.allow(None)
+    until(page, "!document.querySelector(\"[data-question='8.2'] .after-run\").hidden")
+    assert talk.locator(".chat li").count() == 6 and "Et de l'Italie ?" in talk.locator(".chat").inner_text()
+    own = page.locator("[data-question='8.change']")
+    own.locator(".prompt textarea").first.fill("Qui es-tu ?")
+    own.get_by_role("button", name="Demander de toutes les façons").click()
+    until(
+        page, "document.querySelector(\"[data-question='8.change'] .settings-line\").textContent.includes('Qui es-tu')"
+    )
+    settled(page)
+    assert len(runs) == 1, "what is sealed while the page is still at work is run once"
+    pin(own)
+
+
 def test_a_lesson_is_clean_in_both_languages_and_themes(visit: Visits, tmp_path: Path) -> None:
-    page = visit("/course#lesson=7", lang="fr", width=360)
+    rows = "if (document.querySelector('.measuring tbody tr')) document.documentElement.dataset.rows = 'seen'"
+    watch = f"new MutationObserver(() => {{ {rows}; }}).observe(document, {{ subtree: true, childList: true }})"
+    page = visit("/course#lesson=7", lang="fr", width=360, before=watch)
+    assert page.evaluate("document.documentElement.dataset.rows") == "seen", "lengths are told as they are measured"
     assert overflow(page) == 0 and axe(page) == []
     curve = page.locator(".points").locator("xpath=ancestor::*[@data-question]")
     name = page.locator("[data-question='7.change'] .varied label").inner_text()

@@ -188,6 +188,8 @@ declare namespace Lab {
     template: Template;
     name: () => string;
     handed: Handed | null;
+    /** Where it stands in a page that is not its own: what keeps its state, what folds its fields, who hears of it. */
+    apart?: { desk: Desk; fold: (fields: HTMLElement[]) => HTMLElement; onChange: () => unknown; again?: () => unknown };
   }
 
   /** An instrument of the assistant's page: a question four ways, or a conversation. */

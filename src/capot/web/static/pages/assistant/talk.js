@@ -239,7 +239,7 @@ class Talk {
 }
 
 /** A message and its answer, while it comes. */
-class Coming {
+export class Coming {
   #text = "";
   #fresh = "";
   #answer = h("p", { class: "said" });
@@ -273,7 +273,7 @@ class Coming {
  * @param {Api.Turn} turn
  * @param {number} index
  */
-function said({ role, text, note }, index) {
+export function said({ role, text, note }, index) {
   const answer = index % 2 === 1;
   const noted = answer && note ? h("span", { class: "note" }, note) : null;
   return h("li", { class: answer ? "even" : undefined },

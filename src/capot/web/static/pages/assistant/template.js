@@ -20,11 +20,12 @@ const NAMES = ["template", "chat_template"];
  * empty where nothing was edited; `files(command)` the lines of a shell that write what was edited before `command`;
  * `refused(error)` says an error of a template, and answers whether it is one.
  * @param {() => unknown} onChange
+ * @param {Lab.Desk} [desk] what keeps what is edited
  * @returns {Promise<Lab.Template>}
  */
-export async function templates(onChange) {
+export async function templates(onChange, desk = state.page) {
   const found = await get("/api/templates");
-  const saved = state.read();
+  const saved = desk.read();
   const areas = NAMES.filter((name) => name === "template" || found.chat_template).map((name) =>
     areaOf(name, { original: found[name] ?? "", value: saved[name] ?? found[name] ?? "", onchange: changed }));
   const system = field("system",
@@ -38,7 +39,7 @@ export async function templates(onChange) {
 
   function changed() {
     const now = edited(areas);
-    state.write({ template: now.template ?? "", chat_template: now.chat_template ?? "", system: system.input.value });
+    desk.write({ template: now.template ?? "", chat_template: now.chat_template ?? "", system: system.input.value });
     fill(troubles);
     onChange();
   }

@@ -23,11 +23,12 @@ const NOTHING = { table: null, python: null, command: null, json: null, page: nu
 
 /** @typedef {{ seed: number, max_new_tokens: number, after_stop: number }} Counts */
 /** @typedef {Lab.Sampling & Counts & Api.AssistantRequest} Asked */
+/** @typedef {{ result: Api.Answers, view: Api.Block[] }} Played */
 
 /**
  * The instrument; see the page for `settings`, `template` and `name`.
  * @param {Lab.Assisting<Asked>} parts
- * @returns {Lab.Assistant<Asked>}
+ * @returns {Ways}
  */
 export const ways = (parts) => new Ways(parts);
 
@@ -41,14 +42,11 @@ class Ways {
   #asked = null;
   /** @type {{ answers: Api.Answers, caption: string | undefined } | null} */
   #result = null;
+  /** @type {Played | null} */
+  #played = null;
   #says = status(() => this.#halt());
-  #field = promptField({
-    onChange: () => this.changed(),
-    label: tr("assistant.question"),
-    examples: ownFirst(EXAMPLES),
-    own: state.question,
-    placeholder: tr("assistant.question_hint"),
-  });
+  #desk;
+  #field;
   #stop = h("button", { type: "button", disabled: true, onclick: () => this.#halt() }, tr("actions.stop"));
   #place = h("div", { class: "side-by-side pairs" });
   #picture = frame(this.#place, { name: "assistant" });
@@ -56,9 +54,19 @@ class Ways {
   /** @param {Lab.Assisting<Asked>} parts */
   constructor(parts) {
     this.#parts = parts;
+    const { apart } = parts;
+    this.#desk = apart?.desk ?? state.page;
+    this.#field = promptField({
+      onChange: () => this.changed(),
+      label: tr("assistant.question"),
+      examples: apart ? undefined : ownFirst(EXAMPLES),
+      own: apart?.desk.prompt ?? state.question,
+      placeholder: tr("assistant.question_hint"),
+    });
     const go = h("button", { type: "button", class: "primary", onclick: () => this.#begin() }, tr("assistant.ask"));
     this.#tell();
-    this.box = h("div", {}, this.#field.box, parts.settings.box, parts.template.box,
+    const fields = [this.#field.box, parts.settings.box, parts.template.box];
+    this.box = h("div", {}, apart ? apart.fold(fields) : fields,
       h("div", { class: "row" }, go, this.#stop), this.#says.box, this.#picture.box);
   }
 
@@ -73,13 +81,28 @@ class Ways {
 
   /** What is asked is not what was answered any more: a link no longer holds the answer. */
   changed() {
-    state.write({ asked: "" });
+    this.#desk.write({ asked: "" });
+  }
+
+  /** What makes the answers on show again. */
+  page() {
+    return this.#picture.page();
+  }
+
+  /**
+   * Ask this; what it came to, null where it was stopped or failed.
+   * @param {Partial<Asked>} given
+   * @returns {Promise<Played | null>}
+   */
+  async ask(given) {
+    await this.#begin(given);
+    return this.#played;
   }
 
   start() {
     const { settings, handed } = this.#parts;
     if (handed) return this.#begin(handed);
-    const saved = state.read();
+    const saved = this.#desk.read();
     if (!saved.asked || !this.#field.text) return null;
     const [seed, count, after, own] = saved.asked.split(":"); // of a link of before the seed alone
     return this.#begin({
@@ -107,8 +130,8 @@ class Ways {
     const kinds = KINDS.filter((kind) => kind !== "chat_template" || template.own);
     this.#columns = kinds.map((kind) => new Column(kind));
     fill(this.#place, this.#columns.map((one) => one.box), template.own ? null : lacking());
-    this.#result = null;
-    this.#run(asked);
+    this.#result = this.#played = null;
+    return this.#run(asked);
   }
 
   /** @param {Asked} asked */
@@ -121,11 +144,12 @@ class Ways {
     }, {
       says: this.#says,
       troubles: this.#field.troubles,
-      again: () => this.#run(asked),
+      again: this.#parts.apart?.again ?? (() => this.#run(asked)),
       elsewhere: this.#parts.template.refused,
     });
     this.#tell();
     const fine = await work.over;
+    if (!fine || work.stopping) this.#played = null;
     if (!fine && !this.#columns.some((one) => one.steps)) {
       this.#columns = [];
       fill(this.#place);
@@ -134,8 +158,8 @@ class Ways {
     this.#running = null;
     this.#tell();
     const { seed, max_new_tokens, after_stop } = asked;
-    if (this.#result && asked.question === this.#field.text)
-      state.write({ asked: [seed, max_new_tokens, after_stop, settled(asked)].join(":") });
+    if (this.#result && this.#desk.whole && asked.question === this.#field.text)
+      this.#desk.write({ asked: [seed, max_new_tokens, after_stop, settled(asked)].join(":") });
   }
 
   #halt() {
@@ -147,6 +171,7 @@ class Ways {
    * @param {Lab.Finished<"assistant">} body
    */
   #finish({ result, view }) {
+    this.#played = { result, view };
     const drawn = ofKind(view, "columns").flatMap((block) => block.columns);
     for (const [index, answer] of result.answers.entries())
       this.#columns.find((one) => one.kind === answer.kind)?.finish(answer, drawn[index]);
@@ -154,6 +179,11 @@ class Ways {
   }
 
   #tell() {
+    this.#drawn();
+    this.#parts.apart?.onChange();
+  }
+
+  #drawn() {
     this.#stop.disabled = !this.#running;
     if (!this.#result || !this.#asked || this.#running)
       return this.#picture.update({ caption: this.#columns.length ? "" : tr("assistant.empty"), ...NOTHING });

@@ -11,14 +11,16 @@ import { fault } from "../../parts/fault.js";
 import { field } from "../../parts/fields.js";
 import { live } from "./live.js";
 
+const WRITTEN = ["generate", "assistant", "chat"]; // what these write in a last step, a learner asks for
+
 /** What a chapter's own page reads in its address. */
 const CARRIED = { prompt: "prompt", text: "prompt", question: "question", temperature: "temperature", seed: "seed" };
 
 /**
  * @typedef {{
  *   record: import("./record.js").CourseRecord, model: string, id: string, title: string,
- *   vary?: string,
- * }} How `vary` names what a learner is to change
+ *   vary?: string, again?: () => unknown,
+ * }} How `vary` names what a learner is to change; `again` plays a whole question once more
  */
 
 /**
@@ -27,7 +29,7 @@ const CARRIED = { prompt: "prompt", text: "prompt", question: "question", temper
  * @param {Lab.LessonCall} call
  * @param {How} how
  */
-export function instrument(call, { record, model, id, title, vary }) {
+export function instrument(call, { record, model, id, title, vary, again }) {
   let moved = true; // since the lesson's call was played
   /** @type {import("./live.js").Live | null} */
   let made = null;
@@ -42,7 +44,7 @@ export function instrument(call, { record, model, id, title, vary }) {
     link.href = address({ ...call, arguments: changes });
     tools.hidden = !made?.page();
   };
-  const how = { model, onChange, vary, changed: () => { moved = true; } };
+  const how = { model, onChange, vary, changed: () => { moved = true; }, again: again ?? (() => run()) };
   const pin = pinning({ record, id, made: async () => {
     const given = now();
     if (moved) ({ view } = await callDrawn(call.verb, taken(given)));
@@ -52,7 +54,8 @@ export function instrument(call, { record, model, id, title, vary }) {
   const tools = h("div", { class: "row", hidden: true }, pin.button, call.chapter ? link : null, pin.troubles);
   const alone = live(call, how);
   const one = made = alone ?? common(call, how);
-  const run = async (/** @type {Record<string, unknown>} */ changes = {}) => {
+  /** @type {(changes?: Record<string, unknown>) => Promise<unknown>} */
+  const run = async (changes = {}) => {
     const played = await one.run(changes);
     if (!played) return null;
     [view, moved] = [played.view, false];
@@ -169,7 +172,7 @@ export function changing(part, { record, model, id, title }) {
   const box = h("div", {}, place, troubles, made.map((one) => one.box));
   const start = async () => {
     if (made.every((one) => one.live)) { // its own fields are the learner's; what is written waits for the button
-      if (part.calls[0].verb !== "generate") for (const one of made) await one.run();
+      if (!WRITTEN.includes(part.calls[0].verb)) for (const one of made) await one.run();
       return;
     }
     try {

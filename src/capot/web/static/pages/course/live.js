@@ -1,5 +1,6 @@
 // The chapters' own instruments, in a lesson: a text that is written as one watches, bars with their temperature,
-// a text cut as one types, words in a plane. The lesson's call comes first; from there they are the learner's.
+// a text cut as one types, words in a plane, answers as they come. The lesson's call comes first; from there they are
+// the learner's.
 
 import { h, fill } from "../../lib/dom.js";
 import { callDrawn } from "../../lib/api.js";
@@ -13,30 +14,29 @@ import { controls } from "../generate/controls.js";
 import { one } from "../generate/one.js";
 import { Next } from "../next.js";
 import { cutting } from "../tokens.js";
+import { asking, measuring, talking } from "./streamed.js";
 
 const SAMPLING = ["temperature", "top_k", "top_p", "min_p"];
 
 /**
- * What a chapter's instrument is to a lesson. `run` plays the lesson's call and answers what it came to, or null;
- * `page` is what makes the picture on show again.
- * @typedef {{
- *   box: HTMLElement, run: (changes?: Record<string, unknown>) => Promise<Played | null>, stop: () => unknown,
- *   page: () => { verb: string, arguments: object } | null,
- * }} Live
- * @typedef {{ result: unknown, view: Api.Block[] }} Played
- * @typedef {{ model: string, vary?: string, changed: () => unknown, onChange: () => unknown }} How
- * `vary` names what a learner is to change; `changed`: something was moved; `onChange`: another picture is on show
+ * @typedef {import("./streamed.js").Live} Live
+ * @typedef {import("./streamed.js").Played} Played
+ * @typedef {import("./streamed.js").How} How
  */
 
 /**
- * What a learner can move in each, and what else it takes.
- * @type {Record<string, { moves: string[], takes: string[], made: (call: Lab.LessonCall, how: How) => Live }>}
+ * What a learner can move in each, what else it takes, and `when` there is one for a call at all.
+ * @typedef {{ moves: string[], takes: string[], made: (call: Lab.LessonCall, how: How) => Live }} Known
+ * @type {Record<string, Known & { when?: (given: Record<string, unknown>) => boolean }>}
  */
 const LIVE = {
   generate: { moves: ["prompt", "max_new_tokens", "seed", ...SAMPLING], takes: ["alternatives"], made: writing },
   next: { moves: ["prompt", ...SAMPLING], takes: ["k", "rank", "beside"], made: predicting },
   tokens: { moves: ["text"], takes: ["compare"], made: cut },
   embed: { moves: ["words", "dimensions", "near"], takes: [], made: placed },
+  assistant: { moves: ["question", "max_new_tokens", "seed", "after_stop", ...SAMPLING], takes: [], made: asking },
+  chat: { moves: [], takes: ["messages", "max_new_tokens", "seed", ...SAMPLING], made: talking },
+  memory: { moves: [], takes: ["tokens", "mode"], made: measuring, when: ({ simulate }) => !simulate },
 };
 
 /**
@@ -47,7 +47,7 @@ const LIVE = {
  */
 export function live(call, how) {
   const known = LIVE[call.verb];
-  if (!known || (how.vary && !known.moves.includes(how.vary))) return null;
+  if (!known || known.when?.(call.arguments) === false || (how.vary && !known.moves.includes(how.vary))) return null;
   const isKnown = Object.keys(call.arguments).every((name) => [...known.moves, ...known.takes].includes(name));
   return isKnown ? known.made(call, how) : null;
 }

@@ -29,6 +29,8 @@ export class Question {
   /** @type {Lab.Judgement | null} */
   #judged = null;
   #sealedHere = false;
+  /** @type {Promise<boolean> | null} */
+  #running = null;
   #verdict = h("p", { class: "verdict", role: "status" });
   #left = new AbortController();
   /** @type {Partial<Record<"seen" | "why" | "after", HTMLInputElement | HTMLTextAreaElement>>} */
@@ -45,7 +47,7 @@ export class Question {
     this.#key = keyOf(number, part.place);
     this.box.dataset.question = this.#key;
     this.#instruments = part.calls.map((call, place) =>
-      instrument(call, { record, model, id: `${this.#key}.${place}`, title }));
+      instrument(call, { record, model, id: `${this.#key}.${place}`, title, again: () => this.#run() }));
     fill(this.#runs, this.#instruments.map((one) => one.box));
     document.addEventListener("capot-course", (event) => this.#heard(/** @type {CustomEvent} */ (event).detail),
       { signal: this.#left.signal });
@@ -62,7 +64,13 @@ export class Question {
   }
 
   async start() {
-    if (this.#kept.sealed && this.#part.kind !== "words") await this.#run();
+    // sealed while the instruments before it were at work, it is at work already, or has been
+    const wanted = this.#kept.sealed && this.#part.kind !== "words" && !this.#hasRun;
+    if (wanted) await this.#run();
+  }
+
+  get #hasRun() {
+    return this.#evidence.length === this.#instruments.length;
   }
 
   stop() {
@@ -132,7 +140,13 @@ export class Question {
     return [mine, this.#runs, this.#troubles, this.#after];
   }
 
-  async #run() {
+  /** One run at a time: whoever asks meanwhile waits for it. */
+  #run() {
+    this.#running ??= this.#play().finally(() => { this.#running = null; });
+    return this.#running;
+  }
+
+  async #play() {
     fill(this.#troubles);
     /** @type {unknown[]} */
     const evidence = [];
@@ -260,7 +274,7 @@ export class Question {
 
   /** The run, where it was not needed before. */
   async #ready() {
-    return this.#evidence.length === this.#instruments.length ? this.#judge() : this.#run();
+    return this.#hasRun ? this.#judge() : this.#run();
   }
 
   #showHints() {

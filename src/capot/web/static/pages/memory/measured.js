@@ -133,14 +133,14 @@ function showing(name, scale) {
  * @param {number} done
  * @param {number} total
  */
-function soFar(done, total) {
+export function soFar(done, total) {
   const words = tr("memory.progress", { done, total });
   const bar = total ? h("progress", { max: total, value: done, "aria-label": words }) : null;
   return h("p", { class: "waiting" }, h("span", {}, words), bar);
 }
 
 /** @param {Api.Row[]} rows */
-const asRows = (rows) => ({
+export const asRows = (rows) => ({
   columns: ["tokens", "measured", "computed", "time"].map((key) => tr(`memory.column.${key}`)),
   rows: rows.map(({ tokens, measured_bytes: bytes, computed, seconds }) => [
     number(tokens),
