@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from web_helpers import Server, Visits, hold, settled, until
 
 COUNT = "document.querySelectorAll('capot-strip button').length"
@@ -277,3 +279,76 @@ def test_a_page_that_is_left_while_it_waits_draws_nothing_later(visit: Visits) -
     page.evaluate("fetch('/api/status').then((answer) => answer.json())")
     assert page.locator("[role=tablist]").count() == 1 and page.locator("main").count() == 1
     assert page.get_by_role("button", name="Ask every way").count() == 1
+
+
+# --- A link that asks for what cannot be
+
+
+OBEYED = """async (asked) => {
+  const { disobeyed } = await import("/static/lib/link.js");
+  return asked.map(([chapter, address]) => disobeyed(chapter, address));
+}"""
+GOOD = [
+    ("home", {"prompt": "a"}),
+    ("tokens", {"prompt": "a", "ids": "1", "compare": "none", "fr": "a", "en": "b"}),
+    ("embeddings", {"view": "context", "words": "a,b", "dimensions": "3", "near": "4", "layer": "2"}),
+    ("network", {"at": "2.3", "attention": "2.1", "off": "2,5.1", "by": "mean", "put": "head:2.3.1", "tried": "every"}),
+    ("next", {"view": "score", "temperature": "0.7", "top_k": "3", "k": "48", "as": "logits", "rank": "id:3"}),
+    ("generate", {"view": "all", "seed": "3", "max_new_tokens": "20", "heats": "0 1", "tree": "0:0::6", "drawn": "3"}),
+    ("memory", {"lengths": "1,64", "mode": "all", "axes": "log", "precision": "bf16,int4", "kv": "fp8", "gpu": "24GB"}),
+    ("assistant", {"question": "a", "view": "talk", "kind": "raw", "price_in": "0.15", "seed": "1", "after_stop": "3"}),
+    ("course", {"lesson": "3"}),
+]
+BAD = [
+    ("home", {"temperature": "1"}),
+    ("card", {"foo": "1"}),
+    ("tokens", {"ids": "yes"}),
+    ("embeddings", {"view": "nope", "dimensions": "4", "near": "99", "layer": "-1"}),
+    ("network", {"at": "x", "attention": "2", "off": "a", "by": "max", "put": "2", "tried": "all"}),
+    ("next", {"temperature": "0 abc 9", "top_k": "-1", "top_p": "7", "min_p": "", "k": "x", "as": "bits"}),
+    ("score", {"tokens": "1"}),
+    ("generate", {"temperature": "NaN", "seed": "-3", "max_new_tokens": "2.5", "view": "both", "on": "x"}),
+    ("memory", {"tokens": "8430701", "mode": "some", "axes": "line", "precision": "int3", "kv": "fp64"}),
+    ("assistant", {"kind": "mine", "price_in": "-1", "max_new_tokens": "0", "seed": "1e3x"}),
+    ("course", {"lesson": "two"}),
+]
+
+
+def test_what_a_page_cannot_obey_is_known_of_every_page(visit: Visits) -> None:
+    page = visit("/course")
+    assert page.evaluate(OBEYED, GOOD) == [[] for _ in GOOD]
+    assert page.evaluate(OBEYED, BAD) == [list(wrong) for _, wrong in BAD]
+    rail = {each["name"] for each in page.evaluate("JSON.parse(document.getElementById('lab').textContent).chapters")}
+    assert rail - {chapter for chapter, _ in BAD} <= {"models"}
+
+
+def test_every_setting_that_a_page_reads_is_in_the_table() -> None:
+    static = ROOT / "src" / "capot" / "web" / "static"
+    known = set(re.findall(r"(\w+): ", (static / "lib" / "link.js").read_text(encoding="utf-8")))
+    known |= {"temperature", "top_k", "top_p", "min_p", "near", "prompt", "question"}  # sliders, and what follows
+    found = set()
+    for path in (static / "pages").rglob("*.js"):
+        code = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r"\b(?:state|desk)\.read\(\)\.(\w+)", code))
+        if re.search(r"saved = (?:state|desk|this\.#desk)\.read\(\)", code):
+            found |= set(re.findall(r"\bsaved\.(\w+)", code))
+    own = {"number", "current", "prompt", "lines", "base", "model"}  # of what a tab keeps of a tree
+    assert found - known <= own and len(found) > 25
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("/memory#tokens=8430701", "tokens"),
+        ("/next#temperature=0+abc+9&top_k=-1&top_p=7", "temperature, top_k, top_p"),
+    ],
+)
+def test_a_link_that_cannot_be_obeyed_says_so_in_a_line(visit: Visits, address: str, said: str) -> None:
+    page = visit(address)
+    line = page.locator("main > h1 + p[role=status]")
+    assert line.inner_text() == f"Part of this link was not obeyed: {said}."
+    speak(page, "fr")
+    assert line.inner_text().startswith("Une partie de ce lien")
+    page.locator("a[data-chapter=tokens]").click()
+    until(page, f"{SHOWN} === 'tokens'")
+    assert line.count() == 0

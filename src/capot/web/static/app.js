@@ -3,7 +3,8 @@
 import { h } from "./lib/dom.js";
 import { choose, preferred, speak, tr } from "./lib/words.js";
 import { get, LabError, reached, visitor } from "./lib/api.js";
-import { chapterAddress, own, restore } from "./lib/state.js";
+import { disobeyed } from "./lib/link.js";
+import { chapterAddress, own, read as address, restore } from "./lib/state.js";
 import { fault } from "./parts/fault.js";
 import { chapterOf, moduleOf, rail, titled } from "./parts/rail.js";
 import { tip } from "./parts/terms.js";
@@ -50,6 +51,7 @@ async function show(handed = null) {
   delete document.documentElement.dataset.shown;
   leave();
   own();
+  const wrong = disobeyed(chapter, address()); // before the page writes an address of its own
   app.rail?.at(chapter);
   document.title = `${titled(chapter, "name")} · capot`;
   document.body.append(app.tip);
@@ -64,6 +66,7 @@ async function show(handed = null) {
     const drawn = await page(main, { model: app.model, go, chapterAddress, chapter, handed });
     if (turn !== app.turn) return drawn?.leave?.();
     app.page = drawn ?? null;
+    if (wrong.length) question.after(said(tr("link.disobeyed", { wrong: wrong.join(", ") })));
   } catch (error) {
     if (turn !== app.turn) return;
     if (!(error instanceof LabError)) console.error(error);
@@ -111,9 +114,14 @@ async function changed() {
   const model = await get("/api/model").catch(() => null);
   if (!model || SAME.every((name) => model[name] === app.model?.[name])) return;
   await reopened(model);
-  const said = tr("opener.changed", { model: model.model });
-  app.main.querySelector("h1")?.after(h("p", { class: "quiet", role: "status" }, said));
+  app.main.querySelector("h1")?.after(said(tr("opener.changed", { model: model.model })));
 }
+
+/**
+ * A line under a page's question.
+ * @param {string} line
+ */
+const said = (line) => h("p", { class: "quiet", role: "status" }, line);
 
 /** @param {Lab.AtWork} model */
 function atWork(model, { anew = false } = {}) {
