@@ -35,10 +35,10 @@ const within = (least, most, counted) => (text) => {
 };
 
 /**
- * What the address of a page may hold; null where nobody wrote it down.
- * @type {(chapter: string) => Record<string, Rule> | null}
+ * What the addresses of pages may hold, by page and setting; of a page that is not here nothing is known.
+ * @type {Record<string, Record<string, Rule>>}
  */
-const rules = (chapter) => ({
+const RULES = {
   home: {},
   card: {},
   tokens: { ids: oneOf("1"), compare: any, fr: any, en: any },
@@ -57,7 +57,7 @@ const rules = (chapter) => ({
     kind: oneOf("raw", "few_shot", "stopped", "chat_template"), template: any, chat_template: any, system: any,
     price_in: NUMBER, price_out: NUMBER },
   course: { lesson: COUNT },
-}[chapter] ?? null);
+};
 
 const LONGEST = 20; // characters of a setting's name that are shown; what a link says is not for the page to repeat
 
@@ -67,10 +67,10 @@ const LONGEST = 20; // characters of a setting's name that are shown; what a lin
  * @param {Record<string, string>} address
  */
 export function disobeyed(chapter, address) {
-  const known = rules(chapter);
-  if (!known) return [];
-  const texts = { prompt: any, question: any }; // they follow the visitor to every page
+  if (!RULES[chapter]) return [];
+  /** @type {Record<string, Rule>} */
+  const known = { prompt: any, question: any, ...RULES[chapter] }; // texts follow the visitor to every page
   return Object.entries(address)
-    .filter(([name, text]) => !({ ...texts, ...known }[name]?.(text) ?? false))
+    .filter(([name, text]) => !known[name]?.(text))
     .map(([name]) => (name.length > LONGEST ? `${name.slice(0, LONGEST)}…` : name));
 }
