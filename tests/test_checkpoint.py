@@ -292,7 +292,7 @@ def test_weights_absent_or_pickled(folder):
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_every_refusal_has_words(lang):
-    params = dict.fromkeys(("model", "folder", "field", "value", "file", "tensor", "first", "second"), "x")
+    params = dict.fromkeys(("model", "folder", "field", "value", "file", "tensor", "first", "second", "written"), "x")
     params |= {"bytes": 3, "shape": [1], "found": [1], "expected": [2]}
     codes = "model_not_found config_missing config_field json_invalid weights_missing weights_pickled shard_missing"
     codes += " index_invalid tensor_missing tensor_shape safetensors_truncated safetensors_corrupt"

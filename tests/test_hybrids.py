@@ -11,6 +11,7 @@ from settings_fuzz import SIZES
 
 from capot.chapters.card.verb import Source, card
 from capot.chapters.memory.shape import shape_of
+from capot.i18n import size, tr
 from capot.sources import published_shapes
 
 SMALL = {key: value for key, value in SIZES.items() if key != "architectures"} | {"pad_token_id": 0}
@@ -159,11 +160,28 @@ def test_jamba_has_the_parameters_that_its_authors_say() -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
+def test_a_card_counts_the_states_as_memory_does(lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPOT_RAM", "1000")
+    kept = 28 * 8192 * (16 + 4)  # 28 of 32 layers are Mamba's: its states and its convolution's window, 8,192 wide
+    memory = card(Source("Jamba", JAMBA)).memory
+    assert memory.state_bytes == 2 * kept
+    assert memory.needed_bytes == memory.weights_bytes + memory.state_bytes + 4096 * memory.kv_bytes_per_token
+    told = tr("card.fit.state_known", lang, state=size(2 * kept, lang))
+    assert told in card(Source("Jamba", JAMBA)).fit_sentence(memory, lang)
+    plain = card(Source("x", SMALL | {"model_type": "llama"}))
+    assert plain.memory.state_bytes == 0
+    strange = card(Source("x", SMALL | {"model_type": "llama", "layer_types": ["mamba", "full_attention"] * 4}))
+    assert strange.memory.state_bytes is None
+    unknown = tr("card.fit.state_unknown", lang)
+    assert unknown in strange.fit_sentence(strange.memory, lang)
+    assert unknown not in plain.fit_sentence(plain.memory, lang)
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
 def test_what_is_guessed_is_said_at_the_figure(lang: str, tmp_path: Path) -> None:
     from memory_helpers import write_model
 
     import capot
-    from capot.i18n import tr
 
     for more, guessed in (({}, False), ({"ssm_state_size": 8}, True), ({"layer_types": ["novel"] * 8}, True)):
         folder = tmp_path / str(len(more)) / "".join(more)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from settings_fuzz import LLAMA3, SIZES, configurations, outcomes
 
+from capot.chapters.embeddings.table import open_table
 from capot.engines import native
 from capot.engines.native.rope import frequencies
 from capot.errors import ModelError, UnsupportedError
@@ -187,3 +188,35 @@ def test_weights_packed_for_mlx_are_refused_in_words(tmp_path: Path, how: dict[s
     with capot.open(tmp_path) as model, pytest.raises(UnsupportedError) as error:
         _ = model.scheduler
     assert error.value.code == "packed_for_mlx"
+
+
+def test_the_words_of_weights_packed_for_mlx_are_those_of_every_verb(tmp_path: Path) -> None:
+    import capot
+
+    raw = LLAMA | {"quantization": {"group_size": 64, "bits": 4}}
+    name = "model.embed_tokens.weight"
+    header = json.dumps({name: {"dtype": "U32", "shape": [8, 64], "data_offsets": [0, 2048]}}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(2048))
+    (tmp_path / "config.json").write_text(json.dumps(raw))
+    with capot.open(tmp_path) as model, pytest.raises(UnsupportedError) as error:
+        open_table(model)
+    assert error.value.code == "packed_for_mlx"
+
+
+@pytest.mark.parametrize("ending", ["qweight", "weight_packed"])
+def test_weights_that_are_packed_without_saying_how_are_told_so(tmp_path: Path, ending: str) -> None:
+    """Older GPTQ folders: the matrix is not missing, its numbers are under another name."""
+    name = f"model.layers.0.self_attn.q_proj.{ending}"
+    header = json.dumps({name: {"dtype": "I32", "shape": [8, 64], "data_offsets": [0, 2048]}}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(2048))
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    checkpoint = Checkpoint.open(tmp_path)
+    with pytest.raises(UnsupportedError) as error:
+        checkpoint.tensor("model.layers.0.self_attn.q_proj.weight")
+    assert error.value.code == "packed_unsaid" and error.value.params["tensor"] == name
+    with pytest.raises(UnsupportedError) as error:
+        checkpoint.tensor(name, (64, 64))
+    assert error.value.code == "packed_unsaid"
+    with pytest.raises(ModelError) as missing:
+        checkpoint.tensor("model.layers.0.self_attn.k_proj.weight")
+    assert missing.value.code == "tensor_missing"

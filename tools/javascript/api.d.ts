@@ -451,6 +451,7 @@ declare namespace Api {
     fitting_precision: string | null;
     room_tokens: number | null;
     layers_guessed: boolean;
+    state_bytes: number | null;
   }
 
   interface FoundServer {

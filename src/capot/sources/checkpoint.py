@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 Part = Literal["settings", "tokenizer", "weights"]
 
 HEAD = "lm_head.weight"
+# What stands in a matrix's place where its numbers are packed: GPTQ and AWQ, compressed-tensors.
+PACKED = (".qweight", ".weight_packed")
+INTEGERS = {"U8", "I8", "U16", "I16", "U32", "I32"}  # no family's weights: packed numbers
 COMPARED = 256  # rows of two matrices that may be one
 
 
@@ -155,18 +158,28 @@ class Checkpoint:
         """Return what a hub says of a model, or None for a folder."""
         return None
 
+    def missing_tensor(self, name: str) -> ModelError:
+        """Return the error of a tensor that is not there, which says so where its numbers are, packed."""
+        matrix = name.removesuffix(".weight")
+        packed = next((matrix + ending for ending in PACKED if matrix + ending in self.tensors), None)
+        if packed is not None:
+            return UnsupportedError("packed_unsaid", tensor=packed, folder=self._where)
+        return ModelError("tensor_missing", tensor=name, folder=self._where)
+
     def tensor(self, name: str, shape: Sequence[int] | None = None) -> np.ndarray:
         """Return one tensor, mapped and read-only; bfloat16 as uint16, see ``to_float32``.
 
         Raises: ModelError ``tensor_missing``, ``tensor_shape`` where it is not of ``shape``, ``weights_cut``;
-        UnsupportedError ``weights_dtype`` where NumPy has no such numbers.
+        UnsupportedError ``packed_unsaid``, ``weights_dtype`` where NumPy has no such numbers.
         """
         import numpy as np
 
         if name not in self.tensors:
-            raise ModelError("tensor_missing", tensor=name, folder=self._where)
+            raise self.missing_tensor(name)
         info = self.tensors[name]
         if shape is not None and info.shape != tuple(shape):
+            if info.dtype in INTEGERS:
+                raise UnsupportedError("packed_unsaid", tensor=name, folder=self._where)
             raise ModelError("tensor_shape", tensor=name, found=list(info.shape), expected=list(shape))
         _, held_as = DTYPES.get(info.dtype, (0, None))
         if held_as is None:

@@ -190,3 +190,13 @@ def _original_length(raw: Raw, rope: Raw) -> int:
     outside = read_int(raw, "original_max_position_embeddings", default=0, most=LONGEST)
     inside = read_int(rope, "original_max_position_embeddings", default=0, most=LONGEST)
     return outside or inside or read_int(raw, *SPELLINGS["context_length"], default=0, most=LONGEST)
+
+
+def packed_for_mlx(raw: Raw) -> bool:
+    """Return whether weights are packed as MLX does, which alone reads them.
+
+    >>> packed_for_mlx({"quantization": {"bits": 4}}), packed_for_mlx({"quantization_config": {"quant_method": "gptq"}})
+    (True, False)
+    """
+    method = raw.get("quantization_config")
+    return bool(raw.get("quantization")) and not (isinstance(method, dict) and method.get("quant_method"))

@@ -47,8 +47,8 @@ class NetworkPart:
 
 @dataclass(frozen=True)
 class Fit:
-    """What opening takes here. ``needed_bytes`` is the weights and the KV cache of ``tokens``
-    tokens; ``room_tokens`` how long a context the available memory leaves room for."""
+    """What opening takes here. ``needed_bytes`` is the weights, the KV cache of ``tokens`` tokens and the states;
+    ``room_tokens`` how long a context the available memory leaves room for."""
 
     weights_bytes: int
     kv_bytes_per_token: int
@@ -60,6 +60,7 @@ class Fit:
     fitting_precision: str | None  # where it does not fit: the widest of PRECISIONS that would
     room_tokens: int | None
     layers_guessed: bool = False  # which layers keep keys and values is not known: all are counted
+    state_bytes: int | None = 0  # that a text leaves in states of a fixed size; None where their form is not known
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,13 @@ class Sheet(Result):
         answer = tr(f"card.fit.{'smaller' if smaller else memory.fits}", lang, precision=smaller or "", **sizes)
         if memory.fits == "yes" and memory.room_tokens and memory.kv_bytes_per_token and self.cache_known == "needed":
             answer += " " + tr("card.fit.room", lang, count=memory.room_tokens)
-        guessed = tr("card.fit.layers_guessed", lang) + " " if memory.layers_guessed else ""
-        return f"{needed} {guessed}{answer}"
+        notes = [tr("card.fit.layers_guessed", lang)] if memory.layers_guessed else []
+        if memory.state_bytes != 0 and not memory.layers_guessed:
+            state = size(memory.state_bytes or 0, lang)
+            notes.append(
+                tr(f"card.fit.state_{'unknown' if memory.state_bytes is None else 'known'}", lang, state=state)
+            )
+        return " ".join([needed, *notes, answer])
 
 
 @dataclass(frozen=True)

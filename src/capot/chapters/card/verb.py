@@ -19,9 +19,11 @@ from capot.chapters.card.source import Source
 from capot.errors import CapotError, NotFoundError
 from capot.sources import published_shapes as shapes
 from capot.sources.configuration import QUANTIZED
+from capot.sources.fields import text_config
 from capot.sources.layer_kinds import HEADLESS
 from capot.sources.machine import Ram, largest_fitting, ram
 from capot.sources.published_shapes import BLOCKS, PublishedModel, Shape
+from capot.sources.states import state_numbers
 
 if TYPE_CHECKING:
     from capot.chapters.protocols import Opened
@@ -146,7 +148,13 @@ def card(source: Source) -> Card:
         shared_experts=shape.experts.shared if shape.experts else 0,
         dense_layers=len(shape.experts.dense) if shape.experts else 0,
         structure=_structure(source, shape),
-        memory=fit(shape, weights, parameters=counted.total, bytes_per_value=_WIDTHS.get(dtype or "", 2)),
+        memory=fit(
+            shape,
+            weights,
+            parameters=counted.total,
+            bytes_per_value=_WIDTHS.get(dtype or "", 2),
+            state=state_numbers(text_config(source.config), config),
+        ),
         source=source.url,
         known=source.known,
         engine=source.engine,
@@ -275,26 +283,25 @@ def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, in
     return SPELLED.get(common or "", common), sum(sizes.values())
 
 
-def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2) -> Fit:
-    """Return whether ``weights`` bytes and a cache fit this machine's memory, and for how long a context."""
+def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2, state: int | None = 0) -> Fit:
+    """Return whether ``weights`` bytes and a cache fit this machine's memory, and for how long a context.
+
+    ``state``: numbers that a text leaves in states of a fixed size; None where their form is not known.
+    """
     cache = functools.partial(shapes.kv_bytes, shape, bytes_per_value=bytes_per_value)
     context = shape.config.context_length or TOKENS
-    guessed = shape.config.guessed
-    return fit_of_bytes(weights, cache, context=context, parameters=parameters, guessed=guessed)
+    found = fit_of_bytes(weights, cache, context=context, parameters=parameters, state=(state or 0) * bytes_per_value)
+    told = None if state is None else found.state_bytes
+    return dataclasses.replace(found, layers_guessed=shape.config.guessed, state_bytes=told)
 
 
-def fit_of_bytes(
-    weights: int, cache: Callable[[int], int], *, context: int, parameters: int, guessed: bool = False
-) -> Fit:
-    """Return the same for a cache of ``cache(tokens)`` bytes, of at most ``context`` tokens. Units: bytes.
-
-    ``guessed``: which layers keep a cache is not known for sure.
-    """
+def fit_of_bytes(weights: int, cache: Callable[[int], int], *, context: int, parameters: int, state: int = 0) -> Fit:
+    """Return the same for a cache of ``cache(tokens)`` bytes, of at most ``context`` tokens. Units: bytes."""
     here = ram()
     tokens = min(context, TOKENS)
 
     def needed(length: int) -> int:
-        return weights + cache(length)
+        return weights + state + cache(length)
 
     free = here.available if here.available is not None else here.total
     sizes = file_bytes(parameters).items()
@@ -308,9 +315,11 @@ def fit_of_bytes(
         fits=verdict(needed(tokens), here),
         # The first precision, from the widest, in which the whole machine would hold it: "tight" can then be told how
         # to end.
-        fitting_precision=next((name for name, size in sizes if size + cache(tokens) <= (here.total or 0)), None),
+        fitting_precision=next(
+            (name for name, size in sizes if size + state + cache(tokens) <= (here.total or 0)), None
+        ),
         room_tokens=None if free is None else largest_fitting(lambda length: needed(length) <= free, most=context),
-        layers_guessed=guessed,
+        state_bytes=state,
     )
 
 

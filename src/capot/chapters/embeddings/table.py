@@ -21,6 +21,7 @@ from capot.engines.cancellation import check_cancelled
 from capot.engines.protocol import Capability, check_ids, require
 from capot.errors import InputError, ModelError, NotFoundError, UnsupportedError, local_path
 from capot.sources.checkpoint import Checkpoint, to_float32
+from capot.sources.configuration import packed_for_mlx
 from capot.sources.safetensors import DTYPES
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ class EngineTable:
 def open_table(model: Opened) -> VectorTable:
     """Return the table of a model: from its file, else from its engine.
 
-    Raises: ModelError ``no_table``; UnsupportedError ``table_dtype``; CapabilityError ``capability``.
+    Raises: ModelError ``no_table``; UnsupportedError ``table_dtype``, ``packed_for_mlx``; CapabilityError
+    ``capability``.
     """
     try:
         checkpoint = model.checkpoint
@@ -169,6 +171,8 @@ def open_table(model: Opened) -> VectorTable:
 
 def _find(checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo]) -> TensorInfo:
     """Return the matrix that has a row per token and a name the families give to it."""
+    if packed_for_mlx(checkpoint.raw_config):
+        raise UnsupportedError("packed_for_mlx", model=checkpoint.name)
     width = checkpoint.raw_config.get("word_embed_proj_dim") or checkpoint.config.width  # OPT widens what it looks up
     for ending in (*ENDINGS, TIED):
         for name, info in tensors.items():

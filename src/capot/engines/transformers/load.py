@@ -23,9 +23,9 @@ from capot.config import Loading
 from capot.engines.transformers import memory, placement
 from capot.engines.transformers.placement import Placement
 from capot.engines.transformers.tested_versions import BOUNDS
-from capot.errors import CapotError, ModelError, UnsupportedError, library_message, local_path
+from capot.errors import CapotError, ModelError, UnsupportedError, library_message
 from capot.sources.checkpoint import Checkpoint
-from capot.sources.configuration import architectures, auto_map
+from capot.sources.configuration import architectures, auto_map, packed_for_mlx
 from capot.sources.machine import processors
 
 OTHER_HEADS = ("CausalLM", "ConditionalGeneration")  # after "For" in the name of what writes text
@@ -66,8 +66,7 @@ def _check(checkpoint: Checkpoint, *, remote: bool) -> None:
     raw = checkpoint.raw_config
     kind = str(checkpoint.raw_config.get("model_type") or "")
     name = (architectures(raw) or [""])[0]
-    how = raw.get("quantization_config")
-    if raw.get("quantization") and not (isinstance(how, dict) and how.get("quant_method")):
+    if packed_for_mlx(raw):
         raise UnsupportedError("packed_for_mlx", model=checkpoint.name)
     if "AutoModelForCausalLM" in auto_map(raw):
         if not remote and kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
@@ -120,11 +119,11 @@ def _devices(where: Placement) -> dict[str, Any]:
 
 
 def _check_complete(checkpoint: Checkpoint, found: dict[str, Any]) -> None:
-    """Raises: ModelError ``tensor_shape``, ``tensor_missing``."""
+    """Raises: ModelError ``tensor_shape``, ``tensor_missing``; UnsupportedError ``packed_unsaid``."""
     for name, stored, expected in sorted(found.get("mismatched_keys") or ()):
         raise ModelError("tensor_shape", tensor=name, found=list(stored), expected=list(expected))
     for name in sorted(found.get("missing_keys") or ()):
-        raise ModelError("tensor_missing", tensor=name, folder=local_path(checkpoint.path, checkpoint.name))
+        raise checkpoint.missing_tensor(name)
 
 
 @contextlib.contextmanager
