@@ -127,7 +127,7 @@ def card(source: Source) -> Card:
     counted = _counted(source, shape)
     kind, reason = source.kind or base_or_instruct(source, front)
     tokens, base = source.vocabulary or (None, None)
-    dtype, weights = _precision(source, shape, counted.total)
+    dtype, _ = _precision(source, shape, counted.total)
     same = {name: getattr(config, name) for name in _SAME}
     if config.model_type in HEADLESS:  # no attention, so no heads, and its layers' width is no MLP's
         same |= {"heads": 0, "kv_heads": 0, "mlp_width": 0}
@@ -148,13 +148,7 @@ def card(source: Source) -> Card:
         shared_experts=shape.experts.shared if shape.experts else 0,
         dense_layers=len(shape.experts.dense) if shape.experts else 0,
         structure=_structure(source, shape),
-        memory=fit(
-            shape,
-            weights,
-            parameters=counted.total,
-            bytes_per_value=_WIDTHS.get(dtype or "", 2),
-            state=state_numbers(text_config(source.config), config),
-        ),
+        memory=_opening(source, shape, parameters=counted.total),
         source=source.url,
         known=source.known,
         engine=source.engine,
@@ -162,6 +156,13 @@ def card(source: Source) -> Card:
         published=source.published,
         **same,
     )
+
+
+def _opening(source: Source, shape: Shape, *, parameters: int) -> Fit:
+    """Return what opening takes here, the states of its layers included."""
+    dtype, weights = _precision(source, shape, parameters)
+    state = state_numbers(text_config(source.config), shape.config)
+    return fit(shape, weights, parameters=parameters, bytes_per_value=_WIDTHS.get(dtype or "", 2), state=state)
 
 
 def _head_dim(shape: Shape) -> int:
