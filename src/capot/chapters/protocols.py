@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from capot.engines.loaded import Loaded
-from capot.engines.scheduler import SchedulerLike
-from capot.engines.seen import ServerFacts
-from capot.sources.checkpoint import Checkpoint
-from capot.sources.hub.events import Watch
-from capot.text.templates.message import Renderer
-from capot.text.tokenizer import RemoteEncoder, Tokenizer
-
+# For a checker alone: a text that is continued needs no template, and a first token waits for every import.
 if TYPE_CHECKING:
+    from capot.engines.loaded import Loaded
+    from capot.engines.scheduler import SchedulerLike
+    from capot.engines.seen import ServerFacts
+    from capot.sources.checkpoint import Checkpoint
     from capot.sources.hub.checkpoint import HubCheckpoint
+    from capot.sources.hub.events import Watch
+    from capot.text.templates.message import Renderer
+    from capot.text.tokenizer import RemoteEncoder, Tokenizer
 
 
 class Opened(Protocol):

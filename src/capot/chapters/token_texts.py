@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from capot.engines.seen import UNTOLD
 from capot.view.graphemes import token_label
 
 if TYPE_CHECKING:
     from capot.text.tokenizer import Tokenizer
+
+UNTOLD = -1  # the id of a token of which an engine tells the text alone
 
 
 @dataclass(frozen=True)

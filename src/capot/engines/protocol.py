@@ -18,14 +18,16 @@ import enum
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from capot.engines.edits import Edit, Entry, Place, check_edits
 from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound
-from capot.engines.seen import ChosenToken, Top
 from capot.errors import CapabilityError, ContextError, InputError
+
+if TYPE_CHECKING:  # what servers tell: an engine on this machine gives all logits
+    from capot.engines.seen import ChosenToken, Top
 
 MAX_CHUNK = 256  # tokens of one sequence that one step may take
 UNKNOWN = 2**31 - 1  # stands for a size that a server does not tell

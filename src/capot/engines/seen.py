@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-UNTOLD = -1  # the id of a token of which an engine tells the text alone
-
 
 @dataclass(frozen=True)
 class TopToken:

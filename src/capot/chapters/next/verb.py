@@ -16,7 +16,6 @@ from typing import TypedDict
 
 import numpy as np
 
-from capot.chapters.next.partial import Partial
 from capot.chapters.next.result import Asked, Candidate, Drawn, Prediction
 from capot.chapters.protocols import Opened
 from capot.config import Sampling, Showing
@@ -84,6 +83,8 @@ def _of_server(
 ) -> Prediction:  # fmt: skip
     """Return what a server tells: its most probable tokens, and those asked for as far as it can say."""
     assert found.output.top is not None  # as the caller has seen
+    from capot.chapters.next.partial import Partial  # for servers alone
+
     partial = Partial(model, found.output.top, settings)
     answers = [
         partial.asked(entries[0].asked, [(each.id, each.tokens) for each in entries], found.output.ranked)

@@ -14,10 +14,10 @@ import numpy as np
 
 from capot.chapters.protocols import Opened
 from capot.chapters.score.result import Score, ScoredToken
-from capot.chapters.token_texts import TokenShare, TokenTexts
+from capot.chapters.token_texts import UNTOLD, TokenShare, TokenTexts
 from capot.engines.cancellation import check_cancelled
 from capot.engines.protocol import Capability, Want, check_prompt
-from capot.engines.seen import UNTOLD, ChosenToken
+from capot.engines.seen import ChosenToken
 from capot.text import sampling
 
 BYTES_OF_TOKEN = 1000  # as a record, and as JSON, at most

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from capot.engines import protocol
 from capot.engines.edits import Edit
 from capot.engines.inside import InsideFound, joined
 from capot.engines.protocol import LAST, NOTHING, Feed, Output, Want
-from capot.engines.seen import Bill, ChosenToken
+
+if TYPE_CHECKING:
+    from capot.engines.seen import Bill, ChosenToken
 
 _log = logging.getLogger("capot.engines.scheduler")
 PromptProgress = Callable[[int, int], None]  # tokens read, tokens to read; called on the engine thread
