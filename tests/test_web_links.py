@@ -261,6 +261,25 @@ def test_a_setting_that_an_address_cannot_mean_is_the_usual_or_the_nearest(visit
     assert "NaN" not in page.inner_text("main") and "–%" not in page.inner_text("main")
 
 
+@pytest.mark.parametrize(
+    ("link", "shown", "kept"),
+    [
+        ("/embeddings#view=context&layer=99", ".layer-slider capot-slider", "layer="),
+        ("/memory#known=nothing", ".answer", "known="),
+    ],
+)
+def test_what_the_model_refuses_of_an_address_locks_no_page(visit: Visits, link: str, shown: str, kept: str) -> None:
+    """A link made on a larger model, say: it is told beside its setting, which is forgotten, and the rest is there."""
+    visit.forgive("status of 4")
+    page = visit(link)
+    until(page, "document.querySelectorAll('main .fault').length === 1 && !document.querySelector('.waiting')")
+    page.locator(shown).first.wait_for()
+    assert kept not in page.url
+    page.reload()
+    settled(page)
+    assert page.locator("main .fault").count() == 0 and page.locator(shown).first.is_visible()
+
+
 def test_a_page_that_is_left_while_it_waits_draws_nothing_later(visit: Visits) -> None:
     page = visit("/tokens#prompt=a")
     held = hold(page, "**/api/templates")

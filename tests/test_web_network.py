@@ -32,6 +32,15 @@ DRAWN = """(() => {
 })()"""  # every line begins at the chosen cell, every number stands under a token
 
 
+DRAWN_ANEW = """(() => {
+  const layers = [...document.querySelectorAll("capot-figure .main-svg")];
+  return layers.length > 0 && layers.every((layer) => {
+    const [, , wide] = layer.getAttribute("viewBox").split(" ").map(Number);
+    return wide > 600 && Math.abs(wide - layer.getBoundingClientRect().width) < 2;
+  });
+})()"""  # a figure has the width of the window that it is in, and not of the one before
+
+
 def answered(server: Server, verb: str, **asked: Any) -> Any:
     headers = {"content-type": "application/json", "origin": server.root}
     request = urllib.request.Request(f"{server.root}/api/{verb}", json.dumps(asked).encode(), headers)
@@ -130,6 +139,7 @@ def test_what_is_switched_off_changes_the_next_token_beside(visit: Visits, serve
     name = first["text"].replace(" ", "·")
     assert shown[name] == percent(first["probability"], "fr")
     assert page.locator(".answered b:not([hidden])").count() >= 5, "a tick where each bar was"
+    assert "celles du réseau entier" in page.inner_text(".answered"), "the rest of the page is of the whole network"
     assert " ".join(found["after"]["text"].split()) in " ".join(page.inner_text(".answered .texts").split())
     address = page.url
     page.reload()
@@ -140,6 +150,15 @@ def test_what_is_switched_off_changes_the_next_token_beside(visit: Visits, serve
     settled(page)
     assert [row.split("\n") for row in page.locator(".answered .bars li").all_inner_texts()] == before
     assert "off=" not in page.url
+    # A link made on a larger model names parts that this one does not have.
+    layers = len(answered(server, "network", prompt=PROMPT)["layers"]) - 1
+    every = ",".join(str(layer + 1) for layer in range(layers))
+    page = visit(f"{LINK}&off={every},99.9,zz", lang="fr")
+    until(page, "!document.querySelector('.answered .moved-key').hidden")
+    assert "99.9, zz" in page.inner_text(".answered .warning") and "zz" not in page.url
+    assert page.locator(".answered .chip").count() == layers
+    figures = page.locator(".answered .bars .figure").all_inner_texts()
+    assert len(figures) > 5 and not [each for each in figures if "–" in each], "what has a probability is given no dash"
 
 
 def test_a_state_of_another_text_is_put_into_the_first(visit: Visits, server: Server) -> None:
@@ -148,6 +167,17 @@ def test_a_state_of_another_text_is_put_into_the_first(visit: Visits, server: Se
     mine, source = page.locator(".two-texts table").all()
     shift = source.locator("thead th").count() - mine.locator("thead th").count()
     assert shift == 1
+    names = [table.get_attribute("aria-label") for table in (mine, source)]
+    assert names[0].startswith("Your text") and names[1].startswith("The other text")
+    stops = "[...document.querySelectorAll('table.guesses')].map((t) => t.querySelectorAll('[tabindex=\"0\"]').length)"
+    assert page.evaluate(stops)[:3] == [1, 1, 1], "Tab leads to one place of each grid"
+    page.get_by_label("The other text", exact=True).focus()
+    page.keyboard.press("Tab")
+    while page.evaluate("!document.activeElement.matches('.two-texts td')"):
+        page.keyboard.press("Tab")
+    assert "put=" not in page.url
+    page.keyboard.press("Enter")
+    until(page, "location.hash.includes('put=') && !document.querySelector('.waiting')")
     cell = source.locator("tr[data-layer='3'] td[tabindex]").nth(5)
     cell.drag_to(mine.locator("tr[data-layer='1'] td[tabindex]").nth(1))
     until(page, "!document.querySelector('.put .moved-key').hidden && !document.querySelector('.waiting')")
@@ -229,6 +259,8 @@ def test_how_far_the_places_are_and_a_stop(visit: Visits) -> None:
     )
     page.get_by_role("button", name="Try every place").click()
     assert page.get_by_role("button", name="Try every place").is_disabled()
+    page.get_by_label("what attention adds").check()  # for the next time: this one is still under way
+    assert page.get_by_role("button", name="Try every place").is_disabled()
     page.evaluate("window.tell('progress', { done: 3, total: 36, row: null })")
     until(page, "document.querySelector('.changes progress')?.value === 3")
     assert "3 of 36 places" in page.inner_text(".changes")
@@ -254,10 +286,24 @@ def test_the_parts_of_any_tokens_logit_and_their_sum(visit: Visits, server: Serv
     assert len(figures) == 2 * (len(told["layers"]) - 1) + 3
     assert sum(figures[:-1]) == pytest.approx(figures[-1], abs=0.005 * len(figures))
     assert "target=" in page.url
+    several = "one word and others"
+    page.get_by_label("Token whose logit is taken apart").fill(several)
+    until(page, "document.querySelector('.signed').closest('figure').innerText.includes('is the first of the')")
+    # What the model refuses is said beside its field, and locks nothing.
     visit.forgive("status of 4")
     page.get_by_label("Token whose logit is taken apart").fill("id:99999999")
-    until(page, "document.querySelector('.prompt .fault')")
-    assert not page.locator(".network").is_visible(), "nothing of another question stays"
+    beside = "document.querySelector('.field:has([aria-invalid=true]) .fault')"
+    until(page, beside)
+    assert page.locator(".guesses tbody").first.is_visible() and page.locator(".prompt .fault").count() == 0
+    assert not page.locator(".signed").is_visible(), "no bars of another token"
+    settled(page)
+    page.locator("main > .prompt textarea").fill("Once upon a")
+    until(page, "document.querySelector('.guesses thead').innerText.includes('upon')")
+    page.reload()
+    settled(page)
+    assert page.evaluate(f"{beside} !== null") and page.locator(".guesses tbody").first.is_visible()
+    page.get_by_label("Token whose logit is taken apart").fill("")
+    until(page, f"{beside} === null && document.querySelector('.signed').checkVisibility()")
 
 
 def test_the_page_is_clean_and_keeps_what_was_typed(visit: Visits) -> None:
@@ -269,6 +315,7 @@ def test_the_page_is_clean_and_keeps_what_was_typed(visit: Visits) -> None:
     page.locator(".guesses .power").nth(1).click()
     until(page, "!document.querySelector('.answered .moved-key').hidden")
     page.set_viewport_size({"width": 1920, "height": 1080})
+    until(page, DRAWN_ANEW)
     page.emulate_media(color_scheme="dark")
     page.get_by_label("Langue").select_option("en")
     until(page, "document.documentElement.lang === 'en'")
@@ -283,6 +330,11 @@ def test_the_page_is_clean_and_keeps_what_was_typed(visit: Visits) -> None:
         assert page.locator("main b:not(.track b)").count() == 0
         assert page.locator("main > .prompt .fault").count() == (not shown and bool(text))
         assert field.input_value() == text
+    kinds = page.locator(".kinds h3").all_inner_texts()
+    assert "Not measured: the text has fewer than three tokens" in kinds and "No single place" not in kinds
+    field.fill("La capitale de la France est")
+    settled(page)
+    until(page, "document.querySelector('.beside .examples button').textContent.startsWith('La capitale')")
 
 
 def test_what_a_model_does_not_show_is_said_and_the_rest_is_there(visit: Visits) -> None:

@@ -216,6 +216,8 @@ declare namespace Lab {
     field: HTMLTextAreaElement;
     troubles: HTMLElement;
     set: (text: string, how?: { focus?: boolean }) => void;
+    /** Other examples than before. */
+    offer: (examples: string[]) => void;
     readonly text: string;
   }
 

@@ -3,13 +3,14 @@
 
 import { fill, h } from "../lib/dom.js";
 import { percent, tr } from "../lib/words.js";
-import { call, callDrawn } from "../lib/api.js";
+import { call } from "../lib/api.js";
 import * as state from "../lib/state.js";
 import { asFlags, inPython, onCommandLine } from "../lib/code.js";
 import { blocks } from "../parts/blocks.js";
 import { fault, waiting } from "../parts/fault.js";
 import { frame } from "../parts/frame.js";
 import { promptField } from "../parts/prompt.js";
+import { callNetwork, guessTable, meanOf, telling } from "./network/asking.js";
 import { Grid, named } from "./network/grid.js";
 import { Beside } from "./network/beside.js";
 import { best, Gallery, headName, headTable } from "./network/heads.js";
@@ -103,8 +104,7 @@ class Network {
     if (!prompt) return this.#clear();
     const note = waiting(this.#field.troubles, tr("plain.waiting"), () => control.abort());
     try {
-      const asked = { prompt, k: GUESSES, ...(target ? { target } : {}) };
-      const { result, view } = await callNetwork(asked, { signal: control.signal, queued: note.queued });
+      const { result, view } = await this.#answer(prompt, target, { signal: control.signal, queued: note.queued });
       fill(this.#field.troubles);
       this.#draw(result, view);
       await this.#switches.look(result);
@@ -115,6 +115,24 @@ class Network {
       fill(this.#field.troubles, fault(error, () => this.look()));
     } finally {
       note.done();
+    }
+  }
+
+  /**
+   * The answer for a target. Where the model has no such token, that is said beside its field, the rest answered.
+   * @param {string} prompt
+   * @param {string} target
+   * @param {import("../lib/api.js").Options} how
+   */
+  async #answer(prompt, target, how) {
+    const asked = { prompt, k: GUESSES };
+    this.#logit.refused(null);
+    try {
+      return await callNetwork(target ? { ...asked, target } : asked, how);
+    } catch (error) {
+      if (!target || error.field !== "target") throw error;
+      this.#logit.refused(error);
+      return callNetwork(asked, how);
     }
   }
 
@@ -136,7 +154,7 @@ class Network {
     this.#shown.hidden = false;
     this.#heads.hidden = !found.heads.length;
     this.#motion.hidden = !found.heads.length;
-    this.#grid.draw(found, { switchable: true });
+    this.#grid.draw(found, { switchable: true, label: tr("network.grid") });
     const { place, head } = same ? { place: this.#place, head: this.#head } : this.#wished(found);
     this.#gallery.draw(found, { switchable: true, wanted: [head, ...this.#switches.off] });
     this.#logit.draw(found, this.#ways(found, {}));
@@ -292,7 +310,7 @@ class Network {
    * @param {{ reader?: number, attention?: string }} more
    */
   #ways({ prompt }, more) {
-    const target = this.#logit.target;
+    const target = this.#logit.known;
     const options = { ...(target ? { target } : {}), ...more };
     return {
       python: () => inPython(this.#name, "network", [prompt], options),
@@ -320,6 +338,7 @@ class Network {
 
   #turned() {
     const { off, by } = this.#switches;
+    this.#beside.without = off.size > 0;
     state.write({ off: [...off].join(","), by: by === "zero" ? "" : by });
     this.#marks();
   }
@@ -329,52 +348,4 @@ class Network {
     this.#grid.power((layer) => off.has(String(layer)));
     this.#gallery.mark({ name: this.#head, layer: this.#place.layer, off: (name) => off.has(name) });
   }
-}
-
-/**
- * The answer, with what the last token reads where the model shows its attention.
- * @param {Api.NetworkRequest} asked
- * @param {import("../lib/api.js").Options} how
- */
-async function callNetwork(asked, how) {
-  try {
-    return await callDrawn("network", { ...asked, reader: -1 }, how);
-  } catch (error) {
-    if (error.code !== "capability") throw error;
-    return callDrawn("network", asked, how);
-  }
-}
-
-/**
- * The head of a layer to begin with: at the last token the one that gives most to the logit, else the one that reads
- * most of another token than the first and itself.
- * @param {Api.NetworkInside} found
- * @param {Map<string, number[]>} reads
- * @param {Place} place
- */
-function telling(found, reads, { layer, position }) {
-  const here = found.heads.filter((head) => head.layer === layer).map(headName);
-  const given = position === found.tokens.length - 1
-    ? found.contributions.filter((one) => one.layer === layer && one.head !== null) : [];
-  if (given.length) return headName(/** @type {import("./network/heads.js").Head} */ (
-    given.reduce((a, b) => (b.logit > a.logit ? b : a))));
-  const other = (/** @type {string} */ name) => Math.max(0, ...(reads.get(name) ?? []).slice(1, -1));
-  return here.reduce((a, b) => (other(b) > other(a) ? b : a), here[0] ?? "");
-}
-
-/** @param {number[][]} rows */
-const meanOf = (rows) => (rows[0] ?? []).map((_, place) =>
-  rows.reduce((sum, row) => sum + row[place], 0) / rows.length);
-
-/**
- * @param {Api.NetworkInside} found
- * @returns {Lab.Rows}
- */
-function guessTable({ tokens, layers }) {
-  const names = ["layer", "position", "token", "guess", "probability"];
-  return {
-    columns: names.map((name) => tr(`network.column.${name}`)),
-    rows: layers.toReversed().flatMap(({ layer, guesses }) => guesses.map((guess) =>
-      [layer, guess.position, named(tokens[guess.position]), named(guess), percent(guess.probability)])),
-  };
 }

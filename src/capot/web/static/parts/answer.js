@@ -10,16 +10,17 @@ import { frame } from "./frame.js";
 /**
  * A place for the answers of `verb`. `ask(arguments, { python, command })` shows the next one; `drawn(result, view)`
  * may draw it otherwise and returns elements, `rows(result, view)` makes the table under it. `troubles` is where
- * errors go, beside the field that caused them.
+ * errors go, beside the field that caused them; `elsewhere(error)` is true of one that is told, and mended, elsewhere.
  * @template {keyof Api.Verbs} Verb
  * @param {Verb} verb
  * @param {{
  *   name?: string, words: string, troubles?: HTMLElement, onChange?: () => unknown,
+ *   elsewhere?: (error: Lab.Trouble) => boolean,
  *   drawn?: (result: Api.Verbs[Verb]["answers"], view: Api.Block[]) => Lab.Child,
  *   rows?: (result: Api.Verbs[Verb]["answers"], view: Api.Block[]) => Lab.Rows,
  * }} how
  */
-export function answers(verb, { name = verb, words, troubles, onChange, drawn, rows }) {
+export function answers(verb, { name = verb, words, troubles, onChange, elsewhere, drawn, rows }) {
   const picture = h("div", { class: "answer" });
   const { box, update, page } = frame(picture, { name, onChange });
   const faults = troubles ?? h("div");
@@ -45,7 +46,7 @@ export function answers(verb, { name = verb, words, troubles, onChange, drawn, r
       update({ table: table ?? null, json: result, page: { verb, arguments: args }, ...facts });
       return result;
     } catch (error) {
-      if (error.name === "AbortError") return null;
+      if (error.name === "AbortError" || elsewhere?.(error)) return null;
       box.hidden = true; // nothing may stay that another question has drawn
       fill(faults, fault(error, () => ask(args, facts)));
       return null;

@@ -26,7 +26,7 @@ export function plotly() {
   return script;
 }
 
-const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false, typesetMath: false, scrollZoom: false };
+const CONFIG = { responsive: false, displaylogo: false, displayModeBar: false, typesetMath: false, scrollZoom: false };
 
 /** <capot-figure>: set `spec` to { light, dark }, each { data, layout }. */
 class Figure extends HTMLElement {
@@ -34,12 +34,12 @@ class Figure extends HTMLElement {
   #spec = null;
   #draw = () => { this.draw(); };
   /** @type {number | null} */
-  #width = null; // for which names were set; null where there are none
+  #width = null; // that it was drawn for
   #turn = 0;
   /** @type {HTMLElement | undefined} */
   place;
   #sized = new ResizeObserver(later(150, () => {
-    if (this.#width !== null && this.#width !== this.clientWidth) this.draw();
+    if (this.clientWidth && this.#width !== null && this.#width !== this.clientWidth) this.draw();
   }));
 
   /** @type {(event: Event) => void} */
@@ -84,8 +84,10 @@ class Figure extends HTMLElement {
     const { data, layout } = structuredClone(this.#spec[isDark() && !light ? "dark" : "light"]);
     library.register({ moduleType: "locale", name: lang(), dictionary: {}, format: {} });
     const names = taken(data);
-    this.#width = names.length ? this.clientWidth : null;
+    const resized = this.#width !== null && this.#width !== this.clientWidth;
+    this.#width = this.clientWidth;
     await library.react(this.place, data, { ...layout, uirevision: "kept" }, { locale: lang(), ...CONFIG });
+    if (resized) await library.relayout(/** @type {Lab.Plotted} */ (this.place), { autosize: true }); // react does not
     sized(this.place);
     if (!names.length || turn !== this.#turn || !this.isConnected) return;
     const seen = /** @type {Lab.Plotted} */ (this.place);

@@ -5,6 +5,7 @@ import { number, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { answers } from "../../parts/answer.js";
+import { fault } from "../../parts/fault.js";
 import { blocks, ofKind, pictured, redrawn } from "../../parts/blocks.js";
 
 /** @param {string} name */
@@ -14,43 +15,62 @@ export function context(name) {
   const word = h("input", { type: "text", id: ids.word, value: saved.word ?? tr("embeddings.sample.word"), size: 16 });
   const text = saved.sentences ?? tr("embeddings.sample.sentences");
   const sentences = h("textarea", { rows: 4, id: ids.sentences, value: text });
-  /** @type {number | null} */
-  let layer = saved.layer === undefined ? null : Number(saved.layer);
-  /** @type {HTMLElement | null} */
-  let slider = null;
+  const depth = depths(saved.layer ?? "", later(40, ask));
   const pictures = [redrawn(), redrawn(), redrawn()];
   const troubles = h("div", { class: "troubles" });
-  const place = h("div", { class: "layer-slider" });
   const shown = (/** @type {Api.Context} */ _, /** @type {Api.Block[]} */ view) => drawn(view, pictures);
-  const answer = answers("context", { words: tr("embeddings.waiting"), troubles, drawn: shown, rows });
+  const elsewhere = (/** @type {Lab.Trouble} */ error) => depth.refuses(error) && Boolean(ask());
+  const answer = answers("context", { words: tr("embeddings.waiting"), troubles, elsewhere, drawn: shown, rows });
   const soon = later(400, ask);
   for (const field of [word, sentences]) field.addEventListener("input", soon);
   const box = h("div", {}, h("p", { class: "lead" }, tr("embeddings.context_lead")),
     labelled(word, tr("embeddings.word")),
     h("div", { class: "prompt" }, h("label", { for: ids.sentences }, tr("embeddings.sentences")), sentences, troubles),
-    place, answer.box);
+    depth.box, answer.box);
   return { box, start: ask, stop: answer.stop };
 
   async function ask() {
     const lines = sentences.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    const layer = depth.chosen();
     state.write({ word: word.value, sentences: sentences.value, layer });
     const option = layer === null ? {} : { layer };
     const result = await answer.ask({ word: word.value, sentences: lines, ...option }, {
       python: inPython(name, "context", [word.value], { sentences: lines, ...option }),
       command: onCommandLine(name, "context", [word.value, ...lines], layer === null ? {} : { "--layer": layer }),
     });
-    if (result) slide(result);
+    if (result) depth.show(result);
+  }
+}
+
+/**
+ * The layer that is looked at: one of the address, else the model's own choice until the slider is moved. The slider is
+ * there once the number of layers is known; `heard` is called when it moves.
+ * @param {string} written
+ * @param {() => unknown} heard
+ */
+function depths(written, heard) {
+  let layer = /^\d+$/.test(written) ? Number(written) : null;
+  /** @type {HTMLElement | null} */
+  let slider = null;
+  const [place, troubles] = [h("div", { class: "layer-slider" }), h("div", { class: "troubles" })];
+  return { box: h("div", {}, place, troubles), chosen: () => layer, show, refuses };
+
+  /** @param {Api.Context} result */
+  function show({ layers, layer: shown }) {
+    if (slider?.getAttribute("max") === String(layers.length - 1)) return;
+    slider = sliderOf(layers.length, shown, (value) => { layer = value; fill(troubles); heard(); });
+    fill(place, slider);
   }
 
   /**
-   * The slider, once the number of layers is known.
-   * @param {Api.Context} result
+   * Whether an error is about a layer of the address that this model does not have: it is said here, and forgotten.
+   * @param {Lab.Trouble} error
    */
-  function slide({ layers, layer: shown }) {
-    if (slider?.getAttribute("max") === String(layers.length - 1)) return;
-    const move = later(40, ask);
-    slider = sliderOf(layers.length, shown, (value) => { layer = value; move(); });
-    fill(place, slider);
+  function refuses(error) {
+    if (error.field !== "layer" || layer === null) return false;
+    layer = null;
+    fill(troubles, fault(error));
+    return true;
   }
 }
 

@@ -7,6 +7,7 @@ import { call } from "../../lib/api.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { answers } from "../../parts/answer.js";
 import { blocks, ofKind, pictured, redrawn } from "../../parts/blocks.js";
+import { fault } from "../../parts/fault.js";
 import { frame } from "../../parts/frame.js";
 import { choice, tick, ticked, ticks } from "../../parts/ticks.js";
 import { scaled } from "./axes.js";
@@ -32,14 +33,17 @@ export function computed(name, scale) {
   const picture = redrawn();
   const place = h("div");
   const troubles = h("div", { class: "troubles" });
-  const answer = answers("memory", { words: tr("memory.computing"), troubles, drawn, rows: (_, found) => rows(found) });
+  const elsewhere = (/** @type {Lab.Trouble} */ error) => form.refuses(error) && Boolean(ask());
+  const words = tr("memory.computing");
+  const answer = answers("memory", { words, troubles, elsewhere, drawn, rows: (_, found) => rows(found) });
   const fit = fitting();
   /** @type {Api.Block[]} */
   let view = [];
   const soon = later(120, ask);
   for (const part of form.parts) part.addEventListener("input", soon);
   scale.onChange(draw);
-  const box = h("div", {}, form.first, troubles, answer.box, h("div", { class: "fits-part" }, form.second, fit.box));
+  const box = h("div", {}, form.first, form.troubles, troubles, answer.box,
+    h("div", { class: "fits-part" }, form.second, fit.box));
   return { box, start: ask, stop: answer.stop };
 
   async function ask() {
@@ -101,7 +105,7 @@ function fitting() {
  */
 function settings(name, scale) {
   const saved = state.read();
-  const known = shapes(name, saved.known ?? "");
+  const { known, ...shape } = shapes(name, saved.known ?? "");
   const mode = choice(["last", "all"], {
     name: "logits",
     legend: tr("memory.logits"),
@@ -121,6 +125,7 @@ function settings(name, scale) {
     first: h("div", { class: "row" }, labelled(known, tr("memory.model")), mode, scale),
     second: h("div", { class: "panel settings" }, precision, cards, typed),
     parts: [known, mode, cards, other, precision, kv, users],
+    ...shape,
     asked: () => asked(name, { known: known.value, mode: ticked(mode)[0] === "all" ? "all" : "last" }, {
       gpu: [...ticked(cards), ...parted(other.value)].join(",") || USUAL.gpu,
       precision: ticked(precision).join(",") || USUAL.precision,
@@ -137,7 +142,8 @@ function settings(name, scale) {
 const option = (value, chosen) => h("option", { value, selected: value === chosen }, value);
 
 /**
- * This model, and the published shapes that the card's chapter knows, to choose from.
+ * This model, and the published shapes that the card's chapter knows, to choose from. `refuses(error)`: whether it is
+ * about a shape of the address that nobody has published; that is said in `troubles`, and this model's is chosen.
  * @param {string} name
  * @param {string} chosen
  */
@@ -147,7 +153,15 @@ function shapes(name, chosen) {
   call("card", { known: true }).then(
     (card) => fill(known, own(), card.known.map((one) => option(one.name, chosen))),
     () => fill(known, own()));
-  return known;
+  const troubles = h("div", { class: "troubles" });
+  known.addEventListener("input", () => fill(troubles));
+  const refuses = (/** @type {Lab.Trouble} */ error) => {
+    if (error.code !== "unknown_shape" || !known.value) return false;
+    fill(troubles, fault(error));
+    fill(known, own());
+    return true;
+  };
+  return { known, troubles, refuses };
 }
 
 /**

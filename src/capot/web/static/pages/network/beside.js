@@ -1,7 +1,7 @@
 // Two texts beside each other: a cell of the other one is put into the first, by dragging, by a click or by a key.
 
 import { fill, h } from "../../lib/dom.js";
-import { tr } from "../../lib/words.js";
+import { ownFirst, tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
 import * as state from "../../lib/state.js";
 import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
@@ -16,6 +16,22 @@ const PUT = /^(?:(attention|mlp|head):)?(\d+)\.(\d+)(?:\.(\d+))?$/; // [part:]la
 /** @typedef {import("./grid.js").Place} Place */
 /** @typedef {import("./changes.js").Spot} Spot */
 
+/** Texts that begin as those of the other examples do. */
+const EXAMPLES = {
+  fr: ["La capitale de l’Italie est", "La capitale de l’Espagne est"],
+  en: ["The capital of Italy is", "The capital of Spain is"],
+};
+
+/**
+ * The examples that begin most as a text does: those of its language, whatever the page's is.
+ * @param {string} text
+ */
+function alike(text) {
+  const shared = (/** @type {string} */ one) => [...one].findIndex((letter, place) => letter !== text[place]);
+  const all = ownFirst(EXAMPLES).filter((one) => one !== text);
+  return all.toSorted((a, b) => shared(b) - shared(a)).slice(0, 2);
+}
+
 /** The other text, in the address. */
 const OTHER = {
   get: () => state.read().beside ?? "",
@@ -25,9 +41,10 @@ const OTHER = {
 
 /** The two grids, and what the model answers once a state is in the other's place. */
 export class Beside {
+  without = false; // whether parts are switched off above, which a state put here knows nothing of
   #name;
   #field = promptField({ onChange: () => this.#read(), own: OTHER, label: tr("network.other_text"), rows: 1, delay: 400,
-    examples: tr("network.other_examples").split("|"), placeholder: tr("network.other_placeholder") });
+    examples: ownFirst(EXAMPLES), placeholder: tr("network.other_placeholder") });
   #mine = new Grid({ chosen: (place) => this.#put(stream(place)), switched: () => {} });
   #other = new Grid({ chosen: (place) => this.#put(stream(this.#opposite(place))), switched: () => {} });
   #answer = new Sides("patch");
@@ -67,6 +84,7 @@ export class Beside {
    */
   look(found) {
     this.#found = found;
+    this.#field.offer(alike(found.prompt));
     return this.#read();
   }
 
@@ -80,8 +98,8 @@ export class Beside {
     await this.#waited(this.#field.troubles, async (how) => {
       const source = await call("network", asked, how);
       this.#source = source;
-      this.#mine.draw(found, { switchable: false });
-      this.#other.draw(source, { switchable: false });
+      this.#mine.draw(found, { switchable: false, label: tr("network.mine_grid") });
+      this.#other.draw(source, { switchable: false, label: tr("network.other_grid") });
       this.#answer.clear();
       this.#changes.look({ found, source });
     });
@@ -142,7 +160,8 @@ export class Beside {
     const { part, layer, head, position, source_position: there, tokens, source_tokens: others } = answer;
     const at = head === null ? String(layer) : `${layer}.${head}`;
     const said = tr(`network.put_said.${part}`, { at, token: named(others[there]), other: named(tokens[position]) });
-    this.#answer.both(answer, { limits: `${said} ${tr("network.put_limits")}`, ways: this.#ways(requested(answer)) });
+    const limits = [said, ...(this.without ? [tr("network.put_whole")] : []), tr("network.put_limits")].join(" ");
+    this.#answer.both(answer, { limits, ways: this.#ways(requested(answer)) });
   }
 
   /**

@@ -49,6 +49,8 @@ export class Cells {
     this.table.ariaLabel = label;
     this.table.style.setProperty("--columns", String(columns.length));
     fill(this.table, head, h("tbody", {}, body));
+    const [start] = this.table.querySelectorAll("td[tabindex]");
+    if (start instanceof HTMLElement) this.#stop(start);
   }
 
   /** The rows, the lowest first. */

@@ -13,6 +13,7 @@ import { choice } from "../../parts/ticks.js";
 import { Cells, DRAWN, shaded } from "./cells.js";
 import { named } from "./grid.js";
 import { headName } from "./heads.js";
+import { firstOf } from "./logit.js";
 import { BOTH } from "./sides.js";
 
 const TRIED = /** @type {const} */ (["residual", "attention", "mlp", "head", "every"]);
@@ -108,7 +109,7 @@ export class Changes {
     const each = { residual: tokens, attention: tokens, mlp: tokens, head: heads, every: heads * tokens }[this.#tried];
     const levels = this.#layer.value ? 1 : layers + (this.#tried === "residual" ? 1 : 0);
     this.#cost.textContent = tr("network.places", { count: each * levels });
-    this.#go.disabled = !each;
+    this.#go.disabled = !each || this.#running !== null;
   }
 
   /** @returns {Api.PatchRequest} */
@@ -142,7 +143,7 @@ export class Changes {
     this.#running = null;
     fill(this.#under);
     this.#stop.disabled = true;
-    this.#go.disabled = false;
+    this.#tell();
   }
 
   /** @param {{ done: number, total: number }} body */
@@ -201,7 +202,8 @@ export class Changes {
   /** @param {Api.Patching} answer */
   #said({ between: [first, second], difference: { before, source } }) {
     const numbers = { before: number(before, 1), source: number(source, 1) };
-    return tr("network.changes_said", { first: named(first), second: named(second), ...numbers });
+    const said = tr("network.changes_said", { first: named(first), second: named(second), ...numbers });
+    return [...firstOf(first), ...firstOf(second), said].join(" ");
   }
 
   /**

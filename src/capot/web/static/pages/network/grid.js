@@ -64,15 +64,15 @@ export class Grid {
 
   /**
    * @param {Api.NetworkInside} found
-   * @param {{ switchable: boolean }} how
+   * @param {{ switchable: boolean, label: string }} how
    */
-  draw(found, { switchable }) {
+  draw(found, { switchable, label }) {
     this.#found = found;
     this.#first = Math.max(0, found.tokens.length - DRAWN);
     this.#place = this.#shown = null;
     this.#opened.remove();
     const tokens = found.tokens.slice(this.#first);
-    this.#cells.draw({ label: tr("network.grid"), corner: tr("network.layer"), columns: tokens.map(named),
+    this.#cells.draw({ label, corner: tr("network.layer"), columns: tokens.map(named),
       first: this.#first, rows: found.layers.toReversed().map((layer) => this.#row(layer, switchable)) });
     this.#arcs.colSpan = tokens.length + 1;
     this.#measure();

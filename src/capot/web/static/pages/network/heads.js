@@ -7,7 +7,7 @@ import { thumbnail } from "./arcs.js";
 import { named } from "./grid.js";
 
 const SHOWN = 48;
-const KINDS = ["induction", "previous", "itself", "first", "mixed"];
+const KINDS = ["induction", "previous", "itself", "first", "mixed", "unmeasured"];
 
 /** @typedef {{ layer: number, head: number }} Head */
 
@@ -149,7 +149,7 @@ const powerSign = () => h("svg:svg", { class: "sign", viewBox: "0 0 12 12", "ari
   h("path:svg", { d: "M6 1v5M3.2 2.7a4.2 4.2 0 1 0 5.6 0" }));
 
 /** @param {Api.HeadMeasured} head */
-const kindOf = ({ kind }) => kind ?? "mixed";
+const kindOf = ({ kind }) => kind ?? "unmeasured"; // of a text too short for it
 
 /** @param {Api.HeadMeasured} head */
 function deed({ kind, scores }) {

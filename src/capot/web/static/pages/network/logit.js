@@ -2,6 +2,7 @@
 
 import { fill, h, labelled, later, unique } from "../../lib/dom.js";
 import { number, tr } from "../../lib/words.js";
+import { fault } from "../../parts/fault.js";
 import { frame } from "../../parts/frame.js";
 import { named } from "./grid.js";
 
@@ -13,14 +14,31 @@ export class Logit {
   #offers = h("div", { class: "examples", "aria-label": tr("network.target_offers") });
   #bars = h("div", { class: "shares" });
   #frame = frame(this.#bars, { name: "logit" });
+  #troubles = h("div", { class: "troubles", id: unique("target-troubles") });
+  #wrong = false; // whether the model has refused the token that is typed
 
   /** @param {{ target: string, onChange: () => unknown }} how */
   constructor({ target, onChange }) {
     this.onChange = onChange;
     this.#field = h("input", { id: unique("target"), type: "text", spellcheck: "false", autocomplete: "off",
-      value: target, oninput: later(400, onChange) });
+      value: target, oninput: later(400, onChange), "aria-describedby": this.#troubles.id });
     this.box = h("section", { hidden: true }, h("h2", {}, tr("network.logit_title")),
-      labelled(this.#field, tr("network.target"), this.#offers), this.#frame.box);
+      labelled(this.#field, tr("network.target"), this.#offers, this.#troubles), this.#frame.box);
+  }
+
+  /**
+   * The model has no such token as is typed, or null: nothing is refused yet.
+   * @param {Lab.Trouble | null} error
+   */
+  refused(error) {
+    this.#wrong = this.#frame.box.hidden = error !== null; // bars of another token would pass for those of this one
+    this.#field.setAttribute("aria-invalid", String(this.#wrong));
+    fill(this.#troubles, error && fault(error));
+  }
+
+  /** What is asked for, where the model has it. */
+  get known() {
+    return this.#wrong ? "" : this.target;
   }
 
   /** The token that is asked for; empty for the most probable one. */
@@ -43,9 +61,10 @@ export class Logit {
     const shares = [...byPart(contributions), { layer: 0, part: "remainder", logit: found.remainder ?? 0 }];
     fill(this.#bars, diverging(shares, target));
     const most = shares.reduce((a, b) => (b.logit > a.logit ? b : a));
+    const said = tr("network.logit_said", { token: named(target), logit: number(target.logit, 2),
+      part: partName(most), most: number(most.logit, 2) });
     this.#frame.update({
-      caption: tr("network.logit_said", { token: named(target), logit: number(target.logit, 2),
-        part: partName(most), most: number(most.logit, 2) }),
+      caption: [...firstOf(target), said].join(" "),
       table: () => ({ columns: ["part", "logit"].map((name) => tr(`network.column.${name}`)),
         rows: [...shares.map((one) => [partName(one), number(one.logit, 3)]),
           [tr("network.sum"), number(target.logit, 3)]] }),
@@ -60,6 +79,13 @@ export class Logit {
     this.onChange();
   }
 }
+
+/**
+ * What is said where one token of several that were asked for is meant.
+ * @param {{ id: number, text: string, tokens: number }} token
+ */
+export const firstOf = (token) =>
+  (token.tokens > 1 ? [tr("network.first_of", { token: named(token), tokens: token.tokens })] : []);
 
 /** @param {Api.Contribution[]} contributions */
 function byPart(contributions) {

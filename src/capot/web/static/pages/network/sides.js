@@ -57,7 +57,8 @@ export class Sides {
    */
   both(found, { limits, ways }) {
     const rows = together(found);
-    this.#draw(rows, { ghosts: true });
+    const least = { before: leastOf(found.before), after: leastOf(found.after) };
+    this.#draw(rows, { ghosts: true, least });
     fill(this.#texts, [["before", found.before.text], ["after", found.after.text]].map(([name, text]) =>
       [h("dt", {}, tr(`network.text_${name}`)), h("dd", {}, text.trim() || "–")]));
     this.#texts.hidden = false;
@@ -67,7 +68,7 @@ export class Sides {
     this.#frame.update({
       caption: `${said} ${limits}`,
       table: { columns: ["token", "before", "after"].map((name) => tr(`network.column.${name}`)),
-        rows: rows.map((one) => [shown(one), shownShare(one.before), shownShare(one.after)]) },
+        rows: rows.map((one) => [shown(one), ...shares(one, least)]) },
       json: found,
       ...ways,
     });
@@ -76,22 +77,36 @@ export class Sides {
 
   /**
    * @param {Both[]} rows
-   * @param {{ ghosts: boolean }} how
+   * @param {{ ghosts: boolean, least?: { before: number, after: number } }} how
    */
-  #draw(rows, { ghosts }) {
+  #draw(rows, { ghosts, least = { before: 0, after: 0 } }) {
     const top = Math.max(...rows.map((one) => Math.max(one.after ?? 0, one.before ?? 0))) || 1;
     this.#bars.rows = rows.map((one) => ({
       label: shown(one),
       value: (one.after ?? 0) / top,
       ghost: ghosts && one.before !== undefined ? one.before / top : null,
-      text: ghosts ? `${shownShare(one.before)} → ${shownShare(one.after)}` : shownShare(one.after),
+      text: ghosts ? shares(one, least).join(" → ") : percent(one.after ?? 0),
     }));
     this.#legend.hidden = !ghosts;
   }
 }
 
-/** @param {number | undefined} share */
-const shownShare = (share) => (share === undefined ? "–" : percent(share));
+/**
+ * A probability; of a token that is none of the candidates, that it is less than the least of theirs.
+ * @param {number | undefined} share
+ * @param {number} least
+ */
+const shownShare = (share, least) => (share === undefined ? `< ${percent(least).replace(/^< /, "")}` : percent(share));
+
+/**
+ * Both probabilities of a token.
+ * @param {Both} one
+ * @param {{ before: number, after: number }} least
+ */
+const shares = ({ before, after }, least) => [shownShare(before, least.before), shownShare(after, least.after)];
+
+/** @param {Api.Side} side */
+const leastOf = ({ candidates }) => candidates[candidates.length - 1].probability;
 
 /** @param {{ text: string, label: string }} token */
 const shown = ({ text, label }) => (text ? visible(text) : label);

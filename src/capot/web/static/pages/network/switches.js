@@ -9,6 +9,7 @@ import { choice } from "../../parts/ticks.js";
 import { BOTH, Sides } from "./sides.js";
 
 const FEW = 10; // candidates of an answer that stands alone
+const NAMED = 5; // parts of a link that this model does not have
 const BY = /** @type {const} */ (["zero", "mean"]);
 
 /**
@@ -25,6 +26,8 @@ export class Switches {
   #chips = h("ul", { class: "chips" });
   #again = h("button", { type: "button", class: "small", onclick: () => this.clear() }, tr("network.all_on"));
   #none = h("p", { class: "quiet small" }, tr("network.switch_how"));
+  #whole = h("p", { class: "quiet small" }, tr("network.others_whole"));
+  #lost = h("p", { class: "warning", role: "status", hidden: true });
   #troubles = h("div", { class: "troubles" });
   #sides = new Sides("ablate");
   line = h("output", { class: "quiet" }); // the answer in a line, for who looks at the stamps
@@ -41,7 +44,8 @@ export class Switches {
       said: (one) => tr(`network.by_${one}`), onChange: (one) => { this.by = one; this.#changed(); } });
     this.#way = h("div", {}, way);
     this.box = h("section", { class: "answered", "aria-label": tr("network.next") }, h("h2", {}, tr("network.next")),
-      this.#none, h("div", { class: "row" }, this.#chips, this.#again), this.#way, this.#troubles, this.#sides.box);
+      this.#lost, this.#none, h("div", { class: "row" }, this.#chips, this.#again), this.#whole, this.#way,
+      this.#troubles, this.#sides.box);
   }
 
   #way;
@@ -62,6 +66,7 @@ export class Switches {
   }
 
   #changed() {
+    this.#lost.hidden = true;
     this.#onChange();
     this.#tell();
     this.#ask();
@@ -75,7 +80,11 @@ export class Switches {
     const heads = new Set(found.heads.map((head) => `${head.layer}.${head.head}`));
     const layers = found.layers.length - 1;
     const layer = (/** @type {string} */ name) => /^\d+$/.test(name) && Number(name) >= 1 && Number(name) <= layers;
-    for (const name of this.off) if (!heads.has(name) && !layer(name)) this.off.delete(name);
+    const lost = [...this.off].filter((name) => !heads.has(name) && !layer(name));
+    for (const name of lost) this.off.delete(name);
+    this.#lost.hidden = !lost.length;
+    this.#lost.textContent = tr("network.no_such_part", { count: lost.length, names: lost.slice(0, NAMED).join(", ") });
+    if (lost.length) this.#onChange();
     this.#prompt = found.prompt;
     this.#tell();
     return this.#ask();
@@ -91,7 +100,7 @@ export class Switches {
     fill(this.#chips, [...this.off].map(chip));
     this.#again.hidden = !some;
     this.#none.hidden = some;
-    this.#way.hidden = !some;
+    this.#way.hidden = this.#whole.hidden = !some;
   }
 
   /** @returns {Api.AblateRequest} */
