@@ -96,6 +96,47 @@ def test_a_cell_opens_onto_what_its_heads_read(visit: Visits, server: Server) ->
     assert page.locator(".network-top figcaption").first.inner_text() == said and page.url == address
 
 
+def test_all_that_a_head_reads_is_a_square_when_it_is_opened(visit: Visits, server: Server) -> None:
+    page = visit(LINK, lang="fr")
+    asked: list[Any] = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if "/api/network" in request.url else None)
+    fold = page.locator(".network > details > summary")
+    head = fold.inner_text().split()[-1]
+    fold.click()
+    cells = "[...document.querySelectorAll('.matrix td[tabindex]')]"
+    until(page, f"{cells}.length > 0")
+    weights = answered(server, "network", prompt=PROMPT, attention=head)["attention"]["weights"]
+    count = len(weights)
+    assert [one.get("attention") for one in asked] == [head] and "matrix=1" in page.url
+    told = [each.split("\u00a0: ")[1] for each in page.evaluate(f"{cells}.map((cell) => cell.ariaLabel)")]
+    assert told == [percent(weights[row][read], "fr") for row in range(count) for read in range(row + 1)]
+    marked = "(() => { const cell = document.querySelector('.matrix [aria-selected=true]');"
+    marked += "return [Number(cell.parentElement.dataset.layer), cell.cellIndex - 1]; })()"
+    best = [max(range(count), key=row.__getitem__) for row in weights]
+    assert page.evaluate(marked) == [count - 1, best[-1]]
+    # A row by the keyboard: the token that reads is chosen, the square stays.
+    page.locator(".matrix [aria-selected=true]").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    until(page, f"location.hash.includes('.{count - 2}&') && !document.querySelector('.waiting')")
+    assert page.evaluate(marked) == [count - 2, best[-2]]
+    # Another head is asked for once; the first one is known.
+    other = next(name for name in page.locator(".stamp .head-name").all_inner_texts() if name != head)
+    for name in (other, head, other):
+        page.get_by_role("button", name=f"Montrer la tête {name}\u00a0:").click()
+        until(page, f"document.querySelector('.network > details > summary').textContent.endsWith(' {name}')")
+        settled(page)
+    assert [one["attention"] for one in asked if "attention" in one] == [head, other]
+    assert axe(page) == [] and overflow(page) == 0
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.locator("main > .prompt textarea").fill("a b c d e f " * 12)
+    until(page, f"{cells}.length === 64 * 65 / 2")
+    assert overflow(page) == 0 and axe(page) == []
+    assert "le premier et les 63 derniers" in page.inner_text(".network > details figcaption")
+
+
 def test_a_pass_is_played_in_two_seconds_and_not_where_motion_is_unwelcome(visit: Visits) -> None:
     page = visit(LINK)
     moving = "document.querySelector('.guesses').getAnimations({ subtree: true })"
@@ -139,7 +180,7 @@ def test_what_is_switched_off_changes_the_next_token_beside(visit: Visits, serve
     name = first["text"].replace(" ", "·")
     assert shown[name] == percent(first["probability"], "fr")
     assert page.locator(".answered b:not([hidden])").count() >= 5, "a tick where each bar was"
-    assert "celles du réseau entier" in page.inner_text(".answered"), "the rest of the page is of the whole network"
+    assert "du réseau entier" in page.inner_text(".answered"), "the rest of the page is of the whole network"
     assert " ".join(found["after"]["text"].split()) in " ".join(page.inner_text(".answered .texts").split())
     address = page.url
     page.reload()

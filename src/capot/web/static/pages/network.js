@@ -14,6 +14,7 @@ import { callNetwork, guessTable, meanOf, telling } from "./network/asking.js";
 import { Grid, named } from "./network/grid.js";
 import { Beside } from "./network/beside.js";
 import { best, Gallery, headName, headTable } from "./network/heads.js";
+import { Matrix } from "./network/matrix.js";
 import { Logit } from "./network/logit.js";
 import { play, still } from "./network/pass.js";
 import { Switches } from "./network/switches.js";
@@ -42,6 +43,10 @@ class Network {
   #gallery = new Gallery({ chosen: (name) => this.#pick(name), switched: (name) => this.#switch(name) });
   #logit = new Logit({ target: this.#saved.target ?? "", onChange: () => this.look() });
   #picture = frame(this.#grid.box, { name: "network" });
+  #matrix = new Matrix({
+    chosen: (position) => this.#choose({ ...this.#place, position }, this.#head),
+    ways: (attention) => this.#found ? this.#ways(this.#found, { attention }) : {},
+  });
   #motion = h("button", { type: "button", class: "small motion", onclick: () => this.#play() }, tr("network.play"));
   #end = () => {};
   #stamps = frame(this.#gallery.box, { name: "heads" });
@@ -76,7 +81,7 @@ class Network {
     const gallery = h("section", {}, this.#reading, this.#switches.line, this.#stamps.box);
     const picture = h("div", {}, h("p", { class: "tools" }, this.#motion), this.#picture.box);
     const top = h("div", { class: "network-top" }, picture, this.#switches.box, gallery);
-    fill(this.#shown, top, this.#logit.box, this.#beside.box, this.#more);
+    fill(this.#shown, top, this.#matrix.box, this.#logit.box, this.#beside.box, this.#more);
     this.#heads = gallery;
   }
 
@@ -91,6 +96,7 @@ class Network {
     this.#running?.abort();
     this.#fetching?.abort();
     this.#switches.stop();
+    this.#matrix.stop();
     this.#beside.stop();
   }
 
@@ -157,6 +163,7 @@ class Network {
     this.#grid.draw(found, { switchable: true, label: tr("network.grid") });
     const { place, head } = same ? { place: this.#place, head: this.#head } : this.#wished(found);
     this.#gallery.draw(found, { switchable: true, wanted: [head, ...this.#switches.off] });
+    this.#matrix.draw(found);
     this.#logit.draw(found, this.#ways(found, {}));
     const quiet = (/** @type {Api.Block} */ block) => block.block === "text" && block.tone === "quiet";
     fill(this.#more, blocks(view.filter((block) => block.block === "curves" || quiet(block))));
@@ -249,6 +256,7 @@ class Network {
     const weights = reads.get(this.#head) ?? null;
     this.#gallery.show(reads);
     this.#tell(weights);
+    this.#matrix.show(this.#head, this.#place.position);
     this.#stamps.update({
       caption: tr("network.gallery_said"),
       table: () => headTable(found, reads),

@@ -155,8 +155,10 @@ function shapes(name, chosen) {
     () => fill(known, own()));
   const troubles = h("div", { class: "troubles" });
   known.addEventListener("input", () => fill(troubles));
+  let asked = chosen; // the list may come before the refusal, and has no such option
   const refuses = (/** @type {Lab.Trouble} */ error) => {
-    if (error.code !== "unknown_shape" || !known.value) return false;
+    if (error.code !== "unknown_shape" || !asked) return false;
+    asked = "";
     fill(troubles, fault(error));
     fill(known, own());
     return true;
