@@ -129,6 +129,10 @@ def test_all_that_a_head_reads_is_a_square_when_it_is_opened(visit: Visits, serv
         until(page, f"document.querySelector('.network > details > summary').textContent.endsWith(' {name}')")
         settled(page)
     assert [one["attention"] for one in asked if "attention" in one] == [head, other]
+    page.reload()
+    until(page, f"{cells}.length > 0")
+    settled(page)
+    assert page.locator("h1 + [role=status]").count() == 0, "a link may hold it"
     assert axe(page) == [] and overflow(page) == 0
     page.set_viewport_size({"width": 360, "height": 800})
     page.locator("main > .prompt textarea").fill("a b c d e f " * 12)

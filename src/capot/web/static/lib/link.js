@@ -45,7 +45,7 @@ const RULES = {
   embeddings: { view: oneOf("words", "context", "lens"), words: any, dimensions: oneOf("2", "3"), ...sliders("embed"),
     word: any, sentences: any, layer: COUNT },
   network: { at: form(/^\d+\.\d+$/), attention: form(/^\d+\.\d+$/), target: any, off: HEADS, by: oneOf("zero", "mean"),
-    beside: any, put: form(/^((attention|mlp|head):)?\d+\.\d+(\.\d+)?$/), between: any,
+    matrix: oneOf("1"), beside: any, put: form(/^((attention|mlp|head):)?\d+\.\d+(\.\d+)?$/), between: any,
     tried: oneOf("residual", "attention", "mlp", "head", "every") },
   next: { view: oneOf("next", "score"), ...sliders("next"), k: whole(1, 100), as: oneOf("logits"), rank: any },
   score: {},
