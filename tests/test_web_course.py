@@ -230,6 +230,9 @@ def test_a_lessons_instruments_are_the_chapters_own_and_live(mortal: tuple[Serve
     assert [(one["verb"], one["arguments"]["temperature"]) for one in pins] == [("generate", 0)]
 
     enter(page, 5)
+    names = "[...document.querySelectorAll('.shown .bars .name')]"
+    cut = page.evaluate(f"{names}.filter((name) => name.scrollWidth > name.clientWidth).map((name) => name.innerText)")
+    assert cut == [] and "Attention" in page.locator(".shown .bars").first.inner_text(), "a part's name is read whole"
     bet = card(page, 5, 0)
     bet.locator(".predict input").fill("x" * 5000)
     bet.locator(".predict button").click()
