@@ -218,6 +218,27 @@ def asked_last(server: OpenAIServer) -> dict[str, Any]:
     return [seen.body for seen in server.seen if seen.path.endswith("/completions")][-1]
 
 
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_of_a_cache_nothing_is_said_where_the_server_tells_nothing(model, monkeypatch, lang: str) -> None:
+    import openai_server as module
+
+    told = model.generate(PROMPT, max_new_tokens=2, seed=1)
+    right = module.texts
+
+    def silent(ids: list[int], body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for event in right(ids, body):
+            event.get("usage", {}).pop("prompt_tokens_details", None)
+            yield event
+
+    monkeypatch.setattr(module, "texts", silent)
+    found = model.generate(PROMPT, max_new_tokens=2, seed=1)
+    assert told.reused_tokens == len(PROMPT) // 16 * 16 and found.reused_tokens is None
+    words = {"en": "reused", "fr": "repris"}[lang]
+    assert words in told.to_text(lang) and words in told.summary(lang)
+    assert words not in found.to_text(lang) and words not in found.summary(lang)
+    assert next(model.stream(PROMPT, max_new_tokens=2, seed=1)).reused_tokens is None  # its bill comes at the end
+
+
 def test_a_stop_text_ends_it_and_the_bill_still_comes(model: capot.Model, server: OpenAIServer) -> None:
     found = model.generate(PROMPT, temperature=0, stop=["kyo"])
     assert (found.text, found.stop_string, found.stop_reason) == (" To", "kyo", "stop_string")

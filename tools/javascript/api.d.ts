@@ -479,7 +479,7 @@ declare namespace Api {
     text: string;
     stop_reason: "stop_string" | "end_token" | "max_new_tokens" | "context_full" | "interrupted";
     prompt_tokens: number;
-    reused_tokens: number;
+    reused_tokens: number | null;
     prefill_s: number;
     decode_s: number;
     tokens_per_s: number | null;
@@ -884,7 +884,7 @@ declare namespace Api {
   interface Started {
     prompt_ids: number[];
     prompt_tokens: number;
-    reused_tokens: number;
+    reused_tokens: number | null;
     prefill_s: number;
     seed: number;
   }

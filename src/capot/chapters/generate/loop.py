@@ -71,7 +71,8 @@ class Loop(Job):
         self.after_left = plan.after_stop
         self.tokens: list[GeneratedToken] = []
         self.reason: StopReason | None = self._end(made[-1]) if made else None
-        self.reused, self.prefill_s, self.decode_s, self.last = 0, 0.0, 0.0, 0.0
+        self.reused: int | None = 0
+        self.prefill_s, self.decode_s, self.last = 0.0, 0.0, 0.0
 
     def _text_so_far(self, prompt: list[int], made: list[int]) -> GrowingText:
         """Return the text of the tokens made before: what may begin a stop string is held back, the rest was shown

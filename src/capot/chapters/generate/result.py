@@ -73,14 +73,15 @@ class Generation(Result):
     seed that was drawn where none was given.
     Units: seconds; ``prefill_s`` is engine time, ``decode_s`` runs from the first token to
     the last; ``tokens_per_s`` = (tokens - 1) / decode_s, None below two tokens. Where a server writes the text,
-    ``prompt_tokens`` and ``reused_tokens`` are those of its bill, and ``prefill_s`` is the time to its first token.
+    ``prompt_tokens`` and ``reused_tokens`` are those of its bill, the latter None where it does not tell, and
+    ``prefill_s`` is the time to its first token.
     """
 
     prompt: str
     text: str
     stop_reason: StopReason
     prompt_tokens: int
-    reused_tokens: int
+    reused_tokens: int | None
     prefill_s: float
     decode_s: float
     tokens_per_s: float | None
@@ -160,7 +161,10 @@ class Generation(Result):
         return Facts([(tr(f"generate.facts.{name}", lang), value) for name, value in values.items()])
 
     def _prompt_size(self, lang: str | None) -> str:
-        size = tr("generate.facts.prompt_value", lang, count=self.prompt_tokens, reused=self.reused_tokens)
+        if self.reused_tokens is None:
+            size = tr("generate.facts.prompt_size", lang, count=self.prompt_tokens)
+        else:
+            size = tr("generate.facts.prompt_value", lang, count=self.prompt_tokens, reused=self.reused_tokens)
         return tr("generate.facts.opened", lang, size=size, opening=", ".join(self.opening)) if self.opening else size
 
     def why(self, lang: str | None = None) -> str:
@@ -173,7 +177,8 @@ class Generation(Result):
         parts = [self.why(lang)]
         if self.tokens_per_s is not None:
             parts.append(tr("generate.facts.speed_value", lang, value=self._speed(lang)))
-        parts.append(tr("generate.facts.reused", lang, count=self.reused_tokens, total=self.prompt_tokens))
+        if self.reused_tokens is not None:
+            parts.append(tr("generate.facts.reused", lang, count=self.reused_tokens, total=self.prompt_tokens))
         return " · ".join([*parts, tr("generate.facts.seed_value", lang, seed=str(self.seed))])
 
     def _speed(self, lang: str | None) -> str:
@@ -214,7 +219,7 @@ class Started(StreamEvent):
 
     prompt_ids: Sequence[int]
     prompt_tokens: int
-    reused_tokens: int
+    reused_tokens: int | None
     prefill_s: float
     seed: int
 

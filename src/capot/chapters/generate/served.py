@@ -40,7 +40,8 @@ class ServedLoop(Loop, WrittenJob):
 
     def begun(self, seconds: float) -> None:
         self.prefill_s = seconds
-        self.emit(Started(self.ids, len(self.ids), 0, seconds, self.seed))
+        self.reused = None  # until the bill comes, at the end
+        self.emit(Started(self.ids, len(self.ids), None, seconds, self.seed))
 
     def took(self, text: str, tokens: Sequence[ChosenToken], *, seconds: float, last: bool) -> bool:
         """Note the tokens, each with its part of the text; end at a stop text where the server does not."""
@@ -117,7 +118,7 @@ class ServedLoop(Loop, WrittenJob):
         made = super().generation()
         if self.bill is None:
             return made
-        return dataclasses.replace(made, prompt_tokens=self.bill.prompt, reused_tokens=self.bill.cached or 0)
+        return dataclasses.replace(made, prompt_tokens=self.bill.prompt, reused_tokens=self.bill.cached)
 
     def _noted(self, token: ChosenToken, shown: Face, seconds: float) -> GeneratedToken:
         number = self.plan.first_draw + len(self.tokens)

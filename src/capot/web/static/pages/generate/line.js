@@ -53,7 +53,8 @@ export function hear(line, [kind, body], stopping) {
     line.runs += 1;
     line.fresh = true;
     // What a line that is taken up again finds in the cache is its own text. What is told is of the prompt.
-    line.reused ??= Math.min(body.reused_tokens, line.base.length);
+    // A server tells it at the end, if at all.
+    if (body.reused_tokens !== null) line.reused ??= Math.min(body.reused_tokens, line.base.length);
   } else if (kind === "step") {
     line.tokens.push(body);
     line.drawn += 1;
@@ -64,6 +65,7 @@ export function hear(line, [kind, body], stopping) {
     line.reason = body.stop_reason;
     line.stopString = body.stop_string;
     line.speed = whole ? body.tokens_per_s : line.paced && line.paced / (line.spent ?? 0);
+    if (whole) line.reused ??= body.result.reused_tokens ?? undefined;
     line.result = whole ? body.result : null;
     line.view = whole ? body.view : null;
   } else if (kind === "error") {
@@ -135,7 +137,9 @@ export function caption(line) {
   const parts = [strip ? strip.caption : probabilities(line), why(line)];
   if (line.speed) {
     const speed = number(line.speed, line.speed < 100 ? 1 : 0);
-    parts.push(tr("generate.speed", { speed, seed: String(line.seed), count: line.reused ?? 0 }));
+    const told = { speed, seed: String(line.seed) };
+    const reused = line.reused === undefined ? null : { ...told, count: line.reused };
+    parts.push(reused ? tr("generate.speed", reused) : tr("generate.speed_untold", told));
   }
   return parts.filter(Boolean).join(" ");
 }
