@@ -73,11 +73,13 @@ class Capot(WordedCommand, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        # ``capot help next`` and ``capot next --help`` are one: people try both.
         if args and args[0] == HELP:
             args = [word for word in args[1:] if not word.startswith("-")] + ["--help"]
         if args[0] == "--help":
             click.echo(ctx.get_help())
             ctx.exit()
+        # click would answer in English, and in words of its own.
         if args[0] not in commands():
             from capot.cli.near import near
 
@@ -97,6 +99,7 @@ class Capot(WordedCommand, click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with their one sentence each, without importing any of them."""
         with formatter.section(heading("commands")):
+            # From the catalogues: importing every command would more than double the time of help.
             listed = [(name, i18n.tr(f"{name}.cli.short")) for name in commands()]
             formatter.write_dl([*listed, (HELP, i18n.tr("cli.help_command"))])
 
@@ -129,6 +132,7 @@ group = Capot(
 @click.pass_context
 def _start(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:  # the lab for a person at a terminal; a program would wait for ever
+        # Both must be terminals: a lab started from a script would never end.
         at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
         command = group.get_command(ctx, "serve" if at_terminal else "tour")
         assert command is not None  # both are among the commands
@@ -142,6 +146,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and answer its exit status; no user's mistake shows a traceback."""
     arguments = list(arguments)
     as_json = "--json" in arguments
+    # Tests and notebooks run several command lines in one process.
     INTERRUPTED.clear()
     streams.prepare()
     lang = _asked_language(arguments)
@@ -161,6 +166,7 @@ def run(arguments: Sequence[str]) -> int:
         except (KeyboardInterrupt, click.Abort):
             exec("")  # Python remembers a Ctrl-C inside an exec, as imports use it, and would end on a signal instead
             return _report(InterruptedByUser("interrupted"), as_json=as_json)
+        # ``capot ... | head`` has succeeded, as it has for every other program.
         except streams.ReaderLeft:
             return 0
 

@@ -57,6 +57,7 @@ def read_text(value: str) -> str:
     """
     if value == "-":
         return _contents(piped(), "-")
+    # A text may begin with @ (a handle, a decorator): two say that one is meant.
     if value.startswith("@@"):
         return decoded(value[1:], source="argv")
     if not value.startswith("@"):
@@ -64,6 +65,7 @@ def read_text(value: str) -> str:
     if value == "@":
         raise InputError("no_file_name")
     path = Path(value[1:])
+    # Before reading: "no such file" is the commonest slip and deserves its own hint.
     if not path.exists():
         raise NotFoundError("no_such_file", path=str(path))
     try:
@@ -124,6 +126,7 @@ def _decode(raw: bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         # Windows' editors write UTF-16 when asked for Unicode, which deserves a word of its own.
         wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        # No text has a zero byte: it is a picture, an archive or weights, and no other encoding helps.
         if b"\0" in raw and not wide:
             raise InputError("not_text", source=source) from None
         encoding = "utf-16" if wide else "latin1"
@@ -133,6 +136,7 @@ def _decode(raw: bytes, source: str) -> str:
 def split(value: str | None, *, name: str) -> tuple[str, ...]:
     """Return the parts of ``A,B``; none where the option was not written. Raises: InputError ``option_needs_value``."""
     parts = tuple(part.strip() for part in (value or "").split(",") if part.strip())
+    # ``--compare ""`` is a variable that a script forgot to set, and not a wish for none.
     if value is not None and not parts:
         raise InputError("option_needs_value", name=name)
     return parts
@@ -141,6 +145,7 @@ def split(value: str | None, *, name: str) -> tuple[str, ...]:
 def loading_options() -> list[click.Parameter]:
     """Add --model and what says how to open it, on every command that opens one: the fields of ``Loading``."""
     return [
+        # No choices are listed: a folder or any name of the hub may stand here.
         Option(["--model"], words="cli.options.model", metavar="MODEL", envvar="CAPOT_MODEL", default=Loading.model),
         Option(["--engine"], words="cli.options.engine", metavar="ENGINE"),
         Option(["--device"], words="cli.options.device", metavar="DEVICE"),
@@ -187,6 +192,7 @@ def open_model(*, watched: bool = True, **loading: Any) -> Model:
     from capot.model import open_loading
 
     model = open_loading(Loading(**loading), notice=notice, watch=watch())
+    # A lab's prompts are its learners', who see their own progress in the browser.
     model.shared.reading = reading() if watched else None
     return model
 
@@ -207,6 +213,7 @@ def emit(result: Result | None, *, as_json: bool, html: Path | None) -> None:
 def put(path: Path, text: str) -> None:
     """Write a file and say so; ``-`` is standard output, where nothing else is then written."""
     if path == STDOUT:
+        # A page ends in a line end already, and a second one would make its copy another file.
         click.echo(text, nl=not text.endswith("\n"))
     else:
         write_file(path, text)
@@ -218,6 +225,7 @@ def write_file(path: Path, text: str) -> None:
 
     Raises: InputError ``cannot_write`` with the system's reason.
     """
+    # Before the partial file: a rename onto a folder fails with an error that names the wrong path.
     if path.is_dir():
         folder = IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         raise InputError("cannot_write", path=str(path), reason=os_reason(folder))

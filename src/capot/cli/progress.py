@@ -71,6 +71,7 @@ def draw(events: Iterator[DownloadProgress]) -> None:
 
 
 def _line(text: str) -> None:
+    # One column less: a terminal that wraps at its last column would leave half a line behind.
     width = max(20, shutil.get_terminal_size((80, 24)).columns - 1)
     # Padded to the width, so that nothing of a longer line before is left.
     click.echo("\r" + visible(text)[:width].ljust(width) + ("" if text else "\r"), nl=False, err=True)
@@ -114,6 +115,7 @@ class Reading:
             self._began = (now, done)
         elif now - self._began[0] >= SOON and now - self._drawn >= EVERY:
             then, before = self._began
+            # Counted from when this prompt began, as a cached beginning is read in no time.
             left = (total - done) * (now - then) / (done - before)
             _line("  ".join([_bar(done, total), tr(self._words, done=done, total=total), _left(left)]))
             self._drawn = now

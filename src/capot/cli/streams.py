@@ -45,6 +45,7 @@ def color() -> bool | None:
 
     None: on terminals alone.
     """
+    # NO_COLOR comes first, as no-color.org asks.
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
@@ -60,8 +61,10 @@ def colored() -> bool:
 
 def unprinted(error: OSError) -> Exception:
     """Return what it means that standard output took no more; any other error is itself."""
+    # An error of a file that we opened ourselves has its name; one of standard output has none.
     if error.filename is not None:
         return error
+    # Windows tells a closed pipe by an invalid argument.
     if isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL):
         _silence()
         return ReaderLeft()
@@ -83,6 +86,7 @@ def fed() -> bool:
     A service, a scheduler or a test gives none of the two, and is told what is missing instead of kept waiting.
     """
     try:
+        # By the kind of file and not by ``isatty``: /dev/null of a service is no terminal either, and feeds nothing.
         mode = os.fstat(sys.stdin.fileno()).st_mode
     except (AttributeError, OSError, ValueError):  # closed, or none of the system's
         return False

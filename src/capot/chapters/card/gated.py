@@ -67,6 +67,7 @@ def before_the_gate(name: str, refusal: AccessError, *, revision: str | None = N
     Raises: ``refusal``, where there is nothing to show.
     """
     wrong = refusal.code in WRONG_TOKEN
+    # Only these refusals leave something that is open to all; any other error is the whole answer.
     if wrong or refusal.code in GATES:
         with contextlib.suppress(CapotError), settings.anonymous() if wrong else contextlib.nullcontext():
             return preview(name, revision=revision)
@@ -87,6 +88,7 @@ def preview(name: str, *, revision: str | None = None) -> Card | Preview:
     source = Source(name, {}, chat_template=found.chat_template, ends=found.ends, licence=found.licence)
     kind = base_or_instruct(source, {"tags": found.tags})
     source = replace(source, kind=kind, published=_published(repo, files))
+    # A derived model often keeps the name of its base: the number of parameters must agree as well.
     same = shape_of(found)
     if same is not None:
         shown = Checkpoint(Path(), name, dict(same.config))
@@ -151,6 +153,7 @@ def cache_of(found: SearchHit) -> Callable[[int], int]:
     """Return the bytes that a text of so many tokens takes beside the weights: by the shape, else estimated from their
     number.
     """
+    # The cache has the type of the activations, never that of packed weights: two bytes at least.
     width = max(2, round(bytes_per_value(found.dtype)))
     same = shape_of(found)
     if same is not None:

@@ -18,6 +18,7 @@ def base_or_instruct(source: Source, front: Mapping[str, Any]) -> tuple[str, str
     A name that says it is believed first. A chat template alone is not enough: some base
     models carry one. It counts where it writes the token at which generation stops.
     """
+    # Before the base pattern: "base-instruct" answers.
     if _INSTRUCT.search(source.name):
         return "instruct", "name"
     if _BASE.search(source.name):
@@ -39,6 +40,7 @@ def front_matter(readme: str) -> dict[str, Any]:
     {'license': 'mit', 'tags': ['fr']}
     """
     found: dict[str, Any] = {}
+    # Two forms of YAML that every README uses; a parser of all of it would be a dependency for two fields.
     head = re.match(r"---\r?\n(.*?)\r?\n---", readme, re.DOTALL)
     key = ""
     for line in head[1].splitlines() if head else ():
@@ -53,6 +55,7 @@ def front_matter(readme: str) -> dict[str, Any]:
 
 def licence(front: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
     stated = front.get("license")
+    # The hub knows a few licences by name; "other" says that the name stands in a field of its own.
     if stated == "other" and front.get("license_name"):
         stated = front["license_name"]
     stated = stated or config.get("license")

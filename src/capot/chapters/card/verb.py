@@ -100,6 +100,7 @@ def known_models() -> tuple[KnownModel, ...]:
 
 def _known_row(model: PublishedModel) -> KnownModel:
     shape = model.shape
+    # By formula alone: the table must be there without any file, and the tests hold it to published counts.
     total = sum(shapes.parameters(model.shape).values())
     extra = shapes.prediction_parameters(shape)
     return KnownModel(
@@ -125,6 +126,7 @@ def card(source: Source) -> Card:
     config = shape.config
     front = front_matter(source.readme)
     counted = _counted(source, shape)
+    # What the hub or a list says of a model is believed before what its name and template suggest.
     kind, reason = source.kind or base_or_instruct(source, front)
     tokens, base = source.vocabulary or (None, None)
     dtype, _ = _precision(source, shape, counted.total)
@@ -224,6 +226,7 @@ def parameter_tensors(tensors: Mapping[str, TensorInfo], shape: Shape) -> Iterab
         # A dot in front, so that a name that begins with "layers." is found by the same pattern.
         layer = _LAYER.search(f".{name}")
         beyond = layer is not None and int(layer[1]) >= shape.config.layers
+        # Some files hold the tied table a second time, as the head: it was learnt once.
         copy = shape.config.tied and block_of(name) == "head" and len(info.shape) == 2
         if not (_BUFFERS.search(name) or beyond or copy):
             yield name, info
@@ -245,6 +248,7 @@ def _structure(source: Source, shape: Shape) -> list[NetworkPart]:
     totals = shapes.parameters(shape)
     layers = []
     for place in range(shape.config.layers):
+        # Layer by layer, as a mixture may have dense layers, and hybrids have several kinds.
         blocks = shapes.layer_parameters(shape, place)
         named = {name: blocks[name] for name in ("attention", "mlp", "norms")}
         layers.append(NetworkPart("layer", place, sum(blocks.values()), **named))
@@ -260,6 +264,7 @@ def _layers(tensors: Mapping[str, TensorInfo], shape: Shape) -> list[NetworkPart
     for name, info in parameter_tensors(tensors, shape):
         layer = _LAYER.search(f".{name}")
         found.setdefault(int(layer[1]) if layer else None, Counter())[block_of(name)] += info.count
+    # What has no layer number stands around the layers: embeddings, the last norm, the head.
     around = found.pop(None, Counter())
     layers = [
         NetworkPart("layer", place, blocks.total(), **{name: blocks[name] for name in ("attention", "mlp", "norms")})
@@ -273,6 +278,7 @@ def _layers(tensors: Mapping[str, TensorInfo], shape: Shape) -> list[NetworkPart
 
 def _precision(source: Source, shape: Shape, total: int) -> tuple[str | None, int]:
     """Return the type most weights have, and the bytes that all of them take."""
+    # Most models are published in bfloat16, so that is what a config without a type is taken for.
     if source.tensors is None:
         dtype = shape.config.dtype or "bfloat16"
         return dtype, total * _WIDTHS.get(dtype, 2)
@@ -292,8 +298,8 @@ def fit(shape: Shape, weights: int, *, parameters: int, bytes_per_value: int = 2
     cache = functools.partial(shapes.kv_bytes, shape, bytes_per_value=bytes_per_value)
     context = shape.config.context_length or TOKENS
     found = fit_of_bytes(weights, cache, context=context, parameters=parameters, state=(state or 0) * bytes_per_value)
-    told = None if state is None else found.state_bytes
-    return dataclasses.replace(found, layers_guessed=shape.config.guessed, state_bytes=told)
+    state_bytes = None if state is None else found.state_bytes
+    return dataclasses.replace(found, layers_guessed=shape.config.guessed, state_bytes=state_bytes)
 
 
 def fit_of_bytes(weights: int, cache: Callable[[int], int], *, context: int, parameters: int, state: int = 0) -> Fit:
@@ -304,6 +310,7 @@ def fit_of_bytes(weights: int, cache: Callable[[int], int], *, context: int, par
     def needed(length: int) -> int:
         return weights + state + cache(length)
 
+    # Where the system tells no free memory (macOS), all of it is the best that can be said.
     free = here.available if here.available is not None else here.total
     sizes = file_bytes(parameters).items()
     return Fit(
@@ -348,6 +355,7 @@ def _tensors(checkpoint: Checkpoint) -> Mapping[str, TensorInfo] | None:
     try:
         return checkpoint.headers
     except NotFoundError as error:
+        # Missing weights leave a card by formula; damaged ones must not pass for missing.
         if error.code != "weights_missing":
             raise
         return None
@@ -365,6 +373,7 @@ def _ends(checkpoint: Checkpoint) -> tuple[str, ...]:
     config = checkpoint.tokenizer_config
     listed = config.get("added_tokens_decoder")
     listed = listed if isinstance(listed, dict) else {}
+    # JSON has no numbers for keys: ids stand there as texts.
     named = [listed.get(str(end)) for end in checkpoint.eos_ids]
     found = [entry.get("content") if isinstance(entry, dict) else entry for entry in (*named, config.get("eos_token"))]
     return tuple(dict.fromkeys(name for name in found if isinstance(name, str) and name))

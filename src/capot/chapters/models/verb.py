@@ -58,11 +58,13 @@ def _opened(name: str, commit: str) -> tuple[str | None, str | None, str]:
     checkpoint = HubCheckpoint(store.snapshot(commit), name, config, commit=commit)
     whole = checkpoint.has("weights") and checkpoint.has("tokenizer")
     begun = any(path.stat().st_size for path in (store.folder / "blobs").glob("*.incomplete"))
+    # Settings alone are what a card or a tokenizer brings: nothing of the weights has been asked for yet.
     state = "partial" if begun or checkpoint.has("weights") else "settings"
     state = "whole" if whole else state
     architecture = next(iter(architectures(config)), None)
     try:
         check_causal(name, config)
+        # The hub has said that there are no safetensors: no engine opens it, however whole the rest is.
         if all(store.known_absent(commit, file) for file in (SINGLE, INDEX)):
             return architecture, None, state
         return architecture, engines.choose_engine(Loading(model=name), checkpoint), state
@@ -78,6 +80,7 @@ def search(words: str, *, limit: int = LIMIT) -> Search:
     within("limit", limit, 1, MOST)
     here = ram()
     disk = free_disk(settings.cache_folder())
+    # The hub takes a name in any case, and files it under the one its authors wrote.
     kept = {one.name.casefold() for one in cache_index.cached_models()}
     return Search(
         words=words,
@@ -90,6 +93,7 @@ def search(words: str, *, limit: int = LIMIT) -> Search:
 
 
 def _judged(found: SearchHit, here: Ram, disk: int | None, kept: set[str]) -> FoundModel:
+    # A search brings no config.json: one more request for each row would keep a table of twenty waiting.
     source = Source(found.name, {}, chat_template=found.chat_template, ends=found.ends)
     needed = found.nbytes + cache_of(found)(min(context_of(found), TOKENS))
     return FoundModel(

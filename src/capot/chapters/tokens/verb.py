@@ -58,6 +58,7 @@ def of_ids(model: Opened, ids: Sequence[int]) -> Tokens:
     wrong = [token for token in ids if not 0 <= token < size]
     if wrong:
         raise InputError("no_such_id", id=wrong[0], size=size)
+    # By bytes, not by texts: a token may end inside a character, whose bytes the next one completes.
     pieces = [tokenizer.token_bytes(token) for token in ids]
     stops = accumulate(map(len, pieces))
     spans = [(token, raw, stop - len(raw), stop) for token, raw, stop in zip(ids, pieces, stops)]
@@ -108,6 +109,7 @@ def _found(name: str, text: str, specials: Specials, *, model: Opened) -> Compar
     """Return the text in one other tokenizer; one that cannot be had is a note beside those that can."""
     try:
         return _counted(name, text, specials, model=model)
+    # Whoever has left wants no comparison any more; any other error is one column that is missing.
     except InterruptedByUser:
         raise
     except CapotError as error:
@@ -127,6 +129,7 @@ def _counted(name: str, text: str, specials: Specials, *, model: Opened) -> Comp
 
 
 def _relative_to(first: Comparison, other: Comparison) -> Comparison:
+    # An empty text has no tokens in any tokenizer: they are then as long as each other.
     relative = other.count / first.count if first.count else 1.0
     return Comparison(other.tokenizer, other.vocabulary_size, other.count, relative, other.tokens)
 
@@ -143,6 +146,7 @@ def named(name: str, *, watch: Watch = drain) -> Tokenizer:
     if known in PACKAGED or known in ENCODINGS or known in NAMES:
         return _packaged(known)
     path = Path(name).expanduser()
+    # A path that is not there but ends in .json was meant as one, and its error names the file.
     if path.exists() or path.suffix == ".json":
         return Tokenizer.from_file(path, name=name)
     if _HUB_NAME.fullmatch(name):
