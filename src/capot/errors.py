@@ -91,6 +91,7 @@ class CapotError(Exception):
 
     def message(self, lang: str | None = None, *, face: Audience | None = None) -> str:
         """Return the error's message, with its hint for ``face`` on a line of its own."""
+        # The language of the model that raised it comes before that of the program: its user reads it.
         lang = lang or self.lang
         words = i18n.tr(f"error.{self.code}.what", lang, **self.params)
         hint = self._hint(lang, face or _audience.get())
@@ -116,6 +117,7 @@ class CapotError(Exception):
 
     def with_params(self, params: Mapping[str, Any]) -> CapotError:
         """Return the same error of the same call with other parameters."""
+        # A new error: the first one may be on its way to the owner's log, paths and all.
         found = type(self)(self.code, **params)
         found.call = self.call
         return found
@@ -124,6 +126,7 @@ class CapotError(Exception):
         return self.message()
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # Python rebuilds an exception from ``args``, the code alone: a worker process would lose the parameters.
         return (_rebuild, (type(self), self.code, self.params, self.lang, self.call))
 
 
@@ -155,6 +158,7 @@ def shorten(value: Any, most: int = 80) -> Any:
     >>> shorten("x" * 100, 3), shorten(10**400) == 10**400
     ('xxx…', True)
     """
+    # A number is written in the reader's language later, by ``i18n.fill``.
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     text = value if isinstance(value, str) else str(value)
@@ -224,6 +228,7 @@ def _name_of(error: BaseException) -> str:
         return next((name for name in names if getattr(socket, name, None) == number), "")
     if number is None and isinstance(error, TimeoutError):
         return "ETIMEDOUT"
+    # By name: numbers differ between systems, and the catalogues know names.
     return errno.errorcode.get(number or 0, "").removeprefix("WSA")  # as Windows calls those of sockets
 
 

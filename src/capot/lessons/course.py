@@ -66,14 +66,17 @@ def read_course(folder: Path | None, lang: str) -> Course:
     Raises: NotFoundError ``lesson_missing``; InputError ``lesson_faulty``, ``lesson_number_twice``.
     """
     place = (folder or FOLDER) / lang
+    # A folder of one language needs no folder in it.
     place = folder if folder is not None and not place.is_dir() else place
     lessons = [read_lesson(path) for path in sorted(place.glob(f"*{SUFFIX}"))]
     if not lessons:
         raise NotFoundError("lesson_missing", path=local_path(place, place.name), suffix=SUFFIX)
+    # By number and not by file name: 10 comes after 9.
     lessons.sort(key=lambda lesson: lesson.number)
     for before, after in itertools.pairwise(lessons):
         if before.number == after.number:
             raise InputError("lesson_number_twice", number=before.number, first=before.name, second=after.name)
+    # Progress is kept by number and place: lessons with other questions must not take it over.
     numbers = "\0".join(f"{lesson.number} {len(lesson.questions)}" for lesson in lessons)
     own = "" if folder is None else folder.resolve().name
     return Course(hashlib.sha256(f"{own}\0{numbers}".encode()).hexdigest()[:8], place, tuple(lessons))
@@ -106,6 +109,7 @@ def _part(part: Part, folder: Path) -> dict[str, Any]:
 def _call(call: InstrumentCall) -> dict[str, Any]:
     """Return a call with the chapter it belongs to, and the chapter that has a page to open it in, if any."""
     chapter, _ = verbs()[call.verb]
+    # A chapter without a page is shown in the lesson and has no link to open.
     page = chapter.name if chapter.page else ""
     return {"verb": call.verb, "arguments": dict(call.given), "of": chapter.name, "chapter": page}
 

@@ -44,6 +44,7 @@ def judged(
 
     Raises: InputError ``lesson_evidence``, ``lesson_path``, ``prediction_form``.
     """
+    # The runs come from the browser, which may be of an older course: nothing is read before they are as many.
     if len(evidence) != len(question.calls):
         raise InputError("lesson_evidence", count=len(evidence), wanted=len(question.calls))
     check_prediction(question, predicted)
@@ -51,6 +52,7 @@ def judged(
         played = with_evidence(question, evidence[0] if len(evidence) == 1 else list(evidence) or None)
         seen, unread = _seen(played, typed, lang)
         return Judgement(
+            # Words are judged by nobody: a learner compares them with the answer.
             came_true=None if question.kind == "words" else played.agrees(predicted),
             right=_right(played, lang),
             points=list(played.right[1]) if question.kind == "curve" else [],
@@ -81,6 +83,7 @@ def _seen(played: Played, typed: str | None, lang: str) -> tuple[bool | None, bo
 
 def check_prediction(question: Question, predicted: Any) -> None:
     """Refuse what cannot be a prediction of this kind. Raises: InputError ``prediction_form``."""
+    # JSON has true and NaN, too: neither is a number that anybody predicts.
     real = isinstance(predicted, int | float) and not isinstance(predicted, bool) and math.isfinite(predicted)
     drawn = isinstance(predicted, list) and all(type(each) in (int, float) for each in predicted)
     good = {
@@ -106,4 +109,5 @@ def _right(played: Played, lang: str) -> str:
 
 def _rounded(value: float) -> float:
     """Return a number with four digits that count."""
+    # More digits would be of this one run, where the question is about a size.
     return value if value == 0 or float(value).is_integer() else float(f"{value:.4g}")

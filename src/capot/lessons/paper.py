@@ -58,6 +58,7 @@ def _page(lessons: Sequence[Lesson], model: Model, lang: str, *, solved: bool) -
     parts = [f"<h1>{_text(title)}</h1>", _head(model, lang, solved=solved)]
     for lesson in lessons:
         parts += ["<section>", *_lesson(lesson, model, lang, solved=solved), "</section>"]
+    # The first question is answered twice, before the course and after it.
     if not solved:
         parts += [_again(lesson, lang) for lesson in lessons if lesson.number == FRAME]
     return (

@@ -85,6 +85,7 @@ def with_evidence(question: Question, evidence: Any) -> Played:
 
 def play_all(lesson: Lesson, model: Model) -> list[Played]:
     """Return every question of a lesson with its run; figures and the change are run too. Raises: as ``play``."""
+    # A figure has no answer, and yet its call must be one that this model can do.
     for figure in lesson.figures:
         run(figure.calls, model)
     if lesson.change is not None:
@@ -158,5 +159,6 @@ def _alike(drawn: Sequence[float], truth: Sequence[float], *, within: float) -> 
     """
     if len(drawn) != len(truth) or not drawn[0] or not truth[0]:
         return False
+    # By ratios: a curve from 1 to 100 is wrong by a factor, never by a difference.
     pairs = [(mine / drawn[0], theirs / truth[0]) for mine, theirs in zip(drawn, truth, strict=True)]
     return all(mine > 0 and theirs > 0 and 1 / within <= mine / theirs <= within for mine, theirs in pairs)

@@ -92,6 +92,7 @@ def read_lesson(path: Path) -> Lesson:
     """
     lesson, faults = parse(read_source(path), name=path.stem, folder=path.parent)
     if faults:
+        # The first in the file and not the first found: one reads a file from the top.
         first = min(faults, key=lambda fault: fault.line)
         shown = local_path(path, path.name)
         raise InputError("lesson_faulty", path=shown, at=first.line, fault=first.sentence(), count=len(faults))
@@ -110,6 +111,7 @@ def read_source(path: Path) -> str:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError("lesson_irregular", path=shown)
         with path.open("rb") as stream:
+            # One byte more than the limit says that there is more, however long the file is.
             raw = stream.read(BYTES + 1)
     except FileNotFoundError:
         raise NotFoundError("lesson_missing", path=shown, suffix=path.suffix or SUFFIX) from None
@@ -122,6 +124,7 @@ def read_source(path: Path) -> str:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError("not_utf8", source=shown, offset=error.start, encoding="latin1") from None
+    # Faults are told by their line, and lines are cut at one mark.
     return text.replace("\r\n", "\n")
 
 
@@ -140,6 +143,7 @@ def parse(text: str, *, name: str, folder: Path) -> tuple[Lesson, Faults]:
     goal = front.text("goal", SHORT)
     found = Lesson(name, title, number, int(front.number("minutes", 1, 60)), goal, _chapters(front), parts)
     front.end("number", "title", "goal", "minutes", "chapters")
+    # Without a number or a title every check of the whole would complain of the same fault again.
     if not front.broken:
         _check_whole(found, faults)
     return found, faults

@@ -56,6 +56,7 @@ def _read(value: Any, steps: Sequence[str], path: str) -> Any:
 def measure(answer: Any, path: str) -> float:
     """Return the number at a path; a text or a list counts as its length. Raises: InputError ``lesson_path``."""
     value = read(answer, path)
+    # Before numbers: True is an int to Python.
     if isinstance(value, bool):
         return float(value)
     if isinstance(value, str | list | tuple):
@@ -78,6 +79,7 @@ def filled(sentence: str, answer: Any, *, lang: str | None = None) -> str:
         value = read(answer, slot[1])
         if form := slot[2]:
             return FORMS[form](measure(answer, slot[1]), lang)
+        # True is an int to Python, and no number to a reader.
         plain = isinstance(value, int | float) and not isinstance(value, bool)
         return number(value, lang) if plain else as_text(str(value)[:SHOWN])
 

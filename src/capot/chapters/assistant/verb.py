@@ -57,6 +57,7 @@ def ask(
         begin = time.perf_counter()
         made = generation.generate(ending(model, way.template), way.prompt.text, progress=progress, **way.options)
         answers.append(_answer(way, made, seconds=time.perf_counter() - begin))
+        # Ctrl-C ends the question, not one way of asking it.
         if answers[-1].stop_reason == "interrupted" or INTERRUPTED.is_set():
             break
     return _answers(model, question, answers, sampling=sampling, kinds=[way.kind for way in ways])
@@ -106,7 +107,7 @@ class TicketGroup:
                 template = ending(model, way.template)
                 hear = functools.partial(self._hear, way)
                 self.tickets.append(generation.start(template, way.prompt.text, emit=hear, **way.options))
-        except BaseException as error:  # all of them or none
+        except BaseException as error:
             # All of them or none: three answers of four would be compared as if they were all.
             self.error = error
             self.cancel()
@@ -147,6 +148,7 @@ class TicketGroup:
         kinds = [way.kind for way in self.ways]
         if len(self.answers) == len(kinds):
             answers = [self.answers[kind] for kind in kinds]
+            # One that was cut is enough: the four are there to be compared.
             stopped = any(answer.stop_reason == "interrupted" for answer in answers)
             result = _answers(self.model, self.question, answers, sampling=self.sampling, kinds=kinds)
             self.emit(AnswersFinished(result, "interrupted" if stopped else "complete"))
@@ -184,6 +186,7 @@ def _answer(way: Way, made: Generation, *, seconds: float) -> Answer:
 
 def _next_turn(way: Way, text: str) -> str:
     """Return the first line of an answer that speaks for the user; empty where there is none."""
+    # A base model goes on with the dialogue: this line shows that it plays both parts.
     lines = (line.strip() for line in text.splitlines())
     found = next((line for line in lines if line.startswith(way.dialogue.user)), "")
     return str(shorten(found, 60))

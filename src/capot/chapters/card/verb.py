@@ -126,7 +126,6 @@ def card(source: Source) -> Card:
     config = shape.config
     front = front_matter(source.readme)
     counted = _counted(source, shape)
-    # What the hub or a list says of a model is believed before what its name and template suggest.
     kind, reason = source.kind or base_or_instruct(source, front)
     tokens, base = source.vocabulary or (None, None)
     dtype, _ = _precision(source, shape, counted.total)
