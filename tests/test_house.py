@@ -211,6 +211,12 @@ def test_a_model_that_is_here_needs_no_client_of_the_hub() -> None:
     assert not loaded & {"ssl", "http.client", "capot.sources.hub.checkpoint", "capot.sources.hub.requests"}
 
 
+def test_a_text_that_is_continued_here_needs_no_template_and_no_server() -> None:
+    loaded = loaded_by("import capot.chapters.next.verb, capot.engines.scheduler, capot.engines.native")
+    assert not {name for name in loaded if name.startswith(("capot.text.templates", "capot.engines.openai"))}
+    assert not loaded & {"capot.engines.seen", "capot.chapters.next.partial", "statistics", "fractions"}
+
+
 def test_public_names_hide_no_module() -> None:
     import capot
 

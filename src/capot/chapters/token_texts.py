@@ -23,7 +23,7 @@ class TokenShare:
 
 
 class TokenTexts:
-    """Give the texts of tokens by id; ``labels`` keeps how a view writes each of those that were asked for."""
+    """The texts of tokens by id; ``labels`` has how a view writes each of those that were asked for."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer

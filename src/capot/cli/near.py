@@ -1,4 +1,4 @@
-"""What to type for a word that is no command or no option: other programs call ours by other names, fingers slip."""
+"""What to type for a word that is no command or no option: a name of other programs, or a slip of the fingers."""
 
 from __future__ import annotations
 

@@ -294,7 +294,7 @@ def undo(state: Conversation) -> Conversation:
 
 
 class _Turn:
-    """Hears one answer on the engine thread and makes a turn of it."""
+    """The listener that makes a turn of one answer, on the engine thread."""
 
     def __init__(
         self, state: Conversation, message: str, prompt: Prompt, dropped: int, template: Template,

@@ -1,4 +1,4 @@
-"""What asking in several ways at once tells while it is under way."""
+"""The events of a question that is asked in several ways at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from capot.view.event import LastEvent, StreamEvent
 
 @dataclasses.dataclass(frozen=True)
 class WayEvent(StreamEvent):
-    """What one way has to tell: one of ``generate``'s events but the last; ``column`` is the way's kind."""
+    """An event of one way: any of ``generate``'s but the last; ``column`` is the way's kind."""
 
     column: str
     event: Event

@@ -230,7 +230,7 @@ def end_ids(model: Opened) -> frozenset[int]:
 
 
 class _Chooser:
-    """Draws tokens and says what else they could have been."""
+    """The drawing of tokens, and of what else they could have been."""
 
     def __init__(self, tokenizer: Tokenizer, sampling: Sampling, *, seed: int, alternatives: int) -> None:
         self.tokenizer = tokenizer

@@ -40,7 +40,7 @@ class Measured:
 
 @dataclass
 class PassMeter:
-    """Watches one pass. ``kept`` are the logits that a pass in mode "all" holds on to.
+    """The watch over one pass. ``kept`` are the logits that a pass in mode "all" holds on to.
 
     Some engines count an array until nobody holds it, others until they hand it over: what is
     kept and ``uncounted`` is added. Activations are counted in full, as buffers outlive a pass.

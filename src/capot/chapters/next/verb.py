@@ -187,7 +187,7 @@ class _Table:
 
 @dataclass(frozen=True)
 class Named:
-    """A token someone asked for, and how many tokens what they wrote takes."""
+    """A token that was asked for, and into how many tokens the text as written is cut."""
 
     asked: str
     id: int

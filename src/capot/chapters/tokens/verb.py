@@ -86,7 +86,7 @@ def _tokens(model: Opened, text: str, cut: Sequence[Token], *, opening: bool = T
 
 
 class UnknownName(str):
-    """A name that is told as unknown whatever stands there: a learner looks at no path and no hub by the server."""
+    """A name that is refused as unknown: for a learner, the server looks at no path and asks no hub."""
 
 
 def named_in(compare: str | Iterable[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ FLOAT32 = np.dtype(np.float32)
 
 
 class ArrayAllocator:
-    """Hands out arrays and counts their bytes, by part, until nobody holds them any more."""
+    """The arrays of the engine, whose bytes are counted, by part, until nobody holds them any more."""
 
     def __init__(self) -> None:
         # Re-entrant: the garbage collector may call ``_returned`` in the middle of ``array``.

@@ -52,7 +52,7 @@ def first_choice(answer: Any) -> dict[str, Any] | None:
 
 
 class CompletionReader:
-    """Takes events apart, and refuses by its name a field that is not as the protocol has it."""
+    """The reader of events, which names the field that is not as the protocol has it."""
 
     def __init__(self, host: str, count: int) -> None:
         self.host = host
