@@ -88,7 +88,8 @@ def figures(answer: dict[str, Any], before: dict[str, Any], lang: str) -> dict[s
             return w["none"]
         return n.share(value) if name in SHARES else n.real(value, 1 if name == "size" else 2)
 
-    now, then = (measured(found, found["size_mb"]) for found in (answer, before))
+    now = measured(answer, answer["size_mb"])
+    then = measured(before, before["size_mb"])
     rows = [
         f"| {w[k]} | {cell(k, then[k])} | {cell(k, least)} | {cell(k, aim)} | {cell(k, now[k])} |"
         for k, (least, aim) in TARGETS.items()
@@ -103,6 +104,7 @@ def everyday_figures(answer: dict[str, Any], lang: str) -> dict[str, str]:
     n = Numbers(lang)
     seen, never, heads = (answer["everyday"][k] for k in ("seen", "never", "induction"))
     half = len(seen["examples"]) // 2
+    at_1 = answer["everyday"]["continuations_at_1"]
     drawn = seen["examples"][:half] if lang == "en" else seen["examples"][half:]
     return {
         "everyday_asked": str(seen["asked"]), "never_asked": str(never["asked"]),
@@ -110,6 +112,7 @@ def everyday_figures(answer: dict[str, Any], lang: str) -> dict[str, str]:
         "never_right": n.share(never["right"]["all"]),
         "everyday_said": "\n".join(f"* {e['question']} → {_line(e['said'])}" for e in drawn),
         "induction_head": f"{heads['layer'] + 1}.{heads['head'] + 1}",
+        "stays_at_1": n.share(at_1["stays"]), "repeats_at_1": n.share(at_1["repeats"]),
     }  # fmt: skip
 
 

@@ -101,15 +101,17 @@ def has_repetition(ids: list[int]) -> bool:
     return False
 
 
-def continuations(reader: Reader, openings: list[tuple[str, str]], *, count: int = 64) -> dict[str, Any]:
-    """Return the shares of sampled continuations (0.7) that keep to their language, and that repeat themselves.
+def continuations(
+    reader: Reader, openings: list[tuple[str, str]], *, count: int = 64, temperature: float = 0.7
+) -> dict[str, Any]:
+    """Return the shares of sampled continuations that keep to their language, and that repeat themselves.
 
     `openings`: language and first words.
     """
     rows = []
     for at in range(0, len(openings), 50):
         prompts = [reader.ids(text) for _, text in openings[at : at + 50]]
-        rows += generate(reader, prompts, count=count, temperature=0.7, seed=3 + at)
+        rows += generate(reader, prompts, count=count, temperature=temperature, seed=3 + at)
     stays = [not mixed(reader.tokenizer.decode(row), lang) for (lang, _), row in zip(openings, rows, strict=True)]
     share = {"stays": sum(stays) / len(stays), "repeats": sum(map(has_repetition, rows)) / len(rows)}
     return {"samples": len(rows), "tokens": count} | share
@@ -177,10 +179,12 @@ def figures(reader: Reader, folder: Path, *, quick: bool = False) -> dict[str, A
     """Return all figures of this module; `quick` asks a third and samples forty."""
     held = json.loads(corpus.EVERYDAY.read_text("utf-8"))
     step = 3 if quick else 1
+    openings = first_words(folder, 40 if quick else 200)
     return {
         "seen": questions(reader, held["seen"][::step]),
         "never": questions(reader, held["never"][::step]),
-        "continuations": continuations(reader, first_words(folder, 40 if quick else 200)),
+        "continuations": continuations(reader, openings),
+        "continuations_at_1": continuations(reader, openings, temperature=1),  # the model's own distribution
         "induction": induction(reader),
     }
 
