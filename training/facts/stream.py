@@ -14,6 +14,7 @@ from training.facts.everyday import everyday
 from training.facts.fact import Fact, Guard
 from training.facts.numbers import comparisons, conversions, sums
 from training.facts.python_questions import python_tasks
+from training.facts.tales import tale
 from training.facts.verbs import conjugations
 from training.facts.words import kinds, opposites, qualities, translations
 from training.typography import set_text
@@ -39,6 +40,7 @@ AT_END = SHARES | {
     "capitals": 40, "conversions": 2, "kinds": 4, "translations": 3, "calendar": 2, "conjugations": 2, "common": 24,
 }  # fmt: skip
 PLAIN = 0.25  # of the capitals at the end
+TALES = 0.15  # of the documents at the end: what else is generated names things, and a text is to keep to its subject
 FORMS = {"prose": 0.4, "questions": 0.15, "few_shot": 0.45}
 
 
@@ -82,6 +84,10 @@ def documents(
     shares = AT_END if at_end else SHARES
     while True:
         lang = only or rng.choice(["en", "fr"])
+        if at_end and rng.random() < TALES:
+            text = tale(rng, lang)
+            yield set_text(text) if lang == "fr" and rng.random() < 1 / 3 else text
+            continue
         form = rng.choices(list(FORMS), list(FORMS.values()))[0]
         name = rng.choices(list(shares), list(shares.values()))[0]
         one = made[lang][name]
