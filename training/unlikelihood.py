@@ -4,7 +4,7 @@ Run: python -m training.unlikelihood --checkpoint END/checkpoint.pt --shards SHA
 
 Training reads true text alone; there a model never meets its own loops, in which each copy makes the next
 more probable. Here it goes on from training text by itself, at the temperature of the lab; the
-token that ends a second copy of four tokens loses probability. Half of a step stays ordinary training,
+tokens of a second copy of four lose probability. Half of a step stays ordinary training,
 so that nothing else is unlearnt. LAST/checkpoint.pt is exported as any other.
 """
 
@@ -38,12 +38,12 @@ class Settings:
 
     minutes: float = 20.0
     seed: int = 0
-    rate: float = 2e-4  # falls in a straight line to zero
+    rate: float = 5e-4  # falls in a straight line to zero
     rows: int = 32  # texts continued a step
     opening: int = 20  # tokens read before
     count: int = 64  # tokens written
     temperature: float = 0.7
-    strength: float = 2.0  # of unlikelihood, where likelihood is 1
+    strength: float = 4.0  # of unlikelihood, where likelihood is 1
     likelihood_rows: int = 8
     likelihood_length: int = 512
 
@@ -96,17 +96,18 @@ def write_on(model: Llama, ids: torch.Tensor, count: int, *, temperature: float,
 
 
 def second_copies(ids: torch.Tensor) -> torch.Tensor:
-    """True (B, T) at each token that ends four tokens which begin at most 30 tokens after the same four.
+    """True (B, T) at the tokens of each four that begin at most 30 tokens after the same four.
 
     >>> second_copies(torch.tensor([[1, 2, 3, 4, 5, 1, 2, 3, 4, 5], [1, 2, 3, 1, 2, 4, 1, 2, 3, 5]])).int().tolist()
-    [[0, 0, 0, 0, 0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]
+    [[0, 0, 0, 0, 0, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]
     """
     grams = ids.unfold(1, GRAM, 1)  # (B, T - 3, 4)
     same = (grams[:, :, None] == grams[:, None]).all(dim=-1)  # (B, later, earlier)
     places = torch.arange(grams.shape[1])
     apart = places[:, None] - places
     again = (same & (apart > 0) & (apart <= WITHIN)).any(dim=-1)
-    return F.pad(again, (GRAM - 1, 0))
+    # A token belongs to the four that it begins and to the three before.
+    return F.pad(again, (GRAM - 1, GRAM - 1)).unfold(1, GRAM, 1).any(dim=-1)
 
 
 def head(model: Llama, hidden: torch.Tensor) -> torch.Tensor:
