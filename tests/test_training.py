@@ -638,6 +638,135 @@ def test_an_induction_head_is_found_where_it_is(monkeypatch: pytest.MonkeyPatch)
     assert (ids[:, 1 : half + 1] == ids[:, half + 1 :]).all() and (ids[:, 0] == 0).all()
 
 
+def test_a_tale_keeps_its_hero_and_fills_every_place() -> None:
+    from training.facts.tales import _table, tale
+
+    for lang in ("en", "fr"):
+        rng = random.Random(3)
+        made = [tale(rng, lang) for _ in range(300)]
+        assert len(set(made)) > 290
+        assert not [text for text in made if re.search(r"[{}]", text)]
+        heroes = [hero[0] for hero in _table(lang)["heroes"]]
+        # The longest name, as "a king" stands in "a kingfisher" too.
+        named = [[h for h in heroes if re.search(rf"\b{h}\b", text)] for text in made]
+        assert all(len(found) == 1 for found in named)
+        assert all(re.search(r"[.!?”»]$", text) for text in made)
+
+
+def test_the_end_of_a_run_tells_tales(small_corpus: Path) -> None:
+    for lang, first in (("en", "Once upon a time"), ("fr", "Il était une fois")):
+        ends = itertools.islice(stream.documents(small_corpus, 7, only=lang, at_end=True), 400)
+        steady = itertools.islice(stream.documents(small_corpus, 7, only=lang), 400)
+        assert sum(text.startswith(first) for text in ends) > 20
+        assert not any(text.startswith(first) for text in steady)
+
+
+def tiny_model():
+    """Return a tiny model whose blocks write something: they start with nothing to say."""
+    torch = pytest.importorskip("torch")
+    from training.model import SHAPES, Llama
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    model = Llama(SHAPES["tiny"])
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                weight.normal_(std=0.2)
+    return model
+
+
+def test_what_is_kept_of_tokens_read_gives_the_logits_of_reading_them_all() -> None:
+    torch = pytest.importorskip("torch")
+    from training.unlikelihood import Cached, write_on
+
+    model = tiny_model().eval()
+    ids = torch.randint(0, 512, (3, 12))
+    cached = Cached(model, 3, 12)
+    steps = [cached.logits(ids[:, :5])] + [cached.logits(ids[:, t : t + 1]) for t in range(5, 12)]
+    with torch.inference_mode():
+        whole = model.logits(ids)
+    assert all(torch.allclose(step, whole[:, 4 + n], atol=1e-4) for n, step in enumerate(steps))
+    rng = torch.Generator().manual_seed(0)
+    greedy = write_on(model, ids, 4, temperature=1e-6, rng=rng)
+    assert (greedy[:, 12] == whole[:, -1].argmax(dim=-1)).all() and (greedy[:, :12] == ids).all()
+
+
+def test_second_copies_are_what_the_measure_of_repetition_finds() -> None:
+    torch = pytest.importorskip("torch")
+    import doctest
+
+    from training import unlikelihood
+    from training.everyday import has_repetition
+    from training.unlikelihood import second_copies
+
+    assert doctest.testmod(unlikelihood).failed == 0
+    ids = torch.randint(0, 4, (400, 60), generator=torch.Generator().manual_seed(0))
+    ids[:, 20:] += torch.arange(20, 60)[None] * 4 * (torch.arange(400)[:, None] % 2)  # half repeat early or never
+    marks = second_copies(ids).any(dim=1).tolist()
+    assert marks == [has_repetition(row) for row in ids.tolist()]
+    assert 0 < sum(marks) < 400
+    far = torch.cat([torch.arange(4), torch.arange(10, 37), torch.arange(4)])[None]
+    assert not second_copies(far).any()  # the same four, 31 tokens after
+
+
+def test_unlikelihood_is_the_formula_and_lowers_what_was_said_twice() -> None:
+    torch = pytest.importorskip("torch")
+    from training.unlikelihood import second_copies, unlikelihood
+
+    model = tiny_model()
+    ids = torch.tensor([[9, 9, 1, 2, 3, 4, 1, 2, 3, 4, 8, 7], [9, 9, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11]])
+    loss, marks = unlikelihood(model, ids, 10)
+    assert (marks == second_copies(ids[:, 2:])).all() and marks.sum() == 4
+    chances = model.logits(ids).softmax(dim=-1)
+    said = torch.stack([chances[0, t - 1, ids[0, t]] for t in range(6, 10)])
+    assert loss.item() == pytest.approx(-torch.log(1 - said).sum().item() / 20, rel=1e-4)
+    loss.backward()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight -= 0.5 * weight.grad
+        assert model.logits(ids).softmax(dim=-1)[0, 6, 2] < chances[0, 6, 2]
+
+
+def test_a_model_that_goes_round_is_led_out_of_it(tmp_path: Path) -> None:
+    """It is taught a circle of four first; half of what it reads afterwards is that circle still."""
+    torch = pytest.importorskip("torch")
+    np = pytest.importorskip("numpy")
+    from training.unlikelihood import Settings, likelihood, steps
+
+    ids = np.random.default_rng(0).integers(1, 512, 4000).astype(np.uint16)
+    ids[:2000] = np.tile([1, 2, 3, 4], 500)
+    ids.tofile(tmp_path / "fr_romans.00.bin")
+    np.save(tmp_path / "fr_romans.00.starts.npy", np.zeros(1, dtype=np.int64))
+    row = {"name": "fr_romans", "shards": ["fr_romans.00"], "weight_long": 1.0}
+    (tmp_path / "index.json").write_text(json.dumps([row]))
+
+    def repeats(strength: float) -> float:
+        model = tiny_model()
+        circle = torch.tensor([1, 2, 3, 4]).repeat(8)[None].repeat(4, 1)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        for _ in range(40):
+            optimiser.zero_grad()
+            likelihood(model, circle).backward()
+            optimiser.step()
+        sizes = {"rows": 8, "opening": 8, "count": 24, "likelihood_rows": 1, "likelihood_length": 16}
+        settings = Settings(minutes=1e9, rate=3e-3, strength=strength, **sizes)
+        found = list(itertools.islice(steps(model, tmp_path, settings), 40))
+        return sum(step.repeats for step in found[-20:]) / 20
+
+    assert repeats(30) < repeats(0) / 2
+
+
+def test_nothing_to_go_on_from_is_said(shards: Path) -> None:
+    pytest.importorskip("torch")
+    from training.unlikelihood import prose
+
+    rows = json.loads((shards / "index.json").read_text())
+    (shards / "index.json").write_text(json.dumps([row | {"weight_long": 1.0} for row in rows]))
+    with pytest.raises(SystemExit, match="fr_romans"):
+        prose(shards, 0)
+
+
 def test_windows_score_every_token_once() -> None:
     pytest.importorskip("torch")
     from training.measures import windows
@@ -658,6 +787,7 @@ def test_windows_score_every_token_once() -> None:
         "facts.common",
         "facts.fact",
         "facts.tables",
+        "facts.tales",
         "facts.words",
         "facts.verbs",
         "facts.forms",

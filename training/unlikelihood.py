@@ -1,6 +1,6 @@
 """Teach a finished model not to repeat itself: unlikelihood of what it says twice (Welleck et al. 2020).
 
-Run: python -m training.unlikelihood --checkpoint END/checkpoint.pt --shards SHARDS --out LAST --recipe boxed --minutes 20
+Run: python -m training.unlikelihood --checkpoint END/checkpoint.pt --shards SHARDS --out LAST --minutes 22
 
 Training reads true text alone; there a model never meets its own loops, in which each copy makes the next
 more probable. Here it goes on from training text by itself, at the temperature of the lab; the
@@ -36,7 +36,7 @@ GRAM = 4  # tokens
 class Settings:
     """What a run depends on. Rates are AdamW's."""
 
-    minutes: float = 20.0
+    minutes: float = 22.0
     seed: int = 0
     rate: float = 5e-4  # falls in a straight line to zero
     rows: int = 32  # texts continued a step
