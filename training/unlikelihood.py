@@ -11,7 +11,7 @@ so that nothing else is unlearnt. LAST/checkpoint.pt is exported as any other.
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,8 @@ class Cached:
         here = slice(self.read, self.read + ids.shape[1])
         self.read = here.stop
         x = self.model.embed_tokens(ids)
-        for layer, kept in zip(self.model.layers, self.kept, strict=True):
+        layers: Iterable[Any] = self.model.layers
+        for layer, kept in zip(layers, self.kept, strict=True):
             x = x + self._attend(layer.self_attn, layer.input_layernorm(x), kept, here)
             x = x + layer.mlp(layer.post_attention_layernorm(x))
         last = self.model.norm(x[:, -1])
@@ -161,7 +162,8 @@ def prose(shards: Path, seed: int) -> Batches:
 
 def steps(model: Llama, shards: Path, s: Settings) -> Iterator[Step]:
     """Train a model in place, a step at a time, until the minutes of computing are spent."""
-    texts, beginnings = Batches(shards, weight="weight_long", seed=s.seed + 1), prose(shards, s.seed + 2)
+    texts = Batches(shards, weight="weight_long", seed=s.seed + 1)
+    beginnings = prose(shards, s.seed + 2)
     rng = torch.Generator().manual_seed(s.seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=s.rate, betas=(0.9, 0.95), weight_decay=0.0)
     first = time.process_time()
