@@ -44,8 +44,13 @@ class Numbers:
         return f"{round(value):,}".replace(",", "," if self.lang == "en" else "\u202f")
 
     def share(self, value: float) -> str:
-        """Return 61 %, with the space that French wants (English: none)."""
-        return f"{round(100 * value)}" + ("%" if self.lang == "en" else "\u00a0%")
+        """Return 61 %, with the space that French wants (English: none); 99.5 % where it would be rounded to all.
+
+        >>> Numbers("en").share(0.995), Numbers("fr").share(0.6)
+        ('99.5%', '60\xa0%')
+        """
+        text = self.real(100 * value, int(99.5 <= 100 * value < 100))
+        return text + ("%" if self.lang == "en" else "\u00a0%")
 
 
 def measured(answer: dict[str, Any], size: float) -> dict[str, float]:
@@ -110,6 +115,7 @@ def everyday_figures(answer: dict[str, Any], lang: str) -> dict[str, str]:
         "everyday_asked": str(seen["asked"]), "never_asked": str(never["asked"]),
         "seen_en": n.share(seen["right"]["en"]), "seen_fr": n.share(seen["right"]["fr"]),
         "never_right": n.share(never["right"]["all"]),
+        "repeats": n.share(answer["everyday"]["continuations"]["repeats"]),
         "everyday_said": "\n".join(f"* {e['question']} → {_line(e['said'])}" for e in drawn),
         "induction_head": f"{heads['layer'] + 1}.{heads['head'] + 1}",
         "stays_at_1": n.share(at_1["stays"]), "repeats_at_1": n.share(at_1["repeats"]),
