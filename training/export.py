@@ -73,8 +73,8 @@ def run_facts(checkpoint: Path, shards: Path) -> dict[str, Any]:
     names = [row["name"] for row in json.loads((shards / "index.json").read_text("utf-8"))]
     counts = state["batches"]["counts"]
     drawn = {name: round(100 * c / sum(counts), 2) for name, c in zip(names, counts, strict=True)}
-    spent = {k: state[k] for k in ("step", "tokens", "spent_s")}
-    return {"settings": state["settings"], **spent, "drawn": drawn}
+    kept = {k: state[k] for k in ("step", "tokens", "spent_s", "unlikelihood") if k in state}
+    return {"settings": state["settings"], **kept, "drawn": drawn}
 
 
 def main() -> None:

@@ -201,12 +201,15 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     ten: list[Step] = []
     for step in steps(model, args.shards, s):
+        state["step"] += 1
+        state["tokens"] += s.likelihood_rows * s.likelihood_length  # of true text, as in training
         ten.append(step)
         if len(ten) == 10:
             means = {k: round(sum(vars(each)[k] for each in ten) / 10, 4) for k in vars(step)}
             print(json.dumps(means), flush=True)
             ten = []
     state["model"] = model.state_dict()
+    state["spent_s"] += 60 * s.minutes
     state["unlikelihood"] = vars(s)
     torch.save(state, args.out / "checkpoint.pt")
 
