@@ -152,6 +152,8 @@ WRITTEN = {
     "kB": size,
     "Go": size,
     "GB": size,
+    "To": size,
+    "TB": size,
     "%": percent,
     "ms": duration,
 }  # how pages write what is asked for in such a unit
