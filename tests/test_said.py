@@ -52,6 +52,20 @@ def said(lang: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
+def test_words_that_point_apart_in_the_plane_may_have_a_positive_cosine(boxed: Model, lang: str) -> None:
+    """The caption says so, and the words that the page begins with show it."""
+    found = boxed.embed(tr("web.embeddings.sample.words", lang).split("|")[0].split(","))
+    places = [(word.x, word.y) for word in found.words]
+    apart = [
+        (a, b) for a, b in combinations(range(len(places)), 2)
+        if places[a][0] * places[b][0] + places[a][1] * places[b][1] < 0 < found.cosine[a][b]
+    ]  # fmt: skip
+    assert apart
+    said = {"en": "two words may point apart here", "fr": "deux mots peuvent pointer ici dans des sens opposés"}
+    assert said[lang] in found.to_text(lang, width=400).replace("\n", " ")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_word_of_two_meanings_has_them_told_apart(boxed: Model, lang: str) -> None:
     lines = tr("web.embeddings.sample.sentences", lang).splitlines()
     found = boxed.context(tr("web.embeddings.sample.word", lang), sentences=lines)

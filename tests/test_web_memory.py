@@ -60,7 +60,7 @@ def test_sizes_are_typed_as_their_reader_writes_them(visit: Visits, lang: str, t
 
 
 def test_measured_row_by_row_and_kept(visit: Visits) -> None:
-    page = visit("/memory#lengths=1,8,16")
+    page = visit("/memory#lengths=1,8,16&known=Llama-3.2-1B")
     page.get_by_role("button", name="Measure on this machine").click()
     until(
         page,
@@ -68,6 +68,9 @@ def test_measured_row_by_row_and_kept(visit: Visits) -> None:
     )
     page.locator(MEASURED).get_by_text("The table").click()
     until(page, f"document.querySelectorAll('{MEASURED} .fold-table tbody tr').length === 3")
+    assert "really run by boxed, the model that is open" in page.locator(MEASURED).inner_text(), (
+        "whatever shape is above"
+    )
     assert not axe(page)
 
 
