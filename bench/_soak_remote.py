@@ -61,7 +61,12 @@ def of_streams(given: argparse.Namespace) -> list[tuple[str, float | None, str, 
         ("streams at once, ended whole (asked: all)", ended, "", count),
         ("streams at once, tokens", tokens, "", None),
         ("streams at once, memory while held, less before (asked: at most)", (held - before) / 1e6, "MB", 200),
-        ("streams at once, memory when all have ended at once, less before", (after - before) / 1e6, "MB", None),
+        (
+            "streams at once, memory when all have ended at once, less before (asked: at most)",
+            (after - before) / 1e6,
+            "MB",
+            200,
+        ),
     ]
 
 

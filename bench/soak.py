@@ -54,7 +54,7 @@ COLUMNS = {
     "streams at a server": "streams at once at a server (asked: all)",
     "ended whole": "streams at once, ended whole (asked: all)",
     "with them, MB": "streams at once, memory while held, less before (asked: at most)",
-    "all ended at once, MB": "streams at once, memory when all have ended at once, less before",
+    "all ended at once, MB": "streams at once, memory when all have ended at once, less before (asked: at most)",
 }
 Row = tuple[str, float | None, str, float | None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lab_helpers import Live
 from openai_server import NAME, OpenAIServer
-from web_helpers import Visits, axe
+from web_helpers import Visits, axe, until
 
 import capot
 
@@ -19,3 +19,22 @@ def test_the_card_says_what_the_server_was_seen_to_do(visit: Visits, lang: str, 
         told = page.inner_text("main")
         assert said in told and NAME in told and page.locator(".fault").count() == 0
         assert axe(page) == []
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "does not tell"), ("fr", "n’indique pas")])
+def test_a_token_drawn_from_beyond_what_is_told_has_no_rank_and_no_probability_of_being_drawn(
+    visit: Visits, lang: str, said: str
+) -> None:
+    """The numbers that the server does not give stand nowhere on the page."""
+    with OpenAIServer() as running, capot.open(running.url) as model:
+        made = model.generate("The ca", temperature=2.5, seed=4, max_new_tokens=8, alternatives=8)
+        far = next(place for place, token in enumerate(made.tokens) if token.rank is None and token.chance is None)
+        with Live(model) as lab:
+            page = visit("/generate#prompt=The+ca&temperature=2.5&seed=4&max_new_tokens=8", root=lab.root, lang=lang)
+            page.get_by_role("button", name={"en": "Generate", "fr": "Générer"}[lang], exact=True).click()
+            until(page, f"document.querySelectorAll('capot-strip button').length === {len(made.tokens)}")
+            page.locator("capot-strip button").nth(far).click()
+            told = page.inner_text(".instead")
+            assert said in told and "> 8" in told and "null" not in told and "?" not in told
+            assert "> 8" in (page.locator(".instead .far").get_attribute("title") or page.inner_html(".instead .far"))
+            assert axe(page) == []

@@ -343,7 +343,7 @@ function asRows(story, line) {
     rows: line.tokens.map((one, index) => [
       index + 1,
       one.label,
-      one.id,
+      one.id < 0 ? "–" : one.id,
       percent(one.probability),
       one.chance === null ? "–" : percent(one.chance),
       rest(one),

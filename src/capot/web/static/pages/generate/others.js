@@ -4,10 +4,17 @@ import { fill, h } from "../../lib/dom.js";
 import { percent, tr } from "../../lib/words.js";
 
 /**
+ * Whether two tokens are the same: by their labels where a server tells texts alone, whose ids are all -1.
+ * @param {{ id: number, label: string }} one
+ * @param {{ id: number, label: string }} other
+ */
+const same = (one, other) => one.id === other.id && (one.id >= 0 || one.label === other.label);
+
+/**
  * Whether a token drawn stands further down than those shown beside it.
  * @param {Api.Step} token
  */
-const isFar = ({ id, alternatives }) => !alternatives.some((one) => one.id === id);
+const isFar = (token) => !token.alternatives.some((one) => same(one, token));
 
 /** The panel beside `strip`, whose token it speaks of is pressed. */
 export class Others {
@@ -68,25 +75,34 @@ export class Others {
  */
 function could({ id, label, probability, rank, alternatives }) {
   const most = alternatives[0].probability;
-  /** @type {(one: { id: number, label: string, probability: number }, place: number) => Lab.Bar} */
+  /** @type {(one: { id: number, label: string, probability: number }, place: number | string) => Lab.Bar} */
   const row = (one, place) => ({
     label: one.label,
     value: one.probability / most,
     text: percent(one.probability),
-    marked: one.id === id,
-    hint: tr("generate.row", { id: String(one.id), rank: place }),
+    marked: same(one, { id, label }),
+    hint: tr("generate.row", { id: one.id < 0 ? "–" : String(one.id), rank: place }),
   });
   const rows = alternatives.map((one, place) => row(one, place + 1));
   const far = !rows.some((one) => one.marked);
-  return far ? [...rows, { ...row({ id, label, probability }, rank ?? rows.length + 1), far }] : rows;
+  return far ? [...rows, { ...row({ id, label, probability }, rank ?? beyond(alternatives)), far }] : rows;
 }
+
+/**
+ * The rank of a token that is not among those that are told.
+ * @param {readonly unknown[]} told
+ */
+const beyond = (told) => `> ${told.length}`;
 
 /** @param {Api.Step} token */
 function hint(token) {
   const { label, rank, alternatives } = token;
-  const far = { token: label, rank: rank ?? `> ${alternatives.length}`, share: percent(token.probability) };
+  const far = { token: label, rank: rank ?? beyond(alternatives), share: percent(token.probability) };
   const share = percent(alternatives.reduce((sum, one) => sum + one.probability, 0));
-  const chance = token.chance === null ? "?" : percent(token.chance);
-  const said = { token: label, share, chance, count: alternatives.length };
-  return [isFar(token) ? tr("generate.far", far) : "", tr("generate.branch_hint", said)].filter(Boolean).join(" ");
+  const said = { token: label, share, count: alternatives.length };
+  const kept =
+    token.chance === null
+      ? tr("generate.branch_hint_untold", said)
+      : tr("generate.branch_hint", { ...said, chance: percent(token.chance) });
+  return [isFar(token) ? tr("generate.far", far) : "", kept].filter(Boolean).join(" ");
 }
