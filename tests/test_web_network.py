@@ -252,6 +252,41 @@ def test_a_state_of_another_text_is_put_into_the_first(visit: Visits, server: Se
     assert page.inner_text(".put figcaption") == told and page.url == address
 
 
+def test_a_direction_is_added_while_the_model_answers(visit: Visits, server: Server) -> None:
+    page = visit(LINK, lang="fr")
+    asked: list[Any] = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if "/api/steer" in request.url else None)
+    assert page.locator(".steer figure").is_hidden() and asked == [], "no text, no question"
+    page.locator(".steer .examples button").click()
+    until(page, "!document.querySelector('.steer .moved-key').hidden && !document.querySelector('.waiting')")
+    toward, away = (page.get_by_label(name, exact=True).input_value() for name in ("Vers", "Loin de"))
+    page.locator(".steer capot-slider input[type=text]").fill("2,5")
+    page.keyboard.press("Enter")
+    page.locator(".steer select").select_option("1")
+    until(page, "location.hash.includes('strength=2.5') && location.hash.includes('steered=1')")
+    settled(page)
+    found = answered(server, "steer", prompt=PROMPT, toward=toward, away=away, strength=2.5, layer=1, k=40)
+    until(page, "document.querySelector('.steer figcaption').innerText.includes('couche 1\u00a0: 2,5 fois')")
+    first = found["after"]["candidates"][0]
+    shown = {row[0]: row[-1] for row in table(page, ".steer")}
+    assert shown[first["text"].replace(" ", "·")] == percent(first["probability"], "fr")
+    page.locator(".steer .fold-command summary").click()
+    assert "--layer 1 --strength 2.5" in page.locator(".steer .fold-command pre").text_content()
+    told, address = page.inner_text(".steer figcaption"), page.url
+    page.reload()
+    settled(page)
+    until(page, "!document.querySelector('.steer .moved-key').hidden")
+    assert page.inner_text(".steer figcaption") == told and page.url == address
+    assert page.locator("h1 + [role=status]").count() == 0 and axe(page) == []
+    # The same text twice has no direction: said there, and the rest stays.
+    visit.forgive("status of 4")
+    page.get_by_label("Loin de", exact=True).fill(toward)
+    until(page, "document.querySelector('.steer .fault')")
+    assert page.locator(".steer figure").is_hidden() and page.locator(".guesses tbody").first.is_visible()
+    page.set_viewport_size({"width": 360, "height": 800})
+    until(page, "document.documentElement.scrollWidth === document.documentElement.clientWidth")
+
+
 def test_every_place_is_tried_when_asked(visit: Visits, server: Server) -> None:
     other = "The capital of Italy is"
     page = visit(f"{LINK}&beside={other.replace(' ', '+')}")

@@ -17,6 +17,7 @@ import { best, Gallery, headName, headTable } from "./network/heads.js";
 import { Matrix } from "./network/matrix.js";
 import { Logit } from "./network/logit.js";
 import { play, still } from "./network/pass.js";
+import { Steer } from "./network/steer.js";
 import { Switches } from "./network/switches.js";
 
 const GUESSES = 5;
@@ -52,6 +53,7 @@ class Network {
   #stamps = frame(this.#gallery.box, { name: "heads" });
   #switches;
   #beside;
+  #steer;
   #more = h("div", {});
   #empty = h("p", { class: "quiet" }, tr("network.empty"));
   #shown = h("div", { class: "network", hidden: true });
@@ -72,6 +74,7 @@ class Network {
   constructor(name) {
     this.#name = name;
     this.#beside = new Beside(name);
+    this.#steer = new Steer(name);
     const { off = "", by = "" } = this.#saved;
     this.#switches = new Switches({ name, off: off.split(",").filter(Boolean), by, onChange: () => this.#turned() });
     const examples = tr("next.examples").split("|");
@@ -81,7 +84,7 @@ class Network {
     const gallery = h("section", {}, this.#reading, this.#switches.line, this.#stamps.box);
     const picture = h("div", {}, h("p", { class: "tools" }, this.#motion), this.#picture.box);
     const top = h("div", { class: "network-top" }, picture, this.#switches.box, gallery);
-    fill(this.#shown, top, this.#matrix.box, this.#logit.box, this.#beside.box, this.#more);
+    fill(this.#shown, top, this.#matrix.box, this.#logit.box, this.#beside.box, this.#steer.box, this.#more);
     this.#heads = gallery;
   }
 
@@ -97,6 +100,7 @@ class Network {
     this.#fetching?.abort();
     this.#switches.stop();
     this.#matrix.stop();
+    this.#steer.stop();
     this.#beside.stop();
   }
 
@@ -115,6 +119,7 @@ class Network {
       this.#draw(result, view);
       await this.#switches.look(result);
       await this.#beside.look(result);
+      await this.#steer.look(result);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.#clear();
