@@ -387,6 +387,25 @@ def test_no_object_is_copied_or_faked() -> None:
         assert "def __getattr__" not in text or name in ("", "engines.native.numba_cache"), name
 
 
+def _is_replaced_at_once(node: ast.AST) -> bool:
+    """Return whether ``replace`` changes what a call has just made."""
+    named = isinstance(node, ast.Call) and ast.unparse(node.func) in ("replace", "dataclasses.replace")
+    return named and bool(node.args) and isinstance(node.args[0], ast.Call)
+
+
+def test_a_result_is_made_whole() -> None:
+    """Never made empty and replaced. The formulas of a memory are no result: each engine's know no context."""
+    assert any(map(_is_replaced_at_once, ast.walk(ast.parse("a = replace(made(b), c=d)"))))
+    found = [
+        name
+        for name, path in modules().items()
+        if name.startswith("chapters")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if _is_replaced_at_once(node)
+    ]
+    assert set(found) <= {"chapters.memory.computed"}
+
+
 def _is_nested_conditional(node: ast.AST) -> bool:
     """Whether a conditional expression has another one as its condition or as a branch."""
     return isinstance(node, ast.IfExp) and any(

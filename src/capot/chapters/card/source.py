@@ -10,6 +10,7 @@ from capot.chapters.card.result import KnownModel
 from capot.sources.hub.published import Published
 
 if TYPE_CHECKING:
+    from capot.engines.loaded import Loaded
     from capot.sources.safetensors import TensorInfo
 
 
@@ -32,3 +33,4 @@ class Source:
     obstacle: str | None = None
     published: Published | None = None
     tied: bool | None = None  # None: as config.json says
+    loaded: Loaded | None = None  # what opening its engine took, once it is open

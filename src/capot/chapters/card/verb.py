@@ -61,7 +61,7 @@ def describe(model: Opened, *, known: bool = False) -> Card:
     checkpoint = model.checkpoint
     # The tokenizer may be megabytes away, and a card of a model of the hub must not wait for it.
     vocabulary, ends = _tokenizer_facts(model, checkpoint) if checkpoint.has("tokenizer") else (None, ())
-    described = card(
+    return card(
         Source(
             name=model.name,
             config=checkpoint.raw_config,
@@ -75,9 +75,9 @@ def describe(model: Opened, *, known: bool = False) -> Card:
             obstacle=model.obstacle,
             published=checkpoint.published(),
             tied=_tied(checkpoint),
+            loaded=model.loaded,
         )
     )
-    return dataclasses.replace(described, loaded=model.loaded)
 
 
 def describe_known(name: str) -> Card:
@@ -130,6 +130,7 @@ def card(source: Source) -> Card:
     tokens, base = source.vocabulary or (None, None)
     dtype, _ = _precision(source, shape, counted.total)
     same = {name: getattr(config, name) for name in _SAME}
+    same |= {name: getattr(source, name) for name in ("known", "engine", "obstacle", "published", "loaded")}
     if config.model_type in HEADLESS:  # no attention, so no heads, and its layers' width is no MLP's
         same |= {"heads": 0, "kv_heads": 0, "mlp_width": 0}
     return Card(
@@ -151,10 +152,6 @@ def card(source: Source) -> Card:
         structure=_structure(source, shape),
         memory=_opening(source, shape, parameters=counted.total),
         source=source.url,
-        known=source.known,
-        engine=source.engine,
-        obstacle=source.obstacle,
-        published=source.published,
         **same,
     )
 

@@ -184,18 +184,23 @@ class Loop(Job):
         held = self.text.finish()
         self.emit(Finished(held, self.generation()))
 
+    def counts(self) -> tuple[int, int | None]:
+        """Return the tokens of the prompt, and how many of them a cache had; None where nobody knows."""
+        return len(self.ids), self.reused
+
     def generation(self) -> Generation:
         """Return the text as it is, with what it took."""
         assert self.reason is not None  # there is one by the end
         made = len(self.tokens)
+        prompt_tokens, reused = self.counts()
         # The seed is told by itself, as the one that was used where none was given.
         settings = {name: value for name, value in dataclasses.asdict(self.sampling).items() if name != "seed"}
         return Generation(
             prompt=self.prompt,
             text=self.text.text,
             stop_reason=self.reason,
-            prompt_tokens=len(self.ids),
-            reused_tokens=self.reused,
+            prompt_tokens=prompt_tokens,
+            reused_tokens=reused,
             prefill_s=self.prefill_s,
             decode_s=self.decode_s,
             # The first token's time is the prompt's.

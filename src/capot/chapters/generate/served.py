@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
 from capot.chapters.generate.loop import Loop
-from capot.chapters.generate.result import Alternative, Finished, GeneratedToken, Generation, Started
+from capot.chapters.generate.result import Alternative, Finished, GeneratedToken, Started
 from capot.chapters.generate.text import GrowingText
 from capot.chapters.sampling_from_top import draw_probability
 from capot.chapters.token_texts import Face, face
@@ -113,12 +112,9 @@ class ServedLoop(Loop, WrittenJob):
         held, self.late = self.late + self.text.finish(), ""
         self.emit(Finished(held, self.generation()))
 
-    def generation(self) -> Generation:
-        """Return the text, with the counts of the server's own bill where it has sent one."""
-        made = super().generation()
-        if self.bill is None:
-            return made
-        return dataclasses.replace(made, prompt_tokens=self.bill.prompt, reused_tokens=self.bill.cached)
+    def counts(self) -> tuple[int, int | None]:
+        """Return the counts of the server's own bill, where it has sent one."""
+        return super().counts() if self.bill is None else (self.bill.prompt, self.bill.cached)
 
     def _noted(self, token: ChosenToken, shown: Face, seconds: float) -> GeneratedToken:
         number = self.plan.first_draw + len(self.tokens)

@@ -37,15 +37,17 @@ class Partial:
             raise CapabilityError("server_filter", host=info.device, count=len(self.top.tokens))
         return found
 
-    def prediction(self, found: PassResult, *, shown: int, beside: Sequence[Sampling]) -> Prediction:
-        """Return what is known, without a word of the prompt."""
+    def prediction(
+        self, found: PassResult, *, prompt: str, asked: tuple[Asked, ...], shown: int, beside: Sequence[Sampling]
+    ) -> Prediction:
+        """Return the answer, as far as it is known."""
         settings = self.settings
         kept = [share for share in self.probabilities if share > 0]
         plain = settings.temperature == 1 and len(kept) == len(self.probabilities)
         # At temperature 1 without a filter the tokens left out still count: only a lower bound of the entropy is known.
         bits = choosing.entropy_bits(np.array(kept))
         return Prediction(
-            prompt="",
+            prompt=prompt,
             model=self.model.name,
             temperature=settings.temperature,
             top_k=settings.top_k,
@@ -58,7 +60,7 @@ class Partial:
             exact=False,
             seen=self.top.mass,
             candidates=self._candidates[:shown],
-            asked=(),
+            asked=asked,
             prompt_tokens=found.reused_tokens + found.computed_tokens,
             reused_tokens=found.reused_tokens,
             prefill_s=found.seconds,

@@ -12,7 +12,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -66,15 +66,12 @@ def predict(
     assert found.output.logits is not None  # a step gives them unless told not to
     table = _Table(tokenizer, found.output.logits, settings)
     shown = sampling.top_tokens(table.logits, most)
-    return dataclasses.replace(
-        _prediction(table, found, settings),
-        prompt=prompt,
-        model=model.name,
-        opening=tokenizer.before(prompt_ids),
+    return _prediction(
+        table, found, settings, prompt=prompt, model=model.name, opening=tokenizer.before(prompt_ids),
         candidates=tuple(map(table.candidate, shown.tolist(), itertools.count(1))),
         beside=tuple(_drawn_at(each, table.logits, shown) for each in others),
         asked=tuple(token for entries in named for token in sorted(map(table.asked, entries), key=_likely)),
-    )
+    )  # fmt: skip
 
 
 def _of_server(
@@ -90,11 +87,8 @@ def _of_server(
         partial.asked(entries[0].asked, [(each.id, each.tokens) for each in entries], found.output.ranked)
         for entries in named
     ]
-    return dataclasses.replace(
-        partial.prediction(found, shown=shown, beside=others),
-        prompt=prompt,
-        asked=tuple(token for each in answers for token in sorted(each, key=_likely)),
-    )
+    asked = tuple(token for each in answers for token in sorted(each, key=_likely))
+    return partial.prediction(found, prompt=prompt, asked=asked, shown=shown, beside=others)
 
 
 def _drawn_at(settings: Sampling, logits: np.ndarray, shown: np.ndarray) -> Drawn:
@@ -111,11 +105,9 @@ def _likely(asked: Asked) -> tuple[int, int]:
     return asked.tokens, asked.rank
 
 
-def _prediction(table: _Table, found: PassResult, settings: Sampling) -> Prediction:
-    """Return what is known without a word of text."""
+def _prediction(table: _Table, found: PassResult, settings: Sampling, **shown: Any) -> Prediction:
+    """Return the answer; ``shown`` are the fields that hold tokens and texts."""
     return Prediction(
-        prompt="",
-        model="",
         temperature=settings.temperature,
         top_k=settings.top_k,
         top_p=settings.top_p,
@@ -125,12 +117,11 @@ def _prediction(table: _Table, found: PassResult, settings: Sampling) -> Predict
         entropy_bits=sampling.entropy_bits(table.probabilities),
         model_entropy_bits=sampling.entropy_bits(sampling.softmax(table.logits)),
         exact=True,
-        candidates=(),
-        asked=(),
         prompt_tokens=found.reused_tokens + found.computed_tokens,
         reused_tokens=found.reused_tokens,
         prefill_s=found.seconds,
         logits=table.logits,
+        **shown,
     )
 
 

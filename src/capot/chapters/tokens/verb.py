@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,12 +39,9 @@ def tokenize(model: Opened, text: str, *, compare: str | Iterable[str] = (), spe
     cut = to_tokens(tokenizer.spans(text, specials=specials), special_ids=tokenizer.special_ids)
     found = [_found(name, text, specials, model=model) for name in named_in(compare)]
     others = [each for each in found if isinstance(each, Comparison)]
-    whole = _tokens(model, text, cut)
-    return replace(
-        whole,
-        comparisons=[whole.own, *(_relative_to(whole.own, other) for other in others)] if found else [],
-        missing=[each for each in found if isinstance(each, Missing)],
-    )
+    own = Comparison(model.name, tokenizer.vocabulary_size, len(cut), 1.0, cut)
+    compared = [own, *(_relative_to(own, other) for other in others)] if found else []
+    return _tokens(model, text, cut, comparisons=compared, missing=[one for one in found if isinstance(one, Missing)])
 
 
 def of_ids(model: Opened, ids: Sequence[int]) -> Tokens:
@@ -65,8 +61,11 @@ def of_ids(model: Opened, ids: Sequence[int]) -> Tokens:
     return _tokens(model, tokenizer.decode(ids), to_tokens(spans, special_ids=tokenizer.special_ids), opening=False)
 
 
-def _tokens(model: Opened, text: str, cut: Sequence[Token], *, opening: bool = True) -> Tokens:
-    """Return a text that is cut, compared with nothing yet."""
+def _tokens(
+    model: Opened, text: str, cut: Sequence[Token], *, opening: bool = True, comparisons: Sequence[Comparison] = (),
+    missing: Sequence[Missing] = (),
+) -> Tokens:  # fmt: skip
+    """Return the answer for a text that is cut."""
     tokenizer = model.tokenizer
     raw = text.encode()
     return Tokens(
@@ -81,6 +80,8 @@ def _tokens(model: Opened, text: str, cut: Sequence[Token], *, opening: bool = T
         # Seen on the text itself: a tokenizer that normalizes may still keep every byte of this one.
         lossless=b"".join(token.bytes for token in cut) == raw,
         tokens=cut,
+        comparisons=comparisons,
+        missing=missing,
         opening=tokenizer.before(tokenizer.opening) if opening else (),
     )
 
