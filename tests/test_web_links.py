@@ -9,6 +9,8 @@ import pytest
 from conftest import ROOT
 from web_helpers import Server, Visits, hold, settled, until
 
+from capot.web import form_data
+
 COUNT = "document.querySelectorAll('capot-strip button').length"
 IDLE = (
     "[...document.querySelectorAll('.row button')].find((one) => /^(Stop|Arrêter)$/.test(one.textContent))?.disabled"
@@ -344,7 +346,8 @@ def test_what_a_page_cannot_obey_is_known_of_every_page(visit: Visits) -> None:
 def test_every_setting_that_a_page_reads_is_in_the_table() -> None:
     static = ROOT / "src" / "capot" / "web" / "static"
     known = set(re.findall(r"(\w+): ", (static / "lib" / "link.js").read_text(encoding="utf-8")))
-    known |= {"temperature", "top_k", "top_p", "min_p", "near", "prompt", "question"}  # sliders, and what follows
+    known |= {name for sliders in form_data.sliders().values() for name in sliders}
+    known |= {"prompt", "question"}  # what follows a visitor
     found = set()
     for path in (static / "pages").rglob("*.js"):
         code = path.read_text(encoding="utf-8")
