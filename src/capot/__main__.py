@@ -13,7 +13,11 @@ INTERRUPTED = 130  # the status of every command that Ctrl-C ends, as shells hav
 
 def main() -> None:
     try:
+        import gc
         import signal
+
+        # A thousand modules make many objects and no garbage: looking for some every 700 took 8 % of ``capot next``.
+        gc.set_threshold(50_000, 20, 20)
 
         from capot.cli import run
 

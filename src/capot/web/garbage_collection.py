@@ -15,6 +15,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+YOUNG = (
+    700,
+    10,
+)  # Python's own: young objects are cheap to look at while they are few, and the command starts with more
 NEVER = 1_000_000_000  # of so many looks at the objects of middle age, one would look at the old ones
 FEW, MANY = 3_000, 100_000  # old objects: so few more are not worth a look, and so many take too long in a busy lab
 FULL_EVERY_S = 600.0  # after which also what was set aside is looked at, and in a busy lab however many there are
@@ -25,9 +29,8 @@ SWITCH_INTERVAL_S = 0.0005  # how long a thread keeps the interpreter while anot
 def deferred_collection() -> Iterator[None]:
     """Leave old objects to ``IdleCollector`` inside the block, and let threads switch more often."""
     thresholds = gc.get_threshold()
-    # The first two generations stay as they are: young objects are cheap to look at.
     interval = sys.getswitchinterval()
-    gc.set_threshold(*thresholds[:2], NEVER)
+    gc.set_threshold(*YOUNG, NEVER)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         yield
