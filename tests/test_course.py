@@ -205,9 +205,10 @@ def test_the_same_run_says_the_same(model: Any, number: int) -> None:
     """Greedy texts and figures are the same every time, so no key is written down; times alone may differ."""
     for each in played(model, number):
         again = play(each.question, model)
-        assert again.right == each.right, each.question.id
         seen = each.question.seen
-        if seen is not None and not seen.reading.share:
+        timed = seen is not None and seen.reading.share > 0  # which of two times is longer differs under load
+        assert timed or again.right == each.right, each.question.id
+        if seen is not None and not timed:
             found, before = (without_times(read(one.evidence, seen.reading.of)) for one in (again, each))
             assert found == before, each.question.id
 
