@@ -78,12 +78,40 @@ def test_the_courses_notebook_is_what_the_command_writes(lang: str, tmp_path: Pa
     assert (tmp_path / "tp.ipynb").read_text(encoding="utf-8") == kept.read_text(encoding="utf-8"), (
         "python tools/make_notebooks.py"
     )
+    assert run(["notebook", "-o", str(tmp_path / "tp.ipynb"), "--lang", lang]) == 0  # the same, once more
     cells = json.loads(kept.read_text(encoding="utf-8"))["cells"]
     assert len({cell["id"] for cell in cells}) == len(cells) > 100
     hidden = [cell for cell in cells if cell["metadata"].get("jupyter", {}).get("source_hidden")]
     sources = ["".join(cell["source"]) for cell in hidden]
     assert sum(source.startswith("answers(") for source in sources) == 24, "each question, and the frame's at the end"
     assert sum(source.startswith("# transformers") for source in sources) > 20
+
+
+def test_a_notebook_that_was_filled_in_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from capot.cli import run
+
+    place = tmp_path / "tp.ipynb"
+    place.write_text('{"cells": ["my work"]}', encoding="utf-8")
+    assert run(["notebook", "-o", str(place)]) == 2
+    assert place.read_text(encoding="utf-8") == '{"cells": ["my work"]}'
+    assert f"-o {tmp_path / 'tp-2.ipynb'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["worksheet", "-o"], ["tokens", "abc", "--html"]], ids=["paper", "answer"])
+def test_a_page_replaces_a_page_and_nothing_else(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from capot.cli import run
+
+    lesson = tmp_path / "mine.md"
+    lesson.write_text("# A lesson of mine\n", encoding="utf-8")
+    assert run([*arguments, str(lesson)]) == 2
+    assert lesson.read_text(encoding="utf-8") == "# A lesson of mine\n"
+    assert f"-o {tmp_path / 'mine-2.html'}" in capsys.readouterr().err
+    page = tmp_path / "page.html"
+    page.write_text("<!DOCTYPE html><p>old</p>", encoding="utf-8")
+    assert run([*arguments, str(page)]) == 0
+    assert "<p>old</p>" not in page.read_text(encoding="utf-8")
 
 
 def of_lesson(cells: list[dict], number: int) -> list[dict]:

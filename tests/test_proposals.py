@@ -180,3 +180,23 @@ def test_the_kinds_of_devices_are_those_of_pytorch() -> None:
         assert not torch_takes(name)
         with pytest.raises(CapotError):
             check_device_name(name)
+
+
+def test_opening_tells_stray_arguments_as_the_verbs_do() -> None:
+    stray: Any = capot.open
+    with pytest.raises(ArgumentTypeError) as place:
+        stray("boxed", "native")
+    with pytest.raises(ArgumentTypeError) as name:
+        stray("boxed", langue="fr")
+    assert [error.value.code for error in (place, name)] == ["unnamed_argument", "no_such_setting"]
+    assert "capot.open(lang=" in str(name.value)
+    for error in (place, name):
+        exec(str(error.value).rpartition("For example: ")[2] + ".close()", {"capot": capot})
+
+
+def test_the_parts_of_a_list_given_one_by_one_are_proposed_as_a_list() -> None:
+    model: Any = capot.open("scripted")
+    with pytest.raises(ArgumentTypeError) as error:
+        model.embed("cat", "dog", "tree")
+    assert error.value.code == "unnamed_list"
+    assert str(error.value).endswith('model.embed(["cat", "dog", "tree"])')

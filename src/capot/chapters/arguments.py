@@ -81,9 +81,17 @@ class Arguments:
             raise ArgumentTypeError("argument_twice", name=twice, line=self.line(twice))
         if len(args) > len(unnamed):
             extra = args[len(unnamed)]
+            self._check_list(unnamed[-1] if unnamed else "", args[len(unnamed) - 1 :])
             named = [name for name in self.signature.parameters if name not in (*unnamed, *given)]
             meant = next((name for name in named if fits(self.kinds[name], extra)), (named or unnamed)[0])
             raise ArgumentTypeError("unnamed_argument", value=_shown(extra), near=meant, line=self.line(meant))
+
+    def _check_list(self, name: str, parts: tuple[Any, ...]) -> None:
+        """Refuse the texts of a list given one by one, with the list to write instead."""
+        listed = typing.get_origin(self.kinds.get(name)) in SEVERAL
+        if listed and all(isinstance(part, str) for part in parts):
+            line = f"{self.call}({_shown(list(parts))})".replace("'", '"')
+            raise ArgumentTypeError("unnamed_list", name=name, value=_shown(parts[1]), line=line)
 
     def _held(self, name: str, value: Any) -> Any:
         kind = self.kinds[name]

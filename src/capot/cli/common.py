@@ -13,6 +13,7 @@ A chapter's command is written so:
 from __future__ import annotations
 
 import codecs
+import contextlib
 import dataclasses
 import errno
 import os
@@ -36,6 +37,9 @@ __all__ = [
     "FILE", "STDOUT", "TEXT", "Argument", "Command", "Option", "chapter", "colored", "emit", "notice", "numbers",
     "open_model", "put", "read_text", "split", "take_loading", "typed_or_piped",
 ]  # fmt: skip
+
+
+PAGE = "<!doctype html>"  # the first characters of every page that capot writes
 
 
 class _Text(ParamType):
@@ -216,8 +220,22 @@ def put(path: Path, text: str) -> None:
         # A page ends in a line end already, and a second one would make its copy another file.
         click.echo(text, nl=not text.endswith("\n"))
     else:
+        _check_replaced(path, text)
         write_file(path, text)
         notice("cli.written", path=str(path))
+
+
+def _check_replaced(path: Path, text: str) -> None:
+    """Refuse to put a page in the place of what is no page: a lesson, a notebook, somebody's notes.
+
+    Raises: InputError ``not_replaced``.
+    """
+    if not text.startswith(PAGE) or not path.is_file():
+        return
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        head = file.read(len(PAGE))
+        if head and head.lower() != PAGE.encode():
+            raise InputError("not_replaced", path=str(path), name=path.with_stem(path.stem + "-2").with_suffix(".html"))
 
 
 def write_file(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from capot import engines
 from capot.chapters.arguments import Arguments
@@ -40,6 +40,22 @@ BOXED = Path(__file__).parent.parent / "boxed"
 VARIABLE = "CAPOT_MODEL"  # of the environment: the model that is opened where none is named
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _bound(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Return ``function`` with its arguments checked first: Python would tell a stray one in its own words."""
+
+    @functools.wraps(function)
+    def checked(*args: _P.args, **given: _P.kwargs) -> _T:
+        held: Callable[..., _T] = function
+        return held(**_opening().bind(*args, **given))
+
+    return checked
+
+
+@_bound
 def open(
     model: str | Path | None = None, *, engine: str | None = None, device: str | None = None,
     dtype: str | None = None, revision: str | None = None, trust_remote_code: bool = False, compiled: bool = False,
@@ -73,7 +89,6 @@ def open(
         "engine": engine, "device": device, "dtype": dtype, "revision": revision,
         "trust_remote_code": trust_remote_code, "compiled": compiled,
     }  # fmt: skip
-    _opening().bind(model=model, lang=lang, progress=progress, **settings)
     named = os.environ.get(VARIABLE) or Loading.model if model is None else str(model)
     with use_language(check_lang(lang)):
         watch = None if progress is None else download_progress(progress)

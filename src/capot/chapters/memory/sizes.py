@@ -80,9 +80,9 @@ def lengths(given: str | int | Sequence[Any]) -> tuple[int, ...]:
         try:
             count = int(_written(part))
         except ValueError:
-            raise InputError("bad_length", value=shorten(part)) from None
+            raise InputError("bad_length", value=shorten(part), most=MAX_TOKENS) from None
         if not 1 <= count <= MAX_TOKENS:
-            raise InputError("bad_length", value=shorten(part))
+            raise InputError("bad_length", value=shorten(part), most=MAX_TOKENS)
         found.add(count)
     return tuple(sorted(found))
 
