@@ -795,7 +795,7 @@ def test_the_command_speaks_french_and_writes_a_page(capsys, tmp_path):
     assert run(["memory", "--model", "GPT-2", "--simulate", "--lang", "fr", "--html", str(page)]) == 0
     assert "Ce qui tient sur quelles cartes" in page.read_text(encoding="utf-8")
     assert run(["memory", "--model", "scripted", "--tokens", "beaucoup", "--lang", "fr"]) == 2
-    assert "n’est pas un nombre de tokens" in capsys.readouterr().err
+    assert "n’est pas un nombre entier de tokens, de 1 à" in capsys.readouterr().err
 
 
 def test_machines_without_proc_are_measured_without_it(scripted, monkeypatch, tmp_path):

@@ -73,7 +73,8 @@ def numba_threads() -> int:
         return processors()
     threads = int(value) if value.isdecimal() and len(value) < 10 else 0
     if not 0 < threads <= MAX_THREADS:
-        raise InputError("numba_setting", name="NUMBA_NUM_THREADS", value=value[:20], reason=f"1–{MAX_THREADS}")
+        bounds = f"1–{MAX_THREADS}"
+        raise InputError("numba_setting", name="NUMBA_NUM_THREADS", value=value[:20], reason=bounds)
     return threads
 
 
