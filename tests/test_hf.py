@@ -30,7 +30,7 @@ from capot.engines.protocol import LAST, NOTHING, Capability, Feed, Want  # noqa
 from capot.engines.transformers import batch, compiled, memory, placement, probe, states  # noqa: E402
 from capot.engines.transformers.cache import new_cache  # noqa: E402
 from capot.engines.transformers.network import Network, cache_argument  # noqa: E402
-from capot.errors import CapotError, InputError, ResourceError  # noqa: E402
+from capot.errors import CapotError, InputError, ModelError, ResourceError  # noqa: E402
 from capot.sources.checkpoint import Checkpoint  # noqa: E402
 
 FAMILIES = list(tiny.FAMILIES)
@@ -596,6 +596,37 @@ def test_the_choice_of_an_engine(folders, monkeypatch, family: str, loading: dic
         engines.choose_engine(Loading(model=family if family == "boxed" else str(folder), **loading), checkpoint)
         == expected
     )
+
+
+DAMAGED = {
+    "rope_theta": -1,
+    "rms_norm_eps": float("inf"),
+    "sliding_window": -1,
+    "max_position_embeddings": 0,
+    "rope_scaling": "yarn",
+    "num_key_value_heads": "2",
+}
+
+
+def damaged(folder: Path, field: str) -> Checkpoint:
+    found = Checkpoint.open(folder)
+    return Checkpoint(found.path, found.name, found.raw_config | {"rope_parameters": None, field: DAMAGED[field]})
+
+
+@pytest.mark.parametrize("field", DAMAGED)
+@pytest.mark.parametrize("ask", [engines.choose_engine, engines.obstacle, engines.open_engine])
+def test_a_damaged_value_sends_no_model_of_the_native_engine_elsewhere(folders, field: str, ask) -> None:
+    """transformers would compute with most of them, and its probabilities would be wrong."""
+    with pytest.raises(ModelError) as caught:
+        ask(Loading(model="mine"), damaged(folders("mistral"), field))
+    assert caught.value.code in ("config_field", "config_value") and caught.value.params["field"] == field
+
+
+@pytest.mark.parametrize("field", DAMAGED)
+def test_what_other_families_write_is_theirs_to_read(folders, field: str) -> None:
+    checkpoint = damaged(folders("gpt2"), field)
+    assert engines.choose_engine(Loading(model="mine"), checkpoint) == "transformers"
+    assert engines.obstacle(Loading(model="mine"), checkpoint) is None
 
 
 def test_the_choice_is_said_in_one_line(folders) -> None:

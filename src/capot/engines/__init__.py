@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from capot.engines import forks
-from capot.errors import CapabilityError, CapotError, InputError
+from capot.errors import CapabilityError, InputError, UnsupportedError
 
 if TYPE_CHECKING:
     from capot.config import Loading
@@ -32,7 +32,8 @@ def choose_engine(loading: Loading, checkpoint: Checkpoint | None = None) -> str
 
     An address is that of a server, which decides for itself where and how it computes.
 
-    Raises: InputError ``unknown_engine``, ``server_setting``, ``server_password``.
+    Raises: InputError ``unknown_engine``, ``server_setting``, ``server_password``; where the choice is ours, ModelError
+    for a damaged value of an architecture that native knows: transformers would compute with it, and answer wrongly.
     """
     if is_server(loading):
         return "openai"
@@ -74,7 +75,7 @@ def _prefers_transformers(loading: Loading, checkpoint: Checkpoint) -> bool:
         return True
     try:
         native.check(checkpoint)
-    except CapotError:
+    except UnsupportedError:
         return True
     return loading.model != "boxed" and loading.device != "cpu" and transformers.accelerator() is not None
 
@@ -88,6 +89,8 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
     packages are not installed; ``untried``: those that are, are of versions beyond what the engine was tried with;
     ``version``: they do not know the family; ``code``: the model needs code
     of its own, which nobody has allowed.
+
+    Raises: as ``choose_engine``.
     """
     from capot.engines import native, transformers
 
@@ -99,7 +102,7 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
     if name == "native":
         try:
             native.check(checkpoint)
-        except CapotError:
+        except UnsupportedError:
             return "family"
     if name != "transformers":
         return None

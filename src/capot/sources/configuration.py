@@ -97,7 +97,7 @@ class Config:
         rope = _rope(raw)
         bos, ends = read_token_ids(raw, "bos_token_id"), read_token_ids(raw, "eos_token_id")
         return cls(
-            architecture=(architectures(raw) or ["?"])[0],
+            architecture=first_architecture(raw),
             model_type=model_type,
             vocabulary_size=_size(raw, "vocabulary_size"),
             width=width,
@@ -137,6 +137,15 @@ def architectures(raw: Mapping[str, Any]) -> list[str]:
     """
     listed = raw.get("architectures")
     return [name[:80] for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+
+
+def first_architecture(raw: Raw) -> str:
+    """Return the class that computes the text of a model, "?" where config.json names none.
+
+    >>> first_architecture({"architectures": ["LlamaForCausalLM"]}), first_architecture({})
+    ('LlamaForCausalLM', '?')
+    """
+    return (architectures(text_config(raw)) or ["?"])[0]
 
 
 def auto_map(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from capot.errors import UnsupportedError
 from capot.sources.checkpoint import Checkpoint
-from capot.sources.configuration import QUANTIZED
+from capot.sources.configuration import QUANTIZED, first_architecture
 from capot.sources.machine import numba_threads
 
 if TYPE_CHECKING:
@@ -39,12 +39,15 @@ ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "
 def check(checkpoint: Checkpoint) -> None:
     """Refuse, by name, what the native engine would compute wrongly. Costs nothing: reads config.json.
 
-    Raises: UnsupportedError ``architecture_unsupported``, ``feature_unsupported``.
+    Raises: UnsupportedError ``architecture_unsupported``, ``feature_unsupported``, which another engine may compute;
+    ModelError as ``Config.from_dict`` for a damaged value, which none computes right.
     """
-    config = checkpoint.config
     raw = checkpoint.raw_config
-    if config.architecture not in ARCHITECTURES:
-        raise UnsupportedError("architecture_unsupported", architecture=config.architecture, engine="transformers")
+    # Before anything else is read: what other architectures write in their own way is no damage.
+    architecture = first_architecture(raw)
+    if architecture not in ARCHITECTURES:
+        raise UnsupportedError("architecture_unsupported", architecture=architecture, engine="transformers")
+    config = checkpoint.config
     rope = (config.rope_scaling or {}).get("rope_type", "llama3")
     # SmolLM3's field: its layers without positions would be computed with them, and answer plausible nonsense.
     bare = raw.get("no_rope_layers")  # a list with a 0 for each layer without positions
@@ -70,7 +73,7 @@ def open_native(
     ``notice`` is called, once, where the kernels must first be compiled: some seconds,
     after which they stay on disk; ``warn`` where they cannot.
 
-    Raises: UnsupportedError as ``check``, ``weights_dtype``; ModelError from the files; InputError ``numba_setting``,
+    Raises: as ``check``; UnsupportedError ``weights_dtype``; ModelError from the files; InputError ``numba_setting``,
     as ``numba_cache.check``.
     """
     check(checkpoint)
