@@ -120,10 +120,10 @@ def check_names(loading: Loading) -> None:
 
     Raises: InputError ``unknown_device``, ``unknown_precision``.
     """
-    from capot.engines.transformers import check_names as known
-
     if loading.device or loading.dtype:
-        known(loading)
+        from capot.engines import transformers
+
+        transformers.check_names(loading)
 
 
 def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = no_notice) -> Engine:

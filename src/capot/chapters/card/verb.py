@@ -128,7 +128,7 @@ def card(source: Source) -> Card:
     counted = _counted(source, shape)
     kind, reason = source.kind or base_or_instruct(source, front)
     tokens, base = source.vocabulary or (None, None)
-    dtype, _ = _precision(source, shape, counted.total)
+    dtype, weights = _precision(source, shape, counted.total)
     same = {name: getattr(config, name) for name in _SAME}
     same |= {name: getattr(source, name) for name in ("known", "engine", "obstacle", "published", "loaded")}
     if config.model_type in HEADLESS:  # no attention, so no heads, and its layers' width is no MLP's
@@ -150,15 +150,14 @@ def card(source: Source) -> Card:
         shared_experts=shape.experts.shared if shape.experts else 0,
         dense_layers=len(shape.experts.dense) if shape.experts else 0,
         structure=_structure(source, shape),
-        memory=_opening(source, shape, parameters=counted.total),
+        memory=_opening(source, shape, dtype=dtype, weights=weights, parameters=counted.total),
         source=source.url,
         **same,
     )
 
 
-def _opening(source: Source, shape: Shape, *, parameters: int) -> Fit:
+def _opening(source: Source, shape: Shape, *, dtype: str | None, weights: int, parameters: int) -> Fit:
     """Return what opening takes here, the states of its layers included."""
-    dtype, weights = _precision(source, shape, parameters)
     state = state_numbers(text_config(source.config), shape.config)
     return fit(shape, weights, parameters=parameters, bytes_per_value=_WIDTHS.get(dtype or "", 2), state=state)
 
