@@ -30,9 +30,8 @@ class TokenTexts:
         self.labels: dict[int, str] = {}
 
     def __call__(self, token: int) -> str:
-        if token not in self.labels:
-            self.labels[token] = self._tokenizer.display(token)
-        return self._tokenizer.token_text(token)
+        text, self.labels[token] = self._tokenizer.face(token)
+        return text
 
 
 Face = tuple[int, str, str]  # id, text and label of a token

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from capot.chapters.generate.loop import Loop
@@ -122,13 +121,13 @@ class ServedLoop(Loop, WrittenJob):
         cuts = self.tokenizer
         alternatives = tuple(
             [
-                Alternative(*face(cuts, other.id, other.text), math.exp(other.logprob))
+                Alternative(*face(cuts, other.id, other.text), other.probability)
                 for other in token.top.tokens[: self.plan.alternatives]
             ]
         )
         chance = draw_probability(token, self.sampling)
         return GeneratedToken(
-            *shown, math.exp(token.logprob), token.logprob, rank, chance, alternatives, seconds, number
+            *shown, token.probability, token.logprob, rank, chance, alternatives, seconds, number
         )  # fmt: skip
 
 

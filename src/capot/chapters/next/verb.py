@@ -155,10 +155,11 @@ class _Table:
         self.probabilities = sampling.probabilities(logits, settings)
 
     def _figures(self, token: int) -> _Figures:
+        text, label = self.tokenizer.face(token)
         return {
             "id": token,
-            "text": self.tokenizer.token_text(token),
-            "label": self.tokenizer.display(token),
+            "text": text,
+            "label": label,
             "logit": float(self.logits[token]),
             "probability": float(self.probabilities[token]),
         }
