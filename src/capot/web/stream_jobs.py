@@ -19,7 +19,7 @@ from capot.engines.scheduler import Ticket
 from capot.errors import InterruptedByUser, NotFoundError
 from capot.model import Model
 from capot.view.event import ProgressEvent, StreamEvent
-from capot.view.result import record_fields, to_jsonable
+from capot.view.result import to_jsonable
 from capot.web.events import Ended, NamedEvent
 from capot.web.request_scope import RequestScope
 from capot.web.serial_executor import MEASUREMENTS, OPENINGS, WAITING, SerialExecutor
@@ -54,9 +54,7 @@ class StreamJob:
 
     def body(self, event: StreamEvent, lang: str) -> dict[str, Any]:
         """Return an event's body, with what was asked for besides."""
-        # An event that says nothing else is its fields, and JSON is made of them in one go.
-        plain = record_fields(event) if type(event).body is StreamEvent.body else None
-        body = event.body() if plain is None else plain
+        body = event.body()
         if self.prompt and event.kind == "started" and "prompt_ids" in body and self.model is not None:
             body["prompt"] = prompt_tokens(self.model, body["prompt_ids"])
         if self.view and event.outcome is not None:
