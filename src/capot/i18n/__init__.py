@@ -230,8 +230,22 @@ def _decimals(share: float) -> int:
     """Return how many decimals give three significant digits, or else the first one that is no 9; one at least."""
     if _NEARLY <= share <= 1 - _TINY:
         return math.ceil(-math.log10(100 * (1 - share)))
-    rounded = abs(float(f"{100 * share:.2e}"))
-    return max(1, 2 - math.floor(math.log10(rounded))) if 0 < rounded < math.inf else 1
+    return max(1, _digits_after(100 * share))
+
+
+def three_digits(value: float, lang: str | None = None) -> str:
+    """Return a number in three significant digits.
+
+    >>> [three_digits(value, "en") for value in (11.637, 283024.22, 1.0, 9.996, math.inf)]
+    ['11.6', '283,000', '1.00', '10.0', '∞']
+    """
+    return "∞" if value == math.inf else number(float(f"{value:.2e}"), lang, max(0, _digits_after(value)))
+
+
+def _digits_after(value: float) -> int:
+    """Return how many digits after the point make three significant ones; less than 0 where fewer before it would."""
+    rounded = abs(float(f"{value:.2e}"))
+    return 2 - math.floor(math.log10(rounded)) if 0 < rounded < math.inf else 0
 
 
 def size(count: float, lang: str | None = None) -> str:

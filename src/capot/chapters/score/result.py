@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from capot.chapters.token_texts import TokenShare
-from capot.i18n import bits, number, percent, tr
+from capot.i18n import bits, number, percent, three_digits, tr
 from capot.view.blocks import Block, Facts, Heading, Piece, Strip, Table, Text
 from capot.view.graphemes import token_label
 from capot.view.result import Result, flatten, text_tail
@@ -75,7 +74,7 @@ class Score(Result):
             return [*blocks, Text(tr("score.nothing", lang), tone="quiet")]
         figures = {
             "bits": number(self.bits, lang, 1),
-            "perplexity": _three_digits(self.perplexity, lang),
+            "perplexity": three_digits(self.perplexity, lang),
             "bits_per_byte": number(self.bits_per_byte, lang, 3),
         }
         blocks.append(Facts([(tr(f"score.total.{name}", lang), figure) for name, figure in figures.items()]))
@@ -119,15 +118,3 @@ class Score(Result):
         columns = [tr(f"score.table.{name}", lang) for name in names]
         title, caption = tr("score.table.title", lang), tr("score.table.caption", lang)
         return Table(columns, rows, title=title, caption=caption, align="rlrrrlr")
-
-
-def _three_digits(value: float, lang: str | None) -> str:
-    """Return a number in three significant digits: those of a perplexity that are no noise.
-
-    >>> _three_digits(11.637, "en"), _three_digits(283024.22, "en"), _three_digits(1.0, "en")
-    ('11.6', '283,000', '1.00')
-    """
-    if value == math.inf:
-        return "∞"
-    power = math.floor(math.log10(value)) if value > 0 else 0
-    return number(float(f"{value:.2e}"), lang, max(0, 2 - power))
