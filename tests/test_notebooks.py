@@ -97,6 +97,27 @@ def test_a_notebook_that_was_filled_in_stays(tmp_path: Path, capsys: pytest.Capt
     assert f"-o {tmp_path / 'tp-2.ipynb'}" in capsys.readouterr().err
 
 
+def test_what_cannot_be_read_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from capot.cli import run
+
+    place = tmp_path / "tp.ipynb"
+    place.write_text('{"cells": ["my work"]}', encoding="utf-8")
+    opened = Path.open
+
+    def refused(path: Path, *args: object, **given: object) -> object:
+        if path == place:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *args, **given)
+
+    monkeypatch.setattr(Path, "open", refused)
+    assert run(["notebook", "-o", str(place), "--lang", "en"]) == 2
+    assert f"{place} cannot be written (permission denied)" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert place.read_text(encoding="utf-8") == '{"cells": ["my work"]}'
+
+
 @pytest.mark.parametrize("arguments", [["worksheet", "-o"], ["tokens", "abc", "--html"]], ids=["paper", "answer"])
 def test_a_page_replaces_a_page_and_nothing_else(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -13,7 +13,6 @@ A chapter's command is written so:
 from __future__ import annotations
 
 import codecs
-import contextlib
 import dataclasses
 import errno
 import os
@@ -39,7 +38,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-PAGE = "<!doctype html>"  # the first characters of every page that capot writes
+PAGE = b"<!doctype html>"  # the first characters of every page that capot writes
 
 
 class _Text(ParamType):
@@ -215,7 +214,10 @@ def emit(result: Result | None, *, as_json: bool, html: Path | None) -> None:
 
 
 def put(path: Path, text: str) -> None:
-    """Write a file and say so; ``-`` is standard output, where nothing else is then written."""
+    """Write a file and say so; ``-`` is standard output, where nothing else is then written.
+
+    Raises: InputError ``not_replaced``, ``cannot_write``.
+    """
     if path == STDOUT:
         # A page ends in a line end already, and a second one would make its copy another file.
         click.echo(text, nl=not text.endswith("\n"))
@@ -226,16 +228,28 @@ def put(path: Path, text: str) -> None:
 
 
 def _check_replaced(path: Path, text: str) -> None:
-    """Refuse to put a page in the place of what is no page: a lesson, a notebook, somebody's notes.
+    """Refuse to replace what may be somebody's work: a lesson, notes, a notebook that was filled in.
 
-    Raises: InputError ``not_replaced``.
+    A page takes the place of a page, as one is soon made again; any other text takes that of its equal alone.
+
+    Raises: InputError ``not_replaced``, ``cannot_write`` where nobody can tell.
     """
-    if not text.startswith(PAGE) or not path.is_file():
+    if not path.is_file():
         return
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        head = file.read(len(PAGE))
-        if head and head.lower() != PAGE.encode():
-            raise InputError("not_replaced", path=str(path), name=path.with_stem(path.stem + "-2").with_suffix(".html"))
+    new = text.encode()
+    try:
+        with path.open("rb") as file:
+            old = file.read(len(new) + 1)
+    except OSError as error:
+        raise InputError("cannot_write", path=str(path), reason=os_reason(error)) from None
+    if old in (b"", new) or (_is_page(old) and _is_page(new)):
+        return
+    other = path.with_stem(path.stem + "-2")
+    raise InputError("not_replaced", path=str(path), name=other.with_suffix(".html") if _is_page(new) else other)
+
+
+def _is_page(raw: bytes) -> bool:
+    return raw[: len(PAGE)].lower() == PAGE
 
 
 def write_file(path: Path, text: str) -> None:

@@ -7,25 +7,20 @@ from pathlib import Path
 
 from capot.cli.common import FILE, Command, Option, put
 from capot.cli.words import language_option
-from capot.errors import InputError
 from capot.i18n import language
 
 
 def write(output: Path, lessons: Path | None, lang: str | None) -> None:
     """Write the notebook; no model is opened.
 
-    Raises: as ``read_course``; InputError ``not_replaced``, ``cannot_write``.
+    Raises: as ``read_course``, ``put``.
     """
     from capot.lessons.course import read_course
     from capot.lessons.notebook import notebook
 
     folder = None if lessons is None else str(lessons.resolve())
     made = notebook(read_course(lessons, language()), language(), folder=folder)
-    text = json.dumps(made, ensure_ascii=False, indent=1) + "\n"
-    # A notebook that somebody filled in is their work of ninety minutes.
-    if output.is_file() and output.read_bytes() != text.encode():
-        raise InputError("not_replaced", path=str(output), name=output.with_stem(output.stem + "-2"))
-    put(output, text)
+    put(output, json.dumps(made, ensure_ascii=False, indent=1) + "\n")
 
 
 command = Command(
