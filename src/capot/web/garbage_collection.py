@@ -15,10 +15,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-YOUNG = (
-    700,
-    10,
-)  # Python's own: young objects are cheap to look at while they are few, and the command starts with more
+# Python's own: young objects are cheap to look at while they are few, and the command starts with more.
+YOUNG = (700, 10)
 NEVER = 1_000_000_000  # of so many looks at the objects of middle age, one would look at the old ones
 FEW, MANY = 3_000, 100_000  # old objects: so few more are not worth a look, and so many take too long in a busy lab
 FULL_EVERY_S = 600.0  # after which also what was set aside is looked at, and in a busy lab however many there are

@@ -60,10 +60,10 @@ def network(
     weights += 0 if reads is None else (reads + 1) * info.layers * info.heads
     # What is held is bounded before the pass: attention of one head is T x T numbers.
     price = places.price(k, weights)
-    asked = Inside(k=k, levels=places.levels, positions=places.positions, head=head, reader=reads)
-    asked = dataclasses.replace(asked, target=None if named is None else named.id)
+    token, count = (None, 1) if named is None else (named.id, named.tokens)
+    asked = Inside(k=k, levels=places.levels, positions=places.positions, head=head, reader=reads, target=token)
     with model.scheduler.holding(price):
-        return _result(model, prompt, ids, asked=_declared(model, asked), of=1 if named is None else named.tokens)
+        return _result(model, prompt, ids, asked=_declared(model, asked), of=count)
 
 
 def token_named(model: Opened, asked: str, *, prompt: str, option: str) -> Named:

@@ -67,12 +67,10 @@ async def echoed(client: ServerClient, prompt: str, *, count: int, tokens: int) 
     try:
         assert isinstance(logprobs, dict)
         # llama-cpp-python repeats one token more, the one that it drew.
-        rows = list(zip(logprobs["tokens"], logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True))[
-            1:tokens
-        ]
+        rows = list(zip(logprobs["tokens"], logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True))
         if len(logprobs["tokens"]) not in (tokens, tokens + 1):
             raise ValueError(tokens)
-        return tuple(reader.token(*row) for row in rows)
+        return tuple(reader.token(*row) for row in rows[1:tokens])
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError):
         raise reader.malformed("logprobs") from None
 

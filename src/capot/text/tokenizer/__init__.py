@@ -25,12 +25,10 @@ from capot.text.tokenizer.remote import RemoteEncoder, RemoteVocabulary
 from capot.text.tokenizer.vocabulary import ByteVocabulary, Specials, Vocabulary
 from capot.view.graphemes import hex_bytes, token_label
 
+_FACES = 20_000  # tokens whose texts and labels are kept
 RECENT = 8  # tokens that a decoder is shown again with each new one: what it writes between two depends on the two
 
 __all__ = ["RemoteEncoder", "Specials", "TextStream", "Tokenizer"]
-
-
-_FACES = 20_000  # tokens whose texts and labels are kept
 
 
 class Tokenizer:
