@@ -132,12 +132,13 @@ def _native(info: EngineInfo, shape: MemoryShape) -> MemoryFormulas:
     number = PRECISIONS[precision_name(info.dtype)]
     token = shape.layers * shape.cache_width * number
     narrow = 2 if info.dtype == "bfloat16" else 4  # bytes of a number that a product takes
+    scratch = native_scratch(shape)  # the same for every length, and read from the system's files
 
     def at(end: int, tokens: int, mode: Mode) -> Parts:
         """Return the numbers when the head is applied to the chunk that ends at ``end``: the layers' buffers stay."""
         chunk = end - (end - 1) // MAX_CHUNK * MAX_CHUNK
         rows = chunk if mode == "all" else int(end == tokens)
-        floats = chunk * native_floats(shape) + native_scratch(shape)
+        floats = chunk * native_floats(shape) + scratch
         taken = chunk * max(shape.width, shape.query_width, shape.mlp_width) + rows * shape.width
         logits = 4 * shape.vocabulary * (end if mode == "all" else rows)
         return Parts(round(-(-end // 64) * 64 * token), 4 * floats + narrow * taken, logits)
