@@ -226,7 +226,9 @@ def test_a_state_of_another_text_is_put_into_the_first(visit: Visits, server: Se
     page.keyboard.press("Enter")
     until(page, "location.hash.includes('put=') && !document.querySelector('.waiting')")
     cell = source.locator("tr[data-layer='3'] td[tabindex]").nth(5)
-    cell.drag_to(mine.locator("tr[data-layer='1'] td[tabindex]").nth(1))
+    below = mine.locator("tr[data-layer='1'] td[tabindex]").nth(1)
+    below.scroll_into_view_if_needed()  # a page that scrolls under a held mouse ends the drag before it began
+    cell.drag_to(below)
     # The state put before may have moved the bars too: the address says which one is on show.
     until(page, "location.hash.includes('put=3.4') && !document.querySelector('.waiting')")
     until(page, "!document.querySelector('.put .moved-key').hidden")
