@@ -6,8 +6,8 @@ import { percent, tr } from "../lib/words.js";
 import { call } from "../lib/api.js";
 import * as state from "../lib/state.js";
 import { asFlags, inPython, onCommandLine } from "../lib/code.js";
+import { Awaited } from "../parts/awaited.js";
 import { blocks } from "../parts/blocks.js";
-import { fault, waiting } from "../parts/fault.js";
 import { frame } from "../parts/frame.js";
 import { promptField } from "../parts/prompt.js";
 import { callNetwork, guessTable, meanOf, telling } from "./network/asking.js";
@@ -58,9 +58,7 @@ class Network {
   #empty = h("p", { class: "quiet" }, tr("network.empty"));
   #shown = h("div", { class: "network", hidden: true });
   #reading = h("h2", {});
-  /** @type {AbortController | undefined} */
-  #running;
-  /** @type {AbortController | undefined} */
+  #looking;
   #fetching;
   /** @type {Api.NetworkInside | null} */
   #found = null;
@@ -81,6 +79,8 @@ class Network {
     const initial = state.prompt.known() ? state.prompt.get() : examples[0];
     if (!state.prompt.known()) state.prompt.set(initial);
     this.#field = promptField({ onChange: () => this.look(), initial, examples, delay: 400 });
+    this.#looking = new Awaited(this.#field.troubles);
+    this.#fetching = new Awaited(this.#field.troubles);
     const gallery = h("section", {}, this.#reading, this.#switches.line, this.#stamps.box);
     const picture = h("div", {}, h("p", { class: "tools" }, this.#motion), this.#picture.box);
     const top = h("div", { class: "network-top" }, picture, this.#switches.box, gallery);
@@ -96,8 +96,8 @@ class Network {
 
   leave() {
     this.#end();
-    this.#running?.abort();
-    this.#fetching?.abort();
+    this.#looking.stop();
+    this.#fetching.stop();
     this.#switches.stop();
     this.#matrix.stop();
     this.#steer.stop();
@@ -107,26 +107,19 @@ class Network {
   /** The text read anew: everything is asked for, and what the last token reads with it. */
   async look() {
     this.leave();
-    const control = this.#running = new AbortController();
     const [prompt, target] = [this.#field.text, this.#logit.target];
     state.write({ target });
     this.#empty.hidden = Boolean(prompt);
     if (!prompt) return this.#clear();
-    const note = waiting(this.#field.troubles, tr("plain.waiting"), () => control.abort());
-    try {
-      const { result, view } = await this.#answer(prompt, target, { signal: control.signal, queued: note.queued });
-      fill(this.#field.troubles);
+    const found = await this.#looking.ask(async (how) => {
+      const { result, view } = await this.#answer(prompt, target, how);
       this.#draw(result, view);
-      await this.#switches.look(result);
-      await this.#beside.look(result);
-      await this.#steer.look(result);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.#clear();
-      fill(this.#field.troubles, fault(error, () => this.look()));
-    } finally {
-      note.done();
-    }
+      return result;
+    }, { again: () => this.look(), failed: () => this.#clear() });
+    if (!found) return;
+    await this.#switches.look(found);
+    await this.#beside.look(found);
+    await this.#steer.look(found);
   }
 
   /**
@@ -221,23 +214,15 @@ class Network {
    */
   async #fetch(place) {
     const found = this.#found;
-    this.#fetching?.abort();
     if (!found) return;
-    const control = this.#fetching = new AbortController();
-    const note = waiting(this.#field.troubles, tr("plain.waiting"), () => control.abort());
     this.#tell(null);
-    try {
-      const asked = { prompt: found.prompt, k: 1, layers: [0], positions: [place.position], reader: place.position };
-      const result = await call("network", asked, { signal: control.signal, queued: note.queued });
+    const asked = { prompt: found.prompt, k: 1, layers: [0], positions: [place.position], reader: place.position };
+    await this.#fetching.ask(async (how) => {
+      const { reads } = await call("network", asked, how);
       if (this.#found !== found) return;
-      fill(this.#field.troubles);
-      this.#keep(result.reads);
+      this.#keep(reads);
       if (this.#place.position === place.position) this.#show();
-    } catch (error) {
-      if (error.name !== "AbortError") fill(this.#field.troubles, fault(error, () => this.#choose(place)));
-    } finally {
-      note.done();
-    }
+    }, { again: () => this.#choose(place) });
   }
 
   /** @param {string} name of a head; none: all that are shown are to be marked again */

@@ -6,7 +6,8 @@ import { callDrawn } from "../lib/api.js";
 import * as state from "../lib/state.js";
 import { inPython, onCommandLine } from "../lib/code.js";
 import { frame } from "../parts/frame.js";
-import { fault, waiting } from "../parts/fault.js";
+import { Awaited } from "../parts/awaited.js";
+import { fault } from "../parts/fault.js";
 import { promptField } from "../parts/prompt.js";
 import { ofKind } from "../parts/blocks.js";
 import { withTerms } from "../parts/terms.js";
@@ -49,12 +50,11 @@ export default async function page(main, { model }) {
  */
 export function cutting(name, { asked, desk = state.page, onChange }) {
   let withIds = desk.read().ids === "1";
-  /** @type {AbortController | undefined} */
-  let running;
   /** @type {Answer | null} */
   let last = null;
   const field = promptField({ onChange: show, examples: [...tr("tokens.examples").split("|"), ...HARD], delay: 50,
     own: desk.prompt, rows: desk.whole ? 2 : 1 });
+  const awaited = new Awaited(field.troubles, tr("tokens.waiting"));
   const own = ownStrip(name, onChange);
   const others = h("div", { class: "others side-by-side" });
   const ids = tick(tr("tokens.ids"), { checked: withIds, onChange: (checked) => {
@@ -63,24 +63,18 @@ export function cutting(name, { asked, desk = state.page, onChange }) {
     if (last) draw(last);
   } });
   const box = h("div", {}, field.box, ids, own.box);
-  return { box, others, start: () => show(field.text), stop: () => running?.abort(), page: own.page };
+  return { box, others, start: () => show(field.text), stop: () => awaited.stop(), page: own.page };
 
-  /** @param {string} text */
-  async function show(text) {
-    running?.abort();
-    const control = running = new AbortController();
-    const note = waiting(field.troubles, tr("tokens.waiting"), () => control.abort());
-    try {
-      last = await asked(text, control.signal);
-      fill(field.troubles);
+  /**
+   * @param {string} text
+   * @returns {Promise<Answer | null>}
+   */
+  function show(text) {
+    return awaited.ask(async ({ signal }) => {
+      last = await asked(text, signal);
       draw(last);
       return last;
-    } catch (error) {
-      if (error.name !== "AbortError") fill(field.troubles, fault(error, () => show(field.text)));
-      return null;
-    } finally {
-      note.done();
-    }
+    }, { again: () => show(field.text) });
   }
 
   /** @param {Answer} answer */

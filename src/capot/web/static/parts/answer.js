@@ -3,7 +3,7 @@
 
 import { fill, h } from "../lib/dom.js";
 import { callDrawn } from "../lib/api.js";
-import { fault, waiting } from "./fault.js";
+import { Awaited } from "./awaited.js";
 import { blocks, ofKind } from "./blocks.js";
 import { frame } from "./frame.js";
 
@@ -24,8 +24,7 @@ export function answers(verb, { name = verb, words, troubles, onChange, elsewher
   const picture = h("div", { class: "answer" });
   const { box, update, page } = frame(picture, { name, onChange });
   const faults = troubles ?? h("div");
-  /** @type {AbortController | undefined} */
-  let running;
+  const awaited = new Awaited(faults, words);
   box.hidden = true;
 
   /**
@@ -33,26 +32,15 @@ export function answers(verb, { name = verb, words, troubles, onChange, elsewher
    * @param {Lab.AsCode} [facts]
    * @returns {Promise<Api.Verbs[Verb]["answers"] | null>}
    */
-  async function ask(args, facts = {}) {
-    running?.abort();
-    const control = running = new AbortController();
-    const note = waiting(faults, words, () => control.abort());
-    try {
-      const { result, view } = await callDrawn(verb, args, { signal: control.signal, queued: note.queued });
-      fill(faults);
+  function ask(args, facts = {}) {
+    return awaited.ask(async (how) => {
+      const { result, view } = await callDrawn(verb, args, how);
       fill(picture, drawn ? drawn(result, view) : blocks(view));
       box.hidden = false;
       const table = rows ? rows(result, view) : drawn ? ofKind(view, "table")[0] : null;
       update({ table: table ?? null, json: result, page: { verb, arguments: args }, ...facts });
       return result;
-    } catch (error) {
-      if (error.name === "AbortError" || elsewhere?.(error)) return null;
-      box.hidden = true; // nothing may stay that another question has drawn
-      fill(faults, fault(error, () => ask(args, facts)));
-      return null;
-    } finally {
-      note.done();
-    }
+    }, { again: () => ask(args, facts), failed: () => hide(true), elsewhere });
   }
 
   /** @param {boolean} hidden */
@@ -60,5 +48,5 @@ export function answers(verb, { name = verb, words, troubles, onChange, elsewher
     box.hidden = hidden;
   }
 
-  return { box: h("div", {}, troubles ? null : faults, box), ask, stop: () => running?.abort(), hide, update, page };
+  return { box: h("div", {}, troubles ? null : faults, box), ask, stop: () => awaited.stop(), hide, update, page };
 }

@@ -6,8 +6,8 @@ import { h, fill } from "../../lib/dom.js";
 import { callDrawn } from "../../lib/api.js";
 import { apart } from "../../lib/state.js";
 import { tr } from "../../lib/words.js";
+import { Awaited } from "../../parts/awaited.js";
 import { blocks, ofKind } from "../../parts/blocks.js";
-import { fault, waiting } from "../../parts/fault.js";
 import { promptField } from "../../parts/prompt.js";
 import { words } from "../embeddings/words.js";
 import { controls } from "../generate/controls.js";
@@ -169,22 +169,9 @@ function placed(call, { model, changed, onChange }) {
  */
 function asker(call) {
   const box = h("div", { class: "troubles" });
-  /** @type {AbortController | undefined} */
-  let running;
-  /** @returns {Promise<Played | null>} */
-  const ask = async () => {
-    const { signal } = running = new AbortController();
-    const note = waiting(box, tr("plain.waiting"), () => running?.abort());
-    try {
-      const played = await callDrawn(/** @type {"next"} */ (call.verb), given(call), { signal, queued: note.queued });
-      fill(box);
-      return played;
-    } catch (error) {
-      if (error.name !== "AbortError") fill(box, fault(error, ask));
-      return null;
-    } finally {
-      note.done();
-    }
-  };
-  return { ask, box, stop: () => running?.abort() };
+  const awaited = new Awaited(box);
+  const verb = /** @type {"next"} */ (call.verb);
+  /** @type {() => Promise<Played | null>} */
+  const ask = () => awaited.ask((how) => callDrawn(verb, given(call), how), { again: ask });
+  return { ask, box, stop: () => awaited.stop() };
 }

@@ -5,7 +5,7 @@ import { ownFirst, tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
 import * as state from "../../lib/state.js";
 import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
-import { fault, waiting } from "../../parts/fault.js";
+import { Awaited } from "../../parts/awaited.js";
 import { promptField } from "../../parts/prompt.js";
 import { Changes } from "./changes.js";
 import { Grid, named } from "./grid.js";
@@ -50,13 +50,13 @@ export class Beside {
   #answer = new Sides("patch");
   #changes;
   #troubles = h("div", { class: "troubles" });
+  #reading = new Awaited(this.#field.troubles);
+  #putting = new Awaited(this.#troubles);
   #shown = h("div", { hidden: true });
   /** @type {Api.NetworkInside | null} */
   #found = null;
   /** @type {Api.NetworkInside | null} */
   #source = null;
-  /** @type {AbortController | undefined} */
-  #running;
 
   /** @param {string} name the model's */
   constructor(name) {
@@ -74,7 +74,8 @@ export class Beside {
   }
 
   stop() {
-    this.#running?.abort();
+    this.#reading.stop();
+    this.#putting.stop();
     this.#changes.stop();
   }
 
@@ -95,14 +96,15 @@ export class Beside {
     this.#shown.hidden = !prompt;
     if (!found || !prompt) return;
     const asked = { prompt, k: 1 };
-    await this.#waited(this.#field.troubles, async (how) => {
+    await this.#reading.ask(async (how) => {
       const source = await call("network", asked, how);
+      this.#putting.stop(); // into a text that is no more
       this.#source = source;
       this.#mine.draw(found, { switchable: false, label: tr("network.mine_grid") });
       this.#other.draw(source, { switchable: false, label: tr("network.other_grid") });
       this.#answer.clear();
       this.#changes.look({ found, source });
-    });
+    }, { again: () => this.#read(), failed: () => this.#answer.clear() });
     const spot = spotNamed(state.read().put ?? "");
     if (spot && this.#source?.prompt === prompt && this.#mine.cell(spot)) await this.#put(spot);
   }
@@ -126,7 +128,7 @@ export class Beside {
   async #put(spot) {
     const [found, source] = [this.#found, this.#source];
     if (!found || !source) return;
-    this.#running?.abort();
+    this.#putting.stop();
     const { position } = spot;
     if (position < 0 || position + this.#shift < 0) {
       fill(this.#troubles, h("p", { class: "quiet", role: "status" }, tr("network.none_beside")));
@@ -134,9 +136,9 @@ export class Beside {
     }
     this.#mark(spot);
     const asked = requested({ prompt: found.prompt, source: source.prompt, ...spot });
-    await this.#waited(this.#troubles, async (how) => {
+    await this.#putting.ask(async (how) => {
       this.#say(await call("patch", { ...asked, ...BOTH }, how));
-    });
+    }, { again: () => this.#put(spot), failed: () => this.#answer.clear() });
   }
 
   /** Both texts' cells, and the one of the grid. @param {Spot} spot */
@@ -162,26 +164,6 @@ export class Beside {
     const said = tr(`network.put_said.${part}`, { at, token: named(others[there]), other: named(tokens[position]) });
     const limits = [said, ...(this.without ? [tr("network.put_whole")] : []), tr("network.put_limits")].join(" ");
     this.#answer.both(answer, { limits, ways: this.#ways(requested(answer)) });
-  }
-
-  /**
-   * Do something that is waited for, its trouble said in `place`.
-   * @param {HTMLElement} place
-   * @param {(how: import("../../lib/api.js").Options) => Promise<unknown>} work
-   */
-  async #waited(place, work) {
-    const control = this.#running = new AbortController();
-    const note = waiting(place, tr("plain.waiting"), () => control.abort());
-    try {
-      await work({ signal: control.signal, queued: note.queued });
-      fill(place);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.#answer.clear();
-      fill(place, fault(error));
-    } finally {
-      note.done();
-    }
   }
 
   /**

@@ -1,10 +1,10 @@
 // All that one head reads: a row for each token that reads, a column for each that is read. Asked for once it is open.
 
-import { fill, h } from "../../lib/dom.js";
+import { h } from "../../lib/dom.js";
 import { percent, tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
 import * as state from "../../lib/state.js";
-import { fault, waiting } from "../../parts/fault.js";
+import { Awaited } from "../../parts/awaited.js";
 import { frame } from "../../parts/frame.js";
 import { Cells, shaded } from "./cells.js";
 import { named } from "./grid.js";
@@ -20,6 +20,7 @@ export class Matrix {
   #cells;
   #picture;
   #troubles = h("div", { class: "troubles" });
+  #awaited = new Awaited(this.#troubles);
   #title = h("summary", {});
   #reader = 0;
   /** @type {number[]} */
@@ -29,8 +30,6 @@ export class Matrix {
   #found = null;
   /** @type {Map<string, Weights>} */
   #known = new Map(); // by head
-  /** @type {AbortController | undefined} */
-  #running;
   #ways;
 
   /** @param {{ chosen: (reader: number) => unknown, ways: (attention: string) => Lab.Facts }} how */
@@ -45,7 +44,7 @@ export class Matrix {
   }
 
   stop() {
-    this.#running?.abort();
+    this.#awaited.stop();
   }
 
   #toggled() {
@@ -87,22 +86,13 @@ export class Matrix {
     this.stop();
     const known = this.#known.get(name);
     if (known) return this.#tell(found, known);
-    const control = this.#running = new AbortController();
-    const note = waiting(this.#troubles, tr("plain.waiting"), () => control.abort());
-    try {
-      const asked = { prompt: found.prompt, k: 1, layers: [0], positions: [-1], attention: name };
-      const { attention } = await call("network", asked, { signal: control.signal, queued: note.queued });
-      fill(this.#troubles);
+    const asked = { prompt: found.prompt, k: 1, layers: [0], positions: [-1], attention: name };
+    await this.#awaited.ask(async (how) => {
+      const { attention } = await call("network", asked, how);
       if (found !== this.#found || !attention) return;
       this.#known.set(name, attention);
       if (name === this.#head) this.#tell(found, attention);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.#picture.box.hidden = true;
-      fill(this.#troubles, fault(error, () => this.#look()));
-    } finally {
-      note.done();
-    }
+    }, { again: () => this.#look(), failed: () => { this.#picture.box.hidden = true; } });
   }
 
   /**

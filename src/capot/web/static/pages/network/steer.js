@@ -6,7 +6,7 @@ import { call } from "../../lib/api.js";
 import { lab } from "../../lib/lab.js";
 import * as state from "../../lib/state.js";
 import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
-import { fault, waiting } from "../../parts/fault.js";
+import { Awaited } from "../../parts/awaited.js";
 import { restored } from "../../parts/slider.js";
 import { BOTH, Sides } from "./sides.js";
 
@@ -22,9 +22,8 @@ export class Steer {
   #wished = state.read().steered ?? ""; // the layer of the address
   #answer = new Sides("steer");
   #troubles = h("div", { class: "troubles" });
+  #awaited = new Awaited(this.#troubles);
   #prompt = "";
-  /** @type {AbortController | undefined} */
-  #running;
 
   /** @param {string} name the model's */
   constructor(name) {
@@ -59,7 +58,7 @@ export class Steer {
   }
 
   stop() {
-    this.#running?.abort();
+    this.#awaited.stop();
   }
 
   /**
@@ -90,20 +89,9 @@ export class Steer {
     const { toward, away, layer, strength } = options;
     state.write({ toward, away, steered: layer, strength });
     if (!prompt || !toward || !away) return this.#clear();
-    const control = this.#running = new AbortController();
-    const note = waiting(this.#troubles, tr("plain.waiting"), () => control.abort());
-    try {
-      const how = { signal: control.signal, queued: note.queued };
-      const found = await call("steer", { prompt, ...options, ...BOTH }, how);
-      fill(this.#troubles);
-      this.#show(found, options);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.#clear();
-      fill(this.#troubles, fault(error, () => this.#ask()));
-    } finally {
-      note.done();
-    }
+    await this.#awaited.ask(async (how) => {
+      this.#show(await call("steer", { prompt, ...options, ...BOTH }, how), options);
+    }, { again: () => this.#ask(), failed: () => this.#clear() });
   }
 
   #clear() {

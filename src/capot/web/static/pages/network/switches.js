@@ -4,7 +4,7 @@ import { fill, h } from "../../lib/dom.js";
 import { tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
-import { fault, waiting } from "../../parts/fault.js";
+import { Awaited } from "../../parts/awaited.js";
 import { choice } from "../../parts/ticks.js";
 import { BOTH, Sides } from "./sides.js";
 
@@ -21,14 +21,13 @@ export class Switches {
   /** @type {typeof BY[number]} */
   by;
   #prompt = "";
-  /** @type {AbortController | undefined} */
-  #running;
   #chips = h("ul", { class: "chips" });
   #again = h("button", { type: "button", class: "small", onclick: () => this.clear() }, tr("network.all_on"));
   #none = h("p", { class: "quiet small" }, tr("network.switch_how"));
   #whole = h("p", { class: "quiet small" }, tr("network.others_whole"));
   #lost = h("p", { class: "warning", role: "status", hidden: true });
   #troubles = h("div", { class: "troubles" });
+  #awaited = new Awaited(this.#troubles);
   #sides = new Sides("ablate");
   line = h("output", { class: "quiet" }); // the answer in a line, for who looks at the stamps
   #onChange;
@@ -51,7 +50,7 @@ export class Switches {
   #way;
 
   stop() {
-    this.#running?.abort();
+    this.#awaited.stop();
   }
 
   clear() {
@@ -112,21 +111,10 @@ export class Switches {
   }
 
   async #ask() {
-    this.#running?.abort();
-    const control = this.#running = new AbortController();
-    const note = waiting(this.#troubles, tr("plain.waiting"), () => control.abort());
-    const how = { signal: control.signal, queued: note.queued };
-    try {
+    await this.#awaited.ask(async (how) => {
       if (this.off.size) this.#both(await call("ablate", { ...this.#asked, ...BOTH }, how));
       else this.#alone(await call("next", { prompt: this.#prompt, k: FEW }, how));
-      fill(this.#troubles);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.#clear();
-      fill(this.#troubles, fault(error, () => this.#ask()));
-    } finally {
-      note.done();
-    }
+    }, { again: () => this.#ask(), failed: () => this.#clear() });
   }
 
   #clear() {
