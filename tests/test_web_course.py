@@ -349,6 +349,20 @@ def test_two_tabs_keep_each_others_answers(visit: Visits) -> None:
     other.goto(page.url)
     other.reload()
     settled(other)
+    # Every field of the first tab keeps its focus while another tab writes.
+    for field, here, there in (
+        (".learner input", "Ada", "Ada Lovelace"),
+        ("[data-question='3.0'] .own-words textarea", "mes mots", "mes mots et les tiens"),
+        (".change [id^='note-']", "une partie", "une partie, une autre"),
+    ):
+        page.locator(field).fill(here)
+        until(other, f"document.querySelector({json.dumps(field)}).value === '{here}'")
+        other.locator(field).fill(there)
+        until(page, f"document.querySelector({json.dumps(field)}).value === '{there}'")
+        assert page.evaluate(f"document.activeElement.matches({json.dumps(field)})")
+        page.keyboard.press("End")
+        page.keyboard.type("!")
+        until(other, f"document.querySelector({json.dumps(field)}).value === '{there}!'")
     predict(card(page, 3, 1), lesson(3).questions[1], 2)
     until(other, "document.querySelector(\"[data-question='3.1'] .sealed\") !== null")
     until(other, "!document.querySelector(\"[data-question='3.1'] .after-run\").hidden")
@@ -358,7 +372,19 @@ def test_two_tabs_keep_each_others_answers(visit: Visits) -> None:
     until(other, f"{value} === 'vu des deux côtés'")
     page.locator(".erasing summary").click()
     page.locator(".erasing button").click()
-    until(other, "document.querySelector('[data-question] .sealed') === null && document.querySelector('.predict')")
+    for each in (page, other):
+        until(each, "document.querySelector('[data-question] .sealed') === null && document.querySelector('.predict')")
+        settled(each)
+    bet = "document.querySelector(\"[data-question='3.0'] .predict input\")"
+    page.locator("[data-question='3.0'] .predict input").fill("7")
+    until(other, f"{bet}.value === '7'")
+    other.locator("[data-question='3.0'] .predict input").fill("75")
+    until(page, f"{bet}.value === '75'")
+    assert page.evaluate(f"document.activeElement === {bet}")
+    stored = json.dumps(json.dumps({"draft": "76"}))
+    page.evaluate(f"localStorage.setItem('capot-course:{course}:answer.3.0', {stored})")  # this tab hears nothing of it
+    first.locator(".predict button").click()
+    assert first.locator(".predicted").inner_text().startswith("76"), "what is stored is sealed"
 
 
 def test_a_reading_is_held_against_what_the_page_shows(visit: Visits) -> None:

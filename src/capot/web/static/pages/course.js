@@ -74,11 +74,8 @@ function learner(record, contents, model) {
     oninput: () => { record.name = input.value; } });
   const troubles = h("div", { class: "troubles" });
   const full = h("p", { class: "warning", role: "status", hidden: record.whole }, tr("course.no_room"));
-  document.addEventListener("capot-course", (event) => {
-    full.hidden = record.whole;
-    const other = /** @type {CustomEvent} */ (event).detail === "name" && input !== document.activeElement;
-    if (other) input.value = record.name;
-  }, { signal: record.left });
+  document.addEventListener("capot-course", () => { full.hidden = record.whole; }, { signal: record.left });
+  record.follow("name", () => { input.value = record.name; });
   const make = async () => {
     const note = waiting(fill(troubles), tr("keep.making"));
     try {
@@ -145,10 +142,7 @@ function change(part, { record, model, live, key, title }) {
   /** @type {HTMLTextAreaElement} */
   const input = h("textarea", { id: unique("note"), rows: 3, value: record.read(key).why ?? "",
     oninput: () => record.set(key, { why: input.value }) });
-  document.addEventListener("capot-course", (event) => {
-    const other = /** @type {CustomEvent} */ (event).detail === itemOf(key) && input !== document.activeElement;
-    if (other) input.value = record.read(key).why ?? "";
-  }, { signal: record.left });
+  record.follow(itemOf(key), () => { input.value = record.read(key).why ?? ""; });
   return h("section", { class: "question change panel", dataset: { question: key } },
     h("h3", {}, tr("course.change")), built(part.ask), made.box, labelled(input, tr("course.changed")));
 }

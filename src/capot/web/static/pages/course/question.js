@@ -32,7 +32,6 @@ export class Question {
   /** @type {Promise<boolean> | null} */
   #running = null;
   #verdict = h("p", { class: "verdict", role: "status" });
-  #left = new AbortController();
   /** @type {Partial<Record<"seen" | "why" | "after", HTMLInputElement | HTMLTextAreaElement>>} */
   #fields = {};
 
@@ -49,8 +48,7 @@ export class Question {
     this.#instruments = part.calls.map((call, place) =>
       instrument(call, { record, model, id: `${this.#key}.${place}`, title, again: () => this.#run() }));
     fill(this.#runs, this.#instruments.map((one) => one.box));
-    document.addEventListener("capot-course", (event) => this.#heard(/** @type {CustomEvent} */ (event).detail),
-      { signal: this.#left.signal });
+    record.follow(itemOf(this.#key), () => this.#heard());
     this.#draw();
   }
 
@@ -74,33 +72,33 @@ export class Question {
   }
 
   stop() {
-    this.#left.abort();
     for (const one of this.#instruments) one.stop();
   }
 
-  /**
-   * Another tab has written to this answer: what it wrote shows here too, but for the field at hand.
-   * @param {string} name
-   */
-  #heard(name) {
-    if (name !== itemOf(this.#key)) return;
+  /** Another tab has written to this answer: what it wrote shows here too. */
+  #heard() {
     const kept = this.#kept;
     if (Boolean(kept.sealed) !== this.#sealedHere) {
       this.#draw();
       this.start();
       return;
     }
-    if (!kept.sealed) {
-      if (!this.box.contains(document.activeElement)) this.#draw();
-      return;
-    }
+    if (!kept.sealed) return this.#drawAgain();
     for (const [field, input] of Object.entries(this.#fields)) {
       const value = kept[/** @type {"seen" | "why" | "after"} */ (field)] ?? "";
-      if (input !== document.activeElement && input.value !== value) input.value = value;
+      if (input.value !== value) input.value = value;
     }
     this.#showVerdict();
     this.#showHints();
-    if (kept.shown) this.#showAnswer();
+    if (kept.shown) this.#drawAnswer(); // and keep nothing: the other tab would hear of it
+  }
+
+  /** Draw the draft of another tab; the field at hand stays at hand. */
+  #drawAgain() {
+    const fields = () => [...this.box.querySelectorAll("input, textarea, button")];
+    const at = fields().findIndex((field) => field === document.activeElement);
+    this.#draw();
+    /** @type {HTMLElement | undefined} */ (fields()[at])?.focus({ preventScroll: true });
   }
 
   #draw() {
@@ -109,12 +107,17 @@ export class Question {
     fill(this.box, title, built(this.#part.ask), this.#kept.sealed ? this.#sealed() : this.#asked());
   }
 
-  /** The field, and the button that seals what stands in it. */
+  /** The field of the draft as it is stored. */
+  #field() {
+    return predictor(this.#part, this.#kept.draft, (draft) => this.#keep({ draft }));
+  }
+
+  /** The field, and the button that seals what is stored of it: another tab may have written last. */
   #asked() {
-    const field = predictor(this.#part, this.#kept.draft, (draft) => this.#keep({ draft }));
     const missing = h("p", { class: "quiet", role: "status" });
     const seal = (/** @type {Event} */ event) => {
       event.preventDefault();
+      const field = this.#field();
       const predicted = field.read();
       if (predicted === null) return fill(missing, field.missing());
       // another tab may have sealed one meanwhile: the first one counts
@@ -124,7 +127,7 @@ export class Question {
       return this.start();
     };
     const words = this.#part.kind === "words";
-    return h("form", { class: "predict", onsubmit: seal }, field.box,
+    return h("form", { class: "predict", onsubmit: seal }, this.#field().box,
       h("button", { type: "submit", class: "primary" }, tr(words ? "course.keep_first" : "course.seal")), missing);
   }
 
@@ -293,6 +296,12 @@ export class Question {
     if (!judged) return;
     const { answer, right, points, came_true: came } = judged;
     this.#keep({ shown: true, came, right, points, answer });
+    this.#drawAnswer();
+  }
+
+  #drawAnswer() {
+    if (!this.#judged) return;
+    const { answer, right, points, came_true: came } = this.#judged;
     const verdict = came === null ? null
       : h("p", { class: "verdict", dataset: { right: String(came) } }, tr(came ? "course.came" : "course.came_not"));
     const drawn = points.length ? shown(this.#part, /** @type {Lab.Predicted} */ (this.#kept.predicted), points) : null;

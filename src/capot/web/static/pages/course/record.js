@@ -97,6 +97,18 @@ export class CourseRecord {
     this.#here.clear();
   }
 
+  /**
+   * Hear of an item that another tab has changed, until the page is left. What is typed is written at once, so that
+   * what is stored is never older than what a field shows: a tab in the background keeps its focus, and takes it too.
+   * @param {string} item
+   * @param {() => unknown} changed
+   */
+  follow(item, changed) {
+    document.addEventListener("capot-course", (event) => {
+      if (/** @type {CustomEvent} */ (event).detail === item) changed();
+    }, { signal: this.left });
+  }
+
   /** The page is left: it hears of other tabs no more. */
   close() {
     this.#closed.abort();
