@@ -14,7 +14,7 @@ import { controls } from "../generate/controls.js";
 import { one } from "../generate/one.js";
 import { Next } from "../next.js";
 import { cutting } from "../tokens.js";
-import { asking, measuring, talking } from "./streamed.js";
+import { asking, measuring, shown, talking } from "./streamed.js";
 
 const SAMPLING = ["temperature", "top_k", "top_p", "min_p"];
 
@@ -61,12 +61,6 @@ export function live(call, how) {
  * @param {Lab.LessonCall} call
  */
 const given = (call) => /** @type {Given} */ (/** @type {unknown} */ (call.arguments));
-
-/**
- * @param {{ page: () => unknown }} made
- * @returns {Live["page"]}
- */
-const shown = (made) => () => /** @type {ReturnType<Live["page"]>} */ (made.page());
 
 /**
  * Predict, draw, append: the text comes token by token.

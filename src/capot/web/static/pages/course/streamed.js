@@ -31,6 +31,13 @@ import { asRows, soFar } from "../memory/measured.js";
  */
 
 /**
+ * What makes the picture on show again.
+ * @param {{ page: () => unknown }} made
+ * @returns {Live["page"]}
+ */
+export const shown = (made) => () => /** @type {ReturnType<Live["page"]>} */ (made.page());
+
+/**
  * One question, the ways beside each other.
  * @param {Lab.LessonCall} call
  * @param {How} how
@@ -58,8 +65,8 @@ export function asking(call, { model, vary, changed, onChange, again }) {
   let building = build().catch(failed);
   const run = async () => {
     const built = await building ?? await (building = build().catch(failed));
-    const { seed: _, ...asked } = { seed: undefined, question, ...start };
-    return built && built.ask({ ...asked, ...(start.seed == null ? {} : { seed: start.seed }) });
+    const { seed, ...settings } = start;
+    return built && built.ask({ question, ...settings, ...(seed == null ? {} : { seed }) });
   };
   const page = () => /** @type {ReturnType<Live["page"]>} */ (made?.page() ?? null);
   return { box, run, stop: () => made?.leave(), page };
@@ -84,7 +91,7 @@ export function talking(call, { model, onChange, again }) {
     return /** @type {Promise<Played | null>} */ (works.done("chat", given, (...[kind, body]) => {
       if (kind === "started") coming.again();
       if (kind === "step") coming.write(body.text);
-    }, { troubles, again: again ?? run }));
+    }, { troubles, again }));
   };
   const run = async () => {
     fill(log);
@@ -109,8 +116,7 @@ export function talking(call, { model, onChange, again }) {
     return played;
   };
   picture.box.hidden = true;
-  const page = () => /** @type {ReturnType<Live["page"]>} */ (picture.page());
-  return { box: h("div", {}, log, works.box, troubles, picture.box), run, stop: works.leave, page };
+  return { box: h("div", {}, log, works.box, troubles, picture.box), run, stop: works.leave, page: shown(picture) };
 }
 
 /**
@@ -134,7 +140,7 @@ export function measuring(call, { model, onChange, again }) {
       // after a cut every length is measured again: rows stay until theirs comes
       rows = [...rows.filter((one) => one.tokens !== body.row.tokens), body.row];
       fill(come, soFar(body.done, body.total ?? rows.length), table(asRows(rows)));
-    }, { troubles, again: again ?? run });
+    }, { troubles, again });
     come.remove();
     if (!played) return null;
     fill(place, blocks(played.view));
@@ -145,8 +151,7 @@ export function measuring(call, { model, onChange, again }) {
     return played;
   };
   picture.box.hidden = true;
-  const page = () => /** @type {ReturnType<Live["page"]>} */ (picture.page());
-  return { box: h("div", {}, works.box, troubles, picture.box), run, stop: works.leave, page };
+  return { box: h("div", {}, works.box, troubles, picture.box), run, stop: works.leave, page: shown(picture) };
 }
 
 /**
