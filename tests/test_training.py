@@ -395,7 +395,7 @@ def steady_run(shards: Path, out: Path, steps: int, **first):
     run = training.start(
         training.Settings("tiny", minutes=1e9, compiled=False, steady=True), shards, torch.device("cpu")
     )
-    given = {"out": out, "branch": None, "fall": 60, "peak": 1, "weights": None} | first
+    given = {"out": out, "branch": None, "fall": None, "peak": 1, "weights": None} | first
     training.resume_or_start(run, argparse.Namespace(**given))
     training.train(run, out, steps=steps)
     return run
@@ -461,6 +461,15 @@ def test_a_run_goes_on_from_exported_weights_with_a_fresh_optimiser(
     assert on.step == 50 and on.plan.warm_from_s == run.budget.spent_s
     with torch.no_grad():
         assert loss_of(on, ids) < loss_of(run, ids) + 0.1
+    ended = steady_run(shards, tmp_path / "ended", 1000, weights=given, fall=5, peak=0.5)
+    rise_s, fall_s = 120, 300  # at ten seconds a step
+    assert ended.step == run.step + (rise_s + fall_s) // 10 and ended.rate() == 0.0
+    assert [g["lr"] / g["peak"] for o in ended.optimisers for g in o.param_groups] == pytest.approx(
+        [1 - ((fall_s - 10) / fall_s) ** 0.5] * 3
+    )
+    assert ended.optimisers[0].param_groups[0]["peak"] == run.optimisers[0].param_groups[0]["peak"] / 2
+    with torch.no_grad():
+        assert loss_of(ended, ids) < loss_of(run, ids) + 0.1
 
 
 def test_the_budget_counts_what_the_clock_of_computing_says(shards: Path, tmp_path: Path) -> None:

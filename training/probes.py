@@ -28,8 +28,7 @@ def capital_prompt(phrasing: str, country: Country, lang: str) -> str:
     """Fill a phrasing: {c} and {C} in English; {de}, {le}, {Le} in French."""
     if lang == "en":
         return phrasing.format(c=country.after, C=country.subject)
-    le = country.subject if country.subject == country.title else country.subject[0].lower() + country.subject[1:]
-    return phrasing.format(de=country.after, le=le, Le=country.subject)
+    return phrasing.format(de=country.after, le=country.within, Le=country.subject)
 
 
 def capitals(reader: Reader, countries: list[Country], phrasings: list[str], lang: str) -> dict[str, Any]:

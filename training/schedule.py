@@ -8,6 +8,7 @@ signal that stops the process, must not shorten the training.
 import math
 from dataclasses import dataclass
 
+WARM_S = 120.0  # of computing, in which a rate that is held rises to its peak
 PAUSE_S = 20.0  # a step longer than this was a pause or a compilation
 
 
@@ -64,7 +65,7 @@ class Plan:
     decay_from_s: float | None = None
     end_s: float = 0.0
 
-    def rate(self, spent_s: float, *, warm_s: float = 120.0) -> float:
+    def rate(self, spent_s: float, *, warm_s: float = WARM_S) -> float:
         """Return the share of the peak: 1 less the root of the way down (Hägele et al. 2024).
 
         >>> plan = Plan(0.0, 1000.0, 2000.0)

@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 from training.batches import Batches
 from training.model import SHAPES, HeadLoss, Llama, block_loss
 from training.muon import Muon
-from training.schedule import PAUSE_S, PHASES, Budget, Phase, Plan, phase, rate
+from training.schedule import PAUSE_S, PHASES, WARM_S, Budget, Phase, Plan, phase, rate
 
 SAVE_S = 600.0
 WEIGHTS = {"gpu": "weight_gpu", "boxed": "weight_long"}  # which shares of sources.json a recipe reads
@@ -176,25 +176,34 @@ def branch(run: Run, path: Path, minutes: float, *, peak: float = 1) -> None:
     It falls from `peak` of the run's rate; less than 1 is for one that has fallen before.
     """
     restore(run, path)
+    fall(run, run.budget.spent_s, minutes, peak=peak)
+
+
+def fall(run: Run, from_s: float, minutes: float, *, peak: float) -> None:
+    """Let the rate of a steady run fall to zero in so many minutes, from a moment (seconds of computing) on."""
     for group in (group for optimiser in run.optimisers for group in optimiser.param_groups):
         group["peak"] *= peak
     # Another run has a schedule by its budget, and ends by itself.
     assert run.plan is not None  # `resume_or_start` refuses another run
-    spent = run.budget.spent_s
-    run.plan = Plan(run.plan.warm_from_s, spent, spent + 60 * minutes)
+    run.plan = Plan(run.plan.warm_from_s, from_s, from_s + 60 * minutes)
     run.budget.minutes = run.plan.end_s / 60
 
 
-def start_from_weights(run: Run, folder: Path, facts: dict[str, Any]) -> None:
+def start_from_weights(
+    run: Run, folder: Path, facts: dict[str, Any], *, minutes: float | None = None, peak: float = 1
+) -> None:
     """Go on from exported weights where the checkpoint is lost: the optimiser is fresh, the rate rises again.
 
     `facts` is what `export` wrote into run.json. Give another seed, so that other sequences come first.
+    With `minutes`, the rate falls to zero after it has risen: the run ends there.
     """
     weights = load_file(folder / "model.safetensors")
     run.model.load_state_dict({k.removeprefix("model."): w.float() for k, w in weights.items()})
     run.step, run.tokens, run.budget.spent_s = (facts[k] for k in ("step", "tokens", "spent_s"))
     if run.plan:
         run.plan.warm_from_s = run.budget.spent_s
+    if minutes is not None:
+        fall(run, run.budget.spent_s + WARM_S, minutes, peak=peak)
 
 
 def warm_up(run: Run) -> None:
@@ -284,7 +293,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--wall", type=float, default=float("inf"), help="stop after so many seconds by the clock")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=NUMBER", help="change a rate")
     parser.add_argument("--branch", type=Path, metavar="CHECKPOINT", help="end the steady run of this checkpoint")
-    parser.add_argument("--fall", type=float, default=60, help="minutes in which a branch falls to a rate of zero")
+    parser.add_argument(
+        "--fall", type=float, help="minutes in which a branch, or a run from weights, falls to a rate of zero"
+    )
     parser.add_argument("--peak", type=float, default=1, help="share of the rate from which a branch falls")
     parser.add_argument("--weights", type=Path, metavar="FOLDER", help="go on from exported weights and run.json")
     parser.add_argument("--device", help="cpu, cuda; by default cuda where there is one")
@@ -299,9 +310,12 @@ def resume_or_start(run: Run, args: argparse.Namespace) -> None:
     elif args.branch:
         if run.plan is None:
             raise SystemExit("Only a steady run, of the recipe boxed, can be ended by a branch.")
-        branch(run, args.branch, args.fall, peak=args.peak)
+        branch(run, args.branch, args.fall or 60, peak=args.peak)
     elif args.weights:
-        start_from_weights(run, args.weights, json.loads((args.weights / "run.json").read_text("utf-8")))
+        if args.fall and run.plan is None:
+            raise SystemExit("Only a steady run, of the recipe boxed, can fall.")
+        facts = json.loads((args.weights / "run.json").read_text("utf-8"))
+        start_from_weights(run, args.weights, facts, minutes=args.fall, peak=args.peak)
 
 
 def main() -> None:

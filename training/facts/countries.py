@@ -26,6 +26,11 @@ class Country:
     capital: str
     region: str
 
+    @property
+    def within(self) -> str:
+        """The subject inside a sentence: its article in lower case."""
+        return self.subject if self.subject == self.title else self.subject[0].lower() + self.subject[1:]
+
 
 _EN = re.compile(
     r"^(?P<subject>[^.\n]+?) is a country in (?P<region>[^(.\n]+?)(?: \((?P<part>[^)]+)\))?\. Its capital is", re.M
@@ -76,7 +81,7 @@ def _fits(country: Country, sentence: str) -> bool:
     """False where "à" would meet an article ("à Le Caire") or a plural a singular verb."""
     if country.capital.startswith(("Le ", "La ")) and re.search(r"(à|de) \{k\}", sentence):
         return False
-    return not (country.subject.startswith("Les ") and "{C}" in sentence)
+    return not (country.subject.startswith("Les ") and re.search(r"\{[Cl]\}", sentence))
 
 
 def capitals(rng: random.Random, lang: str, countries: list[Country], *, plain: float = 0) -> Iterator[Fact]:
@@ -88,10 +93,10 @@ def capitals(rng: random.Random, lang: str, countries: list[Country], *, plain: 
     while True:
         for c in rng.sample(countries, len(countries)):
             sentence = rng.choice([s for s in words["capital_sentences"] if _fits(c, s)])
-            names = {"c": c.after, "d": c.after, "C": c.subject, "k": c.capital, "r": c.region}
+            names = {"c": c.after, "d": c.after, "C": c.subject, "l": c.within, "k": c.capital, "r": c.region}
             full = "The capital of {c} is {k}." if lang == "en" else "La capitale {d} est {k}."
             if plain and rng.random() < plain:
                 sentence = full
             short = c.capital if rng.random() < 0.6 else full.format(**names)
-            question = rng.choice(words["capital_questions"]).format(**names)
+            question = rng.choice([q for q in words["capital_questions"] if _fits(c, q)]).format(**names)
             yield Fact(question, short, sentence.format(**names))

@@ -39,7 +39,7 @@ SHARES = {
 AT_END = SHARES | {
     "capitals": 40, "conversions": 2, "kinds": 4, "translations": 3, "calendar": 2, "conjugations": 2, "common": 24,
 }  # fmt: skip
-PLAIN = 0.25  # of the capitals at the end
+PLAIN = 0.1  # of the capitals at the end
 TALES = 0.15  # of the documents at the end: what else is generated names things, and a text is to keep to its subject
 FORMS = {"prose": 0.4, "questions": 0.15, "few_shot": 0.45}
 
