@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import posixpath
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,6 +152,17 @@ def test_every_chapter_is_a_page(client: TestClient, page: str) -> None:
     assert answer.headers["referrer-policy"] == "no-referrer"
     again = client.get(f"/{page}", headers={"if-none-match": answer.headers["etag"]})
     assert again.status_code == 304 and not again.content
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_names_every_script_that_it_reads(client: TestClient, page: str) -> None:
+    """A browser learns of what a script imports only once it has the script: it would ask round after round."""
+    named = re.findall(r'<link rel="modulepreload" href="(/static/[^"]+)">', client.get(f"/{page}").text)
+    assert len(named) == len(set(named)) > 20 and f"/static/pages/{page or 'home'}.js" in named
+    for name in named:
+        script = client.get(name).text
+        imports = re.findall(r"""(?:^|\s)(?:from|import)\s+["'](\.[^"']+)["']""", script)
+        assert {posixpath.normpath(posixpath.join(posixpath.dirname(name), each)) for each in imports} <= {*named}
 
 
 @pytest.mark.parametrize(

@@ -340,6 +340,15 @@ def test_a_large_answer_arrives_whole(quiet: None) -> None:
         assert answer.json()["result"]["text"] == "hello " * 5000
 
 
+def test_no_part_of_an_answer_waits_for_the_visitor_to_acknowledge_the_part_before(timed) -> None:
+    live, *_ = timed
+    with raw(live, b"GET /api/words/en HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as visitor:
+        assert visitor.recv(1)
+        sock = wired(live).transport.get_extra_info("socket")
+        # Headers and body are written apart: with Nagle's algorithm each small answer would take 40 ms.
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 # How many there may be.
 
 

@@ -47,6 +47,15 @@ def test_a_chapter_is_clean_in_both_languages_and_themes(visit: Visits, chapter:
     assert "auto" not in page.evaluate(f"[...new Set({bars})]")
 
 
+@pytest.mark.parametrize("chapter", ("", "network", "course"), ids=lambda name: name or "home")
+def test_scripts_come_in_one_round_and_none_in_vain(visit: Visits, chapter: str) -> None:
+    page = visit(f"/{chapter}")
+    named = page.evaluate("[...document.querySelectorAll('link[rel=modulepreload]')].map((link) => link.href)")
+    read = page.evaluate("""performance.getEntriesByType('resource').map((one) => one.name)
+      .filter((name) => /static.*[.]js$/.test(name) && !/early|plotly/.test(name))""")
+    assert sorted(read) == sorted(named), "each once, and no other"
+
+
 @pytest.mark.parametrize("chapter", ("", "tokens", "next"), ids=lambda name: name or "home")
 def test_hostile_and_long_texts_are_text(visit: Visits, chapter: str) -> None:
     page = visit(f"/{chapter}", lang="fr", width=360)

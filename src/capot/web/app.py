@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio.to_thread
@@ -116,11 +116,8 @@ def _lifespan(streams: Streams, first: Model) -> Any:
 
 
 def _add_pages(app: FastAPI) -> None:
-    async def page(request: Request) -> Response:
-        return assets.respond(assets.page(root_of(request.scope), form_data.lab_json()), request)
-
     for name in PAGES:
-        app.add_api_route(f"/{name}", page, methods=["GET"], include_in_schema=False)
+        app.add_api_route(f"/{name}", _page(name), methods=["GET"], include_in_schema=False)
 
     @app.get("/static/theme.css", include_in_schema=False)
     async def theme(request: Request) -> Response:
@@ -130,6 +127,16 @@ def _add_pages(app: FastAPI) -> None:
     async def static(name: str, request: Request) -> Response:
         found = await anyio.to_thread.run_sync(_find_asset, name) if name == assets.PLOTLY else _find_asset(name)
         return assets.respond(found, request)
+
+
+def _page(name: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers with the page of a chapter."""
+
+    async def page(request: Request) -> Response:
+        script = f"pages/{form_data.script_of(name)}.js"
+        return assets.respond(assets.page(root_of(request.scope), form_data.lab_json(), script=script), request)
+
+    return page
 
 
 def _find_asset(name: str) -> assets.Asset:

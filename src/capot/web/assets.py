@@ -9,6 +9,7 @@ import functools
 import gzip
 import hashlib
 import mimetypes
+import posixpath
 import re
 from dataclasses import dataclass
 from html import escape
@@ -25,6 +26,11 @@ MAP_STYLES = re.compile(rb'if\(!document\.getElementById\("[0-9a-f]{64}"\)\)')
 TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 
 COMPRESSIBLE = ("text/", "image/svg", "application/json")
+
+FRAME = "app.js"  # the script of every page, which the page itself names
+# `import "./a.js";`, `import { a } from "./a.js";`, over several lines too; what is imported when it is needed has a
+# parenthesis.
+IMPORTED = re.compile(r"""^(?:import|export)\s(?:[^"'();]*\sfrom\s)?["'](\.[^"']+)["']""", re.MULTILINE)
 
 LAB_DATA = '<script type="application/json" id="lab">{}</script>'  # data, which the policy lets stand in a page
 
@@ -84,12 +90,30 @@ def icon() -> str:
     return link[0]
 
 
-def page(root: str, lab: str) -> Asset:
-    """Return the lab's one page, its links under ``root``, with ``lab`` as its data."""
+def page(root: str, lab: str, *, script: str) -> Asset:
+    """Return the lab's one page, its links under ``root``, with ``lab`` as its data; ``script`` draws what it shows."""
     found = find("index.html")
     assert found is not None  # a file of this package
-    text = found.raw.decode().replace('="/', f'="{escape(root)}/')
+    # All at once: a browser reads of what a script imports only when the script is there, one round after another.
+    links = "".join(f'<link rel="modulepreload" href="/static/{name}">\n' for name in scripts(FRAME, script))
+    text = found.raw.decode().replace(LAB_DATA, links + LAB_DATA).replace('="/', f'="{escape(root)}/')
     return text_asset(text.replace(LAB_DATA, LAB_DATA.replace("{}", lab)), "text/html")
+
+
+def scripts(*names: str) -> list[str]:
+    """Return scripts under ``static``, and after them those that they import, each once."""
+    found = list(dict.fromkeys(names))
+    for name in found:  # which grows as it is read
+        asset = find(name)
+        asked = () if asset is None else _imported(asset)
+        named = (posixpath.normpath(posixpath.join(posixpath.dirname(name), each)) for each in asked)
+        found += [each for each in dict.fromkeys(named) if each not in found]
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _imported(script: Asset) -> tuple[str, ...]:
+    return tuple(IMPORTED.findall(script.raw.decode()))
 
 
 def respond(asset: Asset, request: Request) -> Response:

@@ -17,6 +17,7 @@ from capot.web.verbs import verbs
 
 KINDS = {str: "text", int: "whole", float: "real", bool: "yes"}
 PLAIN_PAGE = "plain"  # the page of a chapter that has none of its own
+ROAD = "home"
 
 
 @functools.cache
@@ -25,13 +26,19 @@ def lab_json() -> str:
     chapters = [
         {
             "name": chapter.name,
-            "page": chapter.name if asset(f"pages/{chapter.name}.js") else PLAIN_PAGE,
+            "page": script_of(chapter.name),
             "words": {lang: chapter.words(lang) for lang in LANGUAGES},
         }
         for chapter in registry.rail()
     ]
     text = json.dumps({"chapters": chapters, "sliders": sliders()}, ensure_ascii=False)
     return text.replace("<", "\\u003c")
+
+
+def script_of(page: str) -> str:
+    """Return the name of the script that draws a page: its own, or the one that draws any. The road has no name."""
+    name = page or ROAD
+    return name if asset(f"pages/{name}.js") else PLAIN_PAGE
 
 
 def sliders() -> dict[str, dict[str, dict[str, float]]]:

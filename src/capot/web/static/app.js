@@ -207,9 +207,6 @@ addEventListener("drop", (event) => {
 });
 document.addEventListener("capot-view", (event) => opened(event.detail));
 
-// A page that computes at once has many modules: they come while the model and the words are asked for.
-const asked = chapterOf(location.pathname);
-if (BY_THEMSELVES.has(asked)) import(`./pages/${moduleOf(asked)}.js`).catch(() => {}); // `show` says what is wrong
 get("/api/model").then(atWork).catch(() => {}); // where the server is away, the page says so beside what was asked
 await speak(preferred());
 await dress();
