@@ -77,6 +77,27 @@ def test_the_example_of_each_verb_is_answered_as_the_document_says(boxed: TestCl
     assert set(boxed.post(f"/api/{verb}", json=EXAMPLES[verb]).json()) == {"ok", "result"}
 
 
+def test_half_a_character_has_one_name_wherever_a_page_shows_it(boxed: TestClient) -> None:
+    cut = boxed.post("/api/tokens?view=1", json={"text": "a 🤗"}).json()
+    (table,) = [block for block in cut["view"] if block["block"] == "table"][:1]
+    half = {row[1]: row[2] for row in table["rows"] if row[2].startswith("⟨")}
+    assert len(half) == 4 and set(half.values()) == {"⟨F0⟩", "⟨9F⟩", "⟨A4⟩", "⟨97⟩"}
+    for verb, asked in (
+        ("network", {"prompt": "a 🤗", "k": 1, "layers": [0], "target": "🤗"}),
+        ("patch", {"prompt": "a 🤗", "source": "b 🤗", "layer": 1, "between": ["🤗", "a"], "max_new_tokens": 0}),
+        ("score", {"text": "a 🤗"}),
+    ):
+        answer = boxed.post(f"/api/{verb}?view=1", json=asked).json()
+        assert half.items() <= answer["labels"].items()
+        shown = json.dumps(answer["view"], ensure_ascii=False)
+        assert "⟨F0⟩" in shown and "“173”" not in shown and f"id {next(iter(half))}" not in shown
+        tokens = answer["result"]["tokens"]
+        assert [each["text"] for each in tokens if str(each["id"]) in half] == [""] * 4, "JSON has their ids"
+        assert "labels" not in boxed.post(f"/api/{verb}", json=EXAMPLES[verb]).json()
+    said = boxed.post("/api/page/network", json={"prompt": "a 🤗", "k": 1, "target": "🤗"}).text
+    assert "“⟨F0⟩” is the first of the 4 tokens" in said
+
+
 @pytest.mark.parametrize("verb", ["tokens", "embed", "lens", "next", "generate"])
 def test_the_answer_is_the_one_that_python_gives(verb: str) -> None:
     name = "boxed" if verb == "embed" else "scripted"

@@ -253,15 +253,17 @@ UNITED = """(async () => {
   for (const label of rest) strip.push(token(label, label.startsWith("⟨") ? "" : label));
   const pushed = read();
   strip.pieces = [token("⟨C5⟩"), token("⟨93⟩"), token("⟨B3⟩")];
-  return [half, pushed, read()];
+  const apart = read();
+  strip.pieces = [token("⟨E2 80⟩"), token("⟨98⟩")]; // a token of two bytes, as a tokenizer writes it
+  return [half, pushed, apart, read()];
 })()"""
 
 
 def test_bytes_that_make_a_character_together_say_which(visit: Visits) -> None:
-    half, pushed, whole = visit("/generate").evaluate(UNITED)
+    half, pushed, whole, spaced = visit("/generate").evaluate(UNITED)
     assert half == ["⟨F0⟩⟨9F⟩", "⟨A4⟩"], "nothing is guessed before it has come"
     assert pushed == ["🤗1/3", "🤗2/3", "🤗3/3", "·a", "ňŒ1/3", "ňŒ2/3", "ňŒ3/3", "⟨B3⟩", "!"]
-    assert whole == ["œ1/2", "œ2/2", "⟨B3⟩"]
+    assert whole == ["œ1/2", "œ2/2", "⟨B3⟩"] and spaced == ["‘1/2", "‘2/2"]
 
 
 RESUMED = """(async () => {

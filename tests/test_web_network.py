@@ -392,6 +392,25 @@ def test_the_parts_of_any_tokens_logit_and_their_sum(visit: Visits, server: Serv
     until(page, f"{beside} === null && document.querySelector('.signed').checkVisibility()")
 
 
+def test_half_a_character_has_the_name_that_its_bytes_give_it(visit: Visits, server: Server) -> None:
+    page = visit("/network#prompt=a+🤗&beside=b+🤗&target=🤗&toward=a+🤗&away=b&put=1.3")
+    half = ["⟨F0⟩", "⟨9F⟩", "⟨A4⟩", "⟨97⟩"]
+    for table_ in (".network-top", ".two-texts"):
+        assert page.locator(f"{table_} thead th").all_inner_texts()[-4:] == half
+    assert "“⟨F0⟩” is the first of the 4 tokens" in page.inner_text("figure:has(.signed)")
+    ids = [token["id"] for token in answered(server, "network", prompt="a 🤗", k=1)["tokens"] if not token["text"]]
+    page.evaluate(TABLES)
+    until(page, "document.querySelectorAll('.fold-table tbody tr').length > 20")
+    text = page.inner_text("main")
+    assert len(ids) == 4 and not [each for each in ids if f"id {each}" in text or f"“{each}”" in text]
+    page.goto(page.url.split("/network")[0] + "/#prompt=a+🤗")
+    settled(page)
+    found = answered(server, "network", prompt="a 🤗", k=1, positions=[-1])["layers"]
+    pieces = page.locator("capot-strip.layers li").all_inner_texts()
+    named = [each for each, layer in zip(pieces, found, strict=True) if not layer["guesses"][0]["text"]]
+    assert named and all(each.startswith("⟨") for each in named) and "id " not in " ".join(pieces)
+
+
 def test_the_page_is_clean_and_keeps_what_was_typed(visit: Visits) -> None:
     visit.forgive("status of 4")
     page = visit("/network", lang="fr", width=360)
@@ -421,6 +440,41 @@ def test_the_page_is_clean_and_keeps_what_was_typed(visit: Visits) -> None:
     field.fill("La capitale de la France est")
     settled(page)
     until(page, "document.querySelector('.beside .examples button').textContent.startsWith('La capitale')")
+
+
+def test_what_an_older_text_began_goes_no_further(visit: Visits) -> None:
+    older, newer = "Once upon a", "Once upon a time there"
+    put = "&off=2&beside=The+capital+of+Italy+is&put=1.2&toward=A+happy+day&away=A+sad+day"
+    page = visit(LINK + put)
+    asked: list[tuple[str, str]] = []
+
+    def heard(request: Any) -> None:
+        if request.method == "POST":
+            asked.append((request.url.split("/api/")[1].split("?")[0], request.post_data_json.get("prompt", "")))
+
+    page.on("request", heard)
+    for verb, before in (("ablate", []), ("patch", ["ablate", "network"]), ("steer", ["ablate", "network", "patch"])):
+        held = hold(page, f"**/api/{verb}")
+        asked.clear()
+        with page.expect_request(f"**/api/{verb}"):
+            page.locator("main > .prompt textarea").fill(older)
+        assert [one for one, _ in asked] == ["network", *before, verb], "the guess first, then what takes a click"
+        asked.clear()
+        with page.expect_request(f"**/api/{verb}"):
+            page.locator("main > .prompt textarea").fill(newer)
+        held[-1].continue_()
+        page.unroute(f"**/api/{verb}")
+        settled(page)
+        assert (verb, older) not in asked and older not in [text for _, text in asked]
+        assert [one for one, _ in asked] == ["network", "ablate", "network", "patch", "steer"], "each once"
+    # Left while a text is at work: nothing more is asked of it.
+    held = hold(page, "**/api/ablate")
+    with page.expect_request("**/api/ablate"):
+        page.locator("main > .prompt textarea").fill(older)
+    asked.clear()
+    page.locator(".rail a[data-chapter=card]").click()
+    until(page, "document.documentElement.dataset.shown === 'card'")
+    assert [verb for verb, _ in asked if verb != "card"] == [] and held
 
 
 def test_what_a_model_does_not_show_is_said_and_the_rest_is_there(visit: Visits) -> None:

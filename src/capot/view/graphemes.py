@@ -10,6 +10,7 @@ text people type: marks, joiners, variation selectors, flags, skin tones, Hangul
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from capot.view.visible import visible
 
 _JOINER = 0x200D
 _EXTENDING = frozenset({0x200C, _JOINER, 0xFF9E, 0xFF9F, 0x0E33, 0x0EB3})
+_WRITTEN_OUT = re.compile("[⟨◌\u2400-\u2421]")
 _MARKS = str.maketrans({" ": "·", "\u00a0": "⍽", "\u202f": "⍽", "\ufffd": "⟨U+FFFD⟩"})
 
 
@@ -84,6 +86,15 @@ def token_label(text: str) -> str:
     """
     alone = bool(text) and unicodedata.category(text[0])[0] == "M"
     return ("◌" if alone else "") + visible(text).translate(_MARKS)
+
+
+def is_written_out(label: str) -> bool:
+    """Return whether a token's label is more than its text with spaces and line ends drawn.
+
+    >>> [is_written_out(label) for label in ("·le⏎", "⟨F0 9F⟩", "◌́", "␛[0m")]
+    [False, True, True, True]
+    """
+    return _WRITTEN_OUT.search(label) is not None
 
 
 def hex_bytes(raw: bytes) -> str:

@@ -58,8 +58,16 @@ EVENTS: dict[int | str, dict[str, Any]] = {
 
 
 def answer_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of ``{ok, result}``, with the blocks of ``view`` where they are asked for."""
-    properties = {"ok": {"const": True}, "result": schema, "view": {"type": "array", "items": {"type": "object"}}}
+    """Return the schema of ``{ok, result}``, with the blocks of ``view`` where they are asked for.
+
+    ``labels`` has, by id, how tokens are shown whose text does not tell it.
+    """
+    properties = {
+        "ok": {"const": True},
+        "result": schema,
+        "view": {"type": "array", "items": {"type": "object"}},
+        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+    }
     return {"type": "object", "required": ["ok", "result"], "properties": properties}
 
 

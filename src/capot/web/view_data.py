@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capot.chapters.assistant.ways import cut
@@ -11,13 +11,20 @@ from capot.model import Model
 from capot.view.blocks import Curves, Scatter
 from capot.view.data import to_data
 from capot.view.figure import to_spec
+from capot.view.graphemes import is_written_out
 from capot.view.result import Result, to_jsonable
 from capot.view.theme import DARK, LIGHT
 
 
 def answer_body(result: Result, lang: str, *, shown: bool) -> dict[str, Any]:
-    """Return ``{ok, result}``; with ``shown`` also ``view``, see :func:`view_of`."""
+    """Return ``{ok, result}``; with ``shown`` also ``view``, see :func:`view_of`.
+
+    ``labels`` is there where the text of a token does not tell how it is shown, by id.
+    """
     body: dict[str, Any] = {"ok": True, "result": result}
+    labels: Mapping[int, str] = getattr(result, "labels", {})
+    if told := {str(token): label for token, label in labels.items() if is_written_out(label)}:
+        body["labels"] = told
     if shown:
         check_cancelled()
         body["view"] = view_of(result, lang)

@@ -88,7 +88,8 @@ class Patching(Compared):
         blocks: list[Block] = [Heading(tr("patch.title", lang)), self.shown_prompt()]
         blocks.append(Text(tr("patch.source", lang, source=source)))
         if len(self.grid) > 1:
-            blocks += [self._grid(lang), *(said for token in self.between for said in first_of(token, lang))]
+            blocks.append(self._grid(lang))
+            blocks += [said for token in self.between for said in first_of(token.label, token.tokens, lang)]
         said = Text(tr("patch.put", lang, **shown))
         return [*blocks, said, *self.answers(lang), Text(tr("patch.limits", lang), tone="quiet")]
 
@@ -96,7 +97,7 @@ class Patching(Compared):
         return PartOff(self.part, self.layer, self.head).label(lang)
 
     def _label(self, token: LayerToken) -> str:
-        return self.labels.get(token.id, str(token.id))
+        return self.labels.get(token.id, f"⟨{token.id}⟩")
 
     # ------------------------------------------------------------ the grid
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from capot.chapters.network.bounds import ENOUGH
 from capot.chapters.token_texts import TokenShare
 from capot.i18n import number, percent, tr
 from capot.view.blocks import Bar, Bars, Block, Curves, Heading, Piece, Series, Strip, Table, Text
-from capot.view.graphemes import token_label
 from capot.view.result import Result, flatten, text_tail
 
 SHOWN = 300  # characters of the prompt that a view repeats
@@ -160,7 +159,8 @@ class NetworkInside(Result):
         if any(layer.attention_norm is not None for layer in self.layers):
             blocks.append(self._moved(lang))
         if self.target is not None:
-            blocks += [self._bars(self.target, lang), *first_of(self.target, lang), *self._best_heads(lang)]
+            blocks += [self._bars(self.target, lang), *first_of(self._label(self.target.id), self.target.tokens, lang)]
+            blocks += self._best_heads(lang)
         if self.heads:
             blocks.append(self._kinds(lang))
         if self.attention is not None:
@@ -191,7 +191,7 @@ class NetworkInside(Result):
         )  # fmt: skip
 
     def _label(self, token: int) -> str:
-        return self.labels.get(token, str(token))
+        return self.labels.get(token, f"⟨{token}⟩")
 
     def _settling(self, lang: str | None) -> str:
         """Return the first of the layers shown from which the last guess no longer changes."""
@@ -335,23 +335,11 @@ class NetworkInside(Result):
         return Table(columns, rows, title=title, caption=caption, align="l" * len(columns))
 
 
-def first_of(token: _AskedToken, lang: str | None) -> list[Text]:
-    """Return what is said where one token of several that were asked for is meant."""
-    if token.tokens == 1:
+def first_of(label: str, tokens: int, lang: str | None) -> list[Text]:
+    """Return what is said where one token of several that were asked for is meant, the first one."""
+    if tokens == 1:
         return []
-    named = token_label(token.text) if token.text else str(token.id)
-    return [Text(tr("network.first_of", lang, token=named, tokens=token.tokens), tone="warning")]
-
-
-class _AskedToken(Protocol):
-    """A token that may be the first of several."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def tokens(self) -> int: ...
+    return [Text(tr("network.first_of", lang, token=label, tokens=tokens), tone="warning")]
 
 
 def scores_of(head: HeadMeasured) -> tuple[float | None, ...]:

@@ -86,7 +86,7 @@ class Score(Result):
         return blocks
 
     def _label(self, token: int) -> str:
-        return self.labels.get(token, str(token))
+        return self.labels.get(token, f"⟨{token}⟩")
 
     def _expected(self, token: TokenShare) -> str:
         return self._label(token.id) if token.id >= 0 else token_label(token.text)

@@ -3,6 +3,7 @@
 import { lang } from "./words.js";
 import { unique } from "./dom.js";
 import { root } from "./place.js";
+import { forget, learn } from "./tokens.js";
 
 /** An error with the server's code and its words; `code` is "unreachable" where no server answered. */
 export class LabError extends Error {
@@ -68,6 +69,7 @@ function noticed(name) {
   if (!name) return; // refused at the door
   const changed = opening !== null && name !== opening;
   opening = name;
+  if (changed) forget();
   if (changed) document.dispatchEvent(new CustomEvent("capot-opening"));
 }
 
@@ -127,7 +129,7 @@ export async function get(path, options = {}) {
  * @returns {Promise<Api.Verbs[Verb]["answers"]>}
  */
 export async function call(verb, body, options = {}) {
-  return (await (await send(`/api/${verb}`, { ...options, body })).json()).result;
+  return (await told(`/api/${verb}`, { ...options, body })).result;
 }
 
 /**
@@ -139,7 +141,18 @@ export async function call(verb, body, options = {}) {
  * @returns {Promise<{ result: Api.Verbs[Verb]["answers"], view: Api.Block[] }>}
  */
 export async function callDrawn(verb, body, options = {}) {
-  return (await send(`/api/${verb}?view=1`, { ...options, body })).json();
+  return told(`/api/${verb}?view=1`, { ...options, body });
+}
+
+/**
+ * The body of an answer, once it is heard how its tokens are written.
+ * @param {string} path
+ * @param {Options & { body: unknown }} options
+ */
+async function told(path, options) {
+  const body = await (await send(path, options)).json();
+  learn(body.labels ?? {});
+  return body;
 }
 
 /**

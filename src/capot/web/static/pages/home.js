@@ -1,7 +1,8 @@
 // The whole road at one glance: text, tokens, vectors, layers, probabilities, and a text that grows when a key is
 // pressed.
 
-import { fill, h, visible } from "../lib/dom.js";
+import { fill, h } from "../lib/dom.js";
+import { named } from "../lib/tokens.js";
 import { bits, number, percent, tr } from "../lib/words.js";
 import { call } from "../lib/api.js";
 import * as state from "../lib/state.js";
@@ -219,7 +220,7 @@ class Road {
   /** @param {Api.Prediction} prediction */
   #drawNext({ candidates, vocabulary_size: vocabulary, entropy_bits: entropy }) {
     this.bars.rows = candidates.map((one, index) => ({
-      label: one.text ? visible(one.text) : one.label,
+      label: named(one),
       value: one.probability / candidates[0].probability,
       text: percent(one.probability),
       marked: index === 0,
@@ -240,7 +241,7 @@ class Road {
     try {
       const { layers } = await call("network", { prompt: text, k: 1, positions: [-1] }, { signal });
       const guesses = layers.map(({ layer, guesses: [guess] }) => ({ ...guess, layer }));
-      this.#layers.pieces = guesses.map((guess) => ({ text: shown(guess), weight: guess.probability,
+      this.#layers.pieces = guesses.map((guess) => ({ text: named(guess), weight: guess.probability,
         sub: String(guess.layer), hint: hinted(guess) }));
       fill(this.#say.network, withTerms(settling(guesses)));
     } catch (error) {
@@ -256,6 +257,7 @@ class Road {
    * @param {AbortSignal | undefined} signal
    */
   async #drawPlane(tokens, signal) {
+    if (signal?.aborted) return; // the words of an older text
     const words = wordsOf(tokens).slice(-WORDS);
     if (words.length < 3) {
       fill(this.#say.embeddings, tr("home.more_words"));
@@ -275,12 +277,9 @@ class Road {
   }
 }
 
-/** @param {{ id: number, text: string }} token */
-const shown = ({ id, text }) => (text ? visible(text) : `id ${id}`);
-
 /** @param {Api.PlaceGuess & { layer: number }} guess */
 const hinted = (guess) =>
-  tr("home.layer_hint", { layer: guess.layer, guess: shown(guess), share: percent(guess.probability) });
+  tr("home.layer_hint", { layer: guess.layer, guess: named(guess), share: percent(guess.probability) });
 
 /**
  * Since which layer the guess is the last one's.
@@ -291,8 +290,8 @@ function settling(guesses) {
   let settled = guesses.length - 1;
   while (settled && guesses[settled - 1].id === last.id) settled -= 1;
   const before = guesses[settled - 1];
-  if (!before) return tr("home.layers_all", { guess: shown(last) });
-  return tr("home.layers_said", { guess: shown(last), settled: guesses[settled].layer, other: shown(before) });
+  if (!before) return tr("home.layers_all", { guess: named(last) });
+  return tr("home.layers_said", { guess: named(last), settled: guesses[settled].layer, other: named(before) });
 }
 
 /**

@@ -2,6 +2,7 @@
 // reads to make it, and what the model answers without a part.
 
 import { fill, h } from "../lib/dom.js";
+import { named } from "../lib/tokens.js";
 import { percent, tr } from "../lib/words.js";
 import { call } from "../lib/api.js";
 import * as state from "../lib/state.js";
@@ -11,7 +12,7 @@ import { blocks } from "../parts/blocks.js";
 import { frame } from "../parts/frame.js";
 import { promptField } from "../parts/prompt.js";
 import { callNetwork, guessTable, meanOf, telling } from "./network/asking.js";
-import { Grid, named } from "./network/grid.js";
+import { Grid } from "./network/grid.js";
 import { Beside } from "./network/beside.js";
 import { best, Gallery, headName, headTable } from "./network/heads.js";
 import { Matrix } from "./network/matrix.js";
@@ -60,6 +61,7 @@ class Network {
   #reading = h("h2", {});
   #looking;
   #fetching;
+  #turn = 0; // which text is at work: what an older one began goes no further
   /** @type {Api.NetworkInside | null} */
   #found = null;
   /** @type {Map<number, Map<string, number[]>>} */
@@ -95,6 +97,7 @@ class Network {
   }
 
   leave() {
+    this.#turn += 1;
     this.#end();
     this.#looking.stop();
     this.#fetching.stop();
@@ -107,7 +110,7 @@ class Network {
   /** The text read anew: everything is asked for, and what the last token reads with it. */
   async look() {
     this.leave();
-    const [prompt, target] = [this.#field.text, this.#logit.target];
+    const [turn, prompt, target] = [this.#turn, this.#field.text, this.#logit.target];
     state.write({ target });
     this.#empty.hidden = Boolean(prompt);
     if (!prompt) return this.#clear();
@@ -117,9 +120,10 @@ class Network {
       return result;
     }, { again: () => this.look(), failed: () => this.#clear() });
     if (!found) return;
-    await this.#switches.look(found);
-    await this.#beside.look(found);
-    await this.#steer.look(found);
+    for (const part of [this.#switches, this.#beside, this.#steer]) {
+      if (turn !== this.#turn) return;
+      await part.look(found);
+    }
   }
 
   /**

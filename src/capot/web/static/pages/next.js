@@ -1,6 +1,7 @@
 // What could come next? The network's opinion of every token, and what the sliders make of it.
 
-import { fill, framed, h, later, unique, visible } from "../lib/dom.js";
+import { fill, framed, h, later, unique } from "../lib/dom.js";
+import { named } from "../lib/tokens.js";
 import { bits, number, percent, tr } from "../lib/words.js";
 import { call, raw } from "../lib/api.js";
 import * as state from "../lib/state.js";
@@ -182,7 +183,7 @@ export class Next {
       const logits = new Float32Array(await answer.arrayBuffer());
       const found = await call("next", { prompt: text, k: KEPT }, { signal });
       this.#opinion = { found, distribution: new Distribution(logits) };
-      this.#texts = new Map(found.candidates.map((one) => [one.id, textOf(one)]));
+      this.#texts = new Map(found.candidates.map((one) => [one.id, named(one)]));
       fill(troubles);
       this.#draw();
       await this.#lookUp();
@@ -201,7 +202,7 @@ export class Next {
     const opinion = this.#opinion;
     if (!opinion || prompt !== this.#field.text) return;
     this.#opinion = { ...opinion, found: { ...opinion.found, asked: one ? [one] : [] } };
-    if (one) this.#texts.set(one.id, textOf(one));
+    if (one) this.#texts.set(one.id, named(one));
     this.#draw();
   }
 
@@ -284,7 +285,7 @@ export class Next {
 
   /** @param {number} id */
   #text(id) {
-    return this.#texts.get(id) ?? `id ${id}`;
+    return this.#texts.get(id) ?? `⟨${id}⟩`;
   }
 
   /**
@@ -343,8 +344,8 @@ export class Next {
   #ways(prompt) {
     const [shown, moved, asked] = [this.#shown, this.#choosing.moved, this.#asked];
     const options = { k: shown, ...moved, ...(asked ? { rank: [asked] } : {}) };
-    const named = Object.entries(moved).map(([name, value]) => [`--${name.replace("_", "-")}`, value]);
-    const flags = { "-k": shown, ...Object.fromEntries(named), "--rank": asked || undefined };
+    const sampled = Object.entries(moved).map(([name, value]) => [`--${name.replace("_", "-")}`, value]);
+    const flags = { "-k": shown, ...Object.fromEntries(sampled), "--rank": asked || undefined };
     return {
       python: () => inPython(this.#name, "next", [prompt], options),
       command: () => onCommandLine(this.#name, "next", [prompt], flags),
@@ -352,9 +353,6 @@ export class Next {
     };
   }
 }
-
-/** @param {Api.Candidate} candidate */
-const textOf = ({ text, label }) => (text ? visible(text) : label);
 
 /**
  * A row as JSON tells it, with what the server said of its token.

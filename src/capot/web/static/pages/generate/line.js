@@ -99,9 +99,9 @@ export const open = (line) => !["end_token", "stop_string", "context_full", "err
  */
 export function piece(token) {
   const share = percent(token.probability);
-  const half = !token.token_text && /^(⟨[0-9A-F]{2}⟩)+$/.test(token.label);
+  const half = !token.token_text && /^(⟨[0-9A-F]{2}( [0-9A-F]{2})*⟩)+$/.test(token.label);
   return {
-    bytes: half ? token.label.replaceAll(/[⟨⟩]/g, "") : null,
+    bytes: half ? token.label.replaceAll(/[⟨⟩ ]/g, "") : null,
     text: token.label,
     weight: token.probability,
     kind: token.token_text ? "token" : "bytes",

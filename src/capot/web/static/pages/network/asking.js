@@ -1,8 +1,8 @@
 // What the page of the network asks for first, and which cell and head it begins with.
 
+import { named } from "../../lib/tokens.js";
 import { percent, tr } from "../../lib/words.js";
 import { callDrawn } from "../../lib/api.js";
-import { named } from "./grid.js";
 import { headName } from "./heads.js";
 
 /** @typedef {import("./grid.js").Place} Place */

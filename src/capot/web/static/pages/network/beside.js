@@ -1,6 +1,7 @@
 // Two texts beside each other: a cell of the other one is put into the first, by dragging, by a click or by a key.
 
 import { fill, h } from "../../lib/dom.js";
+import { named } from "../../lib/tokens.js";
 import { ownFirst, tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
 import * as state from "../../lib/state.js";
@@ -8,7 +9,7 @@ import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
 import { Awaited } from "../../parts/awaited.js";
 import { promptField } from "../../parts/prompt.js";
 import { Changes } from "./changes.js";
-import { Grid, named } from "./grid.js";
+import { Grid } from "./grid.js";
 import { BOTH, Sides } from "./sides.js";
 
 const PUT = /^(?:(attention|mlp|head):)?(\d+)\.(\d+)(?:\.(\d+))?$/; // [part:]layer.position[.head]
@@ -96,7 +97,7 @@ export class Beside {
     this.#shown.hidden = !prompt;
     if (!found || !prompt) return;
     const asked = { prompt, k: 1 };
-    await this.#reading.ask(async (how) => {
+    const read = await this.#reading.ask(async (how) => {
       const source = await call("network", asked, how);
       this.#putting.stop(); // into a text that is no more
       this.#source = source;
@@ -104,9 +105,10 @@ export class Beside {
       this.#other.draw(source, { switchable: false, label: tr("network.other_grid") });
       this.#answer.clear();
       this.#changes.look({ found, source });
+      return source;
     }, { again: () => this.#read(), failed: () => this.#answer.clear() });
     const spot = spotNamed(state.read().put ?? "");
-    if (spot && this.#source?.prompt === prompt && this.#mine.cell(spot)) await this.#put(spot);
+    if (spot && read && this.#mine.cell(spot)) await this.#put(spot);
   }
 
   /**

@@ -2,6 +2,7 @@
 // part of a pass.
 
 import { fill, h, labelled, unique } from "../../lib/dom.js";
+import { named } from "../../lib/tokens.js";
 import { number, tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
@@ -11,7 +12,6 @@ import { frame } from "../../parts/frame.js";
 import { status } from "../../parts/status.js";
 import { choice } from "../../parts/ticks.js";
 import { Cells, DRAWN, shaded } from "./cells.js";
-import { named } from "./grid.js";
 import { headName } from "./heads.js";
 import { firstOf } from "./logit.js";
 import { BOTH } from "./sides.js";

@@ -1,17 +1,12 @@
 // The guesses: tokens as columns, layers as rows, the last layer on top. A row opens under the layer that is chosen.
 
-import { fill, h, visible } from "../../lib/dom.js";
+import { fill, h } from "../../lib/dom.js";
+import { named } from "../../lib/tokens.js";
 import { tr } from "../../lib/words.js";
 import { arcs } from "./arcs.js";
 import { Cells, DRAWN, shaded } from "./cells.js";
 
 /** @typedef {{ layer: number, position: number }} Place */
-
-/**
- * A token as it is shown; what is no whole character has its number.
- * @param {{ id: number, text: string }} token
- */
-export const named = ({ id, text }) => (text ? visible(text) : `id ${id}`);
 
 const FITS = 5; // characters of a cell; of longer ones the whole is said on hover
 

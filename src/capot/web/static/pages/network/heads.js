@@ -2,9 +2,9 @@
 // first.
 
 import { fill, h } from "../../lib/dom.js";
+import { named } from "../../lib/tokens.js";
 import { number, percent, tr } from "../../lib/words.js";
 import { thumbnail } from "./arcs.js";
-import { named } from "./grid.js";
 
 const SHOWN = 48;
 const KINDS = ["induction", "previous", "itself", "first", "mixed", "unmeasured"];

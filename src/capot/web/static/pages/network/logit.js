@@ -1,10 +1,10 @@
 // What adds up to one token's logit: a bar for each layer's parts, and their sum.
 
 import { fill, h, labelled, later, unique } from "../../lib/dom.js";
+import { named } from "../../lib/tokens.js";
 import { number, tr } from "../../lib/words.js";
 import { fault } from "../../parts/fault.js";
 import { frame } from "../../parts/frame.js";
-import { named } from "./grid.js";
 
 /** @typedef {{ layer: number, part: string, logit: number }} Share */
 

@@ -1,13 +1,13 @@
 // All that one head reads: a row for each token that reads, a column for each that is read. Asked for once it is open.
 
 import { h } from "../../lib/dom.js";
+import { named } from "../../lib/tokens.js";
 import { percent, tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
 import * as state from "../../lib/state.js";
 import { Awaited } from "../../parts/awaited.js";
 import { frame } from "../../parts/frame.js";
 import { Cells, shaded } from "./cells.js";
-import { named } from "./grid.js";
 import { best } from "./heads.js";
 
 const DRAWN = 64; // tokens of a side: the first one, on which many heads rest, and the last ones

@@ -1,6 +1,7 @@
 // The next token before and after something was changed: the bars as they are, a tick where each was, and both texts.
 
-import { fill, h, visible } from "../../lib/dom.js";
+import { fill, h } from "../../lib/dom.js";
+import { named } from "../../lib/tokens.js";
 import { percent, tr } from "../../lib/words.js";
 import { frame } from "../../parts/frame.js";
 
@@ -42,9 +43,9 @@ export class Sides {
     fill(this.#texts);
     this.#texts.hidden = true;
     this.#frame.update({
-      caption: tr("network.as_it_is", { token: shown(first), share: percent(first.probability) }),
+      caption: tr("network.as_it_is", { token: named(first), share: percent(first.probability) }),
       table: { columns: [tr("network.column.token"), tr("next.probability")],
-        rows: found.candidates.map((one) => [shown(one), percent(one.probability)]) },
+        rows: found.candidates.map((one) => [named(one), percent(one.probability)]) },
       json: found,
       ...ways,
     });
@@ -63,12 +64,12 @@ export class Sides {
       [h("dt", {}, tr(`network.text_${name}`)), h("dd", {}, text.trim() || "–")]));
     this.#texts.hidden = false;
     const [first, then] = [found.before.candidates[0], found.after.candidates[0]];
-    const said = tr(first.id === then.id ? "network.kept" : "network.lost", { first: shown(first), then: shown(then),
+    const said = tr(first.id === then.id ? "network.kept" : "network.lost", { first: named(first), then: named(then),
       before: percent(first.probability), after: percent(then.probability), changed: percent(found.changed) });
     this.#frame.update({
       caption: `${said} ${limits}`,
       table: { columns: ["token", "before", "after"].map((name) => tr(`network.column.${name}`)),
-        rows: rows.map((one) => [shown(one), ...shares(one, least)]) },
+        rows: rows.map((one) => [named(one), ...shares(one, least)]) },
       json: found,
       ...ways,
     });
@@ -82,7 +83,7 @@ export class Sides {
   #draw(rows, { ghosts, least = { before: 0, after: 0 } }) {
     const top = Math.max(...rows.map((one) => Math.max(one.after ?? 0, one.before ?? 0))) || 1;
     this.#bars.rows = rows.map((one) => ({
-      label: shown(one),
+      label: named(one),
       value: (one.after ?? 0) / top,
       ghost: ghosts && one.before !== undefined ? one.before / top : null,
       text: ghosts ? shares(one, least).join(" → ") : percent(one.after ?? 0),
@@ -107,9 +108,6 @@ const shares = ({ before, after }, least) => [shownShare(before, least.before), 
 
 /** @param {Api.Side} side */
 const leastOf = ({ candidates }) => candidates[candidates.length - 1].probability;
-
-/** @param {{ text: string, label: string }} token */
-const shown = ({ text, label }) => (text ? visible(text) : label);
 
 /**
  * The first tokens of both answers, each with what it had before and what it has after.
