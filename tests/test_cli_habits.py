@@ -257,7 +257,8 @@ def test_an_error_proposes_the_command_that_met_it(
 )
 def test_an_option_with_nothing_in_it_is_not_one_left_out(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     status, _, err = typed(capsys, *words, "--model", "scripted", "--lang", "en")
-    assert (status, err) == (2, f"Error: the option {words[-2]} takes a value.\n")
+    option = words[-2]
+    assert (status, err) == (2, f"Error: the option {option} takes a value.\nWrite one after it: {option} VALUE\n")
 
 
 @pytest.mark.parametrize(("name", "missing"), [("steer", "--toward"), ("patch", "--source")])

@@ -451,7 +451,7 @@ def test_nothing_typed_at_all(talk: Talk) -> None:
 
 def test_prompt_shows_exactly_what_was_sent(talk: Talk) -> None:
     out, _ = talk("/prompt", "What is a token?", "/prompt")
-    assert "Nothing was sent yet." in out
+    assert "Nothing has been sent yet." in out
     strip = "".join(out.partition("Exactly what was sent")[2].split("The last prompt")[0].replace("│", "").split())
     assert strip == "▐<|user|>▌What·is·a·token?▐<|end|>▌▐<|assistant|>▌"
     assert "19 tokens, all that the model knows" in " ".join(out.split())

@@ -239,6 +239,11 @@ def test_no_picture_shows_what_is_asked_after_it(lang: str, number: int) -> None
             assert not shown & subjects, "a prediction is made before the picture shows"
 
 
+def test_the_french_cells_of_the_tour_are_set_as_french() -> None:
+    text = (typography.ROOT / "tools/notebooks.toml").read_text(encoding="utf-8")
+    assert typography.notebook_cells(text) == text, "python tools/typography.py"
+
+
 @pytest.mark.parametrize("path", typography.lessons(), ids=lambda path: path.name)
 def test_french_lessons_are_set_as_french(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

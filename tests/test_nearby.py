@@ -87,7 +87,7 @@ def test_all_ports_are_asked_side_by_side(server: OpenAIServer) -> None:
         assert len(servers({one.port: "" for one in (server, other)}, seconds=LONG)) == 2
 
 
-@pytest.mark.parametrize(("lang", "said"), [("en", "Which servers of models"), ("fr", "Quels serveurs de modèles")])
+@pytest.mark.parametrize(("lang", "said"), [("en", "Which model servers"), ("fr", "Quels serveurs de modèles")])
 def test_the_command_lists_them_with_a_line_to_paste(server, monkeypatch, tmp_path, capsys, lang, said) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     server.models = [NAME, "red\x1b[31m"]

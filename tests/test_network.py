@@ -86,7 +86,7 @@ def test_a_text_too_short_to_measure_has_no_names_of_measures(boxed: Model) -> N
     assert {(head.layer, head.head): head.kind for head in found.heads} == {
         (head.layer, head.head): "induction" if (head.layer, head.head) in induction else None for head in found.heads
     }
-    for lang, short in (("en", "this one is shorter"), ("fr", "celui-ci est plus court")):
+    for lang, short in (("en", "this text is shorter"), ("fr", "ce texte est plus court")):
         said = " ".join(found.to_text(lang).replace("\u00a0", " ").split())
         assert short in said and {"en": "mixed", "fr": "mixte"}[lang] not in said
     assert "random tokens that are read twice" in " ".join(boxed.network(PROMPT, k=1).to_text("en").split())

@@ -106,7 +106,7 @@ def test_the_end_marker_gives_an_answer_that_ends(boxed: Model, question: str) -
 def test_at_temperature_0_one_token_alone_can_be_drawn(boxed: Model) -> None:
     cold, plain = boxed.next("Once upon a time", temperature=0), boxed.next("Once upon a time")
     first = cold.candidates[0].label
-    for lang, alone, every in (("en", "one token alone", "Every one of the"), ("fr", "un seul token", "Chacun des")):
+    for lang, alone, every in (("en", "only one token", "Every one of the"), ("fr", "un seul token", "Chacun des")):
         assert alone in cold.to_text(lang) and every not in cold.to_text(lang) and f" {first} " in cold.to_text(lang)
         assert every in plain.to_text(lang) and alone not in plain.to_text(lang)
 
@@ -226,11 +226,16 @@ PLURAL_ANYWAY = re.compile(r"asked\.first|rank_first|note\.chunk|facts\.reused|s
 def test_the_pages_are_held_to_it_too() -> None:
     pages = [
         *(ROOT / "docs" / "fr").glob("*.md"),
-        ROOT / "README.fr.md",
+        *ROOT.glob("*.fr.md"),
+        *(ROOT / "src" / "capot" / "lessons" / "fr").glob("*.md"),
+        *(ROOT / "notebooks").glob("*.fr.ipynb"),
         ROOT / "src" / "capot" / "boxed" / "CARD.fr.md",
     ]
     patterns = [
-        r"modèles? de langue\b",
+        r"\bla softmax\b",
+        r"modèles? de (langue|texte|prompt)\b",
+        r"textes? d[’']arrêt",
+        r"modèle de la boîte",
         r"\baddition\b",
         r"[Uu]sagers?\b",
         r"(modèle|gabarit) de dialogue",
@@ -245,3 +250,10 @@ def _found(page: Path, patterns: list[str]) -> Iterator[str]:
     for pattern in patterns:
         for match in re.finditer(pattern, text):
             yield text[max(0, match.start() - 30) : match.end() + 30].replace("\n", " ")
+
+
+def test_the_french_card_is_set_as_french() -> None:
+    card = (ROOT / "src" / "capot" / "boxed" / "CARD.fr.md").read_text(encoding="utf-8")
+    before, _, after = card.partition("## Ce qu’il dit")  # what the model says stays as it was drawn
+    wrong = re.findall(r"\w'\w+", before + after.partition("## Limites")[2])
+    assert after and not wrong, wrong

@@ -205,7 +205,7 @@ def test_one_that_is_known_for_some_sentences_alone_is_marked_wherever_it_is_lis
     with pytest.raises(NotFoundError) as caught:
         named("nothing")
     for lang, words in (
-        ("en", "for the sentences of the lessons alone: llama3"),
+        ("en", "only for the sentences of the lessons: llama3"),
         ("fr", "phrases des leçons : llama3"),
     ):
         assert words in caught.value.message(lang).replace("\u00a0", " ")

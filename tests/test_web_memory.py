@@ -68,9 +68,7 @@ def test_measured_row_by_row_and_kept(visit: Visits) -> None:
     )
     page.locator(MEASURED).get_by_text("The table").click()
     until(page, f"document.querySelectorAll('{MEASURED} .fold-table tbody tr').length === 3")
-    assert "really run by boxed, the model that is open" in page.locator(MEASURED).inner_text(), (
-        "whatever shape is above"
-    )
+    assert "really run by boxed, the loaded model" in page.locator(MEASURED).inner_text(), "whatever shape is above"
     assert not axe(page)
 
 

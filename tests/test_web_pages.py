@@ -167,7 +167,7 @@ def test_tokens_are_cut_as_one_types(visit: Visits, lang: str) -> None:
 def test_a_tokenizer_that_cannot_be_had_is_said_beside_the_choice(visit: Visits) -> None:
     page = visit("/tokens#prompt=never+recorded")
     marked = page.locator("label", has_text="Llama 3")
-    assert "the sentences of the lessons alone" in marked.inner_text(), "said before it is ticked"
+    assert "only the sentences of the lessons" in marked.inner_text(), "said before it is ticked"
     page.get_by_label("Llama 3").check()
     until(page, "document.querySelector('.troubles .fault') !== null")
     settled(page)

@@ -21,7 +21,7 @@ def test_the_card_says_what_the_server_was_seen_to_do(visit: Visits, lang: str, 
         assert axe(page) == []
 
 
-@pytest.mark.parametrize(("lang", "said"), [("en", "does not tell"), ("fr", "n’indique pas")])
+@pytest.mark.parametrize(("lang", "said"), [("en", "does not give"), ("fr", "n’indique pas")])
 def test_a_token_drawn_from_beyond_what_is_told_has_no_rank_and_no_probability_of_being_drawn(
     visit: Visits, lang: str, said: str
 ) -> None:

@@ -39,6 +39,20 @@ def toml_line(line: str) -> str:
     return f"{key}{equals}{outside_code(value)}" if equals else outside_code(line)
 
 
+def notebook_cells(text: str) -> str:
+    """Set the French cells of ``notebooks.toml``; the code that stands in them is left as it is.
+
+    >>> fence = '"' * 3
+    >>> print(notebook_cells(f"en = {fence}\\nIt's{fence}\\nfr = {fence}\\nL'eau{fence}").replace(fence, "|"))
+    en = |
+    It's|
+    fr = |
+    L’eau|
+    """
+    cells = re.compile(r'(?ms)^(fr = """\n)(.*?)(""")$')
+    return cells.sub(lambda cell: cell[1] + outside_code(cell[2]) + cell[3], text)
+
+
 def lessons() -> list[Path]:
     """Return the French lessons, the blank one included."""
     folder = ROOT / "src/capot/lessons"
@@ -73,7 +87,9 @@ def main() -> None:
     for path in sorted((ROOT / "src/capot").rglob("words/fr/*.toml")):
         lines = path.read_text(encoding="utf-8").split("\n")
         path.write_text("\n".join(map(toml_line, lines)), encoding="utf-8")
-    pages = [*ROOT.glob("*.fr.md"), *(ROOT / "docs/fr").rglob("*.md")]
+    cells = ROOT / "tools/notebooks.toml"
+    cells.write_text(notebook_cells(cells.read_text(encoding="utf-8")), encoding="utf-8")
+    pages = [*ROOT.glob("*.fr.md"), *(ROOT / "docs/fr").rglob("*.md"), *(ROOT / "training").rglob("*.fr.md")]
     for path in sorted(pages):
         path.write_text(outside_code(path.read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -80,7 +80,8 @@ class Score(Result):
         blocks.append(Facts([(tr(f"score.total.{name}", lang), figure) for name, figure in figures.items()]))
         counted = sum(token.bits is not None for token in self.tokens)
         each = bits(self.bits / counted, lang, 2)
-        blocks += [Text(tr("score.total.said", lang, each=each, **figures)), self._table(lang)]
+        told = figures | {"bits": bits(self.bits, lang, 1), "each": each}
+        blocks += [Text(tr("score.total.said", lang, **told)), self._table(lang)]
         if self.tokens[0].bits is None:
             blocks.append(Text(tr("score.first", lang), tone="quiet"))
         return blocks
@@ -97,7 +98,7 @@ class Score(Result):
             if token.bits is None or token.expected is None:
                 pieces.append(Piece(self._label(token.id)))
                 continue
-            shown = {"bits": number(token.bits, lang, 1), "expected": self._expected(token.expected)}
+            shown = {"bits": bits(token.bits, lang, 1), "expected": self._expected(token.expected)}
             hint = tr("score.strip.hint", lang, **shown, share=percent(token.expected.probability, lang))
             pieces.append(Piece(self._label(token.id), hint=hint, weight=min(1.0, max(0.0, token.bits / DARKEST))))
         return Strip(pieces, label=tr("score.strip.label", lang), caption=tr("score.strip.caption", lang))
