@@ -14,9 +14,10 @@ from capot.chapters.network import edited
 from capot.engines.edits import Edit, Place
 from capot.engines.protocol import Want
 from capot.errors import CapabilityError, CapotError
-from capot.i18n import LANGUAGES
+from capot.i18n import LANGUAGES, points
 from capot.model import Model
 from capot.text import sampling
+from capot.view.blocks import Table
 
 PROMPTS = {"en": "The capital of France is", "fr": "La capitale de la France est"}
 PROMPT = PROMPTS["en"]
@@ -99,6 +100,25 @@ def test_what_moved_is_the_difference_of_two_answers(boxed: Model) -> None:
     changes = [abs(shift.after - shift.before) for shift in found.moved]
     assert changes == sorted(changes, reverse=True)
     assert found.changed == pytest.approx(np.abs(after - sampling.softmax(before.logits)).sum() / 2, abs=1e-5)
+
+
+def test_a_change_of_probability_is_in_percentage_points(boxed: Model) -> None:
+    found = boxed.ablate(PROMPT, layers=[3], k=4, max_new_tokens=0)
+    for lang, unit in (("en", "points"), ("fr", "points de pourcentage")):
+        (table,) = [block for block in found.view(lang) if isinstance(block, Table)]
+        assert unit in table.caption
+        for shift, row in zip(found.moved, table.rows, strict=True):
+            change = shift.after - shift.before
+            assert row[-1] == points(change, lang) and "point" in row[-1] and "%" not in row[-1]
+            assert row[-1][0] == ("+" if change > 0 else "\u2212")
+            assert float(row[-1].split()[0].replace("\u2212", "-").replace(",", ".")) == pytest.approx(
+                100 * change, rel=6e-3
+            )
+    # Where nothing changed no token is told to have changed most.
+    alike = boxed.steer(PROMPT, toward="a", away="b", strength=0, k=3, max_new_tokens=0)
+    assert alike.before == alike.after and alike.changed == 0
+    for lang, said in (("en", "No token’s probability"), ("fr", "Aucun token ne change")):
+        assert not [block for block in alike.view(lang) if isinstance(block, Table)] and said in alike.to_text(lang)
 
 
 def test_the_text_that_follows_is_edited_too(boxed: Model, matters: dict[str, list[str]]) -> None:

@@ -223,6 +223,22 @@ def percent(share: float, lang: str | None = None, digits: int | None = None) ->
     return f"{number(100 * share, lang, _decimals(share) if digits is None else digits)}{gap}%"
 
 
+def points(change: float, lang: str | None = None) -> str:
+    """Return the difference of two shares of one in percentage points, signed, in three significant digits.
+
+    One that is less than can be written has no sign.
+
+    >>> points(-0.0366, "en"), points(0.00664, "fr"), points(0.01, "en"), points(1e-9, "en"), points(0.0, "en")
+    ('−3.66 points', '+0,664 point', '+1.00 point', '< 0.0001 points', '0.0 points')
+    """
+    size = abs(change)
+    if 0 < size < _TINY:
+        return tr("view.points", lang, value="< " + number(100 * _TINY, lang, 4), count=2)
+    written = number(100 * size, lang, _decimals(size))
+    sign = {-1: "\u2212", 0: "", 1: "+"}[(change > 0) - (change < 0)]
+    return tr("view.points", lang, value=sign + written, count=written)
+
+
 _TINY, _NEARLY = 1e-6, 0.9995  # shares: less is told as less; from here on three digits would say 100
 
 

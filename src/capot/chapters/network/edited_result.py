@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from capot.chapters.generate.result import StopReason
 from capot.chapters.next.result import Candidate
-from capot.i18n import percent, tr
+from capot.i18n import percent, points, tr
 from capot.view.blocks import Bar, Bars, Block, Heading, Table, Text
 from capot.view.result import Result, flatten, text_tail
 
@@ -72,7 +72,8 @@ class Compared(Result):
     def answers(self, lang: str | None) -> list[Block]:
         """Return the two answers as bars, what moved, the texts that follow."""
         blocks: list[Block] = [self._bars("before", self.before, lang), self._bars("after", self.after, lang)]
-        blocks.append(self._moved(lang))
+        same = all(each.before == each.after for each in self.moved)
+        blocks.append(Text(tr("edited.moved.none", lang)) if same else self._moved(lang))
         if self.before.text or self.after.text:
             alike = "same" if self.before.text == self.after.text else "other"
             texts = {"before": self.before.text, "after": self.after.text}
@@ -102,19 +103,12 @@ class Compared(Result):
 
     def _moved(self, lang: str | None) -> Table:
         rows = [
-            (each.label, percent(each.before, lang), percent(each.after, lang), _signed(each.after - each.before, lang))
+            (each.label, percent(each.before, lang), percent(each.after, lang), points(each.after - each.before, lang))
             for each in self.moved
         ]
         columns = [tr(f"edited.moved.{name}", lang) for name in ("token", "before", "after", "change")]
         caption = tr("edited.moved.caption", lang, changed=percent(self.changed, lang))
         return Table(columns, rows, title=tr("edited.moved.title", lang), caption=caption, align="lrrr")
-
-
-def _signed(change: float, lang: str | None) -> str:
-    """Return a difference of probabilities, its sign before it; one that is less than can be written has none."""
-    signs = {-1: "−", 0: "", 1: "+"}
-    written = percent(abs(change), lang)
-    return written if written.startswith("<") else signs[(change > 0) - (change < 0)] + written
 
 
 @dataclass(frozen=True)
