@@ -505,6 +505,18 @@ def test_a_body_is_held_to_its_form_before_anything_is_made_of_it(raw: bytes, co
         assert answer.json()["error"].get("field", "a")[:1] in "ab"
 
 
+@pytest.mark.parametrize(
+    ("raw", "bound"),
+    [
+        (b'{"a": ' + b"9" * 5000 + b"}", "24 digits"), (b'{"a": ' + b"9" * 25 + b"}", "24 digits"),
+        (b'{"a": [' + b"0," * 250_000 + b"0]}", "250,000"),
+        (json.dumps({str(n): n for n in range(101)}).encode(), "100"),
+    ],
+)  # fmt: skip
+def test_a_refusal_of_its_form_says_how_much_there_may_be(raw: bytes, bound: str) -> None:
+    assert bound in refusal(lambda: json_body.parse_body(raw)).message("en")
+
+
 def test_a_body_of_any_use_is_of_good_form() -> None:
     body = {"a": [0.5, -0.0, 2**64, 1e308, None, True, "🤗"], "b": {"c": [[[]]]}, "ids": list(range(131_072))}
     assert json_body.parse_body(json.dumps(body).encode()) == body

@@ -53,7 +53,7 @@ FIGURES: list[tuple[Any, str, str]] = [
     (IS.max_upload_bytes // 10**6, "requests hold {} MB together", "occupe {} Mo en tout"),
     (guard.MAX_BODY // 10**6, "bounded at {} MB", "est borné à {} Mo"),
     (json_body.MAX_DEPTH, "lists nested {} deep", "à {} niveaux de listes"),
-    (len(str(json_body.MAX_INTEGER)) - 1, "numbers of {} digits", "nombres finis de {} chiffres"),
+    (json_body.MAX_DIGITS, "numbers of {} digits", "nombres finis de {} chiffres"),
     (rendering.MEMORY // 2**20, "low priority, {} MB of memory", "priorité basse, {} Mo de mémoire"),
     (cutting.MEMORY // 2**30, "those that cut texts, {} GB", "découpent des textes ont {} Go"),
 ]

@@ -20,7 +20,7 @@ from capot.errors import InputError, shorten
 MAX_DEPTH = 16  # a conversation in a stream is seven deep
 MAX_VALUES = 250_000  # the ids of the longest texts, or 10,000 turns of a conversation
 MAX_KEYS = 100  # of one object; none of ours has more than a third of that
-MAX_INTEGER = 10**24  # beyond any number that is of use here
+MAX_DIGITS = 24  # of a whole number: more than any that is of use here
 INLINE_BYTES = 20_000  # bytes that are read on the spot; more of them on a thread
 
 
@@ -70,7 +70,7 @@ def parse_body(raw: bytes) -> Any:
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise InputError("bad_json") from None
     except ValueError:  # a whole number that Python refuses to read
-        raise InputError("number_too_long", name="body") from None
+        raise InputError("number_too_long", name="body", limit=MAX_DIGITS) from None
     _check(body)
     return body
 
@@ -90,8 +90,10 @@ def _check(body: Any) -> None:
             count += len(value)
             if depth > MAX_DEPTH:
                 raise InputError("too_deep", name=name, limit=MAX_DEPTH)
-            if count > MAX_VALUES or (isinstance(value, dict) and len(value) > MAX_KEYS):
-                raise InputError("too_many_values", name=name)
+            if isinstance(value, dict) and len(value) > MAX_KEYS:
+                raise InputError("too_many_values", name=name, limit=MAX_KEYS)
+            if count > MAX_VALUES:
+                raise InputError("too_many_values", name=name, limit=MAX_VALUES)
             waiting.extend((inner, depth + 1, each) for inner, each in _children(name, depth, value))
 
 
@@ -105,7 +107,7 @@ def _children(name: str, depth: int, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check_number(name: str, value: float) -> None:
-    if isinstance(value, int) and abs(value) >= MAX_INTEGER:
-        raise InputError("number_too_long", name=name)
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        raise InputError("number_too_long", name=name, limit=MAX_DIGITS)
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError("not_a_number", name=name, value=value)
