@@ -158,8 +158,8 @@ def test_the_ranks_of_candidates_are_those_that_counting_gives(boxed: Model) -> 
     ],
 )  # fmt: skip
 def test_a_template_is_refused_by_its_form_before_it_is_parsed(monkeypatch, text: str, line: int) -> None:
-    for lang in i18n.LANGUAGES:
-        i18n.find("error.template_form", lang)  # a catalogue is TOML as well, and read once
+    for lang in i18n.LANGUAGES:  # the catalogues of its message are TOML as well, and read once
+        InputError("template_form", path="mine", line=1).message(lang)
     monkeypatch.setattr(plain.tomllib, "loads", lambda _: pytest.fail("it was parsed"))
     error = refusal(lambda: PlainTemplate.from_toml(text, source="mine"))
     assert (error.code, error.params["line"]) == ("template_form", line)
