@@ -202,6 +202,8 @@ def test_what_is_switched_off_changes_the_next_token_beside(visit: Visits, serve
     until(page, "!document.querySelector('.answered .moved-key').hidden")
     assert "99.9, zz" in page.inner_text(".answered .warning") and "zz" not in page.url
     assert page.locator(".answered .chip").count() == layers
+    strange = visit(f"{LINK}&attention=9.99&at=99.7", lang="fr").locator(".answered .warning")
+    assert "99.7, 9.99" in strange.inner_text() and strange.is_visible(), "a head and a place are parts too"
     figures = page.locator(".answered .bars .figure").all_inner_texts()
     assert len(figures) > 5 and not [each for each in figures if "–" in each], "what has a probability is given no dash"
 
@@ -475,6 +477,21 @@ def test_what_an_older_text_began_goes_no_further(visit: Visits) -> None:
     page.locator(".rail a[data-chapter=card]").click()
     until(page, "document.documentElement.dataset.shown === 'card'")
     assert [verb for verb, _ in asked if verb != "card"] == [] and held
+
+
+def test_what_was_typed_last_goes_along_and_writes_nothing_behind(visit: Visits) -> None:
+    page = visit(LINK)
+    page.evaluate("""(() => {
+      const field = document.querySelector('main > .prompt textarea');
+      field.value = 'Once upon a time';
+      field.dispatchEvent(new Event('input'));
+      document.querySelector('.rail a[data-chapter=next]').click();
+    })()""")  # at once, so that no clock decides
+    until(page, "document.documentElement.dataset.shown === 'next'")
+    settled(page)
+    assert page.locator(".prompt textarea").first.input_value() == "Once upon a time"
+    page.wait_for_timeout(500)  # longer than a page waits for the next key
+    assert page.url.endswith("/next#prompt=Once+upon+a+time"), "nothing of the page that was left"
 
 
 def test_what_a_model_does_not_show_is_said_and_the_rest_is_there(visit: Visits) -> None:

@@ -1,6 +1,6 @@
 // The lab's frame: header, rail, and the page of the chapter in the address. Pages are read when they are visited.
 
-import { h } from "./lib/dom.js";
+import { h, hurry } from "./lib/dom.js";
 import { choose, preferred, speak, tr } from "./lib/words.js";
 import { get, LabError, reached, visitor } from "./lib/api.js";
 import { disobeyed } from "./lib/link.js";
@@ -35,6 +35,7 @@ async function go(address) {
 }
 
 function leave() {
+  hurry();
   app.page?.leave?.();
   app.page = null;
 }
@@ -149,6 +150,7 @@ async function relearn(name) {
     return;
   }
   choose(name);
+  hurry();
   const handed = app.page?.leave?.({ again: true }) ?? null;
   app.page = null;
   await dress(handed);
@@ -182,6 +184,7 @@ document.addEventListener("click", (event) => {
   const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
   if (!(link instanceof HTMLAnchorElement) || !followed(event, link)) return;
   event.preventDefault();
+  hurry(); // what was typed last goes along
   go(link.pathname + link.hash);
 });
 addEventListener("popstate", () => show());

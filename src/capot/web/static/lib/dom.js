@@ -86,10 +86,26 @@ export function fill(node, ...children) {
 export function later(ms, action) {
   /** @type {number | undefined} */
   let timer;
+  let due = () => {};
   return (...args) => {
     clearTimeout(timer);
-    timer = setTimeout(() => action(...args), ms);
+    waiting.delete(due);
+    due = () => {
+      clearTimeout(timer);
+      waiting.delete(due);
+      action(...args);
+    };
+    waiting.add(due);
+    timer = setTimeout(due, ms);
   };
+}
+
+/** @type {Set<() => void>} */
+const waiting = new Set(); // what `later` has put off
+
+/** Do now what was put off: once a page is left, its actions would write into the address of another. */
+export function hurry() {
+  for (const due of [...waiting]) due();
 }
 
 /**

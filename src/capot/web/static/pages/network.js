@@ -186,6 +186,9 @@ class Network {
     const known = found.heads.some((head) => headName(head) === attention);
     const named_ = { layer: Number(attention.split(".")[0]), position: last };
     const there = layer <= layers && position <= last && position >= this.#grid.first;
+    const beyond = layer > layers || position > last;
+    const strange = attention && found.heads.length && !known;
+    this.#switches.missing = [...(beyond ? [at] : []), ...(strange ? [attention] : [])];
     return { place: there ? { layer, position } : known ? named_ : { layer: layers, position: last },
       head: known ? attention : "" };
   }

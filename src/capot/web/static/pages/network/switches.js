@@ -18,6 +18,8 @@ const BY = /** @type {const} */ (["zero", "mean"]);
 export class Switches {
   /** @type {Set<string>} */
   off;
+  /** @type {string[]} */
+  missing = []; // what else a link names that this model does not have
   /** @type {typeof BY[number]} */
   by;
   #prompt = "";
@@ -79,8 +81,10 @@ export class Switches {
     const heads = new Set(found.heads.map((head) => `${head.layer}.${head.head}`));
     const layers = found.layers.length - 1;
     const layer = (/** @type {string} */ name) => /^\d+$/.test(name) && Number(name) >= 1 && Number(name) <= layers;
-    const lost = [...this.off].filter((name) => !heads.has(name) && !layer(name));
-    for (const name of lost) this.off.delete(name);
+    const unknown = [...this.off].filter((name) => !heads.has(name) && !layer(name));
+    for (const name of unknown) this.off.delete(name);
+    const lost = [...new Set([...this.missing, ...unknown])];
+    this.missing = [];
     this.#lost.hidden = !lost.length;
     this.#lost.textContent = tr("network.no_such_part", { count: lost.length, names: lost.slice(0, NAMED).join(", ") });
     if (lost.length) this.#onChange();
