@@ -5,18 +5,20 @@ Nothing here knows an answer: what is right is read in the run, and a lesson tha
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
 import native_helpers
 import pytest
 from conftest import ROOT
+from course_helpers import is_told
 
 import capot
 from capot import i18n
@@ -26,6 +28,7 @@ from capot.lessons import FOLDER, packaged
 from capot.lessons.page import to_html
 from capot.lessons.paper import key, worksheet
 from capot.lessons.play import Played, play, play_all, seen_number
+from capot.lessons.questions import Question
 from capot.lessons.reader import FRAME, Change, Figure, Lesson, Prose, read_lesson
 from capot.lessons.typed import typed_number
 from capot.lessons.values import measure, read
@@ -242,6 +245,43 @@ def test_no_picture_shows_what_is_asked_after_it(lang: str, number: int) -> None
 def test_the_french_cells_of_the_tour_are_set_as_french() -> None:
     text = (typography.ROOT / "tools/notebooks.toml").read_text(encoding="utf-8")
     assert typography.notebook_cells(text) == text, "python tools/typography.py"
+
+
+def texts(block: Any) -> Iterator[str]:
+    """Every text of a block, whatever its picture makes of it."""
+    if isinstance(block, str):
+        yield block
+    elif dataclasses.is_dataclass(block):
+        for each in dataclasses.fields(block):
+            yield from texts(getattr(block, each.name))
+    elif isinstance(block, (list, tuple)):
+        for each in block:
+            yield from texts(each)
+
+
+def pages(found: Lesson, model: Any) -> Iterator[tuple[Question, str]]:
+    """Each question with all that a page, or a sheet of paper, has told before it is sealed."""
+    told: list[str] = []
+    asked = {each.question.id: each for each in played(model, found.number)}
+    for part in found.parts:
+        if isinstance(part, Prose):
+            told.append(part.text)
+            continue
+        if isinstance(part, Question):
+            told += [part.ask, *part.choices]
+            yield part, "\n".join(told)
+            told += [part.why, part.seen.ask if part.seen else "", *answer(asked[part.id], model.lang)]
+        told += [text for call in part.calls for block in call.answer(model).view(model.lang) for text in texts(block)]
+
+
+@pytest.mark.parametrize("number", [in_short(number, 2, 4, 5, 8) for number in NUMBERS[1:]])
+def test_nothing_tells_an_answer_before_its_prediction_is_sealed(model: Any, number: int) -> None:
+    asked = {each.question.id: each for each in played(model, number)}
+    for question, before in pages(lesson(model.lang, number), model):
+        each = asked[question.id]
+        assert not is_told(each, before, model.lang), question.id
+        if question.kind == "number":  # what is looked for is found where it is told
+            assert is_told(each, unescape(to_html(each.answer(model.lang))), model.lang), question.id
 
 
 @pytest.mark.parametrize("path", typography.lessons(), ids=lambda path: path.name)

@@ -139,6 +139,51 @@ def test_a_fault_is_told_with_its_line(old: str, new: str, code: str) -> None:
     assert near == starts
 
 
+NUMBERS = """```question
+id = "bits"
+kind = "number"
+ask = "How many bits does it cost?"
+of = "bits"
+tolerance = 1
+BOUNDS
+run = { verb = "score", text = "The dog bites the man." }
+seen = { ask = "How many bits?", of = "bits", tolerance = 0.1 }
+why = "Why?"
+hints = ["a", "b", "{{bits:tenths}}"]
+answer = "{{bits:tenths}}"
+```
+
+"""
+AT = SOUND.index("```question")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "code"),
+    [
+        ("least = 0\ngreatest = 1000\nexpected = 0", None),
+        ('least = "a"', "key_number"),
+        ("least = 1e16", "key_range"),
+        ("least = 3\ngreatest = 3", "bounds_order"),
+        ("least = 3\nexpected = 2", "beyond"),
+        ("greatest = 3\nexpected = 4", "beyond"),
+        ('unit = "kB"\nexpected = -1', "beyond"),
+        ("expected = -1", None),
+        ("leats = 3", "key_unknown_near"),
+    ],
+)
+def test_the_bounds_of_a_number_are_checked(bounds: str, code: str | None) -> None:
+    found = faults(SOUND[:AT] + NUMBERS.replace("BOUNDS", bounds) + SOUND[AT:])
+    line = (SOUND[:AT] + NUMBERS).split("BOUNDS")[0].count("\n") + 1 + bounds.count("\n")
+    assert found == ([] if code is None else [(line, code)])
+
+
+def test_a_run_beyond_the_bounds_is_found_by_playing(typed: Typed, tmp_path: Path) -> None:
+    (tmp_path / "1.md").write_text(SOUND[:AT] + NUMBERS.replace("BOUNDS", "greatest = 2") + SOUND[AT:], "utf-8")
+    assert typed("lesson", "check", str(tmp_path))[0] == 0
+    status, out, _ = typed("lesson", "check", "--play", str(tmp_path))
+    assert status == 2 and f":{SOUND[:AT].count(chr(10)) + 2}: the run says" in out
+
+
 def test_what_is_missing_is_told_where_it_would_stand() -> None:
     text, line = changed('why = "What does the model read before it gives the last word a probability?"\n', "")
     begins = SOUND[: SOUND.index('id = "order"')].count("\n") + 1

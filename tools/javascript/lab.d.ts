@@ -449,6 +449,9 @@ declare namespace Lab {
     unit: string;
     /** The longest token, the greatest number that can be sealed; 0: no bound. */
     most: number;
+    /** The least and the greatest number of this question; null: no bound. */
+    least: number | null;
+    greatest: number | null;
     points: number[];
     seen: MdNode[] | null;
     seen_unit: string;

@@ -10,7 +10,7 @@ import click
 from capot.cli.common import Argument, Command, Option, loading_options, notice, open_model, write_file
 from capot.cli.words import language_option
 from capot.errors import CapotError, InputError, NotFoundError
-from capot.i18n import language, tr
+from capot.i18n import language, number, tr
 from capot.view.visible import visible
 
 ACTIONS = ("check", "new")
@@ -85,6 +85,9 @@ def _played(lesson: Any, model: Any) -> list[tuple[int, str]]:
                 continue
             played = play(part, model)
             played.hints(), played.answer()
+            bound = None if part.kind != "number" else part.bounds.beyond(played.right)
+            if bound is not None:
+                found.append((part.line, tr("lesson.beyond", value=number(played.right), bound=number(bound))))
             if part.seen is not None:
                 played.saw("0")
         except CapotError as error:

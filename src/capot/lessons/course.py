@@ -16,9 +16,9 @@ from capot.chapters.registry import verbs
 from capot.errors import InputError, NotFoundError, local_path
 from capot.lessons import FOLDER, SUFFIX
 from capot.lessons.calls import TEXT_CHARS, InstrumentCall
-from capot.lessons.judge import NUMBER, TOKEN_CHARS
+from capot.lessons.judge import TOKEN_CHARS
 from capot.lessons.nodes import to_nodes
-from capot.lessons.questions import Question
+from capot.lessons.questions import NUMBER, Question
 from capot.lessons.reader import Change, Figure, Lesson, Part, Prose, read_lesson
 
 
@@ -125,6 +125,8 @@ def _question(question: Question, folder: Path) -> dict[str, Any]:
         "choices": [to_nodes(choice, folder=folder) for choice in question.choices],
         "unit": "" if question.reading is None else question.reading.unit,
         "most": most,
+        "least": question.bounds.least,
+        "greatest": question.bounds.greatest,
         "points": list(question.points),
         "seen": None if seen is None else to_nodes(seen.ask, folder=folder),
         "seen_unit": "" if reading is None else reading.unit,

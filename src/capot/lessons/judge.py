@@ -12,11 +12,10 @@ from capot.errors import InputError
 from capot.i18n import number
 from capot.lessons.nodes import Node, to_nodes
 from capot.lessons.play import Played, with_evidence
-from capot.lessons.questions import Question
+from capot.lessons.questions import NUMBER, Question
 from capot.view.visible import visible
 
 TOKEN_CHARS = 200  # of a token that is bet on
-NUMBER = 1e15  # the greatest number that is bet: beyond it a page no longer writes every digit
 EVIDENCE = "evidence"  # where a request holds the answers of a learner's own runs
 
 

@@ -1,7 +1,7 @@
 """The questions of a lesson, read from a fenced block of TOML.
 
 choice   one of several answers; which is right is read in the run
-number   a number, read in the run, with its tolerance
+number   a number, read in the run, with its tolerance and the bounds of what can be predicted
 token    a bet on the next token
 curve    points drawn by hand, beside those of the run
 words    a text of one's own, which no program marks
@@ -17,18 +17,20 @@ from typing import Any
 from capot.lessons.calls import InstrumentCall, read_calls
 from capot.lessons.fields import Fields
 from capot.lessons.page import check_page
+from capot.lessons.typed import UNITS
 from capot.lessons.values import FORMS, PATH, slots
 
 KINDS = ("choice", "number", "token", "curve", "words")
 SHORT, LONG = 400, 4000  # characters of a question and of an answer
 HINTS = 3
 FACTOR = 1_000_000_000
+NUMBER = 1e15  # the greatest number that is bet: beyond it a page no longer writes every digit
 POINTS = (3, 12)  # of a curve that is drawn by hand
 _ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
 COMMON = ("id", "kind", "ask", "run", "seen", "why", "hints", "answer", "expected")
 OWN = {
     "choice": ("choices", "outcomes", "largest", "smallest", "same", "of", "below", "holds", "scale"),
-    "number": ("of", "times", "unit", "tolerance", "share"),
+    "number": ("of", "times", "unit", "tolerance", "share", "least", "greatest"),
     "token": ("of",),
     "curve": ("x", "y", "points", "within"),
     "words": (),
@@ -55,6 +57,20 @@ class Seen:
 
     ask: str
     reading: RunReading
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The least and the greatest number that can be predicted; None where there is no such bound."""
+
+    least: float | None = None
+    greatest: float | None = None
+
+    def beyond(self, value: float) -> float | None:
+        """Return the bound that a number is beyond, or None."""
+        if self.least is not None and value < self.least:
+            return self.least
+        return self.greatest if self.greatest is not None and value > self.greatest else None
 
 
 @dataclass(frozen=True)
@@ -94,6 +110,7 @@ class Question:
     within: float = 1.0
     seen: Seen | None = None
     expected: Any = None
+    bounds: Bounds = Bounds()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -130,13 +147,26 @@ def _own(kind: str, fields: Fields) -> dict[str, Any]:
         outcomes = fields.texts("outcomes", most=LONG, low=len(choices), high=len(choices), required=False)
         return {"choices": choices, "outcomes": outcomes, "rule": _rule(fields, len(choices))}
     if kind == "number":
-        return {"reading": _reading(fields, text=False)}
+        reading = _reading(fields, text=False)
+        return {"reading": reading, "bounds": _bounds(fields, reading.unit)}
     if kind == "token":
         return {"reading": RunReading(_path(fields, "of"))}
     if kind == "curve":
         axes = (_path(fields, "x"), _path(fields, "y"))
         return {"curve": axes, "points": _points(fields), "within": fields.number("within", 1, 100)}
     return {}
+
+
+def _bounds(fields: Fields, unit: str) -> Bounds:
+    least, greatest = (
+        fields.number(name, -NUMBER, NUMBER) if name in fields.values else None for name in ("least", "greatest")
+    )
+    # A size or a time is never negative, whether or not its author thought of saying so.
+    if least is None and any(unit.casefold() in UNITS[kind] for kind in ("bytes", "time")):
+        least = 0
+    if least is not None and greatest is not None and least >= greatest:
+        fields.fault("greatest", "bounds_order", least=least, greatest=greatest)
+    return Bounds(least, greatest)
 
 
 def _rule(fields: Fields, count: int) -> Rule | None:
@@ -232,6 +262,8 @@ def _expected(kind: str, fields: Fields, own: dict[str, Any]) -> Any:
     }
     if not good.get(kind, False):
         fields.fault("expected", "expected", found=str(value), kind=kind)
+    elif kind == "number" and own["bounds"].beyond(value) is not None:
+        fields.fault("expected", "beyond", value=value, bound=own["bounds"].beyond(value))
     return value
 
 

@@ -41,7 +41,7 @@ def _bytes() -> dict[str, float]:
     return found
 
 
-KINDS: dict[str, dict[str, float]] = {
+UNITS: dict[str, dict[str, float]] = {
     "count": {
         "millier": 1e3, "milliers": 1e3, "thousand": 1e3, "k": 1e3, "million": 1e6, "millions": 1e6, "m": 1e6,
         "milliard": 1e9, "milliards": 1e9, "md": 1e9, "billion": 1e9, "billions": 1e9, "b": 1e9,
@@ -73,8 +73,8 @@ class TypedNumber:
         return [(self.value * factor, slack * factor) for factor in self._factors(unit.casefold())]
 
     def _factors(self, unit: str) -> list[float]:
-        worths = [(kind, units[self.unit]) for kind, units in KINDS.items() if self.unit in units]
-        asked = [(kind, units[unit]) for kind, units in KINDS.items() if unit in units]
+        worths = [(kind, units[self.unit]) for kind, units in UNITS.items() if self.unit in units]
+        asked = [(kind, units[unit]) for kind, units in UNITS.items() if unit in units]
         if not worths:
             return [1.0]
         if not asked:  # a count of tokens, of bytes: what is read has no unit of its own

@@ -31,8 +31,7 @@ export default async function page(main, { model }) {
   main.append(learner(record, contents, name));
   if (here) {
     const lesson = /** @type {Lab.Lesson} */ (await get(`/api/lessons/${here.number}`));
-    main.append(...drawn(lesson, { record, model: name, live }), around(contents, here));
-    begin(live);
+    main.append(unfolding(lesson, { record, model: name, live }), around(contents, here));
   } else {
     main.append(listed(contents, record));
   }
@@ -110,41 +109,70 @@ function listed({ lessons }, record) {
 }
 
 /**
- * A lesson's parts; what runs in them is added to `live`.
+ * A lesson's parts, up to the first prediction that is not sealed: what comes after it may answer it. What runs in them
+ * is added to `live`.
  * @param {Lab.Lesson} lesson
  * @param {{ record: CourseRecord, model: string, live: Live[] }} how
  */
-function drawn(lesson, { record, model, live }) {
-  let figures = 0;
-  return lesson.parts.map((part) => {
-    if (part.part === "prose") return h("div", { class: "prose" }, built(part.nodes));
-    if (part.part === "question") {
-      const question = new Question(part, { number: lesson.number, record, model, title: lesson.title });
-      live.push(question);
-      return question.box;
-    }
-    const key = keyOf(lesson.number, part.part === "change" ? "change" : `figure${figures += 1}`);
-    if (part.part === "change") return change(part, { record, model, live, key, title: lesson.title });
-    const shown = part.calls.map((call, place) =>
-      instrument(call, { record, model, id: `${key}.${place}`, title: lesson.title }));
-    live.push(...shown.map((one) => ({ start: () => one.run(), stop: one.stop })));
-    return h("div", { class: "shown" }, shown.map((one) => one.box));
-  });
+function unfolding(lesson, { record, model, live }) {
+  const rest = h("p", { class: "quiet unfolds" }, tr("course.unfolds"));
+  const box = h("div", { class: "parts" }, rest);
+  const isOpen = (/** @type {Lab.LessonPart} */ part) =>
+    part.part !== "question" || Boolean(record.read(keyOf(lesson.number, part.place)).sealed);
+  let works = Promise.resolve();
+  let shown = 0;
+  const unfold = () => {
+    const waits = lesson.parts.findIndex((part) => !isOpen(part));
+    const end = waits < 0 ? lesson.parts.length : waits + 1;
+    const before = live.slice(-1); // the prediction just sealed has its run first
+    const come = lesson.parts.slice(shown, end).map((_, place) => drawn(lesson, shown + place, { record, model }));
+    shown = Math.max(shown, end);
+    rest.before(...come.map((part) => part.box));
+    rest.hidden = shown === lesson.parts.length;
+    const made = come.flatMap((part) => part.live);
+    live.push(...made);
+    if (made.length) works = works.then(() => begin([...before, ...made]));
+  };
+  unfold();
+  document.addEventListener("capot-course", unfold, { signal: record.left });
+  return box;
+}
+
+/**
+ * A part of a lesson, and what runs in it.
+ * @param {Lab.Lesson} lesson
+ * @param {number} place
+ * @param {{ record: CourseRecord, model: string }} how
+ * @returns {{ box: HTMLElement, live: Live[] }}
+ */
+function drawn({ number, title, parts }, place, { record, model }) {
+  const part = parts[place];
+  if (part.part === "prose") return { box: h("div", { class: "prose" }, built(part.nodes)), live: [] };
+  if (part.part === "question") {
+    const question = new Question(part, { number, record, model, title });
+    return { box: question.box, live: [question] };
+  }
+  const figures = parts.slice(0, place + 1).filter((one) => one.part === "figure").length;
+  const key = keyOf(number, part.part === "change" ? "change" : `figure${figures}`);
+  if (part.part === "change") return change(part, { record, model, key, title });
+  const shown = part.calls.map((call, at) => instrument(call, { record, model, id: `${key}.${at}`, title }));
+  const live = shown.map((one) => ({ start: () => one.run(), stop: one.stop }));
+  return { box: h("div", { class: "shown" }, shown.map((one) => one.box)), live };
 }
 
 /**
  * @param {Lab.ChangePart} part
- * @param {{ record: CourseRecord, model: string, live: Live[], key: string, title: string }} how
+ * @param {{ record: CourseRecord, model: string, key: string, title: string }} how
  */
-function change(part, { record, model, live, key, title }) {
+function change(part, { record, model, key, title }) {
   const made = changing(part, { record, model, id: key, title });
-  live.push(made);
   /** @type {HTMLTextAreaElement} */
   const input = h("textarea", { id: unique("note"), rows: 3, value: record.read(key).why ?? "",
     oninput: () => record.set(key, { why: input.value }) });
   record.follow(itemOf(key), () => { input.value = record.read(key).why ?? ""; });
-  return h("section", { class: "question change panel", dataset: { question: key } },
+  const box = h("section", { class: "question change panel", dataset: { question: key } },
     h("h3", {}, tr("course.change")), built(part.ask), made.box, labelled(input, tr("course.changed")));
+  return { box, live: [made] };
 }
 
 /**

@@ -30,15 +30,25 @@ export function predictor(part, draft, changed) {
   input.addEventListener("input", () => changed(input.value));
   const name = tr(`course.predict.${part.kind}`);
   const label = part.unit ? `${name} (${part.unit})` : name;
-  const read = () => {
-    const value = part.kind === "number" ? unwritten(bare(input.value, part.unit)) : input.value;
-    const size = typeof value === "number" ? Math.abs(value) : value.length;
-    if (typeof value === "number" ? Number.isNaN(value) : !value.trim()) return null;
-    return part.most && size > part.most ? null : value;
-  };
-  const wrong = () => (part.most && input.value.trim() && (part.kind === "token" || holdsNumber(input.value, part.unit))
-    ? tr(`course.most.${part.kind}`, { most: part.most }) : missing());
+  const value = () => (part.kind === "number" ? unwritten(bare(input.value, part.unit)) : input.value);
+  const empty = () => (part.kind === "number" ? Number.isNaN(value()) : !input.value.trim());
+  const read = () => (empty() || beyond(part, value()) ? null : value());
+  const wrong = () => (empty() ? missing() : beyond(part, value()) ?? missing());
   return { box: labelled(input, label), read, missing: wrong };
+}
+
+/**
+ * Which bound of the question a prediction is beyond, in words.
+ * @param {Lab.QuestionPart} part
+ * @param {number | string} value
+ */
+function beyond({ kind, most, least, greatest, unit }, value) {
+  const size = typeof value === "number" ? Math.abs(value) : value.length;
+  if (typeof value === "number" && least !== null && value < least)
+    return tr("course.bound.least", { least: said(least, unit) });
+  if (typeof value === "number" && greatest !== null && value > greatest)
+    return tr("course.bound.greatest", { greatest: said(greatest, unit) });
+  return most && size > most ? tr(`course.most.${kind}`, { most }) : null;
 }
 
 /**
@@ -50,12 +60,6 @@ function bare(text, unit) {
   const plain = text.trim();
   return unit && plain.toLowerCase().endsWith(unit.toLowerCase()) ? plain.slice(0, -unit.length) : plain;
 }
-
-/**
- * @param {string} text
- * @param {string} unit
- */
-const holdsNumber = (text, unit) => !Number.isNaN(unwritten(bare(text, unit)));
 
 /**
  * @param {Lab.QuestionPart} part
@@ -96,9 +100,15 @@ export function inline(nodes) {
 export function shown(part, predicted, truth = []) {
   if (Array.isArray(predicted)) return compared(predicted, truth);
   if (part.kind === "choice") return built(inline(part.choices[Number(predicted) - 1] ?? []));
-  if (typeof predicted === "number") return `${number(predicted, decimals(predicted))}\u00a0${part.unit}`.trim();
+  if (typeof predicted === "number") return said(predicted, part.unit);
   return part.kind === "token" ? h("code", {}, predicted) : predicted;
 }
+
+/**
+ * @param {number} value
+ * @param {string} unit
+ */
+const said = (value, unit) => `${number(value, decimals(value))}\u00a0${unit}`.trim();
 
 /**
  * How many digits a number has after its point: a bet is shown as it was made.
