@@ -197,9 +197,13 @@ class Contestant:
             raise Missing(f"{peer} did not start")
 
     def ask(self, do: str, tokens: int) -> float:
+        return self.tell(do, tokens)["seconds"]
+
+    def tell(self, do: str, tokens: int) -> dict:
+        """All that the worker answers."""
         self.process.stdin.write(json.dumps({"do": do, "tokens": tokens}) + "\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())["seconds"]
+        return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:
         self.process.stdin.close()
@@ -264,10 +268,17 @@ def surroundings() -> dict[str, str]:
     commit = git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", "src") else "")
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
-    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    told = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
+    name = told.get("model name", platform.processor())
+    if "cpu family" in told:  # a virtual machine may name no more than the maker
+        name += f" (family {told['cpu family']}, model {told['model']})"
     versions = {name: known(name) for name in ("numpy", "numba", "torch", "transformers")}
-    about = {"cpu": name, "cores": str(len(os.sched_getaffinity(0))), "python": platform.python_version()}
-    return about | {"commit": commit} | versions
+    about = {
+        "cpu": name,
+        "cores": str(len(os.sched_getaffinity(0))),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    return about | {"python": platform.python_version(), "commit": commit} | versions
 
 
 def report(question: str, rows: list[tuple[str, float | None, str, float | None]], *, missing: list[str] = ()) -> None:

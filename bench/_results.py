@@ -16,7 +16,12 @@ def append(heading: str, columns: Mapping[str, str], answers: Iterable[dict]) ->
     values = {row["name"]: row["value"] for answer in answers for row in answer["rows"]}
     about = surroundings()
     versions = " ".join(f"{name} {about[name]}" for name in ("python", "numpy", "numba", "torch", "transformers"))
-    cells = [datetime.date.today().isoformat(), about["commit"], f"{about['cpu']}, {about['cores']} cores", versions]
+    cells = [
+        datetime.date.today().isoformat(),
+        about["commit"],
+        f"{about['cpu']}, {about['cores']} cores, {about['system']}",
+        versions,
+    ]
     cells += ["missing" if values.get(name) is None else f"{values[name]:.3g}" for name in columns.values()]
     add(heading, ["date", "commit", "machine", "versions", *columns], cells)
 

@@ -3,6 +3,7 @@
     {"do": "decode", "tokens": 72}     seconds to decode so many tokens after a short prompt
     {"do": "prefill", "tokens": 512}   seconds from a prompt's ids to the logits of what follows
     {"do": "streams", "tokens": 16}    seconds to decode so many tokens in each of eight texts at once (native)
+    {"do": "profile", "tokens": 64}    as ``decode``, with the seconds of each part of the steps (native)
 
 Every contestant computes the same ids, one at a time where it decodes, and all of its
 logits. Nothing of capot is imported for another contestant.
@@ -115,6 +116,24 @@ def timed(peer, do: str, tokens: int) -> float:
     return time.perf_counter() - begin
 
 
+def profiled(peer, tokens: int) -> dict:
+    """Seconds of the parts of so many steps, and of all of it."""
+    from _profile import Profile
+
+    text = ids(PROMPT + tokens, peer.vocabulary)
+    peer.reset()
+    peer.eval(text[:PROMPT])
+    profile = Profile(peer.engine)
+    for token in text[PROMPT:]:
+        with profile.watch():
+            peer.eval([token])
+    return {"seconds": profile.total, "parts": profile.parts}
+
+
+def answer(peer, do: str, tokens: int) -> dict:
+    return profiled(peer, tokens) if do == "profile" else {"seconds": timed(peer, do, tokens)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("peer", choices=["native", "llama.cpp", "transformers"])
@@ -126,7 +145,7 @@ def main() -> None:
     print(json.dumps({"ready": given.peer}), flush=True)
     for line in sys.stdin:
         question = json.loads(line)
-        print(json.dumps({"seconds": timed(peer, question["do"], question["tokens"])}), flush=True)
+        print(json.dumps(answer(peer, question["do"], question["tokens"])), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import re
 import subprocess
 import venv
 from argparse import Namespace
@@ -59,7 +61,7 @@ def test_a_row_of_one_table_leaves_the_other_as_it_is(bench, monkeypatch: pytest
 
 def test_the_published_rows_have_every_column(bench) -> None:
     tables = bench("_results").read(ROOT / "bench" / "RESULTS.md")
-    for module, least in (("run", 3), ("soak", 1), ("versions", 1)):
+    for module, least in (("run", 3), ("soak", 1), ("versions", 1), ("decode", 1)):
         of = bench(module)
         rows = tables[of.HEADING]
         assert len(rows) > least and {len(row) for row in rows} == {len(of.COLUMNS) + 4}
@@ -107,3 +109,67 @@ def test_what_a_command_needs_is_pinned_without_an_address() -> None:
     assert (ROOT / "requirements/torch.txt").read_text(encoding="utf-8").startswith("torch==")
     core = (ROOT / "requirements/core.txt").read_text(encoding="utf-8")
     assert "torch" not in core and "transformers" not in core
+
+
+def test_the_parts_of_a_step_add_up_to_the_step(bench, tmp_path: Path) -> None:
+    """Of a small random model: each kernel is counted, nothing twice, and the logits stay the same bits."""
+    tiny = pytest.importorskip("native_helpers")
+    from capot.engines.native import kernels, open_native
+    from capot.engines.protocol import Feed
+    from capot.sources.checkpoint import Checkpoint
+
+    profiling = bench("_profile")
+    engine = open_native(Checkpoint.open(tiny.make(tmp_path / "model", "llama", dtype="bfloat16")))
+    before = {name: getattr(kernels, name) for name in profiling.PART_OF}
+
+    def logits(profile=None) -> list[list[float]]:
+        sequence, found = engine.open_sequence(), []
+        for token in tiny.prompt(20):
+            with contextlib.nullcontext() if profile is None else profile.watch():
+                found.append(engine.step([Feed(sequence, [token])])[0].logits.tolist())
+        sequence.close()
+        return found
+
+    profile = profiling.Profile(engine)
+    assert logits(profile) == logits()
+    assert {name: getattr(kernels, name) for name in profiling.PART_OF} == before
+    layers, steps = tiny.SHAPE["num_hidden_layers"], 20
+    calls = {"products": 7 * layers, "head": 1, "attention": 2 * layers, "norms": 2 * layers + 1, "SwiGLU": layers}
+    assert profile.calls == {part: steps * count for part, count in calls.items()}
+    parts = profile.parts
+    assert tuple(parts) == profiling.PARTS and all(seconds > 0 for seconds in parts.values())
+    assert sum(parts.values()) == pytest.approx(profile.total)
+
+
+def test_a_profile_leaves_the_engine_as_it_was_when_a_step_fails(bench) -> None:
+    from capot.engines.native import kernels
+
+    profiling = bench("_profile")
+    before = {name: getattr(kernels, name) for name in profiling.PART_OF}
+    moments = iter(range(10))
+    profile = profiling.Profile(Namespace(head=Namespace(weight=None)), clock=lambda: float(next(moments)))
+    with pytest.raises(KeyboardInterrupt), profile.watch():
+        assert kernels.swiglu is not before["swiglu"]
+        raise KeyboardInterrupt
+    assert {name: getattr(kernels, name) for name in profiling.PART_OF} == before
+    assert profile.parts == dict.fromkeys(profiling.PARTS, 0.0) | {profiling.REST: 1.0}
+
+
+def test_every_kernel_has_its_part(bench) -> None:
+    """What ``kernels`` says that it offers as compiled operations is what a profile times."""
+    from capot.engines.native import kernels
+
+    told = re.findall(r"^    (\w+)  +\w", kernels.__doc__, re.MULTILINE)
+    assert len(told) == 5 and sorted(bench("_profile").PART_OF) == sorted(told)
+
+
+def test_the_row_of_a_profile_is_the_quickest_turn_and_makes_a_hundred(bench) -> None:
+    decode, parts = bench("decode"), bench("_profile").PARTS
+    slow, quick = (dict.fromkeys(parts, share) for share in (2.0, 1.0))
+    found = [(8.0, {"seconds": 12.0, "parts": slow}), (6.0, {"seconds": 6.0, "parts": quick})]
+    rows = {name: value for name, value, _, _ in decode.split(found, weights=10**9)}
+    assert rows["step"] == 1e3 * 6 / decode.LONG and rows["decode"] == decode.LONG / 6
+    assert sum(rows[f"{part}, of the step"] for part in parts) == pytest.approx(100)
+    assert rows["a watched step over one that is not"] == 1.25
+    assert rows["products and head, weights read"] == pytest.approx(decode.LONG / 2)
+    assert {name for name in decode.COLUMNS.values() if "programs" not in name} == set(rows)
