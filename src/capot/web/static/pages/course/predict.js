@@ -38,16 +38,16 @@ export function predictor(part, draft, changed) {
 }
 
 /**
- * Which bound of the question a prediction is beyond, in words.
+ * Which bound of the question a prediction is beyond, in words. The field's name has the unit.
  * @param {Lab.QuestionPart} part
  * @param {number | string} value
  */
-function beyond({ kind, most, least, greatest, unit }, value) {
+function beyond({ kind, most, least, greatest }, value) {
   const size = typeof value === "number" ? Math.abs(value) : value.length;
   if (typeof value === "number" && least !== null && value < least)
-    return tr("course.bound.least", { least: said(least, unit) });
+    return tr("course.bound.least", { least: number(least, decimals(least)) });
   if (typeof value === "number" && greatest !== null && value > greatest)
-    return tr("course.bound.greatest", { greatest: said(greatest, unit) });
+    return tr("course.bound.greatest", { greatest: number(greatest, decimals(greatest)) });
   return most && size > most ? tr(`course.most.${kind}`, { most }) : null;
 }
 
