@@ -14,6 +14,7 @@ import pytest
 from openai_server import CONTEXT, KEY, MOST, NAME, Fault, OpenAIServer, serving
 
 import capot
+from capot.chapters.assistant.chat_result import Conversation
 from capot.cli import run
 from capot.engines.cancellation import cancel_when
 from capot.engines.protocol import NOTHING, Capability, Engine, Feed, Sequence, Want
@@ -298,6 +299,33 @@ def test_the_bill_of_a_conversation_is_the_servers(model: capot.Model) -> None:
     found = model.chat(["Hi", "And?"], max_new_tokens=5, seed=1, price_in=2.0, price_out=4.0)
     for turn in found.turns:
         assert turn.sent_tokens - turn.computed_tokens == turn.sent_tokens // 16 * 16 > 0
+
+
+@pytest.mark.parametrize(("lang", "cache"), [("en", "does not say"), ("fr", "ne dit pas")])
+def test_what_a_server_does_not_say_of_its_cache_is_not_zero(
+    model: capot.Model, monkeypatch: pytest.MonkeyPatch, lang: str, cache: str
+) -> None:
+    """Neither in the bill of a conversation, nor in its JSON, nor behind ``next``."""
+    import openai_server as module
+
+    talk = model.chat(["Hi"], max_new_tokens=3, seed=1)
+    right = module.texts
+
+    def silent(ids: list[int], body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        return (event for event in right(ids, body) if event["choices"])  # no word of its usage
+
+    monkeypatch.setattr(module, "texts", silent)
+    found = model.chat(["And?"], conversation=talk.to_dict(), max_new_tokens=3, seed=1, price_in=2.0, price_out=4.0)
+    assert talk.computed_tokens is not None
+    assert [turn.computed_tokens for turn in found.turns] == [talk.computed_tokens, None]
+    bill = found.to_dict()["bill"]
+    assert (bill["computed_tokens"], bill["cost_of_computed"]) == (None, None) and bill["cost"] > 0
+    assert bill["cumulative_computed"] == [talk.computed_tokens, None]
+    told = found.to_text(lang)
+    assert told.count(cache) == 3 and "–" in told and "None" not in told + repr(found)
+    again = Conversation.from_dict(json.loads(found.to_json()))
+    assert again.computed_tokens is None and again.to_text(lang) == told
+    assert model.next(PROMPT).reused_tokens is None
 
 
 def test_memory_is_computed_by_formula_and_not_measured(model: capot.Model) -> None:

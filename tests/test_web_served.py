@@ -38,3 +38,30 @@ def test_a_token_drawn_from_beyond_what_is_told_has_no_rank_and_no_probability_o
             assert said in told and "> 8" in told and "null" not in told and "?" not in told
             assert "> 8" in (page.locator(".instead .far").get_attribute("title") or page.inner_html(".instead .far"))
             assert axe(page) == []
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize(
+    ("chapter", "verb", "path", "drawn"),
+    [
+        ("tokens", "tokens", "/tokenize", "capot-strip"), ("next", "next", "/v1/completions", "capot-bars"),
+        ("score", "score", "/v1/completions", "capot-strip"),
+    ],
+)  # fmt: skip
+def test_a_page_that_would_compute_by_itself_asks_the_server_at_a_click(
+    visit: Visits, lang: str, chapter: str, verb: str, path: str, drawn: str
+) -> None:
+    """Each answer of a server may cost: opening the page and changing a setting ask it nothing."""
+    with OpenAIServer() as running, Live(capot.open(running.url)) as lab:
+        page = visit(f"/{chapter}", root=lab.root, lang=lang)
+        form = page.locator(f'section.plain[data-verb="{verb}"]')
+        field = form.locator("textarea, input[type=text]").first
+        field.fill("The capital of Japan is")
+        field.press("Tab")
+        page.wait_for_load_state("networkidle")
+        before = len(running.seen)
+        assert page.locator(drawn).count() == 0 and page.locator(".fault").count() == 0
+        form.get_by_role("button", name={"en": "Ask", "fr": "Demander"}[lang], exact=True).click()
+        until(page, f"document.querySelector('{drawn}') !== null")
+        assert path in running.paths()[before:]
+        assert axe(page) == []

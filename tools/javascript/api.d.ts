@@ -425,7 +425,7 @@ declare namespace Api {
     user: string;
     assistant: string;
     sent_tokens: number;
-    computed_tokens: number;
+    computed_tokens: number | null;
     generated_tokens: number;
     first_token_s: number;
     total_s: number;
@@ -761,7 +761,7 @@ declare namespace Api {
     candidates: Candidate[];
     asked: Asked[];
     prompt_tokens: number;
-    reused_tokens: number;
+    reused_tokens: number | null;
     prefill_s: number;
     opening: string[];
     beside: Drawn[];

@@ -170,8 +170,12 @@ class Terminal:
         turn = self.state.turns[-1]
         tokens = cut(turn.prompt_ids, self.model.tokenizer)
         text = b"".join(token.bytes for token in tokens).decode(errors="replace")
-        reused = turn.sent_tokens - turn.computed_tokens
-        caption = tr("chat.prompt.caption", count=turn.sent_tokens, computed=turn.computed_tokens, reused=reused)
+        computed = turn.computed_tokens
+        if computed is None:
+            caption = tr("chat.prompt.caption_untold", count=turn.sent_tokens)
+        else:
+            reused = turn.sent_tokens - computed
+            caption = tr("chat.prompt.caption", count=turn.sent_tokens, computed=computed, reused=reused)
         self.show([Strip(pieces(text, tokens, limit=None), label=tr("chat.prompt.title"), caption=caption)])
 
     def do_template(self, name: str) -> None:

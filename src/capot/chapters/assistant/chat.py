@@ -334,7 +334,7 @@ class _Turn:
             user=self.message,
             assistant=self.template.finish(made.text),
             sent_tokens=made.prompt_tokens,
-            computed_tokens=made.prompt_tokens - (made.reused_tokens or 0),
+            computed_tokens=None if made.reused_tokens is None else made.prompt_tokens - made.reused_tokens,
             generated_tokens=len(made.tokens),
             first_token_s=total if self.first is None else self.first,
             total_s=total,

@@ -29,7 +29,8 @@ class Exchange(Result):
     """One turn: what was said, and what it took.
 
     ``sent_tokens`` were in the prompt, ``computed_tokens`` of them were not found in the
-    cache. ``dropped_turns`` is how many of the oldest turns this prompt no longer holds.
+    cache; None where a server writes and does not tell. ``dropped_turns`` is how many of the
+    oldest turns this prompt no longer holds.
     ``at_marker``: the answer was cut right after the end marker, before the end of that line.
     Units: ``first_token_s`` and ``total_s`` from the moment the message is handed over.
     """
@@ -37,7 +38,7 @@ class Exchange(Result):
     user: str
     assistant: str
     sent_tokens: int
-    computed_tokens: int
+    computed_tokens: int | None
     generated_tokens: int
     first_token_s: float
     total_s: float
@@ -79,6 +80,8 @@ def _typed(name: str, value: Any) -> Any:
     }  # fmt: skip
     if name.endswith("_s"):
         kinds[name] = float | int
+    if name == "computed_tokens" and value is None:
+        return None
     kind = kinds.get(name, int)
     sound = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     if sound and isinstance(value, int | float):
@@ -136,8 +139,15 @@ class Conversation(Result):
         return sum(turn.sent_tokens for turn in self.turns)
 
     @property
-    def computed_tokens(self) -> int:
-        return sum(turn.computed_tokens for turn in self.turns)
+    def computed_tokens(self) -> int | None:
+        """Return the sum, None where one turn's count is not known."""
+        return next(iter(self._computed[-1:]), 0)
+
+    @property
+    def _computed(self) -> list[int | None]:
+        """Return the running total, None from the first turn on whose count is not known."""
+        counts = (turn.computed_tokens for turn in self.turns)
+        return list(accumulate(counts, lambda sum_, count: None if sum_ is None or count is None else sum_ + count))
 
     @property
     def generated_tokens(self) -> int:
@@ -162,17 +172,18 @@ class Conversation(Result):
             "computed_tokens": self.computed_tokens,
             "generated_tokens": self.generated_tokens,
             "cumulative_sent": list(accumulate(turn.sent_tokens for turn in turns)),
-            "cumulative_computed": list(accumulate(turn.computed_tokens for turn in turns)),
+            "cumulative_computed": self._computed,
             "cost": self.cost(self.sent_tokens),
-            "cost_of_computed": self.cost(self.computed_tokens),
+            "cost_of_computed": None if self.computed_tokens is None else self.cost(self.computed_tokens),
         }
         return {**super().to_dict(), "bill": bill}
 
     table = "turns"
 
     def brief(self, lang: str | None = None) -> str:
-        sums = {name: getattr(self, name) for name in SUMS}
-        return tr("chat.brief", lang, count=len(self.turns), model=self.model or tr("chat.model", lang), **sums)
+        sums = {name: getattr(self, name) for name in SUMS if getattr(self, name) is not None}
+        key = "chat.brief_untold" if self.computed_tokens is None else "chat.brief"
+        return tr(key, lang, count=len(self.turns), model=self.model or tr("chat.model", lang), **sums)
 
     def view(self, lang: str | None = None) -> list[b.Block]:
         """Return what was said, then the bill."""
@@ -206,41 +217,47 @@ class Conversation(Result):
             counts = (turn.sent_tokens, turn.computed_tokens, turn.generated_tokens)
             times = (turn.first_token_s, turn.total_s)
             cost = money(self._cost(turn.sent_tokens, turn.generated_tokens), lang)
-            rows.append([str(place), *(number(n, lang) for n in counts), *(duration(s, lang) for s in times), cost])
+            rows.append([str(place), *(_count(n, lang) for n in counts), *(duration(s, lang) for s in times), cost])
         totals = (self.sent_tokens, self.computed_tokens, self.generated_tokens)
         spent = duration(sum(turn.total_s for turn in self.turns), lang)
         cost = money(self.cost(self.sent_tokens), lang)
-        rows.append([tr("chat.bill.all", lang), *(number(n, lang) for n in totals), "", spent, cost])
+        rows.append([tr("chat.bill.all", lang), *(_count(n, lang) for n in totals), "", spent, cost])
         columns = [tr(f"chat.bill.{name}", lang) for name in names]
         shown = [row[: len(names)] for row in rows]
         return b.Table(columns, shown, align="lrrrrrr"[: len(names)], caption=self._table_caption(lang))
 
     def _table_caption(self, lang: str | None) -> str:
         last = self.turns[-1]
-        numbers = {"turn": len(self.turns), "count": last.sent_tokens, "computed": last.computed_tokens}
-        numbers |= {"reused": last.sent_tokens - last.computed_tokens, "generated": last.generated_tokens}
+        numbers = {"turn": len(self.turns), "count": last.sent_tokens, "generated": last.generated_tokens}
+        if last.computed_tokens is None:
+            return tr("chat.bill.caption_untold", lang, **numbers)
+        numbers |= {"computed": last.computed_tokens, "reused": last.sent_tokens - last.computed_tokens}
         return tr("chat.bill.caption", lang, **numbers)
 
     def _curves(self, lang: str | None) -> b.Curves:
         turns = list(range(1, len(self.turns) + 1))
         sent = list(accumulate(turn.sent_tokens for turn in self.turns))
-        computed = list(accumulate(turn.computed_tokens for turn in self.turns))
-        spared = 1 - computed[-1] / sent[-1] if sent[-1] else 0.0
-        caption = tr(
-            "chat.curves.caption", lang, count=len(turns), sent=sent[-1], computed=computed[-1],
-            spared=percent(spared, lang),
-        )  # fmt: skip
-        without = b.Series(tr("chat.curves.without", lang), turns, sent)
-        with_cache = b.Series(tr("chat.curves.with", lang), turns, computed)
+        series = [b.Series(tr("chat.curves.without", lang), turns, sent)]
+        if self.computed_tokens is None:
+            caption = tr("chat.curves.caption_untold", lang, count=len(turns), sent=sent[-1])
+        else:
+            computed = [count for count in self._computed if count is not None]
+            series.append(b.Series(tr("chat.curves.with", lang), turns, computed))
+            spared = percent(1 - computed[-1] / sent[-1] if sent[-1] else 0.0, lang)
+            caption = tr(
+                "chat.curves.caption", lang, count=len(turns), sent=sent[-1], computed=computed[-1], spared=spared
+            )
         x, y, title = (tr(f"chat.curves.{name}", lang) for name in ("x", "y", "title"))
-        return b.Curves([without, with_cache], x_label=x, y_label=y, title=title, caption=caption)
+        return b.Curves(series, x_label=x, y_label=y, title=title, caption=caption)
 
     def _price(self, lang: str | None) -> list[b.Block]:
         if not self._priced:
             return []
-        costs = {"cost": money(self.cost(self.sent_tokens), lang), "less": money(self.cost(self.computed_tokens), lang)}
-        rates = {"price_in": number(self.price_in, lang), "price_out": number(self.price_out, lang)}
-        return [b.Text(tr("chat.bill.price", lang, **costs, **rates))]
+        told = {"price_in": number(self.price_in, lang), "price_out": number(self.price_out, lang)}
+        told["cost"] = money(self.cost(self.sent_tokens), lang)
+        if self.computed_tokens is None:
+            return [b.Text(tr("chat.bill.price_untold", lang, **told))]
+        return [b.Text(tr("chat.bill.price", lang, less=money(self.cost(self.computed_tokens), lang), **told))]
 
 
 def check_price(name: str, value: float) -> float:
@@ -252,8 +269,15 @@ def check_price(name: str, value: float) -> float:
 def note(turn: Exchange, lang: str | None = None) -> str:
     """Return one turn's bill on one line."""
     times = {"first": duration(turn.first_token_s, lang), "total": duration(turn.total_s, lang)}
-    counts = {"sent": turn.sent_tokens, "computed": turn.computed_tokens, "generated": turn.generated_tokens}
-    return tr("chat.note", lang, **counts, **times)
+    counts = {"sent": turn.sent_tokens, "generated": turn.generated_tokens}
+    if turn.computed_tokens is None:
+        return tr("chat.note_untold", lang, **counts, **times)
+    return tr("chat.note", lang, computed=turn.computed_tokens, **counts, **times)
+
+
+def _count(count: int | None, lang: str | None) -> str:
+    """Return a count, a dash where it is not known."""
+    return "–" if count is None else number(count, lang)
 
 
 def notices(turn: Exchange, before: Exchange | None, lang: str | None = None) -> list[str]:

@@ -62,7 +62,7 @@ class Partial:
             candidates=self._candidates[:shown],
             asked=asked,
             prompt_tokens=found.reused_tokens + found.computed_tokens,
-            reused_tokens=found.reused_tokens,
+            reused_tokens=None,  # a server's answer to one question does not tell
             prefill_s=found.seconds,
             logits=np.zeros(0, np.float32),
             beside=tuple(self._beside(each, shown) for each in beside),

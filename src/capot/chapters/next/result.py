@@ -76,7 +76,7 @@ class Prediction(Result):
     candidates: Sequence[Candidate]
     asked: Sequence[Asked]
     prompt_tokens: int
-    reused_tokens: int
+    reused_tokens: int | None
     prefill_s: float
     logits: np.ndarray = field(repr=False, compare=False, metadata={"json": False})
     opening: Sequence[str] = ()
