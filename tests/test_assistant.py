@@ -74,7 +74,7 @@ def test_each_event_says_whose_it_is() -> None:
     assert all("prompt_ids" in body for kind, body in named if kind == "started")
     assert sum(kind == "answered" for kind, _ in named) == 4
     kind, body = named[-1]
-    assert kind == "finished" and len(body["result"]["answers"]) == 4
+    assert kind == "finished" and len(body["result"].answers) == 4
 
 
 def test_one_stop_ends_them_all() -> None:

@@ -13,6 +13,7 @@ from openai_server import KEY, NAME, Fault, OpenAIServer, client_of, connected, 
 from openai_streams import EventStream, stream_of
 
 from capot.engines.cancellation import cancel_when
+from capot.engines.openai import client as client_module
 from capot.engines.openai import connect
 from capot.engines.openai.client import ServerClient, Timeouts
 from capot.errors import CapotError, InterruptedByUser
@@ -22,8 +23,13 @@ AT_ONCE = Timeouts(retry_delays=(0.0, 0.0))
 server = pytest.fixture(serving)
 
 
-@pytest.fixture
-def client(server: OpenAIServer) -> Iterator[ServerClient]:
+@pytest.fixture(params=["wire", "httpx2"])
+def client(
+    server: OpenAIServer, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ServerClient]:
+    """A client that reads streams from a plain connection, and one that does as behind a proxy or TLS."""
+    if request.param == "httpx2":
+        monkeypatch.setattr(client_module, "WireTransport", lambda: None)
     yield from connected(server, timeouts=AT_ONCE)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from capot.view.result import Result, record_fields, to_jsonable
+from capot.view.result import Result, record_fields
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -114,5 +114,4 @@ class LastEvent(StreamEvent):
         return "complete"
 
     def body(self) -> dict[str, Any]:
-        figures = {name: to_jsonable(value) for name, value in self.outcome.figures().items()}
-        return {"text": self.rest, **figures, "stop_reason": self.why, "result": self.outcome.to_dict()}
+        return {"text": self.rest, **self.outcome.figures(), "stop_reason": self.why, "result": self.outcome}

@@ -223,6 +223,28 @@ def record_fields(record: Any) -> dict[str, Any] | None:
     return None if read is None else dict(zip(_field_names(kind) or (), read(record), strict=True))
 
 
+_PLAIN = _ATOMS | {float}
+
+
+def as_tables(value: Any) -> Any:
+    """Return ``value`` with its records as tables; numbers stay as they are, NaN too."""
+    kind: type = type(value)
+    if kind in _PLAIN:
+        return value
+    # Plain values are passed over here: a call for each would cost more than all the rest.
+    if kind is tuple or kind is list:
+        return [item if type(item) in _PLAIN else as_tables(item) for item in value]
+    if kind is dict:
+        return {key: item if type(item) in _PLAIN else as_tables(item) for key, item in value.items()}
+    if isinstance(value, Result):
+        return value.to_dict()
+    read = _all_fields(kind)
+    if read is None:
+        return value
+    fields = [item if type(item) in _PLAIN else as_tables(item) for item in read(value)]
+    return dict(zip(_field_names(kind) or (), fields, strict=True))
+
+
 def to_jsonable(value: Any) -> Any:
     """Return ``value`` as JSON can hold it: records become tables, NaN and infinity null."""
     # Exact types first, by a set: an answer may have a hundred thousand values, and ``isinstance`` of an abstract class

@@ -12,18 +12,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from capot.engines.cancellation import check_cancelled
-from capot.view.result import Result, json_fields, record_fields, to_jsonable
+from capot.view.result import Result, as_tables, json_fields, to_jsonable
 
 CHUNK_ITEMS = 1000  # items of a list
 
 
 def _plain(value: Any) -> Any:
-    """Return what stands for a value that JSON does not know: the encoder asks, one record at a time."""
-    found = None if isinstance(value, Result) else record_fields(value)
-    if found is None:
-        found = to_jsonable(value)
-        if found is value:
-            raise TypeError(type(value).__name__)
+    """Return what stands for a value that JSON does not know and that is no record: the encoder asks."""
+    found = to_jsonable(value)
+    if found is value:
+        raise TypeError(type(value).__name__)
     return found
 
 
@@ -43,9 +41,9 @@ def encode_json(value: Any, *, small: bool = False) -> bytes:
 
 
 def _encode_whole(value: Any) -> str:
-    """Encode in one call. Most small values need no change: trying first saves a copy of each."""
+    """Encode in one call. Records become tables before, as the encoder's own question for each costs more."""
     try:
-        return _encode(value)
+        return _encode(as_tables(value))
     except (TypeError, ValueError):  # NaN, a key that is no text
         return _encode(to_jsonable(value))
 
@@ -67,7 +65,7 @@ def iter_json(value: Any) -> Iterator[str]:
         yield "["
         for start in range(0, len(value), step):
             check_cancelled()
-            yield ("," if start else "") + _encode(to_jsonable(value[start : start + step]))[1:-1]
+            yield ("," if start else "") + _encode_whole(value[start : start + step])[1:-1]
         yield "]"
     else:
-        yield _encode(to_jsonable(value))
+        yield _encode_whole(value)

@@ -118,17 +118,37 @@ class Connection(H11Protocol):
         return watched
 
     def _chunked_send(self, send: Send) -> Send:
+        framed = False  # the answer has no length: each piece of its body is framed by itself
+
         async def chunked(message: Message) -> None:
+            nonlocal framed
+            if message["type"] == "http.response.start":
+                framed = _is_framed(dict(self.scope), message)
             body = message.get("body", b"")
             # A message of many megabytes would be in the buffer at once, and progress could not be seen.
             for start in range(0, max(len(body), 1), CHUNK_BYTES):
                 chunk = body[start : start + CHUNK_BYTES]
-                more = start + CHUNK_BYTES < len(body)
-                whole = message if len(chunk) == len(body) else {**message, "body": chunk}
-                await send({**whole, "more_body": True} if more else whole)
+                more = start + CHUNK_BYTES < len(body) or bool(message.get("more_body"))
+                if framed and more and chunk:
+                    await self._write_framed(chunk)
+                else:
+                    await send({**message, "body": chunk, "more_body": True} if more else {**message, "body": chunk})
                 self.sent += len(chunk)  # now that it waits to be taken, and not before
 
         return chunked
+
+    async def _write_framed(self, chunk: bytes) -> None:
+        """Write a piece of a body that is not its last, as h11 would: a text's many short events cost half as much."""
+        if self.flow.write_paused:
+            await self.flow.drain()
+        if not self.cycle.disconnected:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+
+
+def _is_framed(scope: Scope, start: Message) -> bool:
+    """Return whether h11 frames the pieces of an answer: one with a body, of a length that nobody knows yet."""
+    known = any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in start.get("headers", ()))
+    return scope["http_version"] == "1.1" and scope["method"] != "HEAD" and start["status"] == 200 and not known
 
 
 def _tune_socket(sock: Any) -> None:

@@ -75,7 +75,7 @@ class OpenStream:
     name: str
     lang: str
     handover: Handover
-    queue: asyncio.Queue[tuple[str, StreamEvent]] = field(default_factory=asyncio.Queue)
+    queue: asyncio.Queue[tuple[str, StreamEvent] | None] = field(default_factory=asyncio.Queue)
     parts: dict[str, StreamJob] = field(default_factory=dict)
     running: dict[str, Work] = field(default_factory=dict)
     scopes: dict[str, RequestScope] = field(default_factory=dict)  # of the part that is being begun
@@ -132,12 +132,25 @@ class OpenStream:
         """Return the place of the part that waits longest, or 0 if none waits."""
         return max((work.position for work in list(self.running.values())), default=0)
 
-    async def next_event(self, seconds: float) -> tuple[str, StreamEvent]:
-        """Return the next event. Raises: TimeoutError if none comes for so long."""
-        if not self.queue.empty():  # a timer costs more than most events do
-            return self.queue.get_nowait()
-        async with asyncio.timeout(seconds):
-            return await self.queue.get()
+    @contextlib.contextmanager
+    def ticking(self, seconds: float) -> Iterator[None]:
+        """Put None into the queue, inside the block, as often as that if nothing else is there."""
+        loop = asyncio.get_running_loop()
+
+        timer: asyncio.TimerHandle
+
+        def tick() -> None:
+            nonlocal timer
+            if self.queue.empty():
+                self.queue.put_nowait(None)
+            timer = loop.call_later(seconds, tick)
+
+        # One timer for the whole response: one for each event would cost as much as the event itself.
+        timer = loop.call_later(seconds, tick)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def queue_events(self) -> list[bytes]:
         """Return an event for each part whose place in the queue has changed."""
@@ -292,38 +305,37 @@ class Streams:
     async def events(self, stream: OpenStream) -> AsyncIterator[bytes]:
         """Yield the response's bytes: server-sent events until every part has ended."""
         clock = asyncio.get_running_loop().time
-        quiet = 0.0
         looked = -math.inf
-        while stream.parts:
-            lines: list[bytes] = []
-            if clock() - looked >= POLL_S:
-                looked = clock()
-                lines = stream.queue_events()
-            try:
-                tag, event = await stream.next_event(POLL_S)
-            except TimeoutError:
-                quiet += POLL_S
-                if quiet >= HEARTBEAT_S:
-                    quiet = 0.0
+        heard = clock()
+        with stream.ticking(POLL_S):
+            while stream.parts:
+                lines: list[bytes] = []
+                if clock() - looked >= POLL_S:
+                    looked = clock()
+                    lines = stream.queue_events()
+                told = await stream.queue.get()
+                if told is not None:
+                    heard = clock()
+                    lines += await self._backlog_bytes(stream, *told)
+                elif clock() - heard >= HEARTBEAT_S:
+                    heard = clock()
                     lines.append(b": here\n\n")
-            else:
-                lines += await self._backlog_bytes(stream, tag, event)
-            if lines:
-                yield b"".join(lines)
+                if lines:
+                    yield b"".join(lines)
 
     async def _backlog_bytes(self, stream: OpenStream, tag: str, event: StreamEvent) -> list[bytes]:
         """Write an event and those that have come since, up to ``CHUNK_BYTES``.
 
         A long backlog is written in chunks, so that nobody else waits for the whole of it.
         """
-        lines = []
-        waiting = [(tag, event)]
-        while waiting:
-            tag, event = waiting.pop()
-            if tag in stream.parts:
-                lines.append(await self._event_bytes(stream, tag, event))
-            if sum(map(len, lines)) < CHUNK_BYTES and not stream.queue.empty():
-                waiting.append(stream.queue.get_nowait())
+        told: tuple[str, StreamEvent] | None = (tag, event)
+        lines: list[bytes] = []
+        size = 0
+        while told is not None:
+            if told[0] in stream.parts:
+                lines.append(await self._event_bytes(stream, *told))
+                size += len(lines[-1])
+            told = stream.queue.get_nowait() if size < CHUNK_BYTES and not stream.queue.empty() else None
         # A reader as quick as this writer would never let the loop go; behind the last event, the next wait does.
         if not stream.queue.empty():
             await asyncio.sleep(0)

@@ -24,6 +24,8 @@ from capot.engines import forks
 from capot.engines.cancellation import check_cancelled
 from capot.engines.openai.address import ServerAddress
 from capot.engines.openai.refusals import event_error, retry_after, status_error, transport_error
+from capot.engines.openai.server_sent import EventReader
+from capot.engines.openai.wire import WireTransport
 from capot.errors import BusyError, CapotError, InterruptedByUser, NetworkError
 from capot.sources.hub.connection import proxy_for, trusted_certificates
 
@@ -145,6 +147,8 @@ class ServerClient:
     def _connections(self, *, streams: bool) -> httpx2.AsyncClient:
         if streams not in self._http:
             own = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+            encrypted = self.address.base.startswith("https:")
+            proxy = proxy_for(self.address.base)
             self._http[streams] = httpx2.AsyncClient(
                 # Identity: the bounds below count bytes as they come.
                 headers={"User-Agent": "capot", "Accept-Encoding": "identity", **own},
@@ -152,8 +156,9 @@ class ServerClient:
                 # like silence.
                 timeout=httpx2.Timeout(self.timeouts.read, connect=self.timeouts.connect, pool=None),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
-                verify=trusted_certificates() if self.address.base.startswith("https:") else False,
-                proxy=proxy_for(self.address.base),
+                verify=trusted_certificates() if encrypted else False,
+                proxy=proxy,
+                transport=WireTransport() if streams and not (encrypted or proxy) else None,
                 # Not followed, and nothing from the environment: the key must go nowhere but to the address it was
                 # given for.
                 follow_redirects=False,
@@ -193,7 +198,8 @@ class ServerClient:
     async def events(self, url: str, body: Any) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the events of a stream. Raises: NetworkError ``server_cut`` where it ends before its end."""
         host = self.address.host
-        until = asyncio.get_running_loop().time() + self.timeouts.total
+        clock = asyncio.get_running_loop().time
+        until = clock() + self.timeouts.total
         with self._translated():
             # A server that was reached may be at work on it: only one that was not, or that refused, is asked again.
             response = await self._answer(
@@ -202,13 +208,13 @@ class ServerClient:
             try:
                 if not response.headers.get("content-type", "").startswith("text/event-stream"):
                     raise NetworkError("server_other_kind", host=host)
-                async for event in httpx2.EventSource(response, _LARGEST_EVENT):
+                async for data in _data_of(response):
                     # The protocol's own last line. A stream that ends without it was cut, whatever it looked like.
-                    if event.data.strip() == "[DONE]":
+                    if data.strip() == "[DONE]":
                         return
-                    if asyncio.get_running_loop().time() > until:
+                    if clock() > until:
                         raise TimeoutError
-                    yield self._event(event.data)
+                    yield self._event(data)
             finally:
                 await response.aclose()
         raise NetworkError("server_cut", host=host, reason="[DONE]")
@@ -278,6 +284,14 @@ def _may_pass(error: httpx2.TransportError) -> bool:
 
 
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout)
+
+
+async def _data_of(response: httpx2.Response) -> AsyncGenerator[str, None]:
+    """Yield the data of an answer's events."""
+    reader = EventReader(_LARGEST_EVENT)
+    async for block in response.aiter_raw():
+        for data in reader.take(block):
+            yield data
 
 
 async def _read(response: httpx2.Response, most: int) -> bytes:
