@@ -164,6 +164,17 @@ def test_nobody_there(server: OpenAIServer) -> None:
     client.close()
 
 
+def test_https_to_a_server_that_does_not_encrypt_says_so(server: OpenAIServer) -> None:
+    """OpenSSL's numbers are not the system's: nothing was not permitted."""
+    address = server.url.replace("http:", "https:")
+    client = client_of(address, timeouts=AT_ONCE)
+    with pytest.raises(CapotError) as raised:
+        client.get(f"{address}/models")
+    assert raised.value.code == "server_encryption" and "not permitted" not in raised.value.message("en")
+    assert "http://" in raised.value.message("en") and "http://" in raised.value.message("fr")
+    client.close()
+
+
 BROKEN = [
     (b"", "server_cut"),  # in the middle of an answer
     (b'data: {"choices": [{"te', "server_cut"),  # in the middle of an event

@@ -221,7 +221,10 @@ def os_reason(error: BaseException) -> i18n.Reason:
 def _name_of(error: BaseException) -> str:
     """Return the name of a system error, or "" if it is none."""
     import socket  # what it costs is for the one who fails
+    import ssl
 
+    if isinstance(error, ssl.SSLError):  # its numbers are OpenSSL's: 1 is not EPERM
+        return ""
     number = getattr(error, "errno", None)
     if isinstance(error, socket.gaierror):
         names = ("EAI_NONAME", "EAI_NODATA", "EAI_AGAIN")

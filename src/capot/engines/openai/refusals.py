@@ -111,6 +111,10 @@ def transport_error(error: Exception, *, host: str, seconds: float) -> NetworkEr
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return NetworkError("server_certificate", host=host, reason=cause.verify_message)
+    if isinstance(error, httpx2.ConnectError):
+        for cause in causes:
+            if isinstance(cause, ssl.SSLError):
+                return NetworkError("server_encryption", host=host, reason=os_reason(cause))
     system = next((cause for cause in reversed(causes) if isinstance(cause, OSError)), error)
     if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
         return NetworkError("server_unreachable", host=host, reason=os_reason(system))
