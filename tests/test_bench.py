@@ -173,3 +173,23 @@ def test_the_row_of_a_profile_is_the_quickest_turn_and_makes_a_hundred(bench) ->
     assert rows["a watched step over one that is not"] == 1.25
     assert rows["products and head, weights read"] == pytest.approx(decode.LONG / 2)
     assert {name for name in decode.COLUMNS.values() if "programs" not in name} == set(rows)
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "never"), [("docs", "## Where it ran", "never"), ("docs/fr", "## Où il a tourné", "jamais")]
+)
+def test_the_page_says_where_it_ran_and_where_it_never_did(bench, page: str, heading: str, never: str) -> None:
+    """The table of processors and systems agrees with the rows that measurements left."""
+    text = (ROOT / page / "engines.md").read_text(encoding="utf-8").partition(heading)[2].partition("\n## ")[0]
+    told = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"][2:]
+    ran = [(processor, system) for processor, system, what in told if what != never]
+    not_yet = " ".join(f"{processor} {system}" for processor, system, what in told if what == never)
+    assert len(ran) >= 3 and all(name in not_yet for name in ("ARM", "macOS", "Windows"))
+    tables = bench("_results").read(ROOT / "bench" / "RESULTS.md").values()
+    machines = {row[rows[0].index("machine")] for rows in tables for row in rows[1:]}
+    assert machines
+    for machine in machines:
+        processor, _, *system = re.sub(r" \(.*?\)", "", machine).split(", ")
+        found = [each for name, each in ran if name.startswith(processor)]
+        assert found, f"{processor} is in RESULTS.md: say so in {page}/engines.md"
+        assert all(" ".join(system).replace("_", "-").split(" ") == each.split(", ") for each in found if system)

@@ -26,7 +26,7 @@ from capot.engines.native.simd import BF16_PAIRS, Array, dot, exp, narrow, widen
 __all__ = ["BF16_PAIRS", "BLOCK", "add_matmul", "attend", "exp", "prepare", "rms_norm", "rotate_and_store", "swiglu"]
 __all__ += ["product_dtype", "scratch_shape"]
 
-SIMD_HASH = "943012b1f1b0"
+SIMD_HASH = "b679c6c1d89a"
 
 
 def product_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -42,7 +42,7 @@ from capot.engines.native.simd import (  # fmt: skip
     zeros,
 )
 
-SIMD_HASH = "943012b1f1b0"
+SIMD_HASH = "b679c6c1d89a"
 # Rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold.
 ROWS_PER_TASK = 64
 LINE_BITS = 8 * 64  # a line of memory, as it moves between memory and caches

@@ -50,7 +50,11 @@ COLUMNS = 6
 # The instruction (VDPBF16PS) sums two products into each lane with rounding of its own: these machines give other last
 # bits than the rest, and the same ones among themselves, whatever the number of rows.
 BF16_PAIRS = LANES == 16 and _FEATURES.get("avx512bf16", False)  # one instruction multiplies and adds pairs of bfloat16
-HAS_FMA = _FEATURES.get("fma", False) or platform.machine().lower() not in ("x86_64", "amd64")  # a product and a sum
+_IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
+HAS_FMA = _FEATURES.get("fma", False) or not _IS_X86  # a product and a sum
+# Without the instruction, LLVM calls a function of the compiler's library for each conversion. Numba has none, and ends
+# the process.
+HAS_F16 = _FEATURES.get("f16c", False) or LANES == 16 or not _IS_X86  # conversions of float16
 
 F32 = ir.FloatType()
 I32 = ir.IntType(32)
@@ -84,12 +88,47 @@ def shaped(scalar: Value, lanes: int) -> Value:
     return ir.VectorType(scalar, lanes) if lanes > 1 else scalar
 
 
+def _emit_half_to_float(build: Value, value: Value, lanes: int) -> Value:
+    """Emit integer code that makes float32 of the bits of float16, exactly."""
+
+    def same(number: int) -> Value:
+        return ir.Constant(shaped(I32, lanes), [number] * lanes if lanes > 1 else number)
+
+    wide = build.zext(value, shaped(I32, lanes))
+    size = build.and_(wide, same(0x7FFF))
+    # The exponent's bias is 15 there and 127 here: a product with 2 ** 112 mends it, for the smallest numbers too.
+    bias = build.bitcast(same((127 + 112) << 23), shaped(F32, lanes))
+    scaled = build.fmul(build.bitcast(build.shl(size, same(13)), shaped(F32, lanes)), bias)
+    bits = build.bitcast(scaled, shaped(I32, lanes))
+    # Infinity and NaN have all bits of the exponent, there and here.
+    bits = build.select(build.icmp_unsigned(">=", size, same(0x7C00)), build.or_(bits, same(0x7F800000)), bits)
+    return build.bitcast(build.or_(bits, build.shl(build.and_(wide, same(0x8000)), same(16))), shaped(F32, lanes))
+
+
+def _emit_float_to_half(build: Value, number: Value) -> Value:
+    """Emit integer code that makes the bits of the nearest float16 of a float32, ties to even."""
+    bits = build.bitcast(number, I32)
+    sign = build.and_(bits, I32(0x80000000))
+    size = build.xor(bits, sign)
+    odd = build.and_(build.lshr(size, I32(13)), I32(1))
+    normal = build.lshr(build.add(build.add(size, I32(((15 - 127) << 23) + 0xFFF)), odd), I32(13))
+    # Below 2 ** -14 a step is 2 ** -24, which is the last bit of a float32 of 0.5: the addition rounds.
+    half = build.bitcast(I32(126 << 23), F32)
+    small = build.sub(build.bitcast(build.fadd(build.bitcast(size, F32), half), I32), I32(126 << 23))
+    special = build.select(build.icmp_unsigned(">", size, I32(0x7F800000)), I32(0x7E00), I32(0x7C00))
+    found = build.select(build.icmp_unsigned("<", size, I32(113 << 23)), small, normal)
+    found = build.select(build.icmp_unsigned(">=", size, I32(143 << 23)), special, found)
+    return build.trunc(build.or_(found, build.lshr(sign, I32(16))), ir.IntType(16))
+
+
 def emit_widen(build: Value, value: Value, dtype: Value, lanes: int) -> Value:
     """Emit LLVM code that makes float32 of stored numbers, one or ``lanes`` at once."""
     if dtype == types.float32:
         return value
-    if dtype == types.int16:  # float16: the machine converts
+    if dtype == types.int16 and HAS_F16:
         return build.fpext(build.bitcast(value, shaped(ir.HalfType(), lanes)), shaped(F32, lanes))
+    if dtype == types.int16:
+        return _emit_half_to_float(build, value, lanes)
     wide = build.zext(value, shaped(I32, lanes))  # bfloat16: the upper half of a float32
     sixteen = ir.Constant(shaped(I32, lanes), [16] * lanes if lanes > 1 else 16)
     # A float32 has the same sign and exponent as a bfloat16, and 16 bits more of fraction: zeros.
@@ -109,8 +148,10 @@ def narrow(typing: Value, number: Value, like: Value) -> Value:
     def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
         if like == types.float32:
             return args[0]
-        if like == types.int16:
+        if like == types.int16 and HAS_F16:
             return build.bitcast(build.fptrunc(args[0], ir.HalfType()), ir.IntType(16))
+        if like == types.int16:
+            return _emit_float_to_half(build, args[0])
         bits = build.bitcast(args[0], I32)  # round to nearest, ties to even: add 0x7FFF, plus one if odd
         odd = build.and_(build.lshr(bits, I32(16)), I32(1))
         return build.trunc(build.lshr(build.add(bits, build.add(odd, I32(0x7FFF))), I32(16)), ir.IntType(16))
