@@ -203,6 +203,7 @@ def test_sdist(*arguments: str) -> None:
     """Build the source archive, unpack it elsewhere, and let it run its own tests, in an environment of its own."""
     ready("test")
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # a test computes as another user, who has to reach this environment
         archive = sdist(Path(folder))
         shutil.unpack_archive(archive, folder)
         unpacked = archive.with_name(archive.name.removesuffix(".tar.gz"))
