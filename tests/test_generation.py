@@ -431,7 +431,7 @@ def test_the_view_says_the_numbers_of_this_run(model) -> None:
     made = model.generate(PROMPT, temperature=1.3, seed=4)
     english, french = made.to_text("en", width=100), made.to_text("fr", width=100)
     best = sum(token.id == token.alternatives[0].id for token in made.tokens)
-    assert f"The most probable token was taken {best} out of {len(made.tokens)} times" in english.replace("\n", " ")
+    assert f"The most probable token was taken {best} times out of {len(made.tokens)}" in english.replace("\n", " ")
     alone = model.generate(PROMPT, temperature=1.3, seed=4, alternatives=0).to_text("en", width=200)
     assert "The fainter a token" in alone and "The most probable token" not in alone, "nothing else was kept"
     assert "Là où le modèle a hésité" in french and str(made.seed) in french

@@ -346,7 +346,8 @@ def test_a_pass_from_a_layer_tells_of_no_other(boxed: Model) -> None:
 def test_a_direction_is_added_while_a_text_is_generated(boxed: Model) -> None:
     texts = {"toward": "I love this day", "away": "I hate this horrible day"}
     tried = ((times, boxed.steer(PROMPT, **texts, layer=3, strength=times, max_new_tokens=4)) for times in (1.5, 3, 6))
-    strength, found = next(each for each in tried if each[1].changed > 0.1)  # the surer a model, the more it takes
+    # The surer a model, the more it takes.
+    strength, found = next((s, each) for s, each in tried if each.changed > 0.1 and each.before.text != each.after.text)
     place = Place("residual", 3)
     direction = strength * (state(boxed, texts["toward"], place, -1) - state(boxed, texts["away"], place, -1))
     edits = (Edit(place, direction, adds=True),)

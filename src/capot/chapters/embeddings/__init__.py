@@ -66,8 +66,8 @@ class EmbeddingsVerbs:
         ModelError ``no_table``; CapabilityError ``capability``.
 
         >>> import capot
-        >>> [near.text for near in capot.open("boxed").embed(["cat", "dog"], near=1).neighbours[0].near]
-        [' dog']
+        >>> [near.text for near in capot.open("boxed").embed(["Paris", "dog"], near=1).neighbours[0].near]
+        [' London']
         """
         from capot.chapters.embeddings.embed import embed
 
