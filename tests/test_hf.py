@@ -605,6 +605,7 @@ DAMAGED = {
     "max_position_embeddings": 0,
     "rope_scaling": "yarn",
     "num_key_value_heads": "2",
+    "hidden_size": None,
 }
 
 
@@ -613,13 +614,50 @@ def damaged(folder: Path, field: str) -> Checkpoint:
     return Checkpoint(found.path, found.name, found.raw_config | {"rope_parameters": None, field: DAMAGED[field]})
 
 
+def refused_field(ask, loading: Loading, checkpoint: Checkpoint) -> str:
+    with pytest.raises(ModelError) as caught:
+        ask(loading, checkpoint)
+    assert caught.value.code in ("config_field", "config_value")
+    return caught.value.params["field"]
+
+
 @pytest.mark.parametrize("field", DAMAGED)
 @pytest.mark.parametrize("ask", [engines.choose_engine, engines.obstacle, engines.open_engine])
 def test_a_damaged_value_sends_no_model_of_the_native_engine_elsewhere(folders, field: str, ask) -> None:
     """transformers would compute with most of them, and its probabilities would be wrong."""
-    with pytest.raises(ModelError) as caught:
-        ask(Loading(model="mine"), damaged(folders("mistral"), field))
-    assert caught.value.code in ("config_field", "config_value") and caught.value.params["field"] == field
+    assert refused_field(ask, Loading(model="mine"), damaged(folders("mistral"), field)) == field
+
+
+WAYS = [{"engine": "hf"}, {"engine": "transformers"}, {"device": "cpu"}, {"dtype": "float32"}, {"dtype": "float16"}]
+
+
+@pytest.mark.parametrize("field", DAMAGED)
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("ask", [engines.obstacle, engines.open_engine])
+def test_a_damaged_value_is_refused_whoever_chose_the_engine(folders, field: str, way: dict, ask) -> None:
+    assert refused_field(ask, Loading(model="mine", **way), damaged(folders("mistral"), field)) == field
+
+
+SCALING = [
+    ({"type": "linear", "factor": 0}, "factor"),
+    ({"rope_type": "dynamic", "factor": -2.0}, "factor"),
+    ({"rope_type": "yarn", "factor": 4.0, "attention_factor": 0}, "attention_factor"),
+    ({"rope_type": "yarn", "factor": 4.0, "beta_fast": "32"}, "beta_fast"),
+    ({"rope_type": "linear"}, "factor"),
+    ({"rope_type": "llama3", "factor": 8.0, "high_freq_factor": 4.0}, "low_freq_factor"),
+    ({"rope_type": "default", "rope_theta": 0}, "rope_theta"),
+    ({"full_attention": {"rope_type": "linear", "factor": 0}}, "factor"),
+]
+
+
+@pytest.mark.parametrize(("scaling", "field"), SCALING, ids=str)
+@pytest.mark.parametrize("way", [{}, {"engine": "hf"}], ids=str)
+def test_rope_scaling_by_nothing_is_refused(folders, scaling: dict, field: str, way: dict) -> None:
+    """A factor of 0 makes every frequency infinite, and a llama3 without its own is no llama3."""
+    found = Checkpoint.open(folders("llama"))
+    raw = found.raw_config | {"rope_parameters": None, "rope_scaling": scaling}
+    checkpoint = Checkpoint(found.path, found.name, raw)
+    assert refused_field(engines.open_engine, Loading(model="mine", **way), checkpoint) == field
 
 
 @pytest.mark.parametrize("field", DAMAGED)

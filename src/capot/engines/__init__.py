@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def choose_engine(loading: Loading, checkpoint: Checkpoint | None = None) -> str
     An address is that of a server, which decides for itself where and how it computes.
 
     Raises: InputError ``unknown_engine``, ``server_setting``, ``server_password``; where the choice is ours, ModelError
-    for a damaged value of an architecture that native knows: transformers would compute with it, and answer wrongly.
+    as ``check_values``.
     """
     if is_server(loading):
         return "openai"
@@ -80,6 +81,19 @@ def _prefers_transformers(loading: Loading, checkpoint: Checkpoint) -> bool:
     return loading.model != "boxed" and loading.device != "cpu" and transformers.accelerator() is not None
 
 
+def check_values(checkpoint: Checkpoint) -> None:
+    """Refuse a damaged value of an architecture that native knows, whichever engine is to compute.
+
+    transformers would compute with most of them, and answer wrongly. What other architectures write is theirs to read.
+
+    Raises: ModelError as ``native.check``.
+    """
+    from capot.engines import native
+
+    with contextlib.suppress(UnsupportedError):
+        native.check(checkpoint)
+
+
 def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
     """Return what the chosen engine still lacks to open a model, as far as files and settings tell.
 
@@ -90,7 +104,7 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
     ``version``: they do not know the family; ``code``: the model needs code
     of its own, which nobody has allowed.
 
-    Raises: as ``choose_engine``.
+    Raises: as ``choose_engine``; ModelError as ``check_values``.
     """
     from capot.engines import native, transformers
 
@@ -106,6 +120,7 @@ def obstacle(loading: Loading, checkpoint: Checkpoint) -> str | None:
             return "family"
     if name != "transformers":
         return None
+    check_values(checkpoint)
     if transformers.missing():
         return "extra"
     if transformers.untested_package():
@@ -131,7 +146,8 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
 
     ``notice`` hears which one where the choice was ours, and where it computes.
 
-    Raises: CapabilityError ``device_unsupported``, ``precision_unsupported``, ``forked``; what the engine raises.
+    Raises: CapabilityError ``device_unsupported``, ``precision_unsupported``, ``forked``; ModelError as
+    ``check_values``; what the engine raises.
     """
     name = choose_engine(loading, checkpoint)
     if name in ON_CPU:
@@ -144,6 +160,7 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
 
         return ScriptedEngine()
     assert checkpoint is not None  # only the scripted engine has no files
+    check_values(checkpoint)
     forks.check_threads()
     if name == "native":
         from capot.engines.native import open_native

@@ -40,6 +40,12 @@ SPELLINGS = {
 DOUBLED = ("zamba", "zamba2")  # whose attention reads two vectors of the width, end to end
 QUANTIZED = ("quantization_config", "quantization")  # what says that weights are packed: the second is MLX's alone
 STRETCHED = ("llama3", "yarn", "longrope")  # positions whose rule counts from those a model had before
+# What rules of RoPE divide by, or take the logarithm of; and what each rule cannot do without.
+SCALES = ("rope_theta", "factor", "low_freq_factor", "high_freq_factor", "attention_factor", "beta_fast", "beta_slow")
+NEEDED_SCALES = {
+    **dict.fromkeys(("linear", "dynamic", "yarn"), ("factor",)),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+}
 UNTIED = {  # where config.json may leave it out
     "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "phi3", "deepseek_v3", "gptj", "granite",
     "codegen", "stablelm", "olmo", "olmo2", "olmo3", "olmoe", "nemotron", "jamba", "bamba", "nemotron_h", "falcon_h1",
@@ -182,6 +188,8 @@ def _rope(raw: Raw) -> dict[str, Any]:
     kind = read_str(rope, "rope_type") or older
     for spelling in ("rope_type", "type"):
         rope.pop(spelling, None)
+    for part in (rope, *(part for part in rope.values() if isinstance(part, dict))):
+        _check_scales(part)
     if kind is None:  # one table for each kind of layer
         kind = "by_layer_type" if any(isinstance(part, dict) for part in rope.values()) else "default"
     outside = read_float(raw, "partial_rotary_factor", default=1.0, most=1.0)
@@ -192,6 +200,23 @@ def _rope(raw: Raw) -> dict[str, Any]:
     if kind in STRETCHED and (original := _original_length(raw, rope)):
         rope["original_max_position_embeddings"] = original
     return {"rope_type": kind, **rope}
+
+
+def _check_scales(rope: Raw) -> None:
+    """Raises: ModelError ``config_field`` for a number of a RoPE rule that nothing can be divided by."""
+    for name in SCALES:
+        if rope.get(name) is not None:
+            read_positive(rope, name)
+
+
+def check_scaling(config: Config) -> None:
+    """Refuse RoPE scaling of a kind that is known, where it lacks a number of its rule.
+
+    Raises: ModelError ``config_field``.
+    """
+    rope = config.rope_scaling or {}
+    for name in NEEDED_SCALES.get(rope.get("rope_type", ""), ()):
+        read_positive(rope, name)
 
 
 def _original_length(raw: Raw, rope: Raw) -> int:

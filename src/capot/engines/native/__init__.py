@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from capot.errors import UnsupportedError
 from capot.sources.checkpoint import Checkpoint
-from capot.sources.configuration import QUANTIZED, first_architecture
+from capot.sources.configuration import QUANTIZED, check_scaling, first_architecture
 from capot.sources.machine import numba_threads
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def check(checkpoint: Checkpoint) -> None:
     """Refuse, by name, what the native engine would compute wrongly. Costs nothing: reads config.json.
 
     Raises: UnsupportedError ``architecture_unsupported``, ``feature_unsupported``, which another engine may compute;
-    ModelError as ``Config.from_dict`` for a damaged value, which none computes right.
+    ModelError as ``Config.from_dict`` and ``check_scaling`` for a damaged value, which none computes right.
     """
     raw = checkpoint.raw_config
     # Before anything else is read: what other architectures write in their own way is no damage.
@@ -48,6 +48,7 @@ def check(checkpoint: Checkpoint) -> None:
     if architecture not in ARCHITECTURES:
         raise UnsupportedError("architecture_unsupported", architecture=architecture, engine="transformers")
     config = checkpoint.config
+    check_scaling(config)
     rope = (config.rope_scaling or {}).get("rope_type", "llama3")
     # SmolLM3's field: its layers without positions would be computed with them, and answer plausible nonsense.
     bare = raw.get("no_rope_layers")  # a list with a 0 for each layer without positions
