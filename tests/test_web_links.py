@@ -328,7 +328,18 @@ BAD = [
     ("network", {"at": "x", "attention": "2", "off": "a", "by": "max", "put": "2", "tried": "all"}),
     ("next", {"temperature": "0 abc 9", "top_k": "-1", "top_p": "7", "min_p": "", "k": "x", "as": "bits"}),
     ("score", {"tokens": "1"}),
-    ("generate", {"temperature": "NaN", "seed": "-3", "max_new_tokens": "2.5", "view": "both", "on": "x"}),
+    (
+        "generate",
+        {
+            "temperature": "NaN",
+            "seed": "-3",
+            "max_new_tokens": "2.5",
+            "view": "both",
+            "on": "x",
+            "tree": "zzz",
+            "all": "many",
+        },
+    ),
     ("memory", {"tokens": "8430701", "mode": "some", "axes": "line", "precision": "int3", "kv": "fp64"}),
     ("assistant", {"kind": "mine", "price_in": "-1", "max_new_tokens": "0", "seed": "1e3x"}),
     ("course", {"lesson": "two"}),
@@ -374,3 +385,37 @@ def test_a_link_that_cannot_be_obeyed_says_so_in_a_line(visit: Visits, address: 
     page.locator("a[data-chapter=tokens]").click()
     until(page, f"{SHOWN} === 'tokens'")
     assert line.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("/tokens#prompt=a&compare=gpt9", "compare"),
+        ("/tokens#prompt=a&compare=english,gpt9", "compare"),
+        ("/generate#prompt=a&tree=zzz&drawn=99", "tree"),
+        ("/generate#prompt=a&tree=0:0::1;9:0:7:2&drawn=1", "tree"),  # of another model: no such line to leave
+        ("/generate#prompt=a&tree=0:0::1&drawn=1&on=7", "on"),
+        ("/network#prompt=a&steered=99", "steered"),
+        ("/network#prompt=a&beside=b&put=1.99", "put"),
+        ("/assistant#view=talk&talk=%7B", "talk"),
+        ("/course#lesson=99", "lesson"),
+    ],
+)
+def test_what_only_the_model_knows_of_a_link_is_said_as_well(visit: Visits, address: str, said: str) -> None:
+    line = visit(address).locator("main > h1 + p[role=status]")
+    line.wait_for()
+    assert line.inner_text() == f"Part of this link was not obeyed: {said}."
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/tokens#prompt=a&compare=none",
+        "/generate#prompt=a&tree=0:0::3&drawn=1",
+        "/network#prompt=a&at=1.1&attention=1.1&steered=1",
+    ],
+)
+def test_a_link_that_is_obeyed_is_not_complained_of(visit: Visits, address: str) -> None:
+    page = visit(address)
+    settled(page)
+    assert page.locator("main > h1 + p[role=status]").count() == 0

@@ -631,6 +631,7 @@ interface HTMLElementTagNameMap {
 interface DocumentEventMap {
   "capot-model": CustomEvent<Lab.AtWork>;
   "capot-view": CustomEvent<File>;
+  "capot-disobeyed": CustomEvent<string[]>;
 }
 
 /** Plotly's script is read when the first figure is drawn, see parts/figure.js. */

@@ -17,10 +17,11 @@ import "./parts/slider.js";
  * What there is of the page: the model at work, the frame's parts, the chapter that is shown.
  * @type {{
  *   model: Lab.AtWork | null, turn: number, page: Lab.Page | null, main: HTMLElement, tip: HTMLElement,
- *   rail: ReturnType<typeof rail> | null, top: ReturnType<typeof top> | null,
+ *   rail: ReturnType<typeof rail> | null, top: ReturnType<typeof top> | null, wrong: Set<string>, told: HTMLElement,
  * }}
  */
-const app = { model: null, turn: 0, page: null, main: h("main"), rail: null, top: null, tip: tip() };
+const app = { model: null, turn: 0, page: null, main: h("main"), rail: null, top: null, tip: tip(), wrong: new Set(),
+  told: said("") };
 
 /**
  * Go to a chapter without leaving the page.
@@ -52,7 +53,8 @@ async function show(handed = null) {
   delete document.documentElement.dataset.shown;
   leave();
   own();
-  const wrong = disobeyed(chapter, address()); // before the page writes an address of its own
+  app.wrong = new Set(disobeyed(chapter, address())); // before the page writes an address of its own
+  app.told.remove();
   app.rail?.at(chapter);
   document.title = `${titled(chapter, "name")} · capot`;
   document.body.append(app.tip);
@@ -67,7 +69,7 @@ async function show(handed = null) {
     const drawn = await page(main, { model: app.model, go, chapterAddress, chapter, handed });
     if (turn !== app.turn) return drawn?.leave?.();
     app.page = drawn ?? null;
-    if (wrong.length) question.after(said(tr("link.disobeyed", { wrong: wrong.join(", ") })));
+    tellWrong();
   } catch (error) {
     if (turn !== app.turn) return;
     if (!(error instanceof LabError)) console.error(error);
@@ -75,6 +77,13 @@ async function show(handed = null) {
   }
   document.documentElement.dataset.shown = chapter; // what it draws first is there
   performance.mark("capot-shown");
+}
+
+/** What of the link the page does not obey, under its question; more may come with the model's answer. */
+function tellWrong() {
+  if (!app.wrong.size) return;
+  app.told.textContent = tr("link.disobeyed", { wrong: [...app.wrong].join(", ") });
+  if (!app.told.isConnected) app.main.querySelector("h1")?.after(app.told);
 }
 
 /**
@@ -122,7 +131,9 @@ async function changed() {
  * A line under a page's question.
  * @param {string} line
  */
-const said = (line) => h("p", { class: "quiet", role: "status" }, line);
+function said(line) {
+  return h("p", { class: "quiet", role: "status" }, line);
+}
 
 /** @param {Lab.AtWork} model */
 function atWork(model, { anew = false } = {}) {
@@ -189,6 +200,10 @@ document.addEventListener("click", (event) => {
 });
 addEventListener("popstate", () => show());
 document.addEventListener("capot-opening", changed);
+document.addEventListener("capot-disobeyed", ({ detail }) => {
+  for (const name of detail) app.wrong.add(name);
+  tellWrong();
+});
 document.addEventListener("capot-state", () => app.rail?.carry());
 
 /**

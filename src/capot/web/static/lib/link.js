@@ -17,6 +17,9 @@ const whole = (least, most) => (text) => /^\d+$/.test(text) && Number(text) >= l
 
 const COUNT = whole(0, Number.MAX_SAFE_INTEGER);
 const NUMBER = form(/^\d+(\.\d+)?(e[+-]?\d+)?$/);
+// What the page Generate writes of a tree (``story.js``) and of several texts; whose they are only the model tells.
+const TREE = form(/^\d+:\d+:\d*:\d+(:[^:;]*)?(;\d+:\d+:\d*:\d+(:[^:;]*)?)*$/);
+const ALL = form(/^\d+(:\d*(:[^:]*)?)?$/);
 const HEADS = form(/^\d+(\.\d+)?(,\d+(\.\d+)?)*$/);
 const PRECISIONS = ["fp32", "bf16", "fp8", "int8", "int4"];
 
@@ -50,8 +53,8 @@ const RULES = {
     ...sliders("steer") },
   next: { view: oneOf("next", "score"), ...sliders("next"), k: whole(1, 100), as: oneOf("logits"), rank: any },
   score: {},
-  generate: { view: oneOf("one", "all"), ...sliders("generate"), seed: COUNT, stop: any, tree: any, drawn: COUNT,
-    on: COUNT, all: any, heats: any },
+  generate: { view: oneOf("one", "all"), ...sliders("generate"), seed: COUNT, stop: any, tree: TREE,
+    drawn: COUNT, on: COUNT, all: ALL, heats: any },
   memory: { lengths: any, mode: oneOf("last", "all"), axes: oneOf("log"), known: any, gpu: any,
     precision: someOf(...PRECISIONS), kv: oneOf(...PRECISIONS), users: any },
   assistant: { view: oneOf("ways", "talk"), ...sliders("generate"), seed: COUNT, stop: any, asked: any, talk: any,
@@ -63,7 +66,15 @@ const RULES = {
 const LONGEST = 20; // characters of a setting's name that are shown; what a link says is not for the page to repeat
 
 /**
- * The names of the settings of an address that its page does not obey.
+ * A page found out only with its model's answer which settings it cannot obey: the frame says so under its question.
+ * @param {...string} names
+ */
+export function cannotObey(...names) {
+  if (names.length) document.dispatchEvent(new CustomEvent("capot-disobeyed", { detail: names }));
+}
+
+/**
+ * The names of the settings of an address that its page does not obey, as far as the address alone tells.
  * @param {string} chapter
  * @param {Record<string, string>} address
  */

@@ -2,6 +2,7 @@
 
 import { fill, h, labelled, unique } from "../lib/dom.js";
 import { get } from "../lib/api.js";
+import { cannotObey } from "../lib/link.js";
 import { root } from "../lib/place.js";
 import * as state from "../lib/state.js";
 import { tr } from "../lib/words.js";
@@ -25,6 +26,7 @@ export default async function page(main, { model }) {
   const name = model?.model ?? "boxed";
   const asked = state.read().lesson;
   const here = contents.lessons.find(({ number }) => String(number) === asked);
+  if (asked && !here) cannotObey("lesson");
   /** @type {Live[]} */
   const live = [];
   main.classList.add("course");

@@ -4,6 +4,7 @@ import { fill, h } from "../lib/dom.js";
 import { number, tr } from "../lib/words.js";
 import { callDrawn } from "../lib/api.js";
 import * as state from "../lib/state.js";
+import { cannotObey } from "../lib/link.js";
 import { inPython, onCommandLine } from "../lib/code.js";
 import { frame } from "../parts/frame.js";
 import { Awaited } from "../parts/awaited.js";
@@ -97,7 +98,9 @@ const section = (title, ...content) =>
  * @param {() => unknown} onChange
  */
 function comparing(offered, onChange) {
-  const chosen = new Set((state.read().compare ?? USUAL).split(",").filter((other) => offered.includes(other)));
+  const asked_ = (state.read().compare ?? USUAL).split(",");
+  if (asked_.some((other) => !["", "none", ...OTHERS].includes(other))) cannotObey("compare");
+  const chosen = new Set(asked_.filter((other) => offered.includes(other)));
   const troubles = h("div", { class: "troubles" });
   const picked = () => offered.filter((one) => chosen.has(one));
   const set = (/** @type {string} */ other, /** @type {boolean} */ checked) => {

@@ -3,6 +3,7 @@
 import { fill, h, labelled, unique } from "../../lib/dom.js";
 import { lang, tr } from "../../lib/words.js";
 import { callDrawn } from "../../lib/api.js";
+import { cannotObey } from "../../lib/link.js";
 import * as state from "../../lib/state.js";
 import { once } from "../../lib/resumable.js";
 import { blocks, ofKind } from "../../parts/blocks.js";
@@ -301,7 +302,9 @@ function messageField(value, send) {
  */
 function kindField(template) {
   const asked = state.read().kind ?? "";
-  const options = KINDS.filter((one) => one !== "chat_template" || template.own).map((value) =>
+  const offered = KINDS.filter((one) => one !== "chat_template" || template.own);
+  if (asked && !offered.some((one) => one === asked)) cannotObey("kind");
+  const options = offered.map((value) =>
     h("option", { value, selected: value === asked }, tr(value ? `assistant.way.${value}` : "assistant.own_way")));
   /** @type {HTMLSelectElement} */
   const kind = h("select", { id: unique("kind"), onchange: () => state.write({ kind: kind.value }) }, options);

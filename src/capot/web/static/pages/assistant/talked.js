@@ -1,6 +1,7 @@
 // A conversation as this tab keeps it and as an address holds it.
 
 import { lang } from "../../lib/words.js";
+import { cannotObey } from "../../lib/link.js";
 import * as state from "../../lib/state.js";
 
 const KEY = "capot-talk";
@@ -39,6 +40,7 @@ function linkedTalk() {
   try {
     return JSON.parse(state.read().talk ?? "null");
   } catch {
+    cannotObey("talk");
     return null;
   }
 }

@@ -2,6 +2,7 @@
 
 import { h, visible } from "../../lib/dom.js";
 import { duration, percent, tr } from "../../lib/words.js";
+import { cannotObey } from "../../lib/link.js";
 import { page } from "../../lib/state.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { watched } from "../../lib/resumable.js";
@@ -85,6 +86,7 @@ class One {
     const saved = this.#desk.read();
     const found = this.#desk.whole ? kept(field.text, name()) : null;
     if (found && (!saved.tree || linked(found, saved))) return this.#restore(found);
+    if (saved.tree && !field.text && this.#desk.whole) cannotObey("tree"); // nothing that it could grow from
     return saved.tree && field.text ? this.#regrow(saved) : null;
   }
 
@@ -120,6 +122,7 @@ class One {
     } });
     this.#growing = false;
     this.#story = found.story;
+    if (this.#desk.whole) cannotObey(...found.lost);
     if (found.whole) this.#save();
     this.#show();
   }

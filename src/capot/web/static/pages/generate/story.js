@@ -170,7 +170,7 @@ export function inAddress(story, desk) {
 
 /**
  * Grow the tree that an address holds, line after line: `grow(story, line)` settles when a line has what it had.
- * { story, whole }.
+ * { story, whole, lost }: whether all of it is there, and the settings that are of another model's tree.
  * @param {string} prompt
  * @param {Record<string, string>} address
  * @param {{ sampling: Lab.Sampling, grow: (story: Lab.Story, line: Lab.Branch) => Promise<boolean> }} how
@@ -181,15 +181,15 @@ export async function regrow(prompt, { tree, drawn, on }, { sampling, grow }) {
   for (const text of tree.split(";").slice(0, MOST)) {
     const [, , , count, own] = text.split(":");
     const place = leaving(story, text);
-    if (!place) return { story: shown(), whole: false };
+    if (!place) return { story: shown(), whole: false, lost: ["tree"] };
     const settings = unsettled(own, first);
     if (!story.lines.length) first = settings;
     const left = Number(count) || 0;
     const line = leave(story, { ...place, sampling: settings, seed: Number(drawn), left });
-    if (!(await grow(story, line))) return { story: shown(), whole: false };
+    if (!(await grow(story, line))) return { story: shown(), whole: false, lost: [] };
     story.base ??= line.base;
   }
-  return { story: shown(), whole: true };
+  return { story: shown(), whole: true, lost: on && !story.lines[Number(on) - 1] ? ["on"] : [] };
 
   function shown() {
     story.current = story.lines[Number(on) - 1] ?? story.lines[0] ?? null;

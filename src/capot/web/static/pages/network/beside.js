@@ -4,6 +4,7 @@ import { fill, h } from "../../lib/dom.js";
 import { named } from "../../lib/tokens.js";
 import { ownFirst, tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
+import { cannotObey } from "../../lib/link.js";
 import * as state from "../../lib/state.js";
 import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
 import { Awaited } from "../../parts/awaited.js";
@@ -54,6 +55,7 @@ export class Beside {
   #reading = new Awaited(this.#field.troubles);
   #putting = new Awaited(this.#troubles);
   #shown = h("div", { hidden: true });
+  #linked = Boolean(state.read().put); // a link's place, until its texts are read
   /** @type {Api.NetworkInside | null} */
   #found = null;
   /** @type {Api.NetworkInside | null} */
@@ -108,6 +110,8 @@ export class Beside {
       return source;
     }, { again: () => this.#read(), failed: () => this.#answer.clear() });
     const spot = spotNamed(state.read().put ?? "");
+    if (read && this.#linked && !(spot && this.#mine.cell(spot))) cannotObey("put");
+    if (read) this.#linked = false;
     if (spot && read && this.#mine.cell(spot)) await this.#put(spot);
   }
 

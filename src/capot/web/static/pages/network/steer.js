@@ -4,6 +4,7 @@ import { fill, h, labelled, later, unique } from "../../lib/dom.js";
 import { number, tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
 import { lab } from "../../lib/lab.js";
+import { cannotObey } from "../../lib/link.js";
 import * as state from "../../lib/state.js";
 import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
 import { Awaited } from "../../parts/awaited.js";
@@ -70,7 +71,9 @@ export class Steer {
     const chosen = this.#layer.value || this.#wished;
     fill(this.#layer, h("option", { value: "" }, tr("network.middle_layer")),
       found.layers.map(({ layer }) => h("option", { value: String(layer) }, String(layer))));
-    this.#layer.value = found.layers.some(({ layer }) => String(layer) === chosen) ? chosen : "";
+    const known = found.layers.some(({ layer }) => String(layer) === chosen);
+    if (this.#wished && !known) cannotObey("steered");
+    this.#layer.value = known ? chosen : "";
     this.#wished = "";
     return this.#ask();
   }
