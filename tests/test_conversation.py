@@ -595,7 +595,20 @@ def test_what_is_typed_wrong(
     Path("latin.txt").write_bytes(b"caf\xe9\n")
     Path("broken.toml").write_text("end = ", encoding="utf-8")
     assert run(["chat", "--model", "scripted", *words, *(["--json"] if "--json" not in words else [])]) == 2
-    assert json.loads(capsys.readouterr().out)["error"]["code"] == code
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == code and "@" not in error["message"]  # no text is written here that could begin with one
+
+
+def test_a_script_whose_name_begins_with_an_at_sign_is_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("@talk.txt").write_text("Hello!\n", encoding="utf-8")
+    words = ["--model", "scripted", "--max-new-tokens", "2", "--json"]
+    assert run(["chat", "--script", "@talk.txt", *words]) == 0
+    assert [turn["message"] for turn in json.loads(capsys.readouterr().out)["turns"]] == ["Hello!"]
+    assert run(["chat", "--script", "@absent.txt", *words]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "no_such_file"
 
 
 def test_every_kind_can_hold_a_conversation(scripted: Model) -> None:

@@ -638,6 +638,63 @@ def test_a_damaged_value_is_refused_whoever_chose_the_engine(folders, field: str
     assert refused_field(ask, Loading(model="mine", **way), damaged(folders("mistral"), field)) == field
 
 
+@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("way", [{}, {"engine": "hf"}], ids=str)
+def test_layers_that_nobody_computes_are_said(folders, tmp_path, family: str, way: dict, lang: str) -> None:
+    """transformers leaves them out without a word; so does native."""
+    import capot
+    from capot.i18n import tr
+
+    heard = []
+    notice = lambda key, **params: heard.append((key, params))  # noqa: E731
+    folder = changed(folders(family), tmp_path, **{"n_layer" if family == "gpt2" else "num_hidden_layers": 1})
+    engines.open_engine(Loading(model=str(folder), **way), Checkpoint.open(folder), notice=notice).close()
+    [told] = [params for key, params in heard if key == "engines.unused_layers"]
+    assert (told["count"], told["layers"]) == (2, 1)
+    assert "2 " in tr("engines.unused_layers", lang, **told)
+    described = capot.open(folder).card()
+    assert described.unused_layers == 2 and described.layers == 1
+    assert tr("card.facts.unused_layers", lang, count=2)[:20] in described.to_text(lang, width=400)
+    assert capot.open(folders(family)).card().unused_layers == 0
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("way", [{}, {"engine": "hf"}], ids=str)
+def test_more_layers_than_the_file_holds_are_refused(folders, tmp_path, family: str, way: dict) -> None:
+    field = "n_layer" if family == "gpt2" else "num_hidden_layers"
+    folder = changed(folders(family), tmp_path, **{field: 4})
+    with pytest.raises(ModelError) as caught:
+        engines.open_engine(Loading(model=str(folder), **way), Checkpoint.open(folder))
+    assert caught.value.code == "tensor_missing" and ".3." in caught.value.params["tensor"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"n_head": "4"}, "config_value", "n_head"),
+        ({"n_embd": -1}, "config_field", "n_embd"),
+        ({"n_embd": None}, "config_field", "hidden_size"),
+        ({"n_layer": None}, "config_field", "num_hidden_layers"),
+        ({"vocab_size": None}, "config_field", "vocab_size"),
+        ({"activation_function": "gelou"}, "config_value", "activation_function"),
+        ({"dtype": "float12"}, "config_value", "dtype"),
+        ({"layer_norm_epsilon": "small"}, "config_value", "layer_norm_epsilon"),
+        ({"model_type": None}, "family_unsaid", None),
+    ],
+    ids=str,
+)
+def test_what_transformers_refuses_is_told_by_the_field(folders, tmp_path, changes: dict, code: str, field) -> None:
+    """Its own message ends before the value, or is a lone "'gelou'"; a size that is not given is one of its own."""
+    folder = changed(folders("gpt2"), tmp_path, **changes)
+    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kept = {name: value for name, value in raw.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(kept), encoding="utf-8")
+    with pytest.raises(ModelError) as caught:
+        engines.open_engine(Loading(model=str(folder), engine="hf"), Checkpoint.open(folder))
+    assert (caught.value.code, caught.value.params.get("field")) == (code, field)
+
+
 SCALING = [
     ({"type": "linear", "factor": 0}, "factor"),
     ({"rope_type": "dynamic", "factor": -2.0}, "factor"),

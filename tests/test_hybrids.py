@@ -45,6 +45,14 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("minimax", {"num_local_experts": 4, "layer_types": ["linear_attention", "full_attention"] * 4}),
     ("kimi_linear", LATENT | {"num_local_experts": 4, "moe_intermediate_size": 32, "linear_attn_config": KDA}),
     ("recurrent_gemma", {"num_key_value_heads": 1, "lru_width": 72}),
+    ("mamba", {"state_size": 8}),
+    ("mamba", {"state_size": 8, "time_step_rank": 6, "use_bias": True, "use_conv_bias": False, "expand": 3}),
+    ("falcon_mamba", {"state_size": 8, "conv_kernel": 3}),
+    ("mamba2", {"state_size": 8, "num_heads": 8, "head_dim": 16, "n_groups": 2, "use_bias": True}),
+    ("rwkv", {"attention_hidden_size": 128, "tie_word_embeddings": True}),
+    ("rwkv", {"attention_hidden_size": 64, "intermediate_size": None}),
+    ("xlstm", {"num_heads": 4}),
+    ("xlstm", {"num_heads": 4, "use_bias": True, "qk_dim_factor": 1.0}),
     ("zamba", {"num_key_value_heads": 4, "mamba_d_state": 8}),
     ("zamba2", ZAMBA2 | {"num_key_value_heads": 4, "num_mem_blocks": 2, "adapter_rank": 8}),
     ("zamba2", ZAMBA2 | {"num_key_value_heads": 4, "use_shared_attention_adapter": True, "adapter_rank": 8}),
@@ -110,7 +118,8 @@ def test_a_state_is_as_large_as_transformers_makes_it(family: str) -> None:
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
         answer = model(torch.tensor([[1, 2, 3, 4, 5]]), use_cache=True)
-    cache = model if family == "recurrent_gemma" else answer[cache_argument(type(model))]
+    own = {"recurrent_gemma": model, "rwkv": {"state": answer.get("state")}}  # no cache of transformers' kind
+    cache = own[family] if family in own else answer[cache_argument(type(model))]
     shape = shape_of(SMALL | changes | {"model_type": family})
     assert shape.state_known and shape.state_numbers == _state_numbers(cache) > 0
 

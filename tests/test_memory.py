@@ -833,6 +833,20 @@ def test_an_option_of_simulations_is_not_silently_ignored(option, capsys):
     assert error["code"] == "only_simulated" and option in error["message"]
 
 
+@pytest.mark.parametrize("lang", ["fr", "en"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("gpu", "24GB"), ("precision", "int8"), ("kv_precision", "int8"), ("users_at", [2048])]
+)
+def test_an_argument_of_simulations_is_not_silently_ignored(name, value, lang):
+    model = capot.open("scripted", lang=lang)
+    with pytest.raises(InputError) as caught:
+        model.memory("8", **{name: value})
+    assert caught.value.code == "needs_simulate" and caught.value.params["name"] == name
+    line = f"model.memory(simulate=True, {name}={value!r})".replace("'", '"')
+    assert caught.value.message(face="python").endswith(line)
+    assert capot.open("scripted").memory("8", known="Llama-3.2-1B", **{name: value}).simulated
+
+
 def test_one_row_has_no_growth(scripted):
     text = weigh(scripted(), [64]).to_text("en")
     assert "What token n costs" not in text and "64" in text

@@ -322,6 +322,7 @@ declare namespace Api {
     obstacle: string | null;
     published: Published | null;
     loaded: Loaded | null;
+    unused_layers: number;
   }
 
   interface CardsFit {

@@ -19,6 +19,7 @@ from capot.cli.common import (
     chapter,
     colored,
     decoded,
+    read_path,
     read_text,
     terminal_width,
     write_file,
@@ -45,7 +46,7 @@ def chat(model: Model, *, template: str | None, script: Path | None, **given: An
     asked = named(template)
     if script is not None:
         # Lines without a word are layout of the script, and no messages.
-        lines = read_text("-" if str(script) == "-" else f"@{script}").splitlines()
+        lines = (read_text("-") if str(script) == "-" else read_path(script)).splitlines()
         return model.chat([line for line in lines if line.strip()], sampling=settings, **asked, **given)
     output = click.get_current_context().params
     if output["as_json"] or output["html"] == STDOUT:  # what is said would stand in the midst of it

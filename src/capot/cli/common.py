@@ -26,7 +26,7 @@ import click
 from capot.cli.streams import colored, fed, notice, piped
 from capot.cli.words import FILE, STDOUT, Argument, Command, Option, ParamType, language_option
 from capot.config import Loading
-from capot.errors import InputError, NotFoundError, os_reason
+from capot.errors import InputError, NotFoundError, os_reason, shorten
 
 if TYPE_CHECKING:
     from capot.model import Model
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILE", "STDOUT", "TEXT", "Argument", "Command", "Option", "chapter", "colored", "emit", "notice", "numbers",
-    "open_model", "put", "read_text", "split", "take_loading", "typed_or_piped",
+    "open_model", "put", "read_path", "read_text", "split", "take_loading", "typed_or_piped",
 ]  # fmt: skip
 
 
@@ -70,6 +70,16 @@ def read_text(value: str) -> str:
     path = Path(value[1:])
     # Before reading: "no such file" is the commonest slip and deserves its own hint.
     if not path.exists():
+        raise NotFoundError("no_such_file", path=str(path), line=f"@{shorten(value)}")
+    return read_path(path)
+
+
+def read_path(path: Path) -> str:
+    """Return the text of a file, named without @.
+
+    Raises: NotFoundError ``no_such_file``; InputError as ``read_text``.
+    """
+    if not path.exists():
         raise NotFoundError("no_such_file", path=str(path))
     try:
         raw = path.read_bytes()
@@ -94,14 +104,14 @@ def typed_or_piped(text: str | None, *, name: str) -> str:
 def numbers(text: str, *, name: str) -> list[int]:
     """Return ids parted by commas, spaces or lines; ``-`` and ``@FILE`` as for a text.
 
-    Raises: InputError ``not_a_number``.
+    Raises: InputError ``not_ids``.
     """
     text = read_text(text)
     # Commas and spaces alike: ids are pasted out of JSON, of a table, of this program's own output.
     try:
         return [int(part) for part in text.replace(",", " ").split()]
     except ValueError:
-        raise InputError("not_a_number", name=name, value=text[:80]) from None
+        raise InputError("not_ids", name=name, value=shorten(text)) from None
 
 
 def _contents(raw: bytes, source: str) -> str:

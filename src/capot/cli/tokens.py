@@ -37,7 +37,7 @@ def tokens(
 
 
 def decoded(model: Model, ids: str, *, text: str | None, whole: bool) -> Tokens | None:
-    """Return the text of ids. Raises: InputError ``text_or_ids``, ``not_a_number``, ``no_such_id``."""
+    """Return the text of ids. Raises: InputError ``text_or_ids``, ``not_ids``, ``no_such_id``."""
     from capot.chapters.tokens.verb import of_ids
     from capot.view.visible import visible
 

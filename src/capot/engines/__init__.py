@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from capot.engines import forks
-from capot.errors import CapabilityError, InputError, UnsupportedError
+from capot.errors import CapabilityError, InputError, ModelError, UnsupportedError
 
 if TYPE_CHECKING:
     from capot.config import Loading
@@ -144,7 +144,7 @@ def check_names(loading: Loading) -> None:
 def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Notice = no_notice) -> Engine:
     """Return the engine that ``loading`` asks for, its weights ready to be read.
 
-    ``notice`` hears which one where the choice was ours, and where it computes.
+    ``notice`` hears which one where the choice was ours, where it computes, and of layers that nobody computes.
 
     Raises: CapabilityError ``device_unsupported``, ``precision_unsupported``, ``forked``; ModelError as
     ``check_values``; what the engine raises.
@@ -167,7 +167,20 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
 
         if not loading.engine and loading.model != "boxed":
             notice("engines.native", model=checkpoint.name)
-        return open_native(checkpoint, notice=lambda: notice("native.compiling"), warn=notice)
-    from capot.engines.transformers import open_transformers
+        engine: Engine = open_native(checkpoint, notice=lambda: notice("native.compiling"), warn=notice)
+    else:
+        from capot.engines.transformers import open_transformers
 
-    return open_transformers(checkpoint, loading, notice=notice)
+        engine = open_transformers(checkpoint, loading, notice=notice)
+    _tell_unused(checkpoint, notice)
+    return engine
+
+
+def _tell_unused(checkpoint: Checkpoint, notice: Notice) -> None:
+    """Say how many layers of the file nobody computes, where config.json gives fewer than there are."""
+    from capot.sources.checkpoint import unused_layers
+
+    # A family whose sizes are spelled in a way that is not known here: what it leaves out is not known either.
+    with contextlib.suppress(ModelError):
+        if count := unused_layers(checkpoint.tensors, checkpoint.raw_config):
+            notice("engines.unused_layers", model=checkpoint.name, count=count, layers=checkpoint.config.layers)

@@ -103,8 +103,8 @@ def _opening() -> Arguments:
 
 
 def _say(key: str, **params: Any) -> None:
-    """Tell a program's user on standard error: of downloads, and of what trusting code means."""
-    if key.startswith("hub."):
+    """Tell a program's user on standard error: of downloads, of what trusting code means, of layers left out."""
+    if key.startswith(("hub.", "engines.unused")):
         print(paragraph(tr(key, **params)), file=sys.stderr)
 
 

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import functools
 import mmap
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from capot.errors import ModelError, NotFoundError, UnsupportedError, local_path
 from capot.sources.configuration import Config
-from capot.sources.fields import token_ids
+from capot.sources.fields import read_count, text_config, token_ids
 from capot.sources.files import INDEX, TEMPLATE_BYTES, Folder
 from capot.sources.safetensors import DTYPES, TensorInfo, merge_shards, read_header, weight_map
 
@@ -36,6 +37,8 @@ HEAD = "lm_head.weight"
 # What stands in a matrix's place where its numbers are packed: GPTQ and AWQ, compressed-tensors.
 PACKED = (".qweight", ".weight_packed")
 INTEGERS = {"U8", "I8", "U16", "I16", "U32", "I32"}  # no family's weights: packed numbers
+# A layer of the text model, in a name: not of a tower for pictures, nor of what guesses further tokens.
+LAYER = re.compile(r"(?:(?:model|transformer|gpt_neox|backbone|decoder|language_model)\.)*(?:layers|h|blocks)\.(\d+)\.")
 COMPARED = 256  # rows of two matrices that may be one
 
 
@@ -56,6 +59,18 @@ def to_float32(array: np.ndarray, dtype: str) -> np.ndarray:
         wide <<= 16
         return wide.view(np.float32)
     return array.astype(np.float32)
+
+
+def unused_layers(names: Iterable[str], raw: Mapping[str, Any]) -> int:
+    """Return how many layers of the text model the weights hold beyond those that config.json gives.
+
+    No engine computes them, and no library says so. Layers that guess further tokens count as given.
+
+    Raises: ModelError as ``Config.from_dict``.
+    """
+    found = {int(layer[1]) for layer in map(LAYER.match, names) if layer}
+    given = Config.from_dict(raw).layers + read_count(text_config(raw), "num_nextn_predict_layers")
+    return sum(layer >= given for layer in found)
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from capot.sources.layer_kinds import HEADLESS, layer_count, layer_kinds
 # One name per idea, then how the config.json of the hub's model families spell it.
 SPELLINGS = {
     "vocabulary_size": ("vocab_size",),
-    "width": ("hidden_size", "n_embd", "d_model", "dim"),
-    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    "width": ("hidden_size", "n_embd", "d_model", "dim", "embedding_dim"),
+    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_blocks"),
     "heads": ("num_attention_heads", "n_head", "n_heads"),
     "kv_heads": ("num_key_value_heads", "multi_query_group_num", "num_kv_heads", "n_head_kv"),
     # Where it is missing, heads share the width; some families (Gemma, Qwen3) write a larger one.
@@ -50,7 +50,7 @@ UNTIED = {  # where config.json may leave it out
     "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "phi3", "deepseek_v3", "gptj", "granite",
     "codegen", "stablelm", "olmo", "olmo2", "olmo3", "olmoe", "nemotron", "jamba", "bamba", "nemotron_h", "falcon_h1",
     "qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text", "minimax", "kimi_linear",
-    "granitemoehybrid",
+    "granitemoehybrid", "mamba2", "rwkv", "rwkv5", "rwkv6", "rwkv7", "xlstm",
 }  # fmt: skip
 
 

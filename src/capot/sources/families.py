@@ -39,7 +39,7 @@ FAMILIES = {
     "opt": replace(_CLASSIC, positions=2), "gpt_neox": _CLASSIC, "starcoder2": _CLASSIC,
     "bloom": replace(_CLASSIC, embedding_norms=1), "falcon": Family(gated=False, norm_values=2),
     "phi": replace(_CLASSIC, layer_norms=1, head_bias=True),
-    "gptj": _GPTJ, "codegen": _GPTJ, "mpt": Family(gated=False),
+    "rwkv": Family(norm_values=2, embedding_norms=1), "gptj": _GPTJ, "codegen": _GPTJ, "mpt": Family(gated=False),
 }  # fmt: skip
 
 

@@ -313,6 +313,20 @@ def _zamba(raw: Raw, config: Config) -> Hybrid | None:
     return Hybrid(_per_layer(config, layer))
 
 
+def _headless(raw: Raw, config: Config) -> Hybrid:
+    """Return the equal layers of a family without attention."""
+    family = config.model_type
+    if family == "rwkv":
+        layer = mixers.rwkv(raw, config)
+    elif family == "xlstm":
+        layer = mixers.mlstm(raw, config).blocks(config.width)
+    elif family == "mamba2":
+        layer = mixers.layer_blocks(mixers.mamba2_mixer(raw, config).blocks(config.width), norms=config.width)
+    else:
+        layer = mixers.layer_blocks(mixers.mamba(raw, config, normed=False), norms=config.width)
+    return Hybrid(_per_layer(config, lambda _: {"attention": 0, **layer}))
+
+
 def _adapters(raw: Raw, config: Config) -> Blocks:
     """Return what a layer adds of its own to a transformer that it shares with others."""
     rank = read_int(raw, "adapter_rank", default=128)
@@ -325,4 +339,5 @@ FAMILIES: dict[str, Callable[[Raw, Config], Hybrid | None]] = {
     "qwen3_next": _qwen3_next, "qwen3_5": _qwen3_next, "qwen3_5_text": _qwen3_next, "qwen3_5_moe_text": _qwen3_next,
     "lfm2": _lfm2, "lfm2_moe": _lfm2, "minimax": _minimax, "kimi_linear": _kimi_linear, "zamba": _zamba,
     "recurrent_gemma": _recurrent_gemma, "zamba2": _zamba,
+    **dict.fromkeys(("mamba", "falcon_mamba", "mamba2", "rwkv", "xlstm"), _headless),
 }  # fmt: skip

@@ -33,7 +33,8 @@ from capot.sources.fields import (
 
 FULL, SLIDING, CHUNKED, STATE, UNKNOWN = "full", "sliding", "chunked", "state", "unknown"
 MLP, MOE = "mlp", "moe"  # layers that do not mix tokens at all
-HEADLESS = {"mamba", "mamba2", "falcon_mamba", "rwkv"}  # no attention, so no heads: a state of a fixed size
+# No attention, so no heads of it: a state of a fixed size.
+HEADLESS = {"mamba", "mamba2", "falcon_mamba", "xlstm", "rwkv", "rwkv5", "rwkv6", "rwkv7"}
 
 # What a name that a file gives a layer says of it; a layer may have attention and a state as well ("hybrid").
 _NAMED = {

@@ -5,6 +5,8 @@ each keeps, H heads, G groups, K the taps of a convolution and R the rank of a s
 
     Mamba            2·D·E + E·K + E·(R + 2·N) + R·E + E·N + E·D, and biases       arXiv:2312.00752
     Mamba 2          D·(2·E + 2·G·N + H) + (E + 2·G·N)·K + 3·H + E + E·D           arXiv:2405.21060
+    mLSTM            D·(2·Q + 3·P + 2·H) + 2·H + P, and biases                     arXiv:2405.04517
+    RWKV 4           4·D·A + 2·A + 3·D                                             arXiv:2305.13048
     gated delta      D·(2·Q + 2·P + 2·H) + (2·Q + P)·K + P·D, Q keys, P values     arXiv:2412.06464
 """
 
@@ -14,7 +16,8 @@ import math
 from dataclasses import dataclass
 
 from capot.sources.configuration import Config
-from capot.sources.fields import Raw, read_bool, read_int
+from capot.sources.fields import Raw, first_set, read_bool, read_count, read_float, read_int
+from capot.sources.layer_kinds import HEADLESS
 
 Blocks = dict[str, int]  # attention, other (what keeps a state), mlp, norms
 
@@ -48,16 +51,72 @@ def layer_blocks(*parts: Blocks, norms: int, mlp: int = 0) -> Blocks:
 
 def mamba(raw: Raw, config: Config, *, normed: bool) -> Blocks:
     width = config.width
-    kept = read_int(raw, "mamba_d_state", default=16)
-    inner = read_int(raw, "mamba_expand", default=2) * width
-    kernel = read_int(raw, "mamba_d_conv", default=4)
-    automatic = raw.get("mamba_dt_rank") in (None, "auto")
+    kept = read_int(raw, "mamba_d_state", "state_size", default=16)
+    inner = mamba_inner(raw, config)
+    kernel = read_int(raw, "mamba_d_conv", "conv_kernel", default=4)
+    named, given = first_set(raw, "mamba_dt_rank", "time_step_rank")
     # "auto" is the paper's choice, a sixteenth of the width.
-    rank = math.ceil(width / 16) if automatic else read_int(raw, "mamba_dt_rank")
+    rank = math.ceil(width / 16) if given in (None, "auto") else read_int(raw, named)
     size = 3 * width * inner + inner * (kernel + rank + 2 * kept + rank + 1 + kept + 1)
-    size += inner * read_bool(raw, "mamba_conv_bias", default=True)
-    size += (2 * inner + width) * read_bool(raw, "mamba_proj_bias", default=False)
+    size += inner * read_bool(raw, first_set(raw, "mamba_conv_bias", "use_conv_bias")[0], default=True)
+    size += (2 * inner + width) * read_bool(raw, first_set(raw, "mamba_proj_bias", "use_bias")[0], default=False)
     return {"other": size, "norms": (rank + 2 * kept) * normed}
+
+
+def mamba_inner(raw: Raw, config: Config) -> int:
+    """Return the channels of a Mamba, by its name in hybrids, else as families without attention write it."""
+    if raw.get("mamba_expand") is not None or config.model_type not in HEADLESS:
+        return read_int(raw, "mamba_expand", default=2) * config.width
+    given = config.model_type != "mamba2" and read_count(raw, "intermediate_size")
+    return given or int(read_float(raw, "expand", default=2, most=1000) * config.width)
+
+
+@dataclass(frozen=True)
+class MLstm:
+    """``keys`` and ``values``: numbers of all ``heads`` together; ``inner``: of the MLP after it."""
+
+    heads: int
+    keys: int
+    values: int
+    inner: int
+    bias: bool
+
+    @property
+    def state(self) -> int:
+        """Return how many numbers a text leaves in one layer: for each head its sums, their norm, their maximum."""
+        return self.heads * ((self.keys // self.heads) * (self.values // self.heads + 1) + 1)
+
+    def blocks(self, width: int) -> Blocks:
+        size = width * (2 * self.keys + 3 * self.values + 2 * self.heads) + 2 * self.heads + self.values
+        biases = 2 * self.keys + 3 * self.values + width
+        mlp = 3 * width * self.inner + self.bias * (2 * self.inner + width)
+        return {"other": size + self.bias * biases, "mlp": mlp, "norms": (2 + 2 * self.bias) * width}
+
+
+def mlstm(raw: Raw, config: Config) -> MLstm:
+    """Return an xLSTM's layer, whose widths are shares of the model's, the MLP's rounded up."""
+
+    def part(name: str, usual: float, step: int = 1) -> int:
+        share = read_float(raw, name, default=usual, most=1000)
+        return -(-int(config.width * share) // step) * step
+
+    step = read_int(raw, "ffn_round_up_to_multiple_of", default=64)
+    return MLstm(
+        heads=read_int(raw, "num_heads", default=8),
+        keys=part("qk_dim_factor", 0.5),
+        values=part("v_dim_factor", 1.0),
+        inner=part("ffn_proj_factor", 2.667, step),
+        bias=read_bool(raw, "use_bias", default=False),
+    )
+
+
+def rwkv(raw: Raw, config: Config) -> Blocks:
+    """Return a layer of RWKV 4: what mixes tokens, and its MLP, which has a gate of the width."""
+    width = config.width
+    inner = read_count(raw, "attention_hidden_size", default=width)
+    mixed = 4 * width * inner + 2 * inner + 3 * width
+    hidden = read_count(raw, "intermediate_size", default=4 * width)
+    return {"other": mixed, "mlp": 2 * width * hidden + width * width + 2 * width, "norms": 4 * width}
 
 
 @dataclass(frozen=True)
@@ -127,6 +186,20 @@ def nemotron_mixer(raw: Raw) -> Mamba2:
         groups=read_int(raw, "n_groups", "mamba_n_groups", default=8),
         heads=heads,
         kernel=read_int(raw, "conv_kernel", "mamba_d_conv", default=4),
+        conv_bias=read_bool(raw, "use_conv_bias", default=True),
+        bias_in=bias,
+        bias_out=bias,
+    )
+
+
+def mamba2_mixer(raw: Raw, config: Config) -> Mamba2:
+    bias = read_bool(raw, "use_bias", default=False)
+    return Mamba2(
+        inner=mamba_inner(raw, config),
+        kept=read_int(raw, "state_size", default=128),
+        groups=read_int(raw, "n_groups", default=8),
+        heads=read_int(raw, "num_heads", default=128),
+        kernel=read_int(raw, "conv_kernel", default=4),
         conv_bias=read_bool(raw, "use_conv_bias", default=True),
         bias_in=bias,
         bias_out=bias,

@@ -24,7 +24,7 @@ from typing import Any
 
 from capot.errors import NotFoundError, UnsupportedError, shorten
 from capot.i18n import Reason
-from capot.sources import shape_names
+from capot.sources import hybrids, shape_names
 from capot.sources.configuration import Config
 from capot.sources.families import FAMILIES, Family, with_overrides
 from capot.sources.fields import Raw, read_count, read_int, read_list, text_config
@@ -87,7 +87,7 @@ def shape(raw: Raw, *, tied: bool | None = None) -> Shape:
     family = FAMILIES.get(config.model_type)
     family = None if family is None else with_overrides(family, raw)
     if (mixed := hybrid(raw, config)) is not None:
-        return Shape(config, Family(), _hybrid_experts(mixed, config.layers), _latent_attention(raw), mixed)
+        return Shape(config, family or Family(), _hybrid_experts(mixed, config.layers), _latent_attention(raw), mixed)
     more = read_count(raw, "num_nextn_predict_layers")
     return Shape(config, family, _experts(raw, config), _latent_attention(raw), prediction_layers=more)
 
@@ -132,11 +132,16 @@ def _latent_attention(raw: Raw) -> LatentAttention | None:
     return LatentAttention(*(read_count(raw, name) for name in names))
 
 
+def known_families() -> tuple[str, ...]:
+    """Return the families whose parameters are counted from config.json alone."""
+    return tuple(sorted({*FAMILIES, *hybrids.FAMILIES}))
+
+
 def _family(shape: Shape) -> Family:
     """Raises: UnsupportedError ``shape_unknown`` naming the family."""
     if shape.family is None:
         family = shape.config.model_type or "?"
-        raise UnsupportedError("shape_unknown", family=family, known=", ".join(sorted(FAMILIES)))
+        raise UnsupportedError("shape_unknown", family=family, known=", ".join(known_families()))
     return shape.family
 
 
@@ -207,7 +212,7 @@ def layer_parameters(shape: Shape, layer: int = 0) -> dict[str, int]:
 def parameters(shape: Shape) -> dict[str, int]:
     """Return the parameters by block, without the multi-token prediction layers.
 
-    Raises: UnsupportedError ``shape_unknown`` where the family is not one of ``FAMILIES``.
+    Raises: UnsupportedError ``shape_unknown`` where the family is not one of ``known_families``.
 
     >>> sum(parameters(find("GPT-2").shape).values())
     124439808

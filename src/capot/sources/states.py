@@ -10,9 +10,11 @@ keeps, G groups, H heads of d numbers, Q and P the widths of keys and values:
     lightning        H·d²                            MiniMax 2025, arXiv:2501.08313
     RG-LRU           E + E·(K - 1)                   De et al. 2024, arXiv:2402.19427
     short convolution  D·K                           LFM2, as transformers has it
-    RWKV             5·D                             Peng et al. 2023, arXiv:2305.13048
+    RWKV 4           5·D                             Peng et al. 2023, arXiv:2305.13048
+    RWKV 5 to 7      D·d + 2·D                       Peng et al. 2024, arXiv:2404.05892; 2025, arXiv:2503.14456
+    mLSTM            H·(dk·dv + dk + 1)              Beck et al. 2024, arXiv:2405.04517
 
-The sums are those of the caches that transformers 5 makes, to which a test holds each family.
+The sums are those of the caches that transformers 5 makes, to which a test holds each family that it has.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Callable
 
 from capot.sources import mixers
 from capot.sources.configuration import Config
-from capot.sources.fields import Raw, read_count, read_dict, read_float, read_int
+from capot.sources.fields import Raw, read_count, read_dict, read_int
 from capot.sources.layer_kinds import HEADLESS, STATE
 
 
@@ -50,12 +52,14 @@ def _headless(raw: Raw, config: Config) -> int:
     """Return the state of a family without attention: its names of the same sizes are without ``mamba_``."""
     if config.model_type == "rwkv":
         return 5 * config.width
-    inner = read_count(raw, "intermediate_size") or int(read_float(raw, "expand", default=2, most=1000) * config.width)
-    mamba2 = config.model_type == "mamba2"
-    kept = read_count(raw, "state_size", default=128 if mamba2 else 16)
-    kernel = read_count(raw, "conv_kernel", default=4)
-    convolved = inner + 2 * read_count(raw, "n_groups", default=8) * kept if mamba2 else inner
-    return inner * kept + convolved * kernel
+    if config.model_type.startswith("rwkv"):  # a matrix for each head, and the last token twice
+        return config.width * (read_count(raw, "head_size", "head_dim", default=64) + 2)
+    if config.model_type == "xlstm":
+        return mixers.mlstm(raw, config).state
+    if config.model_type == "mamba2":
+        return mixers.mamba2_mixer(raw, config).state
+    inner = mixers.mamba_inner(raw, config)
+    return inner * (read_count(raw, "state_size", default=16) + read_count(raw, "conv_kernel", default=4))
 
 
 def _delta(raw: Raw, _: Config) -> int:

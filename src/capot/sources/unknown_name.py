@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 
 from capot.errors import NotFoundError, local_path
@@ -10,15 +11,18 @@ from capot.sources.hub.listing import name_from_url
 from capot.sources.hub.store import name_words, similar_names
 from capot.sources.published_shapes import spellings
 
+PACKAGED = ("boxed", "scripted")  # models that need no files of the user's
+
 
 def unknown_model(name: str) -> NotFoundError:
     """Return the refusal of what is no model.
 
-    ``model_address``: the address of a model's page. ``unknown_model_near``: the cache has names like it.
+    ``model_address``: the address of a model's page. ``unknown_model_near``: the package or the cache has names like
+    it.
     ``unknown_model_shape``: people call a model so of which no weights are at hand, but a published shape.
     ``unknown_model``: neither.
     """
-    alike = similar_names(name)
+    alike = [*difflib.get_close_matches(name, PACKAGED, n=1, cutoff=0.75), *similar_names(name)]
     shown = local_path(name[:200], re.split(r"[/\\]", name.rstrip("/\\"))[-1][:200])
     if named := name_from_url(name):
         return NotFoundError("model_address", name=shown, model=named)

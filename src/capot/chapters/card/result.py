@@ -193,6 +193,7 @@ class Card(Sheet):
     obstacle: str | None = None  # what it still lacks: family, device, extra, untried, version or code
     published: Published | None = None  # for a model of the hub
     loaded: Loaded | None = None  # what opening its engine took, once it is open
+    unused_layers: int = 0  # that the file holds beyond those that config.json gives
 
     def view(self, lang: str | None = None) -> list[Block]:
         """Return what the model is, where its parameters are, what it weighs, whether it fits."""
@@ -215,7 +216,7 @@ class Card(Sheet):
     def _facts(self, lang: str | None) -> Facts:
         rows = self.name_rows(lang)
         rows += [
-            (tr("card.facts.shape", lang), tr("card.facts.shape_value", lang, layers=self.layers, width=self.width)),
+            (tr("card.facts.shape", lang), self._shape(lang)),
             (tr("card.facts.attention", lang), self._attention(lang)),
         ]
         if self.mlp_width:
@@ -230,6 +231,11 @@ class Card(Sheet):
             note = self.loaded.words(lang) if self.loaded else note
             rows += [(tr("card.facts.engine", lang), note)]
         return Facts([*rows, *(self.hub_rows(self.published, lang) if self.published else ())])
+
+    def _shape(self, lang: str | None) -> str:
+        shape = tr("card.facts.shape_value", lang, layers=self.layers, width=self.width)
+        unused = tr("card.facts.unused_layers", lang, count=self.unused_layers) if self.unused_layers else ""
+        return f"{shape}{unused}"
 
     def _attention(self, lang: str | None) -> str:
         if not self.heads:

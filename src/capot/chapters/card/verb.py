@@ -18,6 +18,7 @@ from capot.chapters.card.result import BlockParameters, Card, Fit, KnownModel, N
 from capot.chapters.card.source import Source
 from capot.errors import CapotError, NotFoundError
 from capot.sources import published_shapes as shapes
+from capot.sources.checkpoint import unused_layers
 from capot.sources.configuration import QUANTIZED
 from capot.sources.fields import text_config
 from capot.sources.layer_kinds import HEADLESS
@@ -152,6 +153,7 @@ def card(source: Source) -> Card:
         structure=_structure(source, shape),
         memory=_opening(source, shape, dtype=dtype, weights=weights, parameters=counted.total),
         source=source.url,
+        unused_layers=unused_layers(source.tensors or (), source.config),
         **same,
     )
 

@@ -43,7 +43,8 @@ class MemoryVerbs:
         ``progress``: hears each row as soon as it is measured, the ``value`` of a :class:`capot.ProgressEvent`.
 
         Units: bytes, seconds, tokens.
-        Raises: InputError ``bad_length``, ``out_of_range``, ``bad_size``, ``unknown_precision``, ``unknown_mode``;
+        Raises: InputError ``bad_length``, ``out_of_range``, ``bad_size``, ``unknown_precision``, ``unknown_mode``,
+        ``needs_simulate`` for what only a simulation heeds;
         NotFoundError ``unknown_shape``; CapabilityError where the engine cannot; ResourceError ``memory_short``
         and BusyError ``too_much_memory`` before the first row.
 

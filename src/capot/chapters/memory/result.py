@@ -102,7 +102,7 @@ def _cache(cache: Cache, lang: str | None) -> str:
     if cache.windows:
         window = {"count": cache.windows, "layers": cache.layers, "window": cache.window}
         words.append(tr("memory.window", lang, **window))
-    else:
+    elif cache.layers:
         words.append(tr("memory.whole", lang))
     if cache.other_layers:
         words.append(tr("memory.other_layers", lang, count=cache.other_layers))
@@ -339,6 +339,8 @@ def _notes(memory: Memory, lang: str | None) -> list[str]:
         notes.append(tr("memory.note.layers_guessed", lang))
     if not memory.exact:
         notes.append(tr("memory.note.family" if memory.simulated else "memory.note.layers", lang))
+    elif memory.simulated and memory.kv_cache.state_bytes != 0:
+        notes.append(tr("memory.note.states", lang))
     notes.append(tr("memory.note.chunk", lang, count=memory.chunk))
     if memory.simulated and memory.fits:
         context = memory.context_length

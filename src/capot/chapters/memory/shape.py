@@ -147,6 +147,8 @@ def _experts(raw: Raw, config: Config) -> published_shapes.Experts | None:
 
 
 def _attention_kind(config: Config) -> str:
+    if not any(config.keeps):
+        return "none"
     if config.kv_heads == config.heads:
         return "multi_head"
     return "multi_query" if config.kv_heads == 1 else "grouped_query"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 from collections.abc import Callable, Sequence
 
@@ -46,6 +47,7 @@ def weigh(
         raise InputError("unknown_mode", value=shorten(mode), known=", ".join(MODES))
     asked = lengths(tokens) if tokens else ()
     if not simulate and not known:
+        _check_measured(gpu=gpu, precision=precision, kv_precision=kv_precision, users_at=users_at)
         if asked:
             within("tokens", asked[-1], 1, MOST_MEASURED)
         return _measured(model, asked or DEFAULT_TOKENS, mode=mode, progress=progress)
@@ -54,6 +56,18 @@ def weigh(
     how = PromptPass(mode=mode, cache_number=PRECISIONS[kv])
     choices = itertools.product(precision_names(precision), parse_sizes(gpu), GPUS)
     return _on_paper(name, shape, asked, how=how, kv=kv, choices=tuple(choices), contexts=lengths(users_at))
+
+
+def _check_measured(**given: str | Sequence[str] | Sequence[int]) -> None:
+    """Refuse what only a simulation heeds, where it is given and none was asked for.
+
+    Raises: InputError ``needs_simulate``.
+    """
+    usual = inspect.signature(weigh).parameters
+    for name, value in given.items():
+        if value != usual[name].default:
+            shown = shorten(repr(value if isinstance(value, str) else list(value)).replace("'", '"'))
+            raise InputError("needs_simulate", name=name, line=f"model.memory(simulate=True, {name}={shown})")
 
 
 def _counted(model: Opened) -> MemoryShape:

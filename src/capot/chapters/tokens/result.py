@@ -180,6 +180,8 @@ class Tokens(Result):
         ordinary = [token for token in self.tokens if not token.special]
         if not ordinary:
             return f"{first} {tr('tokens.caption.special', lang, count=self.count)}"
+        if self.count == 1:
+            return f"{first} {tr('tokens.caption.whole', lang)}" if self.characters > 1 else first
         longest = max(ordinary, key=lambda token: len(token.text))
         shown = token_label(longest.text[: 3 * _LONGEST])
         return f"{first} {tr('tokens.caption.longest', lang, token=shown, count=len(longest.text))}"

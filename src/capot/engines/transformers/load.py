@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,10 +26,13 @@ from capot.engines.transformers.placement import Placement
 from capot.engines.transformers.tested_versions import BOUNDS
 from capot.errors import CapotError, ModelError, UnsupportedError, library_message
 from capot.sources.checkpoint import Checkpoint
-from capot.sources.configuration import architectures, auto_map, packed_for_mlx
+from capot.sources.configuration import architectures, auto_map, check_scaling, packed_for_mlx
+from capot.sources.fields import read_model_type, text_config, value_error
 from capot.sources.machine import processors
+from capot.sources.published_shapes import known_families
 
 OTHER_HEADS = ("CausalLM", "ConditionalGeneration")  # after "For" in the name of what writes text
+QUOTED = re.compile(r"'([^']+)'")  # names in a message of transformers or of PyTorch
 RESERVE = 0.1  # of each GPU, left to caches where the weights are spread over several
 
 
@@ -38,8 +42,8 @@ def load_model(
     """Return the model on its device, ready to compute; ``notice`` hears where, before anything large is read.
 
     Raises: UnsupportedError ``not_causal``, ``family_unknown``, ``remote_code``, ``needs_package``; ModelError
-    ``config_layers``, ``tensor_missing``, ``tensor_shape``, ``model_refused``; what ``placement.choose``,
-    ``Checkpoint.tensors`` and ``Folder.check`` raise.
+    ``family_unsaid``, ``config_field``, ``config_value``, ``config_layers``, ``tensor_missing``, ``tensor_shape``,
+    ``model_refused``; what ``placement.choose``, ``Checkpoint.tensors`` and ``Folder.check`` raise.
     """
     _check(checkpoint, remote=loading.trust_remote_code)
     where = placement.choose(checkpoint, device=loading.device, dtype=loading.dtype)
@@ -72,10 +76,12 @@ def _check(checkpoint: Checkpoint, *, remote: bool) -> None:
         if not remote and kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
             raise UnsupportedError("remote_code", model=checkpoint.name)
         return
+    if not kind:
+        raise ModelError("family_unsaid", model=checkpoint.name)
     if kind not in CONFIG_MAPPING:
         first, beyond = BOUNDS["transformers"]
         here = transformers.__version__
-        raise UnsupportedError("family_unknown", family=kind[:80] or "?", version=here, first=first, beyond=beyond)
+        raise UnsupportedError("family_unknown", family=kind[:80], version=here, first=first, beyond=beyond)
     _, has_head, head = name.rpartition("For")
     if (
         kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -96,7 +102,7 @@ def _load(
     config = AutoConfig.from_pretrained(checkpoint.path, **local)
     layers = getattr(config.get_text_config(decoder=True), "num_hidden_layers", None) or 0
     if layers > most:  # it would make them all, empty, before it looks at the weights
-        raise ModelError("config_layers", layers=layers, most=most)
+        raise _damage(checkpoint) or ModelError("config_layers", layers=layers, most=most)
     answer: Any = AutoModelForCausalLM.from_pretrained(
         checkpoint.path,
         config=config,
@@ -119,11 +125,14 @@ def _devices(where: Placement) -> dict[str, Any]:
 
 
 def _check_complete(checkpoint: Checkpoint, found: dict[str, Any]) -> None:
-    """Raises: ModelError ``tensor_shape``, ``tensor_missing``; UnsupportedError ``packed_unsaid``."""
+    """Raises: ModelError ``tensor_shape``, ``tensor_missing``, ``config_field``; UnsupportedError ``packed_unsaid``."""
     for name, stored, expected in sorted(found.get("mismatched_keys") or ()):
-        raise ModelError("tensor_shape", tensor=name, found=list(stored), expected=list(expected))
+        # Where config.json says nothing, transformers asks for the sizes of a model of its own.
+        raise _damage(checkpoint) or ModelError(
+            "tensor_shape", tensor=name, found=list(stored), expected=list(expected)
+        )
     for name in sorted(found.get("missing_keys") or ()):
-        raise checkpoint.missing_tensor(name)
+        raise _damage(checkpoint) or checkpoint.missing_tensor(name)
 
 
 @contextlib.contextmanager
@@ -140,7 +149,31 @@ def translated_errors(checkpoint: Checkpoint, where: Placement) -> Iterator[None
     except Exception as error:
         if memory.requested_bytes(error) is not None:
             raise placement.too_large(checkpoint, where) from None
-        raise ModelError("model_refused", model=checkpoint.name, reason=library_message(_first_line(error))) from None
+        raise (
+            _damage(checkpoint, _first_line(error))
+            or ModelError("model_refused", model=checkpoint.name, reason=library_message(_first_line(error)))
+        ) from None
+
+
+def _damage(checkpoint: Checkpoint, line: str = "") -> ModelError | None:
+    """Return what config.json has wrong: as ``line`` of transformers' message names it, else as a card would say."""
+    raw = text_config(checkpoint.raw_config)
+    quoted = QUOTED.findall(line)
+    if "Missing required keys" in line and len(quoted) > 2:
+        return value_error(min(quoted[2:]), None)
+    # Some messages name the field, others (of a table of activations, of PyTorch's names) nothing but its value.
+    named = [name for name in quoted if name in raw] or [
+        field for field, value in raw.items() if isinstance(value, str) and value in quoted
+    ]
+    if named:
+        return value_error(named[0], raw[named[0]])
+    # What other families call their sizes is not known here: that one is missing would be no more than a guess.
+    if read_model_type(raw) in known_families():
+        try:
+            check_scaling(checkpoint.config)
+        except ModelError as error:
+            return error
+    return None
 
 
 def _first_line(error: Exception) -> str:
