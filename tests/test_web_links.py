@@ -404,7 +404,7 @@ def test_a_link_that_cannot_be_obeyed_says_so_in_a_line(visit: Visits, address: 
 def test_what_only_the_model_knows_of_a_link_is_said_as_well(visit: Visits, address: str, said: str) -> None:
     line = visit(address).locator("main > h1 + p[role=status]")
     line.wait_for()
-    assert line.inner_text() == f"Part of this link was not obeyed: {said}."
+    assert line.inner_text() == f"Part of this link could not be followed: {said}."
 
 
 @pytest.mark.parametrize(
