@@ -168,7 +168,7 @@ AT = SOUND.index("```question")
         ("greatest = 3\nexpected = 4", "beyond"),
         ('unit = "kB"\nexpected = -1', "beyond"),
         ("expected = -1", None),
-        ("leats = 3", "key_unknown_near"),
+        ("leasst = 3", "key_unknown_near"),
     ],
 )
 def test_the_bounds_of_a_number_are_checked(bounds: str, code: str | None) -> None:
