@@ -628,11 +628,11 @@ def test_a_damaged_value_sends_no_model_of_the_native_engine_elsewhere(folders, 
     assert refused_field(ask, Loading(model="mine"), damaged(folders("mistral"), field)) == field
 
 
-WAYS = [{"engine": "hf"}, {"engine": "transformers"}, {"device": "cpu"}, {"dtype": "float32"}, {"dtype": "float16"}]
+ASKED = [{"engine": "hf"}, {"engine": "transformers"}, {"device": "cpu"}, {"dtype": "float32"}, {"dtype": "float16"}]
 
 
 @pytest.mark.parametrize("field", DAMAGED)
-@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("way", ASKED, ids=str)
 @pytest.mark.parametrize("ask", [engines.obstacle, engines.open_engine])
 def test_a_damaged_value_is_refused_whoever_chose_the_engine(folders, field: str, way: dict, ask) -> None:
     assert refused_field(ask, Loading(model="mine", **way), damaged(folders("mistral"), field)) == field
