@@ -67,6 +67,16 @@ def test_other_options_are_still_refused(capsys: pytest.CaptureFixture[str], wor
     assert status == 2 and json.loads(out)["error"]["code"] == "no_such_option"
 
 
+@pytest.mark.parametrize(
+    "before",
+    [["--model", "scripted"], ["--model=scripted", "-k", "2"], ["--lang", "en", "--model", "scripted"]],
+)
+def test_options_before_a_command_are_its_own(capsys: pytest.CaptureFixture[str], before: list[str]) -> None:
+    lines = [*before, "next", "Hello", "--json"], ["next", "Hello", *before, "--json"]
+    said, usual = (json.loads(typed(capsys, *line)[1]) for line in lines)
+    assert said["model"] == "scripted" and said["candidates"] == usual["candidates"]
+
+
 # --- A pipe
 
 

@@ -59,9 +59,17 @@ class Capot(WordedCommand, click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse a line. Options of ``serve`` without a command are for it: the lab is what ``capot`` alone opens."""
+        """Parse a line. Options before a command are its own; without a command they are those of ``serve``."""
         own = {name for param in self.get_params(ctx) for name in param.opts}
         foreign = [word for word in args if word.startswith("-") and _name(word) not in own]
+        # Not ``next``: the command of this name is a module of this package.
+        place = min((place for place, word in enumerate(args) if word in commands()), default=0)
+        if any(word in foreign for word in args[:place]):
+            command = self.get_command(ctx, args[place])
+            assert command is not None  # it is among the commands
+            taken = own | {name for param in command.params for name in param.opts}
+            if all(_name(word) in taken for word in args[:place] if word.startswith("-")):
+                args = [args[place], *args[:place], *args[place + 1 :]]
         # The first word that is no option of ours tells: a command's name anywhere means that command.
         if foreign and not any(word in (*commands(), HELP) for word in args):
             serve = self.get_command(ctx, "serve")
