@@ -258,7 +258,8 @@ def test_a_lessons_instruments_are_the_chapters_own_and_live(mortal: tuple[Serve
     enter(page, 5)
     names = "[...document.querySelectorAll('.shown .bars .name')]"
     cut = page.evaluate(f"{names}.filter((name) => name.scrollWidth > name.clientWidth).map((name) => name.innerText)")
-    assert cut == [] and "Attention" in page.locator(".shown .bars").first.inner_text(), "a part's name is read whole"
+    assert cut == [], "a part's name is read whole"
+    assert "attention" in page.locator(".shown .bars.signed").first.inner_text()
     bet = card(page, 5, 0)
     bet.locator(".predict input").fill("x" * 5000)
     bet.locator(".predict button").click()
@@ -279,6 +280,74 @@ def test_a_lessons_instruments_are_the_chapters_own_and_live(mortal: tuple[Serve
     own.locator(".chips ~ input").fill("maison")
     own.locator(".chips ~ input").press("Enter")
     until(page, "document.querySelector(\"[data-question='4.change'] .answer\").textContent.includes('maison')")
+
+
+def pins(page: Any) -> list[dict[str, Any]]:
+    """What is pinned into the report, as the browser keeps it."""
+    found: list[dict[str, Any]] = page.evaluate(
+        f"{KEPT}.filter(([name]) => name.includes(':pin.')).map(([, pin]) => JSON.parse(pin))"
+    )
+    return found
+
+
+def said_of(place: str, words: str) -> str:
+    """A condition: the line of settings of an instrument says these words."""
+    line = f"{place} .settings-line"
+    return f"document.querySelector({json.dumps(line)})?.textContent.includes({json.dumps(words)})"
+
+
+def test_memory_that_is_computed_is_the_learners_to_move(visit: Visits) -> None:
+    page = visit("/course#lesson=7", lang="fr")
+    address = page.url
+    first = card(page, 7, 0)
+    assert first.locator(".instrument").count() == 0, "what a question shows comes after its prediction"
+    do(page, 7, 0, heard=Evidence(page), right=True, known={})
+    [pinned] = pins(page)
+    assert pinned["arguments"] == {"tokens": "512,1024,2048,4096,8192", "simulate": True}, "the lesson's call"
+    first.locator("select[id^=known]").select_option("Mistral-7B")
+    until(page, "document.querySelector(\"[data-question='7.0'] .answer\").textContent.includes('Mistral-7B')")
+    first.locator(".instrument .pin").click()
+    pin(first)
+    [pinned] = pins(page)
+    assert pinned["arguments"]["known"] == "Mistral-7B" and pinned["arguments"]["tokens"].startswith("512,")
+    assert "Mistral-7B" in json.dumps(pinned["view"]), "what is pinned is what was moved to"
+
+    seal(page, 7, 1, 2)
+    page.reload()
+    settled(page)
+    own = "[data-question='7.change']"
+    before = page.locator(f"{own} .verdicts").inner_text()
+    page.locator(f"{own} input[id^=users]").fill("4096, 100000")
+    until(page, said_of(own, "4096,100000"))
+    page.locator(f"{own} fieldset").filter(has_text="48").get_by_role("checkbox").nth(3).check()
+    until(page, f'document.querySelector("{own} .verdicts").innerText !== {json.dumps(before)}')
+    assert page.url == address, "the address of a lesson is the lesson's"
+
+
+def test_the_network_of_a_lesson_is_the_learners_to_open(visit: Visits) -> None:
+    page = visit("/course#lesson=5", lang="fr", width=360)
+    address = page.url
+    place = ".instrument[data-verb=network]"
+    figure = page.locator(place)
+    assert figure.locator(".prompt textarea").input_value() == lesson(5).figures[0].calls[0].given["prompt"]
+    assert figure.locator(".beside, .steer").count() == 0, "a lesson shows what it speaks of"
+    assert figure.locator(".prompt .examples button").count() == 0, "no example is what a question asks further on"
+    pin(figure)
+    [pinned] = pins(page)
+    assert pinned["arguments"]["k"] == 1 and "attention" not in pinned["arguments"], "the lesson's call"
+    figure.locator(".power").first.click()
+    until(page, f"document.querySelector('{place} .chip') !== null")
+    settled(page)
+    figure.locator(".pin").click()
+    figure.locator(".prompt textarea").fill("Paris est une")
+    until(page, said_of(place, "Paris est une"))
+    settled(page)
+    assert "une" in figure.locator(".guesses thead").inner_text()
+    pin(figure)
+    [pinned] = pins(page)
+    assert (pinned["arguments"]["prompt"], pinned["arguments"]["k"]) == ("Paris est une", 1)
+    assert page.url == address, "the address of a lesson is the lesson's"
+    assert overflow(page) == 0 and axe(page) == []
 
 
 def test_an_assistant_answers_as_one_watches(mortal: tuple[Server, Visits]) -> None:
@@ -333,8 +402,8 @@ def test_a_lesson_is_clean_in_both_languages_and_themes(visit: Visits, tmp_path:
     curve.locator(".predict button").click()
     settled(page)
     until(page, "document.documentElement.dataset.rows === 'seen'")  # lengths are told as they are measured
-    name = page.locator("[data-question='7.change'] .varied label").inner_text()
-    assert "utilisateurs" in name, "a setting is named in words, not as Python does"
+    name = page.locator("[data-question='7.change'] .instrument label[for^=users]").inner_text()
+    assert "Utilisateurs" in name, "a setting is named in words, not as Python does"
     curve.locator(".own-words textarea").fill("x")
     curve.locator(".answer-button").click()
     until(page, "document.querySelectorAll('.given-answer .sketch .theirs').length === 1")

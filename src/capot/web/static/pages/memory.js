@@ -2,8 +2,7 @@
 
 import { h } from "../lib/dom.js";
 import { tr } from "../lib/words.js";
-import * as state from "../lib/state.js";
-import { choice } from "../parts/ticks.js";
+import { axes } from "./memory/axes.js";
 import { computed } from "./memory/computed.js";
 import { measured } from "./memory/measured.js";
 
@@ -27,26 +26,4 @@ export default async function page(main, { model, handed }) {
     removeEventListener("pagehide", hidden);
     return real.stop();
   } };
-}
-
-/**
- * Linear or logarithmic, for every curve of the page.
- * @returns {Lab.Scale}
- */
-function axes() {
-  let logarithmic = state.read().axes === "log";
-  /** @type {(() => unknown)[]} */
-  const listeners = [];
-  const box = choice(["linear", "log"], {
-    name: "axes",
-    legend: tr("memory.axes"),
-    chosen: logarithmic ? "log" : "linear",
-    said: (one) => tr(`memory.axes_are.${one}`),
-    onChange: (one) => {
-      logarithmic = one === "log";
-      state.write({ axes: logarithmic ? "log" : "" });
-      for (const each of listeners) each();
-    },
-  });
-  return { box, get logarithmic() { return logarithmic; }, onChange: (listener) => listeners.push(listener) };
 }

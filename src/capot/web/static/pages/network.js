@@ -9,7 +9,7 @@ import * as state from "../lib/state.js";
 import { asFlags, inPython, onCommandLine } from "../lib/code.js";
 import { Awaited } from "../parts/awaited.js";
 import { blocks } from "../parts/blocks.js";
-import { frame } from "../parts/frame.js";
+import { frame, heading } from "../parts/frame.js";
 import { promptField } from "../parts/prompt.js";
 import { callNetwork, guessTable, meanOf, telling } from "./network/asking.js";
 import { Grid } from "./network/grid.js";
@@ -37,18 +37,22 @@ export default async function page(main, { model }) {
   return { leave: () => instrument.leave() };
 }
 
-class Network {
+/**
+ * The instrument. It stands in the page of its chapter, or apart, without what puts one text's states into another's
+ * and what steers; `onChange` is called when what it shows has changed.
+ */
+export class Network {
   #name;
-  #saved = state.read();
+  #desk;
+  /** @type {Record<string, string | undefined>} */
+  #saved;
   #field;
   #grid = new Grid({ chosen: (place) => this.#choose(place), switched: (layer) => this.#switch(String(layer)) });
   #gallery = new Gallery({ chosen: (name) => this.#pick(name), switched: (name) => this.#switch(name) });
-  #logit = new Logit({ target: this.#saved.target ?? "", onChange: () => this.look() });
-  #picture = frame(this.#grid.box, { name: "network" });
-  #matrix = new Matrix({
-    chosen: (position) => this.#choose({ ...this.#place, position }, this.#head),
-    ways: (attention) => this.#found ? this.#ways(this.#found, { attention }) : {},
-  });
+  #logit;
+  #picture;
+  #onChange;
+  #matrix;
   #motion = h("button", { type: "button", class: "small motion", onclick: () => this.#play() }, tr("network.play"));
   #end = () => {};
   #stamps = frame(this.#gallery.box, { name: "heads" });
@@ -58,7 +62,7 @@ class Network {
   #more = h("div", {});
   #empty = h("p", { class: "quiet" }, tr("network.empty"));
   #shown = h("div", { class: "network", hidden: true });
-  #reading = h("h2", {});
+  #reading;
   #looking;
   #fetching;
   #turn = 0; // which text is at work: what an older one began goes no further
@@ -70,23 +74,38 @@ class Network {
   #place = { layer: 0, position: 0 };
   #head = "";
 
-  /** @param {string} name the model's */
-  constructor(name) {
+  /**
+   * @param {string} name the model's
+   * @param {{ desk?: Lab.Desk, onChange?: () => unknown }} [how]
+   */
+  constructor(name, { desk = state.page, onChange } = {}) {
     this.#name = name;
-    this.#beside = new Beside(name);
-    this.#steer = new Steer(name);
-    const { off = "", by = "" } = this.#saved;
-    this.#switches = new Switches({ name, off: off.split(",").filter(Boolean), by, onChange: () => this.#turned() });
+    this.#desk = desk;
+    this.#onChange = onChange;
+    this.#saved = desk.read();
+    this.#picture = frame(this.#grid.box, { name: "network", onChange });
+    this.#matrix = new Matrix({ desk,
+      chosen: (position) => this.#choose({ ...this.#place, position }, this.#head),
+      ways: (attention) => this.#found ? this.#ways(this.#found, { attention }) : {} });
+    this.#beside = desk.whole ? new Beside(name) : null;
+    this.#steer = desk.whole ? new Steer(name) : null;
+    const { off = "", by = "", target = "" } = this.#saved;
+    this.#logit = new Logit({ target, whole: desk.whole, onChange: () => this.look() });
+    this.#switches = new Switches({ name, off: off.split(",").filter(Boolean), by, whole: desk.whole,
+      onChange: () => this.#turned() });
+    this.#reading = heading(desk.whole);
     const examples = tr("next.examples").split("|");
-    const initial = state.prompt.known() ? state.prompt.get() : examples[0];
-    if (!state.prompt.known()) state.prompt.set(initial);
-    this.#field = promptField({ onChange: () => this.look(), initial, examples, delay: 400 });
+    const initial = desk.prompt.known() ? desk.prompt.get() : examples[0];
+    if (!desk.prompt.known()) desk.prompt.set(initial);
+    const here = desk.whole ? { rows: 2, examples } : { rows: 1 }; // apart, an example may be what is asked further on
+    this.#field = promptField({ onChange: () => this.look(), own: desk.prompt, initial, delay: 400, ...here });
     this.#looking = new Awaited(this.#field.troubles);
     this.#fetching = new Awaited(this.#field.troubles);
     const gallery = h("section", {}, this.#reading, this.#switches.line, this.#stamps.box);
     const picture = h("div", {}, h("p", { class: "tools" }, this.#motion), this.#picture.box);
     const top = h("div", { class: "network-top" }, picture, this.#switches.box, gallery);
-    fill(this.#shown, top, this.#matrix.box, this.#logit.box, this.#beside.box, this.#steer.box, this.#more);
+    const more = [this.#beside?.box, this.#steer?.box];
+    fill(this.#shown, top, this.#matrix.box, this.#logit.box, more, this.#more);
     this.#heads = gallery;
   }
 
@@ -96,6 +115,11 @@ class Network {
     return [this.#field.box, this.#empty, this.#shown];
   }
 
+  /** What makes the picture on show again; null where there is none. */
+  page() {
+    return /** @type {{ verb: string, arguments: object } | null} */ (this.#found && this.#picture.page());
+  }
+
   leave() {
     this.#turn += 1;
     this.#end();
@@ -103,15 +127,15 @@ class Network {
     this.#fetching.stop();
     this.#switches.stop();
     this.#matrix.stop();
-    this.#steer.stop();
-    this.#beside.stop();
+    this.#steer?.stop();
+    this.#beside?.stop();
   }
 
   /** The text read anew: everything is asked for, and what the last token reads with it. */
   async look() {
     this.leave();
     const [turn, prompt, target] = [this.#turn, this.#field.text, this.#logit.target];
-    state.write({ target });
+    this.#desk.write({ target });
     this.#empty.hidden = Boolean(prompt);
     if (!prompt) return this.#clear();
     const found = await this.#looking.ask(async (how) => {
@@ -122,7 +146,7 @@ class Network {
     if (!found) return;
     for (const part of [this.#switches, this.#beside, this.#steer]) {
       if (turn !== this.#turn) return;
-      await part.look(found);
+      await part?.look(found);
     }
   }
 
@@ -148,6 +172,7 @@ class Network {
     this.#shown.hidden = true;
     this.#found = null;
     fill(this.#field.troubles);
+    this.#onChange?.();
   }
 
   /**
@@ -261,7 +286,7 @@ class Network {
       json: { position: this.#place.position, heads: found.heads, reads: Object.fromEntries(reads) },
       ...this.#ways(found, { reader: this.#place.position }),
     });
-    state.write({ at: `${this.#place.layer}.${this.#place.position}`, attention: this.#head });
+    this.#desk.write({ at: `${this.#place.layer}.${this.#place.position}`, attention: this.#head });
   }
 
   /**
@@ -343,8 +368,8 @@ class Network {
 
   #turned() {
     const { off, by } = this.#switches;
-    this.#beside.without = off.size > 0;
-    state.write({ off: [...off].join(","), by: by === "zero" ? "" : by });
+    if (this.#beside) this.#beside.without = off.size > 0;
+    this.#desk.write({ off: [...off].join(","), by: by === "zero" ? "" : by });
     this.#marks();
   }
 

@@ -24,13 +24,14 @@ const KINDS = ["table", "python", "command", "keep"];
  * what is said and kept; `page` is { verb, arguments } of the one-file copy, or
  * { make } where it takes several. Any of them may be a function that is
  * called when a fold is opened, so that a slider pays for nothing that is not seen.
+ * `whole`: the page is the picture's own, and its title a heading.
  * `page()` is what such a copy would be made of now; `onChange` is called when it may have changed.
  * @param {Element} picture
- * @param {{ name: string, title?: string, onChange?: () => unknown }} how
+ * @param {{ name: string, title?: string, whole?: boolean, onChange?: () => unknown }} how
  */
-export function frame(picture, { name, title, onChange }) {
+export function frame(picture, { name, title, whole = true, onChange }) {
   const caption = h("figcaption");
-  const figure = h("figure", { class: "picture" }, title ? h("h2", {}, title) : null, picture, caption);
+  const figure = h("figure", { class: "picture" }, title ? heading(whole, title) : null, picture, caption);
   /** @type {Lab.Facts} */
   const current = {};
   /** @type {Asked} */
@@ -70,6 +71,13 @@ export function frame(picture, { name, title, onChange }) {
     update,
   };
 }
+
+/**
+ * A heading where the page is the part's own; apart, its words alone, so that headings of that page keep their order.
+ * @param {boolean} whole
+ * @param {Lab.Child} [words]
+ */
+export const heading = (whole, words) => (whole ? h("h2", {}, words) : h("p", { class: "title" }, words));
 
 /**
  * @param {HTMLElement} caption

@@ -12,10 +12,14 @@ import { promptField } from "../../parts/prompt.js";
 import { words } from "../embeddings/words.js";
 import { controls } from "../generate/controls.js";
 import { one } from "../generate/one.js";
+import { axes } from "../memory/axes.js";
+import { computed } from "../memory/computed.js";
+import { Network } from "../network.js";
 import { Next } from "../next.js";
 import { cutting } from "../tokens.js";
 import { asking, measuring, shown, talking } from "./streamed.js";
 
+const CARDS = ["gpu", "precision", "kv_precision", "users_at"];
 const SAMPLING = ["temperature", "top_k", "top_p", "min_p"];
 
 /**
@@ -25,9 +29,8 @@ const SAMPLING = ["temperature", "top_k", "top_p", "min_p"];
  */
 
 /**
- * What a learner can move in each, what else it takes, and `when` there is one for a call at all.
- * @typedef {{ moves: string[], takes: string[], made: (call: Lab.LessonCall, how: How) => Live }} Known
- * @type {Record<string, Known & { when?: (given: Record<string, unknown>) => boolean }>}
+ * What a learner can move in each, and what else it takes.
+ * @type {Record<string, { moves: string[], takes: string[], made: (call: Lab.LessonCall, how: How) => Live }>}
  */
 const LIVE = {
   generate: { moves: ["prompt", "max_new_tokens", "seed", ...SAMPLING], takes: ["alternatives"], made: writing },
@@ -36,7 +39,9 @@ const LIVE = {
   embed: { moves: ["words", "dimensions", "near"], takes: [], made: placed },
   assistant: { moves: ["question", "max_new_tokens", "seed", "after_stop", ...SAMPLING], takes: [], made: asking },
   chat: { moves: [], takes: ["messages", "max_new_tokens", "seed", ...SAMPLING], made: talking },
-  memory: { moves: [], takes: ["tokens", "mode"], made: measuring, when: ({ simulate }) => !simulate },
+  memory: { moves: [], takes: ["tokens", "mode", "simulate"], made: measuring },
+  computed: { moves: ["known", "mode", ...CARDS], takes: ["tokens", "simulate"], made: onPaper },
+  network: { moves: ["prompt", "target", "attention"], takes: ["k", "positions"], made: inside },
 };
 
 /**
@@ -46,8 +51,8 @@ const LIVE = {
  * @returns {Live | null}
  */
 export function live(call, how) {
-  const known = LIVE[call.verb];
-  if (!known || known.when?.(call.arguments) === false || (how.vary && !known.moves.includes(how.vary))) return null;
+  const known = LIVE[call.verb === "memory" && call.arguments.simulate ? "computed" : call.verb];
+  if (!known || (how.vary && !known.moves.includes(how.vary))) return null;
   const isKnown = Object.keys(call.arguments).every((name) => [...known.moves, ...known.takes].includes(name));
   return isKnown ? known.made(call, how) : null;
 }
@@ -56,7 +61,8 @@ export function live(call, how) {
  * What calls of these verbs say; of a verb, its own alone.
  * @typedef {{
  *   prompt: string, text: string, words: string[], rank?: string[], compare?: string[], near?: number,
- *   dimensions?: number, alternatives?: number,
+ *   dimensions?: number, alternatives?: number, k?: number, positions?: number[],
+ *   target?: string, attention?: string,
  * }} Given
  * @param {Lab.LessonCall} call
  */
@@ -155,6 +161,59 @@ function placed(call, { model, changed, onChange }) {
     return result ? { result, view: made.view() } : null;
   };
   return { box: made.box, run, stop: made.stop, page: shown(made) };
+}
+
+/**
+ * Memory computed: another model, other cards, other users.
+ * @param {Lab.LessonCall} call
+ * @param {How} how
+ * @returns {Live}
+ */
+function onPaper(call, { model, vary, changed, onChange }) {
+  const asked = /** @type {Api.MemoryRequest} */ (/** @type {unknown} */ (call.arguments));
+  const { kv_precision: kv, users_at: users, simulate: _, ...rest } = asked;
+  const desk = apart({ ...rest, kv, users }, changed);
+  const made = computed(model, axes(desk), { desk, onChange, open: CARDS.includes(vary ?? "") });
+  const run = async () => {
+    const result = await made.start(asked);
+    return result ? { result, view: made.view() } : null;
+  };
+  return { box: made.box, run, stop: made.stop, page: shown(made) };
+}
+
+/**
+ * The guess after each layer, what the heads read, and parts to switch off. Until something is moved, what makes it
+ * again is the lesson's call.
+ * @param {Lab.LessonCall} call
+ * @param {How} how
+ * @returns {Live}
+ */
+function inside(call, { model, changed, onChange }) {
+  const { prompt, target, attention, k, positions } = given(call);
+  let isOwn = true;
+  const desk = apart({ prompt, target, attention }, () => {
+    isOwn = true;
+    changed();
+    onChange();
+  });
+  const made = new Network(model, { desk, onChange });
+  const { ask, box: troubles, stop } = asker(call);
+  const run = async () => {
+    const played = await ask();
+    if (!played) return null;
+    await made.look();
+    isOwn = false;
+    onChange();
+    return played;
+  };
+  const page = () => {
+    const one = made.page();
+    if (!one) return null;
+    const rest = { ...(k === undefined ? {} : { k }), ...(positions === undefined ? {} : { positions }) };
+    return { verb: call.verb, arguments: isOwn ? { ...one.arguments, ...rest } : call.arguments };
+  };
+  const box = h("div", {}, troubles, made.parts);
+  return { box, run, page, stop: () => { stop(); made.leave(); } };
 }
 
 /**

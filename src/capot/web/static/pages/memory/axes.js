@@ -1,7 +1,9 @@
 // The same curves on logarithmic or on linear axes. What is added up is stacked on linear ones alone: a logarithm
 // would shrink whatever lies on top, so there each part is a line of its own, and their sum one more.
 
+import { page } from "../../lib/state.js";
 import { duration, number, size, tr } from "../../lib/words.js";
+import { choice } from "../../parts/ticks.js";
 
 const GREY = "#7a7f87"; // stands on paper of either theme
 /** @type {Partial<Record<Api.Curves["y_kind"], (value: number) => string>>} */
@@ -88,4 +90,27 @@ function ticks(top) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough) ?? 10 * power;
   return Array.from({ length: Math.floor(top / step) + 1 }, (_, index) => index * step);
+}
+
+/**
+ * Linear or logarithmic, for every curve of the page that the desk is of.
+ * @param {Lab.Desk} [desk]
+ * @returns {Lab.Scale}
+ */
+export function axes(desk = page) {
+  let logarithmic = desk.read().axes === "log";
+  /** @type {(() => unknown)[]} */
+  const listeners = [];
+  const box = choice(["linear", "log"], {
+    name: "axes",
+    legend: tr("memory.axes"),
+    chosen: logarithmic ? "log" : "linear",
+    said: (one) => tr(`memory.axes_are.${one}`),
+    onChange: (one) => {
+      logarithmic = one === "log";
+      desk.write({ axes: logarithmic ? "log" : "" });
+      for (const each of listeners) each();
+    },
+  });
+  return { box, get logarithmic() { return logarithmic; }, onChange: (listener) => listeners.push(listener) };
 }

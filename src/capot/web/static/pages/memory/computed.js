@@ -4,7 +4,7 @@ import { fill, h, labelled, later, unique } from "../../lib/dom.js";
 import { tr } from "../../lib/words.js";
 import * as state from "../../lib/state.js";
 import { call } from "../../lib/api.js";
-import { inPython, onCommandLine } from "../../lib/code.js";
+import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
 import { answers } from "../../parts/answer.js";
 import { blocks, ofKind, pictured, redrawn } from "../../parts/blocks.js";
 import { fault } from "../../parts/fault.js";
@@ -24,33 +24,41 @@ const CARDS = ["8GB", "16GB", "24GB", "48GB", "80GB", "141GB"];
 const parted = (text) => text.split(/(?<=[a-z])\s*[,;]|[,;]\s+/i).map((one) => one.trim()).filter(Boolean);
 
 /**
- * `name` is the model's; `scale` says how axes are drawn.
+ * `name` is the model's; `scale` says how axes are drawn. It stands in the page of its chapter, or apart, where all
+ * that may be read is in sight and the settings are folded unless `open`. `onChange` is called when what it shows has
+ * changed; `start(arguments)` begins with a call that says more than the settings do.
  * @param {string} name
  * @param {Lab.Scale} scale
+ * @param {{ desk?: Lab.Desk, onChange?: () => unknown, open?: boolean }} [how]
  */
-export function computed(name, scale) {
-  const form = settings(name, scale.box);
+export function computed(name, scale, { desk = state.page, onChange, open = false } = {}) {
+  const form = settings(name, scale.box, desk);
   const picture = redrawn();
   const place = h("div");
   const troubles = h("div", { class: "troubles" });
   const elsewhere = (/** @type {Lab.Trouble} */ error) => form.refuses(error) && Boolean(ask());
   const words = tr("memory.computing");
-  const answer = answers("memory", { words, troubles, elsewhere, drawn, rows: (_, found) => rows(found) });
-  const fit = fitting();
+  const answer = answers("memory", { words, troubles, elsewhere, drawn, onChange, rows: (_, found) => rows(found) });
+  const fit = fitting(desk.whole);
   /** @type {Api.Block[]} */
   let view = [];
-  const soon = later(120, ask);
+  const soon = later(120, () => ask());
   for (const part of form.parts) part.addEventListener("input", soon);
   scale.onChange(draw);
   const box = h("div", {}, form.first, form.troubles, troubles, answer.box,
-    h("div", { class: "fits-part" }, form.second, fit.box));
-  return { box, start: ask, stop: answer.stop };
+    h("div", { class: "fits-part" }, desk.whole ? form.second : folded(form.second, open), fit.box));
+  return { box, start: ask, stop: answer.stop, page: answer.page, view: () => view };
 
-  async function ask() {
-    const { args, ...facts } = form.asked();
+  /**
+   * @param {Api.MemoryRequest} [given]
+   * @returns {Promise<Api.Memory | null>}
+   */
+  async function ask(given) {
+    const { args, ...facts } = given ? asCode(name, given) : form.asked();
     const result = await answer.ask(args, facts);
     if (result) fit.tell(result, ofKind(view, "table")[1], { page: { verb: "memory", arguments: args }, ...facts });
-    else fit.box.hidden = troubles.querySelector(".fault") !== null; // where it is only asked anew, what there is stays
+    else if (troubles.querySelector(".fault")) fit.box.hidden = true; // only asked anew: what there is stays
+    return result;
   }
 
   /**
@@ -62,15 +70,22 @@ export function computed(name, scale) {
     draw();
     const [warnings, texts] = [true, false].map((warned) =>
       blocks(ofKind(view, "text").filter((block) => (block.tone === "warning") === warned)));
-    return [place, warnings,
-      h("details", {}, h("summary", {}, tr("memory.facts")), blocks(ofKind(view, "facts")), texts)];
+    const facts = blocks(ofKind(view, "facts"));
+    if (!desk.whole) return [facts, place, blocks([ofKind(view, "table")[0]]), warnings, texts];
+    return [place, warnings, h("details", {}, h("summary", {}, tr("memory.facts")), facts, texts)];
   }
 
   function draw() {
     const [curves] = ofKind(view, "curves");
-    if (curves) fill(place, pictured(curves, picture(scaled(curves, scale))));
+    fill(place, curves ? pictured(curves, picture(scaled(curves, scale))) : null);
   }
 }
+
+/**
+ * @param {HTMLElement} fields
+ * @param {boolean} open
+ */
+const folded = (fields, open) => h("details", { open }, h("summary", {}, tr("generate.settings")), fields);
 
 /** @param {Api.Block[]} view */
 function rows(view) {
@@ -78,10 +93,14 @@ function rows(view) {
   return { columns, rows };
 }
 
-/** The frame of what fits: hidden where no card is asked about. */
-function fitting() {
+/**
+ * The frame of what fits: hidden where no card is asked about.
+ * @param {boolean} whole whether the page is its own
+ */
+function fitting(whole) {
   const place = h("div");
-  const picture = frame(place, { name: "fits", title: tr("memory.fit_title") });
+  const picture = frame(place, { name: "fits", title: tr("memory.fit_title"), whole });
+  picture.box.hidden = true;
   return { box: picture.box, tell };
 
   /**
@@ -102,9 +121,11 @@ function fitting() {
  * What can be set: `first` and `second` hold it, `parts` are what is typed into and ticked, `asked()` what it asks for.
  * @param {string} name
  * @param {HTMLElement} scale the choice of the axes, which stands among them
+ * @param {Lab.Desk} desk
  */
-function settings(name, scale) {
-  const saved = state.read();
+function settings(name, scale, desk) {
+  const saved = desk.read();
+  const isCurve = desk.whole || !saved.tokens || saved.tokens.includes(",");
   const { known, ...shape } = shapes(name, saved.known ?? "");
   const mode = choice(["last", "all"], {
     name: "logits",
@@ -122,11 +143,11 @@ function settings(name, scale) {
   const typed = h("div", { class: "row" },
     labelled(other, tr("memory.other_card")), labelled(kv, tr("memory.kv")), labelled(users, tr("memory.users_at")));
   return {
-    first: h("div", { class: "row" }, labelled(known, tr("memory.model")), mode, scale),
+    first: h("div", { class: "row" }, labelled(known, tr("memory.model")), mode, isCurve ? scale : null),
     second: h("div", { class: "panel settings" }, precision, cards, typed),
     parts: [known, mode, cards, other, precision, kv, users],
     ...shape,
-    asked: () => asked(name, { known: known.value, mode: ticked(mode)[0] === "all" ? "all" : "last" }, {
+    asked: () => asked(name, desk, { known: known.value, mode: ticked(mode)[0] === "all" ? "all" : "last" }, {
       gpu: [...ticked(cards), ...parted(other.value)].join(",") || USUAL.gpu,
       precision: ticked(precision).join(",") || USUAL.precision,
       kv: kv.value,
@@ -180,27 +201,35 @@ function cardsOf(asked) {
 }
 
 /**
- * What the settings ask for: the verb's arguments, the lines of Python and of shell that say the same. The address
- * keeps what is not the usual.
+ * What the settings ask for: the verb's arguments, the lines of Python and of shell that say the same. The desk keeps
+ * what is not the usual; the lengths on it are nobody's to move.
  * @param {string} name
+ * @param {Lab.Desk} desk
  * @param {{ known: string, mode: "last" | "all" }} shape
  * @param {typeof USUAL} values
  */
-function asked(name, { known, mode }, values) {
+function asked(name, desk, { known, mode }, values) {
   const keys = /** @type {(keyof typeof USUAL)[]} */ (Object.keys(USUAL));
   const moved = Object.fromEntries(keys.map((key) => [key, values[key] === USUAL[key] ? "" : values[key]]));
-  state.write({ known, mode: mode === "last" ? "" : mode, ...moved });
+  desk.write({ known, mode: mode === "last" ? "" : mode, ...moved });
   const { gpu, precision } = values;
   const kv = moved.kv ? { kv_precision: moved.kv } : {};
   const users = moved.users ? { users_at: moved.users } : {};
-  const args = { simulate: true, ...(known ? { known } : {}), mode, gpu, precision, ...kv, ...users };
-  const flags = {
-    ...{ "--simulate": true, "--mode": mode, "--gpu": gpu, "--precision": precision },
-    ...{ "--kv-precision": kv.kv_precision, "--users-at": users.users_at },
-  };
+  const { tokens } = desk.whole ? {} : desk.read();
+  const shape = { ...(tokens ? { tokens } : {}), simulate: true, ...(known ? { known } : {}) };
+  return asCode(name, { ...shape, mode, gpu, precision, ...kv, ...users });
+}
+
+/**
+ * The verb's arguments with the lines that say the same.
+ * @param {string} name
+ * @param {Api.MemoryRequest} args
+ */
+function asCode(name, args) {
+  const { known, ...rest } = args;
   return {
     args,
-    python: inPython(name, "memory", [], args),
-    command: onCommandLine(known || name, "memory", [], flags),
+    python: inPython(name, "memory", [], { ...args }),
+    command: onCommandLine(known || name, "memory", [], asFlags(rest)),
   };
 }

@@ -21,7 +21,7 @@ export function verdicts(fits) {
   const precisions = [...new Set(fits.map((one) => one.precision))];
   const heads = cards.map((card) => h("th", { scope: "col" }, `${card.gpus} × ${sold(card.gpu_bytes)}`));
   const rows = precisions.map((precision) => row(fits.filter((one) => one.precision === precision), cards));
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": tr("memory.fit_title") },
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": tr("memory.fit_title") },
     h("table", { class: "verdicts" },
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, tr("memory.precision")), heads)),
       h("tbody", {}, rows)));

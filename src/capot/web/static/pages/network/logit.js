@@ -4,7 +4,7 @@ import { fill, h, labelled, later, unique } from "../../lib/dom.js";
 import { named } from "../../lib/tokens.js";
 import { number, tr } from "../../lib/words.js";
 import { fault } from "../../parts/fault.js";
-import { frame } from "../../parts/frame.js";
+import { frame, heading } from "../../parts/frame.js";
 
 /** @typedef {{ layer: number, part: string, logit: number }} Share */
 
@@ -17,12 +17,12 @@ export class Logit {
   #troubles = h("div", { class: "troubles", id: unique("target-troubles") });
   #wrong = false; // whether the model has refused the token that is typed
 
-  /** @param {{ target: string, onChange: () => unknown }} how */
-  constructor({ target, onChange }) {
+  /** @param {{ target: string, whole: boolean, onChange: () => unknown }} how `whole`: the page is its own */
+  constructor({ target, whole, onChange }) {
     this.onChange = onChange;
     this.#field = h("input", { id: unique("target"), type: "text", spellcheck: "false", autocomplete: "off",
       value: target, oninput: later(400, onChange), "aria-describedby": this.#troubles.id });
-    this.box = h("section", { hidden: true }, h("h2", {}, tr("network.logit_title")),
+    this.box = h("section", { hidden: true }, heading(whole, tr("network.logit_title")),
       labelled(this.#field, tr("network.target"), this.#offers, this.#troubles), this.#frame.box);
   }
 

@@ -4,7 +4,6 @@ import { h } from "../../lib/dom.js";
 import { named } from "../../lib/tokens.js";
 import { percent, tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
-import * as state from "../../lib/state.js";
 import { Awaited } from "../../parts/awaited.js";
 import { frame } from "../../parts/frame.js";
 import { Cells, shaded } from "./cells.js";
@@ -31,15 +30,17 @@ export class Matrix {
   /** @type {Map<string, Weights>} */
   #known = new Map(); // by head
   #ways;
+  #desk;
 
-  /** @param {{ chosen: (reader: number) => unknown, ways: (attention: string) => Lab.Facts }} how */
-  constructor({ chosen, ways }) {
+  /** @param {{ chosen: (reader: number) => unknown, ways: (attention: string) => Lab.Facts, desk: Lab.Desk }} how */
+  constructor({ chosen, ways, desk }) {
     this.#ways = ways;
+    this.#desk = desk;
     this.#cells = new Cells(({ row }) => chosen(Number(row)));
     this.#cells.table.classList.add("matrix");
     this.#picture = frame(this.#cells.box, { name: "attention" });
     this.#picture.box.hidden = true;
-    this.box = h("details", { hidden: true, open: state.read().matrix === "1", ontoggle: () => this.#toggled() },
+    this.box = h("details", { hidden: true, open: desk.read().matrix === "1", ontoggle: () => this.#toggled() },
       this.#title, this.#troubles, this.#picture.box);
   }
 
@@ -48,7 +49,7 @@ export class Matrix {
   }
 
   #toggled() {
-    state.write({ matrix: this.box.open ? "1" : "" });
+    this.#desk.write({ matrix: this.box.open ? "1" : "" });
     this.#look();
   }
 

@@ -5,6 +5,7 @@ import { tr } from "../../lib/words.js";
 import { call } from "../../lib/api.js";
 import { inPython, onCommandLine } from "../../lib/code.js";
 import { Awaited } from "../../parts/awaited.js";
+import { heading } from "../../parts/frame.js";
 import { choice } from "../../parts/ticks.js";
 import { BOTH, Sides } from "./sides.js";
 
@@ -35,8 +36,11 @@ export class Switches {
   #onChange;
   #name;
 
-  /** @param {{ name: string, onChange: () => unknown, off: string[], by: string }} how */
-  constructor({ name, onChange, off, by }) {
+  /**
+   * @param {{ name: string, onChange: () => unknown, off: string[], by: string, whole: boolean }} how
+   * `whole`: the page is its own
+   */
+  constructor({ name, onChange, off, by, whole }) {
     this.off = new Set(off);
     this.by = by === "mean" ? "mean" : "zero";
     this.#name = name;
@@ -44,7 +48,9 @@ export class Switches {
     const way = choice([...BY], { name: "by", legend: tr("network.by"), chosen: this.by,
       said: (one) => tr(`network.by_${one}`), onChange: (one) => { this.by = one; this.#changed(); } });
     this.#way = h("div", {}, way);
-    this.box = h("section", { class: "answered", "aria-label": tr("network.next") }, h("h2", {}, tr("network.next")),
+    const place = whole ? h("section", { "aria-label": tr("network.next") }) : h("div");
+    place.className = "answered";
+    this.box = fill(place, heading(whole, tr("network.next")),
       this.#lost, this.#none, h("div", { class: "row" }, this.#chips, this.#again), this.#whole, this.#way,
       this.#troubles, this.#sides.box);
   }
