@@ -130,7 +130,7 @@ def test_a_model_of_the_hub_goes_by_its_name_and_only_the_owner_is_told_where_it
 def test_a_path_is_a_value_that_knows_what_others_are_told() -> None:
     error = ModelError("json_invalid", file="config.json", folder=local_path("/home/ann lee/tiny", "tiny"))
     assert "/home/ann lee/tiny" in str(error) and error.params["folder"] == "/home/ann lee/tiny"
-    assert str(error.public()) == "config.json in tiny is not a readable JSON object."
+    assert str(error.public()) == "config.json in tiny is not a readable JSON object.\nDownload it again."
     assert str(pickle.loads(pickle.dumps(error)).public()) == str(error.public())  # noqa: S301 - our own bytes
 
 
