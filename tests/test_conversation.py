@@ -606,7 +606,7 @@ def test_a_script_whose_name_begins_with_an_at_sign_is_a_file(
     Path("@talk.txt").write_text("Hello!\n", encoding="utf-8")
     words = ["--model", "scripted", "--max-new-tokens", "2", "--json"]
     assert run(["chat", "--script", "@talk.txt", *words]) == 0
-    assert [turn["message"] for turn in json.loads(capsys.readouterr().out)["turns"]] == ["Hello!"]
+    assert [turn["user"] for turn in json.loads(capsys.readouterr().out)["turns"]] == ["Hello!"]
     assert run(["chat", "--script", "@absent.txt", *words]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "no_such_file"
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
+from lab_helpers import looped
 
 from capot.engines.openai.server_sent import EventReader
 from capot.engines.openai.wire import ChunkedFrames, WireTransport
@@ -81,7 +82,7 @@ WHOLE = [
 
 @pytest.mark.parametrize("parts", WHOLE)
 def test_an_answer_is_whole_whatever_its_form(parts: tuple[bytes, ...]) -> None:
-    found = asyncio.run(asked(*parts))
+    found = looped(asked(*parts))
     assert (found.status_code, found.content, found.headers["x-of"]) == (200, b"abc", "it")
 
 
@@ -95,7 +96,7 @@ def test_an_answer_is_whole_whatever_its_form(parts: tuple[bytes, ...]) -> None:
 )  # fmt: skip
 def test_half_an_answer_is_an_error_and_no_shorter_answer(parts: tuple[bytes, ...]) -> None:
     with pytest.raises(httpx2.TransportError):
-        asyncio.run(asked(*parts))
+        looped(asked(*parts))
 
 
 def test_a_request_says_what_the_client_says() -> None:
@@ -113,7 +114,7 @@ def test_a_request_says_what_the_client_says() -> None:
         async with server, httpx2.AsyncClient(transport=WireTransport(), headers=headers, trust_env=False) as client:
             assert (await client.post(url, json={"a": 1})).status_code == 204
 
-    asyncio.run(ask())
+    looped(ask())
     head, _, body = seen[0].partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
     assert lines[0] == b"post /a%20b?c=d http/1.1" and json.loads(body) == {"a": 1}

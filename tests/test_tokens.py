@@ -319,7 +319,7 @@ def test_bare_figures_of_several_tokenizers_are_lines_with_their_names(capsys: p
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (["--decode", "1,x"], "not_a_number"),
+        (["--decode", "1,x"], "not_ids"),
         (["--decode", "16384"], "no_such_id"),
         (["--decode", "-1"], "no_such_id"),
         (["a", "--decode", "1"], "text_or_ids"),
