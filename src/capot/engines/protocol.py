@@ -83,7 +83,7 @@ class Want:
         """
         if self.on_logits is not None:
             # Logits of V numbers for each token: fewer tokens at once keep the block below BLOCK_BYTES.
-            size = min(size, max(1, BLOCK_BYTES // (4 * vocabulary)))
+            size = min(size, max(1, BLOCK_BYTES // (4 * max(1, vocabulary))))  # a server may tell none
         return size if self.inside is None else self.inside.tokens(size, layers=layers)
 
     @property
