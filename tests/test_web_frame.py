@@ -293,7 +293,7 @@ def test_who_types_the_address_is_told_how_to_be_the_owner(visit: Visits, server
 
 
 @pytest.mark.parametrize(("lang", "said"), [("en", "place 1 in the queue"), ("fr", "place 1 dans la file")])
-@pytest.mark.parametrize("path", ["next", "embeddings#view=lens"])
+@pytest.mark.parametrize("path", ["next", pytest.param("embeddings#view=lens", marks=pytest.mark.soak)])
 def test_an_answer_that_waits_says_its_place_in_the_queue(visit: Visits, path: str, lang: str, said: str) -> None:
     gate = Gate()
     with Live(scripted(before_step=gate)) as lab, lab.client() as other:
