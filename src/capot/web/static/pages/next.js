@@ -8,7 +8,8 @@ import * as state from "../lib/state.js";
 import { inPython, onCommandLine } from "../lib/code.js";
 import { Distribution, entropyBits } from "../sampling.js";
 import { frame } from "../parts/frame.js";
-import { fault, waiting } from "../parts/fault.js";
+import { Awaited } from "../parts/awaited.js";
+import { fault } from "../parts/fault.js";
 import { promptField } from "../parts/prompt.js";
 import { tabs } from "../parts/tabs.js";
 import { help } from "../parts/terms.js";
@@ -60,8 +61,9 @@ export class Next {
   #opinion = null;
   /** @type {Map<number, string>} */
   #texts = new Map();
-  /** @type {AbortController | undefined} */
-  #running;
+  #awaited;
+  /** @type {AbortSignal | undefined} */
+  #signal; // of the question that is asked last
   /** @type {Row[]} */
   #rows = [];
   #shown;
@@ -92,6 +94,7 @@ export class Next {
     this.#choosing = new Choosing(saved, () => this.#changed());
     this.#field = promptField({ onChange: (text) => this.look(text), own: desk.prompt, rows: desk.whole ? 2 : 1,
       examples: tr("next.examples").split("|") });
+    this.#awaited = new Awaited(this.#field.troubles, tr("home.waiting"));
     this.#picture = frame(this.#bars, { name: "next", onChange });
     this.box = h("div", {}, this.#field.box, this.#controls(desk.whole),
       this.#rankTroubles, this.#legend, this.#picture.box);
@@ -117,7 +120,7 @@ export class Next {
   }
 
   stop() {
-    this.#running?.abort();
+    this.#awaited.stop();
   }
 
   #changed() {
@@ -172,28 +175,19 @@ export class Next {
 
   /** Ask for the candidates' texts and for every logit; the sliders need nothing more. */
   async look(text = this.#field.text) {
-    this.#running?.abort();
-    const control = this.#running = new AbortController();
+    this.stop();
     if (!text) return this.#clear();
-    const { signal } = control;
-    const troubles = this.#field.troubles;
-    const note = waiting(troubles, tr("home.waiting"), () => control.abort());
-    try {
-      const answer = await raw("/api/next?logits=1", { prompt: text }, { signal, queued: note.queued });
+    const found = await this.#awaited.ask(async ({ signal, queued }) => {
+      this.#signal = signal;
+      const answer = await raw("/api/next?logits=1", { prompt: text }, { signal, queued });
       const logits = new Float32Array(await answer.arrayBuffer());
-      const found = await call("next", { prompt: text, k: KEPT }, { signal });
-      this.#opinion = { found, distribution: new Distribution(logits) };
-      this.#texts = new Map(found.candidates.map((one) => [one.id, named(one)]));
-      fill(troubles);
+      const told = await call("next", { prompt: text, k: KEPT }, { signal });
+      this.#opinion = { found: told, distribution: new Distribution(logits) };
+      this.#texts = new Map(told.candidates.map((one) => [one.id, named(one)]));
       this.#draw();
-      await this.#lookUp();
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.#clear(""); // bars of another text would pass for this one's
-      fill(troubles, fault(error, () => this.look()));
-    } finally {
-      note.done();
-    }
+      return told;
+    }, { again: () => this.look(), failed: () => this.#clear("") }); // bars of another text would pass for this one's
+    if (found) await this.#lookUp();
   }
 
   async #lookUp() {
@@ -212,7 +206,7 @@ export class Next {
    */
   async #asks(prompt) {
     try {
-      const { asked } = await call("next", { prompt, k: 1, rank: [this.#asked] }, { signal: this.#running?.signal });
+      const { asked } = await call("next", { prompt, k: 1, rank: [this.#asked] }, { signal: this.#signal });
       fill(this.#rankTroubles);
       return asked[0];
     } catch (error) {

@@ -156,11 +156,7 @@ function placed(call, { model, changed, onChange }) {
   const { words: some, ...settings } = given(call);
   const desk = apart({ words: some.join(","), near: settings.near, dimensions: settings.dimensions }, changed);
   const made = words(model, { desk, onChange });
-  const run = async () => {
-    const result = await made.start();
-    return result ? { result, view: made.view() } : null;
-  };
-  return { box: made.box, run, stop: made.stop, page: shown(made) };
+  return byItself(made, () => made.start());
 }
 
 /**
@@ -174,11 +170,7 @@ function onPaper(call, { model, vary, changed, onChange }) {
   const { kv_precision: kv, users_at: users, simulate: _, ...rest } = asked;
   const desk = apart({ ...rest, kv, users }, changed);
   const made = computed(model, axes(desk), { desk, onChange, open: CARDS.includes(vary ?? "") });
-  const run = async () => {
-    const result = await made.start(asked);
-    return result ? { result, view: made.view() } : null;
-  };
-  return { box: made.box, run, stop: made.stop, page: shown(made) };
+  return byItself(made, () => made.start(asked));
 }
 
 /**
@@ -214,6 +206,20 @@ function inside(call, { model, changed, onChange }) {
   };
   const box = h("div", {}, troubles, made.parts);
   return { box, run, page, stop: () => { stop(); made.leave(); } };
+}
+
+/**
+ * An instrument whose own answer is the lesson's.
+ * @param {{ box: HTMLElement, stop: () => unknown, page: () => unknown, view: () => Api.Block[] }} made
+ * @param {() => Promise<object | null | void>} start
+ * @returns {Live}
+ */
+function byItself(made, start) {
+  const run = async () => {
+    const result = await start();
+    return result ? { result, view: made.view() } : null;
+  };
+  return { box: made.box, run, stop: made.stop, page: shown(made) };
 }
 
 /**
