@@ -29,6 +29,7 @@ from training.muon import Muon
 from training.schedule import PAUSE_S, PHASES, WARM_S, Budget, Phase, Plan, phase, rate
 
 SAVE_S = 600.0
+FALL = 60.0  # minutes in which a branch ends, where nothing is said
 WEIGHTS = {"gpu": "weight_gpu", "boxed": "weight_long"}  # which shares of sources.json a recipe reads
 COLUMNS = "step,spent_s,tokens,length,rate,loss_nats,tokens_per_s"
 
@@ -310,9 +311,9 @@ def resume_or_start(run: Run, args: argparse.Namespace) -> None:
     elif args.branch:
         if run.plan is None:
             raise SystemExit("Only a steady run, of the recipe boxed, can be ended by a branch.")
-        branch(run, args.branch, args.fall or 60, peak=args.peak)
+        branch(run, args.branch, FALL if args.fall is None else args.fall, peak=args.peak)
     elif args.weights:
-        if args.fall and run.plan is None:
+        if args.fall is not None and run.plan is None:
             raise SystemExit("Only a steady run, of the recipe boxed, can fall.")
         facts = json.loads((args.weights / "run.json").read_text("utf-8"))
         start_from_weights(run, args.weights, facts, minutes=args.fall, peak=args.peak)

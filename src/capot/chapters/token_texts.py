@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,11 @@ class TokenTexts:
     def __call__(self, token: int) -> str:
         text, self.labels[token] = self._tokenizer.face(token)
         return text
+
+
+def label_of(labels: Mapping[int, str], token: int) -> str:
+    """Return how a token is shown, its id where nobody has told."""
+    return labels.get(token, f"⟨{token}⟩")
 
 
 Face = tuple[int, str, str]  # id, text and label of a token

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -61,21 +62,13 @@ class Capot(WordedCommand, click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse a line. Options before a command are its own; without a command they are those of ``serve``."""
         own = {name for param in self.get_params(ctx) for name in param.opts}
-        foreign = [word for word in args if word.startswith("-") and _name(word) not in own]
-        # Not ``next``: the command of this name is a module of this package.
-        place = min((place for place, word in enumerate(args) if word in commands()), default=0)
-        if any(word in foreign for word in args[:place]):
-            command = self.get_command(ctx, args[place])
-            assert command is not None  # it is among the commands
-            taken = own | {name for param in command.params for name in param.opts}
-            if all(_name(word) in taken for word in args[:place] if word.startswith("-")):
-                args = [args[place], *args[:place], *args[place + 1 :]]
-        # The first word that is no option of ours tells: a command's name anywhere means that command.
-        if foreign and not any(word in (*commands(), HELP) for word in args):
-            serve = self.get_command(ctx, "serve")
-            assert serve is not None  # it is among the commands
-            if any(_name(foreign[0]) in param.opts for param in serve.params):
-                args = ["serve", *args]
+        # The first word that is a command's name means that command.
+        before = list(itertools.takewhile(lambda word: word not in (*commands(), HELP), args))
+        name, *after = args[len(before) :] or ["serve"]
+        foreign = [_name(word) for word in before if word.startswith("-") and _name(word) not in own]
+        command = self.get_command(ctx, name) if foreign else None
+        if command is not None and any(foreign[0] in param.opts for param in command.params):
+            args = [name, *before, *after]
         return super().parse_args(ctx, args)
 
     def resolve_command(

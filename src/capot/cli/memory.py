@@ -41,8 +41,9 @@ def published(name: str) -> bool:
     """Return whether ``name`` is to be looked for among published shapes: it is no folder, and the hub is not meant."""
     from capot.sources.hub.listing import is_name
     from capot.sources.published_shapes import find
+    from capot.sources.unknown_name import PACKAGED
 
-    if name in ("boxed", "scripted") or Path(name).expanduser().is_dir():
+    if name in PACKAGED or Path(name).expanduser().is_dir():
         return False
     with contextlib.suppress(NotFoundError):
         return bool(find(name))

@@ -160,7 +160,8 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
 
         return ScriptedEngine()
     assert checkpoint is not None  # only the scripted engine has no files
-    check_values(checkpoint)
+    if name != "native":  # which looks by itself
+        check_values(checkpoint)
     forks.check_threads()
     if name == "native":
         from capot.engines.native import open_native

@@ -141,9 +141,9 @@ def read_positive(raw: Raw, name: str, *, default: float | None = None) -> float
     return number
 
 
-def read_bool(raw: Raw, name: str, *, default: bool) -> bool:
+def read_bool(raw: Raw, *names: str, default: bool) -> bool:
     """Return a boolean; null counts as missing. Raises: ModelError ``config_value`` for anything else."""
-    value = raw.get(name)
+    name, value = first_set(raw, *names)
     if value is None:
         return default
     if not isinstance(value, bool):

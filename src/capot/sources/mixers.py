@@ -58,8 +58,8 @@ def mamba(raw: Raw, config: Config, *, normed: bool) -> Blocks:
     # "auto" is the paper's choice, a sixteenth of the width.
     rank = math.ceil(width / 16) if given in (None, "auto") else read_int(raw, named)
     size = 3 * width * inner + inner * (kernel + rank + 2 * kept + rank + 1 + kept + 1)
-    size += inner * read_bool(raw, first_set(raw, "mamba_conv_bias", "use_conv_bias")[0], default=True)
-    size += (2 * inner + width) * read_bool(raw, first_set(raw, "mamba_proj_bias", "use_bias")[0], default=False)
+    size += inner * read_bool(raw, "mamba_conv_bias", "use_conv_bias", default=True)
+    size += (2 * inner + width) * read_bool(raw, "mamba_proj_bias", "use_bias", default=False)
     return {"other": size, "norms": (rank + 2 * kept) * normed}
 
 

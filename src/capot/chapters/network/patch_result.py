@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from capot.chapters.network.edited_result import Compared, PartOff
 from capot.chapters.network.result import MOST_COLUMNS, SHOWN, LayerToken, first_of
+from capot.chapters.token_texts import label_of
 from capot.i18n import number, tr
 from capot.view.blocks import Block, Heading, Table, Text
 from capot.view.result import flatten, text_tail
@@ -97,7 +98,7 @@ class Patching(Compared):
         return PartOff(self.part, self.layer, self.head).label(lang)
 
     def _label(self, token: LayerToken) -> str:
-        return self.labels.get(token.id, f"⟨{token.id}⟩")
+        return label_of(self.labels, token.id)
 
     # ------------------------------------------------------------ the grid
 

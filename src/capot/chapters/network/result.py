@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from capot.chapters.network.bounds import ENOUGH
-from capot.chapters.token_texts import TokenShare
+from capot.chapters.token_texts import TokenShare, label_of
 from capot.i18n import number, percent, tr
 from capot.view.blocks import Bar, Bars, Block, Curves, Heading, Piece, Series, Strip, Table, Text
 from capot.view.result import Result, flatten, text_tail
@@ -191,7 +191,7 @@ class NetworkInside(Result):
         )  # fmt: skip
 
     def _label(self, token: int) -> str:
-        return self.labels.get(token, f"⟨{token}⟩")
+        return label_of(self.labels, token)
 
     def _settling(self, lang: str | None) -> str:
         """Return the first of the layers shown from which the last guess no longer changes."""

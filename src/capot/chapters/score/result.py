@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from capot.chapters.token_texts import TokenShare
+from capot.chapters.token_texts import TokenShare, label_of
 from capot.i18n import bits, number, percent, three_digits, tr
 from capot.view.blocks import Block, Facts, Heading, Piece, Strip, Table, Text
 from capot.view.graphemes import token_label
@@ -87,7 +87,7 @@ class Score(Result):
         return blocks
 
     def _label(self, token: int) -> str:
-        return self.labels.get(token, f"⟨{token}⟩")
+        return label_of(self.labels, token)
 
     def _expected(self, token: TokenShare) -> str:
         return self._label(token.id) if token.id >= 0 else token_label(token.text)
