@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lab_helpers import Live, Reader, asgi, asked, part, scripted, until
 from pydantic import ValidationError
 
@@ -26,6 +28,7 @@ from capot.chapters.embeddings import embed as vectors
 from capot.chapters.generate.result import Alternative, Step
 from capot.chapters.memory.sizes import lengths, parse_size
 from capot.chapters.next.verb import resolve
+from capot.chapters.token_texts import TokenShare
 from capot.chapters.tokens import verb as tokens
 from capot.config import Sampling, Serving
 from capot.engines.cancellation import cancel_when, check_cancelled
@@ -36,6 +39,7 @@ from capot.model import Model
 from capot.text.templates import PlainTemplate, Prompt, plain
 from capot.text.tokenizer import Tokenizer, files, ranks
 from capot.text.tokenizer.vocabulary import LONG
+from capot.view.result import to_jsonable
 from capot.web import bounds, error_handlers, json_body, json_writer
 from capot.web.request_scope import MemoryAccount, job_bytes
 from capot.web.stream_jobs import StreamJob
@@ -562,6 +566,19 @@ def test_an_answer_written_in_pieces_is_the_one_written_whole(boxed: Model) -> N
     assert json_writer.encode_json({"a": odd}, small=True).startswith(b'{"a":[null,"01",{')
     longest = max(map(len, json_writer.iter_json(answers[0])))
     assert longest < 200_000 and len(list(json_writer.iter_json(answers[0]))) > 15
+
+
+HALVES = st.one_of(st.text(), st.text(st.characters(categories=["Cs", "Ll"]), max_size=3))
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), HALVES, st.binary(max_size=3))
+SHARES = st.builds(TokenShare, st.integers(), HALVES, st.floats())
+
+
+@given(st.recursive(PLAIN | SHARES, lambda part: st.lists(part) | st.dictionaries(st.text(), part), max_leaves=20))
+def test_whatever_writes_a_value_the_same_is_read(value: Any) -> None:
+    """pydantic and the standard library, which takes what is no flat value, or half a character."""
+    plain = json.dumps(to_jsonable(value), ensure_ascii=False).encode("utf-8", "replace")
+    for small in (True, False):
+        assert json.loads(json_writer.encode_json(value, small=small)) == json.loads(plain)
 
 
 @pytest.mark.parametrize("logprob", [-1.5, -math.inf])  # JSON holds no infinity: such an event is written anew

@@ -34,7 +34,7 @@ from capot.web.quota import NETWORK
 from capot.web.request_scope import MemoryAccount
 from capot.web.serial_executor import MEASUREMENTS, SerialExecutor
 from capot.web.stream_jobs import StreamJob, executor_for
-from capot.web.streams import Handover, OpenStream, Streams
+from capot.web.streams import FRAME_S, Handover, OpenStream, Streams
 from capot.web.uploads import FULL_BUDGETS, RESOURCES_KEY, UNCOUNTED_BYTES, RequestQuota, UploadBudget
 from capot.web.verbs import verbs
 
@@ -273,25 +273,58 @@ def test_in_a_full_lab_everyone_has_a_share_and_a_newcomer_finds_theirs() -> Non
             assert all(reader.join().kinds()[-1] == "finished" for reader in readers)
 
 
+class SlowLoop:
+    """A loop whose time stands still."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.woken: list[Any] = []
+        self.timers: list[tuple[float, Any]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon_threadsafe(self, work: Any) -> None:
+        self.woken.append(work)
+
+    def call_at(self, when: float, work: Any) -> None:
+        self.timers.append((when, work))
+
+
 def test_what_several_texts_tell_in_one_turn_wakes_the_loop_once() -> None:
     """And each hears its own in order, whatever comes while it is handed over."""
-    woken: list[Any] = []
-
-    class Loop:
-        def call_soon_threadsafe(self, work: Any) -> None:
-            woken.append(work)
+    loop = SlowLoop()
 
     async def handed() -> None:
-        handover, queues = Handover(Loop()), {name: asyncio.Queue() for name in "ab"}  # type: ignore[arg-type]
+        handover, queues = Handover(loop), {name: asyncio.Queue() for name in "ab"}  # type: ignore[arg-type]
         for name, number in [("a", 1), ("b", 2), ("a", 3)]:
             handover.put(queues[name], number)
-        assert len(woken) == 1 and queues["a"].empty()
-        woken.pop()()
+        assert len(loop.woken) == 1 and queues["a"].empty()
+        loop.woken.pop()()
         assert [queues["a"].get_nowait() for _ in range(2)] == [1, 3] and queues["b"].get_nowait() == 2
+        loop.now += FRAME_S
         handover.put(queues["b"], 4)
-        assert len(woken) == 1  # anew
-        woken.pop()()
-        assert queues["b"].get_nowait() == 4
+        assert len(loop.woken) == 1  # anew
+        loop.woken.pop()()
+        assert queues["b"].get_nowait() == 4 and not loop.timers
+
+    looped(handed())
+
+
+def test_what_comes_in_one_frame_is_handed_over_at_its_end() -> None:
+    loop = SlowLoop()
+
+    async def handed() -> None:
+        handover, queue = Handover(loop), asyncio.Queue[int]()  # type: ignore[arg-type]
+        handover.put(queue, 1)
+        loop.woken.pop()()
+        assert queue.get_nowait() == 1  # after a pause, at once
+        handover.put(queue, 2)
+        loop.woken.pop()()
+        handover.put(queue, 3)
+        assert queue.empty() and not loop.woken and [when for when, _ in loop.timers] == [100.0 + FRAME_S]
+        loop.timers.pop()[1]()
+        assert [queue.get_nowait() for _ in range(2)] == [2, 3]
 
     looped(handed())
 

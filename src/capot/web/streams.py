@@ -35,6 +35,7 @@ log = logging.getLogger("capot.web")
 HEARTBEAT_S = 10.0  # a comment line, so that a dead connection is noticed and a live one is not cut
 LARGE_EVENTS = ("started", "answered", "finished")  # events that hold a prompt or an answer, token by token
 CHUNK_BYTES = 16_384  # bytes of events written in one go
+FRAME_S = 0.04  # between two deliveries: a page that writes 25 times a second writes without a break
 POLL_S = 0.5  # how often a waiting learner's place is looked up
 ROOM_RETRIES, ROOM_RETRY_S = (
     40,
@@ -43,12 +44,16 @@ ROOM_RETRIES, ROOM_RETRY_S = (
 
 
 class Handover:
-    """Hands what other threads tell to the queues of one loop: all that comes in one turn by one wake-up."""
+    """Hands what other threads tell to the queues of one loop, many events by one wake-up.
+
+    What comes after a pause is handed over at once; under load, what has come in a frame is handed over together.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._come: deque[tuple[asyncio.Queue[Any], Any]] = deque()
         self._woken = False
+        self._delivered = -math.inf
 
     def put(self, queue: asyncio.Queue[Any], told: Any) -> None:
         """Put it into the queue soon, behind what was put before. Called on any thread."""
@@ -58,9 +63,17 @@ class Handover:
             self._woken = True
             # The loop belongs to another thread: nothing of asyncio may be called from here but this.
             with contextlib.suppress(RuntimeError):  # the loop is closing: nobody is left to read
-                self.loop.call_soon_threadsafe(self._deliver)
+                self.loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        due = self._delivered + FRAME_S
+        if self.loop.time() >= due:
+            self._deliver()
+        else:
+            self.loop.call_at(due, self._deliver)
 
     def _deliver(self) -> None:
+        self._delivered = self.loop.time()
         self._woken = False
         while self._come:
             queue, told = self._come.popleft()

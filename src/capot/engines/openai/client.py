@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from capot.engines.cancellation import check_cancelled
 from capot.engines.openai.address import ServerAddress
 from capot.engines.openai.refusals import event_error, retry_after, status_error, transport_error
 from capot.engines.openai.server_sent import EventReader
-from capot.engines.openai.wire import WireTransport
+from capot.engines.openai.wire import Wire, WireTransport
 from capot.errors import BusyError, CapotError, InterruptedByUser, NetworkError
 from capot.sources.hub.connection import proxy_for, trusted_certificates
 
@@ -208,13 +208,15 @@ class ServerClient:
             try:
                 if not response.headers.get("content-type", "").startswith("text/event-stream"):
                     raise NetworkError("server_other_kind", host=host)
-                async for data in _data_of(response):
-                    # The protocol's own last line. A stream that ends without it was cut, whatever it looked like.
-                    if data.strip() == "[DONE]":
-                        return
-                    if clock() > until:
-                        raise TimeoutError
-                    yield self._event(data)
+                reader = EventReader(_LARGEST_EVENT)
+                async for block in _blocks_of(response):
+                    for data in reader.take(block):
+                        # The protocol's own last line. A stream that ends without it was cut, whatever it looked like.
+                        if data.strip() == "[DONE]":
+                            return
+                        if clock() > until:
+                            raise TimeoutError
+                        yield self._event(data)
             finally:
                 await response.aclose()
         raise NetworkError("server_cut", host=host, reason="[DONE]")
@@ -286,12 +288,10 @@ def _may_pass(error: httpx2.TransportError) -> bool:
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout)
 
 
-async def _data_of(response: httpx2.Response) -> AsyncGenerator[str, None]:
-    """Yield the data of an answer's events."""
-    reader = EventReader(_LARGEST_EVENT)
-    async for block in response.aiter_raw():
-        for data in reader.take(block):
-            yield data
+def _blocks_of(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """Return the bytes of a body as they come: from a connection of our own without the layers between."""
+    wire: Wire | None = response.extensions.get("wire")
+    return response.aiter_raw() if wire is None else wire
 
 
 async def _read(response: httpx2.Response, most: int) -> bytes:

@@ -40,7 +40,9 @@ class WireTransport(httpx2.AsyncBaseTransport):
         except BaseException:
             wire.close()
             raise
-        return httpx2.Response(head.status_code, headers=list(head.headers), stream=_Body(wire))
+        # httpx2's own loops over a body cost as much as an event's JSON: a stream takes its pieces from ``wire``.
+        extensions = {"wire": wire}
+        return httpx2.Response(head.status_code, headers=list(head.headers), stream=_Body(wire), extensions=extensions)
 
     async def aclose(self) -> None:
         for wire in list(self._wires):
@@ -154,13 +156,16 @@ class Wire(asyncio.Protocol):
             await self._more()
         return self._head
 
-    async def piece(self) -> bytes | None:
-        """Return what has come of the body, None at its end. Raises: ReadTimeout, ReadError, RemoteProtocolError."""
+    def __aiter__(self) -> Wire:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return what has come of the body. Raises: ReadTimeout, ReadError, RemoteProtocolError."""
         while not self._pieces:
             if self._error is not None:
                 raise self._error
             if self._ended:
-                return None
+                raise StopAsyncIteration
             await self._more()
         found = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
@@ -197,9 +202,8 @@ class _Body(httpx2.AsyncByteStream):
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (piece := await self._wire.piece()) is not None:
-            yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._wire
 
     async def aclose(self) -> None:
         self._wire.close()
