@@ -3,7 +3,8 @@
 A code is stable and never translated; its words live in both catalogues under
 ``error.<code>.what`` (what happened, what was expected), ``error.<code>.hint`` (a line to
 paste, where there is one) and ``error.<code>.python`` (the same where Python says it
-otherwise than a terminal; empty where it has nothing to paste). Anything raised that is not a
+otherwise than a terminal; empty where it has nothing to paste). A verb may have its own ``what``, under
+``<verb>.refused.<code>``. Anything raised that is not a
 :class:`CapotError` is our bug and shows its traceback.
 
     CapotError                    exit  http
@@ -93,7 +94,9 @@ class CapotError(Exception):
         """Return the error's message, with its hint for ``face`` on a line of its own."""
         # The language of the model that raised it comes before that of the program: its user reads it.
         lang = lang or self.lang
-        words = i18n.tr(f"error.{self.code}.what", lang, **self.params)
+        # A verb that takes no prompt does not speak of one.
+        own = f"{_verb(self.call[1])}.refused.{self.code}"
+        words = i18n.tr(own if i18n.find(own, lang) else f"error.{self.code}.what", lang, **self.params)
         hint = self._hint(lang, face or _audience.get())
         return f"{words}\n{hint}" if hint else words
 
@@ -101,7 +104,8 @@ class CapotError(Exception):
         found = i18n.find(f"error.{self.code}.python", lang) if face == "python" else None
         if found is None:
             found = i18n.find(f"error.{self.code}.hint", lang)
-        if not isinstance(found, str) or ("{line}" in found and "line" not in self.params):
+        unknown = [name for name in ("line", "typed") if f"{{{name}}}" in str(found) and name not in self.params]
+        if not isinstance(found, str) or unknown:
             return ""  # the call is not known everywhere that a code is raised
         python, command = self.call
         params = {"call": python, "command": command, "others": _others(command, lang, face)}
@@ -132,8 +136,12 @@ class CapotError(Exception):
 
 def _others(command: str, lang: str | None, face: Audience) -> str:
     """Return what a call cannot be without beside a prompt, as its verb's words have it."""
-    found = i18n.find(f"{command.rpartition(' ')[2]}.others.{face}", lang)
+    found = i18n.find(f"{_verb(command)}.others.{face}", lang)
     return found if isinstance(found, str) else ""
+
+
+def _verb(command: str) -> str:
+    return command.rpartition(" ")[2]
 
 
 def check_lang(lang: str | None) -> str | None:

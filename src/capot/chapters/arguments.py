@@ -18,7 +18,7 @@ from typing import Any
 
 from capot.chapters.hints import hints_of
 from capot.config import number
-from capot.errors import ArgumentTypeError, shorten
+from capot.errors import ArgumentTypeError, InputError, shorten
 from capot.i18n import LANGUAGES, Reason, find, language
 
 SEVERAL = (collections.abc.Sequence, collections.abc.Iterable)
@@ -109,6 +109,12 @@ class Arguments:
         if value is not None and set(_alternatives(kind)) <= {int, type(None)}:
             return number(name, value, whole=True)
         return _whole(kind, value)
+
+    def propose(self, error: InputError) -> None:
+        """Give an error that names an argument a line to paste with a value that is taken."""
+        name = str(error.params.get("name", "")).partition("[")[0]
+        if name in self.signature.parameters and "line" not in error.params:
+            error.params = {**error.params, "line": self.line(name)}
 
     def line(self, name: str) -> Line:
         """Return a line to paste, which gives ``name`` and what cannot be left out, in the reader's language."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from capot.chapters.arguments import Arguments
 from capot.chapters.chapter import ModelVerb
-from capot.errors import BusyError, named_call, use_language
+from capot.errors import BusyError, InputError, named_call, use_language
 
 
 def called(method: Callable[..., Any], *, call: str, command: str, behind: ModelVerb) -> Callable[..., Any]:
@@ -23,7 +23,11 @@ def called(method: Callable[..., Any], *, call: str, command: str, behind: Model
         with named_call(call, command), use_language(self.lang):
             if self.closed:
                 raise BusyError("closed")
-            found = method(**arguments().bind(self, *args, **given))
+            try:
+                found = method(**arguments().bind(self, *args, **given))
+            except InputError as error:
+                arguments().propose(error)
+                raise
         from capot.view.result import Result  # what a verb answered has loaded it; a command's --help needs none
 
         if isinstance(found, Result):

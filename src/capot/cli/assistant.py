@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.common import FILE, STDOUT, TEXT, Option, chapter, put, typed_or_piped
+from capot.cli.common import FILE, STDOUT, Option, chapter, put, typed_or_piped
 from capot.cli.settings import argument, option
 from capot.cli.streams import notice
 from capot.config import Sampling
@@ -73,7 +73,7 @@ command = chapter(
     argument("assistant", "question", required=False, metavar="QUESTION"),
     Option(["--template"], words="assistant.cli.template", metavar="FILE", type=FILE),
     Option(["--write-template"], words="assistant.cli.write_template", metavar="FILE", type=FILE),
-    option("assistant", "system", type=TEXT, default="", metavar="TEXT"),
+    option("assistant", "system", default="", metavar="TEXT"),
     option("assistant", "after_stop", metavar="N"),
     *sampling_options("assistant"),
     call=assistant,

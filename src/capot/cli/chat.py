@@ -14,7 +14,6 @@ from capot.cli.assistant import from_file, sampling, sampling_options
 from capot.cli.common import (
     FILE,
     STDOUT,
-    TEXT,
     Option,
     chapter,
     colored,
@@ -240,7 +239,7 @@ def lines() -> Iterator[str]:
 command = chapter(
     "chat",
     Option(["--template"], words="chat.cli.template", metavar="NAME|FILE"),
-    option("chat", "system", type=TEXT, default="", metavar="TEXT"),
+    option("chat", "system", default="", metavar="TEXT"),
     Option(["--script"], words="chat.cli.script", metavar="FILE", type=FILE),
     option("chat", "price_in", metavar="P"),
     option("chat", "price_out", metavar="P"),

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 
 SHORT = {"max_new_tokens": "-n", "temperature": "-t"}  # of every verb that takes these
+# Settings that are texts for the model to read: "-" and @FILE stand for them, as for an argument. What names a token,
+# a stop string or a model is itself: "@" is a token too.
+TEXTS = ("source", "toward", "away", "system")
 
 
 def option(verb: str, name: str, *flags: str, **extra: Any) -> Option:
     """Return the option for one setting of a verb; ``extra`` is what only a command line needs to say."""
     setting = takes(verb)[name]
-    settings: dict[str, Any] = {"words": setting.words, "type": written(setting), "default": setting.default}
+    kind = TEXT if name in TEXTS else written(setting)
+    settings: dict[str, Any] = {"words": setting.words, "type": kind, "default": setting.default}
     if setting.required:
         del settings["default"]  # None is one, to newer versions of click: nothing would be missing
         settings["required"] = True

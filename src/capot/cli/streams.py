@@ -18,6 +18,7 @@ from capot.i18n import tr
 _FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 OUTPUT = "stdout"  # its name in an error
+_read: Any = None  # the standard input that this command line has read to its end
 
 
 class ReaderLeft(Exception):
@@ -30,6 +31,8 @@ def prepare() -> None:
     A file or a pipe gets UTF-8 (Windows would give it an old code page); a terminal of
     another encoding keeps it, and shows what it can.
     """
+    global _read
+    _read = None
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed before we began, or a Windows program without a console
@@ -94,9 +97,14 @@ def fed() -> bool:
 
 
 def piped() -> bytes:
-    """Return all of standard input. Raises: InputError ``no_stdin`` where it is closed."""
+    """Return all of standard input. Raises: InputError ``no_stdin`` where it is closed, ``stdin_twice``."""
+    global _read
     if sys.stdin is None:
         raise InputError("no_stdin")
+    # A second reader would find it empty, and be told that its text is.
+    if _read is sys.stdin:
+        raise InputError("stdin_twice")
+    _read = sys.stdin
     return sys.stdin.buffer.read()
 
 

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from capot.cli import streams
+from capot.cli.typed import proposing
 from capot.errors import InputError, named_call
 from capot.i18n import LANGUAGES, find, tr
 
@@ -184,7 +185,8 @@ class WordedCommand(click.Command):
         """Raises: InputError ``one_output``, ``no_such_argument``, ``too_many_arguments``."""
         ctx.allow_extra_args = True
         try:
-            rest = super().parse_args(ctx, args)
+            with proposing(ctx):
+                rest = super().parse_args(ctx, args)
         except click.BadOptionUsage as error:
             error.ctx = ctx  # click knows the command and forgets to say
             raise
@@ -202,7 +204,7 @@ class WordedCommand(click.Command):
         """Run the command; the errors that it meets propose it, and none of the verbs that it calls."""
         if isinstance(self, click.Group):
             return super().invoke(ctx)
-        with named_call("", ctx.command_path):
+        with named_call("", ctx.command_path), proposing(ctx):
             return super().invoke(ctx)
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
