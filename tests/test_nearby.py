@@ -102,6 +102,9 @@ def test_the_command_lists_them_with_a_line_to_paste(server, monkeypatch, tmp_pa
         assert run(["models", "--json"]) == 0
         told = json.loads(capsys.readouterr().out)["servers"]
         assert [one["needs_key"] for one in told] == [False, True, False]
+        server.models = [NAME]
+        assert run(["models", "--lang", lang]) == 0
+        assert f'"{server.url}"' in capsys.readouterr().out  # whose only model needs no name
     monkeypatch.setattr(nearby, "USUAL", {empty.port: "vLLM"})  # gone by now
     assert run(["models", "--lang", lang]) == 0
     assert said not in capsys.readouterr().out and capot.models.cached().servers == ()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lab_helpers import looped
 from openai_server import KEY, NAME, Fault, OpenAIServer, client_of, connected, serving
 from openai_streams import EventStream, stream_of
 
@@ -173,6 +178,29 @@ def test_https_to_a_server_that_does_not_encrypt_says_so(server: OpenAIServer) -
     assert raised.value.code == "server_encryption" and "not permitted" not in raised.value.message("en")
     assert "http://" in raised.value.message("en") and "http://" in raised.value.message("fr")
     client.close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_http_to_a_server_that_encrypts_says_so(tmp_path: Path) -> None:
+    """It breaks the connection off, or refuses the request: neither tells what to do."""
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-subj", "/CN=a"]
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    async def ask() -> CapotError:
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+        async with server:
+            address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            client = client_of(address, timeouts=AT_ONCE)
+            with pytest.raises(CapotError) as raised:
+                await asyncio.to_thread(client.get, f"{address}/models")
+            await asyncio.to_thread(client.close)
+            return raised.value
+
+    error = looped(ask())
+    assert error.code == "server_encrypts" and all("https://" in error.message(lang) for lang in ("en", "fr"))
 
 
 BROKEN = [

@@ -105,6 +105,17 @@ def test_a_row_cut_short_is_asked_for_again(hub: Hub, wide: tuple[capot.Model, c
     assert np.array_equal(served.vectors([77]), here.vectors([77]))
 
 
+def test_without_a_network_it_is_said_why_the_hub_is_asked(
+    hub: Hub, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    with capot.open(server.url) as served, pytest.raises(CapotError) as raised:
+        served.embed(WORDS)
+    assert raised.value.code == "published_unreachable"
+    for lang, kind in (("en", "the server"), ("fr", "le serveur")):
+        assert all(words in raised.value.message(lang) for words in (kind, NAME, "127.0.0.1:1"))
+
+
 @pytest.mark.parametrize(
     ("ids", "code"), [([256], "no_such_id"), ([-1], "no_such_id"), (list(range(256)) * 2, None)], ids=str
 )

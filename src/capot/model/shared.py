@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from capot import engines
 from capot.config import Loading, Serving
 from capot.engines.loaded import Loaded, weights_bytes
-from capot.errors import ArgumentTypeError, BusyError
+from capot.errors import ArgumentTypeError, BusyError, NetworkError
 from capot.sources.hub.events import drain
 from capot.view.event import ProgressCallback, ProgressEvent
 
@@ -72,7 +72,7 @@ class SharedModel:
     def published(self) -> HubCheckpoint | None:
         """Return what the hub has of a server's model that goes by a hub's name, its small files fetched.
 
-        Raises: as ``HubCheckpoint.of``.
+        Raises: as ``HubCheckpoint.of``; NetworkError ``published_unreachable``.
         """
         from capot.sources.hub.checkpoint import HubCheckpoint
         from capot.sources.hub.listing import is_name
@@ -81,7 +81,14 @@ class SharedModel:
             return None
         served = self.served.model
         name = next((name for name in (served.source, served.name) if name and is_name(name)), None)
-        return None if name is None else HubCheckpoint.of(name, watch=self.watch)
+        try:
+            return None if name is None else HubCheckpoint.of(name, watch=self.watch)
+        except NetworkError as error:
+            if error.code != "hub_unreachable":
+                raise
+            # Whoever asks a server in this room would not know why the hub is spoken of.
+            given = error.params
+            raise NetworkError("published_unreachable", name=name, host=given["host"], reason=given["reason"]) from None
 
     @property
     def scheduler(self) -> Scheduler:

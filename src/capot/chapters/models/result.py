@@ -89,9 +89,9 @@ class Models(Result):
         return [heading, Table(columns, rows, caption=caption, align="lrll"), open_one]
 
     def _first(self) -> str:
-        """Return an address to open: a model's where there is one."""
-        found = (f"{server.address}#{model.name}" for server in self.servers for model in server.models)
-        return next(found, self.servers[0].address)
+        """Return an address to open; it names a model only where the server has several."""
+        server = next((server for server in self.servers if server.models), self.servers[0])
+        return f"{server.address}#{server.models[0].name}" if len(server.models) > 1 else server.address
 
 
 @dataclass(frozen=True)

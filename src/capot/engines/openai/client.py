@@ -25,7 +25,7 @@ from capot.engines.cancellation import check_cancelled
 from capot.engines.openai.address import ServerAddress
 from capot.engines.openai.refusals import event_error, retry_after, status_error, transport_error
 from capot.engines.openai.server_sent import EventReader
-from capot.engines.openai.wire import Wire, WireTransport
+from capot.engines.openai.wire import Wire, WireTransport, answers_tls
 from capot.errors import BusyError, CapotError, InterruptedByUser, NetworkError
 from capot.sources.hub.connection import proxy_for, trusted_certificates
 
@@ -182,18 +182,34 @@ class ServerClient:
 
     async def ask(self, method: str, url: str, body: Any = None) -> Any:
         """Return the JSON that answers a request, on the client's thread. Raises: as ``post``."""
+        try:
+            raw = await self._asked(method, url, body)
+        except CapotError as error:
+            # How servers that encrypt answer plain text. Only where a list is asked for, which comes first: a server
+            # that does not encrypt notes an attempt of TLS as an error.
+            if method == "GET" and error.code in ("server_cut", "server_refused") and await self._is_encrypted():
+                raise NetworkError("server_encrypts", host=self.address.host) from None
+            raise
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            raise NetworkError("server_other_kind", host=self.address.host) from None
+
+    async def _is_encrypted(self) -> bool:
+        """Return whether a server that was asked in plain text answers in TLS."""
+        url = httpx2.URL(self.address.base)
+        plain = url.scheme == "http" and proxy_for(self.address.base) is None
+        return plain and await answers_tls(url.host, url.port or 80, seconds=self.timeouts.connect)
+
+    async def _asked(self, method: str, url: str, body: Any) -> bytes:
         with self._translated():
             # All of an answer has an end too: a byte every five minutes is no silence.
             async with asyncio.timeout(self.timeouts.total):
                 response = await self._answer(method, url, body, streams=False, again=_may_pass)
                 try:
-                    raw = await _read(response, _LARGEST)
+                    return await _read(response, _LARGEST)
                 finally:
                     await response.aclose()
-        try:
-            return json.loads(raw)
-        except (ValueError, RecursionError):
-            raise NetworkError("server_other_kind", host=self.address.host) from None
 
     async def events(self, url: str, body: Any) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the events of a stream. Raises: NetworkError ``server_cut`` where it ends before its end."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import weakref
 from collections.abc import AsyncIterator
 
@@ -64,6 +65,20 @@ async def _connected(url: httpx2.URL, seconds: float | None) -> Wire:
     return wire
 
 
+async def answers_tls(host: str, port: int, *, seconds: float) -> bool:
+    """Return whether a server answers a TLS handshake, whatever its certificate. Nothing else is sent."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True
+
+
 class Wire(asyncio.Protocol):
     """One request and its answer. A body is read by the pieces that have come."""
 
@@ -97,7 +112,7 @@ class Wire(asyncio.Protocol):
         if exc is not None:
             self._end(httpx2.ReadError(str(exc)), cause=exc)
         elif self._head is None or self._frames is not None:
-            self._end(httpx2.RemoteProtocolError("the connection ended before the answer"))
+            self._end(httpx2.RemoteProtocolError("EOF"))
         else:
             self._end(None)
 
