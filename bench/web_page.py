@@ -218,8 +218,7 @@ def main() -> None:
         process.stdout.close()
     tail = statistics.quantiles(times, n=20)[-1]
     values = [statistics.median(paints), statistics.median(drawn), weight / 1e3, heavy / 1e3]
-    values += [1e3 * statistics.median(times), 1e3 * tail, 1e3 * statistics.median(opened)]
-    values.append(statistics.median(guessed))
+    values += [1e3 * statistics.median(times), 1e3 * tail, 1e3 * statistics.median(opened), statistics.median(guessed)]
     asked = [("s", 0.5), ("s", None), ("kB", 150), ("kB", 1650), ("ms", 1000 / 30), ("ms", 1000 / 30)]
     asked += [("ms", 100), ("s", 1)]
     report("the lab's pages", [(n, v, unit, most) for n, v, (unit, most) in zip(names, values, asked, strict=True)])
