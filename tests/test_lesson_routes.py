@@ -185,6 +185,16 @@ def test_any_numbers_of_a_run_get_an_answer_or_a_refusal(client: Any) -> None:
             assert answer.status_code in (200, 400, 422), (value, answer.text)
 
 
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", {0: "0 tokens", 1: "1 token"}), ("fr", {0: "0 token", 2: "2 tokens"})]
+)
+def test_a_unit_in_words_agrees_with_its_number(lang: str, words: dict[int, str]) -> None:
+    question = read_lesson(packaged(lang)[3]).questions[0]
+    for count, said in words.items():
+        run = {"count": count, "bytes": 1, "characters": 1, "characters_per_token": 1.0, "tokens": [{"text": "a"}] * 3}
+        assert judged(question, [run], 1, typed=None, folder=Path(), lang=lang).right == said
+
+
 @pytest.mark.parametrize("kind", ["curve", "token", "words"])
 def test_predictions_have_the_form_of_their_kind(kind: str) -> None:
     lesson = read_lesson(packaged("en")[{"curve": 7, "token": 5, "words": 0}[kind]])
@@ -200,8 +210,8 @@ def test_a_curve_is_drawn_again_beside_the_runs_own() -> None:
     question = next(each for each in lesson.questions if each.kind == "curve")
     rows = [{"tokens": x, "computed": {"kv_cache": 10 * x}} for x in question.points]
     run = {"rows": rows, "kv_cache": {"bytes_per_token": 10_000}}
-    found = judged(question, [run], [6, 12, 24, 48, 96], typed="10", folder=Path(), lang="en")
-    assert found.came_true and found.seen and found.points == [5120, 10240, 20480, 40960, 81920]
+    found = judged(question, [run], [16, 32, 48, 64, 80], typed="10", folder=Path(), lang="en")
+    assert found.came_true and found.seen and found.points == [5120, 10240, 15360, 20480, 25600]
     assert not judged(question, [run], [6, 7, 8, 9, 10], typed=None, folder=Path(), lang="en").came_true
 
 

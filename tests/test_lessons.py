@@ -51,7 +51,9 @@ def test_a_lesson_is_read_in_the_order_of_its_page() -> None:
     first = lesson.questions[0]
     assert [call.verb for call in first.calls] == ["score", "score"]
     assert first.rule == Rule("smallest", ("0.bits", "1.bits")) and first.seen is not None
-    assert first.seen.reading == RunReading("0.bits", tolerance=0.1, unit="bits") and len(first.hints) == 3
+    assert (
+        first.seen.reading == RunReading("0.bits", tolerance=0.1, unit="bits", unit_one="bit") and len(first.hints) == 3
+    )
 
 
 WRONG: list[tuple[str, str, str]] = [
@@ -169,6 +171,9 @@ AT = SOUND.index("```question")
         ('unit = "kB"\nexpected = -1', "beyond"),
         ("expected = -1", None),
         ("leasst = 3", "key_unknown_near"),
+        ('unit = "token|tokens"', None),
+        ('unit = "token|"', "unit_form"),
+        ('unit = "a|b|c"', "unit_form"),
     ],
 )
 def test_the_bounds_of_a_number_are_checked(bounds: str, code: str | None) -> None:
@@ -285,10 +290,11 @@ def asked(kind: str = "number", **more: Any) -> Question:
 
 def test_what_is_read_in_a_run() -> None:
     run = {"rows": [{"n": 1, "name": "a"}, {"n": 2, "name": "bc"}], "text": " Paris", "sure": True, "none": None}
+    assert read(run, "rows.-1.n") == 2, "the last one"
     assert read(run, "rows.*.n") == [1, 2] and measure(run, "rows") == 2 and measure(run, "text") == 6
     assert measure(run, "sure") == 1
     assert filled("{{rows.0.n}} {{text}} {{rows.1.n:percent}}", run, lang="fr") == "1 Paris 200,0\u00a0%"
-    for path in ("rows.2", "rows.n", "text.0", "__class__", "rows.-1"):
+    for path in ("rows.2", "rows.n", "text.0", "__class__", "rows.-2", "none.-1"):
         with pytest.raises(InputError) as refused:
             read(run, path)
         assert refused.value.code == "lesson_path"

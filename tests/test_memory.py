@@ -411,6 +411,8 @@ def test_a_simulation_reads_no_weights_and_opens_no_engine(tmp_path):
 def test_a_window_in_every_layer_leaves_no_limit():
     answer = capot.open("scripted").memory(known="Mistral-7B", gpu="80GB", precision="bf16")
     assert "no limit" in answer.to_text("en") and "sans limite" in answer.to_text("fr")
+    assert "*" not in answer.to_text("en"), "no line is marked where every length is one of the training"
+    assert "32,768 tokens at most: beyond" in " ".join(answer.to_text("en").split())
     assert "32 of 32 layers keep at most 4,096 tokens" in " ".join(answer.to_text("en").split())
 
 

@@ -20,6 +20,7 @@ from capot.lessons.reader import Lesson, read_lesson
 from capot.lessons.values import read
 
 pytestmark = pytest.mark.browser
+SHARES = "[...document.querySelectorAll('.shown .bars .name')]"
 KEPT = "Object.entries(localStorage).filter(([name]) => name.startsWith('capot-course'))"
 
 
@@ -128,7 +129,7 @@ RIGHT: dict[str, Any] = {
     "choice": lambda played: played.right,
     "number": lambda played: round(played.right, 2),
     "token": lambda played: played.right.strip(),
-    "curve": lambda played: [6, 12, 24, 48, 96],
+    "curve": lambda played: [16, 32, 48, 64, 80],
 }
 
 
@@ -172,6 +173,7 @@ def test_a_lesson_is_done_through_a_reload_and_a_restart_of_the_server(
     known: dict[str, Any] = {"mots": 9}
     do(page, 3, 0, heard=heard, right=True, known=known)
     assert first.locator(".predict").count() == 0 and known["mots"] != 9
+    assert first.locator(".predicted").inner_text() == "9\u00a0tokens"
     second = card(page, 3, 1)
     predict(second, lesson(3).questions[1], 1)
     until(page, "!document.querySelector(\"[data-question='3.1'] .after-run\").hidden")
@@ -256,10 +258,6 @@ def test_a_lessons_instruments_are_the_chapters_own_and_live(mortal: tuple[Serve
     assert [(one["verb"], one["arguments"]["temperature"]) for one in pins] == [("generate", 0)]
 
     enter(page, 5)
-    names = "[...document.querySelectorAll('.shown .bars .name')]"
-    cut = page.evaluate(f"{names}.filter((name) => name.scrollWidth > name.clientWidth).map((name) => name.innerText)")
-    assert cut == [], "a part's name is read whole"
-    assert "attention" in page.locator(".shown .bars.signed").first.inner_text()
     bet = card(page, 5, 0)
     bet.locator(".predict input").fill("x" * 5000)
     bet.locator(".predict button").click()
@@ -303,7 +301,7 @@ def test_memory_that_is_computed_is_the_learners_to_move(visit: Visits) -> None:
     assert first.locator(".instrument").count() == 0, "what a question shows comes after its prediction"
     do(page, 7, 0, heard=Evidence(page), right=True, known={})
     [pinned] = pins(page)
-    assert pinned["arguments"] == {"tokens": "512,1024,2048,4096,8192", "simulate": True}, "the lesson's call"
+    assert pinned["arguments"] == {"tokens": "512,1024,1536,2048,2560", "simulate": True}, "the lesson's call"
     first.locator("select[id^=known]").select_option("Mistral-7B")
     until(page, "document.querySelector(\"[data-question='7.0'] .answer\").textContent.includes('Mistral-7B')")
     first.locator(".instrument .pin").click()
@@ -335,6 +333,11 @@ def test_the_network_of_a_lesson_is_the_learners_to_open(visit: Visits) -> None:
     pin(figure)
     [pinned] = pins(page)
     assert pinned["arguments"]["k"] == 1 and "attention" not in pinned["arguments"], "the lesson's call"
+    assert figure.locator(".shares").is_hidden(), "what the text does not speak of is folded"
+    figure.locator(".network > details > summary").click()
+    cut = "names.filter((name) => name.scrollWidth > name.clientWidth).map((name) => name.innerText)"
+    assert page.evaluate(f"(() => {{ const names = {SHARES}; return {cut}; }})()") == [], "a part's name is read whole"
+    assert "attention" in figure.locator(".bars.signed").first.inner_text()
     figure.locator(".power").first.click()
     until(page, f"document.querySelector('{place} .chip') !== null")
     settled(page)
@@ -347,6 +350,31 @@ def test_the_network_of_a_lesson_is_the_learners_to_open(visit: Visits) -> None:
     [pinned] = pins(page)
     assert (pinned["arguments"]["prompt"], pinned["arguments"]["k"]) == ("Paris est une", 1)
     assert page.url == address, "the address of a lesson is the lesson's"
+    assert overflow(page) == 0 and axe(page) == []
+
+
+def test_the_card_of_a_lesson_is_the_learners_to_weigh(visit: Visits) -> None:
+    visit.forgive("422")
+    page = visit("/course#lesson=1", lang="en")
+    box = page.locator(".shown .trying")
+    assert box.locator("select[id^=shape]").count() == 0, "no published shape is what a question asks further on"
+    said = box.locator(".caption")
+    assert "512 tokens" in said.inner_text() and "it fits" in said.inner_text()
+    box.locator("select[id^=format]").select_option("int8")
+    until(page, "document.querySelector('.trying .caption').textContent.includes('in int8')")
+    box.locator("input").fill("1")
+    until(page, "document.querySelector('.trying .caption').textContent.includes('for 1 token make')")
+    box.locator("input").fill("a lot")
+    until(page, "document.querySelector('.trying .fault') !== null")
+    box.locator("input").fill("1,000")
+    until(page, "document.querySelector('.trying .caption')?.textContent.includes('1,000 tokens')")
+    pin(page.locator(".shown"))
+    [pinned] = pins(page)
+    assert pinned["arguments"] == {}, "the card is the model's own"
+    seal(page, 2, 0, 1, 2)
+    enter(page, 2)
+    page.locator(".shown .trying select[id^=shape]").select_option("DeepSeek-R1")
+    until(page, "document.querySelector('.shown .trying .caption').textContent.includes('does not fit')")
     assert overflow(page) == 0 and axe(page) == []
 
 
@@ -551,6 +579,7 @@ def test_the_first_question_is_answered_twice(visit: Visits) -> None:
     box.locator(".predict textarea").fill("Because it lies.")
     box.locator(".predict button").click()
     assert box.locator(".predicted").inner_text() == "Because it lies." and box.locator(".frame").count() == 0
+    assert "first answer" in box.locator(".sealed .title").inner_text(), "what is asked for is no prediction"
     box.locator(".answer-button").click()
     assert "First write" in box.locator("[role=status]").last.inner_text()
     box.locator(".own-words textarea").first.fill("It predicts tokens.")

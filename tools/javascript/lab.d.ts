@@ -447,6 +447,7 @@ declare namespace Lab {
     ask: MdNode[];
     choices: MdNode[][];
     unit: string;
+    unit_one: string;
     /** The longest token, the greatest number that can be sealed; 0: no bound. */
     most: number;
     /** The least and the greatest number of this question; null: no bound. */
@@ -455,6 +456,7 @@ declare namespace Lab {
     points: number[];
     seen: MdNode[] | null;
     seen_unit: string;
+    seen_unit_one: string;
     seen_most: number;
     tolerance: number;
     /** Whether the run says the same on every processor. */
@@ -569,7 +571,7 @@ declare namespace Lab {
     hovertext?: string[];
     fill?: string;
     fillcolor?: string;
-    line?: { color?: string; width?: number };
+    line?: { color?: string; width?: number; dash?: string };
   }
 
   /** A word beside a point, and an arrow to it where there is one. */

@@ -102,7 +102,9 @@ def _right(played: Played, lang: str) -> str:
     if question.kind == "choice":
         return str(question.choices[played.right - 1])
     if question.kind == "number":
-        return f"{number(_rounded(played.right), lang)} {question.reading.unit if question.reading else ''}".strip()
+        value = _rounded(played.right)
+        unit = question.reading.unit_of(value, lang) if question.reading else ""
+        return f"{number(value, lang)} {unit}".strip()
     return visible(played.right.strip()) if question.kind == "token" else ""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capot.i18n import is_singular
 from capot.lessons.calls import InstrumentCall, read_calls
 from capot.lessons.fields import Fields
 from capot.lessons.page import check_page
@@ -25,6 +26,7 @@ SHORT, LONG = 400, 4000  # characters of a question and of an answer
 HINTS = 3
 FACTOR = 1_000_000_000
 NUMBER = 1e15  # the greatest number that is bet: beyond it a page no longer writes every digit
+UNIT = 40  # characters of a unit, in the singular and in the plural
 POINTS = (3, 12)  # of a curve that is drawn by hand
 _ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
 COMMON = ("id", "kind", "ask", "run", "seen", "why", "hints", "answer", "expected")
@@ -42,6 +44,7 @@ class RunReading:
     """A number of a run: where it is read, what it is multiplied by, and how far another may be from it.
 
     ``share`` is a tolerance in shares of the number itself: of times, which differ from machine to machine.
+    ``unit_one`` is the unit after one of them, where it is a word that agrees with its number.
     """
 
     of: str
@@ -49,6 +52,11 @@ class RunReading:
     tolerance: float = 0.0
     share: float = 0.0
     unit: str = ""
+    unit_one: str = ""
+
+    def unit_of(self, value: float, lang: str | None) -> str:
+        """Return the unit as it stands after a number in a language."""
+        return self.unit_one if self.unit_one and is_singular(value, lang) else self.unit
 
 
 @dataclass(frozen=True)
@@ -235,8 +243,18 @@ def _reading(fields: Fields, *, text: bool) -> RunReading:
     # A number that a run measures differs from machine to machine: no tolerance is a slip.
     if not text and not tolerance and not share:
         fields.fault("tolerance", "tolerance_missing")
-    unit = fields.text("unit", 20, required=False)
-    return RunReading(_path(fields, "of"), fields.number("times", 0, FACTOR, default=1.0), tolerance, share, unit)
+    one, unit = _unit(fields)
+    times = fields.number("times", 0, FACTOR, default=1.0)
+    return RunReading(_path(fields, "of"), times, tolerance, share, unit, unit_one=one)
+
+
+def _unit(fields: Fields) -> tuple[str, str]:
+    """Return a unit after one and after several: the same, but where ``token|tokens`` has both."""
+    found = fields.text("unit", UNIT, required=False)
+    one, *others = found.split("|")
+    if len(others) > 1 or (others and not (one.strip() and others[0].strip())):
+        fields.fault("unit", "unit_form", found=found)
+    return (one, others[0]) if others else ("", found)
 
 
 def _seen(fields: Fields, *, required: bool) -> Seen | None:

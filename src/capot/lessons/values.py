@@ -1,10 +1,11 @@
 """What is read in the answer of an instrument, by a path, and sentences filled with it.
 
-A path is names and places parted by dots; ``*`` is every entry of a list. Nothing in it is computed.
+A path is names and places parted by dots; ``-1`` is the last entry of a list, ``*`` every one. Nothing in it is
+computed.
 
 >>> answer = {"rows": [{"tokens": 1}, {"tokens": 2}]}
->>> read(answer, "rows.0.tokens"), read(answer, "rows.*.tokens")
-(1, [1, 2])
+>>> read(answer, "rows.0.tokens"), read(answer, "rows.-1.tokens"), read(answer, "rows.*.tokens")
+(1, 2, [1, 2])
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from capot.errors import InputError
 from capot.i18n import bits, duration, number, percent, size
 from capot.view.visible import visible
 
-PATH = re.compile(r"(?:[a-z_]\w*|\d{1,6}|\*)(?:\.(?:[a-z_]\w*|\d{1,6}|\*)){0,9}")
+LAST = "-1"
+PATH = re.compile(r"(?:[a-z_]\w*|\d{1,6}|-1|\*)(?:\.(?:[a-z_]\w*|\d{1,6}|-1|\*)){0,9}")
 SLOT = re.compile(r"\{\{\s*([^{}:\s]*)\s*(?::\s*(\w+)\s*)?\}\}")
 SHOWN = 4000  # characters of one text of a run in a sentence: more than a lesson's instruments write
 _MARKS = re.compile(r"[!-/:-@\[-`{-~]")  # what CommonMark lets a backslash make text of
@@ -46,6 +48,8 @@ def _read(value: Any, steps: Sequence[str], path: str) -> Any:
     if isinstance(value, list | tuple):
         if step == "*":
             return [_read(each, rest, path) for each in value]
+        if step == LAST and value:
+            return _read(value[-1], rest, path)
         if step.isdigit() and int(step) < len(value):
             return _read(value[int(step)], rest, path)
     elif isinstance(value, dict) and step in value:

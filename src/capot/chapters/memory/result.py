@@ -79,6 +79,8 @@ def blocks(memory: Memory, lang: str | None) -> list[Block]:
         found += [fits_table(memory, lang)] if memory.fits else []
     elif len(timed := [row for row in memory.rows if row.next_token_s]) > 1:
         found += [Heading(tr("memory.growth.title", lang), level=2), growth(timed, lang)]
+    elif timed:
+        found.append(Text(_next_token(timed[0], lang), tone="quiet"))
     if memory.stopped:
         found.append(Text(_stopped(memory.stopped, lang), tone="warning"))
     return [*found, *(Text(note, tone="quiet") for note in _notes(memory, lang))]
@@ -231,6 +233,13 @@ def growth(rows: Sequence[Row], lang: str | None) -> Curves:
     )  # fmt: skip
 
 
+def _next_token(row: Row, lang: str | None) -> str:
+    """Return the times of one length, which draw no curve: one token more with the cache, and without it."""
+    tokens, everything, one = _timed(row)
+    times = {"cached": duration(one, lang), "recomputed": duration(everything, lang)}
+    return tr("memory.growth.single", lang, tokens=tokens, ratio=_times(everything / one, lang), **times)
+
+
 def _growth_caption(rows: Sequence[Row], lang: str | None) -> str:
     first, first_all, first_one = _timed(rows[0])
     last, last_all, last_one = _timed(rows[-1])
@@ -274,7 +283,7 @@ def _fit_row(fit: CardsFit, lang: str | None) -> list[str]:
 def _context(fit: CardsFit, lang: str | None) -> str:
     """Return the longest text, never longer than the model was trained for: what is left over serves more texts."""
     if fit.max_context >= UNLIMITED:
-        return tr("memory.fit.unlimited", lang) + (" *" if fit.trained else "")
+        return tr("memory.fit.unlimited", lang)
     if fit.trained is not None and fit.max_context > fit.trained.context:
         return f"{number(fit.trained.context, lang)} × {number(fit.trained.users, lang)}"
     return number(fit.max_context, lang)
@@ -331,7 +340,6 @@ def _stopped(stopped: Stopped, lang: str | None) -> str:
 def _notes(memory: Memory, lang: str | None) -> list[str]:
     notes = []
     asked = [users.context for fit in memory.fits[:1] for users in fit.concurrent]
-    asked += [fit.max_context for fit in memory.fits if fit.max_context >= UNLIMITED]
     starred = memory.context_length is not None and any(context > memory.context_length for context in asked)
     if starred or any(row.beyond_context for row in memory.rows):
         notes.append(tr("memory.note.beyond", lang, context=memory.context_length))
@@ -346,6 +354,8 @@ def _notes(memory: Memory, lang: str | None) -> list[str]:
         context = memory.context_length
         if context is not None and any(context < fit.max_context < UNLIMITED for fit in memory.fits):
             notes.append(tr("memory.note.room", lang, context=context))
+        if context is not None and any(fit.max_context >= UNLIMITED for fit in memory.fits):
+            notes.append(tr("memory.note.unlimited", lang, context=context))
         notes.append(tr("memory.note.fits", lang))
     elif memory.rows and (resident := memory.rows[-1].resident_bytes) is not None:
         notes.append(tr("memory.note.process", lang, resident=size(resident, lang)))

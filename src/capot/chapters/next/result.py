@@ -12,6 +12,7 @@ from capot.i18n import bits, number, percent, tr
 from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Table, Text
 from capot.view.result import Result, text_tail
 
+SURE = 0.5  # bits of entropy below which a choice is as good as made
 SHOWN = 300  # characters of the prompt that a view repeats: its end is what counts
 
 
@@ -125,9 +126,9 @@ class Prediction(Result):
         if self.temperature == 0:
             return f"{first} {tr('next.caption.greedy', lang)}"
         alike = number(2**self.entropy_bits, lang, 1 if self.entropy_bits < 5 else 0)
-        kind = "sure" if self.entropy_bits < 0.5 else "entropy"
-        kind = kind if self.exact else "least"
-        kind = "drawn" if self._moved else kind
+        usual, drawn = ("sure", "drawn_sure") if self.entropy_bits < SURE else ("entropy", "drawn")
+        kind = usual if self.exact else "least"
+        kind = drawn if self._moved else kind
         said = {"entropy": bits(self.entropy_bits, lang), "own": bits(self.model_entropy_bits, lang)}
         return f"{first} {tr(f'next.caption.{kind}', lang, alike=alike, **said)}"
 

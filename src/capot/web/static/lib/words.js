@@ -90,7 +90,7 @@ export function tr(key, params = {}) {
  * Whether a word after this number is in the singular: 0 and 1.5 in French, 1 alone in English.
  * @param {string | number | null | undefined} value
  */
-function single(value) {
+export function single(value) {
   const count = Math.abs(typeof value === "string" ? unwritten(value) : Number(value));
   return words.lang === "fr" ? count < 2 : count === 1;
 }
@@ -168,6 +168,9 @@ export function size(count) {
   }
   return `${number(count, 0)}\u00a0${letter}`;
 }
+
+/** Bits of entropy below which a choice is as good as made; as in next/result.py. */
+export const SURE = 0.5;
 
 /**
  * An amount of information with its unit.

@@ -3,7 +3,7 @@
 
 import { fill, h } from "../lib/dom.js";
 import { named } from "../lib/tokens.js";
-import { bits, number, percent, tr } from "../lib/words.js";
+import { bits, number, percent, SURE, tr } from "../lib/words.js";
 import { call } from "../lib/api.js";
 import * as state from "../lib/state.js";
 import { fault, waiting } from "../parts/fault.js";
@@ -226,7 +226,7 @@ class Road {
       marked: index === 0,
     }));
     const said = { vocabulary, entropy: bits(entropy, 1), choices: number(2 ** entropy, 0) };
-    fill(this.#say.next, withTerms(tr("home.next_said", said)));
+    fill(this.#say.next, withTerms(tr(entropy < SURE ? "home.next_sure" : "home.next_said", said)));
     const count = this.#added.length;
     fill(this.#say.generate, withTerms(count ? tr("home.generate_said", { count }) : tr("home.generate_none")));
     this.next.disabled = !candidates.length;

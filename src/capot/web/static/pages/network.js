@@ -39,7 +39,7 @@ export default async function page(main, { model }) {
 
 /**
  * The instrument. It stands in the page of its chapter, or apart, without what puts one text's states into another's
- * and what steers; `onChange` is called when what it shows has changed.
+ * and what steers, and with all but its first picture folded; `onChange` is called when what it shows has changed.
  */
 export class Network {
   #name;
@@ -103,10 +103,11 @@ export class Network {
     this.#fetching = new Awaited(this.#field.troubles);
     const gallery = h("section", {}, this.#reading, this.#switches.line, this.#stamps.box);
     const picture = h("div", {}, h("p", { class: "tools" }, this.#motion), this.#picture.box);
-    const top = h("div", { class: "network-top" }, picture, this.#switches.box, gallery);
-    const more = [this.#beside?.box, this.#steer?.box];
-    fill(this.#shown, top, this.#matrix.box, this.#logit.box, more, this.#more);
     this.#heads = gallery;
+    const [bars, more] = [this.#switches.box, [this.#beside?.box, this.#steer?.box]];
+    const rest = [this.#matrix.box, this.#logit.box, more, this.#more];
+    if (desk.whole) fill(this.#shown, h("div", { class: "network-top" }, picture, bars, gallery), rest);
+    else fill(this.#shown, picture, h("details", {}, h("summary", {}, tr("network.inside")), bars, gallery, rest));
   }
 
   #heads;

@@ -2,7 +2,7 @@
 
 import { fill, framed, h, later, unique } from "../lib/dom.js";
 import { named } from "../lib/tokens.js";
-import { bits, number, percent, tr } from "../lib/words.js";
+import { bits, number, percent, SURE, tr } from "../lib/words.js";
 import { call, raw } from "../lib/api.js";
 import * as state from "../lib/state.js";
 import { inPython, onCommandLine } from "../lib/code.js";
@@ -309,7 +309,8 @@ export class Next {
    */
   #caption(found, { first, kept, entropy }) {
     const moved = Object.keys(this.#choosing.moved).length > 0;
-    return tr(`next.${kept === 1 ? "caption_one" : moved ? "caption_drawn" : "caption"}`, {
+    const all = `${moved ? "caption_drawn" : "caption"}${entropy < SURE ? "_sure" : ""}`;
+    return tr(`next.${kept === 1 ? "caption_one" : all}`, {
       first: this.#text(first.id),
       share: percent(first.p),
       kept,

@@ -2,13 +2,11 @@
 
 import { h, fill } from "../../lib/dom.js";
 import { callDrawn, get } from "../../lib/api.js";
-import { asFlags, inPython, onCommandLine } from "../../lib/code.js";
 import { root } from "../../lib/place.js";
 import { lang, tr } from "../../lib/words.js";
-import { answers } from "../../parts/answer.js";
-import { blocks } from "../../parts/blocks.js";
 import { fault } from "../../parts/fault.js";
 import { field } from "../../parts/fields.js";
+import { common } from "./common.js";
 import { live } from "./live.js";
 
 const WRITTEN = ["generate", "assistant", "chat"]; // what these write in a last step, a learner asks for
@@ -37,7 +35,8 @@ export function instrument(call, { record, model, id, title, vary, again }) {
   let view = [];
   const settings = h("p", { class: "settings-line quiet" });
   const link = h("a", { class: "chapter-link", href: address(call) }, tr("course.open_chapter"));
-  const now = () => /** @type {Record<string, unknown>} */ (made?.page()?.arguments ?? call.arguments);
+  // what is on show: the lesson's own call, until something is moved
+  const now = () => /** @type {Record<string, unknown>} */ (moved && made?.page()?.arguments || call.arguments);
   const onChange = () => {
     const changes = named(call, now());
     fill(settings, h("code", {}, said(call.verb, changes)));
@@ -59,14 +58,13 @@ export function instrument(call, { record, model, id, title, vary, again }) {
     const played = await one.run(changes);
     if (!played) return null;
     [view, moved] = [played.view, false];
+    onChange();
     pin.show();
     return played.result;
   };
   const box = h("div", { class: "instrument", dataset: { verb: call.verb } }, settings, one.box, tools);
   return { box, run, stop: one.stop, live: alone !== null };
 }
-
-/** @typedef {ReturnType<import("./live.js").Live["page"]>} Copied */
 
 /** @param {Record<string, unknown>} given */
 const taken = (given) => /** @type {Api.Verbs[keyof Api.Verbs]["takes"]} */ (/** @type {unknown} */ (given));
@@ -78,29 +76,6 @@ const taken = (given) => /** @type {Api.Verbs[keyof Api.Verbs]["takes"]} */ (/**
  */
 const named = (call, now) =>
   Object.fromEntries(Object.entries(call.arguments).map(([name, value]) => [name, now[name] ?? value]));
-
-/**
- * A verb's answer from its own blocks.
- * @param {Lab.LessonCall} call
- * @param {import("./live.js").How} how
- * @returns {import("./live.js").Live}
- */
-function common(call, { model, onChange }) {
-  /** @type {Api.Block[]} */
-  let view = [];
-  const answer = answers(call.verb, {
-    words: tr("plain.waiting"), onChange, drawn: (_, drawn) => { view = drawn; return blocks(drawn); },
-  });
-  const run = async (/** @type {Record<string, unknown>} */ changes = {}) => {
-    const given = { ...call.arguments, ...changes };
-    const result = await answer.ask(taken(given), {
-      python: inPython(model, call.verb, [], given), command: onCommandLine(model, call.verb, [], asFlags(given)),
-    });
-    return result ? { result, view } : null;
-  };
-  const page = () => /** @type {Copied} */ (/** @type {unknown} */ (answer.page()));
-  return { box: answer.box, run, stop: answer.stop, page };
-}
 
 /**
  * The button that pins a picture, or takes it off.

@@ -9,6 +9,7 @@ import { tr } from "../../lib/words.js";
 import { Awaited } from "../../parts/awaited.js";
 import { blocks, ofKind } from "../../parts/blocks.js";
 import { promptField } from "../../parts/prompt.js";
+import { Trying } from "../card/trying.js";
 import { words } from "../embeddings/words.js";
 import { controls } from "../generate/controls.js";
 import { one } from "../generate/one.js";
@@ -17,6 +18,7 @@ import { computed } from "../memory/computed.js";
 import { Network } from "../network.js";
 import { Next } from "../next.js";
 import { cutting } from "../tokens.js";
+import { common } from "./common.js";
 import { asking, measuring, shown, talking } from "./streamed.js";
 
 const CARDS = ["gpu", "precision", "kv_precision", "users_at"];
@@ -42,6 +44,7 @@ const LIVE = {
   memory: { moves: [], takes: ["tokens", "mode", "simulate"], made: measuring },
   computed: { moves: ["known", "mode", ...CARDS], takes: ["tokens", "simulate"], made: onPaper },
   network: { moves: ["prompt", "target", "attention"], takes: ["k", "positions"], made: inside },
+  card: { moves: [], takes: ["known"], made: weighed },
 };
 
 /**
@@ -169,40 +172,51 @@ function onPaper(call, { model, vary, changed, onChange }) {
   const asked = /** @type {Api.MemoryRequest} */ (/** @type {unknown} */ (call.arguments));
   const { kv_precision: kv, users_at: users, simulate: _, ...rest } = asked;
   const desk = apart({ ...rest, kv, users }, changed);
-  const made = computed(model, axes(desk), { desk, onChange, open: CARDS.includes(vary ?? "") });
+  const fits = Boolean(vary) || CARDS.some((name) => name in asked);
+  const made = computed(model, axes(desk), { desk, onChange, fits, open: CARDS.includes(vary ?? "") });
   return byItself(made, () => made.start(asked));
 }
 
 /**
- * The guess after each layer, what the heads read, and parts to switch off. Until something is moved, what makes it
- * again is the lesson's call.
+ * The card, and under it its sum: another number format, another length of text; another shape where the lesson's call
+ * shows the published ones.
+ * @param {Lab.LessonCall} call
+ * @param {How} how
+ * @returns {Live}
+ */
+function weighed(call, { model, onChange }) {
+  const made = common(call, { model, onChange });
+  const own = new Trying(model, { published: Boolean(call.arguments.known) });
+  const run = async () => {
+    const played = await made.run();
+    if (played) own.start(/** @type {Api.Card} */ (played.result));
+    return played;
+  };
+  return { ...made, box: h("div", {}, made.box, own.box), run, stop: () => { made.stop(); own.stop(); } };
+}
+
+/**
+ * The guess after each layer; folded beneath, what the heads read, parts to switch off, what adds up to a logit.
  * @param {Lab.LessonCall} call
  * @param {How} how
  * @returns {Live}
  */
 function inside(call, { model, changed, onChange }) {
   const { prompt, target, attention, k, positions } = given(call);
-  let isOwn = true;
-  const desk = apart({ prompt, target, attention }, () => {
-    isOwn = true;
-    changed();
-    onChange();
-  });
+  const desk = apart({ prompt, target, attention }, changed);
   const made = new Network(model, { desk, onChange });
   const { ask, box: troubles, stop } = asker(call);
   const run = async () => {
     const played = await ask();
     if (!played) return null;
     await made.look();
-    isOwn = false;
-    onChange();
     return played;
   };
   const page = () => {
     const one = made.page();
     if (!one) return null;
     const rest = { ...(k === undefined ? {} : { k }), ...(positions === undefined ? {} : { positions }) };
-    return { verb: call.verb, arguments: isOwn ? { ...one.arguments, ...rest } : call.arguments };
+    return { verb: call.verb, arguments: { ...one.arguments, ...rest } };
   };
   const box = h("div", {}, troubles, made.parts);
   return { box, run, page, stop: () => { stop(); made.leave(); } };

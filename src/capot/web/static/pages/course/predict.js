@@ -1,7 +1,7 @@
 // The prediction, by kind of question: a choice, a number, a bet on a token, a curve, a text of one's own.
 
 import { h, labelled, unique } from "../../lib/dom.js";
-import { number, tr, unwritten } from "../../lib/words.js";
+import { number, single, tr, unwritten } from "../../lib/words.js";
 import { built } from "./nodes.js";
 import { compared, sketch } from "./sketch.js";
 
@@ -30,7 +30,7 @@ export function predictor(part, draft, changed) {
   input.addEventListener("input", () => changed(input.value));
   const name = tr(`course.predict.${part.kind}`);
   const label = part.unit ? `${name} (${part.unit})` : name;
-  const value = () => (part.kind === "number" ? unwritten(bare(input.value, part.unit)) : input.value);
+  const value = () => (part.kind === "number" ? unwritten(bare(input.value, part)) : input.value);
   const empty = () => (part.kind === "number" ? Number.isNaN(value()) : !input.value.trim());
   const read = () => (empty() || beyond(part, value()) ? null : value());
   const wrong = () => (empty() ? missing() : beyond(part, value()) ?? missing());
@@ -54,11 +54,12 @@ function beyond({ kind, most, least, greatest }, value) {
 /**
  * A number without the unit that is asked for: "141 Go" says what "141" says.
  * @param {string} text
- * @param {string} unit
+ * @param {Lab.QuestionPart} part
  */
-function bare(text, unit) {
+function bare(text, { unit, unit_one: one }) {
   const plain = text.trim();
-  return unit && plain.toLowerCase().endsWith(unit.toLowerCase()) ? plain.slice(0, -unit.length) : plain;
+  const typed = [unit, one].find((name) => name && plain.toLowerCase().endsWith(name.toLowerCase()));
+  return typed ? plain.slice(0, -typed.length) : plain;
 }
 
 /**
@@ -100,15 +101,18 @@ export function inline(nodes) {
 export function shown(part, predicted, truth = []) {
   if (Array.isArray(predicted)) return compared(predicted, truth);
   if (part.kind === "choice") return built(inline(part.choices[Number(predicted) - 1] ?? []));
-  if (typeof predicted === "number") return said(predicted, part.unit);
+  if (typeof predicted === "number") return said(predicted, part.unit, part.unit_one);
   return part.kind === "token" ? h("code", {}, predicted) : predicted;
 }
 
 /**
+ * A number with its unit, which agrees with it where it has a form for one.
  * @param {number} value
  * @param {string} unit
+ * @param {string} one
  */
-const said = (value, unit) => `${number(value, decimals(value))}\u00a0${unit}`.trim();
+const said = (value, unit, one) =>
+  `${number(value, decimals(value))}\u00a0${one && single(value) ? one : unit}`.trim();
 
 /**
  * How many digits a number has after its point: a bet is shown as it was made.

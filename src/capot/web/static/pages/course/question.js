@@ -133,14 +133,14 @@ export class Question {
 
   /** What was predicted, and what comes after. */
   #sealed() {
-    const { predicted, sealed } = this.#kept;
+    const [{ predicted, sealed }, words] = [this.#kept, this.#part.kind === "words"];
     const when = new Date(sealed ?? "").toLocaleTimeString(document.documentElement.lang, { timeStyle: "short" });
-    const mine = h("div", { class: "sealed" }, h("p", { class: "title" }, tr("course.sealed", { time: when })),
+    const title = tr(words ? "course.sealed_words" : "course.sealed", { time: when });
+    const mine = h("div", { class: "sealed" }, h("p", { class: "title" }, title),
       h("div", { class: "predicted" }, shown(this.#part, /** @type {Lab.Predicted} */ (predicted))));
-    fill(this.#after, this.#part.kind === "words" ? this.#again() : this.#observed());
-    if (this.#part.kind === "words") return [mine, this.#after];
-    this.#after.hidden = true; // until the run is there
-    return [mine, this.#runs, this.#troubles, this.#after];
+    fill(this.#after, words ? this.#again() : this.#observed());
+    this.#after.hidden = !words; // until the run is there
+    return words ? [mine, this.#after] : [mine, this.#runs, this.#troubles, this.#after];
   }
 
   /** One run at a time: whoever asks meanwhile waits for it. */

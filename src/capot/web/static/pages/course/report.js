@@ -5,7 +5,7 @@ import { get } from "../../lib/api.js";
 import { inPython } from "../../lib/code.js";
 import { save } from "../../lib/keep.js";
 import { root } from "../../lib/place.js";
-import { lang, tr } from "../../lib/words.js";
+import { lang, single, tr } from "../../lib/words.js";
 import { blocks } from "../../parts/blocks.js";
 import { plotly } from "../../parts/figure.js";
 import { built } from "./nodes.js";
@@ -14,6 +14,8 @@ import { keyOf } from "./record.js";
 
 const STYLES = ["theme.css", "lab.css", "chapters.css", "course.css"];
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+const DASHES = ["solid", "dot", "longdash", "dashdot"]; // "dash" is what lies beyond the training
+const HATCHES = ["", "/", "x", "|", "."];
 const OWN = `
 html { color-scheme: light; }
 body.report { display: block; max-width: 60rem; margin: 0 auto; padding: 1.5rem; }
@@ -27,8 +29,9 @@ body.report { display: block; max-width: 60rem; margin: 0 auto; padding: 1.5rem;
 @page { margin: 14mm 12mm; }
 @media print {
   html, body.report { background: #fff; padding: 0; }
-  .report :is(.asked, figure, pre, tr, .facts) { break-inside: avoid; }
-  .report :is(h1, h2, .title, dt) { break-after: avoid; }
+  body.report { font-size: 9.5pt; max-width: none; }
+  .report :is(dd, figure, pre, tr, .facts) { break-inside: avoid; }
+  .report :is(h1, h2, .title, dt, .asked > p) { break-after: avoid; }
 }
 `;
 
@@ -102,10 +105,11 @@ function answered(part, kept) {
   const verdict = typeof kept.came === "boolean" ? tr(kept.came ? "course.came" : "course.came_not") : "";
   const held = kept.seenRight ? "course.report.seen_right" : "course.report.seen_wrong";
   const read = typeof kept.seenRight === "boolean" ? tr(held) : "";
+  const unit = part.seen_unit_one && single(kept.seen) ? part.seen_unit_one : part.seen_unit;
   /** @type {[string, Lab.Child][]} */
   const rows = [
-    ["predicted", [h("div", {}, predicted), verdict]],
-    ["seen", kept.seen ? `${kept.seen} ${part.seen_unit}\n${read}`.trim() : ""],
+    [part.kind === "words" ? "first" : "predicted", [h("div", {}, predicted), verdict]],
+    ["seen", kept.seen ? `${kept.seen} ${unit}\n${read}`.trim() : ""],
     ["after", kept.after ?? ""],
     ["why", kept.why ?? ""],
     ["hints", kept.hints ? String(kept.hints) : ""],
@@ -139,13 +143,28 @@ async function pinned(pin) {
 }
 
 /**
+ * Lines and areas that are told apart without their colours too: each has its own dashes, or its own hatching.
+ * @param {Lab.Trace[]} data
+ */
+function apart(data) {
+  const whole = data.filter(({ fill, line }) => !fill && line?.dash !== "dash");
+  const areas = data.filter(({ fill }) => fill);
+  return data.map((trace) => {
+    const [place, area] = [whole.indexOf(trace), areas.indexOf(trace)];
+    if (place > 0) return { ...trace, line: { ...trace.line, dash: DASHES[place % DASHES.length] } };
+    const shape = HATCHES[area % HATCHES.length];
+    return area > 0 ? { ...trace, fillpattern: { shape, fillmode: "replace", fgcolor: trace.line?.color } } : trace;
+  });
+}
+
+/**
  * A figure of Plotly's as an image, since a report runs no script.
  * @param {Api.Curves} block
  */
 async function flat(block) {
   const { data, layout } = block.figure.light;
   const how = { format: "svg", width: 900, height: 480 };
-  const src = await (await plotly()).toImage({ data, layout }, how);
+  const src = await (await plotly()).toImage({ data: apart(data), layout }, how);
   return h("figure", { class: "picture" }, block.title ? h("p", { class: "title" }, block.title) : null,
     h("img", { src, alt: block.title || block.caption || tr("figure.label") }),
     block.caption ? h("figcaption", {}, block.caption) : null);

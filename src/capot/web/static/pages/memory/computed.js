@@ -25,28 +25,28 @@ const parted = (text) => text.split(/(?<=[a-z])\s*[,;]|[,;]\s+/i).map((one) => o
 
 /**
  * `name` is the model's; `scale` says how axes are drawn. It stands in the page of its chapter, or apart, where all
- * that may be read is in sight and the settings are folded unless `open`. `onChange` is called when what it shows has
- * changed; `start(arguments)` begins with a call that says more than the settings do.
+ * that may be read is in sight, the settings are folded unless `open`, and so is what fits unless `fits`. `onChange` is
+ * called when what it shows has changed; `start(arguments)` begins with a call that says more than the settings do.
  * @param {string} name
  * @param {Lab.Scale} scale
- * @param {{ desk?: Lab.Desk, onChange?: () => unknown, open?: boolean }} [how]
+ * @param {{ desk?: Lab.Desk, onChange?: () => unknown, open?: boolean, fits?: boolean }} [how]
  */
-export function computed(name, scale, { desk = state.page, onChange, open = false } = {}) {
+export function computed(name, scale, { desk = state.page, onChange, open = false, fits = true } = {}) {
   const form = settings(name, scale.box, desk);
   const picture = redrawn();
-  const place = h("div");
-  const troubles = h("div", { class: "troubles" });
+  const [place, troubles] = [h("div"), h("div", { class: "troubles" })];
   const elsewhere = (/** @type {Lab.Trouble} */ error) => form.refuses(error) && Boolean(ask());
-  const words = tr("memory.computing");
-  const answer = answers("memory", { words, troubles, elsewhere, drawn, onChange, rows: (_, found) => rows(found) });
+  const answer = answers("memory", { words: tr("memory.computing"), troubles, elsewhere, drawn, onChange,
+    rows: (_, found) => rows(found) });
   const fit = fitting(desk.whole);
   /** @type {Api.Block[]} */
   let view = [];
   const soon = later(120, () => ask());
   for (const part of form.parts) part.addEventListener("input", soon);
   scale.onChange(draw);
-  const box = h("div", {}, form.first, form.troubles, troubles, answer.box,
-    h("div", { class: "fits-part" }, desk.whole ? form.second : folded(form.second, open), fit.box));
+  const below = [desk.whole ? form.second : folded(tr("generate.settings"), form.second, open), fit.box];
+  const last = h("div", { class: "fits-part" }, fits ? below : folded(tr("memory.fit_title"), below));
+  const box = h("div", {}, form.first, form.troubles, troubles, answer.box, last);
   return { box, start: ask, stop: answer.stop, page: answer.page, view: () => view };
 
   /**
@@ -82,10 +82,10 @@ export function computed(name, scale, { desk = state.page, onChange, open = fals
 }
 
 /**
- * @param {HTMLElement} fields
- * @param {boolean} open
+ * @param {string} title
+ * @param {Lab.Child} inside
  */
-const folded = (fields, open) => h("details", { open }, h("summary", {}, tr("generate.settings")), fields);
+const folded = (title, inside, open = false) => h("details", { open }, h("summary", {}, title), inside);
 
 /** @param {Api.Block[]} view */
 function rows(view) {
