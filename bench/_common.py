@@ -256,6 +256,8 @@ def surroundings() -> dict[str, str]:
     """Hardware, versions and commit, for a row that can be read in a year."""
     from importlib.metadata import PackageNotFoundError, version
 
+    from capot.sources.machine import processor
+
     def known(name: str) -> str:
         try:
             return version(name)
@@ -266,15 +268,9 @@ def surroundings() -> dict[str, str]:
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
     commit = git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", "src") else "")
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    told = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
-    name = told.get("model name", platform.processor())
-    if "cpu family" in told:  # a virtual machine may name no more than the maker
-        name += f" (family {told['cpu family']}, model {told['model']})"
     versions = {name: known(name) for name in ("numpy", "numba", "torch", "transformers")}
     about = {
-        "cpu": name,
+        "cpu": processor(),
         "cores": str(len(os.sched_getaffinity(0))),
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -1,9 +1,10 @@
-"""How fast can memory be read at all? Three readers of one mapped file, best of five each.
+"""How fast can memory be read at all? Several readers of one mapped file, best of five each.
 
     python bench/_readers.py FILE THREADS
 
 NumPy's sum, and Numba's over eight bytes and over two at a time. Both of Numba's ask
-ahead for what comes next, as the engine's kernels do: a reader that waits measures itself.
+ahead for what comes next, as the engine's kernels do: a reader that waits measures itself. The engine's own reader
+(``tuning.read_planned``) has the widest loads there are, and reads by every plan, of one, two or four streams a thread.
 """
 
 from __future__ import annotations
@@ -19,10 +20,15 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from capot.engines.native.matmul import ROWS_PER_TASK
+from capot.engines.native.plans import plans_for
+from capot.engines.native.tuning import read_planned
+
 # bytes: what a thread takes, what is summed at once, what memory gives
 PIECE = 2**18
 STRIDE = 256
 LINE = 64
+WIDTH = 2048  # numbers of two bytes in a row of the engine's reader
 AHEAD = 2048  # bytes; the best of 2, 4 and 8 thousand
 
 
@@ -89,6 +95,11 @@ def main(file: str, threads: int) -> None:
     for dtype in (np.uint64, np.uint16):
         size = np.dtype(dtype).itemsize
         found[f"numba uint{8 * size}"] = best(numba_sum(size), mapped.view(dtype))
+    wide = mapped.view(np.uint16)
+    wide = wide[: len(wide) // (WIDTH * ROWS_PER_TASK) * WIDTH * ROWS_PER_TASK].reshape(-1, WIDTH)
+    seen = np.empty(len(wide) // ROWS_PER_TASK, np.int64)
+    for plan in plans_for(threads):
+        found[f"plan {tuple(plan)}"] = best(lambda rows, plan=plan: read_planned(rows, seen, *plan), wide)
     print(*(f"{name}: {value / 1e9:.1f} GB/s;" for name, value in found.items()))
     print(max(found.values()))
 

@@ -113,7 +113,8 @@ def split(found: list[tuple[float, dict]], *, weights: int) -> list[tuple[str, f
 def bandwidth(folder: Path, threads: int) -> float:
     """Bytes a second of the best reader, in a process of its own."""
     command = [sys.executable, HERE / "_readers.py", str(folder / "model.safetensors"), str(threads)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    surroundings = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 

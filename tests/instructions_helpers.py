@@ -9,6 +9,7 @@ from numba import njit
 
 import capot
 from capot.engines.native import kernels, simd
+from capot.engines.native.plans import DEFAULT
 from capot.engines.native.simd import narrow, widen
 
 
@@ -63,9 +64,9 @@ def product_faults(dtype: str) -> list[str]:
         given = (x.view(np.uint32) >> 16).astype(np.uint16)
         x = (x.view(np.uint32) >> 16 << 16).view(np.float32)
     together, alone = np.zeros((11, 71), np.float32), np.zeros((11, 71), np.float32)
-    kernels.add_matmul(weights, given, together)
+    kernels.add_matmul(weights, given, together, *DEFAULT)
     for row in range(11):
-        kernels.add_matmul(weights, given[row : row + 1], alone[row : row + 1])
+        kernels.add_matmul(weights, given[row : row + 1], alone[row : row + 1], *DEFAULT)
     faults = [] if np.array_equal(together, alone) else [f"{dtype}: other bits beside others"]
     expected = x @ exact.get(dtype, wide.astype(np.float16).astype(np.float32)).T
     return faults + ([] if np.allclose(together, expected, atol=1e-3, rtol=1e-4) else [f"{dtype}: a wrong product"])

@@ -309,6 +309,7 @@ def opened(folder: Path, tokenizer: Tokenizer | None = None) -> SimpleNamespace:
     checkpoint = Checkpoint.open(folder)
     tokenizer = tokenizer or Tokenizer.bytes()
     facts = {"name": checkpoint.name, "engine_name": "native", "obstacle": None, "loaded": None}
+    facts["decode_plan"] = lambda *, dtype, weights_bytes: None
     return SimpleNamespace(**facts, checkpoint=checkpoint, tokenizer=tokenizer)
 
 
@@ -387,6 +388,9 @@ def test_a_shard_that_is_missing_is_not_taken_for_a_model_without_weights(folder
 def test_a_card_needs_no_tokenizer(folder: Path) -> None:
     class Without:
         name, engine_name, obstacle, loaded, checkpoint = "m", "native", None, None, Checkpoint.open(folder)
+
+        def decode_plan(self, *, dtype: str | None, weights_bytes: int) -> None:
+            return None
 
         @property
         def tokenizer(self) -> Tokenizer:

@@ -20,6 +20,7 @@ import native_helpers as tiny  # noqa: E402
 
 from capot.engines.native import check, kernels, open_native, rope  # noqa: E402
 from capot.engines.native.llama import NO_WINDOW, Linear  # noqa: E402
+from capot.engines.native.plans import DEFAULT  # noqa: E402
 from capot.engines.protocol import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Sequence, Want  # noqa: E402
 from capot.errors import ModelError, UnsupportedError  # noqa: E402
 from capot.sources.checkpoint import Checkpoint  # noqa: E402
@@ -387,7 +388,7 @@ def test_the_product_of_every_shape_and_type(dtype, shape):
     stored.flags.writeable = False
     x, y = random.standard_normal((columns, depth), np.float32), random.standard_normal((columns, rows), np.float32)
     expected = y + x @ to_float32(stored, dtype).T
-    kernels.add_matmul(stored.view(np.int16) if dtype == "F16" else stored, x, y)
+    kernels.add_matmul(stored.view(np.int16) if dtype == "F16" else stored, x, y, *DEFAULT)
     np.testing.assert_allclose(y, expected, atol=1e-3, rtol=1e-4)
 
 
@@ -395,7 +396,7 @@ def test_kernels_know_which_numbers_they_are_made_of():
     """Numba's disk cache sees changes in a kernel's own file only: its mark must follow ``simd.py``."""
     folder = Path(kernels.__file__).parent
     mark = hashlib.sha256((folder / "simd.py").read_bytes()).hexdigest()[:12]
-    for name in ("matmul", "attention", "kernels", "guessing"):
+    for name in ("matmul", "attention", "kernels", "guessing", "tuning"):
         assert f'SIMD_HASH = "{mark}"' in (folder / f"{name}.py").read_text(), f"write {mark} into {name}.py"
 
 
@@ -410,7 +411,7 @@ def test_the_product_of_pairs():
     )
     weights.flags.writeable = False
     y = np.ones((9, 70), np.float32)
-    kernels.add_matmul(weights, x, y)
+    kernels.add_matmul(weights, x, y, *DEFAULT)
     np.testing.assert_allclose(y, 1 + to_float32(x, "BF16") @ to_float32(weights, "BF16").T, atol=1e-3, rtol=1e-4)
 
 

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from same_helpers import ALL, SCHEDULES, TEXTS, OneByOne, digest, hold, same
 
 from capot.engines.native import kernels, open_native, simd
+from capot.engines.native.plans import DEFAULT
 from capot.engines.protocol import MAX_CHUNK, Feed
 from capot.sources.checkpoint import Checkpoint
 
@@ -77,13 +78,13 @@ def test_a_row_of_a_product_is_the_same_whatever_is_beside_it(dtype, depth):
     begun = random.standard_normal((40, 71), np.float32)
     expected = begun.copy()
     for row in range(40):
-        kernels.add_matmul(weights, x[row : row + 1], expected[row : row + 1])
+        kernels.add_matmul(weights, x[row : row + 1], expected[row : row + 1], *DEFAULT)
     for columns in (2, 3, 5, 6, 8, 11, 40):
         y = begun[:columns].copy()
-        kernels.add_matmul(weights, x[:columns], y)
+        kernels.add_matmul(weights, x[:columns], y, *DEFAULT)
         same(y, expected[:columns])
     few = begun[:, :5].copy()  # a row of the weights, whatever rows are beside it
-    kernels.add_matmul(weights[:5], x, few)
+    kernels.add_matmul(weights[:5], x, few, *DEFAULT)
     same(few, expected[:, :5])
 
 

@@ -33,6 +33,7 @@ FLOORS = [
         "engines.protocol",
         "engines.inside",
         "engines.edits",
+        "engines.decode_plan",
         "engines.seen",
         "engines.openmp",
         "engines.forks",

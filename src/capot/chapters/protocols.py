@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 # For a checker alone: a text that is continued needs no template, and a first token waits for every import.
 if TYPE_CHECKING:
+    from capot.engines.decode_plan import DecodePlan
     from capot.engines.loaded import Loaded
     from capot.engines.scheduler import SchedulerLike
     from capot.engines.seen import ServerFacts
@@ -42,6 +43,9 @@ class Opened(Protocol):
     @property
     def loaded(self) -> Loaded | None:
         """Return what opening the engine took; None where it is not open."""
+
+    def decode_plan(self, *, dtype: str | None, weights_bytes: int) -> DecodePlan | None:
+        """Return how the engine was found to read such weights best here; None where it was not tried."""
 
     @property
     def server(self) -> ServerFacts | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capot.cli.common import Argument, chapter, emit
-from capot.errors import AccessError, CapotError, NotFoundError
+from capot.cli.common import Argument, Option, chapter, emit
+from capot.errors import AccessError, CapotError, InputError, NotFoundError
 from capot.view.visible import visible
 
 if TYPE_CHECKING:
@@ -18,11 +18,18 @@ if TYPE_CHECKING:
     from capot.model import Model
 
 
-def card(model: Model, *, named: str | None) -> Card | ServedCard:
-    """Return the card of ``named``, a published model, else of ``model``."""
+def card(model: Model, *, named: str | None, tune: bool = False) -> Card | ServedCard:
+    """Return the card of ``named``, a published model, else of ``model``; ``tune``: its kernels' plan is chosen anew.
+
+    Raises: InputError ``nothing_to_tune`` for a published shape; as ``Model.tune``; as ``Model.card``.
+    """
     from capot.chapters.card.served import ServedCard
     from capot.chapters.card.verb import describe_known
 
+    if tune:
+        if named is not None:
+            raise InputError("nothing_to_tune", name=named[:80])
+        model.tune()
     if named is None and model.server is not None:
         return ServedCard(model.name, model.server)
     return model.card(known=model.name == "boxed") if named is None else describe_known(named)
@@ -116,5 +123,10 @@ def _shown(callback: Any, given: dict[str, Any]) -> bool:
     return False
 
 
-command = chapter("card", Argument(["named"], words="card.cli.model", metavar="[MODEL]", required=False), call=card)
+command = chapter(
+    "card",
+    Argument(["named"], words="card.cli.model", metavar="[MODEL]", required=False),
+    Option(["--tune"], words="card.cli.tune", is_flag=True),
+    call=card,
+)
 command.callback = with_preview(command.callback)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from capot.engines import forks
-from capot.errors import CapabilityError, InputError, ModelError, UnsupportedError
+from capot.errors import CapabilityError, InputError, ModelError, ResourceError, UnsupportedError
 
 if TYPE_CHECKING:
     from capot.config import Loading
+    from capot.engines.decode_plan import DecodePlan
     from capot.engines.protocol import Engine
     from capot.sources.checkpoint import Checkpoint
 
@@ -175,6 +176,40 @@ def open_engine(loading: Loading, checkpoint: Checkpoint | None, *, notice: Noti
         engine = open_transformers(checkpoint, loading, notice=notice)
     _tell_unused(checkpoint, notice)
     return engine
+
+
+def kept_plan(
+    loading: Loading, checkpoint: Checkpoint | None, *, dtype: str | None, weights_bytes: int
+) -> DecodePlan | None:
+    """Return how the chosen engine was found to read such weights best on this machine; nothing is opened.
+
+    None where it was not tried yet, and for an engine whose kernels are not ours.
+    """
+    if checkpoint is None or dtype is None or choose_engine(loading, checkpoint) != "native":
+        return None
+    from capot.engines.native import plans
+
+    return plans.kept(dtype, plans.place_of(weights_bytes))
+
+
+def check_tuned(name: str) -> None:
+    """Refuse an engine whose kernels are not ours. Raises: CapabilityError ``not_tuned``."""
+    if name != "native":
+        raise CapabilityError("not_tuned", engine=name)
+
+
+def tune(engine: Engine) -> DecodePlan:
+    """Choose anew how the native engine's kernels read the weights while they decode, and keep it: two seconds.
+
+    Raises: ResourceError ``tuning_room``.
+    """
+    from capot.engines.native.llama import NativeEngine
+
+    assert isinstance(engine, NativeEngine)
+    found = engine.tune()
+    if found is None:
+        raise ResourceError("tuning_room")
+    return found
 
 
 def _tell_unused(checkpoint: Checkpoint, notice: Notice) -> None:

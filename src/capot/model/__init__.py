@@ -27,6 +27,7 @@ from capot.view.event import ProgressEvent, download_progress
 from capot.view.visible import paragraph
 
 if TYPE_CHECKING:
+    from capot.engines.decode_plan import DecodePlan
     from capot.engines.loaded import Loaded
     from capot.engines.scheduler import SchedulerLike
     from capot.engines.seen import ServerFacts
@@ -209,6 +210,26 @@ class Model(Verbs):
             self.shared.scheduler  # noqa: B018 - it opens what is not open
         assert self.loaded is not None
         return self.loaded
+
+    def tune(self) -> DecodePlan:
+        """Time the ways in which the native engine can read the weights of one token's products, and keep the
+        quickest for this machine.
+
+        It is done where the kernels are compiled, once; again after memory or processor have changed. Takes two
+        seconds, and changes no answer.
+
+        Units: bytes, bytes a second.
+        Raises: CapabilityError ``not_tuned`` for another engine; ResourceError ``tuning_room``; as ``load``.
+        """
+        with use_language(self.lang):
+            engines.check_tuned(self.engine_name)
+            engine = self.shared.scheduler.engine
+            self.shared.notice("native.tuning")
+            return engines.tune(engine)
+
+    def decode_plan(self, *, dtype: str | None, weights_bytes: int) -> DecodePlan | None:
+        """Return how such weights were found to be read best, where the native engine is the one that computes."""
+        return engines.kept_plan(self.loading, self.shared.checkpoint, dtype=dtype, weights_bytes=weights_bytes)
 
     @property
     def name(self) -> str:

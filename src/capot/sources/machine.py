@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import math
 import os
+import platform
 import re
 import shutil
 import sys
@@ -24,6 +25,7 @@ from capot.sources.control_groups import cpu_quotas, memory_limits
 
 MAX_THREADS = 1024  # the C library ends the program where the system grants it no more of them
 MEMINFO = Path("/proc/meminfo")
+CPUINFO = Path("/proc/cpuinfo")
 CGROUP = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")  # the control groups that this process is in
 
@@ -47,6 +49,20 @@ def ram() -> Ram:
     group = _cgroup()
     # A container has less than the machine, which /proc shows all the same.
     return Ram(_smallest(machine.total, group.total), _smallest(machine.available, group.available))
+
+
+def processor() -> str:
+    """Return the name of this machine's processor, with family and model where the system tells them.
+
+    A virtual machine may name no more than the maker.
+    """
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except (OSError, ValueError):
+        lines = []
+    told = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
+    name = told.get("model name") or platform.processor() or platform.machine()
+    return f"{name} (family {told['cpu family']}, model {told['model']})" if "cpu family" in told else name
 
 
 def processors() -> int:

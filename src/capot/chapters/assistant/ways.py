@@ -23,6 +23,7 @@ from capot.text.tokenizer import RemoteEncoder, Tokenizer, decode_whole
 from capot.text.tokenizer import check_text as readable
 
 if TYPE_CHECKING:
+    from capot.engines.decode_plan import DecodePlan
     from capot.engines.loaded import Loaded
     from capot.sources.hub.checkpoint import HubCheckpoint
     from capot.sources.hub.events import Watch
@@ -158,6 +159,9 @@ class _Ending:
     @property
     def loaded(self) -> Loaded | None:
         return self.opened.loaded
+
+    def decode_plan(self, *, dtype: str | None, weights_bytes: int) -> DecodePlan | None:
+        return self.opened.decode_plan(dtype=dtype, weights_bytes=weights_bytes)
 
     @property
     def renderer(self) -> Renderer:

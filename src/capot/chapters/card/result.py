@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from capot.engines.decode_plan import DecodePlan
 from capot.engines.loaded import Loaded
 from capot.i18n import number, percent, size, tr
 from capot.sources.hub.published import Published
@@ -193,6 +194,7 @@ class Card(Sheet):
     obstacle: str | None = None  # what it still lacks: family, device, extra, untried, version or code
     published: Published | None = None  # for a model of the hub
     loaded: Loaded | None = None  # what opening its engine took, once it is open
+    decode_plan: DecodePlan | None = None  # how the weights are read while a text is written, as was found best here
     unused_layers: int = 0  # that the file holds beyond those that config.json gives
 
     def view(self, lang: str | None = None) -> list[Block]:
@@ -230,6 +232,8 @@ class Card(Sheet):
             note = tr(f"card.engine.{self.obstacle}", lang, engine=self.engine) if self.obstacle else self.engine
             note = self.loaded.words(lang) if self.loaded else note
             rows += [(tr("card.facts.engine", lang), note)]
+        if self.decode_plan:
+            rows += [(tr("card.facts.decode_plan", lang), self.decode_plan.words(lang))]
         return Facts([*rows, *(self.hub_rows(self.published, lang) if self.published else ())])
 
     def _shape(self, lang: str | None) -> str:

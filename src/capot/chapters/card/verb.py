@@ -62,7 +62,7 @@ def describe(model: Opened, *, known: bool = False) -> Card:
     checkpoint = model.checkpoint
     # The tokenizer may be megabytes away, and a card of a model of the hub must not wait for it.
     vocabulary, ends = _tokenizer_facts(model, checkpoint) if checkpoint.has("tokenizer") else (None, ())
-    return card(
+    found = card(
         Source(
             name=model.name,
             config=checkpoint.raw_config,
@@ -79,6 +79,8 @@ def describe(model: Opened, *, known: bool = False) -> Card:
             loaded=model.loaded,
         )
     )
+    plan = model.decode_plan(dtype=found.dtype, weights_bytes=found.memory.weights_bytes)
+    return dataclasses.replace(found, decode_plan=plan)
 
 
 def describe_known(name: str) -> Card:

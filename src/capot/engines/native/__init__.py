@@ -7,6 +7,8 @@
     sequence_pass  one sequence's part of a step
     kernels        the five compiled operations in which the time goes
     matmul         the first of them: x times a matrix of weights
+    plans          how one token's products read the weights on this machine, kept on disk
+    tuning         which of these plans is quickest, by trial
     attention      the last: each token's mean of those before it
     simd           numbers as files have them, and vector registers
     threads        how many threads a step takes where other programs use the cores

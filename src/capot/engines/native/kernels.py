@@ -11,6 +11,7 @@ The small ones are here.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,15 +19,20 @@ import numba
 import numpy as np
 from numba import prange, types
 
+from capot.engines.decode_plan import DecodePlan
+from capot.engines.native import plans
 from capot.engines.native.attention import BLOCK, attend, rotate_and_store, scratch_shape
 from capot.engines.native.matmul import add_matmul
 from capot.engines.native.numba_cache import cache_errors, njit, warn_uncached
+from capot.engines.native.plans import DEFAULTS, KernelPlan
 from capot.engines.native.simd import BF16_PAIRS, Array, dot, exp, narrow, widen
 
 __all__ = ["BF16_PAIRS", "BLOCK", "add_matmul", "attend", "exp", "prepare", "rms_norm", "rotate_and_store", "swiglu"]
-__all__ += ["product_dtype", "scratch_shape"]
+__all__ += ["launch_lock", "product_dtype", "scratch_shape", "tune"]
 
-SIMD_HASH = "b679c6c1d89a"
+launch_lock = threading.Lock()  # the workqueue layer of Numba dies of two threads at once
+
+SIMD_HASH = "30c4cb433942"
 
 
 def product_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -67,18 +73,11 @@ def _compile(kernel: Any, signature: tuple[Any, ...]) -> bool:
     return bool(sum(kernel.stats.cache_misses.values()) > before)
 
 
-def prepare(
-    dtype: np.dtype[Any], notice: Callable[[], None] | None = None, *, warn: Callable[..., None] | None = None
-) -> None:
-    """Load the kernels for weights of one type from disk, or compile them and leave them there.
+def _signatures(dtype: np.dtype[Any]) -> list[tuple[Any, tuple[Any, ...]]]:
+    """Return each kernel with the types that decoding gives it.
 
-    ``notice`` is called, once, as soon as it is known that they must be compiled, ``warn`` with the words that say why
-    they will have to be the next time too. The types are spelt out because a mapped, read-only array is a type of its
-    own to Numba.
+    They are spelt out because a mapped, read-only array is a type of its own to Numba.
     """
-    if cache_errors and warn is not None:
-        warn_uncached(warn)
-        notice = None
     stored = numba.from_dtype(dtype)
     whole = types.int64
     real = types.float64
@@ -88,22 +87,67 @@ def prepare(
     given = numba.from_dtype(product_dtype(dtype))
     rows = types.float32[:, ::1]
     cells = types.float32[:, :, :, ::1]
-    decoding: list[tuple[Any, tuple[Any, ...]]] = [
+    return [
         (rms_norm, (rows, weight, real, given[:, ::1])),  # the quickest to compile comes first
         (rotate_and_store, (rows, rows, rows, rows, rows, blocks, like, whole, whole)),
         (swiglu, (rows, rows, given[:, ::1])),
-        (add_matmul, (weights, given[:, ::1], rows)),
+        (add_matmul, (weights, given[:, ::1], rows, whole, whole, whole)),
         (attend, (cells, blocks, like, whole, whole, whole, rows, given[:, :, :, ::1], cells)),
     ]
+
+
+def _norm_of_heads(dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    rows = types.float32[:, ::1]
+    return (rows, types.Array(numba.from_dtype(dtype), 1, "C", readonly=True), types.float64, rows)
+
+
+def prepare(
+    dtype: np.dtype[Any], notice: Callable[[], None] | None = None, *, warn: Callable[..., None] | None = None
+) -> dict[str, KernelPlan]:
+    """Load the kernels for weights of one type from disk, or compile them and leave them there.
+
+    Returns the plan that products of one token go by, for each place that the weights may come from.
+
+    ``notice`` is called, once, as soon as it is known that they must be compiled, ``warn`` with the words that say why
+    they will have to be the next time too.
+    """
+    if cache_errors and warn is not None:
+        warn_uncached(warn)
+        notice = None
     compiled = False
-    for kernel, signature in decoding:
+    for kernel, signature in _signatures(dtype):
         compiled |= _compile(kernel, signature)
         if notice is not None and compiled:
             notice()
             notice = None
     if compiled:
-        # A second signature of a kernel costs a file of its own on disk: the one for heads is compiled beside the
-        # others only while they are compiled anyway.
-        rms_norm.compile((rows, weight, real, rows))  # for heads (Qwen3): read from disk when one comes
+        # A second signature of a kernel costs a file of its own on disk: the one for heads (Qwen3) is compiled beside
+        # the others only while they are compiled anyway, and read from disk when one comes.
+        rms_norm.compile(_norm_of_heads(dtype))
     if warn is not None:
         warn_uncached(warn)
+    return _settle_plans(dtype, anew=compiled)
+
+
+def _settle_plans(dtype: np.dtype[Any], *, anew: bool) -> dict[str, KernelPlan]:
+    """Return the plan of each place: chosen now where the kernels were just compiled, else as it was kept, or usual."""
+    # Without a place for compiled code there is none for a plan: two seconds more at each opening would gain nothing.
+    found = tune(dtype) if anew and not cache_errors else [plans.kept(plans.NAMES[dtype.name], at) for at in DEFAULTS]
+    return DEFAULTS | {plan.place: plans.plan_of(plan) for plan in found if plan is not None}
+
+
+def tune(dtype: np.dtype[Any]) -> list[DecodePlan]:
+    """Choose the plans for weights of a type, and keep them; none of memory where that is short.
+
+    Takes two seconds, in which no engine computes.
+    """
+    from capot.engines.native.tuning import choose  # whose kernels nobody else needs
+
+    with launch_lock:
+        found = [choose(dtype, product_dtype(dtype), place) for place in DEFAULTS]
+    chosen = [plan for plan in found if plan is not None]
+    try:
+        plans.keep(chosen)
+    except OSError as error:
+        cache_errors.append(error)
+    return chosen

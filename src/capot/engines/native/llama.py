@@ -15,15 +15,16 @@ attention looks at each sequence's own cache.
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from capot.engines.decode_plan import DecodePlan
 from capot.engines.native import kernels, rope
 from capot.engines.native.cache import ArrayAllocator, NativeSequence, block_shape
 from capot.engines.native.names import biases, names
+from capot.engines.native.plans import DEFAULT, KernelPlan, place_of, plan_of
 from capot.engines.native.sequence_pass import EMPTY, SequencePass
 from capot.engines.native.threads import ThreadChoice
 from capot.engines.protocol import (
@@ -44,8 +45,6 @@ VIEWS = {"F32": np.float32, "BF16": np.uint16, "F16": np.int16}
 NAMES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 NO_WINDOW = 2**40  # a window that no text fills
 
-_launch_lock = threading.Lock()  # the workqueue layer of Numba dies of two threads at once
-
 
 @dataclass(frozen=True)
 class Linear:
@@ -53,13 +52,14 @@ class Linear:
 
     weight: np.ndarray
     bias: np.ndarray | None = None
+    plan: KernelPlan = DEFAULT  # how one token's product reads it
 
     def write(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Compute y = x @ weight.T + bias. Shapes: x (T, D), y (T, N)."""
         # The bias first, so that the product adds to it: ``add_matmul`` accumulates, and a separate pass over y is
         # saved.
         y[...] = 0 if self.bias is None else self.bias
-        kernels.add_matmul(self.weight, x, y)
+        kernels.add_matmul(self.weight, x, y, *self.plan)
         return y
 
     def add(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -70,7 +70,7 @@ class Linear:
 
     def product(self, x: np.ndarray, y: np.ndarray) -> None:
         """Compute y += x @ weight.T."""
-        kernels.add_matmul(self.weight, x, y)
+        kernels.add_matmul(self.weight, x, y, *self.plan)
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,7 @@ class NativeEngine:
         self.allocator = ArrayAllocator()
         config = checkpoint.config
         self.names = names(checkpoint)
-        self.embedding = self._tensor(self.names.table, config.vocabulary_size, config.width)
-        self.layers = [self._layer(index) for index in range(config.layers)]
-        self.norm = self._tensor(f"{self.names.prefix}norm.weight", config.width)
-        tied = Linear(self.embedding)
-        self.head = tied if self.names.tied else self._linear("lm_head", config.vocabulary_size, config.width)
+        self._map_weights(DEFAULT)
         self.rope_frequencies = rope.frequencies(config)
         self._like = np.zeros(1, self.layers[0].key.weight.dtype)  # the cache keeps the type of the weights
         self.product_dtype = kernels.product_dtype(self.embedding.dtype)
@@ -149,9 +145,25 @@ class NativeEngine:
         self._scratch = self.allocator.array("activations", scratch)
         self._buffers: Buffers | None = None
         self._threads = ThreadChoice()
-        kernels.prepare(self.embedding.dtype, notice, warn=warn)
+        # After the weights: what is damaged is told before anybody waits for kernels.
+        found = kernels.prepare(self.embedding.dtype, notice, warn=warn)
+        self._map_weights(found[self._place])
 
     # ------------------------------------------------------------ opening
+
+    @property
+    def _place(self) -> str:
+        """Return where the weights are read while a text is written: in the cache, where all of them fit."""
+        return place_of(sum(tensor.nbytes for tensor in self.checkpoint.tensors.values()))
+
+    def _map_weights(self, plan: KernelPlan) -> None:
+        config = self.checkpoint.config
+        self.plan = plan
+        self.embedding = self._tensor(self.names.table, config.vocabulary_size, config.width)
+        self.layers = [self._layer(index) for index in range(config.layers)]
+        self.norm = self._tensor(f"{self.names.prefix}norm.weight", config.width)
+        tied = Linear(self.embedding, plan=plan)
+        self.head = tied if self.names.tied else self._linear("lm_head", config.vocabulary_size, config.width)
 
     def _tensor(self, name: str, *shape: int) -> np.ndarray:
         tensor = self.checkpoint.tensor(name, shape)
@@ -166,7 +178,7 @@ class NativeEngine:
         if biased:
             stored = self.checkpoint.tensor(f"{name}.bias", (rows,))
             bias = to_float32(stored, self.checkpoint.tensors[f"{name}.bias"].dtype)  # a few numbers: made float32 once
-        return Linear(self._tensor(f"{name}.weight", rows, columns), bias)
+        return Linear(self._tensor(f"{name}.weight", rows, columns), bias, self.plan)
 
     def _layer(self, index: int) -> LayerWeights:
         c = self.checkpoint.config
@@ -237,6 +249,14 @@ class NativeEngine:
         self.embedding = EMPTY
         self.head = Linear(EMPTY)
 
+    def tune(self) -> DecodePlan | None:
+        """Choose anew how one token's products read the weights (see ``kernels.tune``), and go by it."""
+        found = next((plan for plan in kernels.tune(self.embedding.dtype) if plan.place == self._place), None)
+        if found is not None:
+            with kernels.launch_lock:
+                self._map_weights(plan_of(found))
+        return found
+
     # ------------------------------------------------------------ a step
 
     def step(self, feeds: list[Feed]) -> list[Output | None]:
@@ -250,7 +270,7 @@ class NativeEngine:
         self.checkpoint.hold()
         if not live:
             return [None] * len(feeds)
-        with _launch_lock:
+        with kernels.launch_lock:
             try:
                 with self._threads.step(sum(len(feed.ids) for feed in live)):
                     outputs = self._forward(live)

@@ -1,6 +1,7 @@
 """y += x @ weights.T: nearly all the time and nearly all the bytes of a language model.
 
-One token is a product with a single column, as fast as memory gives the weights. A few
+One token is a product with a single column, as fast as memory gives the weights. How they are
+best asked for differs from machine to machine: a plan (``plans.KernelPlan``) says it, and changes no bit. A few
 tokens cost little more, because each weight is read once for all of them; a long prompt
 is bound by arithmetic instead.
 
@@ -13,10 +14,10 @@ pairs of bfloat16, a lane takes two neighbours at once.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba import prange, types
 
 from capot.engines.native.numba_cache import njit
@@ -30,9 +31,11 @@ from capot.engines.native.simd import (  # fmt: skip
     BFloat,
     Value,
     cgutils,
+    emit_ahead,
     emit_fma,
     emit_load,
-    emit_prefetch,
+    emit_prefetches,
+    emit_starts,
     emit_sum,
     emit_widen,
     fma,
@@ -42,17 +45,10 @@ from capot.engines.native.simd import (  # fmt: skip
     zeros,
 )
 
-SIMD_HASH = "b679c6c1d89a"
+SIMD_HASH = "30c4cb433942"
 # Rows of weights that one thread takes at a time: with DEPTH, 256 KB of bfloat16, which L2 caches hold.
 ROWS_PER_TASK = 64
-LINE_BITS = 8 * 64  # a line of memory, as it moves between memory and caches
-PREFETCH_LINES = 16  # lines of memory, of 64 bytes, that a row of weights needs to be asked for before it is read
 DEPTH = 2048  # and so much of each row, so that six columns of x stay near
-
-
-def _emit_starts(build: Value, array: Value, first: Value, offsets: range, stride: Value) -> list[Value]:
-    """Return where the rows ``first`` + each offset of an array begin."""
-    return [build.gep(array.data, [build.mul(build.add(first, I64(offset)), stride)]) for offset in offsets]
 
 
 def _emit_register(build: Value, base: Value, k: Value, dtype: Value, *, pairs: bool) -> Value:
@@ -80,58 +76,49 @@ def _emit_totals(build: Value, sums: list[list[Value]], y_rows: list[Value], fir
             build.store(build.fadd(build.load(cell), emit_sum(build, build.load(row[c]))), cell)
 
 
-def _prefetched(bits: int) -> range:
-    """Return the places of a row, one in each line of memory, that are asked for before the row is read.
-
-    The processor foresees a row that is alone, but not beyond a page of memory: of the row after it, the beginning
-    will do. Several rows at once are more than it follows, so a tile of them asks for each as far as it reads.
-    """
-    per_line = LINE_BITS // bits
-    return range(0, PREFETCH_LINES * per_line, per_line)
-
-
 def _tile(rows: int, columns: int) -> Callable[..., Any]:
     """Return a function that adds to y the product of ``rows`` rows of the weights and ``columns`` rows of x.
 
-    Each weight is loaded and widened once for all columns, each x once for all rows, and
-    the sums stay in registers: this is what makes six tokens cost little more than one.
-    Written in LLVM's own terms, because Numba's optimiser keeps 16 sums in registers on
-    a good day and 24 on none. Where x is bfloat16 as well, nothing is widened at all.
+    Each weight is loaded and widened once for all columns, each x once for all rows, and the sums stay in registers:
+    this is what makes six tokens cost little more than one. The last argument says how many numbers of each row are
+    asked of memory before they are read, for a single column. Written in LLVM's own terms, because Numba's optimiser
+    keeps 16 sums in registers on a good day and 24 on none. Where x is bfloat16 as well, nothing is widened at all.
     """
 
     @intrinsic
     def tile(
-        typing: Value, weights: Value, row: Value, x: Value, column: Value, y: Value, start: Value, stop: Value
-    ) -> Value:
+        typing: Value, weights: Value, row: Value, x: Value, column: Value, y: Value, start: Value, stop: Value,
+        ahead: Value,
+    ) -> Value:  # fmt: skip
         pairs = BF16_PAIRS and x.dtype == types.uint16
-        ahead = _prefetched(weights.dtype.bitwidth) if rows * columns == 1 else range(0)
 
         def emit(context: Value, build: Value, signature: Value, args: Value) -> Value:
             w, xs, ys = (context.make_array(signature.args[i])(context, build, args[i]) for i in (0, 2, 4))
             depth, width = (cgutils.unpack_tuple(build, array.shape)[1] for array in (w, ys))
-            w_rows = _emit_starts(build, w, args[1], range(rows), depth)
-            next_rows = _emit_starts(build, w, args[1], range(rows, 2 * rows), depth)  # of the tile after this one
-            x_rows = _emit_starts(build, xs, args[3], range(columns), depth)
+            w_rows = emit_starts(build, w, args[1], range(rows), depth)
+            # All that the sums of several columns leave registers for: the next tile is asked for as this one is read.
+            next_rows = emit_starts(build, w, args[1], range(rows, 2 * rows), depth)
+            x_rows = emit_starts(build, xs, args[3], range(columns), depth)
             sums = [[zeros(build) for _ in x_rows] for _ in w_rows]
-            for base, far in itertools.product(next_rows, ahead):
-                emit_prefetch(build, build.gep(base, [build.add(args[5], I64(far))]))
             with cgutils.for_range_slice(build, args[5], args[6], I64(LANES * (2 if pairs else 1)), I64) as (k, _):
-                for base in () if ahead else next_rows:
-                    emit_prefetch(build, build.gep(base, [k]))
+                if columns == 1:
+                    emit_ahead(build, w_rows, build.add(k, args[7]), depth)
+                else:
+                    emit_prefetches(build, next_rows, k)
                 loaded = [_emit_register(build, base, k, weights.dtype, pairs=pairs) for base in w_rows]
                 values = [_emit_register(build, base, k, x.dtype, pairs=pairs) for base in x_rows]
                 _emit_products(build, sums, loaded, values)
-            _emit_totals(build, sums, _emit_starts(build, ys, args[3], range(columns), width), args[1])
+            _emit_totals(build, sums, emit_starts(build, ys, args[3], range(columns), width), args[1])
             return context.get_dummy_value()
 
         # Instantiated once for each width that is used: Numba compiles what is known when it compiles.
         whole = types.intp
-        return types.void(weights, whole, x, whole, y, whole, whole), emit
+        return types.void(weights, whole, x, whole, y, whole, whole, whole), emit
 
     return tile
 
 
-_one = _tile(1, 1)
+_one, _two, _four = (_tile(rows, 1) for rows in (1, 2, 4))
 # DEPTH numbers of each row at a time: the columns of x that a tile reads then stay in the cache closest to the core
 # while all rows of the task pass over them.
 _by_six, _by_four, _by_two, _by_one = (_tile(ROWS, columns) for columns in (COLUMNS, 4, 2, 1))
@@ -143,7 +130,7 @@ def _add_tiles(weights: Array, first: int, last: int, x: Array, y: Array, whole:
 
     DEPTH numbers of them after another, by the largest tiles.
     """
-    columns = x.shape[0]
+    columns, depth = x.shape  # a whole row ahead: where rows lie side by side, that is the tile after this one
     even = last - (last - first) % ROWS  # rows done by tiles
     for start in range(0, whole, DEPTH):
         stop = min(start + DEPTH, whole)
@@ -157,35 +144,68 @@ def _add_tiles(weights: Array, first: int, last: int, x: Array, y: Array, whole:
                 wide = 4 if left >= 4 else 2
             for r in range(first, even, ROWS):
                 if wide == COLUMNS:
-                    _by_six(weights, r, x, c, y, start, stop)
+                    _by_six(weights, r, x, c, y, start, stop, depth)
                 elif wide == 4:
-                    _by_four(weights, r, x, c, y, start, stop)
+                    _by_four(weights, r, x, c, y, start, stop, depth)
                 elif wide == 2:
-                    _by_two(weights, r, x, c, y, start, stop)
+                    _by_two(weights, r, x, c, y, start, stop, depth)
                 else:
-                    _by_one(weights, r, x, c, y, start, stop)
+                    _by_one(weights, r, x, c, y, start, stop, depth)
             c += wide
         for c in range(columns):
             for r in range(even, last):
-                _one(weights, r, x, c, y, start, stop)
+                _one(weights, r, x, c, y, start, stop, depth)
+
+
+@njit()
+def _add_column(weights: Array, first: int, last: int, x: Array, y: Array, whole: int, rows: int, ahead: int) -> None:
+    """Multiply the rows from first to last for the only column, ``rows`` of them at once."""
+    r = first
+    while r < last:
+        left = last - r
+        at_once = rows if rows <= left else 1
+        for start in range(0, whole, DEPTH):
+            stop = min(start + DEPTH, whole)
+            if at_once == 4:
+                _four(weights, r, x, 0, y, start, stop, ahead)
+            elif at_once == 2:
+                _two(weights, r, x, 0, y, start, stop, ahead)
+            else:
+                _one(weights, r, x, 0, y, start, stop, ahead)
+        r += at_once
+
+
+@njit()
+def task_of(turn: int, tasks: int, threads: int) -> int:
+    """Return which task is done at one turn of a parallel loop, of which each thread has one piece.
+
+    ``threads``: that many go through memory together, each taking the next task, and what is left over comes last;
+    with 0, each has a piece of memory of its own.
+    """
+    each = tasks // threads if threads else tasks
+    if turn >= each * threads:
+        return turn
+    return turn % each * threads + turn // each
 
 
 @njit(parallel=True, cache=True)
-def add_matmul(weights: Array, x: Array, y: Array) -> None:
+def add_matmul(weights: Array, x: Array, y: Array, rows: int, ahead: int, turns: int) -> None:
     """Compute y += x @ weights.T, each weight read from memory once whatever the number of columns.
 
     Shapes: weights (N, D) as stored, x (T, D) as ``kernels.product_dtype`` says, y (T, N).
+    ``rows``, ``ahead``, ``turns``: the plan of a single column (see ``KernelPlan``).
     """
     total, depth = weights.shape
     columns = x.shape[0]
     whole = depth - depth % (LANES * 2 if BF16_PAIRS and x.itemsize == 2 else LANES)
-    for share in prange((total + ROWS_PER_TASK - 1) // ROWS_PER_TASK):
-        first = share * ROWS_PER_TASK
-        last = min(total, share * ROWS_PER_TASK + ROWS_PER_TASK)
+    numbers = ahead // weights.itemsize
+    tasks = (total + ROWS_PER_TASK - 1) // ROWS_PER_TASK
+    for turn in prange(tasks):
+        # Numba counts the loop in unsigned numbers, which become floats beside signed ones.
+        first = task_of(np.int64(turn), tasks, turns) * ROWS_PER_TASK
+        last = min(total, first + ROWS_PER_TASK)
         if columns == 1:
-            for r in range(first, last):
-                for start in range(0, whole, DEPTH):
-                    _one(weights, r, x, 0, y, start, min(start + DEPTH, whole))
+            _add_column(weights, first, last, x, y, whole, rows, numbers)
         else:
             _add_tiles(weights, first, last, x, y, whole)
         for c in range(columns):  # a width that is no multiple of a register's

@@ -260,6 +260,27 @@ def emit_prefetch(build: Value, place: Value) -> None:
     build.call(function, [build.bitcast(place, byte), I32(0), I32(3), I32(1)])  # read, keep near, data
 
 
+def emit_prefetches(build: Value, starts: list[Value], place: Value) -> None:
+    """Emit the prefetch of one place of several rows."""
+    for start in starts:
+        emit_prefetch(build, build.gep(start, [place]))
+
+
+def emit_starts(build: Value, array: Value, first: Value, offsets: range, stride: Value) -> list[Value]:
+    """Return where the rows ``first`` + each offset of an array begin."""
+    return [build.gep(array.data, [build.mul(build.add(first, I64(offset)), stride)]) for offset in offsets]
+
+
+def emit_ahead(build: Value, starts: list[Value], place: Value, depth: Value) -> None:
+    """Emit the prefetch of a place, ahead of the one that is read, of each of the rows of a tile that begin at
+    ``starts``.
+
+    What lies beyond a row's end is in the tile after this one, as many rows further on.
+    """
+    beyond = build.select(build.icmp_signed(">=", place, depth), build.mul(depth, I64(len(starts) - 1)), I64(0))
+    emit_prefetches(build, starts, build.add(place, beyond))
+
+
 def zeros(build: Value) -> Value:
     """Return a register of sums that begin with nothing."""
     # An alloca that stays in registers: LLVM's mem2reg promotes it, and no phi nodes have to be written here.
