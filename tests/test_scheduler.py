@@ -126,6 +126,17 @@ def test_owners_take_turns_whoever_asks_most(scheduler: Scheduler, recorder: Rec
     assert [ticket.position for ticket in tickets] == [0] * 5
 
 
+def test_who_has_left_takes_no_place_in_the_queue(scheduler: Scheduler, recorder: Recorder) -> None:
+    hold(scheduler, recorder)
+    owners = ("one", "one", "two", "one")
+    left, after, other, last = (scheduler.submit(Job(ids_of(5, n), owner=owner)) for n, owner in enumerate(owners))
+    assert [ticket.position for ticket in (left, after, other, last)] == [1, 3, 2, 4]
+    left.cancel()  # it is dropped when the step under way ends, which may take seconds
+    assert [ticket.position for ticket in (left, after, other, last)] == [0, 1, 2, 3]
+    recorder.gate.set()
+    assert all(ticket.wait(20) for ticket in (left, after, other, last))
+
+
 def first_texts(scheduler: Scheduler, recorder: Recorder) -> list[list[tuple[int, int]]]:
     """The steps after three owners with four texts each, and a newcomer whose prompt has 7 tokens, came at once."""
     hold(scheduler, recorder)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub_server import Hub, only
 from lab_helpers import Gate, Live, Reader, asked, part, scripted
 from lab_helpers import until as happens
-from web_helpers import Server, Visits, axe, copied, overflow, settled, until
+from web_helpers import Server, Visits, axe, copied, happens_in, hold, overflow, settled, until
+
+from capot.chapters import registry
 
 pytestmark = pytest.mark.browser
 MINE = ("", "tokens", "next", "card")
@@ -119,6 +122,29 @@ def test_the_keyboard_alone(visit: Visits) -> None:
         assert ring not in ("none", ""), f"the focus is not seen on {name}"
         seen.add(name)
     assert {"INPUTrange", "INPUTtext", "BUTTONbutton", "SUMMARY", "INPUTradio"} <= seen
+
+
+WAYS = ["", "course", *(chapter.name for chapter in registry.rail() if chapter.name != "generate")]
+WAYS += ["course#lesson=1", "embeddings#view=context", "embeddings#view=lens", "next#view=score"]
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_a_page_left_while_it_asks_goes_on_asking_nothing(visit: Visits, path: str) -> None:
+    page = visit("/generate#prompt=hello")
+    address = f"/{path}{'&' if '#' in path else '#'}prompt=hello"
+    page.evaluate(f"document.querySelector('.rail a').setAttribute('href', '{address}')")
+    failed: list[Any] = []
+    page.on("requestfailed", lambda request: failed.append(request))  # noqa: PLW0108 - the driver marks it
+    lesson = re.compile(r"/api/(?!lessons)")  # without its text it asks for nothing else
+    asked = hold(page, lesson if "lesson" in path else "**/api/**")
+    page.locator(".rail a").first.click()
+    happens_in(page, lambda: asked)
+    page.locator(".rail a[data-chapter=generate]").click()
+    until(page, f"{SHOWN} === 'generate'")
+    # Also what it asks a moment later: none is answered, so one that is not stopped would be waited for in vain.
+    happens_in(page, lambda: {route.request for route in asked} <= set(failed))
+    page.evaluate(STILL)
+    assert {route.request for route in asked} <= set(failed)
 
 
 def test_a_term_is_explained_and_the_tip_leaves(visit: Visits) -> None:
@@ -293,7 +319,7 @@ def test_who_types_the_address_is_told_how_to_be_the_owner(visit: Visits, server
 
 
 @pytest.mark.parametrize(("lang", "said"), [("en", "place 1 in the queue"), ("fr", "place 1 dans la file")])
-@pytest.mark.parametrize("path", ["next", pytest.param("embeddings#view=lens", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("path", ["next", "embeddings#view=lens"])
 def test_an_answer_that_waits_says_its_place_in_the_queue(visit: Visits, path: str, lang: str, said: str) -> None:
     gate = Gate()
     with Live(scripted(before_step=gate)) as lab, lab.client() as other:
@@ -303,6 +329,32 @@ def test_an_answer_that_waits_says_its_place_in_the_queue(visit: Visits, path: s
         if path == "next":
             page.locator(".prompt textarea").fill("hello")
         until(page, f"document.querySelector('.waiting')?.textContent.includes({json.dumps(said)})")
+        gate.open.set()
+        until(page, "document.querySelector('.waiting') === null && document.querySelector('.fault') === null")
+        texts.join()
+
+
+LATE = """(() => {
+  let told;
+  const [known, real] = [new Promise((resolve) => { told = resolve; }), fetch];
+  globalThis.fetch = async (path, ...how) => {
+    if (String(path).endsWith("/api/model")) await known;
+    const answer = await real(path, ...how);
+    if (String(path).includes("/api/place")) told();
+    return answer;
+  };
+})()"""  # which model is at work is heard after the page has asked it something, and waits
+
+
+@pytest.mark.parametrize("path", ["next#prompt=hello", "embeddings#view=lens"])
+def test_a_page_that_is_drawn_again_waits_behind_nothing_of_its_own(visit: Visits, path: str) -> None:
+    gate = Gate()
+    with Live(scripted(before_step=gate)) as lab, lab.client() as other:
+        texts = Reader(other, asked(part(prompt="hello world", max_new_tokens=2))).start()
+        happens(lambda: gate.steps)
+        page = visit(f"/{path}", root=lab.root, ready=False, before=LATE)
+        until(page, "document.querySelector('.at-work')?.textContent.includes('scripted')")
+        until(page, "document.querySelector('.waiting')?.textContent.includes('place 1 in the queue')")
         gate.open.set()
         until(page, "document.querySelector('.waiting') === null && document.querySelector('.fault') === null")
         texts.join()

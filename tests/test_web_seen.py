@@ -89,6 +89,8 @@ def test_paper_keeps_the_pictures(visit: Visits, path: str, scheme: str) -> None
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     page.evaluate("document.body.style.width = '700px'")  # as a sheet is: the window is not resized
     text = "document.querySelector('capot-figure .xtick text, capot-figure .x2tick text').style.fill"
+    # A figure is drawn anew for the width it has: for a sheet in the colours of paper, whatever the theme.
+    until(page, "Number(document.querySelector('capot-figure .main-svg').getAttribute('width')) <= 700")
     until(page, f"({text}).match(/\\d+/g).slice(0, 3).every((part) => Number(part) < 130)")
     for layer in page.locator("capot-figure .main-svg").all():
         box = layer.bounding_box()

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -225,6 +225,14 @@ def until(page: Any, condition: str) -> None:
             return
         page.wait_for_timeout(50)
     pytest.fail(f"never true: {condition}")
+
+
+def happens_in(page: Any, condition: Callable[[], Any]) -> None:
+    """Wait for what the driver is to hear of a page."""
+    limit = time.monotonic() + PATIENCE_S / 5
+    while not condition():
+        assert time.monotonic() < limit
+        page.wait_for_timeout(20)
 
 
 def hold(page: Any, path: str) -> list[Any]:

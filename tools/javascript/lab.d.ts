@@ -378,6 +378,8 @@ declare namespace Lab {
     chapterAddress: (chapter: string) => string;
     chapter: string;
     handed: Handed | null;
+    /** Aborted when the page is left, be it before it says how. */
+    left: AbortSignal;
   }
 
   /** The default of each module of a page. */
@@ -405,9 +407,13 @@ declare namespace Lab {
     example: Record<string, unknown>;
   }
 
-  /** What a page gives back: how it is left, and, where it comes back at once (`again`), what it is to go on with. */
+  /**
+   * What a page gives back at once: how it is left, which, where it comes back at once (`again`), answers what it is to
+   * go on with; and what it draws first, which it may be left before.
+   */
   interface Page<Handed = unknown> {
     leave?: (how?: Leaving) => Handed | null | void;
+    drawn?: Promise<unknown> | null;
   }
 
   interface Leaving {

@@ -48,8 +48,9 @@ class JobAdmission:
         return sum(max(need, ticket.nbytes) for ticket, need in self.active.items())
 
     def position(self, ticket: Ticket) -> int:
-        """Return the place in the queue, or 0 for a ticket that runs or is done."""
-        return self.prompts.position(ticket, lambda other: not other.begun)
+        """Return the place in the queue, or 0 for a ticket that runs, is done or is cancelled."""
+        # A cancelled ticket stays in the queue until the step under way ends, but nobody waits for it.
+        return self.prompts.position(ticket, lambda other: not (other.begun or other.cancelled))
 
     def remove(self, ticket: Ticket) -> bool:
         """Take a ticket out of its queue, and return whether it was in one."""

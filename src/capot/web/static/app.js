@@ -16,12 +16,13 @@ import "./parts/slider.js";
 /**
  * What there is of the page: the model at work, the frame's parts, the chapter that is shown.
  * @type {{
- *   model: Lab.AtWork | null, turn: number, page: Lab.Page | null, main: HTMLElement, tip: HTMLElement,
+ *   model: Lab.AtWork | null, turn: number, page: Lab.Page | null, main: HTMLElement, left: AbortController,
+ *   tip: HTMLElement,
  *   rail: ReturnType<typeof rail> | null, top: ReturnType<typeof top> | null, wrong: Set<string>, told: HTMLElement,
  * }}
  */
-const app = { model: null, turn: 0, page: null, main: h("main"), rail: null, top: null, tip: tip(), wrong: new Set(),
-  told: said("") };
+const app = { model: null, turn: 0, page: null, main: h("main"), left: new AbortController(), rail: null, top: null,
+  tip: tip(), wrong: new Set(), told: said("") };
 
 /**
  * Go to a chapter without leaving the page.
@@ -35,10 +36,17 @@ async function go(address) {
   scrollTo(0, 0);
 }
 
-function leave() {
+/**
+ * End what the page has under way; what it gives back is for the same page in another language.
+ * @param {Lab.Leaving} [how]
+ */
+function leave(how) {
   hurry();
-  app.page?.leave?.();
+  const handed = app.page?.leave?.(how) ?? null;
   app.page = null;
+  app.left.abort(); // what it asked before it could say how it is left
+  app.left = new AbortController();
+  return handed;
 }
 
 /** Pages that compute as one types. Where a server is asked, each answer may cost: its page waits for a click. */
@@ -66,9 +74,11 @@ async function show(handed = null) {
     const waits = app.model?.engine === "openai" && BY_THEMSELVES.has(chapter);
     const { default: page } = await read(`./pages/${waits ? "plain" : moduleOf(chapter)}.js`);
     if (turn !== app.turn) return; // the visitor has moved on
-    const drawn = await page(main, { model: app.model, go, chapterAddress, chapter, handed });
-    if (turn !== app.turn) return drawn?.leave?.();
-    app.page = drawn ?? null;
+    const made = await page(main, { model: app.model, go, chapterAddress, chapter, handed, left: app.left.signal });
+    if (turn !== app.turn) return made?.leave?.();
+    app.page = made ?? null; // before its first answer has come: it may be left while it asks
+    await made?.drawn;
+    if (turn !== app.turn) return;
     tellWrong();
   } catch (error) {
     if (turn !== app.turn) return;
@@ -161,10 +171,7 @@ async function relearn(name) {
     return;
   }
   choose(name);
-  hurry();
-  const handed = app.page?.leave?.({ again: true }) ?? null;
-  app.page = null;
-  await dress(handed);
+  await dress(leave({ again: true }));
 }
 
 /**

@@ -22,7 +22,8 @@ import { talk } from "./assistant/talk.js";
 export default async function page(main, context) {
   let model = context.model?.model ?? null;
   const named = (/** @type {CustomEvent<Lab.AtWork>} */ event) => { model = event.detail.model; };
-  document.addEventListener("capot-model", named);
+  const { left } = context;
+  document.addEventListener("capot-model", named, { signal: left });
   const before = state.read(); // a link of before had one text for all pages
   if (before.prompt !== undefined && before.question === undefined)
     state.write({ question: before.prompt, prompt: "" });
@@ -30,7 +31,7 @@ export default async function page(main, context) {
   let { handed } = context;
   /** @type {Lab.Assistant<Handed> | null} */
   let current = null;
-  const template = await templates(() => current?.changed?.());
+  const template = await templates(() => current?.changed?.(), { signal: left });
   const open = (/** @type {View} */ view, /** @type {HTMLElement} */ place) => {
     current?.leave();
     current = instrument(view, { settings, template, name: () => model ?? "boxed", handed });
@@ -43,12 +44,8 @@ export default async function page(main, context) {
   main.append(h("p", { class: "lead" }, tr("assistant.lead")),
     tabs({ names, label: tr("assistant.views"), title, open }));
   const hidden = () => { current?.leave(); };
-  addEventListener("pagehide", hidden);
-  return { leave: (how) => {
-    document.removeEventListener("capot-model", named);
-    removeEventListener("pagehide", hidden);
-    return current?.leave(how);
-  } };
+  addEventListener("pagehide", hidden, { signal: left });
+  return { leave: (how) => current?.leave(how) };
 }
 
 /**

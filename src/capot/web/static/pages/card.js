@@ -13,13 +13,13 @@ import { architecture, blockName } from "./card/architecture.js";
 /**
  * @param {HTMLElement} main
  * @param {Lab.Context} context
- * @returns {Promise<Lab.Page | void>}
+ * @returns {Promise<Lab.Page>}
  */
 export default async function page(main, { model }) {
   const control = new AbortController();
   const place = h("div");
   main.append(place);
-  await look();
+  return { drawn: look(), leave: () => control.abort() };
 
   async function look() {
     const note = waiting(fill(place), tr("card.waiting"), () => control.abort());

@@ -20,9 +20,10 @@ import { report } from "./course/report.js";
  * @param {Lab.Context} context
  * @returns {Promise<Lab.Page>}
  */
-export default async function page(main, { model }) {
-  const contents = /** @type {Lab.CourseContents} */ (await get("/api/lessons"));
+export default async function page(main, { model, left }) {
+  const contents = /** @type {Lab.CourseContents} */ (await get("/api/lessons", { signal: left }));
   const record = new CourseRecord(contents.course);
+  left.addEventListener("abort", () => record.close());
   const name = model?.model ?? "boxed";
   const asked = state.read().lesson;
   const here = contents.lessons.find(({ number }) => String(number) === asked);
@@ -32,17 +33,13 @@ export default async function page(main, { model }) {
   main.classList.add("course");
   main.append(learner(record, contents, name));
   if (here) {
-    const lesson = /** @type {Lab.Lesson} */ (await get(`/api/lessons/${here.number}`));
+    const lesson = /** @type {Lab.Lesson} */ (await get(`/api/lessons/${here.number}`, { signal: left }));
     main.append(unfolding(lesson, { record, model: name, live }), around(contents, here));
   } else {
     main.append(listed(contents, record));
   }
   main.append(erasing(record));
-  const leave = () => {
-    record.close();
-    live.forEach((one) => one.stop());
-  };
-  return { leave };
+  return { leave: () => live.forEach((one) => one.stop()) };
 }
 
 /**

@@ -36,8 +36,7 @@ export default async function page(main, { chapterAddress }) {
     road.grow(0);
   };
   document.addEventListener("keydown", keys);
-  await road.look();
-  return { leave: () => {
+  return { drawn: road.look(), leave: () => {
     road.leave();
     document.removeEventListener("keydown", keys);
   } };

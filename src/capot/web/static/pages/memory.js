@@ -19,11 +19,15 @@ export default async function page(main, { model, handed }) {
   main.append(h("p", { class: "lead" }, tr("memory.lead")), paper.box, real.box);
   const hidden = () => { real.stop(); };
   addEventListener("pagehide", hidden);
-  await paper.start();
-  if (handed) real.measure();
-  return { leave: () => { // what is measured is measured again
+  let [waits, left] = [Boolean(handed), false]; // what was measured is measured again, after the first answer
+  const drawn = paper.start().then(() => {
+    if (waits && !left) real.measure();
+    waits = false;
+  });
+  return { drawn, leave: () => {
+    left = true;
     paper.stop();
     removeEventListener("pagehide", hidden);
-    return real.stop();
+    return real.stop() || waits;
   } };
 }

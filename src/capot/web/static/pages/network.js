@@ -33,8 +33,7 @@ const GUESSES = 5;
 export default async function page(main, { model }) {
   const instrument = new Network(model?.model ?? "boxed");
   main.append(...instrument.parts);
-  await instrument.look();
-  return { leave: () => instrument.leave() };
+  return { drawn: instrument.look(), leave: () => instrument.leave() };
 }
 
 /**

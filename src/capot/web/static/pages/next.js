@@ -46,8 +46,7 @@ export default async function page(main, { model }) {
       started = current.start();
     },
   }));
-  await started;
-  return { leave: () => current?.stop() };
+  return { drawn: started, leave: () => current?.stop() };
 }
 
 /**

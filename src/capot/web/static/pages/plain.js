@@ -12,9 +12,9 @@ import { field } from "../parts/fields.js";
  * @param {Lab.Context} context
  * @returns {Promise<Lab.Page>}
  */
-export default async function page(main, { model, chapter }) {
+export default async function page(main, { model, chapter, left }) {
   const name = model?.model ?? "boxed";
-  const { verbs } = /** @type {{ verbs: Lab.Verb[] }} */ (await get(`/api/chapters/${chapter}`));
+  const { verbs } = /** @type {{ verbs: Lab.Verb[] }} */ (await get(`/api/chapters/${chapter}`, { signal: left }));
   const made = verbs.map((verb) => form(verb, name));
   main.append(...made.map(({ box }) => box));
   return { leave: () => made.forEach(({ stop }) => stop()) };

@@ -14,8 +14,7 @@ import { promptField } from "../parts/prompt.js";
 export default async function page(main, { model }) {
   const made = score(model?.model ?? "boxed");
   main.append(made.box);
-  await made.start();
-  return { leave: () => made.stop() };
+  return { drawn: made.start(), leave: () => made.stop() };
 }
 
 /**

@@ -35,10 +35,14 @@ export default async function page(main, { model }) {
   const offered = OTHERS.filter((other) => name !== "boxed" || other !== "bilingual");
   const compared = comparing(offered, () => made.start());
   const made = cutting(name, { asked: compared.asked });
+  const costs = cost(name, offered);
   main.append(made.box, section("beside", compared.box, compared.troubles, made.others),
-    section("cost_title", cost(name, offered)));
-  await made.start();
-  return { leave: made.stop };
+    section("cost_title", costs.box));
+  const leave = () => {
+    made.stop();
+    costs.stop();
+  };
+  return { drawn: made.start(), leave };
 }
 
 /**

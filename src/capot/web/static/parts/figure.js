@@ -26,6 +26,10 @@ export function plotly() {
   return script;
 }
 
+let onPaper = false; // which is light, whatever the theme: also for a figure drawn meanwhile, for the sheet's width
+for (const kind of ["beforeprint", "afterprint"])
+  addEventListener(kind, () => { onPaper = kind === "beforeprint"; });
+
 const CONFIG = { responsive: false, displaylogo: false, displayModeBar: false, typesetMath: false, scrollZoom: false };
 
 /** <capot-figure>: set `spec` to { light, dark }, each { data, layout }. */
@@ -42,8 +46,7 @@ class Figure extends HTMLElement {
     if (this.clientWidth && this.#width !== null && this.#width !== this.clientWidth) this.draw();
   }));
 
-  /** @type {(event: Event) => void} */
-  #printed = (event) => { if (isDark()) this.draw(event.type === "beforeprint"); }; // paper is light
+  #printed = () => { if (isDark()) this.draw(); };
 
   connectedCallback() {
     this.#sized.observe(this);
@@ -67,8 +70,8 @@ class Figure extends HTMLElement {
     this.draw();
   }
 
-  /** Draw the spec; `light` whatever the page's theme is. */
-  async draw(light = false) {
+  /** Draw the spec in the page's theme, or as on paper. */
+  async draw() {
     if (!this.#spec) return;
     const turn = this.#turn += 1;
     /** @type {Lab.Plotly} */
@@ -81,7 +84,7 @@ class Figure extends HTMLElement {
     }
     this.querySelector(":scope > .fault")?.remove();
     this.place ??= this.appendChild(h("div", { class: "plot" }));
-    const { data, layout } = structuredClone(this.#spec[isDark() && !light ? "dark" : "light"]);
+    const { data, layout } = structuredClone(this.#spec[isDark() && !onPaper ? "dark" : "light"]);
     library.register({ moduleType: "locale", name: lang(), dictionary: {}, format: {} });
     const names = taken(data);
     const resized = this.#width !== null && this.#width !== this.clientWidth;

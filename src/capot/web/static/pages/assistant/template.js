@@ -20,11 +20,11 @@ const NAMES = ["template", "chat_template"];
  * empty where nothing was edited; `files(command)` the lines of a shell that write what was edited before `command`;
  * `refused(error)` says an error of a template, and answers whether it is one.
  * @param {() => unknown} onChange
- * @param {Lab.Desk} [desk] what keeps what is edited
+ * @param {{ desk?: Lab.Desk, signal?: AbortSignal }} [how] `desk` keeps what is edited; `signal` ends the asking
  * @returns {Promise<Lab.Template>}
  */
-export async function templates(onChange, desk = state.page) {
-  const found = await get("/api/templates");
+export async function templates(onChange, { desk = state.page, signal } = {}) {
+  const found = await get("/api/templates", { signal });
   const saved = desk.read();
   const areas = NAMES.filter((name) => name === "template" || found.chat_template).map((name) =>
     areaOf(name, { original: found[name] ?? "", value: saved[name] ?? found[name] ?? "", onchange: changed }));

@@ -55,6 +55,7 @@ export function instrument(call, { record, model, id, title, vary, again }) {
   const one = made = alone ?? common(call, how);
   /** @type {(changes?: Record<string, unknown>) => Promise<unknown>} */
   const run = async (changes = {}) => {
+    if (record.left.aborted) return null; // the one before was stopped as the page was left: nobody looks at this one
     const played = await one.run(changes);
     if (!played) return null;
     [view, moved] = [played.view, false];
@@ -145,13 +146,14 @@ export function changing(part, { record, model, id, title }) {
   const troubles = h("div");
   const place = h("div");
   const box = h("div", {}, place, troubles, made.map((one) => one.box));
+  const path = `/api/chapters/${part.calls[0].of}`;
   const start = async () => {
     if (made.every((one) => one.live)) { // its own fields are the learner's; what is written waits for the button
       if (!WRITTEN.includes(part.calls[0].verb)) for (const one of made) await one.run();
       return;
     }
     try {
-      const { verbs } = /** @type {{ verbs: Lab.Verb[] }} */ (await get(`/api/chapters/${part.calls[0].of}`));
+      const { verbs } = /** @type {{ verbs: Lab.Verb[] }} */ (await get(path, { signal: record.left }));
       const setting = verbs.find(({ name }) => name === part.calls[0].verb)?.settings
         .find(({ name }) => name === part.vary);
       const run = (/** @type {Record<string, unknown>} */ changes) => made.forEach((one) => one.run(changes));

@@ -52,7 +52,7 @@ export function asking(call, { model, vary, changed, onChange, again }) {
   const fold = (/** @type {HTMLElement[]} */ fields) =>
     h("details", { open: Boolean(vary) }, h("summary", {}, tr("course.settings")), fields);
   const build = async () => {
-    const template = await templates(() => made?.changed(), desk);
+    const template = await templates(() => made?.changed(), { desk });
     made = ways({ settings: controls({ template: true, desk }), template, name: () => model, handed: null,
       apart: { desk, fold, onChange, again } });
     fill(box, made.box);

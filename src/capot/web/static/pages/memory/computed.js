@@ -32,8 +32,7 @@ const parted = (text) => text.split(/(?<=[a-z])\s*[,;]|[,;]\s+/i).map((one) => o
  * @param {{ desk?: Lab.Desk, onChange?: () => unknown, open?: boolean, fits?: boolean }} [how]
  */
 export function computed(name, scale, { desk = state.page, onChange, open = false, fits = true } = {}) {
-  const form = settings(name, scale.box, desk);
-  const picture = redrawn();
+  const [form, picture] = [settings(name, scale.box, desk), redrawn()];
   const [place, troubles] = [h("div"), h("div", { class: "troubles" })];
   const elsewhere = (/** @type {Lab.Trouble} */ error) => form.refuses(error) && Boolean(ask());
   const answer = answers("memory", { words: tr("memory.computing"), troubles, elsewhere, drawn, onChange,
@@ -47,7 +46,8 @@ export function computed(name, scale, { desk = state.page, onChange, open = fals
   const below = [desk.whole ? form.second : folded(tr("generate.settings"), form.second, open), fit.box];
   const last = h("div", { class: "fits-part" }, fits ? below : folded(tr("memory.fit_title"), below));
   const box = h("div", {}, form.first, form.troubles, troubles, answer.box, last);
-  return { box, start: ask, stop: answer.stop, page: answer.page, view: () => view };
+  const stop = () => [answer, form].forEach((one) => one.stop());
+  return { box, start: ask, stop, page: answer.page, view: () => view };
 
   /**
    * @param {Api.MemoryRequest} [given]
@@ -171,7 +171,8 @@ const option = (value, chosen) => h("option", { value, selected: value === chose
 function shapes(name, chosen) {
   const own = () => h("option", { value: "" }, tr("memory.this_model", { name }));
   const known = h("select", { id: unique("known") }, own(), chosen ? option(chosen, chosen) : null);
-  call("card", { known: true }).then(
+  const asking = new AbortController();
+  call("card", { known: true }, { signal: asking.signal }).then(
     (card) => fill(known, own(), card.known.map((one) => option(one.name, chosen))),
     () => fill(known, own()));
   const troubles = h("div", { class: "troubles" });
@@ -184,7 +185,7 @@ function shapes(name, chosen) {
     fill(known, own());
     return true;
   };
-  return { known, troubles, refuses };
+  return { known, troubles, refuses, stop: () => asking.abort() };
 }
 
 /**

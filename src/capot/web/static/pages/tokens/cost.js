@@ -38,7 +38,8 @@ export function cost(name, names) {
   /** @type {AbortController | undefined} */
   let running;
   show();
-  return h("div", {}, h("div", { class: "pair" }, fields), troubles, picture.box);
+  const box = h("div", {}, h("div", { class: "pair" }, fields), troubles, picture.box);
+  return { box, stop: () => running?.abort() };
 
   async function show() {
     running?.abort();
