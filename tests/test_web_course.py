@@ -540,7 +540,7 @@ def test_two_tabs_keep_each_others_answers(visit: Visits) -> None:
     assert first.locator(".predicted").inner_text().startswith("76"), "what is stored is sealed"
 
 
-def test_a_reading_is_held_against_what_the_page_shows(visit: Visits) -> None:
+def test_a_reading_is_held_against_what_the_page_shows(visit: Visits, tmp_path: Path) -> None:
     page = visit("/course#lesson=2", lang="fr")
     box = card(page, 2, 0)
     said = box.locator(".predict [role=status]")
@@ -566,6 +566,10 @@ def test_a_reading_is_held_against_what_the_page_shows(visit: Visits) -> None:
         box.locator(".seen button").click()
         until(page, f"{told}.textContent !== ''")
         assert verdict.get_attribute("data-right") == right and words in verdict.inner_text(), typed
+    shown = report(page, visit, tmp_path / "report.html")
+    assert "300\u00a0ko" in shown or "300 ko" in shown, "a number alone has its unit in the report"
+    field.fill("328 ko")
+    assert "328 ko ko" not in report(page, visit, tmp_path / "again.html"), "one that was typed is not told twice"
     field.fill("abc")
     page.reload()
     settled(page)

@@ -5,7 +5,7 @@ import { get } from "../../lib/api.js";
 import { inPython } from "../../lib/code.js";
 import { save } from "../../lib/keep.js";
 import { root } from "../../lib/place.js";
-import { lang, single, tr } from "../../lib/words.js";
+import { lang, single, tr, unwritten } from "../../lib/words.js";
 import { blocks } from "../../parts/blocks.js";
 import { plotly } from "../../parts/figure.js";
 import { built } from "./nodes.js";
@@ -105,11 +105,11 @@ function answered(part, kept) {
   const verdict = typeof kept.came === "boolean" ? tr(kept.came ? "course.came" : "course.came_not") : "";
   const held = kept.seenRight ? "course.report.seen_right" : "course.report.seen_wrong";
   const read = typeof kept.seenRight === "boolean" ? tr(held) : "";
-  const unit = part.seen_unit_one && single(kept.seen) ? part.seen_unit_one : part.seen_unit;
+  const written = kept.seen ? `${kept.seen}${unitAfter(kept.seen, part)}` : "";
   /** @type {[string, Lab.Child][]} */
   const rows = [
     [part.kind === "words" ? "first" : "predicted", [h("div", {}, predicted), verdict]],
-    ["seen", kept.seen ? `${kept.seen} ${unit}\n${read}`.trim() : ""],
+    ["seen", `${written}\n${read}`.trim()],
     ["after", kept.after ?? ""],
     ["why", kept.why ?? ""],
     ["hints", kept.hints ? String(kept.hints) : ""],
@@ -117,6 +117,16 @@ function answered(part, kept) {
   ];
   return h("div", { class: "one asked" }, built(part.ask), h("dl", {}, rows.map(([name, value]) =>
     (value === "" ? null : [h("dt", {}, tr(`course.report.${name}`)), h("dd", {}, value)]))));
+}
+
+/**
+ * The unit after what was read, where that is a number alone: whoever typed a unit has said it.
+ * @param {string} seen
+ * @param {Lab.QuestionPart} part
+ */
+function unitAfter(seen, { seen_unit: several, seen_unit_one: one }) {
+  const unit = one && single(seen) ? one : several;
+  return unit && !Number.isNaN(unwritten(seen)) ? ` ${unit}` : "";
 }
 
 /**
