@@ -7,15 +7,18 @@ import math
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from test_hybrids import CASES as HYBRIDS
+from test_hybrids import SMALL as HYBRID
+from test_hybrids import model_of
 
 from capot.chapters.card.result import Card, amount, amount_of, in_full
+from capot.chapters.card.tensors import block_of
 from capot.chapters.card.verb import (
     Source,
     base_or_instruct,
-    block_of,
     card,
     describe,
     describe_known,
@@ -629,3 +632,53 @@ def test_a_command_takes_the_names_that_people_use(
     (tmp_path / "gpt2").mkdir()
     (tmp_path / "gpt2" / "config.json").write_text("{}")
     assert told("card", "gpt2")["error"]["code"] != "unknown_shape", "a folder of that name is what was meant"
+
+
+# --- What mixes tokens without attention
+
+
+@pytest.mark.parametrize(
+    ("family", "changes"), HYBRIDS, ids=[f"{name}-{place}" for place, (name, _) in enumerate(HYBRIDS)]
+)
+def test_blocks_of_a_file_are_those_of_the_formula_where_layers_keep_a_state(
+    family: str, changes: dict[str, Any]
+) -> None:
+    """Files name a state as attention is (RWKV, Qwen3-Next), or attention as nothing is (RecurrentGemma)."""
+    raw = HYBRID | changes | {"model_type": family}
+    tensors = {
+        name: TensorInfo(name, "F32", tuple(one.shape), Path("f"), 0, 4 * one.numel())
+        for name, one in model_of(family, changes).named_parameters()
+    }
+    measured, computed = card(Source("m", raw, tensors=tensors)), card(Source("m", raw))
+    assert measured.parameters.source == "weights"
+    assert measured.parameters.by_block == computed.parameters.by_block
+    words = measured.to_text("en")
+    state = any(row.block == "other" and row.parameters for row in measured.parameters.by_block)
+    assert ("mixing by a state" in words) is state
+
+
+def test_what_rwkv_calls_attention_is_none() -> None:
+    raw = {"model_type": "rwkv7", "architectures": ["RWKV7ForCausalLM"], "vocab_size": 10, "hidden_size": 4}
+    raw |= {"num_hidden_layers": 2, "intermediate_size": 8, "tie_word_embeddings": True}
+    sizes = {"model.embeddings.weight": (10, 4), "model.layers.0.attn.r_proj.weight": (4, 4)}
+    sizes |= {"model.layers.1.attention.key.weight": (4, 4), "model.blocks.1.pre_ln.weight": (4,)}
+    tensors = {
+        name: TensorInfo(name, "F32", shape, Path("f"), 0, 4 * math.prod(shape)) for name, shape in sizes.items()
+    }
+    found = card(Source("m", raw, tensors=tensors))
+    by_block = {row.block: row.parameters for row in found.parameters.by_block}
+    assert (by_block["attention"], by_block["other"], by_block["norms"]) == (0, 32, 4)
+    assert [part.attention for part in found.structure] == [0] * len(found.structure)
+    assert "mélange par un état" in " ".join(found.to_text("fr").split())
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "quantised and packed"), ("fr", "quantifiés et empaquetés")])
+@pytest.mark.parametrize("dtype", ["U32", "I32", "U8"])
+def test_packed_numbers_are_said_to_be_packed(dtype: str, lang: str, words: str) -> None:
+    raw = {**LLAMA, "model_type": "llama", "quantization": {"bits": 4}}
+    tensors = {"model.layers.0.mlp.up_proj.weight": TensorInfo("w", dtype, (8, 8), Path("f"), 0, 256)}
+    text = " ".join(card(Source("q", raw, tensors=tensors)).to_text(lang).split())
+    assert words in text and dtype in text
+    plain = {"model.layers.0.mlp.up_proj.weight": TensorInfo("w", "F16", (8, 8), Path("f"), 0, 128)}
+    assert words not in " ".join(card(Source("q", raw, tensors=plain)).to_text(lang).split())
+    assert words in UnsupportedError("packed_for_mlx", model="m").message(lang)

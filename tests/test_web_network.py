@@ -261,6 +261,29 @@ def test_a_state_of_another_text_is_put_into_the_first(visit: Visits, server: Se
     assert page.inner_text(".put figcaption") == told and page.url == address
 
 
+@pytest.mark.parametrize("lang", ["en", "fr"])
+@pytest.mark.parametrize("address", ["/network", "/next#prompt=a", "/generate"])
+def test_a_slider_says_what_it_does_not_take(visit: Visits, address: str, lang: str) -> None:
+    page = visit(address, lang=lang)
+    said = {"en": ("goes from", "is no number"), "fr": ("va de", "n’est pas un nombre")}[lang]
+    shown = [one for one in page.locator("capot-slider").all() if one.is_visible()]
+    assert shown
+    for slider in shown:
+        field, note = slider.locator("input[type=text]"), slider.locator(".note")
+        most = slider.get_attribute("max")
+        before = field.input_value()
+        for typed, words in (("abc", said[1]), ("1e9", said[0]), ("-100", said[0])):
+            field.fill(typed)
+            field.press("Enter")
+            assert words in note.inner_text().replace("\u00a0", " "), typed
+            assert typed != "abc" or field.input_value() == before
+        field.fill("1e9")
+        field.press("Enter")
+        assert field.input_value() == most
+        field.press("ArrowDown")
+        assert note.inner_text() == ""
+
+
 def test_a_direction_is_added_while_the_model_answers(visit: Visits, server: Server) -> None:
     page = visit(LINK, lang="fr")
     asked: list[Any] = []

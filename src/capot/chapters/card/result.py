@@ -14,6 +14,8 @@ from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Table, Text
 from capot.view.result import Result, flatten
 
 PRECISIONS = ("float32", "bfloat16", "int8", "int4")
+# Types of a file that no weight has: quantised ones are packed in such numbers, several in each.
+PACKED = ("U8", "U16", "I16", "U32", "I32", "U64", "I64")
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,9 @@ class Sheet(Result):
     def size_table(self, memory: Fit, lang: str | None) -> Table:
         rows = [(name, bits(name, lang), size(self.file_bytes[name], lang)) for name in PRECISIONS]
         columns = [tr(f"card.sizes.{name}", lang) for name in ("precision", "bits", "size")]
-        first = tr("card.sizes.caption", lang, size=size(memory.weights_bytes, lang), dtype=self.dtype or "?")
+        # A type of whole numbers is none of weights: quantised ones are packed in them.
+        kind = "packed" if self.dtype in PACKED else "caption"
+        first = tr(f"card.sizes.{kind}", lang, size=size(memory.weights_bytes, lang), dtype=self.dtype or "?")
         caption = f"{first} {tr('card.sizes.scales', lang)}"
         return Table(columns, rows, title=tr("card.sizes.title", lang), caption=caption, align="lrr")
 
@@ -268,7 +272,7 @@ class Card(Sheet):
         total = self.parameters.total
         rows = [
             Bar(
-                tr(f"card.blocks.{row.block}", lang),
+                self._block(row.block, lang),
                 row.parameters / total if total else 0.0,
                 f"{number(row.parameters, lang)}  {percent(row.parameters / total if total else 0.0, lang)}",
             )
@@ -279,12 +283,17 @@ class Card(Sheet):
             "card.blocks.caption",
             lang,
             total=amount_of(total, lang),
-            block=tr(f"card.blocks.{largest.block}", lang),
+            block=self._block(largest.block, lang),
             share=percent(largest.parameters / total if total else 0.0, lang, 0),
         )
         head = next((row.parameters for row in self.parameters.by_block if row.block == "head"), 0)
         second = tr("card.blocks.tied" if self.tied and not head else "card.blocks.untied", lang)
         return Bars(rows, title=tr("card.blocks.title", lang), caption=f"{first} {second}")
+
+    def _block(self, block: str, lang: str | None) -> str:
+        """Return the name of a block; what is none of the usual ones mixes tokens where layers keep a state."""
+        state = block == "other" and self.memory.state_bytes != 0
+        return tr("card.blocks.state" if state else f"card.blocks.{block}", lang)
 
     def _known(self, lang: str | None) -> Table:
         names = ("name", "parameters", "active", "bfloat16", "int8", "int4", "kv")

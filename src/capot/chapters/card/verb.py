@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from capot.chapters.card.kind import base_or_instruct, front_matter, licence
 from capot.chapters.card.result import BlockParameters, Card, Fit, KnownModel, NetworkPart, Parameters
 from capot.chapters.card.source import Source
+from capot.chapters.card.tensors import LAYER, block_in, parameter_tensors
 from capot.errors import CapotError, NotFoundError
 from capot.sources import published_shapes as shapes
 from capot.sources.checkpoint import unused_layers
@@ -43,18 +43,7 @@ _SAME = (
     "architecture", "vocabulary_size", "context_length", "layers", "width", "heads", "kv_heads", "mlp_width", "tied",
 )  # fmt: skip
 
-# What a tensor's name says of its block, the first that matches; names of a dozen families.
-_BLOCK_OF = (
-    ("norms", re.compile(r"norm|\bln_|layernorm|\bln\b", re.I)),
-    ("head", re.compile(r"^(lm_head|embed_out|output)\b")),
-    ("embeddings", re.compile(r"embed|\bwte\b|\bwpe\b")),
-    ("mlp", re.compile(r"mlp|feed_forward|\bffn|experts|\bmoe|_moe\b|\bfc[12]\b|dense_h_to_4h|dense_4h_to_h")),
-    ("attention", re.compile(r"attn|attention")),
-)
-# Constants that some files carry among what was learnt.
-_BUFFERS = re.compile(r"inv_freq$|masked_bias$|\bh\.\d+\.attn\.bias$|attention\.bias$|position_ids$|_scale(_inv)?$")
 _PACKED = (".qweight", ".weight_packed")  # of GPTQ and AWQ, of compressed-tensors
-_LAYER = re.compile(r"\.(?:layers|h|blocks|block)\.(\d+)\.")
 
 
 def describe(model: Opened, *, known: bool = False) -> Card:
@@ -212,32 +201,16 @@ def _packed(source: Source) -> bool:
 
 
 def _by_block(tensors: Mapping[str, TensorInfo], shape: Shape) -> dict[str, int]:
+    """Count the tensors by what their names say; by the family's formula where it counts as many in all.
+
+    A formula knows what a name does not tell: the layers of a hybrid that keep a state may be named as attention is.
+    """
     found = Counter(dict.fromkeys(BLOCKS, 0))
     for name, info in parameter_tensors(tensors, shape):
-        found[block_of(name)] += info.count
+        found[block_in(name, shape)] += info.count
+    if shape.hybrid is not None and found.total() == sum((known := shapes.parameters(shape)).values()):
+        return known
     return dict(found)
-
-
-def parameter_tensors(tensors: Mapping[str, TensorInfo], shape: Shape) -> Iterable[tuple[str, TensorInfo]]:
-    """Yield the tensors that are parameters, each once: no constants, no second copy of a tied
-    table, no layer beyond the model's (what predicts further tokens is counted apart)."""
-    for name, info in tensors.items():
-        # A dot in front, so that a name that begins with "layers." is found by the same pattern.
-        layer = _LAYER.search(f".{name}")
-        beyond = layer is not None and int(layer[1]) >= shape.config.layers
-        # Some files hold the tied table a second time, as the head: it was learnt once.
-        copy = shape.config.tied and block_of(name) == "head" and len(info.shape) == 2
-        if not (_BUFFERS.search(name) or beyond or copy):
-            yield name, info
-
-
-def block_of(name: str) -> str:
-    """Return the block that a tensor belongs to, from its name.
-
-    >>> block_of("model.layers.0.self_attn.q_proj.weight"), block_of("transformer.h.3.ln_1.bias")
-    ('attention', 'norms')
-    """
-    return next((block for block, pattern in _BLOCK_OF if pattern.search(name)), "other")
 
 
 def _structure(source: Source, shape: Shape) -> list[NetworkPart]:
@@ -261,8 +234,8 @@ def _layers(tensors: Mapping[str, TensorInfo], shape: Shape) -> list[NetworkPart
     """Return the same for a family without a formula, each tensor in the layer that its name tells."""
     found: dict[int | None, Counter[str]] = {}
     for name, info in parameter_tensors(tensors, shape):
-        layer = _LAYER.search(f".{name}")
-        found.setdefault(int(layer[1]) if layer else None, Counter())[block_of(name)] += info.count
+        layer = LAYER.search(f".{name}")
+        found.setdefault(int(layer[1]) if layer else None, Counter())[block_in(name, shape)] += info.count
     # What has no layer number stands around the layers: embeddings, the last norm, the head.
     around = found.pop(None, Counter())
     layers = [

@@ -20,7 +20,7 @@ from capot.chapters.embeddings.geometry import unit
 from capot.engines.cancellation import check_cancelled
 from capot.engines.protocol import Capability, check_ids, require
 from capot.errors import InputError, ModelError, NotFoundError, UnsupportedError, local_path
-from capot.sources.checkpoint import Checkpoint, to_float32
+from capot.sources.checkpoint import INTEGERS, Checkpoint, to_float32
 from capot.sources.configuration import packed_for_mlx
 from capot.sources.safetensors import DTYPES
 
@@ -179,6 +179,10 @@ def _find(checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo]) -> TensorIn
             named = name == ending or name.endswith(f".{ending}")
             # The output head may stand for the table only where the two are one matrix.
             # An untied head has rows of the same shape, and they are other vectors.
+            if named and info.dtype in INTEGERS:
+                raise UnsupportedError(
+                    "packed_unsaid", tensor=name, folder=local_path(checkpoint.path, checkpoint.name)
+                )
             if named and len(info.shape) == 2 and info.shape[1] == width and (ending != TIED or checkpoint.config.tied):
                 if info.dtype not in READABLE:
                     raise UnsupportedError("table_dtype", tensor=name, dtype=info.dtype)

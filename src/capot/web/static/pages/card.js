@@ -8,7 +8,7 @@ import { blocks, ofKind } from "../parts/blocks.js";
 import { frame, table } from "../parts/frame.js";
 import { fault, waiting } from "../parts/fault.js";
 import { withTerms } from "../parts/terms.js";
-import { architecture, blockName } from "./card/architecture.js";
+import { architecture, blockName, blockOf } from "./card/architecture.js";
 
 /**
  * @param {HTMLElement} main
@@ -82,7 +82,7 @@ function drawn(card, bars, { width, ...shared }) {
     table: {
       columns: [tr("card.block_name"), tr("card.parameters"), tr("card.share")],
       rows: card.parameters.by_block.map(({ block, parameters }) =>
-        [blockName(block), number(parameters), percent(parameters / total)]),
+        [blockName(blockOf(block, card)), number(parameters), percent(parameters / total)]),
     },
   });
   return picture.box;

@@ -2,7 +2,7 @@
 // The field is a text: a browser's own number field refuses the comma or the point, by its language and not the lab's.
 
 import { h, unique } from "../lib/dom.js";
-import { number, unwritten } from "../lib/words.js";
+import { number, tr, unwritten } from "../lib/words.js";
 import { help } from "./terms.js";
 
 /**
@@ -30,7 +30,8 @@ export function kept(values, sliders, saved) {
 
 /**
  * <capot-slider name min max step coarse value label hint>: sends "input" with { value } while it moves.
- * `value` is a number; what is typed outside the bounds is brought back to them, and what is no number changes nothing.
+ * `value` is a number; what is typed outside the bounds is brought back to them, and what is no number changes nothing:
+ * both are said under it.
  */
 class Slider extends HTMLElement {
   connectedCallback() {
@@ -57,9 +58,11 @@ class Slider extends HTMLElement {
       "aria-valuemin": min,
       "aria-valuemax": max,
       "aria-label": this.getAttribute("label"),
-      onchange: () => this.#changeTo(unwritten(this.field.value)),
+      onchange: () => this.#take(this.field.value),
       onkeydown: (event) => this.#keys(event, ["ArrowUp", "ArrowDown"].includes(event.key)),
     });
+    /** @type {HTMLElement} */
+    this.note = h("span", { class: "note", role: "status" });
     this.#write(Number(this.getAttribute("value")));
     const hint = this.getAttribute("hint");
     this.append(
@@ -71,6 +74,7 @@ class Slider extends HTMLElement {
       ),
       this.range,
       this.field,
+      this.note,
     );
   }
 
@@ -85,14 +89,32 @@ class Slider extends HTMLElement {
 
   /** @param {number} value */
   #write(value) {
+    this.note.textContent = "";
     this.range.value = String(value);
     this.field.value = number(value);
     this.field.setAttribute("aria-valuenow", String(value));
   }
 
+  get #bounds() {
+    return [Number(this.getAttribute("min")), Number(this.getAttribute("max"))];
+  }
+
+  /**
+   * What was typed, and why it does not stay where it does not.
+   * @param {string} text
+   */
+  #take(text) {
+    const typed = unwritten(text);
+    const [low, high] = this.#bounds;
+    this.#changeTo(typed);
+    if (Number.isNaN(typed)) this.note.textContent = tr("slider.no_number", { typed: text.trim().slice(0, 20) });
+    else if (typed < low || typed > high)
+      this.note.textContent = tr("slider.outside", { low: number(low), high: number(high) });
+  }
+
   /** @param {number} typed */
   #changeTo(typed) {
-    const [min, max] = [Number(this.getAttribute("min")), Number(this.getAttribute("max"))];
+    const [min, max] = this.#bounds;
     // 1.26, not 1.2600000000000002
     const value = Number.isFinite(typed) ? Number(Math.min(max, Math.max(min, typed)).toPrecision(12)) : this.value;
     this.#write(value);

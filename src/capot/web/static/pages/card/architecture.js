@@ -4,7 +4,7 @@ import { h } from "../../lib/dom.js";
 import { amount, has, number, tr } from "../../lib/words.js";
 
 /** @type {Record<string, number>} */
-const TONES = { embeddings: 0, attention: 1, mlp: 2, norms: 3, head: 4, other: 5 };
+const TONES = { embeddings: 0, attention: 1, mlp: 2, norms: 3, head: 4, other: 5, state: 5 };
 const INNER = /** @type {const} */ (["norms", "mlp", "attention"]);
 const [HEIGHT, GAP] = [640, 4];
 const LEAST = 13; // height of a block that can be read
@@ -17,11 +17,19 @@ const LETTER = 7.4;
 export const blockName = (name) => (has(`card.block.${name}`) ? tr(`card.block.${name}`) : name);
 
 /**
+ * A block by what it is in this model: where layers keep a state, what is none of the usual ones mixes tokens there.
+ * @param {string} name
+ * @param {Api.Card} card
+ */
+export const blockOf = (name, { memory }) => (name === "other" && memory.state_bytes !== 0 ? "state" : name);
+
+/**
  * An SVG of a card's structure, `width` units wide.
  * @param {Api.Card} card
  * @param {number} width
  */
-export function architecture({ structure, parameters }, width) {
+export function architecture(card, width) {
+  const { structure, parameters } = card;
   const parts = [...structure].reverse().filter((part) => part.parameters > 0);
   const scale = (width * HEIGHT) / Math.max(1, parameters.total); // square units a parameter
   const layers = parts.filter((part) => part.layer !== null);
@@ -30,39 +38,43 @@ export function architecture({ structure, parameters }, width) {
   const rows = parts.map((part) => {
     const place = { y, height: (part.parameters * scale) / width, width };
     y += place.height + Math.min(GAP, Math.max(0.6, place.height * 0.15));
-    return place.height < 0.2 ? null : row(part, place, { numbered: numbered.has(part) && layers.length > 1 });
+    const how = { numbered: numbered.has(part) && layers.length > 1, rest: blockOf("other", card) };
+    return place.height < 0.2 ? null : row(part, place, how);
   });
-  const said = parameters.by_block.map((one) => `${blockName(one.block)} ${number(one.parameters)}`).join(", ");
+  const named = parameters.by_block.map((one) => ({ ...one, name: blockName(blockOf(one.block, card)) }));
+  const said = named.map((one) => `${one.name} ${number(one.parameters)}`).join(", ");
+  const attends = parameters.by_block.some(({ block, parameters: count }) => block === "attention" && count > 0);
   const view = `0 0 ${width + (rows.length > 24 ? 44 : 0)} ${y + 24}`;
   const label = `${tr("card.drawn")}: ${said}`;
   const end = { x: width / 2, y: y + 16, "text-anchor": "middle" };
   return h("svg:svg", { class: "drawing architecture", viewBox: view, role: "img", "aria-label": label },
-    rows, h("text:svg", end, parts.length ? tr("card.reading_up") : ""));
+    rows, h("text:svg", end, parts.length ? tr(attends ? "card.reading_up" : "card.reading_up_state") : ""));
 }
 
 /**
  * A part, and beside one that is too low to hold its words, the number of its layer.
  * @param {Api.NetworkPart} part
  * @param {Place} place
- * @param {{ numbered: boolean }} how
+ * @param {{ numbered: boolean, rest: string }} how
  */
-function row(part, { y, height, width }, { numbered }) {
+function row(part, { y, height, width }, { numbered, rest }) {
   const beside = { class: "name", x: width + 8, y: y + height / 2 + 4 };
   const layer = height < 2 * LEAST && numbered ? h("text:svg", beside, number(Number(part.layer) + 1)) : null;
-  return h("g:svg", {}, drawn(part, cellsOf(part), { y, height, width }), layer);
+  return h("g:svg", {}, drawn(part, cellsOf(part, rest), { y, height, width }), layer);
 }
 
 /**
  * The blocks of one part, the last that a token meets first; what is too thin to be seen keeps its place in the sum.
  * @param {Api.NetworkPart} part
+ * @param {string} other what the rest of a layer is called
  * @returns {Cell[]}
  */
-function cellsOf(part) {
+function cellsOf(part, other) {
   const inner = INNER.map((name) => ({ name, count: part[name] })).filter(({ count }) => count > 0);
   if (part.layer === null || !inner.length)
     return [{ name: part.part in TONES ? part.part : "other", count: part.parameters }];
   const rest = part.parameters - inner.reduce((sum, { count }) => sum + count, 0);
-  const all = rest > 0 ? [...inner, { name: "other", count: rest }] : inner;
+  const all = rest > 0 ? [...inner, { name: other, count: rest }] : inner;
   const wide = all.filter(({ count }) => count / part.parameters > 0.004);
   return wide.length ? wide : all;
 }
