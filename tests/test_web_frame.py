@@ -139,6 +139,8 @@ def test_a_page_left_while_it_asks_goes_on_asking_nothing(visit: Visits, path: s
     asked = hold(page, lesson if "lesson" in path else "**/api/**")
     page.locator(".rail a").first.click()
     happens_in(page, lambda: asked)
+    if path == "network":
+        happens_in(page, lambda: any("/api/place" in route.request.url for route in asked))  # its place is asked too
     page.locator(".rail a[data-chapter=generate]").click()
     until(page, f"{SHOWN} === 'generate'")
     # Also what it asks a moment later: none is answered, so one that is not stopped would be waited for in vain.

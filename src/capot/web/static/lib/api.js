@@ -40,7 +40,7 @@ const headers = () => ({ "content-type": "application/json", "x-capot-lang": lan
  */
 async function send(path, { body, signal, accept, queued } = {}) {
   const name = unique("call");
-  const looking = queued && look(name, queued);
+  const looking = queued && look(name, queued, signal);
   /** @type {Response} */
   let answer;
   try {
@@ -77,15 +77,16 @@ function noticed(name) {
  * Tell `queued` the place of the call `name` in the queue, until `end`.
  * @param {string} name
  * @param {(place: Lab.Place) => unknown} queued
+ * @param {AbortSignal} [signal] the call's own: nobody hears where a call that is stopped stood
  */
-function look(name, queued) {
+function look(name, queued, signal) {
   /** @type {number | undefined} */
   let timer = setTimeout(again, PATIENCE);
   return { end: () => { clearTimeout(timer); timer = undefined; } };
 
   async function again() {
     try {
-      const place = await get(`/api/place?call=${name}`);
+      const place = await get(`/api/place?call=${name}`, { signal });
       if (timer !== undefined) queued(/** @type {Lab.Place} */ (place));
     } catch {
       // the call itself will say what is wrong
