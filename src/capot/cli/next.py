@@ -39,7 +39,7 @@ def predicted(model: Model, prompt: str, *, temperature: tuple[float, ...], **gi
 command = chapter(
     "next",
     argument("next", "prompt"),
-    option("next", "k", "-k", metavar="K"),
+    option("next", "k", metavar="K"),
     option("next", "temperature", type=Temperatures(), metavar="T", words="next.cli.several"),
     option("next", "top_k", metavar="K"),
     option("next", "top_p", metavar="P"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from capot.view.result import Result
 
 
-SHORT = {"max_new_tokens": "-n", "temperature": "-t"}  # of every verb that takes these
+SHORT = {"max_new_tokens": "-n", "temperature": "-t", "k": "-k"}  # of every verb that takes these
 # Settings that are texts for the model to read: "-" and @FILE stand for them, as for an argument. What names a token,
 # a stop string or a model is itself: "@" is a token too.
 TEXTS = ("source", "toward", "away", "system")
