@@ -27,7 +27,7 @@ from capot.config import Loading  # noqa: E402
 from capot.engines import transformers as hf_engine  # noqa: E402
 from capot.engines.inside import Inside  # noqa: E402
 from capot.engines.protocol import LAST, NOTHING, Capability, Feed, Want  # noqa: E402
-from capot.engines.transformers import batch, compiled, memory, placement, probe, states  # noqa: E402
+from capot.engines.transformers import batch, compiled, load, memory, placement, probe, states  # noqa: E402
 from capot.engines.transformers.cache import new_cache  # noqa: E402
 from capot.engines.transformers.network import Network, cache_argument  # noqa: E402
 from capot.errors import CapotError, InputError, ModelError, ResourceError  # noqa: E402
@@ -387,7 +387,7 @@ def changed(folder, tmp_path, **changes):
         ({"model_type": "own", "auto_map": {"AutoModelForCausalLM": "own.Own"}}, "remote_code"),
         ({"n_layer": 4}, "tensor_missing"),
         ({"n_inner": 300}, "tensor_shape"),
-        ({"n_head": 5}, "model_refused"),
+        ({"n_head": 5}, "config_divided"),
         ({"n_layer": 10**9}, "config_layers"),
         ({"model_type": "not-born-yet", "auto_map": 3, "architectures": "GPT2LMHeadModel"}, "family_unknown"),
     ],
@@ -679,6 +679,12 @@ def test_more_layers_than_the_file_holds_are_refused(folders, tmp_path, family: 
         ({"vocab_size": None}, "config_field", "vocab_size"),
         ({"activation_function": "gelou"}, "config_value", "activation_function"),
         ({"dtype": "float12"}, "config_value", "dtype"),
+        ({"dtype": [1]}, "config_value", "dtype"),
+        ({"n_embd": 5}, "config_divided", "n_head"),
+        ({"n_head": 5}, "config_divided", "n_head"),
+        ({"attn_pdrop": 5}, "config_field", "attn_pdrop"),
+        ({"embd_pdrop": -1}, "config_field", "embd_pdrop"),
+        ({"resid_pdrop": 1e9}, "config_field", "resid_pdrop"),
         ({"layer_norm_epsilon": "small"}, "config_value", "layer_norm_epsilon"),
         ({"model_type": None}, "family_unsaid", None),
     ],
@@ -693,6 +699,22 @@ def test_what_transformers_refuses_is_told_by_the_field(folders, tmp_path, chang
     with pytest.raises(ModelError) as caught:
         engines.open_engine(Loading(model=str(folder), engine="hf"), Checkpoint.open(folder))
     assert (caught.value.code, caught.value.params.get("field")) == (code, field)
+
+
+@pytest.mark.parametrize(("asked", "message", "stored"), [
+    ("bfloat16", "expected m1 and m2 to have the same dtype, but got: c10::Half != c10::BFloat16", "float16"),
+    ("float32", "expected mat1 and mat2 to have the same dtype, but got: float != c10::BFloat16", "bfloat16"),
+    ("float16", "something else", None),
+])  # fmt: skip
+def test_two_types_that_pytorch_does_not_mix_are_named(folders, asked: str, message: str, stored: str | None) -> None:
+    """Scaled FP8 is computed in the type of the file; PyTorch names both by names of its own."""
+    where = placement.Placement(torch.device("cpu"), getattr(torch, asked))
+    with pytest.raises(ModelError) as caught, load.translated_errors(Checkpoint.open(folders("gpt2")), where):
+        raise RuntimeError(message)
+    assert caught.value.code == ("dtypes_mixed" if stored else "model_refused")
+    if stored:
+        assert caught.value.message("en", face="command").splitlines()[-1] == f"Try: --dtype {stored}"
+        assert "c10" not in caught.value.message("fr")
 
 
 SCALING = [

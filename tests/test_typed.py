@@ -102,7 +102,7 @@ def test_a_file_that_cannot_be_written_has_a_place_where_it_can(
 
 # --- Every message of the catalogue that a value of the command line may meet ends with a line to paste, or here:
 
-FILES = """config_field config_layers config_list config_value file_irregular file_not_text file_too_long
+FILES = """config_divided config_field config_layers config_list config_value file_irregular file_not_text file_too_long
 file_unreadable tensor_missing tensor_shape packed_unsaid safetensors_format tokenizer_bound tokenizer_grows
 tokenizer_stops no_table table_dtype family_unsaid crop_refused no_token_by_token model_refused needs_package"""
 PYTHON = """argument_missing argument_twice closed conversation_field forked no_pandas no_rows no_such_setting

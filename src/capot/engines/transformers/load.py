@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -26,13 +26,15 @@ from capot.engines.transformers.placement import Placement
 from capot.engines.transformers.tested_versions import BOUNDS
 from capot.errors import CapotError, ModelError, UnsupportedError, library_message
 from capot.sources.checkpoint import Checkpoint
-from capot.sources.configuration import architectures, auto_map, check_scaling, packed_for_mlx
-from capot.sources.fields import read_model_type, text_config, value_error
+from capot.sources.configuration import SPELLINGS, architectures, auto_map, check_scaling, packed_for_mlx
+from capot.sources.fields import first_set, number_error, read_model_type, text_config, value_error
 from capot.sources.machine import processors
 from capot.sources.published_shapes import known_families
 
 OTHER_HEADS = ("CausalLM", "ConditionalGeneration")  # after "For" in the name of what writes text
 QUOTED = re.compile(r"'([^']+)'")  # names in a message of transformers or of PyTorch
+MIXED = re.compile(r"same dtype, but got: ([\w:]+) != ([\w:]+)")
+PYTORCH = {"Half": "float16", "BFloat16": "bfloat16", "float": "float32", "Float": "float32", "double": "float64"}
 RESERVE = 0.1  # of each GPU, left to caches where the weights are spread over several
 
 
@@ -42,8 +44,8 @@ def load_model(
     """Return the model on its device, ready to compute; ``notice`` hears where, before anything large is read.
 
     Raises: UnsupportedError ``not_causal``, ``family_unknown``, ``remote_code``, ``needs_package``; ModelError
-    ``family_unsaid``, ``config_field``, ``config_value``, ``config_layers``, ``tensor_missing``, ``tensor_shape``,
-    ``model_refused``; what ``placement.choose``, ``Checkpoint.tensors`` and ``Folder.check`` raise.
+    ``family_unsaid``, ``config_field``, ``config_value``, ``config_layers``, ``config_divided``, ``tensor_missing``,
+    ``tensor_shape``, ``model_refused``; what ``placement.choose``, ``Checkpoint.tensors`` and ``Folder.check`` raise.
     """
     _check(checkpoint, remote=loading.trust_remote_code)
     where = placement.choose(checkpoint, device=loading.device, dtype=loading.dtype)
@@ -150,14 +152,25 @@ def translated_errors(checkpoint: Checkpoint, where: Placement) -> Iterator[None
         if memory.requested_bytes(error) is not None:
             raise placement.too_large(checkpoint, where) from None
         raise (
-            _damage(checkpoint, _first_line(error))
+            _mixed(checkpoint, where, _first_line(error))
+            or _damage(checkpoint, _first_line(error))
             or ModelError("model_refused", model=checkpoint.name, reason=library_message(_first_line(error)))
         ) from None
+
+
+def _mixed(checkpoint: Checkpoint, where: Placement, line: str) -> UnsupportedError | None:
+    """Return that the weights and what is asked are of two types which PyTorch does not compute together."""
+    found = [PYTORCH.get(name.removeprefix("c10::"), "") for name in MIXED.findall(line)[:1] for name in name]
+    asked = str(where.dtype).removeprefix("torch.")
+    stored = next((name for name in found if name and name != asked), None)
+    return UnsupportedError("dtypes_mixed", model=checkpoint.name, stored=stored, asked=asked) if stored else None
 
 
 def _damage(checkpoint: Checkpoint, line: str = "") -> ModelError | None:
     """Return what config.json has wrong: as ``line`` of transformers' message names it, else as a card would say."""
     raw = text_config(checkpoint.raw_config)
+    if found := _unnamed(raw, line):
+        return found
     quoted = QUOTED.findall(line)
     if "Missing required keys" in line and len(quoted) > 2:
         return value_error(min(quoted[2:]), None)
@@ -174,6 +187,27 @@ def _damage(checkpoint: Checkpoint, line: str = "") -> ModelError | None:
         except ModelError as error:
             return error
     return None
+
+
+def _unnamed(raw: Mapping[str, Any], line: str) -> ModelError | None:
+    """Return what a message means that names a setting by a word of its own, or none at all."""
+    for field, value in raw.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        # PyTorch speaks of a probability, and not of the field that gives it.
+        if "dropout" in line and "drop" in field and number and not 0 <= value <= 1:
+            return number_error(raw, field, "number", least=0, most=1)
+        if field in SPELLINGS["dtype"] and not isinstance(value, str | dict | None):
+            return value_error(field, value)
+    if "divisible" not in line:
+        return None
+    wide, width = first_set(raw, *SPELLINGS["width"])
+    name, heads = first_set(raw, *SPELLINGS["heads"])
+    whole = isinstance(width, int) and isinstance(heads, int) and heads > 0
+    return (
+        ModelError("config_divided", field=name, value=heads, other=wide, width=width)
+        if whole and width % heads
+        else None
+    )
 
 
 def _first_line(error: Exception) -> str:
