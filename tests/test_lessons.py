@@ -399,8 +399,9 @@ def test_check_names_every_line_and_fails(typed: Typed, tmp_path: Path) -> None:
     assert status == 2 and f"{tmp_path / '1.md'}:2: number is 200" in out and "1 fault in" in err
     assert f"{tmp_path / '2.md'}: no fault" in out, "what only a run shows is found by playing it"
     status, out, err = typed("lesson", "check", "--play", str(tmp_path / "2.md"))
-    line = SOUND[: SOUND.index('id = "first"')].count("\n") + 1
+    line = SOUND[: SOUND.index("{{candidates.1.text}}")].count("\n") + 1
     assert status == 2 and f"{tmp_path / '2.md'}:{line}: " in out and "candidates.9.text" in out
+    assert "model.next(prompt=" in out and "⏎" not in out, "with the call that does not have it, in one line"
 
 
 def test_the_command_says_what_it_takes(typed: Typed, tmp_path: Path) -> None:

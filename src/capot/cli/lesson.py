@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,14 @@ def _check(path: Path, *, play: bool, loading: dict[str, Any]) -> int:
     """Print the faults of a file, and answer how many there are."""
     from capot.lessons.reader import parse, read_source
 
-    lesson, faults = parse(read_source(path), name=path.stem, folder=path.parent)
+    source = read_source(path)
+    lesson, faults = parse(source, name=path.stem, folder=path.parent)
     problems = [(fault.line, fault.sentence()) for fault in sorted(faults, key=lambda fault: fault.line)]
     model = None
     if play and not problems:
         with open_model(watched=False, **loading) as opened:
             model = opened.name
-            problems = _played(lesson, opened)
+            problems = _played(lesson, opened, source.split("\n"))
     for line, fault in problems:
         click.echo(visible(tr("lesson.faulty", path=str(path), at=str(line), fault=fault)))
     if not problems:
@@ -73,8 +75,8 @@ def _check(path: Path, *, play: bool, loading: dict[str, Any]) -> int:
     return len(problems)
 
 
-def _played(lesson: Any, model: Any) -> list[tuple[int, str]]:
-    """Return what of a lesson cannot be played on a model, by line."""
+def _played(lesson: Any, model: Any, lines: list[str]) -> list[tuple[int, str]]:
+    """Return what of a lesson, whose file has these lines, cannot be played on a model, by line."""
     from capot.lessons.play import play, run
 
     found = []
@@ -91,8 +93,30 @@ def _played(lesson: Any, model: Any) -> list[tuple[int, str]]:
             if part.seen is not None:
                 played.saw("0")
         except CapotError as error:
-            found.append((part.line, error.message()))
+            found.append((_line_of(error, part, lines), _said(error, part)))
     return found
+
+
+def _line_of(error: CapotError, part: Any, lines: list[str]) -> int:
+    """Return the line of a block on which a path stands that a run does not have; else the block's first."""
+    path = error.params.get("path") if error.code == "lesson_path" else None
+    for place, line in enumerate(lines[part.line - 1 :], part.line):
+        if line.startswith("```"):
+            break
+        if path and re.search(rf"(?<![\w.]){re.escape(path)}(?![\w.])", line):
+            return place
+    return int(part.line)
+
+
+def _said(error: CapotError, part: Any) -> str:
+    """Return a fault of a run in one line; of a path, with the call whose answer does not have it."""
+    said, *more = error.message().splitlines()
+    if error.code != "lesson_path":
+        return " ".join([said, *more])
+    first = str(error.params["path"]).partition(".")[0]
+    call = part.calls[int(first) if first.isdigit() and int(first) < len(part.calls) else 0]
+    given = ", ".join(f"{name}={value!r}" for name, value in call.given.items())
+    return f"{said} {tr('lesson.run_has', call=f'model.{call.verb}({given}).to_dict()')}"
 
 
 command = Command(
