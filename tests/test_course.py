@@ -320,6 +320,9 @@ def test_the_worksheet_asks_and_the_key_answers(model: Any, numbers: Sequence[in
             right = escape(each.question.choices[each.right - 1])
             assert f'<li class="right">{right}</li>' in solved
     assert 'class="right"' not in asked and asked.count('<div class="line">') > 10 * len(lessons)
+    curves = [each for one in lessons for each in one.questions if each.points]
+    assert asked.count('<div class="board">') == len(curves), "a curve is drawn on paper too"
+    assert "body.paper > main > section ~ section" in asked, "a lesson begins a page; a picture in one does not"
     shown = sum(len(part.calls) for one in lessons for part in one.figures)
     assert asked.count("<figure>") >= shown >= len(lessons) - 1
     twice = to_html(lessons[FRAME].questions[0].ask)

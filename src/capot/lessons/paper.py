@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from capot.i18n import tr
+from capot.i18n import number, tr
 from capot.lessons.calls import InstrumentCall
 from capot.lessons.page import to_html
 from capot.lessons.play import Played, play
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 ROOM = 3  # lines to write on
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = """
-.paper section { break-before: page; }
+body.paper > main > section ~ section { break-before: page; }
 .paper .question { border: 1px solid; border-radius: 6px; padding: .6em 1em; margin: 1.2em 0; }
 .paper .question, .paper figure { break-inside: avoid; }
 .paper .line { border-bottom: 1px solid; height: 1.9em; }
+.paper .board { height: 11em; border-inline-start: 1px solid; border-bottom: 1px solid; margin: .6em 0 .2em; }
+.paper .marks { display: flex; justify-content: space-between; margin-bottom: 1em; }
 .paper .choices { list-style: none; padding: 0; }
 .paper .choices li::before { content: "\\2610\\00a0"; }
 .paper .choices li.right::before { content: "\\2611\\00a0"; }
@@ -36,7 +38,15 @@ STYLE = """
 body.paper > main p { white-space: normal; }
 body.paper > main .fragment p { white-space: pre-line; }
 .paper table { border-collapse: collapse; }
+body.paper > main > section > :is(table, .scroll) { margin-bottom: 1em; }
 .paper td, .paper th { padding: .2em .6em; text-align: start; }
+@page { margin: 14mm 12mm; }
+@media print {
+  body.paper, body.paper .fragment { font-size: 9.5pt; max-width: none; padding: 0; background: #fff; }
+  .paper figure figure, .paper .question > p { break-inside: avoid; }
+  body.paper > main > section > figure { break-inside: auto; margin-inline: 0; }
+  .paper :is(h1, h2, h3, .title) { break-after: avoid; }
+}
 """
 
 
@@ -103,10 +113,20 @@ def _figure(call: InstrumentCall, model: Model, lang: str) -> str:
 
 def _asked(question: Question, lang: str) -> Iterator[str]:
     yield f'<div class="question">{to_html(question.ask)}'
-    yield _choices(question.choices) if question.choices else _room(1)
+    yield _field(question, lang)
     if question.seen is not None:
         yield f'<p class="title">{_text(tr("paper.seen", lang))}</p>{to_html(question.seen.ask)}{_room(1)}'
     yield f'<p class="title">{_text(tr("paper.why", lang))}</p>{to_html(question.why)}{_room()}</div>'
+
+
+def _field(question: Question, lang: str) -> str:
+    """Return where a prediction is written: boxes to tick, a frame to draw in, or lines."""
+    if question.choices:
+        return _choices(question.choices)
+    if question.points:
+        marks = "".join(f"<span>{_text(number(each, lang))}</span>" for each in question.points)
+        return f'<div class="board"></div><div class="marks">{marks}</div>'
+    return _room(ROOM if question.kind == "words" else 1)
 
 
 def _solved(played: Played, lang: str) -> Iterator[str]:
