@@ -75,3 +75,18 @@ def test_a_fragment_follows_its_notebook(browser, host: str, theme: dict) -> Non
     page.set_content(f"<body {host}>{to_fragment(every_block('mots'), lang='fr')}")
     assert page.evaluate(PAPER) == rgb(theme["paper"])
     page.close()
+
+
+def test_series_are_told_apart_on_paper_without_colours(browser, tmp_path: Path) -> None:
+    lines = [b.Series(name, [1, 2], [place, 2], area=area) for place, (name, area) in
+             enumerate((("a", False), ("b", False), ("c", True), ("d", True)))]  # fmt: skip
+    path = tmp_path / "curves.html"
+    path.write_text(to_html([b.Curves(series=lines, x_label="x", y_label="y")], lang="en"), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    looks = "(kind, name) => [...document.querySelectorAll(`svg .${kind}`)].map((one) => getComputedStyle(one)[name])"
+    page.emulate_media(media="print")
+    for kind, name in (("curve", "strokeDasharray"), ("area", "fillOpacity")):
+        shown = page.evaluate(f"([kind, name]) => ({looks})(kind, name)", [kind, name])
+        assert len(shown) == len(set(shown)) == 2, (kind, shown)
+    page.close()
