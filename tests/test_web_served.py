@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from lab_helpers import Live
 from openai_server import NAME, OpenAIServer
@@ -65,3 +67,49 @@ def test_a_page_that_would_compute_by_itself_asks_the_server_at_a_click(
         until(page, f"document.querySelector('{drawn}') !== null")
         assert path in running.paths()[before:]
         assert axe(page) == []
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "at least"), ("fr", "d’au moins")])
+def test_the_road_asks_the_server_at_a_click_and_says_what_it_does_not_tell(
+    visit: Visits, lang: str, said: str
+) -> None:
+    with OpenAIServer() as running, Live(capot.open(running.url)) as lab:
+        page = visit("/", root=lab.root, lang=lang)
+        asked = len(running.seen)
+        field = page.locator("textarea").first
+        field.fill("Tokyo is")  # two words: vectors are asked for from three on
+        field.press("Tab")
+        page.wait_for_load_state("networkidle")
+        assert running.seen[asked:] == [] and page.locator(".road .name").count() == 0
+        page.get_by_role("button", name={"en": "Ask", "fr": "Demander"}[lang], exact=True).click()
+        until(
+            page,
+            "document.querySelector('.road .name') !== null && document.querySelector('.road').ariaBusy === 'false'",
+        )
+        told = page.inner_text(".stop.next")
+        assert said in told and page.locator(".fault").count() == 0
+        assert "EMBEDDINGS" not in page.inner_text("main") and "LAYER" not in page.inner_text("main")
+        page.locator(".stop.generate button.primary").click()
+        until(page, "document.querySelectorAll('.grown mark').length === 1")
+        assert axe(page) == []
+
+
+def test_no_page_asks_before_it_is_known_who_computes(visit: Visits) -> None:
+    with OpenAIServer() as running, Live(capot.open(running.url)) as lab:
+        page = visit("/card", root=lab.root)
+        held: list[Any] = []
+        asked: list[str] = []
+
+        def hold(route: Any) -> None:
+            held.append(route)
+
+        page.route("**/api/model", hold)
+        page.on("request", lambda request: asked.append(request.url))
+        with page.expect_response(lambda answer: "/api/words" in answer.url):
+            page.goto(f"{lab.root}/next#prompt=Once", wait_until="commit")
+        while not held:
+            page.wait_for_timeout(10)
+        page.wait_for_timeout(1000)  # in which a page that does not wait would have asked
+        held.pop().continue_()
+        until(page, "document.querySelector('section.plain') !== null")
+        assert not [url for url in asked if "/api/next" in url or "/api/stream" in url]

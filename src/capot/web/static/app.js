@@ -232,6 +232,8 @@ addEventListener("drop", (event) => {
 });
 document.addEventListener("capot-view", (event) => opened(event.detail));
 
-get("/api/model").then(atWork).catch(() => {}); // where the server is away, the page says so beside what was asked
-await speak(preferred());
+// Before any page, as one that asked a server before the model is known would not have waited for a click. Where the lab
+// is away, the page says so beside what was asked.
+const known = get("/api/model").then(atWork).catch(() => {});
+await Promise.all([speak(preferred()), known]);
 await dress();

@@ -25,18 +25,18 @@ const CHAPTERS = /** @type {const} */ (["tokens", "embeddings", "network", "next
  * @param {Lab.Context} context
  * @returns {Promise<Lab.Page>}
  */
-export default async function page(main, { chapterAddress }) {
+export default async function page(main, { model, chapterAddress }) {
   const start = state.prompt.known() ? state.prompt.get() : tr("home.first_prompt");
   if (!state.prompt.known()) state.prompt.set(start);
-  const road = new Road(start, chapterAddress);
-  main.append(h("p", { class: "lead" }, withTerms(tr("home.lead"))), road.field.box, road.box);
+  const road = new Road(start, chapterAddress, { waits: model?.engine === "openai" });
+  main.append(h("p", { class: "lead" }, withTerms(tr("home.lead"))), road.field.box, road.asking, road.box);
   const keys = (/** @type {KeyboardEvent} */ event) => {
     if (event.code !== "Space" || event.repeat || busy(event.target)) return;
     event.preventDefault();
     road.grow(0);
   };
   document.addEventListener("keydown", keys);
-  return { drawn: road.look(), leave: () => {
+  return { drawn: road.begin(), leave: () => {
     road.leave();
     document.removeEventListener("keydown", keys);
   } };
@@ -60,6 +60,7 @@ class Road {
   #added = [];
   #base;
   #chapterAddress;
+  #waits; // each answer of a server may cost: it is asked at a click
   #strip = h("capot-strip", { "aria-label": tr("tokens.strip") });
   #points = h("div", { class: "plane" });
   #layers = h("capot-strip", { class: "layers", "aria-label": tr("home.layers") });
@@ -75,15 +76,19 @@ class Road {
   /**
    * @param {string} start
    * @param {(chapter: string) => string} chapterAddress
+   * @param {{ waits: boolean }} how
    */
-  constructor(start, chapterAddress) {
+  constructor(start, chapterAddress, { waits }) {
     this.#base = start;
     this.#chapterAddress = chapterAddress;
+    this.#waits = waits;
     const onChange = (/** @type {string} */ text) => {
       this.#base = text;
       this.#added = [];
-      this.look();
+      this.begin();
     };
+    const ask = h("button", { type: "button", class: "primary", onclick: () => this.look() }, tr("plain.ask"));
+    this.asking = h("p", { class: "row", hidden: true }, ask);
     const examples = tr("home.examples").split("|");
     this.field = promptField({ onChange, initial: start, delay: 200, rows: 1, examples });
     const onpick = (/** @type {CustomEvent<number>} */ event) => this.grow(event.detail);
@@ -129,7 +134,17 @@ class Road {
     fly(from, this.#grown.lastElementChild);
   }
 
+  /** A new text: walked at once, or at a click. */
+  async begin() {
+    if (!this.#waits) return this.look();
+    this.#running?.abort();
+    this.#clear();
+    this.#rest();
+    this.asking.hidden = !this.#carry();
+  }
+
   async look() {
+    this.asking.hidden = true;
     this.#running?.abort();
     const control = this.#running = new AbortController();
     this.#prediction = null;
@@ -217,15 +232,16 @@ class Road {
   }
 
   /** @param {Api.Prediction} prediction */
-  #drawNext({ candidates, vocabulary_size: vocabulary, entropy_bits: entropy }) {
+  #drawNext({ candidates, vocabulary_size: vocabulary, entropy_bits: entropy, exact, seen }) {
     this.bars.rows = candidates.map((one, index) => ({
       label: named(one),
       value: one.probability / candidates[0].probability,
       text: percent(one.probability),
       marked: index === 0,
     }));
-    const said = { vocabulary, entropy: bits(entropy, 1), choices: number(2 ** entropy, 0) };
-    fill(this.#say.next, withTerms(tr(entropy < SURE ? "home.next_sure" : "home.next_said", said)));
+    const told = { vocabulary, entropy: bits(entropy, 1), choices: number(2 ** entropy, 0), seen: percent(seen) };
+    const whole = entropy < SURE ? "home.next_sure" : "home.next_said";
+    fill(this.#say.next, withTerms(tr(exact ? whole : "home.next_seen", told)));
     const count = this.#added.length;
     fill(this.#say.generate, withTerms(count ? tr("home.generate_said", { count }) : tr("home.generate_none")));
     this.next.disabled = !candidates.length;
@@ -237,6 +253,7 @@ class Road {
    * @param {AbortSignal | undefined} signal
    */
   async #drawLayers(text, signal) {
+    if (this.#waits) return fill(this.#say.network, tr("home.no_layers")); // no server tells them
     try {
       const { layers } = await call("network", { prompt: text, k: 1, positions: [-1] }, { signal });
       const guesses = layers.map(({ layer, guesses: [guess] }) => ({ ...guess, layer }));
@@ -271,7 +288,10 @@ class Road {
       const said = { width: found.shape[1], share: percent((x ?? 0) + (y ?? 0), 0) };
       fill(this.#say.embeddings, withTerms(tr("home.embeddings_said", said)));
     } catch (error) {
-      if (error.name !== "AbortError") fill(this.#points, fault(error));
+      if (error.name === "AbortError") return;
+      const missing = error.code === "server_cannot";
+      fill(this.#points, missing ? null : fault(error));
+      fill(this.#say.embeddings, missing ? tr("home.no_vectors") : null);
     }
   }
 }
