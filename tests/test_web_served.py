@@ -55,9 +55,10 @@ def test_a_page_that_would_compute_by_itself_asks_the_server_at_a_click(
 ) -> None:
     """Each answer of a server may cost: opening the page and changing a setting ask it nothing."""
     with OpenAIServer() as running, Live(capot.open(running.url)) as lab:
-        page = visit(f"/{chapter}", root=lab.root, lang=lang)
+        page = visit(f"/{chapter}#prompt=Tokyo", root=lab.root, lang=lang)
         form = page.locator(f'section.plain[data-verb="{verb}"]')
         field = form.locator("textarea, input[type=text]").first
+        assert field.input_value() == "Tokyo"  # the text that all pages share
         field.fill("The capital of Japan is")
         field.press("Tab")
         page.wait_for_load_state("networkidle")

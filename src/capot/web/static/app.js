@@ -232,8 +232,6 @@ addEventListener("drop", (event) => {
 });
 document.addEventListener("capot-view", (event) => opened(event.detail));
 
-// Before any page, as one that asked a server before the model is known would not have waited for a click. Where the lab
-// is away, the page says so beside what was asked.
-const known = get("/api/model").then(atWork).catch(() => {});
-await Promise.all([speak(preferred()), known]);
+// A page that did not know who computes would ask at once. Without the lab, it says so beside what it asked.
+await Promise.all([speak(preferred()), get("/api/model").then(atWork).catch(() => {})]);
 await dress();
