@@ -336,27 +336,31 @@ def test_an_answer_that_waits_says_its_place_in_the_queue(visit: Visits, path: s
         texts.join()
 
 
-LATE = """(() => {
-  let told;
-  const [known, real] = [new Promise((resolve) => { told = resolve; }), fetch];
+OTHER = """(() => {
+  let told = 0;
+  const real = fetch;
   globalThis.fetch = async (path, ...how) => {
-    if (String(path).endsWith("/api/model")) await known;
     const answer = await real(path, ...how);
-    if (String(path).includes("/api/place")) told();
-    return answer;
+    if (!String(path).endsWith("/api/model") || !told++) return answer;
+    const { ok, result } = await answer.json();
+    return new Response(JSON.stringify({ ok, result: { ...result, dtype: "other" } }), { headers: answer.headers });
   };
-})()"""  # which model is at work is heard after the page has asked it something, and waits
+})()"""  # who asks again which model is at work hears of another one
 
 
 @pytest.mark.parametrize("path", ["next#prompt=hello", "embeddings#view=lens"])
 def test_a_page_that_is_drawn_again_waits_behind_nothing_of_its_own(visit: Visits, path: str) -> None:
     gate = Gate()
+    first = "document.querySelector('.waiting')?.textContent.includes('place 1 in the queue')"
     with Live(scripted(before_step=gate)) as lab, lab.client() as other:
         texts = Reader(other, asked(part(prompt="hello world", max_new_tokens=2))).start()
         happens(lambda: gate.steps)
-        page = visit(f"/{path}", root=lab.root, ready=False, before=LATE)
+        page = visit(f"/{path}", root=lab.root, ready=False, before=OTHER)
         until(page, "document.querySelector('.at-work')?.textContent.includes('scripted')")
-        until(page, "document.querySelector('.waiting')?.textContent.includes('place 1 in the queue')")
+        until(page, first)
+        page.evaluate("document.querySelector('main').id = 'before'")
+        page.evaluate("document.dispatchEvent(new CustomEvent('capot-opening'))")
+        until(page, f"document.querySelector('#main') !== null && {first}")
         gate.open.set()
         until(page, "document.querySelector('.waiting') === null && document.querySelector('.fault') === null")
         texts.join()
