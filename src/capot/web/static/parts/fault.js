@@ -15,8 +15,9 @@ const begun = (text) =>
 const OWNERS = new RegExp(`^(${[
   ...["hub_", "cache_", "disk_", "weights_", "safetensors_", "config_", "shard_", "index_", "tensor_", "json_invalid"],
   ...["tokenizer_(missing|format|damaged|hub)", "tiktoken_", "missing_extra", "extra_", "needs_package", "numba_"],
-  ...["packed_", "dtypes_", "architecture_", "feature_", "family_", "device_", "precision_", "no_such_device", "unknown_device"],
-  ...["revision_", "not_causal", "not_finite", "remote_code", "wrong_host"],
+  ...["packed_", "dtypes_", "architecture_", "feature_", "family_", "device_", "precision_"],
+  ...["no_such_device", "unknown_device"],
+  ...["revision_", "not_causal", "not_tuned", "tuning_", "published_", "not_finite", "remote_code", "wrong_host"],
   ...["lesson_", "no_such_file", "lab_secret_", "server_(?!filter)"],
 ].join("|")})`);
 
