@@ -9,7 +9,7 @@ import pickle
 import sys
 import threading
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -603,3 +603,32 @@ def test_what_a_hearer_raises_ends_the_work(verb: str) -> None:
         with pytest.raises(RuntimeError):
             getattr(model, verb)(**given)
         assert model.next(PROMPT).candidates  # and the model goes on
+
+
+class Wordless:
+    def __repr__(self) -> str:
+        raise ValueError("no words")
+
+
+ODD = [1.5, b"x", [1], {"a": 1}, object(), Wordless(), print, np.zeros((2, 2)), np.array("x"), 1j, "a\x00b", "\ud800"]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: type(value).__name__)
+def test_what_is_no_verb_holds_its_arguments_to_their_kinds_too(monkeypatch: pytest.MonkeyPatch, value: Any) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    answer = capot.open("scripted").next("a")
+    calls: list[Callable[[], Any]] = [
+        lambda: capot.models.search(value), lambda: capot.models.get(value), lambda: capot.models.remove(value),
+        lambda: capot.card.describe_known(value), lambda: capot.open("scripted").chat(["a"], price_in=value),
+    ]  # fmt: skip
+    if not isinstance(value, str):
+        calls += [lambda: answer.to_text(value), lambda: answer.to_html(value)]
+    if not isinstance(value, (str, list, dict, np.ndarray)):
+        calls += [lambda: capot.Sampling(stop=value)]
+    for call in calls:
+        try:
+            call()
+        except CapotError as error:
+            assert error.message("en") and error.message("fr")
+        else:
+            assert value == 1.5  # a price

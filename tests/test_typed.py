@@ -176,3 +176,27 @@ def test_standard_input_feeds_one_text(
 def test_a_score_of_nothing_speaks_of_a_text(capsys: pytest.CaptureFixture[str], lang: str, word: str) -> None:
     status, _, err = typed(capsys, "score", "", "--lang", lang)
     assert status == 2 and word in err.splitlines()[0] and "prompt" not in err
+
+
+@pytest.mark.parametrize("line", [
+    ["tokens", "@NAME"], ["tokens", "a", "--compare", "NAME"], ["chat", "--script", "NAME"], ["card", "NAME"],
+    ["next", "a", "--html", "NAME"], ["next", "a", "--model", "NAME"], ["assistant", "a", "--template", "NAME"],
+    ["lesson", "check", "NAME"], ["worksheet", "-o", "x", "--lessons", "NAME"],
+    ["memory", "--simulate", "--model", "NAME"], ["serve", "--no-open", "--lessons", "NAME"],
+    ["patch", "a", "--source", "@NAME"],
+])  # fmt: skip
+def test_a_name_too_long_for_a_file_is_refused_in_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: list[str]
+) -> None:
+    """pathlib raises at the first question about such a name, wherever it is asked."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    status, _, err = typed(capsys, *[word.replace("NAME", "a" * 300) for word in line])
+    assert "Traceback" not in err and (status == 2 or line[2:3] == ["--compare"])
+
+
+@pytest.mark.parametrize("option", ["--html", "--script"])
+def test_an_empty_name_of_a_file_is_no_folder(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    line = ["chat"] if option == "--script" else ["next", "a"]
+    status, out, _ = typed(capsys, *line, option, "", "--json")
+    assert status == 2 and json.loads(out)["error"]["code"] == "option_needs_value"

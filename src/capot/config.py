@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from capot.errors import InputError, shorten
+from capot.errors import InputError, check_unicode, shorten, wrong_kind
 
 SHORTEST_CODE = 6  # letters and digits of an access code that is chosen by hand
 TEMPERATURES = 8  # side by side: as many columns as a table is read with
@@ -69,18 +69,6 @@ def within(name: str, value: float, low: float, high: float) -> None:
         raise InputError("out_of_range", name=name, value=value, low=low, high=high)
 
 
-def check_unicode(text: str, **where: str) -> None:
-    """Refuse half of a surrogate pair, which no tokenizer reads and no answer holds. ``where`` names the setting.
-
-    Raises: InputError ``not_unicode``.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        char = f"U+{ord(text[error.start]):04X}"
-        raise InputError("not_unicode", place=error.start, char=char, **where) from None
-
-
 def number(name: str, value: Any, *, whole: bool) -> float:
     """Return a value as a number; 3.0 is the whole number 3.
 
@@ -127,6 +115,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         check(self)
+        if not isinstance(self.stop, Iterable) or not getattr(self.stop, "ndim", 1):
+            raise wrong_kind("stop", self.stop, expected="texts")
         stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         if any(not isinstance(stop, str) or not stop for stop in stops):
             raise InputError("empty_stop")

@@ -146,8 +146,15 @@ def _verb(command: str) -> str:
 
 def check_lang(lang: str | None) -> str | None:
     """Return ``lang`` if a catalogue has it, or None. Raises: InputError ``unknown_language``."""
-    if lang not in (None, *i18n.LANGUAGES):
-        raise InputError("unknown_language", value=lang, known=", ".join(i18n.LANGUAGES))
+    if lang is not None and (not isinstance(lang, str) or lang not in i18n.LANGUAGES):
+        raise InputError("unknown_language", value=shorten(lang), known=", ".join(i18n.LANGUAGES))
+    return lang
+
+
+def spoken(lang: str | None) -> str | None:
+    """Return ``lang`` as an answer takes it. Raises: InputError ``unknown_language`` where it is no text."""
+    if lang is not None and not isinstance(lang, str):
+        raise InputError("unknown_language", value=shorten(lang), known=", ".join(i18n.LANGUAGES))
     return lang
 
 
@@ -169,7 +176,10 @@ def shorten(value: Any, most: int = 80) -> Any:
     # A number is written in the reader's language later, by ``i18n.fill``.
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    text = value if isinstance(value, str) else str(value)
+    try:
+        text = value if isinstance(value, str) else str(value)
+    except Exception:  # a class whose own words fail
+        text = object.__repr__(value)
     return text if len(text) <= most else text[:most] + "…"
 
 
@@ -249,6 +259,31 @@ class InputError(CapotError):
 
 class ArgumentTypeError(InputError, TypeError):
     """A value of a wrong type. It is a TypeError too, so that code that catches those catches it."""
+
+
+def wrong_kind(name: str, value: Any, *, expected: str) -> ArgumentTypeError:
+    """Return the error of an argument of another kind; ``expected`` is one of the catalogue ``python``."""
+    words = i18n.Reason(expected, key=f"python.kind.{expected}")
+    return ArgumentTypeError("wrong_kind", name=name, value=shorten(value), kind=type(value).__name__, expected=words)
+
+
+def check_text(name: str, value: Any) -> None:
+    """Hold an argument to a text. Raises: ArgumentTypeError ``wrong_kind``; InputError ``not_unicode``."""
+    if not isinstance(value, str):
+        raise wrong_kind(name, value, expected="text")
+    check_unicode(value)
+
+
+def check_unicode(text: str, **where: str) -> None:
+    """Refuse half of a surrogate pair, which no tokenizer reads and no answer holds. ``where`` names the setting.
+
+    Raises: InputError ``not_unicode``.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        char = f"U+{ord(text[error.start]):04X}"
+        raise InputError("not_unicode", place=error.start, char=char, **where) from None
 
 
 class ContextError(InputError):

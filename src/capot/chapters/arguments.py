@@ -169,12 +169,18 @@ def fits(kind: Any, value: Any) -> bool:
 
 def _shown(value: Any) -> str:
     """Return a value as a program writes it, on one line."""
-    return str(shorten(" ".join(repr(value).split()), 60))
+    try:
+        written = repr(value)
+    except Exception:  # a class whose own repr fails
+        written = object.__repr__(value)
+    return str(shorten(" ".join(written.split()), 60))
 
 
 def _number(value: Any) -> bool:
     if isinstance(value, (str, bytes)) or value is None or type(value).__name__ in ("bool", "bool_"):  # NumPy's too
         return False
+    if getattr(value, "ndim", 0) or getattr(getattr(value, "dtype", None), "kind", "f") not in "iuf":
+        return False  # NumPy's arrays of several, and its texts, have a __float__ that fails
     return isinstance(value, numbers.Real) or hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
 
 

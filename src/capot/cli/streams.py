@@ -12,11 +12,12 @@ from typing import Any
 
 import click
 
-from capot.errors import InputError, os_reason
+from capot.errors import InputError, os_reason, shorten
 from capot.i18n import tr
 
 _FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
+_NAMES = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP}
 OUTPUT = "stdout"  # its name in an error
 _read: Any = None  # the standard input that this command line has read to its end
 
@@ -64,9 +65,12 @@ def colored() -> bool:
 
 def unprinted(error: OSError) -> Exception:
     """Return what it means that standard output took no more; any other error is itself."""
-    # An error of a file that we opened ourselves has its name; one of standard output has none.
+    # An error of a file has its name; one of standard output has none.
     if error.filename is not None:
-        return error
+        # A name that is too long, or in a folder that is closed to us, is refused by the first question about it,
+        # wherever that is asked; what else goes wrong with a file is our affair.
+        named = InputError("cannot_read", path=shorten(os.fsdecode(error.filename)), reason=os_reason(error))
+        return named if error.errno in _NAMES else error
     # Windows tells a closed pipe by an invalid argument.
     if isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL):
         _silence()

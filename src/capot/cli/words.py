@@ -69,6 +69,8 @@ class _File(ParamType):
     name = "FILE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if value == "":  # a variable that a script forgot to set, and not the folder where one is
+            raise InputError("option_needs_value", name=called(param))
         return Path(value)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from capot import i18n
-from capot.errors import InputError, LocalPath, MissingExtraError, redact, use_language
+from capot.errors import InputError, LocalPath, MissingExtraError, redact, spoken, use_language
 from capot.view.blocks import Block, Heading
 from capot.view.visible import truncate, visible
 
@@ -93,14 +93,14 @@ class Result(DisplayOptions):
         """Return the answer for a terminal of ``width`` columns."""
         from capot.view.text import to_text
 
-        with i18n.use_language(lang or self.lang) as chosen:
+        with i18n.use_language(spoken(lang) or self.lang) as chosen:
             return to_text(self.view(chosen), width=width, color=color)
 
     def to_html(self, lang: str | None = None) -> str:
         """Return the answer as one page that opens with no server."""
         from capot.view.html import to_html
 
-        with i18n.use_language(lang or self.lang) as chosen:
+        with i18n.use_language(spoken(lang) or self.lang) as chosen:
             return to_html(self.view(chosen), lang=chosen)
 
     def _repr_html_(self) -> str:

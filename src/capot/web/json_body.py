@@ -14,8 +14,7 @@ import anyio.to_thread
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from capot.config import check_unicode
-from capot.errors import InputError, shorten
+from capot.errors import InputError, check_unicode, shorten
 
 MAX_DEPTH = 16  # a conversation in a stream is seven deep
 MAX_VALUES = 250_000  # the ids of the longest texts, or 10,000 turns of a conversation

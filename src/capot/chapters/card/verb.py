@@ -16,7 +16,7 @@ from capot.chapters.card.kind import base_or_instruct, front_matter, licence
 from capot.chapters.card.result import BlockParameters, Card, Fit, KnownModel, NetworkPart, Parameters
 from capot.chapters.card.source import Source
 from capot.chapters.card.tensors import LAYER, block_in, parameter_tensors
-from capot.errors import CapotError, NotFoundError
+from capot.errors import CapotError, NotFoundError, check_text
 from capot.sources import published_shapes as shapes
 from capot.sources.checkpoint import unused_layers
 from capot.sources.configuration import QUANTIZED
@@ -75,11 +75,12 @@ def describe(model: Opened, *, known: bool = False) -> Card:
 def describe_known(name: str) -> Card:
     """Return the card of a published model, computed from its public shape.
 
-    Raises: NotFoundError ``unknown_shape``.
+    Raises: ArgumentTypeError; NotFoundError ``unknown_shape``.
 
     >>> describe_known("Llama-3.2-1B").parameters.total
     1235814400
     """
+    check_text("name", name)
     found = shapes.find(name)
     kind = (found.kind, "published")
     return card(Source(found.name, found.config, kind=kind, licence=found.licence, url=found.source))

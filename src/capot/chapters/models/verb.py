@@ -14,7 +14,7 @@ from capot.chapters.card.source import Source
 from capot.chapters.card.verb import TOKENS, verdict
 from capot.chapters.models.result import CachedModel, Changed, FoundModel, Models, Search
 from capot.config import Loading, within
-from capot.errors import CapotError
+from capot.errors import CapotError, InputError, check_text, shorten
 from capot.sources import nearby
 from capot.sources.checkpoint import Checkpoint
 from capot.sources.configuration import architectures
@@ -75,8 +75,9 @@ def _opened(name: str, commit: str) -> tuple[str | None, str | None, str]:
 def search(words: str, *, limit: int = LIMIT) -> Search:
     """Search the hub's causal models by ``words``: the most downloaded first, and whether each fits here.
 
-    Raises: InputError ``out_of_range``; as ``hub.searching.search``.
+    Raises: ArgumentTypeError; InputError ``out_of_range``, ``not_unicode``; as ``hub.searching.search``.
     """
+    check_text("words", words)
     within("limit", limit, 1, MOST)
     here = ram()
     disk = free_disk(settings.cache_folder())
@@ -114,14 +115,19 @@ def _judged(found: SearchHit, here: Ram, disk: int | None, kept: set[str]) -> Fo
 def get(name: str, *, revision: str | None = None, watch: Watch = drain) -> Changed:
     """Bring a whole model to this machine, or what is missing of it.
 
-    Raises: as ``HubCheckpoint.of`` and ``HubCheckpoint.fetch``.
+    Raises: ArgumentTypeError; InputError ``hub_name``, ``not_unicode``; as ``HubCheckpoint.of`` and
+    ``HubCheckpoint.fetch``.
     """
+    check_text("name", name)
+    if "\0" in name:  # no path of a cache can hold it
+        raise InputError("hub_name", name=shorten(name))
     checkpoint = HubCheckpoint.of(name, revision=revision, watch=watch)
     checkpoint.fetch("tokenizer", "weights")
     return Changed("get", name, cache_index.find(name).nbytes, str(checkpoint.path))
 
 
 def remove(name: str) -> Changed:
-    """Take a model out of the local cache. Raises: as ``cache_index.remove``."""
+    """Take a model out of the local cache. Raises: ArgumentTypeError; as ``cache_index.remove``."""
+    check_text("name", name)
     gone = cache_index.remove(name)
     return Changed("remove", gone.name, gone.nbytes, str(Store.of(gone.name).folder))

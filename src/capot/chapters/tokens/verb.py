@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -148,7 +149,7 @@ def named(name: str, *, watch: Watch = drain) -> Tokenizer:
         return _packaged(known)
     path = Path(name).expanduser()
     # A path that is not there but ends in .json was meant as one, and its error names the file.
-    if path.exists() or path.suffix == ".json":
+    if os.path.exists(path) or path.suffix == ".json":  # pathlib's raises where a name is too long
         return Tokenizer.from_file(path, name=name)
     if _HUB_NAME.fullmatch(name):
         return from_hub(name, watch=watch)

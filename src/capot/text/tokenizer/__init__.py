@@ -19,8 +19,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from capot.config import check_unicode
-from capot.errors import InputError
+from capot.errors import InputError, check_unicode
 from capot.text.tokenizer.remote import RemoteEncoder, RemoteVocabulary
 from capot.text.tokenizer.vocabulary import ByteVocabulary, Specials, Vocabulary
 from capot.view.graphemes import hex_bytes, token_label
