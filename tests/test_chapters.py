@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -75,3 +76,20 @@ def test_what_an_engine_lacks_is_said_in_words(verb: str) -> None:
             VERBS[verb][0](model)
     for lang in ("en", "fr"):
         assert LACKING[verb] in caught.value.message(lang) and "scripted" in caught.value.message(lang)
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_the_forms_of_pages_speak_of_the_page(lang: str) -> None:
+    """A label is a word of the page's language, and no help sends one to the command line."""
+    from capot.chapters.registry import CHAPTERS
+    from capot.i18n import find
+    from capot.web.form_data import forms
+
+    fields = [
+        (verb["name"], each) for one in CHAPTERS for verb in forms(one.name, lang)["verbs"] for each in verb["settings"]
+    ]
+    assert fields
+    terminal = re.compile(r"@FI|standard input|entrée standard|--[a-z]|PROMPT|\b[A-Z]+\.toml|config\.json")
+    for verb, each in fields:
+        assert find(f"form.label.{each['name']}", lang) == each["label"], (verb, each["name"])
+        assert not terminal.search(each["words"]), (verb, each["words"])

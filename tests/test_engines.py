@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy as copies
+
 import numpy as np
 import pytest
 
+from capot import i18n
 from capot.engines.protocol import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Output, Sequence, Want, require
 from capot.engines.scheduler import Scheduler
 from capot.errors import CapabilityError, InputError
@@ -283,6 +286,20 @@ def test_what_is_not_declared_is_refused_by_name() -> None:
     with pytest.raises(CapabilityError) as caught:
         require(engine, EVERYTHING.capabilities)
     assert caught.value.params["missing"] == "ALL_LOGITS, ATTENTION, HIDDEN, LAYER_LOGITS"
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_what_is_missing_is_said_in_words(lang: str) -> None:
+    from capot.engines.scripted import ScriptedEngine
+
+    for each in Capability:
+        with pytest.raises(CapabilityError) as caught:
+            require(ScriptedEngine(capabilities=~each), each)
+        told = caught.value.public().message(lang)
+        assert caught.value.params["missing"] == each.name and each.name not in told
+        assert i18n.tr(f"engines.ability.{each.name}", lang) in told
+        again = copies.copy(caught.value)  # as it is made again from a helper’s process
+        assert again.message(lang) == caught.value.message(lang)
 
 
 def test_the_scripted_vocabulary_is_its_tokenizers() -> None:

@@ -719,7 +719,8 @@ def test_an_engine_that_does_not_count_is_measured_by_the_process(scripted, monk
 def test_an_engine_without_all_logits_refuses_that_mode(scripted):
     with pytest.raises(CapabilityError) as error:
         weigh(scripted(capabilities=~Capability.ALL_LOGITS), [64], mode="all")
-    assert "ALL_LOGITS" in error.value.message("en")
+    assert error.value.params["missing"] == "ALL_LOGITS"
+    assert "the logits at every position" in error.value.message("en")
 
 
 @pytest.mark.parametrize(

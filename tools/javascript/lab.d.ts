@@ -391,6 +391,7 @@ declare namespace Lab {
     kind: "text" | "whole" | "real" | "choice" | "texts" | "numbers" | "data" | "yes";
     default: unknown;
     required: boolean;
+    label: string;
     words: string;
     choices: string[];
     minimum?: number;

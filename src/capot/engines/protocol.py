@@ -25,6 +25,7 @@ import numpy as np
 from capot.engines.edits import Edit, Entry, Place, check_edits
 from capot.engines.inside import BLOCK_BYTES, Inside, InsideFound
 from capot.errors import CapabilityError, ContextError, InputError
+from capot.i18n import Reason, tr
 
 if TYPE_CHECKING:  # what servers tell: an engine on this machine gives all logits
     from capot.engines.seen import ChosenToken, Top
@@ -329,6 +330,18 @@ def commit_step(feeds: list[Feed], live: list[Feed], outputs: Iterable[Output]) 
     return [found.get(id(feed)) for feed in feeds]
 
 
+class MissingNames(Reason):
+    """The names of abilities, separated by commas; a sentence says in words what they are.
+
+    >>> MissingNames("ALL_LOGITS, ATTENTION").sentence("en")
+    'the logits at every position, and attention weights'
+    """
+
+    def sentence(self, lang: str | None) -> str:
+        *first, last = [tr(f"engines.ability.{name}", lang) for name in self.split(", ")]
+        return tr("engines.abilities", lang, first=", ".join(first), last=last) if first else last
+
+
 def require(engine: Engine, needed: Capability) -> None:
     """Refuse politely what an engine cannot give.
 
@@ -337,7 +350,7 @@ def require(engine: Engine, needed: Capability) -> None:
     """
     missing = needed & ~engine.capabilities
     if missing:
-        names = ", ".join(sorted(flag.name or "" for flag in missing))
+        names = MissingNames(", ".join(sorted(flag.name or "" for flag in missing)))
         if engine.info.engine == "openai":
             if missing == Capability.LOGITS:
                 raise CapabilityError("server_no_logprobs", host=engine.info.device)

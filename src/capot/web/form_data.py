@@ -70,7 +70,8 @@ def field(setting: Setting, lang: str) -> dict[str, Any]:
     choices = list(typing.get_args(setting.kind)) if typing.get_origin(setting.kind) is typing.Literal else []
     return {
         "name": setting.name,
-        "words": find(setting.words, lang) or "",
+        "label": find(f"form.label.{setting.name}", lang) or setting.name.replace("_", " "),
+        "words": find(f"form.help.{setting.verb}.{setting.name}", lang) or find(setting.words, lang) or "",
         "kind": "choice" if choices else field_kind(setting.kind),
         "choices": choices,
         "required": setting.required,

@@ -21,6 +21,7 @@ from capot.engines.protocol import (
     Capability,
     EngineInfo,
     Feed,
+    MissingNames,
     Output,
     Want,
     check_feed,
@@ -200,7 +201,7 @@ class OpenAIEngine:
         return asked
 
     def embed(self, ids: list[int]) -> np.ndarray:
-        raise CapabilityError("server_cannot", host=self.client.address.host, missing="EMBEDDINGS")
+        raise CapabilityError("server_cannot", host=self.client.address.host, missing=MissingNames("EMBEDDINGS"))
 
     def cache_bytes(self, tokens: int) -> int:
         return 0

@@ -31,7 +31,7 @@ function parsed(text) {
 
 /**
  * A field for one setting; `read()` is undefined where the verb's default is meant.
- * Its label is its name in Python, its words the hint; `said`: its words are the label.
+ * Its words are the hint under its label; `said`: its words are the label.
  * @param {Lab.Setting} setting
  * @param {unknown} value
  * @param {{ said?: boolean }} [how]
@@ -49,7 +49,7 @@ export function field(setting, value, { said = false } = {}) {
     const [found, usual] = [input.value, shown(setting.default)].map(READ[kind]);
     return !setting.required && JSON.stringify(found) === JSON.stringify(usual) ? undefined : found;
   };
-  return { setting, read, box: labelled(input, said && setting.words ? setting.words : setting.name, hint) };
+  return { setting, read, box: labelled(input, said && setting.words ? setting.words : setting.label, hint) };
 }
 
 /**
