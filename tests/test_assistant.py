@@ -293,6 +293,20 @@ def test_what_makes_no_sense_is_refused(
     assert caught.value.message("fr") != caught.value.message("en")
 
 
+OWN_AND_WRONG = ["end = ", "colour = 'red'", f"end = '{'x' * 101}'", "#" * 1_000_001, "a = " + "[" * 99]
+
+
+@pytest.mark.parametrize("ask", ["assistant", "chat"])
+@pytest.mark.parametrize("text", OWN_AND_WRONG, ids=["toml", "key", "name", "long", "form"])
+def test_a_template_without_a_file_is_called_its_readers_own(scripted: Model, ask: str, text: str) -> None:
+    asked: dict[str, Any] = {"assistant": {"question": "a"}, "chat": {"messages": ["a"]}}[ask]
+    with pytest.raises(InputError) as caught:
+        getattr(scripted, ask)(**asked, template=text)
+    english, french = (caught.value.message(lang).splitlines()[0] for lang in ("en", "fr"))
+    assert english.count("template") == english.count("your template") == 1, english
+    assert french.count("gabarit") == french.count("votre gabarit") == 1 and "template" not in french, french
+
+
 def test_the_same_seed_gives_the_same_answers(scripted: Model) -> None:
     first = scripted.assistant(QUESTION, temperature=5, max_new_tokens=20)
     again = scripted.assistant(QUESTION, temperature=5, max_new_tokens=20, seed=first.seed)

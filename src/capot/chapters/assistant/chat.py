@@ -153,7 +153,7 @@ def kind_of(model: Opened, *, template: str = "", chat_template: str = "") -> st
     """Return the kind of template that a conversation takes where none is named."""
     if chat_template or not template:
         return "chat_template" if chat_template or ways.own_source(model) else "stopped"
-    return PlainTemplate.from_toml(template, source="template").kind
+    return PlainTemplate.from_toml(template, source=ways.GIVEN).kind
 
 
 def chosen(model: Opened, kind: str, *, template: str = "", chat_template: str = "") -> Template:

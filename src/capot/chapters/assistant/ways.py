@@ -16,6 +16,7 @@ from capot.engines.cancellation import check_cancelled
 from capot.engines.scheduler import SchedulerLike
 from capot.engines.seen import ServerFacts
 from capot.errors import ContextError, InputError, NotFoundError
+from capot.i18n import Reason
 from capot.sources.checkpoint import Checkpoint
 from capot.text.templates import Message, PlainTemplate, Prompt, RawTemplate, Template, default
 from capot.text.templates.message import Renderer
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from capot.sources.hub.events import Watch
 
 KINDS = ("raw", "few_shot", "stopped", "chat_template")
+GIVEN = Reason("template", key="assistant.template_given")  # what errors call a template that is from no file
 MARKER = "FIN"
 
 
@@ -40,7 +42,7 @@ def templates(
     Raises: InputError ``not_unicode``; as ``PlainTemplate.from_toml``.
     """
     readable(chat_template)
-    plain = PlainTemplate.from_toml(template, source="template") if template else default(lang)
+    plain = PlainTemplate.from_toml(template, source=GIVEN) if template else default(lang)
     # A few-shot dialogue and the same with a marker differ in the marker alone, whatever the template says.
     marked = plain if plain.end else dataclasses.replace(plain, end=MARKER)
     found: dict[str, Template] = {"raw": RawTemplate(), "few_shot": plain.without_end(), "stopped": marked}
