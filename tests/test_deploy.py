@@ -121,7 +121,7 @@ def test_bounds_of_the_server_are_options_with_their_defaults(monkeypatch, capsy
     assert all(getattr(default, name) == value == getattr(Serving(), name) for name, value in serve.BOUNDS.items())
     assert (set_so.max_served_texts, set_so.max_connections) == (7, 5000)
     assert run([*started, "--max-served-texts", "0"]) == 2
-    assert "max_served_texts" in capsys.readouterr().err
+    assert "--max-served-texts" in capsys.readouterr().err
 
 
 def test_texts_at_work_at_a_server_are_bounded_as_set() -> None:

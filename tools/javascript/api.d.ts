@@ -322,6 +322,7 @@ declare namespace Api {
     obstacle: string | null;
     published: Published | null;
     loaded: Loaded | null;
+    decode_plan: DecodePlan | null;
     unused_layers: number;
   }
 
@@ -394,6 +395,17 @@ declare namespace Api {
     title: string;
     caption: string;
     figure: Record<'light' | 'dark', Figure>;
+  }
+
+  interface DecodePlan {
+    dtype: string;
+    place: string;
+    rows: number;
+    ahead_bytes: number;
+    in_turns: boolean;
+    threads: number;
+    bytes_per_second: number;
+    reader_bytes_per_second: number;
   }
 
   interface Depth {
