@@ -90,3 +90,14 @@ def test_series_are_told_apart_on_paper_without_colours(browser, tmp_path: Path)
         shown = page.evaluate(f"([kind, name]) => ({looks})(kind, name)", [kind, name])
         assert len(shown) == len(set(shown)) == 2, (kind, shown)
     page.close()
+
+
+def test_no_heading_ends_a_printed_page(browser) -> None:
+    page = browser.new_page()
+    page.set_content(
+        to_fragment([b.Heading("a"), b.Heading("b", 2), b.Bars([b.Bar("un", 0.5, "50 %")], title="c")], lang="fr")
+    )
+    page.emulate_media(media="print")
+    after = "[...document.querySelectorAll('h1, h2, h3, h4, .title')].map((one) => getComputedStyle(one).breakAfter)"
+    assert page.evaluate(after) == ["avoid"] * 3
+    page.close()

@@ -45,7 +45,7 @@ body.paper > main > section > :is(table, .scroll) { margin-bottom: 1em; }
   body.paper, body.paper .fragment { font-size: 9.5pt; max-width: none; padding: 0; background: #fff; }
   .paper figure figure, .paper .question > p { break-inside: avoid; }
   body.paper > main > section > figure { break-inside: auto; margin-inline: 0; }
-  .paper :is(h1, h2, h3, .title) { break-after: avoid; }
+  .paper :is(h1, h2, h3, h4, .title) { break-after: avoid; }
 }
 """
 
