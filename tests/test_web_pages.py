@@ -347,6 +347,17 @@ def test_every_block_is_named_on_a_phone_too(visit: Visits, lang: str) -> None:
     assert sum(name.endswith("attention") for name in names) == sum("MLP" in name for name in names) == layers
 
 
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_names_of_bars_are_whole_where_a_phone_has_little_room(visit: Visits, lang: str) -> None:
+    page = visit("/course#lesson=1", lang=lang, width=360)
+    until(page, "document.querySelectorAll('.bars .name').length > 4")
+    narrow = "document.querySelectorAll('capot-bars').forEach((one) => { one.style.maxWidth = '17rem'; })"
+    page.evaluate(narrow)  # as in the card of a lesson's question
+    cut = "(one) => one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight + 1"
+    names = f"[...document.querySelectorAll('.bars :is(.name, .figure)')].filter({cut}).map((one) => one.innerText)"
+    assert page.evaluate(names) == []
+
+
 def test_areas_are_parameters(visit: Visits) -> None:
     page = visit("/card", lang="fr")
     cells = page.evaluate(AREAS)
