@@ -10,10 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from conftest import ROOT
 
-from capot.cli import run, streams
+from capot.cli import commands, group, run, streams
 from capot.errors import InputError
 
 posix = pytest.mark.skipif(os.name == "nt", reason="streams of a POSIX shell")
@@ -58,7 +59,55 @@ def test_bytes_that_are_no_text() -> None:
     done = shell("capot next $'caf\\xe9' --json")
     assert done.returncode == 2 and json.loads(done.stdout)["error"]["code"] == "not_utf8"
     done = shell("capot next a --model $'caf\\xe9' --json")
-    assert done.returncode == 2 and json.loads(done.stdout)["error"]["code"] == "unknown_model"
+    assert done.returncode == 2 and json.loads(done.stdout)["error"]["code"] == "not_utf8"
+
+
+def texts() -> list[tuple[str, click.Parameter]]:
+    """Every place of a command where a text can be typed that is no file's name."""
+    found = [(name, group.get_command(click.Context(group), name)) for name in commands()]
+    return [
+        (name, param)
+        for name, command in found
+        if command is not None
+        for param in command.params
+        if not (isinstance(param, click.Option) and param.is_flag)
+        and not any(word in f"{param.type.name} {param.metavar}" for word in ("FILE", "DIR"))
+    ]
+
+
+@pytest.mark.parametrize("lang", ["fr", "en"])
+def test_every_typed_text_is_held_to_utf8_in_one_sentence(lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"fr": "n’est pas du texte en UTF-8 : l’octet 4", "en": "is not UTF-8 text: byte 4"}[lang]
+    typed = b"\xc3\xa9te\xe9".decode("utf-8", "surrogateescape")  # as Python decodes what is typed
+    assert len(texts()) > 150
+    for name, param in texts():
+        option = [max(param.opts, key=len)] if isinstance(param, click.Option) else []
+        asked = [] if option == ["--lang"] else ["--lang", lang]
+        assert run([name, *option, typed, *asked]) == 2
+        written = capsys.readouterr()
+        # Where the language itself is no text, the sentence is in the one in use.
+        assert (said if asked else "UTF-8") in written.err.replace("\u202f", " ").replace("\xa0", " "), (
+            name,
+            param.name,
+        )
+        assert written.out == "" and len(written.err.splitlines()) == 1
+        assert not option or option[0] in written.err
+
+
+@posix
+@pytest.mark.parametrize(
+    "line",
+    [
+        "capot score @$'caf\\xe9' --model scripted",
+        "capot tokens a --model scripted --html $'\\xe9.html' && test -s $'\\xe9.html'",
+        "capot next a --model $'folder\\xe9'",
+    ],
+)
+def test_the_name_of_a_file_may_be_any_bytes(line: str, tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9")).write_text("hello")
+    (tmp_path / os.fsdecode(b"folder\xe9")).symlink_to(ROOT / "src" / "capot" / "boxed")
+    done = shell(f"cd {tmp_path}; {line}")
+    assert done.returncode == 0, done.stderr
 
 
 class Stream(io.TextIOWrapper):

@@ -134,6 +134,16 @@ def test_a_language_that_is_none_is_refused() -> None:
     assert caught.value.code == "unknown_language"
 
 
+@pytest.mark.parametrize("lang", [3, b"fr", ["fr"]])
+def test_whatever_shows_an_answer_refuses_a_language_that_is_no_text(answers: dict[str, Result], lang: Any) -> None:
+    for answer in answers.values():
+        for show in (answer.view, answer.brief, answer.to_text, answer.to_html):
+            with pytest.raises(InputError) as caught:
+                show(lang)
+            assert caught.value.code == "unknown_language"
+            assert show("fr") == show(lang="fr") and show(None)
+
+
 def test_no_name_opens_what_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert capot.open().name == "boxed"
     monkeypatch.setenv("CAPOT_MODEL", "scripted")

@@ -62,9 +62,9 @@ def read_text(value: str) -> str:
         return _contents(piped(), "-")
     # A text may begin with @ (a handle, a decorator): two say that one is meant.
     if value.startswith("@@"):
-        return decoded(value[1:], source="argv")
+        return value[1:]
     if not value.startswith("@"):
-        return decoded(value, source="argv")
+        return value
     if value == "@":
         raise InputError("no_file_name")
     path = Path(value[1:])
@@ -124,13 +124,13 @@ def _contents(raw: bytes, source: str) -> str:
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
-def decoded(text: str, *, source: str = "-") -> str:
-    """Return ``text`` as the system gave it, its bytes that are no text kept as half characters, held to UTF-8.
+def decoded(text: str) -> str:
+    """Return a line of standard input, its bytes that are no text kept as half characters, held to UTF-8.
 
     Raises: InputError ``not_utf8`` naming the byte.
     """
-    # Python decodes arguments with ``surrogateescape``: the bytes that came are had back and held to one rule.
-    return _decode(os.fsencode(text), source)
+    # Decoded with ``surrogateescape``: the bytes that came are had back and held to one rule.
+    return _decode(os.fsencode(text), "-")
 
 
 def _decode(raw: bytes, source: str) -> str:
@@ -143,7 +143,7 @@ def _decode(raw: bytes, source: str) -> str:
         if b"\0" in raw and not wide:
             raise InputError("not_text", source=source) from None
         encoding = "utf-16" if wide else "latin1"
-        raise InputError("not_utf8", source=source, offset=error.start, encoding=encoding) from None
+        raise InputError("not_utf8", source=source, offset=error.start, line=f"iconv -f {encoding} -t utf-8") from None
 
 
 def split(value: str | None, *, name: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -94,7 +95,34 @@ def _name(word: str) -> str:
     return said if isinstance(said, str) else word
 
 
-class Option(click.Option):
+class _Typed(click.Parameter):
+    """What is typed: UTF-8, but for the name of a file, which the system lets be any bytes."""
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Raises: InputError ``not_utf8`` naming the option and the byte."""
+        for text in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(text, str) and not self._names_file(text):
+                self._check_utf8(ctx, text)
+        return super().type_cast_value(ctx, value)
+
+    def _names_file(self, text: str) -> bool:
+        if re.search("FILE|DIR", f"{self.type.name} {self.metavar}"):
+            return True
+        # A file that is read for a text: one that is not there is said to be missing.
+        return self.type.name == "TEXT" and text.startswith("@") and not text.startswith("@@")
+
+    def _check_utf8(self, ctx: click.Context, text: str) -> None:
+        # Python decodes arguments with ``surrogateescape``: a byte that is no text came in as half a character.
+        for part in text.split(","):
+            halves = re.search("[\ud800-\udfff]", part)
+            # A model or a vocabulary may be a folder of that very name.
+            if halves and not os.path.lexists(Path(part.removeprefix("@")).expanduser()):
+                source = called(self) if isinstance(self, click.Option) else self.make_metavar(ctx).strip("[].")
+                offset = len(text[: text.index(part) + halves.start()].encode("utf-8", "surrogateescape"))
+                raise InputError("not_utf8", source=source, offset=offset)
+
+
+class Option(_Typed, click.Option):
     """An option whose help is the sentence ``words``, looked up when it is shown."""
 
     def __init__(self, names: Sequence[str], *, words: str, type: Any = None, **kwargs: Any) -> None:
@@ -122,7 +150,7 @@ def language_option(**options: Any) -> Option:
     return Option(["--lang"], words="cli.options.lang", metavar="|".join(LANGUAGES), callback=known, **options)
 
 
-class Argument(click.Argument):
+class Argument(_Typed, click.Argument):
     """An argument; ``metavar`` names it in usage lines, ``words`` explains it.
 
     One that is ``fed`` reads standard input where nothing was said and a pipe or a file feeds it.

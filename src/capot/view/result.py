@@ -33,18 +33,30 @@ class DisplayOptions:
     table: str | None = None
 
 
+def _in_spoken(show: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that raises InputError ``unknown_language`` where its ``lang`` is no text."""
+
+    @functools.wraps(show)
+    def checked(self: Result, lang: str | None = None) -> Any:
+        return show(self, spoken(lang))
+
+    return checked
+
+
 @dataclasses.dataclass(frozen=True)
 class Result(DisplayOptions):
     """Base of the answers. A chapter's answer adds its fields and its ``view``."""
 
     def __init_subclass__(cls, **given: Any) -> None:
-        """Give each result this class's ``__repr__``.
+        """Give each result this class's ``__repr__``, and hold the ``lang`` of its views to a text.
 
-        A dataclass without one in its own body would write every field.
+        A dataclass without a ``__repr__`` in its own body would write every field.
         """
         super().__init_subclass__(**given)
         if "__repr__" not in vars(cls):
             setattr(cls, "__repr__", Result.__repr__)  # noqa: B010 - a type checker takes no assignment to a method
+        for name in {"view", "brief"} & vars(cls).keys():
+            setattr(cls, name, _in_spoken(vars(cls)[name]))
 
     def in_language(self, lang: str | None) -> Self:
         """Return the same answer, which shows itself and its parts in ``lang``."""
