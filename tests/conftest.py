@@ -7,10 +7,15 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from web_helpers import browser, doomed, mortal, server, visit  # noqa: F401 - fixtures of the browser tests
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("CAPOT_SHARED", ROOT.parent / "shared"))
+
+# On a busy machine examples are made slowly, which says nothing of what is tested.
+settings.register_profile("busy", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("busy")
 
 # A suite started in the background of a script inherits a Ctrl-C that is ignored, and so would what it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

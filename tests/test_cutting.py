@@ -195,7 +195,7 @@ def shared_workers() -> Iterator[TokenizerWorkers]:
     running.close()
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     text=st.one_of(st.text(max_size=200), st.text("ab xyz\n<|>é🤗▁", max_size=300)),
     specials=st.sampled_from(["text", "strict", "allow"]),

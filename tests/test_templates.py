@@ -97,7 +97,7 @@ spiced = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first=spiced, answer=spiced, second=spiced)
 def test_nothing_typed_becomes_special(first: str, answer: str, second: str, tokenizer: Tokenizer) -> None:
     if "</think>" in answer:
