@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -21,13 +22,15 @@ from capot.sources import machine
 DTYPES = {"bfloat16": np.uint16, "float16": np.int16, "float32": np.float32}
 FOUND = DecodePlan("bfloat16", "cache", 4, 256, True, 2, 20e9, 25e9)
 ROWS = {"cache": 2, "memory": 1}
+FOLDERS = plans.folders
 BF16 = np.dtype(np.uint16)
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     """Keep what is chosen here away from the plans that this machine goes by."""
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kept"))
+    # By the list and not by NUMBA_CACHE_DIR, which Numba would read too, and keep for the tests that follow.
+    monkeypatch.setattr(plans, "folders", lambda: [tmp_path / "kept"])
     return tmp_path / "kept"
 
 
@@ -206,6 +209,14 @@ def test_a_damaged_file_is_as_none_and_is_replaced(own_folder, text):
     assert plans.kept("bfloat16", "cache") == FOUND
 
 
+def test_plans_are_kept_where_kernels_are(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    assert FOLDERS() == [Path(plans.__file__).parent / "__pycache__", tmp_path / "capot"]
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
+    assert FOLDERS() == [tmp_path / "kernels"]
+
+
 def test_where_the_first_folder_cannot_be_written_the_next_one_is(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(plans, "folders", lambda: [tmp_path / "file", tmp_path / "second"])
@@ -296,12 +307,14 @@ def test_only_the_native_engine_is_tuned():
     assert model.loaded is None  # nothing was opened to find out
 
 
-def test_a_card_with_a_plan_needs_no_numba():
+def test_a_card_with_a_plan_needs_no_numba(own_folder):
     plans.keep([dataclasses.replace(FOUND, place=place) for place in plans.DEFAULTS])
     program = (
         "import sys, capot; card = capot.open('boxed').card(); print(card.decode_plan.rows, 'numba' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    surroundings = os.environ | {"NUMBA_CACHE_DIR": str(own_folder)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["4", "False"]
 
 
