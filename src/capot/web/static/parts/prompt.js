@@ -1,6 +1,6 @@
 // The one prompt, on every page: typed here, carried to the others, kept in the address.
 
-import { fill, h, later, unique } from "../lib/dom.js";
+import { fill, h, hurry, later, unique } from "../lib/dom.js";
 import { tr } from "../lib/words.js";
 import * as state from "../lib/state.js";
 
@@ -35,6 +35,7 @@ export function promptField({ onChange, label, own = state.prompt, initial, plac
     if (focus) field.focus();
   };
   field.addEventListener("input", () => { choices.hidden = Boolean(field.value); soon(field.value); });
+  field.addEventListener("change", hurry); // a button that is pressed next finds what was typed last
   choices.hidden = Boolean(start);
   const name = h("label", { for: id }, label ?? tr("prompt.label"));
   const box = h("div", { class: "prompt" }, name, field, choices, troubles);
