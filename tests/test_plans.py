@@ -140,7 +140,7 @@ def test_a_plan_is_chosen_by_reading(place, monkeypatch):
     ticking = iter(range(10**6))
     found = tuning.choose(BF16, BF16, place, clock=lambda: 0.001 * next(ticking))
     assert found is not None and (found.dtype, found.place) == ("bfloat16", place)
-    assert found == plans._decoded(found.to_json())  # one that is tried, with the speeds it was found at
+    assert found == plans._decoded(dataclasses.asdict(found))  # one that is tried, with the speeds it was found at
     assert 0 < found.share <= 1 and "GB/s" in found.words("en") and "Go/s" in found.words("fr")
 
 
@@ -187,7 +187,7 @@ def test_a_plan_is_kept_for_this_processor_and_these_kernels(own_folder, monkeyp
     assert plans.kept("bfloat16", "cache") is None
 
 
-GOOD = FOUND.to_json()
+GOOD = dataclasses.asdict(FOUND)
 DAMAGED = [
     "", "{", "[]", "null", '"a"', "[" * 10**5, "\x00", "{}",
     *(json.dumps({"KEY": value}) for value in (
@@ -288,7 +288,7 @@ def test_the_card_tells_the_plan_and_tune_chooses_anew(monkeypatch):
         monkeypatch.setattr(tuning, "choose", lambda *given: FOUND)
         assert model.tune() == FOUND and model.scheduler.engine.head.plan == plans.plan_of(FOUND)
         card = model.card()
-        assert card.decode_plan == FOUND and json.loads(card.to_json())["decode_plan"] == FOUND.to_json()
+        assert card.decode_plan == FOUND and json.loads(card.to_json())["decode_plan"] == dataclasses.asdict(FOUND)
         text = " ".join(card.to_text(lang="en", width=200).split())
         assert "20.0 GB/s from the cache, 80% of a plain reader’s; 4 rows at once, prefetched 256 bytes" in text
         assert "2 threads in turn" in text

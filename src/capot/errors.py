@@ -104,7 +104,9 @@ class CapotError(Exception):
         found = i18n.find(f"error.{self.code}.python", lang) if face == "python" else None
         if found is None:
             found = i18n.find(f"error.{self.code}.hint", lang)
-        unknown = [name for name in ("line", "typed") if f"{{{name}}}" in str(found) and name not in self.params]
+        unknown = [
+            name for name in ("line", "typed", "encoding") if f"{{{name}}}" in str(found) and name not in self.params
+        ]
         if not isinstance(found, str) or unknown:
             return ""  # the call is not known everywhere that a code is raised
         python, command = self.call
@@ -146,7 +148,7 @@ def _verb(command: str) -> str:
 
 def check_lang(lang: str | None) -> str | None:
     """Return ``lang`` if a catalogue has it, or None. Raises: InputError ``unknown_language``."""
-    if lang is not None and (not isinstance(lang, str) or lang not in i18n.LANGUAGES):
+    if spoken(lang) not in (None, *i18n.LANGUAGES):
         raise InputError("unknown_language", value=shorten(lang), known=", ".join(i18n.LANGUAGES))
     return lang
 

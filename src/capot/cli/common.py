@@ -143,7 +143,7 @@ def _decode(raw: bytes, source: str) -> str:
         if b"\0" in raw and not wide:
             raise InputError("not_text", source=source) from None
         encoding = "utf-16" if wide else "latin1"
-        raise InputError("not_utf8", source=source, offset=error.start, line=f"iconv -f {encoding} -t utf-8") from None
+        raise InputError("not_utf8", source=source, offset=error.start, encoding=encoding) from None
 
 
 def split(value: str | None, *, name: str) -> tuple[str, ...]:

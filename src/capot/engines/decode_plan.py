@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 from capot.i18n import number, percent, tr
 
@@ -32,9 +30,6 @@ class DecodePlan:
     def share(self) -> float:
         """Return the share of the reader's bandwidth."""
         return self.bytes_per_second / self.reader_bytes_per_second
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
     def words(self, lang: str | None = None) -> str:
         """Return the same in a line."""

@@ -123,7 +123,7 @@ def read_source(path: Path) -> str:
         # A byte order mark, which Windows' editors write, is no part of the first line.
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError("not_utf8", source=shown, offset=error.start, line="iconv -f latin1 -t utf-8") from None
+        raise InputError("not_utf8", source=shown, offset=error.start, encoding="latin1") from None
     # Faults are told by their line, and lines are cut at one mark.
     return text.replace("\r\n", "\n")
 

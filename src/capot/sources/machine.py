@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import math
 import os
 import platform
@@ -57,10 +58,11 @@ def processor() -> str:
     A virtual machine may name no more than the maker.
     """
     try:
-        lines = CPUINFO.read_text().splitlines()
+        with CPUINFO.open() as file:  # the first processor's lines: a server has hundreds more like them
+            lines = list(itertools.takewhile(str.strip, file))
     except (OSError, ValueError):
         lines = []
-    told = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     name = told.get("model name") or platform.processor() or platform.machine()
     return f"{name} (family {told['cpu family']}, model {told['model']})" if "cpu family" in told else name
 

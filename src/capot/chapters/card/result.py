@@ -9,13 +9,14 @@ from typing import Any
 from capot.engines.decode_plan import DecodePlan
 from capot.engines.loaded import Loaded
 from capot.i18n import number, percent, size, tr
+from capot.sources.checkpoint import INTEGERS
 from capot.sources.hub.published import Published
 from capot.view.blocks import Bar, Bars, Block, Facts, Heading, Table, Text
 from capot.view.result import Result, flatten
 
 PRECISIONS = ("float32", "bfloat16", "int8", "int4")
 # Types of a file that no weight has: quantised ones are packed in such numbers, several in each.
-PACKED = ("U8", "U16", "I16", "U32", "I32", "U64", "I64")
+PACKED = INTEGERS | {"U64", "I64"}
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,6 @@ class Sheet(Result):
     def size_table(self, memory: Fit, lang: str | None) -> Table:
         rows = [(name, bits(name, lang), size(self.file_bytes[name], lang)) for name in PRECISIONS]
         columns = [tr(f"card.sizes.{name}", lang) for name in ("precision", "bits", "size")]
-        # A type of whole numbers is none of weights: quantised ones are packed in them.
         kind = "packed" if self.dtype in PACKED else "caption"
         first = tr(f"card.sizes.{kind}", lang, size=size(memory.weights_bytes, lang), dtype=self.dtype or "?")
         caption = f"{first} {tr('card.sizes.scales', lang)}"

@@ -18,7 +18,7 @@ from capot.chapters.card.source import Source
 from capot.chapters.card.tensors import LAYER, block_in, parameter_tensors
 from capot.errors import CapotError, NotFoundError, check_text
 from capot.sources import published_shapes as shapes
-from capot.sources.checkpoint import unused_layers
+from capot.sources.checkpoint import PACKED, unused_layers
 from capot.sources.configuration import QUANTIZED
 from capot.sources.fields import text_config
 from capot.sources.layer_kinds import HEADLESS
@@ -42,8 +42,6 @@ _WIDTHS = {"float64": 8, "float32": 4, "float8": 1, "int8": 1}  # bytes; others:
 _SAME = (
     "architecture", "vocabulary_size", "context_length", "layers", "width", "heads", "kv_heads", "mlp_width", "tied",
 )  # fmt: skip
-
-_PACKED = (".qweight", ".weight_packed")  # of GPTQ and AWQ, of compressed-tensors
 
 
 def describe(model: Opened, *, known: bool = False) -> Card:
@@ -198,7 +196,7 @@ def _counted(source: Source, shape: Shape) -> Parameters:
 def _packed(source: Source) -> bool:
     """Return whether several weights share a number: config.json says so, or names do that no other file has."""
     names = source.tensors or ()
-    return any(map(source.config.get, QUANTIZED)) or any(name.endswith(_PACKED) for name in names)
+    return any(map(source.config.get, QUANTIZED)) or any(name.endswith(PACKED) for name in names)
 
 
 def _by_block(tensors: Mapping[str, TensorInfo], shape: Shape) -> dict[str, int]:

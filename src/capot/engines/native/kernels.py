@@ -96,11 +96,6 @@ def _signatures(dtype: np.dtype[Any]) -> list[tuple[Any, tuple[Any, ...]]]:
     ]
 
 
-def _norm_of_heads(dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    rows = types.float32[:, ::1]
-    return (rows, types.Array(numba.from_dtype(dtype), 1, "C", readonly=True), types.float64, rows)
-
-
 def prepare(
     dtype: np.dtype[Any], notice: Callable[[], None] | None = None, *, warn: Callable[..., None] | None = None
 ) -> dict[str, KernelPlan]:
@@ -115,7 +110,8 @@ def prepare(
         warn_uncached(warn)
         notice = None
     compiled = False
-    for kernel, signature in _signatures(dtype):
+    signatures = _signatures(dtype)
+    for kernel, signature in signatures:
         compiled |= _compile(kernel, signature)
         if notice is not None and compiled:
             notice()
@@ -123,7 +119,8 @@ def prepare(
     if compiled:
         # A second signature of a kernel costs a file of its own on disk: the one for heads (Qwen3) is compiled beside
         # the others only while they are compiled anyway, and read from disk when one comes.
-        rms_norm.compile(_norm_of_heads(dtype))
+        _, (rows, *others, _) = signatures[0]
+        rms_norm.compile((rows, *others, rows))
     if warn is not None:
         warn_uncached(warn)
     return _settle_plans(dtype, anew=compiled)

@@ -6,13 +6,15 @@ kept under the processor, the kernels' own sources, the stored type, and the pla
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 import json
 import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from capot.engines.decode_plan import DecodePlan
 from capot.sources.machine import MAX_THREADS, processor
@@ -22,10 +24,6 @@ SOURCES = ("simd.py", "matmul.py", "tuning.py")
 NAMES = {"uint16": "bfloat16", "int16": "float16", "float32": "float32"}  # of weights, by NumPy's type (see ``simd``)
 MAX_BYTES = 2**20  # of the file: more is none of ours
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-_KINDS = {  # of what a plan's fields are in the file
-    "dtype": str, "place": str, "rows": int, "ahead_bytes": int, "in_turns": bool, "threads": int,
-    "bytes_per_second": float, "reader_bytes_per_second": float,
-}  # fmt: skip
 
 
 class KernelPlan(NamedTuple):
@@ -79,10 +77,15 @@ def folders() -> list[Path]:
 
 def key(dtype: str, place: str) -> str:
     """Return what a plan of weights of a type (``bfloat16``...) is kept under: another key, another plan."""
-    sources = hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in SOURCES))
     # Kernels for another processor than this one are asked of Numba by these two (see ``simd``).
     asked = [os.environ.get(f"NUMBA_CPU_{name}", "") for name in ("NAME", "FEATURES")]
-    return " | ".join([processor(), *asked, sources.hexdigest()[:12], dtype, place])
+    return " | ".join([processor(), *asked, _mark(), dtype, place])
+
+
+@functools.cache
+def _mark() -> str:
+    """Return what stands for the kernels' sources: others, and what was kept is of other kernels."""
+    return hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in SOURCES)).hexdigest()[:12]
 
 
 def kept(dtype: str, place: str) -> DecodePlan | None:
@@ -106,7 +109,7 @@ def keep(found: list[DecodePlan]) -> None:
     for folder in folders():
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder, _read(folder) | {key(plan.dtype, plan.place): plan.to_json() for plan in found})
+            _write(folder, _read(folder) | {key(plan.dtype, plan.place): dataclasses.asdict(plan) for plan in found})
         except OSError as error:
             failure = failure or error
         else:
@@ -138,7 +141,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 def _decoded(kept: Any) -> DecodePlan | None:
     """Return the plan that the file tells of, None where it is none that is tried, or not complete."""
-    if not isinstance(kept, dict) or {name: type(value) for name, value in kept.items()} != _KINDS:
+    if not isinstance(kept, dict) or {name: type(value) for name, value in kept.items()} != get_type_hints(DecodePlan):
         return None
     found = DecodePlan(**kept)
     known = found.rows in ROWS and found.ahead_bytes in AHEAD and 0 < found.threads <= MAX_THREADS

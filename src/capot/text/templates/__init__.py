@@ -39,7 +39,7 @@ def load_text(path: str | Path) -> tuple[str, str]:
         text = path.read_text(encoding="utf-8-sig")  # an editor may begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise InputError(
-            "not_utf8", source=local_path(path, path.name), offset=error.start, line="iconv -f latin1 -t utf-8"
+            "not_utf8", source=local_path(path, path.name), offset=error.start, encoding="latin1"
         ) from None
     except OSError as error:
         raise InputError("cannot_read", path=local_path(path, path.name), reason=os_reason(error)) from None
