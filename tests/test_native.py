@@ -396,7 +396,7 @@ def test_kernels_know_which_numbers_they_are_made_of():
     """Numba's disk cache sees changes in a kernel's own file only: its mark must follow ``simd.py``."""
     folder = Path(kernels.__file__).parent
     mark = hashlib.sha256((folder / "simd.py").read_bytes()).hexdigest()[:12]
-    for name in ("matmul", "attention", "kernels", "guessing", "tuning"):
+    for name in ("matmul", "tiles", "attention", "kernels", "guessing", "tuning"):
         assert f'SIMD_HASH = "{mark}"' in (folder / f"{name}.py").read_text(), f"write {mark} into {name}.py"
 
 

@@ -113,14 +113,14 @@ def test_the_quickest_plan_wins_whatever_disturbs_one_turn():
     quickest = tried[11]
     assert quickest != DEFAULT
     course = Course(dict.fromkeys(tried, 0.01) | {quickest: 0.008}, disturbed={11: 5.0})
-    (least,) = tuning.race([course.field()], kept=DEFAULT, until=7.0, clock=course.clock)
+    (least,) = tuning.race([course.field()], kept=[DEFAULT], until=7.0, clock=course.clock)
     assert tuning.best_plan(least, kept=DEFAULT) == quickest and least[quickest] == pytest.approx(0.008)
 
 
 def test_time_goes_to_those_that_are_hard_to_tell_apart():
     tried = plans_for(2)
     course = Course({plan: 0.01 + 0.001 * place for place, plan in enumerate(tried)})
-    tuning.race([course.field()], kept=DEFAULT, until=20.0, clock=course.clock)
+    tuning.race([course.field()], kept=[DEFAULT], until=20.0, clock=course.clock)
     runs = [course.runs.count(plan) for plan in tried]
     assert min(runs) == tuning.TURNS  # each had its chance
     assert max(runs[:4]) > 20 * tuning.TURNS and course.runs.count(DEFAULT) == max(runs)
@@ -129,7 +129,7 @@ def test_time_goes_to_those_that_are_hard_to_tell_apart():
 
 def test_on_a_slow_machine_each_plan_has_its_turns_all_the_same():
     course = Course(dict.fromkeys(plans_for(4), 3.0))
-    (least,) = tuning.race([course.field()], kept=DEFAULT, until=1.0, clock=course.clock)
+    (least,) = tuning.race([course.field()], kept=[DEFAULT], until=1.0, clock=course.clock)
     assert {course.runs.count(plan) for plan in least} == {tuning.TURNS}
     assert tuning.best_plan(least, kept=DEFAULT) == DEFAULT  # no difference: nothing to change
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from capot.i18n import number, percent, tr
 
+TILE = 16  # rows that a register of the matrix unit holds; other registers take at most four rows together
+
 
 @dataclass(frozen=True)
 class DecodePlan:
@@ -31,9 +33,15 @@ class DecodePlan:
         """Return the share of the reader's bandwidth."""
         return self.bytes_per_second / self.reader_bytes_per_second
 
+    @property
+    def tiled(self) -> bool:
+        """Return whether the processor's matrix unit computes the products."""
+        return self.rows >= TILE
+
     def words(self, lang: str | None = None) -> str:
         """Return the same in a line."""
         shares = tr(f"engines.decode.{'in_turns' if self.in_turns else 'pieces'}", lang, count=self.threads)
         speed = {"speed": number(self.bytes_per_second / 1e9, lang, 1), "share": percent(self.share, lang, 0)}
         speed["place"] = tr(f"engines.decode.{self.place}", lang)
-        return tr("engines.decode.plan", lang, rows=self.rows, ahead=self.ahead_bytes, shares=shares, **speed)
+        rows = tr(f"engines.decode.{'tiles' if self.tiled else 'rows'}", lang, rows=self.rows)
+        return tr("engines.decode.plan", lang, rows=rows, ahead=self.ahead_bytes, shares=shares, **speed)

@@ -6,7 +6,10 @@
     cache          key/value caches, and the count of every byte
     sequence_pass  one sequence's part of a step
     kernels        the five compiled operations in which the time goes
-    matmul         the first of them: x times a matrix of weights
+    products       the first of them, by one of the next two
+    matmul         x times a matrix of weights
+    tiles          the same with Intel's matrix unit, where there is one
+    tile_unit      whether there is one, and the system's permission
     plans          how one token's products read the weights on this machine, kept on disk
     tuning         which of these plans is quickest, by trial
     attention      the last: each token's mean of those before it

@@ -33,7 +33,7 @@ from capot.engines.native.simd import (  # fmt: skip
     widen,
 )
 
-SIMD_HASH = "30c4cb433942"
+SIMD_HASH = "02429a5dac03"
 BLOCK = 64  # tokens in a block of the cache
 TILE = 16  # queries that share one widening of a block
 MASKED = np.float32(-1e30)  # the score of a token that a query does not see: never the largest

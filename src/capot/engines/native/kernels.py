@@ -1,6 +1,6 @@
 """The compiled part of the engine: five operations on arrays, kept on disk once compiled.
 
-    add_matmul         y += x @ weights.T                                    matmul.py
+    add_matmul         y += x @ weights.T                                    matmul.py, tiles.py
     rms_norm           a vector over its root mean square
     swiglu             silu(gate) * up
     rotate_and_store   rotary positions, keys and values into the cache      attention.py
@@ -22,9 +22,9 @@ from numba import prange, types
 from capot.engines.decode_plan import DecodePlan
 from capot.engines.native import plans
 from capot.engines.native.attention import BLOCK, attend, rotate_and_store, scratch_shape
-from capot.engines.native.matmul import add_matmul
 from capot.engines.native.numba_cache import cache_errors, njit, warn_uncached
-from capot.engines.native.plans import DEFAULTS, KernelPlan
+from capot.engines.native.plans import DEFAULTS, ROWS, KernelPlan
+from capot.engines.native.products import add_matmul, product_dtype, product_kernel, usual_plans
 from capot.engines.native.simd import BF16_PAIRS, Array, dot, exp, narrow, widen
 
 __all__ = ["BF16_PAIRS", "BLOCK", "add_matmul", "attend", "exp", "prepare", "rms_norm", "rotate_and_store", "swiglu"]
@@ -32,12 +32,7 @@ __all__ += ["launch_lock", "product_dtype", "scratch_shape", "tune"]
 
 launch_lock = threading.Lock()  # the workqueue layer of Numba dies of two threads at once
 
-SIMD_HASH = "30c4cb433942"
-
-
-def product_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return what a product takes beside weights of a type: bfloat16 for bfloat16, else float32."""
-    return np.dtype(np.uint16 if dtype == np.uint16 else np.float32)
+SIMD_HASH = "02429a5dac03"
 
 
 @njit(cache=True)
@@ -91,7 +86,7 @@ def _signatures(dtype: np.dtype[Any]) -> list[tuple[Any, tuple[Any, ...]]]:
         (rms_norm, (rows, weight, real, given[:, ::1])),  # the quickest to compile comes first
         (rotate_and_store, (rows, rows, rows, rows, rows, blocks, like, whole, whole)),
         (swiglu, (rows, rows, given[:, ::1])),
-        (add_matmul, (weights, given[:, ::1], rows, whole, whole, whole)),
+        (product_kernel(dtype, product_dtype(dtype)), (weights, given[:, ::1], rows, whole, whole, whole)),
         (attend, (cells, blocks, like, whole, whole, whole, rows, given[:, :, :, ::1], cells)),
     ]
 
@@ -130,7 +125,10 @@ def _settle_plans(dtype: np.dtype[Any], *, anew: bool) -> dict[str, KernelPlan]:
     """Return the plan of each place: chosen now where the kernels were just compiled, else as it was kept, or usual."""
     # Without a place for compiled code there is none for a plan: two seconds more at each opening would gain nothing.
     found = tune(dtype) if anew and not cache_errors else [plans.kept(plans.NAMES[dtype.name], at) for at in DEFAULTS]
-    return DEFAULTS | {plan.place: plans.plan_of(plan) for plan in found if plan is not None}
+    usual = usual_plans(dtype)
+    chosen = {plan.place: plans.plan_of(plan) for plan in found if plan is not None}
+    # One that was kept while the matrix unit could be used, or could not, is of another kernel.
+    return usual | {place: plan for place, plan in chosen.items() if (plan.rows in ROWS) == (usual[place].rows in ROWS)}
 
 
 def tune(dtype: np.dtype[Any]) -> list[DecodePlan]:

@@ -16,11 +16,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
-from capot.engines.decode_plan import DecodePlan
+from capot.engines.decode_plan import TILE, DecodePlan
 from capot.sources.machine import MAX_THREADS, processor
 
 FILE = "capot-plans.json"
-SOURCES = ("simd.py", "matmul.py", "tuning.py")
+SOURCES = ("simd.py", "matmul.py", "tiles.py", "tuning.py")
 NAMES = {"uint16": "bfloat16", "int16": "float16", "float32": "float32"}  # of weights, by NumPy's type (see ``simd``)
 MAX_BYTES = 2**20  # of the file: more is none of ours
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
@@ -38,14 +38,17 @@ class KernelPlan(NamedTuple):
 # at once, and what takes time there is one sum after the other: several rows are summed together.
 DEFAULTS = {"memory": KernelPlan(rows=1, ahead=4096, turns=0), "cache": KernelPlan(rows=4, ahead=1024, turns=0)}
 DEFAULT = DEFAULTS["memory"]
+# A tile register takes 16 rows at once, and two of them share what is loaded of x.
+TILE_DEFAULTS = {place: KernelPlan(2 * TILE, plan.ahead, plan.turns) for place, plan in DEFAULTS.items()}
 ROWS = (1, 2, 4)
+TILE_ROWS = (TILE, 2 * TILE)
 AHEAD = (256, 1024, 4096, 8192)
 
 
-def plans_for(threads: int) -> list[KernelPlan]:
+def plans_for(threads: int, *, rows: tuple[int, ...] = ROWS) -> list[KernelPlan]:
     """Return every plan that is tried with so many threads; one alone has nobody to take turns with."""
     ways = [0, threads] if threads > 1 else [0]
-    return [KernelPlan(rows, ahead, turns) for rows in ROWS for ahead in AHEAD for turns in ways]
+    return [KernelPlan(at_once, ahead, turns) for at_once in rows for ahead in AHEAD for turns in ways]
 
 
 def cache_bytes() -> int:
@@ -144,7 +147,7 @@ def _decoded(kept: Any) -> DecodePlan | None:
     if not isinstance(kept, dict) or {name: type(value) for name, value in kept.items()} != get_type_hints(DecodePlan):
         return None
     found = DecodePlan(**kept)
-    known = found.rows in ROWS and found.ahead_bytes in AHEAD and 0 < found.threads <= MAX_THREADS
+    known = found.rows in ROWS + TILE_ROWS and found.ahead_bytes in AHEAD and 0 < found.threads <= MAX_THREADS
     return found if known and 0 < found.bytes_per_second <= found.reader_bytes_per_second else None
 
 

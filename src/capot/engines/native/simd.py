@@ -38,10 +38,10 @@ def _features() -> dict[str, bool]:
 
 # How many float32 a vector register holds, and how many rows of a product fit in the registers
 # next to six columns: 4 x 6 sums, 4 weights and 1 x are 29 of 32 (of 16: 2 x 6, 2 and 1).
-_FEATURES = _features()
-if _FEATURES.get("avx512f"):
+FEATURES = _features()
+if FEATURES.get("avx512f"):
     LANES = 16
-elif _FEATURES.get("avx"):
+elif FEATURES.get("avx"):
     LANES = 8
 else:  # SSE, NEON
     LANES = 4
@@ -49,12 +49,12 @@ ROWS = 2 if LANES == 8 else 4
 COLUMNS = 6
 # The instruction (VDPBF16PS) sums two products into each lane with rounding of its own: these machines give other last
 # bits than the rest, and the same ones among themselves, whatever the number of rows.
-BF16_PAIRS = LANES == 16 and _FEATURES.get("avx512bf16", False)  # one instruction multiplies and adds pairs of bfloat16
+BF16_PAIRS = LANES == 16 and FEATURES.get("avx512bf16", False)  # one instruction multiplies and adds pairs of bfloat16
 _IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
-HAS_FMA = _FEATURES.get("fma", False) or not _IS_X86  # a product and a sum
+HAS_FMA = FEATURES.get("fma", False) or not _IS_X86  # a product and a sum
 # Without the instruction, LLVM calls a function of the compiler's library for each conversion. Numba has none, and ends
 # the process.
-HAS_F16 = _FEATURES.get("f16c", False) or LANES == 16 or not _IS_X86  # conversions of float16
+HAS_F16 = FEATURES.get("f16c", False) or LANES == 16 or not _IS_X86  # conversions of float16
 
 F32 = ir.FloatType()
 I32 = ir.IntType(32)

@@ -18,9 +18,19 @@ from llvmlite import ir
 from numba import prange, types
 
 from capot.engines.decode_plan import DecodePlan
-from capot.engines.native.matmul import ROWS_PER_TASK, add_matmul, task_of
+from capot.engines.native.matmul import ROWS_PER_TASK, task_of
 from capot.engines.native.numba_cache import njit
-from capot.engines.native.plans import DEFAULT, DEFAULTS, NAMES, KernelPlan, cache_bytes, plans_for
+from capot.engines.native.plans import (  # fmt: skip
+    DEFAULT,
+    DEFAULTS,
+    NAMES,
+    ROWS,
+    TILE_ROWS,
+    KernelPlan,
+    cache_bytes,
+    plans_for,
+)
+from capot.engines.native.products import add_matmul, usual_plans
 from capot.engines.native.simd import (  # fmt: skip
     I64,
     LANES,
@@ -36,7 +46,7 @@ from capot.engines.native.simd import (  # fmt: skip
 )
 from capot.sources.machine import ram
 
-SIMD_HASH = "30c4cb433942"
+SIMD_HASH = "02429a5dac03"
 SECONDS = {"memory": 1.5, "cache": 0.3}  # for everything, unless two turns of all plans take longer
 WIDTHS = {"memory": 2048, "cache": 512}  # numbers of a row, as models that are read from there have them
 TURNS = 2  # of all plans, before the slower half is out
@@ -146,11 +156,13 @@ def choose(
     read_planned(weights, seen, *DEFAULT)
     products: dict[KernelPlan, Callable[[], None]] = {}
     readers: dict[KernelPlan, Callable[[], None]] = {}
-    for plan in plans_for(numba.get_num_threads()):
+    usual = usual_plans(dtype)[place]
+    for plan in plans_for(numba.get_num_threads(), rows=ROWS if usual.rows in ROWS else TILE_ROWS):
         products[plan] = functools.partial(add_matmul, weights, x, y, *plan)
+    for plan in plans_for(numba.get_num_threads()):
         readers[plan] = functools.partial(read_planned, weights, seen, *plan)
-    taken, read = race([products, readers], kept=DEFAULTS[place], until=until, clock=clock)
-    best = best_plan(taken, kept=DEFAULTS[place])
+    taken, read = race([products, readers], kept=[usual, DEFAULTS[place]], until=until, clock=clock)
+    best = best_plan(taken, kept=usual)
     return DecodePlan(
         dtype=NAMES[dtype.name],
         place=place,
@@ -165,12 +177,16 @@ def choose(
 
 
 def race(
-    fields: list[dict[KernelPlan, Callable[[], None]]], *, kept: KernelPlan, until: float, clock: Callable[[], float]
+    fields: list[dict[KernelPlan, Callable[[], None]]],
+    *,
+    kept: list[KernelPlan],
+    until: float,
+    clock: Callable[[], float],
 ) -> list[dict[KernelPlan, float]]:
     """Return the least seconds of each plan, for each field of runners.
 
-    All run in turn. After every ``TURNS`` turns the slower half of each field is out, down to ``LAST`` and ``kept``,
-    which go on until the clock says so: the time goes to those among which it is hard to choose.
+    All run in turn. After every ``TURNS`` turns the slower half of each field is out, down to ``LAST`` and the field's
+    plan in ``kept``, which go on until the clock says so: the time goes to those among which it is hard to choose.
     """
     least = [dict.fromkeys(field, float("inf")) for field in fields]
     running = [list(field) for field in fields]
@@ -183,7 +199,7 @@ def race(
                 seconds[plan] = min(seconds[plan], clock() - began)
         turn += 1
         if turn % TURNS == 0:
-            running = [_first_half(plans, seconds, kept) for plans, seconds in zip(running, least, strict=True)]
+            running = list(map(_first_half, running, least, kept))
     return least
 
 
