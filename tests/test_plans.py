@@ -14,7 +14,7 @@ import pytest
 import capot
 from capot.cli import run
 from capot.engines.decode_plan import DecodePlan
-from capot.engines.native import kernels, matmul, plans, tuning
+from capot.engines.native import kernels, matmul, plans, products, tuning
 from capot.engines.native.plans import DEFAULT, KernelPlan, plans_for
 from capot.errors import CapabilityError, ResourceError
 from capot.sources import machine
@@ -31,6 +31,7 @@ def own_folder(tmp_path, monkeypatch):
     """Keep what is chosen here away from the plans that this machine goes by."""
     # By the list and not by NUMBA_CACHE_DIR, which Numba would read too, and keep for the tests that follow.
     monkeypatch.setattr(plans, "folders", lambda: [tmp_path / "kept"])
+    monkeypatch.setattr(products, "HAS_TILES", False)  # their plans are in test_tiles
     return tmp_path / "kept"
 
 
