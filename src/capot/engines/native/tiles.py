@@ -207,12 +207,15 @@ def _multiply(
 
 @njit()
 def _add_task(
-    weights: int, line: int, first: int, last: int, packed: Array, y: Array, whole: int, at_once: int, ahead: int
+    weights: Array, few: Array, first: int, last: int, packed: Array, y: Array, whole: int, at_once: int, ahead: int
 ) -> None:
     """Multiply the rows of weights from first to last for all columns of y, ``at_once`` of them in a block.
 
-    ``weights``: the address of 16 rows at least, ``line`` bytes each; ``ahead``: bytes.
+    ``few``: 16 rows to read instead where weights has less, else none; ``ahead``: bytes.
     """
+    # Addresses keep no array: whoever calls has these three to the end.
+    address = few.ctypes.data if len(few) else weights.ctypes.data
+    line = 2 * weights.shape[1]
     groups, size = packed.shape
     rows = max(SIDE, y.shape[1])
     sums = np.empty((4, SIDE, SIDE), np.float32)
@@ -229,7 +232,7 @@ def _add_task(
                     stop = min(start + DEPTH, whole)
                     near = ahead if group == 0 else 0  # the first tokens bring the rows near for all others
                     x = packed.ctypes.data + 2 * size * group
-                    place = weights + line * top
+                    place = address + line * top
                     _multiply(high, wide, place, line, x, 2 * size, sums.ctypes.data, start, stop, near)
                     _add_sums(sums, high, wide, y, SIDE * group, top, r - top)
                 r += high * SIDE
@@ -265,7 +268,6 @@ def add_matmul(weights: Array, x: Array, y: Array, rows: int, ahead: int, turns:
     few = np.zeros((SIDE if total < SIDE else 0, depth), np.uint16)  # a tile is 16 rows, of which none may be missing
     for r in range(min(total, len(few))):
         few[r] = weights[r]
-    address = few.ctypes.data if total < SIDE else weights.ctypes.data
     at_once = rows if columns == 1 else 2 * SIDE
     asked = ahead if columns == 1 else 2 * depth  # a whole row: where rows lie side by side, that is the next block
     tasks = (total + ROWS_PER_TASK - 1) // ROWS_PER_TASK
@@ -273,7 +275,7 @@ def add_matmul(weights: Array, x: Array, y: Array, rows: int, ahead: int, turns:
         # Numba counts the loop in unsigned numbers, which become floats beside signed ones.
         first = task_of(np.int64(turn), tasks, turns) * ROWS_PER_TASK
         last = min(total, first + ROWS_PER_TASK)
-        _add_task(address, 2 * depth, first, last, packed, y, whole, at_once, asked)
+        _add_task(weights, few, first, last, packed, y, whole, at_once, asked)
         for c in range(columns):  # a width that is no multiple of a tile's
             for r in range(first, last):
                 for k in range(whole, depth):
