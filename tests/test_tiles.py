@@ -58,7 +58,39 @@ def test_what_the_manual_forbids_ends_the_emulation():
     done = run_program("tests/tile_guards.py")
     assert done.returncode == 0, done.stderr[-3000:]
     found = [line.split(": ")[1].split() for line in done.stdout.splitlines()]
-    assert len(found) == 7 and all(code == right for code, right in found), found
+    assert len(found) == 12 and all(code == right for code, right in found), found
+
+
+# As GNU's assembler and LLVM's encode them: base, displacement, index and its factor, by the registers' numbers.
+ENCODED = [
+    ("c4 e2 7b 4b 0c 00", 0, 0, 0, 1),  # tileloadd (%rax,%rax), %tmm1
+    ("c4 e2 7b 4b 5c 24 80", 4, -0x80, None, 1),  # tileloadd -0x80(%rsp), %tmm3
+    ("c4 c2 7b 4b 0c 24", 12, 0, None, 1),  # tileloadd (%r12), %tmm1
+    ("c4 82 7b 4b 6c e5 00", 13, 0, 12, 8),  # tileloadd (%r13,%r12,8), %tmm5
+    ("c4 82 7b 4b 8c e5 00 10 00 00", 13, 0x1000, 12, 8),  # tileloadd 0x1000(%r13,%r12,8), %tmm1
+    ("c4 e2 7b 4b 3c ad 00 10 00 00", None, 0x1000, 5, 4),  # tileloadd 0x1000(,%rbp,4), %tmm7
+    ("c4 82 7a 4b 54 7c 10", 12, 0x10, 15, 2),  # tilestored %tmm2, 0x10(%r12,%r15,2)
+    ("c4 a2 7a 4b b4 0d bb dc fe ff", 5, -0x12345, 9, 1),  # tilestored %tmm6, -0x12345(%rbp,%r9)
+    ("c4 e2 78 49 00", 0, 0, None, 1),  # ldtilecfg (%rax)
+    ("c4 c2 78 49 45 00", 13, 0, None, 1),  # ldtilecfg (%r13)
+    ("c4 82 78 49 84 a8 00 f0 ff ff", 8, -0x1000, 13, 4),  # ldtilecfg -0x1000(%r8,%r13,4)
+    ("c4 e2 78 49 05 c0 ff ff ff", "rip", -0x40, None, 1),  # ldtilecfg -0x40(%rip)
+]
+
+
+@linux_x86
+@pytest.mark.parametrize(("code", "base", "displacement", "index", "factor"), ENCODED)
+def test_the_emulator_reads_what_assemblers_write(code, base, displacement, index, factor):
+    import tile_emulator as emulator
+
+    given = np.frombuffer(bytes.fromhex(code).ljust(16, b"\xff"), np.uint8)
+    length = len(code.split())
+    words = np.arange(64, dtype=np.int64) * 0x1_0001_0011 + 0x7000_0000_0000
+    begin = {None: 0, "rip": words[emulator.RIP] + length}
+    begin |= {number: words[word] for number, word in enumerate(emulator.REGISTERS)}
+    stride = 0 if index is None else words[emulator.REGISTERS[index]] * factor
+    assert emulator._is_tile(given)
+    assert emulator._operand(given, words) == (begin[base] + displacement, stride, length)
 
 
 # ---------------------------------------------------------------- permission
@@ -86,10 +118,14 @@ def test_linux_is_asked_once_for_the_registers(monkeypatch, answer, granted):
     assert not tile_unit.usable({}) and len(asked) == 1  # no processor with tiles, no question
 
 
-@pytest.mark.parametrize("elsewhere", [("darwin", "x86_64"), ("win32", "AMD64"), ("linux", "aarch64")])
-def test_other_systems_are_not_asked(monkeypatch, elsewhere):
-    monkeypatch.setattr(sys, "platform", elsewhere[0])
-    monkeypatch.setattr(platform, "machine", lambda: elsewhere[1])
+@pytest.mark.parametrize(
+    ("system", "machine", "bits"),
+    [("darwin", "x86_64", 64), ("win32", "AMD64", 64), ("linux", "aarch64", 64), ("linux", "x86_64", 32)],
+)
+def test_other_systems_are_not_asked(monkeypatch, system, machine, bits):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(sys, "maxsize", 2 ** (bits - 1) - 1)
     monkeypatch.setattr(ctypes, "CDLL", None)
     assert not tile_unit.usable(ALL)
 

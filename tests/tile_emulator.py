@@ -18,7 +18,7 @@ import numpy as np
 from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
-UNKNOWN, UNCONFIGURED, MISMATCH, TOO_MANY = 97, 98, 99, 100  # exit codes
+UNKNOWN, UNCONFIGURED, MISMATCH, TOO_MANY, BAD_CONFIGURATION = 97, 98, 99, 100, 101  # exit codes
 THREADS = 64
 SLOT = (
     64 + 8 * 1024 + 64
@@ -89,7 +89,7 @@ def _signed(code, start, size):
 def _operand(code, words):
     """Read the place in memory that ModRM, SIB and the displacement name: the base address, the row's stride, the end.
 
-    ``code``: from the VEX prefix on. For tiles, the index register is the stride.
+    ``code``: from the VEX prefix on. For tiles, the scaled index register is the stride; elsewhere it is to be added.
     """
     modrm = code[4]
     mod, rm = modrm >> 6, modrm & 7
@@ -119,7 +119,7 @@ def _shape(slot, tile):
     """Return rows and bytes of a row of a register; the process ends where it has none."""
     kept = carray(at(slot), 64, np.uint8)
     width, rows = np.int64(kept[16 + 2 * tile]) + 256 * np.int64(kept[17 + 2 * tile]), np.int64(kept[48 + tile])
-    if kept[0] != 1 or rows == 0 or width == 0 or rows > 16 or width > 64 or width % 4:
+    if kept[0] != 1 or rows == 0 or width % 4:
         _exit(UNCONFIGURED)
     return rows, width
 
@@ -140,9 +140,17 @@ def _configure(slot, place):
     kept = carray(at(slot), SLOT, np.uint8)
     kept[64:] = 0
     kept[:64] = given
-    for i in range(1, 16):
-        if given[i]:  # reserved, or an instruction that was interrupted
-            _exit(UNCONFIGURED)
+    if given[0] == 0:  # as the registers are before any configuration, whatever follows
+        kept[:64] = 0
+        return
+    wrong = given[0] != 1 or given[1] != 0  # the row of an instruction that was interrupted: no program writes it
+    for i in range(2, 64):
+        wrong |= given[i] != 0 and (i < 16 or 32 <= i < 48 or i >= 56)  # reserved
+    for tile in range(8):
+        width, rows = np.int64(given[16 + 2 * tile]) + 256 * np.int64(given[17 + 2 * tile]), given[48 + tile]
+        wrong |= width > 64 or rows > 16 or (width == 0) != (rows == 0)
+    if wrong:
+        _exit(BAD_CONFIGURATION)
 
 
 @njit()
@@ -183,7 +191,9 @@ def _multiply(slot, target, left, right):
     rows, wide = _shape(slot, target)
     left_rows, left_wide = _shape(slot, left)
     right_rows, right_wide = _shape(slot, right)
-    if left_rows != rows or right_wide != wide or right_rows != left_wide // 4 or target in (left, right):
+    if left_rows != rows or right_wide != wide or right_rows != left_wide // 4:
+        _exit(MISMATCH)
+    if target in (left, right) or left == right:
         _exit(MISMATCH)
     sums = _floats(slot, target)
     for m in range(rows):
@@ -215,8 +225,8 @@ def _do(code, words, slot):
         carray(at(slot), SLOT, np.uint8)[:] = 0
         return 1, 5
     if op == 0x49 and kind == 0 and not in_registers and reg == 0:
-        place, _, end = _operand(code, words)
-        _configure(slot, place)
+        place, index, end = _operand(code, words)
+        _configure(slot, place + index)
         return 0, end
     if op == 0x49 and kind == 3 and in_registers and rm == 0:
         _shape(slot, reg)

@@ -27,10 +27,23 @@ def configure_from(typing, place):
     return types.void(types.int64), emit
 
 
+@intrinsic
+def twice(typing):
+    """Multiply a register by itself."""
+
+    def emit(context, builder, signature, args):
+        call(builder, "tdpbf16ps", 0, 4, 4)
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
 @njit()
 def multiply(memory):
-    data = np.zeros(4096, np.uint16).ctypes.data
+    numbers = np.zeros(4096, np.uint16)
+    data = numbers.ctypes.data
     _one_by_one(data, 64, data, 1024, data, 0, 32, 0)
+    memory[0] |= numbers[0]  # an address keeps no array: this does
 
 
 @njit()
@@ -49,6 +62,12 @@ def released(memory):
 def another_palette(memory):
     memory[0] = 2
     configure_from(memory.ctypes.data)
+
+
+@njit()
+def no_palette(memory):
+    memory[:] = 0
+    configure_from(memory.ctypes.data)
     multiply(memory)
 
 
@@ -59,8 +78,26 @@ def reserved_bytes(memory):
 
 
 @njit()
+def reserved_registers(memory):
+    memory[32] = 64
+    configure_from(memory.ctypes.data)
+
+
+@njit()
+def too_many_rows(memory):
+    memory[48] = 17
+    configure_from(memory.ctypes.data)
+
+
+@njit()
+def rows_of_no_bytes(memory):
+    memory[16] = 0
+    configure_from(memory.ctypes.data)
+
+
+@njit()
 def a_register_without_rows(memory):
-    memory[48 + 4] = 0
+    memory[16 + 2 * 4] = memory[48 + 4] = 0
     configure_from(memory.ctypes.data)
     multiply(memory)
 
@@ -73,6 +110,12 @@ def rows_that_do_not_fit(memory):
 
 
 @njit()
+def one_register_twice(memory):
+    configure_from(memory.ctypes.data)
+    twice()
+
+
+@njit()
 def as_it_should_be(memory):
     configure_from(memory.ctypes.data)
     multiply(memory)
@@ -82,10 +125,15 @@ def as_it_should_be(memory):
 RIGHT = {
     not_configured: emulator.UNCONFIGURED,
     released: emulator.UNCONFIGURED,
-    another_palette: emulator.UNCONFIGURED,
-    reserved_bytes: emulator.UNCONFIGURED,
+    no_palette: emulator.UNCONFIGURED,
+    another_palette: emulator.BAD_CONFIGURATION,
+    reserved_bytes: emulator.BAD_CONFIGURATION,
+    reserved_registers: emulator.BAD_CONFIGURATION,
+    too_many_rows: emulator.BAD_CONFIGURATION,
+    rows_of_no_bytes: emulator.BAD_CONFIGURATION,
     a_register_without_rows: emulator.UNCONFIGURED,
     rows_that_do_not_fit: emulator.MISMATCH,
+    one_register_twice: emulator.MISMATCH,
     as_it_should_be: 0,
 }
 

@@ -20,7 +20,8 @@ def permitted() -> bool:
     switched them off, and where a thread's stack for signals is too small for them.
     Source: the kernel's documentation, "Using XSTATE features in user space applications".
     """
-    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
+    # In a program of 32 bits, which may be told the same machine, this number is another call.
+    if not sys.platform.startswith("linux") or platform.machine() != "x86_64" or sys.maxsize < 2**32:
         return False
     try:
         ask = ctypes.CDLL(None).syscall
