@@ -20,7 +20,7 @@ import native_helpers as tiny  # noqa: E402
 
 from capot.engines.native import check, kernels, open_native, rope  # noqa: E402
 from capot.engines.native.llama import NO_WINDOW, Linear  # noqa: E402
-from capot.engines.native.plans import DEFAULT  # noqa: E402
+from capot.engines.native.plans import DEFAULT, KernelPlan  # noqa: E402
 from capot.engines.protocol import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Sequence, Want  # noqa: E402
 from capot.errors import ModelError, UnsupportedError  # noqa: E402
 from capot.sources.checkpoint import Checkpoint  # noqa: E402
@@ -413,6 +413,39 @@ def test_the_product_of_pairs():
     y = np.ones((9, 70), np.float32)
     kernels.add_matmul(weights, x, y, *DEFAULT)
     np.testing.assert_allclose(y, 1 + to_float32(x, "BF16") @ to_float32(weights, "BF16").T, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("columns", [1, 9])
+@pytest.mark.parametrize("dtype", ["F32", "F16"])
+def test_a_matrix_of_another_type_in_a_model_of_bfloat16(dtype, columns):
+    from capot.sources.checkpoint import to_float32
+
+    random = np.random.default_rng(0)
+    weights = random.standard_normal((70, 100)).astype({"F32": np.float32, "F16": np.float16}[dtype])
+    weights.flags.writeable = False
+    x = (random.standard_normal((columns, 100), np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    for plan in (DEFAULT, KernelPlan(rows=32, ahead=4096, turns=0)):  # the second is of the matrix unit
+        y = np.ones((columns, 70), np.float32)
+        kernels.add_matmul(weights.view(np.int16) if dtype == "F16" else weights, x, y, *plan)
+        expected = 1 + to_float32(x, "BF16") @ weights.astype(np.float32).T
+        np.testing.assert_allclose(y, expected, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_model_of_several_types(tmp_path, dtype):
+    from safetensors.torch import load_file, save_file
+
+    file = tiny.make(tmp_path / "model", "llama", dtype="bfloat16") / "model.safetensors"
+    tensors = load_file(file)
+    for name in ("lm_head.weight", "model.layers.0.mlp.up_proj.weight", "model.layers.1.self_attn.q_proj.weight"):
+        tensors[name] = tensors[name].to(getattr(torch, dtype))
+    save_file(tensors, file, metadata={"format": "pt"})
+    engine = open_native(Checkpoint.open(file.parent))
+    ids = tiny.prompt(40)
+    expected = reference_logits(tiny.load(file.parent), ids)
+    for chunk in (1, 40):
+        assert error(all_logits(engine, ids, chunk=chunk), expected) <= NARROW["bfloat16"]
+    engine.close()
 
 
 @pytest.mark.parametrize(
