@@ -5,6 +5,9 @@ To be run with the variables of ``with_tiles.environment``.
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+
 import numpy as np
 import with_tiles  # before anything of the engine
 
@@ -48,6 +51,20 @@ def product(weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return y
 
 
+def fenced(stored: np.ndarray, *, last: bool) -> np.ndarray:
+    """Return a copy behind a page that nobody may read, or with such a page right behind it."""
+    page = mmap.PAGESIZE
+    pages = -(-stored.nbytes // page)
+    room = mmap.mmap(-1, (pages + 2) * page)
+    begin = np.frombuffer(room, np.uint8).ctypes.data
+    for fence in (begin, begin + (pages + 1) * page):
+        assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(fence), ctypes.c_size_t(page), 0) == 0  # PROT_NONE
+    start = (pages + 1) * page - stored.nbytes if last else page
+    copy = np.frombuffer(room, stored.dtype, stored.size, start).reshape(stored.shape)
+    copy[...] = stored
+    return copy
+
+
 def faults() -> list[str]:
     found = []
     random = np.random.default_rng(3)
@@ -56,6 +73,7 @@ def faults() -> list[str]:
             weights, x = (
                 halves(random.standard_normal((n, depth), np.float32) * np.float32(scale)) for n in (rows, columns)
             )
+            weights = fenced(weights, last=scale == 1.0)
             weights.flags.writeable = False
             begun = random.standard_normal((columns, rows), np.float32) * np.float32(scale)
             expected = product(weights, x, begun)
