@@ -14,7 +14,7 @@ from typing import Any
 
 # Each kernel's part; a product with the head's matrix counts as ``head``.
 PART_OF = {
-    "add_matmul": "products",
+    "add_products": "products",
     "attend": "attention",
     "rotate_and_store": "attention",
     "rms_norm": "norms",
@@ -51,7 +51,7 @@ class Profile:
                 setattr(kernels, name, kernel)
 
     def _timed(self, kernel: Callable[..., Any], part: str) -> Callable[..., Any]:
-        head = self.engine.head.weight
+        head = self.engine.head.matrices
 
         def timed(*given: Any) -> Any:
             mine = "head" if part == "products" and given[0] is head else part

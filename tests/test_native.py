@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ import inside_helpers as hooks  # noqa: E402
 import native_helpers as tiny  # noqa: E402
 
 from capot.engines.native import check, kernels, open_native, rope  # noqa: E402
+from capot.engines.native.cache import ArrayAllocator  # noqa: E402
 from capot.engines.native.llama import NO_WINDOW, Linear  # noqa: E402
 from capot.engines.native.plans import DEFAULT, KernelPlan  # noqa: E402
 from capot.engines.protocol import LAST, MAX_CHUNK, NOTHING, Capability, Engine, Feed, Sequence, Want  # noqa: E402
@@ -305,6 +307,19 @@ def test_every_byte_is_counted(models):
     assert engine.allocations(reset_peak=True).peak["logits"] == 0
     feed(engine, tiny.prompt(200), NOTHING)
     assert engine.allocations().peak["logits"] == 0 < engine.allocations().peak["kv_cache"]
+
+
+@pytest.mark.parametrize("shape", [(3,), (7, 129)])
+def test_an_array_begins_with_a_line_of_the_cache_and_counts_until_its_last_view_goes(shape):
+    allocator = ArrayAllocator()
+    array = allocator.array("logits", shape, np.dtype(np.uint16), zeroed=True)
+    assert array.ctypes.data % 64 == 0 and array.shape == shape and not array.any()
+    assert allocator.read(reset_peak=False).current["logits"] == array.nbytes == 2 * math.prod(shape)
+    view = array.reshape(-1)[1:]
+    del array
+    assert allocator.read(reset_peak=False).current["logits"] == 2 * math.prod(shape)
+    del view
+    assert allocator.read(reset_peak=False).current["logits"] == 0
 
 
 def test_a_sequence_grows_by_blocks(models):

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from same_helpers import ALL, SCHEDULES, TEXTS, OneByOne, digest, hold, same
 
 from capot.engines.native import kernels, open_native, simd
-from capot.engines.native.plans import DEFAULT
+from capot.engines.native.plans import DEFAULT, KernelPlan
 from capot.engines.protocol import MAX_CHUNK, Feed
 from capot.sources.checkpoint import Checkpoint
 
@@ -79,13 +79,37 @@ def test_a_row_of_a_product_is_the_same_whatever_is_beside_it(dtype, depth):
     expected = begun.copy()
     for row in range(40):
         kernels.add_matmul(weights, x[row : row + 1], expected[row : row + 1], *DEFAULT)
-    for columns in (2, 3, 5, 6, 8, 11, 40):
+    for columns in (2, 3, 5, 6, 8, 11, 16, 40):
         y = begun[:columns].copy()
         kernels.add_matmul(weights, x[:columns], y, *DEFAULT)
         same(y, expected[:columns])
     few = begun[:, :5].copy()  # a row of the weights, whatever rows are beside it
     kernels.add_matmul(weights[:5], x, few, *DEFAULT)
     same(few, expected[:, :5])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("columns", [1, 2, 8, 9])
+@pytest.mark.parametrize("plan", [DEFAULT, KernelPlan(4, 256, 0), KernelPlan(2, 1024, 2)])
+def test_matrices_multiplied_together_give_the_numbers_of_each_alone(dtype, columns, plan):
+    random = np.random.default_rng(columns)
+    wide = [random.standard_normal((rows, 2148), np.float32) for rows in (71, 1, 200)]
+    kept = {"float32": lambda w: w, "bfloat16": lambda w: (w.view(np.uint32) >> 16).astype(np.uint16)}
+    stored = kept.get(dtype, lambda w: w.astype(np.float16).view(np.int16))
+    weights = [stored(each) for each in wide]
+    x = random.standard_normal((columns, 2148), np.float32)
+    if dtype == "bfloat16":
+        x = stored(x)
+    y = random.standard_normal(columns * (71 + 1 + 200), np.float32)
+    matrices = kernels.Matrices(*weights)
+    parts = matrices.split(y, columns)
+    assert [part.shape for part in parts] == [(columns, len(each)) for each in weights]
+    expected = [part.copy() for part in parts]
+    for one, begun in zip(weights, expected, strict=True):
+        kernels.add_matmul(one, x, begun, *DEFAULT)
+    kernels.add_products(matrices, x, y, plan)
+    for part, alone in zip(parts, expected, strict=True):  # views of y
+        same(part, alone)
 
 
 @pytest.mark.parametrize("threads", [pytest.param("1", marks=pytest.mark.soak), "2"])

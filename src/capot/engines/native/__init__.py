@@ -1,6 +1,7 @@
 """The native engine: the Llama family in a few hundred lines of NumPy and Numba.
 
     llama          the network, layer by layer: start here
+    linear         its matrices, and those that multiply the same x together
     names          what the file calls the weights, and which there are
     rope           rotary positions of queries and keys
     cache          key/value caches, and the count of every byte

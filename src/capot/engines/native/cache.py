@@ -6,6 +6,7 @@ of ``BLOCK`` tokens that never move: a longer text adds a block, a crop gives so
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections.abc import Sequence as Ids
@@ -18,6 +19,7 @@ from capot.engines.protocol import Allocations, CancellableSequence
 from capot.sources.configuration import Config
 
 FLOAT32 = np.dtype(np.float32)
+LINE = 64  # bytes of a processor's cache that come together
 
 
 class ArrayAllocator:
@@ -31,15 +33,18 @@ class ArrayAllocator:
 
     def array(self, part: str, shape: Ids[int], dtype: np.dtype[Any] = FLOAT32, *, zeroed: bool = False) -> np.ndarray:
         """Return a new array, counted under ``part`` as long as it or a view of it lives."""
-        array = np.zeros(shape, dtype) if zeroed else np.empty(shape, dtype)
+        nbytes = math.prod(shape) * dtype.itemsize
+        whole = (np.zeros if zeroed else np.empty)(nbytes + LINE, np.uint8)
+        # From the begin of a line on: a register's fill that lies across two lines is loaded twice.
+        begin = -whole.ctypes.data % LINE
         with self._lock:
-            self._current[part] += array.nbytes
+            self._current[part] += nbytes
             if sum(self._current.values()) > sum(self._peak.values()):
                 # Finalizers of what is alive at exit are not run: counting has no reader any more, and modules may be
                 # gone.
                 self._peak = dict(self._current)
-        weakref.finalize(array, self._returned, part, array.nbytes).atexit = False
-        return array
+        weakref.finalize(whole, self._returned, part, nbytes).atexit = False  # every view of it holds the whole
+        return whole[begin : begin + nbytes].view(dtype).reshape(shape)
 
     def _returned(self, part: str, nbytes: int) -> None:
         with self._lock:

@@ -1,6 +1,6 @@
 """The compiled part of the engine: five operations on arrays, kept on disk once compiled.
 
-    add_matmul         y += x @ weights.T                                    matmul.py, tiles.py
+    add_products       y += x @ weights.T, of one matrix or several          matmul.py, tiles.py
     rms_norm           a vector over its root mean square
     swiglu             silu(gate) * up
     rotate_and_store   rotary positions, keys and values into the cache      attention.py
@@ -20,15 +20,22 @@ import numpy as np
 from numba import prange, types
 
 from capot.engines.decode_plan import DecodePlan
-from capot.engines.native import plans
+from capot.engines.native import matmul, plans, tiles
 from capot.engines.native.attention import BLOCK, attend, rotate_and_store, scratch_shape
 from capot.engines.native.numba_cache import cache_errors, njit, warn_uncached
 from capot.engines.native.plans import DEFAULTS, ROWS, KernelPlan
-from capot.engines.native.products import add_matmul, product_dtype, product_kernel, usual_plans
+from capot.engines.native.products import (  # fmt: skip
+    Matrices,
+    add_matmul,
+    add_products,
+    product_dtype,
+    product_kernel,
+    usual_plans,
+)
 from capot.engines.native.simd import BF16_PAIRS, Array, dot, exp, narrow, widen
 
-__all__ = ["BF16_PAIRS", "BLOCK", "add_matmul", "attend", "exp", "prepare", "rms_norm", "rotate_and_store", "swiglu"]
-__all__ += ["launch_lock", "product_dtype", "scratch_shape", "tune"]
+__all__ = ["BF16_PAIRS", "BLOCK", "Matrices", "add_matmul", "add_products", "attend", "exp", "prepare", "rms_norm"]
+__all__ += ["launch_lock", "product_dtype", "rotate_and_store", "scratch_shape", "swiglu", "tune"]
 
 launch_lock = threading.Lock()  # the workqueue layer of Numba dies of two threads at once
 
@@ -82,11 +89,15 @@ def _signatures(dtype: np.dtype[Any]) -> list[tuple[Any, tuple[Any, ...]]]:
     given = numba.from_dtype(product_dtype(dtype))
     rows = types.float32[:, ::1]
     cells = types.float32[:, :, :, ::1]
+    plan = (whole, whole, whole)
+    product: Any = (matmul.add_products, (whole[:, ::1], like, given[:, ::1], types.float32[::1], *plan))
+    if product_kernel(dtype, product_dtype(dtype)) is tiles.add_matmul:
+        product = (tiles.add_matmul, (weights, given[:, ::1], rows, *plan))
     return [
         (rms_norm, (rows, weight, real, given[:, ::1])),  # the quickest to compile comes first
         (rotate_and_store, (rows, rows, rows, rows, rows, blocks, like, whole, whole)),
         (swiglu, (rows, rows, given[:, ::1])),
-        (product_kernel(dtype, product_dtype(dtype)), (weights, given[:, ::1], rows, whole, whole, whole)),
+        product,
         (attend, (cells, blocks, like, whole, whole, whole, rows, given[:, :, :, ::1], cells)),
     ]
 

@@ -23,6 +23,7 @@ import numpy as np
 from capot.engines.decode_plan import DecodePlan
 from capot.engines.native import kernels, rope
 from capot.engines.native.cache import ArrayAllocator, NativeSequence, block_shape
+from capot.engines.native.linear import Linear, Linears
 from capot.engines.native.names import biases, names
 from capot.engines.native.plans import DEFAULT, KernelPlan, place_of, plan_of
 from capot.engines.native.sequence_pass import EMPTY, SequencePass
@@ -47,33 +48,6 @@ NO_WINDOW = 2**40  # a window that no text fills
 
 
 @dataclass(frozen=True)
-class Linear:
-    """A matrix as the file has it, and a bias where the family has one. Shapes: (N, D), (N,)."""
-
-    weight: np.ndarray
-    bias: np.ndarray | None = None
-    plan: KernelPlan = DEFAULT  # how one token's product reads it
-
-    def write(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Compute y = x @ weight.T + bias. Shapes: x (T, D), y (T, N)."""
-        # The bias first, so that the product adds to it: ``add_matmul`` accumulates, and a separate pass over y is
-        # saved.
-        y[...] = 0 if self.bias is None else self.bias
-        kernels.add_matmul(self.weight, x, y, *self.plan)
-        return y
-
-    def add(self, x: np.ndarray, y: np.ndarray) -> None:
-        """Compute y += x @ weight.T + bias: the residual stream takes what a block found."""
-        if self.bias is not None:
-            y += self.bias
-        self.product(x, y)
-
-    def product(self, x: np.ndarray, y: np.ndarray) -> None:
-        """Compute y += x @ weight.T."""
-        kernels.add_matmul(self.weight, x, y, *self.plan)
-
-
-@dataclass(frozen=True)
 class LayerWeights:
     """The weights of one layer, D width, H heads of size S, K of them with keys, M width of the MLP."""
 
@@ -90,30 +64,32 @@ class LayerWeights:
     down: Linear  # (D, M)
     window: int  # tokens back that attention sees
 
+    @functools.cached_property
+    def heads(self) -> Linears:
+        return Linears(self.query, self.key, self.value)
+
+    @functools.cached_property
+    def halves(self) -> Linears:
+        return Linears(self.gate, self.up)
+
 
 class Buffers:
-    """Where the values of one step live, made for T columns and used again by each layer. Shapes: all (T, width)."""
+    """Where the values of one step live, made for T columns and used again by each layer.
 
-    x: np.ndarray
-    gates: np.ndarray
-    ups: np.ndarray
-    queries: np.ndarray
-    keys: np.ndarray
-    values: np.ndarray
+    Shapes: x (T, D); heads, queries, keys and values one after the other; halves, gates and ups.
+    """
 
     def __init__(self, columns: int, engine: NativeEngine) -> None:
         c = engine.checkpoint.config
         query_width = c.heads * c.head_dim
-        key_width = c.kv_heads * c.head_dim
-        widths = {"x": c.width, "gates": c.mlp_width, "ups": c.mlp_width}
-        widths |= {"queries": query_width, "keys": key_width, "values": key_width}
+        heads = columns * (query_width + 2 * c.kv_heads * c.head_dim)
         # One allocation for all buffers: the peak is counted once, and a step of the same width reuses it.
-        floats = engine.allocator.array("activations", (columns * sum(widths.values()),))
+        floats = engine.allocator.array("activations", (columns * (c.width + 2 * c.mlp_width) + heads,))
+        x, self.heads, self.halves = np.split(floats, [columns * c.width, columns * c.width + heads])
+        self.x = x.reshape(columns, c.width)
+        self.queries, self.keys, self.values = engine.layers[0].heads.matrices.split(self.heads, columns)
+        self.gates, self.ups = engine.layers[0].halves.matrices.split(self.halves, columns)
         self.columns = columns
-        end = 0
-        for name, width in widths.items():
-            start, end = end, end + columns * width
-            setattr(self, name, floats[start:end].reshape(columns, width))
         # Products run one after the other, so one buffer of the widest serves all their inputs.
         widest = max(c.width, query_width, c.mlp_width)
         self._product_input = engine.allocator.array("activations", (columns * widest,), engine.product_dtype)
@@ -317,9 +293,10 @@ class NativeEngine:
         """Add to x what attention brings; answers the heads that it is made of. Shapes: (T, H S)."""
         c = self.checkpoint.config
         normed = self._normed(b.x, layer.attention_norm, b.product_input(c.width))
-        queries = layer.query.write(normed, b.queries)  # (T, H S)
-        keys = layer.key.write(normed, b.keys)  # (T, K S)
-        values = layer.value.write(normed, b.values)  # (T, K S)
+        layer.heads.write(normed, b.heads)
+        queries = b.queries  # (T, H S)
+        keys = b.keys  # (T, K S)
+        values = b.values  # (T, K S)
         # Qwen3 normalises before the rotation; after it, the norm's weights would no longer belong to the pairs that
         # turn.
         if layer.query_norm is not None and layer.key_norm is not None:  # each head by itself: rows of S numbers
@@ -350,10 +327,9 @@ class NativeEngine:
     def _mlp(self, layer: LayerWeights, b: Buffers) -> None:
         c = self.checkpoint.config
         normed = self._normed(b.x, layer.mlp_norm, b.product_input(c.width))
-        gates = layer.gate.write(normed, b.gates)
-        ups = layer.up.write(normed, b.ups)
+        layer.halves.write(normed, b.halves)
         gated = b.product_input(c.mlp_width)
-        kernels.swiglu(gates, ups, gated)
+        kernels.swiglu(b.gates, b.ups, gated)
         layer.down.add(gated, b.x)
 
     def _normed(self, x: np.ndarray, weight: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numba import prange, types
+from numba.np.numpy_support import carray
 
 from capot.engines.native.numba_cache import njit
 from capot.engines.native.simd import (  # fmt: skip
@@ -40,6 +41,7 @@ from capot.engines.native.simd import (  # fmt: skip
     emit_widen,
     fma,
     intrinsic,
+    pointer,
     stored_type,
     widen,
     zeros,
@@ -76,6 +78,43 @@ def _emit_totals(build: Value, sums: list[list[Value]], y_rows: list[Value], fir
             build.store(build.fadd(build.load(cell), emit_sum(build, build.load(row[c]))), cell)
 
 
+def _emit_loops(
+    build: Value,
+    rows: list[Value],
+    depth: Value,
+    args: list[Value],
+    step: int,
+    columns: int,
+    multiply: Callable[[Value], None],
+) -> None:
+    """Emit the loop over a tile, in which ``multiply`` is emitted, and memory is asked for what comes next.
+
+    ``args``: the first column, where the loop starts and stops, how many numbers ahead a single column asks. Of
+    several columns the first ask for the tile after this one. Rows that lie side by side are asked for as one stream,
+    of which memory gives most; the same parts of longer rows are not.
+    """
+    first, start, stop, ahead = args
+
+    def loop(prefetch: Callable[[Value], None]) -> None:
+        with cgutils.for_range_slice(build, start, stop, I64(step), I64) as (k, _):
+            prefetch(k)
+            multiply(k)
+
+    if columns == 1:
+        loop(lambda k: emit_ahead(build, rows, build.add(k, ahead), depth))
+        return
+    size = build.mul(depth, I64(len(rows)))
+    with build.if_else(build.icmp_signed("==", first, I64(0))) as (then, otherwise):
+        with then, build.if_else(build.icmp_signed("<=", depth, I64(DEPTH))) as (beside, apart):
+            with beside:
+                stream = [build.gep(rows[0], [build.add(size, I64(row * step))]) for row in range(len(rows))]
+                loop(lambda k: emit_prefetches(build, stream, build.mul(k, I64(len(rows)))))
+            with apart:
+                loop(lambda k: emit_prefetches(build, rows, build.add(k, size)))
+        with otherwise:  # which find the rows in a cache
+            loop(lambda k: None)
+
+
 def _tile(rows: int, columns: int) -> Callable[..., Any]:
     """Return a function that adds to y the product of ``rows`` rows of the weights and ``columns`` rows of x.
 
@@ -96,18 +135,16 @@ def _tile(rows: int, columns: int) -> Callable[..., Any]:
             w, xs, ys = (context.make_array(signature.args[i])(context, build, args[i]) for i in (0, 2, 4))
             depth, width = (cgutils.unpack_tuple(build, array.shape)[1] for array in (w, ys))
             w_rows = emit_starts(build, w, args[1], range(rows), depth)
-            # All that the sums of several columns leave registers for: the next tile is asked for as this one is read.
-            next_rows = emit_starts(build, w, args[1], range(rows, 2 * rows), depth)
             x_rows = emit_starts(build, xs, args[3], range(columns), depth)
             sums = [[zeros(build) for _ in x_rows] for _ in w_rows]
-            with cgutils.for_range_slice(build, args[5], args[6], I64(LANES * (2 if pairs else 1)), I64) as (k, _):
-                if columns == 1:
-                    emit_ahead(build, w_rows, build.add(k, args[7]), depth)
-                else:
-                    emit_prefetches(build, next_rows, k)
+            step = LANES * (2 if pairs else 1)
+
+            def multiply(k: Value) -> None:
                 loaded = [_emit_register(build, base, k, weights.dtype, pairs=pairs) for base in w_rows]
                 values = [_emit_register(build, base, k, x.dtype, pairs=pairs) for base in x_rows]
                 _emit_products(build, sums, loaded, values)
+
+            _emit_loops(build, w_rows, depth, [args[3], *args[5:]], step, columns, multiply)
             _emit_totals(build, sums, emit_starts(build, ys, args[3], range(columns), width), args[1])
             return context.get_dummy_value()
 
@@ -122,6 +159,19 @@ _one, _two, _four = (_tile(rows, 1) for rows in (1, 2, 4))
 # DEPTH numbers of each row at a time: the columns of x that a tile reads then stay in the cache closest to the core
 # while all rows of the task pass over them.
 _by_six, _by_four, _by_two, _by_one = (_tile(ROWS, columns) for columns in (COLUMNS, 4, 2, 1))
+# As many sums as four by four, and all of x in one pass, where there are 32 registers.
+_by_eight = _tile(2, 8)
+HAS_EIGHT = LANES == 16
+
+
+@njit()
+def _widest(left: int) -> int:
+    """Return how many columns the next tiles take: the fewest passes over rows that lie in a cache by then."""
+    if HAS_EIGHT and left in (8, 16):
+        return 8
+    if left >= COLUMNS:
+        return COLUMNS
+    return 4 if left >= 4 else min(left, 2)
 
 
 @njit()
@@ -136,14 +186,12 @@ def _add_tiles(weights: Array, first: int, last: int, x: Array, y: Array, whole:
         stop = min(start + DEPTH, whole)
         c = 0
         while c < columns:
-            left = columns - c
-            wide = 1
-            if left >= COLUMNS:
-                wide = COLUMNS
-            elif left >= 2:
-                wide = 4 if left >= 4 else 2
+            wide = _widest(columns - c)
             for r in range(first, even, ROWS):
-                if wide == COLUMNS:
+                if wide == 8:
+                    for row in range(r, r + ROWS, 2):
+                        _by_eight(weights, row, x, c, y, start, stop, depth)
+                elif wide == COLUMNS:
                     _by_six(weights, r, x, c, y, start, stop, depth)
                 elif wide == 4:
                     _by_four(weights, r, x, c, y, start, stop, depth)
@@ -176,6 +224,22 @@ def _add_column(weights: Array, first: int, last: int, x: Array, y: Array, whole
 
 
 @njit()
+def _add_rows(weights: Array, first: int, x: Array, y: Array, rows: int, ahead: int) -> None:
+    """Multiply the rows of one task, which begins at ``first``, for all columns."""
+    last = min(weights.shape[0], first + ROWS_PER_TASK)
+    columns, depth = x.shape
+    whole = depth - depth % (LANES * 2 if BF16_PAIRS and x.itemsize == 2 else LANES)
+    if columns == 1:
+        _add_column(weights, first, last, x, y, whole, rows, ahead // weights.itemsize)
+    else:
+        _add_tiles(weights, first, last, x, y, whole)
+    for c in range(columns):  # a width that is no multiple of a register's
+        for r in range(first, last):
+            for k in range(whole, depth):
+                y[c, r] = fma(widen(weights[r, k]), widen(x[c, k]), y[c, r])
+
+
+@njit()
 def task_of(turn: int, tasks: int, threads: int) -> int:
     """Return which task is done at one turn of a parallel loop, of which each thread has one piece.
 
@@ -188,27 +252,42 @@ def task_of(turn: int, tasks: int, threads: int) -> int:
     return turn % each * threads + turn // each
 
 
-@njit(parallel=True, cache=True)
-def add_matmul(weights: Array, x: Array, y: Array, rows: int, ahead: int, turns: int) -> None:
-    """Compute y += x @ weights.T, each weight read from memory once whatever the number of columns.
+@njit()
+def _tasks_of(total: int) -> int:
+    return (total + ROWS_PER_TASK - 1) // ROWS_PER_TASK
 
-    Shapes: weights (N, D) as stored, x (T, D) as ``kernels.product_dtype`` says, y (T, N).
+
+@njit(parallel=True, cache=True)
+def add_products(places: Array, like: Array, x: Array, y: Array, rows: int, ahead: int, turns: int) -> None:
+    """Compute y += x @ weights.T for each of several matrices, each weight read once whatever the number of columns.
+
+    One loop goes over the rows of all, so threads wait for one another once.
+
+    Shapes: places (matrices, 2), the address and the number N of rows of each, which are as wide as x and of the type
+    of ``like``; x (T, D) as ``kernels.product_dtype`` says; y (T N + T N' + ...), one product after the other.
     ``rows``, ``ahead``, ``turns``: the plan of a single column (see ``KernelPlan``).
     """
-    total, depth = weights.shape
-    columns = x.shape[0]
-    whole = depth - depth % (LANES * 2 if BF16_PAIRS and x.itemsize == 2 else LANES)
-    numbers = ahead // weights.itemsize
-    tasks = (total + ROWS_PER_TASK - 1) // ROWS_PER_TASK
+    columns, depth = x.shape
+    tasks = 0
+    for m in range(len(places)):
+        tasks += _tasks_of(places[m, 1])
     for turn in prange(tasks):
         # Numba counts the loop in unsigned numbers, which become floats beside signed ones.
-        first = task_of(np.int64(turn), tasks, turns) * ROWS_PER_TASK
-        last = min(total, first + ROWS_PER_TASK)
-        if columns == 1:
-            _add_column(weights, first, last, x, y, whole, rows, numbers)
-        else:
-            _add_tiles(weights, first, last, x, y, whole)
-        for c in range(columns):  # a width that is no multiple of a register's
-            for r in range(first, last):
-                for k in range(whole, depth):
-                    y[c, r] = fma(widen(weights[r, k]), widen(x[c, k]), y[c, r])
+        task = task_of(np.int64(turn), tasks, turns)
+        begin = 0
+        for m in range(len(places)):
+            total = places[m, 1]
+            end = begin + columns * total
+            if 0 <= task < _tasks_of(total):
+                weights = carray(pointer(places[m, 0]), (total, depth), like.dtype)
+                _add_rows(weights, task * ROWS_PER_TASK, x, y[begin:end].reshape(columns, total), rows, ahead)
+            task -= _tasks_of(total)
+            begin = end
+
+
+def add_matmul(weights: Array, x: Array, y: Array, *plan: int) -> None:
+    """Compute y += x @ weights.T, the product of one matrix. Shapes: weights (N, D), x (T, D), y (T, N)."""
+    assert weights.flags.c_contiguous
+    assert y.flags.c_contiguous
+    place = np.array([(weights.ctypes.data, len(weights))], np.int64)
+    add_products(place, np.empty(1, weights.dtype), x, y.reshape(-1), *plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,39 @@ def add_matmul(weights: Array, x: Array, y: Array, *plan: int) -> None:
     if weights.dtype is not x.dtype and x.dtype == np.uint16 != weights.dtype:
         x, plan = widened(x), DEFAULT
     product_kernel(weights.dtype, x.dtype)(weights, x, y, *plan)
+
+
+class Matrices:
+    """Matrices that multiply the same x. Shapes: weights (N, D) each, as stored."""
+
+    def __init__(self, *weights: Array) -> None:
+        assert all(each.flags.c_contiguous for each in weights)
+        self.weights = weights
+        first = weights[0].dtype
+        # The kernel takes addresses: the same code serves one matrix and three.
+        self.places = np.array([(each.ctypes.data, len(each)) for each in weights], np.int64)
+        self.like = np.empty(1, first)
+        self.given = product_dtype(first)
+        alike = all(each.dtype == first for each in weights)
+        self.together = alike and product_kernel(first, self.given) is matmul.add_matmul
+        ends = list(itertools.accumulate(len(each) for each in weights))
+        self._spans = list(itertools.pairwise([0, *ends]))
+
+    def split(self, y: Array, columns: int) -> list[Array]:
+        """Return each product's own numbers. Shapes: y (T N + T N' + ...), answers (T, N)."""
+        return [y[columns * begin : columns * end].reshape(columns, end - begin) for begin, end in self._spans]
+
+
+def add_products(matrices: Matrices, x: Array, y: Array, plan: KernelPlan) -> None:
+    """Compute y += x @ weights.T for each of several matrices, in one loop over the rows of all where there is one.
+
+    Shapes: x (T, D) as ``product_dtype`` says; y (T N + T N' + ...), one product after the other.
+    """
+    if matrices.together and x.dtype is matrices.given:
+        matmul.add_products(matrices.places, matrices.like, x, y, *plan)
+        return
+    for weights, part in zip(matrices.weights, matrices.split(y, len(x)), strict=True):
+        add_matmul(weights, x, part, *plan)
 
 
 def usual_plans(dtype: np.dtype[Any]) -> dict[str, KernelPlan]:
