@@ -41,6 +41,7 @@ def test_tiles_compute_in_the_order_of_the_manual():
     assert told[1:5] == ["memory True", "cache True", "guess 2401", "plan True"], told
     if not with_tiles.native():
         assert told[5].split()[1:] == ["ldtilecfg", "tilerelease", "tilezero", "tileloadd", "tilestored", "tdpbf16ps"]
+        assert told[6] == "lost True"  # no other bits where registers are lost, no numbers where they always are
 
 
 @linux_x86

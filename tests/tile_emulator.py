@@ -32,7 +32,8 @@ _self.argtypes, _self.restype = [], ctypes.c_int64
 _owners = np.zeros(THREADS, np.int64)
 _state = np.zeros(THREADS * SLOT, np.uint8)
 _counts = np.zeros(6, np.int64)  # how often each instruction was done, see ``NAMES``; two threads may count at once
-OWNERS, STATE, COUNTS = (array.ctypes.data for array in (_owners, _state, _counts))
+_losses = np.zeros(2, np.int64)  # after how many instructions the registers are lost, 0 for never; done since
+OWNERS, STATE, COUNTS, LOSSES = (array.ctypes.data for array in (_owners, _state, _counts, _losses))
 NAMES = ("ldtilecfg", "tilerelease", "tilezero", "tileloadd", "tilestored", "tdpbf16ps")
 # Where ``ucontext_t`` of x86-64 keeps the registers, in words of 8 bytes: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8...
 REGISTERS = (18, 19, 17, 16, 20, 15, 14, 13, 5, 6, 7, 8, 9, 10, 11, 12)
@@ -242,12 +243,23 @@ def _do(code, words, slot):
     return -1, 0
 
 
+@njit()
+def _lose(slot):
+    """Empty all registers now and then, but for their shapes, as a virtual machine may."""
+    losses = carray(at(LOSSES), 2, np.int64)
+    losses[1] += 1
+    if losses[0] and losses[1] >= losses[0]:
+        losses[1] = 0
+        carray(at(slot + 64), 8 * 1024, np.uint8)[:] = 0
+
+
 @cfunc(types.void(types.int32, types.int64, types.int64))
 def _handle(number, information, context):
     words = carray(at(context), 64, np.int64)
     counts = carray(at(COUNTS), len(NAMES), np.int64)
     slot = _slot()
     while True:
+        _lose(slot)
         which, length = _do(carray(at(words[RIP]), 16, np.uint8), words, slot)
         if which < 0:
             _exit(UNKNOWN)
@@ -272,6 +284,11 @@ def install() -> None:
     action = _Action(handler=_handle.address, flags=4)  # SA_SIGINFO: with the registers
     if _libc.sigaction(signal.SIGILL, ctypes.byref(action), None) != 0:
         raise OSError("sigaction")
+
+
+def lose_after(instructions: int) -> None:
+    """Empty a thread's registers after every so many instructions from now on; never with 0."""
+    _losses[:] = instructions, 0
 
 
 def counted() -> dict[str, int]:

@@ -104,7 +104,7 @@ def a_register_without_rows(memory):
 
 @njit()
 def rows_that_do_not_fit(memory):
-    memory[48 + 6] = 8
+    memory[48 + 5] = 8
     configure_from(memory.ctypes.data)
     multiply(memory)
 

@@ -85,6 +85,20 @@ def faults() -> list[str]:
     return found
 
 
+def lost() -> str:
+    """What becomes of products where the registers are lost now and then, and where they are lost in every block."""
+    import tile_emulator
+
+    # The largest block has some 700 instructions: after a loss, one is computed before the next.
+    tile_emulator.lose_after(1511)
+    found = faults()
+    tile_emulator.lose_after(5)
+    y = np.zeros((2, 16), np.float32)
+    kernels.add_matmul(np.ones((16, 64), np.uint16), np.ones((2, 64), np.uint16), y, *PLANS[0])
+    tile_emulator.lose_after(0)
+    return " ".join([*found, str(np.isnan(y).all())])
+
+
 def main() -> None:
     print("\n".join(f"fault {fault}" for fault in faults()))
     for place in plans.DEFAULTS:
@@ -97,6 +111,7 @@ def main() -> None:
         import tile_emulator
 
         print("met", " ".join(name for name, count in tile_emulator.counted().items() if count))
+        print("lost", lost())
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from capot.engines.native.simd import FEATURES, Array
 
 # Asked once: on such a machine tiles compute every product of bfloat16, of one token as of many, in their own order.
 HAS_TILES = tile_unit.usable(FEATURES)
+if HAS_TILES:
+    tiles.keep_registers()
 
 
 def product_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
