@@ -2,12 +2,14 @@
 
 Memory and caches like to be asked in different ways, so each is a trial of its own, on weights that are more than the
 caches hold, or less. The plans follow one another in turn, so that a moment in which other programs use
-the machine falls on all of them, and the quickest turn of each counts: what disturbs only makes it slower.
+the machine falls on all of them, and each one's median over the same turns counts. The quickest turn would not do:
+memory that many machines share is half as fast again for some milliseconds, and whoever meets these would win.
 """
 
 from __future__ import annotations
 
 import functools
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -185,29 +187,33 @@ def race(
     until: float,
     clock: Callable[[], float],
 ) -> list[dict[KernelPlan, float]]:
-    """Return the least seconds of each plan, for each field of runners.
+    """Return the median seconds of the plans that ran to the end, for each field of runners.
 
     All run in turn. After every ``TURNS`` turns the slower half of each field is out, down to ``LAST`` and the field's
     plan in ``kept``, which go on until the clock says so: the time goes to those among which it is hard to choose.
     """
-    least = [dict.fromkeys(field, float("inf")) for field in fields]
-    running = [list(field) for field in fields]
+    seconds: list[dict[KernelPlan, list[float]]] = [{plan: [] for plan in field} for field in fields]
     turn = 0
     while turn < TURNS or clock() < until:
-        for field, plans, seconds in zip(fields, running, least, strict=True):
-            for plan in plans:
+        for field, taken in zip(fields, seconds, strict=True):
+            for plan, each in taken.items():
                 began = clock()
                 field[plan]()
-                seconds[plan] = min(seconds[plan], clock() - began)
+                each.append(clock() - began)
         turn += 1
         if turn % TURNS == 0:
-            running = list(map(_first_half, running, least, kept))
-    return least
+            seconds = [_first_half(taken, plan) for taken, plan in zip(seconds, kept, strict=True)]
+    return [{plan: _middle(each) for plan, each in taken.items()} for taken in seconds]
 
 
-def _first_half(plans: list[KernelPlan], seconds: dict[KernelPlan, float], kept: KernelPlan) -> list[KernelPlan]:
-    first = sorted(plans, key=lambda plan: seconds[plan])[: max(LAST, len(plans) // 2)]
-    return first if kept in first else [*first, kept]
+def _middle(seconds: list[float]) -> float:
+    # The lower one of two: what disturbs a turn makes it slower.
+    return statistics.median_low(seconds)
+
+
+def _first_half(taken: dict[KernelPlan, list[float]], kept: KernelPlan) -> dict[KernelPlan, list[float]]:
+    first = sorted(taken, key=lambda plan: _middle(taken[plan]))[: max(LAST, len(taken) // 2)]
+    return {plan: each for plan, each in taken.items() if plan in first or plan == kept}
 
 
 def best_plan(seconds: dict[KernelPlan, float], *, kept: KernelPlan) -> KernelPlan:
