@@ -59,54 +59,10 @@ def released(memory):
 
 
 @njit()
-def another_palette(memory):
-    memory[0] = 2
-    configure_from(memory.ctypes.data)
-
-
-@njit()
-def no_palette(memory):
-    memory[:] = 0
+def configured(memory):
     configure_from(memory.ctypes.data)
     multiply(memory)
-
-
-@njit()
-def reserved_bytes(memory):
-    memory[3] = 1
-    configure_from(memory.ctypes.data)
-
-
-@njit()
-def reserved_registers(memory):
-    memory[32] = 64
-    configure_from(memory.ctypes.data)
-
-
-@njit()
-def too_many_rows(memory):
-    memory[48] = 17
-    configure_from(memory.ctypes.data)
-
-
-@njit()
-def rows_of_no_bytes(memory):
-    memory[16] = 0
-    configure_from(memory.ctypes.data)
-
-
-@njit()
-def a_register_without_rows(memory):
-    memory[16 + 2 * 4] = memory[48 + 4] = 0
-    configure_from(memory.ctypes.data)
-    multiply(memory)
-
-
-@njit()
-def rows_that_do_not_fit(memory):
-    memory[48 + 5] = 8
-    configure_from(memory.ctypes.data)
-    multiply(memory)
+    _release()
 
 
 @njit()
@@ -115,37 +71,33 @@ def one_register_twice(memory):
     twice()
 
 
-@njit()
-def as_it_should_be(memory):
-    configure_from(memory.ctypes.data)
-    multiply(memory)
-    _release()
-
-
+# What is run, which bytes of the configuration are other ones, and the exit code.
 RIGHT = {
-    not_configured: emulator.UNCONFIGURED,
-    released: emulator.UNCONFIGURED,
-    no_palette: emulator.UNCONFIGURED,
-    another_palette: emulator.BAD_CONFIGURATION,
-    reserved_bytes: emulator.BAD_CONFIGURATION,
-    reserved_registers: emulator.BAD_CONFIGURATION,
-    too_many_rows: emulator.BAD_CONFIGURATION,
-    rows_of_no_bytes: emulator.BAD_CONFIGURATION,
-    a_register_without_rows: emulator.UNCONFIGURED,
-    rows_that_do_not_fit: emulator.MISMATCH,
-    one_register_twice: emulator.MISMATCH,
-    as_it_should_be: 0,
+    "not configured": (not_configured, {}, emulator.UNCONFIGURED),
+    "released": (released, {}, emulator.UNCONFIGURED),
+    "no palette": (configured, dict.fromkeys(range(64), 0), emulator.UNCONFIGURED),
+    "another palette": (configured, {0: 2}, emulator.BAD_CONFIGURATION),
+    "reserved bytes": (configured, {3: 1}, emulator.BAD_CONFIGURATION),
+    "reserved registers": (configured, {32: 64}, emulator.BAD_CONFIGURATION),
+    "too many rows": (configured, {48: 17}, emulator.BAD_CONFIGURATION),
+    "rows of no bytes": (configured, {16: 0}, emulator.BAD_CONFIGURATION),
+    "a register without rows": (configured, {16 + 2 * 4: 0, 48 + 4: 0}, emulator.UNCONFIGURED),
+    "rows that do not fit": (configured, {48 + 5: 8}, emulator.MISMATCH),
+    "one register twice": (one_register_twice, {}, emulator.MISMATCH),
+    "as it should be": (configured, {}, 0),
 }
 
 
-def exit_code(program) -> int:
+def exit_code(program, bytes_) -> int:
     child = os.fork()
     if child == 0:
-        program(np.frombuffer(bytearray(CONFIGURATION), np.uint8))
+        memory = np.frombuffer(bytearray(CONFIGURATION), np.uint8)
+        memory[list(bytes_)] = list(bytes_.values())
+        program(memory)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 if __name__ == "__main__":
-    for program, right in RIGHT.items():
-        print(f"{program.__name__}: {exit_code(program)} {right}", flush=True)
+    for name, (program, bytes_, right) in RIGHT.items():
+        print(f"{name}: {exit_code(program, bytes_)} {right}", flush=True)

@@ -23,13 +23,14 @@ from capot.engines.decode_plan import DecodePlan
 from capot.engines.native import matmul, plans, tiles
 from capot.engines.native.attention import BLOCK, attend, rotate_and_store, scratch_shape
 from capot.engines.native.numba_cache import cache_errors, njit, warn_uncached
-from capot.engines.native.plans import DEFAULTS, ROWS, KernelPlan
+from capot.engines.native.plans import DEFAULTS, KernelPlan
 from capot.engines.native.products import (  # fmt: skip
     Matrices,
     add_matmul,
     add_products,
     product_dtype,
-    product_kernel,
+    rows_tried,
+    uses_tiles,
     usual_plans,
 )
 from capot.engines.native.simd import BF16_PAIRS, Array, dot, exp, narrow, widen
@@ -91,7 +92,7 @@ def _signatures(dtype: np.dtype[Any]) -> list[tuple[Any, tuple[Any, ...]]]:
     cells = types.float32[:, :, :, ::1]
     plan = (whole, whole, whole)
     product: Any = (matmul.add_products, (whole[:, ::1], like, given[:, ::1], types.float32[::1], *plan))
-    if product_kernel(dtype, product_dtype(dtype)) is tiles.add_matmul:
+    if uses_tiles(dtype):
         product = (tiles.add_matmul, (weights, given[:, ::1], rows, *plan))
     return [
         (rms_norm, (rows, weight, real, given[:, ::1])),  # the quickest to compile comes first
@@ -136,10 +137,10 @@ def _settle_plans(dtype: np.dtype[Any], *, anew: bool) -> dict[str, KernelPlan]:
     """Return the plan of each place: chosen now where the kernels were just compiled, else as it was kept, or usual."""
     # Without a place for compiled code there is none for a plan: two seconds more at each opening would gain nothing.
     found = tune(dtype) if anew and not cache_errors else [plans.kept(plans.NAMES[dtype.name], at) for at in DEFAULTS]
-    usual = usual_plans(dtype)
     chosen = {plan.place: plans.plan_of(plan) for plan in found if plan is not None}
     # One that was kept while the matrix unit could be used, or could not, is of another kernel.
-    return usual | {place: plan for place, plan in chosen.items() if (plan.rows in ROWS) == (usual[place].rows in ROWS)}
+    ours = {place: plan for place, plan in chosen.items() if plan.rows in rows_tried(dtype)}
+    return usual_plans(dtype) | ours
 
 
 def tune(dtype: np.dtype[Any]) -> list[DecodePlan]:

@@ -53,8 +53,9 @@ class Linears:
 
     def write(self, x: np.ndarray, y: np.ndarray) -> None:
         """Compute x @ weight.T + bias of each, one after the other in y. Shapes: x (T, D), y (T N + T N' + ...)."""
-        y[...] = 0
         if self.biased:
             for part, numbers in zip(self.parts, self.matrices.split(y, len(x)), strict=True):
                 numbers[...] = 0 if part.bias is None else part.bias
+        else:
+            y[...] = 0
         kernels.add_products(self.matrices, x, y, self.plan)

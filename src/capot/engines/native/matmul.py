@@ -233,9 +233,15 @@ def _add_rows(weights: Array, first: int, x: Array, y: Array, rows: int, ahead: 
         _add_column(weights, first, last, x, y, whole, rows, ahead // weights.itemsize)
     else:
         _add_tiles(weights, first, last, x, y, whole)
-    for c in range(columns):  # a width that is no multiple of a register's
+    add_rest(weights, first, last, x, y, whole)
+
+
+@njit()
+def add_rest(weights: Array, first: int, last: int, x: Array, y: Array, whole: int) -> None:
+    """Multiply what is left of the rows from first to last, one by one: no width need be a multiple of a register's."""
+    for c in range(x.shape[0]):
         for r in range(first, last):
-            for k in range(whole, depth):
+            for k in range(whole, x.shape[1]):
                 y[c, r] = fma(widen(weights[r, k]), widen(x[c, k]), y[c, r])
 
 
@@ -253,7 +259,8 @@ def task_of(turn: int, tasks: int, threads: int) -> int:
 
 
 @njit()
-def _tasks_of(total: int) -> int:
+def tasks_of(total: int) -> int:
+    """Return how many tasks so many rows are."""
     return (total + ROWS_PER_TASK - 1) // ROWS_PER_TASK
 
 
@@ -270,7 +277,7 @@ def add_products(places: Array, like: Array, x: Array, y: Array, rows: int, ahea
     columns, depth = x.shape
     tasks = 0
     for m in range(len(places)):
-        tasks += _tasks_of(places[m, 1])
+        tasks += tasks_of(places[m, 1])
     for turn in prange(tasks):
         # Numba counts the loop in unsigned numbers, which become floats beside signed ones.
         task = task_of(np.int64(turn), tasks, turns)
@@ -278,10 +285,10 @@ def add_products(places: Array, like: Array, x: Array, y: Array, rows: int, ahea
         for m in range(len(places)):
             total = places[m, 1]
             end = begin + columns * total
-            if 0 <= task < _tasks_of(total):
+            if 0 <= task < tasks_of(total):
                 weights = carray(pointer(places[m, 0]), (total, depth), like.dtype)
                 _add_rows(weights, task * ROWS_PER_TASK, x, y[begin:end].reshape(columns, total), rows, ahead)
-            task -= _tasks_of(total)
+            task -= tasks_of(total)
             begin = end
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from capot.engines.native import matmul, tile_unit, tiles
 from capot.engines.native.edited import widened
-from capot.engines.native.plans import DEFAULT, DEFAULTS, TILE_DEFAULTS, KernelPlan
+from capot.engines.native.plans import DEFAULT, DEFAULTS, ROWS, TILE_DEFAULTS, TILE_ROWS, KernelPlan
 from capot.engines.native.simd import FEATURES, Array
 
 # Asked once: on such a machine tiles compute every product of bfloat16, of one token as of many, in their own order.
@@ -23,9 +23,9 @@ def product_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.uint16 if dtype == np.uint16 else np.float32)
 
 
-def product_kernel(weights: np.dtype[Any], x: np.dtype[Any]) -> Any:
-    """Return the compiled function that multiplies weights and x of these types."""
-    return tiles.add_matmul if HAS_TILES and weights == x == np.uint16 else matmul.add_matmul
+def uses_tiles(weights: np.dtype[Any]) -> bool:
+    """Return whether tiles multiply weights of a type with what ``product_dtype`` says."""
+    return bool(HAS_TILES and weights == np.uint16)
 
 
 def add_matmul(weights: Array, x: Array, y: Array, *plan: int) -> None:
@@ -37,7 +37,8 @@ def add_matmul(weights: Array, x: Array, y: Array, *plan: int) -> None:
     # Nearly always one object, which is asked first: a comparison of types takes as long as a small product's launch.
     if weights.dtype is not x.dtype and x.dtype == np.uint16 != weights.dtype:
         x, plan = widened(x), DEFAULT
-    product_kernel(weights.dtype, x.dtype)(weights, x, y, *plan)
+    kernel = tiles.add_matmul if x.dtype == np.uint16 and uses_tiles(weights.dtype) else matmul.add_matmul
+    kernel(weights, x, y, *plan)
 
 
 class Matrices:
@@ -51,8 +52,7 @@ class Matrices:
         self.places = np.array([(each.ctypes.data, len(each)) for each in weights], np.int64)
         self.like = np.empty(1, first)
         self.given = product_dtype(first)
-        alike = all(each.dtype == first for each in weights)
-        self.together = alike and product_kernel(first, self.given) is matmul.add_matmul
+        self.together = all(each.dtype == first for each in weights) and not uses_tiles(first)
         ends = list(itertools.accumulate(len(each) for each in weights))
         self._spans = list(itertools.pairwise([0, *ends]))
 
@@ -75,4 +75,9 @@ def add_products(matrices: Matrices, x: Array, y: Array, plan: KernelPlan) -> No
 
 def usual_plans(dtype: np.dtype[Any]) -> dict[str, KernelPlan]:
     """Return the plan of each place before any was chosen, for weights of a type."""
-    return TILE_DEFAULTS if product_kernel(dtype, product_dtype(dtype)) is tiles.add_matmul else DEFAULTS
+    return TILE_DEFAULTS if uses_tiles(dtype) else DEFAULTS
+
+
+def rows_tried(dtype: np.dtype[Any]) -> tuple[int, ...]:
+    """Return how many rows at once the plans for weights of a type may take."""
+    return TILE_ROWS if uses_tiles(dtype) else ROWS

@@ -29,7 +29,7 @@ import numpy as np
 from llvmlite import ir
 from numba import prange, types
 
-from capot.engines.native.matmul import DEPTH, ROWS_PER_TASK, task_of
+from capot.engines.native.matmul import DEPTH, ROWS_PER_TASK, add_rest, task_of, tasks_of
 from capot.engines.native.numba_cache import njit
 from capot.engines.native.simd import (  # fmt: skip
     F32,
@@ -40,10 +40,8 @@ from capot.engines.native.simd import (  # fmt: skip
     cgutils,
     emit_prefetch,
     emit_starts,
-    fma,
     intrinsic,
     shaped,
-    widen,
 )
 
 SIMD_HASH = "02429a5dac03"
@@ -233,6 +231,17 @@ def _multiply(
 
 
 @njit()
+def _compute_sums(
+    high: int, wide: int, weights: int, line: int, x: int, group: int, sums: Array, start: int, stop: int, ahead: int
+) -> None:
+    """Compute the sums of ``high`` by ``wide`` tiles, again where the registers were lost."""
+    for _ in range(TRIALS):
+        if _multiply(high, wide, weights, line, x, group, sums.ctypes.data, start, stop, ahead) != 0:
+            return
+    sums[...] = np.nan  # a machine that keeps none: no number is better than a wrong one
+
+
+@njit()
 def _add_task(
     weights: Array, few: Array, first: int, last: int, packed: Array, y: Array, whole: int, at_once: int, ahead: int
 ) -> None:
@@ -260,12 +269,7 @@ def _add_task(
                     near = ahead if group == 0 else 0  # the first tokens bring the rows near for all others
                     x = packed.ctypes.data + 2 * size * group
                     place = address + line * top
-                    trial = 0
-                    while _multiply(high, wide, place, line, x, 2 * size, sums.ctypes.data, start, stop, near) == 0:
-                        trial += 1
-                        if trial == TRIALS:  # a machine that keeps none: no number is better than a wrong one
-                            sums[...] = np.nan
-                            break
+                    _compute_sums(high, wide, place, line, x, 2 * size, sums, start, stop, near)
                     _add_sums(sums, high, wide, y, SIDE * group, top, r - top)
                 r += high * SIDE
     _release()
@@ -302,13 +306,10 @@ def add_matmul(weights: Array, x: Array, y: Array, rows: int, ahead: int, turns:
         few[r] = weights[r]
     at_once = rows if columns == 1 else 2 * SIDE
     asked = ahead if columns == 1 else 2 * depth  # a whole row: where rows lie side by side, that is the next block
-    tasks = (total + ROWS_PER_TASK - 1) // ROWS_PER_TASK
+    tasks = tasks_of(total)
     for turn in prange(tasks):
         # Numba counts the loop in unsigned numbers, which become floats beside signed ones.
         first = task_of(np.int64(turn), tasks, turns) * ROWS_PER_TASK
         last = min(total, first + ROWS_PER_TASK)
         _add_task(weights, few, first, last, packed, y, whole, at_once, asked)
-        for c in range(columns):  # a width that is no multiple of a tile's
-            for r in range(first, last):
-                for k in range(whole, depth):
-                    y[c, r] = fma(widen(weights[r, k]), widen(x[c, k]), y[c, r])
+        add_rest(weights, first, last, x, y, whole)

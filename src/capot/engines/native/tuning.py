@@ -22,17 +22,8 @@ from numba import prange, types
 from capot.engines.decode_plan import DecodePlan
 from capot.engines.native.matmul import ROWS_PER_TASK, task_of
 from capot.engines.native.numba_cache import njit
-from capot.engines.native.plans import (  # fmt: skip
-    DEFAULT,
-    DEFAULTS,
-    NAMES,
-    ROWS,
-    TILE_ROWS,
-    KernelPlan,
-    cache_bytes,
-    plans_for,
-)
-from capot.engines.native.products import add_matmul, usual_plans
+from capot.engines.native.plans import DEFAULT, DEFAULTS, NAMES, KernelPlan, cache_bytes, plans_for
+from capot.engines.native.products import Matrices, add_products, rows_tried, usual_plans
 from capot.engines.native.simd import (  # fmt: skip
     I64,
     LANES,
@@ -154,15 +145,16 @@ def choose(
     weights = np.full((rows, width), 1, dtype)
     weights.flags.writeable = False  # mapped weights are: another type to Numba, and another kernel
     x = np.zeros((1, width), product)
-    y = np.zeros((1, rows), np.float32)
+    y = np.zeros(rows, np.float32)
     seen = np.empty(rows // ROWS_PER_TASK, np.int64)
-    add_matmul(weights, x, y, *DEFAULT)  # both are compiled now, if at all, and no page of memory is touched later
+    matrices = Matrices(weights)
+    usual = usual_plans(dtype)[place]
+    add_products(matrices, x, y, usual)  # both are compiled now, if at all, and no page of memory is touched later
     read_planned(weights, seen, *DEFAULT)
     products: dict[KernelPlan, Callable[[], None]] = {}
     readers: dict[KernelPlan, Callable[[], None]] = {}
-    usual = usual_plans(dtype)[place]
-    for plan in plans_for(numba.get_num_threads(), rows=ROWS if usual.rows in ROWS else TILE_ROWS):
-        products[plan] = functools.partial(add_matmul, weights, x, y, *plan)
+    for plan in plans_for(numba.get_num_threads(), rows=rows_tried(dtype)):
+        products[plan] = functools.partial(add_products, matrices, x, y, plan)
     for plan in plans_for(numba.get_num_threads()):
         readers[plan] = functools.partial(read_planned, weights, seen, *plan)
     taken, read = race([products, readers], kept=[usual, DEFAULTS[place]], until=until, clock=clock)
